@@ -1,0 +1,1 @@
+"""The domain: names, manifests, the catalog and publishing."""

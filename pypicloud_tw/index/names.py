@@ -1,0 +1,146 @@
+"""Names as types: normalise once at the edge, and inner code takes only the result."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from attrs import frozen
+from packaging.utils import (
+    InvalidName,
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    NormalizedName,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
+
+from pypicloud_tw.errors import BadRequest
+
+__all__ = ["FileKind", "Filename", "NormalizedName", "project_name"]
+
+#: NAME_MAX of every file system that matters; the key's last segment is the filename.
+MAX_FILENAME = 255 - len(".metadata")
+
+
+class FileKind(Enum):
+    """What a distribution file is, in the words of the upload form's ``filetype``."""
+
+    WHEEL = "bdist_wheel"
+    SDIST = "sdist"
+    EGG = "bdist_egg"
+    WININST = "bdist_wininst"
+    DUMB = "bdist_dumb"
+
+
+#: Suffixes from before wheels and PEP 625, taken only with ``pypi.legacy_formats``.
+LEGACY_SUFFIXES = {
+    ".egg": FileKind.EGG,
+    ".exe": FileKind.WININST,
+    ".zip": FileKind.SDIST,
+    ".tar.bz2": FileKind.SDIST,
+    ".tar.xz": FileKind.SDIST,
+    ".tar.Z": FileKind.SDIST,
+    ".tgz": FileKind.SDIST,
+    ".tar": FileKind.SDIST,
+}
+
+
+def project_name(text: str) -> NormalizedName:
+    """Normalise a project's name (PEP 503), refusing what PEP 508 does.
+
+    :raises BadRequest: it is not a valid name.
+    """
+    try:
+        return canonicalize_name(text, validate=True)
+    except InvalidName:
+        raise BadRequest(
+            "This is not a valid project name: it must be ASCII letters, digits, '.', "
+            "'-' and '_', and begin and end with a letter or digit."
+        ) from None
+
+
+@frozen
+class Filename:
+    """A distribution file's name, understood.
+
+    :ivar text: as the file is called.
+    :ivar version: None only for legacy formats whose name does not tell.
+    """
+
+    text: str
+    project: NormalizedName
+    version: Version | None
+    kind: FileKind
+
+    @classmethod
+    def parse(cls, text: str, *, legacy: bool = False) -> Filename:
+        """Understand a wheel's or source distribution's name.
+
+        :param legacy: take the formats from before PEP 625 too.
+        :raises BadRequest: it is neither; the message says why.
+        """
+        _refuse_unsafe(text)
+        if text.endswith(".whl"):
+            return cls._wheel(text)
+        if text.endswith(".tar.gz"):
+            return cls._sdist(text)
+        for suffix, kind in LEGACY_SUFFIXES.items():
+            if text.endswith(suffix):
+                if legacy:
+                    return cls._legacy(text, text.removesuffix(suffix), kind)
+                raise BadRequest(
+                    f"Files that end in {suffix} are not taken here; build a wheel or "
+                    "a .tar.gz source distribution, or set pypi.legacy_formats."
+                )
+        raise BadRequest("A distribution file's name must end in .whl or .tar.gz.")
+
+    @classmethod
+    def _wheel(cls, text: str) -> Filename:
+        try:
+            project, version, _, _ = parse_wheel_filename(text)
+        except InvalidWheelFilename as e:
+            raise BadRequest(_reason("wheel", e)) from None
+        return cls(text, project_name(project), version, FileKind.WHEEL)
+
+    @classmethod
+    def _sdist(cls, text: str) -> Filename:
+        try:
+            project, version = parse_sdist_filename(text)
+        except InvalidSdistFilename as e:
+            raise BadRequest(_reason("source distribution", e)) from None
+        return cls(text, project_name(project), version, FileKind.SDIST)
+
+    @classmethod
+    def _legacy(cls, text: str, stem: str, kind: FileKind) -> Filename:
+        """Split ``name-version[-rest]`` where the first valid version begins."""
+        parts = stem.split("-")
+        for at in range(1, len(parts)):
+            # Windows installers say name-1.0.win32-py2.7: the platform is no version.
+            text_version = parts[at].split(".win", 1)[0].removesuffix(".linux")
+            try:
+                version = Version(text_version)
+            except InvalidVersion:
+                continue
+            return cls(text, project_name("-".join(parts[:at])), version, kind)
+        raise BadRequest(
+            "This file's name does not tell a project and a version "
+            "(name-version, as in acme_tool-1.0.zip)."
+        )
+
+
+def _refuse_unsafe(text: str) -> None:
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise BadRequest("A distribution file's name is printable ASCII, no spaces.")
+    if "/" in text or "\\" in text or text.startswith("."):
+        raise BadRequest("A distribution file's name is one name, not a path.")
+    if len(text) > MAX_FILENAME:
+        raise BadRequest(
+            f"This file's name is longer than {MAX_FILENAME} characters."
+        )
+
+
+def _reason(what: str, error: ValueError) -> str:
+    # packaging's own words, less the repr of the name that follows the last colon.
+    return f"This is not a valid {what} name: {str(error).rpartition(':')[0]}."

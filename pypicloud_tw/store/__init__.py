@@ -1,0 +1,1 @@
+"""Where the bytes live: S3, a folder, or memory."""

@@ -1,0 +1,178 @@
+"""What the index needs of a store; every implementation passes tests/store_suite.py.
+
+Keys are relative to the store's own prefix, use ``/`` as separator, and are what the
+manifest remembers. Listings come in the order of the key's UTF-8 bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+
+from attrs import Factory, frozen
+from twisted.internet.interfaces import IConsumer
+from zope.interface import Attribute, Interface
+
+from pypicloud_tw.store.spool import Spool
+
+
+@frozen
+class IfAbsent:
+    """Write only if no object of that key exists (RFC 9110: ``If-None-Match: *``)."""
+
+
+@frozen
+class IfMatch:
+    """Write only if the object still has this ETag (RFC 9110: ``If-Match``)."""
+
+    etag: str
+
+
+Condition = IfAbsent | IfMatch | None
+
+
+@frozen
+class ObjectInfo:
+    """What a store knows of an object without its bytes.
+
+    :ivar size: length in bytes.
+    :ivar etag: opaque; changes whenever the bytes do. No quotes.
+    :ivar modified: by the store's clock, aware, in UTC.
+    :ivar metadata: user metadata, lower-case names.
+    """
+
+    key: str
+    size: int
+    etag: str
+    modified: datetime
+    metadata: Mapping[str, str] = Factory(dict)
+
+
+@frozen
+class StoredBytes:
+    """A small object, whole."""
+
+    info: ObjectInfo
+    data: bytes
+
+
+@frozen
+class ByteRange:
+    """Bytes ``start`` to ``stop`` (exclusive) of an object; ``0 <= start < stop``."""
+
+    start: int
+    stop: int
+
+
+class IDownload(Interface):
+    """An object that was opened; its bytes have not been asked for yet."""
+
+    info: ObjectInfo = Attribute("What is being read: the whole object's info.")
+
+    async def deliver(consumer: IConsumer) -> None:
+        """Write the bytes to *consumer* with back-pressure, then return.
+
+        The producer is unregistered when this returns, however it returns.
+
+        :raises StoreError: the store failed half-way or delivered fewer bytes than it
+            promised. What was written stays written.
+        """
+
+    def abandon() -> None:
+        """Let go of it unread. Harmless after :meth:`deliver`."""
+
+
+class IUpload(Interface):
+    """One object on its way in. Nothing is visible under its key before commit."""
+
+    spool: Spool = Attribute(
+        "The bytes so far, seekable, with their digests; for checks before commit."
+    )
+
+    async def write(data: bytes) -> None:
+        """Take more bytes; returns when the sender may go on (back-pressure).
+
+        :raises InsufficientStorage: there is no room for them.
+        :raises StoreError: the store failed for good.
+        """
+
+    async def commit() -> ObjectInfo:
+        """Make the object exist, whole and durable, under its key.
+
+        :raises StoreError: it may or may not exist; its key must not be used again.
+        """
+
+    async def abort() -> None:
+        """Forget it and free what it holds. Never fails; harmless after commit."""
+
+
+class IObjectStore(Interface):
+    """Objects by key, with conditional writes of the small ones.
+
+    Every method may raise :class:`~pypicloud_tw.errors.StoreError` when the store does
+    not answer, refuses, or answers nonsense; a key is only ever *absent*
+    (:class:`~pypicloud_tw.errors.ObjectNotFound`) when the store has proved it.
+    """
+
+    async def prepare() -> None:
+        """Create the folder or the bucket where that is asked for; idempotent."""
+
+    async def ping() -> None:
+        """Return if the store answers and lets itself be listed."""
+
+    async def get(
+        key: str, *, unless: str | None = None, limit: int = 64 * 2**20
+    ) -> StoredBytes | None:
+        """Read a small object whole; None if it still has the ETag *unless*.
+
+        :param limit: more bytes than this are a StoreError, and are not read.
+        :raises ObjectNotFound: there is no such object.
+        """
+
+    async def head(key: str) -> ObjectInfo:
+        """Tell of an object.
+
+        :raises ObjectNotFound: there is no such object.
+        """
+
+    async def put(
+        key: str,
+        data: bytes,
+        *,
+        condition: Condition = None,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+    ) -> ObjectInfo:
+        """Write a small object whole; durable when this returns.
+
+        :raises PreconditionFailed: *condition* does not hold; nothing was written.
+        :raises StoreError: it may or may not have been written.
+        """
+
+    async def begin(
+        key: str,
+        *,
+        size_hint: int | None = None,
+        content_type: str = "application/octet-stream",
+    ) -> IUpload:
+        """Start to take a large object of a key that nobody else uses.
+
+        :param size_hint: the length in bytes, where the sender told one; checked
+            against the free space before the first byte is taken.
+        :raises InsufficientStorage: it would not fit.
+        """
+
+    async def open(key: str, *, byte_range: ByteRange | None = None) -> IDownload:
+        """Find an object and make ready to deliver it, or a range of it.
+
+        :raises ObjectNotFound: there is no such object.
+        """
+
+    async def delete(key: str) -> None:
+        """Remove an object; not an error if it is not there."""
+
+    def list(prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
+        """Tell of every object whose key starts with *prefix* and is above *after*."""
+
+    def url(key: str, *, filename: str) -> str | None:
+        """An address that serves the object without this server, or None."""

@@ -1,0 +1,1 @@
+"""The fallback: ask the public index, relay, remember."""

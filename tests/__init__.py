@@ -1,0 +1,1 @@
+"""Unit tests: in memory, no ports, no sleeping."""
