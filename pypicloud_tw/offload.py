@@ -7,13 +7,14 @@ Pure Python that takes long goes to a helper process.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, TypeVarTuple
 
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class IOffload(Interface):
@@ -24,7 +25,7 @@ class IOffload(Interface):
     ) -> Deferred[T]:
         """Run *function* in a thread; it must spend its time without the GIL."""
 
-    def in_process(function: Callable[P, T], *args: P.args) -> Deferred[T]:
+    def in_process(function: Callable[[*Ts], T], *args: *Ts) -> Deferred[T]:
         """Run a module-level function of this package in a helper process.
 
         Arguments, result and exception are pickled.

@@ -1,0 +1,58 @@
+"""Doubles that several test modules share; each is verified where it is defined."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar, TypeVarTuple
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, execute
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from pypicloud_tw.offload import IOffload
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+@implementer(IOffload)
+@define
+class InlineOffload:
+    """Runs everything at once, in the calling thread; every Deferred has fired.
+
+    What goes to a helper process is pickled and back, so that a test finds out what
+    cannot travel.
+
+    :ivar threaded: names of the functions that were sent to a thread, in order.
+    :ivar processed: names of the functions that were sent to a process, in order.
+    """
+
+    threaded: list[str] = field(factory=list)
+    processed: list[str] = field(factory=list)
+
+    def in_thread(
+        self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
+        """Run *function* now."""
+        self.threaded.append(getattr(function, "__qualname__", repr(function)))
+        return execute(function, *args, **kwargs)
+
+    def in_process(self, function: Callable[[*Ts], T], *args: *Ts) -> Deferred[T]:
+        """Run *function* now, on copies of its arguments."""
+        self.processed.append(getattr(function, "__qualname__", repr(function)))
+        return execute(_as_if_elsewhere, function, args)
+
+
+def _as_if_elsewhere(function: Callable[..., T], args: tuple[Any, ...]) -> T:
+    there, its_args = pickle.loads(pickle.dumps((function, args)))
+    try:
+        result: T = pickle.loads(pickle.dumps(there(*its_args)))
+    except Exception as error:
+        raise pickle.loads(pickle.dumps(error)) from error
+    return result
+
+
+verifyObject(IOffload, InlineOffload())
