@@ -16,6 +16,9 @@ from pypicloud_tw.index.names import NormalizedName
 #: A document of the simple API's JSON form, or a part of one.
 Document = dict[str, Any]
 
+#: The newest manifest format that this version writes.
+FORMAT = 1
+
 #: PEP 792: the states a project can be in.
 ProjectStatus = Literal["active", "archived", "quarantined", "deprecated"]
 
@@ -73,6 +76,7 @@ class Project:
     :ivar display_name: as its first uploader spelled it.
     :ivar files: ordered by version, then filename.
     :ivar changes: ids of the recent changes, newest last (DESIGN.md D1).
+    :ivar format: the manifest format it was read in.
     :ivar extra: keys that this version does not know, kept on rewriting.
     """
 
@@ -84,6 +88,7 @@ class Project:
     status_reason: str | None = None
     changes: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(factory=dict)
+    format: int = FORMAT
 
     def file(self, filename: str) -> File | None:
         """Find a file by its exact name."""

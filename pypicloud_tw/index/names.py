@@ -136,9 +136,7 @@ def _refuse_unsafe(text: str) -> None:
     if "/" in text or "\\" in text or text.startswith("."):
         raise BadRequest("A distribution file's name is one name, not a path.")
     if len(text) > MAX_FILENAME:
-        raise BadRequest(
-            f"This file's name is longer than {MAX_FILENAME} characters."
-        )
+        raise BadRequest(f"This file's name is longer than {MAX_FILENAME} characters.")
 
 
 def _reason(what: str, error: ValueError) -> str:

@@ -1,0 +1,304 @@
+"""Look into a distribution file before it is published; pure, and slow on purpose.
+
+Runs in a helper process: it is Python that takes long on large archives, fed with
+bytes that nobody has vouched for. Everything read is read with a bound.
+"""
+
+from __future__ import annotations
+
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterable
+from email.errors import MessageError
+from pathlib import PurePosixPath
+from typing import IO, NoReturn
+
+from attrs import frozen
+from packaging.metadata import RawMetadata, parse_email
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from pypicloud_tw.errors import BadRequest
+from pypicloud_tw.index.names import FileKind, Filename
+
+#: Bytes of core metadata that are read at most; the big index's largest are near 1 MiB.
+MAX_METADATA = 16 * 2**20
+#: Bytes of one tar member's extended header, and of one read of a zip's directory.
+MAX_HEADER, MAX_READ = 2**20, 128 * 2**20
+#: Members of one archive at most: the whole of the largest public wheels has 60,000.
+MAX_MEMBERS = 500_000
+#: What unpacks to more than this and to more than so many times its size is a bomb
+#: (the big index draws the line at the same 50).
+BOMB_SIZE, BOMB_RATIO = 256 * 2**20, 50
+
+_KNOWN_METADATA = ("1.0", "1.1", "1.2", "2.0", "2.1", "2.2", "2.3", "2.4", "2.5")
+
+
+class _BoundedTarInfo(tarfile.TarInfo):
+    """A member whose extended header is not read whole, however long it says it is."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        # The hook that tarfile names for subclasses. Headers of these types are read
+        # into memory: a pax header of zeros packs a gigabyte into a megabyte.
+        special = (
+            tarfile.XHDTYPE,
+            tarfile.XGLTYPE,
+            tarfile.SOLARIS_XHDTYPE,
+            tarfile.GNUTYPE_LONGNAME,
+            tarfile.GNUTYPE_LONGLINK,
+        )
+        if self.type in special and self.size > MAX_HEADER:
+            _refuse("The archive has a member with an overlong header.")
+        return super()._proc_member(archive)  # type: ignore[misc,no-any-return]  # typeshed omits it
+
+
+class _BoundedReads:
+    """A file that refuses to be read by the gigabyte, as a zip's directory would be."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        """Read *size* bytes or to the end, as far as that is not absurd."""
+        data = self._file.read(MAX_READ + 1 if size < 0 else min(size, MAX_READ + 1))
+        if len(data) > MAX_READ:
+            _refuse("The archive's directory is absurdly long.")
+        return data
+
+
+@frozen
+class Inspection:
+    """What an archive says of itself.
+
+    :ivar name: the project's name as it spells it.
+    :ivar metadata: its core metadata as it stands in it; None where the format may
+        have none (PEP 658 serves a wheel's; a source distribution's may be dynamic).
+    """
+
+    name: str | None
+    metadata: bytes | None
+    requires_python: str | None = None
+    summary: str | None = None
+
+
+def inspect(path: str, filename: Filename, size: int) -> Inspection:
+    """Check that a file is the archive that its name promises, and read its metadata.
+
+    :param path: where the bytes are.
+    :raises BadRequest: it is not; the message says why.
+    """
+    readers = {FileKind.WHEEL: _wheel_metadata, FileKind.SDIST: _sdist_metadata}
+    reader = readers.get(filename.kind)
+    try:
+        with open(path, "rb") as file:
+            if reader is not None:
+                return _understand(reader(file, filename, size), filename)
+            return _legacy(file, filename, size)
+    except (
+        zipfile.BadZipFile,
+        tarfile.TarError,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,  # an encrypted member, to zipfile
+        ValueError,
+        OSError,  # gzip and bz2: not in that format
+        MemoryError,
+    ) as e:
+        raise BadRequest(
+            f"This file cannot be opened as the archive its name promises "
+            f"({type(e).__name__}); build it again."
+        ) from None
+
+
+def _zip(file: IO[bytes]) -> zipfile.ZipFile:
+    bounded = _BoundedReads(file)
+    return zipfile.ZipFile(bounded)
+
+
+def _wheel_metadata(file: IO[bytes], filename: Filename, size: int) -> bytes:
+    with _zip(file) as archive:
+        members = archive.infolist()
+        _check_zip(members, size)
+        found = [
+            member
+            for member in members
+            if member.filename.endswith(".dist-info/METADATA")
+            and member.filename.count("/") == 1
+        ]
+        if len(found) != 1:
+            _refuse(
+                f"A wheel has exactly one *.dist-info/METADATA; this one has "
+                f"{len(found)}."
+            )
+        _check_dist_info(found[0].filename.partition("/")[0], filename)
+        with archive.open(found[0]) as metadata:
+            return _bounded(metadata)
+
+
+def _check_dist_info(folder: str, filename: Filename) -> None:
+    name, _, version = folder.removesuffix(".dist-info").partition("-")
+    try:
+        matches = (
+            canonicalize_name(name) == filename.project
+            and Version(version) == filename.version
+        )
+    except InvalidVersion:
+        matches = False
+    if not matches:
+        _refuse("The wheel's .dist-info folder names another project or version.")
+
+
+def _sdist_metadata(file: IO[bytes], filename: Filename, size: int) -> bytes | None:
+    if filename.text.endswith(".zip"):
+        return _zip_sdist_metadata(file, size)
+    if filename.text.endswith(".tar.Z"):
+        return None  # compress(1): nothing in the standard library reads it
+    found: bytes | None = None
+    unpacked = members = 0
+    # A stream: memory stays small, and a bomb is noticed before it is unpacked.
+    mode = "r|gz" if filename.text.endswith((".tar.gz", ".tgz")) else "r|*"
+    with tarfile.open(fileobj=file, mode=mode, tarinfo=_BoundedTarInfo) as archive:
+        for member in archive:
+            members += 1
+            unpacked += member.size
+            _check_volume(members, unpacked, size)
+            _check_member(member)
+            if found is None and _is_pkg_info(member.name) and member.isfile():
+                content = archive.extractfile(member)
+                assert content is not None, "a regular file has content"
+                found = _bounded(content)
+            # tarfile remembers every member it has seen.
+            archive.members = []  # type: ignore[attr-defined]  # typeshed omits it
+    if found is None and filename.text.endswith(".tar.gz"):
+        _refuse("A source distribution has a PKG-INFO in its top folder (PEP 643).")
+    return found
+
+
+def _zip_sdist_metadata(file: IO[bytes], size: int) -> bytes | None:
+    with _zip(file) as archive:
+        members = archive.infolist()
+        _check_zip(members, size)
+        for member in members:
+            if _is_pkg_info(member.filename):
+                with archive.open(member) as metadata:
+                    return _bounded(metadata)
+    return None
+
+
+def _legacy(file: IO[bytes], filename: Filename, size: int) -> Inspection:
+    """Open an egg, which keeps its metadata in EGG-INFO; installers have none."""
+    if filename.kind is FileKind.EGG:
+        with _zip(file) as archive:
+            members = archive.infolist()
+            _check_zip(members, size)
+            for member in members:
+                if member.filename == "EGG-INFO/PKG-INFO":
+                    with archive.open(member) as metadata:
+                        return _understand(_bounded(metadata), filename)
+    return Inspection(None, None)
+
+
+def _is_pkg_info(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return len(parts) == 2 and parts[1] == "PKG-INFO"
+
+
+def _check_zip(members: Iterable[zipfile.ZipInfo], size: int) -> None:
+    unpacked = 0
+    seen: set[str] = set()
+    for count, member in enumerate(members, 1):
+        unpacked += member.file_size
+        _check_volume(count, unpacked, size)
+        # orig_filename is what stands in the archive: zipfile cuts at NUL.
+        _check_path(member.orig_filename)
+        if member.filename in seen and not member.is_dir():
+            _refuse("The archive holds two members of one name.")
+        seen.add(member.filename)
+
+
+def _check_member(member: tarfile.TarInfo) -> None:
+    _check_path(member.name)
+    if member.isdev():
+        _refuse("The archive holds a device or a pipe.")
+    if member.issym():
+        _check_path(str(PurePosixPath(member.name).parent / member.linkname), True)
+    elif member.islnk():
+        _check_path(member.linkname)
+
+
+def _check_path(name: str, resolve: bool = False) -> None:
+    """Refuse what would be unpacked outside of the folder it is unpacked in."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    depth = 0
+    for part in path.parts:
+        depth += -1 if part == ".." else 1
+        if part == ".." and (not resolve or depth < 0):
+            _refuse("A path in the archive leads out of it ('..').")
+    if path.is_absolute() or "\0" in name or (len(name) > 1 and name[1] == ":"):
+        _refuse("A path in the archive is absolute.")
+
+
+def _check_volume(members: int, unpacked: int, size: int) -> None:
+    if members > MAX_MEMBERS:
+        _refuse(f"The archive has more than {MAX_MEMBERS} members.")
+    if unpacked > BOMB_SIZE and unpacked > BOMB_RATIO * size:
+        _refuse(
+            f"The archive unpacks to more than {BOMB_RATIO} times its size; it is "
+            "taken for an archive bomb."
+        )
+
+
+def _bounded(file: IO[bytes]) -> bytes:
+    data = file.read(MAX_METADATA + 1)
+    if len(data) > MAX_METADATA:
+        _refuse(f"The core metadata is longer than {MAX_METADATA // 2**20} MiB.")
+    return data
+
+
+def _understand(metadata: bytes | None, filename: Filename) -> Inspection:
+    if metadata is None:
+        return Inspection(None, None)
+    fields = parse_core_metadata(metadata)
+    _check_metadata(fields, filename)
+    return Inspection(
+        fields["name"],
+        metadata if filename.kind is FileKind.WHEEL else None,
+        fields.get("requires_python"),
+        fields.get("summary"),
+    )
+
+
+def parse_core_metadata(metadata: bytes) -> RawMetadata:
+    """Read core metadata of any version, leniently: only what is used is checked.
+
+    :raises BadRequest: it is not even in that format.
+    """
+    try:
+        fields, _ = parse_email(metadata)
+    except (ValueError, MessageError, LookupError):
+        raise BadRequest("The file's core metadata cannot be parsed.") from None
+    return fields
+
+
+def _check_metadata(fields: RawMetadata, filename: Filename) -> None:
+    stated = fields.get("metadata_version")
+    if stated not in _KNOWN_METADATA:
+        _refuse(
+            "The core metadata's version is missing or unknown here "
+            f"(known are {_KNOWN_METADATA[0]} to {_KNOWN_METADATA[-1]})."
+        )
+    if canonicalize_name(fields.get("name", "")) != filename.project:
+        _refuse("The core metadata's Name is not the project that the filename says.")
+    try:
+        agrees = Version(fields.get("version", "")) == filename.version
+    except InvalidVersion:
+        agrees = False
+    if not agrees:
+        _refuse("The core metadata's Version is not the one that the filename says.")
+
+
+def _refuse(message: str) -> NoReturn:
+    raise BadRequest(message)

@@ -1,0 +1,288 @@
+"""What is known in memory, and how fresh it is (DESIGN.md D3).
+
+Freshness is one question for the whole index: has the marker changed? While the answer
+is younger than ``fresh_for``, a look-up is a dictionary look-up. What the marker names
+is asked again, conditionally, when it is next used; everything is within a minute.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from pypicloud_tw.errors import NotFound, StoreError
+from pypicloud_tw.index.manifests import Manifests
+from pypicloud_tw.index.marker import Marker
+from pypicloud_tw.index.model import Project
+from pypicloud_tw.index.names import NormalizedName
+
+#: What a project is rendered to; the catalog keeps it and does not look inside.
+P = TypeVar("P")
+T = TypeVar("T")
+
+#: Names that are known to be absent. Anybody may ask for any name: they are bounded.
+ABSENT_REMEMBERED = 20_000
+#: Reads of one manifest in a row that others' changes may overtake.
+REREADS = 5
+NEVER = float("-inf")
+#: Stands for the listing among the reads that can be overtaken; no project's name.
+_LISTING = "/"
+
+
+@define
+class Entry(Generic[P]):
+    """A project that was read: its state, its page and when it was last proved."""
+
+    project: Project
+    etag: str
+    page: P
+    weight: int
+    proved: float
+
+
+class _Shared(Generic[T]):
+    """One question at a time by key; who asks meanwhile waits for the same answer."""
+
+    def __init__(self) -> None:
+        self._asked: dict[str, list[Deferred[T]]] = {}
+
+    def ask(self, key: str, question: Callable[[], Awaitable[T]]) -> Deferred[T]:
+        waiting: Deferred[T] = Deferred()
+        if key in self._asked:
+            self._asked[key].append(waiting)
+            return waiting
+        self._asked[key] = [waiting]
+        Deferred.fromCoroutine(_as_coroutine(question)).addBoth(self._answer, key)
+        return waiting
+
+    def _answer(self, result: object, key: str) -> None:
+        for waiting in self._asked.pop(key):
+            # One that gave up has been called by its cancellation.
+            if not waiting.called:
+                waiting.callback(result)  # type: ignore[arg-type]  # a Failure passes
+
+
+async def _as_coroutine(question: Callable[[], Awaitable[T]]) -> T:
+    return await question()
+
+
+@define
+class Catalog(Generic[P]):
+    """Every project that was asked for, rendered, within a bound of memory.
+
+    :ivar render: makes a project's page and tells its weight in bytes.
+    :ivar fresh_for: seconds for which the marker's answer holds; 0 asks every time.
+    :ivar verify_every: seconds after which a page is asked again whatever happened.
+    :ivar capacity: bytes of pages and projects to keep.
+    """
+
+    manifests: Manifests
+    marker: Marker
+    clock: IReactorTime
+    render: Callable[[Project], Awaitable[tuple[P, int]]]
+    fresh_for: float = 1.0
+    verify_every: float = 60.0
+    capacity: int = 512 * 2**20
+    weight: int = field(default=0, init=False)
+    hits: int = field(default=0, init=False)
+    misses: int = field(default=0, init=False)
+    served_stale: int = field(default=0, init=False)
+    _asked: float = field(default=NEVER, init=False)
+    _entries: OrderedDict[str, Entry[P]] = field(factory=OrderedDict, init=False)
+    _absent: OrderedDict[str, float] = field(factory=OrderedDict, init=False)
+    _names: tuple[NormalizedName, ...] | None = field(default=None, init=False)
+    _name_set: frozenset[str] = field(default=frozenset(), init=False)
+    _names_proved: float = field(default=NEVER, init=False)
+    _overtaken: dict[str, bool] = field(factory=dict, init=False)
+    _marker_question: _Shared[None] = field(factory=_Shared, init=False)
+    _questions: _Shared[Entry[P]] = field(factory=_Shared, init=False)
+    _names_question: _Shared[tuple[NormalizedName, ...]] = field(
+        factory=_Shared, init=False
+    )
+    _log = Logger()
+
+    def fresh(self, name: str) -> Entry[P] | None:
+        """Look a project up without asking anybody; None means: ask.
+
+        This is the hot path: two comparisons and a look-up.
+        """
+        now = self.clock.seconds()
+        if now - self._asked >= self.fresh_for:
+            return None
+        entry = self._entries.get(name)
+        if entry is None or now - entry.proved >= self.verify_every:
+            return None
+        self.hits += 1
+        return entry
+
+    async def project(self, name: NormalizedName) -> Entry[P]:
+        """Give a project as it is now, or as it was last known if the store is away.
+
+        :raises NotFound: it is proved that there is none.
+        :raises StoreError: the store is away and nothing is known.
+        """
+        asked_at = self.clock.seconds()
+        try:
+            await self._freshen()
+            absent = self._absent.get(name)
+            if absent is not None and asked_at - absent < self.verify_every:
+                raise NotFound(f"There is no project {name} here.")
+            entry = self._entries.get(name)
+            if entry is not None and asked_at - entry.proved < self.verify_every:
+                self._entries.move_to_end(name)
+                self.hits += 1
+                return entry
+            self.misses += 1
+            return await self._questions.ask(name, lambda: self._read(name))
+        except StoreError as e:
+            entry = self._entries.get(name)
+            if entry is None:
+                raise
+            self._warn_stale(name, e)
+            return entry
+
+    async def names(self) -> tuple[NormalizedName, ...]:
+        """List every project's name, sorted; the same tuple while nothing changed.
+
+        :raises StoreError: the store is away and nothing is known.
+        """
+        try:
+            await self._freshen()
+            age = self.clock.seconds() - self._names_proved
+            if self._names is not None and age < self.verify_every:
+                return self._names
+            return await self._names_question.ask("", self._list)
+        except StoreError as e:
+            if self._names is None:
+                raise
+            self._warn_stale("the index", e)
+            return self._names
+
+    async def changed(self, name: NormalizedName) -> None:
+        """Doubt a project that this process changed, and tell every server.
+
+        :raises StoreError: the others could not be told.
+        """
+        self._doubt({name})
+        await self.marker.tell(name)
+
+    def forget(self) -> None:
+        """Prove everything again when it is next used; nothing is dropped."""
+        self._asked = NEVER
+        self._doubt(None)
+
+    async def _freshen(self) -> None:
+        """Ask the marker, unless that was done a moment ago."""
+        # A question that began before this request may not know what was acknowledged
+        # since, so with fresh_for = 0 nobody joins one that is under way.
+        if self.fresh_for <= 0:
+            await self._ask_marker()
+        elif self.clock.seconds() - self._asked >= self.fresh_for:
+            await self._marker_question.ask("", self._ask_marker)
+
+    async def _ask_marker(self) -> None:
+        began = self.clock.seconds()
+        self._doubt(await self.marker.ask())
+        self._asked = began
+
+    def _doubt(self, names: set[str] | None) -> None:
+        """Have *names*, or everything, proved before it is served again.
+
+        A read that is under way may have seen the state before: it is overtaken.
+        """
+        if names is None:
+            self._absent.clear()
+            self._names_proved = NEVER
+            for entry in self._entries.values():
+                entry.proved = NEVER
+            self._overtaken = dict.fromkeys(self._overtaken, True)
+            return
+        for name in names:
+            self._absent.pop(name, None)
+            if name in self._entries:
+                self._entries[name].proved = NEVER
+            if name in self._overtaken:
+                self._overtaken[name] = True
+            if name not in self._name_set:
+                self._names_proved = NEVER
+                if _LISTING in self._overtaken:
+                    self._overtaken[_LISTING] = True
+
+    async def _undisturbed(self, what: str, read: Callable[[], Awaitable[T]]) -> T:
+        """Read until no change overtook the reading; give up proving it in the end."""
+        for _ in range(REREADS):
+            self._overtaken[what] = False
+            try:
+                result = await read()
+            finally:
+                overtaken = self._overtaken.pop(what)
+            if not overtaken:
+                break
+        else:
+            self._doubt(None if what == _LISTING else {what})
+        return result
+
+    async def _read(self, name: NormalizedName) -> Entry[P]:
+        entry = await self._undisturbed(name, lambda: self._read_once(name))
+        if entry is None:
+            raise NotFound(f"There is no project {name} here.")
+        return entry
+
+    async def _read_once(self, name: NormalizedName) -> Entry[P] | None:
+        known = self._entries.get(name)
+        began = self.clock.seconds()
+        try:
+            state = await self.manifests.read(
+                name, unless=known.etag if known else None
+            )
+        except NotFound:
+            self._drop(name)
+            self._absent[name] = began
+            if len(self._absent) > ABSENT_REMEMBERED:
+                self._absent.popitem(last=False)
+            return None
+        if state is None:
+            assert known is not None, "a conditional read answers None to its ETag only"
+            known.proved = began
+            return self._keep(name, known)
+        page, weight = await self.render(state.project)
+        return self._keep(name, Entry(state.project, state.etag, page, weight, began))
+
+    def _keep(self, name: NormalizedName, entry: Entry[P]) -> Entry[P]:
+        self._drop(name)
+        self._absent.pop(name, None)
+        self._entries[name] = entry
+        self.weight += entry.weight
+        while self.weight > self.capacity and len(self._entries) > 1:
+            self._drop(next(iter(self._entries)))
+        return entry
+
+    def _drop(self, name: str) -> None:
+        entry = self._entries.pop(name, None)
+        if entry is not None:
+            self.weight -= entry.weight
+
+    async def _list(self) -> tuple[NormalizedName, ...]:
+        return await self._undisturbed(_LISTING, self._list_once)
+
+    async def _list_once(self) -> tuple[NormalizedName, ...]:
+        began = self.clock.seconds()
+        names = tuple(sorted([name async for name, _ in self.manifests.names()]))
+        if names != self._names:
+            self._names, self._name_set = names, frozenset(names)
+        self._names_proved = began
+        return self._names
+
+    def _warn_stale(self, what: str, error: StoreError) -> None:
+        self.served_stale += 1
+        self._log.warn(
+            "The store is away; {what} is served as last known: {error}",
+            what=what,
+            error=error.message,
+        )

@@ -1,0 +1,323 @@
+"""The manifest: a project as a document of the simple API's JSON form (DESIGN.md D1).
+
+The standard keys are PEP 691, 700 and 792's, so that what is stored is what is served;
+private ones begin with ``_``. Keys that this version does not know are kept.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, NoReturn, TypeVar
+
+from packaging.utils import is_normalized_name
+from packaging.version import InvalidVersion, Version
+
+from pypicloud_tw.errors import StoreError, Unavailable
+from pypicloud_tw.index.model import (
+    FORMAT,
+    Document,
+    File,
+    Project,
+    Tombstone,
+)
+from pypicloud_tw.index.names import NormalizedName
+
+API_VERSION = "1.4"
+INDEX = ".index/"
+
+_HEX_256 = re.compile(r"[0-9a-f]{64}")
+_STATUSES = ("active", "archived", "quarantined", "deprecated")
+_PROJECT_KEYS = frozenset(
+    {
+        "meta",
+        "name",
+        "versions",
+        "files",
+        "project-status",
+        "_format",
+        "_display_name",
+        "_tombstones",
+        "_changes",
+    }
+)
+_FILE_KEYS = frozenset(
+    {
+        "filename",
+        "hashes",
+        "size",
+        "upload-time",
+        "requires-python",
+        "yanked",
+        "core-metadata",
+        "_key",
+        "_version",
+        "_md5",
+        "_blake2b_256",
+        "_metadata_key",
+        "_uploader",
+        "_summary",
+    }
+)
+_TOMBSTONE_KEYS = frozenset(
+    {"filename", "sha256", "key", "deleted", "purged", "metadata_key"}
+)
+
+T = TypeVar("T")
+
+
+def manifest_key(name: NormalizedName) -> str:
+    """Where a project's manifest lies."""
+    return f"{INDEX}{name}.json"
+
+
+def project_of(key: str) -> NormalizedName | None:
+    """Tell whose manifest lies under *key*, if one does."""
+    name = key.removeprefix(INDEX).removesuffix(".json")
+    if key != f"{INDEX}{name}.json" or not is_normalized_name(name):
+        return None
+    return NormalizedName(name)
+
+
+def format_time(moment: datetime) -> str:
+    """Write an instant as PEP 700 wants it: ISO 8601, ending in Z, microseconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def encode(project: Project) -> bytes:
+    """Write a manifest.
+
+    :raises Unavailable: it was read in a format newer than this version knows.
+    """
+    if project.format > FORMAT:
+        raise Unavailable(
+            f"The project {project.name} was written by a newer server (format "
+            f"{project.format}, here {FORMAT}); upgrade this one before changing it."
+        )
+    document = {
+        **project.extra,
+        "meta": {"api-version": API_VERSION},
+        "name": project.name,
+        "versions": versions_of(project.files),
+        "files": [_encode_file(file) for file in project.files],
+        "project-status": _encode_status(project),
+        "_format": FORMAT,
+        "_display_name": project.display_name,
+        "_tombstones": [_encode_tombstone(t) for t in project.tombstones],
+        "_changes": list(project.changes),
+    }
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def decode(name: NormalizedName, data: bytes) -> Project:
+    """Read the manifest of *name*, trusting nothing in it.
+
+    :raises StoreError: it is damaged; the message says where.
+    """
+    try:
+        document = json.loads(data)
+        if not isinstance(document, dict) or document.get("name") != name:
+            _damaged("name")
+        return _decode_project(name, document)
+    except (ValueError, KeyError, TypeError, RecursionError) as e:
+        raise StoreError(
+            f"The manifest of {name} is damaged ({type(e).__name__}: {e}); restore "
+            f"{manifest_key(name)} from a backup."
+        ) from None
+
+
+def public_document(project: Project, address: Callable[[File], str]) -> Document:
+    """Make the document that is served: no private keys, an address a file.
+
+    :param address: a file's URL, absolute or relative to the project's page.
+    """
+    files = []
+    for file in project.files:
+        served = {
+            key: value
+            for key, value in _encode_file(file).items()
+            if not key.startswith("_")
+        }
+        files.append({**served, "url": address(file)})
+    return {
+        **{k: v for k, v in project.extra.items() if not k.startswith("_")},
+        "meta": {"api-version": API_VERSION},
+        "name": project.name,
+        "versions": versions_of(project.files),
+        "files": files,
+        "project-status": _encode_status(project),
+    }
+
+
+def versions_of(files: Iterable[File]) -> list[str]:
+    """List every version once, oldest first (PEP 700)."""
+    return list(dict.fromkeys(file.version for file in files))
+
+
+def in_order(files: Iterable[File]) -> tuple[File, ...]:
+    """Sort files by version, then name; what is no version comes first."""
+    keys: dict[str, tuple[bool, Any]] = {}
+
+    def rank(file: File) -> tuple[tuple[bool, Any], str]:
+        if file.version not in keys:
+            keys[file.version] = _version_rank(file.version)
+        return keys[file.version], file.filename
+
+    return tuple(sorted(files, key=rank))
+
+
+def _version_rank(text: str) -> tuple[bool, Any]:
+    try:
+        return True, Version(text)
+    except InvalidVersion:
+        return False, text
+
+
+def _encode_status(project: Project) -> Document:
+    status: Document = {"status": project.status}
+    if project.status_reason is not None:
+        status["reason"] = project.status_reason
+    return status
+
+
+def _encode_file(file: File) -> Document:
+    document: Document = {
+        **file.extra,
+        "filename": file.filename,
+        "hashes": {"sha256": file.sha256},
+        "size": file.size,
+        "upload-time": format_time(file.upload_time),
+        "_key": file.key,
+        "_version": file.version,
+    }
+    if file.metadata_sha256 is not None:
+        document["core-metadata"] = {"sha256": file.metadata_sha256}
+    if file.yanked is not None:
+        # PEP 691: a reason, or true; an empty reason would read as not yanked.
+        document["yanked"] = file.yanked or True
+    for key, value in (
+        ("requires-python", file.requires_python),
+        ("_md5", file.md5),
+        ("_blake2b_256", file.blake2b_256),
+        ("_metadata_key", file.metadata_key),
+        ("_uploader", file.uploader),
+        ("_summary", file.summary),
+    ):
+        if value is not None:
+            document[key] = value
+    return document
+
+
+def _encode_tombstone(tombstone: Tombstone) -> Document:
+    return {
+        **tombstone.extra,
+        "filename": tombstone.filename,
+        "sha256": tombstone.sha256,
+        "key": tombstone.key,
+        "deleted": format_time(tombstone.deleted),
+        "purged": tombstone.purged,
+        "metadata_key": tombstone.metadata_key,
+    }
+
+
+def _decode_project(name: NormalizedName, document: Document) -> Project:
+    status = document.get("project-status") or {}
+    state = status.get("status", "active")
+    return Project(
+        name=name,
+        display_name=_text(document.get("_display_name", name), "_display_name"),
+        files=tuple(_decode_file(item) for item in _list(document, "files")),
+        tombstones=tuple(
+            _decode_tombstone(item) for item in _list(document, "_tombstones")
+        ),
+        status=state if state in _STATUSES else "active",
+        status_reason=_maybe_text(status, "reason"),
+        changes=tuple(_text(i, "_changes") for i in _list(document, "_changes")),
+        extra=_unknown(document, _PROJECT_KEYS),
+        format=_number(document.get("_format", FORMAT), "_format"),
+    )
+
+
+def _decode_file(item: Any) -> File:
+    core_metadata = item.get("core-metadata") or {}
+    return File(
+        filename=_segment(item["filename"]),
+        version=_text(item["_version"], "_version"),
+        key=_text(item["_key"], "_key"),
+        size=_number(item["size"], "size"),
+        sha256=_digest(item["hashes"]["sha256"]),
+        upload_time=_time(item["upload-time"]),
+        md5=_maybe_text(item, "_md5"),
+        blake2b_256=_maybe_text(item, "_blake2b_256"),
+        requires_python=_maybe_text(item, "requires-python"),
+        yanked=_yanked(item.get("yanked")),
+        metadata_key=_maybe_text(item, "_metadata_key"),
+        metadata_sha256=_maybe_text(core_metadata, "sha256"),
+        uploader=_maybe_text(item, "_uploader"),
+        summary=_maybe_text(item, "_summary"),
+        extra=_unknown(item, _FILE_KEYS),
+    )
+
+
+def _decode_tombstone(item: Any) -> Tombstone:
+    return Tombstone(
+        filename=_segment(item["filename"]),
+        sha256=_digest(item["sha256"]),
+        key=_text(item["key"], "key"),
+        deleted=_time(item["deleted"]),
+        purged=item.get("purged") is True,
+        metadata_key=_maybe_text(item, "metadata_key"),
+        extra=_unknown(item, _TOMBSTONE_KEYS),
+    )
+
+
+def _yanked(value: object) -> str | None:
+    if value is True:
+        return ""
+    return _text(value, "yanked") if value else None
+
+
+def _unknown(document: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if key not in known}
+
+
+def _list(document: Mapping[str, Any], key: str) -> list[Any]:
+    value = document.get(key, [])
+    return value if isinstance(value, list) else _damaged(key)
+
+
+def _text(value: object, key: str) -> str:
+    return value if isinstance(value, str) else _damaged(key)
+
+
+def _maybe_text(document: Mapping[str, Any], key: str) -> str | None:
+    value = document.get(key)
+    return None if value is None else _text(value, key)
+
+
+def _number(value: object, key: str) -> int:
+    # bool is an int to Python and none to JSON.
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    return _damaged(key)
+
+
+def _segment(value: object) -> str:
+    text = _text(value, "filename")
+    return text if text and "/" not in text else _damaged("filename")
+
+
+def _digest(value: object) -> str:
+    text = _text(value, "sha256")
+    return text if _HEX_256.fullmatch(text) else _damaged("sha256")
+
+
+def _time(value: object) -> datetime:
+    moment = datetime.fromisoformat(_text(value, "time"))
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _damaged(key: str) -> NoReturn:
+    raise ValueError(f"the value of {key!r} is not what it should be")

@@ -1,0 +1,254 @@
+"""Manifests in the store: read, list, and change by compare-and-swap (DESIGN.md D1).
+
+The swap is the commit. Changes that wait for one project in one process share a swap,
+and every change has an id that the manifest remembers: after an answer that was lost,
+the id tells whether the change was made; the ETag does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from random import Random
+from secrets import token_hex
+
+from attrs import define, evolve, field, frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from pypicloud_tw.errors import (
+    NotFound,
+    ObjectNotFound,
+    PreconditionFailed,
+    PypicloudError,
+    StoreError,
+    Unavailable,
+)
+from pypicloud_tw.index.manifest import (
+    INDEX,
+    decode,
+    encode,
+    manifest_key,
+    project_of,
+)
+from pypicloud_tw.index.model import Project
+from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.store.interfaces import IfAbsent, IfMatch, IObjectStore, ObjectInfo
+
+#: How many changes may share one swap, and how many ids a manifest remembers. It must
+#: remember far more than fit in one swap: an id is looked for after others' swaps too.
+BATCH = 32
+REMEMBERED = 256
+#: Tries of one swap before its changes are refused with 503.
+ATTEMPTS = 30
+#: Seconds; the ceiling of the pause before the n-th try, drawn with full jitter.
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 2.0
+
+#: A change of a project. It returns the project it was given where nothing is to do,
+#: and raises what its asker shall see. It may be called several times.
+Change = Callable[[Project], Project]
+
+
+@frozen
+class Versioned:
+    """A project as it lies in the store, and the ETag of that state."""
+
+    project: Project
+    etag: str
+
+
+@define
+class _Waiting:
+    """One change in line, and whoever waits for it."""
+
+    change: Change
+    create: bool
+    id: str = field(factory=lambda: token_hex(8))
+    done: Deferred[Versioned] = field(factory=Deferred)
+
+
+@define
+class Manifests:
+    """Every project's manifest in one store."""
+
+    store: IObjectStore
+    clock: IReactorTime
+    random: Random = field(factory=Random)
+    _queues: dict[NormalizedName, list[_Waiting]] = field(factory=dict, init=False)
+    swaps: int = field(default=0, init=False)
+    _log = Logger()
+
+    async def read(
+        self, name: NormalizedName, *, unless: str | None = None
+    ) -> Versioned | None:
+        """Read a project; None if its manifest still has the ETag *unless*.
+
+        :raises NotFound: it is proved that there is no such project.
+        :raises StoreError: the store is away or the manifest damaged.
+        """
+        try:
+            stored = await self.store.get(manifest_key(name), unless=unless)
+        except ObjectNotFound:
+            raise NotFound(f"There is no project {name} here.") from None
+        if stored is None:
+            return None
+        return Versioned(decode(name, stored.data), stored.info.etag)
+
+    async def names(self) -> AsyncIterator[tuple[NormalizedName, ObjectInfo]]:
+        """List every project there is, by the name's bytes."""
+        async for info in self.store.list(INDEX):
+            name = project_of(info.key)
+            if name is not None:
+                yield name, info
+
+    def change(
+        self, name: NormalizedName, change: Change, *, create: bool = False
+    ) -> Deferred[Versioned]:
+        """Change a project durably; fires with the state in which the change is made.
+
+        :param create: begin the project if it does not exist, else that is NotFound.
+        :raises Unavailable: the store is away or lost too many races; the change may
+            have been made.
+        """
+        waiting = _Waiting(change, create)
+        queue = self._queues.get(name)
+        if queue is not None:
+            queue.append(waiting)
+        else:
+            self._queues[name] = [waiting]
+            Deferred.fromCoroutine(self._work(name)).addErrback(
+                lambda failure: self._log.failure("Swapping {name}", failure, name=name)
+            )
+        return waiting.done
+
+    async def _work(self, name: NormalizedName) -> None:
+        """Take what waits for *name*, swap after swap, until nothing does."""
+        queue = self._queues[name]
+        while queue:
+            batch, queue[:] = queue[:BATCH], queue[BATCH:]
+            try:
+                await self._swap(name, batch)
+            except PypicloudError as e:
+                _refuse(batch, e)
+            except Exception as e:
+                self._log.failure("Changing {name} failed", name=name)
+                _refuse(
+                    batch, Unavailable(f"Changing {name} failed: {type(e).__name__}.")
+                )
+        del self._queues[name]
+
+    async def _swap(self, name: NormalizedName, batch: list[_Waiting]) -> None:
+        """Make the changes of *batch* by one swap, trying again when others were first.
+
+        A change that does not apply to the state found fails for its asker alone.
+        """
+        lost: StoreError | None = None
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                await self._pause(attempt)
+            found = await self._look(name)
+            batch = _settle_made(batch, found)
+            outcome = _apply(name, batch, found)
+            if not outcome.changed:
+                outcome.settle(found or Versioned(outcome.project, ""))
+                return
+            try:
+                info = await self._put(name, outcome.project, found)
+            except PreconditionFailed:
+                # Another process was first, or an earlier try of ours, unheard.
+                continue
+            except StoreError as e:
+                # It may have been written: only the ids will tell.
+                lost = e
+                continue
+            outcome.settle(Versioned(outcome.project, info.etag))
+            return
+        raise lost or Unavailable(f"Too many writers change {name} at once; try again.")
+
+    async def _look(self, name: NormalizedName) -> Versioned | None:
+        try:
+            return await self.read(name)
+        except NotFound:
+            return None
+
+    async def _put(
+        self, name: NormalizedName, after: Project, found: Versioned | None
+    ) -> ObjectInfo:
+        self.swaps += 1
+        return await self.store.put(
+            manifest_key(name),
+            encode(after),
+            condition=IfAbsent() if found is None else IfMatch(found.etag),
+            content_type="application/vnd.pypi.simple.v1+json",
+        )
+
+    async def _pause(self, attempt: int) -> None:
+        ceiling = min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt)
+        await deferLater(self.clock, self.random.uniform(0, ceiling), lambda: None)
+
+
+def _settle_made(batch: list[_Waiting], found: Versioned | None) -> list[_Waiting]:
+    """Answer the changes whose ids are in the manifest; return who still waits."""
+    if found is not None:
+        for waiting in batch:
+            if waiting.id in found.project.changes and not waiting.done.called:
+                waiting.done.callback(found)
+    return [waiting for waiting in batch if not waiting.done.called]
+
+
+@frozen
+class _Outcome:
+    """What came of applying a batch to the state that was found.
+
+    :ivar changed: a swap is due before anybody may be answered.
+    :ivar taken: whose change is in the project.
+    :ivar refused: whose change does not apply to it, and why.
+    """
+
+    project: Project
+    changed: bool
+    taken: tuple[_Waiting, ...]
+    refused: tuple[tuple[_Waiting, PypicloudError], ...]
+
+    def settle(self, state: Versioned) -> None:
+        """Answer everybody, now that *state* is durable."""
+        for waiting in self.taken:
+            waiting.done.callback(state)
+        for waiting, error in self.refused:
+            waiting.done.errback(error)
+
+
+def _apply(
+    name: NormalizedName, batch: list[_Waiting], found: Versioned | None
+) -> _Outcome:
+    """Apply each change in turn to what the ones before it made."""
+    project = None if found is None else found.project
+    changed = False
+    taken: list[_Waiting] = []
+    refused: list[tuple[_Waiting, PypicloudError]] = []
+    for waiting in batch:
+        try:
+            if project is None and not waiting.create:
+                raise NotFound(f"There is no project {name} here.")
+            before = project or Project(name, name)
+            after = waiting.change(before)
+        except PypicloudError as e:
+            refused.append((waiting, e))
+            continue
+        # An idle change is taken too: it may have found its wish fulfilled by a
+        # change beside it, which is not durable before the swap.
+        changed = changed or project is None or after is not before
+        taken.append(waiting)
+        project = after
+    project = project or Project(name, name)
+    if changed:
+        ids = (*project.changes, *(waiting.id for waiting in taken))
+        project = evolve(project, changes=ids[-REMEMBERED:])
+    return _Outcome(project, changed, tuple(taken), tuple(refused))
+
+
+def _refuse(batch: list[_Waiting], error: PypicloudError) -> None:
+    for waiting in batch:
+        if not waiting.done.called:
+            waiting.done.errback(error)

@@ -1,0 +1,146 @@
+"""The marker: one small object that tells every server what changed (DESIGN.md D3).
+
+It lists the most recent changes, each under a random id, newest last. A server that
+finds the id it saw last knows exactly which projects changed since; one that does not
+find it takes everything for changed. So a marker that was overwritten blindly, by a
+store without conditional writes or after a lost race, costs questions and no truth.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from secrets import token_hex
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from pypicloud_tw.errors import ObjectNotFound, PreconditionFailed, PypicloudError
+from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.store.interfaces import IfAbsent, IfMatch, IObjectStore, StoredBytes
+
+KEY = ".marker"
+REMEMBERED = 256
+#: Conditional tries before the marker is overwritten blindly.
+ATTEMPTS = 4
+
+Entry = tuple[str, str]
+
+
+@define
+class Marker:
+    """This process's side of the marker."""
+
+    store: IObjectStore
+    _etag: str | None = field(default=None, init=False)
+    _entries: tuple[Entry, ...] = field(default=(), init=False)
+    _seen: str | None = field(default=None, init=False)
+    _pending: set[NormalizedName] = field(factory=set, init=False)
+    _writing: Deferred[None] | None = field(default=None, init=False)
+    _next: list[Deferred[None]] = field(factory=list, init=False)
+    _log = Logger()
+
+    async def ask(self) -> set[str] | None:
+        """Tell which projects others changed since the last call; None for any.
+
+        :raises StoreError: the store does not answer.
+        """
+        try:
+            stored = await self.store.get(KEY, unless=self._etag)
+        except ObjectNotFound:
+            self._etag, self._entries = None, ()
+        else:
+            if stored is not None:
+                self._learn(stored)
+        return self._news()
+
+    def tell(self, name: NormalizedName) -> Deferred[None]:
+        """Let every server know that *name* changed; fires once it is durable.
+
+        Calls that come while the marker is being written share the next write.
+
+        :raises StoreError: it could not be written.
+        """
+        self._pending.add(name)
+        waiting: Deferred[None] = Deferred()
+        self._next.append(waiting)
+        if self._writing is None:
+            self._writing = Deferred.fromCoroutine(self._write_all())
+        return waiting
+
+    async def _write_all(self) -> None:
+        try:
+            while self._next:
+                waiting, self._next = self._next, []
+                names, self._pending = self._pending, set()
+                try:
+                    await self._write(sorted(names))
+                except PypicloudError as e:
+                    self._pending |= names
+                    for one in waiting:
+                        one.errback(e)
+                else:
+                    for one in waiting:
+                        one.callback(None)
+        finally:
+            self._writing = None
+
+    async def _write(self, names: Iterable[str]) -> None:
+        fresh = tuple((token_hex(8), name) for name in names)
+        for _ in range(ATTEMPTS):
+            entries = (*self._entries, *fresh)[-REMEMBERED:]
+            condition = IfAbsent() if self._etag is None else IfMatch(self._etag)
+            try:
+                info = await self.store.put(
+                    KEY,
+                    _encode(entries),
+                    condition=condition,
+                    content_type="application/json",
+                )
+            except PreconditionFailed:
+                await self._reread()
+                continue
+            self._adopt(info.etag, entries, len(fresh))
+            return
+        await self.store.put(KEY, _encode(fresh), content_type="application/json")
+
+    async def _reread(self) -> None:
+        try:
+            stored = await self.store.get(KEY)
+        except ObjectNotFound:
+            self._etag, self._entries = None, ()
+        else:
+            if stored is not None:
+                self._learn(stored)
+
+    def _learn(self, stored: StoredBytes) -> None:
+        self._etag, self._entries = stored.info.etag, _decode(stored.data)
+
+    def _adopt(self, etag: str, entries: tuple[Entry, ...], own: int) -> None:
+        """Take over what we wrote; what others wrote before it is news still."""
+        before = entries[-own - 1][0] if len(entries) > own else None
+        if self._seen == before:
+            self._seen = entries[-1][0]
+        self._etag, self._entries = etag, entries
+
+    def _news(self) -> set[str] | None:
+        seen, self._seen = self._seen, self._entries[-1][0] if self._entries else None
+        if seen == self._seen:
+            return set()
+        ids = [entry[0] for entry in self._entries]
+        if seen not in ids:
+            return None
+        return {name for _, name in self._entries[ids.index(seen) + 1 :]}
+
+
+def _encode(entries: Iterable[Entry]) -> bytes:
+    return json.dumps({"_format": 1, "recent": list(entries)}).encode()
+
+
+def _decode(data: bytes) -> tuple[Entry, ...]:
+    """Read a marker; one that is damaged tells nothing, so everything has changed."""
+    try:
+        return tuple((str(i), str(name)) for i, name in json.loads(data)["recent"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ()

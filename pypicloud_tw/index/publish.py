@@ -1,0 +1,373 @@
+"""Publishing, yanking and removing: what changes a project (DESIGN.md D1).
+
+A publish stores its file under a key of its own, then its core metadata, then swaps
+the manifest. The swap is the commit: before it nothing is visible, and a publish that
+ends earlier leaves at worst an orphan, which a sweep removes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Iterable
+from datetime import UTC, datetime
+from hashlib import sha256
+from secrets import token_hex
+from typing import Any, TypeVar
+
+from attrs import define, evolve, field, frozen
+from packaging.utils import InvalidName, canonicalize_name
+from packaging.version import InvalidVersion, Version
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from pypicloud_tw.errors import (
+    BadRequest,
+    Conflict,
+    NotFound,
+    PypicloudError,
+    StoreError,
+    Unavailable,
+)
+from pypicloud_tw.index.archive import Inspection, inspect
+from pypicloud_tw.index.catalog import Catalog
+from pypicloud_tw.index.manifest import in_order
+from pypicloud_tw.index.manifests import Change, Manifests, Versioned
+from pypicloud_tw.index.model import File, Project, Tombstone
+from pypicloud_tw.index.names import Filename, NormalizedName
+from pypicloud_tw.offload import IOffload
+from pypicloud_tw.store.interfaces import IObjectStore, IUpload
+
+#: Seconds. A sweep takes an unnamed object that is older than a day for an orphan, so
+#: a publish that has taken half of that must not name its object any more.
+SWEEP_AGE = 24 * 3600.0
+LONGEST_PUBLISH = SWEEP_AGE / 2
+
+T = TypeVar("T")
+
+
+@frozen
+class Rules:
+    """What an index takes.
+
+    :ivar legacy_formats: eggs, installers and old source archives too.
+    :ivar overwrite: a filename may be published again with other bytes.
+    :ivar reupload_deleted: so may one that was deleted.
+    """
+
+    legacy_formats: bool = False
+    overwrite: bool = False
+    reupload_deleted: bool = False
+
+
+@frozen
+class Claims:
+    """What the sender says of a file; every claim made is checked.
+
+    :ivar md5: hexadecimal, as are the other digests.
+    """
+
+    name: str | None = None
+    version: str | None = None
+    sha256: str | None = None
+    md5: str | None = None
+    blake2b_256: str | None = None
+
+
+@define
+class Publication:
+    """One file on its way into the index."""
+
+    publisher: Publisher
+    filename: Filename
+    uploader: str | None
+    _key: str
+    _upload: IUpload
+    _began: float
+
+    async def write(self, data: bytes) -> None:
+        """Take more of the file's bytes; returns when the sender may go on.
+
+        :raises InsufficientStorage: there is no room for them.
+        :raises StoreError: the store failed for good.
+        """
+        await self._upload.write(data)
+
+    async def finish(self, claims: Claims) -> Project:
+        """Check everything, then publish: durable and visible when this returns.
+
+        Publishing the same bytes again changes nothing and succeeds, so that a publish
+        whose answer was lost can simply be repeated.
+
+        :raises BadRequest: the file is not what it says it is; nothing is kept.
+        :raises Conflict: the filename is taken by other bytes.
+        :raises Unavailable: the store is away; it may have been published.
+        """
+        spool = self._upload.spool
+        await spool.finish()
+        _check_claims(claims, self.filename)
+        _check_digests(
+            claims, {"sha256": spool.sha256, "md5": spool.md5, "b2": spool.blake2b_256}
+        )
+        inspection = await self.publisher.inspect(self._upload, self.filename)
+        file = File(
+            filename=self.filename.text,
+            version=str(self.filename.version),
+            key=self._key,
+            size=spool.size,
+            sha256=spool.sha256,
+            md5=spool.md5,
+            blake2b_256=spool.blake2b_256,
+            upload_time=self.publisher.now(),
+            requires_python=inspection.requires_python,
+            summary=inspection.summary,
+            uploader=self.uploader,
+        )
+        display_name = inspection.name or claims.name or self.filename.project
+        return await self._commit(file, display_name, inspection.metadata)
+
+    async def abort(self) -> None:
+        """Forget it; harmless after :meth:`finish`."""
+        await self._upload.abort()
+
+    async def _commit(
+        self, file: File, display_name: str, metadata: bytes | None
+    ) -> Project:
+        publisher, name = self.publisher, self.filename.project
+        change = _admission(file, display_name, publisher.rules)
+        if await publisher.is_done(name, change):
+            return await publisher.change(name, change, create=True)
+        await self._upload.commit()
+        if metadata is not None:
+            file = await publisher.put_metadata(file, metadata)
+            change = _admission(file, display_name, publisher.rules)
+        if publisher.clock.seconds() - self._began > LONGEST_PUBLISH:
+            raise Unavailable("This upload took too long to be kept; send it again.")
+        try:
+            project = await publisher.change(name, change, create=True)
+        except StoreError:
+            raise  # it may be committed, and then it names the object
+        except PypicloudError:
+            await publisher.discard(file)
+            raise
+        if project.file(file.filename) != file:
+            await publisher.discard(file)
+        return project
+
+
+@define
+class Publisher:
+    """Everything that changes a project goes through here."""
+
+    store: IObjectStore
+    manifests: Manifests
+    catalog: Catalog[Any]
+    offload: IOffload
+    clock: IReactorTime
+    rules: Rules = field(factory=Rules)
+    published: int = field(default=0, init=False)
+    _log = Logger()
+
+    async def begin(
+        self,
+        filename: Filename,
+        *,
+        uploader: str | None = None,
+        size_hint: int | None = None,
+    ) -> Publication:
+        """Start to take a file.
+
+        :param size_hint: about how many bytes will come, if the sender told.
+        :raises InsufficientStorage: so many would not fit.
+        """
+        key = f"{filename.project}/{token_hex(16)}/{filename.text}"
+        upload = await self.store.begin(key, size_hint=size_hint)
+        return Publication(self, filename, uploader, key, upload, self.clock.seconds())
+
+    async def remove(self, name: NormalizedName, version: str) -> Project:
+        """Remove a release; its filenames stay taken (tombstones).
+
+        :raises NotFound: there is no such project or release.
+        """
+        now = self.now()
+
+        def change(project: Project) -> Project:
+            gone = _files_of(project, version)
+            return evolve(
+                project,
+                files=tuple(f for f in project.files if f not in gone),
+                tombstones=(*project.tombstones, *(_bury(f, now) for f in gone)),
+            )
+
+        return await self.change(name, change)
+
+    async def yank(
+        self, name: NormalizedName, version: str, reason: str | None
+    ) -> Project:
+        """Yank a release with a reason that may be empty, or un-yank it with None.
+
+        :raises NotFound: there is no such project or release.
+        """
+
+        def change(project: Project) -> Project:
+            yanked = _files_of(project, version)
+            files = tuple(
+                evolve(f, yanked=reason) if f in yanked else f for f in project.files
+            )
+            return project if files == project.files else evolve(project, files=files)
+
+        return await self.change(name, change)
+
+    async def change(
+        self, name: NormalizedName, change: Change, *, create: bool = False
+    ) -> Project:
+        """Swap a change in and tell every server before it is acknowledged.
+
+        Goes on to the end even when its asker has gone: a swap that is under way must
+        be told to the others.
+        """
+        return await _shielded(self._swap_and_tell(name, change, create))
+
+    async def _swap_and_tell(
+        self, name: NormalizedName, change: Change, create: bool
+    ) -> Project:
+        state = await self.manifests.change(name, change, create=create)
+        self.published += 1
+        await self.catalog.changed(name)
+        return state.project
+
+    async def is_done(self, name: NormalizedName, change: Change) -> bool:
+        """Tell whether a change would change nothing, before anything is stored.
+
+        :raises PypicloudError: what the change raises.
+        """
+        try:
+            state: Versioned | None = await self.manifests.read(name)
+        except NotFound:
+            return False
+        assert state is not None, "an unconditional read answers"
+        return change(state.project) is state.project
+
+    async def inspect(self, upload: IUpload, filename: Filename) -> Inspection:
+        """Look into the archive, in a helper process.
+
+        :raises BadRequest: it is not what its name promises.
+        """
+        spool = upload.spool
+        return await self.offload.in_process(inspect, spool.path, filename, spool.size)
+
+    async def put_metadata(self, file: File, metadata: bytes) -> File:
+        """Store a file's core metadata beside it (PEP 658)."""
+        key = f"{file.key}.metadata"
+        await self.store.put(key, metadata)
+        digest = sha256(metadata).hexdigest()
+        return evolve(file, metadata_key=key, metadata_sha256=digest)
+
+    async def discard(self, file: File) -> None:
+        """Remove the objects of a publish that is known not to be committed."""
+        for key in filter(None, (file.key, file.metadata_key)):
+            try:
+                await self.store.delete(key)
+            except PypicloudError as e:
+                self._log.warn(
+                    "An orphan is left for the next sweep, {key}: {error}",
+                    key=key,
+                    error=e.message,
+                )
+
+    def now(self) -> datetime:
+        """Tell the time by the injected clock."""
+        return datetime.fromtimestamp(self.clock.seconds(), UTC)
+
+
+def _admission(file: File, display_name: str, rules: Rules) -> Change:
+    def admit(project: Project) -> Project:
+        existing = project.file(file.filename)
+        if existing is not None and existing.sha256 == file.sha256:
+            return project
+        if existing is not None and not rules.overwrite:
+            raise Conflict(
+                "File already exists, with other bytes. A published file never "
+                "changes: give the release a new version."
+            )
+        buried = project.tombstone(file.filename)
+        if buried and buried.sha256 != file.sha256 and not rules.reupload_deleted:
+            raise Conflict(
+                "File already existed and was deleted; its name is not taken again "
+                "with other bytes. Give the release a new version."
+            )
+        others = (f for f in project.files if f.filename != file.filename)
+        return evolve(
+            project,
+            display_name=project.display_name if project.files else display_name,
+            files=in_order((*others, file)),
+            tombstones=tuple(t for t in project.tombstones if t is not buried),
+        )
+
+    return admit
+
+
+def _files_of(project: Project, version: str) -> tuple[File, ...]:
+    found = tuple(f for f in project.files if same_version(f.version, version))
+    if not found:
+        raise NotFound(f"There is no such release of {project.name} here.")
+    return found
+
+
+def _bury(file: File, now: datetime) -> Tombstone:
+    return Tombstone(
+        filename=file.filename,
+        sha256=file.sha256,
+        key=file.key,
+        deleted=now,
+        metadata_key=file.metadata_key,
+    )
+
+
+def same_version(one: str, other: str) -> bool:
+    """Compare two versions as PEP 440 does, or as text where one is none."""
+    try:
+        return Version(one) == Version(other)
+    except InvalidVersion:
+        return one == other
+
+
+def _check_claims(claims: Claims, filename: Filename) -> None:
+    if claims.name is not None and _normalized(claims.name) != filename.project:
+        raise BadRequest("The form's name is not the project that the filename says.")
+    if claims.version is not None and not same_version(
+        claims.version, str(filename.version)
+    ):
+        raise BadRequest("The form's version is not the one that the filename says.")
+
+
+def _normalized(name: str) -> str | None:
+    try:
+        return canonicalize_name(name, validate=True)
+    except InvalidName:
+        return None
+
+
+def _check_digests(claims: Claims, computed: dict[str, str]) -> None:
+    claimed: Iterable[tuple[str, str | None, str]] = (
+        ("SHA-256", claims.sha256, computed["sha256"]),
+        ("MD5", claims.md5, computed["md5"]),
+        ("BLAKE2b-256", claims.blake2b_256, computed["b2"]),
+    )
+    for algorithm, said, seen in claimed:
+        if said is not None and said.lower() != seen:
+            raise BadRequest(
+                f"The {algorithm} digest sent is not that of the bytes received; "
+                "send the file again."
+            )
+
+
+async def _shielded(work: Coroutine[Any, Any, T]) -> T:
+    """Await *work* without passing a cancellation on to it."""
+    waiting: Deferred[T] = Deferred()
+
+    def answer(result: Any) -> None:
+        if not waiting.called:
+            waiting.callback(result)
+
+    Deferred.fromCoroutine(work).addBoth(answer)
+    return await waiting
