@@ -6,15 +6,37 @@ Pure Python that takes long goes to a helper process.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar, TypeVarTuple
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar, TypeVarTuple
 
-from twisted.internet.defer import Deferred
-from zope.interface import Interface
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import (
+    IReactorFromThreads,
+    IReactorProcess,
+    IReactorTime,
+)
+from twisted.internet.protocol import ProcessProtocol
+from twisted.python.threadpool import ThreadPool
+from zope.interface import Interface, implementer
+
+from pypicloud_tw.helper import address, frame
+from pypicloud_tw.helper_pool import HelperPool, not_running
 
 P = ParamSpec("P")
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+#: What a helper may know of the environment: enough to start Python. No credentials.
+_ENVIRONMENT = frozenset(
+    {"PATH", "VIRTUAL_ENV", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH"}
+)
+
+#: Where this very package was found, should no entry of ``sys.path`` lead to it.
+_HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 class IOffload(Interface):
@@ -32,3 +54,138 @@ class IOffload(Interface):
 
         :raises Unavailable: too many calls wait already, or the helper died.
         """
+
+
+class IOffloadReactor(IReactorFromThreads, IReactorProcess, IReactorTime):
+    """What :class:`Offload` asks of a reactor."""
+
+
+def helper_environment(
+    environ: Mapping[str, str], path: Sequence[str]
+) -> dict[str, str]:
+    """Choose what a helper sees of the server's environment.
+
+    :param path: the server's ``sys.path``, so that a helper finds the same modules,
+        whatever found them for the server (an entry point, a checkout, a zip file).
+    """
+    chosen = {
+        name: value
+        for name, value in environ.items()
+        if name in _ENVIRONMENT or name.startswith(("PYTHON", "LC_"))
+    }
+    # An empty entry means the working folder, which a helper is told by its name.
+    absolute = [os.path.abspath(entry) for entry in path]
+    return chosen | {"PYTHONPATH": os.pathsep.join([*absolute, _HOME])}
+
+
+@implementer(IOffload)
+class Offload(Service):
+    """Threads and helper processes that start when first needed and end with us.
+
+    Stop it after everything that uses it: what runs or waits then, fails.
+
+    :param threads: at most so many threads; what is more waits, without bound.
+    :param processes: at most so many helpers. A helper is kept for the next call.
+    :param queue: at most so many calls wait for a helper; more are refused.
+    :param environ: the server's environment; :func:`helper_environment` chooses.
+    """
+
+    name = "offload"
+
+    def __init__(
+        self,
+        reactor: IOffloadReactor,
+        *,
+        threads: int = 8,
+        processes: int = 2,
+        queue: int = 64,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._reactor = reactor
+        self._threads = threads
+        self._environ = environ
+        self._pool: ThreadPool | None = None
+        self._helpers = HelperPool(self._spawn, processes, queue)
+
+    def in_thread(
+        self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
+        """See :class:`IOffload`. One that is cancelled while it waits never runs.
+
+        :raises Unavailable: the service is not running.
+        """
+        if not self.running:
+            return fail(not_running())
+        result: Deferred[T] = Deferred()
+
+        def run() -> T | None:
+            return None if result.called else function(*args, **kwargs)
+
+        def deliver(success: bool, value: Any) -> None:
+            if result.called:
+                return
+            if success:
+                result.callback(value)
+            else:
+                result.errback(value)
+
+        def finished(success: bool, value: Any) -> None:
+            self._reactor.callFromThread(deliver, success, value)
+
+        self._thread_pool().callInThreadWithCallback(finished, run)
+        return result
+
+    def in_process(self, function: Callable[[*Ts], T], *args: *Ts) -> Deferred[T]:
+        """See :class:`IOffload`. Cancelling a call that runs ends its helper.
+
+        :raises TypeError: it is not a module-level function of this package.
+        :raises Unavailable: also if the service is not running.
+        """
+        if not self.running:
+            return fail(not_running())
+        try:
+            request = frame((*address(function), args))
+        except Exception as error:
+            # Not only PicklingError: a value's own __reduce__ may raise anything.
+            return fail(error)
+        return self._helpers.call(request)
+
+    def stopService(self) -> Deferred[None]:
+        """Fail what waits or runs in a helper; fires when threads and helpers ended."""
+        super().stopService()  # type: ignore[no-untyped-call]  # Twisted's is untyped
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        pool, self._pool = self._pool, None
+        gone = self._helpers.stop()
+        if pool is not None:
+            await self._join(pool)
+        # A process that SIGKILL cannot end is stuck in the kernel: do not wait for it.
+        gone.addTimeout(5, self._reactor, onTimeoutCancel=lambda _result, _delay: None)
+        await gone
+
+    def _thread_pool(self) -> ThreadPool:
+        if self._pool is None:
+            self._pool = ThreadPool(0, self._threads, name="pypicloud")
+            self._pool.start()
+        return self._pool
+
+    def _join(self, pool: ThreadPool) -> Deferred[None]:
+        """Stop a pool without waiting for it in the reactor's thread."""
+        joined: Deferred[None] = Deferred()
+
+        def join() -> None:
+            pool.stop()
+            self._reactor.callFromThread(joined.callback, None)
+
+        threading.Thread(target=join, name="pypicloud-join").start()
+        return joined
+
+    def _spawn(self, protocol: ProcessProtocol) -> None:
+        # -P: the working folder is not searched, unless the server itself does.
+        self._reactor.spawnProcess(
+            protocol,
+            sys.executable,
+            [sys.executable, "-P", "-m", "pypicloud_tw.helper"],
+            env=helper_environment(self._environ, sys.path),
+        )

@@ -1,0 +1,225 @@
+"""Real helper processes and threads, and what becomes of them when things die."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import CancelledError, gatherResults
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+
+from pypicloud_tw.access import hashes
+from pypicloud_tw.errors import BadRequest, Unavailable
+from pypicloud_tw.helper import frame
+from pypicloud_tw.index.names import project_name
+from pypicloud_tw.offload import Offload
+
+#: A server in small: it has a helper work for a minute, and tells the helper's number.
+SERVER = """
+import sys
+from twisted.internet import reactor
+from pypicloud_tw.helper import frame
+from pypicloud_tw.offload import Offload
+from tests.integration.test_offload import Does
+offload = Offload(reactor, processes=1)
+offload.startService()
+reactor.addSystemEventTrigger("before", "shutdown", offload.stopService)
+def working(pid):
+    offload.in_process(frame, Does("time", "sleep", 60)).addErrback(lambda _: None)
+    print(pid, flush=True)
+import pickle
+offload.in_process(frame, Does("os", "getpid")).addCallback(
+    lambda reply: working(pickle.loads(reply[8:])))
+reactor.run()
+"""
+
+
+class Does:
+    """An argument that calls something where it is unpickled."""
+
+    def __init__(self, module: str, name: str, *args: Any) -> None:
+        self.call = (module, name, args)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        module, name, args = self.call
+        return getattr(__import__(module), name), args
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process exists and is no zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def gone_within(seconds: float, pid: int) -> bool:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if not is_alive(pid):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+class OffloadTests(TestCase):
+    timeout = 60  # type: ignore[assignment]  # trial declares it None
+
+    def setUp(self) -> None:
+        self.offload = Offload(
+            reactor,  # type: ignore[arg-type]  # a module, to the type checker
+            environ={**os.environ, "AWS_SECRET_ACCESS_KEY": "s3cr3t"},
+        )
+        self.offload.startService()
+        self.addCleanup(self.offload.stopService)
+
+    async def pid(self) -> int:
+        """Tell the number of a helper: the result of frame() is a pickle of it."""
+        import pickle
+
+        reply = await self.offload.in_process(frame, Does("os", "getpid"))
+        pid: int = pickle.loads(reply[8:])
+        return pid
+
+    async def test_work_and_errors(self) -> None:
+        names = [f"Project.{n}" for n in range(40)]
+        results = await gatherResults(
+            [self.offload.in_process(project_name, name) for name in names]
+        )
+        self.assertEqual(results, [f"project-{n}" for n in range(40)])
+        with self.assertRaises(BadRequest):
+            await self.offload.in_process(project_name, "-")
+
+    async def test_large_messages(self) -> None:
+        data = os.urandom(20_000_000)
+        reply = await self.offload.in_process(frame, data)
+        self.assertIn(data, reply)
+
+    async def test_verify(self) -> None:
+        hashed = hashes.make_context().handler("sha256_crypt").hash("x", rounds=1000)
+        self.assertTrue(await self.offload.in_process(hashes.verify, "x", hashed))
+        self.assertFalse(await self.offload.in_process(hashes.verify, "y", hashed))
+
+    async def test_printing_harms_nothing(self) -> None:
+        await self.offload.in_process(frame, Does("builtins", "print", "noise"))
+        await self.offload.in_process(frame, Does("os", "write", 1, b"noise\n"))
+        await self.offload.in_process(frame, Does("os", "system", "echo noise"))
+        self.assertEqual(await self.offload.in_process(project_name, "A"), "a")
+
+    async def test_reading_standard_input_harms_nothing(self) -> None:
+        await self.offload.in_process(frame, Does("os", "read", 0, 1))
+        self.assertEqual(await self.offload.in_process(project_name, "A"), "a")
+
+    async def test_exit_fails_the_call(self) -> None:
+        with self.assertRaises(Unavailable) as caught:
+            await self.offload.in_process(frame, Does("os", "_exit", 3))
+        self.assertIn("helper process died", caught.exception.message)
+        self.assertEqual(await self.offload.in_process(project_name, "A"), "a")
+
+    async def test_killed_while_idle(self) -> None:
+        pid = await self.pid()
+        os.kill(pid, signal.SIGKILL)
+        self.assertTrue(gone_within(5, pid))
+        await deferLater(reactor, 0.05)  # type: ignore[arg-type]  # see above
+        self.assertNotEqual(await self.pid(), pid)
+
+    async def test_signals_to_the_group_are_for_the_server(self) -> None:
+        pid = await self.pid()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(pid, number)
+        self.assertEqual(await self.pid(), pid)
+
+    async def test_cancel_ends_the_work(self) -> None:
+        pid = await self.pid()
+        result = self.offload.in_process(frame, Does("time", "sleep", 60))
+        result.cancel()
+        with self.assertRaises(CancelledError):
+            await result
+        self.assertTrue(gone_within(5, pid))
+
+    async def test_stop_ends_helpers(self) -> None:
+        pid = await self.pid()
+        await self.offload.stopService()
+        self.assertFalse(is_alive(pid))
+
+    async def test_environment(self) -> None:
+        secret = await self.offload.in_process(
+            frame, Does("os", "getenv", "AWS_SECRET_ACCESS_KEY", "none")
+        )
+        self.assertIn(b"none", secret)
+
+    async def test_thread(self) -> None:
+        name = await self.offload.in_thread(lambda: threading.current_thread().name)
+        self.assertIn("pypicloud", name)
+
+        def fails(*, why: str) -> None:
+            raise KeyError(why)
+
+        with self.assertRaises(KeyError):
+            await self.offload.in_thread(fails, why="because")
+
+    async def test_thread_cancelled_while_waiting_never_runs(self) -> None:
+        hold = threading.Event()
+        ran: list[int] = []
+        running = [self.offload.in_thread(hold.wait) for _ in range(8)]
+        waiting = self.offload.in_thread(ran.append, 1)
+        last = self.offload.in_thread(ran.append, 2)
+        waiting.addErrback(lambda failure: failure.trap(CancelledError))
+        waiting.cancel()
+        hold.set()
+        await gatherResults([*running, last])
+        self.assertEqual(ran, [2])
+
+    async def test_stop_waits_for_threads_without_blocking(self) -> None:
+        hold = threading.Event()
+        result = self.offload.in_thread(hold.wait)
+        stopped = self.offload.stopService()
+        self.assertFalse(stopped.called)
+        hold.set()
+        await stopped
+        self.assertTrue(await result)
+
+
+class ServerTests(TestCase):
+    """A plain script, in a folder that it may not write to."""
+
+    def start(self) -> tuple[subprocess.Popen[bytes], int]:
+        server = subprocess.Popen(
+            [sys.executable, "-c", SERVER],
+            cwd="/",
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self.addCleanup(server.wait)
+        self.addCleanup(server.kill)
+        assert server.stdout is not None
+        self.addCleanup(server.stdout.close)
+        return server, int(server.stdout.readline())
+
+    def test_no_orphan_after_kill(self) -> None:
+        server, helper = self.start()
+        self.assertTrue(is_alive(helper))
+        server.kill()
+        self.assertTrue(gone_within(5, helper))
+
+    def test_ctrl_c_to_the_group(self) -> None:
+        server, helper = self.start()
+        os.killpg(server.pid, signal.SIGINT)
+        server.wait(10)
+        self.assertTrue(gone_within(5, helper))
+
+    def test_stop(self) -> None:
+        server, helper = self.start()
+        server.terminate()
+        server.wait(10)
+        self.assertFalse(is_alive(helper))
