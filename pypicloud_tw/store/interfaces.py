@@ -72,10 +72,13 @@ class IDownload(Interface):
     async def deliver(consumer: IConsumer) -> None:
         """Write the bytes to *consumer* with back-pressure, then return.
 
-        The producer is unregistered when this returns, however it returns.
+        The producer is unregistered when this returns, however it returns, except
+        where the consumer itself let go of it by ``stopProducing``.
 
         :raises StoreError: the store failed half-way or delivered fewer bytes than it
             promised. What was written stays written.
+        :raises CancelledError: the consumer went away (``stopProducing``), or whoever
+            awaited this stopped waiting.
         """
 
     def abandon() -> None:
@@ -165,7 +168,9 @@ class IObjectStore(Interface):
     async def open(key: str, *, byte_range: ByteRange | None = None) -> IDownload:
         """Find an object and make ready to deliver it, or a range of it.
 
+        :param byte_range: what of it; an end beyond the object's is the object's.
         :raises ObjectNotFound: there is no such object.
+        :raises RangeNotSatisfiable: the range begins where the object has ended.
         """
 
     async def delete(key: str) -> None:

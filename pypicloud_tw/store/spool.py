@@ -1,0 +1,268 @@
+"""The bytes of one upload in a seekable file, with their digests.
+
+The sender's pace is the disk's: :meth:`Spool.write` returns when more is welcome. Small
+writes are gathered, so that a sender of one byte a packet costs no thread hop each, and
+a hop does all that the bytes need: writing and three digests, all without the GIL.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from hashlib import blake2b, md5, sha256
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO, ParamSpec, Protocol, TypeVar
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred, DeferredLock
+
+from pypicloud_tw.errors import InsufficientStorage, PypicloudError, StoreError
+from pypicloud_tw.offload import IOffload
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: Bytes that are gathered before a thread is asked to write them: about 1 ms of hashing
+#: against 0.1 ms of going there and back, and what each upload may hold in memory.
+GATHER = 256 * 1024
+
+#: No room: the disk, a quota, or the longest file that the process may write.
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@frozen
+class Digests:
+    """What the bytes hash to; lower-case hexadecimal."""
+
+    sha256: str
+    md5: str
+    blake2b_256: str
+
+
+class _Hash(Protocol):
+    """What hashlib's objects have in common."""
+
+    def update(self, data: bytes | bytearray, /) -> None:
+        """Take more bytes."""
+
+    def hexdigest(self) -> str:
+        """Tell the digest of the bytes so far."""
+
+
+@define
+class _Hashes:
+    """The three running digests that the upload form and the manifest speak of."""
+
+    sha256: _Hash = field(factory=sha256)
+    # A sender's checksum to compare with, not a defence: hence allowed under FIPS too.
+    md5: _Hash = field(factory=lambda: md5(usedforsecurity=False))
+    blake2b_256: _Hash = field(factory=lambda: blake2b(digest_size=32))
+
+    def update(self, data: bytes | bytearray) -> None:
+        """Take more bytes."""
+        self.sha256.update(data)
+        self.md5.update(data)
+        self.blake2b_256.update(data)
+
+    def digests(self) -> Digests:
+        """Tell the digests of the bytes so far."""
+        return Digests(
+            self.sha256.hexdigest(),
+            self.md5.hexdigest(),
+            self.blake2b_256.hexdigest(),
+        )
+
+
+@define(eq=False)
+class Spool:
+    """A seekable file that grows, its size, and its digests.
+
+    One write at a time is at work; those that are not awaited wait in line.
+
+    :ivar file: opened to read and write in binary. To be read only after
+        :meth:`finish`, and only in a thread or another process.
+    :ivar size: bytes taken so far.
+    :ivar stored: bytes of these that are in the file; the rest is gathered.
+    """
+
+    file: BinaryIO
+    offload: IOffload
+    size: int = field(default=0, init=False)
+    stored: int = field(default=0, init=False)
+    _path: Path | None = field(default=None, kw_only=True)
+    _gathered: bytearray = field(factory=bytearray, init=False, repr=False)
+    _hashes: _Hashes = field(factory=_Hashes, init=False, repr=False)
+    _digests: Digests | None = field(default=None, init=False)
+    _error: PypicloudError | None = field(default=None, init=False)
+    _turn: DeferredLock = field(factory=DeferredLock, init=False, repr=False)
+
+    @classmethod
+    async def temporary(
+        cls,
+        offload: IOffload,
+        *,
+        folder: Path | None = None,
+        size_hint: int | None = None,
+    ) -> Spool:
+        """Begin in an unlinked temporary file, which vanishes with the process.
+
+        :param folder: where; None is the system's folder for temporary files.
+        :param size_hint: bytes that are to come, if that is known.
+        :raises InsufficientStorage: they would not fit.
+        :raises StoreError: no temporary file can be made there.
+        """
+        return cls(await offload.in_thread(_open_temporary, folder, size_hint), offload)
+
+    @property
+    def digests(self) -> Digests:
+        """The digests of all bytes, once :meth:`finish` has returned."""
+        if self._digests is None:
+            raise RuntimeError("A spool has digests after finish().")
+        return self._digests
+
+    @property
+    def path(self) -> Path | None:
+        """Where another process of this user can open the bytes, while we hold them.
+
+        An unlinked file is reached through ``/proc`` where there is one, else not.
+        """
+        if self._path is not None or isinstance(self.file, BytesIO):
+            return self._path
+        path = Path(f"/proc/{os.getpid()}/fd/{self.file.fileno()}")
+        return path if path.exists() else None
+
+    async def write(self, data: bytes) -> None:
+        """Take more bytes; returns when the sender may go on.
+
+        :raises InsufficientStorage: there is no room for them, now and from now on.
+        :raises StoreError: the file system failed, now and from now on.
+        """
+        if self._digests is not None:
+            raise RuntimeError("This spool is finished.")
+        if self._error is not None:
+            raise self._error
+        self.size += len(data)
+        if not self._gathered and len(data) >= GATHER:
+            await self._hop(self._append, data)
+            return
+        self._gathered += data
+        if len(self._gathered) >= GATHER:
+            await self._flush()
+
+    async def finish(self) -> Digests:
+        """Bring every byte into the file and fix the digests.
+
+        It is not made durable: that belongs to whoever gives the file a name.
+        """
+        if self._digests is None:
+            await self._flush()
+            self._digests = self._hashes.digests()
+        return self._digests
+
+    async def read_at(self, offset: int, size: int) -> bytes:
+        """Read again what was taken: fewer bytes than *size* only at its end."""
+        if offset + size > self.stored:
+            await self._flush()
+        return await self._hop(_read_at, self.file, offset, size)
+
+    async def close(self) -> None:
+        """Let go of the file, after what is at work in it. Harmless when repeated."""
+        self._gathered = bytearray()
+        self._error = self._error or StoreError("The upload was given up.")
+        await self._hop(self.file.close)
+
+    async def _flush(self) -> None:
+        """Write what is gathered; what comes meanwhile gathers anew, in order."""
+        gathered, self._gathered = self._gathered, bytearray()
+        await self._hop(self._append, gathered)
+
+    async def _hop(
+        self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Do it in a thread, after what was asked for before.
+
+        Somebody who stops waiting does not stop the thread, so the next in line waits
+        for the thread and not for them.
+        """
+        work: Deferred[T] = self._turn.run(
+            lambda: self.offload.in_thread(function, *args, **kwargs)
+        )
+        heard: Deferred[T] = Deferred()
+        work.addCallbacks(heard.callback, heard.errback)
+        return await heard
+
+    def _append(self, data: bytes | bytearray) -> None:
+        """Write and hash, in a thread."""
+        if self._error is not None:
+            raise self._error
+        try:
+            # Whoever read from the file has moved its position.
+            self.file.seek(self.stored)
+            self.file.write(data)
+            self.file.flush()
+        except OSError as e:
+            self._error = spool_error(e)
+            raise self._error from e
+        self._hashes.update(data)
+        self.stored += len(data)
+
+
+def spool_error(error: OSError) -> PypicloudError:
+    """Say what an operating system's error in writing an upload means."""
+    if error.errno in NO_ROOM:
+        return InsufficientStorage(
+            "The server has no room for this file. Its operator can free space on the "
+            "disk, or set storage.temp_dir to a larger one."
+        )
+    return StoreError(f"The server cannot keep this upload: {error.strerror}.")
+
+
+def check_room(folder: str | Path | int, size_hint: int | None) -> None:
+    """Refuse bytes that would not fit, by the free space that users may fill.
+
+    :param folder: on the file system in question; a path or a descriptor.
+    :raises InsufficientStorage: *size_hint* bytes would not fit.
+    :raises OSError: the file system does not answer.
+    """
+    if size_hint is None:
+        return
+    state = os.statvfs(folder)
+    # A file system that counts no blocks (some network ones) tells nothing.
+    if state.f_blocks and size_hint > state.f_bavail * state.f_frsize:
+        raise spool_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+
+
+def _open_temporary(folder: Path | None, size_hint: int | None) -> BinaryIO:
+    try:
+        # Open as long as the spool, which closes it.
+        file = TemporaryFile(dir=folder)  # noqa: SIM115
+    except OSError as e:
+        raise StoreError(
+            f"The server cannot make temporary files ({e.strerror}): storage.temp_dir "
+            "must name a folder in which it may write."
+        ) from e
+    try:
+        check_room(file.fileno(), size_hint)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _read_at(file: BinaryIO, offset: int, size: int) -> bytes:
+    if isinstance(file, BytesIO):
+        return bytes(file.getbuffer()[offset : offset + size])
+    if file.closed:
+        raise StoreError("The upload was given up.")
+    pieces = []
+    while size:
+        piece = os.pread(file.fileno(), size, offset)
+        if not piece:
+            break
+        pieces.append(piece)
+        offset += len(piece)
+        size -= len(piece)
+    return b"".join(pieces)
