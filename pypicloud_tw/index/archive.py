@@ -30,7 +30,7 @@ MAX_HEADER, MAX_READ = 2**20, 128 * 2**20
 MAX_MEMBERS = 500_000
 #: What unpacks to more than this and to more than so many times its size is a bomb
 #: (the big index draws the line at the same 50).
-BOMB_SIZE, BOMB_RATIO = 256 * 2**20, 50
+BOMB_SIZE, BOMB_RATIO = 128 * 2**20, 50
 
 _KNOWN_METADATA = ("1.0", "1.1", "1.2", "2.0", "2.1", "2.2", "2.3", "2.4", "2.5")
 

@@ -121,7 +121,7 @@ def decode(name: NormalizedName, data: bytes) -> Project:
         if not isinstance(document, dict) or document.get("name") != name:
             _damaged("name")
         return _decode_project(name, document)
-    except (ValueError, KeyError, TypeError, RecursionError) as e:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
         raise StoreError(
             f"The manifest of {name} is damaged ({type(e).__name__}: {e}); restore "
             f"{manifest_key(name)} from a backup."

@@ -1,0 +1,141 @@
+"""What operators watch, in the Prometheus text format.
+
+One registry a server, none in the module: several servers can live in one process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from time import monotonic
+
+from attrs import define, field
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+
+#: Seconds between two looks at how late the reactor is, and what counts as a stall.
+PULSE, STALL = 0.25, 0.05
+
+CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+
+_LATENCIES = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 300.0)
+
+
+@define(eq=False)
+class _Reader(Collector):
+    """Numbers that somebody keeps anyway, read when they are asked for."""
+
+    readings: list[tuple[str, str, bool, Callable[[], float]]] = field(factory=list)
+
+    def collect(self) -> Iterable[CounterMetricFamily | GaugeMetricFamily]:
+        """Read every number now."""
+        for name, description, counts, read in self.readings:
+            family = CounterMetricFamily if counts else GaugeMetricFamily
+            metric = family(name, description)
+            metric.add_metric([], read())
+            yield metric
+
+
+class Metrics:
+    """The server's counters."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._registry = CollectorRegistry()
+        self._reader = _Reader()
+        self._registry.register(self._reader)
+        self._requests = Counter(
+            "pypicloud_requests",
+            "HTTP requests answered",
+            ["method", "status"],
+            registry=self._registry,
+        )
+        self._latency = Histogram(
+            "pypicloud_request_seconds",
+            "From the end of a request's headers to the end of its answer",
+            buckets=_LATENCIES,
+            registry=self._registry,
+        )
+        self._store_calls = Counter(
+            "pypicloud_store_calls",
+            "Calls of the store by operation and result",
+            ["operation", "result"],
+            registry=self._registry,
+        )
+        self._store_latency = Histogram(
+            "pypicloud_store_seconds",
+            "Duration of the store's calls",
+            ["operation"],
+            buckets=_LATENCIES,
+            registry=self._registry,
+        )
+        self._stalls = Counter(
+            "pypicloud_reactor_stalls",
+            f"Times the reactor came more than {STALL * 1000:.0f} ms late",
+            registry=self._registry,
+        )
+        self._stalled = Counter(
+            "pypicloud_reactor_stalled_seconds",
+            "Seconds by which the reactor came late, in all",
+            registry=self._registry,
+        )
+        # labels() takes a lock and builds a tuple: a dictionary is 5 times faster.
+        self._children: dict[tuple[bytes, int], Counter] = {}
+        self._pulse = LoopingCall(self._beat)
+        self._pulse.clock = clock
+        self._last_beat: float | None = None
+
+    def read(
+        self,
+        name: str,
+        description: str,
+        reading: Callable[[], float],
+        *,
+        counts: bool = False,
+    ) -> None:
+        """Show a number that somebody else keeps.
+
+        :param counts: it only ever grows.
+        """
+        self._reader.readings.append((name, description, counts, reading))
+
+    def observe(self, method: bytes, status: int, seconds: float) -> None:
+        """Count an answered request."""
+        child = self._children.get((method, status))
+        if child is None:
+            # A client chooses the method: only what is known may become a label.
+            known = method in (b"GET", b"HEAD", b"POST")
+            label = method.decode() if known else "other"
+            child = self._requests.labels(label, str(status))
+            if known:
+                self._children[(method, status)] = child
+        child.inc()
+        self._latency.observe(seconds)
+
+    def observe_store(self, operation: str, result: str, seconds: float) -> None:
+        """Count a call of the store; *result* is ``ok`` or an error's name."""
+        self._store_calls.labels(operation, result).inc()
+        self._store_latency.labels(operation).observe(seconds)
+
+    def start(self) -> None:
+        """Begin to watch how late the reactor is."""
+        self._last_beat = None
+        self._pulse.start(PULSE)
+
+    def stop(self) -> None:
+        """End the watch."""
+        if self._pulse.running:
+            self._pulse.stop()
+
+    def render(self) -> bytes:
+        """Write everything in the text format."""
+        return generate_latest(self._registry)
+
+    def _beat(self) -> None:
+        now = monotonic()
+        last, self._last_beat = self._last_beat, now
+        late = 0.0 if last is None else now - last - PULSE
+        if late > STALL:
+            self._stalls.inc()
+            self._stalled.inc(late)

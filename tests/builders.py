@@ -1,0 +1,87 @@
+"""Small true distribution files and values, for tests that need some."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+from attrs import evolve
+
+from pypicloud_tw.index.model import File
+
+METADATA = """\
+Metadata-Version: 2.1
+Name: {name}
+Version: {version}
+Summary: A tool of Acme's
+Requires-Python: >=3.8
+"""
+
+MORNING = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
+
+
+def metadata(name: str = "acme", version: str = "1.0") -> bytes:
+    return METADATA.format(name=name, version=version).encode()
+
+
+def zip_of(members: Iterable[tuple[str, bytes]]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members:
+            # A fixed date: equal contents are equal bytes.
+            info = zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0))
+            archive.writestr(info, data, zipfile.ZIP_DEFLATED, compresslevel=1)
+    return buffer.getvalue()
+
+
+def wheel(
+    name: str = "acme",
+    version: str = "1.0",
+    *,
+    core_metadata: bytes | None = None,
+    extra: Iterable[tuple[str, bytes]] = (),
+) -> bytes:
+    """The bytes of ``{name}-{version}-py3-none-any.whl``."""
+    core_metadata = core_metadata or metadata(name, version)
+    members = [(f"{name}-{version}.dist-info/METADATA", core_metadata)]
+    return zip_of([*members, *extra])
+
+
+def tar_of(members: Iterable[tuple[tarfile.TarInfo, bytes]], mode: str = "gz") -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=f"w:{mode}", compresslevel=1) as archive:  # type: ignore[call-overload]  # a mode in a variable
+        for member, data in members:
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def member(name: str, **attributes: Any) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    for key, value in attributes.items():
+        setattr(info, key, value)
+    return info
+
+
+def sdist(name: str = "acme", version: str = "1.0") -> bytes:
+    """The bytes of ``{name}-{version}.tar.gz``."""
+    pkg_info = member(f"{name}-{version}/PKG-INFO")
+    return tar_of([(pkg_info, metadata(name, version))])
+
+
+def file(filename: str = "acme-1.0-py3-none-any.whl", **changes: Any) -> File:
+    """A file of the project acme, as a manifest tells it."""
+    one = File(
+        filename=filename,
+        version="1.0",
+        key=f"acme/{'0' * 32}/{filename}",
+        size=7,
+        sha256=sha256(filename.encode()).hexdigest(),
+        upload_time=MORNING,
+    )
+    return evolve(one, **changes)

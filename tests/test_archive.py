@@ -1,0 +1,154 @@
+"""Archives are looked into before they are published; bombs and liars are refused."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from pypicloud_tw.errors import BadRequest
+from pypicloud_tw.index.archive import Inspection, inspect
+from pypicloud_tw.index.names import Filename
+from tests.builders import member, metadata, sdist, tar_of, wheel, zip_of
+
+WHEEL = "acme-1.0-py3-none-any.whl"
+SDIST = "acme-1.0.tar.gz"
+
+
+class ArchiveCase(SynchronousTestCase):
+    def look(self, filename: str, data: bytes) -> Inspection:
+        path = Path(self.mktemp())
+        path.write_bytes(data)
+        return inspect(str(path), Filename.parse(filename, legacy=True), len(data))
+
+    def refused(self, filename: str, data: bytes, reason: str) -> None:
+        with self.assertRaises(BadRequest) as caught:
+            self.look(filename, data)
+        self.assertIn(reason, caught.exception.message)
+
+
+class WheelTests(ArchiveCase):
+    def test_metadata_is_given_as_it_stands(self) -> None:
+        found = self.look(WHEEL, wheel())
+        self.assertEqual(
+            found, Inspection("acme", metadata(), ">=3.8", "A tool of Acme's")
+        )
+
+    def test_every_known_metadata_version(self) -> None:
+        for known in ("1.0", "1.1", "1.2", "2.0", "2.1", "2.2", "2.3", "2.4", "2.5"):
+            text = metadata().replace(b"2.1", known.encode(), 1)
+            self.assertEqual(self.look(WHEEL, wheel(core_metadata=text)).name, "acme")
+
+    def test_liars(self) -> None:
+        other = metadata("other")
+        self.refused(WHEEL, wheel(core_metadata=other), "Name is not the project")
+        later = metadata(version="2.0")
+        self.refused(WHEEL, wheel(core_metadata=later), "Version is not the one")
+        self.refused(WHEEL, wheel(version="2.0"), "another project or version")
+        unknown = metadata().replace(b"2.1", b"9.9", 1)
+        self.refused(
+            WHEEL, wheel(core_metadata=unknown), "version is missing or unknown"
+        )
+
+    def test_no_metadata_or_two(self) -> None:
+        self.refused(WHEEL, zip_of([("acme/x.py", b"")]), "this one has 0")
+        second = ("other-1.0.dist-info/METADATA", metadata())
+        self.refused(WHEEL, wheel(extra=[second]), "this one has 2")
+
+    def test_paths_that_escape(self) -> None:
+        for name in (
+            "../x",
+            "a/../../x",
+            "/etc/passwd",
+            "..\\x",
+            "C:/x",
+            "\\\\host\\x",
+        ):
+            with self.assertRaises(BadRequest) as caught:
+                self.look(WHEEL, wheel(extra=[(name, b"")]))
+            self.assertIn("A path in the archive", caught.exception.message)
+
+    def test_two_members_of_one_name(self) -> None:
+        twice = [("acme/a.py", b"1"), ("acme/a.py", b"2")]
+        self.refused(WHEEL, wheel(extra=twice), "two members of one name")
+
+    def test_bomb(self) -> None:
+        self.refused(WHEEL, wheel(extra=[("z", bytes(129 * 2**20))]), "archive bomb")
+
+    def test_metadata_without_end(self) -> None:
+        endless = metadata() + b"\n" + bytes(17 * 2**20)
+        self.refused(WHEEL, wheel(core_metadata=endless), "longer than 16 MiB")
+
+    def test_no_archive(self) -> None:
+        for data in (b"", b"junk", wheel()[:-7], sdist()):
+            self.refused(WHEEL, data, "cannot be opened as the archive")
+
+    @settings(max_examples=60)
+    @given(st.data())
+    def test_any_damage_is_refused_or_harmless(self, data: st.DataObject) -> None:
+        good = bytearray(wheel())
+        for _ in range(data.draw(st.integers(1, 4))):
+            good[data.draw(st.integers(0, len(good) - 1))] = data.draw(
+                st.integers(0, 255)
+            )
+        try:
+            self.look(WHEEL, bytes(good))
+        except BadRequest as e:
+            self.assertTrue(e.message)
+
+
+class SdistTests(ArchiveCase):
+    def test_its_metadata_is_read_and_not_served(self) -> None:
+        found = self.look(SDIST, sdist())
+        self.assertEqual(found, Inspection("acme", None, ">=3.8", "A tool of Acme's"))
+
+    def test_no_pkg_info(self) -> None:
+        data = tar_of([(member("acme-1.0/setup.py"), b"")])
+        self.refused(SDIST, data, "PKG-INFO in its top folder")
+
+    def test_what_escapes(self) -> None:
+        for bad in (
+            member("acme-1.0/../../x"),
+            member("/x"),
+            member("acme-1.0/l", type=tarfile.SYMTYPE, linkname="../../x"),
+            member("acme-1.0/l", type=tarfile.SYMTYPE, linkname="/etc/passwd"),
+            member("acme-1.0/l", type=tarfile.LNKTYPE, linkname="../x"),
+        ):
+            self.refused(SDIST, tar_of([(bad, b"")]), "A path in the archive")
+
+    def test_a_link_inside_is_fine(self) -> None:
+        link = member("acme-1.0/a/l", type=tarfile.SYMTYPE, linkname="../README")
+        pkg_info = (member("acme-1.0/PKG-INFO"), metadata())
+        self.assertEqual(self.look(SDIST, tar_of([(link, b""), pkg_info])).name, "acme")
+
+    def test_a_device(self) -> None:
+        data = tar_of([(member("acme-1.0/d", type=tarfile.CHRTYPE), b"")])
+        self.refused(SDIST, data, "a device or a pipe")
+
+    def test_a_header_that_unpacks_to_a_gigabyte(self) -> None:
+        bomb = member("acme-1.0/x", pax_headers={"comment": "0" * 3 * 2**20})
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w:gz", format=tarfile.PAX_FORMAT) as t:
+            t.addfile(bomb)
+        self.refused(SDIST, buffer.getvalue(), "overlong header")
+
+    def test_bomb(self) -> None:
+        data = tar_of([(member("acme-1.0/zeros"), bytes(129 * 2**20))])
+        self.refused(SDIST, data, "archive bomb")
+
+    def test_another_compression_under_the_name(self) -> None:
+        pkg_info = (member("acme-1.0/PKG-INFO"), metadata())
+        self.refused(SDIST, tar_of([pkg_info], "bz2"), "cannot be opened")
+        self.assertEqual(
+            self.look("acme-1.0.tar.bz2", tar_of([pkg_info], "bz2")).name, "acme"
+        )
+
+    def test_old_formats(self) -> None:
+        zipped = zip_of([("acme-1.0/PKG-INFO", metadata())])
+        self.assertEqual(self.look("acme-1.0.zip", zipped).name, "acme")
+        egg = zip_of([("EGG-INFO/PKG-INFO", metadata())])
+        self.assertEqual(self.look("acme-1.0-py2.7.egg", egg).name, "acme")

@@ -1,0 +1,78 @@
+"""Names are parsed once, and whatever is refused is refused with a reason."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from packaging.version import Version
+from twisted.trial.unittest import SynchronousTestCase
+
+from pypicloud_tw.errors import BadRequest
+from pypicloud_tw.index.names import MAX_FILENAME, FileKind, Filename, project_name
+
+
+class ProjectNameTests(SynchronousTestCase):
+    def test_normalizes_as_pep_503_says(self) -> None:
+        self.assertEqual(project_name("Acme_Tool.x"), "acme-tool-x")
+
+    def test_refuses_what_pep_508_does(self) -> None:
+        for text in ("", "-acme", "acme/x", "acme\n", "ácme", "a" * 3 + "\0"):
+            error = self.assertRaises(BadRequest, project_name, text)
+            self.assertIn("not a valid project name", error.message)
+
+
+class FilenameTests(SynchronousTestCase):
+    def test_wheel(self) -> None:
+        name = Filename.parse("Acme_Tool-1.0.post1-1-py3-none-any.whl")
+        self.assertEqual(
+            (name.project, name.version, name.kind),
+            ("acme-tool", Version("1.0.post1"), FileKind.WHEEL),
+        )
+
+    def test_sdist(self) -> None:
+        name = Filename.parse("acme-tool-1.0.tar.gz")
+        self.assertEqual(
+            (name.project, name.version, name.kind),
+            ("acme-tool", Version("1.0"), FileKind.SDIST),
+        )
+
+    def test_legacy_formats_only_if_asked(self) -> None:
+        cases = {
+            "acme-1.0-py2.7.egg": FileKind.EGG,
+            "acme-tool-1.0.zip": FileKind.SDIST,
+            "acme-1.0.tar.bz2": FileKind.SDIST,
+            "acme-1.0.win32-py2.7.exe": FileKind.WININST,
+            "acme-1.0.win-amd64.exe": FileKind.WININST,
+        }
+        for text, kind in cases.items():
+            error = self.assertRaises(BadRequest, Filename.parse, text)
+            self.assertIn("pypi.legacy_formats", error.message)
+            name = Filename.parse(text, legacy=True)
+            self.assertEqual((name.kind, name.version), (kind, Version("1.0")), text)
+
+    def test_says_why_a_name_is_refused(self) -> None:
+        cases = {
+            "acme-1.0.whl": "wrong number of parts",
+            "acme-one-py3-none-any.whl": "invalid version",
+            "acme.tar.gz": "not a valid source distribution name",
+            "../acme-1.0.tar.gz": "not a path",
+            "a\\acme-1.0.tar.gz": "not a path",
+            "acme-1.0.tar.gz\0.whl": "printable ASCII",
+            "acme-1.0.tar.gz\r\nX: y": "printable ASCII",
+            "notes.txt": "must end in .whl or .tar.gz",
+            "a" * MAX_FILENAME + "-1.0.tar.gz": "longer than",
+        }
+        for text, reason in cases.items():
+            error = self.assertRaises(BadRequest, Filename.parse, text)
+            self.assertIn(reason, error.message)
+
+    @given(st.text(), st.booleans())
+    def test_any_text_parses_or_raises_one_error(self, text: str, legacy: bool) -> None:
+        for suffix in ("", ".whl", ".tar.gz", ".zip", ".exe"):
+            try:
+                name = Filename.parse(text + suffix, legacy=legacy)
+            except BadRequest as e:
+                self.assertTrue(e.message.isprintable() or "\n" not in e.message)
+            else:
+                self.assertEqual(name.text, text + suffix)
+                self.assertEqual(project_name(name.project), name.project)
