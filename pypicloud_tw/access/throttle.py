@@ -1,0 +1,174 @@
+"""Wrong passwords are slowed (429), and nobody can lock another out.
+
+Three buckets are charged for each attempt, before its password is checked, and get
+their charge back if it was right or could not be checked. So what an address has under
+way counts too, and not only what has failed.
+
+- *user and client*: ``failures`` in a row, then one more every ``every`` seconds.
+- *client*, whatever user it names: ten times as many, ten times as often.
+- *user*, whatever client: the same. When this is spent, somebody guesses from many
+  addresses: then an address with any recent failure for the user is refused, but one
+  with a clean slate still gets its attempt. So the right password has a way in.
+
+An address from which a user has logged in before is judged by the first alone: neither
+guesses from elsewhere nor a neighbour behind the same NAT slow it.
+
+What a client is: an IPv4 address, or the /64 of an IPv6 address, which one customer has
+at least. Everything is bounded; what was charged longest ago is forgotten first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from ipaddress import IPv6Address, IPv6Network, ip_address
+from math import ceil
+
+from attrs import define, field
+
+from pypicloud_tw.errors import TooManyRequests
+
+#: How many users, clients and pairs of them are remembered.
+_LIMIT = 10_000
+
+
+def network(client: str) -> str:
+    """Tell what counts as one client; anything but an address stands for itself."""
+    try:
+        # A zone (fe80::1%eth0, RFC 4007) is ours, not the client's.
+        address = ip_address(client.partition("%")[0])
+    except ValueError:
+        return client[:64]
+    if not isinstance(address, IPv6Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(IPv6Network((int(address), 64), strict=False))
+
+
+@define
+class Buckets:
+    """Leaky buckets by key (the generic cell rate algorithm: one number a key).
+
+    :param burst: charges that an empty bucket takes at once.
+    :param every: seconds in which one charge leaks out.
+    """
+
+    burst: int
+    every: float
+    limit: int = _LIMIT
+    _empty_at: dict[Hashable, float] = field(factory=dict, init=False)
+
+    def until_room(self, key: Hashable, now: float) -> float:
+        """Seconds until one more charge fits; 0 if it does now."""
+        return max(0.0, self._fill(key, now) - (self.burst - 1) * self.every)
+
+    def until_empty(self, key: Hashable, now: float) -> float:
+        """Seconds until nothing is held against *key*."""
+        return self._fill(key, now)
+
+    def charge(self, key: Hashable, now: float) -> None:
+        """Hold one more attempt against *key*."""
+        fill = self._fill(key, now)
+        # Taken out first, so that the order of the dictionary is that of the charges.
+        self._empty_at.pop(key, None)
+        if len(self._empty_at) >= self.limit:
+            del self._empty_at[next(iter(self._empty_at))]
+        self._empty_at[key] = now + fill + self.every
+
+    def refund(self, key: Hashable, now: float) -> None:
+        """Take one charge back."""
+        fill = self._fill(key, now) - self.every
+        if fill > 0:
+            self._empty_at[key] = now + fill
+        else:
+            self._empty_at.pop(key, None)
+
+    def _fill(self, key: Hashable, now: float) -> float:
+        """Seconds until the bucket is empty."""
+        fill = self._empty_at.get(key, now) - now
+        # The upper bound is for a clock that was set back.
+        return min(max(fill, 0.0), self.burst * self.every)
+
+
+class Throttle:
+    """Judges attempts to log in; see the module's text for the rules.
+
+    :param seconds: the clock.
+    :param failures: wrong passwords of one user from one client before it is slowed.
+    :param every: seconds after which it has one more attempt.
+    """
+
+    def __init__(
+        self, seconds: Callable[[], float], *, failures: int = 10, every: float = 30.0
+    ) -> None:
+        self._seconds = seconds
+        self._pairs = Buckets(failures, every)
+        self._clients = Buckets(failures * 10, every / 10)
+        self._users = Buckets(failures * 10, every / 10)
+        # A dictionary for its order; the values mean nothing.
+        self._welcome: dict[tuple[str, str], None] = {}
+
+    def admit(self, user: str, client: str) -> Attempt:
+        """Charge an attempt that is about to be checked.
+
+        :param user: as sent; whether there is such a user makes no difference.
+        :param client: the trusted address of the client.
+        :raises TooManyRequests: it must not be checked now.
+        """
+        now = self._seconds()
+        pair = (user, network(client))
+        wait = self._wait(pair, now)
+        if wait > 0:
+            seconds = ceil(wait)
+            raise TooManyRequests(
+                f"Too many wrong passwords; try again in {seconds} seconds.", seconds
+            )
+        for buckets, key in self._held(pair):
+            buckets.charge(key, now)
+        return Attempt(self, pair)
+
+    def _wait(self, pair: tuple[str, str], now: float) -> float:
+        user, client = pair
+        wait = self._pairs.until_room(pair, now)
+        if pair in self._welcome:
+            return wait
+        wait = max(wait, self._clients.until_room(client, now))
+        if self._users.until_room(user, now) > 0:
+            wait = max(wait, self._pairs.until_empty(pair, now))
+        return wait
+
+    def _held(self, pair: tuple[str, str]) -> tuple[tuple[Buckets, Hashable], ...]:
+        user, client = pair
+        return (self._pairs, pair), (self._clients, client), (self._users, user)
+
+    def give_back(self, pair: tuple[str, str]) -> None:
+        """Take back what an attempt was charged."""
+        now = self._seconds()
+        for buckets, key in self._held(pair):
+            buckets.refund(key, now)
+
+    def welcome(self, pair: tuple[str, str]) -> None:
+        """Remember that this user has logged in from there."""
+        self._welcome.pop(pair, None)
+        if len(self._welcome) >= _LIMIT:
+            del self._welcome[next(iter(self._welcome))]
+        self._welcome[pair] = None
+
+
+@define
+class Attempt:
+    """One attempt under way."""
+
+    _throttle: Throttle
+    _pair: tuple[str, str]
+
+    def end(self, right: bool | None) -> None:
+        """Tell what came of it, once.
+
+        :param right: whether the password was; None if it could not be checked.
+        """
+        if right is False:
+            return
+        self._throttle.give_back(self._pair)
+        if right:
+            self._throttle.welcome(self._pair)

@@ -1,0 +1,229 @@
+"""Who somebody is, by the ini's ``user.NAME = hash`` lines.
+
+A right password is remembered, so that nearly every request costs a look-up. Checking
+one is slow by design: it is done elsewhere, once for all who send the same at the same
+time, and as slowly for a user who does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from pypicloud_tw.access.basic import Login, parse_basic
+from pypicloud_tw.access.checks import Checks, StoredPassword
+from pypicloud_tw.access.hashes import identify
+from pypicloud_tw.access.memory import Memory, Sealer
+from pypicloud_tw.access.principal import ANONYMOUS, Principal
+from pypicloud_tw.access.throttle import Attempt, Throttle
+from pypicloud_tw.errors import Unauthorized
+from pypicloud_tw.offload import IOffload
+
+
+@define(eq=False)
+class _Check:
+    """One check under way, and all who wait for its answer.
+
+    :ivar attempts: what was charged, by the client that it was charged to.
+    """
+
+    attempts: dict[str, Attempt] = field(factory=dict)
+    waiting: list[Deferred[bool]] = field(factory=list)
+
+    def wait(self) -> Deferred[bool]:
+        """Wait for the answer; to cancel this disturbs nobody else."""
+        answer: Deferred[bool] = Deferred()
+        self.waiting.append(answer)
+        return answer
+
+    def finish(self, answer: bool | Exception) -> None:
+        """Give the answer to all who wait, if they still do."""
+        for attempt in self.attempts.values():
+            attempt.end(None if isinstance(answer, Exception) else answer)
+        for waiting in self.waiting:
+            if isinstance(answer, Exception):
+                waiting.errback(answer)
+            else:
+                waiting.callback(answer)
+
+
+class _Known:
+    """The users of one reading of the ini, and what was found out about them."""
+
+    _log = Logger()
+
+    def __init__(self, hashes: Mapping[str, str], memory: Memory) -> None:
+        self._passwords = dict(self._usable(hashes))
+        self._decoys = tuple(self._passwords.values())
+        self.memory = memory
+        self.running: dict[bytes, _Check] = {}
+
+    def _usable(self, hashes: Mapping[str, str]) -> list[tuple[str, StoredPassword]]:
+        usable = []
+        for name, text in hashes.items():
+            scheme = identify(text)
+            if scheme is None:
+                self._log.error("The hash of user {name!r} is malformed.", name=name)
+            else:
+                usable.append((name, StoredPassword(scheme, text)))
+        return usable
+
+    def __len__(self) -> int:
+        return len(self._passwords)
+
+    def __contains__(self, user: str) -> bool:
+        return user in self._passwords
+
+    def password(self, user: str, sealer: Sealer) -> StoredPassword:
+        """Find what to check a password against; there must be users.
+
+        For a name that nobody has it is some user's, always the same, and the answer
+        must be thrown away. So a mix of schemes and costs tells nothing either.
+        """
+        found = self._passwords.get(user)
+        if found is not None:
+            return found
+        seal = sealer.seal(user.encode())
+        return self._decoys[int.from_bytes(seal[:8]) % len(self._decoys)]
+
+
+class Users:
+    """Logs in by HTTP Basic authentication.
+
+    :param hashes: by user name; a malformed one is logged and makes nobody.
+    :param offload: where passwords are checked.
+    :param cache_time: seconds for which a right password is remembered.
+    :param throttle: judges repeated failures; outlives a :meth:`reload`.
+    :param at_once: checks at a time.
+    :param queue: how many may wait for one.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        hashes: Mapping[str, str],
+        *,
+        offload: IOffload,
+        clock: IReactorTime,
+        cache_time: float = 300.0,
+        throttle: Throttle | None = None,
+        at_once: int = 2,
+        queue: int = 64,
+    ) -> None:
+        self._seconds = clock.seconds
+        self._checks = Checks(offload, at_once=at_once, queue=queue)
+        self._throttle = throttle or Throttle(self._seconds)
+        self._decoy_sealer = Sealer()
+        self.reload(hashes, cache_time=cache_time)
+
+    def reload(
+        self, hashes: Mapping[str, str], *, cache_time: float | None = None
+    ) -> None:
+        """Replace the users, and forget every password and the key.
+
+        Checks under way are made again for the new users before they are answered.
+
+        :param cache_time: None leaves it as it is.
+        """
+        if cache_time is not None:
+            self._cache_time = cache_time
+        self._known = _Known(hashes, Memory(self._seconds, self._cache_time))
+
+    @property
+    def exist(self) -> bool:
+        """Whether anybody can log in at all."""
+        return len(self._known) > 0
+
+    def remembered(
+        self, authorization: bytes | None, client: str | None = None
+    ) -> Principal | None:
+        """Tell at once who it is, or None if that takes :meth:`authenticate`.
+
+        :param client: the address, if only those count that have shown the password
+            themselves. Without it, an address that is slowed could still try as many
+            passwords as it likes against those that are remembered.
+        """
+        if authorization is None:
+            return ANONYMOUS
+        memory = self._known.memory
+        found = memory.find(memory.seal(authorization))
+        if found is None or (client is not None and client not in found.clients):
+            return None
+        return found.principal
+
+    async def authenticate(self, authorization: bytes | None, client: str) -> Principal:
+        """Find out who it is.
+
+        :param client: the trusted address of the client.
+        :raises Unauthorized: unknown, wrong or malformed.
+        :raises TooManyRequests: too many wrong passwords lately.
+        :raises Unavailable: too many log-ins at this moment.
+        """
+        principal = self.remembered(authorization, client)
+        if authorization is None or principal is not None:
+            return principal or ANONYMOUS
+        login = parse_basic(authorization)
+        known = self._known
+        if not known:
+            # As slow as it likes: there is no user to tell of.
+            raise _wrong()
+        right = await self._answer(known, authorization, login, client)
+        if known is not self._known:
+            return await self.authenticate(authorization, client)
+        if not right:
+            self._log.info(
+                "Wrong password for {user!r} from {client!r}.",
+                user=login.user,
+                client=client,
+            )
+            raise _wrong()
+        return Principal(login.user)
+
+    async def _answer(
+        self, known: _Known, authorization: bytes, login: Login, client: str
+    ) -> bool:
+        """Whether the password is right, by as few checks as possible."""
+        seal = known.memory.seal(authorization)
+        check = known.running.get(seal)
+        if check is not None and client in check.attempts:
+            return await check.wait()
+        attempt = self._throttle.admit(login.user, client)
+        remembered = known.memory.find(seal)
+        if remembered is not None:
+            attempt.end(True)
+            remembered.came_from(client)
+            return True
+        if check is not None:
+            check.attempts[client] = attempt
+            return await check.wait()
+        check = known.running[seal] = _Check({client: attempt})
+        answer = check.wait()
+        # Not awaited: it goes on when a client that waits for it hangs up, so that
+        # guessing and hanging up costs as much as waiting.
+        Deferred.fromCoroutine(self._run(known, seal, login, check))
+        return await answer
+
+    async def _run(
+        self, known: _Known, seal: bytes, login: Login, check: _Check
+    ) -> None:
+        """Check a password for all who wait."""
+        stored = known.password(login.user, self._decoy_sealer)
+        answer: bool | Exception
+        try:
+            right = await self._checks.verify(login.password, stored)
+            answer = right and login.user in known
+        except Exception as error:
+            answer = error
+        del known.running[seal]
+        if answer is True:
+            known.memory.add(seal, Principal(login.user), check.attempts)
+        check.finish(answer)
+
+
+def _wrong() -> Unauthorized:
+    return Unauthorized("The user name or the password is wrong.")
