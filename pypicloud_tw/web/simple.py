@@ -1,0 +1,238 @@
+"""The simple repository API: a document -> HTML and JSON bytes.
+
+Documents are those of PEP 691: our manifests without their private keys, or an
+upstream's. One that came from elsewhere is not trusted to be well formed: what cannot
+be a file is left out, everything else that is known or unknown goes into the JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from html import escape
+from itertools import chain
+from typing import Any
+from urllib.parse import quote
+
+from pypicloud_tw.index.manifest import API_VERSION
+from pypicloud_tw.index.model import Document
+from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.web.representation import Page
+
+#: PEP 833 freezes the HTML form at this version, whatever the JSON form says.
+HTML_VERSION = "1.4"
+
+#: Where a text will be put into markup. HTML cannot hold a NUL, so ours has none.
+SLOT = "\0"
+
+#: PEP 503: one that hashlib guarantees, and that pip knows; sha256 is recommended.
+_HASHES = ("sha256", "sha512", "sha384", "sha224", "sha1", "md5")
+
+
+def render_project(document: Document, modified: datetime | None = None) -> Page:
+    """Make a project's page.
+
+    Files are shown in the order they come in; *document* is not changed, nor kept.
+
+    :param modified: when the project last changed; aware.
+    :raises ValueError: there is a number in it that JSON has not (NaN, Infinity).
+    """
+    return Page.of(to_json(_served(document)), project_html, modified)
+
+
+def render_index(
+    names: Iterable[NormalizedName],
+    modified: datetime | None = None,
+    last_serial: int | None = None,
+) -> Page:
+    """Make the list of projects, in the order of *names*."""
+    meta: Document = {"api-version": API_VERSION}
+    if last_serial is not None:
+        meta["_last-serial"] = last_serial
+    projects = [{"name": name} for name in names]
+    document = {"meta": meta, "projects": projects}
+    return Page.of(to_json(document), index_html, modified)
+
+
+def project_html(data: bytes) -> bytes:
+    """Make a project's HTML out of its JSON as :func:`render_project` wrote it."""
+    document = json.loads(data)
+    name = document.get("name")
+    title = f"Links for {name if isinstance(name, str) else 'a project'}"
+    texts: list[str] = []
+    rows = "".join([anchor(file, texts) for file in document["files"]])
+    return _html(title, _project_metas(document), rows, texts)
+
+
+def index_html(data: bytes) -> bytes:
+    """Make the HTML list of projects out of the JSON that :func:`render_index` wrote.
+
+    A normalized name is its own address (PEP 503): nothing in it needs quoting.
+    """
+    names = [project["name"] for project in json.loads(data)["projects"]]
+    rows = f'<a href="{SLOT}/">{SLOT}</a><br>\n' * len(names)
+    return _html("Simple index", (), rows, [text for n in names for text in (n, n)])
+
+
+def to_json(document: Document) -> bytes:
+    """Write JSON in UTF-8.
+
+    :raises ValueError: there is a number in it that JSON has not (NaN, Infinity).
+    """
+    text = json.dumps(
+        document, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+    )
+    # Half a surrogate pair is no character; as \udXXX strict parsers refuse the page.
+    return text.encode(errors="replace")
+
+
+def anchor(file: Mapping[str, Any], texts: list[str]) -> str:
+    """Write the link of a file, with everything that HTML can say of it.
+
+    :param file: has a ``url`` and a ``filename`` that are strings.
+    :param texts: gets the text for each ``SLOT`` of the markup returned.
+    """
+    digest = _hash_of(file.get("hashes"))
+    url: str = file["url"]
+    texts.append(f"{url.partition('#')[0]}#{digest}" if digest else url)
+    markup = f'<a href="{SLOT}"'
+    for name, text in _attributes(file):
+        markup += f' data-{name}="{SLOT}"'
+        texts.append(text)
+    texts.append(file["filename"])
+    return f"{markup}>{SLOT}</a><br>\n"
+
+
+def fill(markup: str, texts: Sequence[str]) -> str:
+    """Put each text into its slot, escaped.
+
+    All are escaped in one go: for each of the 25,000 texts of a large page on its own
+    it takes ten times as long.
+    """
+    escaped = escape(SLOT.join(texts)).split(SLOT)
+    if len(escaped) != len(texts):  # somebody's text has a NUL in it
+        escaped = [escape(text) for text in texts]
+    between = markup.split(SLOT)
+    pairs = zip(between, (*escaped, ""), strict=True)
+    return "".join(chain.from_iterable(pairs))
+
+
+def _served(document: Document) -> Document:
+    meta = document.get("meta")
+    if not isinstance(meta, dict):
+        meta = {}
+    files = document.get("files")
+    if not isinstance(files, list) or _status(document).get("status") == "quarantined":
+        # PEP 792: "The index MUST NOT offer any distributions of the project".
+        files = []
+    return {
+        **document,
+        # PEP 629: a document that does not tell is of version 1.0.
+        "meta": {"api-version": "1.0", **meta},
+        "files": [_served_file(file) for file in files if _is_file(file)],
+    }
+
+
+def _is_file(file: object) -> bool:
+    return (
+        isinstance(file, dict)
+        and isinstance(file.get("url"), str)
+        and isinstance(file.get("filename"), str)
+    )
+
+
+def _served_file(file: Document) -> Document:
+    if "dist-info-metadata" in file:
+        # PEP 714, Recommendations: not in JSON, where pip 22.3 fails on it.
+        renamed = {"core-metadata": file["dist-info-metadata"], **file}
+        del renamed["dist-info-metadata"]
+        return _served_file(renamed)
+    if isinstance(file.get("hashes"), dict):
+        return file
+    # PEP 691: it "MUST be present, even if no hashes are available".
+    return {**file, "hashes": {}}
+
+
+def _attributes(file: Mapping[str, Any]) -> list[tuple[str, str]]:
+    found = []
+    requires_python = file.get("requires-python")
+    if requires_python and isinstance(requires_python, str):
+        found.append(("requires-python", requires_python))
+    yanked = file.get("yanked")
+    if yanked:
+        # PEP 592: "may have no value, or may have an arbitrary string".
+        found.append(("yanked", yanked if isinstance(yanked, str) else ""))
+    core_metadata = file.get("core-metadata")
+    if core_metadata:
+        # PEP 714: the old name "MUST match the value of" the new one.
+        value = _hash_of(core_metadata) or "true"
+        found += [("dist-info-metadata", value), ("core-metadata", value)]
+    gpg_sig = file.get("gpg-sig")
+    if isinstance(gpg_sig, bool):
+        found.append(("gpg-sig", "true" if gpg_sig else "false"))
+    provenance = file.get("provenance")
+    if provenance and isinstance(provenance, str):
+        found.append(("provenance", provenance))
+    return found
+
+
+def _hash_of(hashes: object) -> str | None:
+    """Write the best digest as ``name=value`` (PEP 503); None if there is none."""
+    if not isinstance(hashes, dict):
+        return None
+    for name in _HASHES:
+        value = hashes.get(name)
+        if value and isinstance(value, str):
+            return f"{name}={_quoted(value)}"
+    for name, value in hashes.items():
+        if value and isinstance(value, str):
+            return f"{_quoted(name)}={_quoted(value)}"
+    return None
+
+
+def _quoted(text: str) -> str:
+    # A digest needs no quoting, and quote() is slow.
+    return text if text.isascii() and text.isalnum() else quote(text, errors="replace")
+
+
+def _project_metas(document: Document) -> Iterator[tuple[str, str]]:
+    # PEP 708: the repositories that share this project's name with this one.
+    for location in _strings(document["meta"].get("tracks")):
+        yield "tracks", location
+    for location in _strings(document.get("alternate-locations")):
+        yield "alternate-locations", location
+    status = _status(document)
+    if status.get("status", "active") != "active":
+        # PEP 792: both may be left out where the project is active.
+        yield "project-status", str(status["status"])
+        if isinstance(status.get("reason"), str):
+            yield "project-status-reason", status["reason"]
+
+
+def _status(document: Document) -> Document:
+    status = document.get("project-status")
+    return status if isinstance(status, dict) else {}
+
+
+def _strings(value: object) -> Iterator[str]:
+    if isinstance(value, list):
+        yield from (item for item in value if isinstance(item, str))
+
+
+def _html(
+    title: str, metas: Iterable[tuple[str, str]], rows: str, texts: Sequence[str]
+) -> bytes:
+    """Write a page around *rows*, whose slots *texts* fill."""
+    head, heads = "", [HTML_VERSION]
+    for name, content in metas:
+        head += f'<meta name="pypi:{name}" content="{SLOT}">\n'
+        heads.append(content)
+    page = (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="pypi:repository-version" content="{SLOT}">\n'
+        f"{head}<title>{SLOT}</title>\n</head>\n<body>\n<h1>{SLOT}</h1>\n"
+        f"{rows}</body>\n</html>\n"
+    )
+    # Half a surrogate pair is no character.
+    return fill(page, [*heads, title, title, *texts]).encode(errors="replace")
