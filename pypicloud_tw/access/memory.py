@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
 
-from attrs import define, field, frozen
+from attrs import frozen
 
 from pypicloud_tw.access.principal import Principal
 
@@ -14,23 +14,21 @@ from pypicloud_tw.access.principal import Principal
 _LIMIT = 4096
 
 
-class Sealer:
-    """Turns secrets into names for them that tell nothing without the key.
+def make_sealer() -> Callable[[bytes], bytes]:
+    """Make a function that turns secrets into names that tell nothing of them.
 
-    Keyed BLAKE2b is a message authentication code (RFC 7693, section 2.9) like HMAC.
-    With the key absorbed beforehand it takes 1.6 µs where HMAC-SHA-256 takes 7.7.
+    Its key is random and nowhere but in it. Keyed BLAKE2b is a message authentication
+    code (RFC 7693, section 2.9) as HMAC is; with the key absorbed beforehand it takes
+    1.6 µs where HMAC-SHA-256 took 7.7.
     """
+    keyed = blake2b(key=os.urandom(32), digest_size=32)
 
-    __slots__ = ("_keyed",)
-
-    def __init__(self) -> None:
-        self._keyed = blake2b(key=os.urandom(32), digest_size=32)
-
-    def seal(self, secret: bytes) -> bytes:
-        """Name a secret."""
-        state = self._keyed.copy()
+    def seal(secret: bytes) -> bytes:
+        state = keyed.copy()
         state.update(secret)
         return state.digest()
+
+    return seal
 
 
 @frozen
@@ -48,18 +46,18 @@ class Remembered:
         self.clients[client] = None
 
 
-@define
 class Memory:
-    """Headers that were right, by their seals."""
+    """Headers that were right, by their seals.
 
-    _seconds: Callable[[], float]
-    _lifetime: float
-    _sealer: Sealer = field(factory=Sealer, init=False, repr=False)
-    _entries: dict[bytes, Remembered] = field(factory=dict, init=False, repr=False)
+    :param seconds: the clock.
+    :param lifetime: seconds for which one is remembered.
+    """
 
-    def seal(self, authorization: bytes) -> bytes:
-        """Name a header."""
-        return self._sealer.seal(authorization)
+    def __init__(self, seconds: Callable[[], float], lifetime: float) -> None:
+        self._seconds = seconds
+        self._lifetime = lifetime
+        self._entries: dict[bytes, Remembered] = {}
+        self.seal = make_sealer()
 
     def find(self, seal: bytes) -> Remembered | None:
         """Find what is remembered and not too old."""

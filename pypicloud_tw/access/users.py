@@ -7,7 +7,7 @@ time, and as slowly for a user who does not exist.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from pypicloud_tw.access.basic import Login, parse_basic
 from pypicloud_tw.access.checks import Checks, StoredPassword
 from pypicloud_tw.access.hashes import identify
-from pypicloud_tw.access.memory import Memory, Sealer
+from pypicloud_tw.access.memory import Memory, make_sealer
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.access.throttle import Attempt, Throttle
 from pypicloud_tw.errors import Unauthorized
@@ -78,7 +78,7 @@ class _Known:
     def __contains__(self, user: str) -> bool:
         return user in self._passwords
 
-    def password(self, user: str, sealer: Sealer) -> StoredPassword:
+    def password(self, user: str, seal: Callable[[bytes], bytes]) -> StoredPassword:
         """Find what to check a password against; there must be users.
 
         For a name that nobody has it is some user's, always the same, and the answer
@@ -87,8 +87,8 @@ class _Known:
         found = self._passwords.get(user)
         if found is not None:
             return found
-        seal = sealer.seal(user.encode())
-        return self._decoys[int.from_bytes(seal[:8]) % len(self._decoys)]
+        number = int.from_bytes(seal(user.encode())[:8])
+        return self._decoys[number % len(self._decoys)]
 
 
 class Users:
@@ -118,7 +118,7 @@ class Users:
         self._seconds = clock.seconds
         self._checks = Checks(offload, at_once=at_once, queue=queue)
         self._throttle = throttle or Throttle(self._seconds)
-        self._decoy_sealer = Sealer()
+        self._decoy_seal = make_sealer()
         self.reload(hashes, cache_time=cache_time)
 
     def reload(
@@ -157,7 +157,7 @@ class Users:
         return found.principal
 
     async def authenticate(self, authorization: bytes | None, client: str) -> Principal:
-        """Find out who it is.
+        """Find out who it is; anonymous, whatever it says, while there are no users.
 
         :param client: the trusted address of the client.
         :raises Unauthorized: unknown, wrong or malformed.
@@ -170,8 +170,8 @@ class Users:
         login = parse_basic(authorization)
         known = self._known
         if not known:
-            # As slow as it likes: there is no user to tell of.
-            raise _wrong()
+            # Nobody can be meant. The policy says so better than "wrong password".
+            return ANONYMOUS
         right = await self._answer(known, authorization, login, client)
         if known is not self._known:
             return await self.authenticate(authorization, client)
@@ -212,7 +212,7 @@ class Users:
         self, known: _Known, seal: bytes, login: Login, check: _Check
     ) -> None:
         """Check a password for all who wait."""
-        stored = known.password(login.user, self._decoy_sealer)
+        stored = known.password(login.user, self._decoy_seal)
         answer: bool | Exception
         try:
             right = await self._checks.verify(login.password, stored)
