@@ -17,10 +17,10 @@ from tempfile import TemporaryFile
 from typing import BinaryIO, ParamSpec, Protocol, TypeVar
 
 from attrs import define, field, frozen
-from twisted.internet.defer import Deferred, DeferredLock
 
 from pypicloud_tw.errors import InsufficientStorage, PypicloudError, StoreError
 from pypicloud_tw.offload import IOffload
+from pypicloud_tw.store.line import Line
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -97,7 +97,7 @@ class Spool:
     _hashes: _Hashes = field(factory=_Hashes, init=False, repr=False)
     _digests: Digests | None = field(default=None, init=False)
     _error: PypicloudError | None = field(default=None, init=False)
-    _turn: DeferredLock = field(factory=DeferredLock, init=False, repr=False)
+    _line: Line = field(factory=Line, init=False, repr=False)
 
     @classmethod
     async def temporary(
@@ -182,17 +182,10 @@ class Spool:
     async def _hop(
         self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Do it in a thread, after what was asked for before.
-
-        Somebody who stops waiting does not stop the thread, so the next in line waits
-        for the thread and not for them.
-        """
-        work: Deferred[T] = self._turn.run(
+        """Do it in a thread, after what was asked for before."""
+        return await self._line.run(
             lambda: self.offload.in_thread(function, *args, **kwargs)
         )
-        heard: Deferred[T] = Deferred()
-        work.addCallbacks(heard.callback, heard.errback)
-        return await heard
 
     def _append(self, data: bytes | bytearray) -> None:
         """Write and hash, in a thread."""
