@@ -1,0 +1,258 @@
+"""How a request is made: signed, sent, retried, and its circumstances put right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from attrs import define, field, frozen
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from pypicloud_tw.store.credentials import ICredentialSource
+from pypicloud_tw.store.s3_endpoint import Endpoint, is_region
+from pypicloud_tw.store.s3_errors import S3Error, S3Fault, S3Unreachable
+from pypicloud_tw.store.s3_retry import RetryBudget, Tries
+from pypicloud_tw.store.s3_wire import Answer, Body, Wire
+from pypicloud_tw.store.s3_xml import parse_error
+from pypicloud_tw.store.sigv4 import (
+    EMPTY_SHA256,
+    UNSIGNED_PAYLOAD,
+    AWSCredentials,
+    Identity,
+    SigningKeys,
+    canonical_query,
+    sign_headers,
+)
+
+#: An error's document, or a short answer, is at most this long, in bytes.
+MAX_DOCUMENT = 256 * 1024
+
+#: A page of a listing: 1,000 keys of 1,024 bytes, encoded, and what is around them.
+MAX_LISTING = 8 * 2**20
+
+#: Tries of one request, the first included.
+MAX_TRIES = 5
+
+#: No try begins later than this many seconds after the first.
+PATIENCE = 60.0
+
+#: Told every operation, its result and its duration in seconds.
+Observe = Callable[[str, str, float], None]
+
+
+def _nobody(operation: str, result: str, seconds: float) -> None:
+    """Observe nothing."""
+
+
+@frozen
+class Call:
+    """A request before it is signed.
+
+    :ivar operation: what the metrics call it.
+    :ivar key: the object's, or None for the bucket.
+    :ivar good: the statuses that are no error.
+    :ivar limit: read the answer's body within each try, up to so many bytes; None
+        leaves it to the caller.
+    :ivar judge: looks at the body of a good answer; may raise S3Error.
+    """
+
+    operation: str
+    method: str
+    key: str | None = None
+    query: Sequence[tuple[str, str]] = ()
+    headers: Mapping[str, str] = field(factory=dict)
+    body: Body | None = None
+    good: frozenset[int] = frozenset({200, 204, 206})
+    limit: int | None = MAX_DOCUMENT
+    judge: Callable[[bytes], None] | None = None
+
+
+@frozen
+class Reply:
+    """An answer, and its body if it was read."""
+
+    answer: Answer
+    data: bytes = field(default=b"", repr=False)
+
+
+@define(eq=False)
+class S3Requester:
+    """Makes requests of one bucket.
+
+    :ivar endpoint: changes once S3 has told where the bucket really is.
+    :ivar now: the instant, in seconds since the epoch.
+    :ivar random: uniform in [0, 1).
+    """
+
+    wire: Wire
+    endpoint: Endpoint
+    credentials: ICredentialSource
+    now: Callable[[], float]
+    random: Callable[[], float]
+    observe: Observe = _nobody
+    user_agent: str = "pypicloud-tw"
+    budget: RetryBudget = field(factory=RetryBudget)
+    _keys: SigningKeys = field(factory=SigningKeys, init=False)
+    _offset: float = field(default=0.0, init=False)
+    _log = Logger()
+
+    def instant(self) -> float:
+        """Tell the instant by S3's clock, as far as we know it."""
+        return self.now() + self._offset
+
+    def identity(self, credentials: AWSCredentials) -> Identity:
+        """Tell whose signature counts here and now."""
+        return Identity(credentials, self.endpoint.region, self._keys)
+
+    async def perform(self, call: Call) -> Reply:
+        """Make a request until it succeeds, or there is no point in going on.
+
+        :raises S3Error: S3 refused.
+        :raises S3Unreachable: S3 did not answer, or nothing that makes sense.
+        :raises StoreError: there are no credentials.
+        """
+        began = self.wire.clock.seconds()
+        result = "failed"
+        try:
+            reply = await self._insist(call)
+            result = "ok"
+        except S3Error as error:
+            result = error.code or str(error.status)
+            raise
+        except S3Unreachable:
+            result = "unreachable"
+            raise
+        finally:
+            self.observe(call.operation, result, self.wire.clock.seconds() - began)
+        return reply
+
+    async def _insist(self, call: Call) -> Reply:
+        tries = Tries(
+            self.budget,
+            self.random,
+            MAX_TRIES,
+            self.wire.clock.seconds,
+            self.wire.clock.seconds() + PATIENCE,
+        )
+        mended: set[str] = set()
+        while True:
+            credentials = await self.credentials.get()
+            try:
+                reply = await self._try(call, credentials)
+            except S3Fault as error:
+                fault = error
+            else:
+                self.budget.succeeded()
+                return reply
+            tries.note(fault)
+            if isinstance(fault, S3Error) and await self._mend(
+                fault, credentials, mended
+            ):
+                continue
+            pause = tries.pause(fault)
+            if pause is None:
+                fault.unknown = tries.unknown
+                raise fault
+            await deferLater(self.wire.clock, pause)
+
+    async def _try(self, call: Call, credentials: AWSCredentials) -> Reply:
+        url, headers = self._sign(call, credentials)
+        answer = await self.wire.send(call.method, url, headers, call.body)
+        if answer.status not in call.good:
+            raise await _error(answer)
+        if call.limit is None:
+            return Reply(answer)
+        try:
+            data = await answer.read(call.limit)
+        except S3Unreachable as fault:
+            fault.unknown = True
+            raise
+        if call.judge is not None:
+            call.judge(data)
+        return Reply(answer, data)
+
+    def _sign(
+        self, call: Call, credentials: AWSCredentials
+    ) -> tuple[str, dict[str, str]]:
+        path = self.endpoint.path(call.key)
+        query = canonical_query(call.query)
+        signed = sign_headers(
+            self.identity(credentials),
+            self.instant(),
+            call.method,
+            path,
+            query,
+            {"host": self.endpoint.host, **call.headers},
+            self._payload(call.body),
+        )
+        signed["user-agent"] = self.user_agent
+        # A proxy on the way must not compress what is stored.
+        signed["accept-encoding"] = "identity"
+        return f"{self.endpoint.origin}{path}{'?' if query else ''}{query}", signed
+
+    def _payload(self, body: Body | None) -> str:
+        if body is None:
+            return EMPTY_SHA256
+        if self.endpoint.secure:
+            return UNSIGNED_PAYLOAD
+        digest = body.sha256
+        if digest is None:
+            raise ValueError("Without TLS the digest of a body must be known.")
+        return digest.hex()
+
+    async def _mend(
+        self, error: S3Error, used: AWSCredentials, mended: set[str]
+    ) -> bool:
+        """Put right what made S3 refuse; True if the same request may now succeed."""
+        if error.code in S3Error.STALE_CREDENTIALS:
+            if "credentials" in mended:
+                return False
+            mended.add("credentials")
+            return bool(await self.credentials.renew(used) != used)
+        if error.code == "RequestTimeTooSkewed":
+            return self._mend_clock(error, mended)
+        return self._mend_region(error, mended)
+
+    def _mend_clock(self, error: S3Error, mended: set[str]) -> bool:
+        if error.date is None or "clock" in mended:
+            return False
+        mended.add("clock")
+        self._offset = error.date.timestamp() - self.now()
+        self._log.warn(
+            "This machine's clock is off by {seconds:.0f} s; S3's is used instead.",
+            seconds=self._offset,
+        )
+        return True
+
+    def _mend_region(self, error: S3Error, mended: set[str]) -> bool:
+        region = error.region
+        if region is None or region == self.endpoint.region or "region" in mended:
+            return False
+        if error.status not in (301, 307, 400) or not is_region(region):
+            return False
+        mended.add("region")
+        self._log.info(
+            "The bucket is in region {region}, not {old}: set aws.region = {region}.",
+            region=region,
+            old=self.endpoint.region,
+        )
+        self.endpoint = self.endpoint.moved(region)
+        return True
+
+
+async def _error(answer: Answer) -> S3Error:
+    """Make an error of an answer that is one."""
+    try:
+        data = await answer.read(MAX_DOCUMENT)
+    except S3Unreachable:
+        data = b""
+    seconds = answer.header("retry-after") or ""
+    return S3Error.of(
+        parse_error(data),
+        answer.status,
+        request_id=answer.header("x-amz-request-id") or "",
+        region=answer.header("x-amz-bucket-region"),
+        # Its other form, a date, is used by nobody here.
+        retry_after=float(seconds) if seconds.isascii() and seconds.isdigit() else None,
+        date=answer.date,
+    )
