@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ProcessDone, ProcessExitedAlready
 from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.task import Clock
-from twisted.logger import LogPublisher, globalLogPublisher
+from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
@@ -27,7 +27,7 @@ from pypicloud_tw.offload import IOffload, Offload, helper_environment
 class FakeProcess:
     """A helper that answers when told to."""
 
-    protocol: ProcessProtocol
+    protocol: Any  # a ProcessProtocol, which has no types of its own
     written: bytearray = field(factory=bytearray)
     killed: bool = False
     pid: int | None = 1
@@ -58,7 +58,9 @@ class FakeProcess:
         self.protocol.inConnectionLost()
         self.protocol.outConnectionLost()
         self.protocol.errConnectionLost()
-        self.protocol.processEnded(Failure(ProcessDone(0)))
+        exit_status: Any = ProcessDone
+        reason: Any = Failure
+        self.protocol.processEnded(reason(exit_status(0)))
 
 
 class FakeReactor(Clock):
@@ -78,7 +80,7 @@ class FakeReactor(Clock):
         self.environments.append(env)
         process = FakeProcess(protocol)
         self.processes.append(process)
-        protocol.makeConnection(process)  # type: ignore[arg-type]  # a double
+        process.protocol.makeConnection(process)
         return process
 
     def callFromThread(self, function: Callable[..., Any], *args: Any) -> None:
@@ -106,7 +108,7 @@ class HelperTests(SynchronousTestCase):
             queue=2,
             environ={"PATH": "/bin", "AWS_SECRET_ACCESS_KEY": "x"},
         )
-        self.offload.startService()
+        self.offload.startService()  # type: ignore[no-untyped-call]  # Twisted's is
 
     @property
     def processes(self) -> list[FakeProcess]:
@@ -248,20 +250,13 @@ class HelperTests(SynchronousTestCase):
         self.assertEqual(set(environment), {"PATH", "PYTHONPATH"})
 
     def test_what_a_helper_says_is_logged(self) -> None:
-        said: list[str] = []
-
-        def observe(event: Any) -> None:
-            if event.get("log_namespace", "").startswith("pypicloud_tw"):
-                said.append(event["log_format"].format(**event))
-
-        assert isinstance(globalLogPublisher, LogPublisher)
-        globalLogPublisher.addObserver(observe)
-        self.addCleanup(globalLogPublisher.removeObserver, observe)
         self.offload.in_process(project_name, "a").addErrback(lambda _: None)
         protocol = self.processes[0].protocol
-        protocol.errReceived(b"first\n\x1b[2Jsec")
-        protocol.errReceived(b"ond\n\n" + b"x" * 10_000)
-        protocol.errConnectionLost()
+        with capturedLogs() as logs:
+            protocol.errReceived(b"first\n\x1b[2Jsec")
+            protocol.errReceived(b"ond\n\n" + b"x" * 10_000)
+            protocol.errConnectionLost()
+        said = [formatEvent(event) for event in logs]
         self.assertEqual(said[0], "Helper process says: 'first'")
         self.assertEqual(said[1], "Helper process says: '\\x1b[2Jsecond'")
         self.assertEqual(len(said), 3)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
-from twisted.logger import capturedLogs
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
@@ -197,7 +197,7 @@ class LogInTests(UsersCase):
             self.users = self.make({"eve\n": "$5$hash", "ann": SECRET["argon2"]})
         (event,) = logs
         self.assertEqual(
-            event["log_format"].format(**event),
+            formatEvent(event),
             "The hash of user 'eve\\n' is malformed.",
         )
         self.assertTrue(self.users.exist)
@@ -209,7 +209,7 @@ class LogInTests(UsersCase):
         with capturedLogs() as logs:
             self.refused("eve\x1b[2J", "pass-word")
         self.assertNotIn("aMn/", repr(self.users) + repr(vars(self.users)))
-        text = " ".join(event["log_format"].format(**event) for event in logs)
+        text = " ".join(formatEvent(event) for event in logs)
         self.assertIn("is wrong", self.refused("eve").message)
         self.assertNotIn("pass-word", text)
 
@@ -218,7 +218,7 @@ class LogInTests(UsersCase):
             self.refused("eve\u202e", "pass-word")
         (event,) = logs
         self.assertEqual(
-            event["log_format"].format(**event),
+            formatEvent(event),
             "Wrong password for 'eve\\u202e' from '192.0.2.1'.",
         )
 

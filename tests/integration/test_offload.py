@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, gatherResults
@@ -21,6 +22,7 @@ from pypicloud_tw.errors import BadRequest, Unavailable
 from pypicloud_tw.helper import frame
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.offload import Offload
+from tests.integration import apart
 
 #: A server in small: it has a helper work for a minute, and tells the helper's number.
 SERVER = """
@@ -72,20 +74,18 @@ def gone_within(seconds: float, pid: int) -> bool:
 
 
 class OffloadTests(TestCase):
-    timeout = 60  # type: ignore[assignment]  # trial declares it None
+    timeout = 60
 
     def setUp(self) -> None:
         self.offload = Offload(
-            reactor,  # type: ignore[arg-type]  # a module, to the type checker
+            cast(IOffloadReactor, reactor),  # its own type leaves out processes
             environ={**os.environ, "AWS_SECRET_ACCESS_KEY": "s3cr3t"},
         )
-        self.offload.startService()
+        self.offload.startService()  # type: ignore[no-untyped-call]  # Twisted's is
         self.addCleanup(self.offload.stopService)
 
     async def pid(self) -> int:
         """Tell the number of a helper: the result of frame() is a pickle of it."""
-        import pickle
-
         reply = await self.offload.in_process(frame, Does("os", "getpid"))
         pid: int = pickle.loads(reply[8:])
         return pid
@@ -129,7 +129,7 @@ class OffloadTests(TestCase):
         pid = await self.pid()
         os.kill(pid, signal.SIGKILL)
         self.assertTrue(gone_within(5, pid))
-        await deferLater(reactor, 0.05)  # type: ignore[arg-type]  # see above
+        await deferLater(reactor, 0.05)
         self.assertNotEqual(await self.pid(), pid)
 
     async def test_signals_to_the_group_are_for_the_server(self) -> None:
@@ -173,10 +173,13 @@ class OffloadTests(TestCase):
         running = [self.offload.in_thread(hold.wait) for _ in range(8)]
         waiting = self.offload.in_thread(ran.append, 1)
         last = self.offload.in_thread(ran.append, 2)
-        waiting.addErrback(lambda failure: failure.trap(CancelledError))
         waiting.cancel()
+        with self.assertRaises(CancelledError):
+            await waiting
         hold.set()
-        await gatherResults([*running, last])
+        for result in running:
+            self.assertTrue(await result)
+        await last
         self.assertEqual(ran, [2])
 
     async def test_stop_waits_for_threads_without_blocking(self) -> None:
@@ -223,3 +226,6 @@ class ServerTests(TestCase):
         server.terminate()
         server.wait(10)
         self.assertFalse(is_alive(helper))
+
+
+test_suite = apart(__name__)
