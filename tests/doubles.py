@@ -30,20 +30,25 @@ class InlineOffload:
     :ivar processed: names of the functions that were sent to a process, in order.
     """
 
-    threaded: list[str] = field(factory=list)
-    processed: list[str] = field(factory=list)
+    threaded: list[str] = field(factory=list, repr=False)
+    processed: list[str] = field(factory=list, repr=False)
 
     def in_thread(
         self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
         """Run *function* now."""
-        self.threaded.append(getattr(function, "__qualname__", repr(function)))
+        self.threaded.append(_name(function))
         return execute(function, *args, **kwargs)
 
     def in_process(self, function: Callable[[*Ts], T], *args: *Ts) -> Deferred[T]:
         """Run *function* now, on copies of its arguments."""
-        self.processed.append(getattr(function, "__qualname__", repr(function)))
+        self.processed.append(_name(function))
         return execute(_as_if_elsewhere, function, args)
+
+
+def _name(function: Callable[..., object]) -> str:
+    # A partial, or an object that is called, has a class's name only.
+    return getattr(function, "__qualname__", type(function).__qualname__)
 
 
 def _as_if_elsewhere(function: Callable[..., T], args: tuple[Any, ...]) -> T:

@@ -81,9 +81,11 @@ class DirectoryStore:
     """
 
     path: Path
-    offload: IOffload
+    offload: IOffload = field(repr=False)
     _clock: Callable[[], float] = field(default=time.time, kw_only=True)
-    _checkpoint: Callable[[str], None] = field(default=_nothing, kw_only=True)
+    _checkpoint: Callable[[str], None] = field(
+        default=_nothing, kw_only=True, repr=False
+    )
     _folder: Folder = field(init=False, repr=False)
     _scratch: Scratch | None = field(default=None, init=False, repr=False)
     _lines: dict[int, Line] = field(factory=dict, init=False, repr=False)

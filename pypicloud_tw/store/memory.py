@@ -60,7 +60,7 @@ class MemoryStore:
     :ivar objects: what there is, by key.
     """
 
-    offload: IOffload
+    offload: IOffload = field(repr=False)
     clock: Callable[[], float] = field(default=time.time, kw_only=True)
     before: Hook = field(default=_nothing, kw_only=True)
     after: Hook = field(default=_nothing, kw_only=True)

@@ -89,7 +89,7 @@ class Spool:
     """
 
     file: BinaryIO
-    offload: IOffload
+    offload: IOffload = field(repr=False)
     size: int = field(default=0, init=False)
     stored: int = field(default=0, init=False)
     _path: Path | None = field(default=None, kw_only=True)
