@@ -1,0 +1,375 @@
+"""A real server in a process of its own, and a clean place for its clients to run in.
+
+Everything is bounded in time, listens on 127.0.0.1 only, and is gone after the test.
+The server's processes stay in the test run's process group, so whoever ends the run
+ends them too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from http.client import HTTPConnection, HTTPSConnection
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+from typing import Any
+
+from attrs import define, field, frozen
+from twisted.trial.unittest import SynchronousTestCase
+
+from pypicloud_tw.access.hashes import hash_password
+
+#: Seconds until a server that was started must answer, and one that is stopped end.
+PATIENCE = 30.0
+
+#: Seconds that one client may take.
+CLIENT_PATIENCE = 120.0
+
+CHECKOUT = Path(__file__).parents[2]
+
+#: Who may write in every index made here.
+USER, PASSWORD = "alice", "correct horse"
+
+
+@frozen
+class Answer:
+    """What came of one request."""
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@frozen
+class Outcome:
+    """What came of a client that was run."""
+
+    code: int
+    output: str
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def clean_environment(home: Path, **more: str) -> dict[str, str]:
+    """Make an environment in which no setting of this machine reaches a program.
+
+    Neither indexes nor certificates nor proxies that are set for pip, uv and twine
+    here are meant for our server.
+    """
+    kept = ("PATH", "LANG", "LC_ALL", "TMPDIR")
+    return {
+        **{name: os.environ[name] for name in kept if name in os.environ},
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "XDG_CACHE_HOME": str(home / "cache"),
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_INPUT": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
+        "PYTHONNOUSERSITE": "1",
+        "NO_COLOR": "1",
+        **more,
+    }
+
+
+def script(name: str, python: str = sys.executable) -> str:
+    """Find a command that is installed beside *python*.
+
+    :raises AssertionError: it is not installed.
+    """
+    path = Path(python).parent / name
+    assert path.exists(), f"{name} is missing: pip install -e '.[test,integration]'"
+    return str(path)
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    home: Path,
+    cwd: Path | None = None,
+    patience: float = CLIENT_PATIENCE,
+    **environment: str,
+) -> Outcome:
+    """Run a client in a clean environment to its end."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd or home,
+        env=clean_environment(home, **environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=patience,
+        check=False,
+    )
+    return Outcome(done.returncode, done.stdout.decode(errors="replace"))
+
+
+def wait_until(true: Any, what: str, patience: float = PATIENCE) -> None:
+    """Ask again and again, for a bounded time."""
+    until = time.monotonic() + patience
+    while not true():
+        assert time.monotonic() < until, f"After {patience:.0f} s: {what}"
+        time.sleep(0.02)
+
+
+@define(eq=False)
+class Server:
+    """A server on a folder, started, stopped, killed and started again.
+
+    :ivar folder: its own, with the ini, the store and the log.
+    :ivar settings: keys of ``[app:main]``.
+    :ivar launcher: the command before ``pypicloud``.
+    :ivar options: of the command ``pypicloud``, beside ``--config``.
+    :ivar listen: the ini's port is used unless an endpoint is given.
+    """
+
+    folder: Path
+    settings: dict[str, str] = field(factory=dict)
+    launcher: Sequence[str] = ()
+    options: Sequence[str] = ()
+    environment: Mapping[str, str] = field(factory=dict)
+    cwd: Path | None = None
+    scheme: str = "http"
+    port: int = field(factory=free_port)
+    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "store"
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "server.ini"
+
+    @property
+    def log_file(self) -> Path:
+        return self.folder / "server.log"
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    @property
+    def url_with_password(self) -> str:
+        password = PASSWORD.replace(" ", "%20")
+        return f"{self.scheme}://{USER}:{password}@127.0.0.1:{self.port}"
+
+    @property
+    def simple(self) -> str:
+        return f"{self.url}/simple/"
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace")
+
+    def configure(self, **settings: str) -> None:
+        """Write the ini; dots in keys are written as they are, by ``**{...}``."""
+        self.settings.update(settings)
+        app = {"storage.dir": str(self.store), **self.settings}
+        lines = ["[app:main]", *(f"{k} = {v}" for k, v in app.items())]
+        lines += ["[server:main]", "host = 127.0.0.1", f"port = {self.port}"]
+        self.config.write_text("\n".join(lines) + "\n")
+
+    def start(self, *, ready: bool = True) -> None:
+        """Start it, and by default wait until it is ready."""
+        launcher = self.launcher or (script("twistd"), "-n", "--pidfile=")
+        command = [*launcher, "pypicloud", f"--config={self.config}", *self.options]
+        home = self.folder / "home"
+        home.mkdir(exist_ok=True)
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                cwd=self.cwd or self.folder,
+                env=clean_environment(home, **self.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        if ready:
+            wait_until(self.is_ready, f"the server is not ready:\n{self.log}")
+
+    def is_ready(self) -> bool:
+        """Whether it says so.
+
+        :raises AssertionError: it has ended instead.
+        """
+        assert self.process is not None, "not started"
+        code = self.process.poll()
+        assert code is None, f"The server ended with {code}:\n{self.log}"
+        try:
+            return self.get("/ready").status == 200
+        except OSError:
+            return False
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """End it the polite way.
+
+        :raises AssertionError: it does not end, or not cleanly.
+        """
+        assert self.process is not None, "not started"
+        self.process.send_signal(number)
+        code = self.process.wait(PATIENCE)
+        assert code == 0, f"The server ended with {code}:\n{self.log}"
+
+    def kill(self) -> None:
+        """End it as a loss of power would, if it has not ended."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(PATIENCE)
+
+    def connect(self, timeout: float = PATIENCE) -> HTTPConnection:
+        """Make a connection of one's own."""
+        if self.scheme == "https":
+            context = ssl._create_unverified_context()
+            return HTTPSConnection(
+                "127.0.0.1", self.port, timeout=timeout, context=context
+            )
+        return HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send one request over a connection of its own."""
+        connection = self.connect()
+        try:
+            connection.request(method, path, body, dict(headers or {}))
+            response = connection.getresponse()
+            return Answer(
+                response.status,
+                response.reason,
+                {name.lower(): value for name, value in response.getheaders()},
+                response.read(),
+            )
+        finally:
+            connection.close()
+
+    def get(self, path: str, **headers: str) -> Answer:
+        """Send a GET."""
+        return self.request("GET", path, headers=headers)
+
+    def document(self, project: str, **headers: str) -> Any:
+        """Read a project's page as JSON (PEP 691)."""
+        headers["Accept"] = "application/vnd.pypi.simple.v1+json"
+        answer = self.get(f"/simple/{project}/", **headers)
+        assert answer.status == 200, answer
+        return answer.json()
+
+    def upload(
+        self, file: Path, *, path: str = "/", authorization: str | None = None
+    ) -> Answer:
+        """Upload a file with the fewest fields that are taken."""
+        name, version = file.name.split("-")[:2]
+        fields = {
+            ":action": "file_upload",
+            "name": name,
+            "version": version.removesuffix(".tar.gz"),
+        }
+        body, content_type = form(fields, file.name, file.read_bytes())
+        headers = {
+            "Authorization": authorization or basic(),
+            "Content-Type": content_type,
+        }
+        return self.request("POST", path, body, headers)
+
+
+def basic(user: str = USER, password: str = PASSWORD) -> str:
+    """Make the value of an Authorization header (RFC 7617)."""
+    return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
+
+
+def form(
+    fields: Mapping[str, str], filename: str | None = None, content: bytes = b""
+) -> tuple[bytes, str]:
+    """Make a multipart form (RFC 7578) and its Content-Type."""
+    boundary = "-----------------------------7f3a9c1e"
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'
+        f"{value}\r\n".encode()
+        for name, value in fields.items()
+    ]
+    if filename is not None:
+        parts.append(
+            f'--{boundary}\r\nContent-Disposition: form-data; name="content"; '
+            f'filename="{filename}"\r\nContent-Type: application/octet-stream\r\n\r\n'
+            "".encode()
+            + content
+            + b"\r\n"
+        )
+    parts.append(f"--{boundary}--\r\n".encode())
+    return b"".join(parts), f"multipart/form-data; boundary={boundary}"
+
+
+class IntegrationTestCase(SynchronousTestCase):
+    """A test with a folder of its own, and servers that end with it."""
+
+    def setUp(self) -> None:
+        self.folder = self.make_folder()
+        self.home = self.folder / "client-home"
+        self.home.mkdir()
+
+    def make_folder(self) -> Path:
+        """Make a folder that is removed after the test."""
+        # Outside of trial's own: its path is short enough for a socket's name, and
+        # a user who is nobody may enter.
+        folder = Path(mkdtemp(prefix="pypicloud-test-"))
+        self.addCleanup(rmtree, folder, ignore_errors=True)
+        return folder
+
+    def server(self, *, start: bool = True, **options: Any) -> Server:
+        """Make a server that :data:`USER` may write to, and start it.
+
+        :param options: of :class:`Server`.
+        """
+        settings = options.pop("settings", {})
+        folder = options.pop("folder", None) or self.make_folder()
+        server = Server(folder, **options)
+        server.configure(
+            **{
+                f"user.{USER}": hash_password(PASSWORD),
+                "server.grace": "5s",
+                **settings,
+            }
+        )
+        self.addCleanup(server.kill)
+        if start:
+            server.start()
+        return server
+
+    def run_client(self, *command: str | Path, **options: Any) -> str:
+        """Run a client that must succeed, and tell its output."""
+        outcome = run(command, home=self.home, **options)
+        self.assertEqual(outcome.code, 0, f"{command}:\n{outcome.output}")
+        return outcome.output
+
+    def run_failing(self, *command: str | Path, **options: Any) -> str:
+        """Run a client that must fail, and tell its output."""
+        outcome = run(command, home=self.home, **options)
+        self.assertNotEqual(outcome.code, 0, f"{command}:\n{outcome.output}")
+        return outcome.output
