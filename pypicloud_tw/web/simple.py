@@ -61,7 +61,7 @@ def project_html(data: bytes) -> bytes:
     name = document.get("name")
     title = f"Links for {name if isinstance(name, str) else 'a project'}"
     texts: list[str] = []
-    rows = "".join([anchor(file, texts) for file in document["files"]])
+    rows = "".join([anchor(file, texts) + "<br>\n" for file in document["files"]])
     return _html(title, _project_metas(document), rows, texts)
 
 
@@ -101,7 +101,7 @@ def anchor(file: Mapping[str, Any], texts: list[str]) -> str:
         markup += f' data-{name}="{SLOT}"'
         texts.append(text)
     texts.append(file["filename"])
-    return f"{markup}>{SLOT}</a><br>\n"
+    return f"{markup}>{SLOT}</a>"
 
 
 def fill(markup: str, texts: Sequence[str]) -> str:

@@ -1,0 +1,332 @@
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta, timezone
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from pypicloud_tw.errors import NotAcceptable
+from pypicloud_tw.web.media import Encoding, Form, Variant, content_type
+from pypicloud_tw.web.negotiation import (
+    LONGEST,
+    REMEMBERED,
+    Negotiator,
+    choose_encoding,
+    choose_form,
+    http_date,
+    is_not_modified,
+    parse_http_date,
+)
+
+JSON, HTML, TEXT = Form.JSON, Form.HTML, Form.TEXT
+V1 = b"application/vnd.pypi.simple.v1+"
+LATEST = b"application/vnd.pypi.simple.latest+"
+
+PIP = V1 + b"json, " + V1 + b"html; q=0.1, text/html; q=0.01"
+UV = V1 + b"json, " + V1 + b"html;q=0.2, text/html;q=0.01"
+FIREFOX = (
+    b"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,"
+    b"image/png,image/svg+xml,*/*;q=0.8"
+)
+
+
+class ChooseFormTests(SynchronousTestCase):
+    def test_clients(self) -> None:
+        for accept, form in [
+            (None, TEXT),
+            (b"", TEXT),
+            (b"*/*", TEXT),  # curl, requests, poetry's oldest
+            (b"text/html", TEXT),  # pip before 22.2
+            (PIP, JSON),
+            (UV, JSON),
+            (FIREFOX, TEXT),
+            (V1 + b"html", HTML),
+            (LATEST + b"json", JSON),
+            (LATEST + b"html", HTML),
+            (b"text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2", TEXT),
+        ]:
+            self.assertIs(choose_form(accept), form, accept)
+
+    def test_wildcards(self) -> None:
+        for accept, form in [
+            (b"text/*", TEXT),
+            (b"application/*", JSON),
+            (b"*", TEXT),
+            (b"*/*;q=0.1", TEXT),
+            (b"text/html;q=0, */*", JSON),
+            (b"text/html;q=0.4, */*;q=0.5", JSON),
+            (b"*/*, " + V1 + b"json", JSON),
+            (b"*/*, " + V1 + b"html", HTML),
+            (V1 + b"json;q=0, application/*", HTML),
+        ]:
+            self.assertIs(choose_form(accept), form, accept)
+
+    def test_equal_qualities(self) -> None:
+        # PEP 691, Recommendations: the most expressive, text/html last.
+        self.assertIs(choose_form(b"text/html, " + V1 + b"html"), HTML)
+        self.assertIs(choose_form(b"text/html, " + V1 + b"json"), JSON)
+        self.assertIs(choose_form(V1 + b"html;q=.5," + V1 + b"json;q=.5"), JSON)
+
+    def test_qualities(self) -> None:
+        for accept, form in [
+            (V1 + b"json;q=0.1, text/html;q=0.9", TEXT),
+            (V1 + b"json; Q = 0.1 , text/html ;q= 0.11", TEXT),
+            (V1 + b"json;q=7, text/html;q=1", JSON),
+            (V1 + b"json;q=0.001, text/html;q=0", JSON),
+            (V1 + b"json;level=1;q=0.2, text/html;q=0.3;level=2", TEXT),
+            (b"TEXT/HTML;q=0.3, " + V1.upper() + b"JSON;q=0.2", TEXT),
+        ]:
+            self.assertIs(choose_form(accept), form, accept)
+
+    def test_malformed_parts_are_passed_over(self) -> None:
+        for accept, form in [
+            (b",,;,text/html", TEXT),
+            (b"nonsense", TEXT),
+            (b"\xff\x00", TEXT),
+            (b"text/html;q=high, " + V1 + b"json;q=0.1", JSON),
+            (b"text/html;q=-1, " + V1 + b"json;q=0.1", JSON),
+            (b"text/html;q=nan, " + V1 + b"json;q=0.1", JSON),
+            (b"text/html;q=" + b"9" * 6000, TEXT),
+        ]:
+            self.assertIs(choose_form(accept), form, accept[:60])
+
+    def test_not_acceptable(self) -> None:
+        for accept in [
+            b"application/json",
+            b"image/png, text/plain",
+            b"text/html;q=0",
+            b"*/*;q=0",
+            b"application/vnd.pypi.simple.v2+json",
+            V1 + b"html;q=0, " + V1 + b"json;q=0, text/*;q=0.0",
+        ]:
+            e = self.assertRaises(NotAcceptable, choose_form, accept)
+            self.assertIn("is served as application/vnd.pypi", e.message)
+            self.assertTrue(e.message.isascii() and e.message.isprintable())
+
+    def test_format_parameter(self) -> None:
+        for value, form in [
+            (V1 + b"json", JSON),
+            (V1 + b"html", HTML),
+            (LATEST + b"json", JSON),
+            (b"text/html", TEXT),
+            # As a query arrives whose plus was not quoted.
+            (b"application/vnd.pypi.simple.v1 json", JSON),
+        ]:
+            self.assertIs(choose_form(b"image/png", value), form, value)
+
+    def test_unknown_format_parameter(self) -> None:
+        for value in (b"", b"json", b"*/*", V1 + b"json;q=1", b"\xff"):
+            e = self.assertRaises(NotAcceptable, choose_form, PIP, value)
+            self.assertIn("format parameter", e.message)
+
+    @settings(max_examples=200, deadline=None)
+    @given(st.binary(max_size=60) | st.text("a*/;q=,. 01\tvjson").map(str.encode))
+    def test_any_bytes(self, accept: bytes) -> None:
+        with suppress(NotAcceptable):
+            self.assertIsInstance(choose_form(accept), Form)
+
+    @settings(max_examples=100, deadline=None)
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from([*Form, "text/*", "application/*", "*/*"]),
+                st.integers(0, 1000),
+            ),
+            min_size=1,
+            unique_by=lambda pair: pair[0],
+        )
+    )
+    def test_never_what_was_refused(self, ranges: list[tuple[str, int]]) -> None:
+        accept = ", ".join(f"{name};q={q / 1000:.3f}" for name, q in ranges)
+        qualities = dict(ranges)
+
+        def quality(form: Form) -> int:
+            kind = form.partition("/")[0]
+            names = (str(form), f"{kind}/*", "*/*")
+            return next((qualities[n] for n in names if n in qualities), 0)
+
+        try:
+            form = choose_form(accept.encode())
+        except NotAcceptable:
+            self.assertEqual(max(map(quality, Form)), 0)
+        else:
+            self.assertEqual(quality(form), max(map(quality, Form)))
+            self.assertGreater(quality(form), 0)
+
+
+class ContentTypeTests(SynchronousTestCase):
+    def test_forms(self) -> None:
+        self.assertEqual(JSON.content_type, V1 + b"json")
+        self.assertEqual(HTML.content_type, V1 + b"html")
+        self.assertEqual(TEXT.content_type, b"text/html; charset=utf-8")
+
+    def test_files(self) -> None:
+        for name in ("a-1-py3-none-any.whl", "a-1.tar.gz", "a-1.zip", "a-1.exe"):
+            self.assertEqual(content_type(name), b"application/octet-stream")
+        self.assertTrue(content_type("a-1.tar.gz.metadata").startswith(b"text/plain"))
+
+
+class ChooseEncodingTests(SynchronousTestCase):
+    def test_clients(self) -> None:
+        for header, encoding in [
+            (None, Encoding.IDENTITY),
+            (b"", Encoding.IDENTITY),
+            (b"gzip, deflate", Encoding.GZIP),
+            (b"gzip, deflate, br", Encoding.BROTLI),
+            (b"gzip, deflate, br, zstd", Encoding.ZSTD),
+            (b"identity", Encoding.IDENTITY),
+            (b"deflate", Encoding.IDENTITY),
+            (b"x-gzip", Encoding.GZIP),
+            (b"GZip;Q=1.0", Encoding.GZIP),
+        ]:
+            self.assertIs(choose_encoding(header), encoding, header)
+
+    def test_qualities(self) -> None:
+        for header, encoding in [
+            (b"gzip;q=0.9, br;q=0.5", Encoding.GZIP),
+            (b"gzip;q=0", Encoding.IDENTITY),
+            (b"gzip;q=0, br", Encoding.BROTLI),
+            (b"identity;q=1, gzip;q=0.5", Encoding.IDENTITY),
+            (b"identity;q=0.5, gzip;q=0.5", Encoding.GZIP),
+            (b"*", Encoding.GZIP),
+            (b"gzip;q=0, *", Encoding.ZSTD),
+            (b"*;q=0, gzip", Encoding.GZIP),
+            (b"identity;q=0, gzip;q=0.001", Encoding.GZIP),
+            (b"zstd, *;q=0.5", Encoding.ZSTD),
+            (b"gzip;q=nonsense", Encoding.IDENTITY),
+        ]:
+            self.assertIs(choose_encoding(header), encoding, header)
+
+    def test_small_bodies_stay_plain(self) -> None:
+        for header, encoding in [
+            (b"gzip, br, zstd", Encoding.IDENTITY),
+            (b"gzip, identity;q=0", Encoding.GZIP),
+            (b"gzip, *;q=0", Encoding.GZIP),
+        ]:
+            self.assertIs(choose_encoding(header, worthwhile=False), encoding, header)
+
+    def test_everything_refused(self) -> None:
+        for header in (b"identity;q=0", b"*;q=0", b"deflate, identity;q=0"):
+            e = self.assertRaises(NotAcceptable, choose_encoding, header)
+            self.assertIn("Accept-Encoding header refuses every", e.message)
+
+    @settings(max_examples=200, deadline=None)
+    @given(st.binary(max_size=60) | st.text("gzip*;q=,. 01bridentity").map(str.encode))
+    def test_any_bytes(self, header: bytes) -> None:
+        try:
+            self.assertIsInstance(choose_encoding(header), Encoding)
+        except NotAcceptable:
+            self.assertRegex(header.lower(), rb"identity|\*")
+
+
+MOMENT = datetime(2024, 5, 6, 7, 8, 9, 500000, tzinfo=UTC)
+
+
+class NotModifiedTests(SynchronousTestCase):
+    def test_tags_that_match(self) -> None:
+        for value in [
+            b'"a"',
+            b'W/"a"',
+            b"*",
+            b" * ",
+            b'"b", "a"',
+            b'"b",W/"a" , "c"',
+            b'"x,y", "a"',
+            b'"b" "a"',
+        ]:
+            self.assertTrue(is_not_modified(value, b'"a"'), value)
+
+    def test_tags_that_do_not(self) -> None:
+        for value in [b"", b'"b"', b"a", b'"A"', b'"a', b'"b, "a"', b'"x"a"y"']:
+            self.assertFalse(is_not_modified(value, b'"a"'), value)
+
+    def test_weak_tag_of_ours(self) -> None:
+        self.assertTrue(is_not_modified(b'"a"', b'W/"a"'))
+
+    def test_dates(self) -> None:
+        for value, expected in [
+            (b"Mon, 06 May 2024 07:08:09 GMT", True),
+            (b"Mon, 06 May 2024 07:08:10 GMT", True),
+            (b"Mon, 06 May 2024 07:08:08 GMT", False),
+            (b"Monday, 06-May-24 07:08:09 GMT", True),
+            (b"Mon May  6 07:08:09 2024", True),
+            (b"yesterday", False),
+            (b"", False),
+        ]:
+            self.assertEqual(
+                is_not_modified(None, b'"a"', value, MOMENT), expected, value
+            )
+
+    def test_date_is_ignored_where_there_is_a_tag(self) -> None:
+        since = http_date(MOMENT)
+        self.assertFalse(is_not_modified(b'"b"', b'"a"', since, MOMENT))
+
+    def test_date_without_a_date(self) -> None:
+        self.assertFalse(is_not_modified(None, b'"a"', http_date(MOMENT), None))
+        self.assertFalse(is_not_modified(None, b'"a"', None, MOMENT))
+
+    def test_http_date_is_in_gmt(self) -> None:
+        elsewhere = MOMENT.astimezone(timezone(timedelta(hours=5)))
+        self.assertEqual(http_date(elsewhere), b"Mon, 06 May 2024 07:08:09 GMT")
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.datetimes(timezones=st.just(UTC), min_value=datetime(1970, 1, 1)))
+    def test_dates_round_trip(self, moment: datetime) -> None:
+        whole = moment.replace(microsecond=0)
+        self.assertEqual(parse_http_date(http_date(moment)), whole)
+
+    @settings(max_examples=300, deadline=None)
+    @given(
+        st.binary(max_size=40)
+        | st.text("Mon, 06aye2024:GT+-0123456789 ").map(str.encode)
+    )
+    @example(b"Mon, 06 May 2024 07:08:09 +9999")
+    @example(b"Mon, 06 May 0000 07:08:09 GMT")
+    @example(b"Mon, 06 May 99999999999 07:08:09 GMT")
+    @example(b"31 Dec 9999 23:59:59 -2359")
+    @example(b" ")
+    @example(b"(")
+    @example(b"0 0 0 0:0:0 " + b"9" * 5000)
+    def test_any_bytes_as_date(self, value: bytes) -> None:
+        is_not_modified(None, b'"a"', value, MOMENT)
+
+
+class NegotiatorTests(SynchronousTestCase):
+    def test_chooses_for_large_and_small_pages(self) -> None:
+        choice = Negotiator().choose(PIP, b"gzip, deflate, br, zstd")
+        self.assertEqual(choice.large, Variant(JSON, Encoding.ZSTD))
+        self.assertEqual(choice.small, Variant(JSON, Encoding.IDENTITY))
+
+    def test_remembers(self) -> None:
+        negotiator = Negotiator()
+        first = negotiator.choose(PIP, b"gzip")
+        self.assertIs(negotiator.choose(PIP, b"gzip"), first)
+        self.assertIsNot(negotiator.choose(PIP, b"br"), first)
+
+    def test_format_parameter_is_not_confused_with_headers(self) -> None:
+        negotiator = Negotiator()
+        negotiator.choose(PIP, None, b"text/html")
+        self.assertIs(negotiator.choose(PIP, None).large.form, JSON)
+        self.assertIs(negotiator.choose(PIP, None, b"text/html").large.form, TEXT)
+
+    def test_refusals_stay_refusals(self) -> None:
+        negotiator = Negotiator()
+        for _ in range(2):
+            e = self.assertRaises(
+                NotAcceptable, negotiator.choose, b"image/png", b"gzip"
+            )
+            self.assertIn("none of these is accepted", e.message)
+
+    def test_memory_is_bounded(self) -> None:
+        negotiator = Negotiator()
+        for n in range(REMEMBERED + 10):
+            negotiator.choose(b"text/html;q=0.5,x/y%d" % n, None)
+        self.assertLessEqual(len(negotiator._known), REMEMBERED)
+
+    def test_long_headers_are_not_kept(self) -> None:
+        negotiator = Negotiator()
+        negotiator.choose(b"text/html," + b"x" * LONGEST, None)
+        negotiator.choose(None, b"gzip," + b"x" * LONGEST)
+        self.assertEqual(negotiator._known, {})
