@@ -1,0 +1,226 @@
+"""The big index's own JSON API, as far as the facts are known here.
+
+``/pypi/{project}/json`` and ``/pypi/{project}/{version}/json``. No PEP describes it.
+Its shape is that of the big index's documentation (docs.bigindex, "JSON API"), the
+deprecated keys included, because it is old programs that read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC
+
+from packaging.metadata import RawMetadata
+from packaging.version import InvalidVersion, Version
+
+from pypicloud_tw.errors import BadRequest, NotFound
+from pypicloud_tw.index.manifest import format_time
+from pypicloud_tw.index.model import Document, File, Project
+from pypicloud_tw.index.names import FileKind, Filename
+
+#: Fields of core metadata that have one line and go into ``info`` under their own name.
+_TEXTS = (
+    "author",
+    "author_email",
+    "description",
+    "description_content_type",
+    "download_url",
+    "home_page",
+    "license",
+    "license_expression",
+    "maintainer",
+    "maintainer_email",
+    "requires_python",
+    "summary",
+)
+
+#: Fields with several values, likewise; without any they are null.
+_LISTS = ("dynamic", "license_files", "provides_extra", "requires_dist")
+
+
+def latest_version(project: Project) -> str:
+    """Tell the version that a project's page describes.
+
+    The newest that is not yanked, a final one before any pre-release; where all are
+    yanked, the newest of those.
+
+    :raises NotFound: there is no release.
+    """
+    versions = _releases(project)
+    if not versions:
+        raise NotFound(f"The project {project.name} has no releases.")
+    return max(versions, key=lambda v: (not _yanked(versions[v]), *_rank(v)))
+
+
+def find_version(project: Project, text: str) -> str:
+    """Find the release that a client names, however it spells the version.
+
+    :raises NotFound: there is none.
+    """
+    versions = _releases(project)
+    if text in versions:
+        return text
+    same = [v for v in versions if _rank(v) == _rank(text) and _rank(v)[0]]
+    if not same:
+        raise NotFound(f"The project {project.name} has no release of that version.")
+    return same[0]
+
+
+def described_by(project: Project, version: str) -> File | None:
+    """Tell the file whose core metadata describes a release: a wheel before others."""
+    files = [f for f in _releases(project).get(version, ()) if f.metadata_key]
+    wheels = (file for file in files if file.filename.endswith(".whl"))
+    return next(wheels, files[0] if files else None)
+
+
+def project_document(
+    project: Project,
+    address: Callable[[File], str],
+    base_url: str,
+    metadata: RawMetadata | None = None,
+    last_serial: int = 0,
+) -> Document:
+    """Tell of a project: its latest release, and the files of all releases.
+
+    :param address: a file's absolute URL.
+    :param base_url: this server's own address.
+    :param metadata: core metadata of :func:`latest_version`, if it is known.
+    :raises NotFound: it has no releases.
+    """
+    version = latest_version(project)
+    document = release_document(
+        project, version, address, base_url, metadata, last_serial
+    )
+    document["releases"] = {
+        release: [_file(file, address) for file in files]
+        for release, files in _releases(project).items()
+    }
+    return document
+
+
+def release_document(
+    project: Project,
+    version: str,
+    address: Callable[[File], str],
+    base_url: str,
+    metadata: RawMetadata | None = None,
+    last_serial: int = 0,
+) -> Document:
+    """Tell of one release; parameters as of :func:`project_document`.
+
+    :raises NotFound: there is no such release.
+    """
+    version = find_version(project, version)
+    files = _releases(project)[version]
+    return {
+        "info": _info(project, version, files, base_url.rstrip("/"), metadata or {}),
+        "last_serial": last_serial,
+        "ownership": {"organization": None, "roles": []},
+        "urls": [_file(file, address) for file in files],
+        "vulnerabilities": [],
+    }
+
+
+def _releases(project: Project) -> dict[str, list[File]]:
+    """Give the files by version; none of a project in quarantine (PEP 792)."""
+    if project.status == "quarantined":
+        return {}
+    releases: dict[str, list[File]] = {}
+    for file in project.files:
+        releases.setdefault(file.version, []).append(file)
+    return releases
+
+
+def _rank(version: str) -> tuple[bool, bool, Version | str]:
+    """Order versions: what is none before what is, pre-releases before final ones."""
+    try:
+        parsed = Version(version)
+    except InvalidVersion:
+        return False, False, version
+    return True, not parsed.is_prerelease, parsed
+
+
+def _yanked(files: Iterable[File]) -> bool:
+    return all(file.yanked is not None for file in files)
+
+
+def _info(
+    project: Project, version: str, files: list[File], base: str, metadata: RawMetadata
+) -> Document:
+    page = f"{base}/simple/{project.name}/"
+    # A TypedDict cannot be asked for a name that is not a literal.
+    given: Document = dict(metadata)
+    info: Document = {name: given.get(name) for name in _TEXTS}
+    info |= {name: given.get(name) or None for name in _LISTS}
+    info["summary"] = info["summary"] or _first(file.summary for file in files)
+    info["requires_python"] = info["requires_python"] or _first(
+        file.requires_python for file in files
+    )
+    return {
+        **info,
+        "bugtrack_url": None,
+        "classifiers": metadata.get("classifiers", []),
+        "docs_url": None,
+        "downloads": {"last_day": -1, "last_month": -1, "last_week": -1},
+        "keywords": ",".join(metadata.get("keywords", [])) or None,
+        "name": project.display_name,
+        "package_url": page,
+        "platform": ",".join(metadata.get("platforms", [])) or None,
+        "project_url": page,
+        "project_urls": metadata.get("project_urls") or None,
+        "release_url": page,
+        "version": version,
+        "yanked": _yanked(files),
+        "yanked_reason": _first(f.yanked for f in files) if _yanked(files) else None,
+    }
+
+
+def _first(texts: Iterable[str | None]) -> str | None:
+    return next(filter(None, texts), None)
+
+
+def _file(file: File, address: Callable[[File], str]) -> Document:
+    digests = {
+        "blake2b_256": file.blake2b_256,
+        "md5": file.md5,
+        "sha256": file.sha256,
+    }
+    kind, python_version = _packaging(file.filename)
+    moment = file.upload_time.astimezone(UTC)
+    return {
+        "comment_text": "",
+        "core-metadata": (
+            {"sha256": file.metadata_sha256} if file.metadata_sha256 else False
+        ),
+        # Of a file that was found in the store only SHA-256 is certain.
+        "digests": {name: value for name, value in digests.items() if value},
+        "downloads": -1,
+        "filename": file.filename,
+        "has_sig": False,
+        "md5_digest": file.md5,
+        "packagetype": kind,
+        "python_version": python_version,
+        "requires_python": file.requires_python,
+        "size": file.size,
+        "upload_time": moment.strftime("%Y-%m-%dT%H:%M:%S"),
+        "upload_time_iso_8601": format_time(moment),
+        "url": address(file),
+        "yanked": file.yanked is not None,
+        "yanked_reason": file.yanked or None,
+    }
+
+
+def _packaging(filename: str) -> tuple[str, str]:
+    """Tell ``packagetype`` and ``python_version`` as uploaders' forms do."""
+    try:
+        kind = Filename.parse(filename, legacy=True).kind
+    except BadRequest:
+        kind = FileKind.SDIST
+    if kind is FileKind.SDIST:
+        return kind.value, "source"
+    parts = filename.rpartition(".")[0].split("-")
+    if kind is FileKind.WHEEL:
+        # PEP 427: name-version(-build)-python-abi-platform.
+        return kind.value, parts[-3]
+    tags = [part for part in parts if part[:2] == "py" and part[2:3].isdigit()]
+    return kind.value, tags[-1].removeprefix("py") if tags else "any"
