@@ -21,7 +21,7 @@ from pypicloud_tw.access import hashes
 from pypicloud_tw.errors import BadRequest, Unavailable
 from pypicloud_tw.helper import frame
 from pypicloud_tw.index.names import project_name
-from pypicloud_tw.offload import Offload
+from pypicloud_tw.offload import IOffloadReactor, Offload
 from tests.integration import apart
 
 #: A server in small: it has a helper work for a minute, and tells the helper's number.
@@ -29,7 +29,7 @@ SERVER = """
 import sys
 from twisted.internet import reactor
 from pypicloud_tw.helper import frame
-from pypicloud_tw.offload import Offload
+from pypicloud_tw.offload import IOffloadReactor, Offload
 from tests.integration.test_offload import Does
 offload = Offload(reactor, processes=1)
 offload.startService()
