@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterable
 from email.errors import MessageError
 from pathlib import PurePosixPath
-from typing import IO, NoReturn
+from typing import IO, Literal, NoReturn
 
 from attrs import frozen
 from packaging.metadata import RawMetadata, parse_email
@@ -89,13 +89,21 @@ def inspect(path: str, filename: Filename, size: int) -> Inspection:
     :param path: where the bytes are.
     :raises BadRequest: it is not; the message says why.
     """
-    readers = {FileKind.WHEEL: _wheel_metadata, FileKind.SDIST: _sdist_metadata}
-    reader = readers.get(filename.kind)
+    with open(path, "rb") as file:
+        return inspect_file(file, filename, size)
+
+
+def inspect_file(file: IO[bytes], filename: Filename, size: int) -> Inspection:
+    """Do what :func:`inspect` does with a file that is open already."""
+    file.seek(0)
     try:
-        with open(path, "rb") as file:
-            if reader is not None:
-                return _understand(reader(file, filename, size), filename)
-            return _legacy(file, filename, size)
+        match filename.kind:
+            case FileKind.WHEEL:
+                return _understand(_wheel_metadata(file, filename, size), filename)
+            case FileKind.SDIST:
+                return _understand(_sdist_metadata(file, filename, size), filename)
+            case _:
+                return _legacy(file, filename, size)
     except (
         zipfile.BadZipFile,
         tarfile.TarError,
@@ -159,7 +167,8 @@ def _sdist_metadata(file: IO[bytes], filename: Filename, size: int) -> bytes | N
     found: bytes | None = None
     unpacked = members = 0
     # A stream: memory stays small, and a bomb is noticed before it is unpacked.
-    mode = "r|gz" if filename.text.endswith((".tar.gz", ".tgz")) else "r|*"
+    gzipped = filename.text.endswith((".tar.gz", ".tgz"))
+    mode: Literal["r|gz", "r|*"] = "r|gz" if gzipped else "r|*"
     with tarfile.open(fileobj=file, mode=mode, tarinfo=_BoundedTarInfo) as archive:
         for member in archive:
             members += 1

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from pypicloud_tw.errors import NotFound, StoreError
-from pypicloud_tw.index.manifests import Manifests
+from pypicloud_tw.index.manifests import Manifests, Versioned
 from pypicloud_tw.index.marker import Marker
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import NormalizedName
@@ -85,7 +85,7 @@ class Catalog(Generic[P]):
     manifests: Manifests
     marker: Marker
     clock: IReactorTime
-    render: Callable[[Project], Awaitable[tuple[P, int]]]
+    render: Callable[[Versioned], Awaitable[tuple[P, int]]]
     fresh_for: float = 1.0
     verify_every: float = 60.0
     capacity: int = 512 * 2**20
@@ -251,7 +251,7 @@ class Catalog(Generic[P]):
             assert known is not None, "a conditional read answers None to its ETag only"
             known.proved = began
             return self._keep(name, known)
-        page, weight = await self.render(state.project)
+        page, weight = await self.render(state)
         return self._keep(name, Entry(state.project, state.etag, page, weight, began))
 
     def _keep(self, name: NormalizedName, entry: Entry[P]) -> Entry[P]:

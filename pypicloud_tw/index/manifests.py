@@ -8,6 +8,7 @@ the id tells whether the change was made; the ETag does not.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 from random import Random
 from secrets import token_hex
 
@@ -52,10 +53,11 @@ Change = Callable[[Project], Project]
 
 @frozen
 class Versioned:
-    """A project as it lies in the store, and the ETag of that state."""
+    """A project as it lies in the store, and that state's ETag and time."""
 
     project: Project
     etag: str
+    modified: datetime
 
 
 @define
@@ -93,7 +95,8 @@ class Manifests:
             raise NotFound(f"There is no project {name} here.") from None
         if stored is None:
             return None
-        return Versioned(decode(name, stored.data), stored.info.etag)
+        info = stored.info
+        return Versioned(decode(name, stored.data), info.etag, info.modified)
 
     async def names(self) -> AsyncIterator[tuple[NormalizedName, ObjectInfo]]:
         """List every project there is, by the name's bytes."""
@@ -150,8 +153,11 @@ class Manifests:
             found = await self._look(name)
             batch = _settle_made(batch, found)
             outcome = _apply(name, batch, found)
-            if not outcome.changed:
-                outcome.settle(found or Versioned(outcome.project, ""))
+            if found is not None and not outcome.changed:
+                outcome.settle(found)
+                return
+            if not outcome.taken:
+                outcome.settle_refused()
                 return
             try:
                 info = await self._put(name, outcome.project, found)
@@ -162,7 +168,7 @@ class Manifests:
                 # It may have been written: only the ids will tell.
                 lost = e
                 continue
-            outcome.settle(Versioned(outcome.project, info.etag))
+            outcome.settle(Versioned(outcome.project, info.etag, info.modified))
             return
         raise lost or Unavailable(f"Too many writers change {name} at once; try again.")
 
@@ -215,6 +221,10 @@ class _Outcome:
         """Answer everybody, now that *state* is durable."""
         for waiting in self.taken:
             waiting.done.callback(state)
+        self.settle_refused()
+
+    def settle_refused(self) -> None:
+        """Answer those whom a state that is durable refused."""
         for waiting, error in self.refused:
             waiting.done.errback(error)
 

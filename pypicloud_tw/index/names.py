@@ -66,12 +66,11 @@ class Filename:
     """A distribution file's name, understood.
 
     :ivar text: as the file is called.
-    :ivar version: None only for legacy formats whose name does not tell.
     """
 
     text: str
     project: NormalizedName
-    version: Version | None
+    version: Version
     kind: FileKind
 
     @classmethod

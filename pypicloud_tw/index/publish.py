@@ -7,7 +7,7 @@ ends earlier leaves at worst an orphan, which a sweep removes.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import UTC, datetime
 from hashlib import sha256
 from secrets import token_hex
@@ -28,7 +28,7 @@ from pypicloud_tw.errors import (
     StoreError,
     Unavailable,
 )
-from pypicloud_tw.index.archive import Inspection, inspect
+from pypicloud_tw.index.archive import Inspection, inspect, inspect_file
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.manifest import in_order
 from pypicloud_tw.index.manifests import Change, Manifests, Versioned
@@ -36,11 +36,15 @@ from pypicloud_tw.index.model import File, Project, Tombstone
 from pypicloud_tw.index.names import Filename, NormalizedName
 from pypicloud_tw.offload import IOffload
 from pypicloud_tw.store.interfaces import IObjectStore, IUpload
+from pypicloud_tw.store.spool import Digests, Spool
 
 #: Seconds. A sweep takes an unnamed object that is older than a day for an orphan, so
 #: a publish that has taken half of that must not name its object any more.
 SWEEP_AGE = 24 * 3600.0
 LONGEST_PUBLISH = SWEEP_AGE / 2
+
+#: PEP 658: what a file's core metadata is called, beside it.
+METADATA_SUFFIX = ".metadata"
 
 T = TypeVar("T")
 
@@ -103,20 +107,18 @@ class Publication:
         :raises Unavailable: the store is away; it may have been published.
         """
         spool = self._upload.spool
-        await spool.finish()
+        digests = await spool.finish()
         _check_claims(claims, self.filename)
-        _check_digests(
-            claims, {"sha256": spool.sha256, "md5": spool.md5, "b2": spool.blake2b_256}
-        )
-        inspection = await self.publisher.inspect(self._upload, self.filename)
+        _check_digests(claims, digests)
+        inspection = await self.publisher.inspect(spool, self.filename)
         file = File(
             filename=self.filename.text,
             version=str(self.filename.version),
             key=self._key,
             size=spool.size,
-            sha256=spool.sha256,
-            md5=spool.md5,
-            blake2b_256=spool.blake2b_256,
+            sha256=digests.sha256,
+            md5=digests.md5,
+            blake2b_256=digests.blake2b_256,
             upload_time=self.publisher.now(),
             requires_python=inspection.requires_python,
             summary=inspection.summary,
@@ -137,9 +139,11 @@ class Publication:
         if await publisher.is_done(name, change):
             return await publisher.change(name, change, create=True)
         await self._upload.commit()
+        publisher.checkpoint("publish:file")
         if metadata is not None:
             file = await publisher.put_metadata(file, metadata)
             change = _admission(file, display_name, publisher.rules)
+            publisher.checkpoint("publish:metadata")
         if publisher.clock.seconds() - self._began > LONGEST_PUBLISH:
             raise Unavailable("This upload took too long to be kept; send it again.")
         try:
@@ -154,9 +158,19 @@ class Publication:
         return project
 
 
+def _nothing(point: str) -> None:
+    """Pass a checkpoint by."""
+
+
 @define
 class Publisher:
-    """Everything that changes a project goes through here."""
+    """Everything that changes a project goes through here.
+
+    :ivar checkpoint: for tests that end the process between two steps; called with
+        ``publish:file`` when the file is stored, ``publish:metadata``,
+        ``publish:swapped`` when the manifest names it, and ``publish:told``.
+    :ivar changes: how many were made since the start.
+    """
 
     store: IObjectStore
     manifests: Manifests
@@ -164,7 +178,8 @@ class Publisher:
     offload: IOffload
     clock: IReactorTime
     rules: Rules = field(factory=Rules)
-    published: int = field(default=0, init=False)
+    checkpoint: Callable[[str], None] = field(default=_nothing)
+    changes: int = field(default=0, init=False)
     _log = Logger()
 
     async def begin(
@@ -231,8 +246,10 @@ class Publisher:
         self, name: NormalizedName, change: Change, create: bool
     ) -> Project:
         state = await self.manifests.change(name, change, create=create)
-        self.published += 1
+        self.changes += 1
+        self.checkpoint("publish:swapped")
         await self.catalog.changed(name)
+        self.checkpoint("publish:told")
         return state.project
 
     async def is_done(self, name: NormalizedName, change: Change) -> bool:
@@ -247,17 +264,23 @@ class Publisher:
         assert state is not None, "an unconditional read answers"
         return change(state.project) is state.project
 
-    async def inspect(self, upload: IUpload, filename: Filename) -> Inspection:
+    async def inspect(self, spool: Spool, filename: Filename) -> Inspection:
         """Look into the archive, in a helper process.
 
         :raises BadRequest: it is not what its name promises.
         """
-        spool = upload.spool
-        return await self.offload.in_process(inspect, spool.path, filename, spool.size)
+        if spool.path is not None:
+            path = str(spool.path)
+            return await self.offload.in_process(inspect, path, filename, spool.size)
+        # Without /proc nobody else can open an unlinked file. A thread slows the
+        # server down while it looks into a large archive, which beats not looking.
+        return await self.offload.in_thread(
+            inspect_file, spool.file, filename, spool.size
+        )
 
     async def put_metadata(self, file: File, metadata: bytes) -> File:
         """Store a file's core metadata beside it (PEP 658)."""
-        key = f"{file.key}.metadata"
+        key = file.key + METADATA_SUFFIX
         await self.store.put(key, metadata)
         digest = sha256(metadata).hexdigest()
         return evolve(file, metadata_key=key, metadata_sha256=digest)
@@ -347,11 +370,11 @@ def _normalized(name: str) -> str | None:
         return None
 
 
-def _check_digests(claims: Claims, computed: dict[str, str]) -> None:
+def _check_digests(claims: Claims, computed: Digests) -> None:
     claimed: Iterable[tuple[str, str | None, str]] = (
-        ("SHA-256", claims.sha256, computed["sha256"]),
-        ("MD5", claims.md5, computed["md5"]),
-        ("BLAKE2b-256", claims.blake2b_256, computed["b2"]),
+        ("SHA-256", claims.sha256, computed.sha256),
+        ("MD5", claims.md5, computed.md5),
+        ("BLAKE2b-256", claims.blake2b_256, computed.blake2b_256),
     )
     for algorithm, said, seen in claimed:
         if said is not None and said.lower() != seen:

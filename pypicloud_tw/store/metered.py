@@ -1,0 +1,117 @@
+"""A store that counts and times its calls."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Protocol, TypeVar
+
+from attrs import frozen
+from zope.interface import implementer
+
+from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.store.interfaces import (
+    ByteRange,
+    Condition,
+    IDownload,
+    IObjectStore,
+    IUpload,
+    ObjectInfo,
+    StoredBytes,
+)
+
+T = TypeVar("T")
+
+
+class Observe(Protocol):
+    """Takes an operation's name, its result and its duration in seconds."""
+
+    def __call__(self, operation: str, result: str, seconds: float) -> None:
+        """Count it."""
+
+
+@implementer(IObjectStore)
+@frozen
+class MeteredStore:
+    """Passes everything on to *store* and tells *observe*."""
+
+    store: IObjectStore
+    observe: Observe
+    seconds: Callable[[], float]
+
+    async def prepare(self) -> None:
+        """See :class:`IObjectStore`."""
+        await self._timed("prepare", self.store.prepare())
+
+    async def ping(self) -> None:
+        """See :class:`IObjectStore`."""
+        await self._timed("ping", self.store.ping())
+
+    async def get(
+        self, key: str, *, unless: str | None = None, limit: int = 64 * 2**20
+    ) -> StoredBytes | None:
+        """See :class:`IObjectStore`."""
+        call = self.store.get(key, unless=unless, limit=limit)
+        return await self._timed("get", call)
+
+    async def head(self, key: str) -> ObjectInfo:
+        """See :class:`IObjectStore`."""
+        return await self._timed("head", self.store.head(key))
+
+    async def put(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        condition: Condition = None,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+    ) -> ObjectInfo:
+        """See :class:`IObjectStore`."""
+        call = self.store.put(
+            key,
+            data,
+            condition=condition,
+            content_type=content_type,
+            metadata=metadata,
+        )
+        return await self._timed("put", call)
+
+    async def begin(
+        self,
+        key: str,
+        *,
+        size_hint: int | None = None,
+        content_type: str = "application/octet-stream",
+    ) -> IUpload:
+        """See :class:`IObjectStore`."""
+        call = self.store.begin(key, size_hint=size_hint, content_type=content_type)
+        return await self._timed("begin", call)
+
+    async def open(self, key: str, *, byte_range: ByteRange | None = None) -> IDownload:
+        """See :class:`IObjectStore`."""
+        return await self._timed("open", self.store.open(key, byte_range=byte_range))
+
+    async def delete(self, key: str) -> None:
+        """See :class:`IObjectStore`."""
+        await self._timed("delete", self.store.delete(key))
+
+    def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
+        """See :class:`IObjectStore`."""
+        return self.store.list(prefix, after=after)
+
+    def url(self, key: str, *, filename: str) -> str | None:
+        """See :class:`IObjectStore`."""
+        return self.store.url(key, filename=filename)
+
+    async def _timed(self, operation: str, call: Awaitable[T]) -> T:
+        began = self.seconds()
+        result = "error"
+        try:
+            value = await call
+            result = "ok"
+            return value
+        except PypicloudError as e:
+            result = e.code
+            raise
+        finally:
+            self.observe(operation, result, self.seconds() - began)
