@@ -170,6 +170,13 @@ class StoreError(Unavailable):
     code = "store-unavailable"
 
 
+class AmbiguousWrite(StoreError):
+    """A conditional write whose first answer was lost, and whose retry was refused.
+
+    It may have been carried out, or another writer's was: only looking tells.
+    """
+
+
 class ObjectNotFound(PypicloudError):
     """The store is reachable, may be listed, and has no object of that key."""
 

@@ -489,7 +489,7 @@ class FakeS3:
 class FakeS3Resource(Resource):
     """The HTTP side of a :class:`FakeS3`."""
 
-    isLeaf = True  # noqa: N815  # twisted.web's name
+    isLeaf = True
 
     def __init__(self, fake: FakeS3) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # twisted.web

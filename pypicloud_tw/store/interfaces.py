@@ -149,6 +149,8 @@ class IObjectStore(Interface):
         """Write a small object whole; durable when this returns.
 
         :raises PreconditionFailed: *condition* does not hold; nothing was written.
+        :raises AmbiguousWrite: *condition* does not hold any more, perhaps because this
+            very write was carried out and its answer lost; look before trying again.
         :raises StoreError: it may or may not have been written.
         """
 

@@ -26,13 +26,19 @@ class S3Fault(Exception):  # noqa: N818  # S3Error is but one kind of it
 
     :ivar unknown: an earlier try of the same request may have been carried out, its
         answer was lost; so the fault says nothing about the state before the request.
+    :ivar operation: of :class:`~pypicloud_tw.store.s3_client.S3Client`.
     """
 
     unknown: bool = False
+    operation: str = ""
 
 
 class S3Unreachable(S3Fault):
     """There was no answer, or none that makes sense."""
+
+
+class S3TooLong(S3Unreachable):
+    """There is more than we are willing to read; another try would bring no less."""
 
 
 class S3Error(S3Fault):

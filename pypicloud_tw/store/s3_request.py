@@ -152,6 +152,7 @@ class S3Requester:
             pause = tries.pause(fault)
             if pause is None:
                 fault.unknown = tries.unknown
+                fault.operation = call.operation
                 raise fault
             await deferLater(self.wire.clock, pause)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-from pypicloud_tw.store.s3_errors import S3Error, S3Fault, S3Unreachable
+from pypicloud_tw.store.s3_errors import S3Error, S3Fault, S3TooLong, S3Unreachable
 
 #: Answers that the same request may not get again.
 RETRYABLE_STATUS = frozenset({429, 500, 502, 503, 504})
@@ -38,7 +38,7 @@ def is_retryable(fault: S3Fault) -> bool:
     """Tell whether another try of the same request makes sense."""
     if isinstance(fault, S3Error):
         return fault.status in RETRYABLE_STATUS or fault.code in RETRYABLE_CODES
-    return isinstance(fault, S3Unreachable)
+    return isinstance(fault, S3Unreachable) and not isinstance(fault, S3TooLong)
 
 
 @define

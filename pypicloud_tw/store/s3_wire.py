@@ -32,7 +32,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IBodyProducer
 from zope.interface import implementer
 
-from pypicloud_tw.store.s3_errors import S3Unreachable
+from pypicloud_tw.store.s3_errors import S3TooLong, S3Unreachable
 
 #: Bodies are read and written in pieces of this many bytes.
 CHUNK = 256 * 1024
@@ -175,6 +175,17 @@ class BodyProducer:
             self._progress()
 
 
+class BrokenOff(S3Unreachable):
+    """A body did not come to its end.
+
+    :ivar delivered: how many bytes the consumer has.
+    """
+
+    def __init__(self, delivered: int) -> None:
+        super().__init__("S3 broke off half-way.")
+        self.delivered = delivered
+
+
 @define(eq=False)
 class _Collector(TwistedProtocol):
     """Gathers a body of limited length."""
@@ -207,9 +218,7 @@ class _Collector(TwistedProtocol):
         if self.done.called:
             return
         if self._size > self._limit:
-            self.done.errback(
-                S3Unreachable(f"S3's answer is longer than {self._limit} bytes.")
-            )
+            self.done.errback(S3TooLong(_too_long(self._limit)))
         elif not self._watchdog.barked and _is_whole(reason):
             self.done.callback(b"".join(self._pieces))
         else:
@@ -249,13 +258,17 @@ class _Delivery(TwistedProtocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._watchdog.rest()
-        self._consumer.unregisterProducer()
+        # A consumer that stopped us has forgotten us already.
+        if not self._stopped:
+            self._consumer.unregisterProducer()
         if self.done.called:
             return
-        if self._stopped or (not self._watchdog.barked and _is_whole(reason)):
+        if self._stopped:
+            self.done.errback(CancelledError())
+        elif not self._watchdog.barked and _is_whole(reason):
             self.done.callback(self._size)
         else:
-            self.done.errback(S3Unreachable("S3 broke off half-way."))
+            self.done.errback(BrokenOff(self._size))
 
     def pauseProducing(self) -> None:
         """Wait for the consumer, however long it takes: that is not S3's silence."""
@@ -279,6 +292,10 @@ class _Discard(TwistedProtocol):
 
     def connectionMade(self) -> None:
         _hang_up(self)
+
+
+def _too_long(limit: int) -> str:
+    return f"S3's answer is longer than {limit} bytes."
 
 
 def _producer(protocol: TwistedProtocol) -> IPushProducer:
@@ -349,7 +366,7 @@ class Answer:
         """
         if self.length is not None and self.length > limit:
             self.discard()
-            raise S3Unreachable(f"S3's answer is longer than {limit} bytes.")
+            raise S3TooLong(_too_long(limit))
         collector = _Collector(limit, self._wire.watchdog, self._wire.timeouts.silence)
         self._response.deliverBody(collector)
         return await collector.done
@@ -357,7 +374,8 @@ class Answer:
     async def deliver(self, consumer: IConsumer) -> int:
         """Pass the body on; tell how many bytes it had.
 
-        :raises S3Unreachable: it broke off.
+        :raises BrokenOff: not all of it came.
+        :raises CancelledError: the consumer went away.
         """
         delivery = _Delivery(consumer, self._wire.watchdog, self._wire.timeouts.silence)
         self._response.deliverBody(delivery)
