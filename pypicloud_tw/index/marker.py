@@ -16,7 +16,7 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from pypicloud_tw.errors import ObjectNotFound, PreconditionFailed, PypicloudError
+from pypicloud_tw.errors import ObjectNotFound, PreconditionFailed
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.store.interfaces import IfAbsent, IfMatch, IObjectStore, StoredBytes
 
@@ -37,7 +37,7 @@ class Marker:
     _entries: tuple[Entry, ...] = field(default=(), init=False)
     _seen: str | None = field(default=None, init=False)
     _pending: set[NormalizedName] = field(factory=set, init=False)
-    _writing: Deferred[None] | None = field(default=None, init=False)
+    _writing: bool = field(default=False, init=False)
     _next: list[Deferred[None]] = field(factory=list, init=False)
     _log = Logger()
 
@@ -65,18 +65,22 @@ class Marker:
         self._pending.add(name)
         waiting: Deferred[None] = Deferred()
         self._next.append(waiting)
-        if self._writing is None:
-            self._writing = Deferred.fromCoroutine(self._write_all())
+        if not self._writing:
+            Deferred.fromCoroutine(self._write_all()).addErrback(
+                lambda failure: self._log.failure("Writing the marker", failure)
+            )
         return waiting
 
     async def _write_all(self) -> None:
+        self._writing = True
         try:
             while self._next:
                 waiting, self._next = self._next, []
                 names, self._pending = self._pending, set()
                 try:
                     await self._write(sorted(names))
-                except PypicloudError as e:
+                except Exception as e:
+                    # Whatever it was, who waits must hear of it.
                     self._pending |= names
                     for one in waiting:
                         one.errback(e)
@@ -84,7 +88,7 @@ class Marker:
                     for one in waiting:
                         one.callback(None)
         finally:
-            self._writing = None
+            self._writing = False
 
     async def _write(self, names: Iterable[str]) -> None:
         fresh = tuple((token_hex(8), name) for name in names)

@@ -1,0 +1,324 @@
+"""What is known in memory is as fresh as promised, and costs as little as promised."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from attrs import evolve
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from pypicloud_tw.errors import NotFound, StoreError
+from pypicloud_tw.index import catalog as catalog_module
+from pypicloud_tw.index import marker
+from pypicloud_tw.index.catalog import Catalog
+from pypicloud_tw.index.manifest import manifest_key
+from pypicloud_tw.index.manifests import Manifests, Versioned
+from pypicloud_tw.index.marker import Marker
+from pypicloud_tw.index.model import Project
+from pypicloud_tw.index.names import NormalizedName, project_name
+from pypicloud_tw.store.memory import MemoryStore
+from tests.builders import file
+from tests.doubles import InlineOffload
+
+ACME, OTHER = project_name("acme"), project_name("other")
+
+T = TypeVar("T")
+
+
+async def render(state: Versioned) -> tuple[str, int]:
+    return ",".join(f.filename for f in state.project.files), 1000
+
+
+class Server:
+    """One process: a catalog and a writer over a shared store."""
+
+    def __init__(self, store: MemoryStore, clock: Clock, fresh_for: float) -> None:
+        self.manifests = Manifests(store, clock)
+        self.catalog: Catalog[str] = Catalog(
+            self.manifests, Marker(store), clock, render, fresh_for=fresh_for
+        )
+
+    async def publish(self, name: NormalizedName, filename: str) -> None:
+        def change(project: Project) -> Project:
+            return evolve(project, files=(*project.files, file(filename)))
+
+        await self.manifests.change(name, change, create=True)
+        await self.catalog.changed(name)
+
+    async def page(self, name: NormalizedName) -> str:
+        return (await self.catalog.project(name)).page
+
+
+class CatalogCase(SynchronousTestCase):
+    fresh_for = 1.0
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(1_000_000)
+        self.store = MemoryStore(InlineOffload(), clock=self.clock.seconds)
+        self.one = Server(self.store, self.clock, self.fresh_for)
+        self.two = Server(self.store, self.clock, self.fresh_for)
+
+    def get(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.successResultOf(Deferred.fromCoroutine(work))
+
+    def count(self, operation: str, key: str) -> int:
+        return self.store.calls.count((operation, key))
+
+    def publish(self, server: Server, name: NormalizedName, filename: str) -> None:
+        self.get(server.publish(name, filename))
+
+
+class FreshnessTests(CatalogCase):
+    def test_one_s_own_change_is_seen_at_once(self) -> None:
+        self.publish(self.one, ACME, "a")
+        self.assertEqual(self.get(self.one.page(ACME)), "a")
+        self.publish(self.one, ACME, "b")
+        self.assertEqual(self.get(self.one.page(ACME)), "a,b")
+
+    def test_another_s_change_is_seen_within_fresh_for(self) -> None:
+        self.publish(self.one, ACME, "a")
+        self.assertEqual(self.get(self.two.page(ACME)), "a")
+        self.publish(self.one, ACME, "b")
+        self.clock.advance(1)
+        self.assertEqual(self.get(self.two.page(ACME)), "a,b")
+
+    def test_a_warm_page_asks_nobody(self) -> None:
+        self.publish(self.one, ACME, "a")
+        self.get(self.one.page(ACME))
+        before = len(self.store.calls)
+        self.clock.advance(0.9)
+        for _ in range(100):
+            entry = self.one.catalog.fresh(ACME)
+            assert entry is not None
+            self.assertEqual(entry.page, "a")
+        self.assertEqual(len(self.store.calls), before)
+
+    def test_after_fresh_for_the_marker_alone_is_asked(self) -> None:
+        self.publish(self.one, ACME, "a")
+        self.publish(self.one, OTHER, "o")
+        for name in (ACME, OTHER):
+            self.get(self.two.page(name))
+        before = len(self.store.calls)
+        self.clock.advance(1)
+        self.assertIsNone(self.two.catalog.fresh(ACME))
+        for name in (ACME, OTHER, ACME, OTHER):
+            self.get(self.two.page(name))
+        self.assertEqual(self.store.calls[before:], [("get", marker.KEY)])
+
+    def test_only_what_changed_is_read_again(self) -> None:
+        self.publish(self.one, ACME, "a")
+        self.publish(self.one, OTHER, "o")
+        for name in (ACME, OTHER):
+            self.get(self.two.page(name))
+        self.publish(self.one, ACME, "b")
+        self.clock.advance(1)
+        others = self.count("get", manifest_key(OTHER))
+        self.assertEqual(self.get(self.two.page(ACME)), "a,b")
+        self.assertEqual(self.get(self.two.page(OTHER)), "o")
+        self.assertEqual(self.count("get", manifest_key(OTHER)), others)
+
+    def test_within_a_minute_everything_is_proved_again(self) -> None:
+        self.publish(self.one, ACME, "a")
+        self.get(self.two.page(ACME))
+        # A change that no marker told of, as a restored backup is.
+        self.get(self.one.publish(ACME, "b"))
+        del self.store.objects[marker.KEY]
+        self.two.catalog.marker._etag = None
+        self.two.catalog.marker._seen = None
+        for _ in range(60):
+            self.clock.advance(1)
+            page = self.get(self.two.page(ACME))
+        self.assertEqual(page, "a,b")
+
+    def test_a_marker_that_is_gone_or_damaged_doubts_everything(self) -> None:
+        self.publish(self.one, ACME, "a")
+        self.get(self.two.page(ACME))
+        self.publish(self.one, ACME, "b")
+        stored = self.store.objects[marker.KEY]
+        self.store.objects[marker.KEY] = evolve(
+            stored, data=b"\xff{", info=evolve(stored.info, etag="new")
+        )
+        self.clock.advance(1)
+        self.assertEqual(self.get(self.two.page(ACME)), "a,b")
+
+    def test_absence_is_remembered_until_it_may_have_ended(self) -> None:
+        for _ in range(5):
+            self.failureResultOf(Deferred.fromCoroutine(self.two.page(ACME)), NotFound)
+        self.assertEqual(self.count("get", manifest_key(ACME)), 1)
+        self.publish(self.one, ACME, "a")
+        self.clock.advance(1)
+        self.assertEqual(self.get(self.two.page(ACME)), "a")
+
+    def test_absent_names_are_bounded(self) -> None:
+        self.patch(catalog_module, "ABSENT_REMEMBERED", 10)
+        for number in range(30):
+            name = project_name(f"x{number}")
+            self.failureResultOf(Deferred.fromCoroutine(self.one.page(name)), NotFound)
+        self.assertEqual(len(self.one.catalog._absent), 10)
+
+
+class AlwaysAskTests(CatalogCase):
+    fresh_for = 0.0
+
+    def test_every_request_asks(self) -> None:
+        self.publish(self.one, ACME, "a")
+        self.get(self.two.page(ACME))
+        self.publish(self.one, ACME, "b")
+        self.assertIsNone(self.two.catalog.fresh(ACME))
+        self.assertEqual(self.get(self.two.page(ACME)), "a,b")
+
+
+class RaceTests(CatalogCase):
+    def hold(self, key: str) -> list[Deferred[None]]:
+        """Have the answers of the next reads of *key* wait; they were read already."""
+        held: list[Deferred[None]] = []
+
+        def after(operation: str, asked: str) -> Deferred[None] | None:
+            if operation != "get" or asked != key:
+                return None
+            waiting: Deferred[None] = Deferred()
+            held.append(waiting)
+            return waiting
+
+        self.store.after = after
+        return held
+
+    def let_go(self, held: list[Deferred[None]]) -> None:
+        self.store.after = lambda operation, key: None
+        for waiting in held:
+            waiting.callback(None)
+
+    def test_a_read_that_a_change_overtook_is_not_believed(self) -> None:
+        self.publish(self.one, ACME, "a")
+        held = self.hold(manifest_key(ACME))
+        page = Deferred.fromCoroutine(self.one.page(ACME))
+        self.assertNoResult(page)
+        self.store.after = lambda operation, key: None
+        self.publish(self.one, ACME, "b")
+        self.let_go(held)
+        self.assertEqual(self.successResultOf(page), "a,b")
+        self.assertEqual(self.get(self.one.page(ACME)), "a,b")
+
+    def test_requests_that_wait_share_the_question(self) -> None:
+        self.publish(self.one, ACME, "a")
+        held = self.hold(manifest_key(ACME))
+        pages = [Deferred.fromCoroutine(self.two.page(ACME)) for _ in range(20)]
+        pages[0].cancel()
+        self.failureResultOf(pages[0])
+        self.let_go(held)
+        for page in pages[1:]:
+            self.assertEqual(self.successResultOf(page), "a")
+        # One by the publish, one by all the readers.
+        self.assertEqual(self.count("get", manifest_key(ACME)), 2)
+
+    def test_a_listing_that_a_change_overtook_is_made_again(self) -> None:
+        self.publish(self.one, ACME, "a")
+        waiting: Deferred[None] = Deferred()
+        self.store.before = lambda operation, key: (
+            waiting if operation == "list" else None
+        )
+        names = Deferred.fromCoroutine(self.one.catalog.names())
+        self.store.before = lambda operation, key: None
+        self.publish(self.one, OTHER, "o")
+        waiting.callback(None)
+        self.assertEqual(self.successResultOf(names), (ACME, OTHER))
+
+
+class NamesTests(CatalogCase):
+    def test_sorted_and_fresh(self) -> None:
+        self.publish(self.one, OTHER, "o")
+        self.assertEqual(self.get(self.two.catalog.names()), (OTHER,))
+        self.publish(self.one, ACME, "a")
+        self.clock.advance(1)
+        self.assertEqual(self.get(self.two.catalog.names()), (ACME, OTHER))
+
+    def test_listed_again_only_for_a_new_name(self) -> None:
+        self.publish(self.one, ACME, "a")
+        first = self.get(self.two.catalog.names())
+        self.publish(self.one, ACME, "b")
+        self.clock.advance(1)
+        self.assertIs(self.get(self.two.catalog.names()), first)
+        self.assertEqual(self.count("list", ".index/"), 1)
+
+
+class OutageTests(CatalogCase):
+    def test_the_last_known_page_is_served_and_counted(self) -> None:
+        self.publish(self.one, ACME, "a")
+        self.get(self.one.page(ACME))
+        self.get(self.one.catalog.names())
+        self.clock.advance(100)
+        for _ in range(2):
+            self.store.fail_next("get", StoreError("The store is away."))
+        self.assertEqual(self.get(self.one.page(ACME)), "a")
+        self.assertEqual(self.get(self.one.catalog.names()), (ACME,))
+        self.assertEqual(self.one.catalog.served_stale, 2)
+
+    def test_what_is_not_known_is_not_absent(self) -> None:
+        self.store.fail_next("get", StoreError("The store is away."))
+        waiting = Deferred.fromCoroutine(self.one.page(ACME))
+        self.assertIn("away", self.failureResultOf(waiting, StoreError).value.message)
+        # The marker answers, the manifest does not.
+        self.clock.advance(1)
+        self.store.before = self.only_marker
+        waiting = Deferred.fromCoroutine(self.one.page(ACME))
+        self.failureResultOf(waiting, StoreError)
+
+    def only_marker(self, operation: str, key: str) -> None:
+        if key != marker.KEY:
+            raise StoreError("The store is away.")
+
+
+class MemoryTests(CatalogCase):
+    def test_the_least_recently_proved_goes_first(self) -> None:
+        self.one.catalog.capacity = 2500
+        names = [project_name(f"p{number}") for number in range(4)]
+        for name in names:
+            self.publish(self.one, name, "f")
+            self.get(self.one.page(name))
+        self.assertEqual(self.one.catalog.weight, 2000)
+        self.assertIsNone(self.one.catalog.fresh(names[0]))
+        self.assertIsNotNone(self.one.catalog.fresh(names[3]))
+
+
+class MarkerTests(CatalogCase):
+    def test_writers_at_once_lose_no_news(self) -> None:
+        self.publish(self.one, ACME, "a")
+        self.get(self.two.catalog._freshen())
+        for number in range(10):
+            writer = Server(self.store, self.clock, 1)
+            self.publish(writer, project_name(f"p{number}"), "f")
+        news = self.get(self.two.catalog.marker.ask())
+        self.assertEqual(news, {f"p{n}" for n in range(10)})
+
+    def test_calls_while_it_is_written_share_the_next_write(self) -> None:
+        asked: Deferred[None] = Deferred()
+        self.store.before = lambda operation, key: asked if operation == "put" else None
+        told = [self.one.catalog.marker.tell(ACME) for _ in range(10)]
+        self.store.before = lambda operation, key: None
+        asked.callback(None)
+        for one in told:
+            self.successResultOf(one)
+        self.assertEqual(self.count("put", marker.KEY), 2)
+
+    def test_a_store_without_conditions_costs_questions_and_no_truth(self) -> None:
+        self.publish(self.one, ACME, "a")
+        self.get(self.two.page(ACME))
+        stored = self.store.objects[marker.KEY]
+        blind = b'{"_format":1,"recent":[["x","other"]]}'
+        self.store.objects[marker.KEY] = evolve(
+            stored, data=blind, info=evolve(stored.info, etag="blind")
+        )
+        self.assertIsNone(self.get(self.two.catalog.marker.ask()))
+
+    def test_a_failure_is_told_and_made_good_by_the_next(self) -> None:
+        self.publish(self.one, project_name("first"), "f")
+        self.get(self.two.catalog._freshen())
+        self.store.fail_next("put", StoreError("The store is away."))
+        self.failureResultOf(self.one.catalog.marker.tell(ACME), StoreError)
+        self.successResultOf(self.one.catalog.marker.tell(OTHER))
+        news = self.get(self.two.catalog.marker.ask())
+        self.assertEqual(news, {ACME, OTHER})
