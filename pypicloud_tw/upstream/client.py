@@ -1,0 +1,385 @@
+"""Asks an upstream: over treq, patiently but not too long, and nobody else than meant.
+
+Only addresses of the configured scheme or https are asked; a redirect never leads from
+https to http; credentials go to the configured host alone, cookies to nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Coroutine as AnyCoroutine
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+from attrs import define, field, frozen
+from treq.client import HTTPClient
+from treq.cookies import IndexableCookieJar
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent
+
+from pypicloud_tw.errors import NotFound, PypicloudError
+from pypicloud_tw.upstream.body import Body
+from pypicloud_tw.upstream.breaker import SHORT_WAIT, Breakers, Visit
+from pypicloud_tw.upstream.connection import CODING, AsSent, in_our_words, too_slow
+from pypicloud_tw.upstream.failures import AskingFailed, Busy, Failing, Refused
+from pypicloud_tw.upstream.prepare import Answer, too_large
+from pypicloud_tw.upstream.source import (
+    Limits,
+    Source,
+    origin_of,
+    without_userinfo,
+)
+
+T = TypeVar("T")
+
+Coroutine = AnyCoroutine[Deferred[Any], Any, T]
+
+_PERMANENT = frozenset({301, 308})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_CONDITIONS = frozenset({"If-None-Match", "If-Modified-Since"})
+_ABSENT = frozenset({404, 410})
+
+
+@frozen
+class Validators:
+    """What a conditional request asks with."""
+
+    etag: str | None = None
+    modified: str | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The header fields."""
+        named = {"If-None-Match": self.etag, "If-Modified-Since": self.modified}
+        return {name: value for name, value in named.items() if value is not None}
+
+
+@frozen
+class NotModified:
+    """A page is as it was; its freshness begins anew."""
+
+    cache_control: str
+    age: str | None
+
+
+@define
+class Reply:
+    """A response whose head has come.
+
+    :ivar url: where it was finally found.
+    :ivar forever: every redirect on the way there was a permanent one.
+    """
+
+    code: int
+    headers: Headers
+    body: Body
+    url: str
+    length: int | None
+    forever: bool = False
+
+    def header(self, name: bytes) -> str | None:
+        """Give a header field's first value."""
+        values = self.headers.getRawHeaders(name)
+        return values[0].decode("latin-1") if values else None
+
+
+@define
+class Client:
+    """Asks upstreams.
+
+    :param agent: connects, with a pool of its own; see
+        :class:`~pypicloud_tw.upstream.guard.GuardedEndpoints`.
+    :param user_agent: whom we say we are.
+    :param random: for jitter, from 0 to 1.
+    """
+
+    agent: IAgent = field(repr=False)
+    clock: IReactorTime
+    limits: Limits
+    user_agent: str
+    random: Callable[[], float]
+    breakers: Breakers = field(factory=Breakers, init=False)
+    _http: HTTPClient = field(init=False, repr=False)
+    _moved: dict[str, str] = field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        no_cookies = IndexableCookieJar(DefaultCookiePolicy(allowed_domains=[]))
+        self._http = HTTPClient(AsSent(self.agent), no_cookies)
+
+    async def page(
+        self, source: Source, url: str, accept: str, unless: Validators | None = None
+    ) -> Answer | NotModified:
+        """Fetch a page of an upstream, whole.
+
+        :param url: below ``source.base``, or beside it.
+        :param unless: what is known of it already.
+        :raises NotFound: the upstream says that it has none.
+        :raises AskingFailed: the upstream failed; never told as absence.
+        """
+        headers = {"Accept": accept, "Accept-Encoding": "gzip"}
+        headers |= unless.headers if unless else {}
+        return await self._page(source, url, headers)
+
+    async def open(
+        self, source: Source, url: str, headers: dict[str, str] | None = None
+    ) -> Reply:
+        """Ask for a file: a reply of status 200 or 206, its body not yet read.
+
+        :param url: one that a page of *source* links to.
+        :param headers: further fields, such as Range.
+        :raises NotFound: the upstream says that it has none.
+        :raises AskingFailed: the upstream failed.
+        """
+        # Coded bytes are not the file's: its digest is that of the bytes as they are.
+        sent = {"Accept": "*/*", "Accept-Encoding": "identity", **(headers or {})}
+
+        async def once(visit: Visit) -> Reply:
+            reply = await self._follow(source, url, sent, visit)
+            if reply.code in (200, 206):
+                return reply
+            raise self._unusable(reply)
+
+        return await self._persist(once, _host(url))
+
+    async def _page(
+        self, source: Source, url: str, headers: dict[str, str]
+    ) -> Answer | NotModified:
+        moved = self._moved.get(source.base)
+        if moved is None or not url.startswith(source.base):
+            return await self._page_at(source, url, headers)
+        there = moved + url.removeprefix(source.base)
+        try:
+            return await self._page_at(source, there, headers)
+        except AskingFailed:
+            # Permanent for as long as it works.
+            self._moved.pop(source.base, None)
+            raise
+        except NotFound:
+            # Absence is proved where the ini says, in case it has moved again.
+            return await self._page_at(source, url, headers)
+
+    async def _page_at(
+        self, source: Source, url: str, headers: dict[str, str]
+    ) -> Answer | NotModified:
+        async def once(visit: Visit) -> Answer | NotModified:
+            reply = await self._follow(source, url, headers, visit)
+            if reply.code == 304 and not _CONDITIONS.isdisjoint(headers):
+                reply.body.abort()
+                cache_control = reply.header(b"cache-control") or ""
+                return NotModified(cache_control, reply.header(b"age"))
+            if reply.code != 200:
+                raise self._unusable(reply)
+            body = await self.whole(reply, self.limits.page)
+            self._remember_move(source, url, reply)
+            return _answer(reply, body)
+
+        return await self._persist(once, _host(url))
+
+    async def whole(self, reply: Reply, limit: int) -> bytes:
+        """Read a body that may have *limit* bytes.
+
+        :raises UpstreamError: it has more.
+        :raises AskingFailed: it ended early or fell silent.
+        """
+        pieces, size = [], 0
+        try:
+            if reply.length is not None and reply.length > limit:
+                raise too_large(reply.url, limit)
+            while piece := await reply.body.read():
+                pieces.append(piece)
+                size += len(piece)
+                if size > limit:
+                    raise too_large(reply.url, limit)
+        finally:
+            reply.body.abort()
+        return b"".join(pieces)
+
+    async def _persist(self, once: Callable[[Visit], Coroutine[T]], host: str) -> T:
+        """Try, and try again where that is safe and quick."""
+        attempt = 0
+        while True:
+            try:
+                return await self._try(once, host)
+            except AskingFailed as e:
+                wait = self._wait(e, attempt)
+                if wait is None:
+                    raise
+                attempt += 1
+                await deferLater(self.clock, wait)
+
+    async def _try(self, once: Callable[[Visit], Coroutine[T]], host: str) -> T:
+        """Make one attempt, and have the breakers learn from it."""
+        visit = Visit(self.breakers, self.clock)
+        asking = Deferred.fromCoroutine(once(visit))
+        asking.addTimeout(self.limits.total, self.clock, too_slow(host))
+        try:
+            result = await asking
+        except AskingFailed as e:
+            visit.failed(e)
+            raise
+        except PypicloudError:
+            visit.succeeded()
+            raise
+        except BaseException:
+            visit.left()
+            raise
+        visit.succeeded()
+        return result
+
+    def _wait(self, error: AskingFailed, attempt: int) -> float | None:
+        """Tell how long to wait before the next attempt; None: give up."""
+        if attempt >= self.limits.retries:
+            return None
+        if isinstance(error, Busy) and error.wait <= SHORT_WAIT:
+            return error.wait
+        if not error.again:
+            return None
+        wait: float = 0.2 * 2**attempt * (0.5 + self.random())
+        return wait
+
+    async def _follow(
+        self, source: Source, url: str, headers: dict[str, str], visit: Visit
+    ) -> Reply:
+        """Ask, and go where the answer sends us."""
+        forever = True
+        for _ in range(self.limits.redirects + 1):
+            self._check(source, url)
+            probing = visit.enter(origin_of(url))
+            reply = await self._ask(source, url, headers, probing)
+            location = reply.header(b"location")
+            if reply.code not in _REDIRECTS or location is None:
+                reply.forever = forever
+                return reply
+            reply.body.abort()
+            forever = forever and reply.code in _PERMANENT
+            url = self._redirected(url, location)
+        raise Refused(f"The upstream index at {_host(url)} redirects in circles.")
+
+    def _redirected(self, url: str, location: str) -> str:
+        try:
+            there = without_userinfo(urljoin(url, location.strip()))
+            origin_of(there)
+        except ValueError:
+            raise Refused(
+                f"The upstream index at {_host(url)} redirects to no address."
+            ) from None
+        if url.startswith("https:") and not there.startswith("https:"):
+            raise Refused(
+                f"The upstream index at {_host(url)} redirects from https to http, "
+                "which is not followed."
+            )
+        return there
+
+    def _check(self, source: Source, url: str) -> None:
+        scheme = urlsplit(url).scheme
+        if scheme != "https" and scheme != urlsplit(source.base).scheme:
+            raise Refused(
+                f"The upstream index names an address at {_host(url)} that is not "
+                "https, which is not fetched."
+            )
+
+    async def _ask(
+        self, source: Source, url: str, headers: dict[str, str], probing: bool
+    ) -> Reply:
+        limits, host = self.limits, _host(url)
+        fields = Headers({name: [value] for name, value in headers.items()})
+        fields.setRawHeaders("User-Agent", [self.user_agent])
+        if source.authorization is not None and _is_at(source, url):
+            fields.setRawHeaders("Authorization", [source.authorization])
+        patience = limits.connect + limits.first_byte
+        patience = min(patience, limits.probe) if probing else patience
+        try:
+            asking = self._http.get(
+                url,
+                headers=fields,
+                allow_redirects=False,
+                unbuffered=True,
+                # treq's own timeout is not used; it would import the global reactor.
+                reactor=self.clock,  # type: ignore[arg-type]
+            )
+        except ValueError:
+            raise Refused(f"An address at {host} cannot be asked for.") from None
+        asking.addTimeout(patience, self.clock, too_slow(host))
+        response = await in_our_words(asking, host)
+        body = Body(self.clock, limits.silence, host)
+        response.deliverBody(body)
+        length = response.length if isinstance(response.length, int) else None
+        return Reply(response.code, response.headers, body, url, length)
+
+    def _unusable(self, reply: Reply) -> Exception:
+        """Say what a status that we have no use for means."""
+        reply.body.abort()
+        code, host = reply.code, _host(reply.url)
+        if code in _ABSENT:
+            return NotFound(f"The upstream index at {host} has no such thing.")
+        wait = _retry_after(reply.header(b"retry-after"), self.clock.seconds())
+        if code == 429 or (code == 503 and wait is not None):
+            return Busy(f"{host} asks for patience ({code}).", wait or 5.0)
+        if code >= 500:
+            return Failing(f"{host} answered with status {code}.")
+        if code in (401, 403, 407):
+            return Refused(
+                f"{host} refuses us (status {code}); the credentials in "
+                "pypi.fallback_url may be wrong."
+            )
+        return Refused(f"{host} answered with status {code}.")
+
+    def _remember_move(self, source: Source, url: str, reply: Reply) -> None:
+        """Ask there at once, if the whole index has moved for good."""
+        if not reply.forever or reply.url == url or not url.startswith(source.base):
+            return
+        page = url.removeprefix(source.base)
+        base = reply.url.removesuffix(page)
+        if page and base != reply.url and base.endswith("/"):
+            self._moved[source.base] = base
+
+
+def _answer(reply: Reply, body: bytes) -> Answer:
+    codings = reply.headers.getRawHeaders(CODING) or []
+    return Answer(
+        url=reply.url,
+        body=body,
+        content_type=reply.header(b"content-type"),
+        coding=b",".join(codings).decode("latin-1").strip().lower(),
+        etag=reply.header(b"etag"),
+        modified=reply.header(b"last-modified"),
+        cache_control=", ".join(
+            value.decode("latin-1")
+            for value in reply.headers.getRawHeaders(b"cache-control") or []
+        ),
+        age=reply.header(b"age"),
+        whole=reply.body.whole,
+    )
+
+
+def _is_at(source: Source, url: str) -> bool:
+    """Tell whether an address is the source's own, or its https side."""
+    scheme, host, port = origin_of(url)
+    if (scheme, host, port) == source.origin:
+        return True
+    return source.origin == ("http", host, 80) and (scheme, port) == ("https", 443)
+
+
+def _retry_after(value: str | None, now: float) -> float | None:
+    """Read Retry-After (RFC 9110, section 10.2.3), in seconds from now."""
+    if value is None:
+        return None
+    if value.strip().isdecimal():
+        return float(value.strip()[:9])
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.fromtimestamp(now, UTC)).total_seconds())
+
+
+def _host(url: str) -> str:
+    """Name a host in a message: no path, no query, no credentials."""
+    return urlsplit(url).hostname or "the upstream"

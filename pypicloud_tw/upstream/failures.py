@@ -1,0 +1,76 @@
+"""How asking an upstream can fail, and whether trying again makes sense."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import ceil
+from typing import ClassVar
+
+from pypicloud_tw.errors import UpstreamError
+
+
+class AskingFailed(UpstreamError):  # noqa: N818  its kinds are named as states
+    """An attempt failed.
+
+    :cvar again: it failed quickly and without effect: try once more.
+    :cvar strikes: what it counts with the breaker, which opens at
+        :data:`~pypicloud_tw.upstream.breaker.STRIKES`.
+    """
+
+    again: ClassVar[bool] = False
+    strikes: ClassVar[int] = 0
+
+
+class Slow(AskingFailed):
+    """It kept us waiting as long as it may.
+
+    Never repeated, and it opens the breaker at once, so that a dead upstream costs no
+    client its timeout twice.
+    """
+
+    strikes = 1000
+
+
+class Away(AskingFailed):
+    """No connection, or it was lost before an answer."""
+
+    again = True
+    strikes = 2
+
+
+class Truncated(AskingFailed):
+    """The answer ended before its end."""
+
+    again = True
+    strikes = 1
+
+
+class Failing(AskingFailed):
+    """It answered with a 5xx status."""
+
+    again = True
+    strikes = 1
+
+
+class Refused(AskingFailed):
+    """It answered, and what it answered is of no use: trying again changes nothing."""
+
+
+class Closed(AskingFailed):
+    """It failed a moment ago and is not asked now.
+
+    :param wait: seconds until it is asked again.
+    """
+
+    def __init__(self, message: str, wait: float) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """When to try again (RFC 9110, section 10.2.3)."""
+        return {"Retry-After": str(max(1, ceil(self.wait)))}
+
+
+class Busy(Closed):
+    """It asks for patience: 429, or 503 with Retry-After."""

@@ -1,0 +1,147 @@
+"""The upstream's older JSON API (``/pypi/{name}/json``), after the rules."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from attrs import frozen
+from packaging.version import InvalidVersion, Version
+
+from pypicloud_tw.errors import NotFound, UpstreamError
+from pypicloud_tw.index.model import Document
+from pypicloud_tw.upstream.parse import load_json
+from pypicloud_tw.upstream.prepare import Answer, Packed, Prepared, pack, unpack
+from pypicloud_tw.upstream.rules import Rules
+
+
+@frozen
+class LegacyRecipe:
+    """What is to be made of an answer of the older JSON API.
+
+    :ivar version: the release that was asked for, if one was.
+    :ivar limit: bytes that it may have when it is unpacked.
+    """
+
+    name: str
+    version: str | None
+    rules: Rules
+    limit: int
+
+
+@frozen
+class LegacyPage:
+    """A document of the older JSON API.
+
+    :ivar body: JSON.
+    :ivar instead: the rules hide the release that it describes; this one is to be
+        described.
+    :ivar hidden: the rules hide every file of what was asked for.
+    """
+
+    body: bytes
+    instead: str | None = None
+    hidden: bool = False
+
+
+def prepare_legacy(
+    answer: Answer, recipe: LegacyRecipe, now: float
+) -> Prepared[LegacyPage] | Packed:
+    """Read a document of the older JSON API and apply the rules.
+
+    :raises UpstreamError: it is none.
+    """
+    body = unpack(answer, recipe.limit)
+    try:
+        document = load_json(body)
+        if not isinstance(document, dict) or not isinstance(document["info"], dict):
+            raise ValueError("no info")
+        shows = _Shows(recipe, now)
+        page = _filtered(document, recipe, shows)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UpstreamError(
+            f"The upstream index's answer to {answer.url} is not of the JSON API."
+        ) from None
+    return pack(Prepared(page, len(page.body), changes_at=shows.changes_at))
+
+
+def merged(page: LegacyPage, release: LegacyPage) -> bytes:
+    """Describe a project by another of its releases; for a helper, if it is large."""
+    document, other = json.loads(page.body), json.loads(release.body)
+    for key in ("info", "urls", "vulnerabilities"):
+        if key in other:
+            document[key] = other[key]
+    return _encoded(document)
+
+
+def hidden(name: str) -> NotFound:
+    """Say that the rules leave nothing of what was asked for."""
+    return NotFound(f"There is no release of {name} here that may be shown.")
+
+
+class _Shows:
+    """Tells whether the rules show a file of the older API."""
+
+    def __init__(self, recipe: LegacyRecipe, now: float) -> None:
+        self._recipe = recipe
+        self._now = now
+        self.changes_at: float | None = None
+
+    def files(self, files: Iterable[Any]) -> list[Any]:
+        """Give those that are shown."""
+        return [file for file in files if self._shows(file)]
+
+    def _shows(self, file: Any) -> bool:
+        document: Document = {
+            "name": self._recipe.name,
+            "versions": [],
+            "files": [
+                {
+                    "filename": str(file["filename"]),
+                    "upload-time": file.get("upload_time_iso_8601"),
+                }
+            ],
+        }
+        filtered = self._recipe.rules.filter_document(document, self._now)
+        due = filtered.changes_at
+        if due is not None:
+            self.changes_at = min(due, self.changes_at or due)
+        return bool(filtered.document["files"])
+
+
+def _filtered(document: Document, recipe: LegacyRecipe, shows: _Shows) -> LegacyPage:
+    urls = document.get("urls") or []
+    document["urls"] = shown = shows.files(urls)
+    gone = bool(urls) and not shown
+    releases = document.get("releases")
+    if recipe.version is not None or not isinstance(releases, dict):
+        document.pop("releases", None)
+        return LegacyPage(_encoded(document), hidden=gone)
+    document["releases"] = {
+        version: kept
+        for version, files in releases.items()
+        # A release without any file was never one to hide.
+        if (kept := shows.files(files)) or not files
+    }
+    if not gone:
+        return LegacyPage(_encoded(document))
+    left = [v for v, files in document["releases"].items() if files]
+    instead = _newest(left)
+    return LegacyPage(_encoded(document), instead, hidden=instead is None)
+
+
+def _newest(versions: Iterable[str]) -> str | None:
+    """Choose as the index does: the newest release, a pre-release only if all are."""
+    known = []
+    for text in versions:
+        try:
+            version = Version(text)
+        except InvalidVersion:
+            continue
+        known.append((not version.is_prerelease, version, text))
+    return max(known)[2] if known else None
+
+
+def _encoded(document: Document) -> bytes:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,134 @@
+"""Where a page's files are: a compact table, and addresses of our own.
+
+In the modes ``relay`` and ``cache`` a page links to this server, which must then find
+the upstream's address of a file again. The largest pages have 40,000 files: their
+addresses are kept as one compressed block, not as objects.
+"""
+
+from __future__ import annotations
+
+import zlib
+from hashlib import sha256
+from urllib.parse import quote
+
+from attrs import frozen
+
+from pypicloud_tw.index.model import Document
+
+#: Length of the digest's beginning that stands in our addresses (DESIGN.md D4).
+SEGMENT = 16
+
+
+@frozen
+class Link:
+    """One file of an upstream's page.
+
+    :ivar url: absolute, without a fragment.
+    :ivar sha256: None where the page does not tell: such a file can be relayed, not
+        kept.
+    :ivar size: in bytes, where the page tells.
+    :ivar metadata: None: it has no core metadata beside it; empty: it has, of unknown
+        digest; else the metadata's sha256.
+    """
+
+    project: str
+    filename: str
+    url: str
+    sha256: str | None = None
+    size: int | None = None
+    metadata: str | None = None
+
+    @property
+    def segment(self) -> str:
+        """The part of our address that tells files of one name apart."""
+        return segment(self.sha256, self.url)
+
+
+def segment(digest: str | None, url: str) -> str:
+    """Give the part of our address that stands for a file's bytes.
+
+    Where no digest is known the address stands for them; its ``u`` cannot begin a
+    digest, so neither can be taken for the other.
+    """
+    if digest is not None:
+        return digest[:SEGMENT]
+    return "u" + sha256(url.encode()).hexdigest()[: SEGMENT - 1]
+
+
+def link_of(project: str, file: Document) -> Link:
+    """Make the link of one of a document's files."""
+    metadata = file.get("core-metadata")
+    digest = metadata.get("sha256", "") if isinstance(metadata, dict) else ""
+    return Link(
+        project,
+        file["filename"],
+        file["url"].partition("#")[0],
+        _sha256(file),
+        file.get("size"),
+        digest if metadata else None,
+    )
+
+
+def table(document: Document) -> bytes:
+    """Pack every file's link: a line each, fields separated by tabs, deflated."""
+    lines = [""]
+    for file in document["files"]:
+        link = link_of("", file)
+        size = "" if link.size is None else str(link.size)
+        metadata = "-" if link.metadata is None else link.metadata
+        lines.append(
+            "\t".join((link.filename, link.url, link.sha256 or "", size, metadata))
+        )
+    lines.append("")
+    return zlib.compress("\n".join(lines).encode(), 1)
+
+
+def find(packed: bytes, project: str, wanted: str, filename: str) -> Link | None:
+    """Find a file in a :func:`table`; mostly without the GIL, so fit for a thread.
+
+    :param wanted: the segment of our address, which must agree.
+    """
+    if not filename.isprintable():
+        return None
+    lines = zlib.decompress(packed)
+    needle = b"\n" + filename.encode() + b"\t"
+    at = lines.find(needle)
+    while at >= 0:
+        line = lines[at + 1 : lines.index(b"\n", at + 1)].decode()
+        _, url, digest, size, metadata = line.split("\t")
+        link = Link(
+            project,
+            filename,
+            url,
+            digest or None,
+            int(size) if size else None,
+            None if metadata == "-" else metadata,
+        )
+        if link.segment == wanted:
+            return link
+        at = lines.find(needle, at + 1)
+    return None
+
+
+def relinked(document: Document) -> Document:
+    """Make a document's files link to this server, relative to the project's page.
+
+    A detached signature lies beside the upstream's file, not beside ours (PEP 503), so
+    it is not spoken of.
+    """
+    return {
+        **document,
+        "files": [_relinked(document["name"], file) for file in document["files"]],
+    }
+
+
+def _relinked(project: str, file: Document) -> Document:
+    own = {key: value for key, value in file.items() if key != "gpg-sig"}
+    address = segment(_sha256(file), file["url"].partition("#")[0])
+    own["url"] = f"../../packages/{project}/{address}/{quote(file['filename'])}"
+    return own
+
+
+def _sha256(file: Document) -> str | None:
+    digest = file["hashes"].get("sha256")
+    return digest if isinstance(digest, str) and len(digest) == 64 else None

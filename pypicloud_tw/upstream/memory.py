@@ -1,0 +1,157 @@
+"""Remembering: bounded by bytes, fresh by the upstream's word, asked once at a time."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, Protocol, TypeVar
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+
+T = TypeVar("T")
+
+#: Seconds for which a page is fresh whose upstream says nothing of that: enough for
+#: the requests of one installation.
+UNTOLD = 10.0
+#: Seconds for which a page is fresh at most, whatever its upstream says.
+LONGEST = 86_400.0
+
+
+def directives(cache_control: str) -> dict[str, str]:
+    """Read a Cache-Control field (RFC 9111, section 5.2), lower case."""
+    found: dict[str, str] = {}
+    for part in cache_control.lower().split(","):
+        name, _, value = part.strip().partition("=")
+        if name:
+            # RFC 9111, section 4.2.1: of contradicting values, the strictest; the
+            # first one is what is in the field that its sender wrote.
+            found.setdefault(name, value.strip().strip('"'))
+    return found
+
+
+def may_keep(cache_control: str) -> bool:
+    """Tell whether a page may be remembered at all."""
+    return "no-store" not in directives(cache_control)
+
+
+def fresh_for(cache_control: str, age: str | None) -> float:
+    """Tell for how many seconds from now a page need not be asked again.
+
+    ``private`` pages are asked again each time: this is a shared cache (RFC 9111,
+    section 3.5).
+    """
+    told = directives(cache_control)
+    if "no-cache" in told or "no-store" in told or "private" in told:
+        return 0.0
+    for name in ("s-maxage", "max-age"):
+        if name in told:
+            return max(0.0, min(_seconds(told[name]) - _seconds(age or ""), LONGEST))
+    return UNTOLD
+
+
+def _seconds(text: str) -> float:
+    # RFC 9111, section 1.2.2; what is no number is stale.
+    text = text.strip()
+    return float(text[:12]) if text.isascii() and text.isdecimal() else 0.0
+
+
+class Weighed(Protocol):
+    """What can be remembered within a bound."""
+
+    @property
+    def weight(self) -> int:
+        """Bytes of memory."""
+
+
+W = TypeVar("W", bound=Weighed)
+
+
+@define
+class Memory(Generic[W]):
+    """The most recently used of what was put in, up to a bound of bytes.
+
+    :ivar capacity: bytes. What alone is larger than that is not kept.
+    """
+
+    capacity: int
+    weight: int = field(default=0, init=False)
+    _items: OrderedDict[str, W] = field(factory=OrderedDict, init=False)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def get(self, key: str) -> W | None:
+        """Find something, and note that it is in use."""
+        item = self._items.get(key)
+        if item is not None:
+            self._items.move_to_end(key)
+        return item
+
+    def put(self, key: str, item: W) -> None:
+        """Keep something, at the cost of what was not used for longest."""
+        self.drop(key)
+        if item.weight > self.capacity:
+            return
+        self._items[key] = item
+        self.weight += item.weight
+        while self.weight > self.capacity:
+            self.drop(next(iter(self._items)))
+
+    def drop(self, key: str) -> None:
+        """Forget something."""
+        item = self._items.pop(key, None)
+        if item is not None:
+            self.weight -= item.weight
+
+
+class Absences:
+    """Names that an upstream did not have a moment ago; bounded, anybody may ask."""
+
+    def __init__(self, limit: int = 20_000) -> None:
+        self._limit = limit
+        self._until: OrderedDict[str, float] = OrderedDict()
+
+    def holds(self, name: str, now: float) -> bool:
+        """Tell whether a name need not be asked for again."""
+        return self._until.get(name, now) > now
+
+    def put(self, name: str, until: float) -> None:
+        """Remember a name."""
+        self._until.pop(name, None)
+        self._until[name] = until
+        if len(self._until) > self._limit:
+            self._until.popitem(last=False)
+
+    def drop(self, name: str) -> None:
+        """Forget a name."""
+        self._until.pop(name, None)
+
+
+class Coalesced(Generic[T]):
+    """One question at a time by key; who asks meanwhile waits for the same answer.
+
+    Who stops waiting does not stop the question: its answer is worth having.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, list[Deferred[T]]] = {}
+
+    def ask(self, key: str, question: Callable[[], Awaitable[T]]) -> Deferred[T]:
+        """Ask, or join who asked already."""
+        waiting: Deferred[T] = Deferred()
+        if key in self._waiting:
+            self._waiting[key].append(waiting)
+            return waiting
+        self._waiting[key] = [waiting]
+        Deferred.fromCoroutine(_run(question)).addBoth(self._answer, key)
+        return waiting
+
+    def _answer(self, result: Any, key: str) -> None:
+        for waiting in self._waiting.pop(key):
+            if not waiting.called:
+                waiting.callback(result)
+
+
+async def _run(question: Callable[[], Awaitable[T]]) -> T:
+    return await question()

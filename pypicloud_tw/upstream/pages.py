@@ -1,0 +1,349 @@
+"""Pages of the upstreams: asked once, prepared, remembered, kept while they fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
+
+from attrs import define, evolve, field, frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from pypicloud_tw.errors import NotFound, UpstreamError
+from pypicloud_tw.offload import IOffload
+from pypicloud_tw.upstream.client import Client, NotModified, Validators
+from pypicloud_tw.upstream.memory import (
+    Absences,
+    Coalesced,
+    Memory,
+    fresh_for,
+    may_keep,
+)
+from pypicloud_tw.upstream.prepare import (
+    Answer,
+    Packed,
+    Prepared,
+    squeezed,
+    unpacked,
+)
+from pypicloud_tw.upstream.source import Source
+
+T = TypeVar("T")
+
+#: Bytes of an answer up to which it is prepared in the reactor's thread; a compressed
+#: one counts eightfold. About 10 ms there; a helper costs 1 ms and is there for more.
+INLINE = 64 * 1024
+_RATIO = 8
+
+#: Seconds that a helper may work on a page.
+PATIENCE = 120.0
+
+#: What a remembered page weighs beside what was made of it.
+_OVERHEAD = 1024
+
+
+@frozen
+class Settings:
+    """How pages are remembered.
+
+    :ivar capacity: bytes.
+    :ivar stale_for: seconds after it was last confirmed for which a page is served
+        while its upstream fails.
+    :ivar absent_for: seconds for which a 404 is remembered.
+    """
+
+    capacity: int = 256 * 2**20
+    stale_for: float = 7 * 86_400.0
+    absent_for: float = 60.0
+
+
+class IKeeper(Protocol):
+    """Keeps answers beyond the life of this process."""
+
+    async def save(self, name: str, kept: KeptAnswer) -> None:
+        """Keep an answer."""
+
+    async def load(self, name: str) -> KeptAnswer | None:
+        """Give an answer that was kept, or None."""
+
+
+@frozen
+class KeptAnswer:
+    """What is needed to prepare a page again.
+
+    :ivar base: of the upstream that gave it.
+    :ivar confirmed: when that was, in seconds since the epoch.
+    """
+
+    answer: Answer
+    base: str
+    confirmed: float
+
+
+@define
+class Kept(Generic[T]):
+    """What is remembered of a page.
+
+    :ivar source: the place of the upstream that gave it.
+    :ivar confirmed: when the upstream last said that this is how it is; like every
+        moment here in seconds since the epoch.
+    :ivar fresh_until: until then it is served unasked.
+    """
+
+    prepared: Prepared[T]
+    source: int
+    validators: Validators
+    confirmed: float
+    fresh_until: float
+
+    @property
+    def weight(self) -> int:
+        """Bytes of memory."""
+        return self.prepared.weight + _OVERHEAD
+
+    def is_fresh(self, now: float) -> bool:
+        """Tell whether nobody needs to be asked."""
+        return now < self.fresh_until and not self.is_due(now)
+
+    def is_due(self, now: float) -> bool:
+        """Tell whether time has changed what the rules make of it."""
+        due = self.prepared.changes_at
+        return due is not None and now >= due
+
+
+@frozen
+class UpstreamPage(Generic[T]):
+    """A page of an upstream.
+
+    :ivar page: what was rendered.
+    :ivar source: the place of the upstream that gave it.
+    :ivar links: see :func:`~pypicloud_tw.upstream.links.table`.
+    :ivar stale: the upstream fails; this is the last that is known.
+    :ivar age: seconds since it was confirmed.
+    """
+
+    page: T
+    source: int
+    links: bytes = field(repr=False)
+    stale: bool = False
+    age: float = 0.0
+
+    @property
+    def warning(self) -> str | None:
+        """The value of a Warning header field (RFC 7234, section 5.5), or None."""
+        if not self.stale:
+            return None
+        return (
+            '111 pypicloud "Revalidation Failed: the upstream index does not answer, '
+            f'this page is {self.age:.0f} s old"'
+        )
+
+
+#: Gives a page's address at an upstream, or None where it has no such page.
+Address = Callable[[Source], str | None]
+#: Prepares an answer: a module-level function and its second argument.
+Work = tuple[Callable[[Answer, Any, float], Any], Any]
+
+
+@define
+class Pages(Generic[T]):
+    """One kind of page of every project (or release), by key.
+
+    :ivar kind: tells its pages in *memory*, which may be shared, from others.
+    :ivar sources: asked in order. The first that has the page gives it. One that fails
+        ends the search: what a later one has under that name may be somebody else's
+        (dependency confusion), and must not appear because an earlier one is away.
+    :ivar accept: the header field to ask with.
+    :ivar keeper: where answers are kept beyond this process, if they are.
+    """
+
+    kind: str
+    client: Client
+    sources: tuple[Source, ...]
+    accept: str
+    offload: IOffload
+    clock: IReactorTime
+    memory: Memory[Kept[T]]
+    settings: Settings
+    keeper: IKeeper | None = None
+    hits: int = field(default=0, init=False)
+    misses: int = field(default=0, init=False)
+    failures: int = field(default=0, init=False)
+    served_stale: int = field(default=0, init=False)
+    _absent: Absences = field(factory=Absences, init=False)
+    _questions: Coalesced[UpstreamPage[T]] = field(factory=Coalesced, init=False)
+    _log = Logger()
+
+    def fresh(self, key: str) -> UpstreamPage[T] | None:
+        """Look a page up without asking anybody; None means: ask."""
+        kept = self.memory.get(self._slot(key))
+        now = self.clock.seconds()
+        if kept is None or not kept.is_fresh(now):
+            return None
+        self.hits += 1
+        return _shown(kept, now)
+
+    async def get(self, key: str, address: Address, work: Work) -> UpstreamPage[T]:
+        """Give a page as it is now, or as it was last known if the upstream fails.
+
+        :raises NotFound: every upstream said that it has none, now or a moment ago.
+        :raises UpstreamError: an upstream fails, and nothing is known.
+        """
+        fresh = self.fresh(key)
+        if fresh is not None:
+            return fresh
+        if self._absent.holds(key, self.clock.seconds()):
+            self.hits += 1
+            raise _absent(key)
+        self.misses += 1
+        return await self._questions.ask(key, lambda: self._ask(key, address, work))
+
+    async def _ask(self, key: str, address: Address, work: Work) -> UpstreamPage[T]:
+        try:
+            kept = await self._ask_each(key, address, work)
+        except UpstreamError as e:
+            self.failures += 1
+            return await self._last_known(key, work, e)
+        return _shown(kept, kept.confirmed)
+
+    async def _ask_each(self, key: str, address: Address, work: Work) -> Kept[T]:
+        known = self.memory.get(self._slot(key))
+        for place, source in enumerate(self.sources):
+            url = address(source)
+            if url is None:
+                continue
+            unless = self._unless(known, place)
+            try:
+                answer = await self.client.page(source, url, self.accept, unless)
+            except NotFound:
+                continue
+            if isinstance(answer, NotModified):
+                assert known is not None, "asked conditionally, so something was known"
+                return self._confirm(key, known, answer)
+            return await self._take(key, place, answer, work)
+        self.memory.drop(self._slot(key))
+        self._absent.put(key, self.clock.seconds() + self.settings.absent_for)
+        raise _absent(key)
+
+    def _unless(self, known: Kept[T] | None, place: int) -> Validators | None:
+        """Ask conditionally, if an unchanged page would be of use."""
+        if known is None or known.source != place or known.is_due(self.clock.seconds()):
+            return None
+        return known.validators
+
+    def _confirm(self, key: str, known: Kept[T], answer: NotModified) -> Kept[T]:
+        now = self.clock.seconds()
+        known.confirmed = now
+        known.fresh_until = now + fresh_for(answer.cache_control, answer.age)
+        # It may have been dropped while its upstream was asked.
+        self.memory.put(self._slot(key), known)
+        return known
+
+    async def _take(self, key: str, place: int, answer: Answer, work: Work) -> Kept[T]:
+        now = self.clock.seconds()
+        prepared = await self._prepare(answer, work, now)
+        kept = Kept(
+            prepared,
+            place,
+            Validators(answer.etag, answer.modified),
+            now,
+            now + fresh_for(answer.cache_control, answer.age),
+        )
+        self._absent.drop(key)
+        if may_keep(answer.cache_control):
+            self.memory.put(self._slot(key), kept)
+            self._save(key, KeptAnswer(answer, self.sources[place].base, now))
+        return kept
+
+    async def _prepare(self, answer: Answer, work: Work, now: float) -> Prepared[T]:
+        function, recipe = work
+        size = len(answer.body) * (_RATIO if answer.coding else 1)
+        if size <= INLINE:
+            return _checked(function(answer, recipe, now))
+        if not answer.coding and size > 16 * INLINE:
+            # The pipe to the helper is filled by the reactor's thread.
+            answer = await self.offload.in_thread(squeezed, answer)
+        working = self.offload.in_process(function, answer, recipe, now)
+        working.addTimeout(PATIENCE, self.clock, _gave_up)
+        result = await working
+        if isinstance(result, Packed):
+            result = await self.offload.in_thread(unpacked, result)
+        return _checked(result)
+
+    async def _last_known(
+        self, key: str, work: Work, error: UpstreamError
+    ) -> UpstreamPage[T]:
+        """Serve what is remembered, here or in the store, or fail as the upstream."""
+        kept = self.memory.get(self._slot(key)) or await self._load(key, work)
+        now = self.clock.seconds()
+        if kept is None or now - kept.confirmed > self.settings.stale_for:
+            raise error
+        self.served_stale += 1
+        self._log.warn(
+            "The upstream index fails; {key} is served as last known, {age:.0f} s old: "
+            "{error}",
+            key=key,
+            age=now - kept.confirmed,
+            error=error.message,
+        )
+        return evolve(_shown(kept, now), stale=True)
+
+    async def _load(self, key: str, work: Work) -> Kept[T] | None:
+        if self.keeper is None:
+            return None
+        try:
+            found = await self.keeper.load(key)
+            bases = [source.base for source in self.sources]
+            # What an upstream gave that is configured no longer is of no use.
+            if found is None or found.base not in bases:
+                return None
+            place, answer = bases.index(found.base), found.answer
+            now = self.clock.seconds()
+            prepared: Prepared[T] = await self._prepare(answer, work, now)
+        except Exception:
+            self._log.failure("The kept page of {key} is of no use", key=key)
+            return None
+        kept = Kept(
+            prepared,
+            place,
+            Validators(answer.etag, answer.modified),
+            found.confirmed,
+            found.confirmed,
+        )
+        self.memory.put(self._slot(key), kept)
+        return kept
+
+    def _slot(self, key: str) -> str:
+        return f"{self.kind}:{key}"
+
+    def _save(self, key: str, answer: KeptAnswer) -> None:
+        if self.keeper is not None:
+            saving = Deferred.fromCoroutine(self.keeper.save(key, answer))
+            saving.addErrback(
+                lambda f: self._log.failure("Keeping {key} failed", f, key=key)
+            )
+
+
+def _shown(kept: Kept[T], now: float) -> UpstreamPage[T]:
+    prepared = kept.prepared
+    age = now - kept.confirmed
+    return UpstreamPage(prepared.page, kept.source, prepared.links, age=age)
+
+
+def _checked(result: Any) -> Prepared[Any]:
+    if isinstance(result, Packed):
+        result = unpacked(result)
+    assert isinstance(result, Prepared), "what prepares an answer gives a Prepared"
+    return result
+
+
+def _gave_up(_result: object, seconds: float) -> NoReturn:
+    raise UpstreamError(f"A page of the upstream index took more than {seconds:g} s.")
+
+
+def _absent(key: str) -> NotFound:
+    return NotFound(
+        f"There is no {key} here, nor in the upstream index that is asked for what is "
+        "not here."
+    )

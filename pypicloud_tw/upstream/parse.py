@@ -1,0 +1,350 @@
+"""An upstream's project page, JSON or HTML, as one document (PEP 691, 503, 592, 658,
+700, 714, 740, 792).
+
+Pure, and trusts nothing: large pages are read in a helper process. Everything that the
+upstream tells survives, keys that this version does not know included; what has not
+the type that its PEP gives it is dropped, so that later code need not look again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from email.message import Message
+from html.parser import HTMLParser
+from typing import Any, NoReturn
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+
+from pypicloud_tw.errors import BadRequest, UpstreamError
+from pypicloud_tw.index.model import Document
+from pypicloud_tw.index.names import LEGACY_SUFFIXES, Filename, project_name
+
+#: What we ask for, the best first.
+ACCEPT = (
+    "application/vnd.pypi.simple.v1+json, "
+    "application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+)
+
+_JSON_TYPES = frozenset(
+    {
+        "application/vnd.pypi.simple.v1+json",
+        "application/vnd.pypi.simple.latest+json",
+        "application/json",
+    }
+)
+_HTML_TYPES = frozenset(
+    {
+        "application/vnd.pypi.simple.v1+html",
+        "application/vnd.pypi.simple.latest+html",
+        "application/xhtml+xml",
+        "text/html",
+    }
+)
+_SUFFIXES = (".whl", ".tar.gz", *LEGACY_SUFFIXES)
+_STATUSES = frozenset({"active", "archived", "quarantined", "deprecated"})
+_HEX = re.compile(r"[0-9a-fA-F]{8,128}")
+_WEB = ("https://", "http://")
+
+#: What a file's known keys must be; anything else under them is dropped.
+_FILE_TYPES: dict[str, Callable[[Any], bool]] = {
+    "requires-python": lambda v: isinstance(v, str),
+    "yanked": lambda v: isinstance(v, bool | str),
+    "size": lambda v: type(v) is int and 0 <= v < 2**63,
+    "upload-time": lambda v: isinstance(v, str),
+    "gpg-sig": lambda v: isinstance(v, bool),
+    "provenance": lambda v: isinstance(v, str),
+}
+
+
+def parse_page(
+    data: bytes, content_type: str | None, url: str, name: str, *, whole: bool = True
+) -> Document:
+    """Read a project's page.
+
+    :param content_type: the answer's header field, if it had one.
+    :param url: where the page was finally found; its relative links begin there.
+    :param name: the project that was asked for, normalised.
+    :param whole: the length of the answer was told and kept; if not, the page itself
+        must show that it is complete.
+    :return: a PEP 691 document whose file addresses are absolute.
+    :raises UpstreamError: it is no project page, or another project's.
+    """
+    kind, charset = _media_type(content_type)
+    if kind is None:
+        kind = "application/json" if data.lstrip()[:1] == b"{" else "text/html"
+    if kind in _JSON_TYPES:
+        return _document(_load(data, url), url, name)
+    if kind not in _HTML_TYPES:
+        _refuse(url, "is not a page of the simple repository API")
+    text = _decode(data, charset)
+    if not whole and not text.rstrip().lower().endswith("</html>"):
+        _refuse(url, "ended before its end")
+    return _document(_read_html(text, url), url, name)
+
+
+def file_version(filename: str, name: str) -> str | None:
+    """Tell the version that a filename carries, or None where it does not.
+
+    None also for a name that can be read as another project's: rules about versions
+    must not be dodged by an ambiguous name.
+    """
+    try:
+        parsed = Filename.parse(filename, legacy=True)
+    except BadRequest:
+        return None
+    if parsed.project != name or parsed.version is None:
+        return None
+    return str(parsed.version)
+
+
+def _media_type(content_type: str | None) -> tuple[str | None, str]:
+    if not content_type:
+        return None, "utf-8"
+    message = Message()
+    message["Content-Type"] = content_type
+    return message.get_content_type(), message.get_content_charset() or "utf-8"
+
+
+def _decode(data: bytes, charset: str) -> str:
+    try:
+        return data.decode(charset, "replace")
+    except LookupError:
+        return data.decode("utf-8", "replace")
+
+
+def load_json(data: bytes) -> Any:
+    """Read JSON that can be written again as UTF-8: no NaN, no lone surrogates.
+
+    :raises ValueError: it is not.
+    """
+
+    def refuse(constant: str) -> NoReturn:
+        raise ValueError(f"{constant} is not JSON")
+
+    def real(text: str) -> float:
+        value = float(text)
+        return value if abs(value) != float("inf") else refuse(text)
+
+    try:
+        loaded = json.loads(data, parse_constant=refuse, parse_float=real)
+        if b"\\ud" in data or b"\\uD" in data:
+            json.dumps(loaded, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    return loaded
+
+
+def _load(data: bytes, url: str) -> Document:
+    try:
+        loaded = load_json(data)
+    except ValueError:
+        _refuse(url, "is damaged JSON")
+    if not isinstance(loaded, dict) or not isinstance(loaded.get("files"), list):
+        _refuse(url, "is JSON, but not of the simple repository API")
+    return loaded
+
+
+def _document(page: Document, url: str, name: str) -> Document:
+    """Check a page of either form; *url* is what its links are relative to."""
+    # PEP 691: keys that begin with an underscore are private to whoever wrote them.
+    document = {k: v for k, v in page.items() if not k.startswith("_")}
+    base = document.pop("base-url", None) if "base-url" in page else None
+    document["meta"] = _meta(page.get("meta"), url)
+    document["name"] = _name(page.get("name", name), url, name)
+    files = [_file(item, base or url) for item in page["files"]]
+    document["files"] = [file for file in files if file is not None]
+    document["versions"] = _versions(page.get("versions"), document["files"], name)
+    status = _status(page.get("project-status"))
+    document.pop("project-status", None)
+    if status is not None:
+        document["project-status"] = status
+    return document
+
+
+def _meta(meta: object, url: str) -> Document:
+    """Check the API's version (PEP 629: a newer major must not be guessed at)."""
+    kept = dict(meta) if isinstance(meta, dict) else {}
+    version = str(kept.get("api-version", "1.0"))
+    if version.partition(".")[0] != "1":
+        _refuse(url, "is of a version of the simple API that is not known here")
+    return {**kept, "api-version": version}
+
+
+def _name(given: object, url: str, name: str) -> str:
+    try:
+        same = isinstance(given, str) and project_name(given) == name
+    except BadRequest:
+        same = False
+    return name if same else _refuse(url, "is another project's")
+
+
+def _versions(given: object, files: Iterable[Document], name: str) -> list[str]:
+    if isinstance(given, list):
+        return [version for version in given if isinstance(version, str)]
+    versions = (file_version(file["filename"], name) for file in files)
+    return list(dict.fromkeys(version for version in versions if version is not None))
+
+
+def _status(given: object) -> Document | None:
+    if not isinstance(given, dict) or given.get("status") not in _STATUSES:
+        return None
+    if isinstance(given.get("reason"), str):
+        return given
+    return {key: value for key, value in given.items() if key != "reason"}
+
+
+def _file(item: object, base: str) -> Document | None:
+    """Check one file; None if it has no usable name or address."""
+    if not isinstance(item, dict):
+        return None
+    filename, url = item.get("filename"), _absolute(item.get("url"), base)
+    if url is None or not _is_filename(filename):
+        return None
+    file: Document = {
+        key: value
+        for key, value in item.items()
+        if not key.startswith("_")
+        and (key not in _FILE_TYPES or _FILE_TYPES[key](value))
+    }
+    file["url"] = url
+    file["hashes"] = _hashes(item.get("hashes"))
+    # PEP 714: core-metadata wins where both spellings are there.
+    for key in ("core-metadata", "dist-info-metadata", "data-dist-info-metadata"):
+        metadata = _core_metadata(file.pop(key, None))
+        if metadata is not None:
+            file.setdefault("core-metadata", metadata)
+    return file
+
+
+def _is_filename(value: object) -> bool:
+    return (
+        isinstance(value, str)
+        and 0 < len(value) <= 255
+        and value.isprintable()
+        and not value.startswith(".")
+        and "/" not in value
+        and "\\" not in value
+    )
+
+
+def _absolute(url: object, base: str) -> str | None:
+    """Resolve a link; None unless it leads to the web (no file:, no javascript:)."""
+    if not isinstance(url, str) or not url:
+        return None
+    try:
+        joined = url if url.startswith(_WEB) else urljoin(base, url.strip())
+        if not joined.startswith(_WEB) or not joined.isprintable():
+            return None
+        return joined if urlsplit(joined).hostname else None
+    except ValueError:
+        return None
+
+
+def _hashes(given: object) -> dict[str, str]:
+    if not isinstance(given, dict):
+        return {}
+    return {
+        algorithm: digest.lower()
+        for algorithm, digest in given.items()
+        if isinstance(digest, str) and _HEX.fullmatch(digest)
+    }
+
+
+def _core_metadata(value: object) -> bool | dict[str, str] | None:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, dict):
+        return _hashes(value) or True
+    return None
+
+
+class _Reader(HTMLParser):
+    """Collects what an HTML page of the simple API tells (PEP 503)."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.base: str | None = None
+        self.anchors: list[dict[str, str | None]] = []
+        self.metas: dict[str, str] = {}
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep anchors, the first ``<base>`` (HTML, 4.2.3), and named metas."""
+        if tag == "a":
+            self.anchors.append(dict(attrs))
+        elif tag == "base" and self.base is None:
+            self.base = dict(attrs).get("href")
+        elif tag == "meta":
+            values = dict(attrs)
+            self.metas[values.get("name") or ""] = values.get("content") or ""
+
+
+def _read_html(text: str, url: str) -> Document:
+    """Turn a page into the form of a JSON one, unchecked."""
+    reader = _Reader()
+    reader.feed(text)
+    reader.close()
+    base = urljoin(url, reader.base) if reader.base else url
+    files = (_anchor(attributes, base) for attributes in reader.anchors)
+    document: Document = {
+        "meta": {
+            # Without sizes it is no 1.1 (PEP 700), whatever the page says of itself;
+            # a version that is not known here must still be noticed.
+            "api-version": _html_version(reader.metas.get("pypi:repository-version"))
+        },
+        "files": [file for file in files if file is not None],
+    }
+    if "pypi:project-status" in reader.metas:
+        document["project-status"] = {"status": reader.metas["pypi:project-status"]}
+        reason = reader.metas.get("pypi:project-status-reason")
+        if reason:
+            document["project-status"]["reason"] = reason
+    return document
+
+
+def _html_version(told: str | None) -> str:
+    return told if told and told.partition(".")[0] != "1" else "1.0"
+
+
+def _anchor(attributes: dict[str, str | None], base: str) -> Document | None:
+    """Turn a link into a file; None for links to anything but distributions."""
+    url = _absolute(attributes.get("href"), base)
+    if url is None:
+        return None
+    address, fragment = urldefrag(url)
+    filename = unquote(urlsplit(address).path.rpartition("/")[2])
+    if not filename.endswith(_SUFFIXES):
+        return None
+    file: Document = {
+        "filename": filename,
+        "url": address,
+        "hashes": dict([_digest(fragment)]) if "=" in fragment else {},
+    }
+    for key in ("requires-python", "provenance"):
+        if attributes.get(f"data-{key}"):
+            file[key] = attributes[f"data-{key}"]
+    if "data-yanked" in attributes:
+        # PEP 592: the attribute's presence counts; an empty reason is no reason.
+        file["yanked"] = attributes["data-yanked"] or True
+    for key in ("core-metadata", "dist-info-metadata"):
+        if f"data-{key}" in attributes:
+            file[key] = _metadata_attribute(attributes[f"data-{key}"])
+    if attributes.get("data-gpg-sig") in ("true", "false"):
+        file["gpg-sig"] = attributes["data-gpg-sig"] == "true"
+    return file
+
+
+def _digest(fragment: str) -> tuple[str, str]:
+    # The digest may be followed by other parameters (#sha256=...&subdirectory=...).
+    algorithm, _, digest = fragment.partition("&")[0].partition("=")
+    return algorithm, digest
+
+
+def _metadata_attribute(value: str | None) -> bool | dict[str, str]:
+    if value and "=" in value:
+        return dict([_digest(value)])
+    return value != "false"
+
+
+def _refuse(url: str, why: str) -> NoReturn:
+    raise UpstreamError(f"The page of the upstream index at {url} {why}.")

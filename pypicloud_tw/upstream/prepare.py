@@ -1,0 +1,177 @@
+"""From an answer's bytes to what is kept: one function, run in a helper if it is large.
+
+What crosses the pipe is as small as it can be: the answer as it came over the network,
+still compressed, one way, and the result, compressed if it is large, the other.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zlib
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import zstandard
+from attrs import evolve, field, frozen
+
+from pypicloud_tw.errors import UpstreamError
+from pypicloud_tw.index.model import Document
+from pypicloud_tw.upstream.links import relinked, table
+from pypicloud_tw.upstream.parse import parse_page
+from pypicloud_tw.upstream.rules import Rules
+
+T = TypeVar("T")
+
+#: Makes what is kept of a document, and tells its weight in bytes. It must be a
+#: module-level function: large documents are rendered in a helper process.
+Render = Callable[[Document], tuple[T, int]]
+
+#: Bytes of a result above which it is compressed for its way through the pipe.
+_PACKED_FROM = 1024 * 1024
+
+
+@frozen
+class Answer:
+    """An upstream's answer to a request for a page.
+
+    :ivar url: where it was finally found, without credentials.
+    :ivar coding: Content-Encoding of *body*, lower case; empty if there is none.
+    :ivar whole: the answer's length was told and kept.
+    """
+
+    url: str
+    body: bytes = field(repr=False)
+    content_type: str | None = None
+    coding: str = ""
+    etag: str | None = None
+    modified: str | None = None
+    cache_control: str = ""
+    age: str | None = None
+    whole: bool = True
+
+
+@frozen
+class Recipe(Generic[T]):
+    """What is to be made of an answer.
+
+    :ivar limit: bytes that a page may have when it is unpacked.
+    :ivar own_links: files are linked to this server, and their table is kept.
+    """
+
+    name: str
+    render: Render[T]
+    rules: Rules
+    limit: int
+    own_links: bool = False
+
+
+@frozen
+class Prepared(Generic[T]):
+    """What is kept of an answer.
+
+    :ivar links: see :func:`~pypicloud_tw.upstream.links.table`; empty if not wanted.
+    :ivar weight: bytes of memory.
+    :ivar changes_at: when the passing of time changes it; seconds since the epoch.
+    """
+
+    page: T
+    weight: int
+    links: bytes = field(default=b"", repr=False)
+    changes_at: float | None = None
+
+
+@frozen
+class Packed:
+    """A large result, compressed for its way."""
+
+    data: bytes = field(repr=False)
+    size: int
+
+
+def prepare(answer: Answer, recipe: Recipe[T], now: float) -> Prepared[T]:
+    """Read a project's page, apply the rules, render it.
+
+    :raises UpstreamError: it is no page, or larger than the limit.
+    """
+    document = read(answer, recipe.name, recipe.limit)
+    filtered = recipe.rules.filter_document(document, now)
+    links = b""
+    document = filtered.document
+    if recipe.own_links:
+        links = table(document)
+        document = relinked(document)
+    page, weight = recipe.render(document)
+    return Prepared(page, weight + len(links), links, filtered.changes_at)
+
+
+def read(answer: Answer, name: str, limit: int) -> Document:
+    """Unpack and read a project's page.
+
+    :raises UpstreamError: it is no page, or larger than *limit* bytes.
+    """
+    body = unpack(answer, limit)
+    return parse_page(body, answer.content_type, answer.url, name, whole=answer.whole)
+
+
+def prepare_elsewhere(
+    answer: Answer, recipe: Recipe[Any], now: float
+) -> Prepared[Any] | Packed:
+    """Do :func:`prepare` in a helper process."""
+    return pack(prepare(answer, recipe, now))
+
+
+def squeezed(answer: Answer) -> Answer:
+    """Compress an answer for its way; for a thread, as the GIL is not needed."""
+    return evolve(answer, body=zlib.compress(answer.body, 1), coding="deflate")
+
+
+def pack(result: T) -> T | Packed:
+    """Compress a result that is large when pickled."""
+    data = pickle.dumps(result, pickle.HIGHEST_PROTOCOL)
+    if len(data) < _PACKED_FROM:
+        return result
+    return Packed(zstandard.ZstdCompressor(level=1).compress(data), len(data))
+
+
+def unpacked(packed: Packed) -> Any:
+    """Undo :func:`pack`; for a thread: decompression is without the GIL."""
+    data = zstandard.ZstdDecompressor().decompress(packed.data)
+    return pickle.loads(data)  # noqa: S301  made by our own helper process
+
+
+def unpack(answer: Answer, limit: int) -> bytes:
+    """Undo the Content-Encoding, within a bound.
+
+    :raises UpstreamError: it is damaged, too large, or of an unknown coding.
+    """
+    if answer.coding in ("", "identity"):
+        return answer.body
+    if answer.coding not in ("gzip", "x-gzip", "deflate"):
+        raise UpstreamError(
+            f"The upstream index answered {answer.url} in a coding that was not asked "
+            "for."
+        )
+    # 32: zlib's or gzip's frame, whichever it is.
+    inflate = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)
+    try:
+        body = inflate.decompress(answer.body, limit + 1)
+    except zlib.error:
+        raise _damaged(answer.url) from None
+    if len(body) > limit:
+        raise too_large(answer.url, limit)
+    if not inflate.eof:
+        raise _damaged(answer.url)
+    return body
+
+
+def too_large(url: str, limit: int) -> UpstreamError:
+    """Say that an answer has more bytes than it may."""
+    return UpstreamError(
+        f"The upstream index's answer to {url} is larger than {limit} bytes."
+    )
+
+
+def _damaged(url: str) -> UpstreamError:
+    return UpstreamError(
+        f"The upstream index's answer to {url} ended early or is damaged."
+    )

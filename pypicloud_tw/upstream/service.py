@@ -1,0 +1,200 @@
+"""The fallback as the rest of the program sees it."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+from attrs import define, field
+from packaging.version import InvalidVersion, Version
+from twisted.internet.interfaces import IReactorTime
+
+from pypicloud_tw.errors import NotFound
+from pypicloud_tw.index.model import Document
+from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.offload import IOffload
+from pypicloud_tw.upstream.client import Client
+from pypicloud_tw.upstream.legacy import (
+    LegacyPage,
+    LegacyRecipe,
+    hidden,
+    merged,
+    prepare_legacy,
+)
+from pypicloud_tw.upstream.links import Link, find
+from pypicloud_tw.upstream.memory import Memory
+from pypicloud_tw.upstream.pages import (
+    INLINE,
+    IKeeper,
+    Pages,
+    Settings,
+    UpstreamPage,
+)
+from pypicloud_tw.upstream.parse import ACCEPT
+from pypicloud_tw.upstream.prepare import Recipe, Render, prepare_elsewhere
+from pypicloud_tw.upstream.rules import Rules
+from pypicloud_tw.upstream.source import Source
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+#: Bytes of memory that a file's part of a document takes, measured: its dictionaries,
+#: strings and numbers.
+_FILE_WEIGHT = 2500
+
+
+@define
+class Upstreams(Generic[T]):
+    """The configured upstream indexes, in order, behind the operator's rules.
+
+    Who calls this has proved that the project is not ours, and that the reader may
+    read (DESIGN.md D5); the rules are kept here.
+
+    :param render: makes what is served of a document, and tells its weight; a
+        module-level function, for large documents are rendered in a helper process.
+    :param own_links: files are linked to this server (``relay`` and ``cache``).
+    :param keeper: where pages are kept beyond this process (``cache``).
+    """
+
+    client: Client
+    sources: tuple[Source, ...]
+    rules: Rules
+    render: Render[T]
+    offload: IOffload
+    clock: IReactorTime
+    settings: Settings
+    own_links: bool = False
+    keeper: IKeeper | None = None
+    pages: Pages[T] = field(init=False)
+    documents: Pages[Document] = field(init=False)
+    legacy: Pages[LegacyPage] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        # One bound for all three: they are one budget of the ini.
+        memory: Memory[Any] = Memory(self.settings.capacity)
+        self.pages = self._pages("simple", ACCEPT, memory)
+        self.documents = self._pages("document", ACCEPT, memory)
+        self.legacy = self._pages("legacy", "application/json", memory)
+
+    def fresh(self, name: NormalizedName) -> UpstreamPage[T] | None:
+        """Look a project's page up without asking anybody; None means: ask."""
+        return self.pages.fresh(name)
+
+    async def page(self, name: NormalizedName) -> UpstreamPage[T]:
+        """Give a project's page, rendered.
+
+        :raises NotFound: its name is reserved, or no upstream has it.
+        :raises Forbidden: it is denied.
+        :raises UpstreamError: an upstream fails, and nothing is known.
+        """
+        return await self._project(self.pages, name, self.render)
+
+    async def document(self, name: NormalizedName) -> UpstreamPage[Document]:
+        """Give a project's page as a PEP 691 document, to be merged with ours.
+
+        It is shared: not to be changed. Its files' addresses are absolute, or relative
+        to the project's page where they are our own.
+
+        :raises PypicloudError: as :meth:`page` does.
+        """
+        return await self._project(self.documents, name, as_it_is)
+
+    async def legacy_json(
+        self, name: NormalizedName, version: str | None = None
+    ) -> bytes:
+        """Give the older API's JSON of a project, or of one of its releases.
+
+        Files are linked to the upstream, in every mode.
+
+        :raises PypicloudError: as :meth:`page` does.
+        """
+        self._judge(name)
+        if version is not None and not _is_version(version):
+            raise NotFound(f"There is no such release of {name}.")
+        page = (await self._legacy(name, version)).page
+        if page.hidden:
+            raise hidden(name)
+        if page.instead is None:
+            return page.body
+        release = (await self._legacy(name, page.instead)).page
+        if release.hidden:
+            raise hidden(name)
+        if len(page.body) <= INLINE:
+            return merged(page, release)
+        return await self.offload.in_process(merged, page, release)
+
+    async def link(
+        self, name: NormalizedName, segment: str, filename: str
+    ) -> tuple[Link, Source]:
+        """Find a file that the rules let be seen, by its address here.
+
+        :param segment: see :func:`~pypicloud_tw.upstream.links.segment`.
+        :return: where it is, and the upstream that says so.
+        :raises NotFound: there is none.
+        :raises PypicloudError: as :meth:`page` does.
+        """
+        page = self.fresh(name) or await self.page(name)
+        if len(page.links) > INLINE:
+            found = await self.offload.in_thread(
+                find, page.links, name, segment, filename
+            )
+        else:
+            found = find(page.links, name, segment, filename)
+        if found is None:
+            raise NotFound(
+                f"There is no file {segment}/{filename} of {name} here; it may have "
+                "been removed, or be too new (upstream.min_age)."
+                if filename.isprintable()
+                else "There is no such file here."
+            )
+        return found, self.sources[page.source]
+
+    async def _project(
+        self, pages: Pages[U], name: NormalizedName, render: Render[U]
+    ) -> UpstreamPage[U]:
+        self._judge(name)
+        limit = self.client.limits.page
+        recipe = Recipe(name, render, self.rules, limit, self.own_links)
+        return await pages.get(
+            name, lambda source: source.project_url(name), (prepare_elsewhere, recipe)
+        )
+
+    async def _legacy(
+        self, name: NormalizedName, version: str | None
+    ) -> UpstreamPage[LegacyPage]:
+        recipe = LegacyRecipe(name, version, self.rules, self.client.limits.page)
+        return await self.legacy.get(
+            name if version is None else f"{name}/{version}",
+            lambda source: source.legacy_url(name, version),
+            (prepare_legacy, recipe),
+        )
+
+    def _pages(self, kind: str, accept: str, memory: Memory[Any]) -> Pages[Any]:
+        return Pages(
+            kind,
+            self.client,
+            self.sources,
+            accept,
+            self.offload,
+            self.clock,
+            memory,
+            self.settings,
+            self.keeper if accept == ACCEPT else None,
+        )
+
+    def _judge(self, name: NormalizedName) -> None:
+        refusal = self.rules.refusal(name)
+        if refusal is not None:
+            raise refusal
+
+
+def as_it_is(document: Document) -> tuple[Document, int]:
+    """Render a document as itself; it weighs what its objects take, roughly."""
+    return document, 1000 + _FILE_WEIGHT * len(document["files"])
+
+
+def _is_version(text: str) -> bool:
+    try:
+        Version(text)
+    except InvalidVersion:
+        return False
+    return len(text) < 256

@@ -1,0 +1,127 @@
+"""An upstream index: its address, its credentials, and how it may be asked."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from attrs import field, frozen
+
+from pypicloud_tw.index.names import NormalizedName
+
+#: scheme, host, port: what credentials belong to (RFC 6454, section 4).
+Origin = tuple[str, str, int]
+
+_PORTS = {"http": 80, "https": 443}
+
+
+@frozen
+class Limits:
+    """How long an upstream is waited for, and how much is taken from it.
+
+    :ivar connect: seconds for a connection (and its TLS).
+    :ivar first_byte: seconds after that for the head of an answer.
+    :ivar silence: seconds between two pieces of a body.
+    :ivar total: seconds for a whole page, however many attempts.
+    :ivar probe: seconds for the attempt that finds out whether a failed upstream is
+        back: the client who happens to make it must not wait as the first one did.
+    :ivar retries: attempts after the first, where trying again is safe and quick.
+    :ivar redirects: how many are followed.
+    :ivar page: bytes of a page, on its way and unpacked.
+    :ivar metadata: bytes of a file's core metadata.
+    """
+
+    connect: float = 5.0
+    first_byte: float = 30.0
+    silence: float = 30.0
+    total: float = 120.0
+    probe: float = 3.0
+    retries: int = 2
+    redirects: int = 5
+    page: int = 128 * 2**20
+    metadata: int = 16 * 2**20
+
+
+@frozen
+class Source:
+    """One configured upstream.
+
+    :ivar base: its simple API's root, without credentials, ending in a slash.
+    :ivar authorization: the value of the header field that only its origin is sent.
+    """
+
+    base: str
+    authorization: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def parse(cls, url: str) -> Source:
+        """Read an address as ``pypi.fallback_url`` has it, credentials included.
+
+        :raises ValueError: it is no address of a web server. The message does not
+            repeat it, for it may hold a password.
+        """
+        parts = urlsplit(url.strip())
+        if parts.scheme not in _PORTS or not parts.hostname or parts.query:
+            raise ValueError("it must be http:// or https:// with a host, no query")
+        _ = parts.port  # raises ValueError where it is no number
+        authorization = None
+        if parts.username is not None:
+            name, password = unquote(parts.username), unquote(parts.password or "")
+            token = b64encode(f"{name}:{password}".encode()).decode()
+            authorization = f"Basic {token}"
+        netloc = parts.netloc.rpartition("@")[2]
+        path = parts.path.rstrip("/") + "/"
+        return cls(urlunsplit((parts.scheme, netloc, path, "", "")), authorization)
+
+    @property
+    def origin(self) -> Origin:
+        """What the credentials belong to."""
+        return origin_of(self.base)
+
+    def project_url(self, name: NormalizedName) -> str:
+        """Give the address of a project's page; normalised, with its slash."""
+        return f"{self.base}{name}/"
+
+    def legacy_url(self, name: NormalizedName, version: str | None) -> str | None:
+        """Give the address of the older JSON API, beside ``/simple/``; None if none."""
+        root, found, _ = self.base.rpartition("simple/")
+        if not found or not root.endswith("/"):
+            return None
+        release = "" if version is None else f"{quote(version, safe='')}/"
+        return f"{root}pypi/{name}/{release}json"
+
+
+def sources(urls: Iterable[str]) -> tuple[Source, ...]:
+    """Read every configured upstream, in order.
+
+    :raises ValueError: one is no address; the message tells which by its place.
+    """
+    found = []
+    for place, url in enumerate(urls, 1):
+        try:
+            found.append(Source.parse(url))
+        except ValueError as e:
+            # Python's own message for a bad port quotes the address's end.
+            why = e if str(e).startswith("it must") else "its port is no number"
+            raise ValueError(f"pypi.fallback_url, number {place}: {why}") from None
+    return tuple(found)
+
+
+def origin_of(url: str) -> Origin:
+    """Tell an address's scheme, host and port.
+
+    :raises ValueError: it is no address of a web server.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise ValueError("this is no address of a web server")
+    return parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme]
+
+
+def without_userinfo(url: str) -> str:
+    """Drop ``user:password@`` from an address."""
+    parts = urlsplit(url)
+    if "@" not in parts.netloc:
+        return url
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
