@@ -1,0 +1,312 @@
+"""The configuration: an ini file and the environment in, frozen sections out.
+
+Every mistake is told at once. Where the ini and the environment both give a key, the
+environment's is used. With neither, everything has its default.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+from attrs import define, field, frozen
+
+from pypicloud_tw.access.hashes import identify
+from pypicloud_tw.config_keys import (
+    KEYS,
+    SECTIONS,
+    AuthSection,
+    AwsSection,
+    IndexSection,
+    Key,
+    MetricsSection,
+    PypiSection,
+    ServerSection,
+    StorageSection,
+    UpstreamSection,
+    document_keys,
+)
+from pypicloud_tw.config_sources import Given, Source, from_environment, from_ini
+from pypicloud_tw.config_values import BadValueError, tcp_endpoint
+from pypicloud_tw.errors import ConfigError
+from pypicloud_tw.ini import IniError, read_text
+
+__all__ = [
+    "AuthSection",
+    "AwsSection",
+    "Config",
+    "IndexSection",
+    "MetricsSection",
+    "PypiSection",
+    "ServerSection",
+    "StorageSection",
+    "UpstreamSection",
+    "document_keys",
+    "load",
+]
+
+#: No key or token is longer; bytes.
+_MAX_SECRET = 64 * 1024
+
+#: Names that mean whole groups wherever rights are given.
+_GROUPS = frozenset({"everyone", "authenticated"})
+
+
+def _no_users() -> Mapping[str, str]:
+    return MappingProxyType({})
+
+
+@frozen
+class Config:
+    """Everything that is set.
+
+    :ivar users: password hashes by user name.
+    :ivar notices: what the operator should know, a sentence each.
+    """
+
+    server: ServerSection = field(factory=ServerSection)
+    storage: StorageSection = field(factory=StorageSection)
+    aws: AwsSection = field(factory=AwsSection)
+    pypi: PypiSection = field(factory=PypiSection)
+    auth: AuthSection = field(factory=AuthSection)
+    index: IndexSection = field(factory=IndexSection)
+    upstream: UpstreamSection = field(factory=UpstreamSection)
+    metrics: MetricsSection = field(factory=MetricsSection)
+    users: Mapping[str, str] = field(factory=_no_users, repr=False)
+    notices: tuple[str, ...] = ()
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """Read the configuration.
+
+    :param path: the ini file, if there is one.
+    :param environ: the environment; only what begins with ``PYPICLOUD_`` is read.
+    :raises ConfigError: with every mistake, a sentence each.
+    """
+    base = Path.cwd() if path is None else path.absolute().parent
+    sources = [from_environment(environ)]
+    if path is not None:
+        sources.append(from_ini(path))
+    reading = _Reading(base, sources)
+    config = reading.config()
+    if reading.problems:
+        raise ConfigError(reading.problems)
+    return config
+
+
+@define
+class _Reading:
+    """One reading: sources in the order in which they win, and what is wrong."""
+
+    base: Path
+    sources: list[Source]
+    problems: list[str] = field(factory=list)
+    bad: set[str] = field(factory=set)
+    given: set[str] = field(factory=set)
+
+    def config(self) -> Config:
+        """Understand everything; what is wrong is in :attr:`problems`."""
+        # The file's mistakes come first: it is what the person has open.
+        for source in reversed(self.sources):
+            self.problems.extend(source.problems)
+        users = self._users()
+        values: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+        for key in KEYS.values():
+            self._read(key, values[key.section])
+        sections = {name: SECTIONS[name](**values[name]) for name in SECTIONS}
+        config = Config(**sections, users=users, notices=tuple(self._notices()))
+        return self._complete(config)
+
+    def _read(self, key: Key, values: dict[str, Any]) -> None:
+        given = self._find(key)
+        if given is None:
+            return
+        self.given.add(key.name)
+        try:
+            values[key.attribute] = self._understand(key, given.text)
+        except BadValueError as e:
+            self.bad.add(key.name)
+            self.problems.append(
+                f"{given.origin}: {key.name} = {key.show(given.text)} {e}"
+                f"{_about_comments(given.text)}"
+            )
+
+    def _find(self, key: Key) -> Given | None:
+        """Find a key's text in the first source that has it, or its file."""
+        for source in self.sources:
+            given = source.settings.get(key.name)
+            in_file = source.settings.get(f"{key.name}_file") if key.secret else None
+            if given is not None and in_file is not None:
+                self.problems.append(
+                    f"{in_file.origin}: {key.name} and {key.name}_file are both given; "
+                    "keep one."
+                )
+            if given is not None:
+                return given
+            if in_file is not None:
+                return self._from_file(key, in_file)
+        return None
+
+    def _from_file(self, key: Key, given: Given) -> Given | None:
+        path = self.base / given.text
+        origin = f"{given.origin}: {key.name}_file = {str(path)!r}"
+        try:
+            text = read_text(path, _MAX_SECRET).strip()
+        except IniError as e:
+            self.problems.append(f"{origin}: {e}")
+        else:
+            if text:
+                return Given(text, given.origin)
+            self.problems.append(f"{origin}: the file is empty.")
+        self.bad.add(key.name)
+        return None
+
+    def _understand(self, key: Key, text: str) -> object:
+        if not text:
+            if key.optional:
+                return attrs.fields_dict(SECTIONS[key.section])[key.attribute].default
+            raise BadValueError("is empty; give a value, or leave the key out.")
+        if not text.replace("\n", "").replace("\t", "").isprintable():
+            raise BadValueError("has characters that cannot be seen.")
+        value = key.parse(text)
+        return self.base / value if isinstance(value, Path) else value
+
+    def _users(self) -> Mapping[str, str]:
+        users: dict[str, Given] = {}
+        for source in reversed(self.sources):
+            users |= source.users
+        for name, given in users.items():
+            for problem in _user_problems(name, given.text):
+                self.problems.append(f"{given.origin}: {problem}")
+        return MappingProxyType({name: given.text for name, given in users.items()})
+
+    def _notices(self) -> Iterator[str]:
+        old = [name for source in self.sources for name in source.old]
+        if old:
+            yield (
+                "Passed over, as it belonged to the web framework of the program "
+                f"before: {', '.join(old)}."
+            )
+        for source in self.sources:
+            for name in source.database:
+                yield f"{name}: no database is needed any more; the line can go."
+
+    def _complete(self, config: Config) -> Config:
+        """Fill in what follows from several keys, and check what must agree."""
+        problems = [*_contradictions(config, self.given), *_missing_files(config)]
+        for keys, problem in problems:
+            if not self.bad & set(keys):
+                self.problems.append(problem)
+        notices = (*config.notices, *_unused(config, self.given))
+        return attrs.evolve(
+            config,
+            server=self._listen(config.server),
+            storage=attrs.evolve(config.storage, dir=self.base / config.storage.dir),
+            pypi=self._fallback(config.pypi),
+            notices=notices,
+        )
+
+    def _listen(self, server: ServerSection) -> ServerSection:
+        if "server.listen" in self.given:
+            return server
+        return attrs.evolve(server, listen=tcp_endpoint(server.host, server.port))
+
+    def _fallback(self, pypi: PypiSection) -> PypiSection:
+        """Make the old key and the new one say the same."""
+        fallback = pypi.fallback if pypi.use_fallback else "none"
+        return attrs.evolve(pypi, fallback=fallback, use_fallback=fallback != "none")
+
+
+def _about_comments(text: str) -> str:
+    if re.search(r"\s[#;]", text) is None:
+        return ""
+    return " (A comment behind a value needs a blank on both sides of its '#'.)"
+
+
+#: The keys that a problem speaks of, and its sentence.
+_Finding = tuple[tuple[str, ...], str]
+
+
+def _contradictions(config: Config, given: set[str]) -> Iterator[_Finding]:
+    aws, pypi = config.aws, config.pypi
+    if aws.buffer_time >= aws.expire_after:
+        yield (
+            ("aws.buffer_time", "aws.expire_after"),
+            f"aws.buffer_time = {aws.buffer_time} must be less than aws.expire_after = "
+            f"{aws.expire_after}, or no signed URL could ever be handed out.",
+        )
+    if (aws.access_key is None) != (aws.secret_key is None):
+        yield (
+            ("aws.access_key", "aws.secret_key"),
+            "aws.access_key and aws.secret_key belong together, and only one is given.",
+        )
+    if aws.session_token is not None and aws.access_key is None:
+        yield (
+            ("aws.session_token", "aws.access_key"),
+            "aws.session_token is given without the aws.access_key that it belongs to.",
+        )
+    if aws.sse_kms_key_id and "kms" not in (aws.server_side_encryption or ""):
+        yield (
+            ("aws.sse_kms_key_id", "aws.server_side_encryption"),
+            "aws.sse_kms_key_id is of use only with aws.server_side_encryption = "
+            "aws:kms.",
+        )
+    if {"pypi.fallback", "pypi.use_fallback"} <= given and (
+        pypi.use_fallback != (pypi.fallback != "none")
+    ):
+        yield (
+            ("pypi.fallback", "pypi.use_fallback"),
+            f"pypi.use_fallback = {str(pypi.use_fallback).lower()} contradicts "
+            f"pypi.fallback = {pypi.fallback}; keep pypi.fallback.",
+        )
+    for name in sorted({*pypi.private} & {*config.upstream.merge}):
+        yield (
+            ("pypi.private", "upstream.merge"),
+            f"upstream.merge names {name}, which pypi.private says is never asked for.",
+        )
+
+
+def _missing_files(config: Config) -> Iterator[_Finding]:
+    # os.path, because pathlib raises for what this process may not look at.
+    ca_file, temp_dir = config.aws.ca_file, config.storage.temp_dir
+    if ca_file is not None and not os.path.isfile(ca_file):
+        yield ("aws.ca_file",), f"aws.ca_file = '{ca_file}': there is no such file."
+    if temp_dir is not None and not os.path.isdir(temp_dir):
+        sentence = f"storage.temp_dir = '{temp_dir}': there is no such folder."
+        yield ("storage.temp_dir",), sentence
+    folder = config.storage.dir
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+        sentence = f"storage.dir = '{folder}': this is not a folder."
+        yield ("storage.dir",), sentence
+
+
+def _unused(config: Config, given: set[str]) -> Iterator[str]:
+    """Tell of what is set and changes nothing."""
+    if config.aws.bucket is not None and "storage.dir" in given:
+        yield "storage.dir is not used: the packages are kept in the bucket."
+    if config.aws.bucket is None:
+        unused = sorted(name for name in given if name.startswith("aws."))
+        if unused:
+            yield f"Not used, as aws.bucket is not set: {', '.join(unused)}."
+    if "server.listen" in given and {"server.host", "server.port"} & given:
+        yield "host and port are not used: server.listen says where to listen."
+
+
+def _user_problems(name: str, hashed: str) -> Iterator[str]:
+    if not name or not name.isprintable() or ":" in name or name != name.strip():
+        yield (
+            f"{name[:80]!r} cannot be a user's name: it is printable text without ':' "
+            "(RFC 7617)."
+        )
+    elif name.lower() in _GROUPS:
+        yield f"user.{name}: this name means a group; choose another."
+    if identify(hashed) is None:
+        yield (
+            f"user.{name[:80]} = (not shown) is not a password's hash that can be "
+            "checked here; make one with pypicloud-gen-password."
+        )

@@ -1,0 +1,354 @@
+"""From the text of a setting to its value: one function a kind.
+
+Each takes what stands in the ini and returns the value, or raises
+:class:`BadValueError`. What that says goes after ``key = 'value'`` and tells what would
+be right; it never repeats the value, which may be a secret.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, time
+from decimal import Decimal
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import InvalidName, canonicalize_name
+
+T = TypeVar("T")
+Network = IPv4Network | IPv6Network
+
+_TRUE = frozenset({"true", "yes", "on", "t", "y", "1"})
+_FALSE = frozenset({"false", "no", "off", "f", "n", "0"})
+
+_UNITS = {"ms": "0.001", "s": "1", "m": "60", "h": "3600", "d": "86400", "w": "604800"}
+_NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,9})?"
+_DURATION = re.compile(rf"(?:{_NUMBER}(?:ms|[smhdw]))+")
+_DURATION_PART = re.compile(rf"({_NUMBER})(ms|[smhdw])")
+
+_SIZE = re.compile(rf"({_NUMBER})\s*((?:[kmgt]i?)?b)?", re.IGNORECASE)
+
+_HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
+_ENDPOINT = re.compile(r"[a-z][a-z0-9_]*:.+", re.DOTALL)
+_PATTERN = re.compile(r"[a-z0-9*?]+(?:-[a-z0-9*?]+)*-?")
+_OPERATOR = re.compile(r"\s*(===|==|~=|!=|<=|>=|<|>)\s*")
+
+
+class BadValueError(ValueError):
+    """This text is not a value of its kind; the message is the rest of a sentence."""
+
+
+def flag(text: str) -> bool:
+    """Understand a yes or no, in all the words that the programs before took."""
+    if text.lower() in _TRUE:
+        return True
+    if text.lower() in _FALSE:
+        return False
+    raise BadValueError("is neither true nor false.")
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """Make the kind that has these words for values."""
+
+    def parse(text: str) -> str:
+        found = {word.lower(): word for word in words}.get(text.lower())
+        if found is None:
+            raise BadValueError(f"is not known here; write {_alternatives(words)}.")
+        return found
+
+    return parse
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """Make the kind of the whole numbers from *low* to *high*."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,12}", text) or not low <= int(text) <= high:
+            raise BadValueError(f"is not a whole number from {low} to {high}.")
+        return int(text)
+
+    return parse
+
+
+def size(low: int = 1) -> Callable[[str], int]:
+    """Make the kind of the sizes from *low* bytes: ``6GiB``, ``100MB``, ``1048576``."""
+
+    def parse(text: str) -> int:
+        match = _SIZE.fullmatch(text)
+        if match is None:
+            raise BadValueError("is not a size; write 6GiB, 100MB or 1048576 (bytes).")
+        size = int(Decimal(match[1]) * _unit_of_size(match[2] or "b"))
+        if size < low:
+            raise BadValueError(f"is too small; it must be {low} bytes or more.")
+        return size
+
+    return parse
+
+
+def _unit_of_size(unit: str) -> int:
+    base = 1024 if "i" in unit.lower() else 1000
+    return int(base ** "bkmgt".index(unit[0].lower()))
+
+
+def seconds(low: float = 0, high: float | None = None) -> Callable[[str], float]:
+    """Make the kind of the durations: ``300`` (seconds), ``0.5``, ``5m``, ``1h30m``."""
+
+    def parse(text: str) -> float:
+        duration = _duration(text)
+        if duration < low:
+            raise BadValueError(f"is too short; it must be {low:g} seconds or more.")
+        if high is not None and duration > high:
+            days = f", which is {high / 86400:g} days" if high >= 86400 else ""
+            raise BadValueError(
+                f"is too long; it must be {high:g} seconds or less{days}."
+            )
+        return float(duration)
+
+    return parse
+
+
+def whole_seconds(low: int, high: int) -> Callable[[str], int]:
+    """Make the kind of the durations without a fraction of a second."""
+    parse_any = seconds(low, high)
+
+    def parse(text: str) -> int:
+        duration = parse_any(text)
+        if not duration.is_integer():
+            raise BadValueError("has a fraction of a second; write whole seconds.")
+        return int(duration)
+
+    return parse
+
+
+def _duration(text: str) -> Decimal:
+    if re.fullmatch(_NUMBER, text):
+        return Decimal(text)
+    if _DURATION.fullmatch(text) is None:
+        raise BadValueError("is not a duration; write 300 (seconds), 5m, 1h30m or 7d.")
+    parts = _DURATION_PART.findall(text)
+    return sum((Decimal(n) * Decimal(_UNITS[unit]) for n, unit in parts), Decimal())
+
+
+def words(kind: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    """Make the kind of the lists: items apart by commas, blanks or new lines."""
+
+    def parse(text: str) -> tuple[T, ...]:
+        return _unique(kind(item) for item in re.split(r"[\s,]+", text) if item)
+
+    return parse
+
+
+def _unique(items: Iterable[T]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys(items))
+
+
+def project(text: str) -> str:
+    """Understand a project's name; normalized (PEP 503)."""
+    try:
+        return canonicalize_name(text, validate=True)
+    except InvalidName:
+        raise BadValueError("has something that is not a project's name.") from None
+
+
+def pattern(text: str) -> str:
+    """Understand ``corp`` or ``acme-*``; normalized, with ``*`` and ``?`` kept."""
+    # Normalizing keeps what it does not know, the wildcards among it.
+    normal = canonicalize_name(text)
+    if _PATTERN.fullmatch(normal) is None:
+        raise BadValueError(
+            "has something that is neither a name nor one as in acme-*."
+        )
+    return normal
+
+
+def rules(text: str) -> tuple[str, ...]:
+    """Understand a list of names, patterns and version specifiers (PEP 440).
+
+    ``requests, acme-*, django>=4,<5``: a comma before an operator belongs to the
+    specifier that it continues.
+    """
+    items: list[str] = []
+    for item in re.split(r"[\s,]+", _OPERATOR.sub(r"\1", text)):
+        if items and item.startswith(("=", "<", ">", "!", "~")):
+            items[-1] += f",{item}"
+        elif item:
+            items.append(item)
+    return _unique(_rule(item) for item in items)
+
+
+def _rule(item: str) -> str:
+    name = re.split(r"[=<>!~]", item, maxsplit=1)[0]
+    try:
+        versions = SpecifierSet(item[len(name) :])
+    except InvalidSpecifier:
+        raise BadValueError(
+            "has something that is not a version specifier as in django>=4,<5."
+        ) from None
+    return f"{pattern(name)}{versions}"
+
+
+def network(text: str) -> Network:
+    """Understand an address or a network: ``127.0.0.1``, ``fd00::/8``."""
+    try:
+        return ip_network(text)
+    except ValueError as e:
+        if "host bits" in str(e):
+            raise BadValueError(
+                "has an address inside a network; give the network's own, "
+                f"{ip_network(text, strict=False)}."
+            ) from None
+        raise BadValueError(
+            "has something that is no address or network; write them as 10.0.0.0/8."
+        ) from None
+
+
+def readers(text: str) -> str | tuple[Network, ...]:
+    """Understand who may read: ``everyone``, ``authenticated``, or networks."""
+    if text.lower() in {"everyone", "authenticated"}:
+        return text.lower()
+    try:
+        return words(network)(text)
+    except BadValueError:
+        raise BadValueError(
+            "is not known here; write everyone, authenticated, or networks such as "
+            "127.0.0.1, 10.0.0.0/8."
+        ) from None
+
+
+def host(text: str) -> str:
+    """Understand an address to listen at, or a name; ``*`` is every IPv4 address."""
+    if text == "*":
+        return "0.0.0.0"  # noqa: S104  that is what the star asks for
+    bare = text.removeprefix("[").removesuffix("]")
+    try:
+        return str(ip_address(bare))
+    except ValueError:
+        return _host_name(text)
+
+
+def _host_name(text: str) -> str:
+    if not _is_host_name(text):
+        raise BadValueError("is not a host's name or address (without a port).")
+    return text.lower()
+
+
+def _is_host_name(text: str) -> bool:
+    numeric = re.fullmatch(r"[0-9./]+", text)
+    return len(text) <= 253 and _HOST.fullmatch(text) is not None and not numeric
+
+
+def private_host(text: str) -> str:
+    """Understand a host's name, or an address or network; in its normal form."""
+    try:
+        return str(network(text))
+    except BadValueError:
+        pass
+    if not _is_host_name(text):
+        raise BadValueError("has something that is no host's name, address or network.")
+    return text.lower().removesuffix(".")
+
+
+def tcp_endpoint(host: str, port: int) -> str:
+    """Write the Twisted endpoint for a host and a port."""
+    escaped = host.replace(":", r"\:")
+    return f"tcp:{port}:interface={escaped}"
+
+
+def endpoint(text: str) -> str:
+    """Understand a Twisted server endpoint as far as can be told without a reactor."""
+    if _ENDPOINT.fullmatch(text) is None:
+        raise BadValueError(
+            "is not a Twisted endpoint; write it as tcp:6543:interface=127.0.0.1, "
+            "unix:/run/pypicloud.sock or systemd:domain=INET:index=0."
+        )
+    return text
+
+
+def service_url(text: str) -> str:
+    """Understand an http or https URL without credentials; no slash at its end."""
+    parts = _split_url(text)
+    if "@" in parts.netloc:
+        raise BadValueError("has a user or password, which do not belong here.")
+    return urlunsplit(parts).rstrip("/")
+
+
+def index_url(text: str) -> str:
+    """Understand the URL of a simple index; a slash at its end (PEP 503)."""
+    url = urlunsplit(_split_url(text))
+    return url if url.endswith("/") else f"{url}/"
+
+
+def _split_url(text: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        usable = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        # The text of urllib's own error repeats the value, credentials and all.
+        raise BadValueError("has a URL with a bad host or port.") from None
+    if parts.scheme not in {"http", "https"} or not usable:
+        raise BadValueError("is not a URL; write it as https://host/path/.")
+    if parts.query or parts.fragment:
+        raise BadValueError(
+            "has a URL with a query or fragment, which is of no use here."
+        )
+    return parts
+
+
+def path(text: str) -> Path:
+    """Understand a path; it is made absolute where the ini's own place is known."""
+    if not text.isprintable():
+        raise BadValueError("has characters that cannot be seen.")
+    if text.startswith("~"):
+        raise BadValueError("begins with '~'; write the whole path, or %(here)s/...")
+    return Path(text)
+
+
+def bucket(text: str) -> str:
+    """Understand a bucket's name; old ones may have capitals and underscores."""
+    if _BUCKET.fullmatch(text) is None:
+        raise BadValueError(
+            "is not a bucket's name: 3 to 255 letters, digits, '.', '-' and '_'; no "
+            "s3:// and no path (that is aws.prefix)."
+        )
+    return text
+
+
+def key_prefix(text: str) -> str:
+    """Understand what every key in the bucket begins with; kept as it is."""
+    if not text.isprintable() or len(text.encode()) > 512:
+        raise BadValueError("is not printable text of at most 512 bytes.")
+    return text
+
+
+def token(text: str) -> str:
+    """Understand a word that travels in a header: visible ASCII, no blanks."""
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise BadValueError("is not one word of visible ASCII characters.")
+    return text
+
+
+def line(text: str) -> str:
+    """Understand a sentence for people; several lines become one."""
+    return " ".join(text.split())
+
+
+def moment(text: str) -> datetime:
+    """Understand an ISO 8601 date (to its end, in UTC) or date and time; aware."""
+    try:
+        value = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadValueError(
+            "is not a date; write it as 2026-01-31 or 2026-01-31T12:00:00Z."
+        ) from None
+    if re.fullmatch(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}", text):
+        value = datetime.combine(value, time.max)
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def _alternatives(words: tuple[str, ...]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}"
