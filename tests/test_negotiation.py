@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from contextlib import suppress
+import contextlib
 from datetime import UTC, datetime, timedelta, timezone
 
 from hypothesis import example, given, settings
@@ -124,7 +124,7 @@ class ChooseFormTests(SynchronousTestCase):
     @settings(max_examples=200, deadline=None)
     @given(st.binary(max_size=60) | st.text("a*/;q=,. 01\tvjson").map(str.encode))
     def test_any_bytes(self, accept: bytes) -> None:
-        with suppress(NotAcceptable):
+        with contextlib.suppress(NotAcceptable):
             self.assertIsInstance(choose_form(accept), Form)
 
     @settings(max_examples=100, deadline=None)

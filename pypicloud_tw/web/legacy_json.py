@@ -1,8 +1,8 @@
 """The big index's own JSON API, as far as the facts are known here.
 
 ``/pypi/{project}/json`` and ``/pypi/{project}/{version}/json``. No PEP describes it.
-Its shape is that of the big index's documentation (docs.bigindex, "JSON API"), the
-deprecated keys included, because it is old programs that read it.
+Its shape is that of the big index's documentation (its page "JSON API"), the deprecated
+keys included, because it is old programs that read it.
 """
 
 from __future__ import annotations
