@@ -156,3 +156,11 @@ class ThrottleTests(SynchronousTestCase):
         self.throttle.admit("ann", "192.0.2.1").end(True)
         self.fail_log_ins(3, "ann", "192.0.2.1")
         self.refused("ann", "192.0.2.1")
+
+    def test_adjusted_rules_hold_at_once(self) -> None:
+        self.fail_log_ins(3, "ann", "192.0.2.1")
+        self.throttle.adjust(failures=5, every=60)
+        self.fail_log_ins(3, "ann", "192.0.2.1")
+        self.refused("ann", "192.0.2.1")
+        self.throttle.adjust(failures=1, every=10)
+        self.assertLessEqual(self.refused("ann", "192.0.2.1").retry_after, 10)

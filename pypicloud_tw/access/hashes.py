@@ -34,7 +34,18 @@ MAX_PASSWORD = 4096
 #: bcrypt reads no further, and bcrypt 5 raises instead of reading less.
 MAX_BCRYPT_BYTES = 72
 
-#: A hash that wants more memory than this is a slip of the keyboard, in KiB.
+#: Hashes that would take minutes are slips of the keyboard, and would keep others from
+#: logging in. For bcrypt it is the logarithm.
+MAX_ROUNDS = {
+    "argon2": 100,
+    "bcrypt": 17,
+    "sha512_crypt": 10_000_000,
+    "sha256_crypt": 10_000_000,
+    "pbkdf2_sha512": 20_000_000,
+    "pbkdf2_sha256": 20_000_000,
+}
+
+#: So are those that take more memory than this, in KiB.
 MAX_ARGON2_KIB = 4 * 2**20
 
 _NO_NUL = frozenset({"bcrypt", "sha512_crypt", "sha256_crypt"})
@@ -75,7 +86,8 @@ def hash_password(password: str) -> str:
 def identify(hash: str) -> str | None:
     """Name the scheme of a hash that can be verified here.
 
-    :return: one of :data:`SCHEMES`, or None: another scheme, or malformed.
+    :return: one of :data:`SCHEMES`, or None: another scheme, malformed, or of a cost
+        that cannot be meant.
     """
     scheme = make_context().identify(hash)
     if scheme is None:
@@ -128,7 +140,9 @@ def compute(context: CryptContext, scheme: str, password: str, hash: str) -> boo
 
 
 def _computable(scheme: str, parsed: Any, hash: str) -> bool:
-    """Refuse what parses but the backends do not compute."""
+    """Refuse what parses but cannot be computed, by the backends or in a minute."""
+    if parsed.rounds > MAX_ROUNDS[scheme]:
+        return False
     match scheme:
         case "argon2":
             # RFC 9106, section 3.1: at least 8 KiB a lane, and a tag of 4 bytes. The

@@ -59,6 +59,13 @@ class Memory:
         self._entries: dict[bytes, Remembered] = {}
         self.seal = make_sealer()
 
+    def recall(self, authorization: bytes, client: str | None) -> Principal | None:
+        """Find who sent a header, if it is remembered, and from *client* if given."""
+        entry = self.find(self.seal(authorization))
+        if entry is None or (client is not None and client not in entry.clients):
+            return None
+        return entry.principal
+
     def find(self, seal: bytes) -> Remembered | None:
         """Find what is remembered and not too old."""
         entry = self._entries.get(seal)

@@ -58,6 +58,10 @@ class Buckets:
     limit: int = _LIMIT
     _empty_at: dict[Hashable, float] = field(factory=dict, init=False)
 
+    def adjust(self, burst: int, every: float) -> None:
+        """Change the numbers; what is held now leaks out in the time it had."""
+        self.burst, self.every = burst, every
+
     def until_room(self, key: Hashable, now: float) -> float:
         """Seconds until one more charge fits; 0 if it does now."""
         return max(0.0, self._fill(key, now) - (self.burst - 1) * self.every)
@@ -107,6 +111,12 @@ class Throttle:
         self._users = Buckets(failures * 10, every / 10)
         # A dictionary for its order; the values mean nothing.
         self._welcome: dict[tuple[str, str], None] = {}
+
+    def adjust(self, *, failures: int, every: float) -> None:
+        """Change the rules, and forget nothing."""
+        self._pairs.adjust(failures, every)
+        for buckets in (self._clients, self._users):
+            buckets.adjust(failures * 10, every / 10)
 
     def admit(self, user: str, client: str) -> Attempt:
         """Charge an attempt that is about to be checked.

@@ -150,11 +150,7 @@ class Users:
         """
         if authorization is None:
             return ANONYMOUS
-        memory = self._known.memory
-        found = memory.find(memory.seal(authorization))
-        if found is None or (client is not None and client not in found.clients):
-            return None
-        return found.principal
+        return self._known.memory.recall(authorization, client)
 
     async def authenticate(self, authorization: bytes | None, client: str) -> Principal:
         """Find out who it is; anonymous, whatever it says, while there are no users.
