@@ -1,0 +1,143 @@
+"""One line a request in the combined log format, with who, and how long it took.
+
+    client - user [date] "request line" status length "referrer" "agent" milliseconds
+
+Lines are gathered and written together, about once a second. No line holds a secret or
+a control character.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from time import gmtime
+from urllib.parse import unquote_to_bytes
+
+from attrs import define, field
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+#: Seconds that a line waits for others, and bytes that do not.
+PATIENCE = 1.0
+ENOUGH = 64 * 1024
+
+_MONTHS = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_UNSAFE = re.compile(rb"[^\x20\x21\x23-\x5b\x5d-\x7e]")
+_UNSAFE_WORD = re.compile(rb"[^\x21\x23-\x5a\x5e-\x7e]")
+
+# What may carry a secret in an address: signed S3, Google and Azure URLs, tokens, and
+# whatever a mistaken client puts there.
+_SECRET_NAME = re.compile(
+    rb"(?i)^x-(?:amz|goog)-|token|passw|pwd|secret|signature|^sig$|key|credential"
+    rb"|auth|session|policy|cookie|^code$|jwt"
+)
+_PARAMETER = re.compile(rb"([?&;])([^=&;?#]*)=([^&;#]*)")
+_USERINFO = re.compile(rb"//[^/?#\s]*@")
+
+
+@define(eq=False)
+class AccessLog:
+    """Gathers lines and hands them on.
+
+    :ivar write: takes whole lines, several at a time; the ``write`` of a binary file
+        or of a raw standard output is one.
+    """
+
+    write: Callable[[bytes], object]
+    clock: IReactorTime
+    _lines: list[bytes] = field(factory=list, init=False, repr=False)
+    _size: int = field(default=0, init=False)
+    _flushing: IDelayedCall | None = field(default=None, init=False)
+    _second: int = field(default=-1, init=False)
+    _date: bytes = field(default=b"", init=False)
+
+    def record(
+        self,
+        *,
+        client: bytes,
+        user: bytes | None,
+        method: bytes,
+        target: bytes,
+        version: bytes,
+        status: int,
+        length: int,
+        referrer: bytes | None,
+        agent: bytes | None,
+        seconds: float,
+    ) -> None:
+        """Write a line, soon.
+
+        :param length: bytes of the answer's body that were sent.
+        :param seconds: from the end of the head to the end of the answer.
+        """
+        now = self.clock.seconds()
+        if int(now) != self._second:
+            self._second = int(now)
+            self._date = _date(self._second)
+        line = b'%b - %b [%b] "%b %b %b" %d %b "%b" "%b" %.1f\n' % (
+            client or b"-",
+            _UNSAFE_WORD.sub(_escaped, user) if user else b"-",
+            self._date,
+            method,
+            escape(without_secrets(target)),
+            version,
+            status,
+            b"%d" % length if length else b"-",
+            escape(without_secrets(referrer)) if referrer else b"-",
+            escape(agent) if agent else b"-",
+            seconds * 1000,
+        )
+        self._lines.append(line)
+        self._size += len(line)
+        if self._size > ENOUGH:
+            self.flush()
+        elif self._flushing is None:
+            self._flushing = self.clock.callLater(PATIENCE, self._flush)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+        self._flush()
+
+    def _flush(self) -> None:
+        self._flushing = None
+        lines, self._lines, self._size = self._lines, [], 0
+        if lines:
+            self.write(b"".join(lines))
+
+
+def escape(value: bytes) -> bytes:
+    """Replace what would end a line or a quotation, or steer a terminal."""
+    return _UNSAFE.sub(_escaped, value)
+
+
+def without_secrets(address: bytes) -> bytes:
+    """Blot out what may be secret in an address: parameters' values and user names."""
+    if b"=" in address:
+        address = _PARAMETER.sub(_blotted, address)
+    if b"@" in address:
+        address = _USERINFO.sub(b"//***@", address)
+    return address
+
+
+def _blotted(parameter: re.Match[bytes]) -> bytes:
+    name = unquote_to_bytes(parameter[2].replace(b"+", b" "))
+    if _SECRET_NAME.search(name) is None:
+        return parameter[0]
+    return b"%b%b=***" % (parameter[1], parameter[2])
+
+
+def _escaped(unsafe: re.Match[bytes]) -> bytes:
+    return b"\\x%02x" % unsafe[0][0]
+
+
+def _date(second: int) -> bytes:
+    year, month, day, hour, minute, sec, *_ = gmtime(second)
+    return b"%02d/%b/%04d:%02d:%02d:%02d +0000" % (
+        day,
+        _MONTHS[month - 1],
+        year,
+        hour,
+        minute,
+        sec,
+    )

@@ -1,0 +1,443 @@
+"""A connection: bytes -> requests, one after the other, and their answers' way out.
+
+Twisted's channel reads a request whole before anyone sees it. This one starts the
+handler at the end of the head (DESIGN.md D6), lets it read the body at its own pace,
+and carries a refusal to a client that is still sending.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, cast
+
+from twisted.internet.interfaces import (
+    IAddress,
+    IConsumer,
+    IDelayedCall,
+    IPushProducer,
+    ISSLTransport,
+    ITCPTransport,
+    ITransport,
+)
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
+
+# Twisted's decoder is hardened and has no public name; the wheel is not made again.
+from twisted.web.http import _ChunkedTransferDecoder as ChunkedDecoder
+from twisted.web.http import _MalformedChunkedDataError as MalformedChunks
+
+from pypicloud_tw.errors import BadRequest
+from pypicloud_tw.web.body import RequestBody
+from pypicloud_tw.web.deadline import Deadline
+from pypicloud_tw.web.head import MAX_HEAD, BadHeadError, Head, ReceivedHeaders
+from pypicloud_tw.web.request import Request
+
+if TYPE_CHECKING:
+    from pypicloud_tw.web.site import Site
+
+#: Requests that came together and are served before others get their turn.
+MOST_AT_ONCE = 16
+
+
+class Wire(ITransport, IPushProducer, IConsumer):
+    """What we use of a transport: TCP, UNIX sockets, TLS and their wrappers have it."""
+
+    def abortConnection() -> None:
+        """Close now, whatever is still to be written."""
+
+
+class State(Enum):
+    """What the next bytes are."""
+
+    #: A request's head, or nothing for now.
+    HEAD = "head"
+    #: The body of the request that is being handled.
+    BODY = "body"
+    #: For later: the request that is being handled has come whole.
+    LATER = "later"
+    #: Nothing that could be understood, while the request is being handled.
+    NOISE = "noise"
+    #: The rest of a body that was refused; to be discarded.
+    REFUSED = "refused"
+    #: Of no interest any more.
+    CLOSING = "closing"
+
+
+class Channel(HTTPChannel):
+    """One connection.
+
+    Of Twisted's channel remain the way of the answers and their producers; how bytes
+    become requests is ours, and with it the deadlines.
+    """
+
+    _log = Logger()
+
+    factory: Site
+    site: Site
+    wire: Wire
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
+        self._state = State.HEAD
+        self._buffer = b""
+        self._serving = False
+        self._paused = False
+        self._expects_continue = False
+        self._remaining: int | None = None
+        self._discarded = 0
+        self._decoder: ChunkedDecoder | None = None
+        self._body: RequestBody | None = None
+        self._resumption: IDelayedCall | None = None
+
+    # --- the transport's side
+
+    def connectionMade(self) -> None:
+        """Begin: remember what every request will ask, and wait for the first."""
+        self.wire = wire = cast(Wire, self.transport)
+        if ITCPTransport.providedBy(wire):
+            cast(ITCPTransport, wire).setTcpNoDelay(True)
+        self._secure = ISSLTransport.providedBy(wire)
+        self._peer, self._host = wire.getPeer(), wire.getHost()
+        self._networkProducer = wire
+        wire.registerProducer(self, True)
+        self._deadline = Deadline(self.site.reactor, self._expired)
+        self._deadline.set(self.site.limits.head)
+        self._in_head = False
+        self.site.channels.add(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take bytes; what they are depends on what came before."""
+        state = self._state
+        if state is State.HEAD:
+            self._buffer += data
+            self._serve()
+        elif state is State.BODY:
+            self._body_received(data)
+        elif state is State.LATER:
+            self._buffer += data
+            self._adjust_reading()
+        else:
+            self._discard(len(data))
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+        """End whatever was under way."""
+        self._state = State.CLOSING
+        self._deadline.cancel()
+        if self._resumption is not None:
+            self._resumption.cancel()
+            self._resumption = None
+        self._buffer = b""
+        for request in self.requests:
+            request.connectionLost(reason)
+        self.requests.clear()
+        self.site.channel_lost(self)
+
+    def pauseProducing(self) -> None:
+        """The client does not read as fast as we answer."""
+        self._waitingForTransport = True
+        self._deadline.set(self.site.limits.send)
+        if self._requestProducer is not None:
+            self._requestProducer.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """The client has read what was waiting."""
+        self._waitingForTransport = False
+        if self._state is State.HEAD:
+            self._deadline.set(self.site.limits.idle)
+            self._in_head = False
+            self._serve()
+        elif self._state in (State.BODY, State.LATER, State.NOISE):
+            self._deadline.clear()
+        if self._requestProducer is not None:
+            self._requestProducer.resumeProducing()
+
+    # --- requests
+
+    def _serve(self) -> None:
+        """Serve the requests that have come.
+
+        One after the other in a loop, not each by the end of the one before it: a
+        client may send thousands at once. None begins while an answer waits for the
+        client to read, lest unread answers pile up.
+        """
+        if self._serving:
+            return
+        self._serving = True
+        try:
+            for _ in range(MOST_AT_ONCE):
+                if self._state is not State.HEAD or self._waitingForTransport:
+                    break
+                if not self._serve_next():
+                    break
+            else:
+                self._continue_later()
+        finally:
+            self._serving = False
+        self._adjust_reading()
+
+    def _serve_next(self) -> bool:
+        """Serve the first request in the buffer; false if it is not there yet."""
+        buffer = self._buffer
+        if buffer[:2] == b"\r\n":
+            # Lines before a request are to be ignored (RFC 9112, section 2.2).
+            buffer = self._buffer = buffer.lstrip(b"\r\n")
+        end = buffer.find(b"\r\n\r\n", 0, MAX_HEAD + 4)
+        try:
+            if end >= 0:
+                head = self.site.heads.parse(buffer[:end])
+                self._buffer = buffer[end + 4 :]
+                self._begin(head)
+                return True
+            if len(buffer) >= MAX_HEAD:
+                raise BadHeadError(431, "The request's head is too long.")
+        except BadHeadError as error:
+            self._refuse(error)
+            return False
+        if buffer and not self._in_head:
+            self._in_head = True
+            self._deadline.set(self.site.limits.head)
+        return False
+
+    def _continue_later(self) -> None:
+        if self._resumption is None:
+            self._resumption = self.site.reactor.callLater(0, self._resume_serving)
+
+    def _resume_serving(self) -> None:
+        self._resumption = None
+        self._serve()
+
+    def _begin(self, head: Head) -> None:
+        """Let a request be handled, whose body may still be on its way."""
+        site = self.site
+        self._deadline.clear()
+        self._in_head = False
+        self.persistent = head.persistent and not site.draining
+        request: Request = site.requestFactory(self)
+        request.site = site
+        request.began = site.reactor.seconds()
+        request.requestHeaders = ReceivedHeaders(head.fields)
+        self.requests.append(request)
+        if head.length == 0:
+            self._state = State.LATER
+            request.begin(head, None)
+            return
+        self._body = body = RequestBody(
+            head.length, self, site.reactor, site.limits.body
+        )
+        self._expects_continue = head.expects_continue
+        self._remaining = head.length
+        self._decoder = None
+        if head.length is None:
+            self._decoder = ChunkedDecoder(body.feed, self._chunks_ended)
+        self._state = State.BODY
+        data, self._buffer = self._buffer, b""
+        # First the bytes that came along: if they are all, the answer may know it.
+        if data:
+            self._body_received(data)
+        request.begin(head, body)
+
+    def requestDone(self, request: Request) -> None:
+        """Go on after an answer: with the next request, or to the end."""
+        assert self.requests[0] is request, "one request is handled at a time"
+        self.requests.clear()
+        body, self._body = self._body, None
+        if self._state in (State.BODY, State.NOISE):
+            self._linger()
+        elif self._state is State.CLOSING:
+            pass
+        elif self.site.draining or not self.persistent:
+            self.loseConnection()
+        else:
+            self._state = State.HEAD
+            limits = self.site.limits
+            waiting = self._waitingForTransport
+            self._deadline.set(limits.send if waiting else limits.idle)
+            if self._buffer:
+                self._serve()
+            elif self._paused:
+                self._adjust_reading()
+        if body is not None:
+            body.fail(AnsweredError("The request has been answered already."))
+
+    def answer_begins(self) -> bool:
+        """Tell whether the answer must say that the connection ends with it.
+
+        So it does when the body has not come whole: nobody will look for its end.
+        """
+        if self.site.draining or self._state is not State.LATER:
+            self.persistent = False
+        return not self.persistent
+
+    # --- bodies
+
+    def body_wanted(self) -> None:
+        """See :class:`~pypicloud_tw.web.body.Sender`: now is the time for 100.
+
+        Whoever has begun to send is not waiting for it (RFC 9110, section 10.1.1).
+        """
+        expected, self._expects_continue = self._expects_continue, False
+        if not expected or self._state is not State.BODY:
+            return
+        if self._body is not None and not self._body.received:
+            self.wire.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def body_drained(self) -> None:
+        """See :class:`~pypicloud_tw.web.body.Sender`."""
+        self._adjust_reading()
+
+    def _body_received(self, data: bytes) -> None:
+        body = self._body
+        assert body is not None, "a body is received while its request is handled"
+        if self._decoder is not None:
+            self._chunks_received(body, self._decoder, data)
+        elif self._remaining is not None and len(data) < self._remaining:
+            self._remaining -= len(data)
+            body.feed(data)
+        else:
+            end, self._remaining = self._remaining, 0
+            self._after_body(data[end:])
+            body.feed(data[:end])
+            body.end()
+        self._adjust_reading()
+
+    def _chunks_received(
+        self, body: RequestBody, decoder: ChunkedDecoder, data: bytes
+    ) -> None:
+        try:
+            decoder.dataReceived(data)
+        except MalformedChunks:
+            if self._state is State.BODY:
+                self._state = State.NOISE
+                body.fail(BadRequest("The request's chunks are not well-formed."))
+
+    def _chunks_ended(self, rest: bytes) -> None:
+        body = self._body
+        if self._state is State.BODY and body is not None:
+            self._after_body(rest)
+            body.end()
+
+    def _after_body(self, rest: bytes) -> None:
+        """The body has come. To be said before its handler hears of it, and answers."""
+        self._state = State.LATER
+        self._buffer = rest
+
+    # --- ends
+
+    def _linger(self) -> None:
+        """Read on for a while after an answer that came before the body's end.
+
+        If we closed now, the unread rest would make the kernel send a reset, at which
+        the client forgets the answer before it has read it (RFC 9112, section 9.6).
+        """
+        self._state = State.REFUSED
+        self._decoder = None
+        self._buffer = b""
+        self._deadline.set(self.site.limits.linger)
+        self.wire.unregisterProducer()
+        half_close = getattr(self.wire, "loseWriteConnection", None)
+        # TLS has no half-closing: it would cut the TCP connection below it.
+        if half_close is not None and not self._secure:
+            half_close()
+        self._adjust_reading()
+
+    def _discard(self, size: int) -> None:
+        """Count what is not of interest any more, to an end."""
+        if self._state is State.CLOSING:
+            return
+        self._discarded += size
+        if self._discarded > self.site.limits.linger_bytes:
+            self.abort()
+        elif self._state is State.REFUSED and self._remaining is not None:
+            self._remaining -= size
+            if self._remaining <= 0:
+                self.loseConnection()
+
+    def _refuse(self, error: BadHeadError) -> None:
+        """Answer what is no request, and end."""
+        self.site.log_refusal(self._peer, error.status)
+        body = error.sentence.encode() + b"\n"
+        self.wire.write(
+            b"%bContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"
+            b"Connection: close\r\n\r\n%b"
+            % (self.site.answer_head(error.status), len(body), body)
+        )
+        self._remaining = None
+        self._linger()
+
+    def _expired(self) -> None:
+        """Something took too long."""
+        if self._state is State.HEAD and not self._waitingForTransport:
+            if self._in_head:
+                self._refuse(
+                    BadHeadError(408, "The request's head did not come in time.")
+                )
+            else:
+                self.loseConnection()
+            return
+        self._log.info(
+            "Cut the connection to {peer}: it did not take its answer, or did not end.",
+            peer=self._peer,
+        )
+        self.abort()
+
+    def drain(self) -> None:
+        """Close if nothing is under way, else after what is."""
+        if self._state is State.HEAD and not self._buffer:
+            self.loseConnection()
+
+    def loseConnection(self) -> None:
+        """Close when everything has been written."""
+        self._state = State.CLOSING
+        self._deadline.set(self.site.limits.send)
+        self.wire.unregisterProducer()
+        self.wire.loseConnection()
+
+    def abort(self) -> None:
+        """Close now, whatever is still to be written."""
+        self._state = State.CLOSING
+        self.wire.abortConnection()
+
+    # --- reading and not reading
+
+    def _adjust_reading(self) -> None:
+        """Pause or resume the sender; the only place that does.
+
+        It is paused while a handler has enough of its body unread, and while enough
+        later requests wait.
+        """
+        state = self._state
+        if state is State.BODY and self._body is not None:
+            pause = self._body.full
+        else:
+            pause = state is not State.REFUSED and len(self._buffer) > MAX_HEAD
+        if pause is not self._paused and state is not State.CLOSING:
+            self._paused = pause
+            if pause:
+                self.wire.pauseProducing()
+            else:
+                self.wire.resumeProducing()
+
+    # --- what requests ask
+
+    def getPeer(self) -> IAddress:
+        """The other end; asked of the transport once, for that makes it anew."""
+        return self._peer
+
+    def getHost(self) -> IAddress:
+        """Our end."""
+        return self._host
+
+    def isSecure(self) -> bool:
+        """Whether this is TLS."""
+        return self._secure
+
+    def registerProducer(self, producer: IPushProducer, streaming: bool) -> None:
+        """Let a producer write the answer's body; it may have to wait at first."""
+        super().registerProducer(producer, streaming)  # type: ignore[no-untyped-call]  # Twisted's
+        if self._waitingForTransport and self._requestProducer is not None:
+            self._requestProducer.pauseProducing()
+
+
+class AnsweredError(ConnectionError):
+    """A body is read after its request was answered; nobody sends it any more."""

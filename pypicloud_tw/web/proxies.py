@@ -1,0 +1,191 @@
+"""Where a request really came from, and under which address we are known.
+
+``X-Forwarded-*`` is believed of a peer that ``pypi.trusted_proxies`` names, and of
+nobody else: anyone can send it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+)
+from urllib.parse import urlsplit
+
+from attrs import field, frozen
+from twisted.internet.address import UNIXAddress
+from twisted.internet.interfaces import IAddress
+
+#: Finds the values of a header field by name; ``Headers.getRawHeaders`` is one.
+Lookup = Callable[[bytes], Sequence[bytes] | None]
+
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
+_PORT = re.compile(r"[0-9]{1,5}")
+# What some proxies add to an address: 192.0.2.1:1234 and [2001:db8::1]:1234.
+_WITH_PORT = re.compile(r"\[([^\]]+)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+
+@frozen
+class Origin:
+    """How the client sees us, and where it is.
+
+    :ivar scheme: ``http`` or ``https``.
+    :ivar host: with the port, where that is not the scheme's own.
+    :ivar prefix: the path under which we are mounted: empty, or ``/`` and segments.
+    :ivar client: its address as text; empty if it has none (a UNIX socket).
+    """
+
+    scheme: str
+    host: str
+    prefix: str
+    client: str
+
+    @property
+    def base_url(self) -> str:
+        """The address of our root, without a final slash."""
+        return f"{self.scheme}://{self.host}{self.prefix}"
+
+
+@frozen
+class Proxies:
+    """Which peers are proxies of ours, and what address overrides what they say.
+
+    :ivar trusted: ``pypi.trusted_proxies``. Whoever connects through a UNIX socket was
+        let in by its permissions, and is trusted as soon as any proxy is.
+    :ivar public_url: ``pypi.public_url``: scheme, host and prefix, whoever asks.
+    """
+
+    trusted: Sequence[IPv4Network | IPv6Network] = ()
+    public_url: str | None = None
+    _public: tuple[str, str, str] | None = field(init=False)
+
+    @_public.default
+    def _split_public_url(self) -> tuple[str, str, str] | None:
+        if self.public_url is None:
+            return None
+        parts = urlsplit(self.public_url)
+        return parts.scheme, parts.netloc, parts.path.rstrip("/")
+
+    def trusts(self, peer: IAddress) -> bool:
+        """Tell whether *peer* is one of our proxies."""
+        if isinstance(peer, UNIXAddress):
+            return bool(self.trusted)
+        address = _address(getattr(peer, "host", ""))
+        return address is not None and self._is_ours(address)
+
+    def origin(
+        self, lookup: Lookup, *, peer: IAddress, secure: bool, fallback_host: str
+    ) -> Origin:
+        """Find where a request came from.
+
+        :param peer: who opened the connection.
+        :param secure: the connection is TLS.
+        :param fallback_host: our own address, for a request that names no valid host.
+        """
+        client = _text(_address(getattr(peer, "host", "")))
+        scheme = "https" if secure else "http"
+        host = _first_valid(_HOST, _values(lookup, b"Host")) or fallback_host
+        prefix = ""
+        if self.trusted and self.trusts(peer):
+            client, hops = self._client(lookup, client)
+            told = _Told(lookup, hops)
+            scheme = told.scheme() or scheme
+            host = told.host(scheme) or host
+            prefix = told.prefix()
+        if self._public is not None:
+            scheme, host, prefix = self._public
+        return Origin(scheme, host, prefix, client)
+
+    def _client(self, lookup: Lookup, peer: str) -> tuple[str, int]:
+        """Go back from proxy to proxy; tell the first stranger and how many were ours.
+
+        What stands further left was written by a stranger, or on one's word.
+        """
+        client, hops = peer, 1
+        for hop in reversed(_values(lookup, b"X-Forwarded-For")):
+            address = _address(hop)
+            if address is None:
+                break
+            client = _text(address)
+            if not self._is_ours(address):
+                break
+            hops += 1
+        return client, hops
+
+    def _is_ours(self, address: IPv4Address | IPv6Address) -> bool:
+        return any(address in network for network in self.trusted)
+
+
+@frozen
+class _Told:
+    """What the outermost of our proxies says in ``X-Forwarded-*``.
+
+    A proxy that appends to a list stands as far from its right end as it stands from
+    us; one that overwrites leaves one value.
+    """
+
+    lookup: Lookup
+    hops: int
+
+    def scheme(self) -> str | None:
+        value = self._value(b"X-Forwarded-Proto").lower()
+        return value if value in _DEFAULT_PORTS else None
+
+    def host(self, scheme: str) -> str | None:
+        host = self._value(b"X-Forwarded-Host")
+        if not _HOST.fullmatch(host):
+            return None
+        port = self._value(b"X-Forwarded-Port")
+        has_port = re.search(r":[0-9]+$", host) is not None
+        if has_port or not _PORT.fullmatch(port) or port == _DEFAULT_PORTS[scheme]:
+            return host
+        return f"{host}:{port}"
+
+    def prefix(self) -> str:
+        prefix = self._value(b"X-Forwarded-Prefix") or self._value(b"X-Script-Name")
+        prefix = prefix.rstrip("/")
+        segments = prefix.split("/")
+        if not _PREFIX.fullmatch(prefix) or "." in segments or ".." in segments:
+            return ""
+        return prefix
+
+    def _value(self, name: bytes) -> str:
+        values = _values(self.lookup, name)
+        return values[-min(self.hops, len(values))] if values else ""
+
+
+def _values(lookup: Lookup, name: bytes) -> list[str]:
+    """Take a field's list apart, over all its lines."""
+    lines = lookup(name)
+    if not lines:
+        return []
+    return [part.strip() for part in b",".join(lines).decode("latin-1").split(",")]
+
+
+def _first_valid(pattern: re.Pattern[str], values: list[str]) -> str | None:
+    return values[0] if len(values) == 1 and pattern.fullmatch(values[0]) else None
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """Read an address, with or without a port, zone or IPv6 wrapping around IPv4."""
+    with_port = _WITH_PORT.fullmatch(text)
+    if with_port is not None:
+        text = with_port[1] or with_port[2]
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def _text(address: IPv4Address | IPv6Address | None) -> str:
+    return "" if address is None else str(address)
