@@ -1,0 +1,337 @@
+"""``twistd pypicloud``: the only assembly. Reads files, makes clients, wires it all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from attrs import define
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import serverFromString
+from twisted.logger import Logger
+from twisted.python.usage import Options as UsageOptions
+from twisted.python.usage import UsageError
+
+from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.access.principal import Principal
+from pypicloud_tw.access.throttle import Throttle
+from pypicloud_tw.access.users import Users
+from pypicloud_tw.config import Config, load
+from pypicloud_tw.config_values import Network
+from pypicloud_tw.errors import ConfigError, PypicloudError
+from pypicloud_tw.index.adopt import Adopter, Progress
+from pypicloud_tw.index.catalog import Catalog
+from pypicloud_tw.index.manifests import Manifests
+from pypicloud_tw.index.marker import Marker
+from pypicloud_tw.index.publish import Publisher, Rules
+from pypicloud_tw.metrics import Metrics
+from pypicloud_tw.offload import Offload
+from pypicloud_tw.server import Server
+from pypicloud_tw.store.directory import DirectoryStore
+from pypicloud_tw.store.metered import MeteredStore
+from pypicloud_tw.web.access_log import AccessLog
+from pypicloud_tw.web.app import Application
+from pypicloud_tw.web.site import Limits, Proxies, Site
+from pypicloud_tw.web.views import ProjectView, view_project
+
+_log = Logger()
+
+
+class Options(UsageOptions):
+    """What ``twistd pypicloud`` takes."""
+
+    optParameters = [  # noqa: RUF012  # Twisted's way to declare options
+        ["config", "c", None, "The ini file; without it everything has its default."],
+        ["listen", "l", None, "A Twisted endpoint to listen at, instead of the ini's."],
+    ]
+
+    #: Set by :meth:`postOptions`.
+    settings: Config
+
+    def read(self) -> Config:
+        """Read the configuration as it is now.
+
+        :raises ConfigError: with every mistake in it.
+        """
+        return load(Path(self["config"]) if self["config"] else None, os.environ)
+
+    def postOptions(self) -> None:
+        """Read the configuration; every mistake becomes one usage error."""
+        try:
+            self.settings = self.read()
+        except ConfigError as e:
+            raise UsageError("\n".join(e.problems)) from None
+
+
+@define(eq=False)
+class Index:
+    """The domain of one server or one command, assembled; nothing has started."""
+
+    store: DirectoryStore
+    offload: Offload
+    metrics: Metrics
+    manifests: Manifests
+    catalog: Catalog[ProjectView]
+    publisher: Publisher
+
+    async def close(self) -> None:
+        """Free what it holds in the store and end its helpers."""
+        await self.store.close()
+        await self.offload.stopService()
+
+    def adopter(
+        self, report: Callable[[Progress], None], *, dry_run: bool = False
+    ) -> Adopter:
+        """Make what adopts files that lie in the store already."""
+        return Adopter(
+            self.publisher.store,
+            self.manifests,
+            self.publisher,
+            report=report,
+            dry_run=dry_run,
+        )
+
+
+def _nothing(point: str) -> None:
+    """Pass a checkpoint by."""
+
+
+def make_index(
+    config: Config, reactor: Any, *, checkpoint: Callable[[str], None] = _nothing
+) -> Index:
+    """Assemble the domain over the store that the configuration names.
+
+    :param checkpoint: called with the name of each step of a publish that was just
+        done, for tests that end the process there.
+    """
+    offload = Offload(reactor)
+    metrics = Metrics(reactor)
+    store = DirectoryStore(
+        config.storage.dir, offload, clock=reactor.seconds, checkpoint=checkpoint
+    )
+    metered = MeteredStore(store, metrics.observe_store, reactor.seconds)
+    manifests = Manifests(metered, reactor)
+    catalog = Catalog(
+        manifests,
+        Marker(metered),
+        reactor,
+        view_project,
+        fresh_for=config.index.fresh_for,
+        verify_every=config.index.verify_every,
+    )
+    publisher = Publisher(
+        metered,
+        manifests,
+        catalog,
+        offload,
+        reactor,
+        Rules(
+            legacy_formats=config.pypi.legacy_formats,
+            overwrite=config.pypi.allow_overwrite,
+            reupload_deleted=config.pypi.allow_reupload_deleted,
+        ),
+        checkpoint,
+    )
+    _watch(metrics, catalog, publisher)
+    return Index(store, offload, metrics, manifests, catalog, publisher)
+
+
+def _watch(
+    metrics: Metrics, catalog: Catalog[ProjectView], publisher: Publisher
+) -> None:
+    read = metrics.read
+    read("pypicloud_pages_bytes", "Memory of known pages", lambda: catalog.weight)
+    read("pypicloud_page_hits", "Pages known", lambda: catalog.hits, counts=True)
+    read("pypicloud_page_misses", "Pages read", lambda: catalog.misses, counts=True)
+    read(
+        "pypicloud_stale_answers",
+        "Answers as last known while the store was away",
+        lambda: catalog.served_stale,
+        counts=True,
+    )
+    read(
+        "pypicloud_changes",
+        "Uploads, removals and other changes of projects",
+        lambda: publisher.changes,
+        counts=True,
+    )
+    read(
+        "pypicloud_swaps",
+        "Manifests written; changes of one project share them",
+        lambda: publisher.manifests.swaps,
+        counts=True,
+    )
+
+
+def makeService(
+    options: Options, *, checkpoint: Callable[[str], None] = _nothing
+) -> Server:
+    """Assemble a server.
+
+    :param checkpoint: see :func:`make_index`.
+    """
+    # Importing it installs it: only here, where twistd has chosen which.
+    from twisted.internet import reactor
+
+    config = options.settings
+    index = make_index(config, reactor, checkpoint=checkpoint)
+    throttle = Throttle(
+        reactor.seconds,
+        failures=config.auth.max_failures,
+        every=config.auth.retry_every,
+    )
+    application = Application(
+        users=Users(
+            config.users,
+            offload=index.offload,
+            clock=reactor,
+            cache_time=config.auth.cache_time,
+            throttle=throttle,
+        ),
+        policy=_policy(config),
+        catalog=index.catalog,
+        publisher=index.publisher,
+        store=index.publisher.store,
+        offload=index.offload,
+        metrics=index.metrics,
+        max_upload=config.pypi.max_upload,
+        ready=lambda: server.ready(),
+        metrics_read=_metrics_reader(config.metrics.read),
+    )
+    site = Site(
+        application.resource(),
+        reactor=reactor,
+        limits=Limits(body=config.server.body_timeout),
+        proxies=Proxies(config.pypi.trusted_proxies, config.pypi.public_url),
+        access_log=_access_log(config, reactor),
+        observe=lambda request, seconds: index.metrics.observe(
+            request.method, request.code, seconds
+        ),
+    )
+    listen = options["listen"] or config.server.listen
+    server = Server(
+        clock=reactor,
+        endpoint=serverFromString(reactor, listen),
+        site=site,
+        store=index.publisher.store,
+        offload=index.offload,
+        metrics=index.metrics,
+        once_ready=lambda: Deferred.fromCoroutine(_adopt(index)),
+        close=index.close,
+        grace=config.server.grace,
+    )
+    server.on_hangup = lambda: _reload(options, application, throttle)
+    for notice in (*config.notices, *_greeting(config, listen)):
+        _log.info("{notice}", notice=notice)
+    return server
+
+
+def _access_log(config: Config, reactor: Any) -> AccessLog | None:
+    """Write the access log to standard output, as processes in containers do."""
+    if not config.server.access_log:
+        return None
+    # By its number: twistd puts a log of its own in the place of sys.stdout.
+    output = open(1, "wb", closefd=False)  # noqa: SIM115  # as long as the process
+
+    def write(lines: bytes) -> None:
+        output.write(lines)
+        output.flush()
+
+    return AccessLog(write, reactor)
+
+
+def _policy(config: Config) -> Policy:
+    return Policy(config.pypi.default_read, has_users=bool(config.users))
+
+
+def _metrics_reader(
+    allowed: str | tuple[Network, ...],
+) -> Callable[[Principal, str], bool]:
+    """Judge who may read the metrics, by ``metrics.read``."""
+
+    def judge(principal: Principal, client: str) -> bool:
+        if isinstance(allowed, str):
+            return allowed == "everyone" or principal.name is not None
+        try:
+            address = ip_address(client)
+        except ValueError:
+            return False  # a Unix socket's peer has no address
+        return any(address in network for network in allowed)
+
+    return judge
+
+
+def _reload(options: Options, application: Application, throttle: Throttle) -> None:
+    """Read users and access settings again; a broken file leaves them in force."""
+    try:
+        config = options.read()
+    except ConfigError as e:
+        for problem in e.problems:
+            _log.error("Not reloaded: {problem}", problem=problem)
+        return
+    application.users.reload(config.users, cache_time=config.auth.cache_time)
+    throttle.adjust(failures=config.auth.max_failures, every=config.auth.retry_every)
+    application.policy = _policy(config)
+    application.metrics_read = _metrics_reader(config.metrics.read)
+    _log.info(
+        "Users and access settings were read again: {count} users.",
+        count=len(config.users),
+    )
+
+
+def _greeting(config: Config, listen: str) -> list[str]:
+    """Tell what is served where, and what is missing before anybody can upload."""
+    lines = [f"Serving {config.storage.dir} at {listen}."]
+    if not config.users:
+        reads = "anyone may read" if _policy(config).public else "nobody may read"
+        lines.append(
+            f"There is no user yet: {reads}, nobody may upload. Make one: run "
+            "pypicloud-gen-password and add 'user.NAME = HASH' to the ini."
+        )
+    return lines
+
+
+async def _adopt(index: Index) -> None:
+    """Adopt what lies in the folder, while the server answers."""
+    reporter = AdoptionLog()
+    try:
+        progress = await index.adopter(reporter.report).run()
+    except PypicloudError as e:
+        _log.error("Adopting files broke off: {error}", error=e.message)
+        return
+    reporter.summary(progress)
+
+
+@define
+class AdoptionLog:
+    """Tells in the log how far adopting has come, now and then."""
+
+    _told: int = 0
+
+    def report(self, progress: Progress) -> None:
+        """Say something every 100 files."""
+        if progress.done >= self._told + 100:
+            self._told = progress.done
+            _log.info(
+                "Adopting: {done} of {found} files.",
+                done=progress.done,
+                found=progress.found,
+            )
+
+    def summary(self, progress: Progress) -> None:
+        """Say how it ended, with every file that was not adopted and why."""
+        if not progress.adopted and not progress.skipped:
+            return
+        _log.info(
+            "Adopted {adopted} files, {known} were known, {skipped} skipped.",
+            adopted=progress.adopted,
+            known=progress.known,
+            skipped=len(progress.skipped),
+        )
+        for skipped in progress.skipped:
+            _log.warn(
+                "Skipped {key!r}: {reason}", key=skipped.key, reason=skipped.reason
+            )

@@ -1,0 +1,452 @@
+"""The routes, one line of intent each, and what an error becomes, in one place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from urllib.parse import quote
+
+from attrs import define, field
+from klein import Klein
+from packaging.metadata import RawMetadata
+from packaging.utils import is_normalized_name
+from twisted.internet.defer import CancelledError
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from pypicloud_tw import __version__
+from pypicloud_tw.access.policy import Action, Policy, refuse_cross_site
+from pypicloud_tw.access.principal import ANONYMOUS, Principal
+from pypicloud_tw.access.users import Users
+from pypicloud_tw.errors import Forbidden, NotFound, ObjectNotFound, PypicloudError
+from pypicloud_tw.index.archive import MAX_METADATA, parse_core_metadata
+from pypicloud_tw.index.catalog import Catalog, Entry
+from pypicloud_tw.index.manifest import public_document
+from pypicloud_tw.index.model import Document, File, Project
+from pypicloud_tw.index.names import NormalizedName, project_name
+from pypicloud_tw.index.publish import Publisher
+from pypicloud_tw.metrics import CONTENT_TYPE, Metrics
+from pypicloud_tw.offload import IOffload
+from pypicloud_tw.store.delivery import deliver
+from pypicloud_tw.store.interfaces import IObjectStore
+from pypicloud_tw.web import legacy_json
+from pypicloud_tw.web.errors import answer_error, joined, measured
+from pypicloud_tw.web.files import find_blob, send_blob
+from pypicloud_tw.web.negotiation import Choice, Negotiator, is_not_modified
+from pypicloud_tw.web.pages import POLICY, Pages, packages_section
+from pypicloud_tw.web.publishing import receive
+from pypicloud_tw.web.representation import Page
+from pypicloud_tw.web.simple import render_index
+from pypicloud_tw.web.site import Request
+from pypicloud_tw.web.views import ProjectView, file_path
+
+_READ = ["GET", "HEAD"]
+_SIMPLE = b"/simple/"
+
+
+@define(eq=False)
+class Application:
+    """What the server answers. It is rebuilt by nobody: a reload replaces ``policy``.
+
+    :ivar ready: returns if the server can do its work, raises Unavailable if not.
+    :ivar metrics_read: judges who may read ``/metrics``, by principal and address.
+    """
+
+    users: Users
+    policy: Policy
+    catalog: Catalog[ProjectView]
+    publisher: Publisher
+    store: IObjectStore
+    offload: IOffload
+    metrics: Metrics
+    max_upload: int
+    ready: Callable[[], Awaitable[None]]
+    metrics_read: Callable[[Principal, str], bool]
+    _negotiator: Negotiator = field(factory=Negotiator, init=False)
+    _pages: Pages = field(factory=lambda: Pages(__version__), init=False)
+    _index: tuple[tuple[NormalizedName, ...], Page] | None = field(
+        default=None, init=False
+    )
+    _log = Logger()
+
+    router = Klein()
+    # A double slash is a wrong address, not a redirect that breaks uploads.
+    router.url_map.merge_slashes = False
+
+    def resource(self) -> Resource:
+        """Make the root resource of a Site."""
+        return _Root(self)
+
+    # -- for people -----------------------------------------------------------------
+
+    @router.route("/", methods=_READ)
+    async def home(self, request: Request) -> bytes:
+        """Tell what this is and how to use it."""
+        await self._authorize(request, Action.READ)
+        _is_html(request)
+        page = self._pages.home(
+            request.origin.base_url, open_to_read=self.policy.public
+        )
+        return measured(request, page)
+
+    @router.route("/packages", methods=_READ)
+    async def packages_without_slash(self, request: Request) -> None:
+        """Show the way to the listing."""
+        _redirect(request, "packages/")
+
+    @router.route("/packages/", methods=_READ)
+    async def packages(self, request: Request) -> None:
+        """List every file, project by project."""
+        await self._authorize(request, Action.READ)
+        names = await self.catalog.names()
+        _is_html(request)
+        if request.method == b"GET":
+            await deliver(request, self._all_files(names))
+
+    # -- the simple API -------------------------------------------------------------
+
+    @router.route("/simple", methods=_READ)
+    async def index_without_slash(self, request: Request) -> None:
+        """Show the way to the list of projects (PEP 503: the final slash)."""
+        _redirect(request, "simple/")
+
+    @router.route("/simple/", methods=_READ)
+    async def index(self, request: Request) -> None:
+        """List the projects."""
+        await self._authorize(request, Action.READ)
+        names = await self.catalog.names()
+        if self._index is None or self._index[0] is not names:
+            self._index = names, render_index(names)
+        await self._send_page(request, self._index[1])
+
+    @router.route("/simple/<name>", methods=_READ)
+    async def project_without_slash(self, request: Request, name: str) -> None:
+        """Show the way to the project's page (PEP 503: the final slash)."""
+        _redirect(request, f"{project_name(name)}/")
+
+    @router.route("/simple/<name>/", methods=_READ)
+    async def project(self, request: Request, name: str) -> None:
+        """List a project's files."""
+        if not is_normalized_name(name):
+            _redirect(request, f"../{project_name(name)}/")
+            return
+        entry = await self._entry(request, project_name(name))
+        await self._send_page(request, entry.page.page)
+
+    # -- files ----------------------------------------------------------------------
+
+    @router.route("/packages/<name>/<digest>/<filename>", methods=_READ)
+    async def file(
+        self, request: Request, name: str, digest: str, filename: str
+    ) -> None:
+        """Serve a file, or the core metadata beside it."""
+        entry = await self._entry(request, project_name(name))
+        blob = find_blob(entry.page.files, digest, filename)
+        await send_blob(request, blob, self.store, private=not self.policy.public)
+
+    # -- the JSON API that the big index has ----------------------------------------
+
+    @router.route("/pypi/<name>/json", methods=_READ)
+    async def project_json(self, request: Request, name: str) -> bytes:
+        """Tell of a project's newest release."""
+        return await self._legacy_json(request, name, None)
+
+    @router.route("/pypi/<name>/<version>/json", methods=_READ)
+    async def release_json(self, request: Request, name: str, version: str) -> bytes:
+        """Tell of one release."""
+        return await self._legacy_json(request, name, version)
+
+    # -- changes --------------------------------------------------------------------
+
+    @router.route("/", methods=["POST"])
+    @router.route("/simple", methods=["POST"])
+    @router.route("/simple/", methods=["POST"])
+    @router.route("/legacy", methods=["POST"])
+    @router.route("/legacy/", methods=["POST"])
+    @router.route("/pypi", methods=["POST"])
+    @router.route("/pypi/", methods=["POST"])
+    async def upload(self, request: Request) -> bytes:
+        """Take a file, or another form of the upload API."""
+        refuse_cross_site(
+            "POST",
+            origin=_text(request.getHeader(b"Origin")),
+            sec_fetch_site=_text(request.getHeader(b"Sec-Fetch-Site")),
+            own_origin=request.origin.base_url,
+        )
+        principal = await self._authorize(request, Action.WRITE)
+        assert principal.name is not None, "the policy lets nobody write unnamed"
+        await receive(
+            request,
+            self.publisher,
+            uploader=principal.name,
+            max_upload=self.max_upload,
+        )
+        return measured(request, b"")
+
+    # -- for operators --------------------------------------------------------------
+
+    @router.route("/health", methods=_READ)
+    def health(self, request: Request) -> bytes:
+        """Tell that the process lives."""
+        return _plain(request, "ok")
+
+    @router.route("/ready", methods=_READ)
+    async def readiness(self, request: Request) -> bytes:
+        """Tell whether the store answers and the server is not stopping."""
+        await self.ready()
+        return _plain(request, "ready")
+
+    @router.route("/metrics", methods=_READ)
+    async def show_metrics(self, request: Request) -> bytes:
+        """Show the counters to those who may see them."""
+        principal = await self._principal(request)
+        if not self.metrics_read(principal, request.origin.client):
+            raise Forbidden(
+                "Only those whom metrics.read in the ini names may read this."
+            )
+        request.setHeader(b"Content-Type", CONTENT_TYPE)
+        return measured(request, self.metrics.render())
+
+    # -- errors ---------------------------------------------------------------------
+
+    @router.handle_errors(PypicloudError)  # type: ignore[arg-type]  # Site makes our Request
+    def domain_error(self, request: Request, failure: Failure) -> bytes:
+        """Answer with the error's own status and sentence."""
+        error = failure.value
+        assert isinstance(error, PypicloudError), "registered for these alone"
+        return self._tell(
+            request, error.status, error.code, error.message, error.headers
+        )
+
+    @router.handle_errors(HTTPException)  # type: ignore[arg-type]  # Site makes our Request
+    def routing_error(self, request: Request, failure: Failure) -> bytes:
+        """Answer what no route takes."""
+        error = failure.value
+        if isinstance(error, MethodNotAllowed):
+            allowed = {"Allow": ", ".join(sorted(error.valid_methods or ()))}
+            sentence = "This address does not take that method."
+            return self._tell(request, 405, "method-not-allowed", sentence, allowed)
+        sentence = "There is nothing at this address; the packages are at /simple/."
+        return self._tell(request, 404, "not-found", sentence, {})
+
+    @router.handle_errors(Exception)  # type: ignore[arg-type]  # Site makes our Request
+    def bug(self, request: Request, failure: Failure) -> bytes:
+        """Answer what nobody foresaw; registered last, so that it catches the rest."""
+        if failure.check(CancelledError, ConnectionLost, ConnectionDone):
+            return b""  # the client went away, and hears nothing
+        self._log.failure("Answering {path!r} failed", failure, path=request.path)
+        sentence = "The server met something that it was not made for; see its log."
+        return self._tell(request, 500, "internal-error", sentence, {})
+
+    def _tell(
+        self,
+        request: Request,
+        status: int,
+        code: str,
+        message: str,
+        headers: Mapping[str, str],
+    ) -> bytes:
+        return answer_error(
+            request,
+            self._pages,
+            status=status,
+            code=code,
+            message=message,
+            headers=headers,
+        )
+
+    # -- parts ----------------------------------------------------------------------
+
+    def send_known(self, request: Request) -> bool:
+        """Answer a request for a page that is known to be fresh, waiting for nothing.
+
+        Measured: through Klein the same costs three times as much. Anything out of
+        the ordinary, errors included, is left to the routes.
+        """
+        path = request.path
+        if not (path.startswith(_SIMPLE) and path.endswith(b"/")):
+            return False
+        entry = self.catalog.fresh(path[len(_SIMPLE) : -1].decode("latin-1"))
+        if entry is None or request.method not in (b"GET", b"HEAD") or request.args:
+            return False
+        if not self.policy.public:
+            principal = self.users.remembered(
+                request.getHeader(b"Authorization"), request.origin.client
+            )
+            if principal is None or principal is ANONYMOUS:
+                return False
+            request.principal_name = _log_name(principal)
+        return self._send_made(request, entry.page.page)
+
+    def _send_made(self, request: Request, page: Page) -> bool:
+        """Send a page in the client's form if it was made in that form already."""
+        try:
+            variant = page.variant(self._choose(request))
+        except PypicloudError:
+            return False
+        representation = page.find(variant)
+        if representation is None:
+            return False
+        private = not self.policy.public
+        asked = request.getHeader(b"If-None-Match")
+        if asked is None and representation.modified is not None:
+            since = request.getHeader(b"If-Modified-Since")
+        else:
+            since = None
+        if (asked is not None or since is not None) and is_not_modified(
+            asked, representation.etag, since, representation.modified
+        ):
+            request.send_whole(304, representation.not_modified_block(private), b"")
+        else:
+            request.send_whole(
+                200, representation.header_block(private), representation.body
+            )
+        return True
+
+    async def _send_page(self, request: Request, page: Page) -> None:
+        variant = page.variant(self._choose(request))
+        if page.find(variant) is None:
+            if page.quick(variant):
+                page.make(variant)
+            else:
+                await self.offload.in_thread(page.make, variant)
+        self._send_made(request, page)
+
+    def _choose(self, request: Request) -> Choice:
+        formats = request.args.get(b"format") if request.args else None
+        return self._negotiator.choose(
+            joined(request, b"Accept"),
+            joined(request, b"Accept-Encoding"),
+            formats[0] if formats else None,
+        )
+
+    async def _principal(self, request: Request) -> Principal:
+        header = request.getHeader(b"Authorization")
+        principal = await self.users.authenticate(header, request.origin.client)
+        request.principal_name = _log_name(principal)
+        return principal
+
+    async def _authorize(
+        self,
+        request: Request,
+        action: Action,
+        project: NormalizedName | None = None,
+    ) -> Principal:
+        # What everyone may read is not refused to a client with a stale password.
+        if action is Action.READ and self.policy.public:
+            return ANONYMOUS
+        principal = await self._principal(request)
+        self.policy.check(principal, action, project)
+        return principal
+
+    async def _entry(
+        self, request: Request, name: NormalizedName
+    ) -> Entry[ProjectView]:
+        await self._authorize(request, Action.READ, name)
+        return await self.catalog.project(name)
+
+    async def _legacy_json(
+        self, request: Request, name: str, version: str | None
+    ) -> bytes:
+        normalized = project_name(name)
+        entry = await self._entry(request, normalized)
+        project, base = entry.project, request.origin.base_url
+        described = (
+            legacy_json.latest_version(project)
+            if version is None
+            else legacy_json.find_version(project, version)
+        )
+        metadata = await self._core_metadata(project, described)
+
+        def address(file: File) -> str:
+            return f"{base}/{file_path(project.name, file)}"
+
+        if version is None:
+            document = legacy_json.project_document(project, address, base, metadata)
+        else:
+            document = legacy_json.release_document(
+                project, version, address, base, metadata
+            )
+        request.setHeader(b"Content-Type", b"application/json")
+        request.setHeader(b"Cache-Control", b"no-cache, private")
+        return measured(request, json.dumps(document).encode())
+
+    async def _core_metadata(
+        self, project: Project, version: str
+    ) -> RawMetadata | None:
+        file = legacy_json.described_by(project, version)
+        if file is None or file.metadata_key is None:
+            return None
+        try:
+            stored = await self.store.get(file.metadata_key, limit=MAX_METADATA)
+        except ObjectNotFound:
+            self._log.error("The core metadata {key} is lost.", key=file.metadata_key)
+            return None
+        assert stored is not None, "an unconditional read answers"
+        return parse_core_metadata(stored.data)
+
+    async def _all_files(
+        self, names: tuple[NormalizedName, ...]
+    ) -> AsyncIterator[bytes]:
+        frame = self._pages.packages()
+        yield frame.start
+        for name in names:
+            try:
+                project = (await self.catalog.project(name)).project
+            except NotFound:
+                continue
+            yield packages_section(_below_packages(project))
+        yield frame.end
+
+
+class _Root(Resource):
+    """Sends what is known at once, and leaves everything else to the routes."""
+
+    isLeaf = True
+
+    def __init__(self, application: Application) -> None:
+        super().__init__()
+        self._application = application
+        self._routes = application.router.resource()
+
+    def render(self, request: Request) -> object:
+        """Answer a request."""
+        if self._application.send_known(request):
+            return NOT_DONE_YET
+        return self._routes.render(request)
+
+
+def _log_name(principal: Principal) -> bytes | None:
+    return None if principal.name is None else principal.name.encode()
+
+
+def _redirect(request: Request, relative: str) -> None:
+    """Redirect for good; relative, so that it is right under every path prefix."""
+    request.setResponseCode(301)
+    request.setHeader(b"Location", quote(relative, safe="/.-_~").encode())
+    measured(request, b"")
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")
+
+
+def _plain(request: Request, text: str) -> bytes:
+    request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+    request.setHeader(b"Cache-Control", b"no-store")
+    return measured(request, text.encode() + b"\n")
+
+
+def _below_packages(project: Project) -> Document:
+    return public_document(project, lambda file: f"../{file_path(project.name, file)}")
+
+
+def _is_html(request: Request) -> None:
+    # It may name the user's own address and version: not for shared caches.
+    request.setHeader(b"Content-Type", b"text/html; charset=utf-8")
+    request.setHeader(b"Cache-Control", b"no-cache, private")
+    request.setHeader(b"Content-Security-Policy", POLICY)

@@ -1,0 +1,129 @@
+"""The upload API: a form -> a change of the index.
+
+The form is what distutils' ``register`` and ``upload`` began and twine and uv speak
+(https://docs.bigindex/api/upload/); ``remove_pkg`` is pypiserver's.
+"""
+
+from __future__ import annotations
+
+from attrs import define, field
+from packaging.version import InvalidVersion, Version
+
+from pypicloud_tw.errors import BadRequest, PayloadTooLarge
+from pypicloud_tw.index.names import Filename, project_name
+from pypicloud_tw.index.publish import Claims, Publication, Publisher
+from pypicloud_tw.web.site import Request
+from pypicloud_tw.web.upload import FileField, UploadFields, receive_form
+
+#: distutils asks these before or instead of an upload; nothing is to be done for them.
+_IDLE = frozenset({"verify", "submit", "doc_upload"})
+
+#: What a form may be longer than its file: field names, a README as the description.
+_FORM_ALLOWANCE = 32 * 2**20
+
+
+@define
+class _Reception:
+    """The file of one form on its way in."""
+
+    publisher: Publisher
+    uploader: str
+    size_hint: int | None
+    max_upload: int
+    publication: Publication | None = field(default=None, init=False)
+    _received: int = field(default=0, init=False)
+
+    async def begin(self, file: FileField) -> _Reception:
+        """Judge the filename, then make ready to take the bytes."""
+        legacy = self.publisher.rules.legacy_formats
+        filename = Filename.parse(file.filename, legacy=legacy)
+        self.publication = await self.publisher.begin(
+            filename, uploader=self.uploader, size_hint=self.size_hint
+        )
+        return self
+
+    async def write(self, data: bytes) -> None:
+        """Take more of the file's bytes."""
+        assert self.publication is not None, "begin comes first"
+        self._received += len(data)
+        if self._received > self.max_upload:
+            raise too_large(self.max_upload)
+        await self.publication.write(data)
+
+    async def abort(self) -> None:
+        """Forget what was not published."""
+        if self.publication is not None:
+            await self.publication.abort()
+
+
+async def receive(
+    request: Request, publisher: Publisher, *, uploader: str, max_upload: int
+) -> None:
+    """Take a form and do what it asks for; durable when this returns.
+
+    :param uploader: who was found to send it, and may.
+    :raises PypicloudError: it was not done, and why.
+    """
+    body = request.body
+    if body.length is not None and body.length > max_upload + _FORM_ALLOWANCE:
+        raise too_large(max_upload)
+    body.limit = max_upload + _FORM_ALLOWANCE
+    reception = _Reception(publisher, uploader, body.length, max_upload)
+    content_type = request.getHeader(b"Content-Type") or b""
+    try:
+        form = await receive_form(body, content_type, on_file=reception.begin)
+        await _act(form, reception)
+    finally:
+        await reception.abort()
+
+
+async def _act(form: UploadFields, reception: _Reception) -> None:
+    match form.action:
+        case "file_upload":
+            await _publish(form, reception.publication)
+        case "remove_pkg":
+            await _remove(form, reception.publisher)
+        case None | "":
+            raise BadRequest(
+                "The form has no ':action'; an upload says ':action' is 'file_upload'."
+            )
+        case action if action in _IDLE:
+            return
+        case _:
+            raise BadRequest(
+                "This ':action' is not known here; 'file_upload' and 'remove_pkg' are."
+            )
+
+
+async def _publish(form: UploadFields, publication: Publication | None) -> None:
+    if publication is None:
+        raise BadRequest("The form has no file; it belongs in the field 'content'.")
+    if not form.name or not form.version:
+        raise BadRequest("The form needs the fields 'name' and 'version'.")
+    await publication.finish(
+        Claims(
+            name=form.name,
+            version=form.version,
+            sha256=form.sha256_digest or None,
+            md5=form.md5_digest or None,
+            blake2b_256=form.blake2_256_digest or None,
+        )
+    )
+
+
+async def _remove(form: UploadFields, publisher: Publisher) -> None:
+    if not form.name or not form.version:
+        raise BadRequest("remove_pkg needs the fields 'name' and 'version'.")
+    try:
+        Version(form.version)
+    except InvalidVersion:
+        raise BadRequest("This is not a valid version.") from None
+    await publisher.remove(project_name(form.name), form.version)
+
+
+def too_large(max_upload: int) -> PayloadTooLarge:
+    """Say how much is too much."""
+    return PayloadTooLarge(
+        f"Files of more than {max_upload} bytes are not taken here "
+        "(pypi.max_upload in the ini)."
+    )
