@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 from attrs import field, frozen
@@ -253,7 +253,7 @@ class AwsSection:
 class PypiSection:
     """The index: what it takes, who may read, and what it asks elsewhere."""
 
-    default_read: str = key(
+    default_read: Literal["everyone", "authenticated"] = key(
         kinds.one_of("everyone", "authenticated"),
         "everyone",
         "Who may read: everyone, or only users who log in (authenticated).",
