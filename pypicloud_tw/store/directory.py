@@ -55,6 +55,11 @@ def _nothing(_point: str) -> None:
     """Pass a checkpoint by."""
 
 
+def _absolute(path: Path) -> Path:
+    """Keep the folder where it is, should the process change its own."""
+    return path.absolute()
+
+
 @implementer(IObjectStore)
 @define(eq=False)
 class DirectoryStore:
@@ -80,7 +85,7 @@ class DirectoryStore:
             a deleted object's name is gone.
     """
 
-    path: Path
+    path: Path = field(converter=_absolute)
     offload: IOffload = field(repr=False)
     _clock: Callable[[], float] = field(default=time.time, kw_only=True)
     _checkpoint: Callable[[str], None] = field(
@@ -191,7 +196,7 @@ class DirectoryStore:
     def _draft(self, size_hint: int | None = None) -> Draft:
         if self._scratch is None:
             raise StoreError("The store is closed: the server starts or stops.")
-        check_room(self._scratch.fd, size_hint)
+        check_room(self._scratch.path, size_hint)
         return self._scratch.draft()
 
     def _get(self, key: str, unless: str | None, limit: int) -> StoredBytes | None:

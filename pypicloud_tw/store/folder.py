@@ -65,6 +65,7 @@ def etag(state: os.stat_result) -> str:
 class Folder:
     """The store's folder.
 
+    :ivar path: absolute.
     :ivar clock: seconds since 1970.
     :ivar checkpoint: called between the steps of a change with their names, for tests
         that end a process there; see :class:`.directory.DirectoryStore`.
@@ -115,12 +116,11 @@ class Folder:
             if e.errno in ABSENT or e.errno == errno.ENXIO:
                 raise _absent() from None
             raise
-        file = os.fdopen(fd, "rb", buffering=0)
         state = os.fstat(fd)
         if not stat.S_ISREG(state.st_mode):
-            file.close()
+            os.close(fd)
             raise _absent()
-        return file, state
+        return os.fdopen(fd, "rb", buffering=0), state
 
     def place(self, draft: Draft, key: str, condition: Condition) -> os.stat_result:
         """Give a written draft its name, durably, if *condition* holds.
@@ -219,7 +219,7 @@ class Folder:
             if draft.state.st_mtime_ns <= before.st_mtime_ns:
                 _stamp(draft, before.st_mtime_ns + 1, above=before.st_mtime_ns)
                 os.fsync(draft.file.fileno())
-            os.rename(draft.name, name, src_dir_fd=draft.scratch.fd, dst_dir_fd=parent)
+            os.rename(draft.path, name, dst_dir_fd=parent)
         self.checkpoint("object:linked")
         os.fsync(parent)
         self.checkpoint("folder:synced")
@@ -232,9 +232,8 @@ class Folder:
 
         :raises FileExistsError: somebody who does not lock was faster.
         """
-        source = draft.scratch.fd
         try:
-            os.link(draft.name, name, src_dir_fd=source, dst_dir_fd=parent)
+            os.link(draft.path, name, dst_dir_fd=parent)
         except FileExistsError:
             if condition is not None:
                 raise PreconditionFailed("There is such an object already.") from None
@@ -243,7 +242,7 @@ class Folder:
             if e.errno not in _NO_LINKS:
                 raise
             # Without hard links, the lock alone guards the name.
-            os.rename(draft.name, name, src_dir_fd=source, dst_dir_fd=parent)
+            os.rename(draft.path, name, dst_dir_fd=parent)
 
     def _retrying(self, folders: Segments, act: Callable[[int], T]) -> T:
         """Do something in a folder that deletes may be removing all the time."""

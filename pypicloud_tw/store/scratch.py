@@ -31,17 +31,11 @@ _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 class Draft:
     """A file on its way, without a name among the objects yet.
 
-    :ivar name: in the scratch folder.
+    :ivar path: its name in the scratch folder; absolute.
     """
 
-    scratch: Scratch
-    name: str
+    path: Path
     file: BinaryIO
-
-    @property
-    def path(self) -> Path:
-        """Where it lies, for a helper process that looks into it."""
-        return self.scratch.path / self.name
 
     @property
     def state(self) -> os.stat_result:
@@ -52,18 +46,14 @@ class Draft:
         """Close and remove it; what was linked or renamed from it stays."""
         self.file.close()
         with suppress(FileNotFoundError):
-            os.unlink(self.name, dir_fd=self.scratch.fd)
+            self.path.unlink()
 
 
 @define(eq=False)
 class Scratch:
-    """This process's folder below ``.tmp``.
-
-    :ivar fd: the opened folder; links and renames start from it.
-    """
+    """This process's folder below ``.tmp``; *path* is absolute."""
 
     path: Path
-    fd: int
     _lock: int
     _numbers: count[int] = field(factory=count, init=False, repr=False)
 
@@ -81,20 +71,18 @@ class Scratch:
                 break
         try:
             path.mkdir(mode=0o700)
-            return cls(path, os.open(path, os.O_RDONLY | os.O_DIRECTORY), lock)
+            return cls(path, lock)
         except BaseException:
             os.close(lock)
             raise
 
     def draft(self) -> Draft:
         """Begin a file; its mode is that of the object it becomes."""
-        name = f"{next(self._numbers):x}"
-        fd = os.open(name, _CREATE, 0o644, dir_fd=self.fd)
-        return Draft(self, name, os.fdopen(fd, "w+b"))
+        path = self.path / f"{next(self._numbers):x}"
+        return Draft(path, os.fdopen(os.open(path, _CREATE, 0o644), "w+b"))
 
     def release(self) -> None:
         """Remove the folder with all that is in it, and then let go of the lock."""
-        os.close(self.fd)
         _remove(self.path)
         os.close(self._lock)
 

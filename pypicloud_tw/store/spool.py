@@ -208,7 +208,7 @@ def spool_error(error: OSError) -> PypicloudError:
     if error.errno in NO_ROOM:
         return InsufficientStorage(
             "The server has no room for this file. Its operator can free space on the "
-            "disk, or set storage.temp_dir to a larger one."
+            "disk that takes uploads (storage.temp_dir; of a folder store storage.dir)."
         )
     return StoreError(f"The server cannot keep this upload: {error.strerror}.")
 
@@ -217,15 +217,14 @@ def check_room(folder: str | Path | int, size_hint: int | None) -> None:
     """Refuse bytes that would not fit, by the free space that users may fill.
 
     :param folder: on the file system in question; a path or a descriptor.
-    :raises InsufficientStorage: *size_hint* bytes would not fit.
-    :raises OSError: the file system does not answer.
+    :raises OSError: *size_hint* bytes would not fit (ENOSPC), or worse.
     """
     if size_hint is None:
         return
     state = os.statvfs(folder)
     # A file system that counts no blocks (some network ones) tells nothing.
     if state.f_blocks and size_hint > state.f_bavail * state.f_frsize:
-        raise spool_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _open_temporary(folder: Path | None, size_hint: int | None) -> BinaryIO:
@@ -239,9 +238,9 @@ def _open_temporary(folder: Path | None, size_hint: int | None) -> BinaryIO:
         ) from e
     try:
         check_room(file.fileno(), size_hint)
-    except BaseException:
+    except OSError as e:
         file.close()
-        raise
+        raise spool_error(e) from e
     return file
 
 
