@@ -31,7 +31,13 @@ from pypicloud_tw.config_keys import (
     UpstreamSection,
     document_keys,
 )
-from pypicloud_tw.config_sources import Given, Source, from_environment, from_ini
+from pypicloud_tw.config_sources import (
+    Given,
+    Source,
+    from_environment,
+    from_ini,
+    user_name_problem,
+)
 from pypicloud_tw.config_values import BadValueError, tcp_endpoint
 from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.ini import IniError, read_text
@@ -52,9 +58,6 @@ __all__ = [
 
 #: No key or token is longer; bytes.
 _MAX_SECRET = 64 * 1024
-
-#: Names that mean whole groups wherever rights are given.
-_GROUPS = frozenset({"everyone", "authenticated"})
 
 
 def _no_users() -> Mapping[str, str]:
@@ -298,13 +301,9 @@ def _unused(config: Config, given: set[str]) -> Iterator[str]:
 
 
 def _user_problems(name: str, hashed: str) -> Iterator[str]:
-    if not name or not name.isprintable() or ":" in name or name != name.strip():
-        yield (
-            f"{name[:80]!r} cannot be a user's name: it is printable text without ':' "
-            "(RFC 7617)."
-        )
-    elif name.lower() in _GROUPS:
-        yield f"user.{name}: this name means a group; choose another."
+    problem = user_name_problem(name)
+    if problem is not None:
+        yield f"user.{name[:80]!a}: {problem}"
     if identify(hashed) is None:
         yield (
             f"user.{name[:80]} = (not shown) is not a password's hash that can be "

@@ -416,7 +416,7 @@ class UpstreamSection:
 
 @frozen
 class MetricsSection:
-    """Who may read ``/metrics``."""
+    """Metrics for Prometheus."""
 
     read: str | tuple[Network, ...] = key(
         kinds.readers,

@@ -40,6 +40,9 @@ _KUBERNETES = re.compile(
 )
 _KUBERNETES_PORT = re.compile(r"(tcp|udp|sctp)://")
 
+#: Names that mean whole groups wherever rights are given.
+_GROUPS = frozenset({"everyone", "authenticated"})
+
 _USER = "user."
 _USER_VARIABLE = "PYPICLOUD_USER_"
 
@@ -187,6 +190,15 @@ def from_environment(environ: Mapping[str, str]) -> Source:
                 f"{name}: no setting is called so{_nearest(name, names)}."
             )
     return source
+
+
+def user_name_problem(name: str) -> str | None:
+    """Tell what is wrong with a user's name, if anything is."""
+    if not name or not name.isprintable() or ":" in name or name != name.strip():
+        return "A user's name is printable text without ':' (RFC 7617)."
+    if name.lower() in _GROUPS:
+        return "This name means a group; choose another."
+    return None
 
 
 def _is_of_kubernetes(name: str, text: str) -> bool:

@@ -428,7 +428,7 @@ class UserTests(ConfigTestCase):
         config = self.load(f"[pypicloud]\nuser.Zoë Ash = {SHA256_CRYPT}\n")
         self.assertEqual(list(config.users), ["Zoë Ash"])
         self.assertIn(
-            "cannot be a user's name",
+            "A user's name is printable",
             self.problem(f"[pypicloud]\nuser. = {SHA256_CRYPT}"),
         )
         environ = {"PYPICLOUD_USER_a:b": SHA256_CRYPT}

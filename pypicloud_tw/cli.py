@@ -1,0 +1,107 @@
+"""The commands: ``pypicloud`` and the ``pypicloud-*`` of the programs before.
+
+What goes wrong is a sentence on stderr and exit code 1; a command line that is not
+understood, 2.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from pypicloud_tw import __version__
+from pypicloud_tw.cli_base import (
+    Sentences,
+    finish,
+    hash_of,
+    load_config,
+    surroundings,
+    takes_config,
+)
+from pypicloud_tw.cli_make_config import make_config
+
+__all__ = ["create_schema", "gen_password", "main", "make_config", "refresh"]
+
+#: No password is longer, in bytes of a line: 4 for each character, and its end.
+_MAX_LINE = 4 * 4096 + 2
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="pypicloud")
+def main() -> None:
+    """Look after a pypicloud server; `twistd pypicloud` runs one."""
+
+
+@main.command()
+@takes_config
+def check(ini: Path | None, config: Path | None) -> None:
+    """Tell every mistake in a configuration, or that there is none."""
+    checked = load_config(ini, config)
+    place = (
+        f"the bucket {checked.aws.bucket}"
+        if checked.aws.bucket is not None
+        else f"the folder {checked.storage.dir}"
+    )
+    click.echo(
+        f"OK: packages in {place}, {len(checked.users)} user(s), listening at "
+        f"{checked.server.listen}"
+    )
+    for notice in checked.notices:
+        click.echo(notice)
+
+
+@main.command("create-schema")
+@takes_config
+def create_schema(ini: Path | None, config: Path | None) -> None:
+    """Prepare the store: create its folder or its bucket."""
+    checked = load_config(ini, config)
+
+    def work() -> int:
+        code = surroundings().maintenance().prepare(checked)
+        if code == 0:
+            click.echo("The store is ready. There is no schema: no database is needed.")
+        return code
+
+    finish(work)
+
+
+@main.command()
+@takes_config
+@click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
+def refresh(ini: Path | None, config: Path | None, dry_run: bool) -> None:
+    """Adopt the packages that lie in the store without being listed.
+
+    It may run beside the servers, and may be repeated.
+    """
+    checked = load_config(ini, config)
+    finish(lambda: surroundings().maintenance().run_refresh(checked, dry_run=dry_run))
+
+
+@main.command("gen-password")
+def gen_password() -> None:
+    """Print the hash of a password, for a line `user.NAME = ...` in the ini.
+
+    Asks for it twice; or reads one line, if stdin is not a terminal.
+    """
+    if surroundings().is_terminal():
+        # Asked for on stderr, so that stdout has the hash and nothing else.
+        password = click.prompt(
+            "Password", hide_input=True, confirmation_prompt=True, err=True
+        )
+    else:
+        password = _read_line()
+    click.echo(hash_of(password))
+
+
+def _read_line() -> str:
+    stream = sys.stdin.buffer
+    line = stream.readline(_MAX_LINE)
+    try:
+        return line.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise Sentences("The password on stdin is not UTF-8 text.") from None
+
+
+main.add_command(make_config)

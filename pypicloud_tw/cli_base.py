@@ -1,0 +1,104 @@
+"""What the commands share: the world they work in, and how they say what went wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any, Protocol, TypeVar, cast
+
+import click
+from attrs import field, frozen
+
+from pypicloud_tw.access.hashes import hash_password
+from pypicloud_tw.config import Config, load
+from pypicloud_tw.errors import PypicloudError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Maintenance(Protocol):
+    """What works on the store; each returns an exit code."""
+
+    def prepare(self, config: Config) -> int:
+        """Create the folder or the bucket; idempotent."""
+
+    def run_refresh(self, config: Config, *, dry_run: bool) -> int:
+        """Adopt the files that lie in the store and that no manifest names."""
+
+
+def _maintenance() -> Maintenance:
+    # Only when needed: it brings the reactor and the whole store with it. A module
+    # keeps the protocol as well as an object does.
+    return cast(Maintenance, import_module("pypicloud_tw.maintenance"))
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
+def _environ() -> Mapping[str, str]:
+    return os.environ
+
+
+@frozen
+class Surroundings:
+    """What the commands use of the world; tests give their own as click's ``obj``."""
+
+    environ: Mapping[str, str] = field(factory=_environ, repr=False)
+    is_terminal: Callable[[], bool] = _is_terminal
+    maintenance: Callable[[], Maintenance] = _maintenance
+
+
+class Sentences(click.ClickException):
+    """What went wrong, as it is, without a word in front; exit code 1."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print it to stderr."""
+        click.echo(self.message, err=True, file=file)
+
+
+def surroundings() -> Surroundings:
+    """Find the world of the command that runs."""
+    return click.get_current_context().ensure_object(Surroundings)
+
+
+def takes_config(command: Command) -> Command:
+    """Let a command take the ini's path, with or without ``--config``."""
+    path = click.Path(path_type=Path)
+    option = click.option("--config", type=path, help="The same, as an option.")
+    return option(click.argument("ini", type=path, required=False)(command))
+
+
+def load_config(ini: Path | None, config: Path | None) -> Config:
+    """Read the configuration for a command; every mistake ends it."""
+    if ini is not None and config is not None:
+        raise click.UsageError("Give the ini file once: by its name, or as --config.")
+    try:
+        return load(ini or config, surroundings().environ)
+    except PypicloudError as e:
+        raise Sentences(e.message) from None
+
+
+def finish(work: Callable[[], int]) -> None:
+    """Do the work and exit with its code; what goes wrong becomes a sentence."""
+    try:
+        code = work()
+    except PypicloudError as e:
+        raise Sentences(e.message) from None
+    except OSError as e:
+        where = "" if e.filename is None else f"{e.filename}: "
+        raise Sentences(f"{where}{e.strerror or e}.") from None
+    click.get_current_context().exit(code)
+
+
+def hash_of(password: str) -> str:
+    """Hash a password that was asked for."""
+    if not password:
+        raise Sentences("There is no password; an empty one is not taken.")
+    try:
+        return hash_password(password)
+    except ValueError as e:
+        raise Sentences(str(e)) from None
