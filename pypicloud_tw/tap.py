@@ -76,6 +76,7 @@ class Index:
     manifests: Manifests
     catalog: Catalog[ProjectView]
     publisher: Publisher
+    seconds: Callable[[], float]
 
     async def close(self) -> None:
         """Free what it holds in the store and end its helpers."""
@@ -136,7 +137,9 @@ def make_index(
         checkpoint,
     )
     _watch(metrics, catalog, publisher)
-    return Index(store, offload, metrics, manifests, catalog, publisher)
+    return Index(
+        store, offload, metrics, manifests, catalog, publisher, reactor.seconds
+    )
 
 
 def _watch(

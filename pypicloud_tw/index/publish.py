@@ -30,6 +30,7 @@ from pypicloud_tw.errors import (
 )
 from pypicloud_tw.index.archive import Inspection, inspect, inspect_file
 from pypicloud_tw.index.catalog import Catalog
+from pypicloud_tw.index.layout import METADATA_SUFFIX
 from pypicloud_tw.index.manifest import in_order
 from pypicloud_tw.index.manifests import Change, Manifests, Versioned
 from pypicloud_tw.index.model import File, Project, Tombstone
@@ -38,13 +39,8 @@ from pypicloud_tw.offload import IOffload
 from pypicloud_tw.store.interfaces import IObjectStore, IUpload
 from pypicloud_tw.store.spool import Digests, Spool
 
-#: Seconds. A sweep takes an unnamed object that is older than a day for an orphan, so
-#: a publish that has taken half of that must not name its object any more.
+#: Seconds after which a sweep takes an unnamed object for an orphan.
 SWEEP_AGE = 24 * 3600.0
-LONGEST_PUBLISH = SWEEP_AGE / 2
-
-#: PEP 658: what a file's core metadata is called, beside it.
-METADATA_SUFFIX = ".metadata"
 
 T = TypeVar("T")
 
@@ -56,11 +52,13 @@ class Rules:
     :ivar legacy_formats: eggs, installers and old source archives too.
     :ivar overwrite: a filename may be published again with other bytes.
     :ivar reupload_deleted: so may one that was deleted.
+    :ivar sweep_age: seconds after which a sweep takes an unnamed object for an orphan.
     """
 
     legacy_formats: bool = False
     overwrite: bool = False
     reupload_deleted: bool = False
+    sweep_age: float = SWEEP_AGE
 
 
 @frozen
@@ -144,7 +142,8 @@ class Publication:
             file = await publisher.put_metadata(file, metadata)
             change = _admission(file, display_name, publisher.rules)
             publisher.checkpoint("publish:metadata")
-        if publisher.clock.seconds() - self._began > LONGEST_PUBLISH:
+        # A sweep may be about to take our objects for orphans: not named any more.
+        if publisher.clock.seconds() - self._began > publisher.rules.sweep_age / 2:
             raise Unavailable("This upload took too long to be kept; send it again.")
         try:
             project = await publisher.change(name, change, create=True)

@@ -11,8 +11,8 @@ from attrs import evolve, frozen
 from twisted.logger import Logger
 
 from pypicloud_tw.errors import NotFound, ObjectNotFound, StoreError
+from pypicloud_tw.index.layout import METADATA_SUFFIX
 from pypicloud_tw.index.model import File
-from pypicloud_tw.index.publish import METADATA_SUFFIX
 from pypicloud_tw.store.interfaces import ByteRange, IDownload, IObjectStore
 from pypicloud_tw.web.media import content_type
 from pypicloud_tw.web.negotiation import http_date, is_not_modified

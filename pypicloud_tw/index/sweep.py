@@ -1,0 +1,148 @@
+"""Sweeping: remove the objects that no manifest names (DESIGN.md D1).
+
+Objects are listed first and manifests read after, so that what is named in between is
+seen as named. Age is judged by the store's own clock. Only keys of our own layout are
+ever removed; what others put into the store is theirs.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from attrs import define, evolve, field
+from packaging.utils import is_normalized_name
+
+from pypicloud_tw.errors import NotFound
+from pypicloud_tw.index.layout import is_own
+from pypicloud_tw.index.manifests import Manifests
+from pypicloud_tw.index.model import Project, Tombstone
+from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo
+
+#: An object that is written only to learn the store's time from it.
+CLOCK = ".clock"
+
+
+@define
+class Swept:
+    """What a sweep did, or would do.
+
+    :ivar removed: keys of objects that nothing named.
+    :ivar purged: keys of objects whose files were removed long enough ago.
+    """
+
+    seen: int = 0
+    removed: list[str] = field(factory=list)
+    purged: list[str] = field(factory=list)
+
+
+@define
+class Sweeper:
+    """Removes orphans, and what was deleted.
+
+    :ivar age: seconds that an object must have been there; never less than twice what
+        the longest publish may take, on any server of this store.
+    :ivar report: told of every object that is removed.
+    """
+
+    store: IObjectStore
+    manifests: Manifests
+    age: float
+    dry_run: bool = False
+    report: Callable[[str], None] = field(default=lambda key: None)
+
+    async def run(self) -> Swept:
+        """Sweep once.
+
+        :raises StoreError: the store is away; what was removed was an orphan.
+        """
+        swept = Swept()
+        limit = (await self._now()) - timedelta(seconds=self.age)
+        old: dict[NormalizedName, list[ObjectInfo]] = defaultdict(list)
+        async for info in self.store.list(""):
+            swept.seen += 1
+            name = info.key.partition("/")[0]
+            if is_own(info.key) and info.modified < limit and is_normalized_name(name):
+                old[NormalizedName(name)].append(info)
+        for name, objects in old.items():
+            await self._sweep_project(name, objects, limit, swept)
+        return swept
+
+    async def _now(self) -> datetime:
+        return (await self.store.put(CLOCK, b"")).modified
+
+    async def _sweep_project(
+        self,
+        name: NormalizedName,
+        objects: list[ObjectInfo],
+        limit: datetime,
+        swept: Swept,
+    ) -> None:
+        try:
+            state = await self.manifests.read(name)
+        except NotFound:
+            project = Project(name, name)
+        else:
+            assert state is not None, "an unconditional read answers"
+            project = state.project
+        named = named_keys(project)
+        for info in objects:
+            if info.key not in named:
+                await self._remove(info.key)
+                swept.removed.append(info.key)
+        await self._purge(project, limit, swept)
+
+    async def _purge(self, project: Project, limit: datetime, swept: Swept) -> None:
+        """Remove what was deleted: first say so in the manifest, then do it.
+
+        In the other order a file that comes back in between, under its old key, would
+        name an object that is gone.
+        """
+        due = [t for t in project.tombstones if _is_due(t, limit)]
+        if not due:
+            return
+        if not self.dry_run:
+            await self.manifests.change(project.name, _purging(due))
+        for tombstone in due:
+            for key in filter(None, (tombstone.key, tombstone.metadata_key)):
+                await self._remove(key)
+                swept.purged.append(key)
+
+    async def _remove(self, key: str) -> None:
+        self.report(key)
+        if not self.dry_run:
+            await self.store.delete(key)
+
+
+def named_keys(project: Project) -> set[str]:
+    """Collect the keys that a manifest speaks of and that a sweep must leave."""
+    keys = {file.key for file in project.files}
+    keys.update(file.metadata_key for file in project.files if file.metadata_key)
+    for tombstone in project.tombstones:
+        if not tombstone.purged:
+            keys.add(tombstone.key)
+            if tombstone.metadata_key:
+                keys.add(tombstone.metadata_key)
+    return keys
+
+
+def _is_due(tombstone: Tombstone, limit: datetime) -> bool:
+    # An adopted file lies where its owner put it, and stays there.
+    return not tombstone.purged and tombstone.deleted < limit and is_own(tombstone.key)
+
+
+def _purging(due: list[Tombstone]) -> Callable[[Project], Project]:
+    gone = {tombstone.key for tombstone in due}
+
+    def purge(project: Project) -> Project:
+        # A file that came back meanwhile has a key of its own, and no tombstone.
+        tombstones = tuple(
+            evolve(t, purged=True) if t.key in gone else t for t in project.tombstones
+        )
+        if tombstones == project.tombstones:
+            return project
+        return evolve(project, tombstones=tombstones)
+
+    return purge

@@ -1,0 +1,107 @@
+"""What the commands do to an index; each call runs a reactor and returns an exit code.
+
+They work beside live servers: whatever they change goes through the same swaps.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TextIO
+
+from attrs import define
+from twisted.internet.defer import Deferred
+from twisted.internet.task import react
+
+from pypicloud_tw.config import Config
+from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.index.adopt import Progress
+from pypicloud_tw.tap import Index, make_index
+
+#: Seconds between two lines of progress where there is no terminal to draw a bar on.
+_LINE_EVERY = 5.0
+
+
+def prepare(config: Config) -> int:
+    """Create the folder or the bucket that will keep the packages."""
+
+    async def job(index: Index) -> int:
+        return 0
+
+    return _run(config, job)
+
+
+def run_refresh(config: Config, *, dry_run: bool = False) -> int:
+    """Adopt what lies in the store without being named.
+
+    :returns: 0 also if files were skipped: what is no distribution is no fault.
+    """
+
+    async def job(index: Index) -> int:
+        bar = ProgressBar(sys.stderr, index.seconds)
+        progress = await index.adopter(bar.show, dry_run=dry_run).run()
+        bar.end()
+        _summarize(progress, dry_run=dry_run)
+        return 0
+
+    return _run(config, job)
+
+
+def _summarize(progress: Progress, *, dry_run: bool) -> None:
+    for skipped in sorted(progress.skipped, key=lambda one: one.key):
+        print(f"skipped {skipped.key!r}: {skipped.reason}")
+    done = "would be adopted" if dry_run else "adopted"
+    print(
+        f"{progress.adopted} files {done}, {progress.known} known already, "
+        f"{len(progress.skipped)} skipped."
+    )
+
+
+def _run(config: Config, job: Callable[[Index], Awaitable[int]]) -> int:
+    """Run *job* on the assembled index and say in a sentence what went wrong."""
+    code = 1
+
+    async def main(reactor: object) -> None:
+        nonlocal code
+        index = make_index(config, reactor)
+        index.offload.startService()  # type: ignore[no-untyped-call]  # Twisted's
+        try:
+            await index.publisher.store.prepare()
+            code = await job(index)
+        except PypicloudError as e:
+            print(f"pypicloud: {e.message}", file=sys.stderr)
+        finally:
+            await index.close()
+
+    try:
+        react(lambda reactor: Deferred.fromCoroutine(main(reactor)))
+    except SystemExit as e:
+        # react ends the process when it is done; an interrupt shows as its code.
+        code = code or int(e.code or 0)
+    return code
+
+
+@define
+class ProgressBar:
+    """Shows how far a run has come: a bar on a terminal, lines elsewhere."""
+
+    output: TextIO
+    seconds: Callable[[], float]
+    _told: float = float("-inf")
+
+    def show(self, progress: Progress) -> None:
+        """Draw, or write a line now and then."""
+        done, found = progress.done, progress.found
+        if self.output.isatty():
+            filled = 30 * done // max(found, 1)
+            bar = "#" * filled + "." * (30 - filled)
+            self.output.write(f"\r[{bar}] {done}/{found}")
+            self.output.flush()
+        elif self.seconds() - self._told >= _LINE_EVERY:
+            self._told = self.seconds()
+            self.output.write(f"{done} of {found} files done\n")
+
+    def end(self) -> None:
+        """Leave the line of the bar."""
+        if self.output.isatty():
+            self.output.write("\n")
