@@ -35,14 +35,8 @@ def apart(module: str) -> Callable[[], TestSuite]:
     def test_suite() -> TestSuite:
         loader, suite = TestLoader(), TestSuite()
         if asked_for():
-            # trial's loader carries no types of its own.
-            cases = loader.findTestClasses(  # type: ignore[no-untyped-call]
-                sys.modules[module]
-            )
-            for case in cases:
-                suite.addTest(
-                    loader.loadClass(case)  # type: ignore[no-untyped-call]
-                )
+            for case in loader.findTestClasses(sys.modules[module]):
+                suite.addTest(loader.loadClass(case))
         return suite
 
     return test_suite

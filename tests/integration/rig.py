@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from shutil import rmtree
@@ -127,11 +127,16 @@ def run(
     return Outcome(done.returncode, done.stdout.decode(errors="replace"))
 
 
-def wait_until(true: Any, what: str, patience: float = PATIENCE) -> None:
-    """Ask again and again, for a bounded time."""
+def wait_until(
+    true: Callable[[], object], what: Callable[[], str], patience: float = PATIENCE
+) -> None:
+    """Ask again and again, for a bounded time.
+
+    :param what: tells what is known, if that time passes.
+    """
     until = time.monotonic() + patience
     while not true():
-        assert time.monotonic() < until, f"After {patience:.0f} s: {what}"
+        assert time.monotonic() < until, f"After {patience:.0f} s: {what()}"
         time.sleep(0.02)
 
 
@@ -209,7 +214,7 @@ class Server:
                 stderr=subprocess.STDOUT,
             )
         if ready:
-            wait_until(self.is_ready, f"the server is not ready:\n{self.log}")
+            wait_until(self.is_ready, lambda: self.log)
 
     def is_ready(self) -> bool:
         """Whether it says so.

@@ -1,0 +1,389 @@
+"""How a server starts, listens, reloads, stops and is started again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from pypicloud_tw.access.hashes import hash_password
+from tests.integration import apart
+from tests.integration.clients import PIPS, environment
+from tests.integration.dists import make_wheel
+from tests.integration.rig import (
+    PASSWORD,
+    USER,
+    IntegrationTestCase,
+    Server,
+    basic,
+    form,
+    script,
+    wait_until,
+)
+
+
+class HalfUpload:
+    """An upload that was begun: headers and half of the body are sent."""
+
+    def __init__(self, server: Server, file: Path) -> None:
+        name, version = file.name.split("-")[:2]
+        fields = {":action": "file_upload", "name": name, "version": version}
+        body, content_type = form(fields, file.name, file.read_bytes())
+        self.connection = server.connect()
+        self.connection.putrequest("POST", "/")
+        self.connection.putheader("Authorization", basic())
+        self.connection.putheader("Content-Type", content_type)
+        self.connection.putheader("Content-Length", str(len(body)))
+        self.connection.endheaders()
+        half = len(body) // 2
+        self.connection.send(body[:half])
+        self.rest = body[half:]
+        # What lies in the store's scratch folder shows that it is being taken.
+        wait_until(lambda: in_scratch(server), lambda: server.log)
+
+    def finish(self) -> int:
+        self.connection.send(self.rest)
+        return self.connection.getresponse().status
+
+
+def in_scratch(server: Server) -> list[Path]:
+    """Tell of the files on their way in."""
+    return [path for path in server.store.glob(".tmp/*/*") if path.is_file()]
+
+
+class StoppingTests(IntegrationTestCase):
+    """What was begun is finished, nothing new is, and nothing stays behind."""
+
+    def wheel(self, version: str = "1.0") -> Path:
+        big = {"acme/data": os.urandom(300_000)}
+        return make_wheel(self.folder, "acme", version, files=big)
+
+    def test_signals(self) -> None:
+        server = self.server()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.assertEqual(server.get("/health").status, 200)
+            server.stop(number)
+            self.assertRaises(OSError, server.get, "/health")
+            server.start()
+
+    def test_upload_under_way(self) -> None:
+        server = self.server(settings={"server.grace": "20s"})
+        upload = HalfUpload(server, self.wheel())
+        kept = server.connect()
+        kept.request("GET", "/ready")
+        self.assertEqual(read(kept), 200)
+        assert server.process is not None
+        server.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: not accepts(server), lambda: server.log)
+        self.assertIsNone(server.process.poll())
+        self.assertEqual(upload.finish(), 200)
+        self.assertEqual(server.process.wait(20), 0)
+        self.assertEqual(list(server.store.glob(".tmp/*")), [])
+        server.start()
+        self.assertEqual(len(server.document("acme")["files"]), 1)
+
+    def test_sender_that_never_ends(self) -> None:
+        """It is waited for as long as ``server.grace`` says, and not longer."""
+        server = self.server(settings={"server.grace": "1s"})
+        HalfUpload(server, self.wheel())
+        began = time.monotonic()
+        server.stop()
+        self.assertLess(time.monotonic() - began, 10)
+        self.assertEqual(list(server.store.glob(".tmp/*")), [])
+        server.start()
+        self.assertEqual(server.get("/simple/acme/").status, 404)
+
+    def test_idle_connections_do_not_delay(self) -> None:
+        server = self.server(settings={"server.grace": "60s"})
+        kept = server.connect()
+        kept.request("GET", "/simple/")
+        self.assertEqual(read(kept), 200)
+        began = time.monotonic()
+        server.stop()
+        self.assertLess(time.monotonic() - began, 10)
+
+    def test_kill(self) -> None:
+        """The next start removes what was on its way, and what was there is there."""
+        server = self.server()
+        self.assertEqual(server.upload(self.wheel()).status, 200)
+        before = server.document("acme")
+        HalfUpload(server, self.wheel("1.1"))
+        server.kill()
+        self.assertTrue(in_scratch(server))
+        server.start()
+        wait_until(lambda: not in_scratch(server), lambda: server.log)
+        self.assertEqual(server.document("acme"), before)
+        self.assertEqual(server.upload(self.wheel("1.1")).status, 200)
+
+
+class StartingTests(IntegrationTestCase):
+    """Who cannot start says why, in a sentence."""
+
+    def test_mistakes(self) -> None:
+        server = self.server(start=False)
+        server.configure(**{"aws.expire_after": "8d", "pypi.max_uplod": "1MiB"})
+        output = self.failing_start(server)
+        self.assertIn("aws.expire_after", output)
+        self.assertIn("pypi.max_uplod", output)
+        self.assertIn("pypi.max_upload", output)
+        self.assertNotIn("Traceback", output)
+
+    def test_no_such_file(self) -> None:
+        server = self.server(start=False)
+        server.config.unlink()
+        output = self.failing_start(server)
+        self.assertIn("server.ini", output)
+        self.assertNotIn("Traceback", output)
+
+    def test_port_in_use(self) -> None:
+        server = self.server()
+        other = self.server(port=server.port, start=False)
+        output = self.failing_start(other)
+        self.assertIn(str(server.port), output)
+        self.assertNotIn("Traceback", output)
+        self.assertEqual(server.get("/ready").status, 200)
+
+    def failing_start(self, server: Server) -> str:
+        server.start(ready=False)
+        assert server.process is not None
+        self.assertNotEqual(server.process.wait(30), 0)
+        return server.log
+
+
+class ReloadingTests(IntegrationTestCase):
+    """SIGHUP reads users and access settings again."""
+
+    def test_users(self) -> None:
+        server = self.server()
+        upload = HalfUpload(server, make_wheel(self.folder, "acme", "1.0"))
+        bob = basic("bob", "bob's own")
+        wheel = make_wheel(self.folder, "acme", "1.1")
+        self.assertEqual(server.upload(wheel, authorization=bob).status, 401)
+        server.configure(**{"user.bob": hash_password("bob's own")})
+        self.hang_up(server)
+        wait_until(
+            lambda: server.upload(wheel, authorization=bob).status == 200,
+            lambda: server.log,
+        )
+        # Who was uploading meanwhile has noticed nothing.
+        self.assertEqual(upload.finish(), 200)
+
+    def test_password_that_was_changed(self) -> None:
+        """The one that was remembered is worth nothing any more."""
+        server = self.server(settings={"pypi.default_read": "authenticated"})
+        self.assertEqual(server.get("/simple/", Authorization=basic()).status, 200)
+        server.configure(**{f"user.{USER}": hash_password("another")})
+        self.hang_up(server)
+        wait_until(
+            lambda: server.get("/simple/", Authorization=basic()).status == 401,
+            lambda: server.log,
+        )
+        new = basic(USER, "another")
+        self.assertEqual(server.get("/simple/", Authorization=new).status, 200)
+
+    def test_default_read(self) -> None:
+        server = self.server()
+        self.assertEqual(server.get("/simple/").status, 200)
+        server.configure(**{"pypi.default_read": "authenticated"})
+        self.hang_up(server)
+        wait_until(lambda: server.get("/simple/").status == 401, lambda: server.log)
+
+    def test_broken_file(self) -> None:
+        """The old settings stay in force, and the log says why."""
+        server = self.server()
+        server.configure(**{"pypi.default_read": "nobody", "user.eve": "no hash"})
+        self.hang_up(server)
+        wait_until(lambda: "pypi.default_read" in server.log, lambda: server.log)
+        self.assertIn("user.eve", server.log)
+        self.assertNotIn("no hash", server.log)
+        self.assertEqual(server.get("/simple/").status, 200)
+        wheel = make_wheel(self.folder, "acme", "1.0")
+        self.assertEqual(server.upload(wheel).status, 200)
+
+    def hang_up(self, server: Server) -> None:
+        assert server.process is not None
+        server.process.send_signal(signal.SIGHUP)
+
+
+class ListeningTests(IntegrationTestCase):
+    """Twisted's endpoints, by ``--listen``."""
+
+    def test_tls(self) -> None:
+        """twine, uv and pip over TLS, with a certificate that they are told of."""
+        certificate, key = make_certificate(self.folder)
+        server = self.server(scheme="https", start=False)
+        server.options = [
+            f"--listen=ssl:{server.port}:interface=127.0.0.1"
+            f":certKey={certificate}:privateKey={key}"
+        ]
+        server.start()
+        big = {"acme/data": os.urandom(3_000_000)}
+        first = make_wheel(self.folder, "acme", "1.0", files=big)
+        second = make_wheel(self.folder, "acme", "1.1", files=big)
+        log_in = ("-u", USER, "-p", PASSWORD)
+        self.run_client(
+            *(script("twine"), "upload", "--non-interactive", *log_in, "--cert"),
+            *(certificate, "--repository-url", f"{server.url}/", first),
+        )
+        self.run_client(
+            *(script("uv"), "publish", *log_in, "--trusted-publishing=never"),
+            *("--publish-url", f"{server.url}/", second),
+            SSL_CERT_FILE=str(certificate),
+        )
+        self.run_client(
+            *(environment(PIPS[0]), "-m", "pip", "download", "--no-cache-dir"),
+            *("-d", self.folder, "--cert", certificate, "-i", server.simple, "acme"),
+        )
+        wrong = [word if word != PASSWORD else "wrong" for word in log_in]
+        output = self.run_failing(
+            *(script("twine"), "upload", "--non-interactive", *wrong, "--cert"),
+            *(certificate, "--repository-url", f"{server.url}/", first),
+        )
+        self.assertIn("401", output)
+        server.stop()
+
+    def test_tls_refusal_reaches_who_still_sends(self) -> None:
+        certificate, key = make_certificate(self.folder)
+        server = self.server(scheme="https", start=False)
+        server.options = [
+            f"--listen=ssl:{server.port}:interface=127.0.0.1"
+            f":certKey={certificate}:privateKey={key}"
+        ]
+        server.start()
+        big = {"acme/data": bytes(32_000_000)}
+        wheel = make_wheel(self.folder, "acme", "1.0", files=big)
+        answer = server.upload(wheel, authorization=basic(password="wrong"))
+        self.assertEqual(answer.status, 401)
+
+    def test_unix(self) -> None:
+        server = self.server(start=False)
+        path = server.folder / "socket"
+        server.options = [f"--listen=unix:{path}"]
+        server.start(ready=False)
+        wait_until(path.exists, lambda: server.log)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+            client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            self.assertIn(b" 200 ", client.recv(4096))
+        server.stop()
+        self.assertFalse(path.exists())
+
+
+class TwoServersTests(IntegrationTestCase):
+    """Two processes on one folder lose nothing of each other's."""
+
+    def test_uploads_to_one_project(self) -> None:
+        one = self.server()
+        two = self.server(settings={"storage.dir": str(one.store)})
+        wheels = [make_wheel(self.folder, "acme", f"1.{n}") for n in range(40)]
+        with ThreadPoolExecutor(8) as pool:
+            work = [
+                pool.submit((one, two)[number % 2].upload, wheel)
+                for number, wheel in enumerate(wheels)
+            ]
+            answers = [one.result() for one in work]
+        self.assertEqual({answer.status for answer in answers}, {200}, answers)
+        names = sorted(wheel.name for wheel in wheels)
+        for server in (one, two):
+            self.sees(server, sorted(wheel.name for wheel in wheels))
+
+    def sees(self, server: Server, names: list[str]) -> None:
+        """Assert that what the other did is seen soon, by ``index.fresh_for``."""
+
+        def found() -> list[str]:
+            files = server.document("acme")["files"]
+            return sorted(file["filename"] for file in files)
+
+        wait_until(lambda: found() == names, lambda: str(found()), patience=5)
+
+    def test_same_file(self) -> None:
+        """Of two that are different, one is published, and stays."""
+        one = self.server()
+        two = self.server(settings={"storage.dir": str(one.store)})
+        for number in range(10):
+            files = []
+            for name in ("one", "two"):
+                folder = self.folder / f"{name}-{number}"
+                folder.mkdir()
+                more = {f"{name}.py": b""}
+                files.append(make_wheel(folder, "acme", f"1.{number}", files=more))
+            with ThreadPoolExecutor(2) as pool:
+                work = [
+                    pool.submit(server.upload, file)
+                    for server, file in zip((one, two), files, strict=True)
+                ]
+                statuses = sorted(answer.result().status for answer in work)
+            self.assertEqual(statuses, [200, 409])
+
+
+def read(connection: HTTPConnection) -> int:
+    response = connection.getresponse()
+    response.read()
+    return response.status
+
+
+def accepts(server: Server) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", server.port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """Make a certificate for 127.0.0.1, signed by itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    address = x509.IPAddress(IPv4Address("127.0.0.1"))
+    usage = x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=True,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    public = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(public, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    certificate_file, key_file = folder / "certificate.pem", folder / "key.pem"
+    pem = serialization.Encoding.PEM
+    certificate_file.write_bytes(certificate.public_bytes(pem))
+    key_file.write_bytes(
+        key.private_bytes(
+            pem,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return certificate_file, key_file
+
+
+test_suite = apart(__name__)

@@ -1,0 +1,259 @@
+"""What a user installs: the wheel, the plugin, and what may go wrong around them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from functools import cache
+from pathlib import Path
+
+from twisted.trial.unittest import SkipTest
+
+from tests.integration import apart
+from tests.integration.clients import environment, find_python, folder, install
+from tests.integration.rig import (
+    CHECKOUT,
+    IntegrationTestCase,
+    clean_environment,
+    run,
+    script,
+    wait_until,
+)
+
+#: The Pythons after the oldest that is supported, as far as they may exist by now.
+NEWER = ("3.12", "3.13", "3.14", "3.15")
+
+#: What is not part of a checkout.
+NOT_OURS = shutil.ignore_patterns(
+    ".*", "__pycache__", "*.egg-info", "_trial_temp*", "build", "dist", "packages",
+    "dropin.cache", "venv",
+)  # fmt: skip
+
+#: How ``twistd --help`` shows that it has found us.
+PLUGIN = r"\n +pypicloud +\S"
+
+
+@cache
+def checkout() -> Path:
+    """Copy the checkout, so that building leaves nothing in it."""
+    copy = folder() / "checkout"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(CHECKOUT, copy, ignore=NOT_OURS)
+    return copy
+
+
+@cache
+def wheel() -> Path:
+    """Build the wheel as a release does, isolated."""
+    target = folder() / "wheel"
+    shutil.rmtree(target, ignore_errors=True)
+    command = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps")
+    subprocess.run(
+        [*command, "--wheel-dir", target, checkout()],
+        check=True,
+        timeout=300,
+        stdin=subprocess.DEVNULL,
+    )
+    (built,) = target.glob("*.whl")
+    return built
+
+
+@cache
+def installed(python: str = sys.executable) -> str:
+    """Install the wheel and all it needs into a new environment."""
+    made = environment("pip>=22", python=python)
+    # Not kept from an earlier run: the wheel has changed.
+    install(made, "--force-reinstall", "--no-deps", str(wheel()))
+    install(made, str(wheel()))
+    return made
+
+
+def site_packages(python: str) -> Path:
+    (found,) = Path(python).parents[1].glob("lib/python*/site-packages")
+    return found
+
+
+class WheelTests(IntegrationTestCase):
+    def test_members(self) -> None:
+        with zipfile.ZipFile(wheel()) as archive:
+            members = set(archive.namelist())
+        expected = {
+            "twisted/plugins/pypicloud_plugin.py",
+            "pypicloud_tw/py.typed",
+            "pypicloud_tw/tap.py",
+        }
+        templates = CHECKOUT / "pypicloud_tw" / "web" / "templates"
+        expected |= {
+            f"pypicloud_tw/web/templates/{t.name}" for t in templates.iterdir()
+        }
+        self.assertLessEqual(expected, members)
+        modules = (CHECKOUT / "pypicloud_tw").rglob("*.py")
+        ours = {str(module.relative_to(CHECKOUT)) for module in modules}
+        self.assertLessEqual(ours, members)
+        # They would shadow Twisted's own, and the plugin would not be looked for.
+        for foreign in ("twisted/__init__.py", "twisted/plugins/__init__.py"):
+            self.assertNotIn(foreign, members)
+        top = {name.split("/")[0] for name in members if ".dist-info/" not in name}
+        self.assertEqual(top, {"pypicloud_tw", "twisted"})
+        self.assertFalse([name for name in members if "dropin.cache" in name])
+
+    def test_commands(self) -> None:
+        python = installed()
+        output = self.run_client(script("twistd", python), "--help")
+        self.assertRegex(output, PLUGIN)
+        output = self.run_client(script("twist", python), "--help")
+        self.assertRegex(output, PLUGIN)
+        output = self.run_client(script("twistd", python), "-n", "pypicloud", "--help")
+        self.assertIn("--listen", output)
+        self.run_client(script("pypicloud", python), "--help")
+
+    def test_consistent(self) -> None:
+        """What it needs is what it says that it needs."""
+        python = installed()
+        self.run_client(python, "-m", "pip", "check")
+        self.run_client(python, "-c", "import twisted.web, pypicloud_tw.tap")
+
+
+class ServingTests(IntegrationTestCase):
+    """The installed server, from another folder than that of its configuration."""
+
+    def test_twistd(self) -> None:
+        elsewhere = self.make_folder()
+        launcher = (script("twistd", installed()), "-n", "--pidfile=")
+        server = self.server(launcher=launcher, cwd=elsewhere)
+        self.assertEqual(server.get("/simple/").status, 200)
+        server.stop()
+        self.assertEqual(list(elsewhere.iterdir()), [])
+
+    def test_twist(self) -> None:
+        elsewhere = self.make_folder()
+        launcher = (script("twist", installed()),)
+        server = self.server(launcher=launcher, cwd=elsewhere)
+        self.assertEqual(server.get("/simple/").status, 200)
+        server.stop()
+
+    def test_without_a_config(self) -> None:
+        """It serves ./packages, to readers, and tells how to get a writer."""
+        server = self.server(
+            launcher=(script("twistd", installed()), "-n", "--pidfile="), start=False
+        )
+        cwd = self.make_folder()
+        command = (*server.launcher, "pypicloud", "--listen")
+        endpoint = f"tcp:{server.port}:interface=127.0.0.1"
+        log = self.folder / "log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [*command, endpoint],
+                cwd=cwd,
+                env=clean_environment(self.home),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        server.process = process
+        wait_until(server.is_ready, log.read_text)
+        self.assertEqual(server.get("/simple/").status, 200)
+        self.assertTrue((cwd / "packages").is_dir())
+        self.assertIn("pypicloud-gen-password", log.read_text())
+        body = b"--x--\r\n"
+        answer = server.request(
+            "POST", "/", body, {"Content-Type": "multipart/form-data; boundary=x"}
+        )
+        self.assertIn(answer.status, (401, 403))
+        server.stop()
+
+    def test_read_only_site_packages(self) -> None:
+        """dropin.cache cannot be written there, nor can byte code."""
+        python = installed()
+        site = site_packages(python)
+        for left in (*site.glob("twisted/plugins/dropin.cache"), *_byte_code(site)):
+            left.unlink()
+        self.close_for_writing(site)
+        unprivileged = _without_override()
+        probe = run((*unprivileged, "touch", site / "probe"), home=self.home)
+        if probe.code == 0:
+            raise SkipTest("Nothing keeps this user from writing to a folder.")
+        server = self.server(
+            launcher=(*unprivileged, script("twistd", python), "-n", "--pidfile=")
+        )
+        self.assertEqual(server.get("/simple/").status, 200)
+        server.stop()
+        self.assertFalse((site / "twisted/plugins/dropin.cache").exists())
+        self.assertFalse(_byte_code(site))
+        self.assertNotIn("Traceback", server.log)
+
+    def close_for_writing(self, folder: Path) -> None:
+        """Do what ``chmod -R a-w`` does to folders, until the test ends."""
+        for path in (folder, *(p for p in folder.rglob("*") if p.is_dir())):
+            mode = path.stat().st_mode
+            path.chmod(mode & ~0o222)
+            self.addCleanup(path.chmod, mode)
+
+
+class PidFileTests(IntegrationTestCase):
+    """kill -9 leaves a twistd.pid, and its number may be another's by now."""
+
+    def test_left_by_a_kill(self) -> None:
+        """Every example says ``--pidfile=``, so nothing is left or looked for."""
+        cwd = self.make_folder()
+        server = self.server(cwd=cwd)
+        server.kill()
+        self.assertFalse((cwd / "twistd.pid").exists())
+        # As an operator has it who ran it without, before: this test's own number.
+        (cwd / "twistd.pid").write_text(str(os.getpid()))
+        server.start()
+        self.assertEqual(server.get("/simple/").status, 200)
+        server.stop()
+
+
+class EditableTests(IntegrationTestCase):
+    """What a contributor has."""
+
+    def test_editable(self) -> None:
+        python = environment("pip>=23")
+        copy = self.make_folder() / "checkout"
+        shutil.copytree(checkout(), copy)
+        install(python, "-e", str(copy))
+        self.run_client(python, "-c", "import twisted.web, twisted.plugins")
+        output = self.run_client(script("twistd", python), "--help")
+        self.assertRegex(output, PLUGIN)
+        code = "import pypicloud_tw; print(pypicloud_tw.__file__)"
+        self.assertIn(str(copy), self.run_client(python, "-c", code))
+
+
+class NewerPythonTests(IntegrationTestCase):
+    """The plugin on every newer Python that this machine has."""
+
+    def test_newer_pythons(self) -> None:
+        found = [python for version in NEWER if (python := find_python(version))]
+        if not found:
+            raise SkipTest(f"This machine has no Python of {', '.join(NEWER)}.")
+        for python in found:
+            made = installed(python)
+            strict = ("-W", "error::SyntaxWarning")
+            self.run_client(made, *strict, "-c", "import pypicloud_tw.tap")
+            output = self.run_client(script("twistd", made), "--help")
+            self.assertRegex(output, PLUGIN)
+            server = self.server(launcher=(script("twistd", made), "-n", "--pidfile="))
+            self.assertEqual(server.get("/simple/").status, 200)
+            server.stop()
+
+
+def _byte_code(site: Path) -> list[Path]:
+    return list(site.glob("pypicloud_tw/**/*.pyc"))
+
+
+def _without_override() -> tuple[str, ...]:
+    """Give what makes a command heed the modes of folders, which root does not."""
+    if os.geteuid() != 0:
+        return ()
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        raise SkipTest("setpriv (util-linux) is missing.")
+    return (setpriv, "--bounding-set=-dac_override")
+
+
+test_suite = apart(__name__)
