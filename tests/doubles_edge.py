@@ -24,6 +24,9 @@ from pypicloud_tw.web.site import Limits, Site
 PEER = IPv4Address("TCP", "192.0.2.7", 4711)
 HOST = IPv4Address("TCP", "192.0.2.1", 6543)
 
+#: Each limit differs, so that a test tells which one held.
+LIMITS = Limits(idle=60, head=10, body=20, send=40, linger=30, linger_bytes=1000)
+
 Handler = Callable[[Request], Awaitable[None]]
 
 
@@ -34,7 +37,7 @@ class Wire(StringTransport):
     aborted = False
 
     def __init__(self, peer: IAddress = PEER) -> None:
-        super().__init__(HOST, peer)
+        super().__init__(HOST, peer)  # type: ignore[no-untyped-call]  # Twisted's
 
     def loseWriteConnection(self) -> None:
         """Remember that nothing more will be written."""
@@ -43,7 +46,7 @@ class Wire(StringTransport):
     def abortConnection(self) -> None:
         """Remember that it was cut."""
         self.aborted = True
-        super().abortConnection()
+        super().abortConnection()  # type: ignore[no-untyped-call]  # Twisted's
 
     @property
     def paused(self) -> bool:
@@ -57,7 +60,7 @@ class AsyncResource(Resource):
     isLeaf = True
 
     def __init__(self, handler: Handler) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
         self.handler = handler
         self.requests: list[Request] = []
 
@@ -66,9 +69,12 @@ class AsyncResource(Resource):
         self.requests.append(request)
 
         async def handle() -> None:
-            await self.handler(request)
+            try:
+                await self.handler(request)
+            except Exception:
+                request.processingFailed(Failure())
 
-        Deferred.fromCoroutine(handle()).addErrback(request.processingFailed)
+        Deferred.fromCoroutine(handle())
         return NOT_DONE_YET
 
 
@@ -80,10 +86,8 @@ class Client:
     """
 
     handler: Handler
-    limits: Limits = Limits(
-        idle=60, head=10, body=20, send=40, linger=30, linger_bytes=1000
-    )
-    proxies: Proxies = Proxies()
+    limits: Limits = LIMITS
+    proxies: Proxies | None = None
     peer: IAddress = PEER
     log: list[bytes] = field(factory=list)
     clock: Clock = field(factory=Clock)

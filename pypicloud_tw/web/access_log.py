@@ -20,6 +20,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 PATIENCE = 1.0
 ENOUGH = 64 * 1024
 
+# How many user agents are remembered in their escaped form.
+_MAX_AGENTS = 500
+
 _MONTHS = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 _UNSAFE = re.compile(rb"[^\x20\x21\x23-\x5b\x5d-\x7e]")
 _UNSAFE_WORD = re.compile(rb"[^\x21\x23-\x5a\x5e-\x7e]")
@@ -47,6 +50,7 @@ class AccessLog:
     _lines: list[bytes] = field(factory=list, init=False, repr=False)
     _size: int = field(default=0, init=False)
     _flushing: IDelayedCall | None = field(default=None, init=False)
+    _agents: dict[bytes, bytes] = field(factory=dict, init=False, repr=False)
     _second: int = field(default=-1, init=False)
     _date: bytes = field(default=b"", init=False)
 
@@ -83,7 +87,7 @@ class AccessLog:
             status,
             b"%d" % length if length else b"-",
             escape(without_secrets(referrer)) if referrer else b"-",
-            escape(agent) if agent else b"-",
+            self._agent(agent) if agent else b"-",
             seconds * 1000,
         )
         self._lines.append(line)
@@ -92,6 +96,15 @@ class AccessLog:
             self.flush()
         elif self._flushing is None:
             self._flushing = self.clock.callLater(PATIENCE, self._flush)
+
+    def _agent(self, agent: bytes) -> bytes:
+        """Escape a user agent; pip's has twenty quotation marks, and few differ."""
+        escaped = self._agents.get(agent)
+        if escaped is None:
+            escaped = escape(agent)
+            if len(self._agents) < _MAX_AGENTS:
+                self._agents[agent] = escaped
+        return escaped
 
     def flush(self) -> None:
         """Write what waits."""

@@ -30,7 +30,8 @@ from twisted.web.http import _MalformedChunkedDataError as MalformedChunks
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.web.body import RequestBody
 from pypicloud_tw.web.deadline import Deadline
-from pypicloud_tw.web.head import MAX_HEAD, BadHeadError, Head, ReceivedHeaders
+from pypicloud_tw.web.head import MAX_HEAD, BadHeadError, Head
+from pypicloud_tw.web.proxies import Peer
 from pypicloud_tw.web.request import Request
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ class Wire(ITransport, IPushProducer, IConsumer):
 
     def abortConnection() -> None:
         """Close now, whatever is still to be written."""
+
+
+_LINE_ENDS = b"\r\n"
 
 
 class State(Enum):
@@ -64,6 +68,11 @@ class State(Enum):
     CLOSING = "closing"
 
 
+# By these names a member is found in 0.1 µs, by its class in 0.4 (Python 3.11); a
+# request asks ten times.
+HEAD, BODY, LATER, NOISE, REFUSED, CLOSING = State
+
+
 class Channel(HTTPChannel):
     """One connection.
 
@@ -76,10 +85,11 @@ class Channel(HTTPChannel):
     factory: Site
     site: Site
     wire: Wire
+    peer: Peer
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
-        self._state = State.HEAD
+        self._state = HEAD
         self._buffer = b""
         self._serving = False
         self._paused = False
@@ -98,9 +108,11 @@ class Channel(HTTPChannel):
         if ITCPTransport.providedBy(wire):
             cast(ITCPTransport, wire).setTcpNoDelay(True)
         self._secure = ISSLTransport.providedBy(wire)
-        self._peer, self._host = wire.getPeer(), wire.getHost()
+        self._address, self._host = wire.getPeer(), wire.getHost()
+        self.peer = Peer.of(self._address, self.site.proxies)
         self._networkProducer = wire
         wire.registerProducer(self, True)
+        self._registered = True
         self._deadline = Deadline(self.site.reactor, self._expired)
         self._deadline.set(self.site.limits.head)
         self._in_head = False
@@ -109,12 +121,12 @@ class Channel(HTTPChannel):
     def dataReceived(self, data: bytes) -> None:
         """Take bytes; what they are depends on what came before."""
         state = self._state
-        if state is State.HEAD:
+        if state is HEAD:
             self._buffer += data
             self._serve()
-        elif state is State.BODY:
+        elif state is BODY:
             self._body_received(data)
-        elif state is State.LATER:
+        elif state is LATER:
             self._buffer += data
             self._adjust_reading()
         else:
@@ -122,7 +134,7 @@ class Channel(HTTPChannel):
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """End whatever was under way."""
-        self._state = State.CLOSING
+        self._state = CLOSING
         self._deadline.cancel()
         if self._resumption is not None:
             self._resumption.cancel()
@@ -143,11 +155,11 @@ class Channel(HTTPChannel):
     def resumeProducing(self) -> None:
         """The client has read what was waiting."""
         self._waitingForTransport = False
-        if self._state is State.HEAD:
+        if self._state is HEAD:
             self._deadline.set(self.site.limits.idle)
             self._in_head = False
             self._serve()
-        elif self._state in (State.BODY, State.LATER, State.NOISE):
+        elif self._state in (BODY, LATER, NOISE):
             self._deadline.clear()
         if self._requestProducer is not None:
             self._requestProducer.resumeProducing()
@@ -166,7 +178,7 @@ class Channel(HTTPChannel):
         self._serving = True
         try:
             for _ in range(MOST_AT_ONCE):
-                if self._state is not State.HEAD or self._waitingForTransport:
+                if self._state is not HEAD or self._waitingForTransport:
                     break
                 if not self._serve_next():
                     break
@@ -179,7 +191,7 @@ class Channel(HTTPChannel):
     def _serve_next(self) -> bool:
         """Serve the first request in the buffer; false if it is not there yet."""
         buffer = self._buffer
-        if buffer[:2] == b"\r\n":
+        if buffer and buffer[0] in _LINE_ENDS:
             # Lines before a request are to be ignored (RFC 9112, section 2.2).
             buffer = self._buffer = buffer.lstrip(b"\r\n")
         end = buffer.find(b"\r\n\r\n", 0, MAX_HEAD + 4)
@@ -214,12 +226,9 @@ class Channel(HTTPChannel):
         self._in_head = False
         self.persistent = head.persistent and not site.draining
         request: Request = site.requestFactory(self)
-        request.site = site
-        request.began = site.reactor.seconds()
-        request.requestHeaders = ReceivedHeaders(head.fields)
         self.requests.append(request)
         if head.length == 0:
-            self._state = State.LATER
+            self._state = LATER
             request.begin(head, None)
             return
         self._body = body = RequestBody(
@@ -230,7 +239,7 @@ class Channel(HTTPChannel):
         self._decoder = None
         if head.length is None:
             self._decoder = ChunkedDecoder(body.feed, self._chunks_ended)
-        self._state = State.BODY
+        self._state = BODY
         data, self._buffer = self._buffer, b""
         # First the bytes that came along: if they are all, the answer may know it.
         if data:
@@ -242,14 +251,14 @@ class Channel(HTTPChannel):
         assert self.requests[0] is request, "one request is handled at a time"
         self.requests.clear()
         body, self._body = self._body, None
-        if self._state in (State.BODY, State.NOISE):
+        if self._state in (BODY, NOISE):
             self._linger()
-        elif self._state is State.CLOSING:
+        elif self._state is CLOSING:
             pass
         elif self.site.draining or not self.persistent:
             self.loseConnection()
         else:
-            self._state = State.HEAD
+            self._state = HEAD
             limits = self.site.limits
             waiting = self._waitingForTransport
             self._deadline.set(limits.send if waiting else limits.idle)
@@ -265,7 +274,7 @@ class Channel(HTTPChannel):
 
         So it does when the body has not come whole: nobody will look for its end.
         """
-        if self.site.draining or self._state is not State.LATER:
+        if self.site.draining or self._state is not LATER:
             self.persistent = False
         return not self.persistent
 
@@ -277,7 +286,7 @@ class Channel(HTTPChannel):
         Whoever has begun to send is not waiting for it (RFC 9110, section 10.1.1).
         """
         expected, self._expects_continue = self._expects_continue, False
-        if not expected or self._state is not State.BODY:
+        if not expected or self._state is not BODY:
             return
         if self._body is not None and not self._body.received:
             self.wire.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -307,19 +316,19 @@ class Channel(HTTPChannel):
         try:
             decoder.dataReceived(data)
         except MalformedChunks:
-            if self._state is State.BODY:
-                self._state = State.NOISE
+            if self._state is BODY:
+                self._state = NOISE
                 body.fail(BadRequest("The request's chunks are not well-formed."))
 
     def _chunks_ended(self, rest: bytes) -> None:
         body = self._body
-        if self._state is State.BODY and body is not None:
+        if self._state is BODY and body is not None:
             self._after_body(rest)
             body.end()
 
     def _after_body(self, rest: bytes) -> None:
         """The body has come. To be said before its handler hears of it, and answers."""
-        self._state = State.LATER
+        self._state = LATER
         self._buffer = rest
 
     # --- ends
@@ -330,11 +339,11 @@ class Channel(HTTPChannel):
         If we closed now, the unread rest would make the kernel send a reset, at which
         the client forgets the answer before it has read it (RFC 9112, section 9.6).
         """
-        self._state = State.REFUSED
+        self._state = REFUSED
         self._decoder = None
         self._buffer = b""
         self._deadline.set(self.site.limits.linger)
-        self.wire.unregisterProducer()
+        self._unregister()
         half_close = getattr(self.wire, "loseWriteConnection", None)
         # TLS has no half-closing: it would cut the TCP connection below it.
         if half_close is not None and not self._secure:
@@ -343,19 +352,19 @@ class Channel(HTTPChannel):
 
     def _discard(self, size: int) -> None:
         """Count what is not of interest any more, to an end."""
-        if self._state is State.CLOSING:
+        if self._state is CLOSING:
             return
         self._discarded += size
         if self._discarded > self.site.limits.linger_bytes:
             self.abort()
-        elif self._state is State.REFUSED and self._remaining is not None:
+        elif self._state is REFUSED and self._remaining is not None:
             self._remaining -= size
             if self._remaining <= 0:
                 self.loseConnection()
 
     def _refuse(self, error: BadHeadError) -> None:
         """Answer what is no request, and end."""
-        self.site.log_refusal(self._peer, error.status)
+        self.site.log_refusal(self.peer, error.status)
         body = error.sentence.encode() + b"\n"
         self.wire.write(
             b"%bContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"
@@ -367,7 +376,7 @@ class Channel(HTTPChannel):
 
     def _expired(self) -> None:
         """Something took too long."""
-        if self._state is State.HEAD and not self._waitingForTransport:
+        if self._state is HEAD and not self._waitingForTransport:
             if self._in_head:
                 self._refuse(
                     BadHeadError(408, "The request's head did not come in time.")
@@ -377,25 +386,31 @@ class Channel(HTTPChannel):
             return
         self._log.info(
             "Cut the connection to {peer}: it did not take its answer, or did not end.",
-            peer=self._peer,
+            peer=self._address,
         )
         self.abort()
 
     def drain(self) -> None:
         """Close if nothing is under way, else after what is."""
-        if self._state is State.HEAD and not self._buffer:
+        if self._state is HEAD and not self._buffer:
             self.loseConnection()
 
     def loseConnection(self) -> None:
         """Close when everything has been written."""
-        self._state = State.CLOSING
+        self._state = CLOSING
         self._deadline.set(self.site.limits.send)
-        self.wire.unregisterProducer()
+        self._unregister()
         self.wire.loseConnection()
+
+    def _unregister(self) -> None:
+        """Let the transport write what it has without asking us for more."""
+        if self._registered:
+            self._registered = False
+            self.wire.unregisterProducer()
 
     def abort(self) -> None:
         """Close now, whatever is still to be written."""
-        self._state = State.CLOSING
+        self._state = CLOSING
         self.wire.abortConnection()
 
     # --- reading and not reading
@@ -407,11 +422,11 @@ class Channel(HTTPChannel):
         later requests wait.
         """
         state = self._state
-        if state is State.BODY and self._body is not None:
+        if state is BODY and self._body is not None:
             pause = self._body.full
         else:
-            pause = state is not State.REFUSED and len(self._buffer) > MAX_HEAD
-        if pause is not self._paused and state is not State.CLOSING:
+            pause = state is not REFUSED and len(self._buffer) > MAX_HEAD
+        if pause is not self._paused and state is not CLOSING:
             self._paused = pause
             if pause:
                 self.wire.pauseProducing()
@@ -422,7 +437,7 @@ class Channel(HTTPChannel):
 
     def getPeer(self) -> IAddress:
         """The other end; asked of the transport once, for that makes it anew."""
-        return self._peer
+        return self._address
 
     def getHost(self) -> IAddress:
         """Our end."""

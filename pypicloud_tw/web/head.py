@@ -187,7 +187,7 @@ def _length(fields: dict[bytes, list[bytes]], version: bytes) -> int | None:
 
 def _closes(fields: dict[bytes, list[bytes]]) -> bool:
     values = fields.get(b"Connection")
-    if values is None:
+    if values is None or values == [b"keep-alive"]:
         return False
     options = b",".join(values).lower().split(b",")
     return any(option.strip() == b"close" for option in options)

@@ -80,20 +80,23 @@ class Proxies:
         address = _address(getattr(peer, "host", ""))
         return address is not None and self._is_ours(address)
 
+    def client(self, lookup: Lookup, peer: Peer) -> str:
+        """Find the client's address; empty if it has none."""
+        return self._client(lookup, peer.text)[0] if peer.is_proxy else peer.text
+
     def origin(
-        self, lookup: Lookup, *, peer: IAddress, secure: bool, fallback_host: str
+        self, lookup: Lookup, *, peer: Peer, secure: bool, fallback_host: str
     ) -> Origin:
         """Find where a request came from.
 
-        :param peer: who opened the connection.
         :param secure: the connection is TLS.
         :param fallback_host: our own address, for a request that names no valid host.
         """
-        client = _text(_address(getattr(peer, "host", "")))
+        client = peer.text
         scheme = "https" if secure else "http"
         host = _first_valid(_HOST, _values(lookup, b"Host")) or fallback_host
         prefix = ""
-        if self.trusted and self.trusts(peer):
+        if peer.is_proxy:
             client, hops = self._client(lookup, client)
             told = _Told(lookup, hops)
             scheme = told.scheme() or scheme
@@ -121,6 +124,24 @@ class Proxies:
 
     def _is_ours(self, address: IPv4Address | IPv6Address) -> bool:
         return any(address in network for network in self.trusted)
+
+
+@frozen
+class Peer:
+    """Who opened a connection; found out once for all of its requests.
+
+    :ivar text: the address as text; empty if there is none (a UNIX socket).
+    :ivar is_proxy: it is one of our proxies, so what it says of others is believed.
+    """
+
+    text: str
+    is_proxy: bool
+
+    @classmethod
+    def of(cls, address: IAddress, proxies: Proxies) -> Peer:
+        """Judge the other end of a connection."""
+        text = _text(_address(getattr(address, "host", "")))
+        return cls(text, proxies.trusts(address))
 
 
 @frozen

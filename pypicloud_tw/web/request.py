@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from io import BytesIO
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
@@ -10,14 +11,15 @@ from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IProducer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web import http, server
+from twisted.web import server
+from twisted.web.http import NO_BODY_CODES, parse_qs
 
 from pypicloud_tw.web.body import RequestBody
-from pypicloud_tw.web.proxies import Origin
+from pypicloud_tw.web.head import Head, ReceivedHeaders
+from pypicloud_tw.web.proxies import Origin, Peer
 
 if TYPE_CHECKING:
     from pypicloud_tw.web.channel import Channel
-    from pypicloud_tw.web.head import Head
     from pypicloud_tw.web.site import Site
 
 #: The status in the access log of a request whose client went away unanswered; never
@@ -43,10 +45,20 @@ class Request(server.Request):
     site: Site
     principal_name: bytes | None = None
     began: float
+    _peer: Peer
+    _secure: bool
     _body: RequestBody | None = None
     _origin: Origin | None = None
     # Beyond _disconnected, which abort() sets too: the channel is not there any more.
     _lost = False
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__(channel)  # type: ignore[no-untyped-call]  # Twisted's
+        self.site = channel.site
+        self.began = channel.site.reactor.seconds()
+        # Asked for in the access log, when the channel may be gone.
+        self._peer = channel.peer
+        self._secure = channel.isSecure()
 
     @property
     def body(self) -> RequestBody:
@@ -62,20 +74,27 @@ class Request(server.Request):
         if self._origin is None:
             self._origin = self.site.proxies.origin(
                 self.requestHeaders.getRawHeaders,
-                peer=self.client,
-                secure=bool(self.isSecure()),
+                peer=self._peer,
+                secure=self._secure,
                 fallback_host=_host_and_port(self.host),
             )
         return self._origin
 
+    @property
+    def client_address(self) -> str:
+        """The client's address, as far as our proxies are to be believed."""
+        return self.site.proxies.client(self.requestHeaders.getRawHeaders, self._peer)
+
     def begin(self, head: Head, body: RequestBody | None) -> None:
         """Find the resource and let it render; *body* is None if there is none."""
         self._body = body
+        self.content = BytesIO()
+        self.requestHeaders = ReceivedHeaders(head.fields)
         self.method = head.method
         self.uri = head.target
         self.clientproto = head.version
         self.path, question, query = head.target.partition(b"?")
-        self.args = http.parse_qs(query, 1) if question else {}
+        self.args = parse_qs(query, 1) if question else {}
         self.process()
 
     def process(self) -> None:
@@ -146,7 +165,7 @@ class Request(server.Request):
         if self._disconnected:
             return
         channel = self.channel
-        if self.method == b"HEAD" or status in http.NO_BODY_CODES:
+        if self.method == b"HEAD" or status in NO_BODY_CODES:
             body = b""
         end = b"Connection: close\r\n\r\n" if channel.answer_begins() else b"\r\n"
         self.code = status
@@ -205,7 +224,7 @@ class Request(server.Request):
         lengths = self.responseHeaders.getRawHeaders(b"Content-Length")
         if lengths is None or self.method == b"HEAD":
             return True
-        if self.code in http.NO_BODY_CODES:
+        if self.code in NO_BODY_CODES:
             return True
         return lengths[0] == b"%d" % self.sentLength
 

@@ -7,7 +7,7 @@ from email.utils import formatdate
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.web import server
 from twisted.web.http import RESPONSES
 from twisted.web.resource import IResource, getChildForRequest
@@ -17,7 +17,7 @@ from pypicloud_tw.web.access_log import AccessLog
 from pypicloud_tw.web.body import RequestBody
 from pypicloud_tw.web.channel import Channel
 from pypicloud_tw.web.head import HeadParser
-from pypicloud_tw.web.proxies import Origin, Proxies
+from pypicloud_tw.web.proxies import Origin, Peer, Proxies
 from pypicloud_tw.web.request import Request
 
 __all__ = ["Channel", "Limits", "Origin", "Proxies", "Request", "RequestBody", "Site"]
@@ -54,7 +54,7 @@ class Site(server.Site):
 
     # Without the original's wrapper, which chooses between HTTP/1.1 and HTTP/2.
     protocol = Channel  # type: ignore[assignment]
-    requestFactory = Request
+    requestFactory = Request  # type: ignore[assignment]  # it takes fewer arguments
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class Site(server.Site):
             get = request.requestHeaders.getRawHeaders
             referrer, agent = get(b"Referer"), get(b"User-Agent")
             self.access_log.record(
-                client=request.origin.client.encode(),
+                client=request.client_address.encode(),
                 user=request.principal_name,
                 method=request.method,
                 target=request.uri,
@@ -155,11 +155,11 @@ class Site(server.Site):
         if self.observe is not None:
             self.observe(request, seconds)
 
-    def log_refusal(self, peer: IAddress, status: int) -> None:
+    def log_refusal(self, peer: Peer, status: int) -> None:
         """Tell the access log of bytes that were no request."""
         if self.access_log is not None:
             self.access_log.record(
-                client=getattr(peer, "host", "").encode(),
+                client=peer.text.encode(),
                 user=None,
                 method=b"-",
                 target=b"-",
