@@ -163,7 +163,7 @@ class DirectoryStore:
         """See :class:`IObjectStore`."""
         return walk(self._folder, self.offload, prefix, after)
 
-    def url(self, key: str, *, filename: str) -> str | None:
+    def url(self, key: str, *, filename: str) -> None:
         """Tell that only this server serves the object."""
         return None
 

@@ -64,6 +64,19 @@ class ByteRange:
     stop: int
 
 
+@frozen
+class SignedUrl:
+    """An address that the store itself serves; instants are seconds since the epoch.
+
+    :ivar fresh_until: until then the same address is given again.
+    :ivar ends: from then on the store refuses it.
+    """
+
+    url: str
+    fresh_until: float
+    ends: float
+
+
 class IDownload(Interface):
     """An object that was opened; its bytes have not been asked for yet."""
 
@@ -181,5 +194,5 @@ class IObjectStore(Interface):
     def list(prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
         """Tell of every object whose key starts with *prefix* and is above *after*."""
 
-    def url(key: str, *, filename: str) -> str | None:
+    def url(key: str, *, filename: str) -> SignedUrl | None:
         """An address that serves the object without this server, or None."""

@@ -174,7 +174,7 @@ class MemoryStore:
                 yield self.objects[key].info
         await self._leave("list", prefix)
 
-    def url(self, key: str, *, filename: str) -> str | None:
+    def url(self, key: str, *, filename: str) -> None:
         """Tell that nothing else serves the object."""
         return None
 

@@ -16,6 +16,7 @@ from pypicloud_tw.store.interfaces import (
     IObjectStore,
     IUpload,
     ObjectInfo,
+    SignedUrl,
     StoredBytes,
 )
 
@@ -99,7 +100,7 @@ class MeteredStore:
         """See :class:`IObjectStore`."""
         return self.store.list(prefix, after=after)
 
-    def url(self, key: str, *, filename: str) -> str | None:
+    def url(self, key: str, *, filename: str) -> SignedUrl | None:
         """See :class:`IObjectStore`."""
         return self.store.url(key, filename=filename)
 

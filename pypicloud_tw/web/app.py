@@ -35,7 +35,7 @@ from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.web import legacy_json
 from pypicloud_tw.web.errors import answer_error, joined, measured
-from pypicloud_tw.web.files import find_blob, send_blob
+from pypicloud_tw.web.files import Blob, find_blob, redirect_to_store, send_blob
 from pypicloud_tw.web.negotiation import Choice, Negotiator, is_not_modified
 from pypicloud_tw.web.pages import POLICY, Pages, packages_section
 from pypicloud_tw.web.publishing import receive
@@ -145,8 +145,8 @@ class Application:
     ) -> None:
         """Serve a file, or the core metadata beside it."""
         entry = await self._entry(request, project_name(name))
-        blob = find_blob(entry.page.files, digest, filename)
-        await send_blob(request, blob, self.store, private=not self.policy.public)
+        blob = find_blob(entry.page.files, digest, filename, self.store)
+        await self._send_file(request, blob)
 
     # -- the JSON API that the big index has ----------------------------------------
 
@@ -315,6 +315,10 @@ class Application:
             else:
                 await self.offload.in_thread(page.make, variant)
         self._send_made(request, page)
+
+    async def _send_file(self, request: Request, blob: Blob) -> None:
+        if not redirect_to_store(request, blob, self.store):
+            await send_blob(request, blob, private=not self.policy.public)
 
     def _choose(self, request: Request) -> Choice:
         formats = request.args.get(b"format") if request.args else None

@@ -5,15 +5,17 @@ Addresses carry the digest, so what lies under one never changes (DESIGN.md D4).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 
-from attrs import evolve, frozen
+from attrs import field, frozen
 from twisted.logger import Logger
 
-from pypicloud_tw.errors import NotFound, ObjectNotFound, StoreError
+from pypicloud_tw.errors import NotFound, ObjectNotFound, StoreError, UpstreamError
 from pypicloud_tw.index.layout import METADATA_SUFFIX
 from pypicloud_tw.index.model import File
 from pypicloud_tw.store.interfaces import ByteRange, IDownload, IObjectStore
+from pypicloud_tw.web.errors import measured
 from pypicloud_tw.web.media import content_type
 from pypicloud_tw.web.negotiation import http_date, is_not_modified
 from pypicloud_tw.web.ranges import content_range, resolve
@@ -24,28 +26,38 @@ _log = Logger()
 # RFC 8246: what has the digest in its address never changes.
 _FOREVER = "max-age=31536000, immutable"
 
+#: Seconds by which a redirect is forgotten before the signature in it ends.
+_MARGIN = 60
+
 
 @frozen
 class Blob:
     """Bytes with an address of their own: a file, or the core metadata beside it.
 
-    :ivar size: None where the manifest does not tell, as of metadata.
+    :ivar sha256: None where nobody tells.
+    :ivar size: None where it is only known when it is opened.
+    :ivar key: where it lies in the store, if it does.
+    :ivar open: asks for the bytes, or a range of them.
     """
 
-    key: str
     filename: str
-    sha256: str
+    sha256: str | None
     size: int | None
-    file: File
+    modified: datetime | None
+    open: Callable[[ByteRange | None], Awaitable[IDownload]] = field(repr=False)
+    key: str | None = None
 
     @property
-    def etag(self) -> bytes:
+    def etag(self) -> bytes | None:
         """Strong, and the same on every server and in every store."""
-        return f'"{self.sha256}"'.encode()
+        return None if self.sha256 is None else f'"{self.sha256}"'.encode()
 
 
 def find_blob(
-    files: Mapping[tuple[str, str], File], digest: str, filename: str
+    files: Mapping[tuple[str, str], File],
+    digest: str,
+    filename: str,
+    store: IObjectStore,
 ) -> Blob:
     """Find what lies under an address.
 
@@ -53,18 +65,69 @@ def find_blob(
     """
     file = files.get((digest, filename))
     if file is not None:
-        return Blob(file.key, filename, file.sha256, file.size, file)
+        return _stored(store, file, filename, file.key, file.sha256, file.size)
     file = files.get((digest, filename.removesuffix(METADATA_SUFFIX)))
-    if file is not None and filename.endswith(METADATA_SUFFIX):
-        if file.metadata_key is None or file.metadata_sha256 is None:
-            raise NotFound("This file's core metadata is not kept here.")
-        return Blob(file.metadata_key, filename, file.metadata_sha256, None, file)
-    raise NotFound("There is no such file here; it may have been removed.")
+    if file is None or not filename.endswith(METADATA_SUFFIX):
+        raise NotFound("There is no such file here; it may have been removed.")
+    if file.metadata_key is None or file.metadata_sha256 is None:
+        raise NotFound("This file's core metadata is not kept here.")
+    return _stored(store, file, filename, file.metadata_key, file.metadata_sha256, None)
 
 
-async def send_blob(
-    request: Request, blob: Blob, store: IObjectStore, *, private: bool
-) -> None:
+def _stored(
+    store: IObjectStore,
+    file: File,
+    filename: str,
+    key: str,
+    digest: str,
+    size: int | None,
+) -> Blob:
+    async def opened(part: ByteRange | None) -> IDownload:
+        try:
+            download = await store.open(key, byte_range=part)
+        except ObjectNotFound:
+            raise _lost(key) from None
+        if size is not None and download.info.size != size:
+            download.abandon()
+            raise _lost(key)
+        return download
+
+    return Blob(filename, digest, size, file.upload_time, opened, key)
+
+
+def _lost(key: str) -> StoreError:
+    _log.error(
+        "The object {key} is gone or not what the manifest says; 'pypicloud verify' "
+        "lists all such.",
+        key=key,
+    )
+    return StoreError("The store has lost this file; tell who runs this index.")
+
+
+def redirect_to_store(request: Request, blob: Blob, store: IObjectStore) -> bool:
+    """Answer a GET with an address that the store itself serves, if it gives any.
+
+    HEAD and core metadata are answered here: an address that is signed for GET refuses
+    HEAD, and metadata is small (DESIGN.md D4).
+    """
+    if request.method != b"GET" or blob.key is None:
+        return False
+    if blob.filename.endswith(METADATA_SUFFIX):
+        return False
+    signed = store.url(blob.key, filename=blob.filename)
+    if signed is None:
+        return False
+    left = int(signed.ends - request.site.reactor.seconds()) - _MARGIN
+    request.setResponseCode(302)
+    request.setHeader(b"Location", signed.url.encode())
+    # Private: whoever holds the address may read the file until it ends.
+    scope = f"private, max-age={left}" if left > 0 else "no-store"
+    request.setHeader(b"Cache-Control", scope.encode())
+    measured(request, b"")
+    return True
+
+
+async def send_blob(request: Request, blob: Blob, *, private: bool) -> None:
     """Answer with the bytes, or as many of them as are asked for.
 
     :raises RangeNotSatisfiable: none of the bytes asked for exists.
@@ -72,76 +135,68 @@ async def send_blob(
     """
     _set_headers(request, blob, private)
     get = request.getHeader
-    if is_not_modified(
-        get(b"If-None-Match"),
-        blob.etag,
-        get(b"If-Modified-Since"),
-        blob.file.upload_time,
+    if blob.etag is not None and is_not_modified(
+        get(b"If-None-Match"), blob.etag, get(b"If-Modified-Since"), blob.modified
     ):
         request.setResponseCode(304)
         return
-    blob = await _sized(blob, store)
-    assert blob.size is not None, "_sized tells the size"
-    part = resolve(
-        get(b"Range") if request.method == b"GET" else None,
-        get(b"If-Range"),
-        blob.size,
-        blob.etag,
-        blob.file.upload_time,
-    )
-    length = blob.size if part is None else part.stop - part.start
+    opened = None if blob.size is not None else await blob.open(None)
+    try:
+        size = opened.info.size if opened is not None else blob.size
+        assert size is not None, "either is known"
+        part = _asked_part(request, blob, size)
+        if _sends_head(request, part, size):
+            return
+        if opened is None or part is not None:
+            if opened is not None:
+                opened.abandon()
+            opened = await blob.open(part)
+        await _deliver(request, blob, opened)
+    finally:
+        if opened is not None:
+            opened.abandon()
+
+
+def _asked_part(request: Request, blob: Blob, size: int) -> ByteRange | None:
+    if request.method != b"GET" or blob.etag is None:
+        return None
+    get = request.getHeader
+    return resolve(get(b"Range"), get(b"If-Range"), size, blob.etag, blob.modified)
+
+
+def _sends_head(request: Request, part: ByteRange | None, size: int) -> bool:
+    """Set status and length; true if there is no body to send."""
+    length = size if part is None else part.stop - part.start
     request.setHeader(b"Content-Length", b"%d" % length)
     if part is not None:
         request.setResponseCode(206)
-        request.setHeader(b"Content-Range", content_range(part, blob.size))
-    if request.method == b"HEAD" or length == 0:
-        return
-    download = await _open(blob, store, part)
+        request.setHeader(b"Content-Range", content_range(part, size))
+    return request.method == b"HEAD" or length == 0
+
+
+async def _deliver(request: Request, blob: Blob, download: IDownload) -> None:
     try:
         await download.deliver(request)
-    except StoreError as e:
+    except (StoreError, UpstreamError) as e:
+        if not request.startedWriting:
+            raise
         # The status is gone already. An answer that is cut short is the only honest
         # one left: the client sees that bytes are missing.
-        _log.error("Sending {key} broke off: {error}", key=blob.key, error=e.message)
+        _log.error(
+            "Sending {filename} broke off: {error}",
+            filename=blob.filename,
+            error=e.message,
+        )
         request.abort()
-    finally:
-        download.abandon()
 
 
 def _set_headers(request: Request, blob: Blob, private: bool) -> None:
     scope = "private" if private else "public"
     request.setHeader(b"Content-Type", content_type(blob.filename))
-    request.setHeader(b"ETag", blob.etag)
-    request.setHeader(b"Last-Modified", http_date(blob.file.upload_time))
+    if blob.etag is not None:
+        request.setHeader(b"ETag", blob.etag)
+        request.setHeader(b"Accept-Ranges", b"bytes")
+    if blob.modified is not None:
+        request.setHeader(b"Last-Modified", http_date(blob.modified))
     request.setHeader(b"Cache-Control", f"{scope}, {_FOREVER}".encode())
-    request.setHeader(b"Accept-Ranges", b"bytes")
     request.setHeader(b"X-Content-Type-Options", b"nosniff")
-
-
-async def _sized(blob: Blob, store: IObjectStore) -> Blob:
-    if blob.size is not None:
-        return blob
-    try:
-        return evolve(blob, size=(await store.head(blob.key)).size)
-    except ObjectNotFound:
-        raise _lost(blob) from None
-
-
-async def _open(blob: Blob, store: IObjectStore, part: ByteRange | None) -> IDownload:
-    try:
-        download = await store.open(blob.key, byte_range=part)
-    except ObjectNotFound:
-        raise _lost(blob) from None
-    if download.info.size != blob.size:
-        download.abandon()
-        raise _lost(blob)
-    return download
-
-
-def _lost(blob: Blob) -> StoreError:
-    _log.error(
-        "The object {key} is gone or not what the manifest says; 'pypicloud verify' "
-        "lists all such.",
-        key=blob.key,
-    )
-    return StoreError("The store has lost this file; tell who runs this index.")
