@@ -121,6 +121,13 @@ class Catalog(Generic[P]):
         self.hits += 1
         return entry
 
+    def known_absent(self, name: str) -> bool:
+        """Tell without asking anybody whether a project is proved not to be here."""
+        now = self.clock.seconds()
+        if now - self._asked >= self.fresh_for:
+            return False
+        return now - self._absent.get(name, NEVER) < self.verify_every
+
     async def project(self, name: NormalizedName) -> Entry[P]:
         """Give a project as it is now, or as it was last known if the store is away.
 

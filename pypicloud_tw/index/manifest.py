@@ -168,6 +168,11 @@ def in_order(files: Iterable[File]) -> tuple[File, ...]:
     return tuple(sorted(files, key=rank))
 
 
+def in_version_order(versions: Iterable[str]) -> list[str]:
+    """Sort versions; what is none comes first."""
+    return sorted(versions, key=_version_rank)
+
+
 def _version_rank(text: str) -> tuple[bool, Any]:
     try:
         return True, Version(text)

@@ -35,6 +35,7 @@ from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.web import legacy_json
 from pypicloud_tw.web.errors import answer_error, joined, measured
+from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.files import Blob, find_blob, redirect_to_store, send_blob
 from pypicloud_tw.web.negotiation import Choice, Negotiator, is_not_modified
 from pypicloud_tw.web.pages import POLICY, Pages, packages_section
@@ -42,7 +43,7 @@ from pypicloud_tw.web.publishing import receive
 from pypicloud_tw.web.representation import Page
 from pypicloud_tw.web.simple import render_index
 from pypicloud_tw.web.site import Request
-from pypicloud_tw.web.views import ProjectView, file_path
+from pypicloud_tw.web.views import ProjectView, file_path, own_document
 
 _READ = ["GET", "HEAD"]
 _SIMPLE = b"/simple/"
@@ -53,6 +54,7 @@ class Application:
     """What the server answers. It is rebuilt by nobody: a reload replaces ``policy``.
 
     :ivar ready: returns if the server can do its work, raises Unavailable if not.
+    :ivar fallback: what serves the projects that are not here; None: nothing does.
     :ivar metrics_read: judges who may read ``/metrics``, by principal and address.
     """
 
@@ -66,11 +68,12 @@ class Application:
     max_upload: int
     ready: Callable[[], Awaitable[None]]
     metrics_read: Callable[[Principal, str], bool]
+    fallback: Fallback | None = None
     _negotiator: Negotiator = field(factory=Negotiator, init=False)
     _pages: Pages = field(factory=lambda: Pages(__version__), init=False)
-    _index: tuple[tuple[NormalizedName, ...], Page] | None = field(
-        default=None, init=False
-    )
+    _index: (
+        tuple[tuple[NormalizedName, ...], frozenset[NormalizedName], Page] | None
+    ) = field(default=None, init=False)
     _log = Logger()
 
     router = Klein()
@@ -118,10 +121,12 @@ class Application:
     async def index(self, request: Request) -> None:
         """List the projects."""
         await self._authorize(request, Action.READ)
-        names = await self.catalog.names()
-        if self._index is None or self._index[0] is not names:
-            self._index = names, render_index(names)
-        await self._send_page(request, self._index[1])
+        own = await self.catalog.names()
+        kept = await self.fallback.kept_names() if self.fallback else frozenset()
+        if self._index is None or self._index[:2] != (own, kept):
+            names = own if kept <= set(own) else tuple(sorted({*own, *kept}))
+            self._index = own, kept, render_index(names)
+        await self._send_page(request, self._index[2])
 
     @router.route("/simple/<name>", methods=_READ)
     async def project_without_slash(self, request: Request, name: str) -> None:
@@ -134,8 +139,19 @@ class Application:
         if not is_normalized_name(name):
             _redirect(request, f"../{project_name(name)}/")
             return
-        entry = await self._entry(request, project_name(name))
-        await self._send_page(request, entry.page.page)
+        normalized = project_name(name)
+        try:
+            entry = await self._entry(request, normalized)
+        except NotFound:
+            if self.fallback is None:
+                raise
+            await self._send_upstream(request, self.fallback, normalized)
+            return
+        page = entry.page.page
+        if self.fallback is not None and normalized in self.fallback.merge:
+            own = own_document(entry.project)
+            page = await self.fallback.merged(normalized, own, entry)
+        await self._send_page(request, page)
 
     # -- files ----------------------------------------------------------------------
 
@@ -144,9 +160,9 @@ class Application:
         self, request: Request, name: str, digest: str, filename: str
     ) -> None:
         """Serve a file, or the core metadata beside it."""
-        entry = await self._entry(request, project_name(name))
-        blob = find_blob(entry.page.files, digest, filename, self.store)
-        await self._send_file(request, blob)
+        normalized = project_name(name)
+        await self._authorize(request, Action.READ, normalized)
+        await self._send_file(request, await self._blob(normalized, digest, filename))
 
     # -- the JSON API that the big index has ----------------------------------------
 
@@ -270,8 +286,10 @@ class Application:
         path = request.path
         if not (path.startswith(_SIMPLE) and path.endswith(b"/")):
             return False
-        entry = self.catalog.fresh(path[len(_SIMPLE) : -1].decode("latin-1"))
-        if entry is None or request.method not in (b"GET", b"HEAD") or request.args:
+        if request.method not in (b"GET", b"HEAD") or request.args:
+            return False
+        page = self._known_page(path[len(_SIMPLE) : -1].decode("latin-1"))
+        if page is None:
             return False
         if not self.policy.public:
             principal = self.users.remembered(
@@ -280,9 +298,48 @@ class Application:
             if principal is None or principal is ANONYMOUS:
                 return False
             request.principal_name = _log_name(principal)
-        return self._send_made(request, entry.page.page)
+        return self._send_made(request, page)
 
-    def _send_made(self, request: Request, page: Page) -> bool:
+    def _known_page(self, name: str) -> Page | None:
+        entry = self.catalog.fresh(name)
+        fallback = self.fallback
+        if entry is not None:
+            merged = fallback is not None and name in fallback.merge
+            return None if merged else entry.page.page
+        if fallback is None or not self.catalog.known_absent(name):
+            return None
+        known = fallback.upstreams.fresh(NormalizedName(name))
+        return None if known is None or known.stale else known.page
+
+    async def _send_upstream(
+        self, request: Request, fallback: Fallback, name: NormalizedName
+    ) -> None:
+        location = fallback.location(name)
+        if location is not None:
+            request.setResponseCode(302)
+            request.setHeader(b"Location", location.encode())
+            measured(request, b"")
+            return
+        known = await fallback.page(name)
+        await self._send_page(request, known.page, known.warning)
+
+    async def _blob(self, name: NormalizedName, digest: str, filename: str) -> Blob:
+        try:
+            entry = await self.catalog.project(name)
+        except NotFound:
+            if self.fallback is None:
+                raise
+            return await self.fallback.blob(name, digest, filename)
+        try:
+            return find_blob(entry.page.files, digest, filename, self.store)
+        except NotFound:
+            if self.fallback is None or name not in self.fallback.merge:
+                raise
+            return await self.fallback.blob(name, digest, filename)
+
+    def _send_made(
+        self, request: Request, page: Page, warning: str | None = None
+    ) -> bool:
         """Send a page in the client's form if it was made in that form already."""
         try:
             variant = page.variant(self._choose(request))
@@ -292,6 +349,7 @@ class Application:
         if representation is None:
             return False
         private = not self.policy.public
+        more = b"" if warning is None else f"Warning: {warning}\r\n".encode()
         asked = request.getHeader(b"If-None-Match")
         if asked is None and representation.modified is not None:
             since = request.getHeader(b"If-Modified-Since")
@@ -300,21 +358,23 @@ class Application:
         if (asked is not None or since is not None) and is_not_modified(
             asked, representation.etag, since, representation.modified
         ):
-            request.send_whole(304, representation.not_modified_block(private), b"")
+            block = representation.not_modified_block(private)
+            request.send_whole(304, block + more, b"")
         else:
-            request.send_whole(
-                200, representation.header_block(private), representation.body
-            )
+            block = representation.header_block(private)
+            request.send_whole(200, block + more, representation.body)
         return True
 
-    async def _send_page(self, request: Request, page: Page) -> None:
+    async def _send_page(
+        self, request: Request, page: Page, warning: str | None = None
+    ) -> None:
         variant = page.variant(self._choose(request))
         if page.find(variant) is None:
             if page.quick(variant):
                 page.make(variant)
             else:
                 await self.offload.in_thread(page.make, variant)
-        self._send_made(request, page)
+        self._send_made(request, page, warning)
 
     async def _send_file(self, request: Request, blob: Blob) -> None:
         if not redirect_to_store(request, blob, self.store):
@@ -357,7 +417,14 @@ class Application:
         self, request: Request, name: str, version: str | None
     ) -> bytes:
         normalized = project_name(name)
-        entry = await self._entry(request, normalized)
+        try:
+            entry = await self._entry(request, normalized)
+        except NotFound:
+            if self.fallback is None:
+                raise
+            return await self._upstream_json(
+                request, self.fallback, normalized, version
+            )
         project, base = entry.project, request.origin.base_url
         described = (
             legacy_json.latest_version(project)
@@ -378,6 +445,18 @@ class Application:
         request.setHeader(b"Content-Type", b"application/json")
         request.setHeader(b"Cache-Control", b"no-cache, private")
         return measured(request, json.dumps(document).encode())
+
+    async def _upstream_json(
+        self,
+        request: Request,
+        fallback: Fallback,
+        name: NormalizedName,
+        version: str | None,
+    ) -> bytes:
+        document = await fallback.upstreams.legacy_json(name, version)
+        request.setHeader(b"Content-Type", b"application/json")
+        request.setHeader(b"Cache-Control", b"no-cache, private")
+        return measured(request, document)
 
     async def _core_metadata(
         self, project: Project, version: str
@@ -413,7 +492,7 @@ class _Root(Resource):
     isLeaf = True
 
     def __init__(self, application: Application) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
         self._application = application
         self._routes = application.router.resource()
 

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from pypicloud_tw.index.manifest import public_document
 from pypicloud_tw.index.manifests import Versioned
-from pypicloud_tw.index.model import File
+from pypicloud_tw.index.model import Document, File, Project
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.web.representation import Page
 from pypicloud_tw.web.simple import render_project
@@ -37,15 +37,21 @@ def file_path(name: NormalizedName, file: File) -> str:
     return f"packages/{name}/{file.sha256[:DIGEST_DIGITS]}/{quote(file.filename)}"
 
 
+def own_document(project: Project) -> Document:
+    """Make the document of a project's page.
+
+    Its addresses are relative to ``/simple/{project}/``, so that one page is right
+    under every host name and path prefix.
+    """
+    return public_document(
+        project, lambda file: f"../../{file_path(project.name, file)}"
+    )
+
+
 async def view_project(state: Versioned) -> tuple[ProjectView, int]:
     """Render a project; also tell its weight in bytes."""
     project = state.project
-    # Relative to /simple/{project}/, so that one page is right under every host name
-    # and path prefix.
-    document = public_document(
-        project, lambda file: f"../../{file_path(project.name, file)}"
-    )
-    page = render_project(document, state.modified)
+    page = render_project(own_document(project), state.modified)
     files = {
         (file.sha256[:DIGEST_DIGITS], file.filename): file for file in project.files
     }

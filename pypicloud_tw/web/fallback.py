@@ -1,0 +1,120 @@
+"""What is not ours: the upstream's pages and files, served as ours are (DESIGN.md D5).
+
+Whoever calls this has checked that the reader may read, and has proof that the project
+is not here, or that the operator wants both (``upstream.merge``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from attrs import define, field
+
+from pypicloud_tw.errors import NotFound
+from pypicloud_tw.index.manifest import in_version_order
+from pypicloud_tw.index.model import Document
+from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.upstream.pages import UpstreamPage
+from pypicloud_tw.upstream.relay import IFiles
+from pypicloud_tw.upstream.service import Upstreams
+from pypicloud_tw.web.files import Blob
+from pypicloud_tw.web.representation import Page
+from pypicloud_tw.web.simple import render_project
+
+
+def render_upstream(document: Document) -> tuple[Page, int]:
+    """Render an upstream's document, in a helper process if it is large."""
+    page = render_project(document)
+    return page, page.weight
+
+
+async def _no_names() -> frozenset[NormalizedName]:
+    return frozenset()
+
+
+@define
+class Fallback:
+    """The upstream as the routes use it.
+
+    :ivar files: serves the upstream's files by addresses of ours; None where pages
+        link to the upstream.
+    :ivar redirect_to: the upstream's root, where clients are sent there instead.
+    :ivar merge: names of projects of ours that show the upstream's files too.
+    :ivar kept_names: tells the projects of which files are kept in the store.
+    """
+
+    upstreams: Upstreams[Page]
+    files: IFiles | None = None
+    redirect_to: str | None = None
+    merge: frozenset[str] = frozenset()
+    kept_names: Callable[[], Awaitable[frozenset[NormalizedName]]] = _no_names
+    _merged: dict[NormalizedName, tuple[object, object, Page]] = field(
+        factory=dict, init=False
+    )
+
+    def location(self, name: NormalizedName) -> str | None:
+        """Tell where a client is redirected for a project; None where we answer.
+
+        :raises NotFound: the name is reserved.
+        :raises Forbidden: it is denied.
+        """
+        if self.redirect_to is None:
+            return None
+        refusal = self.upstreams.rules.refusal(name)
+        if refusal is not None:
+            raise refusal
+        return f"{self.redirect_to}{name}/"
+
+    async def page(self, name: NormalizedName) -> UpstreamPage[Page]:
+        """Give the upstream's page of a project, rendered.
+
+        :raises PypicloudError: see :meth:`Upstreams.page`.
+        """
+        return await self.upstreams.page(name)
+
+    async def merged(self, name: NormalizedName, own: Document, state: object) -> Page:
+        """Give a page of ours with the upstream's files; ours shadow equal names.
+
+        :param own: our document.
+        :param state: changes whenever *own* does; what was merged for it is reused.
+        :raises UpstreamError: what the upstream has is not known. Showing ours alone
+            would have a resolver choose other versions than yesterday.
+        """
+        try:
+            theirs = (await self.upstreams.document(name)).page
+        except NotFound:
+            theirs = {"files": [], "versions": []}
+        known = self._merged.get(name)
+        if known is None or known[0] is not state or known[1] is not theirs:
+            page = render_project(_merge(own, theirs))
+            known = self._merged[name] = state, theirs, page
+        return known[2]
+
+    async def blob(self, name: NormalizedName, segment: str, filename: str) -> Blob:
+        """Find a file of the upstream by its address here.
+
+        :raises NotFound: there is none, or its links do not lead here.
+        :raises PypicloudError: see :meth:`IFiles.locate`.
+        """
+        if self.files is None:
+            raise NotFound("There is no such file here.")
+        located = await self.files.locate(name, segment, filename)
+        return Blob(
+            located.filename,
+            located.sha256 or None,
+            located.size,
+            None,
+            located.open,
+            located.key,
+        )
+
+
+def _merge(own: Document, theirs: Document) -> Document:
+    ours = {file["filename"] for file in own["files"]}
+    others = [file for file in theirs["files"] if file["filename"] not in ours]
+    versions = {*own["versions"], *theirs.get("versions", ())}
+    return {
+        **own,
+        "files": [*others, *own["files"]],
+        "versions": in_version_order(versions),
+    }
