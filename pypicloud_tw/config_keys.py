@@ -349,6 +349,15 @@ class IndexSection:
         "60s",
         "Every page in use is asked of the store again after so long, come what may.",
     )
+    sweep_age: float = key(
+        kinds.seconds(2),
+        "1d",
+        "A sweep removes what nothing names after so long; the same on every server, "
+        "for an upload that takes half of it is refused.",
+    )
+    memory: int = key(
+        kinds.size(), "512MiB", "Pages take at most so much memory, roughly."
+    )
 
 
 @frozen
