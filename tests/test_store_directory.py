@@ -690,8 +690,14 @@ class TroubleTests(FolderCase):
         self.path.rename(moved)
         self.addCleanup(shutil.rmtree, moved)
         self.path.mkdir()
-        for work in (self.store.get("a"), keys(self.store), self.store.put("a", b"")):
+        for work in (
+            self.store.get("a"),
+            self.store.delete("a"),
+            keys(self.store),
+            self.store.put("a", b"", condition=IfAbsent()),
+        ):
             self.assertIn("not the one it was", self.error(StoreError, work))
+        self.error(StoreError, self.store.put("a", b""))
         self.assertEqual(os.listdir(self.path), [])
 
     def test_folder_is_a_file(self) -> None:
@@ -716,6 +722,19 @@ class TroubleTests(FolderCase):
             self.error(InsufficientStorage, upload.commit())
         self.assertEqual(self.scratch_files(), [])
         self.assertFalse((self.path / "a").exists())
+
+    def test_room_ends_at_the_last_step(self) -> None:
+        """Then the answer must not be that nothing was written."""
+        real = os.fsync
+
+        def full(fd: int) -> None:
+            if self.points[-1:] == ["object:linked"]:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            real(fd)
+
+        self.patch(os, "fsync", full)
+        message = self.error(StoreError, self.store.put("a", b"1"))
+        self.assertIn("may lose what was written: No space left", message)
 
     def test_no_room_by_the_hint(self) -> None:
         state = os.statvfs(self.path)

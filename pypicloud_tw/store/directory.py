@@ -165,7 +165,6 @@ class DirectoryStore:
 
     def url(self, key: str, *, filename: str) -> None:
         """Tell that only this server serves the object."""
-        return None
 
     async def _thread(
         self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
@@ -222,7 +221,8 @@ class DirectoryStore:
         return object_info(key, state)
 
     def _put(self, key: str, data: bytes, condition: Condition) -> ObjectInfo:
-        self._folder.check(key, condition)
+        if condition is not None:
+            self._folder.check(key, condition)
         draft = self._draft()
         try:
             draft.file.write(data)

@@ -32,7 +32,8 @@ T = TypeVar("T")
 
 Segments = Sequence[bytes]
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+#: How to open a folder, and no link to one.
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 # O_NONBLOCK: opening a pipe that lies there must not wait for its writer.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
@@ -221,7 +222,14 @@ class Folder:
                 os.fsync(draft.file.fileno())
             os.rename(draft.path, name, dst_dir_fd=parent)
         self.checkpoint("object:linked")
-        os.fsync(parent)
+        try:
+            os.fsync(parent)
+        except OSError as e:
+            # Whatever it says (no room, even): the object can be seen already.
+            raise StoreError(
+                f"The store's folder {self.path} may lose what was written: "
+                f"{e.strerror}. See to its disk."
+            ) from e
         self.checkpoint("folder:synced")
         return draft.state
 
@@ -306,7 +314,7 @@ class Folder:
         with self.opened(()) as root:
             with suppress(FileExistsError):
                 os.mkdir(".locks", dir_fd=root)
-            locks = os.open(".locks", _FOLDER, dir_fd=root)
+            locks = os.open(".locks", FOLDER, dir_fd=root)
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
             return os.open(f"{number:02x}", flags, 0o644, dir_fd=locks)
@@ -321,7 +329,7 @@ def stripe(key: str) -> int:
 
 def _step_down(fd: int, name: bytes) -> int:
     """Exchange an opened folder for the one below it of that name."""
-    below = os.open(name, _FOLDER, dir_fd=fd)
+    below = os.open(name, FOLDER, dir_fd=fd)
     os.close(fd)
     return below
 

@@ -176,7 +176,6 @@ class MemoryStore:
 
     def url(self, key: str, *, filename: str) -> None:
         """Tell that nothing else serves the object."""
-        return None
 
     def add(
         self, key: str, data: bytes, metadata: Mapping[str, str] | None = None

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from heapq import merge
 from itertools import islice
@@ -19,7 +20,7 @@ from attrs import frozen
 
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.offload import IOffload
-from pypicloud_tw.store.folder import Folder, etag
+from pypicloud_tw.store.folder import FOLDER, Folder, etag
 from pypicloud_tw.store.folder_errors import ABSENT, explained
 from pypicloud_tw.store.interfaces import ObjectInfo
 from pypicloud_tw.store.keys import HIDDEN, MAX_DEPTH, key_order, key_segments
@@ -82,23 +83,34 @@ class _Walker:
     def below(self, folders: tuple[bytes, ...]) -> Iterator[ObjectInfo | None]:
         """Walk a folder; every None is a good moment for a pause."""
         path = b"".join(name + b"/" for name in folders)
+        return self._walk(path, self.folder.opened(folders), len(folders))
+
+    def _walk(
+        self, path: bytes, opening: AbstractContextManager[int], depth: int
+    ) -> Iterator[ObjectInfo | None]:
         try:
-            with self.folder.opened(folders) as fd:
-                runs: list[list[bytes]] = []
-                with os.scandir(fd) as entries:
-                    while names := list(islice(entries, RUN)):
-                        runs.append(sorted(self._wanted(path, names)))
-                        yield None
-                for name in merge(*runs):
-                    if name.endswith(b"/"):
-                        if len(folders) < MAX_DEPTH - 1:
-                            yield from self.below((*folders, name[:-1]))
-                    else:
+            with opening as fd:
+                for name in (yield from self._names(path, fd)):
+                    if not name.endswith(b"/"):
                         yield self._info(path, fd, name)
+                    elif depth < MAX_DEPTH - 1:
+                        below = _opened(fd, name[:-1])
+                        yield from self._walk(path + name, below, depth + 1)
         except OSError as e:
             # Deletes remove folders; what was in it was deleted before.
             if e.errno not in ABSENT:
                 raise
+
+    def _names(
+        self, path: bytes, fd: int
+    ) -> Generator[ObjectInfo | None, None, Iterator[bytes]]:
+        """Return what is wanted of a folder, sorted; folders end with a slash."""
+        runs: list[list[bytes]] = []
+        with os.scandir(fd) as entries:
+            while names := list(islice(entries, RUN)):
+                runs.append(sorted(self._wanted(path, names)))
+                yield None
+        return merge(*runs)
 
     def _wanted(self, path: bytes, entries: list[os.DirEntry[str]]) -> Iterator[bytes]:
         """Choose files and folders that lead to wanted keys.
@@ -132,6 +144,15 @@ class _Walker:
         if not stat.S_ISREG(state.st_mode):
             return None
         return object_info((path + name).decode("utf-8"), state)
+
+
+@contextmanager
+def _opened(parent: int, name: bytes) -> Iterator[int]:
+    fd = os.open(name, FOLDER, dir_fd=parent)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def _is_text(name: bytes) -> bool:
