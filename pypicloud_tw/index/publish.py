@@ -152,7 +152,10 @@ class Publication:
         except PypicloudError:
             await publisher.discard(file)
             raise
-        if project.file(file.filename) != file:
+        # By the key alone: it may have been yanked in the same swap. One that is gone
+        # again has a tombstone, which is the sweep's.
+        named = project.file(file.filename)
+        if named is not None and named.key != file.key:
             await publisher.discard(file)
         return project
 
