@@ -16,6 +16,7 @@ from twisted.internet.task import react
 from pypicloud_tw.config import Config
 from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.index.adopt import Progress
+from pypicloud_tw.index.names import project_name
 from pypicloud_tw.tap import Index, make_index
 
 #: Seconds between two lines of progress where there is no terminal to draw a bar on.
@@ -42,6 +43,81 @@ def run_refresh(config: Config, *, dry_run: bool = False) -> int:
         progress = await index.adopter(bar.show, dry_run=dry_run).run()
         bar.end()
         _summarize(progress, dry_run=dry_run)
+        return 0
+
+    return _run(config, job)
+
+
+def run_verify(config: Config, *, deep: bool = False) -> int:
+    """Check that every file that a manifest names is there as it says.
+
+    :param deep: read every byte and compare the digests.
+    :returns: 1 if something is wrong; each fault is a line.
+    """
+
+    async def job(index: Index) -> int:
+        checked = wrong = 0
+        async for fault in index.verifier(deep=deep).faults():
+            checked += 1
+            if fault is not None:
+                wrong += 1
+                print(
+                    f"{fault.project} {fault.filename} ({fault.key}): {fault.problem}"
+                )
+        print(f"{checked} files checked, {wrong} wrong.")
+        return 1 if wrong else 0
+
+    return _run(config, job)
+
+
+def run_sweep(
+    config: Config, *, age: float | None = None, dry_run: bool = False
+) -> int:
+    """Remove what no manifest names, and what was deleted long enough ago.
+
+    :param age: seconds; None is ``index.sweep_age``, and less is refused: the servers
+        rely on it.
+    """
+    at_least = config.index.sweep_age
+    if age is not None and age < at_least:
+        print(
+            f"pypicloud: the age must be at least index.sweep_age ({at_least:.0f} s), "
+            "by which the servers judge how long an upload may take.",
+            file=sys.stderr,
+        )
+        return 1
+
+    async def job(index: Index) -> int:
+        def report(key: str) -> None:
+            print(f"{'would remove' if dry_run else 'removed'} {key}")
+
+        sweeper = index.sweeper(age or at_least, report, dry_run=dry_run)
+        swept = await sweeper.run()
+        aborted = 0 if dry_run else await index.abort_uploads(age or at_least)
+        print(
+            f"{swept.seen} objects seen, {len(swept.removed)} orphans, "
+            f"{len(swept.purged)} of deleted files, {aborted} unfinished uploads."
+        )
+        return 0
+
+    return _run(config, job)
+
+
+def run_yank(config: Config, project: str, version: str, reason: str | None) -> int:
+    """Yank a release with a reason that may be empty; un-yank it with None (PEP 592)."""
+
+    async def job(index: Index) -> int:
+        await index.publisher.yank(project_name(project), version, reason)
+        return 0
+
+    return _run(config, job)
+
+
+def run_remove(config: Config, project: str, version: str) -> int:
+    """Remove a release; its filenames stay taken."""
+
+    async def job(index: Index) -> int:
+        await index.publisher.remove(project_name(project), version)
         return 0
 
     return _run(config, job)

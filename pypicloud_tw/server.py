@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import (
     IListeningPort,
     IReactorTime,
@@ -94,7 +94,7 @@ class Server(Service):
         if self._port is None:
             self.privilegedStartService()
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's is untyped
-        self._offload.startService()
+        self._offload.startService()  # type: ignore[no-untyped-call]  # Twisted's
         self._metrics.start()
         self._catch_hangup()
         self._work = Deferred.fromCoroutine(self._run())
@@ -142,7 +142,7 @@ class Server(Service):
     async def _stop(self) -> None:
         if self._port is not None:
             port = await self._port
-            await port.stopListening()
+            await maybeDeferred(port.stopListening)
         await self._site.drain(self._grace)
         if self._work is not None:
             self._work.cancel()

@@ -27,6 +27,8 @@ from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.marker import Marker
 from pypicloud_tw.index.publish import Publisher, Rules
+from pypicloud_tw.index.sweep import Sweeper
+from pypicloud_tw.index.verify import Verifier
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload import Offload
 from pypicloud_tw.server import Server
@@ -95,6 +97,16 @@ class Index:
             dry_run=dry_run,
         )
 
+    def verifier(self, *, deep: bool) -> Verifier:
+        """Make what compares the manifests with the store."""
+        return Verifier(self.publisher.store, self.manifests, self.offload, deep)
+
+    def sweeper(
+        self, age: float, report: Callable[[str], None], *, dry_run: bool
+    ) -> Sweeper:
+        """Make what removes orphans."""
+        return Sweeper(self.publisher.store, self.manifests, age, dry_run, report)
+
 
 def _nothing(point: str) -> None:
     """Pass a checkpoint by."""
@@ -122,6 +134,7 @@ def make_index(
         view_project,
         fresh_for=config.index.fresh_for,
         verify_every=config.index.verify_every,
+        capacity=config.index.memory,
     )
     publisher = Publisher(
         metered,
@@ -133,6 +146,7 @@ def make_index(
             legacy_formats=config.pypi.legacy_formats,
             overwrite=config.pypi.allow_overwrite,
             reupload_deleted=config.pypi.allow_reupload_deleted,
+            sweep_age=config.index.sweep_age,
         ),
         checkpoint,
     )

@@ -83,7 +83,7 @@ async def _act(form: UploadFields, reception: _Reception) -> None:
             await _publish(form, reception.publication)
         case "remove_pkg":
             await _remove(form, reception.publisher)
-        case None | "":
+        case None:
             raise BadRequest(
                 "The form has no ':action'; an upload says ':action' is 'file_upload'."
             )
@@ -104,9 +104,9 @@ async def _publish(form: UploadFields, publication: Publication | None) -> None:
         Claims(
             name=form.name,
             version=form.version,
-            sha256=form.sha256_digest or None,
-            md5=form.md5_digest or None,
-            blake2b_256=form.blake2_256_digest or None,
+            sha256=form.sha256_digest,
+            md5=form.md5_digest,
+            blake2b_256=form.blake2_256_digest,
         )
     )
 
