@@ -1,0 +1,105 @@
+"""No line of the access log holds a secret or steers a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from pypicloud_tw.web.access_log import AccessLog, without_secrets
+
+SECRET = b"hunter2"
+
+
+def record(**more: Any) -> bytes:
+    """Write one line at once."""
+    written: list[bytes] = []
+    log = AccessLog(written.append, Clock())
+    values: dict[str, Any] = {
+        "client": b"192.0.2.1",
+        "user": None,
+        "method": b"GET",
+        "target": b"/",
+        "version": b"HTTP/1.1",
+        "status": 200,
+        "length": 1,
+        "referrer": None,
+        "agent": None,
+        "seconds": 0.0,
+    }
+    log.record(**(values | more))
+    log.flush()
+    return b"".join(written)
+
+
+class Secrets(SynchronousTestCase):
+    @given(
+        st.sampled_from(
+            [
+                b"X-Amz-Signature",
+                b"x-amz-credential",
+                b"X-AMZ-SECURITY-TOKEN",
+                b"X%2DAmz%2DSignature",
+                b"X-Amz-Anything",
+                b"token",
+                b"access_token",
+                b"password",
+                b"Signature",
+                b"AWSAccessKeyId",
+                b"api_key",
+                b"s%65cret",
+                b"sig",
+                b"auth",
+            ]
+        ),
+        st.sampled_from([b"/p?%b", b"/p?a=1&%b", b"/p?%b&b=2", b"/p?a;%b;b", b"?%b"]),
+        st.sampled_from(["target", "referrer"]),
+    )
+    def test_parameters(self, name: bytes, address: bytes, where: str) -> None:
+        line = record(**{where: address % (name + b"=" + SECRET)})
+        self.assertNotIn(SECRET, line)
+        self.assertIn(b"=***", line)
+
+    def test_userinfo(self) -> None:
+        line = record(referrer=b"https://ann:hunter2@host/p")
+        self.assertNotIn(SECRET, line)
+        self.assertIn(b'"https://***@host/p"', line)
+        self.assertNotIn(SECRET, record(target=b"/r/https://ann:hunter2@host/p"))
+
+    def test_others_stay(self) -> None:
+        for address in (b"/simple/?format=json", b"/a@b/?x=1&y", b"/?=&=", b"/?a"):
+            self.assertEqual(without_secrets(address), address)
+
+
+class Lines(SynchronousTestCase):
+    @given(st.binary(max_size=60), st.binary(max_size=60), st.binary(max_size=60))
+    def test_one_printable_line(self, user: bytes, agent: bytes, ref: bytes) -> None:
+        line = record(user=user, agent=agent, referrer=ref, target=b"/" + ref)
+        self.assertRegex(line, rb"\A[\x20-\x7e]+\n\Z")
+        self.assertEqual(line.count(b'"'), 6)
+        self.assertEqual(line.split(b" ")[3], b"[01/Jan/1970:00:00:00")
+
+    def test_much_is_written_at_once(self) -> None:
+        written: list[bytes] = []
+        clock = Clock()
+        log = AccessLog(written.append, clock)
+        for _ in range(20):
+            log.record(
+                client=b"",
+                user=None,
+                method=b"GET",
+                target=b"/" + b"x" * 4000,
+                version=b"HTTP/1.1",
+                status=200,
+                length=0,
+                referrer=None,
+                agent=None,
+                seconds=0.0,
+            )
+        self.assertEqual(len(written), 1)
+        clock.advance(1)
+        self.assertEqual(len(written), 2)
+        self.assertEqual(b"".join(written).count(b"\n"), 20)

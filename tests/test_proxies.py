@@ -1,0 +1,239 @@
+"""Who is believed about where a request came from."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.interfaces import IAddress
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.http_headers import Headers
+
+from pypicloud_tw.web.proxies import Origin, Peer, Proxies
+from pypicloud_tw.web.request import Request
+from tests.doubles_edge import Client
+
+OURS = Proxies((ip_network("10.0.0.0/8"), ip_network("fd00::/8")))
+PROXY = IPv4Address("TCP", "10.0.0.1", 1)
+STRANGER = IPv4Address("TCP", "203.0.113.9", 1)
+
+
+def origin(
+    proxies: Proxies = OURS,
+    peer: IAddress = PROXY,
+    secure: bool = False,
+    **fields: str | list[str],
+) -> Origin:
+    """Ask where a request came from; *fields* are header fields."""
+    headers = Headers()
+    for name, values in fields.items():
+        for value in [values] if isinstance(values, str) else values:
+            headers.addRawHeader(name.replace("_", "-"), value)
+    return proxies.origin(
+        headers.getRawHeaders,
+        peer=Peer.of(peer, proxies),
+        secure=secure,
+        fallback_host="192.0.2.1:6543",
+    )
+
+
+class Strangers(SynchronousTestCase):
+    """Nobody else is believed."""
+
+    def test_forwarded_fields_are_ignored(self) -> None:
+        got = origin(
+            peer=STRANGER,
+            Host="index.example:8080",
+            X_Forwarded_For="10.9.9.9",
+            X_Forwarded_Proto="https",
+            X_Forwarded_Host="evil.example",
+            X_Forwarded_Prefix="/evil",
+        )
+        self.assertEqual(got, Origin("http", "index.example:8080", "", "203.0.113.9"))
+        self.assertEqual(got.base_url, "http://index.example:8080")
+
+    def test_nobody_is_trusted_by_default(self) -> None:
+        got = origin(Proxies(), PROXY, Host="h", X_Forwarded_Host="evil")
+        self.assertEqual(got, Origin("http", "h", "", "10.0.0.1"))
+
+    def test_unix_socket(self) -> None:
+        """Whoever may open it is a proxy, if there are any."""
+        unix = UNIXAddress("/run/x")
+        fields: dict[str, Any] = {"Host": "h", "X_Forwarded_For": "198.51.100.1"}
+        self.assertEqual(origin(Proxies(), unix, **fields).client, "")
+        self.assertEqual(origin(OURS, unix, **fields).client, "198.51.100.1")
+
+    def test_secure(self) -> None:
+        self.assertEqual(origin(secure=True, Host="h").base_url, "https://h")
+
+
+class Clients(SynchronousTestCase):
+    """The client is the first stranger, seen from us."""
+
+    def client(self, *hops: str) -> str:
+        return origin(Host="h", X_Forwarded_For=list(hops)).client
+
+    def test_right_most_stranger(self) -> None:
+        for hops, client in (
+            (("198.51.100.1",), "198.51.100.1"),
+            (("6.6.6.6, 198.51.100.1",), "198.51.100.1"),
+            (("6.6.6.6, 198.51.100.1, 10.0.0.2",), "198.51.100.1"),
+            (("6.6.6.6", "198.51.100.1,10.0.0.2"), "198.51.100.1"),
+            (("2001:db8::1, fd00::2",), "2001:db8::1"),
+            (("198.51.100.1:4711",), "198.51.100.1"),
+            (("[2001:db8::1]:4711",), "2001:db8::1"),
+            (("[2001:db8::1]",), "2001:db8::1"),
+            (("::ffff:198.51.100.1",), "198.51.100.1"),
+            (("10.0.0.3, 10.0.0.2",), "10.0.0.3"),
+        ):
+            with self.subTest(hops=hops):
+                self.assertEqual(self.client(*hops), client)
+
+    def test_what_is_no_address(self) -> None:
+        """There the trail ends, at the last proxy of ours."""
+        for hops, client in (
+            ("unknown", "10.0.0.1"),
+            ("", "10.0.0.1"),
+            ("6.6.6.6, _hidden, 10.0.0.2", "10.0.0.2"),
+            ("6.6.6.6, 1.2.3.4\\x0a, 10.0.0.2", "10.0.0.2"),
+            ("6.6.6.6, <script>", "10.0.0.1"),
+        ):
+            with self.subTest(hops=hops):
+                self.assertEqual(self.client(hops), client)
+
+    def test_none_sent(self) -> None:
+        self.assertEqual(origin(Host="h").client, "10.0.0.1")
+
+    def test_mapped_peer(self) -> None:
+        """A dual-stack socket shows IPv4 proxies as IPv6."""
+        peer = IPv6Address("TCP", "::ffff:10.0.0.1", 1)
+        got = origin(peer=peer, Host="h", X_Forwarded_For="198.51.100.1")
+        self.assertEqual(got.client, "198.51.100.1")
+
+    def test_scoped_peer(self) -> None:
+        peer = IPv6Address("TCP", "fe80::1%eth0", 1)
+        self.assertEqual(origin(peer=peer, Host="h").client, "fe80::1")
+
+    @given(st.binary(max_size=60))
+    def test_any_bytes(self, value: bytes) -> None:
+        """Whatever is sent, the client is an address."""
+        headers = Headers()
+        for name in (b"X-Forwarded-For", b"X-Forwarded-Proto", b"X-Forwarded-Host"):
+            headers.addRawHeader(name, value)
+        got = OURS.origin(
+            headers.getRawHeaders,
+            peer=Peer.of(PROXY, OURS),
+            secure=False,
+            fallback_host="f",
+        )
+        self.assertRegex(got.client, r"\A[0-9a-f.:]+\Z")
+        self.assertRegex(got.base_url, r"\Ahttps?://[A-Za-z0-9._:\[\]-]+\Z")
+
+
+class Addresses(SynchronousTestCase):
+    """Our own address, as the client knows it."""
+
+    def test_told_by_the_proxy(self) -> None:
+        got = origin(
+            Host="backend:6543",
+            X_Forwarded_Proto="HTTPS",
+            X_Forwarded_Host="pypi.example.com",
+            X_Forwarded_Prefix="/python/index/",
+        )
+        self.assertEqual(got.base_url, "https://pypi.example.com/python/index")
+
+    def test_port(self) -> None:
+        for host, port, expected in (
+            ("h", "8443", "h:8443"),
+            ("h", "443", "h"),
+            ("h:1", "8443", "h:1"),
+            ("[::1]", "8443", "[::1]:8443"),
+            ("h", "evil", "h"),
+        ):
+            with self.subTest(host=host, port=port):
+                got = origin(
+                    X_Forwarded_Proto="https",
+                    X_Forwarded_Host=host,
+                    X_Forwarded_Port=port,
+                )
+                self.assertEqual(got.host, expected)
+
+    def test_script_name(self) -> None:
+        self.assertEqual(origin(Host="h", X_Script_Name="/a").prefix, "/a")
+
+    def test_list_is_read_as_far_as_our_proxies_go(self) -> None:
+        """What the client itself put first in a list is not believed."""
+        one: dict[str, Any] = {"X_Forwarded_For": "198.51.100.1"}
+        two: dict[str, Any] = {"X_Forwarded_For": "198.51.100.1, 10.0.0.2"}
+        hosts: dict[str, Any] = {"Host": "h", "X_Forwarded_Host": "evil, outer, inner"}
+        self.assertEqual(origin(**one, **hosts).host, "inner")
+        self.assertEqual(origin(**two, **hosts).host, "outer")
+        self.assertEqual(
+            origin(**two, Host="h", X_Forwarded_Proto="https").scheme, "https"
+        )
+
+    def test_invalid_is_ignored(self) -> None:
+        for field, value in (
+            ("X_Forwarded_Proto", "javascript"),
+            ("X_Forwarded_Host", "a b"),
+            ("X_Forwarded_Host", "h/../x"),
+            ("X_Forwarded_Host", "u:p@h"),
+            ("X_Forwarded_Host", 'h"onload='),
+            ("X_Forwarded_Prefix", "//evil.example"),
+            ("X_Forwarded_Prefix", "/a/../b"),
+            ("X_Forwarded_Prefix", "/a/./b"),
+            ("X_Forwarded_Prefix", "a"),
+            ("X_Forwarded_Prefix", "/a b"),
+            ("X_Forwarded_Prefix", "/<script>"),
+            ("X_Forwarded_Prefix", "/"),
+        ):
+            with self.subTest(field=field, value=value):
+                self.assertEqual(
+                    origin(Host="h", **{field: value}).base_url, "http://h"
+                )
+
+    def test_invalid_host(self) -> None:
+        """Our own address stands in for a name that is none."""
+        for hosts in ([], ["a/b"], ["a,b"], ["a", "b"], [""], ["u@h"], ["h:"]):
+            with self.subTest(hosts=hosts):
+                self.assertEqual(origin(Host=hosts).host, "192.0.2.1:6543")
+
+    def test_public_url(self) -> None:
+        """It overrides what anybody says, but not who the client is."""
+        ours = Proxies(OURS.trusted, "https://pypi.example.com:8443/root/")
+        got = origin(ours, Host="h", X_Forwarded_For="198.51.100.1")
+        self.assertEqual(got.base_url, "https://pypi.example.com:8443/root")
+        self.assertEqual(got.client, "198.51.100.1")
+
+
+class OnTheWire(SynchronousTestCase):
+    """Requests know where they came from."""
+
+    def test_request(self) -> None:
+        async def handler(request: Request) -> None:
+            request.write(
+                f"{request.origin.base_url} {request.client_address}".encode()
+            )
+            request.finish()
+
+        client = Client(handler, proxies=OURS, peer=PROXY)
+        client.send(
+            b"GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 198.51.100.1\r\n"
+            b"X-Forwarded-Proto: https\r\n\r\n"
+        )
+        self.assertIn(b"\r\nhttps://h 198.51.100.1\r\n", client.received())
+        client.clock.advance(1)
+        self.assertTrue(client.log[0].startswith(b"198.51.100.1 - - ["))
+
+    def test_no_host(self) -> None:
+        seen: list[str] = []
+
+        async def handler(request: Request) -> None:
+            seen.append(request.origin.base_url)
+
+        client = Client(handler)
+        client.send(b"GET / HTTP/1.0\r\n\r\n")
+        self.assertEqual(seen, ["http://192.0.2.1:6543"])
