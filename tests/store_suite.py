@@ -608,7 +608,7 @@ class StoreProperties(SyncCase):
         result: T = self.successResultOf(Deferred.fromCoroutine(work))
         return result
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=_SHARED)
+    @settings(max_examples=40, deadline=None, suppress_health_check=_SHARED)
     @given(
         names=st.sets(_NAMES.filter(is_key), max_size=8).filter(fit_together),
         prefix=st.one_of(st.just(""), _NAMES),
@@ -629,7 +629,7 @@ class StoreProperties(SyncCase):
         finally:
             self.discard(store)
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=_SHARED)
+    @settings(max_examples=25, deadline=None, suppress_health_check=_SHARED)
     @given(
         pieces=st.lists(st.binary(max_size=40), max_size=12),
         start=st.integers(0, 100),

@@ -104,8 +104,12 @@ class GatheringTests(SpoolCase):
     def test_single_bytes(self) -> None:
         """One byte a packet costs a hop per GATHER, not per packet."""
         spool = Spool(BytesIO(), self.offload)
-        for _ in range(GATHER + 5):
-            self.wait(spool.write(b"x"))
+
+        async def drip() -> None:
+            for _ in range(GATHER + 5):
+                await spool.write(b"x")
+
+        self.wait(drip())
         self.assertEqual(len(self.offload.threaded), 1)
         self.assertEqual((spool.size, spool.stored), (GATHER + 5, GATHER))
         self.assertEqual(self.wait(spool.finish()), expected(b"x" * (GATHER + 5)))
