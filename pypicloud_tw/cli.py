@@ -21,6 +21,8 @@ from pypicloud_tw.cli_base import (
     takes_config,
 )
 from pypicloud_tw.cli_make_config import make_config
+from pypicloud_tw.make_config import ini_text, write_private
+from pypicloud_tw.migrate import migrate as migrated_from
 
 __all__ = ["create_schema", "gen_password", "main", "make_config", "refresh"]
 
@@ -102,6 +104,31 @@ def _read_line() -> str:
         return line.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         raise Sentences("The password on stdin is not UTF-8 text.") from None
+
+
+@main.command()
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path), default=Path("-"))
+@click.option("--force", is_flag=True, help="Replace a file that is there already.")
+def migrate(old: Path, new: Path, force: bool) -> None:
+    """Translate an ini file of the program before, of any version.
+
+    Writes ours to NEW, or to stdout. What could not be carried over, and what changes,
+    is told on stderr.
+    """
+
+    def work() -> int:
+        migrated = migrated_from(old)
+        text = ini_text(migrated.settings, migrated.users, name=new.name)
+        if str(new) == "-":
+            click.echo(text, nl=False)
+        else:
+            write_private(new, text, replace=force)
+        for note in migrated.notes:
+            click.echo(note, err=True)
+        return 0
+
+    finish(work)
 
 
 main.add_command(make_config)

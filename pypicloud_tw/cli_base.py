@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from pathlib import Path
-from typing import IO, Any, Protocol, TypeVar, cast
+from typing import IO, Any, Protocol, TypeVar
 
 import click
 from attrs import field, frozen
@@ -30,9 +29,10 @@ class Maintenance(Protocol):
 
 
 def _maintenance() -> Maintenance:
-    # Only when needed: it brings the reactor and the whole store with it. A module
-    # keeps the protocol as well as an object does.
-    return cast(Maintenance, import_module("pypicloud_tw.maintenance"))
+    # Only when needed: it brings the reactor and the whole server with it.
+    from pypicloud_tw import maintenance
+
+    return maintenance
 
 
 def _is_terminal() -> bool:

@@ -104,7 +104,12 @@ def make_config(
     if asks and options["dir"] is None and options["bucket"] is None:
         options |= _ask_for_place()
     if asks and user is None:
-        user = _ask("A user who may upload (empty: none)", _user_name, default="")
+        user = _ask(
+            "A user who may upload (empty: none)",
+            _user_name,
+            default="",
+            show_default=False,
+        )
     users = _users(user, password_hash, asks)
     settings = {
         _OPTIONS[name]: text for name, text in options.items() if text is not None
@@ -128,7 +133,12 @@ def _ask_for_place() -> dict[str, str | None]:
         return {"dir": _ask("Folder", _checked("storage.dir"), default="packages")}
     return {
         "bucket": _ask("Bucket", _checked("aws.bucket")),
-        "region": _ask("Region (empty: ask S3)", _checked("aws.region"), default="")
+        "region": _ask(
+            "Region (empty: ask S3)",
+            lambda text: text and _checked("aws.region")(text),
+            default="",
+            show_default=False,
+        )
         or None,
     }
 

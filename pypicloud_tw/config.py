@@ -54,6 +54,7 @@ __all__ = [
     "UpstreamSection",
     "document_keys",
     "load",
+    "load_settings",
 ]
 
 #: No key or token is longer; bytes.
@@ -95,6 +96,28 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     sources = [from_environment(environ)]
     if path is not None:
         sources.append(from_ini(path))
+    return _read(base, sources)
+
+
+def load_settings(
+    settings: Mapping[str, str], users: Mapping[str, str], base: Path
+) -> Config:
+    """Understand settings that are in no file yet.
+
+    :param settings: texts by key.
+    :param users: password hashes by name.
+    :param base: the folder at which paths begin.
+    :raises ConfigError: as :func:`load` does.
+    """
+    source = Source()
+    for key, text in settings.items():
+        source.add(key, Given(text, key))
+    for name, hashed in users.items():
+        source.add(f"user.{name}", Given(hashed, f"user.{name}"))
+    return _read(base, [source])
+
+
+def _read(base: Path, sources: list[Source]) -> Config:
     reading = _Reading(base, sources)
     config = reading.config()
     if reading.problems:

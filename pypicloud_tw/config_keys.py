@@ -64,13 +64,17 @@ def variable(name: str) -> str:
 
 
 def show_value(text: str) -> str:
-    """Show a text, up to a length."""
-    return repr(text if len(text) <= 80 else f"{text[:77]}...")
+    """Show a text, up to a length; a URL that strayed there, without credentials."""
+    return show_url(text) if "://" in text else _clipped(text)
 
 
 def show_url(text: str) -> str:
     """Show URLs without credentials: what stands before an @, slashes and all."""
-    return show_value(re.sub(r".*@", "***@", text, flags=re.DOTALL))
+    return _clipped(re.sub(r".*@", "***@", text, flags=re.DOTALL))
+
+
+def _clipped(text: str) -> str:
+    return repr(text if len(text) <= 80 else f"{text[:77]}...")
 
 
 def show_nothing(text: str) -> str:

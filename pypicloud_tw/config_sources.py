@@ -14,6 +14,7 @@ from pathlib import Path
 from attrs import define, field, frozen
 
 from pypicloud_tw.config_keys import FILE_KEYS, KEYS, variable
+from pypicloud_tw.former_keys import FORMER, RENAMED
 from pypicloud_tw.ini import Entry, Ini, IniError, parse_ini, read_text, substitute
 
 #: The sections that settings are read from: the first program's, and ours.
@@ -111,6 +112,11 @@ def from_ini(path: Path) -> Source:
     served_by_other = any(
         entry.section == _SERVER_SECTION and entry.key == "use" for entry in ini.entries
     )
+    if any(_is_former(entry) for entry in ini.entries):
+        source.problems.append(
+            f"{path}: it has keys of later versions of the program before; "
+            f"pypicloud migrate {path} translates it."
+        )
     for entry in ini.entries:
         given = _given(source, entry, path)
         if entry.section in OWN_SECTIONS:
@@ -118,6 +124,16 @@ def from_ini(path: Path) -> Source:
         elif entry.section == _SERVER_SECTION:
             _add_server(source, entry.key, given, served_by_other)
     return source
+
+
+def _is_former(entry: Entry) -> bool:
+    # Keys of the old framework have always been passed over, with or without a version.
+    return (
+        entry.section in OWN_SECTIONS
+        and FORMER.fullmatch(entry.key) is not None
+        and _OLD_KEYS.fullmatch(entry.key) is None
+        and entry.key not in KEYS
+    )
 
 
 def _given(source: Source, entry: Entry, path: Path) -> Given:
@@ -208,6 +224,8 @@ def _is_of_kubernetes(name: str, text: str) -> bool:
 
 
 def _unknown(name: str) -> str:
+    if name in RENAMED:
+        return f"there is no key {name!r}; here it is {RENAMED[name]}."
     nearest = _nearest(name, (*KEYS, *FILE_KEYS, "user.NAME"))
     return f"there is no key {name[:80]!r}{nearest}."
 
