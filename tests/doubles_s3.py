@@ -21,11 +21,18 @@ from attrs import define, field, frozen
 from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from treq.testing import RequestTraversalAgent
-from twisted.internet.defer import Deferred
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock
+from twisted.test import iosim
+from twisted.web.client import Agent
+from twisted.web.iweb import IAgent, IAgentEndpointFactory
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET
+from twisted.web.server import NOT_DONE_YET, Site
+from zope.interface import implementer
 
 from pypicloud_tw.store.credentials import FixedCredentials
 from pypicloud_tw.store.s3_client import S3Client
@@ -564,20 +571,125 @@ class FakeS3Resource(Resource):
         request.finish()
 
 
+class FlowTransport(iosim.FakeTransport):
+    """A transport in memory that minds ``pauseProducing``; Twisted's does not.
+
+    :ivar peer: the other side.
+    """
+
+    peer: FlowTransport
+    paused = False
+    closing = False
+
+    def getOutBuffer(self) -> bytes | None:
+        data = b"".join(self.stream)
+        if self.peer.paused and data:
+            return None
+        self.stream = [data[2**16 :]] if data[2**16 :] else []
+        self.disconnecting |= self.closing and not self.stream
+        return data[: 2**16] or None
+
+    def pauseProducing(self) -> None:
+        self.paused = True
+
+    def resumeProducing(self) -> None:
+        self.paused = False
+
+    def loseConnection(self) -> None:
+        self.closing = True
+        self.disconnecting |= not self.stream
+
+    def abortConnection(self) -> None:
+        self.stream = []
+        self.disconnecting = True
+
+
+@implementer(IStreamClientEndpoint)
+@define
+class MemoryEndpoint:
+    """Connects to a site in this process."""
+
+    site: Site
+    pumps: list[Any]
+
+    def connect(self, factory: Any) -> Deferred[Any]:
+        client = factory.buildProtocol(None)
+        server = self.site.buildProtocol(IPv4Address("TCP", "127.0.0.1", 1))
+        make: Any = FlowTransport
+        ours, theirs = make(client, isServer=False), make(server, isServer=True)
+        ours.peer, theirs.peer = theirs, ours
+        self.pumps.append(iosim.connect(server, theirs, client, ours))
+        return succeed(client)
+
+
+@implementer(IAgent, IAgentEndpointFactory)
+@define
+class MemoryAgent:
+    """An Agent for a resource in this process, as treq.testing's, with back-pressure.
+
+    :ivar away: no connection can be made.
+    """
+
+    resource: Resource
+    clock: Clock
+    away: bool = False
+    _pumps: list[Any] = field(factory=list)
+    _flushing: bool = False
+    _again: bool = False
+    _agent: Agent = field(init=False)
+    _site: Site = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        make_site: Any = Site
+        self._site = make_site(self.resource, reactor=self.clock)
+        make_agent: Any = Agent.usingEndpointFactory
+        self._agent = make_agent(MemoryReactorClock(), self)
+
+    def endpointForURI(self, uri: Any) -> MemoryEndpoint:
+        return MemoryEndpoint(self._site, self._pumps)
+
+    def request(
+        self, method: bytes, uri: bytes, headers: Any = None, body: Any = None
+    ) -> Deferred[Any]:
+        if self.away:
+            return fail(ConnectionRefusedError("away"))
+        answer = self._agent.request(method, uri, headers, body)
+        self.flush()
+        return answer
+
+    def flush(self) -> None:
+        """Let everything flow as far as it can."""
+        self._again = True
+        if self._flushing:
+            return
+        self._flushing = True
+        try:
+            while self._again:
+                self._again = False
+                self._flush_once()
+        finally:
+            self._flushing = False
+
+    def _flush_once(self) -> None:
+        for pump in list(self._pumps):
+            pump.flush()
+            if pump.clientIO.disconnected and pump.serverIO.disconnected:
+                self._pumps.remove(pump)
+
+
 @define
 class Harness:
     """A client, the fake it speaks to, and the clock of both."""
 
     clock: Clock = field(factory=Clock)
     fake: FakeS3 = field(init=False)
-    agent: Any = field(init=False)
+    agent: MemoryAgent = field(init=False)
     client: S3Client = field(init=False)
     observed: list[tuple[str, str]] = field(factory=list)
 
     def __attrs_post_init__(self) -> None:
         self.fake = FakeS3(self.now)
-        make_agent: Any = RequestTraversalAgent
-        self.agent = make_agent(FakeS3Resource(self.fake))
+        self.agent = MemoryAgent(FakeS3Resource(self.fake), self.clock)
         self.client = self.make_client()
 
     def now(self) -> float:

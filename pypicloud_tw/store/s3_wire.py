@@ -239,10 +239,10 @@ class _Delivery(TwistedProtocol):
     done: Deferred[int] = field(init=False)
     _watchdog: Watchdog = field(init=False)
     _size: int = field(init=False, default=0)
-    _stopped: bool = field(init=False, default=False)
+    _over: bool = field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
-        self.done = Deferred(lambda _: _hang_up(self))
+        self.done = Deferred(lambda _: self._give_up())
         self._watchdog = self._watchdog_of(lambda: _hang_up(self))
 
     def connectionMade(self) -> None:
@@ -250,22 +250,16 @@ class _Delivery(TwistedProtocol):
         self._consumer.registerProducer(self, True)
 
     def dataReceived(self, data: bytes) -> None:
-        if self._stopped:
-            return
-        self._watchdog.watch(self._silence)
-        self._size += len(data)
-        self._consumer.write(data)
+        if not self._over:
+            self._size += len(data)
+            self._watchdog.watch(self._silence)
+            self._consumer.write(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._watchdog.rest()
-        # A consumer that stopped us has forgotten us already.
-        if not self._stopped:
-            self._consumer.unregisterProducer()
-        if self.done.called:
+        if self._over:
             return
-        if self._stopped:
-            self.done.errback(CancelledError())
-        elif not self._watchdog.barked and _is_whole(reason):
+        self._release()
+        if not self._watchdog.barked and _is_whole(reason):
             self.done.callback(self._size)
         else:
             self.done.errback(BrokenOff(self._size))
@@ -277,14 +271,25 @@ class _Delivery(TwistedProtocol):
 
     def resumeProducing(self) -> None:
         """Go on."""
-        if not self._stopped:
+        if not self._over:
             self._watchdog.watch(self._silence)
             _producer(self).resumeProducing()
 
     def stopProducing(self) -> None:
-        """The consumer is gone; so are we."""
-        self._stopped = True
+        """The consumer is gone, and has forgotten us; so are we."""
+        self._over = True
+        self._watchdog.rest()
         _hang_up(self)
+        self.done.errback(CancelledError())
+
+    def _give_up(self) -> None:
+        self._release()
+        _hang_up(self)
+
+    def _release(self) -> None:
+        self._over = True
+        self._watchdog.rest()
+        self._consumer.unregisterProducer()
 
 
 class _Discard(TwistedProtocol):
@@ -306,8 +311,11 @@ def _producer(protocol: TwistedProtocol) -> IPushProducer:
 
 
 def _hang_up(protocol: TwistedProtocol) -> None:
-    """Close the connection without waiting for the other side, where possible."""
-    transport = protocol.transport
+    """Close the connection at once, with all that is still to come."""
+    transport: Any = protocol.transport
+    # Twisted puts a proxy before the transport that has no abortConnection. Without
+    # it, TLS would wait for the other side's farewell behind a body nobody reads.
+    transport = getattr(transport, "_producer", transport)
     if transport is not None:
         getattr(transport, "abortConnection", transport.loseConnection)()
 
@@ -354,10 +362,14 @@ class Answer:
 
     def headers(self) -> dict[str, str]:
         """All fields of the head, by lower-case name."""
-        return {
+        told = {
             name.decode("latin-1").lower(): values[-1].decode("utf-8", "replace")
             for name, values in self._response.headers.getAllRawHeaders()
         }
+        # Twisted keeps it to itself, except in an answer to HEAD.
+        if self.length is not None:
+            told.setdefault("content-length", str(self.length))
+        return told
 
     async def read(self, limit: int) -> bytes:
         """Read the body whole.

@@ -1,0 +1,98 @@
+"""S3's refusals as errors of the store, in words that help whoever runs it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pypicloud_tw.errors import StoreError
+from pypicloud_tw.store.s3_endpoint import Endpoint
+from pypicloud_tw.store.s3_errors import S3Error, S3Fault
+
+#: The permission that each operation of the client needs ("Actions, resources, and
+#: condition keys for Amazon S3", Service Authorization Reference).
+PERMISSIONS = {
+    "head_bucket": "s3:ListBucket",
+    "get_bucket": "s3:ListBucket",
+    "create_bucket": "s3:CreateBucket",
+    "get_object": "s3:GetObject",
+    "head_object": "s3:GetObject",
+    "put_object": "s3:PutObject",
+    "copy_object": "s3:GetObject and s3:PutObject",
+    "delete_object": "s3:DeleteObject",
+    "delete_objects": "s3:DeleteObject",
+    "init_multipart_upload": "s3:PutObject",
+    "upload_part": "s3:PutObject",
+    "complete_multipart_upload": "s3:PutObject",
+    "abort_multipart_upload": "s3:AbortMultipartUpload",
+    "list_multipart_uploads": "s3:ListBucketMultipartUploads",
+}
+
+_WRONG_KEY = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch"})
+_EXPIRED = frozenset({"ExpiredToken", "TokenRefreshRequired", "InvalidToken"})
+
+
+def iam_policy(endpoint: Endpoint, prefix: str) -> str:
+    """Write the least that the server must be allowed, as an IAM policy."""
+    partition = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
+    arn = "arn:aws"
+    for beginning, name in partition.items():
+        if endpoint.region.startswith(beginning):
+            arn = f"arn:{name}"
+    bucket = f"{arn}:s3:::{endpoint.bucket}"
+    statements = [
+        {
+            "Effect": "Allow",
+            "Action": ["s3:ListBucket", "s3:ListBucketMultipartUploads"],
+            "Resource": bucket,
+        },
+        {
+            "Effect": "Allow",
+            "Action": [
+                "s3:GetObject",
+                "s3:PutObject",
+                "s3:DeleteObject",
+                "s3:AbortMultipartUpload",
+            ],
+            "Resource": f"{bucket}/{prefix}*",
+        },
+    ]
+    return json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2)
+
+
+@contextmanager
+def explained(endpoint: Endpoint) -> Iterator[None]:
+    """Turn the faults of the client into errors of the store."""
+    try:
+        yield
+    except S3Fault as fault:
+        raise explain(fault, endpoint) from fault
+
+
+def explain(fault: S3Fault, endpoint: Endpoint) -> StoreError:
+    """Say what a fault means and what to do about it."""
+    if not isinstance(fault, S3Error):
+        return StoreError(str(fault))
+    bucket = endpoint.bucket
+    if fault.code == "NoSuchBucket":
+        text = (
+            f"There is no bucket {bucket} there: create it, or set "
+            "aws.create_bucket = true, or correct aws.bucket."
+        )
+    elif fault.code in _WRONG_KEY:
+        text = (
+            f"S3 does not accept the credentials ({fault.code}): check aws.access_key "
+            "and aws.secret_key, or where else they come from."
+        )
+    elif fault.code in _EXPIRED:
+        text = f"The AWS credentials have expired ({fault.code})."
+    elif fault.status == 403:
+        needed = PERMISSIONS.get(fault.operation, "more")
+        text = (
+            f"S3 refuses access to bucket {bucket} ({fault.code or 403}): the "
+            f"credentials need the permission {needed}."
+        )
+    else:
+        text = f"S3 failed: {fault}."
+    return StoreError(text)

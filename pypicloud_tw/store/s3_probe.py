@@ -1,0 +1,142 @@
+"""What a server that speaks S3 can be trusted with, found out by trying (D1).
+
+Documentation does not tell: some servers want ``If-Match`` unquoted, some ignore it,
+some answer one conditional PUT rightly and let several of racing ones win.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from secrets import token_hex
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.defer import Deferred, DeferredList
+
+from pypicloud_tw.errors import StoreError
+from pypicloud_tw.store.interfaces import Condition, IfAbsent, IfMatch
+from pypicloud_tw.store.s3_client import S3Client
+from pypicloud_tw.store.s3_errors import S3Error
+
+#: Writers that race for one object, and how often they do.
+RACERS = 8
+ROUNDS = 3
+
+
+class Conditional(Enum):
+    """How a server honours ``If-Match``."""
+
+    QUOTED = "quoted"
+    UNQUOTED = "unquoted"
+    #: It does not, or not when it matters.
+    NONE = "none"
+
+
+@frozen
+class Abilities:
+    """What was found out.
+
+    :ivar ordered: listings come in the order of the keys' bytes.
+    :ivar reason: why conditions are not to be trusted; empty if they are.
+    """
+
+    conditional: Conditional
+    ordered: bool
+    reason: str = ""
+
+
+class _UntrustedError(Exception):
+    """A condition was not honoured; the message says which and how."""
+
+
+async def probe(client: S3Client, prefix: str) -> Abilities:
+    """Race writers for a scratch object below *prefix*, and remove it.
+
+    :raises S3Fault: the server failed in other ways; nothing was found out.
+    """
+    folder = f"{prefix}.probe/{token_hex(8)}/"
+    scratch = [f"{folder}a-", f"{folder}a/b"]
+    try:
+        conditional, reason = await _conditional(client, scratch[0])
+        await client.put_object(scratch[1], b"")
+        listing = await client.get_bucket(folder)
+        ordered = [found.key for found in listing.objects] == scratch
+    finally:
+        for key in scratch:
+            await client.delete_object(key)
+    return Abilities(conditional, ordered, reason)
+
+
+async def _conditional(client: S3Client, key: str) -> tuple[Conditional, str]:
+    reason = ""
+    for conditional in (Conditional.QUOTED, Conditional.UNQUOTED):
+        client.quoted = conditional is Conditional.QUOTED
+        await client.delete_object(key)
+        try:
+            await _check_absent(client, key)
+            await _check_match(client, key)
+        except _UntrustedError as error:
+            reason = reason or str(error)
+        else:
+            return conditional, ""
+    client.quoted = True
+    return Conditional.NONE, reason
+
+
+async def _check_absent(client: S3Client, key: str) -> None:
+    winners = await _race(client, key, IfAbsent())
+    if len(winners) != 1:
+        raise _UntrustedError(
+            f"{len(winners)} of {RACERS} racing writers with If-None-Match: * won"
+        )
+    await _check_winner(client, key, winners[0])
+
+
+async def _check_match(client: S3Client, key: str) -> None:
+    wrong = IfMatch("00000000000000000000000000000000")
+    if not await _lost(client, key, b"wrong", wrong):
+        raise _UntrustedError("a wrong ETag in If-Match was let through")
+    for _ in range(ROUNDS):
+        etag = (await client.put_object(key, token_hex(8).encode())).etag
+        winners = await _race(client, key, IfMatch(etag))
+        if len(winners) != 1:
+            raise _UntrustedError(
+                f"{len(winners)} of {RACERS} racing writers with If-Match won"
+            )
+        await _check_winner(client, key, winners[0])
+
+
+async def _race(client: S3Client, key: str, condition: Condition) -> Sequence[bytes]:
+    """Let writers race; return what those wrote who believe they have won."""
+    bodies = [token_hex(16).encode() for _ in range(RACERS)]
+    racing = [
+        Deferred.fromCoroutine(_lost(client, key, body, condition)) for body in bodies
+    ]
+    # All of them have to come in before the next race begins, whatever one says.
+    results: list[Any] = await DeferredList(racing, consumeErrors=True)
+    for finished, result in results:
+        if not finished:
+            result.raiseException()
+    return [body for body, (_, lost) in zip(bodies, results, strict=True) if not lost]
+
+
+async def _lost(client: S3Client, key: str, body: bytes, condition: Condition) -> bool:
+    try:
+        await client.put_object(key, body, condition=condition)
+    except S3Error as error:
+        if error.status == 501:
+            raise _UntrustedError("conditional writes are not implemented") from None
+        if error.unknown:
+            raise StoreError("S3's answer to a conditional write was lost.") from None
+        # 409: still in conflict after several tries, so nothing was written.
+        if error.status in (404, 409, 412):
+            return True
+        raise
+    return False
+
+
+async def _check_winner(client: S3Client, key: str, body: bytes) -> None:
+    reply = await client.get_object(key, limit=1024)
+    if reply.data != body:
+        raise _UntrustedError("a racing writer that was refused has written")

@@ -1,0 +1,440 @@
+"""The store in a bucket."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from attrs import define, field
+from twisted.internet.defer import DeferredLock
+from twisted.internet.interfaces import IConsumer
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from pypicloud_tw.errors import (
+    AmbiguousWrite,
+    ObjectNotFound,
+    PreconditionFailed,
+    RangeNotSatisfiable,
+    StoreError,
+)
+from pypicloud_tw.offload import IOffload
+from pypicloud_tw.store.interfaces import (
+    ByteRange,
+    Condition,
+    IDownload,
+    IfAbsent,
+    IfMatch,
+    IObjectStore,
+    IUpload,
+    ObjectInfo,
+    SignedUrl,
+    StoredBytes,
+)
+from pypicloud_tw.store.keys import key_order, key_segments
+from pypicloud_tw.store.s3_client import S3Client
+from pypicloud_tw.store.s3_errors import S3Error, S3Fault, S3TooLong
+from pypicloud_tw.store.s3_explain import explain, explained, iam_policy
+from pypicloud_tw.store.s3_objects import ObjectHeaders, object_info
+from pypicloud_tw.store.s3_probe import Abilities, Conditional, probe
+from pypicloud_tw.store.s3_upload import BufferBudget, S3Upload
+from pypicloud_tw.store.s3_wire import Answer, BrokenOff
+from pypicloud_tw.store.s3_xml import ListedObject
+from pypicloud_tw.store.signed_urls import SignedUrls
+from pypicloud_tw.store.spool import Spool
+
+#: "Creating object key names", Amazon S3 User Guide; in bytes.
+MAX_KEY = 1024
+
+#: Times that a download which broke off is taken up again where it ended.
+RESUMPTIONS = 3
+
+
+@implementer(IObjectStore)
+@define(eq=False)
+class S3Store:
+    """Objects in a bucket, below *prefix*. Any number of processes may share it.
+
+    Call :meth:`prepare` before anything else and :meth:`close` after everything.
+
+    :ivar signed_urls: None if every byte goes through this server.
+    :ivar abilities: what :meth:`prepare` has found out about the server, or None.
+    """
+
+    client: S3Client
+    offload: IOffload
+    prefix: str = ""
+    headers: ObjectHeaders = field(factory=ObjectHeaders)
+    signed_urls: SignedUrls | None = None
+    budget: BufferBudget = field(factory=lambda: BufferBudget(64 * 2**20))
+    create_bucket: bool = False
+    temp_dir: Path | None = None
+    abilities: Abilities | None = field(default=None, init=False)
+    _swaps: DeferredLock = field(factory=DeferredLock, init=False, repr=False)
+    _log = Logger()
+
+    @property
+    def conditional(self) -> Conditional | None:
+        """How the server honours conditions; None before :meth:`prepare`."""
+        return None if self.abilities is None else self.abilities.conditional
+
+    # -- the bucket --
+
+    async def prepare(self) -> None:
+        """See :class:`IObjectStore`; finds out what the server can be trusted with."""
+        self.client.requester.credentials.start()
+        if self.abilities is not None:
+            return
+        await self._reach()
+        with self._explained():
+            self.abilities = await probe(self.client, self.prefix)
+        self._tell(self.abilities)
+
+    async def close(self) -> None:
+        """Stop what goes on in the background."""
+        self.client.requester.credentials.stop()
+        if self.signed_urls is not None:
+            self.signed_urls.clear()
+
+    async def ping(self) -> None:
+        """See :class:`IObjectStore`."""
+        with self._explained():
+            await self.client.get_bucket(self.prefix, max_keys=1)
+
+    async def _reach(self) -> None:
+        """Return if the bucket is there and may be used; create it if asked to."""
+        try:
+            await self.client.get_bucket(self.prefix, max_keys=1)
+        except S3Error as error:
+            if error.code != "NoSuchBucket" or not self.create_bucket:
+                raise self._explain(error) from error
+            with self._explained():
+                await self.client.create_bucket()
+            self._log.info(
+                "Created bucket {bucket}.", bucket=self.client.endpoint.bucket
+            )
+        except S3Fault as fault:
+            raise self._explain(fault) from fault
+
+    def _tell(self, abilities: Abilities) -> None:
+        if abilities.conditional is Conditional.NONE:
+            self._log.critical(
+                "The S3 server does not honour conditional writes ({reason}): only ONE "
+                "process may use this bucket, or uploads will be lost.",
+                reason=abilities.reason,
+            )
+        else:
+            self._log.info(
+                "The S3 server honours conditional writes (If-Match {style}).",
+                style=abilities.conditional.value,
+            )
+
+    # -- small objects --
+
+    async def get(
+        self, key: str, *, unless: str | None = None, limit: int = 64 * 2**20
+    ) -> StoredBytes | None:
+        """See :class:`IObjectStore`."""
+        path = self._path(key)
+        try:
+            reply = await self.client.get_object(path, unless=unless, limit=limit)
+        except S3TooLong:
+            raise await self._too_long(key, limit) from None
+        except S3Fault as fault:
+            raise await self._absent(fault, path) from fault
+        if reply.answer.status == 304:
+            return None
+        info = object_info(key, reply.answer.headers())
+        if info.size != len(reply.data):
+            raise StoreError("S3 sent fewer bytes of an object than there are.")
+        return StoredBytes(info, reply.data)
+
+    async def head(self, key: str) -> ObjectInfo:
+        """See :class:`IObjectStore`."""
+        path = self._path(key)
+        try:
+            return object_info(key, await self.client.head_object(path))
+        except S3Fault as fault:
+            raise await self._absent(fault, path) from fault
+
+    async def put(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        condition: Condition = None,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+    ) -> ObjectInfo:
+        """See :class:`IObjectStore`."""
+        key_segments(key)
+        headers = self.headers.small(content_type, metadata)
+        if condition is not None and self.conditional is Conditional.NONE:
+            return await self._put_alone(key, data, condition, headers)
+        return await self._put(key, data, condition, headers)
+
+    async def delete(self, key: str) -> None:
+        """See :class:`IObjectStore`."""
+        path = self._path(key)
+        with self._explained():
+            await self.client.delete_object(path)
+
+    # -- large objects --
+
+    async def begin(
+        self,
+        key: str,
+        *,
+        size_hint: int | None = None,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+    ) -> IUpload:
+        """See :class:`IObjectStore`.
+
+        :param metadata: user metadata of the object, as the first program wrote it.
+        """
+        key_segments(key)
+        path = self._path(key)
+        filename = key.rpartition("/")[2]
+        headers = self.headers.file(filename, content_type, metadata)
+        spool = await Spool.temporary(
+            self.offload, folder=self.temp_dir, size_hint=size_hint
+        )
+        return S3Upload(key, path, spool, self.client, self.budget, headers)
+
+    async def open(self, key: str, *, byte_range: ByteRange | None = None) -> IDownload:
+        """See :class:`IObjectStore`."""
+        path = self._path(key)
+        try:
+            reply = await self.client.get_object(path, byte_range=byte_range)
+        except S3Error as error:
+            if error.status == 416 and byte_range is not None:
+                raise await self._beyond(key, byte_range) from None
+            raise await self._absent(error, path) from error
+        except S3Fault as fault:
+            raise await self._absent(fault, path) from fault
+        answer = reply.answer
+        try:
+            info = object_info(key, answer.headers())
+            start, stop = _served(answer, info, byte_range)
+        except StoreError:
+            answer.discard()
+            raise
+        return S3Download(info, self.client, path, answer, start, stop)
+
+    def url(self, key: str, *, filename: str) -> SignedUrl | None:
+        """See :class:`IObjectStore`."""
+        if self.signed_urls is None:
+            return None
+        return self.signed_urls.look_up(self._path(key), filename)
+
+    # -- listing --
+
+    async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
+        """See :class:`IObjectStore`.
+
+        From a server that lists in another order, all is read before the first one is
+        told: a quarter of a kilobyte each.
+        """
+        if self.abilities is not None and self.abilities.ordered:
+            async for found in self._pages(prefix, after):
+                yield self._info(found)
+            return
+        everything = [found async for found in self._pages(prefix, "")]
+        everything.sort(key=lambda found: key_order(found.key))
+        start = key_order(self.prefix + after)
+        for found in everything:
+            if not after or key_order(found.key) > start:
+                yield self._info(found)
+
+    async def _pages(self, prefix: str, after: str) -> AsyncIterator[ListedObject]:
+        continuation = None
+        while True:
+            with self._explained():
+                listing = await self.client.get_bucket(
+                    _encodable(self.prefix + prefix),
+                    start_after=_encodable(self.prefix + after) if after else "",
+                    continuation=continuation,
+                )
+            for found in listing.objects:
+                yield found
+            if listing.continuation is None or listing.continuation == continuation:
+                return
+            continuation = listing.continuation
+
+    def _info(self, found: ListedObject) -> ObjectInfo:
+        key = found.key.removeprefix(self.prefix)
+        return ObjectInfo(key, found.size, found.etag, found.modified)
+
+    # -- how --
+
+    def _path(self, key: str) -> str:
+        """Tell an object's key in the bucket.
+
+        What others have put there may be called anything, but not nothing (that would
+        be the bucket itself), nor lead elsewhere where a path is tidied up on the way.
+
+        :raises StoreError: there can be no such key.
+        """
+        path = self.prefix + key
+        try:
+            size = len(path.encode())
+        except UnicodeEncodeError:
+            raise StoreError("No object can have this key: not Unicode.") from None
+        if not key or size > MAX_KEY or "\0" in key:
+            raise StoreError(f"No object can have this key: 1 to {MAX_KEY} bytes.")
+        if {".", ".."} & set(key.split("/")):
+            raise StoreError("No object can have this key: it would lead elsewhere.")
+        return path
+
+    async def _put(
+        self, key: str, data: bytes, condition: Condition, headers: Mapping[str, str]
+    ) -> ObjectInfo:
+        path = self._path(key)
+        try:
+            written = await self.client.put_object(
+                path, data, condition=condition, headers=headers
+            )
+        except S3Error as error:
+            raise self._lost(error, condition) or self._explain(error) from error
+        except S3Fault as fault:
+            raise self._explain(fault) from fault
+        if not written.etag:
+            return await self.head(key)
+        return ObjectInfo(key, len(data), written.etag, written.date)
+
+    async def _put_alone(
+        self, key: str, data: bytes, condition: Condition, headers: Mapping[str, str]
+    ) -> ObjectInfo:
+        """Look, then write, one at a time: right only while nobody else writes."""
+        await self._swaps.acquire()
+        try:
+            try:
+                etag: str | None = (await self.head(key)).etag
+            except ObjectNotFound:
+                etag = None
+            wanted = condition.etag if isinstance(condition, IfMatch) else None
+            if etag != wanted:
+                raise PreconditionFailed("The object is not the one that was read.")
+            return await self._put(key, data, None, headers)
+        finally:
+            self._swaps.release()
+
+    def _lost(
+        self, error: S3Error, condition: Condition
+    ) -> AmbiguousWrite | PreconditionFailed | None:
+        """Tell what a refusal of a conditional write means, if it is one."""
+        # A bucket that is gone is no conflict; all else that is not there is.
+        missing = error.status == 404 and error.code != "NoSuchBucket"
+        if condition is None or not (error.status == 412 or missing):
+            return None
+        if error.unknown:
+            return AmbiguousWrite(
+                "The store's first answer was lost; look whether it was written."
+            )
+        if isinstance(condition, IfAbsent):
+            return PreconditionFailed("There is such an object already.")
+        return PreconditionFailed("The object is not the one that was read.")
+
+    async def _absent(self, fault: S3Fault, path: str) -> StoreError | ObjectNotFound:
+        """Say what a read that failed means: absence must be proved (D5)."""
+        if not isinstance(fault, S3Error) or fault.status != 404:
+            return self._explain(fault)
+        if fault.code == "NoSuchBucket":
+            return self._explain(fault)
+        if fault.code != "NoSuchKey":
+            # HEAD has no body; and what sits in front of S3 may say 404 as well.
+            with self._explained():
+                listing = await self.client.get_bucket(path, max_keys=1)
+            if any(found.key == path for found in listing.objects):
+                return StoreError("S3 lists an object that it does not find.")
+        return ObjectNotFound("There is no such object in the store.")
+
+    async def _too_long(self, key: str, limit: int) -> StoreError:
+        size = (await self.head(key)).size
+        return StoreError(
+            f"An object of {size} bytes lies where at most {limit} are expected."
+        )
+
+    async def _beyond(self, key: str, byte_range: ByteRange) -> RangeNotSatisfiable:
+        size = (await self.head(key)).size
+        return RangeNotSatisfiable(
+            f"The range begins at byte {byte_range.start} of {size}.", size
+        )
+
+    def _explained(self) -> AbstractContextManager[None]:
+        return explained(self.client.endpoint)
+
+    def _explain(self, fault: S3Fault) -> StoreError:
+        error = explain(fault, self.client.endpoint)
+        if isinstance(fault, S3Error) and fault.status == 403:
+            policy = iam_policy(self.client.endpoint, self.prefix)
+            self._log.error(
+                "{error} This is enough:\n{policy}", error=error.message, policy=policy
+            )
+        return error
+
+
+def _encodable(text: str) -> str:
+    """What is no Unicode is the beginning of no key."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _served(
+    answer: Answer, info: ObjectInfo, byte_range: ByteRange | None
+) -> tuple[int, int]:
+    """Tell which bytes of the object an answer bears."""
+    if byte_range is None:
+        return 0, info.size
+    start, stop = byte_range.start, min(byte_range.stop, info.size)
+    if answer.status != 206 or answer.length != stop - start:
+        raise StoreError("S3 sent other bytes than the range that was asked for.")
+    return start, stop
+
+
+@implementer(IDownload)
+@define(eq=False)
+class S3Download:
+    """See :class:`IDownload`. What breaks off is taken up again where it ended."""
+
+    info: ObjectInfo
+    _client: S3Client = field(repr=False)
+    _path: str
+    _answer: Answer | None = field(repr=False)
+    _start: int
+    _stop: int
+
+    async def deliver(self, consumer: IConsumer) -> None:
+        """See :class:`IDownload`."""
+        for attempt in range(RESUMPTIONS + 1):
+            with explained(self._client.endpoint):
+                answer = await self._take()
+                try:
+                    self._start += await answer.deliver(consumer)
+                except BrokenOff as error:
+                    self._start += error.delivered
+                    if attempt == RESUMPTIONS:
+                        raise
+            if self._start >= self._stop:
+                return
+        raise StoreError("S3 delivered fewer bytes than it promised.")
+
+    def abandon(self) -> None:
+        """See :class:`IDownload`."""
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            answer.discard()
+
+    async def _take(self) -> Answer:
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            return answer
+        rest = ByteRange(self._start, self._stop)
+        reply = await self._client.get_object(
+            self._path, byte_range=rest, match=self.info.etag
+        )
+        if reply.answer.length != rest.stop - rest.start:
+            reply.answer.discard()
+            raise StoreError("S3 sent other bytes than the range that was asked for.")
+        return reply.answer

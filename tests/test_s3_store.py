@@ -1,0 +1,509 @@
+"""The store in a bucket: the suite of all stores, and what only S3 can do to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.internet.task import LoopingCall
+from twisted.logger import capturedLogs
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from pypicloud_tw.errors import (
+    AmbiguousWrite,
+    ObjectNotFound,
+    PreconditionFailed,
+    StoreError,
+)
+from pypicloud_tw.store.interfaces import IfAbsent, IfMatch, IObjectStore
+from pypicloud_tw.store.s3_endpoint import Endpoint
+from pypicloud_tw.store.s3_explain import iam_policy
+from pypicloud_tw.store.s3_objects import ObjectHeaders, metadata_headers, object_info
+from pypicloud_tw.store.s3_probe import Abilities, Conditional
+from pypicloud_tw.store.s3_store import S3Store
+from pypicloud_tw.store.s3_upload import PART, SINGLE, BufferBudget
+from tests.doubles import InlineOffload
+from tests.doubles_s3 import Drop, Harness, Refuse, Stall, Truncate
+from tests.store_suite import Consumer, StoreProperties, StoreSuite, keys
+
+T = TypeVar("T")
+
+BIG = bytes(range(256)) * ((SINGLE + 3 * PART) // 256) + b"the end"
+
+
+#: What :meth:`S3Store.prepare` finds out about a server that is right.
+GOOD = Abilities(Conditional.QUOTED, ordered=True)
+
+
+def make_store(harness: Harness, abilities: Abilities | None = None) -> S3Store:
+    """Make a store; with *abilities* it does not find out for itself."""
+    store = S3Store(harness.client, InlineOffload(), "pre/fix/")
+    store.abilities = abilities
+    return store
+
+
+class SuiteTests(StoreSuite, TestCase):
+    """The suite, on a fake that verifies every signature."""
+
+    rapid_puts = 50
+    abilities = GOOD
+
+    async def make_store(self) -> IObjectStore:
+        self.harness = Harness()
+        pump = LoopingCall(self.pump)
+        pump.start(0.001)
+        self.addCleanup(pump.stop)
+        return make_store(self.harness, self.abilities)
+
+    def pump(self) -> None:
+        self.harness.agent.flush()
+        self.harness.clock.advance(0.05)
+
+    async def progress(self) -> None:
+        self.harness.agent.flush()
+
+
+class WronglyOrderedSuiteTests(SuiteTests):
+    """... and on one that lists in the order of SeaweedFS, page by page."""
+
+    abilities = Abilities(Conditional.QUOTED, ordered=False)
+
+    async def make_store(self) -> IObjectStore:
+        store = await super().make_store()
+        self.harness.fake.ordered = False
+        self.harness.fake.page = 2
+        return store
+
+
+class SwiftSuiteTests(SuiteTests):
+    """... and on one that refuses conditions: we look before we write."""
+
+    abilities = Abilities(Conditional.NONE, ordered=True)
+
+    async def make_store(self) -> IObjectStore:
+        store = await super().make_store()
+        self.harness.fake.conditions = "refused"
+        return store
+
+
+class PropertyTests(StoreProperties, SynchronousTestCase):
+    """The properties of all stores."""
+
+    def make_store_now(self) -> IObjectStore:
+        self.harness = Harness()
+        return make_store(self.harness, GOOD)
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        result: T = self.successResultOf(self.harness.run(work))
+        return result
+
+
+class StoreTestCase(SynchronousTestCase):
+    """A store that is ready."""
+
+    def setUp(self) -> None:
+        self.harness = Harness()
+        self.fake = self.harness.fake
+        self.store = make_store(self.harness, GOOD)
+
+    def result(self, work: Coroutine[Any, Any, T]) -> T:
+        result: T = self.successResultOf(self.harness.run(work))
+        return result
+
+    def error(self, work: Coroutine[Any, Any, Any], kind: type[Exception]) -> Any:
+        return self.failureResultOf(self.harness.run(work), kind).value
+
+    async def upload(self, data: bytes, step: int = 2**20) -> Any:
+        upload = await self.store.begin("p/id/a-1.0.zip", size_hint=len(data))
+        try:
+            for at in range(0, len(data), step):
+                await upload.write(data[at : at + step])
+            return await upload.commit()
+        except BaseException:
+            await upload.abort()
+            raise
+
+    @property
+    def stored(self) -> bytes:
+        return self.fake.objects["pre/fix/p/id/a-1.0.zip"].data
+
+
+class PreparingTests(SynchronousTestCase):
+    """What is found out at the start, and what is said about it."""
+
+    def setUp(self) -> None:
+        self.harness = Harness()
+        self.fake = self.harness.fake
+        self.store = make_store(self.harness)
+
+    def prepare(self) -> Deferred[None]:
+        return self.harness.run(self.store.prepare())
+
+    def check(self, conditions: str, expected: Conditional) -> list[Any]:
+        self.fake.conditions = conditions
+        with capturedLogs() as logs:
+            self.successResultOf(self.prepare())
+        self.assertIs(self.store.conditional, expected)
+        self.assertEqual(self.fake.objects, {})
+        return list(logs)
+
+    def test_quoted(self) -> None:
+        logs = self.check("quoted", Conditional.QUOTED)
+        self.assertEqual(logs[-1]["style"], "quoted")
+
+    def test_unquoted(self) -> None:
+        self.check("unquoted", Conditional.UNQUOTED)
+        self.assertFalse(self.harness.client.quoted)
+
+    def test_refused(self) -> None:
+        logs = self.check("refused", Conditional.NONE)
+        self.assertIn("not implemented", logs[-1]["reason"])
+
+    def test_ignored(self) -> None:
+        logs = self.check("ignored", Conditional.NONE)
+        self.assertIn("8 of 8 racing writers", logs[-1]["reason"])
+
+    def test_racy(self) -> None:
+        """Right for one writer, wrong for eight."""
+        logs = self.check("racy", Conditional.NONE)
+        self.assertIn("racing writers", logs[-1]["reason"])
+
+    def test_order(self) -> None:
+        self.fake.ordered = False
+        self.check("quoted", Conditional.QUOTED)
+        assert self.store.abilities is not None
+        self.assertFalse(self.store.abilities.ordered)
+
+    def test_once(self) -> None:
+        self.successResultOf(self.prepare())
+        self.fake.seen.clear()
+        self.successResultOf(self.prepare())
+        self.assertEqual(self.fake.seen, [])
+
+    def test_no_bucket(self) -> None:
+        self.fake.bucket = None
+        error = self.failureResultOf(self.prepare(), StoreError).value
+        self.assertIn("aws.create_bucket", error.message)
+
+    def test_bucket_is_created_if_asked_for(self) -> None:
+        self.fake.bucket = None
+        self.store.create_bucket = True
+        self.successResultOf(self.prepare())
+        self.assertEqual(self.fake.bucket, "bucket")
+
+    def test_missing_permission(self) -> None:
+        for operation, permission in (
+            ("ListObjects", "s3:ListBucket"),
+            ("PutObject", "s3:PutObject"),
+            ("GetObject", "s3:GetObject"),
+            ("DeleteObject", "s3:DeleteObject"),
+        ):
+            self.fake.forbidden = {operation}
+            error = self.failureResultOf(self.prepare(), StoreError).value
+            self.assertIn(permission, error.message)
+
+    def test_policy_is_shown(self) -> None:
+        self.fake.forbidden = {"ListObjects"}
+        with capturedLogs() as logs:
+            self.failureResultOf(self.prepare(), StoreError)
+        policy = json.loads(logs[-1]["policy"])
+        self.assertEqual(
+            policy["Statement"][1]["Resource"], "arn:aws:s3:::bucket/pre/fix/*"
+        )
+
+    def test_policy_of_another_partition(self) -> None:
+        policy = iam_policy(Endpoint("b", "us-gov-west-1", None, True), "")
+        self.assertIn("arn:aws-us-gov:s3:::b/*", policy)
+
+    def test_s3_is_away_at_first(self) -> None:
+        self.fake.fail("*", *[Drop()] * 5)
+        self.failureResultOf(self.prepare(), StoreError)
+        self.successResultOf(self.prepare())
+
+    def test_wrong_key(self) -> None:
+        self.harness.client = self.harness.make_client(
+            evolve(self.fake.credentials, secret_key="x")
+        )
+        self.store = make_store(self.harness)
+        error = self.failureResultOf(self.prepare(), StoreError).value
+        self.assertIn("aws.secret_key", error.message)
+
+
+class AbsenceTests(StoreTestCase):
+    """Absent is only what S3 has proved to be (D5)."""
+
+    def test_refusal_is_no_absence(self) -> None:
+        for operation in ("GetObject", "HeadObject"):
+            self.fake.forbidden = {operation}
+            read = self.store.get if operation == "GetObject" else self.store.head
+            self.assertIn("s3:GetObject", self.error(read("k"), StoreError).message)
+
+    def test_no_bucket_is_no_absence(self) -> None:
+        self.fake.bucket = None
+        for work in (self.store.get("k"), self.store.head("k"), self.store.open("k")):
+            self.assertIn("no bucket", self.error(work, StoreError).message)
+
+    def test_404_of_somebody_else_is_no_absence(self) -> None:
+        self.fake.fail("GetObject", Refuse(404, body=b"<html>Not Found</html>"))
+        self.fake.forbidden = {"ListObjects"}
+        self.error(self.store.get("k"), StoreError)
+
+    def test_404_without_a_code_is_checked(self) -> None:
+        self.fake.fail("GetObject", Refuse(404, body=b""))
+        self.error(self.store.get("k"), ObjectNotFound)
+        self.assertEqual(self.fake.seen, ["GetObject", "ListObjects"])
+        self.result(self.store.put("k", b"x"))
+        self.fake.fail("GetObject", Refuse(404, body=b""))
+        error = self.error(self.store.get("k"), StoreError)
+        self.assertIn("does not find", error.message)
+
+    def test_absent_costs_one_request(self) -> None:
+        self.error(self.store.get("k"), ObjectNotFound)
+        self.assertEqual(self.fake.seen, ["GetObject"])
+
+
+class ConditionTests(StoreTestCase):
+    """Compare-and-swap when the network is bad."""
+
+    def test_lost_answer(self) -> None:
+        self.fake.fail("PutObject", Drop(done=True))
+        work = self.store.put("k", b"x", condition=IfAbsent())
+        self.assertIn("look whether", self.error(work, AmbiguousWrite).message)
+        self.assertIsInstance(AmbiguousWrite(""), StoreError)
+
+    def test_lost_answer_of_a_swap(self) -> None:
+        info = self.result(self.store.put("k", b"x"))
+        self.fake.fail("PutObject", Drop(done=True))
+        self.error(
+            self.store.put("k", b"y", condition=IfMatch(info.etag)), AmbiguousWrite
+        )
+
+    def test_unheard_refusal_is_ambiguous_too(self) -> None:
+        """Whether the first try or another writer was first, nobody knows."""
+        self.result(self.store.put("k", b"x"))
+        self.fake.fail("PutObject", Drop())
+        self.error(self.store.put("k", b"y", condition=IfAbsent()), AmbiguousWrite)
+
+    def test_slow_down_is_not_ambiguous(self) -> None:
+        self.result(self.store.put("k", b"x"))
+        self.fake.fail("PutObject", Refuse(503, "SlowDown"))
+        self.error(self.store.put("k", b"y", condition=IfAbsent()), PreconditionFailed)
+
+    def test_endless_conflict_is_no_lost_race(self) -> None:
+        conflict = Refuse(409, "ConditionalRequestConflict")
+        self.fake.fail("PutObject", *[conflict] * 5)
+        self.error(self.store.put("k", b"x", condition=IfAbsent()), StoreError)
+
+
+class UploadTests(StoreTestCase):
+    """Bytes in, in one piece or in parts."""
+
+    def test_small_is_one_put(self) -> None:
+        self.result(self.upload(b"x" * SINGLE))
+        self.assertEqual(self.fake.seen, ["PutObject"])
+
+    def test_parts(self) -> None:
+        info = self.result(self.upload(BIG))
+        self.assertEqual(self.stored, BIG)
+        self.assertEqual(self.fake.uploads, {})
+        self.assertEqual(info.etag, self.fake.objects["pre/fix/" + info.key].etag)
+        self.assertEqual(self.fake.seen.count("UploadPart"), -(-len(BIG) // PART))
+
+    def test_parts_go_while_the_body_arrives(self) -> None:
+        upload = self.result(self.store.begin("p/id/a-1.0.zip"))
+        for at in range(0, SINGLE + PART, 2**20):
+            self.result(upload.write(BIG[at : at + 2**20]))
+        self.assertGreaterEqual(self.fake.seen.count("UploadPart"), 2)
+        self.assertEqual(self.result(keys(self.store)), [])
+        self.result(upload.abort())
+        self.assertEqual(self.fake.uploads, {})
+
+    def test_parts_are_tried_again_from_the_spool(self) -> None:
+        self.fake.fail("UploadPart", Drop(), Refuse(503, "SlowDown"), Drop(done=True))
+        self.result(self.upload(BIG))
+        self.assertEqual(self.stored, BIG)
+
+    def test_failing_part_aborts(self) -> None:
+        self.fake.fail("UploadPart", Refuse(403, "AccessDenied"))
+        error = self.error(self.upload(BIG), StoreError)
+        self.assertIn("s3:PutObject", error.message)
+        self.assertEqual((self.fake.uploads, self.fake.objects), ({}, {}))
+
+    def test_failing_completion_aborts(self) -> None:
+        self.fake.fail("CompleteMultipartUpload", Refuse(400, "InvalidPart"))
+        self.error(self.upload(BIG), StoreError)
+        self.assertEqual((self.fake.uploads, self.fake.objects), ({}, {}))
+
+    def test_completion_whose_answer_was_lost(self) -> None:
+        self.fake.fail("CompleteMultipartUpload", Drop(done=True))
+        info = self.result(self.upload(BIG))
+        self.assertEqual(info.size, len(BIG))
+        self.assertEqual(self.stored, BIG)
+
+    def test_put_whose_answer_was_lost(self) -> None:
+        self.fake.fail("PutObject", Drop(done=True))
+        self.result(self.upload(b"x"))
+        self.assertEqual(self.stored, b"x")
+
+    def test_empty_etag_of_a_completion(self) -> None:
+        self.fake.empty_etag = True
+        self.assertTrue(self.result(self.upload(BIG)).etag)
+
+    def test_sender_waits_for_s3(self) -> None:
+        self.fake.fail("UploadPart", *[Stall()] * 4)
+        upload = self.result(self.store.begin("p/id/a-1.0.zip"))
+        written = 0
+        while written < 20 * PART:
+            writing = Deferred.fromCoroutine(upload.write(BIG[: 2**20]))
+            written += 2**20
+            if not writing.called:
+                break
+        self.assertLess(written, 7 * PART)
+        writing.cancel()
+        self.harness.settle(writing)
+        writing.addErrback(lambda _: None)
+        self.result(upload.abort())
+        self.assertEqual(self.store.budget.used, 0)
+
+    def test_abort_when_s3_is_away(self) -> None:
+        upload = self.result(self.store.begin("p/id/a-1.0.zip"))
+        self.result(upload.write(BIG))
+        self.fake.fail("*", *[Drop()] * 5)
+        with capturedLogs() as logs:
+            self.result(upload.abort())
+        self.assertIn("sweep", logs[-1]["log_format"])
+
+    def test_headers(self) -> None:
+        self.store.headers = ObjectHeaders(
+            {"x-amz-server-side-encryption": "AES256"},
+            {"x-amz-storage-class": "STANDARD_IA"},
+        )
+        upload = self.result(
+            self.store.begin("p/id/a-1.0.zip", metadata={"name": "a", "summary": "é"})
+        )
+        self.result(upload.commit())
+        sent = self.fake.sent[-1]
+        self.assertEqual(sent["x-amz-server-side-encryption"], "AES256")
+        self.assertEqual(sent["x-amz-storage-class"], "STANDARD_IA")
+        self.assertEqual(
+            sent["content-disposition"], 'attachment; filename="a-1.0.zip"'
+        )
+        info = self.result(self.store.head("p/id/a-1.0.zip"))
+        self.assertEqual(info.metadata, {"name": "a", "summary": "é"})
+        self.result(self.store.put("k", b""))
+        self.assertNotIn("x-amz-storage-class", self.fake.sent[-1])
+
+
+class DownloadTests(StoreTestCase):
+    """Bytes out."""
+
+    def deliver(self) -> Consumer:
+        download = self.result(self.store.open("k"))
+        consumer = Consumer()
+        self.result(download.deliver(consumer))
+        return consumer
+
+    def test_what_breaks_off_is_taken_up_again(self) -> None:
+        data = BIG[: 2**20]
+        self.result(self.store.put("k", data))
+        self.fake.fail("GetObject", Truncate(), Truncate())
+        self.assertEqual(self.deliver().data, data)
+        self.assertEqual(self.fake.sent[-1]["range"], f"bytes={3 * 2**18}-{2**20 - 1}")
+
+    def test_it_must_still_be_the_same(self) -> None:
+        self.result(self.store.put("k", b"first"))
+        self.fake.fail("GetObject", Truncate())
+        download = self.result(self.store.open("k"))
+        self.result(self.store.put("k", b"other"))
+        error = self.error(download.deliver(Consumer()), StoreError)
+        self.assertIn("PreconditionFailed", error.message)
+
+    def test_breaks_off_for_ever(self) -> None:
+        self.result(self.store.put("k", BIG[:1000]))
+        self.fake.fail("GetObject", *[Truncate()] * 4)
+        download = self.result(self.store.open("k"))
+        error = self.error(download.deliver(Consumer()), StoreError)
+        self.assertIn("half-way", error.message)
+
+
+class KeyTests(StoreTestCase):
+    """Keys that cannot be, or that others made."""
+
+    def test_refused(self) -> None:
+        for key in ("", "a/../b", ".", "x" * 1100, "a\0", "\ud800"):
+            for work in (
+                self.store.get(key),
+                self.store.head(key),
+                self.store.delete(key),
+                self.store.open(key),
+                self.store.put(key, b""),
+                self.store.begin(key),
+            ):
+                error = self.error(work, StoreError)
+                self.assertIn("No object can have this key", error.message)
+        self.assertEqual(self.fake.seen, [])
+
+    def test_of_others(self) -> None:
+        for key in ("a//b-1.0.zip", "/c-1.0.zip"):
+            self.harness.client = self.harness.make_client()
+            self.result(self.harness.client.put_object("pre/fix/" + key, b"x"))
+            self.assertEqual(self.result(self.store.head(key)).size, 1)
+
+
+class MetadataTests(SynchronousTestCase):
+    """User metadata in header fields."""
+
+    @settings(max_examples=50, deadline=None)
+    @given(st.text(st.characters(exclude_categories=["C", "Z"]), max_size=60))
+    def test_round_trip(self, text: str) -> None:
+        headers = metadata_headers({"summary": text})
+        told = {
+            "last-modified": "Fri, 02 Jan 2026 03:04:05 GMT",
+            "content-length": "0",
+            "etag": '"x"',
+        }
+        info = object_info("k", {**told, **headers})
+        self.assertTrue(all(value.isascii() for value in headers.values()))
+        if "=?" not in text:
+            self.assertEqual(info.metadata, {"summary": text})
+
+    def test_bounded(self) -> None:
+        headers = metadata_headers({"name": "a", "summary": "x" * 3000, "version": "1"})
+        self.assertNotIn("x-amz-meta-summary", headers)
+
+    def test_nonsense(self) -> None:
+        for told in ({}, {"last-modified": "x", "content-length": "1", "etag": "x"}):
+            error = self.assertRaises(StoreError, object_info, "k", told)
+            self.assertIn("without saying", error.message)
+
+
+class BudgetTests(SynchronousTestCase):
+    """Bytes in flight, for the whole process."""
+
+    def test_first_come_first_served(self) -> None:
+        budget = BufferBudget(10)
+        acquired = [Deferred.fromCoroutine(budget.acquire(n)) for n in (6, 6, 1, 50)]
+        self.assertEqual([one.called for one in acquired], [True, False, False, False])
+        budget.release(6)
+        self.assertEqual([one.called for one in acquired], [True, True, True, False])
+        budget.release(6)
+        budget.release(1)
+        self.assertEqual(self.successResultOf(acquired[3]), 10)
+        budget.release(10)
+        self.assertEqual(budget.used, 0)
+
+    def test_one_who_stops_waiting(self) -> None:
+        budget = BufferBudget(10)
+        self.successResultOf(Deferred.fromCoroutine(budget.acquire(10)))
+        gone = Deferred.fromCoroutine(budget.acquire(5))
+        stays = Deferred.fromCoroutine(budget.acquire(5))
+        gone.addErrback(lambda _: None)
+        gone.cancel()
+        budget.release(10)
+        self.assertEqual(self.successResultOf(stays), 5)
+        self.assertEqual(budget.used, 5)
