@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 from attrs import define, evolve, field, frozen
@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from pypicloud_tw.errors import NotFound, UpstreamError
+from pypicloud_tw.errors import NotFound, StoreError, UpstreamError
 from pypicloud_tw.offload import IOffload
 from pypicloud_tw.upstream.client import Client, NotModified, Validators
 from pypicloud_tw.upstream.memory import (
@@ -43,6 +43,22 @@ PATIENCE = 120.0
 _OVERHEAD = 1024
 
 
+class Keeping(Protocol):
+    """The part of the configuration's ``upstream`` section that is about pages."""
+
+    @property
+    def cache_memory(self) -> int:
+        """Bytes."""
+
+    @property
+    def stale_for(self) -> float:
+        """Seconds."""
+
+    @property
+    def absent_for(self) -> float:
+        """Seconds."""
+
+
 @frozen
 class Settings:
     """How pages are remembered.
@@ -53,9 +69,14 @@ class Settings:
     :ivar absent_for: seconds for which a 404 is remembered.
     """
 
-    capacity: int = 256 * 2**20
+    capacity: int = 128 * 2**20
     stale_for: float = 7 * 86_400.0
-    absent_for: float = 60.0
+    absent_for: float = 30.0
+
+    @classmethod
+    def from_config(cls, upstream: Keeping) -> Settings:
+        """Read the settings out of the configuration's section."""
+        return cls(upstream.cache_memory, upstream.stale_for, upstream.absent_for)
 
 
 class IKeeper(Protocol):
@@ -63,6 +84,9 @@ class IKeeper(Protocol):
 
     async def save(self, name: str, kept: KeptAnswer) -> None:
         """Keep an answer."""
+
+    async def confirm(self, name: str, confirmed: float) -> None:
+        """Note that the answer that is kept still holds."""
 
     async def load(self, name: str) -> KeptAnswer | None:
         """Give an answer that was kept, or None."""
@@ -89,6 +113,7 @@ class Kept(Generic[T]):
     :ivar confirmed: when the upstream last said that this is how it is; like every
         moment here in seconds since the epoch.
     :ivar fresh_until: until then it is served unasked.
+    :ivar saved: what the keeper knows of *confirmed*.
     """
 
     prepared: Prepared[T]
@@ -96,6 +121,7 @@ class Kept(Generic[T]):
     validators: Validators
     confirmed: float
     fresh_until: float
+    saved: float
 
     @property
     def weight(self) -> int:
@@ -236,6 +262,10 @@ class Pages(Generic[T]):
         now = self.clock.seconds()
         known.confirmed = now
         known.fresh_until = now + fresh_for(answer.cache_control, answer.age)
+        # Else a page that never changes would one day be too old after a restart.
+        if self.keeper is not None and now - known.saved > self.settings.stale_for / 8:
+            known.saved = now
+            self._in_background(key, self.keeper.confirm(key, now))
         # It may have been dropped while its upstream was asked.
         self.memory.put(self._slot(key), known)
         return known
@@ -249,11 +279,14 @@ class Pages(Generic[T]):
             Validators(answer.etag, answer.modified),
             now,
             now + fresh_for(answer.cache_control, answer.age),
+            saved=now,
         )
         self._absent.drop(key)
         if may_keep(answer.cache_control):
             self.memory.put(self._slot(key), kept)
-            self._save(key, KeptAnswer(answer, self.sources[place].base, now))
+            if self.keeper is not None:
+                answered = KeptAnswer(answer, self.sources[place].base, now)
+                self._in_background(key, self.keeper.save(key, answered))
         return kept
 
     async def _prepare(self, answer: Answer, work: Work, now: float) -> Prepared[T]:
@@ -275,8 +308,11 @@ class Pages(Generic[T]):
         self, key: str, work: Work, error: UpstreamError
     ) -> UpstreamPage[T]:
         """Serve what is remembered, here or in the store, or fail as the upstream."""
-        kept = self.memory.get(self._slot(key)) or await self._load(key, work)
         now = self.clock.seconds()
+        kept = self.memory.get(self._slot(key))
+        if kept is None or kept.is_due(now):
+            # The store has all of the answer, memory what the rules left of it then.
+            kept = await self._load(key, work, kept) or kept
         if kept is None or now - kept.confirmed > self.settings.stale_for:
             raise error
         self.served_stale += 1
@@ -289,7 +325,9 @@ class Pages(Generic[T]):
         )
         return evolve(_shown(kept, now), stale=True)
 
-    async def _load(self, key: str, work: Work) -> Kept[T] | None:
+    async def _load(
+        self, key: str, work: Work, known: Kept[T] | None
+    ) -> Kept[T] | None:
         if self.keeper is None:
             return None
         try:
@@ -299,8 +337,12 @@ class Pages(Generic[T]):
             if found is None or found.base not in bases:
                 return None
             place, answer = bases.index(found.base), found.answer
+            confirmed = max(found.confirmed, known.confirmed if known else 0.0)
             now = self.clock.seconds()
             prepared: Prepared[T] = await self._prepare(answer, work, now)
+        except StoreError as e:
+            self._log.warn("The kept page of {key}: {error}", key=key, error=e.message)
+            return None
         except Exception:
             self._log.failure("The kept page of {key} is of no use", key=key)
             return None
@@ -308,8 +350,9 @@ class Pages(Generic[T]):
             prepared,
             place,
             Validators(answer.etag, answer.modified),
-            found.confirmed,
-            found.confirmed,
+            confirmed,
+            confirmed,
+            saved=found.confirmed,
         )
         self.memory.put(self._slot(key), kept)
         return kept
@@ -317,12 +360,10 @@ class Pages(Generic[T]):
     def _slot(self, key: str) -> str:
         return f"{self.kind}:{key}"
 
-    def _save(self, key: str, answer: KeptAnswer) -> None:
-        if self.keeper is not None:
-            saving = Deferred.fromCoroutine(self.keeper.save(key, answer))
-            saving.addErrback(
-                lambda f: self._log.failure("Keeping {key} failed", f, key=key)
-            )
+    def _in_background(self, key: str, keeping: Coroutine[Any, Any, None]) -> None:
+        Deferred.fromCoroutine(keeping).addErrback(
+            lambda f: self._log.failure("Keeping {key} failed", f, key=key)
+        )
 
 
 def _shown(kept: Kept[T], now: float) -> UpstreamPage[T]:

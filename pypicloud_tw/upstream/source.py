@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterable
+from typing import Protocol
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from attrs import field, frozen
@@ -14,6 +15,26 @@ from pypicloud_tw.index.names import NormalizedName
 Origin = tuple[str, str, int]
 
 _PORTS = {"http": 80, "https": 443}
+
+
+class Waits(Protocol):
+    """The part of the configuration's ``upstream`` section that limits asking."""
+
+    @property
+    def connect_timeout(self) -> float:
+        """Seconds."""
+
+    @property
+    def first_byte_timeout(self) -> float:
+        """Seconds."""
+
+    @property
+    def silence_timeout(self) -> float:
+        """Seconds."""
+
+    @property
+    def max_page(self) -> int:
+        """Bytes."""
 
 
 @frozen
@@ -41,6 +62,16 @@ class Limits:
     redirects: int = 5
     page: int = 128 * 2**20
     metadata: int = 16 * 2**20
+
+    @classmethod
+    def from_config(cls, upstream: Waits) -> Limits:
+        """Read the limits out of the configuration's section."""
+        return cls(
+            connect=upstream.connect_timeout,
+            first_byte=upstream.first_byte_timeout,
+            silence=upstream.silence_timeout,
+            page=upstream.max_page,
+        )
 
 
 @frozen
@@ -102,8 +133,8 @@ def sources(urls: Iterable[str]) -> tuple[Source, ...]:
         try:
             found.append(Source.parse(url))
         except ValueError as e:
-            # Python's own message for a bad port quotes the address's end.
-            why = e if str(e).startswith("it must") else "its port is no number"
+            # Python's own messages quote parts of the address.
+            why = e if str(e).startswith("it must") else "its host or port is not valid"
             raise ValueError(f"pypi.fallback_url, number {place}: {why}") from None
     return tuple(found)
 

@@ -1,0 +1,219 @@
+"""Files of the upstream, kept in the store when first downloaded (``cache``)."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define, field
+from packaging.utils import is_normalized_name
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from pypicloud_tw.errors import (
+    InsufficientStorage,
+    ObjectNotFound,
+    StoreError,
+)
+from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.store.interfaces import ByteRange, IDownload, IObjectStore
+from pypicloud_tw.upstream.client import Client
+from pypicloud_tw.upstream.filling import Filling
+from pypicloud_tw.upstream.keeper import CACHE, PAGES, file_key
+from pypicloud_tw.upstream.links import SEGMENT, Link
+from pypicloud_tw.upstream.relay import METADATA, Located, Relay, in_memory
+from pypicloud_tw.upstream.service import Upstreams
+from pypicloud_tw.upstream.source import Source
+
+_SEGMENT = re.compile(rf"[0-9a-f]{{{SEGMENT}}}")
+#: Files whose key and size are remembered, of those that are kept.
+_REMEMBERED = 20_000
+#: Seconds for which the list of projects is not made anew.
+_NAMES_FOR = 60.0
+
+Address = tuple[str, str, str]
+
+
+@define
+class CachingFiles:
+    """Gives what is kept, and keeps what is first asked for; see ``IFiles``.
+
+    What is kept is found by its address alone: a lock file works while the upstream is
+    cut off. Only where the rules judge by time is the page asked, which tells it.
+    """
+
+    upstreams: Upstreams[Any]
+    client: Client
+    store: IObjectStore
+    clock: IReactorTime
+    stored_hits: int = field(default=0, init=False)
+    fetched: int = field(default=0, init=False)
+    _relay: Relay = field(init=False)
+    _known: OrderedDict[Address, tuple[str, str, int]] = field(
+        factory=OrderedDict, init=False
+    )
+    _fillings: dict[str, tuple[Filling, Deferred[None]]] = field(
+        factory=dict, init=False
+    )
+    _names: frozenset[NormalizedName] = field(default=frozenset(), init=False)
+    _names_until: float = field(default=float("-inf"), init=False)
+    _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        self._relay = Relay(self.upstreams, self.client)
+
+    async def locate(
+        self, name: NormalizedName, segment: str, filename: str
+    ) -> Located:
+        """See :class:`~pypicloud_tw.upstream.relay.IFiles`."""
+        rules = self.upstreams.rules
+        refusal = rules.file_refusal(name, filename)
+        if refusal is not None:
+            raise refusal
+        if rules.by_time(name):
+            # Raises NotFound for what is too new.
+            await self._relay.link(name, segment, filename)
+        kept = await self._kept(name, segment, filename)
+        if kept is not None:
+            self.stored_hits += 1
+            return kept
+        return await self._locate_upstream(name, segment, filename)
+
+    async def names(self) -> frozenset[NormalizedName]:
+        """List the projects of which files are kept.
+
+        :raises StoreError: the store is away.
+        """
+        if self.clock.seconds() < self._names_until:
+            return self._names
+        found = set()
+        # Every page sorts before every file, and "0" after "/".
+        async for info in self.store.list(CACHE, after=f"{PAGES[:-1]}0"):
+            name = info.key.removeprefix(CACHE).partition("/")[0]
+            if is_normalized_name(name):
+                found.add(NormalizedName(name))
+        self._names = frozenset(found)
+        self._names_until = self.clock.seconds() + _NAMES_FOR
+        return self._names
+
+    async def close(self) -> None:
+        """Give up what is on its way; returns when nothing is left of it."""
+        running = [ended for _, ended in self._fillings.values()]
+        for one in running:
+            one.cancel()
+        await DeferredList(running, consumeErrors=True)
+
+    async def _locate_upstream(
+        self, name: NormalizedName, segment: str, filename: str
+    ) -> Located:
+        """Find a file at the upstream; it is kept when it is opened."""
+        link, source = await self._relay.link(name, segment, filename)
+        if filename.endswith(METADATA):
+            return await self._keep_metadata(link, source, filename)
+        if link.sha256 is None:
+            # What cannot be checked is passed on, and not kept.
+            return await self._relay.locate(name, segment, filename)
+        return self._on_demand(link, source)
+
+    async def _kept(
+        self, name: NormalizedName, segment: str, filename: str
+    ) -> Located | None:
+        """Find a file in the store."""
+        address = (name, segment, filename)
+        known = self._known.get(address)
+        if known is None:
+            known = await self._search(name, segment, filename)
+            if known is None:
+                return None
+            self._remember(address, known)
+        key, digest, size = known
+
+        async def open_it(part: ByteRange | None) -> IDownload:
+            try:
+                return await self.store.open(key, byte_range=part)
+            except ObjectNotFound:
+                # Somebody emptied the cache behind our back, as is their right.
+                self._known.pop(address, None)
+                located = await self._locate_upstream(name, segment, filename)
+                return await located.open(part)
+
+        return Located(filename, digest, size, open_it, key)
+
+    async def _search(
+        self, name: NormalizedName, segment: str, filename: str
+    ) -> tuple[str, str, int] | None:
+        """Find a kept file by the digest's beginning, which is all that we are told."""
+        if not _SEGMENT.fullmatch(segment) or not filename.isprintable():
+            return None
+        async for info in self.store.list(f"{CACHE}{name}/{segment}"):
+            parts = info.key.split("/")
+            if len(parts) == 4 and parts[3] == filename:
+                # The digest in the key is the file's, not its metadata's.
+                digest = "" if filename.endswith(METADATA) else parts[2]
+                return info.key, digest, info.size
+        return None
+
+    def _remember(self, address: Address, kept: tuple[str, str, int]) -> None:
+        self._known[address] = kept
+        if len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+
+    async def _keep_metadata(
+        self, link: Link, source: Source, filename: str
+    ) -> Located:
+        data = await self._relay.metadata(link, source)
+        if link.sha256 is not None and link.metadata:
+            name = NormalizedName(link.project)
+            saving = Deferred.fromCoroutine(
+                self._save(file_key(name, link.sha256, filename), data)
+            )
+            saving.addErrback(
+                lambda f: self._log.failure("Keeping {name} failed", f, name=filename)
+            )
+        return in_memory(filename, data)
+
+    async def _save(self, key: str, data: bytes) -> None:
+        await self.store.put(key, data)
+
+    def _on_demand(self, link: Link, source: Source) -> Located:
+        """Offer a file that is fetched when it is opened, once for all."""
+
+        async def open_it(part: ByteRange | None) -> IDownload:
+            filling = self._filling(link, source)
+            try:
+                return await filling.download(part)
+            except (StoreError, InsufficientStorage) as e:
+                self._log.warn(
+                    "{name} is passed on and not kept: {error}",
+                    name=link.filename,
+                    error=e.message,
+                )
+                return await self._relay.open(link, source, part)
+
+        return Located(link.filename, link.sha256, link.size, open_it)
+
+    def _filling(self, link: Link, source: Source) -> Filling:
+        assert link.sha256 is not None, "only what can be checked is kept"
+        name = NormalizedName(link.project)
+        key = file_key(name, link.sha256, link.filename)
+        if key in self._fillings:
+            return self._fillings[key][0]
+        filling = Filling(link, source, key, self.client, self.store)
+        self.fetched += 1
+        running = Deferred.fromCoroutine(filling.run())
+        self._fillings[key] = filling, running
+        running.addBoth(self._filled(filling, name))
+        return filling
+
+    def _filled(
+        self, filling: Filling, name: NormalizedName
+    ) -> Callable[[object], None]:
+        def done(_result: object) -> None:
+            self._fillings.pop(filling.key, None)
+            if filling.stored and name not in self._names:
+                self._names_until = float("-inf")
+
+        return done

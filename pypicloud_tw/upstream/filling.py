@@ -1,0 +1,270 @@
+"""One file on its way from the upstream into the store, and to whoever wants it.
+
+The upstream's pace is the store's: no client slows it, and a client that goes away
+leaves it to the others and to the store. The newest bytes are at hand; who is further
+behind reads them from the upload's spool, and from the store when it is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from hashlib import sha256
+
+from attrs import define, field
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IConsumer
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from pypicloud_tw.errors import PypicloudError, StoreError, UpstreamError
+from pypicloud_tw.store.delivery import deliver
+from pypicloud_tw.store.interfaces import (
+    ByteRange,
+    IDownload,
+    IObjectStore,
+    IUpload,
+    ObjectInfo,
+)
+from pypicloud_tw.upstream.client import Client, Reply
+from pypicloud_tw.upstream.failures import AskingFailed
+from pypicloud_tw.upstream.links import Link
+from pypicloud_tw.upstream.relay import EPOCH, mismatch, size_of
+from pypicloud_tw.upstream.source import Source
+
+#: Bytes at hand of each file on its way: most are smaller than that.
+WINDOW = 1024 * 1024
+#: Bytes that are written to a client at once.
+_PIECE = 64 * 1024
+#: How often a body that broke off is continued.
+_RESUMES = 2
+
+
+class Signal:
+    """Wakes everybody who waits for something to change."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Deferred[None]] = []
+
+    def wait(self) -> Deferred[None]:
+        """Fire at the next :meth:`wake`."""
+        waiting: Deferred[None] = Deferred()
+        self._waiting.append(waiting)
+        return waiting
+
+    def wake(self) -> None:
+        """Something has changed."""
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            if not one.called:
+                one.callback(None)
+
+
+@define(eq=False)
+class Filling:
+    """Fetches a file into the store; see :meth:`run` and :meth:`download`.
+
+    :ivar link: has a sha256: only what can be checked is kept.
+    :ivar size: of the file, as soon as the upstream has begun to answer.
+    :ivar received: bytes so far.
+    :ivar verified: all of them came, and are the right ones.
+    :ivar stored: they are in the store.
+    :ivar error: why it ended before that.
+    """
+
+    link: Link
+    source: Source
+    key: str
+    client: Client
+    store: IObjectStore
+    size: int | None = field(default=None, init=False)
+    received: int = field(default=0, init=False)
+    verified: bool = field(default=False, init=False)
+    stored: bool = field(default=False, init=False)
+    error: PypicloudError | None = field(default=None, init=False)
+    _upload: IUpload | None = field(default=None, init=False)
+    _window: bytearray = field(factory=bytearray, init=False, repr=False)
+    _last: int = field(default=0, init=False)
+    _changed: Signal = field(factory=Signal, init=False)
+    _log = Logger()
+
+    async def run(self) -> None:
+        """Fetch, check and store; never fails, but says so in :attr:`error`."""
+        try:
+            await self._run()
+        except PypicloudError as e:
+            self.error = e
+            self._log.warn(
+                "{filename} was not kept: {error}",
+                filename=self.link.filename,
+                error=e.message,
+            )
+        except CancelledError:
+            self.error = StoreError("The server is stopping.")
+        except Exception:
+            self._log.failure("Keeping {name} failed", name=self.link.filename)
+            self.error = StoreError(f"{self.link.filename} could not be kept.")
+        finally:
+            if self._upload is not None and not self.stored:
+                await self._upload.abort()
+            self._changed.wake()
+
+    async def begun(self) -> int:
+        """Wait for the upstream's answer; the file's size.
+
+        :raises PypicloudError: there is none, or the store takes none.
+        """
+        while self.size is None:
+            await self._wait()
+        return self.size
+
+    async def download(self, part: ByteRange | None) -> IDownload:
+        """Offer the bytes, those to come included.
+
+        :raises PypicloudError: there is none, or the store takes none.
+        """
+        size = await self.begun()
+        assert self.link.sha256 is not None, "only what can be checked is kept"
+        info = ObjectInfo(self.key, size, self.link.sha256, EPOCH)
+        return FillingDownload(info, self, part or ByteRange(0, size))
+
+    async def _run(self) -> None:
+        reply = await self.client.open(self.source, self.link.url)
+        try:
+            size = size_of(reply, self.link, None)
+            self._upload = await self.store.begin(self.key, size_hint=size)
+            self.size = size
+            self._changed.wake()
+            await self._take_all(reply, self._upload, size)
+        finally:
+            reply.body.abort()
+        self.verified = True
+        self._changed.wake()
+        await self._commit(self._upload)
+
+    async def _commit(self, upload: IUpload) -> None:
+        try:
+            await upload.commit()
+        except StoreError:
+            # Another process may have kept the same file; what lies there was checked.
+            if not await self._is_there():
+                raise
+        self.stored = True
+
+    async def _is_there(self) -> bool:
+        try:
+            return (await self.store.head(self.key)).size == self.size
+        except PypicloudError:
+            return False
+
+    async def _take_all(self, reply: Reply, upload: IUpload, size: int) -> None:
+        digest, resumes = sha256(), 0
+        while True:
+            try:
+                piece = await reply.body.read()
+            except AskingFailed as e:
+                if not e.again or resumes == _RESUMES:
+                    raise
+                resumes += 1
+                reply = await self._continued()
+                continue
+            if not piece:
+                break
+            if self.received + len(piece) > size:
+                raise mismatch(self.link.filename)
+            digest.update(piece)
+            await upload.write(piece)
+            self._arrived(piece)
+        if self.received != size or digest.hexdigest() != self.link.sha256:
+            raise mismatch(self.link.filename)
+
+    async def _continued(self) -> Reply:
+        """Ask for the rest of a body that broke off; the digest tells if it fits."""
+        span = ByteRange(self.received, self.size or 0)
+        reply = await self.client.open(
+            self.source, self.link.url, {"Range": f"bytes={span.start}-"}
+        )
+        try:
+            if reply.code != 206:
+                raise UpstreamError("The upstream index cannot continue a file.")
+            size_of(reply, self.link, span)
+        except UpstreamError:
+            reply.body.abort()
+            raise
+        return reply
+
+    def _arrived(self, piece: bytes) -> None:
+        self.received += len(piece)
+        self._last = len(piece)
+        self._window += piece
+        if len(self._window) > 2 * WINDOW:
+            del self._window[:-WINDOW]
+        self._changed.wake()
+
+    # For the downloads
+
+    @property
+    def released(self) -> int:
+        """Bytes that may be passed on: all but the last piece until it is verified."""
+        return self.received if self.verified else self.received - self._last
+
+    async def read(self, offset: int, limit: int) -> bytes | None:
+        """Give bytes from *offset*, when there are any; None: read them in the store.
+
+        :raises PypicloudError: they will never come.
+        """
+        while True:
+            begin = self.received - len(self._window)
+            if begin <= offset < self.released:
+                stop = min(offset + limit, self.released)
+                return bytes(self._window[offset - begin : stop - begin])
+            if self.stored:
+                return None
+            if self.error is not None:
+                raise self.error
+            if offset < begin and not self.verified and self._upload is not None:
+                return await self._upload.spool.read_at(
+                    offset, min(limit, begin - offset)
+                )
+            await self._wait()
+
+    async def _wait(self) -> None:
+        if self.error is not None:
+            raise self.error
+        await self._changed.wait()
+        if self.size is None and self.error is not None:
+            raise self.error
+
+
+@implementer(IDownload)
+@define(eq=False)
+class FillingDownload:
+    """A client's view of a file on its way."""
+
+    info: ObjectInfo
+    filling: Filling
+    span: ByteRange
+    _at: int = field(default=0, init=False)
+
+    async def deliver(self, consumer: IConsumer) -> None:
+        """See :class:`IDownload`.
+
+        :raises UpstreamError: the upstream failed half-way, or sent something else.
+        """
+        self._at = self.span.start
+        await deliver(consumer, self._pieces())
+        if self._at < self.span.stop:
+            rest = ByteRange(self._at, self.span.stop)
+            download = await self.filling.store.open(self.info.key, byte_range=rest)
+            await download.deliver(consumer)
+
+    def abandon(self) -> None:
+        """See :class:`IDownload`. The file goes on into the store."""
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        while self._at < self.span.stop:
+            limit = min(_PIECE, self.span.stop - self._at)
+            piece = await self.filling.read(self._at, limit)
+            if piece is None:
+                return
+            self._at += len(piece)
+            yield piece

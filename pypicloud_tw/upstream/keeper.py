@@ -1,0 +1,130 @@
+"""Upstream pages in the store: what ``cache`` serves when the upstream is cut off."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import Any
+
+from attrs import define, evolve
+from twisted.internet.defer import DeferredSemaphore
+
+from pypicloud_tw.errors import ObjectNotFound
+from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.offload import IOffload
+from pypicloud_tw.store.interfaces import IObjectStore
+from pypicloud_tw.upstream.pages import KeptAnswer
+from pypicloud_tw.upstream.prepare import Answer, squeezed
+
+#: What comes from upstream lies apart from what is ours (DESIGN.md D5).
+CACHE = ".cache/"
+#: No project's name begins with a dot: pages never meet files.
+PAGES = f"{CACHE}.pages/"
+
+_FORMAT = 1
+#: Pages that are written at once; they are written behind the client's back.
+_AT_ONCE = 4
+
+
+def page_key(name: str) -> str:
+    """Where a project's page is kept."""
+    return f"{PAGES}{name}"
+
+
+def file_key(name: NormalizedName, sha256: str, filename: str) -> str:
+    """Where a file of an upstream project is kept."""
+    return f"{CACHE}{name}/{sha256}/{filename}"
+
+
+@define
+class StoredPages:
+    """Keeps answers as they came, so that a newer version reads more out of them.
+
+    An object is a line of JSON about the answer, then the answer's bytes.
+    """
+
+    store: IObjectStore
+    offload: IOffload
+    limit: int
+    _turns: DeferredSemaphore
+
+    @classmethod
+    def over(cls, store: IObjectStore, offload: IOffload, limit: int) -> StoredPages:
+        """Keep pages in *store*.
+
+        :param limit: bytes that one may have.
+        """
+        return cls(store, offload, limit, DeferredSemaphore(_AT_ONCE))
+
+    async def save(self, name: str, kept: KeptAnswer) -> None:
+        """See :class:`~pypicloud_tw.upstream.pages.IKeeper`.
+
+        :raises StoreError: it may or may not have been kept.
+        """
+        await self._turns.acquire()
+        try:
+            if not kept.answer.coding:
+                answer = await self.offload.in_thread(squeezed, kept.answer)
+                kept = evolve(kept, answer=answer)
+            await self.store.put(page_key(name), _encode(kept))
+        finally:
+            self._turns.release()
+
+    async def confirm(self, name: str, confirmed: float) -> None:
+        """See :class:`~pypicloud_tw.upstream.pages.IKeeper`.
+
+        :raises StoreError: the store is away.
+        :raises ValueError: what is kept is damaged.
+        """
+        kept = await self.load(name)
+        if kept is not None:
+            await self.save(name, evolve(kept, confirmed=confirmed))
+
+    async def load(self, name: str) -> KeptAnswer | None:
+        """See :class:`~pypicloud_tw.upstream.pages.IKeeper`.
+
+        :raises StoreError: the store is away.
+        :raises ValueError: what is kept is damaged.
+        """
+        try:
+            stored = await self.store.get(page_key(name), limit=self.limit)
+        except ObjectNotFound:
+            return None
+        assert stored is not None, "an unconditional read gives bytes"
+        return _decode(stored.data)
+
+
+def _encode(kept: KeptAnswer) -> bytes:
+    answer = kept.answer
+    about = {
+        "_format": _FORMAT,
+        "base": kept.base,
+        "confirmed": kept.confirmed,
+        "url": answer.url,
+        "content_type": answer.content_type,
+        "coding": answer.coding,
+        "etag": answer.etag,
+        "modified": answer.modified,
+        "whole": answer.whole,
+        "checksum": zlib.crc32(answer.body),
+    }
+    return json.dumps(about).encode() + b"\n" + answer.body
+
+
+def _decode(data: bytes) -> KeptAnswer | None:
+    head, _, body = data.partition(b"\n")
+    about: dict[str, Any] = json.loads(head)
+    if about["_format"] > _FORMAT:
+        return None
+    if about["checksum"] != zlib.crc32(body):
+        raise ValueError("its checksum is wrong")
+    answer = Answer(
+        url=str(about["url"]),
+        body=body,
+        content_type=about["content_type"],
+        coding=about["coding"],
+        etag=about["etag"],
+        modified=about["modified"],
+        whole=bool(about["whole"]),
+    )
+    return KeptAnswer(answer, str(about["base"]), float(about["confirmed"]))

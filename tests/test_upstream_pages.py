@@ -1,0 +1,604 @@
+"""Remembered pages: freshness, one question at a time, and what is left on failure."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar, TypeVarTuple
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from pypicloud_tw.errors import Forbidden, NotFound, UpstreamError
+from pypicloud_tw.index.model import Document
+from pypicloud_tw.index.names import NormalizedName, project_name
+from pypicloud_tw.store.memory import MemoryStore
+from pypicloud_tw.upstream.client import Client
+from pypicloud_tw.upstream.failures import Closed, Refused, Slow
+from pypicloud_tw.upstream.keeper import StoredPages, page_key
+from pypicloud_tw.upstream.memory import (
+    LONGEST,
+    UNTOLD,
+    Absences,
+    Coalesced,
+    Memory,
+    fresh_for,
+    may_keep,
+)
+from pypicloud_tw.upstream.pages import Settings, UpstreamPage
+from pypicloud_tw.upstream.rules import Entry, Rules
+from pypicloud_tw.upstream.service import Upstreams
+from pypicloud_tw.upstream.source import Limits, sources
+from tests.doubles import InlineOffload
+from tests.doubles_upstream import (
+    BASE,
+    HOST,
+    START,
+    FakeUpstream,
+    clock,
+    file,
+    page,
+    project,
+    silent,
+    started,
+    status,
+    truncated,
+)
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+ACME_NAME = project_name("acme")
+ACME = f"{BASE}acme/"
+OTHER = "https://other.example/simple/"
+DAY = 86_400.0
+
+
+def moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+class Bench:
+    """The fallback over a fake upstream."""
+
+    def __init__(
+        self,
+        *urls: str,
+        rules: Rules = Rules(),  # noqa: B008  immutable
+        keep: bool = False,
+        own_links: bool = False,
+        store: MemoryStore | None = None,
+        **settings: Any,
+    ) -> None:
+        self.clock = clock()
+        self.upstream = FakeUpstream()
+        self.offload = InlineOffload()
+        self.client = Client(
+            self.upstream, self.clock, Limits(retries=0), "tests", lambda: 0.5
+        )
+        self.store = store or MemoryStore(self.offload)
+        keeper = StoredPages.over(self.store, self.offload, 2**20) if keep else None
+        self.upstreams: Upstreams[Document] = Upstreams(
+            self.client,
+            sources(urls or (BASE,)),
+            rules,
+            rendered,
+            self.offload,
+            self.clock,
+            Settings(**settings),
+            own_links=own_links,
+            keeper=keeper,
+        )
+
+    def ask(self, name: NormalizedName = ACME_NAME) -> Deferred[UpstreamPage[Document]]:
+        return started(self.upstreams.page(name))
+
+    def wait(self, seconds: float) -> None:
+        for _ in range(100):
+            self.clock.advance(seconds / 100)
+            self.upstream.flush()
+
+
+def rendered(document: Document) -> tuple[Document, int]:
+    """Stand in for the rendering: the document, and what its JSON weighs."""
+    return document, len(json.dumps(document))
+
+
+# A helper process looks functions up in the package itself; this one runs inline.
+MAX_AGE = {"cache-control": "max-age=600"}
+
+
+class PageTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.bench = Bench()
+        self.upstream = self.bench.upstream
+
+    def test_a_page(self) -> None:
+        told = project("acme", file("acme-1.0.tar.gz"))
+        self.upstream.on(ACME, page(told))
+        got = self.successResultOf(self.bench.ask())
+        self.assertEqual(got.page, told)
+        self.assertFalse(got.stale)
+        self.assertIsNone(got.warning)
+        self.assertEqual(self.upstream.urls(), [ACME])
+        self.assertIn("json", self.upstream.asked[0].header("accept") or "")
+
+    def test_html_only(self) -> None:
+        self.upstream.on(ACME, page(b'<a href="../../f/acme-1.0.tar.gz">x</a>'))
+        got = self.successResultOf(self.bench.ask())
+        self.assertEqual(
+            got.page["files"][0]["url"], "https://up.example/f/acme-1.0.tar.gz"
+        )
+
+    def test_coded(self) -> None:
+        body = gzip.compress(json.dumps(project("acme")).encode())
+        kind = "application/vnd.pypi.simple.v1+json"
+        self.upstream.on(ACME, page(body, kind, headers={"content-encoding": "gzip"}))
+        self.assertEqual(self.successResultOf(self.bench.ask()).page["name"], "acme")
+
+    def test_fresh_pages_are_not_asked_for(self) -> None:
+        self.upstream.on(ACME, page(project("acme"), headers=MAX_AGE))
+        self.assertIsNone(self.bench.upstreams.fresh(ACME_NAME))
+        first = self.successResultOf(self.bench.ask())
+        self.bench.clock.advance(599)
+        fresh = self.bench.upstreams.fresh(ACME_NAME)
+        assert fresh is not None
+        self.assertIs(fresh.page, first.page)
+        self.successResultOf(self.bench.ask())
+        self.assertEqual(len(self.upstream.asked), 1)
+        self.bench.clock.advance(2)
+        self.assertIsNone(self.bench.upstreams.fresh(ACME_NAME))
+
+    def test_asked_again_conditionally(self) -> None:
+        self.upstream.on(ACME, page(project("acme"), etag='"1"', headers=MAX_AGE))
+        first = self.successResultOf(self.bench.ask())
+        self.bench.clock.advance(601)
+        second = self.successResultOf(self.bench.ask())
+        self.assertIs(second.page, first.page)
+        self.assertEqual(self.upstream.asked[1].header("if-none-match"), '"1"')
+        self.bench.clock.advance(599)
+        self.assertIsNotNone(self.bench.upstreams.fresh(ACME_NAME))
+
+    def test_asked_once_for_all(self) -> None:
+        waiting: Deferred[bytes] = Deferred()
+        self.upstream.on(ACME, lambda request: waiting, page(project("acme")))
+        asking = [self.bench.ask() for _ in range(5)]
+        # Who gives up does not take the others with him.
+        asking[0].cancel()
+        self.failureResultOf(asking[0])
+        waiting.callback(b'{"files": [], "name": "acme"}')
+        self.upstream.flush()
+        self.assertEqual(len(self.upstream.asked), 1)
+        for one in asking[1:]:
+            self.assertEqual(self.successResultOf(one).page["name"], "acme")
+
+    def test_not_to_be_kept(self) -> None:
+        no_store = {"cache-control": "no-store"}
+        self.upstream.on(ACME, page(project("acme"), headers=no_store), status(500))
+        self.successResultOf(self.bench.ask())
+        self.failureResultOf(self.bench.ask(), UpstreamError)
+
+    def test_large_pages_go_to_a_helper(self) -> None:
+        many = [file(f"acme-1.{i}.tar.gz") for i in range(400)]
+        self.upstream.on(ACME, page(project("acme", *many)))
+        got = self.successResultOf(self.bench.ask())
+        self.assertEqual(len(got.page["files"]), 400)
+        self.assertEqual(self.bench.offload.processed, ["prepare_elsewhere"])
+        self.assertEqual(self.bench.offload.threaded, [])
+
+    def test_huge_pages_are_compressed_on_their_way(self) -> None:
+        many = [file(f"acme-1.{i}.tar.gz") for i in range(8000)]
+        self.upstream.on(ACME, page(project("acme", *many)))
+        got = self.successResultOf(self.bench.ask())
+        self.assertEqual(len(got.page["files"]), 8000)
+        self.assertEqual(self.bench.offload.threaded, ["squeezed", "unpacked"])
+
+    def test_the_least_used_goes_first(self) -> None:
+        bench = Bench(capacity=3000)
+        for name in ("acme", "beta", "gamma"):
+            bench.upstream.on(f"{BASE}{name}/", page(project(name), headers=MAX_AGE))
+        beta = project_name("beta")
+        self.successResultOf(bench.ask())
+        self.successResultOf(bench.ask(beta))
+        self.successResultOf(bench.ask())
+        self.successResultOf(bench.ask(project_name("gamma")))
+        self.assertIsNotNone(bench.upstreams.fresh(ACME_NAME))
+        self.assertIsNone(bench.upstreams.fresh(beta))
+
+
+class AbsenceTests(SynchronousTestCase):
+    def test_remembered_briefly(self) -> None:
+        bench = Bench(absent_for=30)
+        for _ in range(3):
+            failure = self.failureResultOf(bench.ask(), NotFound)
+            self.assertIn("There is no acme here, nor in", failure.value.message)
+        self.assertEqual(len(bench.upstream.asked), 1)
+        bench.clock.advance(31)
+        bench.upstream.on(ACME, page(project("acme")))
+        self.successResultOf(bench.ask())
+
+    def test_a_failure_is_no_absence(self) -> None:
+        bench = Bench(absent_for=30)
+        self.failureResultOf(bench.ask(), NotFound)
+        bench.clock.advance(31)
+        bench.upstream.on(ACME, status(500))
+        self.failureResultOf(bench.ask(), UpstreamError)
+
+    def test_what_is_gone_upstream_is_gone(self) -> None:
+        bench = Bench()
+        bench.upstream.on(ACME, page(project("acme")), status(404))
+        self.successResultOf(bench.ask())
+        bench.clock.advance(UNTOLD + 1)
+        self.failureResultOf(bench.ask(), NotFound)
+
+
+class FailureTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.bench = Bench(stale_for=DAY)
+        self.logged: list[Any] = []
+
+        @implementer(ILogObserver)
+        def observe(event: LogEvent) -> None:
+            self.logged.append(event)
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+
+    def test_the_last_known_page(self) -> None:
+        failures: list[Any] = [
+            status(500),
+            status(403),
+            truncated(b"{"),
+            page(b"nonsense", "image/png"),
+            page(b"{", "application/json"),
+            page(project("evil")),
+        ]
+        self.bench.upstream.on(ACME, page(project("acme"), headers=MAX_AGE), *failures)
+        self.successResultOf(self.bench.ask())
+        for count, _ in enumerate(failures, 1):
+            self.bench.clock.advance(700)
+            got = self.successResultOf(self.bench.ask())
+            self.assertTrue(got.stale)
+            self.assertEqual(got.page["name"], "acme")
+            self.assertEqual(self.bench.upstreams.pages.served_stale, count)
+        self.assertIn('111 pypicloud "Revalidation Failed', got.warning or "")
+        self.assertIn("4200 s old", got.warning or "")
+        self.assertTrue(
+            any("served as last known" in event["log_format"] for event in self.logged)
+        )
+
+    def test_not_for_ever(self) -> None:
+        self.bench.upstream.on(ACME, page(project("acme")), status(500))
+        self.successResultOf(self.bench.ask())
+        self.bench.clock.advance(DAY + 1)
+        failure = self.failureResultOf(self.bench.ask(), UpstreamError)
+        self.assertIn("status 500", failure.value.message)
+
+    def test_unknown(self) -> None:
+        self.bench.upstream.refuses.add(HOST)
+        failure = self.failureResultOf(self.bench.ask(), UpstreamError)
+        self.assertEqual(failure.value.status, 502)
+        self.assertIn("up.example cannot be reached", failure.value.message)
+
+    def test_a_dead_upstream_delays_once(self) -> None:
+        self.bench.upstream.on(ACME, page(project("acme")), silent)
+        self.successResultOf(self.bench.ask())
+        self.bench.clock.advance(UNTOLD + 1)
+        asking = self.bench.ask()
+        self.bench.wait(36)
+        self.assertTrue(self.successResultOf(asking).stale)
+        self.assertTrue(self.successResultOf(self.bench.ask()).stale)
+        self.failureResultOf(self.bench.ask(project_name("beta")), Closed)
+
+    def test_a_failure_while_preparing_is_an_answer_too(self) -> None:
+        class Stuck(InlineOffload):
+            def in_process(
+                self, function: Callable[[*Ts], T], *args: *Ts
+            ) -> Deferred[T]:
+                return Deferred()
+
+        self.bench.upstreams.pages.offload = Stuck()
+        body = gzip.compress(bytes(100_000)) * 200
+        self.bench.upstream.on(
+            ACME, page(body, "text/html", headers={"content-encoding": "gzip"})
+        )
+        asking = self.bench.ask()
+        self.assertNoResult(asking)
+        self.bench.clock.advance(121)
+        failure = self.failureResultOf(asking, UpstreamError)
+        self.assertIn("took more than 120 s", failure.value.message)
+
+
+class SeveralTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.bench = Bench(BASE, OTHER)
+
+    def test_the_first_that_has_it(self) -> None:
+        self.bench.upstream.on(f"{OTHER}acme/", page(project("acme"), etag='"o"'))
+        for _ in range(2):
+            got = self.successResultOf(self.bench.ask())
+            self.assertEqual(got.source, 1)
+            self.bench.clock.advance(60)
+        self.assertEqual(self.bench.upstream.urls(), [ACME, f"{OTHER}acme/"] * 2)
+        # Only the one that gave the page is asked about it.
+        self.assertIsNone(self.bench.upstream.asked[2].header("if-none-match"))
+        self.assertEqual(self.bench.upstream.asked[3].header("if-none-match"), '"o"')
+
+    def test_a_failing_one_is_not_passed_over(self) -> None:
+        self.bench.upstream.on(ACME, status(500))
+        self.bench.upstream.on(f"{OTHER}acme/", page(project("acme")))
+        self.failureResultOf(self.bench.ask(), UpstreamError)
+        self.assertEqual(self.bench.upstream.urls(), [ACME])
+
+    def test_an_earlier_one_takes_over(self) -> None:
+        self.bench.upstream.on(f"{OTHER}acme/", page(project("acme")))
+        self.assertEqual(self.successResultOf(self.bench.ask()).source, 1)
+        self.bench.clock.advance(60)
+        self.bench.upstream.on(ACME, page(project("acme")))
+        self.assertEqual(self.successResultOf(self.bench.ask()).source, 0)
+
+
+class RuleTests(SynchronousTestCase):
+    def test_what_is_refused_is_not_asked_for(self) -> None:
+        bench = Bench(rules=Rules(private=(Entry("acme*"),), deny=(Entry("evil"),)))
+        self.failureResultOf(bench.ask(), NotFound)
+        self.failureResultOf(bench.ask(project_name("evil")), Forbidden)
+        for name in ("acme", "evil"):
+            asked = started(bench.upstreams.legacy_json(project_name(name)))
+            self.failureResultOf(asked)
+            document = started(bench.upstreams.document(project_name(name)))
+            self.failureResultOf(document)
+        self.assertEqual(bench.upstream.asked, [])
+
+    def test_what_is_too_young_appears_in_time(self) -> None:
+        bench = Bench(rules=Rules(min_age=DAY))
+        young = file("acme-1.0.tar.gz", uploaded=moment(START - DAY + 60))
+        year = {"cache-control": "max-age=86000"}
+        bench.upstream.on(ACME, page(project("acme", young), etag='"1"', headers=year))
+        self.assertEqual(self.successResultOf(bench.ask()).page["files"], [])
+        bench.clock.advance(59)
+        self.assertIsNotNone(bench.upstreams.fresh(ACME_NAME))
+        bench.clock.advance(2)
+        got = self.successResultOf(bench.ask())
+        self.assertEqual(len(got.page["files"]), 1)
+        # What is kept is the page without the file: unchanged would be of no use.
+        self.assertIsNone(bench.upstream.asked[1].header("if-none-match"))
+
+
+class KeptTests(SynchronousTestCase):
+    def test_an_upstream_that_is_cut_off(self) -> None:
+        bench = Bench(keep=True)
+        told = project("acme", file("acme-1.0.tar.gz"))
+        bench.upstream.on(ACME, page(told, etag='"1"'))
+        self.successResultOf(bench.ask())
+        later = Bench(keep=True, store=bench.store)
+        later.upstream.refuses.add(HOST)
+        later.clock.advance(3600)
+        got = self.successResultOf(later.ask())
+        self.assertEqual(got.page, told)
+        self.assertTrue(got.stale)
+        self.assertEqual(got.age, 3600)
+        # It is back: what was kept is confirmed.
+        later.upstream.refuses.clear()
+        later.upstream.on(ACME, page(told, etag='"1"'))
+        later.clock.advance(60)
+        self.assertFalse(self.successResultOf(later.ask()).stale)
+        self.assertEqual(later.upstream.asked[-1].header("if-none-match"), '"1"')
+
+    def test_rules_hold_for_what_was_kept(self) -> None:
+        bench = Bench(keep=True)
+        bench.upstream.on(ACME, page(project("acme", file("acme-1.0.tar.gz"))))
+        self.successResultOf(bench.ask())
+        rules = Rules(deny=(Entry.parse("acme==1.0"),))
+        later = Bench(keep=True, store=bench.store, rules=rules)
+        later.upstream.refuses.add(HOST)
+        self.assertEqual(self.successResultOf(later.ask()).page["files"], [])
+
+    def test_what_never_changes_does_not_grow_old(self) -> None:
+        bench = Bench(keep=True, stale_for=8 * DAY)
+        bench.upstream.on(ACME, page(project("acme"), etag='"1"'))
+        for _ in range(10):
+            self.successResultOf(bench.ask())
+            bench.clock.advance(DAY + 1)
+        later = Bench(keep=True, store=bench.store, stale_for=8 * DAY)
+        later.clock.advance(15 * DAY)
+        later.upstream.refuses.add(HOST)
+        self.assertTrue(self.successResultOf(later.ask()).stale)
+        later.clock.advance(3 * DAY)
+        self.failureResultOf(later.ask(), UpstreamError)
+
+    def test_an_upstream_that_is_no_longer_configured(self) -> None:
+        bench = Bench(keep=True)
+        bench.upstream.on(ACME, page(project("acme")))
+        self.successResultOf(bench.ask())
+        later = Bench(OTHER, keep=True, store=bench.store)
+        later.upstream.refuses.add("other.example")
+        self.failureResultOf(later.ask(), UpstreamError)
+
+    def test_what_is_kept_is_damaged(self) -> None:
+        bench = Bench(keep=True)
+        bench.upstream.on(ACME, page(project("acme")))
+        self.successResultOf(bench.ask())
+        data = bench.store.objects[page_key("acme")].data
+        for damaged in (b"", b"{}", b"{}\n", data[:-1], data + b"x", b"\xff\n"):
+            bench.store.add(page_key("acme"), damaged)
+            later = Bench(keep=True, store=bench.store)
+            later.upstream.on(ACME, status(500))
+            self.failureResultOf(later.ask(), UpstreamError)
+        self.assertEqual(len(self.flushLoggedErrors()), 6)
+
+    def test_a_store_that_is_away_does_not_matter(self) -> None:
+        bench = Bench(keep=True)
+        bench.store.fail_next("put", RuntimeError("away"))
+        bench.upstream.on(ACME, page(project("acme")))
+        self.successResultOf(bench.ask())
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+
+class LegacyTests(SynchronousTestCase):
+    URL = "https://up.example/pypi/acme/json"
+
+    def legacy(self, latest: str, *versions: tuple[str, str | None]) -> Document:
+        releases = {
+            version: [
+                {
+                    "filename": f"acme-{version}.tar.gz",
+                    "upload_time_iso_8601": uploaded,
+                    "digests": {"sha256": "x"},
+                }
+            ]
+            for version, uploaded in versions
+        }
+        info = {"name": "acme", "version": latest}
+        return {
+            "info": info,
+            "last_serial": 3,
+            "releases": releases,
+            "urls": releases.get(latest, []),
+            "vulnerabilities": [],
+        }
+
+    def ask(self, bench: Bench, version: str | None = None) -> Any:
+        asked = started(bench.upstreams.legacy_json(ACME_NAME, version))
+        return json.loads(self.successResultOf(asked))
+
+    def test_as_it_is(self) -> None:
+        bench = Bench()
+        told = self.legacy("1.0", ("1.0", None))
+        bench.upstream.on(self.URL, page(told, "application/json", headers=MAX_AGE))
+        self.assertEqual(self.ask(bench), told)
+        self.ask(bench)
+        self.assertEqual(len(bench.upstream.asked), 1)
+
+    def test_a_release(self) -> None:
+        bench = Bench()
+        told = self.legacy("1.0", ("1.0", None))
+        url = "https://up.example/pypi/acme/1.0/json"
+        bench.upstream.on(url, page(told, "application/json"))
+        del told["releases"]
+        self.assertEqual(self.ask(bench, "1.0"), told)
+
+    def test_no_release(self) -> None:
+        bench = Bench()
+        for version in ("..", "../../x", "1" * 300, "", "1/2"):
+            asked = started(bench.upstreams.legacy_json(ACME_NAME, version))
+            failure = self.failureResultOf(asked, NotFound)
+            self.assertIn("no such release", failure.value.message)
+        self.assertEqual(bench.upstream.asked, [])
+
+    def test_the_newest_is_hidden(self) -> None:
+        bench = Bench(rules=Rules(deny=(Entry.parse("acme>=2"),)))
+        releases = (("1.0", None), ("1.1rc1", None), ("2.0", None))
+        bench.upstream.on(self.URL, page(self.legacy("2.0", *releases)))
+        bench.upstream.on(
+            "https://up.example/pypi/acme/1.0/json",
+            page(self.legacy("1.0", releases[0])),
+        )
+        got = self.ask(bench)
+        self.assertEqual(got["info"]["version"], "1.0")
+        self.assertEqual(got["urls"][0]["filename"], "acme-1.0.tar.gz")
+        self.assertEqual(list(got["releases"]), ["1.0", "1.1rc1"])
+
+    def test_all_is_hidden(self) -> None:
+        bench = Bench(rules=Rules(min_age=DAY))
+        bench.upstream.on(self.URL, page(self.legacy("1.0", ("1.0", moment(START)))))
+        asked = started(bench.upstreams.legacy_json(ACME_NAME))
+        failure = self.failureResultOf(asked, NotFound)
+        self.assertIn("no release of acme here that may be", failure.value.message)
+        # It appears when it is old enough.
+        bench.clock.advance(DAY + 1)
+        self.assertEqual(self.ask(bench)["info"]["version"], "1.0")
+
+    def test_nonsense(self) -> None:
+        for body in (b"[]", b"{", b'{"info": 3}', b'{"info": {}, "urls": [3]}'):
+            bench = Bench()
+            bench.upstream.on(self.URL, page(body, "application/json"))
+            asked = started(bench.upstreams.legacy_json(ACME_NAME))
+            failure = self.failureResultOf(asked, UpstreamError)
+            self.assertIn("is not of the JSON API", failure.value.message)
+
+    def test_an_upstream_without_it(self) -> None:
+        bench = Bench("https://devpi.example/root/+simple/")
+        asked = started(bench.upstreams.legacy_json(ACME_NAME))
+        self.failureResultOf(asked, NotFound)
+
+
+class FreshnessTests(SynchronousTestCase):
+    def test_told(self) -> None:
+        for told, age, seconds in (
+            ("max-age=600, public", None, 600.0),
+            ("max-age=600", "100", 500.0),
+            ("max-age=600", "700", 0.0),
+            ("max-age=600, s-maxage=60", None, 60.0),
+            ('MAX-AGE="30"', None, 30.0),
+            ("max-age=600, no-cache", None, 0.0),
+            ("private, max-age=600", None, 0.0),
+            ("no-store", None, 0.0),
+            ("max-age=soon", None, 0.0),
+            ("max-age=-1", None, 0.0),
+            ("max-age=99999999999999999999", None, LONGEST),
+            ("", None, UNTOLD),
+        ):
+            self.assertEqual(fresh_for(told, age), seconds, told)
+        self.assertFalse(may_keep("max-age=1, no-store"))
+
+    @given(st.text(max_size=30), st.none() | st.text(max_size=5))
+    def test_any_text_is_a_bounded_time(self, told: str, age: str | None) -> None:
+        self.assertTrue(0 <= fresh_for(told, age) <= LONGEST)
+
+
+class MemoryTests(SynchronousTestCase):
+    def test_absences_are_bounded(self) -> None:
+        absences = Absences(2)
+        for name in "abc":
+            absences.put(name, 10.0)
+        self.assertEqual([absences.holds(n, 5.0) for n in "abc"], [False, True, True])
+        self.assertFalse(absences.holds("c", 10.0))
+
+    @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 60))))
+    def test_memory_is_bounded(self, puts: list[tuple[str, int]]) -> None:
+        memory: Memory[Any] = Memory(100)
+
+        class Item:
+            def __init__(self, weight: int) -> None:
+                self.weight = weight
+
+        for key, weight in puts:
+            memory.put(key, Item(weight))
+            self.assertIsNotNone(memory.get(key))
+            self.assertLessEqual(memory.weight, 100)
+        held = [memory.get(key) for key in "abcdef"]
+        self.assertEqual(memory.weight, sum(item.weight for item in held if item))
+
+    def test_what_is_too_large_is_not_kept(self) -> None:
+        memory: Memory[Any] = Memory(100)
+
+        class Item:
+            weight = 101
+
+        memory.put("a", Item())
+        self.assertIsNone(memory.get("a"))
+
+    def test_a_failed_question_fails_all_and_is_asked_anew(self) -> None:
+        questions: Coalesced[int] = Coalesced()
+        answer: Deferred[int] = Deferred()
+
+        async def ask() -> int:
+            return await answer
+
+        both = [questions.ask("x", ask), questions.ask("x", ask)]
+        answer.errback(Slow("x"))
+        for one in both:
+            self.failureResultOf(one, Slow)
+
+        async def again() -> int:
+            return 1
+
+        self.assertEqual(self.successResultOf(questions.ask("x", again)), 1)
+        self.assertTrue(issubclass(Refused, UpstreamError))
