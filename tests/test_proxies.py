@@ -191,9 +191,8 @@ class Addresses(SynchronousTestCase):
             ("X_Forwarded_Prefix", "/"),
         ):
             with self.subTest(field=field, value=value):
-                self.assertEqual(
-                    origin(Host="h", **{field: value}).base_url, "http://h"
-                )
+                fields: dict[str, Any] = {"Host": "h", field: value}
+                self.assertEqual(origin(**fields).base_url, "http://h")
 
     def test_invalid_host(self) -> None:
         """Our own address stands in for a name that is none."""

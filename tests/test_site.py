@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.task import Clock
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from zope.interface import implementer
@@ -19,6 +21,7 @@ from pypicloud_tw.errors import BadRequest, PayloadTooLarge, RequestTimeout
 from pypicloud_tw.web.channel import MOST_AT_ONCE, AnsweredError
 from pypicloud_tw.web.request import Request
 from pypicloud_tw.web.site import Site
+from tests.certificates import certificate
 from tests.doubles_edge import LIMITS, PEER, Client, Wire
 
 DATE = b"Thu, 01 Jan 1970 00:00:00 GMT"
@@ -1004,6 +1007,66 @@ class Observed(SynchronousTestCase):
         answer(self.client.resource.requests[-1], b"x")
         self.client.site.stopFactory()
         self.assertEqual(len(self.client.log), 1)
+
+
+class Secure(SynchronousTestCase):
+    """Over TLS a refusal reaches the client without half-closing."""
+
+    def setUp(self) -> None:
+        self.client = Client(refuse)
+        factory = TLSMemoryBIOFactory(
+            certificate().options(), False, self.client.site, self.client.clock
+        )
+        self.wire = Wire()
+        self.server = factory.buildProtocol(PEER)
+        self.server.makeConnection(self.wire)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing)
+        for _ in range(3):
+            try:
+                self.tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self.pump()
+        self.pump()
+
+    def pump(self) -> None:
+        """Carry bytes both ways."""
+        self.server.dataReceived(self.outgoing.read())
+        self.client.clock.advance(0)
+        self.incoming.write(self.wire.value())
+        self.wire.clear()
+
+    def received(self) -> bytes:
+        try:
+            return self.tls.read(2**16)
+        except ssl.SSLWantReadError:
+            return b""
+
+    def test_http_1_1(self) -> None:
+        self.assertEqual(self.tls.selected_alpn_protocol(), "http/1.1")
+
+    def test_refused(self) -> None:
+        self.tls.write(post(length=2**17))
+        self.pump()
+        self.assertEqual(statuses(self.received()), [401])
+        for _ in range(2**17 // len(GET * 100)):
+            self.tls.write(GET * 100)
+            self.pump()
+        self.assertEqual(self.received(), b"")
+        self.assertFalse(self.wire.half_closed)
+        self.assertEqual(len(self.client.resource.requests), 1)
+        self.assertTrue(self.client.resource.requests[0]._secure)
+
+    def test_answered(self) -> None:
+        self.client.resource.handler = echo
+        self.tls.write(post(length=8))
+        self.pump()
+        self.tls.write(b"whatever")
+        self.pump()
+        self.assertTrue(self.received().endswith(b"\r\n\r\nwhatever"))
 
 
 class Connections(SynchronousTestCase):

@@ -16,7 +16,6 @@ from twisted.internet.interfaces import (
     IDelayedCall,
     IPushProducer,
     ISSLTransport,
-    ITCPTransport,
     ITransport,
 )
 from twisted.logger import Logger
@@ -105,8 +104,10 @@ class Channel(HTTPChannel):
     def connectionMade(self) -> None:
         """Begin: remember what every request will ask, and wait for the first."""
         self.wire = wire = cast(Wire, self.transport)
-        if ITCPTransport.providedBy(wire):
-            cast(ITCPTransport, wire).setTcpNoDelay(True)
+        # Asked for by name: TLS over a UNIX socket says it is TCP too, and is not.
+        no_delay = getattr(wire, "setTcpNoDelay", None)
+        if no_delay is not None:
+            no_delay(True)
         self._secure = ISSLTransport.providedBy(wire)
         self._address, self._host = wire.getPeer(), wire.getHost()
         self.peer = Peer.of(self._address, self.site.proxies)
