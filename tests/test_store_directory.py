@@ -257,6 +257,21 @@ class ScratchTests(FolderCase):
         self.wait(third.prepare())
         self.wait(other.put("a", b"1"))
 
+    def test_folders_of_another_user(self) -> None:
+        """Root's leavings do not keep the server from starting."""
+        foreign = self.path / ".tmp" / ("0" * 32)
+        foreign.mkdir()
+        real = os.open
+
+        def forbidding(path: Any, *args: Any, **kwargs: Any) -> int:
+            if os.fspath(path) == os.fspath(foreign.with_suffix(".lock")):
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return real(path, *args, **kwargs)
+
+        self.patch(os, "open", forbidding)
+        self.wait(self.make_store().prepare())
+        self.assertTrue(foreign.is_dir())
+
     def test_close(self) -> None:
         upload = self.wait(self.store.begin("a"))
         self.wait(upload.write(LARGE))
@@ -370,6 +385,22 @@ class RaceTests(FolderCase):
             message = self.error(StoreError, self.store.put("a", b"2"))
         self.assertIn("Another process has held a lock", message)
         self.assertEqual((self.path / "a").read_bytes(), b"1")
+
+    def test_lock_file_of_another_user(self) -> None:
+        """A command that root ran makes lock files that we may only read."""
+        real = os.open
+        refused: list[object] = []
+
+        def forbidding(path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
+            if path == f"{folder_module.stripe('a'):02x}" and flags & os.O_RDWR:
+                refused.append(path)
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return real(path, flags, *args, **kwargs)
+
+        self.wait(self.store.put("a", b"1"))
+        self.patch(os, "open", forbidding)
+        self.wait(self.store.put("a", b"2"))
+        self.assertTrue(refused)
 
     def test_lock_is_waited_for(self) -> None:
         self.wait(self.store.put("a", b"1"))

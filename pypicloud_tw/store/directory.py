@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from attrs import define, field
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from pypicloud_tw.errors import RangeNotSatisfiable, StoreError
@@ -94,6 +95,7 @@ class DirectoryStore:
     _folder: Folder = field(init=False, repr=False)
     _scratch: Scratch | None = field(default=None, init=False, repr=False)
     _lines: dict[int, Line] = field(factory=dict, init=False, repr=False)
+    _log = Logger()
 
     def __attrs_post_init__(self) -> None:
         self._folder = Folder(self.path, self._clock, self._checkpoint)
@@ -189,7 +191,10 @@ class DirectoryStore:
 
     def _begin(self) -> Scratch:
         self._folder.prepare()
-        sweep(self.path / ".tmp")
+        for left in sweep(self.path / ".tmp"):
+            self._log.warn(
+                "Another user's files are left, remove them: {path}", path=left
+            )
         return Scratch.claim(self.path / ".tmp")
 
     def _draft(self, size_hint: int | None = None) -> Draft:

@@ -315,9 +315,13 @@ class Folder:
             with suppress(FileExistsError):
                 os.mkdir(".locks", dir_fd=root)
             locks = os.open(".locks", FOLDER, dir_fd=root)
+        name = f"{number:02x}"
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-            return os.open(f"{number:02x}", flags, 0o644, dir_fd=locks)
+            return os.open(name, flags, 0o644, dir_fd=locks)
+        except PermissionError:
+            # A command that root ran made it: to lock a file it is enough to read it.
+            return os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=locks)
         finally:
             os.close(locks)
 

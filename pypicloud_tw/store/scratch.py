@@ -87,23 +87,33 @@ class Scratch:
         os.close(self._lock)
 
 
-def sweep(parent: Path) -> None:
+def sweep(parent: Path) -> list[Path]:
     """Remove what dead processes left in *parent*, and nothing that a living one has.
 
-    :raises OSError: what lies there cannot be removed.
+    :return: folders that may not be looked into or removed, as another user's; they
+        take room and do no other harm.
+    :raises OSError: it cannot be done for another reason.
     """
+    left = []
     for identity in {m[1] for n in os.listdir(parent) if (m := _ID.fullmatch(n))}:
-        path = parent / identity
         try:
-            lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_NOFOLLOW)
-        except FileNotFoundError:
+            _sweep(parent / identity)
+        except PermissionError:
+            left.append(parent / identity)
+    return left
+
+
+def _sweep(path: Path) -> None:
+    try:
+        lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        _remove(path)
+        return
+    try:
+        if _try_lock(lock):
             _remove(path)
-            continue
-        try:
-            if _try_lock(lock):
-                _remove(path)
-        finally:
-            os.close(lock)
+    finally:
+        os.close(lock)
 
 
 def _locked_file(path: Path) -> int | None:
