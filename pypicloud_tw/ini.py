@@ -7,6 +7,7 @@ the first program's parser had it, and a mistake does not end the reading.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ MAX_INI = 4 * 2**20
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _SECTION = re.compile(r"\[(?P<name>.+)\]")
-_OPTION = re.compile(r"(?P<key>.*?)\s*[=:]\s*(?P<value>.*)$")
+_DELIMITER = re.compile(r"[=:]")
 _INLINE_COMMENT = re.compile(r"\s[#;](?:\s.*)?$")
 _REFERENCE = re.compile(r"%(?:(?P<percent>%)|\((?P<name>[^)\s]+)\)s)")
 
@@ -77,10 +78,11 @@ def read_text(path: Path, limit: int = MAX_INI) -> str:
 
 
 def _decode(data: bytes) -> str:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise IniError("it is saved as UTF-16; save it as UTF-8.")
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode()
     except UnicodeDecodeError as e:
         line = data.count(b"\n", 0, e.start) + 1
         raise IniError(f"line {line} is not UTF-8 text; save it as UTF-8.") from None
@@ -162,12 +164,12 @@ class _Reader:
         if self._section is None:
             self._complain_once(number)
             return
-        option = _OPTION.match(text)
-        if option is None or not option["key"]:
+        key, *value = _DELIMITER.split(text, maxsplit=1)
+        if not key or not value:
             self._problems.append((number, "this line is not 'key = value'."))
             return
-        self._key, self._line = option["key"], number
-        self._value = [_without_comment(option["value"])]
+        self._key, self._line = key.rstrip(), number
+        self._value = [_without_comment(value[0])]
 
     def _complain_once(self, number: int) -> None:
         if not self._complained:

@@ -400,7 +400,7 @@ class MistakeTests(ConfigTestCase):
     def test_any_text(self, key: str, value: str) -> None:
         text = f"[pypicloud]\n{key} = {value}\n"
         try:
-            self.load(text.replace("\udfff", "").encode("utf-8", "replace").decode())
+            self.load(text)
         except ConfigError as e:
             self.assertNotEqual(e.problems, ())
 
