@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 from pathlib import Path
+from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -105,6 +106,15 @@ class SdistTests(ArchiveCase):
     def test_its_metadata_is_read_and_not_served(self) -> None:
         found = self.look(SDIST, sdist())
         self.assertEqual(found, Inspection("acme", None, ">=3.8", "A tool of Acme's"))
+
+    def test_cut_short_or_damaged_anywhere(self) -> None:
+        noise = member("acme-1.0/noise"), bytes(Random(1).randbytes(3000))
+        data = tar_of([(member("acme-1.0/PKG-INFO"), metadata()), noise])
+        for length in range(1, len(data), 97):
+            self.refused(SDIST, data[:-length], "cannot be opened as the archive")
+        for at in (100, len(data) // 2, len(data) - 6):
+            broken = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+            self.refused(SDIST, broken, "cannot be opened as the archive")
 
     def test_no_pkg_info(self) -> None:
         data = tar_of([(member("acme-1.0/setup.py"), b"")])

@@ -7,15 +7,16 @@ was adopted is known by the manifest, so that a run can be broken off and repeat
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections import defaultdict, deque
+from collections.abc import Callable
 from hashlib import sha256
 from secrets import token_hex
+from typing import Any
 
 from attrs import define, evolve, field, frozen
-from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.internet.defer import Deferred, DeferredList
 
-from pypicloud_tw.errors import BadRequest, Conflict, NotFound
+from pypicloud_tw.errors import BadRequest, Conflict, NotFound, ObjectNotFound
 from pypicloud_tw.index.layout import METADATA_SUFFIX, is_foreign
 from pypicloud_tw.index.manifest import in_order
 from pypicloud_tw.index.manifests import Change, Manifests
@@ -101,15 +102,19 @@ class Adopter:
             progress.known += len(candidates) - len(unnamed)
             todo += unnamed
         self.report(progress)
-        line = iter(todo)
+        line = deque(todo)
         workers = [
             Deferred.fromCoroutine(self._adopt_each(line, progress))
             for _ in range(AT_ONCE)
         ]
-        try:
-            await gatherResults(workers, consumeErrors=True)
-        except FirstError as e:
-            e.subFailure.raiseException()
+        # All of them, also after a failure: nobody shall work on in an index that its
+        # owner takes to be at rest.
+        results: list[tuple[bool, Any]] = await DeferredList(
+            workers, consumeErrors=True
+        )
+        for succeeded, result in results:
+            if not succeeded:
+                result.raiseException()
         return progress
 
     def _understand(self, key: str) -> Filename:
@@ -128,19 +133,23 @@ class Adopter:
         named.update(tombstone.key for tombstone in state.project.tombstones)
         return [c for c in candidates if c.info.key not in named]
 
-    async def _adopt_each(
-        self, candidates: Iterable[_Candidate], progress: Progress
-    ) -> None:
-        for candidate in candidates:
+    async def _adopt_each(self, line: deque[_Candidate], progress: Progress) -> None:
+        while line:
+            candidate = line.popleft()
             try:
-                if not self.dry_run:
-                    await self._adopt(candidate)
-                progress.adopted += 1
-            except (BadRequest, Conflict, NotFound) as e:
+                if self.dry_run or await self._adopt(candidate):
+                    progress.adopted += 1
+                else:
+                    progress.known += 1
+            except (BadRequest, Conflict, NotFound, ObjectNotFound) as e:
                 progress.skipped.append(Skipped(candidate.info.key, e.message))
+            except BaseException:
+                line.clear()  # the others end what they have begun, and no more
+                raise
             self.report(progress)
 
-    async def _adopt(self, candidate: _Candidate) -> None:
+    async def _adopt(self, candidate: _Candidate) -> bool:
+        """Adopt a file; false if its name and bytes are known from another place."""
         spool = await Spool.temporary(
             self.publisher.offload, size_hint=candidate.info.size
         )
@@ -152,7 +161,7 @@ class Adopter:
         name = candidate.filename.project
         change = _naming(file, display_name)
         if await self.publisher.is_done(name, change):
-            return
+            return False
         if metadata is not None:
             # Beside our own files: the folder that it lies in is its owner's.
             place = f"{name}/{token_hex(16)}/{file.filename}{METADATA_SUFFIX}"
@@ -162,7 +171,11 @@ class Adopter:
                 metadata_key=place,
                 metadata_sha256=sha256(metadata).hexdigest(),
             )
-        await self.publisher.change(name, _naming(file, display_name), create=True)
+        project = await self.publisher.change(
+            name, _naming(file, display_name), create=True
+        )
+        named = project.file(file.filename)
+        return named is not None and named.key == file.key
 
     async def _describe(
         self, candidate: _Candidate, spool: Spool

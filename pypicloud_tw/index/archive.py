@@ -11,8 +11,9 @@ import zipfile
 import zlib
 from collections.abc import Iterable
 from email.errors import MessageError
+from gzip import GzipFile
 from pathlib import PurePosixPath
-from typing import IO, Literal, NoReturn
+from typing import IO, Literal, NoReturn, cast
 
 from attrs import frozen
 from packaging.metadata import RawMetadata, parse_email
@@ -31,6 +32,9 @@ MAX_MEMBERS = 500_000
 #: What unpacks to more than this and to more than so many times its size is a bomb
 #: (the big index draws the line at the same 50).
 BOMB_SIZE, BOMB_RATIO = 128 * 2**20, 50
+
+#: Bytes that are unpacked at once to be dropped.
+_PIECE = 2**16
 
 _KNOWN_METADATA = ("1.0", "1.1", "1.2", "2.0", "2.1", "2.2", "2.3", "2.4", "2.5")
 
@@ -166,10 +170,12 @@ def _sdist_metadata(file: IO[bytes], filename: Filename, size: int) -> bytes | N
         return None  # compress(1): nothing in the standard library reads it
     found: bytes | None = None
     unpacked = members = 0
-    # A stream: memory stays small, and a bomb is noticed before it is unpacked.
     gzipped = filename.text.endswith((".tar.gz", ".tgz"))
-    mode: Literal["r|gz", "r|*"] = "r|gz" if gzipped else "r|*"
-    with tarfile.open(fileobj=file, mode=mode, tarinfo=_BoundedTarInfo) as archive:
+    # tarfile's own "r|gz" takes an archive that is cut short for whole.
+    stream = cast(IO[bytes], GzipFile(fileobj=file)) if gzipped else file
+    # A stream: memory stays small, and a bomb is noticed before it is unpacked.
+    mode: Literal["r|", "r|*"] = "r|" if gzipped else "r|*"
+    with tarfile.open(fileobj=stream, mode=mode, tarinfo=_BoundedTarInfo) as archive:
         for member in archive:
             members += 1
             unpacked += member.size
@@ -181,6 +187,10 @@ def _sdist_metadata(file: IO[bytes], filename: Filename, size: int) -> bytes | N
                 found = _bounded(content)
             # tarfile remembers every member it has seen.
             archive.members = []  # type: ignore[attr-defined]  # typeshed omits it
+    while gzipped and (rest := stream.read(_PIECE)):
+        # Padding up to the end, where the checksum stands.
+        unpacked += len(rest)
+        _check_volume(members, unpacked, size)
     if found is None and filename.text.endswith(".tar.gz"):
         _refuse("A source distribution has a PKG-INFO in its top folder (PEP 643).")
     return found
