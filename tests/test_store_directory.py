@@ -31,7 +31,7 @@ from pypicloud_tw.errors import (
     StoreError,
 )
 from pypicloud_tw.offload import IOffload, Offload
-from pypicloud_tw.store import folder as folder_module
+from pypicloud_tw.store import locks as locks_module
 from pypicloud_tw.store.directory import DirectoryStore
 from pypicloud_tw.store.interfaces import IfAbsent, IfMatch, IObjectStore
 from tests.doubles import InlineOffload
@@ -380,7 +380,7 @@ class RaceTests(FolderCase):
 
     def test_lock_that_is_never_released(self) -> None:
         self.wait(self.store.put("a", b"1"))
-        self.patch(folder_module, "LOCK_PATIENCE", 0.0)
+        self.patch(locks_module, "LOCK_PATIENCE", 0.0)
         with self.locked("a"):
             message = self.error(StoreError, self.store.put("a", b"2"))
         self.assertIn("Another process has held a lock", message)
@@ -392,7 +392,7 @@ class RaceTests(FolderCase):
         refused: list[object] = []
 
         def forbidding(path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
-            if path == f"{folder_module.stripe('a'):02x}" and flags & os.O_RDWR:
+            if path == f"{locks_module.stripe('a'):02x}" and flags & os.O_RDWR:
                 refused.append(path)
                 raise PermissionError(errno.EACCES, "Permission denied")
             return real(path, flags, *args, **kwargs)
@@ -418,7 +418,7 @@ class RaceTests(FolderCase):
 
     @contextmanager
     def locked(self, key: str) -> Iterator[int]:
-        path = self.path / ".locks" / f"{folder_module.stripe(key):02x}"
+        path = self.path / ".locks" / f"{locks_module.stripe(key):02x}"
         with path.open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield file.fileno()

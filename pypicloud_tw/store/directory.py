@@ -28,7 +28,7 @@ from pypicloud_tw.errors import RangeNotSatisfiable, StoreError
 from pypicloud_tw.offload import IOffload
 from pypicloud_tw.store.directory_download import SMALL, DirectoryDownload
 from pypicloud_tw.store.directory_upload import DirectoryUpload
-from pypicloud_tw.store.folder import Folder, etag, stripe
+from pypicloud_tw.store.folder import Folder, etag
 from pypicloud_tw.store.folder_errors import explained
 from pypicloud_tw.store.interfaces import (
     ByteRange,
@@ -41,6 +41,7 @@ from pypicloud_tw.store.interfaces import (
 )
 from pypicloud_tw.store.keys import key_segments
 from pypicloud_tw.store.line import Line
+from pypicloud_tw.store.locks import stripe
 from pypicloud_tw.store.scratch import Draft, Scratch, sweep
 from pypicloud_tw.store.spool import Spool, check_room
 from pypicloud_tw.store.walk import object_info, walk

@@ -9,13 +9,10 @@ mount point must not look like an empty index (DESIGN.md D5).
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from hashlib import sha256
 from pathlib import Path
 from random import SystemRandom
 from typing import BinaryIO, TypeVar
@@ -26,6 +23,7 @@ from pypicloud_tw.errors import ObjectNotFound, PreconditionFailed, StoreError
 from pypicloud_tw.store.folder_errors import ABSENT, folder_error
 from pypicloud_tw.store.interfaces import Condition, IfAbsent, IfMatch
 from pypicloud_tw.store.keys import key_segments
+from pypicloud_tw.store.locks import open_lock, stripe, wait_for_lock
 from pypicloud_tw.store.scratch import Draft
 
 T = TypeVar("T")
@@ -36,12 +34,6 @@ Segments = Sequence[bytes]
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 # O_NONBLOCK: opening a pipe that lies there must not wait for its writer.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-
-#: Lock files, shared by keys: an object of its own each would never be removed. Keys
-#: that share one only wait for each other; nothing takes two.
-STRIPES = 256
-#: Seconds until a lock that another process holds is given up, and between tries.
-LOCK_PATIENCE, LOCK_PAUSE = 30.0, 0.002
 
 #: Times that a folder may be removed by a delete just when a file is put there.
 TRIES = 100
@@ -303,32 +295,13 @@ class Folder:
     @contextmanager
     def _locked(self, key: str) -> Iterator[None]:
         """Exclude every other change of this object, in this and other processes."""
-        lock = self._lock_file(stripe(key))
+        with self.opened(()) as root:
+            lock = open_lock(root, stripe(key))
         try:
-            _wait_for_lock(lock, self.path)
+            wait_for_lock(lock, self.path)
             yield
         finally:
             os.close(lock)
-
-    def _lock_file(self, number: int) -> int:
-        with self.opened(()) as root:
-            with suppress(FileExistsError):
-                os.mkdir(".locks", dir_fd=root)
-            locks = os.open(".locks", FOLDER, dir_fd=root)
-        name = f"{number:02x}"
-        try:
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-            return os.open(name, flags, 0o644, dir_fd=locks)
-        except PermissionError:
-            # A command that root ran made it: to lock a file it is enough to read it.
-            return os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=locks)
-        finally:
-            os.close(locks)
-
-
-def stripe(key: str) -> int:
-    """Tell which lock file guards an object; the same in every process, for ever."""
-    return sha256(key.encode()).digest()[0] % STRIPES
 
 
 def _step_down(fd: int, name: bytes) -> int:
@@ -379,25 +352,6 @@ def _stamp(draft: Draft, when: int, *, above: int = -1) -> None:
         if draft.state.st_mtime_ns > above:
             return
     raise StoreError("The file system does not keep times of change.")
-
-
-def _wait_for_lock(lock: int, folder: Path) -> None:
-    """Wait in this thread, but not for ever: a stopped process may hold the lock."""
-    give_up = time.monotonic() + LOCK_PATIENCE
-    pause = LOCK_PAUSE
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > give_up:
-                raise StoreError(
-                    f"Another process has held a lock in {folder}/.locks for "
-                    f"{LOCK_PATIENCE:.0f} s: see whether one hangs."
-                ) from None
-            time.sleep(pause)
-            pause = min(2 * pause, 0.05)
-        else:
-            return
 
 
 def _make_durably(path: Path) -> None:
