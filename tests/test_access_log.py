@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.web.access_log import AccessLog, without_secrets
@@ -14,10 +15,8 @@ from pypicloud_tw.web.access_log import AccessLog, without_secrets
 SECRET = b"hunter2"
 
 
-def record(**more: Any) -> bytes:
+def record_in(log: AccessLog, **more: Any) -> None:
     """Write one line at once."""
-    written: list[bytes] = []
-    log = AccessLog(written.append, Clock())
     values: dict[str, Any] = {
         "client": b"192.0.2.1",
         "user": None,
@@ -32,6 +31,12 @@ def record(**more: Any) -> bytes:
     }
     log.record(**(values | more))
     log.flush()
+
+
+def record(**more: Any) -> bytes:
+    """Write one line and take it."""
+    written: list[bytes] = []
+    record_in(AccessLog(written.append, Clock()), **more)
     return b"".join(written)
 
 
@@ -103,3 +108,30 @@ class Lines(SynchronousTestCase):
         clock.advance(1)
         self.assertEqual(len(written), 2)
         self.assertEqual(b"".join(written).count(b"\n"), 20)
+
+    def test_broken_output(self) -> None:
+        """It fails no request, and is told once until it works again."""
+        working = False
+        written: list[bytes] = []
+
+        def write(lines: bytes) -> None:
+            if not working:
+                raise OSError("No space left on device")
+            written.append(lines)
+
+        told: list[LogEvent] = []
+        observer = cast(ILogObserver, told.append)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        log = AccessLog(write, Clock())
+        for _ in range(3):
+            record_in(log)
+        working = True
+        record_in(log)
+        working = False
+        record_in(log)
+        self.assertEqual(len(written), 1)
+        self.assertEqual(
+            [formatEvent(event) for event in told],
+            ["The access log cannot be written: No space left on device"] * 2,
+        )

@@ -18,7 +18,7 @@ from twisted.web.resource import Resource
 from zope.interface import implementer
 
 from pypicloud_tw.errors import BadRequest, PayloadTooLarge, RequestTimeout
-from pypicloud_tw.web.channel import MOST_AT_ONCE, AnsweredError
+from pypicloud_tw.web.channel import LEAVE, MOST_AT_ONCE, AnsweredError
 from pypicloud_tw.web.request import Request
 from pypicloud_tw.web.site import Site
 from tests.certificates import certificate
@@ -894,6 +894,13 @@ class Drain(SynchronousTestCase):
         self.assertNoResult(done)
         client.leave()
         self.assertIsNone(self.successResultOf(done))
+
+    def test_idle_client_that_does_not_close(self) -> None:
+        client = Client(sized)
+        client.send(GET)
+        client.site.drain(5)
+        client.clock.advance(LEAVE)
+        self.assertTrue(client.wire.aborted)
 
     def test_requests_finish(self) -> None:
         client = Client(never)

@@ -15,6 +15,9 @@ from urllib.parse import unquote_to_bytes
 
 from attrs import define, field
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+_log = Logger()
 
 #: Seconds that a line waits for others, and bytes that do not.
 PATIENCE = 1.0
@@ -51,6 +54,7 @@ class AccessLog:
     _size: int = field(default=0, init=False)
     _flushing: IDelayedCall | None = field(default=None, init=False)
     _agents: dict[bytes, bytes] = field(factory=dict, init=False, repr=False)
+    _failed: bool = field(default=False, init=False)
     _second: int = field(default=-1, init=False)
     _date: bytes = field(default=b"", init=False)
 
@@ -115,8 +119,17 @@ class AccessLog:
     def _flush(self) -> None:
         self._flushing = None
         lines, self._lines, self._size = self._lines, [], 0
-        if lines:
+        if not lines:
+            return
+        try:
             self.write(b"".join(lines))
+        except OSError as error:
+            # A closed pipe or a full disk must not fail requests, nor fill the log.
+            if not self._failed:
+                _log.error("The access log cannot be written: {error}", error=error)
+            self._failed = True
+        else:
+            self._failed = False
 
 
 def escape(value: bytes) -> bytes:

@@ -47,6 +47,9 @@ class Wire(ITransport, IPushProducer, IConsumer):
         """Close now, whatever is still to be written."""
 
 
+#: Seconds for an idle client to take leave of when the server stops.
+LEAVE = 1.0
+
 _LINE_ENDS = b"\r\n"
 
 
@@ -385,16 +388,20 @@ class Channel(HTTPChannel):
             else:
                 self.loseConnection()
             return
-        self._log.info(
-            "Cut the connection to {peer}: it did not take its answer, or did not end.",
-            peer=self._address,
-        )
+        if self._state is not CLOSING:
+            self._log.info(
+                "Cut the connection to {peer}: it did not take its answer, or sent a "
+                "refused body for too long.",
+                peer=self._address,
+            )
         self.abort()
 
     def drain(self) -> None:
         """Close if nothing is under way, else after what is."""
         if self._state is HEAD and not self._buffer:
             self.loseConnection()
+            # Over TLS a client that is idle does not even hear that we take leave.
+            self._deadline.set(LEAVE)
 
     def loseConnection(self) -> None:
         """Close when everything has been written."""
