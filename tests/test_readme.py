@@ -1,0 +1,228 @@
+"""README.rst and contrib: every command, key, address and example in them is true."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from unittest import SkipTest
+
+from klein import Klein
+from twisted.trial.unittest import SynchronousTestCase
+from werkzeug.exceptions import MethodNotAllowed, NotFound
+
+from pypicloud_tw.access.hashes import hash_password
+from pypicloud_tw.cli import main
+from pypicloud_tw.config import Config, load
+from pypicloud_tw.config_keys import FILE_KEYS, KEYS, SECTIONS
+from pypicloud_tw.web.app import Application
+from tests.readme_keys import BEGIN, END, keys_text, replaced
+
+CHECKOUT = Path(__file__).absolute().parents[1]
+README = (CHECKOUT / "README.rst").read_text("utf-8")
+
+#: What an operator reads and copies from.
+DOCUMENTS = {
+    str(path.relative_to(CHECKOUT)): path.read_text("utf-8")
+    for path in (
+        *CHECKOUT.glob("*.rst"),
+        *(path for path in (CHECKOUT / "contrib").iterdir() if path.is_file()),
+    )
+}
+
+RUN = (
+    "python3 -m venv venv && venv/bin/pip install . "
+    "&& venv/bin/twistd -n --pidfile= pypicloud"
+)
+TEST = (
+    "python3 -m venv venv && venv/bin/pip install -e '.[test]' && venv/bin/trial tests"
+)
+
+
+def _without_stop(text: str) -> str:
+    """Take the end of a sentence off a key."""
+    return text.rstrip(".")
+
+
+def project() -> Any:
+    """Read what pyproject.toml says of the project."""
+    return tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))["project"]
+
+
+class CommandTests(SynchronousTestCase):
+    """What is to be typed."""
+
+    def test_two_commands(self) -> None:
+        """It opens with them, in this order, and with no other."""
+        opening = README.partition(".. contents::")[0]
+        indented = re.findall(r"^ {4}(\S.*)$", opening, re.MULTILINE)
+        self.assertEqual(indented, [RUN, TEST])
+
+    def test_extras(self) -> None:
+        extras = set(project()["optional-dependencies"])
+        for name, text in DOCUMENTS.items():
+            for found in re.findall(r"'\.\[([a-z,]+)\]'", text):
+                self.assertLessEqual(set(found.split(",")), extras, name)
+
+    def test_scripts(self) -> None:
+        """Every ``pypicloud-*`` and ``pypicloud COMMAND`` is there."""
+        scripts = set(project()["scripts"])
+        # Names of other things: the distribution and the plugin's file.
+        named = r"(?<![/\w-])(pypicloud-(?!tw\b)[a-z]+(?:-[a-z]+)*)"
+        command = r"(?:^ +|``)(?:/\S*/)?pypicloud ([a-z][a-z-]+)"
+        for name, text in DOCUMENTS.items():
+            self.assertEqual(set(re.findall(named, text)) - scripts, set(), name)
+            called = set(re.findall(command, text, re.MULTILINE))
+            self.assertEqual(called - set(main.commands), set(), name)
+        called = set(re.findall(command, README, re.MULTILINE))
+        self.assertIn("check", called, "The pattern finds what there is.")
+
+    def test_pidfile(self) -> None:
+        """What kill -9 leaves behind must not keep anybody's server from starting."""
+        for name, text in DOCUMENTS.items():
+            for line in re.findall(r"^.*\btwistd\b.*\bpypicloud\b.*$", text, re.M):
+                if "-n" in line.split():
+                    self.assertIn("--pidfile=", line, name)
+
+
+class KeyTests(SynchronousTestCase):
+    """The settings."""
+
+    def test_generated(self) -> None:
+        """What stands there is what would be written now."""
+        self.assertEqual(
+            README,
+            replaced(README),
+            "Keys have changed: python -m tests.readme_keys",
+        )
+
+    def test_every_key(self) -> None:
+        """Each with its default, and no other; whatever the generator does."""
+        part = README.partition(BEGIN)[2].partition(END)[0]
+        written = re.findall(r"^``([a-z_.]+)`` : (.+)$", part, re.MULTILINE)
+        shown = {None: "not set", "": "empty"}
+        self.assertEqual(
+            dict(written),
+            {
+                name: shown.get(key.default, f"``{key.default}``")
+                for name, key in KEYS.items()
+            },
+        )
+        self.assertEqual(len(written), len(KEYS))
+
+    def test_docs(self) -> None:
+        """Every word of what a key is for is there, stars and all."""
+        words = " ".join(keys_text().replace("``", "").split())
+        for key in KEYS.values():
+            self.assertIn(" ".join(key.doc.split()), words)
+
+    def test_no_other_key(self) -> None:
+        """Whatever looks like a key, anywhere, is one; or a family of keys."""
+        sections = "|".join(SECTIONS)
+        likeness = re.compile(rf"(?<![\w./-])(?:{sections})\.[a-z][a-z0-9_.]*\*?")
+        known = {*KEYS, *FILE_KEYS}
+        for name, text in DOCUMENTS.items():
+            for found in map(_without_stop, likeness.findall(text)):
+                if found.endswith("*"):
+                    family = [key for key in known if key.startswith(found[:-1])]
+                    self.assertNotEqual(family, [], f"{name}: {found}")
+                elif not found.endswith(".example.com"):
+                    self.assertIn(found, known, name)
+
+    def test_variables(self) -> None:
+        """Every variable that is named sets what it is said to set."""
+        environ = {
+            "PYPICLOUD_AWS_BUCKET": "acme-pypi",
+            "PYPICLOUD_USER_ALICE": hash_password("secret"),
+            "PYPICLOUD_HOST": "::1",
+            "PYPICLOUD_PORT": "8080",
+        }
+        named = set(re.findall(r"``(PYPICLOUD_[A-Z]\w+)``", README))
+        self.assertEqual(named, set(environ))
+        config = load(None, environ)
+        self.assertEqual(config.aws.bucket, "acme-pypi")
+        self.assertEqual(list(config.users), ["alice"])
+        self.assertEqual((config.server.host, config.server.port), ("::1", 8080))
+
+
+class ExampleTests(SynchronousTestCase):
+    """The ini files that stand in it."""
+
+    def examples(self) -> list[str]:
+        """Take them out of the text."""
+        pattern = r"^\.\. code-block:: ini\n\n((?:(?: {4}.*)?\n)+)"
+        blocks = re.findall(pattern, README, re.MULTILINE)
+        return [re.sub(r"^ {4}", "", block, flags=re.MULTILINE) for block in blocks]
+
+    def load(self, text: str) -> Config:
+        """Read an ini as the server does."""
+        path = Path(self.mktemp())
+        path.write_text(text, "utf-8")
+        return load(path, {})
+
+    def test_load(self) -> None:
+        """Each loads, and nothing in it is passed over or of no use."""
+        examples = self.examples()
+        self.assertGreaterEqual(len(examples), 2)
+        for text in examples:
+            self.assertEqual(self.load(text).notices, (), text)
+
+    def test_all_are_marked(self) -> None:
+        """No ini hides from the test in a block of another kind."""
+        marked = "".join(self.examples())
+        for header in ("[pypicloud]", "[app:main]", "[server:main]"):
+            self.assertEqual(
+                len(re.findall(rf"^ {{4}}{re.escape(header)}$", README, re.M)),
+                marked.count(header),
+            )
+
+    def test_listen(self) -> None:
+        """Every endpoint that is shown is one."""
+        shown = re.findall(
+            r"``(?:server\.listen = )?((?:tcp|ssl|unix|systemd):\S+)``", README
+        )
+        self.assertGreaterEqual(len(shown), 4)
+        for text in shown:
+            config = self.load(f"[pypicloud]\nserver.listen = {text}\n")
+            self.assertEqual(config.server.listen, text)
+
+
+class AddressTests(SynchronousTestCase):
+    """The addresses that are told."""
+
+    def test_routes(self) -> None:
+        """Each is answered, by something other than "there is nothing here"."""
+        router: Klein = Application.router
+        routes = router.url_map.bind("localhost")
+        told = set(re.findall(r"``(/[a-zA-Z/]*)``", README))
+        told = {address for address in told if not address.startswith(("/var", "/etc"))}
+        self.assertLessEqual({"/health", "/ready", "/metrics", "/legacy/"}, told)
+        for address in told:
+            try:
+                routes.match(address)
+            except MethodNotAllowed:
+                pass  # it takes another: POST
+            except NotFound:
+                self.fail(f"README.rst tells of {address}, where nothing is")
+
+
+class FormTests(SynchronousTestCase):
+    """The documents as such."""
+
+    def test_restructured_text(self) -> None:
+        """No document has a mistake that docutils finds."""
+        try:
+            core = import_module("docutils.core")
+        except ImportError:
+            raise SkipTest("docutils is missing; twine brings it.") from None
+        for name, text in DOCUMENTS.items():
+            if name.endswith(".rst"):
+                settings = {"halt_level": 2, "report_level": 2}
+                core.publish_string(text, source_path=name, settings_overrides=settings)
+
+    def test_files(self) -> None:
+        """Every file of this repository that it names is there."""
+        for found in re.findall(r"``((?:contrib|tests|benchmarks)/[\w./]+)``", README):
+            self.assertTrue((CHECKOUT / found).exists(), found)
