@@ -30,9 +30,11 @@ from pypicloud_tw.config_keys import (
     StorageSection,
     UpstreamSection,
     document_keys,
+    show_value,
 )
 from pypicloud_tw.config_sources import (
     Given,
+    Problem,
     Source,
     from_environment,
     from_ini,
@@ -121,7 +123,11 @@ def _read(base: Path, sources: list[Source]) -> Config:
     reading = _Reading(base, sources)
     config = reading.config()
     if reading.problems:
-        raise ConfigError(reading.problems)
+        # In the order of the file, which the person has open; then the rest.
+        ordered = sorted(
+            reading.problems, key=lambda one: (one.line is None, one.line or 0)
+        )
+        raise ConfigError([problem.text for problem in ordered])
     return config
 
 
@@ -131,14 +137,13 @@ class _Reading:
 
     base: Path
     sources: list[Source]
-    problems: list[str] = field(factory=list)
+    problems: list[Problem] = field(factory=list)
     bad: set[str] = field(factory=set)
     given: set[str] = field(factory=set)
 
     def config(self) -> Config:
         """Understand everything; what is wrong is in :attr:`problems`."""
-        # The file's mistakes come first: it is what the person has open.
-        for source in reversed(self.sources):
+        for source in self.sources:
             self.problems.extend(source.problems)
         users = self._users()
         values: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
@@ -158,8 +163,10 @@ class _Reading:
         except BadValueError as e:
             self.bad.add(key.name)
             self.problems.append(
-                f"{given.origin}: {key.name} = {key.show(given.text)} {e}"
-                f"{_about_comments(given.text)}"
+                given.problem(
+                    f"{key.name} = {key.show(given.text)} {e}"
+                    f"{_about_comments(given.text)}"
+                )
             )
 
     def _find(self, key: Key) -> Given | None:
@@ -169,8 +176,9 @@ class _Reading:
             in_file = source.settings.get(f"{key.name}_file") if key.secret else None
             if given is not None and in_file is not None:
                 self.problems.append(
-                    f"{in_file.origin}: {key.name} and {key.name}_file are both given; "
-                    "keep one."
+                    in_file.problem(
+                        f"{key.name} and {key.name}_file are both given; keep one."
+                    )
                 )
             if given is not None:
                 return given
@@ -180,15 +188,16 @@ class _Reading:
 
     def _from_file(self, key: Key, given: Given) -> Given | None:
         path = self.base / given.text
-        origin = f"{given.origin}: {key.name}_file = {str(path)!r}"
+        # Its path is not shown: it may be the secret itself, under the wrong key.
+        what = f"{key.name}_file"
         try:
             text = read_text(path, _MAX_SECRET).strip()
         except IniError as e:
-            self.problems.append(f"{origin}: {e}")
+            self.problems.append(given.problem(f"{what}: {e}"))
         else:
             if text:
-                return Given(text, given.origin)
-            self.problems.append(f"{origin}: the file is empty.")
+                return Given(text, given.origin, given.line)
+            self.problems.append(given.problem(f"{what}: the file is empty."))
         self.bad.add(key.name)
         return None
 
@@ -208,7 +217,7 @@ class _Reading:
             users |= source.users
         for name, given in users.items():
             for problem in _user_problems(name, given.text):
-                self.problems.append(f"{given.origin}: {problem}")
+                self.problems.append(given.problem(problem))
         return MappingProxyType({name: given.text for name, given in users.items()})
 
     def _notices(self) -> Iterator[str]:
@@ -227,7 +236,7 @@ class _Reading:
         problems = [*_contradictions(config, self.given), *_missing_files(config)]
         for keys, problem in problems:
             if not self.bad & set(keys):
-                self.problems.append(problem)
+                self.problems.append(Problem(problem))
         notices = (*config.notices, *_unused(config, self.given))
         return attrs.evolve(
             config,
@@ -301,14 +310,19 @@ def _missing_files(config: Config) -> Iterator[_Finding]:
     # os.path, because pathlib raises for what this process may not look at.
     ca_file, temp_dir = config.aws.ca_file, config.storage.temp_dir
     if ca_file is not None and not os.path.isfile(ca_file):
-        yield ("aws.ca_file",), f"aws.ca_file = '{ca_file}': there is no such file."
+        sentence = f"aws.ca_file = {_shown(ca_file)}: there is no such file."
+        yield ("aws.ca_file",), sentence
     if temp_dir is not None and not os.path.isdir(temp_dir):
-        sentence = f"storage.temp_dir = '{temp_dir}': there is no such folder."
+        sentence = f"storage.temp_dir = {_shown(temp_dir)}: there is no such folder."
         yield ("storage.temp_dir",), sentence
     folder = config.storage.dir
     if os.path.lexists(folder) and not os.path.isdir(folder):
-        sentence = f"storage.dir = '{folder}': this is not a folder."
+        sentence = f"storage.dir = {_shown(folder)}: this is not a folder."
         yield ("storage.dir",), sentence
+
+
+def _shown(path: Path) -> str:
+    return show_value(str(path))
 
 
 def _unused(config: Config, given: set[str]) -> Iterator[str]:

@@ -65,7 +65,7 @@ def variable(name: str) -> str:
 
 def show_value(text: str) -> str:
     """Show a text, up to a length; a URL that strayed there, without credentials."""
-    return show_url(text) if "://" in text else _clipped(text)
+    return show_url(text) if ":/" in text else _clipped(text)
 
 
 def show_url(text: str) -> str:

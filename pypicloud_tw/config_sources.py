@@ -49,14 +49,31 @@ _USER_VARIABLE = "PYPICLOUD_USER_"
 
 
 @frozen
+class Problem:
+    """A sentence on what is wrong.
+
+    :ivar line: the line of the file that it is about, if it is about one.
+    """
+
+    text: str
+    line: int | None = None
+
+
+@frozen
 class Given:
     """A setting's text, not understood yet.
 
     :ivar origin: where it stands, for a person: a file and line, or a variable.
+    :ivar line: the line, if it stands in a file.
     """
 
     text: str = field(repr=False)
     origin: str
+    line: int | None = None
+
+    def problem(self, sentence: str) -> Problem:
+        """Tell what is wrong with it, and where it stands."""
+        return Problem(f"{self.origin}: {sentence}", self.line)
 
 
 @define
@@ -71,7 +88,7 @@ class Source:
 
     settings: dict[str, Given] = field(factory=dict)
     users: dict[str, Given] = field(factory=dict)
-    problems: list[str] = field(factory=list)
+    problems: list[Problem] = field(factory=list)
     old: dict[str, None] = field(factory=dict)
     database: dict[str, None] = field(factory=dict)
 
@@ -86,7 +103,7 @@ class Source:
         elif _OLD_KEYS.fullmatch(name):
             self.old[_family(name)] = None
         else:
-            self.problems.append(f"{given.origin}: {_unknown(name)}")
+            self.problems.append(given.problem(_unknown(name)))
 
     def _put(
         self, place: dict[str, Given], short: str, name: str, given: Given
@@ -94,7 +111,7 @@ class Source:
         if short in place:
             first = place[short].origin
             self.problems.append(
-                f"{given.origin}: {name} is given twice; the first is in {first}."
+                given.problem(f"{name} is given twice; the first is in {first}.")
             )
         place[short] = given
 
@@ -105,18 +122,19 @@ def from_ini(path: Path) -> Source:
     try:
         ini = parse_ini(read_text(path))
     except IniError as e:
-        source.problems.append(f"{path}: {e}")
+        source.problems.append(Problem(f"{path}: {e}"))
         return source
-    source.problems.extend(f"{path}, line {n}: {what}" for n, what in ini.problems)
+    source.problems.extend(
+        Problem(f"{path}, line {n}: {what}", n) for n, what in ini.problems
+    )
     _judge_sections(source, ini, path)
     served_by_other = any(
         entry.section == _SERVER_SECTION and entry.key == "use" for entry in ini.entries
     )
     if any(_is_former(entry) for entry in ini.entries):
-        source.problems.append(
-            f"{path}: it has keys of later versions of the program before; "
-            f"pypicloud migrate {path} translates it."
-        )
+        sentence = "it has keys of later versions of the program before; "
+        sentence += f"pypicloud migrate {path} translates it."
+        source.problems.append(Problem(f"{path}: {sentence}"))
     for entry in ini.entries:
         given = _given(source, entry, path)
         if entry.section in OWN_SECTIONS:
@@ -137,22 +155,23 @@ def _is_former(entry: Entry) -> bool:
 
 
 def _given(source: Source, entry: Entry, path: Path) -> Given:
-    origin = f"{path}, line {entry.line}"
     text, unknown = substitute(entry.value, path.absolute().parent)
+    given = Given(text, f"{path}, line {entry.line}", entry.line)
     if unknown and (entry.key in KEYS or entry.key in FILE_KEYS):
         source.problems.append(
-            f"{origin}: {entry.key} refers to %({unknown[0]})s, but only %(here)s is "
-            "known here; write %%( for a percent sign and a bracket."
+            given.problem(
+                f"{entry.key} refers to %({unknown[0]})s, but only %(here)s is known "
+                "here; write %%( for a percent sign and a bracket."
+            )
         )
-    return Given(text, origin)
+    return given
 
 
 def _judge_sections(source: Source, ini: Ini, path: Path) -> None:
     known = {*OWN_SECTIONS, _SERVER_SECTION}
     if not known & ini.sections.keys() and not ini.problems:
-        source.problems.append(
-            f"{path}: it has neither a section [pypicloud] nor [app:main]."
-        )
+        sentence = "it has neither a section [pypicloud] nor [app:main]."
+        source.problems.append(Problem(f"{path}: {sentence}"))
     for section, number in ini.sections.items():
         if section in known:
             continue
@@ -160,10 +179,8 @@ def _judge_sections(source: Source, ini: Ini, path: Path) -> None:
             source.old[f"[{section}]"] = None
             continue
         nearest = get_close_matches(section, sorted(known), 1, 0)
-        source.problems.append(
-            f"{path}, line {number}: there is no section [{section}]; "
-            f"the nearest is [{nearest[0]}]."
-        )
+        sentence = f"there is no section [{section}]; the nearest is [{nearest[0]}]."
+        source.problems.append(Problem(f"{path}, line {number}: {sentence}", number))
 
 
 def _add_server(source: Source, key: str, given: Given, served_by_other: bool) -> None:
@@ -171,15 +188,16 @@ def _add_server(source: Source, key: str, given: Given, served_by_other: bool) -
         source.add(_SERVER_KEYS[key], given)
     elif key in {"listen", "unix_socket"}:
         source.problems.append(
-            f"{given.origin}: {key} in [server:main] is not understood; give host and "
-            "port there, or a Twisted endpoint as server.listen in [app:main]."
+            given.problem(
+                f"{key} in [server:main] is not understood; give host and port there, "
+                "or a Twisted endpoint as server.listen in [app:main]."
+            )
         )
     elif key == "use" or (served_by_other and not get_close_matches(key, _SERVER_KEYS)):
         source.old[f"{key} in [server:main]"] = None
     else:
         source.problems.append(
-            f"{given.origin}: {key} is not a key of [server:main], which has host and "
-            "port."
+            given.problem(f"{key} is not a key of [server:main]: host and port are.")
         )
 
 
@@ -203,7 +221,7 @@ def from_environment(environ: Mapping[str, str]) -> Source:
             source.add(names[name], given)
         else:
             source.problems.append(
-                f"{name}: no setting is called so{_nearest(name, names)}."
+                given.problem(f"no setting is called so{_nearest(name, names)}.")
             )
     return source
 

@@ -203,7 +203,8 @@ def network(text: str) -> Network:
                 f"{ip_network(text, strict=False)}."
             ) from None
         raise BadValueError(
-            "has something that is no address or network; write them as 10.0.0.0/8."
+            "has something that is no address or network; write them as 10.0.0.0/8, or "
+            "as 10.0.0.1."
         ) from None
 
 

@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from pypicloud_tw.access.hashes import identify
 from pypicloud_tw.config import load_settings
-from pypicloud_tw.config_keys import FILE_KEYS, KEYS
+from pypicloud_tw.config_keys import FILE_KEYS, KEYS, show_value
 from pypicloud_tw.config_sources import user_name_problem
 from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.former_keys import FORMER, RENAMED, UNNEEDED
@@ -140,8 +140,9 @@ def _keeps_bucket(old: Mapping[str, str]) -> bool:
     if kind not in _STORES:
         raise ConfigError(
             [
-                f"pypi.storage = {kind!r} cannot be carried over: packages are kept in "
-                "a folder, or in S3 or what speaks its protocol. Copy them there first."
+                f"pypi.storage = {show_value(kind)} cannot be carried over: packages "
+                "are kept in a folder, or in S3 or what speaks its protocol. Copy them "
+                "there first."
             ]
         )
     return _STORES[kind] == "bucket"
@@ -185,8 +186,8 @@ def _keep_place(work: Translation, keeps_bucket: bool) -> None:
     folder = work.settings.get("storage.dir")
     if folder is not None and not folder.startswith("/"):
         work.notes.append(
-            f"storage.dir = {folder!r} began at the server's working folder; now it "
-            "begins at the folder of the new file."
+            f"storage.dir = {show_value(folder)} began at the server's working folder; "
+            "now it begins at the folder of the new file."
         )
 
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from attrs import define, field
 
-from pypicloud_tw.config_keys import KEYS, LONGEST_SIGNATURE
+from pypicloud_tw.config_keys import KEYS, LONGEST_SIGNATURE, show_value
 from pypicloud_tw.config_values import BadValueError, flag
 
 
@@ -77,7 +77,7 @@ def _calling_format(work: Translation, key: str, text: str) -> None:
     if text.endswith("OrdinaryCallingFormat"):
         work.settings["aws.addressing"] = "path"
     elif text != "SubdomainCallingFormat":
-        work.notes.append(f"{key} is left out: {text!r} has no place here.")
+        work.notes.append(f"{key} is left out: {show_value(text)} has no place here.")
 
 
 def _verify(work: Translation, key: str, text: str) -> None:
@@ -133,8 +133,8 @@ def _default_read(work: Translation, key: str, text: str) -> None:
     work.settings[key] = "authenticated"
     if groups and "authenticated" not in groups:
         work.notes.append(
-            f"Look here: {key} was {' '.join(groups)}; there are no groups here yet, "
-            "and every user may read."
+            f"Look here: {key} was {show_value(' '.join(groups))}; there are no groups "
+            "here yet, and every user may read."
         )
 
 
@@ -151,8 +151,8 @@ def _zero_security(work: Translation, key: str, text: str) -> None:
 def _redirect_urls(work: Translation, key: str, text: str) -> None:
     if not is_true(text):
         work.notes.append(
-            f"{key} = {text} has changed: links are this server's own, and last. "
-            "aws.link = signed puts signed URLs into the pages again."
+            f"{key} = {show_value(text)} has changed: links are this server's own, and "
+            "last. aws.link = signed puts signed URLs into the pages again."
         )
 
 
@@ -169,8 +169,8 @@ def _download_url(work: Translation, key: str, text: str) -> None:
 def _backend(work: Translation, key: str, text: str) -> None:
     if text not in {"config", "pypicloud.access.ConfigAccessBackend"}:
         work.notes.append(
-            f"Look here: {key} = {text!r} kept users and their rights elsewhere. Each "
-            "needs a line user.NAME in the new file."
+            f"Look here: {key} = {show_value(text)} kept users and their rights "
+            "elsewhere. Each needs a line user.NAME in the new file."
         )
 
 
@@ -228,5 +228,7 @@ _TOLD = (
 def left_out(key: str, text: str) -> str:
     """Tell that a key has no place here, and why."""
     why = next((why for form, why in _TOLD if re.fullmatch(form, key)), None)
-    members = f" ({', '.join(text.split())})" if key.startswith("group.") else ""
+    members = (
+        f" = {show_value(' '.join(text.split()))}" if key.startswith("group.") else ""
+    )
     return f"{key[:80]}{members} is left out: {why or 'it is not known here.'}"

@@ -108,6 +108,7 @@ class MainTests(CliTestCase):
         world = Surroundings()
         self.assertIs(world.environ, os.environ)
         self.assertIs(world.is_terminal(), os.isatty(0))
+        self.assertTrue(callable(world.maintenance().run_refresh))
 
 
 class CheckTests(CliTestCase):
@@ -134,8 +135,8 @@ class CheckTests(CliTestCase):
         lines = self.fail_with(1, "check", self.ini).splitlines()
         self.assertEqual(len(lines), 3)
         self.assertIn("line 2: there is no key 'aws.bukcet'", lines[0])
-        self.assertIn("PYPICLOUD_X", lines[1])
-        self.assertIn("line 3: pypi.max_upload = 'lots'", lines[2])
+        self.assertIn("line 3: pypi.max_upload = 'lots'", lines[1])
+        self.assertIn("PYPICLOUD_X", lines[2])
 
     def test_no_file(self) -> None:
         self.assertIn("there is no such file", self.fail_with(1, "check", self.ini))

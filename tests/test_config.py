@@ -317,12 +317,11 @@ class MistakeTests(ConfigTestCase):
             ("line 11", "server.port = '65536'", "from 0 to 65535"),
             ("PYPICLOUD_PYPI_FALLBACK", "'proxi'", "proxy, redirect, cache or none"),
         ]
+        # In the order of the file; what stands elsewhere comes after.
         self.assertEqual(len(problems), len(expected), problems)
-        for parts in expected:
-            self.assertTrue(
-                any(all(part in problem for part in parts) for problem in problems),
-                (parts, problems),
-            )
+        for problem, parts in zip(problems, expected, strict=True):
+            for part in parts:
+                self.assertIn(part, problem)
         self.assertNotIn("hunter2", "".join(problems))
 
     def test_limit_of_signatures(self) -> None:
@@ -461,6 +460,9 @@ class SecretTests(ConfigTestCase):
             problem = self.problem(f"{self.BUCKET}aws.secret_key_file = {name}\n")
             self.assertIn(sentence, problem)
             self.assertNotIn("hunter2", problem)
+        problem = self.problem(f"{self.BUCKET}aws.secret_key_file = hunter2\n")
+        self.assertIn("aws.secret_key_file: there is no such file", problem)
+        self.assertNotIn("hunter2", problem)
 
     def test_both(self) -> None:
         (self.folder / "key").write_text("of-file")
@@ -496,6 +498,7 @@ class SecretTests(ConfigTestCase):
             "pypi.public_url = https://u:hunter2@h/",
             "aws.endpoint_url = https://u:hunter2@h/",
             "aws.secert_key = hunter2",
+            "aws.ca_file = https://u:hunter2@h/",
             "aws.access_key = hunter2 hunter2",
             "aws.session_token = hunter2\u00e9",
         ):

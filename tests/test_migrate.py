@@ -146,7 +146,7 @@ class WholeFileTests(MigrateTestCase):
             "upstream.merge",
             "pypi.realm is left out",
             "auth.admins is left out",
-            "group.devs (alice, bob) is left out: there are no groups here yet",
+            "group.devs = 'alice bob' is left out: there are no groups here yet",
             "package.acme_core.group.devs is left out: there are no rights of single",
             "package.acme_core.user.bob is left out",
             "Not needed any more: use, pyramid.*, db.*, auth.rounds, session.*.",
@@ -304,7 +304,7 @@ class RightsTests(MigrateTestCase):
         self.assertIn("Look here: every user of the new file may upload", notes[0])
         settings, notes = self.settings("pypi.default_read = devs ops\n")
         self.assertEqual(settings["pypi.default_read"], "authenticated")
-        self.assertIn("Look here: pypi.default_read was devs ops", notes[0])
+        self.assertIn("Look here: pypi.default_read was 'devs ops'", notes[0])
 
     def test_users_elsewhere(self) -> None:
         for key in ("pypi.auth", "pypi.access_backend"):
