@@ -13,11 +13,11 @@ from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
+from pypicloud_tw.assembly import Index, make_index
 from pypicloud_tw.config import Config
 from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.index.adopt import Progress
 from pypicloud_tw.index.names import project_name
-from pypicloud_tw.tap import Index, make_index
 
 #: Seconds between two lines of progress where there is no terminal to draw a bar on.
 _LINE_EVERY = 5.0
@@ -104,7 +104,10 @@ def run_sweep(
 
 
 def run_yank(config: Config, project: str, version: str, reason: str | None) -> int:
-    """Yank a release with a reason that may be empty; un-yank it with None (PEP 592)."""
+    """Yank a release (PEP 592).
+
+    :param reason: shown by installers; may be empty. None un-yanks.
+    """
 
     async def job(index: Index) -> int:
         await index.publisher.yank(project_name(project), version, reason)

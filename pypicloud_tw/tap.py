@@ -19,25 +19,15 @@ from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.users import Users
+from pypicloud_tw.assembly import Index, make_fallback, make_index, nothing
 from pypicloud_tw.config import Config, load
 from pypicloud_tw.config_values import Network
 from pypicloud_tw.errors import ConfigError, PypicloudError
-from pypicloud_tw.index.adopt import Adopter, Progress
-from pypicloud_tw.index.catalog import Catalog
-from pypicloud_tw.index.manifests import Manifests
-from pypicloud_tw.index.marker import Marker
-from pypicloud_tw.index.publish import Publisher, Rules
-from pypicloud_tw.index.sweep import Sweeper
-from pypicloud_tw.index.verify import Verifier
-from pypicloud_tw.metrics import Metrics
-from pypicloud_tw.offload import Offload
+from pypicloud_tw.index.adopt import Progress
 from pypicloud_tw.server import Server
-from pypicloud_tw.store.directory import DirectoryStore
-from pypicloud_tw.store.metered import MeteredStore
 from pypicloud_tw.web.access_log import AccessLog
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.site import Limits, Proxies, Site
-from pypicloud_tw.web.views import ProjectView, view_project
 
 _log = Logger()
 
@@ -68,123 +58,8 @@ class Options(UsageOptions):
             raise UsageError("\n".join(e.problems)) from None
 
 
-@define(eq=False)
-class Index:
-    """The domain of one server or one command, assembled; nothing has started."""
-
-    store: DirectoryStore
-    offload: Offload
-    metrics: Metrics
-    manifests: Manifests
-    catalog: Catalog[ProjectView]
-    publisher: Publisher
-    seconds: Callable[[], float]
-
-    async def close(self) -> None:
-        """Free what it holds in the store and end its helpers."""
-        await self.store.close()
-        await self.offload.stopService()
-
-    def adopter(
-        self, report: Callable[[Progress], None], *, dry_run: bool = False
-    ) -> Adopter:
-        """Make what adopts files that lie in the store already."""
-        return Adopter(
-            self.publisher.store,
-            self.manifests,
-            self.publisher,
-            report=report,
-            dry_run=dry_run,
-        )
-
-    def verifier(self, *, deep: bool) -> Verifier:
-        """Make what compares the manifests with the store."""
-        return Verifier(self.publisher.store, self.manifests, self.offload, deep)
-
-    def sweeper(
-        self, age: float, report: Callable[[str], None], *, dry_run: bool
-    ) -> Sweeper:
-        """Make what removes orphans."""
-        return Sweeper(self.publisher.store, self.manifests, age, dry_run, report)
-
-
-def _nothing(point: str) -> None:
-    """Pass a checkpoint by."""
-
-
-def make_index(
-    config: Config, reactor: Any, *, checkpoint: Callable[[str], None] = _nothing
-) -> Index:
-    """Assemble the domain over the store that the configuration names.
-
-    :param checkpoint: called with the name of each step of a publish that was just
-        done, for tests that end the process there.
-    """
-    offload = Offload(reactor)
-    metrics = Metrics(reactor)
-    store = DirectoryStore(
-        config.storage.dir, offload, clock=reactor.seconds, checkpoint=checkpoint
-    )
-    metered = MeteredStore(store, metrics.observe_store, reactor.seconds)
-    manifests = Manifests(metered, reactor)
-    catalog = Catalog(
-        manifests,
-        Marker(metered),
-        reactor,
-        view_project,
-        fresh_for=config.index.fresh_for,
-        verify_every=config.index.verify_every,
-        capacity=config.index.memory,
-    )
-    publisher = Publisher(
-        metered,
-        manifests,
-        catalog,
-        offload,
-        reactor,
-        Rules(
-            legacy_formats=config.pypi.legacy_formats,
-            overwrite=config.pypi.allow_overwrite,
-            reupload_deleted=config.pypi.allow_reupload_deleted,
-            sweep_age=config.index.sweep_age,
-        ),
-        checkpoint,
-    )
-    _watch(metrics, catalog, publisher)
-    return Index(
-        store, offload, metrics, manifests, catalog, publisher, reactor.seconds
-    )
-
-
-def _watch(
-    metrics: Metrics, catalog: Catalog[ProjectView], publisher: Publisher
-) -> None:
-    read = metrics.read
-    read("pypicloud_pages_bytes", "Memory of known pages", lambda: catalog.weight)
-    read("pypicloud_page_hits", "Pages known", lambda: catalog.hits, counts=True)
-    read("pypicloud_page_misses", "Pages read", lambda: catalog.misses, counts=True)
-    read(
-        "pypicloud_stale_answers",
-        "Answers as last known while the store was away",
-        lambda: catalog.served_stale,
-        counts=True,
-    )
-    read(
-        "pypicloud_changes",
-        "Uploads, removals and other changes of projects",
-        lambda: publisher.changes,
-        counts=True,
-    )
-    read(
-        "pypicloud_swaps",
-        "Manifests written; changes of one project share them",
-        lambda: publisher.manifests.swaps,
-        counts=True,
-    )
-
-
 def makeService(
-    options: Options, *, checkpoint: Callable[[str], None] = _nothing
+    options: Options, *, checkpoint: Callable[[str], None] = nothing
 ) -> Server:
     """Assemble a server.
 
@@ -200,6 +75,13 @@ def makeService(
         failures=config.auth.max_failures,
         every=config.auth.retry_every,
     )
+    fallback = make_fallback(config, index, reactor)
+
+    async def close() -> None:
+        if fallback is not None:
+            await fallback.close()
+        await index.close()
+
     application = Application(
         users=Users(
             config.users,
@@ -217,6 +99,7 @@ def makeService(
         max_upload=config.pypi.max_upload,
         ready=lambda: server.ready(),
         metrics_read=_metrics_reader(config.metrics.read),
+        fallback=fallback,
     )
     site = Site(
         application.resource(),
@@ -237,7 +120,7 @@ def makeService(
         offload=index.offload,
         metrics=index.metrics,
         once_ready=lambda: Deferred.fromCoroutine(_adopt(index)),
-        close=index.close,
+        close=close,
         grace=config.server.grace,
     )
     server.on_hangup = lambda: _reload(options, application, throttle)

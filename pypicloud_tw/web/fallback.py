@@ -28,6 +28,10 @@ def render_upstream(document: Document) -> tuple[Page, int]:
     return page, page.weight
 
 
+async def _nothing() -> None:
+    """Do nothing."""
+
+
 async def _no_names() -> frozenset[NormalizedName]:
     return frozenset()
 
@@ -36,6 +40,7 @@ async def _no_names() -> frozenset[NormalizedName]:
 class Fallback:
     """The upstream as the routes use it.
 
+    :ivar close: gives up what is on its way, and lets go of connections.
     :ivar files: serves the upstream's files by addresses of ours; None where pages
         link to the upstream.
     :ivar redirect_to: the upstream's root, where clients are sent there instead.
@@ -44,6 +49,7 @@ class Fallback:
     """
 
     upstreams: Upstreams[Page]
+    close: Callable[[], Awaitable[None]] = _nothing
     files: IFiles | None = None
     redirect_to: str | None = None
     merge: frozenset[str] = frozenset()

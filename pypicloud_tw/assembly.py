@@ -1,0 +1,224 @@
+"""Putting the parts together: an index over the store that the configuration names.
+
+Called by the server (:mod:`pypicloud_tw.tap`) and by the commands alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import random
+from typing import Any
+from urllib.parse import urlsplit
+
+from attrs import define
+from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool
+
+from pypicloud_tw import __version__
+from pypicloud_tw.config import Config
+from pypicloud_tw.index.adopt import Adopter, Progress
+from pypicloud_tw.index.catalog import Catalog
+from pypicloud_tw.index.manifests import Manifests
+from pypicloud_tw.index.marker import Marker
+from pypicloud_tw.index.publish import Publisher, Rules
+from pypicloud_tw.index.sweep import Sweeper
+from pypicloud_tw.index.verify import Verifier
+from pypicloud_tw.metrics import Metrics
+from pypicloud_tw.offload import Offload
+from pypicloud_tw.store.directory import DirectoryStore
+from pypicloud_tw.store.metered import MeteredStore
+from pypicloud_tw.upstream.caching import CachingFiles
+from pypicloud_tw.upstream.client import Client
+from pypicloud_tw.upstream.guard import GuardedEndpoints, Rule
+from pypicloud_tw.upstream.keeper import StoredPages
+from pypicloud_tw.upstream.pages import Settings
+from pypicloud_tw.upstream.relay import Relay
+from pypicloud_tw.upstream.rules import Rules as UpstreamRules
+from pypicloud_tw.upstream.service import Upstreams
+from pypicloud_tw.upstream.source import Limits, Source
+from pypicloud_tw.web.fallback import Fallback, render_upstream
+from pypicloud_tw.web.views import ProjectView, view_project
+
+#: Connections that are kept to one upstream host: an installer asks for a dozen pages
+#: and files at once.
+_POOLED = 16
+
+
+@define(eq=False)
+class Index:
+    """The domain of one server or one command, assembled; nothing has started."""
+
+    store: DirectoryStore
+    offload: Offload
+    metrics: Metrics
+    manifests: Manifests
+    catalog: Catalog[ProjectView]
+    publisher: Publisher
+    seconds: Callable[[], float]
+
+    async def close(self) -> None:
+        """Free what it holds in the store and end its helpers."""
+        await self.store.close()
+        await self.offload.stopService()
+
+    def adopter(
+        self, report: Callable[[Progress], None], *, dry_run: bool = False
+    ) -> Adopter:
+        """Make what adopts files that lie in the store already."""
+        return Adopter(
+            self.publisher.store,
+            self.manifests,
+            self.publisher,
+            report=report,
+            dry_run=dry_run,
+        )
+
+    def verifier(self, *, deep: bool) -> Verifier:
+        """Make what compares the manifests with the store."""
+        return Verifier(self.publisher.store, self.manifests, self.offload, deep)
+
+    def sweeper(
+        self, age: float, report: Callable[[str], None], *, dry_run: bool
+    ) -> Sweeper:
+        """Make what removes orphans."""
+        return Sweeper(self.publisher.store, self.manifests, age, dry_run, report)
+
+
+def nothing(point: str) -> None:
+    """Pass a checkpoint by."""
+
+
+def make_index(
+    config: Config, reactor: Any, *, checkpoint: Callable[[str], None] = nothing
+) -> Index:
+    """Assemble the domain over the store that the configuration names.
+
+    :param checkpoint: called with the name of each step of a publish that was just
+        done, for tests that end the process there.
+    """
+    offload = Offload(reactor)
+    metrics = Metrics(reactor)
+    store = DirectoryStore(
+        config.storage.dir, offload, clock=reactor.seconds, checkpoint=checkpoint
+    )
+    metered = MeteredStore(store, metrics.observe_store, reactor.seconds)
+    manifests = Manifests(metered, reactor)
+    catalog = Catalog(
+        manifests,
+        Marker(metered),
+        reactor,
+        view_project,
+        fresh_for=config.index.fresh_for,
+        verify_every=config.index.verify_every,
+        capacity=config.index.memory,
+    )
+    publisher = Publisher(
+        metered,
+        manifests,
+        catalog,
+        offload,
+        reactor,
+        Rules(
+            legacy_formats=config.pypi.legacy_formats,
+            overwrite=config.pypi.allow_overwrite,
+            reupload_deleted=config.pypi.allow_reupload_deleted,
+            sweep_age=config.index.sweep_age,
+        ),
+        checkpoint,
+    )
+    _watch(metrics, catalog, publisher)
+    return Index(
+        store, offload, metrics, manifests, catalog, publisher, reactor.seconds
+    )
+
+
+def _watch(
+    metrics: Metrics, catalog: Catalog[ProjectView], publisher: Publisher
+) -> None:
+    read = metrics.read
+    read("pypicloud_pages_bytes", "Memory of known pages", lambda: catalog.weight)
+    read("pypicloud_page_hits", "Pages known", lambda: catalog.hits, counts=True)
+    read("pypicloud_page_misses", "Pages read", lambda: catalog.misses, counts=True)
+    read(
+        "pypicloud_stale_answers",
+        "Answers as last known while the store was away",
+        lambda: catalog.served_stale,
+        counts=True,
+    )
+    read(
+        "pypicloud_changes",
+        "Uploads, removals and other changes of projects",
+        lambda: publisher.changes,
+        counts=True,
+    )
+    read(
+        "pypicloud_swaps",
+        "Manifests written; changes of one project share them",
+        lambda: publisher.manifests.swaps,
+        counts=True,
+    )
+
+
+def make_fallback(config: Config, index: Index, reactor: Any) -> Fallback | None:
+    """Assemble what serves the projects that are not here; None if nothing does.
+
+    :raises ConfigError: the rules cannot be understood.
+    """
+    mode = config.pypi.fallback if config.pypi.use_fallback else "none"
+    if mode == "none":
+        return None
+    sources = tuple(Source.parse(url) for url in config.pypi.fallback_url)
+    pool = HTTPConnectionPool(reactor)
+    pool.maxPersistentPerHost = _POOLED
+    client = _upstream_client(config, sources, pool, reactor)
+
+    async def close() -> None:
+        if isinstance(fallback.files, CachingFiles):
+            await fallback.files.close()
+        await pool.closeCachedConnections()
+
+    caches = mode == "cache"
+    relays = config.pypi.fallback_files == "relay"
+    keeper = None
+    if caches:
+        store, limit = index.publisher.store, config.upstream.max_page
+        keeper = StoredPages.over(store, index.offload, limit)
+    upstreams = Upstreams(
+        client,
+        sources,
+        UpstreamRules.from_config(config.pypi, config.upstream),
+        render_upstream,
+        index.offload,
+        reactor,
+        Settings.from_config(config.upstream),
+        own_links=caches or relays,
+        keeper=keeper,
+    )
+    fallback = Fallback(
+        upstreams,
+        close=close,
+        redirect_to=sources[0].base if mode == "redirect" else None,
+        merge=frozenset(config.upstream.merge),
+    )
+    if caches:
+        files = CachingFiles(upstreams, client, index.publisher.store, reactor)
+        fallback.files, fallback.kept_names = files, files.names
+    elif relays:
+        fallback.files = Relay(upstreams, client)
+    return fallback
+
+
+def _upstream_client(
+    config: Config,
+    sources: tuple[Source, ...],
+    pool: HTTPConnectionPool,
+    reactor: Any,
+) -> Client:
+    # An upstream of the operator's own may be at a private address: the ini names it.
+    named = [urlsplit(source.base).hostname or "" for source in sources]
+    rule = Rule.of([*config.upstream.allow_private_hosts, *named])
+    limits = Limits.from_config(config.upstream)
+    endpoints = GuardedEndpoints(
+        reactor, rule, limits.connect, BrowserLikePolicyForHTTPS()
+    )
+    agent = Agent.usingEndpointFactory(reactor, endpoints, pool)
+    return Client(agent, reactor, limits, f"pypicloud-tw/{__version__}", random)
