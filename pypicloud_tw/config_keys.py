@@ -282,12 +282,8 @@ class PypiSection:
     trusted_proxies: tuple[Network, ...] = key(
         kinds.words(kinds.network),
         "",
-        "The networks of the proxies whose X-Forwarded-* fields are believed.",
-    )
-    trust_unix_peers: bool = key(
-        kinds.flag,
-        "false",
-        "Believe them of who connects to a unix: endpoint, too.",
+        "The networks of the proxies whose X-Forwarded-* fields are believed; those of "
+        "whoever connects to a unix: endpoint always are.",
     )
     use_fallback: bool = key(
         kinds.flag, "true", "Ask another index for projects that are not here."
