@@ -11,6 +11,7 @@ from typing import Any
 from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
+from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
@@ -68,6 +69,8 @@ def makeService(
     # Importing it installs it: only here, where twistd has chosen which.
     from twisted.internet import reactor
 
+    # A line for each connection to S3 or an upstream tells nobody anything.
+    Factory.noisy = False
     config = options.settings
     index = make_index(config, reactor, checkpoint=checkpoint)
     throttle = Throttle(
