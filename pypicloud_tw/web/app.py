@@ -246,8 +246,7 @@ class Application:
             allowed = {"Allow": ", ".join(sorted(error.valid_methods or ()))}
             sentence = "This address does not take that method."
             return self._tell(request, 405, "method-not-allowed", sentence, allowed)
-        sentence = "There is nothing at this address; the packages are at /simple/."
-        return self._tell(request, 404, "not-found", sentence, {})
+        return self.tell_nothing_there(request)
 
     @router.handle_errors(Exception)  # type: ignore[arg-type]  # Site makes our Request
     def bug(self, request: Request, failure: Failure) -> bytes:
@@ -257,6 +256,11 @@ class Application:
         self._log.failure("Answering {path!r} failed", failure, path=request.path)
         sentence = "The server met something that it was not made for; see its log."
         return self._tell(request, 500, "internal-error", sentence, {})
+
+    def tell_nothing_there(self, request: Request) -> bytes:
+        """Answer for an address that is none of ours."""
+        sentence = "There is nothing at this address; the packages are at /simple/."
+        return self._tell(request, 404, "not-found", sentence, {})
 
     def _tell(
         self,
@@ -500,6 +504,11 @@ class _Root(Resource):
         """Answer a request."""
         if self._application.send_known(request):
             return NOT_DONE_YET
+        try:
+            b"/".join(request.postpath or ()).decode()
+        except UnicodeDecodeError:
+            # Klein would log a traceback of it.
+            return self._application.tell_nothing_there(request)
         return self._routes.render(request)
 
 
@@ -508,9 +517,14 @@ def _log_name(principal: Principal) -> bytes | None:
 
 
 def _redirect(request: Request, relative: str) -> None:
-    """Redirect for good; relative, so that it is right under every path prefix."""
+    """Redirect for good; relative, so that it is right under every path prefix.
+
+    The query goes along: it may name the form that is wanted (PEP 691).
+    """
+    _, question, query = request.uri.partition(b"?")
+    location = quote(relative, safe="/.-_~").encode() + question + query
     request.setResponseCode(301)
-    request.setHeader(b"Location", quote(relative, safe="/.-_~").encode())
+    request.setHeader(b"Location", location)
     measured(request, b"")
 
 
