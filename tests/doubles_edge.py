@@ -39,6 +39,9 @@ class Wire(StringTransport):
     def __init__(self, peer: IAddress = PEER) -> None:
         super().__init__(HOST, peer)  # type: ignore[no-untyped-call]  # Twisted's
 
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """Take note of nothing; TLS passes this on."""
+
     def loseWriteConnection(self) -> None:
         """Remember that nothing more will be written."""
         self.half_closed = True

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+import socket
 import ssl
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from klein import Klein
+from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.task import Clock
+from twisted.internet.tcp import Connection
+from twisted.internet.testing import MemoryReactorClock
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
@@ -1014,6 +1018,87 @@ class Observed(SynchronousTestCase):
         answer(self.client.resource.requests[-1], b"x")
         self.client.site.stopFactory()
         self.assertEqual(len(self.client.log), 1)
+
+
+class UNIXConnection(Connection):
+    """One end of a pair of sockets."""
+
+    def getPeer(self) -> UNIXAddress:
+        return UNIXAddress(None)
+
+    getHost = getPeer
+
+
+class Sockets(SynchronousTestCase):
+    """Over a plain socket an answer is written at once, as far as it goes."""
+
+    def setUp(self) -> None:
+        self.client = Client(sized)
+        self.theirs, ours = socket.socketpair()
+        self.addCleanup(self.theirs.close)
+        self.addCleanup(ours.close)
+        self.theirs.setblocking(False)
+        self.channel = self.client.site.buildProtocol(PEER)
+        self.connection = UNIXConnection(ours, self.channel, MemoryReactorClock())
+        self.connection.connected = True
+        self.channel.makeConnection(self.connection)
+
+    def received(self) -> bytes:
+        try:
+            return self.theirs.recv(2**20)
+        except BlockingIOError:
+            return b""
+
+    def test_at_once(self) -> None:
+        self.channel.dataReceived(GET)
+        self.assertTrue(self.received().endswith(b"/next"))
+        self.assertEqual(self.connection._tempDataBuffer, [])
+
+    def test_in_order(self) -> None:
+        """What waits is not overtaken."""
+        self.connection.write(b"first,")
+        self.channel.dataReceived(GET)
+        self.assertEqual(self.received(), b"")
+        self.connection.doWrite()
+        data = self.received()
+        self.assertTrue(data.startswith(b"first,HTTP/1.1 200 OK\r\n"))
+        self.assertTrue(data.endswith(b"/next"))
+
+    def test_in_part(self) -> None:
+        """What the socket does not take is written later."""
+        body = bytes(range(256)) * 2**14
+
+        async def large(request: Request) -> None:
+            answer(request, body)
+
+        self.client.resource.handler = large
+        self.channel.dataReceived(GET)
+        data = b""
+        while piece := self.received():
+            data += piece
+            self.connection.doWrite()
+        self.assertEqual(data.split(b"\r\n\r\n", 1)[1], body)
+
+    def test_lost(self) -> None:
+        """That the client is gone, the transport finds out."""
+        self.theirs.close()
+        self.channel.dataReceived(GET)
+        self.assertIsInstance(self.connection.doWrite(), ConnectionLost)
+
+    def test_not_after_the_end(self) -> None:
+        self.client.resource.handler = never
+        self.channel.dataReceived(GET)
+        self.channel.abort()
+        self.channel.write(b"late")
+        self.assertEqual(self.received(), b"")
+
+    def test_half_closed(self) -> None:
+        self.client.resource.handler = refuse
+        self.channel.dataReceived(post(length=10))
+        self.assertTrue(self.received().endswith(b"no"))
+        self.connection.doWrite()
+        self.assertEqual(self.theirs.recv(1), b"")
+        self.theirs.send(b"still sending")
 
 
 class Secure(SynchronousTestCase):

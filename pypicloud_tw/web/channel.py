@@ -10,12 +10,15 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, cast
 
+from twisted.internet import tcp
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import (
     IAddress,
     IConsumer,
     IDelayedCall,
     IPushProducer,
     ISSLTransport,
+    ITCPTransport,
     ITransport,
 )
 from twisted.logger import Logger
@@ -107,12 +110,14 @@ class Channel(HTTPChannel):
     def connectionMade(self) -> None:
         """Begin: remember what every request will ask, and wait for the first."""
         self.wire = wire = cast(Wire, self.transport)
-        # Asked for by name: TLS over a UNIX socket says it is TCP too, and is not.
-        no_delay = getattr(wire, "setTcpNoDelay", None)
-        if no_delay is not None:
-            no_delay(True)
+        # A plain socket, whose buffers can be seen: no wrapper is passed by.
+        seen = isinstance(wire, tcp.Connection) and hasattr(wire, "_tempDataBuffer")
+        self._socket = cast(tcp.Connection, wire) if seen else None
         self._secure = ISSLTransport.providedBy(wire)
         self._address, self._host = wire.getPeer(), wire.getHost()
+        # By the address: a UNIX socket says that it is TCP, and so does TLS over one.
+        if isinstance(self._host, IPv4Address | IPv6Address):
+            cast(ITCPTransport, wire).setTcpNoDelay(True)
         self.peer = Peer.of(self._address, self.site.proxies)
         self._networkProducer = wire
         wire.registerProducer(self, True)
@@ -441,6 +446,18 @@ class Channel(HTTPChannel):
             else:
                 self.wire.resumeProducing()
 
+    def write(self, data: bytes) -> None:
+        """Write bytes of an answer; at once, where nothing else waits to be written.
+
+        Left to itself the transport writes at the reactor's next turn, for which it is
+        asked to watch the socket and told to stop watching again: measured, 9 of the
+        37 µs that a small answer costs.
+        """
+        if self._socket is not None and self._state is not CLOSING:
+            data = _written_at_once(self._socket, data)
+        if data:
+            self.wire.write(data)
+
     # --- what requests ask
 
     def getPeer(self) -> IAddress:
@@ -460,6 +477,15 @@ class Channel(HTTPChannel):
         super().registerProducer(producer, streaming)  # type: ignore[no-untyped-call]  # Twisted's
         if self._waitingForTransport and self._requestProducer is not None:
             self._requestProducer.pauseProducing()
+
+
+def _written_at_once(connection: tcp.Connection, data: bytes) -> bytes:
+    """Write to a socket what it takes, unless bytes wait; give what is left."""
+    if connection.dataBuffer or connection._tempDataBuffer:
+        return data
+    sent = connection.writeSomeData(data)
+    # A lost connection is left to the transport to find out, and to tell.
+    return data[sent:] if isinstance(sent, int) else data
 
 
 class AnsweredError(ConnectionError):
