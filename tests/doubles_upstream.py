@@ -89,6 +89,16 @@ def silent(_request: Any) -> Deferred[bytes]:
     return Deferred()
 
 
+def later(waiting: Deferred[bytes]) -> Behaviour:
+    """A JSON page that comes when it comes."""
+
+    def answer(request: Any) -> Deferred[bytes]:
+        request.setHeader(b"content-type", JSON.encode())
+        return waiting
+
+    return answer
+
+
 def truncated(body: bytes, content_type: str = JSON) -> Behaviour:
     """Promise more than comes."""
 

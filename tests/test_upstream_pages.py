@@ -10,18 +10,19 @@ from typing import Any, TypeVar, TypeVarTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from pypicloud_tw.errors import Forbidden, NotFound, UpstreamError
+from pypicloud_tw.errors import Forbidden, NotFound, Unavailable, UpstreamError
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.store.memory import MemoryStore
 from pypicloud_tw.upstream.client import Client
 from pypicloud_tw.upstream.failures import Closed, Refused, Slow
 from pypicloud_tw.upstream.keeper import StoredPages, page_key
+from pypicloud_tw.upstream.kept import Settings, UpstreamPage
 from pypicloud_tw.upstream.memory import (
     LONGEST,
     UNTOLD,
@@ -31,7 +32,6 @@ from pypicloud_tw.upstream.memory import (
     fresh_for,
     may_keep,
 )
-from pypicloud_tw.upstream.pages import Settings, UpstreamPage
 from pypicloud_tw.upstream.rules import Entry, Rules
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import Limits, sources
@@ -43,6 +43,7 @@ from tests.doubles_upstream import (
     FakeUpstream,
     clock,
     file,
+    later,
     page,
     project,
     silent,
@@ -167,7 +168,7 @@ class PageTests(SynchronousTestCase):
 
     def test_asked_once_for_all(self) -> None:
         waiting: Deferred[bytes] = Deferred()
-        self.upstream.on(ACME, lambda request: waiting, page(project("acme")))
+        self.upstream.on(ACME, later(waiting), page(project("acme")))
         asking = [self.bench.ask() for _ in range(5)]
         # Who gives up does not take the others with him.
         asking[0].cancel()
@@ -296,6 +297,39 @@ class FailureTests(SynchronousTestCase):
         self.assertTrue(self.successResultOf(self.bench.ask()).stale)
         self.failureResultOf(self.bench.ask(project_name("beta")), Closed)
 
+    def test_a_slow_upstream_keeps_nobody_from_what_is_known(self) -> None:
+        slow: Deferred[bytes] = Deferred()
+        self.bench.upstream.on(ACME, page(project("acme")), later(slow))
+        self.successResultOf(self.bench.ask())
+        self.bench.clock.advance(60)
+        asking = self.bench.ask()
+        self.bench.wait(4.9)
+        self.assertNoResult(asking)
+        self.bench.wait(0.2)
+        self.assertTrue(self.successResultOf(asking).stale)
+        # The question goes on, and its answer is for who asks next.
+        slow.callback(b'{"files": [], "name": "acme", "new": 1}')
+        self.bench.upstream.flush()
+        fresh = self.bench.upstreams.fresh(ACME_NAME)
+        assert fresh is not None
+        self.assertEqual(fresh.page["new"], 1)
+
+    def test_a_busy_helper_is_no_reason_to_show_nothing(self) -> None:
+        class Full(InlineOffload):
+            def in_process(
+                self, function: Callable[[*Ts], T], *args: *Ts
+            ) -> Deferred[T]:
+                return fail(Unavailable("The server is busy."))
+
+        many = [file(f"acme-1.{i}.tar.gz") for i in range(400)]
+        self.bench.upstream.on(
+            ACME, page(project("acme")), page(project("acme", *many))
+        )
+        self.successResultOf(self.bench.ask())
+        self.bench.clock.advance(60)
+        self.bench.upstreams.pages.offload = Full()
+        self.assertTrue(self.successResultOf(self.bench.ask()).stale)
+
     def test_a_failure_while_preparing_is_an_answer_too(self) -> None:
         class Stuck(InlineOffload):
             def in_process(
@@ -355,6 +389,11 @@ class RuleTests(SynchronousTestCase):
             document = started(bench.upstreams.document(project_name(name)))
             self.failureResultOf(document)
         self.assertEqual(bench.upstream.asked, [])
+
+    def test_where_clients_are_sent(self) -> None:
+        bench = Bench("https://u:p@up.example/simple", rules=Rules(deny=(Entry("x"),)))
+        self.assertEqual(bench.upstreams.address(ACME_NAME), ACME)
+        self.assertRaises(Forbidden, bench.upstreams.address, project_name("x"))
 
     def test_what_is_too_young_appears_in_time(self) -> None:
         bench = Bench(rules=Rules(min_age=DAY))

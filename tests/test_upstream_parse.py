@@ -111,6 +111,8 @@ class JsonTests(SynchronousTestCase):
             {**WHEEL, "url": "file:///etc/passwd"},
             {**WHEEL, "url": "https://"},
             {**WHEEL, "url": "https://[broken/a.whl"},
+            {**WHEEL, "url": "https://host:99999/a.whl"},
+            {**WHEEL, "url": "https://host:port/a.whl"},
             {**WHEEL, "filename": "../a.whl"},
             {**WHEEL, "filename": "a\\b.whl"},
             {**WHEEL, "filename": ""},
@@ -122,6 +124,11 @@ class JsonTests(SynchronousTestCase):
     def test_another_projects_page(self) -> None:
         error = self.assertRaises(UpstreamError, read, page(WHEEL) | {"name": "evil"})
         self.assertIn("is another project's", error.message)
+
+    def test_no_query_is_shown(self) -> None:
+        signed = "https://u:p@cdn.example/acme/?token=s3cret#x"
+        error = self.assertRaises(UpstreamError, read, b"{", url=signed)
+        self.assertIn("https://cdn.example/acme/ is damaged", error.message)
 
     def test_a_newer_major_version(self) -> None:
         told = page(WHEEL) | {"meta": {"api-version": "2.0"}}

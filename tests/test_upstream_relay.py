@@ -82,8 +82,10 @@ class FilesBench(Bench):
 
     cached = False
 
-    def __init__(self, told: Document | None = None, **options: Any) -> None:
-        super().__init__(own_links=True, keep=self.cached, **options)
+    def __init__(
+        self, told: Document | None = None, urls: tuple[str, ...] = (), **options: Any
+    ) -> None:
+        super().__init__(*urls, own_links=True, keep=self.cached, **options)
         self.told = told or wheel()
         self.upstream.on(ACME, page(project("acme", self.told)))
         self.upstream.on(URL, ranged(BODY))
@@ -244,10 +246,12 @@ class CommonTests:
         self.successResultOf(bench.locate())
 
     def test_credentials_stay_with_their_host(self: Any) -> None:
-        bench = self.bench_type()
+        bench = self.bench_type(urls=("https://user:pass@up.example/simple/",))
         bench.upstream.on(URL, page(BODY, "x/y"))
         self.successResultOf(bench.get(Sink()))
-        self.assertIsNone(bench.upstream.asked[1].header("authorization"))
+        page_asked, file_asked = bench.upstream.asked
+        self.assertIsNotNone(page_asked.header("authorization"))
+        self.assertIsNone(file_asked.header("authorization"))
 
     def test_a_client_that_goes_away(self: Any) -> None:
         bench = self.bench_type()
@@ -286,6 +290,27 @@ class RelayTests(CommonTests, SynchronousTestCase):
                 bench.get(Sink(), part=ByteRange(10, 300)), UpstreamError
             )
             self.assertIn("another range", failure.value.message)
+
+    def test_odd_addresses(self) -> None:
+        for url, asked in (
+            (f"{FILES}/a b/{NAME}", f"{FILES}/a%20b/{NAME}"),
+            (f"{FILES}/\u00e4/{NAME}", f"{FILES}/%C3%A4/{NAME}"),
+            (f"https://u:p@files.example/{NAME}", URL),
+            (f"{URL}?a=b&c", f"{URL}?a=b&c"),
+        ):
+            bench = FilesBench(wheel(url=url))
+            bench.upstream.on(asked, ranged(BODY))
+            sink = Sink()
+            self.successResultOf(bench.get(sink))
+            self.assertEqual(sink.data, BODY)
+            self.assertEqual(bench.upstream.urls()[1], asked)
+            self.assertIsNone(bench.upstream.asked[1].header("authorization"))
+
+    def test_plain_http_from_an_https_page(self) -> None:
+        bench = FilesBench(wheel(url=f"http://files.example/{NAME}"))
+        failure = self.failureResultOf(bench.get(Sink()), Refused)
+        self.assertIn("not https, which is not fetched", failure.value.message)
+        self.assertEqual(bench.upstream.urls(), [ACME])
 
     def test_of_unknown_digest(self) -> None:
         bench = FilesBench(wheel(hashes={}))

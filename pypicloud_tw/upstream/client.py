@@ -139,8 +139,10 @@ class Client:
         # Coded bytes are not the file's: its digest is that of the bytes as they are.
         sent = {"Accept": "*/*", "Accept-Encoding": "identity", **(headers or {})}
 
+        there = without_userinfo(url)
+
         async def once(visit: Visit) -> Reply:
-            reply = await self._follow(source, url, sent, visit)
+            reply = await self._follow(source, there, sent, visit)
             if reply.code in (200, 206):
                 return reply
             raise self._unusable(reply)
@@ -175,9 +177,9 @@ class Client:
                 return NotModified(cache_control, reply.header(b"age"))
             if reply.code != 200:
                 raise self._unusable(reply)
-            body = await self.whole(reply, self.limits.page)
+            pieces = await self._pieces(reply, self.limits.page)
             self._remember_move(source, url, reply)
-            return _answer(reply, body)
+            return _answer(reply, pieces)
 
         return await self._persist(once, _host(url))
 
@@ -187,7 +189,11 @@ class Client:
         :raises UpstreamError: it has more.
         :raises AskingFailed: it ended early or fell silent.
         """
-        pieces, size = [], 0
+        return b"".join(await self._pieces(reply, limit))
+
+    async def _pieces(self, reply: Reply, limit: int) -> list[bytes]:
+        pieces: list[bytes] = []
+        size = 0
         try:
             if reply.length is not None and reply.length > limit:
                 raise too_large(reply.url, limit)
@@ -198,7 +204,7 @@ class Client:
                     raise too_large(reply.url, limit)
         finally:
             reply.body.abort()
-        return b"".join(pieces)
+        return pieces
 
     async def _persist(self, once: Callable[[Visit], Coroutine[T]], host: str) -> T:
         """Try, and try again where that is safe and quick."""
@@ -340,11 +346,11 @@ class Client:
             self._moved[source.base] = base
 
 
-def _answer(reply: Reply, body: bytes) -> Answer:
+def _answer(reply: Reply, pieces: list[bytes]) -> Answer:
     codings = reply.headers.getRawHeaders(CODING) or []
     return Answer(
         url=reply.url,
-        body=body,
+        pieces=pieces,
         content_type=reply.header(b"content-type"),
         coding=b",".join(codings).decode("latin-1").strip().lower(),
         etag=reply.header(b"etag"),

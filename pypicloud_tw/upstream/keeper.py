@@ -13,7 +13,7 @@ from pypicloud_tw.errors import ObjectNotFound
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.offload import IOffload
 from pypicloud_tw.store.interfaces import IObjectStore
-from pypicloud_tw.upstream.pages import KeptAnswer
+from pypicloud_tw.upstream.kept import KeptAnswer
 from pypicloud_tw.upstream.prepare import Answer, squeezed
 
 #: What comes from upstream lies apart from what is ours (DESIGN.md D5).
@@ -57,7 +57,7 @@ class StoredPages:
         return cls(store, offload, limit, DeferredSemaphore(_AT_ONCE))
 
     async def save(self, name: str, kept: KeptAnswer) -> None:
-        """See :class:`~pypicloud_tw.upstream.pages.IKeeper`.
+        """See :class:`~pypicloud_tw.upstream.kept.IKeeper`.
 
         :raises StoreError: it may or may not have been kept.
         """
@@ -71,7 +71,7 @@ class StoredPages:
             self._turns.release()
 
     async def confirm(self, name: str, confirmed: float) -> None:
-        """See :class:`~pypicloud_tw.upstream.pages.IKeeper`.
+        """See :class:`~pypicloud_tw.upstream.kept.IKeeper`.
 
         :raises StoreError: the store is away.
         :raises ValueError: what is kept is damaged.
@@ -81,7 +81,7 @@ class StoredPages:
             await self.save(name, evolve(kept, confirmed=confirmed))
 
     async def load(self, name: str) -> KeptAnswer | None:
-        """See :class:`~pypicloud_tw.upstream.pages.IKeeper`.
+        """See :class:`~pypicloud_tw.upstream.kept.IKeeper`.
 
         :raises StoreError: the store is away.
         :raises ValueError: what is kept is damaged.
@@ -95,7 +95,7 @@ class StoredPages:
 
 
 def _encode(kept: KeptAnswer) -> bytes:
-    answer = kept.answer
+    answer, body = kept.answer, kept.answer.body
     about = {
         "_format": _FORMAT,
         "base": kept.base,
@@ -106,9 +106,9 @@ def _encode(kept: KeptAnswer) -> bytes:
         "etag": answer.etag,
         "modified": answer.modified,
         "whole": answer.whole,
-        "checksum": zlib.crc32(answer.body),
+        "checksum": zlib.crc32(body),
     }
-    return json.dumps(about).encode() + b"\n" + answer.body
+    return json.dumps(about).encode() + b"\n" + body
 
 
 def _decode(data: bytes) -> KeptAnswer | None:
@@ -120,7 +120,7 @@ def _decode(data: bytes) -> KeptAnswer | None:
         raise ValueError("its checksum is wrong")
     answer = Answer(
         url=str(about["url"]),
-        body=body,
+        pieces=body,
         content_type=about["content_type"],
         coding=about["coding"],
         etag=about["etag"],

@@ -14,6 +14,7 @@ from pypicloud_tw.index.model import Document
 from pypicloud_tw.upstream.parse import load_json
 from pypicloud_tw.upstream.prepare import Answer, Packed, Prepared, pack, unpack
 from pypicloud_tw.upstream.rules import Rules
+from pypicloud_tw.upstream.source import shown
 
 
 @frozen
@@ -61,7 +62,7 @@ def prepare_legacy(
         page = _filtered(document, recipe, shows)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UpstreamError(
-            f"The upstream index's answer to {answer.url} is not of the JSON API."
+            f"The upstream's answer to {shown(answer.url)} is not of the JSON API."
         ) from None
     return pack(Prepared(page, len(page.body), changes_at=shows.changes_at))
 

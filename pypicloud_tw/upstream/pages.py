@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Generic, NoReturn, Protocol, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from pypicloud_tw.errors import NotFound, StoreError, UpstreamError
+from pypicloud_tw.errors import (
+    NotFound,
+    PypicloudError,
+    StoreError,
+    Unavailable,
+    UpstreamError,
+)
 from pypicloud_tw.offload import IOffload
 from pypicloud_tw.upstream.client import Client, NotModified, Validators
+from pypicloud_tw.upstream.kept import (
+    IKeeper,
+    Kept,
+    KeptAnswer,
+    Settings,
+    UpstreamPage,
+)
 from pypicloud_tw.upstream.memory import (
     Absences,
     Coalesced,
@@ -36,135 +49,15 @@ T = TypeVar("T")
 INLINE = 64 * 1024
 _RATIO = 8
 
+#: Seconds between two lines in the log about one page.
+WARN_EVERY = 60.0
+
 #: Seconds that a helper may work on a page.
 PATIENCE = 120.0
 
-#: What a remembered page weighs beside what was made of it.
-_OVERHEAD = 1024
-
-
-class Keeping(Protocol):
-    """The part of the configuration's ``upstream`` section that is about pages."""
-
-    @property
-    def cache_memory(self) -> int:
-        """Bytes."""
-
-    @property
-    def stale_for(self) -> float:
-        """Seconds."""
-
-    @property
-    def absent_for(self) -> float:
-        """Seconds."""
-
-
-@frozen
-class Settings:
-    """How pages are remembered.
-
-    :ivar capacity: bytes.
-    :ivar stale_for: seconds after it was last confirmed for which a page is served
-        while its upstream fails.
-    :ivar absent_for: seconds for which a 404 is remembered.
-    """
-
-    capacity: int = 128 * 2**20
-    stale_for: float = 7 * 86_400.0
-    absent_for: float = 30.0
-
-    @classmethod
-    def from_config(cls, upstream: Keeping) -> Settings:
-        """Read the settings out of the configuration's section."""
-        return cls(upstream.cache_memory, upstream.stale_for, upstream.absent_for)
-
-
-class IKeeper(Protocol):
-    """Keeps answers beyond the life of this process."""
-
-    async def save(self, name: str, kept: KeptAnswer) -> None:
-        """Keep an answer."""
-
-    async def confirm(self, name: str, confirmed: float) -> None:
-        """Note that the answer that is kept still holds."""
-
-    async def load(self, name: str) -> KeptAnswer | None:
-        """Give an answer that was kept, or None."""
-
-
-@frozen
-class KeptAnswer:
-    """What is needed to prepare a page again.
-
-    :ivar base: of the upstream that gave it.
-    :ivar confirmed: when that was, in seconds since the epoch.
-    """
-
-    answer: Answer
-    base: str
-    confirmed: float
-
-
-@define
-class Kept(Generic[T]):
-    """What is remembered of a page.
-
-    :ivar source: the place of the upstream that gave it.
-    :ivar confirmed: when the upstream last said that this is how it is; like every
-        moment here in seconds since the epoch.
-    :ivar fresh_until: until then it is served unasked.
-    :ivar saved: what the keeper knows of *confirmed*.
-    """
-
-    prepared: Prepared[T]
-    source: int
-    validators: Validators
-    confirmed: float
-    fresh_until: float
-    saved: float
-
-    @property
-    def weight(self) -> int:
-        """Bytes of memory."""
-        return self.prepared.weight + _OVERHEAD
-
-    def is_fresh(self, now: float) -> bool:
-        """Tell whether nobody needs to be asked."""
-        return now < self.fresh_until and not self.is_due(now)
-
-    def is_due(self, now: float) -> bool:
-        """Tell whether time has changed what the rules make of it."""
-        due = self.prepared.changes_at
-        return due is not None and now >= due
-
-
-@frozen
-class UpstreamPage(Generic[T]):
-    """A page of an upstream.
-
-    :ivar page: what was rendered.
-    :ivar source: the place of the upstream that gave it.
-    :ivar links: see :func:`~pypicloud_tw.upstream.links.table`.
-    :ivar stale: the upstream fails; this is the last that is known.
-    :ivar age: seconds since it was confirmed.
-    """
-
-    page: T
-    source: int
-    links: bytes = field(repr=False)
-    stale: bool = False
-    age: float = 0.0
-
-    @property
-    def warning(self) -> str | None:
-        """The value of a Warning header field (RFC 7234, section 5.5), or None."""
-        if not self.stale:
-            return None
-        return (
-            '111 pypicloud "Revalidation Failed: the upstream index does not answer, '
-            f'this page is {self.age:.0f} s old"'
-        )
-
+#: Seconds that a client waits for an upstream to confirm what is remembered: pip gives
+#: up after 15, and comes again.
+HURRY = 5.0
 
 #: Gives a page's address at an upstream, or None where it has no such page.
 Address = Callable[[Source], str | None]
@@ -223,12 +116,20 @@ class Pages(Generic[T]):
             self.hits += 1
             raise _absent(key)
         self.misses += 1
-        return await self._questions.ask(key, lambda: self._ask(key, address, work))
+        asking = self._questions.ask(key, lambda: self._ask(key, address, work))
+        known = self.memory.get(self._slot(key))
+        if known is not None and not self._is_too_old(known):
+            # The question goes on; who asks later has the answer.
+            why = f"no answer within {HURRY:g} s"
+            asking.addTimeout(
+                HURRY, self.clock, lambda _r, _s: self._stale(key, known, why)
+            )
+        return await asking
 
     async def _ask(self, key: str, address: Address, work: Work) -> UpstreamPage[T]:
         try:
             kept = await self._ask_each(key, address, work)
-        except UpstreamError as e:
+        except (UpstreamError, Unavailable) as e:
             self.failures += 1
             return await self._last_known(key, work, e)
         return _shown(kept, kept.confirmed)
@@ -291,7 +192,7 @@ class Pages(Generic[T]):
 
     async def _prepare(self, answer: Answer, work: Work, now: float) -> Prepared[T]:
         function, recipe = work
-        size = len(answer.body) * (_RATIO if answer.coding else 1)
+        size = answer.size * (_RATIO if answer.coding else 1)
         if size <= INLINE:
             return _checked(function(answer, recipe, now))
         if not answer.coding and size > 16 * INLINE:
@@ -305,29 +206,39 @@ class Pages(Generic[T]):
         return _checked(result)
 
     async def _last_known(
-        self, key: str, work: Work, error: UpstreamError
+        self, key: str, work: Work, error: PypicloudError
     ) -> UpstreamPage[T]:
         """Serve what is remembered, here or in the store, or fail as the upstream."""
-        now = self.clock.seconds()
         kept = self.memory.get(self._slot(key))
-        if kept is None or kept.is_due(now):
+        if kept is None or kept.is_due(self.clock.seconds()):
             # The store has all of the answer, memory what the rules left of it then.
             kept = await self._load(key, work, kept) or kept
-        if kept is None or now - kept.confirmed > self.settings.stale_for:
+        if kept is None or self._is_too_old(kept):
             raise error
+        return self._stale(key, kept, error.message)
+
+    def _is_too_old(self, kept: Kept[T]) -> bool:
+        return self.clock.seconds() - kept.confirmed > self.settings.stale_for
+
+    def _stale(self, key: str, kept: Kept[T], why: str) -> UpstreamPage[T]:
+        now = self.clock.seconds()
+        page = evolve(_shown(kept, now), stale=True)
         self.served_stale += 1
-        self._log.warn(
-            "The upstream index fails; {key} is served as last known, {age:.0f} s old: "
-            "{error}",
-            key=key,
-            age=now - kept.confirmed,
-            error=error.message,
-        )
-        return evolve(_shown(kept, now), stale=True)
+        if now >= kept.warn_from:
+            kept.warn_from = now + WARN_EVERY
+            self._log.warn(
+                "The upstream index fails; {key} is served as last known, {age:.0f} s "
+                "old: {why}",
+                key=key,
+                age=page.age,
+                why=why,
+            )
+        return page
 
     async def _load(
         self, key: str, work: Work, known: Kept[T] | None
     ) -> Kept[T] | None:
+        """Remember what is kept in the store, if anything is."""
         if self.keeper is None:
             return None
         try:
@@ -336,22 +247,21 @@ class Pages(Generic[T]):
             # What an upstream gave that is configured no longer is of no use.
             if found is None or found.base not in bases:
                 return None
-            place, answer = bases.index(found.base), found.answer
-            confirmed = max(found.confirmed, known.confirmed if known else 0.0)
             now = self.clock.seconds()
-            prepared: Prepared[T] = await self._prepare(answer, work, now)
+            prepared: Prepared[T] = await self._prepare(found.answer, work, now)
         except StoreError as e:
             self._log.warn("The kept page of {key}: {error}", key=key, error=e.message)
             return None
         except Exception:
             self._log.failure("The kept page of {key} is of no use", key=key)
             return None
+        confirmed = max(found.confirmed, known.confirmed if known else 0.0)
         kept = Kept(
             prepared,
-            place,
-            Validators(answer.etag, answer.modified),
+            bases.index(found.base),
+            Validators(found.answer.etag, found.answer.modified),
             confirmed,
-            confirmed,
+            fresh_until=confirmed,
             saved=found.confirmed,
         )
         self.memory.put(self._slot(key), kept)

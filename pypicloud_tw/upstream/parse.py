@@ -19,6 +19,7 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 from pypicloud_tw.errors import BadRequest, UpstreamError
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import LEGACY_SUFFIXES, Filename, project_name
+from pypicloud_tw.upstream.source import shown
 
 #: What we ask for, the best first.
 ACCEPT = (
@@ -236,7 +237,9 @@ def _absolute(url: object, base: str) -> str | None:
         joined = url if url.startswith(_WEB) else urljoin(base, url.strip())
         if not joined.startswith(_WEB) or not joined.isprintable():
             return None
-        return joined if urlsplit(joined).hostname else None
+        parts = urlsplit(joined)
+        # Reading the port is what checks it.
+        return joined if parts.hostname and parts.port != 0 else None
     except ValueError:
         return None
 
@@ -347,4 +350,4 @@ def _metadata_attribute(value: str | None) -> bool | dict[str, str]:
 
 
 def _refuse(url: str, why: str) -> NoReturn:
-    raise UpstreamError(f"The page of the upstream index at {url} {why}.")
+    raise UpstreamError(f"The page of the upstream index at {shown(url)} {why}.")

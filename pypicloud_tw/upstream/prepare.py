@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 import zstandard
@@ -19,6 +19,7 @@ from pypicloud_tw.index.model import Document
 from pypicloud_tw.upstream.links import relinked, table
 from pypicloud_tw.upstream.parse import parse_page
 from pypicloud_tw.upstream.rules import Rules
+from pypicloud_tw.upstream.source import shown
 
 T = TypeVar("T")
 
@@ -30,17 +31,22 @@ Render = Callable[[Document], tuple[T, int]]
 _PACKED_FROM = 1024 * 1024
 
 
+def _as_pieces(body: bytes | Sequence[bytes]) -> tuple[bytes, ...]:
+    return (body,) if isinstance(body, bytes) else tuple(body)
+
+
 @frozen
 class Answer:
     """An upstream's answer to a request for a page.
 
     :ivar url: where it was finally found, without credentials.
-    :ivar coding: Content-Encoding of *body*, lower case; empty if there is none.
+    :ivar pieces: its bytes as they came: joining 30 MB takes the reactor 30 ms.
+    :ivar coding: Content-Encoding of these, lower case; empty if there is none.
     :ivar whole: the answer's length was told and kept.
     """
 
     url: str
-    body: bytes = field(repr=False)
+    pieces: tuple[bytes, ...] = field(converter=_as_pieces, repr=False)
     content_type: str | None = None
     coding: str = ""
     etag: str | None = None
@@ -48,6 +54,16 @@ class Answer:
     cache_control: str = ""
     age: str | None = None
     whole: bool = True
+
+    @property
+    def body(self) -> bytes:
+        """Its bytes, joined."""
+        return self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
+
+    @property
+    def size(self) -> int:
+        """How many they are."""
+        return sum(map(len, self.pieces))
 
 
 @frozen
@@ -122,7 +138,9 @@ def prepare_elsewhere(
 
 def squeezed(answer: Answer) -> Answer:
     """Compress an answer for its way; for a thread, as the GIL is not needed."""
-    return evolve(answer, body=zlib.compress(answer.body, 1), coding="deflate")
+    packer = zlib.compressobj(1)
+    pieces = [*map(packer.compress, answer.pieces), packer.flush()]
+    return evolve(answer, pieces=b"".join(pieces), coding="deflate")
 
 
 def pack(result: T) -> T | Packed:
@@ -148,8 +166,8 @@ def unpack(answer: Answer, limit: int) -> bytes:
         return answer.body
     if answer.coding not in ("gzip", "x-gzip", "deflate"):
         raise UpstreamError(
-            f"The upstream index answered {answer.url} in a coding that was not asked "
-            "for."
+            f"The upstream index answered {shown(answer.url)} in a coding that was not "
+            "asked for."
         )
     # 32: zlib's or gzip's frame, whichever it is.
     inflate = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)
@@ -167,11 +185,11 @@ def unpack(answer: Answer, limit: int) -> bytes:
 def too_large(url: str, limit: int) -> UpstreamError:
     """Say that an answer has more bytes than it may."""
     return UpstreamError(
-        f"The upstream index's answer to {url} is larger than {limit} bytes."
+        f"The upstream index's answer to {shown(url)} is larger than {limit} bytes."
     )
 
 
 def _damaged(url: str) -> UpstreamError:
     return UpstreamError(
-        f"The upstream index's answer to {url} ended early or is damaged."
+        f"The upstream index's answer to {shown(url)} ended early or is damaged."
     )

@@ -13,6 +13,7 @@ from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.offload import IOffload
 from pypicloud_tw.upstream.client import Client
+from pypicloud_tw.upstream.kept import IKeeper, Settings, UpstreamPage
 from pypicloud_tw.upstream.legacy import (
     LegacyPage,
     LegacyRecipe,
@@ -22,13 +23,7 @@ from pypicloud_tw.upstream.legacy import (
 )
 from pypicloud_tw.upstream.links import Link, find
 from pypicloud_tw.upstream.memory import Memory
-from pypicloud_tw.upstream.pages import (
-    INLINE,
-    IKeeper,
-    Pages,
-    Settings,
-    UpstreamPage,
-)
+from pypicloud_tw.upstream.pages import INLINE, Pages
 from pypicloud_tw.upstream.parse import ACCEPT
 from pypicloud_tw.upstream.prepare import Recipe, Render, prepare_elsewhere
 from pypicloud_tw.upstream.rules import Rules
@@ -87,6 +82,15 @@ class Upstreams(Generic[T]):
         :raises UpstreamError: an upstream fails, and nothing is known.
         """
         return await self._project(self.pages, name, self.render)
+
+    def address(self, name: NormalizedName) -> str:
+        """Give the address that the mode ``redirect`` sends clients to.
+
+        :raises NotFound: the name is reserved.
+        :raises Forbidden: it is denied.
+        """
+        self._judge(name)
+        return self.sources[0].project_url(name)
 
     async def document(self, name: NormalizedName) -> UpstreamPage[Document]:
         """Give a project's page as a PEP 691 document, to be merged with ours.

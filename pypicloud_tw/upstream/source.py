@@ -156,3 +156,8 @@ def without_userinfo(url: str) -> str:
     if "@" not in parts.netloc:
         return url
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def shown(url: str) -> str:
+    """Write an address for a message: a query may be a key to something."""
+    return urlunsplit(urlsplit(without_userinfo(url))._replace(query="", fragment=""))

@@ -1,0 +1,140 @@
+"""What is remembered of pages, here and in the store, and for how long."""
+
+from __future__ import annotations
+
+from typing import Generic, Protocol, TypeVar
+
+from attrs import define, field, frozen
+
+from pypicloud_tw.upstream.client import Validators
+from pypicloud_tw.upstream.prepare import Answer, Prepared
+
+T = TypeVar("T")
+
+#: What a remembered page weighs beside what was made of it.
+_OVERHEAD = 1024
+
+
+class Keeping(Protocol):
+    """The part of the configuration's ``upstream`` section that is about pages."""
+
+    @property
+    def cache_memory(self) -> int:
+        """Bytes."""
+
+    @property
+    def stale_for(self) -> float:
+        """Seconds."""
+
+    @property
+    def absent_for(self) -> float:
+        """Seconds."""
+
+
+@frozen
+class Settings:
+    """How pages are remembered.
+
+    :ivar capacity: bytes.
+    :ivar stale_for: seconds after it was last confirmed for which a page is served
+        while its upstream fails.
+    :ivar absent_for: seconds for which a 404 is remembered.
+    """
+
+    capacity: int = 128 * 2**20
+    stale_for: float = 7 * 86_400.0
+    absent_for: float = 30.0
+
+    @classmethod
+    def from_config(cls, upstream: Keeping) -> Settings:
+        """Read the settings out of the configuration's section."""
+        return cls(upstream.cache_memory, upstream.stale_for, upstream.absent_for)
+
+
+class IKeeper(Protocol):
+    """Keeps answers beyond the life of this process."""
+
+    async def save(self, name: str, kept: KeptAnswer) -> None:
+        """Keep an answer."""
+
+    async def confirm(self, name: str, confirmed: float) -> None:
+        """Note that the answer that is kept still holds."""
+
+    async def load(self, name: str) -> KeptAnswer | None:
+        """Give an answer that was kept, or None."""
+
+
+@frozen
+class KeptAnswer:
+    """What is needed to prepare a page again.
+
+    :ivar base: of the upstream that gave it.
+    :ivar confirmed: when that was, in seconds since the epoch.
+    """
+
+    answer: Answer
+    base: str
+    confirmed: float
+
+
+@define
+class Kept(Generic[T]):
+    """What is remembered of a page.
+
+    :ivar source: the place of the upstream that gave it.
+    :ivar confirmed: when the upstream last said that this is how it is; like every
+        moment here in seconds since the epoch.
+    :ivar fresh_until: until then it is served unasked.
+    :ivar saved: what the keeper knows of *confirmed*.
+    :ivar warn_from: until then nothing is logged of its being stale.
+    """
+
+    prepared: Prepared[T]
+    source: int
+    validators: Validators
+    confirmed: float
+    fresh_until: float
+    saved: float
+    warn_from: float = 0.0
+
+    @property
+    def weight(self) -> int:
+        """Bytes of memory."""
+        return self.prepared.weight + _OVERHEAD
+
+    def is_fresh(self, now: float) -> bool:
+        """Tell whether nobody needs to be asked."""
+        return now < self.fresh_until and not self.is_due(now)
+
+    def is_due(self, now: float) -> bool:
+        """Tell whether time has changed what the rules make of it."""
+        due = self.prepared.changes_at
+        return due is not None and now >= due
+
+
+@frozen
+class UpstreamPage(Generic[T]):
+    """A page of an upstream.
+
+    :ivar page: what was rendered.
+    :ivar source: the place of the upstream that gave it.
+    :ivar links: see :func:`~pypicloud_tw.upstream.links.table`.
+    :ivar stale: the upstream fails; this is the last that is known.
+    :ivar age: seconds since it was confirmed.
+    """
+
+    page: T
+    source: int
+    links: bytes = field(repr=False)
+    stale: bool = False
+    age: float = 0.0
+
+    @property
+    def warning(self) -> str | None:
+        """The value of a Warning header field (RFC 7234, section 5.5), or None."""
+        if not self.stale:
+            return None
+        return (
+            '111 pypicloud "Revalidation Failed: the upstream index does not answer, '
+            f'this page is {self.age:.0f} s old"'
+        )
