@@ -27,6 +27,20 @@ class Maintenance(Protocol):
     def run_refresh(self, config: Config, *, dry_run: bool) -> int:
         """Adopt the files that lie in the store and that no manifest names."""
 
+    def run_verify(self, config: Config, *, deep: bool) -> int:
+        """Check that every file that a manifest names is there as it says."""
+
+    def run_sweep(self, config: Config, *, age: float | None, dry_run: bool) -> int:
+        """Remove what no manifest names."""
+
+    def run_yank(
+        self, config: Config, project: str, version: str, reason: str | None
+    ) -> int:
+        """Yank a release, or un-yank it."""
+
+    def run_remove(self, config: Config, project: str, version: str) -> int:
+        """Remove a release."""
+
 
 def _maintenance() -> Maintenance:
     # Only when needed: it brings the reactor and the whole server with it.

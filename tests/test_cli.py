@@ -39,6 +39,20 @@ class FakeMaintenance:
     def run_refresh(self, config: Config, *, dry_run: bool) -> int:
         return self._do("refresh", config, dry_run)
 
+    def run_verify(self, config: Config, *, deep: bool) -> int:
+        return self._do("verify", config, deep)
+
+    def run_sweep(self, config: Config, *, age: float | None, dry_run: bool) -> int:
+        return self._do(f"sweep {age}", config, dry_run)
+
+    def run_yank(
+        self, config: Config, project: str, version: str, reason: str | None
+    ) -> int:
+        return self._do(f"yank {project} {version} {reason!r}", config, False)
+
+    def run_remove(self, config: Config, project: str, version: str) -> int:
+        return self._do(f"remove {project} {version}", config, False)
+
     def _do(self, name: str, config: Config, dry_run: bool) -> int:
         self.calls.append((name, config, dry_run))
         if self.error is not None:
@@ -359,3 +373,36 @@ class IniTextTests(SynchronousTestCase):
     def test_users(self) -> None:
         config = self.load(ini_text({}, {"Zoë Ash": HASH}))
         self.assertEqual(config.users, {"Zoë Ash": HASH})
+
+
+class IndexCommandTests(CliTestCase):
+    def asked(self, *args: str | Path) -> tuple[str, bool]:
+        self.ini.write_text("[app:main]\n")
+        self.succeed(*args)
+        name, _, flag = self.maintenance.calls.pop()
+        return name, flag
+
+    def test_each_asks_for_its_work(self) -> None:
+        self.assertEqual(self.asked("verify", self.ini), ("verify", False))
+        self.assertEqual(self.asked("verify", self.ini, "--deep"), ("verify", True))
+        self.assertEqual(self.asked("sweep", self.ini), ("sweep None", False))
+        self.assertEqual(
+            self.asked("sweep", "--config", self.ini, "--age", "2d", "--dry-run"),
+            ("sweep 172800.0", True),
+        )
+        self.assertEqual(
+            self.asked("yank", self.ini, "acme", "1.0", "--reason", "broken"),
+            ("yank acme 1.0 'broken'", False),
+        )
+        self.assertEqual(
+            self.asked("yank", self.ini, "acme", "1.0", "--undo"),
+            ("yank acme 1.0 None", False),
+        )
+        self.assertEqual(
+            self.asked("remove", self.ini, "acme", "1.0"), ("remove acme 1.0", False)
+        )
+
+    def test_an_age_that_is_none(self) -> None:
+        self.ini.write_text("[app:main]\n")
+        said = self.fail_with(1, "sweep", self.ini, "--age", "soon")
+        self.assertIn("--age = soon", said)

@@ -1,0 +1,79 @@
+"""The commands that look after what is in the index, also while servers run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pypicloud_tw.cli_base import (
+    Sentences,
+    finish,
+    load_config,
+    surroundings,
+    takes_config,
+)
+from pypicloud_tw.config_values import BadValueError, seconds
+
+
+@click.command()
+@takes_config
+@click.option("--deep", is_flag=True, help="Read every byte and compare the digests.")
+def verify(ini: Path | None, config: Path | None, deep: bool) -> None:
+    """Check that every published file is in the store as it should be."""
+    checked = load_config(ini, config)
+    finish(lambda: surroundings().maintenance().run_verify(checked, deep=deep))
+
+
+def _age(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        return seconds(1)(text)
+    except BadValueError as e:
+        raise Sentences(f"--age = {text} {e}") from None
+
+
+@click.command()
+@takes_config
+@click.option("--age", help="Only what is older, as in 2d; at least index.sweep_age.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
+def sweep(
+    ini: Path | None, config: Path | None, age: str | None, dry_run: bool
+) -> None:
+    """Remove what no project names: what broken uploads left, and deleted files."""
+    checked = load_config(ini, config)
+    oldest = _age(age)
+    finish(
+        lambda: (
+            surroundings().maintenance().run_sweep(checked, age=oldest, dry_run=dry_run)
+        )
+    )
+
+
+_INI = click.argument("ini", type=click.Path(path_type=Path))
+
+
+@click.command()
+@_INI
+@click.argument("project")
+@click.argument("version")
+@click.option("--reason", default="", help="Why; installers show it.")
+@click.option("--undo", is_flag=True, help="Make it as if it had not been yanked.")
+def yank(ini: Path, project: str, version: str, reason: str, undo: bool) -> None:
+    """Yank a release: installers pass it over unless it is pinned (PEP 592)."""
+    checked = load_config(ini, None)
+    why = None if undo else reason
+    finish(
+        lambda: surroundings().maintenance().run_yank(checked, project, version, why)
+    )
+
+
+@click.command()
+@_INI
+@click.argument("project")
+@click.argument("version")
+def remove(ini: Path, project: str, version: str) -> None:
+    """Remove a release; its filenames are not taken again with other bytes."""
+    checked = load_config(ini, None)
+    finish(lambda: surroundings().maintenance().run_remove(checked, project, version))
