@@ -42,6 +42,8 @@ from pypicloud_tw.upstream.prepare import (
 )
 from pypicloud_tw.upstream.source import Source
 
+__all__ = ["Address", "Kept", "Pages", "Settings", "UpstreamPage", "Work"]
+
 T = TypeVar("T")
 
 #: Bytes of an answer up to which it is prepared in the reactor's thread; a compressed
