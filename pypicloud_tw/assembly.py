@@ -5,7 +5,7 @@ Called by the server (:mod:`pypicloud_tw.tap`) and by the commands alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import random
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +26,8 @@ from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload import Offload
 from pypicloud_tw.store.directory import DirectoryStore
 from pypicloud_tw.store.metered import MeteredStore
+from pypicloud_tw.store.s3 import make_s3_store
+from pypicloud_tw.store.s3_store import S3Store
 from pypicloud_tw.upstream.caching import CachingFiles
 from pypicloud_tw.upstream.client import Client
 from pypicloud_tw.upstream.guard import GuardedEndpoints, Rule
@@ -36,7 +38,7 @@ from pypicloud_tw.upstream.rules import Rules as UpstreamRules
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import Limits, Source
 from pypicloud_tw.web.fallback import Fallback, render_upstream
-from pypicloud_tw.web.views import ProjectView, view_project
+from pypicloud_tw.web.views import ProjectView, SignedViews, view_project
 
 #: Connections that are kept to one upstream host: an installer asks for a dozen pages
 #: and files at once.
@@ -47,7 +49,7 @@ _POOLED = 16
 class Index:
     """The domain of one server or one command, assembled; nothing has started."""
 
-    store: DirectoryStore
+    store: DirectoryStore | S3Store
     offload: Offload
     metrics: Metrics
     manifests: Manifests
@@ -88,25 +90,29 @@ def nothing(point: str) -> None:
 
 
 def make_index(
-    config: Config, reactor: Any, *, checkpoint: Callable[[str], None] = nothing
+    config: Config,
+    reactor: Any,
+    environ: Mapping[str, str],
+    *,
+    checkpoint: Callable[[str], None] = nothing,
 ) -> Index:
     """Assemble the domain over the store that the configuration names.
 
+    :param environ: of the process: credentials and proxies may come from it.
     :param checkpoint: called with the name of each step of a publish that was just
         done, for tests that end the process there.
     """
     offload = Offload(reactor)
     metrics = Metrics(reactor)
-    store = DirectoryStore(
-        config.storage.dir, offload, clock=reactor.seconds, checkpoint=checkpoint
-    )
+    store = _make_store(config, reactor, offload, metrics, environ, checkpoint)
     metered = MeteredStore(store, metrics.observe_store, reactor.seconds)
+    signed = config.aws.bucket is not None and config.aws.link == "signed"
     manifests = Manifests(metered, reactor)
     catalog = Catalog(
         manifests,
         Marker(metered),
         reactor,
-        view_project,
+        SignedViews(metered) if signed else view_project,
         fresh_for=config.index.fresh_for,
         verify_every=config.index.verify_every,
         capacity=config.index.memory,
@@ -128,6 +134,28 @@ def make_index(
     _watch(metrics, catalog, publisher)
     return Index(
         store, offload, metrics, manifests, catalog, publisher, reactor.seconds
+    )
+
+
+def _make_store(
+    config: Config,
+    reactor: Any,
+    offload: Offload,
+    metrics: Metrics,
+    environ: Mapping[str, str],
+    checkpoint: Callable[[str], None],
+) -> DirectoryStore | S3Store:
+    if config.aws.bucket is None:
+        return DirectoryStore(
+            config.storage.dir, offload, clock=reactor.seconds, checkpoint=checkpoint
+        )
+    return make_s3_store(
+        config.aws,
+        reactor,
+        offload,
+        environ,
+        temp_dir=config.storage.temp_dir,
+        observe=metrics.observe_s3,
     )
 
 

@@ -5,6 +5,7 @@ They work beside live servers: whatever they change goes through the same swaps.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from typing import TextIO
@@ -142,7 +143,7 @@ def _run(config: Config, job: Callable[[Index], Awaitable[int]]) -> int:
 
     async def main(reactor: object) -> None:
         nonlocal code
-        index = make_index(config, reactor)
+        index = make_index(config, reactor, os.environ)
         index.offload.startService()  # type: ignore[no-untyped-call]  # Twisted's
         try:
             await index.publisher.store.prepare()

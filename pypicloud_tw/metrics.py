@@ -70,6 +70,12 @@ class Metrics:
             buckets=_LATENCIES,
             registry=self._registry,
         )
+        self._s3_requests = Counter(
+            "pypicloud_s3_requests",
+            "Requests to S3 by operation and result, each try of its own",
+            ["operation", "result"],
+            registry=self._registry,
+        )
         self._stalls = Counter(
             "pypicloud_reactor_stalls",
             f"Times the reactor came more than {STALL * 1000:.0f} ms late",
@@ -117,6 +123,10 @@ class Metrics:
         """Count a call of the store; *result* is ``ok`` or an error's name."""
         self._store_calls.labels(operation, result).inc()
         self._store_latency.labels(operation).observe(seconds)
+
+    def observe_s3(self, operation: str, result: str, seconds: float) -> None:
+        """Count one request to S3."""
+        self._s3_requests.labels(operation, result).inc()
 
     def start(self) -> None:
         """Begin to watch how late the reactor is."""

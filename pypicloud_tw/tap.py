@@ -72,7 +72,7 @@ def makeService(
     # A line for each connection to S3 or an upstream tells nobody anything.
     Factory.noisy = False
     config = options.settings
-    index = make_index(config, reactor, checkpoint=checkpoint)
+    index = make_index(config, reactor, os.environ, checkpoint=checkpoint)
     throttle = Throttle(
         reactor.seconds,
         failures=config.auth.max_failures,

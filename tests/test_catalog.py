@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from attrs import evolve
@@ -13,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from pypicloud_tw.errors import NotFound, StoreError
 from pypicloud_tw.index import catalog as catalog_module
 from pypicloud_tw.index import marker
-from pypicloud_tw.index.catalog import Catalog
+from pypicloud_tw.index.catalog import Catalog, Rendered
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.manifests import Manifests, Versioned
 from pypicloud_tw.index.marker import Marker
@@ -28,8 +29,8 @@ ACME, OTHER = project_name("acme"), project_name("other")
 T = TypeVar("T")
 
 
-async def render(state: Versioned) -> tuple[str, int]:
-    return ",".join(f.filename for f in state.project.files), 1000
+async def render(state: Versioned) -> Rendered[str]:
+    return Rendered(",".join(f.filename for f in state.project.files), 1000)
 
 
 class Server:
@@ -282,6 +283,24 @@ class MemoryTests(CatalogCase):
         self.assertEqual(self.one.catalog.weight, 2000)
         self.assertIsNone(self.one.catalog.fresh(names[0]))
         self.assertIsNotNone(self.one.catalog.fresh(names[3]))
+
+
+class EndingTests(CatalogCase):
+    def test_a_page_whose_addresses_end_is_rendered_again(self) -> None:
+        self.publish(self.one, ACME, "a")
+        made: list[float] = []
+
+        async def signing(state: Versioned) -> Rendered[str]:
+            made.append(self.clock.seconds())
+            return Rendered("signed", 1, self.clock.seconds() + 30)
+
+        self.one.catalog.render = signing
+        for _ in range(100):
+            self.clock.advance(1)
+            self.get(self.one.page(ACME))
+        self.assertEqual([round(b - a) for a, b in pairwise(made)], [30, 30, 30])
+        # Made anew from what is known: the manifest had not changed.
+        self.assertEqual(len(made), 4)
 
 
 class MarkerTests(CatalogCase):

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from attrs import define, field
+from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -35,15 +35,41 @@ NEVER = float("-inf")
 _LISTING = "/"
 
 
-@define
-class Entry(Generic[P]):
-    """A project that was read: its state, its page and when it was last proved."""
+@frozen
+class Rendered(Generic[P]):
+    """What a project was rendered to.
 
-    project: Project
-    etag: str
+    :ivar weight: bytes of memory, the project's own included.
+    :ivar good_until: when it must be rendered anew although nothing changed, in
+        seconds since the epoch: an address in it ends.
+    """
+
     page: P
     weight: int
+    good_until: float = float("inf")
+
+
+@define
+class Entry(Generic[P]):
+    """A project that was read, what it was rendered to, and when it was last proved."""
+
+    state: Versioned
+    rendered: Rendered[P]
     proved: float
+
+    @property
+    def project(self) -> Project:
+        """The project."""
+        return self.state.project
+
+    @property
+    def page(self) -> P:
+        """Its page."""
+        return self.rendered.page
+
+    def holds(self, now: float, verify_every: float) -> bool:
+        """Tell whether it may be served without asking."""
+        return now - self.proved < verify_every and now < self.rendered.good_until
 
 
 class _Shared(Generic[T]):
@@ -76,7 +102,7 @@ async def _as_coroutine(question: Callable[[], Awaitable[T]]) -> T:
 class Catalog(Generic[P]):
     """Every project that was asked for, rendered, within a bound of memory.
 
-    :ivar render: makes a project's page and tells its weight in bytes.
+    :ivar render: makes a project's page.
     :ivar fresh_for: seconds for which the marker's answer holds; 0 asks every time.
     :ivar verify_every: seconds after which a page is asked again whatever happened.
     :ivar capacity: bytes of pages and projects to keep.
@@ -85,7 +111,7 @@ class Catalog(Generic[P]):
     manifests: Manifests
     marker: Marker
     clock: IReactorTime
-    render: Callable[[Versioned], Awaitable[tuple[P, int]]]
+    render: Callable[[Versioned], Awaitable[Rendered[P]]]
     fresh_for: float = 1.0
     verify_every: float = 60.0
     capacity: int = 512 * 2**20
@@ -116,7 +142,7 @@ class Catalog(Generic[P]):
         if now - self._asked >= self.fresh_for:
             return None
         entry = self._entries.get(name)
-        if entry is None or now - entry.proved >= self.verify_every:
+        if entry is None or not entry.holds(now, self.verify_every):
             return None
         self.hits += 1
         return entry
@@ -141,7 +167,7 @@ class Catalog(Generic[P]):
             if absent is not None and asked_at - absent < self.verify_every:
                 raise NotFound(f"There is no project {name} here.")
             entry = self._entries.get(name)
-            if entry is not None and asked_at - entry.proved < self.verify_every:
+            if entry is not None and entry.holds(asked_at, self.verify_every):
                 self._entries.move_to_end(name)
                 self.hits += 1
                 return entry
@@ -246,7 +272,7 @@ class Catalog(Generic[P]):
         began = self.clock.seconds()
         try:
             state = await self.manifests.read(
-                name, unless=known.etag if known else None
+                name, unless=known.state.etag if known else None
             )
         except NotFound:
             self._drop(name)
@@ -256,16 +282,17 @@ class Catalog(Generic[P]):
             return None
         if state is None:
             assert known is not None, "a conditional read answers None to its ETag only"
-            known.proved = began
-            return self._keep(name, known)
-        page, weight = await self.render(state)
-        return self._keep(name, Entry(state.project, state.etag, page, weight, began))
+            if began < known.rendered.good_until:
+                known.proved = began
+                return self._keep(name, known)
+            state = known.state
+        return self._keep(name, Entry(state, await self.render(state), began))
 
     def _keep(self, name: NormalizedName, entry: Entry[P]) -> Entry[P]:
         self._drop(name)
         self._absent.pop(name, None)
         self._entries[name] = entry
-        self.weight += entry.weight
+        self.weight += entry.rendered.weight
         while self.weight > self.capacity and len(self._entries) > 1:
             self._drop(next(iter(self._entries)))
         return entry
@@ -273,7 +300,7 @@ class Catalog(Generic[P]):
     def _drop(self, name: str) -> None:
         entry = self._entries.pop(name, None)
         if entry is not None:
-            self.weight -= entry.weight
+            self.weight -= entry.rendered.weight
 
     async def _list(self) -> tuple[NormalizedName, ...]:
         return await self._undisturbed(_LISTING, self._list_once)

@@ -7,10 +7,12 @@ from urllib.parse import quote
 
 from attrs import frozen
 
+from pypicloud_tw.index.catalog import Rendered
 from pypicloud_tw.index.manifest import public_document
 from pypicloud_tw.index.manifests import Versioned
 from pypicloud_tw.index.model import Document, File, Project
 from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.web.representation import Page
 from pypicloud_tw.web.simple import render_project
 
@@ -48,11 +50,46 @@ def own_document(project: Project) -> Document:
     )
 
 
-async def view_project(state: Versioned) -> tuple[ProjectView, int]:
-    """Render a project; also tell its weight in bytes."""
+async def view_project(state: Versioned) -> Rendered[ProjectView]:
+    """Render a project with addresses of this server."""
+    return _view(state, own_document(state.project), float("inf"))
+
+
+@frozen
+class SignedViews:
+    """Renders projects with the store's own signed addresses (``aws.link = signed``).
+
+    Such pages omit core metadata: pip and uv derive its address from the file's, and
+    the store would refuse it (DESIGN.md D4).
+    """
+
+    store: IObjectStore
+
+    async def __call__(self, state: Versioned) -> Rendered[ProjectView]:
+        """Render a project; good until the first address in it should be replaced."""
+        good_until = float("inf")
+
+        def address(file: File) -> str:
+            nonlocal good_until
+            signed = self.store.url(file.key, filename=file.filename)
+            if signed is None:
+                return f"../../{file_path(state.project.name, file)}"
+            good_until = min(good_until, signed.fresh_until)
+            return signed.url
+
+        document = public_document(state.project, address)
+        for file in document["files"]:
+            file.pop("core-metadata", None)
+        return _view(state, document, good_until)
+
+
+def _view(
+    state: Versioned, document: Document, good_until: float
+) -> Rendered[ProjectView]:
     project = state.project
-    page = render_project(own_document(project), state.modified)
-    files = {
-        (file.sha256[:DIGEST_DIGITS], file.filename): file for file in project.files
-    }
-    return ProjectView(page, files), page.weight + _FILE_WEIGHT * len(files)
+    page = render_project(document, state.modified)
+    # PEP 792: nothing of a project in quarantine is offered.
+    offered = () if project.status == "quarantined" else project.files
+    files = {(file.sha256[:DIGEST_DIGITS], file.filename): file for file in offered}
+    weight = page.weight + _FILE_WEIGHT * len(files)
+    return Rendered(ProjectView(page, files), weight, good_until)
