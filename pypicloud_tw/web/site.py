@@ -98,8 +98,7 @@ class Site(server.Site):
 
     def stopFactory(self) -> None:
         """Write the lines of the access log that wait."""
-        if self.access_log is not None:
-            self.access_log.flush()
+        self._flush_log()
 
     # --- what every answer begins with
 
@@ -189,13 +188,18 @@ class Site(server.Site):
         self._tell_drained()
         if not done.called:
             cut = self.reactor.callLater(grace, self._cut_all)
-            done.addBoth(lambda _: cut.cancel() if cut.active() else None)
+            done.addCallback(lambda _: cut.cancel() if cut.active() else None)
+        done.addCallback(lambda _: self._flush_log())
         return done
 
     def channel_lost(self, channel: Channel) -> None:
         """Forget a connection that has ended."""
         self.channels.discard(channel)
         self._tell_drained()
+
+    def _flush_log(self) -> None:
+        if self.access_log is not None:
+            self.access_log.flush()
 
     def _cut_all(self) -> None:
         for channel in tuple(self.channels):
