@@ -242,7 +242,7 @@ class Publisher:
         Goes on to the end even when its asker has gone: a swap that is under way must
         be told to the others.
         """
-        return await _shielded(self._swap_and_tell(name, change, create))
+        return await shielded(self._swap_and_tell(name, change, create))
 
     async def _swap_and_tell(
         self, name: NormalizedName, change: Change, create: bool
@@ -386,8 +386,8 @@ def _check_digests(claims: Claims, computed: Digests) -> None:
             )
 
 
-async def _shielded(work: Coroutine[Any, Any, T]) -> T:
-    """Await *work* without passing a cancellation on to it."""
+async def shielded(work: Coroutine[Any, Any, T]) -> T:
+    """Await *work* without passing a cancellation on to it; it goes on to its end."""
     waiting: Deferred[T] = Deferred()
 
     def answer(result: Any) -> None:

@@ -236,8 +236,19 @@ class Server:
         """
         assert self.process is not None, "not started"
         self.process.send_signal(number)
+        self.ended(number)
+
+    def ended(self, number: int) -> None:
+        """Wait for the end that a signal has brought.
+
+        :raises AssertionError: it does not come, or in no good order.
+        """
+        assert self.process is not None, "not started"
         code = self.process.wait(PATIENCE)
-        assert code == 0, f"The server ended with {code}:\n{self.log}"
+        # When all is done twistd sends the signal to itself again, as it should be
+        # (https://www.cons.org/cracauer/sigint.html).
+        assert code in (0, -number), f"The server ended with {code}:\n{self.log}"
+        assert "Main loop terminated." in self.log, self.log
 
     def kill(self) -> None:
         """End it as a loss of power would, if it has not ended."""
@@ -358,6 +369,8 @@ class IntegrationTestCase(SynchronousTestCase):
         server.configure(
             **{
                 f"user.{USER}": hash_password(PASSWORD),
+                # Nothing that is asked for here is asked of the world.
+                "pypi.use_fallback": "false",
                 "server.grace": "5s",
                 **settings,
             }

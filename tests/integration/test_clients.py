@@ -146,11 +146,23 @@ class UploadTests(ClientTestCase):
         output = self.run_failing(*self.twine(server, wheel))
         self.assertIn("409", output)
         self.assertIn("File already exists", output)
-        output = self.run_client(*self.twine(server, wheel), "--skip-existing")
-        self.assertIn("Skipping acme-1.0-py3-none-any.whl", output)
         output = self.run_failing(*self.uv_publish(server, wheel))
         self.assertIn("File already exists", output)
         self.assertEqual(server.document("acme"), before)
+
+    def test_skip_existing(self) -> None:
+        """twine 1.13 is the last that offers it with indexes other than the big one."""
+        server = self.server()
+        self.publish(server, make_wheel(self.dist, "acme", "1.0"))
+        before = server.document("acme")
+        wheel = make_wheel(self.dist, "acme", "1.0", files={"more.py": b""})
+        python = environment("twine==1.13.0", "setuptools<81")
+        command = (script("twine", python), *self.twine(server, wheel)[1:])
+        old = [w for w in command if w != "--non-interactive"]
+        output = self.run_client(*old, "--skip-existing")
+        self.assertIn("Skipping acme-1.0-py3-none-any.whl", output)
+        self.assertEqual(server.document("acme"), before)
+        self.assertIn("File already exists", self.run_failing(*old))
 
     def test_uv_check_url(self) -> None:
         """uv asks the index first, and sends only what is not there."""
