@@ -50,15 +50,14 @@ def make_store(harness: Harness, abilities: Abilities | None = None) -> S3Store:
 class SuiteTests(StoreSuite, TestCase):
     """The suite, on a fake that verifies every signature."""
 
-    rapid_puts = 50
-    abilities = GOOD
+    rapid_puts = 20
 
     async def make_store(self) -> IObjectStore:
         self.harness = Harness()
         pump = LoopingCall(self.pump)
         pump.start(0.001)
         self.addCleanup(pump.stop)
-        return make_store(self.harness, self.abilities)
+        return make_store(self.harness, GOOD)
 
     def pump(self) -> None:
         self.harness.agent.flush()
@@ -66,29 +65,6 @@ class SuiteTests(StoreSuite, TestCase):
 
     async def progress(self) -> None:
         self.harness.agent.flush()
-
-
-class WronglyOrderedSuiteTests(SuiteTests):
-    """... and on one that lists in the order of SeaweedFS, page by page."""
-
-    abilities = Abilities(Conditional.QUOTED, ordered=False)
-
-    async def make_store(self) -> IObjectStore:
-        store = await super().make_store()
-        self.harness.fake.ordered = False
-        self.harness.fake.page = 2
-        return store
-
-
-class SwiftSuiteTests(SuiteTests):
-    """... and on one that refuses conditions: we look before we write."""
-
-    abilities = Abilities(Conditional.NONE, ordered=True)
-
-    async def make_store(self) -> IObjectStore:
-        store = await super().make_store()
-        self.harness.fake.conditions = "refused"
-        return store
 
 
 class PropertyTests(StoreProperties, SynchronousTestCase):
@@ -298,6 +274,49 @@ class ConditionTests(StoreTestCase):
         conflict = Refuse(409, "ConditionalRequestConflict")
         self.fake.fail("PutObject", *[conflict] * 5)
         self.error(self.store.put("k", b"x", condition=IfAbsent()), StoreError)
+
+
+class LesserServerTests(StoreTestCase):
+    """Servers that are not quite S3."""
+
+    def test_wrong_order(self) -> None:
+        self.store.abilities = evolve(GOOD, ordered=False)
+        self.fake.ordered, self.fake.page = False, 2
+        names = ["a-", "a!/x", "a.b/c", "a/b", "a/b-", "a0", "b", "ä"]
+        for name in names:
+            self.result(self.store.put(name, b""))
+        names.sort(key=str.encode)
+        self.assertEqual(self.result(keys(self.store)), names)
+        for after in names:
+            self.assertEqual(
+                self.result(keys(self.store, after=after)),
+                names[names.index(after) + 1 :],
+            )
+        self.assertEqual(self.result(keys(self.store, "a/")), ["a/b", "a/b-"])
+
+    def test_no_conditions(self) -> None:
+        """We look before we write, one at a time."""
+        self.store.abilities = evolve(GOOD, conditional=Conditional.NONE)
+        self.fake.conditions = "refused"
+        info = self.result(self.store.put("k", b"1", condition=IfAbsent()))
+        self.error(self.store.put("k", b"2", condition=IfAbsent()), PreconditionFailed)
+        self.error(
+            self.store.put("k", b"2", condition=IfMatch("x")), PreconditionFailed
+        )
+        self.error(
+            self.store.put("n", b"2", condition=IfMatch("x")), PreconditionFailed
+        )
+        racing = [
+            Deferred.fromCoroutine(
+                self.store.put("k", b"%d" % n, condition=IfMatch(info.etag))
+            )
+            for n in range(3)
+        ]
+        for one in racing:
+            self.harness.settle(one)
+        self.successResultOf(racing[0])
+        for one in racing[1:]:
+            self.failureResultOf(one, PreconditionFailed)
 
 
 class UploadTests(StoreTestCase):

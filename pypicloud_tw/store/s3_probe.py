@@ -6,10 +6,10 @@ some answer one conditional PUT rightly and let several of racing ones win.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from enum import Enum
 from secrets import token_hex
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import frozen
 from twisted.internet.defer import Deferred, DeferredList
@@ -19,9 +19,14 @@ from pypicloud_tw.store.interfaces import Condition, IfAbsent, IfMatch
 from pypicloud_tw.store.s3_client import S3Client
 from pypicloud_tw.store.s3_errors import S3Error
 
-#: Writers that race for one object, and how often they do.
+T = TypeVar("T")
+
+#: Writers that race for one object.
 RACERS = 8
-ROUNDS = 3
+
+#: The scratch objects, in the order of their bytes: one race each, all at the same
+#: time, because some servers take half a second for each writer of one object.
+NAMES = ("a-", "a/b", "b")
 
 
 class Conditional(Enum):
@@ -56,10 +61,11 @@ async def probe(client: S3Client, prefix: str) -> Abilities:
     :raises S3Fault: the server failed in other ways; nothing was found out.
     """
     folder = f"{prefix}.probe/{token_hex(8)}/"
-    scratch = [f"{folder}a-", f"{folder}a/b"]
+    scratch = [folder + name for name in NAMES]
     try:
-        conditional, reason = await _conditional(client, scratch[0])
-        await client.put_object(scratch[1], b"")
+        conditional, reason = await _conditional(client, scratch)
+        for key in scratch:
+            await client.put_object(key, b"")
         listing = await client.get_bucket(folder)
         ordered = [found.key for found in listing.objects] == scratch
     finally:
@@ -68,14 +74,20 @@ async def probe(client: S3Client, prefix: str) -> Abilities:
     return Abilities(conditional, ordered, reason)
 
 
-async def _conditional(client: S3Client, key: str) -> tuple[Conditional, str]:
+async def _conditional(
+    client: S3Client, scratch: Sequence[str]
+) -> tuple[Conditional, str]:
     reason = ""
     for conditional in (Conditional.QUOTED, Conditional.UNQUOTED):
         client.quoted = conditional is Conditional.QUOTED
-        await client.delete_object(key)
         try:
-            await _check_absent(client, key)
-            await _check_match(client, key)
+            await _all(
+                [
+                    _check_absent(client, scratch[0]),
+                    _check_match(client, scratch[1]),
+                    _check_match(client, scratch[2]),
+                ]
+            )
         except _UntrustedError as error:
             reason = reason or str(error)
         else:
@@ -85,6 +97,7 @@ async def _conditional(client: S3Client, key: str) -> tuple[Conditional, str]:
 
 
 async def _check_absent(client: S3Client, key: str) -> None:
+    await client.delete_object(key)
     winners = await _race(client, key, IfAbsent())
     if len(winners) != 1:
         raise _UntrustedError(
@@ -94,31 +107,35 @@ async def _check_absent(client: S3Client, key: str) -> None:
 
 
 async def _check_match(client: S3Client, key: str) -> None:
+    await client.put_object(key, token_hex(8).encode())
     wrong = IfMatch("00000000000000000000000000000000")
     if not await _lost(client, key, b"wrong", wrong):
         raise _UntrustedError("a wrong ETag in If-Match was let through")
-    for _ in range(ROUNDS):
-        etag = (await client.put_object(key, token_hex(8).encode())).etag
-        winners = await _race(client, key, IfMatch(etag))
-        if len(winners) != 1:
-            raise _UntrustedError(
-                f"{len(winners)} of {RACERS} racing writers with If-Match won"
-            )
-        await _check_winner(client, key, winners[0])
+    etag = (await client.put_object(key, token_hex(8).encode())).etag
+    winners = await _race(client, key, IfMatch(etag))
+    if len(winners) != 1:
+        raise _UntrustedError(
+            f"{len(winners)} of {RACERS} racing writers with If-Match won"
+        )
+    await _check_winner(client, key, winners[0])
 
 
 async def _race(client: S3Client, key: str, condition: Condition) -> Sequence[bytes]:
     """Let writers race; return what those wrote who believe they have won."""
     bodies = [token_hex(16).encode() for _ in range(RACERS)]
-    racing = [
-        Deferred.fromCoroutine(_lost(client, key, body, condition)) for body in bodies
-    ]
-    # All of them have to come in before the next race begins, whatever one says.
-    results: list[Any] = await DeferredList(racing, consumeErrors=True)
-    for finished, result in results:
-        if not finished:
+    lost = await _all([_lost(client, key, body, condition) for body in bodies])
+    return [body for body, has_lost in zip(bodies, lost, strict=True) if not has_lost]
+
+
+async def _all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Do all at the same time; all have ended when this does, whatever one says."""
+    results: Any = await DeferredList(
+        [Deferred.fromCoroutine(one) for one in work], consumeErrors=True
+    )
+    for succeeded, result in results:
+        if not succeeded:
             result.raiseException()
-    return [body for body, (_, lost) in zip(bodies, results, strict=True) if not lost]
+    return [result for _, result in results]
 
 
 async def _lost(client: S3Client, key: str, body: bytes, condition: Condition) -> bool:
