@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from urllib.parse import quote
 
-from attrs import define, field
+from attrs import define, evolve, field
 from klein import Klein
 from packaging.metadata import RawMetadata
 from packaging.utils import is_normalized_name
@@ -43,7 +43,7 @@ from pypicloud_tw.web.publishing import receive
 from pypicloud_tw.web.representation import Page
 from pypicloud_tw.web.simple import render_index
 from pypicloud_tw.web.site import Request
-from pypicloud_tw.web.views import ProjectView, file_path, own_document
+from pypicloud_tw.web.views import DIGEST_DIGITS, ProjectView, file_path, own_document
 
 _READ = ["GET", "HEAD"]
 _SIMPLE = b"/simple/"
@@ -163,6 +163,20 @@ class Application:
         normalized = project_name(name)
         await self._authorize(request, Action.READ, normalized)
         await self._send_file(request, await self._blob(normalized, digest, filename))
+
+    @router.route("/api/package/<name>/<filename>", methods=_READ)
+    async def former_file(self, request: Request, name: str, filename: str) -> None:
+        """Serve a file by the address that the first pypicloud wrote into lock files."""
+        normalized = project_name(name)
+        await self._authorize(request, Action.READ, normalized)
+        entry = await self.catalog.project(normalized)
+        file = entry.project.file(filename)
+        if file is None:
+            raise NotFound("There is no such file here; it may have been removed.")
+        digest = file.sha256[:DIGEST_DIGITS]
+        blob = find_blob(entry.page.files, digest, filename, self.store)
+        # This address has no digest in it: what lies under it may change.
+        await self._send_file(request, evolve(blob, permanent=False))
 
     # -- the JSON API that the big index has ----------------------------------------
 

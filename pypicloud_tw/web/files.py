@@ -38,6 +38,7 @@ class Blob:
     :ivar size: None where it is only known when it is opened.
     :ivar key: where it lies in the store, if it does.
     :ivar open: asks for the bytes, or a range of them.
+    :ivar permanent: the address says which bytes these are.
     """
 
     filename: str
@@ -46,6 +47,7 @@ class Blob:
     modified: datetime | None
     open: Callable[[ByteRange | None], Awaitable[IDownload]] = field(repr=False)
     key: str | None = None
+    permanent: bool = True
 
     @property
     def etag(self) -> bytes | None:
@@ -198,5 +200,6 @@ def _set_headers(request: Request, blob: Blob, private: bool) -> None:
         request.setHeader(b"Accept-Ranges", b"bytes")
     if blob.modified is not None:
         request.setHeader(b"Last-Modified", http_date(blob.modified))
-    request.setHeader(b"Cache-Control", f"{scope}, {_FOREVER}".encode())
+    lifetime = _FOREVER if blob.permanent else "no-cache"
+    request.setHeader(b"Cache-Control", f"{scope}, {lifetime}".encode())
     request.setHeader(b"X-Content-Type-Options", b"nosniff")
