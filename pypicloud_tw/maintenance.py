@@ -94,10 +94,10 @@ def run_sweep(
 
         sweeper = index.sweeper(age or at_least, report, dry_run=dry_run)
         swept = await sweeper.run()
-        aborted = 0 if dry_run else await index.abort_uploads(age or at_least)
         print(
             f"{swept.seen} objects seen, {len(swept.removed)} orphans, "
-            f"{len(swept.purged)} of deleted files, {aborted} unfinished uploads."
+            f"{len(swept.purged)} of deleted files, "
+            f"{swept.unfinished} unfinished uploads."
         )
         return 0
 

@@ -7,7 +7,7 @@ ends earlier leaves at worst an orphan, which a sweep removes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from secrets import token_hex
@@ -190,14 +190,16 @@ class Publisher:
         *,
         uploader: str | None = None,
         size_hint: int | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> Publication:
         """Start to take a file.
 
         :param size_hint: about how many bytes will come, if the sender told.
+        :param metadata: what is written beside the object, where the store can.
         :raises InsufficientStorage: so many would not fit.
         """
         key = f"{filename.project}/{token_hex(16)}/{filename.text}"
-        upload = await self.store.begin(key, size_hint=size_hint)
+        upload = await self.store.begin(key, size_hint=size_hint, metadata=metadata)
         return Publication(self, filename, uploader, key, upload, self.clock.seconds())
 
     async def remove(self, name: NormalizedName, version: str) -> Project:

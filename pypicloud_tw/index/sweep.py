@@ -31,11 +31,13 @@ class Swept:
 
     :ivar removed: keys of objects that nothing named.
     :ivar purged: keys of objects whose files were removed long enough ago.
+    :ivar unfinished: how many uploads had been begun and never ended.
     """
 
     seen: int = 0
     removed: list[str] = field(factory=list)
     purged: list[str] = field(factory=list)
+    unfinished: int = 0
 
 
 @define
@@ -68,6 +70,8 @@ class Sweeper:
                 old[NormalizedName(name)].append(info)
         for name, objects in old.items():
             await self._sweep_project(name, objects, limit, swept)
+        if not self.dry_run:
+            swept.unfinished = await self.store.abandon_uploads(limit)
         return swept
 
     async def _now(self) -> datetime:

@@ -172,12 +172,20 @@ class IObjectStore(Interface):
         *,
         size_hint: int | None = None,
         content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
     ) -> IUpload:
         """Start to take a large object of a key that nobody else uses.
 
         :param size_hint: the length in bytes, where the sender told one; checked
             against the free space before the first byte is taken.
+        :param metadata: user metadata, kept where the store can keep it.
         :raises InsufficientStorage: it would not fit.
+        """
+
+    async def abandon_uploads(before: datetime) -> int:
+        """Free what uploads hold that were begun before then and never ended.
+
+        :return: how many there were.
         """
 
     async def open(key: str, *, byte_range: ByteRange | None = None) -> IDownload:

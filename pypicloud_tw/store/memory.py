@@ -136,12 +136,17 @@ class MemoryStore:
         *,
         size_hint: int | None = None,
         content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
     ) -> IUpload:
         """See :class:`IObjectStore`."""
         await self._enter("begin", key)
         upload = MemoryUpload(self, key, Spool(BytesIO(), self.offload))
         await self._leave("begin", key)
         return upload
+
+    async def abandon_uploads(self, before: datetime) -> int:
+        """See :class:`IObjectStore`; nothing outlives the process."""
+        return 0
 
     async def open(self, key: str, *, byte_range: ByteRange | None = None) -> IDownload:
         """See :class:`IObjectStore`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Protocol, TypeVar
 
 from attrs import frozen
@@ -83,10 +84,18 @@ class MeteredStore:
         *,
         size_hint: int | None = None,
         content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
     ) -> IUpload:
         """See :class:`IObjectStore`."""
-        call = self.store.begin(key, size_hint=size_hint, content_type=content_type)
+        call = self.store.begin(
+            key, size_hint=size_hint, content_type=content_type, metadata=metadata
+        )
         return await self._timed("begin", call)
+
+    async def abandon_uploads(self, before: datetime) -> int:
+        """See :class:`IObjectStore`."""
+        call = self.store.abandon_uploads(before)
+        return await self._timed("abandon_uploads", call)
 
     async def open(self, key: str, *, byte_range: ByteRange | None = None) -> IDownload:
         """See :class:`IObjectStore`."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 
 from attrs import define, field
@@ -46,6 +48,9 @@ from pypicloud_tw.store.spool import Spool
 
 #: "Creating object key names", Amazon S3 User Guide; in bytes.
 MAX_KEY = 1024
+
+#: What this program uploads by parts; others may use the bucket too.
+_OUR_UPLOADS = re.compile(r"[a-z0-9-]+/[0-9a-f]{32}/[^/]+|\.cache/.+")
 
 #: Times that a download which broke off is taken up again where it ended.
 RESUMPTIONS = 3
@@ -190,10 +195,7 @@ class S3Store:
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
     ) -> IUpload:
-        """See :class:`IObjectStore`.
-
-        :param metadata: user metadata of the object, as the first program wrote it.
-        """
+        """See :class:`IObjectStore`."""
         key_segments(key)
         path = self._path(key)
         filename = key.rpartition("/")[2]
@@ -202,6 +204,31 @@ class S3Store:
             self.offload, folder=self.temp_dir, size_hint=size_hint
         )
         return S3Upload(key, path, spool, self.client, self.budget, headers)
+
+    async def abandon_uploads(self, before: datetime) -> int:
+        """See :class:`IObjectStore`; S3 would keep the parts, and bill for them."""
+        count = 0
+        key_marker = upload_id_marker = None
+        with self._explained():
+            while True:
+                page = await self.client.list_multipart_uploads(
+                    self.prefix,
+                    key_marker=key_marker,
+                    upload_id_marker=upload_id_marker,
+                )
+                for upload in page.uploads:
+                    if upload.initiated < before and self._is_ours(upload.key):
+                        await self.client.abort_multipart_upload(
+                            upload.key, upload.upload_id
+                        )
+                        count += 1
+                key_marker, upload_id_marker = page.key_marker, page.upload_id_marker
+                if not key_marker:
+                    return count
+
+    def _is_ours(self, path: str) -> bool:
+        key = path.removeprefix(self.prefix)
+        return path.startswith(self.prefix) and _OUR_UPLOADS.fullmatch(key) is not None
 
     async def open(self, key: str, *, byte_range: ByteRange | None = None) -> IDownload:
         """See :class:`IObjectStore`."""

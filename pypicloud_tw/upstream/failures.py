@@ -9,7 +9,7 @@ from typing import ClassVar
 from pypicloud_tw.errors import UpstreamError
 
 
-class AskingFailed(UpstreamError):  # noqa: N818  its kinds are named as states
+class AskingFailed(UpstreamError):
     """An attempt failed.
 
     :cvar again: it failed quickly and without effect: try once more.

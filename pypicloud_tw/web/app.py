@@ -166,7 +166,7 @@ class Application:
 
     @router.route("/api/package/<name>/<filename>", methods=_READ)
     async def former_file(self, request: Request, name: str, filename: str) -> None:
-        """Serve a file by the address that the first pypicloud wrote into lock files."""
+        """Serve a file by the address that old lock files have for it."""
         normalized = project_name(name)
         await self._authorize(request, Action.READ, normalized)
         entry = await self.catalog.project(normalized)

@@ -20,6 +20,14 @@ _UPLOAD = "file_upload"
 #: distutils asks these before or instead of an upload; nothing is to be done for them.
 _IDLE = frozenset({"verify", "submit", "doc_upload"})
 
+#: Fields of the form by what the first pypicloud called them beside an object.
+_FORMER = {
+    "summary": "summary",
+    "requires_python": "requires-python",
+    "sha256_digest": "hash-sha256",
+    "md5_digest": "hash-md5",
+}
+
 #: What a form may be longer than its file: field names, a README as the description.
 _FORM_ALLOWANCE = 32 * 2**20
 
@@ -47,7 +55,10 @@ class _Reception:
         legacy = self.publisher.rules.legacy_formats
         filename = Filename.parse(file.filename, legacy=legacy)
         self.publication = await self.publisher.begin(
-            filename, uploader=self.uploader, size_hint=self.size_hint
+            filename,
+            uploader=self.uploader,
+            size_hint=self.size_hint,
+            metadata=_former_metadata(filename, self.uploader, file),
         )
         return self
 
@@ -63,6 +74,21 @@ class _Reception:
         """Forget what was not published."""
         if self.publication is not None:
             await self.publication.abort()
+
+
+def _former_metadata(
+    filename: Filename, uploader: str, file: FileField
+) -> dict[str, str]:
+    """Tell what the first pypicloud wrote beside an object, so that it can read it.
+
+    Claims that turn out to be wrong are never stored: the upload is refused.
+    """
+    metadata = {"name": filename.project, "version": str(filename.version)}
+    for field_name, name in _FORMER.items():
+        values = file.before.get(field_name, ())
+        if len(values) == 1 and values[0]:
+            metadata[name] = values[0]
+    return {**metadata, "uploader": uploader}
 
 
 async def receive(
