@@ -6,17 +6,20 @@ Called by the server (:mod:`pypicloud_tw.tap`) and by the commands alike.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from random import random
 from typing import Any
 from urllib.parse import urlsplit
 
-from attrs import define
+from attrs import define, field
 from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool
 
 from pypicloud_tw import __version__
 from pypicloud_tw.config import Config
+from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.index.adopt import Adopter, Progress
 from pypicloud_tw.index.catalog import Catalog
+from pypicloud_tw.index.lease import Lease
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.marker import Marker
 from pypicloud_tw.index.publish import Publisher, Rules
@@ -27,6 +30,7 @@ from pypicloud_tw.offload import Offload
 from pypicloud_tw.store.directory import DirectoryStore
 from pypicloud_tw.store.metered import MeteredStore
 from pypicloud_tw.store.s3 import make_s3_store
+from pypicloud_tw.store.s3_probe import Conditional
 from pypicloud_tw.store.s3_store import S3Store
 from pypicloud_tw.upstream.caching import CachingFiles
 from pypicloud_tw.upstream.client import Client
@@ -39,6 +43,11 @@ from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import Limits, Source
 from pypicloud_tw.web.fallback import Fallback, render_upstream
 from pypicloud_tw.web.views import ProjectView, SignedViews, view_project
+
+_RIVAL = (
+    "Another process writes to this bucket, which cannot keep two apart: nothing is "
+    "changed until it has ended."
+)
 
 #: Connections that are kept to one upstream host: an installer asks for a dozen pages
 #: and files at once.
@@ -55,10 +64,28 @@ class Index:
     manifests: Manifests
     catalog: Catalog[ProjectView]
     publisher: Publisher
-    seconds: Callable[[], float]
+    reactor: Any
+    _lease: Lease | None = field(default=None, init=False)
+
+    async def secure(self) -> None:
+        """Take a lease where the store cannot keep two writers apart.
+
+        To be called when the store is ready and before anything is changed.
+
+        :raises StoreError: the store is away.
+        """
+        if not isinstance(self.store, S3Store) or self._lease is not None:
+            return
+        if self.store.conditional is Conditional.NONE:
+            self._lease = lease = Lease(self.publisher.store, self.reactor)
+            await lease.start()
+            self.manifests.refusal = lambda: _RIVAL if lease.rival else None
 
     async def close(self) -> None:
         """Free what it holds in the store and end its helpers."""
+        if self._lease is not None:
+            with suppress(PypicloudError):
+                await self._lease.stop()
         await self.store.close()
         await self.offload.stopService()
 
@@ -132,9 +159,7 @@ def make_index(
         checkpoint,
     )
     _watch(metrics, catalog, publisher)
-    return Index(
-        store, offload, metrics, manifests, catalog, publisher, reactor.seconds
-    )
+    return Index(store, offload, metrics, manifests, catalog, publisher, reactor)
 
 
 def _make_store(

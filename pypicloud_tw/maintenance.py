@@ -40,7 +40,7 @@ def run_refresh(config: Config, *, dry_run: bool = False) -> int:
     """
 
     async def job(index: Index) -> int:
-        bar = ProgressBar(sys.stderr, index.seconds)
+        bar = ProgressBar(sys.stderr, index.reactor.seconds)
         progress = await index.adopter(bar.show, dry_run=dry_run).run()
         bar.end()
         _summarize(progress, dry_run=dry_run)
@@ -147,6 +147,7 @@ def _run(config: Config, job: Callable[[Index], Awaitable[int]]) -> int:
         index.offload.startService()  # type: ignore[no-untyped-call]  # Twisted's
         try:
             await index.publisher.store.prepare()
+            await index.secure()
             code = await job(index)
         except PypicloudError as e:
             print(f"pypicloud: {e.message}", file=sys.stderr)

@@ -33,6 +33,7 @@ class Server(Service):
     It listens at once, and answers ``/health``; the store is got ready beside that, as
     long as it takes (DESIGN.md 3: a server never exits because its store blinked).
 
+    :param secure: claims the store, where it cannot keep two writers apart.
     :param once_ready: what to do in the background when the store is ready.
     :param close: frees what the index holds, after everything has ended.
     :ivar on_hangup: what SIGHUP does; set before the start.
@@ -49,6 +50,7 @@ class Server(Service):
         endpoint: IStreamServerEndpoint,
         site: Site,
         store: IObjectStore,
+        secure: Callable[[], Awaitable[None]],
         offload: Offload,
         metrics: Metrics,
         once_ready: Callable[[], Deferred[None]],
@@ -59,6 +61,7 @@ class Server(Service):
         self._endpoint = endpoint
         self._site = site
         self._store = store
+        self._secure = secure
         self._offload = offload
         self._metrics = metrics
         self._once_ready = once_ready
@@ -125,6 +128,7 @@ class Server(Service):
         while True:
             try:
                 await self._store.prepare()
+                await self._secure()
             except PypicloudError as e:
                 self._away = e.message
                 self._log.error(

@@ -120,6 +120,7 @@ def makeService(
         endpoint=serverFromString(reactor, listen),
         site=site,
         store=index.publisher.store,
+        secure=index.secure,
         offload=index.offload,
         metrics=index.metrics,
         once_ready=lambda: Deferred.fromCoroutine(_adopt(index)),

@@ -13,7 +13,7 @@ from random import Random
 from secrets import token_hex
 
 from attrs import define, evolve, field, frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -72,11 +72,15 @@ class _Waiting:
 
 @define
 class Manifests:
-    """Every project's manifest in one store."""
+    """Every project's manifest in one store.
+
+    :ivar refusal: tells why nothing may be changed now, or None if it may.
+    """
 
     store: IObjectStore
     clock: IReactorTime
     random: Random = field(factory=Random)
+    refusal: Callable[[], str | None] = field(default=lambda: None)
     _queues: dict[NormalizedName, list[_Waiting]] = field(factory=dict, init=False)
     swaps: int = field(default=0, init=False)
     _log = Logger()
@@ -114,6 +118,9 @@ class Manifests:
         :raises Unavailable: the store is away or lost too many races; the change may
             have been made.
         """
+        refusal = self.refusal()
+        if refusal is not None:
+            return fail(Unavailable(refusal, retry_after=60))
         waiting = _Waiting(change, create)
         queue = self._queues.get(name)
         if queue is not None:

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from pypicloud_tw.store.sigv4 import quote_path
 
@@ -73,41 +73,40 @@ class Endpoint:
     server: str | None
     virtual: bool
 
-    @property
-    def secure(self) -> bool:
-        """Whether TLS vouches for the bytes."""
-        return self._server.startswith("https:")
+    #: Scheme and authority.
+    origin: str = field(init=False)
+    #: The ``Host`` field: authority without the scheme's own port.
+    host: str = field(init=False)
+    #: Whether TLS vouches for the bytes.
+    secure: bool = field(init=False)
+    _base: str = field(init=False)
 
-    @property
-    def origin(self) -> str:
-        """Scheme and authority."""
-        parts = urlsplit(self._server)
+    def __attrs_post_init__(self) -> None:
+        server = self.server
+        if server is None:
+            server = f"https://s3.{self.region}.{dns_suffix(self.region)}"
+        parts = urlsplit(server)
+        bucket = quote_path(self.bucket)
         host = f"{self.bucket}.{parts.netloc}" if self.virtual else parts.netloc
-        return f"{parts.scheme}://{host}"
-
-    @property
-    def host(self) -> str:
-        """The ``Host`` field: authority without the scheme's own port."""
-        return self.origin.partition("://")[2]
+        # Worked out once: every request and every signed address asks.
+        told = {
+            "origin": f"{parts.scheme}://{host}",
+            "host": host,
+            "secure": parts.scheme == "https",
+            "_base": parts.path if self.virtual else f"{parts.path}/{bucket}",
+        }
+        for name, value in told.items():
+            object.__setattr__(self, name, value)
 
     def path(self, key: str | None) -> str:
         """Tell the path of an object, encoded; of the bucket for None."""
-        base = urlsplit(self._server).path
-        if not self.virtual:
-            base += f"/{quote_path(self.bucket)}"
         if key is None:
-            return base or "/"
-        return f"{base}/{quote_path(key)}"
+            return self._base or "/"
+        return f"{self._base}/{quote_path(key)}"
 
     def moved(self, region: str) -> Endpoint:
         """The same bucket in another region."""
         return evolve(self, region=region)
-
-    @property
-    def _server(self) -> str:
-        if self.server is not None:
-            return self.server
-        return f"https://s3.{self.region}.{dns_suffix(self.region)}"
 
 
 def find_endpoint(aws: EndpointSettings, default_region: str | None = None) -> Endpoint:

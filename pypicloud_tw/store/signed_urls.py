@@ -16,7 +16,7 @@ import heapq
 from collections.abc import Callable
 from zlib import crc32
 
-from attrs import define, field, frozen
+from attrs import define, field
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from pypicloud_tw.store.interfaces import SignedUrl
@@ -31,7 +31,7 @@ from pypicloud_tw.store.sigv4 import (
 LIMIT = 200_000
 
 
-@frozen
+@define(eq=False)
 class _Entry:
     """All of an address that cannot be worked out again for nothing."""
 
@@ -60,6 +60,8 @@ class SignedUrls:
     expire_after: int = 86400
     buffer_time: int = 300
     limit: int = LIMIT
+    _life: int = field(init=False)
+    _window: int = field(init=False)
     _signer: Presigner | None = field(init=False, default=None)
     _entries: dict[str, _Entry] = field(init=False, factory=dict, repr=False)
     # (fresh_until, name) of every entry: the oldest first.
@@ -67,6 +69,10 @@ class SignedUrls:
     _call: IDelayedCall | None = field(init=False, default=None)
     hits: int = field(init=False, default=0)
     misses: int = field(init=False, default=0)
+
+    def __attrs_post_init__(self) -> None:
+        self._life = min(self.expire_after, MAX_EXPIRES)
+        self._window = max(self._life - self.buffer_time, self._life // 2, 1)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -85,24 +91,20 @@ class SignedUrls:
             return None
         extra = _extra(key, filename)
         name = f"{key}\n{extra}" if extra else key
-        now = self._instant()
+        path, now = self._path(key), self._instant()
         entry = self._entries.get(name)
         if entry is not None and entry.fresh_until > now:
             self.hits += 1
         else:
             self.misses += 1
-            entry = self._sign(signer, key, extra, now)
+            entry = self._sign(signer, key, path, extra, int(now))
             if entry is None:
                 return None
             if entry.fresh_until > now:
                 self._keep(name, entry, now)
-        return SignedUrl(
-            signer.url(
-                self._path(key), entry.instant, entry.expires, entry.signature, extra
-            ),
-            entry.fresh_until,
-            entry.instant + entry.expires,
-        )
+        instant, expires = entry.instant, entry.expires
+        url = signer.url(path, instant, expires, entry.signature, extra)
+        return SignedUrl(url, entry.fresh_until, instant + expires)
 
     def clear(self) -> None:
         """Forget everything, because it is no longer good; also when all ends."""
@@ -113,20 +115,20 @@ class SignedUrls:
         self._call = None
 
     def _sign(
-        self, signer: Presigner, key: str, extra: str, now: float
+        self, signer: Presigner, key: str, path: str, extra: str, now: int
     ) -> _Entry | None:
-        life = min(self.expire_after, MAX_EXPIRES)
-        window = max(life - self.buffer_time, life // 2, 1)
-        instant = _round_down(int(now), window, key)
-        ends = instant + life
+        # Where the present window of this key begins; the same in every process.
+        instant = now - (now - crc32(key.encode())) % self._window
+        ends = instant + self._life
+        fresh_until = instant + self._window
         credentials_end = signer.identity.credentials.expires
         if credentials_end is not None:
             ends = min(ends, int(credentials_end))
-        if ends <= now:
-            return None
-        fresh_until = min(instant + window, ends - self.buffer_time)
+            fresh_until = min(fresh_until, ends - self.buffer_time)
+            if ends <= now:
+                return None
         expires = ends - instant
-        signature = signer.sign(self._path(key), instant, expires, extra)
+        signature = signer.sign(path, instant, expires, extra)
         return _Entry(instant, expires, signature, fresh_until)
 
     def _keep(self, name: str, entry: _Entry, now: float) -> None:
@@ -159,11 +161,6 @@ class SignedUrls:
             heapq.heappush(self._queue, (entry.fresh_until, name))
         else:
             del self._entries[name]
-
-
-def _round_down(now: int, window: int, key: str) -> int:
-    """Find where *key*'s present window begins; the same in every process."""
-    return now - (now - crc32(key.encode())) % window
 
 
 def _extra(key: str, filename: str) -> str:

@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from typing import Any
 from urllib.parse import quote
 
 from attrs import Factory, define, field, frozen
@@ -164,15 +165,54 @@ def sign_headers(
     return signed
 
 
-@frozen
+#: How a time of day is written, by minute and by second: looked up, not formatted.
+_MINUTES = tuple(f"T{minute // 60:02}{minute % 60:02}" for minute in range(1440))
+_SECONDS = tuple(f"{second:02}Z" for second in range(60))
+
+
+@define
+class _Mac:
+    """HMAC-SHA256 (RFC 2104) keyed once, for many messages.
+
+    :mod:`hmac` would key it anew, or copy an object of Python's: twice the time.
+    """
+
+    _inner: Any = field(repr=False)
+    _outer: Any = field(repr=False)
+
+    @classmethod
+    def keyed(cls, key: bytes) -> _Mac:
+        """Key it; *key* has 32 bytes."""
+        block = key.ljust(64, b"\0")
+        return cls(
+            sha256(bytes(byte ^ 0x36 for byte in block)),
+            sha256(bytes(byte ^ 0x5C for byte in block)),
+        )
+
+    def digest(self, message: bytes) -> bytes:
+        """Authenticate a message."""
+        inner = self._inner.copy()
+        inner.update(message)
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        digest: bytes = outer.digest()
+        return digest
+
+
+@define
 class _Day:
     """What all signatures of one day have in common."""
 
     text: str
+    begin: int
     credential: str
     scope: str
-    # Keyed once: to copy it is cheaper than to key it again.
-    mac: hmac.HMAC = field(repr=False)
+    mac: _Mac
+
+    def stamp(self, instant: int) -> str:
+        """Write an instant of this day as :func:`amz_date` does."""
+        minute, second = divmod(instant - self.begin, 60)
+        return self.text + _MINUTES[minute] + _SECONDS[second]
 
 
 @define
@@ -187,14 +227,15 @@ class Presigner:
 
     identity: Identity
     origin: str
-    _host: str = field(init=False)
     _token: str = field(init=False, repr=False)
+    _tail: str = field(init=False, repr=False)
     _days: dict[int, _Day] = field(init=False, factory=dict, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self._host = self.origin.partition("://")[2]
+        host = self.origin.partition("://")[2]
         token = self.identity.credentials.session_token
         self._token = f"&X-Amz-Security-Token={quote_value(token)}" if token else ""
+        self._tail = f"\nhost:{host}\n\nhost\n{UNSIGNED_PAYLOAD}"
 
     def sign(self, path: str, instant: int, expires: int, extra: str = "") -> bytes:
         """Sign a GET of *path* that holds from *instant* for *expires* seconds.
@@ -203,27 +244,25 @@ class Presigner:
         :param extra: more of the query, encoded and ordered; its names must be above
             ``X-Amz`` in order, as ``response-*`` are.
         """
-        day, stamp = self._at(instant)
+        day = self._days.get(instant // 86400) or self._begin(instant // 86400)
+        stamp = day.stamp(instant)
         request = (
             f"GET\n{path}\nX-Amz-Algorithm={ALGORITHM}"
             f"&X-Amz-Credential={day.credential}&X-Amz-Date={stamp}"
-            f"&X-Amz-Expires={expires}{self._token}"
-            f"&X-Amz-SignedHeaders=host{'&' if extra else ''}{extra}"
-            f"\nhost:{self._host}\n\nhost\n{UNSIGNED_PAYLOAD}"
+            f"&X-Amz-Expires={expires}{self._token}&X-Amz-SignedHeaders=host"
+            f"{'&' if extra else ''}{extra}{self._tail}"
         )
-        mac = day.mac.copy()
-        mac.update(string_to_sign(stamp, day.scope, request))
-        return mac.digest()
+        return day.mac.digest(string_to_sign(stamp, day.scope, request))
 
     def url(
         self, path: str, instant: int, expires: int, signature: bytes, extra: str = ""
     ) -> str:
         """Write the address that :meth:`sign` signed with the same arguments."""
-        day, stamp = self._at(instant)
+        day = self._days.get(instant // 86400) or self._begin(instant // 86400)
         return (
             f"{self.origin}{path}?{extra}{'&' if extra else ''}"
             f"X-Amz-Algorithm={ALGORITHM}&X-Amz-Credential={day.credential}"
-            f"&X-Amz-Date={stamp}&X-Amz-Expires={expires}"
+            f"&X-Amz-Date={day.stamp(instant)}&X-Amz-Expires={expires}"
             f"&X-Amz-SignedHeaders=host{self._token}&X-Amz-Signature={signature.hex()}"
         )
 
@@ -232,12 +271,6 @@ class Presigner:
         signature = self.sign(path, instant, expires, extra)
         return self.url(path, instant, expires, signature, extra)
 
-    def _at(self, instant: int) -> tuple[_Day, str]:
-        number, second = divmod(instant, 86400)
-        day = self._days.get(number) or self._begin(number)
-        minute, second = divmod(second, 60)
-        return day, f"{day.text}T{minute // 60:02}{minute % 60:02}{second:02}Z"
-
     def _begin(self, number: int) -> _Day:
         text = amz_date(number * 86400)[:8]
         scope = self.identity.scope(text)
@@ -245,8 +278,9 @@ class Presigner:
             del self._days[min(self._days)]
         day = self._days[number] = _Day(
             text,
+            number * 86400,
             quote_value(f"{self.identity.credentials.access_key}/{scope}"),
             scope,
-            hmac.new(self.identity.key(text), digestmod="sha256"),
+            _Mac.keyed(self.identity.key(text)),
         )
         return day
