@@ -230,48 +230,47 @@ class ReloadingTests(IntegrationTestCase):
 class ListeningTests(IntegrationTestCase):
     """Twisted's endpoints, by ``--listen``."""
 
-    def test_tls(self) -> None:
-        """twine, uv and pip over TLS, with a certificate that they are told of."""
-        certificate, key = make_certificate(self.folder)
+    def tls_server(self) -> tuple[Server, Path]:
+        """Start a server with a certificate of an authority that is told, too."""
+        authority, certificate, key = make_certificates(self.folder)
         server = self.server(scheme="https", start=False)
         server.options = [
             f"--listen=ssl:{server.port}:interface=127.0.0.1"
             f":certKey={certificate}:privateKey={key}"
         ]
         server.start()
+        return server, authority
+
+    def test_tls(self) -> None:
+        """twine, uv and pip, each told of the authority in its own way."""
+        server, authority = self.tls_server()
         big = {"acme/data": os.urandom(3_000_000)}
         first = make_wheel(self.folder, "acme", "1.0", files=big)
         second = make_wheel(self.folder, "acme", "1.1", files=big)
         log_in = ("-u", USER, "-p", PASSWORD)
         self.run_client(
             *(script("twine"), "upload", "--non-interactive", *log_in, "--cert"),
-            *(certificate, "--repository-url", f"{server.url}/", first),
+            *(authority, "--repository-url", f"{server.url}/", first),
         )
         self.run_client(
             *(script("uv"), "publish", *log_in, "--trusted-publishing=never"),
             *("--publish-url", f"{server.url}/", second),
-            SSL_CERT_FILE=str(certificate),
+            SSL_CERT_FILE=str(authority),
         )
         self.run_client(
             *(environment(PIPS[0]), "-m", "pip", "download", "--no-cache-dir"),
-            *("-d", self.folder, "--cert", certificate, "-i", server.simple, "acme"),
+            *("-d", self.folder, "--cert", authority, "-i", server.simple, "acme"),
         )
         wrong = [word if word != PASSWORD else "wrong" for word in log_in]
         output = self.run_failing(
             *(script("twine"), "upload", "--non-interactive", *wrong, "--cert"),
-            *(certificate, "--repository-url", f"{server.url}/", first),
+            *(authority, "--repository-url", f"{server.url}/", first),
         )
         self.assertIn("401", output)
         server.stop()
 
     def test_tls_refusal_reaches_who_still_sends(self) -> None:
-        certificate, key = make_certificate(self.folder)
-        server = self.server(scheme="https", start=False)
-        server.options = [
-            f"--listen=ssl:{server.port}:interface=127.0.0.1"
-            f":certKey={certificate}:privateKey={key}"
-        ]
-        server.start()
+        server, _ = self.tls_server()
         big = {"acme/data": bytes(32_000_000)}
         wheel = make_wheel(self.folder, "acme", "1.0", files=big)
         answer = server.upload(wheel, authorization=basic(password="wrong"))
@@ -351,49 +350,53 @@ def accepts(server: Server) -> bool:
     return True
 
 
-def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """Make a certificate for 127.0.0.1, signed by itself, and its key."""
+def make_certificates(folder: Path) -> tuple[Path, Path, Path]:
+    """Make an authority, a certificate of it for 127.0.0.1, and that one's key."""
+    authority_key = ec.generate_private_key(ec.SECP256R1())
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
     address = x509.IPAddress(IPv4Address("127.0.0.1"))
-    usage = x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=True,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
+    authority = (
+        _certificate("Tests", "Tests", authority_key)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(authority_key, hashes.SHA256())
     )
-    public = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     certificate = (
+        _certificate("127.0.0.1", "Tests", key)
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .sign(authority_key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    paths = tuple(folder / name for name in ("authority", "certificate", "key"))
+    for path, data in zip(
+        paths,
+        (
+            authority.public_bytes(pem),
+            certificate.public_bytes(pem),
+            key.private_bytes(pem, *private),
+        ),
+        strict=True,
+    ):
+        path.write_bytes(data)
+    return paths[0], paths[1], paths[2]
+
+
+def _certificate(
+    subject: str, issuer: str, key: ec.EllipticCurvePrivateKey
+) -> x509.CertificateBuilder:
+    def name(text: str) -> x509.Name:
+        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+    now = datetime.now(UTC)
+    return (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
+        .subject_name(name(subject))
+        .issuer_name(name(issuer))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(usage, critical=True)
-        .add_extension(public, critical=False)
-        .sign(key, hashes.SHA256())
     )
-    certificate_file, key_file = folder / "certificate.pem", folder / "key.pem"
-    pem = serialization.Encoding.PEM
-    certificate_file.write_bytes(certificate.public_bytes(pem))
-    key_file.write_bytes(
-        key.private_bytes(
-            pem,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return certificate_file, key_file
 
 
 test_suite = apart(__name__)
