@@ -27,8 +27,8 @@ from pypicloud_tw.store.sigv4 import (
     quote_path,
 )
 
-#: As many are kept; 0.4 KB each.
-LIMIT = 200_000
+#: As many are kept; 0.3 KB each.
+LIMIT = 100_000
 
 
 @define(eq=False)
