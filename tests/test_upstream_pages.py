@@ -33,7 +33,7 @@ from pypicloud_tw.upstream.memory import (
     may_keep,
 )
 from pypicloud_tw.upstream.rules import Entry, Rules
-from pypicloud_tw.upstream.service import Upstreams
+from pypicloud_tw.upstream.service import AT_ONCE, Upstreams
 from pypicloud_tw.upstream.source import Limits, sources
 from tests.doubles import InlineOffload
 from tests.doubles_upstream import (
@@ -199,6 +199,25 @@ class PageTests(SynchronousTestCase):
         got = self.successResultOf(self.bench.ask())
         self.assertEqual(len(got.page["files"]), 8000)
         self.assertEqual(self.bench.offload.threaded, ["squeezed", "unpacked"])
+
+    def test_so_many_at_once(self) -> None:
+        names = [project_name(f"p{number}") for number in range(AT_ONCE + 3)]
+        waiting: dict[str, Deferred[bytes]] = {name: Deferred() for name in names}
+        for name in names:
+            self.upstream.on(f"{BASE}{name}/", later(waiting[name]))
+        asking = [self.bench.ask(name) for name in names]
+        self.assertEqual(len(self.upstream.asked), AT_ONCE)
+        for one in waiting.values():
+            one.callback(b'{"files": []}')
+            self.upstream.flush()
+        for asked in asking:
+            self.successResultOf(asked)
+
+    def test_a_clock_that_is_set_back(self) -> None:
+        self.upstream.on(ACME, page(project("acme"), headers=MAX_AGE))
+        self.successResultOf(self.bench.ask())
+        self.bench.clock.rightNow -= 3600
+        self.assertIsNone(self.bench.upstreams.fresh(ACME_NAME))
 
     def test_the_least_used_goes_first(self) -> None:
         bench = Bench(capacity=3000)

@@ -7,7 +7,10 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IConsumer, IProducer, IPushProducer
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.client import ResponseDone
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
@@ -15,9 +18,9 @@ from pypicloud_tw.errors import Forbidden, NotFound, StoreError, UpstreamError
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.store.interfaces import ByteRange, IDownload
-from pypicloud_tw.upstream.body import HIGH_WATER, Body
+from pypicloud_tw.upstream.body import DRAIN_BYTES, DRAIN_SECONDS, HIGH_WATER, Body
 from pypicloud_tw.upstream.caching import CachingFiles
-from pypicloud_tw.upstream.failures import Refused, Truncated
+from pypicloud_tw.upstream.failures import Refused, Slow, Truncated
 from pypicloud_tw.upstream.filling import WINDOW
 from pypicloud_tw.upstream.keeper import PAGES
 from pypicloud_tw.upstream.links import segment
@@ -586,45 +589,87 @@ class CachingTests(CommonTests, SynchronousTestCase):
         self.successResultOf(started(CachedBench().files.close()))
 
 
+class Transport:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def pauseProducing(self) -> None:
+        self.told.append("pause")
+
+    def resumeProducing(self) -> None:
+        self.told.append("resume")
+
+    def abortConnection(self) -> None:
+        self.told.append("abort")
+
+
 class BodyTests(SynchronousTestCase):
-    def test_back_pressure(self) -> None:
-        bench = Bench()
-        body = Body(bench.clock, 10, HOST)
-        told: list[str] = []
-
-        class Transport:
-            def pauseProducing(self) -> None:
-                told.append("pause")
-
-            def resumeProducing(self) -> None:
-                told.append("resume")
-
-            def abortConnection(self) -> None:
-                told.append("abort")
-
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.body = Body(self.clock, 10, HOST)
+        self.transport = Transport()
         # Twisted's is not typed.
-        body.makeConnection(Transport())  # type: ignore[no-untyped-call]
+        self.body.makeConnection(self.transport)  # type: ignore[no-untyped-call]
+
+    def test_back_pressure(self) -> None:
+        body, told = self.body, self.transport.told
         body.dataReceived(bytes(HIGH_WATER))
         self.assertEqual(told, [])
         body.dataReceived(b"x")
         self.assertEqual(told, ["pause"])
         # Nobody reads: that is no silence of the upstream's.
-        bench.clock.advance(100)
-        self.assertEqual(
-            len(self.successResultOf(started(body.read()))), HIGH_WATER + 1
-        )
+        self.clock.advance(100)
+        got = self.successResultOf(started(body.read()))
+        self.assertEqual(len(got), HIGH_WATER + 1)
         reading = started(body.read())
         self.assertEqual(told, ["pause", "resume"])
-        bench.clock.advance(11)
-        self.failureResultOf(reading)
+        self.clock.advance(11)
+        failure = self.failureResultOf(reading, Slow)
+        self.assertIn("sent nothing for 10 s", failure.value.message)
         self.assertEqual(told[2:], ["abort"])
-        self.assertEqual(bench.clock.getDelayedCalls(), [])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_given_up(self) -> None:
-        body = Body(Bench().clock, 10, HOST)
-        reading = started(body.read())
-        body.abort()
-        body.abort()
-        body.dataReceived(b"x")
+        reading = started(self.body.read())
+        self.body.abort()
+        self.body.abort()
+        self.body.dataReceived(b"x")
         self.failureResultOf(reading, Truncated)
-        self.failureResultOf(started(body.read()), Truncated)
+        self.failureResultOf(started(self.body.read()), Truncated)
+        self.assertEqual(self.transport.told, ["abort"])
+
+    def test_little_is_read_to_its_end(self) -> None:
+        self.body.dataReceived(b"x")
+        self.body.drain()
+        self.body.dataReceived(b"y")
+        self.body.connectionLost(Failure(ResponseDone()))
+        self.assertEqual(self.transport.told, [])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_much_is_not_drained(self) -> None:
+        self.body.drain()
+        self.body.dataReceived(bytes(DRAIN_BYTES))
+        self.assertEqual(self.transport.told, [])
+        self.body.dataReceived(b"x")
+        self.assertEqual(self.transport.told, ["abort"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_much_that_is_there_is_not_drained(self) -> None:
+        self.body.dataReceived(bytes(DRAIN_BYTES + 1))
+        self.body.drain()
+        self.assertEqual(self.transport.told, ["abort"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_slow_ones_are_not_drained(self) -> None:
+        self.body.drain()
+        self.clock.advance(DRAIN_SECONDS + 1)
+        self.assertEqual(self.transport.told, ["abort"])
+
+    def test_what_was_paused_is_drained(self) -> None:
+        self.body.dataReceived(bytes(HIGH_WATER + 1))
+        self.successResultOf(started(self.body.read()))
+        self.body.drain()
+        self.assertEqual(self.transport.told, ["pause", "resume"])
+        self.body.abort()

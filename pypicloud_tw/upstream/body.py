@@ -13,6 +13,8 @@ from twisted.web.http import PotentialDataLoss
 
 from pypicloud_tw.upstream.failures import AskingFailed, Slow, Truncated
 
+#: Bytes and seconds that reading what nobody wants may take, to keep the connection.
+DRAIN_BYTES, DRAIN_SECONDS = 64 * 1024, 5.0
 #: Bytes that may wait to be read before the upstream is told to pause.
 HIGH_WATER = 256 * 1024
 
@@ -37,6 +39,7 @@ class Body(Protocol):
         self._paused = False
         self._ended = False
         self._error: AskingFailed | None = None
+        self._drained: int | None = None
         self.whole = False
 
     async def read(self) -> bytes:
@@ -62,9 +65,26 @@ class Body(Protocol):
             self._end(Truncated(f"The answer of {self._host} was given up."))
             self._close()
 
+    def drain(self) -> None:
+        """Read the rest unseen, if it is little, so that the connection can be kept."""
+        if self._ended:
+            return
+        self._drained = self._held()
+        self._pieces.clear()
+        if self._drained > DRAIN_BYTES:
+            self.abort()
+            return
+        self._timer = self._clock.callLater(DRAIN_SECONDS, self.abort)
+        self._resume()
+
     def dataReceived(self, data: bytes) -> None:
         """Keep a piece for :meth:`read`."""
         if self._ended:
+            return
+        if self._drained is not None:
+            self._drained += len(data)
+            if self._drained > DRAIN_BYTES:
+                self.abort()
             return
         self._pieces.append(data)
         if self._waiting is None and not self._paused and self._held() > HIGH_WATER:
@@ -105,8 +125,7 @@ class Body(Protocol):
             await self._waiting
         finally:
             self._waiting = None
-            if self._timer.active():
-                self._timer.cancel()
+            self._stop_timer()
 
     def _silent(self) -> None:
         self._end(
@@ -122,7 +141,12 @@ class Body(Protocol):
     def _end(self, error: AskingFailed | None) -> None:
         self._ended = True
         self._error = error
+        self._stop_timer()
         self._wake()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
 
     def _wake(self) -> None:
         if self._waiting is not None and not self._waiting.called:

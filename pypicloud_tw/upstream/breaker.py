@@ -26,10 +26,11 @@ _REMEMBERED = 256
 class Breaker:
     """Closed: everybody asks. Open: nobody. Then one asks, as a probe, and decides.
 
-    :ivar origin: for the message.
+    :ivar origin: what it is of.
     """
 
     origin: Origin
+    _why: str = field(default="", init=False)
     _strikes: int = field(default=0, init=False)
     _pause: float = field(default=FIRST_PAUSE, init=False)
     _open_until: float | None = field(default=None, init=False)
@@ -44,12 +45,10 @@ class Breaker:
         """
         if self._open_until is None:
             return False
-        if self._probing or now < self._open_until:
-            raise Closed(
-                f"The upstream index at {self.origin[1]} failed a moment ago, and is "
-                "not asked again yet.",
-                self._open_until - now,
-            )
+        # A clock that was set back must not keep it open for hours.
+        waiting = 0 < self._open_until - now <= LONGEST_WAIT
+        if self._probing or waiting:
+            raise Closed(f"{self._why} That was a moment ago; it is not asked now.")
         self._probing = True
         return True
 
@@ -63,6 +62,7 @@ class Breaker:
     def failed(self, error: AskingFailed, now: float) -> None:
         """It failed, or asked for patience."""
         was_open, self._probing = self._open_until is not None, False
+        self._why = error.message
         if isinstance(error, Busy):
             until = now + min(error.wait, LONGEST_WAIT)
             self._open_until = max(until, self._open_until or until)

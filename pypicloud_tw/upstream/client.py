@@ -172,7 +172,7 @@ class Client:
         async def once(visit: Visit) -> Answer | NotModified:
             reply = await self._follow(source, url, headers, visit)
             if reply.code == 304 and not _CONDITIONS.isdisjoint(headers):
-                reply.body.abort()
+                reply.body.drain()
                 cache_control = reply.header(b"cache-control") or ""
                 return NotModified(cache_control, reply.header(b"age"))
             if reply.code != 200:
@@ -262,7 +262,7 @@ class Client:
             if reply.code not in _REDIRECTS or location is None:
                 reply.forever = forever
                 return reply
-            reply.body.abort()
+            reply.body.drain()
             forever = forever and reply.code in _PERMANENT
             url = self._redirected(url, location)
         raise Refused(f"The upstream index at {_host(url)} redirects in circles.")
@@ -320,7 +320,7 @@ class Client:
 
     def _unusable(self, reply: Reply) -> Exception:
         """Say what a status that we have no use for means."""
-        reply.body.abort()
+        reply.body.drain()
         code, host = reply.code, _host(reply.url)
         if code in _ABSENT:
             return NotFound(f"The upstream index at {host} has no such thing.")

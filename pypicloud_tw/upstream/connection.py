@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import NoReturn, TypeVar
 
 from attrs import define
+from OpenSSL.SSL import Error as SSLError
+from service_identity import VerificationError
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectingCancelledError, DNSLookupError
 from twisted.internet.error import TimeoutError as ConnectTimeout
@@ -81,6 +83,11 @@ async def in_our_words(asking: Awaitable[T], host: str) -> T:
     except Exception as e:
         if _is_cancelled(e):
             raise CancelledError from None
+        if _is_tls(e):
+            raise Away(
+                f"{host} cannot be reached: the TLS handshake failed; its certificate "
+                "may not be trusted here, or be another host's."
+            ) from None
         # The many ways of connections, TLS and HTTP to fail have no common base.
         raise Away(f"{host} cannot be reached, or broke off ({_names(e)}).") from None
 
@@ -90,6 +97,13 @@ def _is_cancelled(error: Exception) -> bool:
     if isinstance(error, CancelledError | ConnectingCancelledError):
         return True
     return any(isinstance(reason.value, CancelledError) for reason in _reasons(error))
+
+
+def _is_tls(error: Exception) -> bool:
+    return any(
+        isinstance(reason.value, SSLError | VerificationError)
+        for reason in _reasons(error)
+    )
 
 
 def _names(error: Exception) -> str:

@@ -8,6 +8,9 @@ from typing import ClassVar
 
 from pypicloud_tw.errors import UpstreamError
 
+#: Seconds that a client is told to wait at most: pip sleeps as long as it is told.
+LONGEST_TOLD = 30.0
+
 
 class AskingFailed(UpstreamError):
     """An attempt failed.
@@ -59,7 +62,14 @@ class Refused(AskingFailed):
 class Closed(AskingFailed):
     """It failed a moment ago and is not asked now.
 
-    :param wait: seconds until it is asked again.
+    Nothing is said of when to come again: pip would sleep that long, five times over.
+    """
+
+
+class Busy(AskingFailed):
+    """It asks for patience: 429, or 503 with Retry-After.
+
+    :param wait: seconds for which it wants to be left alone.
     """
 
     def __init__(self, message: str, wait: float) -> None:
@@ -69,8 +79,4 @@ class Closed(AskingFailed):
     @property
     def headers(self) -> Mapping[str, str]:
         """When to try again (RFC 9110, section 10.2.3)."""
-        return {"Retry-After": str(max(1, ceil(self.wait)))}
-
-
-class Busy(Closed):
-    """It asks for patience: 429, or 503 with Retry-After."""
+        return {"Retry-After": str(max(1, ceil(min(self.wait, LONGEST_TOLD))))}

@@ -104,7 +104,8 @@ class Kept(Generic[T]):
 
     def is_fresh(self, now: float) -> bool:
         """Tell whether nobody needs to be asked."""
-        return now < self.fresh_until and not self.is_due(now)
+        # A clock that was set back tells nothing.
+        return self.confirmed <= now < self.fresh_until and not self.is_due(now)
 
     def is_due(self, now: float) -> bool:
         """Tell whether time has changed what the rules make of it."""

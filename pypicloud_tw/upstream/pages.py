@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Generic, NoReturn, TypeVar
 
 from attrs import define, evolve, field
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -76,6 +76,7 @@ class Pages(Generic[T]):
         ends the search: what a later one has under that name may be somebody else's
         (dependency confusion), and must not appear because an earlier one is away.
     :ivar accept: the header field to ask with.
+    :ivar turns: how many pages may be asked for at once.
     :ivar keeper: where answers are kept beyond this process, if they are.
     """
 
@@ -87,6 +88,7 @@ class Pages(Generic[T]):
     clock: IReactorTime
     memory: Memory[Kept[T]]
     settings: Settings
+    turns: DeferredSemaphore
     keeper: IKeeper | None = None
     hits: int = field(default=0, init=False)
     misses: int = field(default=0, init=False)
@@ -129,11 +131,14 @@ class Pages(Generic[T]):
         return await asking
 
     async def _ask(self, key: str, address: Address, work: Work) -> UpstreamPage[T]:
+        await self.turns.acquire()
         try:
             kept = await self._ask_each(key, address, work)
         except (UpstreamError, Unavailable) as e:
             self.failures += 1
             return await self._last_known(key, work, e)
+        finally:
+            self.turns.release()
         return _shown(kept, kept.confirmed)
 
     async def _ask_each(self, key: str, address: Address, work: Work) -> Kept[T]:

@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from attrs import define, field
 from packaging.version import InvalidVersion, Version
+from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 
 from pypicloud_tw.errors import NotFound
@@ -31,6 +32,9 @@ from pypicloud_tw.upstream.source import Source
 
 T = TypeVar("T")
 U = TypeVar("U")
+
+#: Pages that are asked for, and prepared, at once: fewer than may wait for a helper.
+AT_ONCE = 48
 
 #: Bytes of memory that a file's part of a document takes, measured: its dictionaries,
 #: strings and numbers.
@@ -62,6 +66,9 @@ class Upstreams(Generic[T]):
     pages: Pages[T] = field(init=False)
     documents: Pages[Document] = field(init=False)
     legacy: Pages[LegacyPage] = field(init=False)
+    _turns: DeferredSemaphore = field(
+        factory=lambda: DeferredSemaphore(AT_ONCE), init=False
+    )
 
     def __attrs_post_init__(self) -> None:
         # One bound for all three: they are one budget of the ini.
@@ -182,6 +189,7 @@ class Upstreams(Generic[T]):
             self.clock,
             memory,
             self.settings,
+            self._turns,
             self.keeper if accept == ACCEPT else None,
         )
 
