@@ -1,0 +1,202 @@
+"""A sweep removes what nothing names and no more; a verify tells what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+
+from attrs import evolve
+from twisted.trial.unittest import SynchronousTestCase
+
+from pypicloud_tw.index.model import Project
+from pypicloud_tw.index.names import project_name
+from pypicloud_tw.index.publish import Claims
+from pypicloud_tw.index.sweep import CLOCK, Sweeper, Swept
+from pypicloud_tw.index.verify import Fault, Verifier
+from tests.builders import sdist, wheel
+from tests.doubles_http import Domain, started, stored_project
+
+ACME = project_name("acme")
+WHEEL, SDIST = "acme-1.0-py3-none-any.whl", "acme-1.0.tar.gz"
+DAY = 86_400.0
+ORPHAN = f"acme/{'a' * 32}/{WHEEL}"
+
+
+class IndexCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.domain = Domain()
+        self.store = self.domain.store
+
+    def publish(self, filename: str = WHEEL, data: bytes | None = None) -> None:
+        work = started(self.domain.publish(filename, data or wheel(), Claims()))
+        self.domain.settle(work)
+        self.successResultOf(work)
+
+    def remove(self) -> None:
+        work = started(self.domain.publisher.remove(ACME, "1.0"))
+        self.domain.settle(work)
+        self.successResultOf(work)
+
+    def sweep(self, *, dry_run: bool = False) -> Swept:
+        sweeper = Sweeper(self.store, self.domain.manifests, DAY, dry_run)
+        work = started(sweeper.run())
+        self.domain.settle(work)
+        return self.successResultOf(work)
+
+    def project(self) -> Project:
+        return stored_project(self.store, ACME)
+
+    def later(self, seconds: float) -> None:
+        self.domain.clock.advance(seconds)
+
+
+class SweepTests(IndexCase):
+    def test_removes_orphans_that_are_old(self) -> None:
+        self.publish()
+        before = set(self.store.objects)
+        self.store.add(ORPHAN, b"broken off")
+        self.store.add(f"{ORPHAN}.metadata", b"broken off")
+        self.store.add(f"never-published/{'b' * 32}/x.whl", b"broken off")
+        self.assertEqual(self.sweep().removed, [])
+        self.later(DAY + 1)
+        self.assertEqual(len(self.sweep().removed), 3)
+        self.assertEqual(set(self.store.objects) - {CLOCK}, before)
+
+    def test_leaves_what_is_not_ours(self) -> None:
+        others = {"acme-2.0.tar.gz", "acme/acme-2.0.tar.gz", "notes/2020/plan.txt"}
+        for key in others:
+            self.store.add(key, b"theirs")
+        self.later(10 * DAY)
+        self.assertEqual(self.sweep().removed, [])
+        self.assertLessEqual(others, set(self.store.objects))
+
+    def test_a_dry_run_only_tells(self) -> None:
+        self.store.add(ORPHAN, b"broken off")
+        self.later(DAY + 1)
+        self.assertEqual(self.sweep(dry_run=True).removed, [ORPHAN])
+        self.assertIn(ORPHAN, self.store.objects)
+
+    def test_what_is_named_while_it_sweeps_is_left(self) -> None:
+        """Objects are listed first and manifests read after, never the other way."""
+        self.publish(SDIST, sdist())
+        self.later(DAY + 1)
+        named = self.project().files[0].key
+        first_get = next(
+            i for i, call in enumerate(self.calls_of_a_sweep()) if call[0] == "get"
+        )
+        listed = self.calls_of_a_sweep().index(("list", ""))
+        self.assertLess(listed, first_get)
+        self.assertIn(named, self.store.objects)
+
+    def calls_of_a_sweep(self) -> list[tuple[str, str]]:
+        before = len(self.store.calls)
+        self.sweep()
+        return self.store.calls[before:]
+
+    def test_purges_what_was_removed_long_enough_ago(self) -> None:
+        self.publish()
+        [file] = self.project().files
+        self.remove()
+        self.assertEqual(self.sweep().purged, [])
+        self.assertIn(file.key, self.store.objects)
+        self.later(DAY + 1)
+        self.assertEqual(self.sweep().purged, [file.key, file.metadata_key])
+        self.assertNotIn(file.key, self.store.objects)
+        [tombstone] = self.project().tombstones
+        self.assertTrue(tombstone.purged)
+        self.assertEqual(self.sweep().purged, [])
+
+    def test_says_purged_before_it_removes(self) -> None:
+        self.publish()
+        [file] = self.project().files
+        self.remove()
+        self.later(DAY + 1)
+        purged: list[bool] = []
+
+        def before(operation: str, key: str) -> None:
+            if (operation, key) == ("delete", file.key):
+                purged.append(self.project().tombstones[0].purged)
+
+        self.store.before = before
+        self.sweep()
+        self.assertEqual(purged, [True])
+
+    def test_a_file_that_came_back_is_left(self) -> None:
+        self.publish()
+        self.remove()
+        self.publish()
+        [file] = self.project().files
+        self.later(DAY + 1)
+        self.sweep()
+        self.assertIn(file.key, self.store.objects)
+        self.assertEqual(self.project().files, (file,))
+
+    def test_an_adopted_file_stays_where_its_owner_put_it(self) -> None:
+        self.publish()
+        work = started(
+            self.domain.publisher.change(
+                ACME,
+                lambda p: evolve(
+                    p, files=tuple(evolve(f, key="mine/acme.whl") for f in p.files)
+                ),
+            )
+        )
+        self.domain.settle(work)
+        self.store.add("mine/acme.whl", b"theirs")
+        self.remove()
+        self.later(DAY + 1)
+        self.sweep()
+        self.assertIn("mine/acme.whl", self.store.objects)
+
+
+class VerifyTests(IndexCase):
+    def faults(self, *, deep: bool = False) -> list[Fault | None]:
+        verifier = Verifier(
+            self.store, self.domain.manifests, self.domain.offload, deep
+        )
+
+        async def collect() -> list[Fault | None]:
+            return [fault async for fault in verifier.faults()]
+
+        work: Awaitable[list[Fault | None]] = started(collect())
+        return self.successResultOf(work)  # type: ignore[arg-type]  # a Deferred
+
+    def problem(self, *, deep: bool = False) -> str:
+        [fault] = self.faults(deep=deep)
+        assert fault is not None
+        self.assertEqual((fault.project, fault.filename), ("acme", WHEEL))
+        return fault.problem
+
+    def replace(self, key: str | None, data: bytes) -> None:
+        assert key is not None
+        self.store.add(key, data)
+
+    def test_all_is_well(self) -> None:
+        self.publish()
+        self.publish(SDIST, sdist())
+        self.assertEqual(self.faults(deep=True), [None, None])
+
+    def test_what_is_gone_short_or_other(self) -> None:
+        self.publish()
+        [file] = self.project().files
+        whole = self.store.objects[file.key].data
+        self.replace(file.key, whole[:-1])
+        self.assertIn("bytes and not", self.problem())
+        self.replace(file.key, b"x" + whole[1:])
+        self.assertEqual(self.faults(), [None])
+        self.assertIn("another SHA-256", self.problem(deep=True))
+        del self.store.objects[file.key]
+        self.assertEqual(self.problem(), "it is not in the store")
+
+    def test_core_metadata_is_looked_at_too(self) -> None:
+        self.publish()
+        [file] = self.project().files
+        self.replace(file.metadata_key, b"other")
+        self.assertIn("core metadata has another", self.problem())
+
+    def test_a_damaged_manifest_is_a_fault_and_not_the_end(self) -> None:
+        self.publish()
+        self.store.add(".index/other.json", b"{}")
+        self.publish(SDIST, sdist())
+        wrong = [fault for fault in self.faults() if fault is not None]
+        self.assertEqual([fault.project for fault in wrong], ["other"])
+        self.assertIn("damaged", wrong[0].problem)
