@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.interfaces import (
     IListeningPort,
     IReactorTime,
@@ -16,6 +16,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from pypicloud_tw.errors import PypicloudError, Unavailable
 from pypicloud_tw.metrics import Metrics
@@ -101,9 +102,7 @@ class Server(Service):
         self._metrics.start()
         self._catch_hangup()
         self._work = Deferred.fromCoroutine(self._run())
-        self._work.addErrback(
-            lambda failure: self._log.failure("Background work failed", failure)
-        )
+        self._work.addErrback(self._work_failed)
 
     def stopService(self) -> Deferred[None]:
         """Stop listening, let requests finish, end the work, free what is held."""
@@ -118,6 +117,10 @@ class Server(Service):
 
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGHUP, caught)
+
+    def _work_failed(self, failure: Failure) -> None:
+        if failure.check(CancelledError) is None:
+            self._log.failure("Background work failed", failure)
 
     async def _run(self) -> None:
         await self._prepare()
@@ -150,5 +153,7 @@ class Server(Service):
         await self._site.drain(self._grace)
         if self._work is not None:
             self._work.cancel()
+            # It clears away what it has begun, while there is a store to do it in.
+            await self._work
         self._metrics.stop()
         await self._close()

@@ -410,6 +410,7 @@ class Web:
         for _ in range(200):
             response = connection.response(method)
             if response is not None:
+                connection.leave()
                 return response
             self.domain.clock.advance(0.5)
         raise AssertionError(f"no answer, only {connection.unread!r}")

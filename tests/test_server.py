@@ -1,0 +1,350 @@
+"""The server starts although its store is away, and stops in good order."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from typing import cast
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocolFactory,
+    IStreamServerEndpoint,
+)
+from twisted.logger import LogEvent, capturedLogs, formatEvent
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from pypicloud_tw.errors import StoreError, Unavailable
+from pypicloud_tw.metrics import Metrics
+from pypicloud_tw.offload import Offload
+from pypicloud_tw.server import FIRST_RETRY, LONGEST_RETRY, Server
+from tests.builders import wheel
+from tests.doubles_http import (
+    FORM_TYPE,
+    Connection,
+    Response,
+    Web,
+    basic,
+    request_bytes,
+    started,
+    stored_project,
+    upload_form,
+)
+
+AWAY = "The store is away."
+WHEEL = "acme-1.0-py3-none-any.whl"
+
+
+@define
+class Port:
+    """Something that was listened at."""
+
+    events: list[str]
+    stopped: Deferred[None] | None = None
+
+    def stopListening(self) -> Deferred[None] | None:
+        """Remember it."""
+        self.events.append("stop listening")
+        return self.stopped
+
+
+@implementer(IStreamServerEndpoint)
+@define
+class Endpoint:
+    """Somewhere to listen at."""
+
+    port: Port
+    problem: Exception | None = None
+    factories: list[IProtocolFactory] = field(factory=list)
+
+    def listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """Listen, or not."""
+        if self.problem is not None:
+            return fail(self.problem)
+        self.factories.append(factory)
+        return cast("Deferred[IListeningPort]", succeed(self.port))
+
+
+verifyObject(IStreamServerEndpoint, Endpoint(Port([])))
+
+
+@define
+class OffloadService:
+    """Tells when it is started."""
+
+    events: list[str]
+
+    def startService(self) -> None:
+        """Remember it."""
+        self.events.append("start offload")
+
+
+class ServerCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        # It takes over SIGHUP when it starts.
+        before = signal.getsignal(signal.SIGHUP)
+        self.addCleanup(signal.signal, signal.SIGHUP, before)
+        self.events: list[str] = []
+        self.not_ours: str | None = None
+        self.web = Web()
+        self.clock = self.web.domain.clock
+        self.store = self.web.store
+        self.port = Port(self.events)
+        self.endpoint = Endpoint(self.port)
+        self.work: Deferred[None] = Deferred(lambda _: self.events.append("cancelled"))
+        self.server = Server(
+            clock=self.clock,
+            endpoint=self.endpoint,
+            site=self.web.site,
+            store=self.store,
+            secure=self.secure,
+            offload=cast(Offload, OffloadService(self.events)),
+            metrics=Metrics(self.clock),
+            once_ready=self.once_ready,
+            close=self.close,
+            grace=30,
+        )
+        self.web.application.ready = self.server.ready
+
+    def once_ready(self) -> Deferred[None]:
+        self.events.append("ready")
+        return self.work
+
+    async def secure(self) -> None:
+        if self.not_ours is not None:
+            raise Unavailable(self.not_ours)
+
+    async def close(self) -> None:
+        self.events.append("close")
+
+    def start(self) -> None:
+        with capturedLogs() as self.logs:
+            self.server.startService()
+
+    def told(self, logs: Sequence[LogEvent]) -> str:
+        return "\n".join(formatEvent(event) for event in logs)
+
+    def stop(self) -> None:
+        """Stop and clear away, where the test is not about that."""
+        stopped = self.server.stopService()
+        if not self.work.called:
+            self.work.callback(None)
+        self.successResultOf(stopped)
+
+
+class StartTests(ServerCase):
+    def test_listens_at_once_and_works_when_the_store_is_ready(self) -> None:
+        held: Deferred[None] = Deferred()
+        self.store.before = lambda operation, key: held
+        self.start()
+        self.assertEqual(self.endpoint.factories, [self.web.site])
+        self.assertEqual(self.events, ["start offload"])
+        self.assertEqual(self.web.get("/health").status, 200)
+        response = self.web.get("/ready")
+        self.assertEqual(response.status, 503)
+        self.assertIn("being got ready", response.text)
+        self.store.before = lambda operation, key: None
+        held.callback(None)
+        self.assertEqual(self.events, ["start offload", "ready"])
+        self.assertEqual(self.web.get("/ready").status, 200)
+        self.stop()
+
+    def test_listens_once_where_privileges_are_dropped_between(self) -> None:
+        self.server.privilegedStartService()
+        self.start()
+        self.assertEqual(len(self.endpoint.factories), 1)
+        self.stop()
+
+    def test_a_store_that_is_away_is_asked_again_and_again(self) -> None:
+        def before(operation: str, key: str) -> None:
+            raise StoreError(AWAY)
+
+        self.store.before = before
+        self.start()
+        self.assertIn(f"not ready, next try in 1 s: {AWAY}", self.told(self.logs))
+        self.assertEqual(self.web.get("/health").status, 200)
+        response = self.web.get("/ready")
+        self.assertEqual((response.status, response.text), (503, f"{AWAY}\n"))
+        pauses = []
+        with capturedLogs():
+            for _ in range(8):
+                tries = len(self.store.calls)
+                pause = 0.0
+                while len(self.store.calls) == tries:
+                    self.clock.advance(0.5)
+                    pause += 0.5
+                pauses.append(pause)
+        self.assertEqual(pauses[0], FIRST_RETRY)
+        self.assertEqual(pauses, sorted(pauses))
+        self.assertEqual(pauses[-1], LONGEST_RETRY)
+        self.store.before = lambda operation, key: None
+        with capturedLogs() as logs:
+            self.clock.advance(LONGEST_RETRY)
+        self.assertIn("The store is ready.", self.told(logs))
+        self.assertEqual(self.web.get("/ready").status, 200)
+        self.assertEqual(self.events, ["start offload", "ready"])
+        self.stop()
+
+    def test_a_store_that_goes_away_later_is_not_ready(self) -> None:
+        self.start()
+        self.store.fail_next("ping", StoreError(AWAY))
+        self.assertEqual(self.web.get("/ready").status, 503)
+        self.assertEqual(self.web.get("/ready").status, 200)
+        self.stop()
+
+    def test_a_store_that_another_server_has_claimed(self) -> None:
+        self.not_ours = "Another server writes here."
+        self.start()
+        self.assertIn("Another server writes here", self.web.get("/ready").text)
+        self.not_ours = None
+        with capturedLogs():
+            self.clock.advance(FIRST_RETRY)
+        self.assertEqual(self.web.get("/ready").status, 200)
+        self.stop()
+
+    def test_an_address_that_is_taken_is_a_sentence(self) -> None:
+        error = CannotListenError("127.0.0.1", 6543, OSError(98, "Address in use"))
+        self.endpoint.problem = error
+        with self.assertRaises(SystemExit) as caught:
+            self.server.startService()
+        self.assertIn(
+            "pypicloud: Couldn't listen on 127.0.0.1:6543", str(caught.exception)
+        )
+
+    def test_what_nobody_foresaw_in_the_background_is_logged(self) -> None:
+        self.start()
+        self.work.errback(ZeroDivisionError("oh"))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(self.web.get("/ready").status, 200)
+        self.stop()
+
+
+class HangUpTests(ServerCase):
+    def test_is_heeded_by_the_reactor_and_not_in_between(self) -> None:
+        heard: list[str] = []
+        self.start()
+        os.kill(os.getpid(), signal.SIGHUP)  # nobody set what to do: harmless
+        self.clock.advance(0)
+        self.server.on_hangup = lambda: heard.append("hung up")
+        os.kill(os.getpid(), signal.SIGHUP)
+        self.assertEqual(heard, [])
+        self.clock.advance(0)
+        self.assertEqual(heard, ["hung up"])
+        self.stop()
+
+
+class StopTests(ServerCase):
+    def test_in_order(self) -> None:
+        self.start()
+        stopped = self.server.stopService()
+        # What goes on in the background is told to end, and its end is waited for.
+        self.assertEqual(
+            self.events,
+            ["start offload", "ready", "stop listening", "cancelled", "close"],
+        )
+        self.successResultOf(stopped)
+        self.assertEqual(self.flushLoggedErrors(), [])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_the_index_is_closed_when_nobody_uses_it_any_more(self) -> None:
+        clearing: Deferred[None] = Deferred()
+
+        async def work() -> None:
+            try:
+                await Deferred()
+            finally:
+                await clearing
+
+        self.work = started(work())
+        self.start()
+        stopped = self.server.stopService()
+        self.assertNoResult(stopped)
+        self.assertNotIn("close", self.events)
+        clearing.callback(None)
+        self.successResultOf(stopped)
+        self.assertEqual(self.events[-1], "close")
+
+    def test_while_the_store_is_not_ready(self) -> None:
+        def before(operation: str, key: str) -> None:
+            raise StoreError(AWAY)
+
+        self.store.before = before
+        self.start()
+        self.successResultOf(self.server.stopService())
+        self.assertEqual(self.events[-1], "close")
+        self.assertEqual(self.flushLoggedErrors(), [])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_before_it_was_started(self) -> None:
+        self.server.privilegedStartService()
+        self.successResultOf(self.server.stopService())
+        self.assertEqual(self.events, ["stop listening", "close"])
+
+    def test_waits_until_the_port_is_closed(self) -> None:
+        self.port.stopped = Deferred()
+        self.start()
+        stopped = self.server.stopService()
+        self.assertNotIn("close", self.events)
+        self.port.stopped.callback(None)
+        self.successResultOf(stopped)
+
+    def test_is_not_ready_from_then_on(self) -> None:
+        self.start()
+        stopped = self.server.stopService()
+        error = self.failureResultOf(started(self.server.ready()), Unavailable).value
+        self.assertIn("stopping", error.message)
+        self.successResultOf(stopped)
+
+    def test_idle_connections_are_closed(self) -> None:
+        self.start()
+        connection = self.web.connect()
+        connection.send(request_bytes("GET", "/health"))
+        connection.response()
+        stopped = self.server.stopService()
+        self.assertTrue(connection.wire.disconnecting)
+        self.assertNoResult(stopped)
+        connection.leave()
+        self.successResultOf(stopped)
+
+    def test_an_upload_under_way_is_finished(self) -> None:
+        connection, form = self.begin_upload()
+        stopped = self.server.stopService()
+        self.assertNoResult(stopped)
+        self.clock.advance(20)
+        self.assertNotIn("close", self.events)
+        connection.send(form[100:])
+        response = connection.response()
+        assert response is not None
+        self.assertEqual(response.status, 200)
+        self.assertEqual(response["Connection"], "close")
+        self.assertEqual(len(stored_project(self.store).files), 1)
+        connection.leave()
+        self.successResultOf(stopped)
+
+    def test_one_that_does_not_end_in_time_is_cut(self) -> None:
+        connection, _ = self.begin_upload()
+        stopped = self.server.stopService()
+        self.clock.advance(29)
+        self.assertFalse(connection.wire.aborted)
+        self.clock.advance(1)
+        self.assertTrue(connection.wire.aborted)
+        connection.leave()
+        self.successResultOf(stopped)
+        self.assertEqual(self.store.objects, {})
+        self.assertEqual(self.events[-1], "close")
+
+    def begin_upload(self) -> tuple[Connection, bytes]:
+        self.start()
+        form = upload_form(WHEEL, wheel())
+        fields = {**FORM_TYPE, **basic(), "Content-Length": str(len(form))}
+        connection = self.web.connect()
+        connection.send(request_bytes("POST", "/", fields, form[:100]))
+        answer: Response | None = connection.response()
+        self.assertIsNone(answer)
+        return connection, form
