@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from hashlib import sha256
 
 from hypothesis import given, settings
@@ -14,6 +15,8 @@ from pypicloud_tw.index.adopt import AT_ONCE, Adopter, Progress, Skipped
 from pypicloud_tw.index.layout import is_foreign, is_own
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.index.publish import Rules
+from pypicloud_tw.store.interfaces import ByteRange, IDownload
+from pypicloud_tw.store.memory import MemoryStore
 from tests.builders import metadata, sdist, wheel, zip_of
 from tests.doubles_http import (
     BEGINNING,
@@ -419,3 +422,75 @@ class FailureTests(AdoptCase):
         work = started(self.domain.publish(WHEEL, OTHER_WHEEL))
         error = self.failureResultOf(work, Conflict).value
         self.assertIn("already exists", error.message)
+
+
+class FromAfarTests(AdoptCase):
+    """A bucket of the first program tells digests; its wheels are not read whole."""
+
+    def put(self, key: str, data: bytes, **metadata: str) -> None:
+        named = {name.replace("_", "-"): value for name, value in metadata.items()}
+        work = started(self.store.put(key, data, metadata=named))
+        self.successResultOf(work)
+
+    def bytes_read(self) -> int:
+        return sum(
+            part.stop - part.start if part else len(self.store.objects[key].data)
+            for key, part in self.opened
+        )
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.opened: list[tuple[str, ByteRange | None]] = []
+        original = self.store.open
+
+        async def recorded(
+            key: str, *, byte_range: ByteRange | None = None
+        ) -> IDownload:
+            self.opened.append((key, byte_range))
+            return await original(key, byte_range=byte_range)
+
+        self.patch(MemoryStore, "open", staticmethod(recorded))
+
+    def test_a_large_wheel_is_understood_from_its_end(self) -> None:
+        stuffing = ("acme/data", random.Random(1).randbytes(2**20))
+        members = [stuffing, ("acme-1.0.dist-info/METADATA", metadata())]
+        data = zip_of(members)
+        digest = sha256(data).hexdigest()
+        self.put(WHEEL, data, hash_sha256=digest, hash_md5="0" * 32, name="acme")
+        self.assertEqual(self.run_it().adopted, 1)
+        [file] = stored_project(self.store, ACME).files
+        self.assertEqual(
+            (file.sha256, file.md5, file.size), (digest, "0" * 32, len(data))
+        )
+        self.assertEqual(file.requires_python, ">=3.8")
+        assert file.metadata_key is not None
+        self.assertEqual(self.store.objects[file.metadata_key].data, metadata())
+        self.assertLess(self.bytes_read(), 2**18)
+
+    def test_metadata_at_the_beginning_costs_one_piece_more(self) -> None:
+        stuffing = ("acme/data", random.Random(1).randbytes(2**20))
+        members = [("acme-1.0.dist-info/METADATA", metadata()), stuffing]
+        data = zip_of(members)
+        self.put(WHEEL, data, hash_sha256=sha256(data).hexdigest())
+        self.assertEqual(self.run_it().adopted, 1)
+        self.assertEqual(len(self.opened), 2)
+        self.assertLess(self.bytes_read(), 2**18)
+
+    def test_a_source_distribution_is_not_read_at_all(self) -> None:
+        digest = sha256(sdist()).hexdigest()
+        self.put(SDIST, sdist(), hash_sha256=digest, requires_python=">=3.9")
+        self.assertEqual(self.run_it().adopted, 1)
+        [file] = stored_project(self.store, ACME).files
+        self.assertEqual((file.sha256, file.requires_python), (digest, ">=3.9"))
+        self.assertEqual(self.opened, [])
+
+    def test_what_is_no_digest_is_not_believed(self) -> None:
+        self.put(WHEEL, wheel(), hash_sha256="unknown")
+        self.assertEqual(self.run_it().adopted, 1)
+        [file] = stored_project(self.store, ACME).files
+        self.assertEqual(file.sha256, sha256(wheel()).hexdigest())
+
+    def test_a_wheel_that_is_none_is_skipped(self) -> None:
+        self.put(WHEEL, b"junk" * 100, hash_sha256="0" * 64)
+        [skipped] = self.run_it().skipped
+        self.assertIn("cannot be opened", skipped.reason)

@@ -7,6 +7,7 @@ was adopted is known by the manifest, so that a run can be broken off and repeat
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict, deque
 from collections.abc import Callable
 from hashlib import sha256
@@ -17,18 +18,25 @@ from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred, DeferredList
 
 from pypicloud_tw.errors import BadRequest, Conflict, NotFound, ObjectNotFound
+from pypicloud_tw.index.archive import MAX_READ, Inspection
 from pypicloud_tw.index.layout import METADATA_SUFFIX, is_foreign
 from pypicloud_tw.index.manifest import in_order
 from pypicloud_tw.index.manifests import Change, Manifests
 from pypicloud_tw.index.model import File, Project
-from pypicloud_tw.index.names import Filename, NormalizedName
+from pypicloud_tw.index.names import FileKind, Filename, NormalizedName
+from pypicloud_tw.index.pieces import TAIL, Missing, Piece, inspect_pieces
 from pypicloud_tw.index.publish import Publisher
-from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo
+from pypicloud_tw.store.interfaces import ByteRange, IObjectStore, ObjectInfo
 from pypicloud_tw.store.spool import Spool
 from pypicloud_tw.store.spool_consumer import copy
 
 #: Files read at a time; each costs a spool's buffer and a helper's turn.
 AT_ONCE = 4
+
+#: Pieces of a wheel that are asked for before it is read whole instead.
+_MOST_PIECES = 4
+
+_SHA256, _MD5 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{32}")
 
 
 @frozen
@@ -62,6 +70,10 @@ class Progress:
 class _Candidate:
     info: ObjectInfo
     filename: Filename
+
+
+#: A file, its core metadata, and the project's name as it spells it.
+_Description = tuple[File, bytes | None, str]
 
 
 @define
@@ -150,14 +162,8 @@ class Adopter:
 
     async def _adopt(self, candidate: _Candidate) -> bool:
         """Adopt a file; false if its name and bytes are known from another place."""
-        spool = await Spool.temporary(
-            self.publisher.offload, size_hint=candidate.info.size
-        )
-        try:
-            await copy(await self.store.open(candidate.info.key), spool)
-            file, metadata, display_name = await self._describe(candidate, spool)
-        finally:
-            await spool.close()
+        found = await self._from_afar(candidate) or await self._from_bytes(candidate)
+        file, metadata, display_name = found
         name = candidate.filename.project
         change = _naming(file, display_name)
         if await self.publisher.is_done(name, change):
@@ -177,25 +183,94 @@ class Adopter:
         named = project.file(file.filename)
         return named is not None and named.key == file.key
 
-    async def _describe(
-        self, candidate: _Candidate, spool: Spool
-    ) -> tuple[File, bytes | None, str]:
-        digests = await spool.finish()
-        inspection = await self.publisher.inspect(spool, candidate.filename)
-        file = File(
-            filename=candidate.filename.text,
-            version=str(candidate.filename.version),
-            key=candidate.info.key,
-            size=spool.size,
+    async def _from_bytes(self, candidate: _Candidate) -> _Description:
+        """Read the whole file once: its digests and its metadata."""
+        spool = await Spool.temporary(
+            self.publisher.offload, size_hint=candidate.info.size
+        )
+        try:
+            await copy(await self.store.open(candidate.info.key), spool)
+            digests = await spool.finish()
+            inspection = await self.publisher.inspect(spool, candidate.filename)
+        finally:
+            await spool.close()
+        return _describe(
+            candidate,
+            spool.size,
+            inspection,
             sha256=digests.sha256,
             md5=digests.md5,
             blake2b_256=digests.blake2b_256,
-            upload_time=candidate.info.modified,
-            requires_python=inspection.requires_python,
-            summary=inspection.summary,
         )
-        name = inspection.name or candidate.filename.project
-        return file, inspection.metadata, name
+
+    async def _from_afar(self, candidate: _Candidate) -> _Description | None:
+        """Spare reading a file whose digest the first program wrote beside it.
+
+        Of a wheel, only what holds its core metadata is read; None if that fails.
+        """
+        info = await self.store.head(candidate.info.key)
+        digest = info.metadata.get("hash-sha256", "").lower()
+        if not _SHA256.fullmatch(digest):
+            return None
+        md5 = info.metadata.get("hash-md5", "").lower()
+        inspection: Inspection | None = Inspection(
+            info.metadata.get("name") or None,
+            None,
+            info.metadata.get("requires-python") or None,
+            info.metadata.get("summary") or None,
+        )
+        if candidate.filename.kind is FileKind.WHEEL:
+            inspection = await self._inspect_end(candidate, info.size)
+        if inspection is None:
+            return None
+        return _describe(
+            candidate,
+            info.size,
+            inspection,
+            sha256=digest,
+            md5=md5 if _MD5.fullmatch(md5) else None,
+        )
+
+    async def _inspect_end(self, candidate: _Candidate, size: int) -> Inspection | None:
+        pieces: tuple[Piece, ...] = ()
+        missing = Missing(max(0, size - TAIL), size)
+        for _ in range(_MOST_PIECES):
+            if missing.stop - missing.start > MAX_READ:
+                return None
+            pieces += (await self._piece(candidate.info.key, missing),)
+            found = await self.publisher.offload.in_process(
+                inspect_pieces, pieces, candidate.filename, size
+            )
+            if isinstance(found, Inspection):
+                return found
+            missing = found
+        return None
+
+    async def _piece(self, key: str, missing: Missing) -> Piece:
+        part = ByteRange(missing.start, missing.stop)
+        spool = await Spool.temporary(self.publisher.offload)
+        try:
+            await copy(await self.store.open(key, byte_range=part), spool)
+            data = await spool.read_at(0, missing.stop - missing.start)
+        finally:
+            await spool.close()
+        return Piece(missing.start, data)
+
+
+def _describe(
+    candidate: _Candidate, size: int, inspection: Inspection, **digests: Any
+) -> _Description:
+    file = File(
+        filename=candidate.filename.text,
+        version=str(candidate.filename.version),
+        key=candidate.info.key,
+        size=size,
+        upload_time=candidate.info.modified,
+        requires_python=inspection.requires_python,
+        summary=inspection.summary,
+        **digests,
+    )
+    return file, inspection.metadata, inspection.name or candidate.filename.project
 
 
 def _naming(file: File, display_name: str) -> Change:

@@ -8,7 +8,6 @@ behind reads them from the upload's spool, and from the store when it is there.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from hashlib import sha256
 
 from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
@@ -157,7 +156,7 @@ class Filling:
             return False
 
     async def _take_all(self, reply: Reply, upload: IUpload, size: int) -> None:
-        digest, resumes = sha256(), 0
+        resumes = 0
         while True:
             try:
                 piece = await reply.body.read()
@@ -171,10 +170,11 @@ class Filling:
                 break
             if self.received + len(piece) > size:
                 raise mismatch(self.link.filename)
-            digest.update(piece)
             await upload.write(piece)
             self._arrived(piece)
-        if self.received != size or digest.hexdigest() != self.link.sha256:
+        # The spool hashes in its thread what it writes.
+        digests = await upload.spool.finish()
+        if self.received != size or digests.sha256 != self.link.sha256:
             raise mismatch(self.link.filename)
 
     async def _continued(self) -> Reply:

@@ -55,7 +55,7 @@ _RATIO = 8
 WARN_EVERY = 60.0
 
 #: Seconds that a helper may work on a page.
-PATIENCE = 120.0
+PATIENCE = 60.0
 
 #: Seconds that a client waits for an upstream to confirm what is remembered: pip gives
 #: up after 15, and comes again.

@@ -234,7 +234,7 @@ class Application:
     async def show_metrics(self, request: Request) -> bytes:
         """Show the counters to those who may see them."""
         principal = await self._principal(request)
-        if not self.metrics_read(principal, request.origin.client):
+        if not self.metrics_read(principal, request.client_address):
             raise Forbidden(
                 "Only those whom metrics.read in the ini names may read this."
             )
@@ -311,7 +311,7 @@ class Application:
             return False
         if not self.policy.public:
             principal = self.users.remembered(
-                request.getHeader(b"Authorization"), request.origin.client
+                request.getHeader(b"Authorization"), request.client_address
             )
             if principal is None or principal is ANONYMOUS:
                 return False
@@ -408,7 +408,7 @@ class Application:
 
     async def _principal(self, request: Request) -> Principal:
         header = request.getHeader(b"Authorization")
-        principal = await self.users.authenticate(header, request.origin.client)
+        principal = await self.users.authenticate(header, request.client_address)
         request.principal_name = _log_name(principal)
         return principal
 
