@@ -116,11 +116,10 @@ class CodecTests(SynchronousTestCase):
 
 
 class DamageTests(SynchronousTestCase):
-    def damaged(self, data: bytes) -> str:
+    def damaged(self, data: bytes) -> None:
         error = self.assertRaises(StoreError, decode, ACME, data)
         self.assertIn("damaged", error.message)
         self.assertIn(".index/acme.json", error.message)
-        return error.message
 
     def test_no_json(self) -> None:
         self.damaged(b"<html>")
