@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, Protocol, TypeVar
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from pypicloud_tw.upstream.client import Validators
 from pypicloud_tw.upstream.prepare import Answer, Prepared
@@ -77,42 +77,6 @@ class KeptAnswer:
     confirmed: float
 
 
-@define
-class Kept(Generic[T]):
-    """What is remembered of a page.
-
-    :ivar source: the place of the upstream that gave it.
-    :ivar confirmed: when the upstream last said that this is how it is; like every
-        moment here in seconds since the epoch.
-    :ivar fresh_until: until then it is served unasked.
-    :ivar saved: what the keeper knows of *confirmed*.
-    :ivar warn_from: until then nothing is logged of its being stale.
-    """
-
-    prepared: Prepared[T]
-    source: int
-    validators: Validators
-    confirmed: float
-    fresh_until: float
-    saved: float
-    warn_from: float = 0.0
-
-    @property
-    def weight(self) -> int:
-        """Bytes of memory."""
-        return self.prepared.weight + _OVERHEAD
-
-    def is_fresh(self, now: float) -> bool:
-        """Tell whether nobody needs to be asked."""
-        # A clock that was set back tells nothing.
-        return self.confirmed <= now < self.fresh_until and not self.is_due(now)
-
-    def is_due(self, now: float) -> bool:
-        """Tell whether time has changed what the rules make of it."""
-        due = self.prepared.changes_at
-        return due is not None and now >= due
-
-
 @frozen
 class UpstreamPage(Generic[T]):
     """A page of an upstream.
@@ -121,7 +85,7 @@ class UpstreamPage(Generic[T]):
     :ivar source: the place of the upstream that gave it.
     :ivar links: see :func:`~pypicloud_tw.upstream.links.table`.
     :ivar stale: the upstream fails; this is the last that is known.
-    :ivar age: seconds since it was confirmed.
+    :ivar age: seconds since it was confirmed, if it is stale.
     """
 
     page: T
@@ -139,3 +103,63 @@ class UpstreamPage(Generic[T]):
             '111 pypicloud "Revalidation Failed: the upstream index does not answer, '
             f'this page is {self.age:.0f} s old"'
         )
+
+
+@define
+class Kept(Generic[T]):
+    """What is remembered of a page.
+
+    :ivar shown: as it is served while it is fresh; made once, for it is often asked.
+    :ivar weight: bytes of memory.
+    :ivar changes_at: when time changes what the rules make of it.
+    :ivar confirmed: when the upstream last said that this is how it is; like every
+        moment here in seconds since the epoch.
+    :ivar fresh_until: until then it is served unasked.
+    :ivar saved: what the keeper knows of *confirmed*.
+    :ivar warn_from: until then nothing is logged of its being stale.
+    """
+
+    shown: UpstreamPage[T]
+    weight: int
+    changes_at: float | None
+    validators: Validators
+    confirmed: float
+    fresh_until: float
+    saved: float
+    warn_from: float = 0.0
+
+    @classmethod
+    def of(
+        cls,
+        prepared: Prepared[T],
+        source: int,
+        validators: Validators,
+        confirmed: float,
+        fresh_until: float,
+    ) -> Kept[T]:
+        """Keep what was made of an answer, which the keeper has as well.
+
+        :param source: the place of the upstream that gave it.
+        """
+        return cls(
+            UpstreamPage(prepared.page, source, prepared.links),
+            prepared.weight + _OVERHEAD,
+            prepared.changes_at,
+            validators,
+            confirmed,
+            fresh_until,
+            saved=confirmed,
+        )
+
+    def stale(self, now: float) -> UpstreamPage[T]:
+        """Give it as the last that is known."""
+        return evolve(self.shown, stale=True, age=now - self.confirmed)
+
+    def is_fresh(self, now: float) -> bool:
+        """Tell whether nobody needs to be asked."""
+        # A clock that was set back tells nothing.
+        return self.confirmed <= now < self.fresh_until and not self.is_due(now)
+
+    def is_due(self, now: float) -> bool:
+        """Tell whether time has changed what the rules make of it."""
+        return self.changes_at is not None and now >= self.changes_at

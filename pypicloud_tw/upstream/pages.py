@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, NoReturn, TypeVar
 
-from attrs import define, evolve, field
+from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -101,11 +101,10 @@ class Pages(Generic[T]):
     def fresh(self, key: str) -> UpstreamPage[T] | None:
         """Look a page up without asking anybody; None means: ask."""
         kept = self.memory.get(self._slot(key))
-        now = self.clock.seconds()
-        if kept is None or not kept.is_fresh(now):
+        if kept is None or not kept.is_fresh(self.clock.seconds()):
             return None
         self.hits += 1
-        return _shown(kept, now)
+        return kept.shown
 
     async def get(self, key: str, address: Address, work: Work) -> UpstreamPage[T]:
         """Give a page as it is now, or as it was last known if the upstream fails.
@@ -139,7 +138,7 @@ class Pages(Generic[T]):
             return await self._last_known(key, work, e)
         finally:
             self.turns.release()
-        return _shown(kept, kept.confirmed)
+        return kept.shown
 
     async def _ask_each(self, key: str, address: Address, work: Work) -> Kept[T]:
         known = self.memory.get(self._slot(key))
@@ -162,7 +161,11 @@ class Pages(Generic[T]):
 
     def _unless(self, known: Kept[T] | None, place: int) -> Validators | None:
         """Ask conditionally, if an unchanged page would be of use."""
-        if known is None or known.source != place or known.is_due(self.clock.seconds()):
+        if (
+            known is None
+            or known.shown.source != place
+            or known.is_due(self.clock.seconds())
+        ):
             return None
         return known.validators
 
@@ -181,13 +184,12 @@ class Pages(Generic[T]):
     async def _take(self, key: str, place: int, answer: Answer, work: Work) -> Kept[T]:
         now = self.clock.seconds()
         prepared = await self._prepare(answer, work, now)
-        kept = Kept(
+        kept = Kept.of(
             prepared,
             place,
             Validators(answer.etag, answer.modified),
             now,
             now + fresh_for(answer.cache_control, answer.age),
-            saved=now,
         )
         self._absent.drop(key)
         if may_keep(answer.cache_control):
@@ -229,7 +231,7 @@ class Pages(Generic[T]):
 
     def _stale(self, key: str, kept: Kept[T], why: str) -> UpstreamPage[T]:
         now = self.clock.seconds()
-        page = evolve(_shown(kept, now), stale=True)
+        page = kept.stale(now)
         self.served_stale += 1
         if now >= kept.warn_from:
             kept.warn_from = now + WARN_EVERY
@@ -263,13 +265,12 @@ class Pages(Generic[T]):
             self._log.failure("The kept page of {key} is of no use", key=key)
             return None
         confirmed = max(found.confirmed, known.confirmed if known else 0.0)
-        kept = Kept(
+        kept = Kept.of(
             prepared,
             bases.index(found.base),
             Validators(found.answer.etag, found.answer.modified),
             confirmed,
             fresh_until=confirmed,
-            saved=found.confirmed,
         )
         self.memory.put(self._slot(key), kept)
         return kept
@@ -281,12 +282,6 @@ class Pages(Generic[T]):
         Deferred.fromCoroutine(keeping).addErrback(
             lambda f: self._log.failure("Keeping {key} failed", f, key=key)
         )
-
-
-def _shown(kept: Kept[T], now: float) -> UpstreamPage[T]:
-    prepared = kept.prepared
-    age = now - kept.confirmed
-    return UpstreamPage(prepared.page, kept.source, prepared.links, age=age)
 
 
 def _checked(result: Any) -> Prepared[Any]:
