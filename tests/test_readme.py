@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from importlib import import_module
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from unittest import SkipTest
 
+import botocore.session
+from botocore.validate import ParamValidator
 from klein import Klein
 from twisted.trial.unittest import SynchronousTestCase
 from werkzeug.exceptions import MethodNotAllowed, NotFound
@@ -17,6 +20,10 @@ from pypicloud_tw.access.hashes import hash_password
 from pypicloud_tw.cli import main
 from pypicloud_tw.config import Config, load
 from pypicloud_tw.config_keys import FILE_KEYS, KEYS, SECTIONS
+from pypicloud_tw.index import marker
+from pypicloud_tw.index.manifest import INDEX
+from pypicloud_tw.store.s3_endpoint import find_endpoint
+from pypicloud_tw.store.s3_explain import iam_policy
 from pypicloud_tw.web.app import Application
 from tests.readme_keys import BEGIN, END, keys_text, replaced
 
@@ -158,7 +165,11 @@ class ExampleTests(SynchronousTestCase):
 
     def load(self, text: str) -> Config:
         """Read an ini as the server does."""
-        path = Path(self.mktemp())
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        # The file that an example names.
+        (folder / "aws_secret_key").write_text("secret")
+        path = folder / "pypicloud.ini"
         path.write_text(text, "utf-8")
         return load(path, {})
 
@@ -177,6 +188,25 @@ class ExampleTests(SynchronousTestCase):
                 len(re.findall(rf"^ {{4}}{re.escape(header)}$", README, re.M)),
                 marked.count(header),
             )
+
+    def test_policy(self) -> None:
+        """What S3 has to allow is what the program says itself."""
+        shown = re.search(r"^ {4}(\{\n(?: {4}.*\n)+ {4}\})$", README, re.MULTILINE)
+        assert shown is not None, "There is a policy."
+        aws = self.load(self.examples()[1]).aws
+        policy = iam_policy(find_endpoint(aws, None), aws.prefix)
+        self.assertEqual(json.loads(shown[1]), json.loads(policy))
+
+    def test_lifecycle(self) -> None:
+        """Its rules are S3's, and are for what is written, below the same prefix."""
+        rules = json.loads(DOCUMENTS["contrib/lifecycle.json"])
+        model = botocore.session.get_session().get_service_model("s3")
+        shape = model.shape_for("BucketLifecycleConfiguration")
+        self.assertEqual(ParamValidator().validate(rules, shape).generate_report(), "")
+        prefixes = [rule["Filter"]["Prefix"] for rule in rules["Rules"]]
+        prefix = self.load(self.examples()[1]).aws.prefix
+        keys = ("", marker.KEY, INDEX)
+        self.assertEqual(set(prefixes), {f"{prefix}{key}" for key in keys})
 
     def test_listen(self) -> None:
         """Every endpoint that is shown is one."""
