@@ -11,6 +11,7 @@ from typing import Any
 from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.usage import Options as UsageOptions
@@ -22,7 +23,7 @@ from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.users import Users
 from pypicloud_tw.assembly import Index, make_fallback, make_index, nothing
 from pypicloud_tw.config import Config, load
-from pypicloud_tw.config_values import Network
+from pypicloud_tw.config_values import BadValueError, Network, endpoint
 from pypicloud_tw.errors import ConfigError, PypicloudError
 from pypicloud_tw.index.adopt import Progress
 from pypicloud_tw.server import Server
@@ -53,10 +54,21 @@ class Options(UsageOptions):
 
     def postOptions(self) -> None:
         """Read the configuration; every mistake becomes one usage error."""
+        if self["config"]:
+            # twistd may go to another folder before a reload reads it again.
+            self["config"] = os.path.abspath(self["config"])
+        problems = []
+        try:
+            if self["listen"]:
+                endpoint(self["listen"])
+        except BadValueError as e:
+            problems.append(f"--listen {self['listen']!r} {e}")
         try:
             self.settings = self.read()
         except ConfigError as e:
-            raise UsageError("\n".join(e.problems)) from None
+            problems += e.problems
+        if problems:
+            raise UsageError("\n".join(problems))
 
 
 def makeService(
@@ -117,7 +129,7 @@ def makeService(
     listen = options["listen"] or config.server.listen
     server = Server(
         clock=reactor,
-        endpoint=serverFromString(reactor, listen),
+        endpoint=_endpoint(reactor, listen),
         site=site,
         store=index.publisher.store,
         secure=index.secure,
@@ -133,16 +145,36 @@ def makeService(
     return server
 
 
+def _endpoint(reactor: Any, listen: str) -> IStreamServerEndpoint:
+    try:
+        made: IStreamServerEndpoint = serverFromString(reactor, listen)
+        return made
+    except Exception as e:
+        # Each kind of endpoint has a parser of its own, which raises what it likes;
+        # TLS reads its files here. Not a traceback: this is the operator's to mend.
+        raise SystemExit(f"pypicloud: cannot listen at {listen!r}: {e}") from None
+
+
 def _access_log(config: Config, reactor: Any) -> AccessLog | None:
     """Write the access log to standard output, as processes in containers do."""
     if not config.server.access_log:
         return None
     # By its number: twistd puts a log of its own in the place of sys.stdout.
-    output = open(1, "wb", closefd=False)  # noqa: SIM115  # as long as the process
+    output = open(1, "wb", buffering=0, closefd=False)  # noqa: SIM115  # as long as we
+    failed = False
 
     def write(lines: bytes) -> None:
-        output.write(lines)
-        output.flush()
+        nonlocal failed
+        try:
+            while lines:
+                lines = lines[output.write(lines) or len(lines) :]
+        except OSError as e:
+            # Nobody reads it any more, or the disk is full: no reason not to serve.
+            if not failed:
+                failed = True
+                _log.error(
+                    "The access log cannot be written: {error}", error=e.strerror
+                )
 
     return AccessLog(write, reactor)
 

@@ -1,0 +1,474 @@
+"""``twistd pypicloud``, assembled over a folder, on a reactor that is not real."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import twisted.internet
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import LogEvent, capturedLogs, formatEvent
+from twisted.python.usage import UsageError
+from twisted.trial.unittest import SynchronousTestCase
+
+from pypicloud_tw import assembly, tap
+from pypicloud_tw.access.principal import ANONYMOUS, Principal
+from pypicloud_tw.config_values import readers
+from pypicloud_tw.index.adopt import Progress, Skipped
+from pypicloud_tw.server import Server
+from pypicloud_tw.tap import AdoptionLog, Options, makeService
+from tests.builders import sdist, wheel
+from tests.doubles import InlineOffload
+from tests.doubles_http import (
+    FORM_TYPE,
+    HASH,
+    Connection,
+    Response,
+    basic,
+    request_bytes,
+    upload_form,
+)
+
+WHEEL, SDIST = "acme-1.0-py3-none-any.whl", "acme-1.0.tar.gz"
+
+
+class OffloadService(InlineOffload):
+    """Runs everything at once, and can be started and stopped."""
+
+    def startService(self) -> None:
+        """Do nothing."""
+
+    def stopService(self) -> Deferred[None]:
+        """Do nothing."""
+        return succeed(None)
+
+
+class TapCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        before = signal.getsignal(signal.SIGHUP)
+        self.addCleanup(signal.signal, signal.SIGHUP, before)
+        others = {n: v for n, v in os.environ.items() if n[:10] != "PYPICLOUD_"}
+        self.patch(os, "environ", others)
+        self.reactor = MemoryReactorClock()
+        self.reactor.advance(1_772_357_400.0)
+        self.patch(twisted.internet, "reactor", self.reactor)
+        self.patch(assembly, "Offload", lambda reactor: OffloadService())
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        self.ini = self.folder / "x.ini"
+        self.packages = self.folder / "packages"
+
+    def write(self, *lines: str) -> None:
+        """Write the ini."""
+        always = [
+            "[pypicloud]",
+            "storage.dir = packages",
+            "server.access_log = false",
+            "pypi.use_fallback = false",
+        ]
+        self.ini.write_text("\n".join([*always, *lines, ""]))
+
+    def options(self, *arguments: str) -> Options:
+        return parsed(list(arguments) or [f"--config={self.ini}"])
+
+    def make(self, *arguments: str) -> Server:
+        with capturedLogs() as logs:
+            self.server = makeService(self.options(*arguments))
+        self.made = told(logs)
+        return self.server
+
+    def start(self, *lines: str) -> str:
+        """Start a server with that in its ini; tell what it logs."""
+        self.write(*lines)
+        self.make()
+        with capturedLogs() as logs:
+            self.server.startService()
+        return told(logs)
+
+    def stop(self) -> None:
+        self.successResultOf(self.server.stopService())
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str] | None = None,
+        body: bytes = b"",
+    ) -> Response:
+        connection = Connection(self.server._site)
+        connection.send(request_bytes(method, path, headers, body))
+        response = connection.response(method)
+        connection.leave()
+        assert response is not None
+        return response
+
+    def status(self, path: str, headers: dict[str, str] | None = None) -> int:
+        return self.request("GET", path, headers).status
+
+    def upload(self, headers: dict[str, str]) -> Response:
+        form = upload_form(WHEEL, wheel())
+        return self.request("POST", "/legacy/", {**FORM_TYPE, **headers}, form)
+
+    def hang_up(self) -> str:
+        """Have the server read its ini again; tell what it logs."""
+        with capturedLogs() as logs:
+            os.kill(os.getpid(), signal.SIGHUP)
+            self.reactor.advance(0)
+        return told(logs)
+
+
+def parsed(arguments: list[str]) -> Options:
+    options = Options()  # type: ignore[no-untyped-call]  # Twisted's
+    options.parseOptions(arguments)  # type: ignore[no-untyped-call]  # Twisted's
+    return options
+
+
+def told(logs: Sequence[LogEvent]) -> str:
+    return "\n".join(formatEvent(event) for event in logs)
+
+
+class OptionsTests(TapCase):
+    def wrong(self, *arguments: str) -> str:
+        with self.assertRaises(UsageError) as caught:
+            self.options(*arguments)
+        return str(caught.exception)
+
+    def test_every_mistake_is_told_at_once_and_is_no_traceback(self) -> None:
+        self.write(
+            "pypi.max_uplod = 1GiB",
+            "pypi.default_read = nobody",
+            "user.ann = secret-password",
+        )
+        text = self.wrong(f"--config={self.ini}")
+        for part in ("pypi.max_uplod", "pypi.max_upload", "default_read", "user.ann"):
+            self.assertIn(part, text)
+        self.assertNotIn("secret-password", text)
+        self.assertEqual(len(text.splitlines()), 3)
+
+    def test_no_such_file(self) -> None:
+        self.assertIn("nowhere.ini", self.wrong("--config=nowhere.ini"))
+
+    def test_unknown_options(self) -> None:
+        self.assertIn("colour", self.wrong("--colour=red"))
+
+    def test_without_an_ini_everything_has_its_default(self) -> None:
+        options = parsed([])
+        self.assertEqual(options.settings.server.port, 6543)
+        self.assertEqual(options.settings.storage.dir, Path.cwd() / "packages")
+
+    def test_where_to_listen_is_looked_at_as_far_as_can_be(self) -> None:
+        text = self.wrong("--listen=what is this")
+        self.assertIn("--listen", text)
+        self.assertIn("is not a Twisted endpoint", text)
+
+    def test_an_endpoint_that_cannot_be_made_is_a_sentence(self) -> None:
+        self.write()
+        for listen in (
+            "pigeon:6543",
+            "tcp:port",
+            "ssl:6543:privateKey=missing.pem",
+            "tcp:6543:colour=red",
+        ):
+            options = self.options(f"--config={self.ini}", f"--listen={listen}")
+            with capturedLogs(), self.assertRaises(SystemExit) as caught:
+                makeService(options)
+            sentence = str(caught.exception)
+            self.assertTrue(sentence.startswith("pypicloud: "), sentence)
+            self.assertIn(listen, sentence)
+
+
+class AssemblyTests(TapCase):
+    def test_from_nothing_to_a_download(self) -> None:
+        logs = self.start(f"user.ann = {HASH}")
+        self.assertIn("The store is ready", logs)
+        ((port, factory, _, interface),) = self.reactor.tcpServers
+        self.assertEqual((port, interface), (6543, "127.0.0.1"))
+        self.assertIs(factory, self.server._site)
+        self.assertEqual(self.status("/ready"), 200)
+        self.assertEqual(self.upload(basic()).status, 200)
+        page = self.request("GET", "/simple/acme/").text
+        address = page.partition('href="../..')[2].partition("#")[0]
+        self.assertEqual(self.request("GET", address).body, wheel())
+        self.assertTrue(any(self.packages.rglob(WHEEL)))
+        self.stop()
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        self.assertEqual(list((self.packages / ".tmp").glob("*")), [])
+
+    def test_says_what_it_serves_and_that_nobody_may_write(self) -> None:
+        self.write()
+        self.make()
+        self.assertIn(f"Serving {self.packages.absolute()} at tcp:6543", self.made)
+        self.assertIn("anyone may read, nobody may upload", self.made)
+        self.assertIn("pypicloud-gen-password", self.made)
+        self.assertEqual(self.upload({}).status, 403)
+
+    def test_says_nothing_of_that_where_there_are_users(self) -> None:
+        self.write(f"user.ann = {HASH}")
+        self.make()
+        self.assertNotIn("nobody may", self.made)
+        self.assertNotIn(HASH, self.made)
+
+    def test_says_that_nobody_may_read_either(self) -> None:
+        self.write("pypi.default_read = authenticated")
+        self.make()
+        self.assertIn("nobody may read, nobody may upload", self.made)
+        self.assertEqual(self.status("/simple/"), 403)
+
+    def test_tells_what_an_old_ini_has_that_is_not_needed(self) -> None:
+        self.ini.write_text(
+            "[app:main]\nuse = egg:pypicloud\nstorage.dir = packages\n"
+            "sqlalchemy.url = sqlite:///x\n"
+        )
+        self.make()
+        self.assertIn("no database is needed", self.made)
+
+    def test_listens_where_the_option_says(self) -> None:
+        self.write()
+        self.make(f"--config={self.ini}", "--listen=tcp:7000:interface=192.0.2.1")
+        with capturedLogs():
+            self.server.startService()
+        ((port, _, _, interface),) = self.reactor.tcpServers
+        self.assertEqual((port, interface), (7000, "192.0.2.1"))
+        self.stop()
+
+    def test_limits_and_rules_of_the_ini_are_in_force(self) -> None:
+        self.start(f"user.ann = {HASH}", "pypi.max_upload = 100")
+        self.assertEqual(self.upload(basic()).status, 413)
+        self.stop()
+
+    def test_requests_and_the_store_are_counted(self) -> None:
+        self.start("metrics.read = everyone")
+        self.status("/simple/")
+        text = self.request("GET", "/metrics").text
+        self.assertIn('pypicloud_requests_total{method="GET",status="200"} 1.0', text)
+        self.assertIn('pypicloud_store_calls_total{operation="prepare"', text)
+        self.assertIn("pypicloud_page_hits_total", text)
+        self.stop()
+
+    def test_checkpoints_reach_the_publisher_and_the_store(self) -> None:
+        self.write(f"user.ann = {HASH}")
+        points: list[str] = []
+        with capturedLogs():
+            self.server = makeService(self.options(), checkpoint=points.append)
+            self.server.startService()
+        self.upload(basic())
+        self.assertEqual(points[-1], "publish:told")
+        self.assertGreater(len(set(points)), 4)
+        self.stop()
+
+
+class AdoptionTests(TapCase):
+    def test_files_that_lie_there_are_adopted_at_the_start(self) -> None:
+        (self.packages / "sub").mkdir(parents=True)
+        (self.packages / WHEEL).write_bytes(wheel())
+        (self.packages / "sub" / SDIST).write_bytes(sdist())
+        (self.packages / "sub" / "README").write_bytes(b"")
+        logs = self.start()
+        self.assertIn("Adopted 2 files, 0 were known, 1 skipped.", logs)
+        self.assertIn("Skipped 'sub/README': ", logs)
+        page = self.request("GET", "/simple/acme/").text
+        self.assertIn(WHEEL, page)
+        self.assertIn(SDIST, page)
+        self.assertEqual((self.packages / WHEEL).read_bytes(), wheel())
+        self.stop()
+
+    def test_links_never_lead_out_of_the_folder(self) -> None:
+        self.packages.mkdir()
+        outside = self.folder / "outside"
+        outside.mkdir()
+        (outside / SDIST).write_bytes(sdist())
+        (self.packages / "link").symlink_to(outside)
+        (self.packages / SDIST).symlink_to(outside / SDIST)
+        self.start()
+        self.assertEqual(self.status("/simple/acme/"), 404)
+        self.stop()
+
+    def test_a_failure_is_told_and_the_server_goes_on(self) -> None:
+        self.packages.mkdir()
+        (self.packages / SDIST).write_bytes(sdist())
+        index = self.packages / ".index"
+        index.mkdir()
+        (index / "acme.json").write_bytes(b"{")
+        logs = self.start()
+        self.assertIn("Adopting files broke off", logs)
+        self.assertIn("is damaged", logs)
+        self.assertEqual(self.status("/ready"), 200)
+        self.stop()
+
+    def test_the_log_tells_now_and_then(self) -> None:
+        log = AdoptionLog()
+        with capturedLogs() as logs:
+            for done in range(251):
+                log.report(Progress(found=250, known=done))
+        self.assertEqual(
+            told(logs).splitlines(),
+            ["Adopting: 100 of 250 files.", "Adopting: 200 of 250 files."],
+        )
+
+    def test_the_log_is_quiet_where_nothing_is_new(self) -> None:
+        with capturedLogs() as logs:
+            AdoptionLog().summary(Progress(found=3, known=3))
+        self.assertEqual(logs, [])
+        with capturedLogs() as logs:
+            skipped = Skipped("a{b}\n", "It is {broken}.")
+            AdoptionLog().summary(Progress(found=1, skipped=[skipped]))
+        # Names of files are anybody's: nothing in them is formatted, or ends a line.
+        self.assertIn("Skipped 'a{b}\\n': It is {broken}.", told(logs))
+
+
+class ReloadTests(TapCase):
+    def test_users_and_access_settings(self) -> None:
+        self.start()
+        self.assertEqual(self.upload(basic()).status, 403)
+        self.assertEqual(self.status("/simple/"), 200)
+        self.write(f"user.ann = {HASH}", "pypi.default_read = authenticated")
+        self.assertIn("were read again: 1 users", self.hang_up())
+        self.assertEqual(self.upload({}).status, 401)
+        self.assertEqual(self.upload(basic()).status, 200)
+        self.assertEqual(self.status("/simple/"), 401)
+        self.assertEqual(self.status("/simple/", basic()), 200)
+        self.stop()
+
+    def test_a_user_who_is_gone_is_not_remembered(self) -> None:
+        self.start(
+            f"user.ann = {HASH}",
+            f"user.bob = {HASH}",
+            "pypi.default_read = authenticated",
+        )
+        self.upload(basic())
+        for _ in range(2):
+            self.assertEqual(self.status("/simple/acme/", basic()), 200)
+        self.write(f"user.bob = {HASH}", "pypi.default_read = authenticated")
+        self.hang_up()
+        self.assertEqual(self.status("/simple/acme/", basic()), 401)
+        self.assertEqual(self.status("/simple/acme/", basic("bob")), 200)
+        self.stop()
+
+    def test_pages_become_private(self) -> None:
+        self.start(f"user.ann = {HASH}")
+        self.upload(basic())
+        page = self.request("GET", "/simple/acme/")
+        self.assertEqual(page["Cache-Control"], "no-cache, public")
+        self.write(f"user.ann = {HASH}", "pypi.default_read = authenticated")
+        self.hang_up()
+        self.assertEqual(self.status("/simple/acme/"), 401)
+        page = self.request("GET", "/simple/acme/", basic())
+        self.assertEqual(page["Cache-Control"], "no-cache, private")
+        self.stop()
+
+    def test_a_broken_file_leaves_the_old_settings_in_force(self) -> None:
+        lines = f"user.ann = {HASH}", "pypi.default_read = authenticated"
+        self.start(*lines)
+        for breaking in (
+            lambda: self.write("pypi.default_read = nobody"),
+            lambda: self.write("pypi.default_read = everyone", "user.x = y"),
+            lambda: self.ini.write_bytes(b"\xff\xfe\x00"),
+            lambda: self.ini.write_text("no section"),
+            self.ini.unlink,
+            self.ini.mkdir,
+        ):
+            cast(Any, breaking)()
+            self.assertIn("Not reloaded: ", self.hang_up())
+            self.assertEqual(self.status("/simple/"), 401)
+            self.assertEqual(self.status("/simple/", basic()), 200)
+        self.ini.rmdir()
+        self.write(*lines, "metrics.read = everyone")
+        self.assertIn("were read again", self.hang_up())
+        self.assertEqual(self.flushLoggedErrors(), [])
+        self.stop()
+
+    def test_no_request_is_dropped(self) -> None:
+        self.start(f"user.ann = {HASH}")
+        connection = Connection(self.server._site)
+        form = upload_form(WHEEL, wheel())
+        request = request_bytes("POST", "/", {**FORM_TYPE, **basic()}, form)
+        connection.send(request[:-50])
+        self.write("pypi.default_read = authenticated")
+        self.hang_up()
+        connection.send(request[-50:])
+        response = connection.response()
+        assert response is not None
+        self.assertEqual(response.status, 200)
+        connection.leave()
+        self.stop()
+
+    def test_wherever_the_process_has_gone(self) -> None:
+        # As twistd does for --rundir, after the options were read.
+        here = os.getcwd()
+        self.addCleanup(os.chdir, here)
+        self.write(f"user.ann = {HASH}")
+        os.chdir(self.folder)
+        self.make("--config=x.ini")
+        os.chdir("/")
+        with capturedLogs():
+            self.server.startService()
+        self.assertIn("were read again: 1 users", self.hang_up())
+        self.assertEqual(self.status("/ready"), 200)
+        os.chdir(here)
+        self.stop()
+
+
+class MetricsReaderTests(SynchronousTestCase):
+    def may(self, allowed: Any, principal: Principal, client: str) -> bool:
+        return tap._metrics_reader(allowed)(principal, client)
+
+    def test_who_may_read(self) -> None:
+        ann = Principal("ann")
+        for principal, everyone, authenticated in (
+            (ANONYMOUS, True, False),
+            (ann, True, True),
+        ):
+            self.assertIs(self.may("everyone", principal, ""), everyone)
+            self.assertIs(self.may("authenticated", principal, ""), authenticated)
+        allowed = readers("192.0.2.0/24 2001:db8::/32")
+        for client, may in (
+            ("192.0.2.7", True),
+            ("198.51.100.1", False),
+            ("2001:db8::1", True),
+            ("", False),  # a Unix socket's peer
+            ("nonsense", False),
+        ):
+            self.assertIs(self.may(allowed, ann, client), may, client)
+
+
+class AccessLogTests(TapCase):
+    def test_lines_go_to_standard_output(self) -> None:
+        self.ini.write_text("[pypicloud]\nstorage.dir = packages\n")
+        read, write = os.pipe()
+        kept = os.dup(1)
+        self.addCleanup(os.close, kept)
+        self.make()
+        os.dup2(write, 1)
+        try:
+            self.status("/health")
+            self.reactor.advance(1)
+        finally:
+            os.dup2(kept, 1)
+            os.close(write)
+        line = os.read(read, 1000)
+        os.close(read)
+        self.assertIn(b'"GET /health HTTP/1.1" 200', line)
+        self.assertEqual(self.server._site.access_log is None, False)
+
+    def test_nobody_who_reads_it_is_no_reason_to_fail(self) -> None:
+        self.ini.write_text("[pypicloud]\nstorage.dir = packages\n")
+        read, write = os.pipe()
+        kept = os.dup(1)
+        self.addCleanup(os.close, kept)
+        self.make()
+        os.dup2(write, 1)
+        os.close(read)
+        try:
+            with capturedLogs() as logs:
+                for _ in range(3):
+                    self.assertEqual(self.status("/health"), 200)
+                    self.reactor.advance(1)
+        finally:
+            os.dup2(kept, 1)
+            os.close(write)
+        self.assertEqual(told(logs).count("access log cannot be written"), 1)
+        self.assertEqual(self.flushLoggedErrors(), [])
