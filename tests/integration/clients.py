@@ -51,7 +51,7 @@ def environment(*packages: str, python: str = sys.executable) -> str:
     path = folder() / name
     made = path / "bin" / "python"
     if not (path / "complete").exists():
-        _command(python, "-m", "venv", "--clear", "--without-pip", str(path))
+        run_here(python, "-m", "venv", "--clear", "--without-pip", str(path))
         if packages:
             install(str(made), *packages)
         (path / "complete").touch()
@@ -61,7 +61,7 @@ def environment(*packages: str, python: str = sys.executable) -> str:
 def install(python: str, *packages: str) -> None:
     """Install into the environment of *python*, as this machine is set up to."""
     pip = (sys.executable, "-m", "pip", "--python", python)
-    _command(*pip, "install", "--quiet", *packages)
+    run_here(*pip, "install", "--quiet", *packages)
 
 
 def find_python(version: str) -> str | None:
@@ -115,7 +115,8 @@ def _version_of(python: str) -> str | None:
     return asked.stdout.strip() if asked.returncode == 0 else None
 
 
-def _command(*command: str) -> None:
+def run_here(*command: str) -> None:
+    """Run a command as this machine is set up, which must succeed."""
     done = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
