@@ -21,7 +21,7 @@ class ErrorDocument:
     region: str = ""
 
 
-class S3Fault(Exception):  # S3Error is but one kind of it
+class S3Fault(Exception):
     """A request that did not succeed.
 
     :ivar unknown: an earlier try of the same request may have been carried out, its
