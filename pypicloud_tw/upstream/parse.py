@@ -46,6 +46,8 @@ _SUFFIXES = (".whl", ".tar.gz", *LEGACY_SUFFIXES)
 _STATUSES = frozenset({"active", "archived", "quarantined", "deprecated"})
 _HEX = re.compile(r"[0-9a-fA-F]{8,128}")
 _WEB = ("https://", "http://")
+#: In the order of PEP 714; the last one is what the big index writes besides.
+_METADATA_KEYS = ("core-metadata", "dist-info-metadata", "data-dist-info-metadata")
 
 #: What a file's known keys must be; anything else under them is dropped.
 _FILE_TYPES: dict[str, Callable[[Any], bool]] = {
@@ -150,10 +152,10 @@ def _document(page: Document, url: str, name: str) -> Document:
     """Check a page of either form; *url* is what its links are relative to."""
     # PEP 691: keys that begin with an underscore are private to whoever wrote them.
     document = {k: v for k, v in page.items() if not k.startswith("_")}
-    base = document.pop("base-url", None) if "base-url" in page else None
     document["meta"] = _meta(page.get("meta"), url)
     document["name"] = _name(page.get("name", name), url, name)
-    files = [_file(item, base or url) for item in page["files"]]
+    links = _Links(url)
+    files = [_file(item, links) for item in page["files"]]
     document["files"] = [file for file in files if file is not None]
     document["versions"] = _versions(page.get("versions"), document["files"], name)
     status = _status(page.get("project-status"))
@@ -195,11 +197,11 @@ def _status(given: object) -> Document | None:
     return {key: value for key, value in given.items() if key != "reason"}
 
 
-def _file(item: object, base: str) -> Document | None:
+def _file(item: object, links: _Links) -> Document | None:
     """Check one file; None if it has no usable name or address."""
     if not isinstance(item, dict):
         return None
-    filename, url = item.get("filename"), _absolute(item.get("url"), base)
+    filename, url = item.get("filename"), links.absolute(item.get("url"))
     if url is None or not _is_filename(filename):
         return None
     file: Document = {
@@ -210,11 +212,12 @@ def _file(item: object, base: str) -> Document | None:
     }
     file["url"] = url
     file["hashes"] = _hashes(item.get("hashes"))
-    # PEP 714: core-metadata wins where both spellings are there.
-    for key in ("core-metadata", "dist-info-metadata", "data-dist-info-metadata"):
-        metadata = _core_metadata(file.pop(key, None))
+    spelled = [file.pop(key, None) for key in _METADATA_KEYS]
+    for given in spelled:
+        metadata = None if given is None else _core_metadata(given)
         if metadata is not None:
-            file.setdefault("core-metadata", metadata)
+            file["core-metadata"] = metadata
+            break
     return file
 
 
@@ -229,24 +232,46 @@ def _is_filename(value: object) -> bool:
     )
 
 
-def _absolute(url: object, base: str) -> str | None:
-    """Resolve a link; None unless it leads to the web (no file:, no javascript:)."""
-    if not isinstance(url, str) or not url:
-        return None
-    try:
-        joined = url if url.startswith(_WEB) else urljoin(base, url.strip())
+class _Links:
+    """Resolves a page's links; None for what does not lead to the web.
+
+    Most links of a page share an origin, which is judged once.
+    """
+
+    def __init__(self, base: str) -> None:
+        self._base = base
+        self._origins: dict[str, bool] = {}
+
+    def absolute(self, url: object) -> str | None:
+        """Resolve one link: no file:, no javascript:."""
+        if not isinstance(url, str) or not url:
+            return None
+        try:
+            joined = url if url.startswith(_WEB) else urljoin(self._base, url.strip())
+        except ValueError:
+            return None
         if not joined.startswith(_WEB) or not joined.isprintable():
             return None
-        parts = urlsplit(joined)
+        end = joined.find("/", len("https://"))
+        origin = joined if end < 0 else joined[:end]
+        if origin not in self._origins:
+            self._origins[origin] = _is_origin(origin)
+        return joined if self._origins[origin] else None
+
+
+def _is_origin(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
         # Reading the port is what checks it.
-        return joined if parts.hostname and parts.port != 0 else None
+        return bool(parts.hostname) and parts.port != 0
     except ValueError:
-        return None
+        return False
 
 
 def _hashes(given: object) -> dict[str, str]:
     if not isinstance(given, dict):
         return {}
+    # An algorithm's name is any text; the digest must be one.
     return {
         algorithm: digest.lower()
         for algorithm, digest in given.items()
@@ -288,7 +313,8 @@ def _read_html(text: str, url: str) -> Document:
     reader.feed(text)
     reader.close()
     base = urljoin(url, reader.base) if reader.base else url
-    files = (_anchor(attributes, base) for attributes in reader.anchors)
+    links = _Links(base)
+    files = (_anchor(attributes, links) for attributes in reader.anchors)
     document: Document = {
         "meta": {
             # Without sizes it is no 1.1 (PEP 700), whatever the page says of itself;
@@ -309,9 +335,9 @@ def _html_version(told: str | None) -> str:
     return told if told and told.partition(".")[0] != "1" else "1.0"
 
 
-def _anchor(attributes: dict[str, str | None], base: str) -> Document | None:
+def _anchor(attributes: dict[str, str | None], links: _Links) -> Document | None:
     """Turn a link into a file; None for links to anything but distributions."""
-    url = _absolute(attributes.get("href"), base)
+    url = links.absolute(attributes.get("href"))
     if url is None:
         return None
     address, fragment = urldefrag(url)
