@@ -23,6 +23,7 @@ from pypicloud_tw.errors import (
 from pypicloud_tw.store.interfaces import IfAbsent, IfMatch, IObjectStore
 from pypicloud_tw.store.s3_endpoint import Endpoint
 from pypicloud_tw.store.s3_explain import iam_policy
+from pypicloud_tw.store.s3_listing import Pages
 from pypicloud_tw.store.s3_objects import ObjectHeaders, metadata_headers, object_info
 from pypicloud_tw.store.s3_probe import Abilities, Conditional
 from pypicloud_tw.store.s3_store import S3Store
@@ -317,6 +318,66 @@ class LesserServerTests(StoreTestCase):
         self.successResultOf(racing[0])
         for one in racing[1:]:
             self.failureResultOf(one, PreconditionFailed)
+
+
+class LongListingTests(SynchronousTestCase):
+    """Listings that are read range by range."""
+
+    def list(self, names: set[str], after: str, prefix: str = "i/") -> list[str]:
+        harness = Harness()
+        harness.fake.page = 3
+        for name in names:
+            harness.fake.store(prefix + name, {}, b"")
+        harness.fake.store("other", {}, b"")
+
+        async def read() -> list[str]:
+            pages = Pages(harness.client, prefix, ordered=True, short=1)
+            start = prefix + after if after else ""
+            return [found.key.removeprefix(prefix) async for found in pages.read(start)]
+
+        return self.successResultOf(harness.run(read()))
+
+    @settings(max_examples=40, deadline=None)
+    @given(
+        st.sets(st.text("aacmz09-é\U0001f40d", max_size=5), max_size=30),
+        st.text("acmz09", max_size=2),
+    )
+    def test_all_in_order(self, names: set[str], after: str) -> None:
+        expected = sorted(name for name in names if not after or name > after)
+        self.assertEqual(self.list(names, after), expected)
+
+    def test_names_that_begin_alike(self) -> None:
+        names = {f"acme-{letter}{n:02}" for letter in "abkyz" for n in range(20)}
+        self.assertEqual(self.list(names, ""), sorted(names))
+
+    def test_failing_range(self) -> None:
+        harness = Harness()
+        harness.fake.page = 1
+        for name in "abcdefgh":
+            harness.fake.store(name, {}, b"")
+        store = make_store(harness, GOOD)
+        store.prefix = ""
+        harness.fake.fail("ListObjects", *[Refuse(400, "Strange")] * 1)
+        error = self.failureResultOf(harness.run(keys(store)), StoreError).value
+        self.assertIn("Strange", error.message)
+
+    def test_given_up(self) -> None:
+        """Nothing goes on when nobody listens."""
+        harness = Harness()
+        harness.fake.page = 1
+        for n in range(60):
+            harness.fake.store(f"{n:02}", {}, b"")
+
+        async def first() -> str:
+            async for found in Pages(harness.client, "", ordered=True).read(""):
+                if found.key > "10":
+                    return found.key
+            return ""
+
+        self.assertEqual(self.successResultOf(harness.run(first())), "11")
+        asked = len(harness.fake.seen)
+        harness.clock.advance(100)
+        self.assertLess(len(harness.fake.seen) - asked, 3)
 
 
 class UploadTests(StoreTestCase):

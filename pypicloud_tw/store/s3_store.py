@@ -38,6 +38,7 @@ from pypicloud_tw.store.keys import key_order, key_segments
 from pypicloud_tw.store.s3_client import S3Client
 from pypicloud_tw.store.s3_errors import S3Error, S3Fault, S3TooLong
 from pypicloud_tw.store.s3_explain import explain, explained, iam_policy
+from pypicloud_tw.store.s3_listing import Pages
 from pypicloud_tw.store.s3_objects import ObjectHeaders, object_info
 from pypicloud_tw.store.s3_probe import Abilities, Conditional, probe
 from pypicloud_tw.store.s3_upload import BufferBudget, S3Upload
@@ -264,31 +265,19 @@ class S3Store:
         From a server that lists in another order, all is read before the first one is
         told: a quarter of a kilobyte each.
         """
-        if self.abilities is not None and self.abilities.ordered:
-            async for found in self._pages(prefix, after):
-                yield self._info(found)
-            return
-        everything = [found async for found in self._pages(prefix, "")]
-        everything.sort(key=lambda found: key_order(found.key))
-        start = key_order(self.prefix + after)
-        for found in everything:
-            if not after or key_order(found.key) > start:
-                yield self._info(found)
-
-    async def _pages(self, prefix: str, after: str) -> AsyncIterator[ListedObject]:
-        continuation = None
-        while True:
-            with self._explained():
-                listing = await self.client.get_bucket(
-                    _encodable(self.prefix + prefix),
-                    start_after=_encodable(self.prefix + after) if after else "",
-                    continuation=continuation,
-                )
-            for found in listing.objects:
-                yield found
-            if listing.continuation is None or listing.continuation == continuation:
+        ordered = self.abilities is not None and self.abilities.ordered
+        pages = Pages(self.client, _encodable(self.prefix + prefix), ordered)
+        start = _encodable(self.prefix + after) if after else ""
+        with self._explained():
+            if ordered:
+                async for found in pages.read(start):
+                    yield self._info(found)
                 return
-            continuation = listing.continuation
+            everything = [found async for found in pages.read("")]
+        everything.sort(key=lambda found: key_order(found.key))
+        for found in everything:
+            if key_order(found.key) > key_order(start):
+                yield self._info(found)
 
     def _info(self, found: ListedObject) -> ObjectInfo:
         key = found.key.removeprefix(self.prefix)
