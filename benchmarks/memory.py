@@ -1,0 +1,151 @@
+"""Memory of the server under uploads: one of 1 GiB, then 50 at once.
+
+``python -m benchmarks.memory [--bytes N]``; what is printed is how much the resident
+set of the server's process grew, which must not follow the size of the files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import http.client
+import io
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks import servers
+from pypicloud_tw.access.hashes import hash_password
+
+_BOUNDARY = "benchmark"
+_PIECE = 256 * 1024
+
+
+def resident(pid: int) -> int:
+    """Tell the resident set of a process and its highest so far, in bytes."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("This needs Linux's /proc.")
+
+
+def big_wheel(path: Path, name: str, size: int) -> None:
+    """Write a valid wheel of about *size* bytes that do not compress."""
+    block = hashlib.shake_128(name.encode()).digest(2**20)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        with archive.open(f"{name}/data.bin", "w", force_zip64=True) as member:
+            for _ in range(size // len(block)):
+                member.write(block)
+        folder = f"{name}-1.0.dist-info"
+        text = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+        archive.writestr(f"{folder}/METADATA", text)
+        archive.writestr(f"{folder}/WHEEL", "Wheel-Version: 1.0\n")
+        archive.writestr(f"{folder}/RECORD", "")
+
+
+def form(path: Path, name: str) -> tuple[bytes, bytes]:
+    """Write what stands before and after the file in an upload's body."""
+    out = io.StringIO()
+    fields = {":action": "file_upload", "name": name, "version": "1.0"}
+    for key, value in fields.items():
+        out.write(
+            f"--{_BOUNDARY}\r\nContent-Disposition: form-data; "
+            f'name="{key}"\r\n\r\n{value}\r\n'
+        )
+    out.write(
+        f"--{_BOUNDARY}\r\nContent-Disposition: form-data; "
+        f'name="content"; filename="{path.name}"\r\n\r\n'
+    )
+    return out.getvalue().encode(), f"\r\n--{_BOUNDARY}--\r\n".encode()
+
+
+def upload(port: int, path: Path, name: str) -> int:
+    """Upload a file and give the status."""
+    head, tail = form(path, name)
+
+    def body() -> Iterator[bytes]:
+        yield head
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                yield piece
+        yield tail
+
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
+    length = len(head) + path.stat().st_size + len(tail)
+    headers = {
+        "Authorization": servers.authorization(),
+        "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}",
+        "Content-Length": str(length),
+    }
+    connection.request("POST", "/legacy/", body(), headers)
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def upload_all(port: int, wheels: dict[str, Path]) -> None:
+    """Upload several at once."""
+    statuses: list[int] = []
+    threads = [
+        threading.Thread(target=lambda n=n, p=p: statuses.append(upload(port, p, n)))
+        for n, p in wheels.items()
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if statuses != [200] * len(wheels):
+        raise RuntimeError(f"not every upload was taken: {sorted(statuses)}")
+
+
+def measure(folder: Path, label: str, wheels: dict[str, Path]) -> None:
+    """Run a server of its own, warm it by a small upload, upload, and tell."""
+    store = folder / f"store-{label}"
+    settings = {
+        "storage.dir": str(store),
+        "pypi.fallback": "none",
+        f"user.{servers.USER}": hash_password(servers.PASSWORD),
+    }
+    port = servers.free_port()
+    small = folder / f"small_{label}-1.0-py3-none-any.whl"
+    big_wheel(small, f"small_{label}", 2**20)
+    with servers.ours(folder, settings, port) as server:
+        upload_all(port, {f"small_{label}": small})
+        before, began = resident(server.pid), time.monotonic()
+        upload_all(port, wheels)
+        seconds = time.monotonic() - began
+        grown = (resident(server.pid) - before) / 2**20
+    total = sum(path.stat().st_size for path in wheels.values()) / 2**20
+    print(
+        f"{len(wheels)} uploads, {total:,.0f} MiB in all: {seconds:.1f} s; resident "
+        f"set {before / 2**20:.0f} MiB before, {grown:+.0f} MiB at the highest",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Measure both."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bytes", type=int, default=2**30, help="of the large file")
+    size = parser.parse_args().bytes
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        one = folder / "large-1.0-py3-none-any.whl"
+        big_wheel(one, "large", size)
+        measure(folder, "one", {"large": one})
+        one.unlink()
+        many = {}
+        for number in range(50):
+            name = f"many{number}"
+            path = folder / f"{name}-1.0-py3-none-any.whl"
+            big_wheel(path, name, size // 50)
+            many[name] = path
+        measure(folder, "many", many)
+        print(f"load average: {servers.load_average()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""The servers that are measured, started on loopback and stopped by their own ids."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import venv
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+USER, PASSWORD = "reader", "correct horse"
+
+
+def authorization() -> str:
+    """Give the value of the header field that logs the benchmark in."""
+    token = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    return f"Basic {token}"
+
+
+def free_port() -> int:
+    """Find a port that nobody uses at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running(
+    command: Sequence[str], port: int, path: str, log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server until the block ends; begin when it answers *path*."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        _wait(process, f"http://127.0.0.1:{port}{path}", log)
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    for _ in range(600):
+        if process.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(url, timeout=60):
+                return
+        except urllib.error.HTTPError:
+            return  # it answers, if only to ask for a password
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError(f"No answer from {url}:\n{log.read_text()[-2000:]}")
+
+
+@contextmanager
+def ours(
+    folder: Path, settings: Mapping[str, str], port: int, ready: str = "/ready"
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run this program; *settings* are lines of its ini."""
+    ini = folder / f"ours-{port}.ini"
+    lines = [f"{key} = {value}" for key, value in settings.items()]
+    ini.write_text("\n".join(["[app:main]", *lines, ""]))
+    command = [
+        str(Path(sys.executable).with_name("twistd")),
+        "-n",
+        "--pidfile=",
+        "pypicloud",
+        f"--config={ini}",
+        f"--listen=tcp:{port}:interface=127.0.0.1",
+    ]
+    with running(command, port, ready, folder / f"ours-{port}.log") as process:
+        yield process
+
+
+@contextmanager
+def nginx(
+    folder: Path, root: Path, port: int, *, log_in: bool
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run nginx over files of the same bytes, under the fixed conditions."""
+    binary = shutil.which("nginx") or "/usr/sbin/nginx"
+    sha = base64.b64encode(hashlib.sha1(PASSWORD.encode()).digest()).decode()
+    passwords = folder / "nginx-passwords"
+    passwords.write_text(f"{USER}:{{SHA}}{sha}\n")
+    guard = f"auth_basic 'x'; auth_basic_user_file {passwords};" if log_in else ""
+    config = folder / f"nginx-{port}.conf"
+    config.write_text(
+        f"""
+daemon off;
+worker_processes 1;
+user root;
+pid {folder}/nginx-{port}.pid;
+error_log {folder}/nginx-{port}.err;
+events {{ worker_connections 512; }}
+http {{
+    access_log off;
+    open_file_cache max=20000 inactive=600s;
+    open_file_cache_valid 600s;
+    keepalive_requests 1000000;
+    default_type text/html;
+    server {{
+        listen 127.0.0.1:{port};
+        root {root};
+        index index.html;
+        {guard}
+    }}
+}}
+"""
+    )
+    command = [binary, "-c", str(config), "-p", str(folder)]
+    with running(command, port, "/simple/", folder / f"nginx-{port}.log") as process:
+        yield process
+
+
+def install(folder: Path, *packages: str) -> Path:
+    """Install packages into a virtual environment of their own; give its ``bin``."""
+    venv.create(folder, with_pip=True)
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *packages]
+    subprocess.run(pip, check=True, stdin=subprocess.DEVNULL)
+    return folder / "bin"
+
+
+@contextmanager
+def pypiserver(
+    folder: Path, bin_folder: Path, flat: Path, port: int, *, log_in: bool
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run pypiserver over the same files."""
+    passwords = folder / "pypiserver-passwords"
+    sha = base64.b64encode(hashlib.sha1(PASSWORD.encode()).digest()).decode()
+    passwords.write_text(f"{USER}:{{SHA}}{sha}\n")
+    guard = ["-P", str(passwords), "-a", "list,download,update"]
+    command = [
+        str(bin_folder / "pypi-server"),
+        "run",
+        "-i",
+        "127.0.0.1",
+        "-p",
+        str(port),
+        *(guard if log_in else ["-P", ".", "-a", "."]),
+        str(flat),
+    ]
+    path, log = "/simple/project-000/", folder / f"pypiserver-{port}.log"
+    with running(command, port, path, log) as process:
+        yield process
+
+
+def load_average() -> str:
+    """Tell how busy the machine is with other things."""
+    return " ".join(f"{n:.2f}" for n in os.getloadavg())
