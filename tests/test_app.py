@@ -475,7 +475,7 @@ class ErrorFormTests(AppCase):
 
     def test_html_is_escaped(self) -> None:
         response = self.get("/simple/%3Cscript%3E/", Accept="text/html")
-        self.assertEqual(response.status, 400)
+        self.assertEqual(response.status, 404)
         self.assertNotIn("<script>", response.text)
         self.assertIn("default-src 'none'", response["Content-Security-Policy"] or "")
 

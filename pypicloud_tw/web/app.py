@@ -22,7 +22,13 @@ from pypicloud_tw import __version__
 from pypicloud_tw.access.policy import Action, Policy, refuse_cross_site
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.access.users import Users
-from pypicloud_tw.errors import Forbidden, NotFound, ObjectNotFound, PypicloudError
+from pypicloud_tw.errors import (
+    BadRequest,
+    Forbidden,
+    NotFound,
+    ObjectNotFound,
+    PypicloudError,
+)
 from pypicloud_tw.index.archive import MAX_METADATA, parse_core_metadata
 from pypicloud_tw.index.catalog import Catalog, Entry
 from pypicloud_tw.index.manifest import public_document
@@ -131,15 +137,15 @@ class Application:
     @router.route("/simple/<name>", methods=_READ)
     async def project_without_slash(self, request: Request, name: str) -> None:
         """Show the way to the project's page (PEP 503: the final slash)."""
-        _redirect(request, f"{project_name(name)}/")
+        _redirect(request, f"{_project(name)}/")
 
     @router.route("/simple/<name>/", methods=_READ)
     async def project(self, request: Request, name: str) -> None:
         """List a project's files."""
         if not is_normalized_name(name):
-            _redirect(request, f"../{project_name(name)}/")
+            _redirect(request, f"../{_project(name)}/")
             return
-        normalized = project_name(name)
+        normalized = _project(name)
         try:
             entry = await self._entry(request, normalized)
         except NotFound:
@@ -160,14 +166,14 @@ class Application:
         self, request: Request, name: str, digest: str, filename: str
     ) -> None:
         """Serve a file, or the core metadata beside it."""
-        normalized = project_name(name)
+        normalized = _project(name)
         await self._authorize(request, Action.READ, normalized)
         await self._send_file(request, await self._blob(normalized, digest, filename))
 
     @router.route("/api/package/<name>/<filename>", methods=_READ)
     async def former_file(self, request: Request, name: str, filename: str) -> None:
         """Serve a file by the address that old lock files have for it."""
-        normalized = project_name(name)
+        normalized = _project(name)
         await self._authorize(request, Action.READ, normalized)
         entry = await self.catalog.project(normalized)
         file = entry.project.file(filename)
@@ -434,7 +440,7 @@ class Application:
     async def _legacy_json(
         self, request: Request, name: str, version: str | None
     ) -> bytes:
-        normalized = project_name(name)
+        normalized = _project(name)
         try:
             entry = await self._entry(request, normalized)
         except NotFound:
@@ -524,6 +530,16 @@ class _Root(Resource):
             # Klein would log a traceback of it.
             return self._application.tell_nothing_there(request)
         return self._routes.render(request)
+
+
+def _project(name: str) -> NormalizedName:
+    """Understand the name in an address; what cannot be a name is not here."""
+    try:
+        return project_name(name)
+    except BadRequest:
+        raise NotFound(
+            "There is no project of that name: it is not a valid one."
+        ) from None
 
 
 def _log_name(principal: Principal) -> bytes | None:
