@@ -99,7 +99,7 @@ class Upload:
     parts: dict[int, bytes] = field(factory=dict)
 
 
-class Problem(Exception):  # noqa: N818  # an answer, not a fault of ours
+class Problem(Exception):  # an answer, not a fault of ours
     """What the fake answers with instead."""
 
     def __init__(self, status: int, code: str, **headers: str) -> None:
@@ -585,9 +585,9 @@ class FlowTransport(iosim.FakeTransport):
         data = b"".join(self.stream)
         if self.peer.paused and data:
             return None
-        self.stream = [data[2**16 :]] if data[2**16 :] else []
+        self.stream = [data[2**18 :]] if data[2**18 :] else []
         self.disconnecting |= self.closing and not self.stream
-        return data[: 2**16] or None
+        return data[: 2**18] or None
 
     def pauseProducing(self) -> None:
         self.paused = True

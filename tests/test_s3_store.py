@@ -27,13 +27,16 @@ from pypicloud_tw.store.s3_listing import Pages
 from pypicloud_tw.store.s3_objects import ObjectHeaders, metadata_headers, object_info
 from pypicloud_tw.store.s3_probe import Abilities, Conditional
 from pypicloud_tw.store.s3_store import S3Store
-from pypicloud_tw.store.s3_upload import PART, SINGLE, BufferBudget
+from pypicloud_tw.store.s3_upload import BufferBudget, Sizes
 from tests.doubles import InlineOffload
 from tests.doubles_s3 import Drop, Harness, Refuse, Stall, Truncate
 from tests.store_suite import Consumer, StoreProperties, StoreSuite, keys
 
 T = TypeVar("T")
 
+#: Small enough for many tests, and more than what is read and sent at once.
+SINGLE, PART = 640 * 1024, 320 * 1024
+STEP = 64 * 1024
 BIG = bytes(range(256)) * ((SINGLE + 3 * PART) // 256) + b"the end"
 
 
@@ -45,6 +48,7 @@ def make_store(harness: Harness, abilities: Abilities | None = None) -> S3Store:
     """Make a store; with *abilities* it does not find out for itself."""
     store = S3Store(harness.client, InlineOffload(), "pre/fix/")
     store.abilities = abilities
+    store.sizes = Sizes(SINGLE, PART)
     return store
 
 
@@ -95,7 +99,7 @@ class StoreTestCase(SynchronousTestCase):
     def error(self, work: Coroutine[Any, Any, Any], kind: type[Exception]) -> Any:
         return self.failureResultOf(self.harness.run(work), kind).value
 
-    async def upload(self, data: bytes, step: int = 2**20) -> Any:
+    async def upload(self, data: bytes, step: int = STEP) -> Any:
         upload = await self.store.begin("p/id/a-1.0.zip", size_hint=len(data))
         try:
             for at in range(0, len(data), step):
@@ -396,8 +400,8 @@ class UploadTests(StoreTestCase):
 
     def test_parts_go_while_the_body_arrives(self) -> None:
         upload = self.result(self.store.begin("p/id/a-1.0.zip"))
-        for at in range(0, SINGLE + PART, 2**20):
-            self.result(upload.write(BIG[at : at + 2**20]))
+        for at in range(0, SINGLE + PART, STEP):
+            self.result(upload.write(BIG[at : at + STEP]))
         self.assertGreaterEqual(self.fake.seen.count("UploadPart"), 2)
         self.assertEqual(self.result(keys(self.store)), [])
         self.result(upload.abort())
@@ -439,8 +443,8 @@ class UploadTests(StoreTestCase):
         upload = self.result(self.store.begin("p/id/a-1.0.zip"))
         written = 0
         while written < 20 * PART:
-            writing = Deferred.fromCoroutine(upload.write(BIG[: 2**20]))
-            written += 2**20
+            writing = Deferred.fromCoroutine(upload.write(BIG[:STEP]))
+            written += STEP
             if not writing.called:
                 break
         self.assertLess(written, 7 * PART)
@@ -489,11 +493,11 @@ class DownloadTests(StoreTestCase):
         return consumer
 
     def test_what_breaks_off_is_taken_up_again(self) -> None:
-        data = BIG[: 2**20]
+        data = BIG[: 2**19]
         self.result(self.store.put("k", data))
         self.fake.fail("GetObject", Truncate(), Truncate())
         self.assertEqual(self.deliver().data, data)
-        self.assertEqual(self.fake.sent[-1]["range"], f"bytes={3 * 2**18}-{2**20 - 1}")
+        self.assertEqual(self.fake.sent[-1]["range"], f"bytes={3 * 2**17}-{2**19 - 1}")
 
     def test_it_must_still_be_the_same(self) -> None:
         self.result(self.store.put("k", b"first"))
@@ -560,6 +564,19 @@ class MetadataTests(SynchronousTestCase):
         for told in ({}, {"last-modified": "x", "content-length": "1", "etag": "x"}):
             error = self.assertRaises(StoreError, object_info, "k", told)
             self.assertIn("without saying", error.message)
+
+
+class SizesTests(SynchronousTestCase):
+    """Where objects are cut."""
+
+    def test_fifty_gibibytes_fit(self) -> None:
+        self.assertLess(50 * 2**30 / Sizes().part, 10_000)
+        self.assertEqual(Sizes().reaching(None), Sizes())
+        self.assertEqual(Sizes().reaching(50 * 2**30), Sizes())
+
+    def test_more_than_that_fits_if_it_is_told(self) -> None:
+        part = Sizes().reaching(100 * 2**30).part
+        self.assertLessEqual(100 * 2**30 / part, 10_000)
 
 
 class BudgetTests(SynchronousTestCase):

@@ -67,14 +67,14 @@ class S3Error(S3Fault):
         retry_after: float | None = None,
         date: datetime | None = None,
     ) -> None:
-        self.code = code
+        self.code = _printable(code)[:64]
         self.status = status
         self.message = _printable(message)
         self.request_id = _printable(request_id)
         self.region = region
         self.retry_after = retry_after
         self.date = date
-        super().__init__(code, status, self.message, self.request_id)
+        super().__init__(self.code, status, self.message, self.request_id)
 
     @classmethod
     def of(

@@ -33,8 +33,11 @@ MAX_LISTING = 8 * 2**20
 #: Tries of one request, the first included.
 MAX_TRIES = 5
 
-#: No try begins later than this many seconds after the first.
+#: No try begins later than this many seconds after the first ...
 PATIENCE = 60.0
+#: ... and as many more as the body takes on the slowest line that we put up with, in
+#: bytes per second.
+SLOWEST = 50_000
 
 #: Told every operation, its result and its duration in seconds.
 Observe = Callable[[str, str, float], None]
@@ -117,7 +120,8 @@ class S3Requester:
             reply = await self._insist(call)
             result = "ok"
         except S3Error as error:
-            result = error.code or str(error.status)
+            # It becomes a label, so not whatever the other side sends.
+            result = error.code if error.code.isalpha() else str(error.status)
             raise
         except S3Unreachable:
             result = "unreachable"
@@ -127,13 +131,10 @@ class S3Requester:
         return reply
 
     async def _insist(self, call: Call) -> Reply:
-        tries = Tries(
-            self.budget,
-            self.random,
-            MAX_TRIES,
-            self.wire.clock.seconds,
-            self.wire.clock.seconds() + PATIENCE,
-        )
+        seconds = self.wire.clock.seconds
+        length = 0 if call.body is None else call.body.length
+        ends = seconds() + PATIENCE + length / SLOWEST
+        tries = Tries(self.budget, self.random, MAX_TRIES, seconds, ends)
         mended: set[str] = set()
         while True:
             credentials = await self.credentials.get()

@@ -41,7 +41,7 @@ from pypicloud_tw.store.s3_explain import explain, explained, iam_policy
 from pypicloud_tw.store.s3_listing import Pages
 from pypicloud_tw.store.s3_objects import ObjectHeaders, object_info
 from pypicloud_tw.store.s3_probe import Abilities, Conditional, probe
-from pypicloud_tw.store.s3_upload import BufferBudget, S3Upload
+from pypicloud_tw.store.s3_upload import BufferBudget, S3Upload, Sizes
 from pypicloud_tw.store.s3_wire import Answer, BrokenOff
 from pypicloud_tw.store.s3_xml import ListedObject
 from pypicloud_tw.store.signed_urls import SignedUrls
@@ -76,6 +76,7 @@ class S3Store:
     budget: BufferBudget = field(factory=lambda: BufferBudget(64 * 2**20))
     create_bucket: bool = False
     temp_dir: Path | None = None
+    sizes: Sizes = field(factory=Sizes)
     abilities: Abilities | None = field(default=None, init=False)
     _swaps: DeferredLock = field(factory=DeferredLock, init=False, repr=False)
     _log = Logger()
@@ -204,7 +205,8 @@ class S3Store:
         spool = await Spool.temporary(
             self.offload, folder=self.temp_dir, size_hint=size_hint
         )
-        return S3Upload(key, path, spool, self.client, self.budget, headers)
+        sizes = self.sizes.reaching(size_hint)
+        return S3Upload(key, path, spool, self.client, self.budget, headers, sizes)
 
     async def abandon_uploads(self, before: datetime) -> int:
         """See :class:`IObjectStore`; S3 would keep the parts, and bill for them."""

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Mapping
 from hashlib import sha256
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -26,13 +26,27 @@ from pypicloud_tw.store.s3_wire import CHUNK
 from pypicloud_tw.store.s3_xml import Part
 from pypicloud_tw.store.spool import Spool
 
-#: Up to so many bytes go in one PUT.
-SINGLE = 16 * 2**20
-
-#: 10,000 parts of 8 MiB are 78 GiB ("Amazon S3 multipart upload limits"). All parts but
-#: the last have one size, as some servers demand.
-PART = 8 * 2**20
+#: "Amazon S3 multipart upload limits".
 MAX_PARTS = 10_000
+
+
+@frozen
+class Sizes:
+    """Where an object is cut, in bytes.
+
+    :ivar single: up to so many go in one PUT.
+    :ivar part: all parts but the last have one size, as some servers demand; 10,000
+        of these are 78 GiB.
+    """
+
+    single: int = 16 * 2**20
+    part: int = 8 * 2**20
+
+    def reaching(self, size_hint: int | None) -> Sizes:
+        """Make parts larger where so many bytes would need too many of them."""
+        least = -(-(size_hint or 0) // MAX_PARTS)
+        return self if least <= self.part else evolve(self, part=least)
+
 
 #: Parts of one upload that are under way or wait for memory; with more, its sender
 #: waits.
@@ -115,7 +129,7 @@ class S3Upload:
     _client: S3Client = field(repr=False)
     _budget: BufferBudget = field(repr=False)
     _headers: Mapping[str, str]
-    _part_size: int = PART
+    _sizes: Sizes = Sizes()
     _upload_id: str | None = field(default=None, init=False)
     _scheduled: int = field(default=0, init=False)
     _parts: dict[int, Part] = field(factory=dict, init=False)
@@ -128,13 +142,13 @@ class S3Upload:
         """See :class:`IUpload`."""
         self._check()
         await self.spool.write(data)
-        if self.spool.size <= SINGLE:
+        if self.spool.size <= self._sizes.single:
             return
         with explained(self._client.endpoint):
             await self._begin()
-            while self.spool.size - self._scheduled >= self._part_size:
+            while self.spool.size - self._scheduled >= self._sizes.part:
                 await self._room()
-                self._schedule(self._part_size)
+                self._schedule(self._sizes.part)
         self._check()
 
     async def commit(self) -> ObjectInfo:
@@ -191,7 +205,7 @@ class S3Upload:
         self._check()
 
     def _schedule(self, size: int) -> None:
-        number = self._scheduled // self._part_size + 1
+        number = self._scheduled // self._sizes.part + 1
         if number > MAX_PARTS:
             raise StoreError("The file has more bytes than S3 takes in parts.")
         offset, self._scheduled = self._scheduled, self._scheduled + size
@@ -235,7 +249,7 @@ class S3Upload:
         await DeferredList(list(self._sending))
         self._check()
         parts = [part for _, part in sorted(self._parts.items())]
-        assert len(parts) == -(-size // self._part_size), "a part is missing"
+        assert len(parts) == -(-size // self._sizes.part), "a part is missing"
         try:
             written = await self._client.complete_multipart_upload(
                 self.path, self._upload_id, parts

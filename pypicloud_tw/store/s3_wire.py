@@ -15,6 +15,8 @@ from hashlib import sha256
 from typing import Any, Protocol
 
 from attrs import define, field, frozen
+from OpenSSL import SSL
+from service_identity import VerificationError
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.interfaces import (
@@ -36,6 +38,10 @@ from pypicloud_tw.store.s3_errors import S3TooLong, S3Unreachable
 
 #: Bodies are read and written in pieces of this many bytes.
 CHUNK = 256 * 1024
+
+
+#: TLS broke, or the certificate is somebody else's.
+_TLS_ERRORS = (SSL.Error, VerificationError)
 
 
 @frozen
@@ -438,23 +444,34 @@ class Wire:
             watchdog.rest()
 
 
-def _was_cancelled(error: Exception) -> bool:
+def _causes(error: Exception) -> list[BaseException]:
     # The Agent wraps what ended a connection, cancellation included.
     reasons: list[Failure] = getattr(error, "reasons", [])
-    causes = [error, *(reason.value for reason in reasons)]
-    return any(isinstance(cause, CancelledError) for cause in causes)
+    inner = [reason.value for reason in reasons if reason.value is not None]
+    return [error, *inner]
+
+
+def _was_cancelled(error: Exception) -> bool:
+    return any(isinstance(cause, CancelledError) for cause in _causes(error))
 
 
 def _unreachable(error: Exception, silent: bool) -> S3Unreachable:
     """Say what happened, without the address: it may bear a signature."""
+    tls = [repr(cause) for cause in _causes(error) if isinstance(cause, _TLS_ERRORS)]
     if silent:
         text = "S3 did not answer in time."
     elif isinstance(error, DNSLookupError):
         text = "The name of the S3 endpoint is not known."
     elif isinstance(error, ConnectError):
-        text = "S3 cannot be connected to."
+        text = f"S3 cannot be connected to ({error})"
+    elif tls:
+        text = f"TLS with S3 failed: {tls[0]}."
+        if "certificate" in tls[0]:
+            text += " A certificate by an authority of your own needs aws.ca_file."
     else:
-        text = f"S3 did not answer ({type(error).__name__})."
+        names = ", ".join(type(cause).__name__ for cause in _causes(error))
+        text = f"S3 did not answer ({names})."
     fault = S3Unreachable(text)
+    # TLS may fail after the request was read, too.
     fault.unknown = not isinstance(error, (ConnectError, DNSLookupError))
     return fault
