@@ -1,24 +1,80 @@
-"""A server that kills itself at a named step: ``dying_server POINT NTH pypicloud ...``.
+"""Servers that kill themselves at a named step, many of them, fast.
 
-It dies when it has passed the step for the NTH time since its start, as from a loss of
-power: nothing of its own runs any more.
+One process imports everything and forks a server for every line that it reads, since
+importing takes far longer than the life of such a server. The server dies when it has
+passed the step for the n-th time since its start, as from a loss of power: nothing of
+its own runs any more.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Lock
+from typing import Any, TextIO
 
+from twisted.internet import epollreactor
 from twisted.python.log import startLogging
 
 from pypicloud_tw.tap import Options, makeService
 
 
+def main() -> None:
+    """Fork a server for each line of standard input, and answer with its number.
+
+    A line is a JSON object: ``arguments`` of the command ``pypicloud``, the file
+    ``log``, the folder ``cwd``, ``environment``, and ``point`` and ``nth``, the step to
+    die at (none if it is empty).
+    """
+    # Nobody waits for them: the kernel clears them away.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for line in sys.stdin:
+        number = os.fork()
+        if not number:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            try:
+                live(json.loads(line))
+            finally:
+                os._exit(1)
+        print(number, flush=True)
+
+
+def live(wanted: Mapping[str, Any]) -> None:
+    """Be a server."""
+    log = os.open(wanted["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    os.environ.clear()
+    os.environ.update(wanted["environment"])
+    os.chdir(wanted["cwd"])
+    # klein has imported the reactor, whose descriptors are shared with our siblings.
+    sys.modules.pop("twisted.internet.reactor", None)
+    epollreactor.install()
+    # Every line at once: what is buffered dies too.
+    output = os.fdopen(1, "w", buffering=1, closefd=False)
+    serve(wanted["arguments"], dies_at(wanted["point"], wanted["nth"]), output)
+
+
+def serve(arguments: list[str], checkpoint: Callable[[str], None], log: TextIO) -> None:
+    """Do what ``twistd -n pypicloud`` does."""
+    startLogging(log)
+    options = Options()  # type: ignore[no-untyped-call]  # a class of Twisted's
+    options.parseOptions(arguments)  # type: ignore[no-untyped-call]  # as above
+    service = makeService(options, checkpoint=checkpoint)
+    from twisted.internet import reactor
+
+    service.privilegedStartService()
+    service.startService()
+    reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
+    reactor.run()
+
+
 def dies_at(point: str, nth: int) -> Callable[[str], None]:
-    """Make a checkpoint that ends this process."""
+    """Make a checkpoint that ends this process, and says so."""
     left = [nth]
     # The store's steps are done in several threads.
     lock = Lock()
@@ -29,25 +85,16 @@ def dies_at(point: str, nth: int) -> Callable[[str], None]:
         with lock:
             left[0] -= 1
             if left[0] == 0:
+                os.write(2, last_words(point, nth).encode())
                 os.kill(os.getpid(), signal.SIGKILL)
 
     return checkpoint
 
 
-def main(arguments: list[str]) -> None:
-    """Run the server."""
-    point, nth, _, *others = arguments
-    options = Options()  # type: ignore[no-untyped-call]  # a class of Twisted's
-    options.parseOptions(others)  # type: ignore[no-untyped-call]  # as above
-    startLogging(sys.stdout)
-    service = makeService(options, checkpoint=dies_at(point, int(nth)))
-    from twisted.internet import reactor
-
-    service.privilegedStartService()
-    service.startService()
-    reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
-    reactor.run()
+def last_words(point: str, nth: int) -> str:
+    """What stands in the log of a server that died where it was to."""
+    return f"Killed at {point}, time {nth}.\n"
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -21,7 +21,7 @@ from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
-from typing import Any
+from typing import Any, Protocol
 
 from attrs import define, field, frozen
 from twisted.trial.unittest import SynchronousTestCase
@@ -140,6 +140,15 @@ def wait_until(
         time.sleep(0.02)
 
 
+class Process(Protocol):
+    """What is asked of a server's process; a :class:`subprocess.Popen` has it."""
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float) -> int: ...
+    def send_signal(self, number: int) -> None: ...
+    def kill(self) -> None: ...
+
+
 @define(eq=False)
 class Server:
     """A server on a folder, started, stopped, killed and started again.
@@ -159,7 +168,7 @@ class Server:
     cwd: Path | None = None
     scheme: str = "http"
     port: int = field(factory=free_port)
-    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    process: Process | None = field(default=None, init=False)
 
     @property
     def store(self) -> Path:
@@ -214,7 +223,11 @@ class Server:
                 stderr=subprocess.STDOUT,
             )
         if ready:
-            wait_until(self.is_ready, lambda: self.log)
+            self.wait()
+
+    def wait(self) -> None:
+        """Wait until it is ready, for a bounded time."""
+        wait_until(self.is_ready, lambda: self.log)
 
     def is_ready(self) -> bool:
         """Whether it says so.

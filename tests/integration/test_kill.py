@@ -8,12 +8,11 @@ seed of the dice is in the failure's text.
 from __future__ import annotations
 
 import os
-import signal
-import sys
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
+from http.client import HTTPException
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -25,13 +24,13 @@ from pypicloud_tw.index.manifest import decode, manifest_key, project_of
 from pypicloud_tw.index.model import Project
 from tests.integration import apart
 from tests.integration.dists import make_wheel
+from tests.integration.dying_server import last_words
+from tests.integration.nursery import Nursery
 from tests.integration.rig import (
-    CHECKOUT,
     IntegrationTestCase,
     Server,
     basic,
     form,
-    script,
     wait_until,
 )
 
@@ -80,7 +79,7 @@ class Ledger:
             self.doubtful.add(wheel.name)
         try:
             answer = server.upload(wheel)
-        except OSError:
+        except (OSError, HTTPException):
             return None
         with self._lock:
             self.doubtful.discard(wheel.name)
@@ -98,7 +97,7 @@ class Ledger:
             self.removing.add(filename)
         try:
             answer = server.request("POST", "/", body, headers)
-        except OSError:
+        except (OSError, HTTPException):
             return None
         with self._lock:
             self.removing.discard(filename)
@@ -115,6 +114,8 @@ class KillTestCase(IntegrationTestCase):
         super().setUp()
         self.seed = int.from_bytes(os.urandom(4))
         self.random = Random(self.seed)
+        self.nursery = Nursery.open()
+        self.addCleanup(self.nursery.close)
 
     def audit(self, server: Server, ledger: Ledger) -> None:
         """Compare the folder, while no server runs, with what was acknowledged."""
@@ -146,8 +147,7 @@ class KillTestCase(IntegrationTestCase):
 
     def recover(self, server: Server, ledger: Ledger) -> None:
         """Start a server that lives, and repeat what was not answered."""
-        server.launcher = (script("twistd"), "-n", "--pidfile=")
-        server.start()
+        self.nursery.start(server)
         scratch = server.store / ".tmp"
         wait_until(lambda: len(list(scratch.glob("*.lock"))) == 1, lambda: server.log)
         self.assertEqual([p for p in scratch.glob("*/*") if p.is_file()], [])
@@ -165,7 +165,7 @@ class KillTestCase(IntegrationTestCase):
             listed = {f["filename"]: f for f in server.document(project)["files"]}
             address = listed[filename]["url"].removeprefix("../..")
             self.assertEqual(server.get(address).body, content, filename)
-        server.stop()
+        server.kill()
         self.audit(server, ledger)
 
 
@@ -222,15 +222,12 @@ class StepTests(KillTestCase):
 
     def die_often(self, server: Server, point: str, nths: Iterable[int]) -> None:
         ledger = Ledger(server.folder / "sent")
-        server.environment = {"PYTHONPATH": str(CHECKOUT)}
         for nth in nths:
-            module = "tests.integration.dying_server"
-            server.launcher = (sys.executable, "-m", module, point, str(nth))
-            server.start()
+            self.nursery.start(server, point, nth)
             work_until_dead(server, ledger)
+            self.assertIn(last_words(point, nth), server.log[-200:], server.log)
             assert server.process is not None
-            code = server.process.wait(30)
-            self.assertEqual(code, -signal.SIGKILL, f"{point} {nth}:\n{server.log}")
+            server.process.wait(30)
             self.audit(server, ledger)
         self.recover(server, ledger)
 
@@ -242,16 +239,23 @@ class RandomTests(KillTestCase):
         server = self.server(start=False)
         ledger = Ledger(server.folder / "sent")
         for _ in range(KILLS):
-            server.start()
+            self.nursery.start(server)
             with ThreadPoolExecutor(8) as pool:
                 work = [pool.submit(upload_until_dead, server, ledger) for _ in "8" * 8]
-                time.sleep(self.random.uniform(0.05, 1.0))
-                server.kill()
+                self.kill_after_first(server, ledger)
                 for one in work:
                     one.result()
             self.audit(server, ledger)
-        self.assertGreater(len(ledger.kept), KILLS)
         self.recover(server, ledger)
+
+    def kill_after_first(self, server: Server, ledger: Ledger) -> None:
+        """Kill it some time after its first answer to an upload."""
+        before = len(ledger.kept)
+        try:
+            wait_until(lambda: len(ledger.kept) > before, lambda: server.log)
+            time.sleep(self.random.uniform(0, 0.5))
+        finally:
+            server.kill()
 
 
 def work_until_dead(server: Server, ledger: Ledger) -> None:

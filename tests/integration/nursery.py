@@ -1,0 +1,90 @@
+"""Starts servers that die where they are told to; see :mod:`.dying_server`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from threading import Lock
+
+from attrs import define, field, frozen
+
+from tests.integration.rig import CHECKOUT, Server, clean_environment
+
+
+@frozen
+class Life:
+    """A process that is somebody else's child, with the methods of a Popen."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """None as long as it lives; how it ended only its log knows."""
+        return None if Path(f"/proc/{self.pid}").exists() else 0
+
+    def wait(self, timeout: float) -> int:
+        until = time.monotonic() + timeout
+        while self.poll() is None:
+            if time.monotonic() > until:
+                raise TimeoutError(f"Process {self.pid} lives on.")
+            time.sleep(0.005)
+        return 0
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(9)
+
+
+@define
+class Nursery:
+    """The process whose children they are."""
+
+    _process: subprocess.Popen[str]
+    _lock: Lock = field(factory=Lock)
+
+    @classmethod
+    def open(cls) -> Nursery:
+        """Start it; it takes a second or two before its first child."""
+        environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+        return cls(
+            subprocess.Popen(
+                [sys.executable, "-m", "tests.integration.dying_server"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=environment,
+                text=True,
+            )
+        )
+
+    def start(self, server: Server, point: str = "", nth: int = 1) -> None:
+        """Start a server that dies at *point*, and wait until it is ready."""
+        home = server.folder / "home"
+        home.mkdir(exist_ok=True)
+        line = json.dumps(
+            {
+                "arguments": [f"--config={server.config}"],
+                "log": str(server.log_file),
+                "cwd": str(server.folder),
+                "environment": clean_environment(home, **server.environment),
+                "point": point,
+                "nth": nth,
+            }
+        )
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with self._lock:
+            process.stdin.write(line + "\n")
+            process.stdin.flush()
+            server.process = Life(int(process.stdout.readline()))
+        server.wait()
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
