@@ -137,6 +137,15 @@ class PageTests(SynchronousTestCase):
             got.page["files"][0]["url"], "https://up.example/f/acme-1.0.tar.gz"
         )
 
+    def test_html_is_never_read_by_the_reactors_thread(self) -> None:
+        for kind in ("text/html", "text/html; x=application/json", "application/x"):
+            bench = Bench()
+            bench.upstream.on(ACME, page(b"<a " * 5, kind))
+            asked = bench.ask()
+            asked.addErrback(lambda failure: failure.trap(UpstreamError))
+            self.successResultOf(asked)
+            self.assertEqual(bench.offload.processed, ["prepare_elsewhere"])
+
     def test_coded(self) -> None:
         body = gzip.compress(json.dumps(project("acme")).encode())
         kind = "application/vnd.pypi.simple.v1+json"
@@ -315,6 +324,17 @@ class FailureTests(SynchronousTestCase):
         self.assertTrue(self.successResultOf(asking).stale)
         self.assertTrue(self.successResultOf(self.bench.ask()).stale)
         self.failureResultOf(self.bench.ask(project_name("beta")), Closed)
+
+    def test_what_cannot_be_read_is_not_read_again_at_once(self) -> None:
+        self.bench.upstream.on(ACME, page(b"{", "application/json"))
+        failure = self.failureResultOf(self.bench.ask(), UpstreamError)
+        self.assertIn("is damaged JSON", failure.value.message)
+        failure = self.failureResultOf(self.bench.ask(), UpstreamError)
+        self.assertIn("a moment ago could not be read", failure.value.message)
+        self.assertEqual(len(self.bench.upstream.asked), 1)
+        self.bench.clock.advance(31)
+        self.bench.upstream.on(ACME, page(project("acme")))
+        self.successResultOf(self.bench.ask())
 
     def test_a_slow_upstream_keeps_nobody_from_what_is_known(self) -> None:
         slow: Deferred[bytes] = Deferred()

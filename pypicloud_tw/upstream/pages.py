@@ -33,6 +33,7 @@ from pypicloud_tw.upstream.memory import (
     fresh_for,
     may_keep,
 )
+from pypicloud_tw.upstream.parse import is_json
 from pypicloud_tw.upstream.prepare import (
     Answer,
     Packed,
@@ -46,8 +47,8 @@ __all__ = ["Address", "Kept", "Pages", "Settings", "UpstreamPage", "Work"]
 
 T = TypeVar("T")
 
-#: Bytes of an answer up to which it is prepared in the reactor's thread; a compressed
-#: one counts eightfold. About 10 ms there; a helper costs 1 ms and is there for more.
+#: Bytes of JSON up to which it is prepared in the reactor's thread; compressed ones
+#: count eightfold. About 10 ms there; a helper costs 1 ms and is there for more.
 INLINE = 64 * 1024
 _RATIO = 8
 
@@ -56,6 +57,10 @@ WARN_EVERY = 60.0
 
 #: Seconds that a helper may work on a page.
 PATIENCE = 60.0
+
+#: Seconds for which a page that could not be read is not asked for again: finding that
+#: out may have taken a helper all its patience.
+UNREADABLE_FOR = 30.0
 
 #: Seconds that a client waits for an upstream to confirm what is remembered: pip gives
 #: up after 15, and comes again.
@@ -95,6 +100,7 @@ class Pages(Generic[T]):
     failures: int = field(default=0, init=False)
     served_stale: int = field(default=0, init=False)
     _absent: Absences = field(factory=Absences, init=False)
+    _unreadable: Absences = field(factory=Absences, init=False)
     _questions: Coalesced[UpstreamPage[T]] = field(factory=Coalesced, init=False)
     _log = Logger()
 
@@ -141,6 +147,10 @@ class Pages(Generic[T]):
         return kept.shown
 
     async def _ask_each(self, key: str, address: Address, work: Work) -> Kept[T]:
+        if self._unreadable.holds(key, self.clock.seconds()):
+            raise UpstreamError(
+                f"What the upstream index said of {key} a moment ago could not be read."
+            )
         known = self.memory.get(self._slot(key))
         for place, source in enumerate(self.sources):
             url = address(source)
@@ -183,7 +193,11 @@ class Pages(Generic[T]):
 
     async def _take(self, key: str, place: int, answer: Answer, work: Work) -> Kept[T]:
         now = self.clock.seconds()
-        prepared = await self._prepare(answer, work, now)
+        try:
+            prepared: Prepared[T] = await self._prepare(answer, work, now)
+        except UpstreamError:
+            self._unreadable.put(key, self.clock.seconds() + UNREADABLE_FOR)
+            raise
         kept = Kept.of(
             prepared,
             place,
@@ -202,7 +216,8 @@ class Pages(Generic[T]):
     async def _prepare(self, answer: Answer, work: Work, now: float) -> Prepared[T]:
         function, recipe = work
         size = answer.size * (_RATIO if answer.coding else 1)
-        if size <= INLINE:
+        # The standard library's HTML parser takes half a second for 4 kB of malice.
+        if size <= INLINE and is_json(answer.content_type):
             return _checked(function(answer, recipe, now))
         if not answer.coding and size > 16 * INLINE:
             # The pipe to the helper is filled by the reactor's thread.

@@ -86,6 +86,11 @@ def parse_page(
     return _document(_read_html(text, url), url, name)
 
 
+def is_json(content_type: str | None) -> bool:
+    """Tell whether :func:`parse_page` reads such an answer as JSON."""
+    return _media_type(content_type)[0] in _JSON_TYPES
+
+
 def file_version(filename: str, name: str) -> str | None:
     """Tell the version that a filename carries, or None where it does not.
 
