@@ -112,6 +112,7 @@ def run_yank(config: Config, project: str, version: str, reason: str | None) -> 
 
     async def job(index: Index) -> int:
         await index.publisher.yank(project_name(project), version, reason)
+        print(f"{project} {version} is {'not yanked' if reason is None else 'yanked'}.")
         return 0
 
     return _run(config, job)
@@ -122,6 +123,7 @@ def run_remove(config: Config, project: str, version: str) -> int:
 
     async def job(index: Index) -> int:
         await index.publisher.remove(project_name(project), version)
+        print(f"{project} {version} is removed.")
         return 0
 
     return _run(config, job)

@@ -140,7 +140,10 @@ def makeService(
         grace=config.server.grace,
     )
     server.on_hangup = lambda: _reload(options, application, throttle)
-    for notice in (*config.notices, *_greeting(config, listen)):
+    for notice in (
+        *config.notices,
+        *_greeting(config, listen, has_ini=bool(options["config"])),
+    ):
         _log.info("{notice}", notice=notice)
     return server
 
@@ -218,14 +221,18 @@ def _reload(options: Options, application: Application, throttle: Throttle) -> N
     )
 
 
-def _greeting(config: Config, listen: str) -> list[str]:
+def _greeting(config: Config, listen: str, *, has_ini: bool) -> list[str]:
     """Tell what is served where, and what is missing before anybody can upload."""
-    lines = [f"Serving {config.storage.dir} at {listen}."]
+    bucket = config.aws.bucket
+    place = config.storage.dir if bucket is None else f"the bucket {bucket}"
+    lines = [f"Serving {place} at {listen}."]
     if not config.users:
         reads = "anyone may read" if _policy(config).public else "nobody may read"
+        how = "run pypicloud-gen-password and add 'user.NAME = HASH' to the ini"
+        if not has_ini:
+            how = f"write an ini with pypicloud-make-config, {how}, and use --config"
         lines.append(
-            f"There is no user yet: {reads}, nobody may upload. Make one: run "
-            "pypicloud-gen-password and add 'user.NAME = HASH' to the ini."
+            f"There is no user yet: {reads}, nobody may upload. Make one: {how}."
         )
     return lines
 

@@ -27,6 +27,7 @@ from pypicloud_tw.errors import ObjectNotFound
 from pypicloud_tw.store.directory import DirectoryStore
 from pypicloud_tw.store.interfaces import IObjectStore
 from tests.doubles import InlineOffload
+from tests.integration import apart
 from tests.store_suite import keys, swaps
 
 #: Every point that a writer passes, in its order.
@@ -248,3 +249,6 @@ class ProcessesTests(SynchronousTestCase):
             return 0
         assert stored is not None
         return int(stored.data)
+
+
+test_suite = apart(__name__)
