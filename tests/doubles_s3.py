@@ -37,8 +37,9 @@ from zope.interface import implementer
 from pypicloud_tw.store.credentials import FixedCredentials
 from pypicloud_tw.store.s3_client import S3Client
 from pypicloud_tw.store.s3_endpoint import Endpoint
+from pypicloud_tw.store.s3_patience import Timeouts
 from pypicloud_tw.store.s3_request import S3Requester
-from pypicloud_tw.store.s3_wire import Timeouts, Wire
+from pypicloud_tw.store.s3_wire import Wire
 from pypicloud_tw.store.sigv4 import AWSCredentials
 
 T = TypeVar("T")

@@ -17,10 +17,10 @@ from zope.interface import implementer
 
 from pypicloud_tw.store.credentials import ICredentialSource
 from pypicloud_tw.store.interfaces import ByteRange, IfAbsent, IfMatch
+from pypicloud_tw.store.s3_body import BytesBody
 from pypicloud_tw.store.s3_endpoint import Endpoint, dns_suffix, find_endpoint
 from pypicloud_tw.store.s3_errors import S3Error, S3Unreachable
 from pypicloud_tw.store.s3_retry import RetryBudget
-from pypicloud_tw.store.s3_wire import BytesBody
 from pypicloud_tw.store.s3_xml import (
     parse_completed,
     parse_error,

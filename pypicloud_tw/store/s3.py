@@ -16,10 +16,11 @@ from pypicloud_tw.store.s3_agent import make_agent
 from pypicloud_tw.store.s3_client import S3Client
 from pypicloud_tw.store.s3_endpoint import Endpoint, EndpointSettings, find_endpoint
 from pypicloud_tw.store.s3_objects import ObjectHeaders, ObjectSettings
+from pypicloud_tw.store.s3_patience import Timeouts
 from pypicloud_tw.store.s3_request import Observe, S3Requester
 from pypicloud_tw.store.s3_store import S3Store
 from pypicloud_tw.store.s3_upload import BufferBudget
-from pypicloud_tw.store.s3_wire import Timeouts, Wire
+from pypicloud_tw.store.s3_wire import Wire
 from pypicloud_tw.store.signed_urls import SignedUrls
 from pypicloud_tw.store.sigv4 import AWSCredentials, Presigner
 

@@ -15,10 +15,10 @@ from hashlib import md5
 from attrs import define, frozen
 
 from pypicloud_tw.store.interfaces import ByteRange, Condition, IfAbsent
+from pypicloud_tw.store.s3_body import Body, BytesBody
 from pypicloud_tw.store.s3_endpoint import DEFAULT_REGION, Endpoint
 from pypicloud_tw.store.s3_errors import ErrorDocument, S3Error, S3Unreachable
 from pypicloud_tw.store.s3_request import MAX_LISTING, Call, Reply, S3Requester
-from pypicloud_tw.store.s3_wire import Body, BytesBody
 from pypicloud_tw.store.s3_xml import (
     Listing,
     Part,

@@ -9,10 +9,12 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from pypicloud_tw.store.credentials import ICredentialSource
+from pypicloud_tw.store.s3_answer import Answer
+from pypicloud_tw.store.s3_body import Body
 from pypicloud_tw.store.s3_endpoint import Endpoint, is_region
 from pypicloud_tw.store.s3_errors import S3Error, S3Fault, S3Unreachable
 from pypicloud_tw.store.s3_retry import RetryBudget, Tries
-from pypicloud_tw.store.s3_wire import Answer, Body, Wire
+from pypicloud_tw.store.s3_wire import Wire
 from pypicloud_tw.store.s3_xml import parse_error
 from pypicloud_tw.store.sigv4 import (
     EMPTY_SHA256,

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from attrs import define, field
 from twisted.internet.defer import DeferredLock
-from twisted.internet.interfaces import IConsumer
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -36,13 +35,13 @@ from pypicloud_tw.store.interfaces import (
 )
 from pypicloud_tw.store.keys import key_order, key_segments
 from pypicloud_tw.store.s3_client import S3Client
+from pypicloud_tw.store.s3_download import S3Download
 from pypicloud_tw.store.s3_errors import S3Error, S3Fault, S3TooLong
 from pypicloud_tw.store.s3_explain import explain, explained, iam_policy
 from pypicloud_tw.store.s3_listing import Pages
 from pypicloud_tw.store.s3_objects import ObjectHeaders, object_info
 from pypicloud_tw.store.s3_probe import Abilities, Conditional, probe
 from pypicloud_tw.store.s3_upload import BufferBudget, S3Upload, Sizes
-from pypicloud_tw.store.s3_wire import Answer, BrokenOff
 from pypicloud_tw.store.s3_xml import ListedObject
 from pypicloud_tw.store.signed_urls import SignedUrls
 from pypicloud_tw.store.spool import Spool
@@ -52,9 +51,6 @@ MAX_KEY = 1024
 
 #: What this program uploads by parts; others may use the bucket too.
 _OUR_UPLOADS = re.compile(r"[a-z0-9-]+/[0-9a-f]{32}/[^/]+|\.cache/.+")
-
-#: Times that a download which broke off is taken up again where it ended.
-RESUMPTIONS = 3
 
 
 @implementer(IObjectStore)
@@ -244,14 +240,7 @@ class S3Store:
             raise await self._absent(error, path) from error
         except S3Fault as fault:
             raise await self._absent(fault, path) from fault
-        answer = reply.answer
-        try:
-            info = object_info(key, answer.headers())
-            start, stop = _served(answer, info, byte_range)
-        except StoreError:
-            answer.discard()
-            raise
-        return S3Download(info, self.client, path, answer, start, stop)
+        return S3Download.of(key, self.client, path, reply.answer, byte_range)
 
     def url(self, key: str, *, filename: str) -> SignedUrl | None:
         """See :class:`IObjectStore`."""
@@ -397,62 +386,3 @@ class S3Store:
 def _encodable(text: str) -> str:
     """What is no Unicode is the beginning of no key."""
     return text.encode("utf-8", "replace").decode()
-
-
-def _served(
-    answer: Answer, info: ObjectInfo, byte_range: ByteRange | None
-) -> tuple[int, int]:
-    """Tell which bytes of the object an answer bears."""
-    if byte_range is None:
-        return 0, info.size
-    start, stop = byte_range.start, min(byte_range.stop, info.size)
-    if answer.status != 206 or answer.length != stop - start:
-        raise StoreError("S3 sent other bytes than the range that was asked for.")
-    return start, stop
-
-
-@implementer(IDownload)
-@define(eq=False)
-class S3Download:
-    """See :class:`IDownload`. What breaks off is taken up again where it ended."""
-
-    info: ObjectInfo
-    _client: S3Client = field(repr=False)
-    _path: str
-    _answer: Answer | None = field(repr=False)
-    _start: int
-    _stop: int
-
-    async def deliver(self, consumer: IConsumer) -> None:
-        """See :class:`IDownload`."""
-        for attempt in range(RESUMPTIONS + 1):
-            with explained(self._client.endpoint):
-                answer = await self._take()
-                try:
-                    self._start += await answer.deliver(consumer)
-                except BrokenOff as error:
-                    self._start += error.delivered
-                    if attempt == RESUMPTIONS:
-                        raise
-            if self._start >= self._stop:
-                return
-        raise StoreError("S3 delivered fewer bytes than it promised.")
-
-    def abandon(self) -> None:
-        """See :class:`IDownload`."""
-        answer, self._answer = self._answer, None
-        if answer is not None:
-            answer.discard()
-
-    async def _take(self) -> Answer:
-        answer, self._answer = self._answer, None
-        if answer is not None:
-            return answer
-        rest = ByteRange(self._start, self._stop)
-        reply = await self._client.get_object(
-            self._path, byte_range=rest, match=self.info.etag
-        )
-        if reply.answer.length != rest.stop - rest.start:
-            reply.answer.discard()
-            raise StoreError("S3 sent other bytes than the range that was asked for.")
-        return reply.answer

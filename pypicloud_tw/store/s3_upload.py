@@ -18,11 +18,11 @@ from zope.interface import implementer
 
 from pypicloud_tw.errors import PypicloudError, StoreError
 from pypicloud_tw.store.interfaces import IUpload, ObjectInfo
+from pypicloud_tw.store.s3_body import CHUNK
 from pypicloud_tw.store.s3_client import S3Client, Written
 from pypicloud_tw.store.s3_errors import S3Error, S3Fault
 from pypicloud_tw.store.s3_explain import explained
 from pypicloud_tw.store.s3_objects import object_info
-from pypicloud_tw.store.s3_wire import CHUNK
 from pypicloud_tw.store.s3_xml import Part
 from pypicloud_tw.store.spool import Spool
 
@@ -89,7 +89,7 @@ class BufferBudget:
 
 @frozen
 class SpoolBody:
-    """A piece of a spool, as a request's body; see :class:`.s3_wire.Body`."""
+    """A piece of a spool, as a request's body; see :class:`.s3_body.Body`."""
 
     spool: Spool
     offset: int

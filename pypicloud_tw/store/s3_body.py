@@ -1,0 +1,113 @@
+"""The body of a request: bytes of known length that can be sent more than once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Protocol
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IConsumer
+from twisted.web.iweb import IBodyProducer
+from zope.interface import implementer
+
+#: Bodies are read and written in pieces of this many bytes.
+CHUNK = 256 * 1024
+
+
+class Body(Protocol):
+    """Bytes of known length that can be sent more than once."""
+
+    @property
+    def length(self) -> int:
+        """How many bytes."""
+
+    @property
+    def sha256(self) -> bytes | None:
+        """Their digest, where it is known."""
+
+    async def read(self, offset: int, size: int) -> bytes:
+        """Give up to *size* bytes; none only at the end."""
+
+
+@frozen
+class BytesBody:
+    """A body in memory."""
+
+    data: bytes = field(repr=False)
+
+    @property
+    def length(self) -> int:
+        """How many bytes."""
+        return len(self.data)
+
+    @property
+    def sha256(self) -> bytes:
+        """Their digest."""
+        return sha256(self.data).digest()
+
+    async def read(self, offset: int, size: int) -> bytes:
+        """Give a piece."""
+        return self.data[offset : offset + size]
+
+
+@implementer(IBodyProducer)
+@define(eq=False)
+class BodyProducer:
+    """Sends a :class:`Body` as fast as it is taken, and no faster.
+
+    :ivar _progress: called after every piece.
+    """
+
+    _body: Body
+    _progress: Callable[[], None]
+    length: int = field(init=False)
+    _consumer: IConsumer = field(init=False)
+    _resumed: Deferred[None] | None = field(init=False, default=None)
+    _stopped: bool = field(init=False, default=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.length = self._body.length
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        """Send everything; the Deferred fires at the end, unless stopped."""
+        self._consumer = consumer
+        # The Deferred that the caller gets must stay silent once we were stopped.
+        done: Deferred[None] = Deferred(lambda _: self.stopProducing())
+        sending = Deferred.fromCoroutine(self._send())
+        sending.addCallbacks(
+            lambda _: None if self._stopped else done.callback(None),
+            lambda failure: None if self._stopped else done.errback(failure),
+        )
+        return done
+
+    def pauseProducing(self) -> None:
+        """Wait."""
+        if self._resumed is None:
+            self._resumed = Deferred()
+
+    def resumeProducing(self) -> None:
+        """Go on."""
+        resumed, self._resumed = self._resumed, None
+        if resumed is not None:
+            resumed.callback(None)
+
+    def stopProducing(self) -> None:
+        """Send no more."""
+        self._stopped = True
+        self.resumeProducing()
+
+    async def _send(self) -> None:
+        offset = 0
+        while offset < self.length:
+            if self._resumed is not None:
+                await self._resumed
+            data = await self._body.read(offset, min(CHUNK, self.length - offset))
+            if self._stopped:
+                return
+            if not data:
+                raise EOFError("The body is shorter than it said.")
+            self._consumer.write(data)
+            offset += len(data)
+            self._progress()
