@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from pypicloud_tw.errors import Forbidden, NotFound, Unavailable, UpstreamError
+from pypicloud_tw.index.coalesced import Coalesced
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.store.memory import MemoryStore
@@ -27,7 +28,6 @@ from pypicloud_tw.upstream.memory import (
     LONGEST,
     UNTOLD,
     Absences,
-    Coalesced,
     Memory,
     fresh_for,
     may_keep,

@@ -7,16 +7,18 @@ is asked again, conditionally, when it is next used; everything is within a minu
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from attrs import define, field, frozen
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from pypicloud_tw.errors import NotFound, StoreError
+from pypicloud_tw.index.coalesced import Coalesced
 from pypicloud_tw.index.manifests import Manifests, Versioned
 from pypicloud_tw.index.marker import Marker
 from pypicloud_tw.index.model import Project
@@ -72,32 +74,6 @@ class Entry(Generic[P]):
         return now - self.proved < verify_every and now < self.rendered.good_until
 
 
-class _Shared(Generic[T]):
-    """One question at a time by key; who asks meanwhile waits for the same answer."""
-
-    def __init__(self) -> None:
-        self._asked: dict[str, list[Deferred[T]]] = {}
-
-    def ask(self, key: str, question: Callable[[], Awaitable[T]]) -> Deferred[T]:
-        waiting: Deferred[T] = Deferred()
-        if key in self._asked:
-            self._asked[key].append(waiting)
-            return waiting
-        self._asked[key] = [waiting]
-        Deferred.fromCoroutine(_as_coroutine(question)).addBoth(self._answer, key)
-        return waiting
-
-    def _answer(self, result: object, key: str) -> None:
-        for waiting in self._asked.pop(key):
-            # One that gave up has been called by its cancellation.
-            if not waiting.called:
-                waiting.callback(result)  # type: ignore[arg-type]  # a Failure passes
-
-
-async def _as_coroutine(question: Callable[[], Awaitable[T]]) -> T:
-    return await question()
-
-
 @define
 class Catalog(Generic[P]):
     """Every project that was asked for, rendered, within a bound of memory.
@@ -126,10 +102,10 @@ class Catalog(Generic[P]):
     _name_set: frozenset[str] = field(default=frozenset(), init=False)
     _names_proved: float = field(default=NEVER, init=False)
     _overtaken: dict[str, bool] = field(factory=dict, init=False)
-    _marker_question: _Shared[None] = field(factory=_Shared, init=False)
-    _questions: _Shared[Entry[P]] = field(factory=_Shared, init=False)
-    _names_question: _Shared[tuple[NormalizedName, ...]] = field(
-        factory=_Shared, init=False
+    _marker_question: Coalesced[None] = field(factory=Coalesced, init=False)
+    _questions: Coalesced[Entry[P]] = field(factory=Coalesced, init=False)
+    _names_question: Coalesced[tuple[NormalizedName, ...]] = field(
+        factory=Coalesced, init=False
     )
     _log = Logger()
 
@@ -187,10 +163,13 @@ class Catalog(Generic[P]):
         """
         try:
             await self._freshen()
-            age = self.clock.seconds() - self._names_proved
-            if self._names is not None and age < self.verify_every:
-                return self._names
-            return await self._names_question.ask("", self._list)
+            if self._names is None or self._names_proved == NEVER:
+                return await self._names_question.ask("", self._list)
+            if self.clock.seconds() - self._names_proved >= self.verify_every:
+                # The marker tells of every change. That a listing is read all the
+                # same, from time to time, is no reason for anybody to wait for it.
+                self._names_question.ask("", self._list).addErrback(self._not_listed)
+            return self._names
         except StoreError as e:
             if self._names is None:
                 raise
@@ -243,9 +222,16 @@ class Catalog(Generic[P]):
             if name in self._overtaken:
                 self._overtaken[name] = True
             if name not in self._name_set:
-                self._names_proved = NEVER
-                if _LISTING in self._overtaken:
-                    self._overtaken[_LISTING] = True
+                self._add_name(NormalizedName(name))
+
+    def _add_name(self, name: NormalizedName) -> None:
+        """Take up a project that was changed, and so exists: none ever ends."""
+        if _LISTING in self._overtaken:
+            self._overtaken[_LISTING] = True
+        if self._names is not None:
+            names = list(self._names)
+            insort(names, name)
+            self._names, self._name_set = tuple(names), self._name_set | {name}
 
     async def _undisturbed(self, what: str, read: Callable[[], Awaitable[T]]) -> T:
         """Read until no change overtook the reading; give up proving it in the end."""
@@ -312,6 +298,12 @@ class Catalog(Generic[P]):
             self._names, self._name_set = names, frozenset(names)
         self._names_proved = began
         return self._names
+
+    def _not_listed(self, failure: Failure) -> None:
+        self._log.warn(
+            "The projects could not be listed again: {error}",
+            error=failure.getErrorMessage(),
+        )
 
     def _warn_stale(self, what: str, error: StoreError) -> None:
         self.served_stale += 1

@@ -17,6 +17,7 @@ from pypicloud_tw.errors import (
     Unavailable,
     UpstreamError,
 )
+from pypicloud_tw.index.coalesced import Coalesced
 from pypicloud_tw.offload import IOffload
 from pypicloud_tw.upstream.client import Client, NotModified, Validators
 from pypicloud_tw.upstream.kept import (
@@ -28,7 +29,6 @@ from pypicloud_tw.upstream.kept import (
 )
 from pypicloud_tw.upstream.memory import (
     Absences,
-    Coalesced,
     Memory,
     fresh_for,
     may_keep,

@@ -12,12 +12,12 @@ from twisted.internet.interfaces import IConsumer
 from zope.interface import implementer
 
 from pypicloud_tw.errors import NotFound, UpstreamError
+from pypicloud_tw.index.coalesced import Coalesced
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.store.interfaces import ByteRange, IDownload, ObjectInfo
 from pypicloud_tw.upstream.client import Client, Reply
 from pypicloud_tw.upstream.links import Link
-from pypicloud_tw.upstream.memory import Coalesced
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import Source
 
