@@ -174,7 +174,7 @@ def _make_store(
         return DirectoryStore(
             config.storage.dir, offload, clock=reactor.seconds, checkpoint=checkpoint
         )
-    return make_s3_store(
+    store = make_s3_store(
         config.aws,
         reactor,
         offload,
@@ -182,6 +182,20 @@ def _make_store(
         temp_dir=config.storage.temp_dir,
         observe=metrics.observe_s3,
     )
+    _watch_s3(metrics, store)
+    return store
+
+
+def _watch_s3(metrics: Metrics, store: S3Store) -> None:
+    signed = store.signed_urls
+    if signed is None:
+        return
+    read = metrics.read
+    read("pypicloud_signed_urls", "Signed addresses kept", lambda: len(signed))
+    read(
+        "pypicloud_signed_url_hits", "... used again", lambda: signed.hits, counts=True
+    )
+    read("pypicloud_signed_url_misses", "... made", lambda: signed.misses, counts=True)
 
 
 def _watch(
@@ -249,7 +263,7 @@ def make_fallback(config: Config, index: Index, reactor: Any) -> Fallback | None
     fallback = Fallback(
         upstreams,
         close=close,
-        redirect_to=sources[0].base if mode == "redirect" else None,
+        redirects=mode == "redirect",
         merge=frozenset(config.upstream.merge),
     )
     if caches:
@@ -257,7 +271,25 @@ def make_fallback(config: Config, index: Index, reactor: Any) -> Fallback | None
         fallback.files, fallback.kept_names = files, files.names
     elif relays:
         fallback.files = Relay(upstreams, client)
+    _watch_upstream(index.metrics, fallback)
     return fallback
+
+
+def _watch_upstream(metrics: Metrics, fallback: Fallback) -> None:
+    pages, files = fallback.upstreams.pages, fallback.files
+    readings: list[tuple[str, str, Callable[[], float]]] = [
+        ("hits", "Upstream pages known", lambda: pages.hits),
+        ("misses", "Upstream pages asked for", lambda: pages.misses),
+        ("failures", "Questions that upstreams failed", lambda: pages.failures),
+        ("stale", "Pages as last known, answered", lambda: pages.served_stale),
+    ]
+    if isinstance(files, CachingFiles):
+        readings += [
+            ("files_kept", "Files given from the store", lambda: files.stored_hits),
+            ("files_fetched", "Files fetched to be kept", lambda: files.fetched),
+        ]
+    for name, description, reading in readings:
+        metrics.read(f"pypicloud_upstream_{name}", description, reading, counts=True)
 
 
 def _upstream_client(

@@ -338,10 +338,10 @@ class Application:
     async def _send_upstream(
         self, request: Request, fallback: Fallback, name: NormalizedName
     ) -> None:
-        location = fallback.location(name)
-        if location is not None:
+        if fallback.redirects:
             request.setResponseCode(302)
-            request.setHeader(b"Location", location.encode())
+            address = fallback.upstreams.address(name)
+            request.setHeader(b"Location", address.encode())
             measured(request, b"")
             return
         known = await fallback.page(name)

@@ -43,7 +43,7 @@ class Fallback:
     :ivar close: gives up what is on its way, and lets go of connections.
     :ivar files: serves the upstream's files by addresses of ours; None where pages
         link to the upstream.
-    :ivar redirect_to: the upstream's root, where clients are sent there instead.
+    :ivar redirects: clients are sent to the upstream instead.
     :ivar merge: names of projects of ours that show the upstream's files too.
     :ivar kept_names: tells the projects of which files are kept in the store.
     """
@@ -51,25 +51,12 @@ class Fallback:
     upstreams: Upstreams[Page]
     close: Callable[[], Awaitable[None]] = _nothing
     files: IFiles | None = None
-    redirect_to: str | None = None
+    redirects: bool = False
     merge: frozenset[str] = frozenset()
     kept_names: Callable[[], Awaitable[frozenset[NormalizedName]]] = _no_names
     _merged: dict[NormalizedName, tuple[object, object, Page]] = field(
         factory=dict, init=False
     )
-
-    def location(self, name: NormalizedName) -> str | None:
-        """Tell where a client is redirected for a project; None where we answer.
-
-        :raises NotFound: the name is reserved.
-        :raises Forbidden: it is denied.
-        """
-        if self.redirect_to is None:
-            return None
-        refusal = self.upstreams.rules.refusal(name)
-        if refusal is not None:
-            raise refusal
-        return f"{self.redirect_to}{name}/"
 
     async def page(self, name: NormalizedName) -> UpstreamPage[Page]:
         """Give the upstream's page of a project, rendered.
