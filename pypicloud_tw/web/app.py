@@ -31,6 +31,7 @@ from pypicloud_tw.errors import (
 )
 from pypicloud_tw.index.archive import MAX_METADATA, parse_core_metadata
 from pypicloud_tw.index.catalog import Catalog, Entry
+from pypicloud_tw.index.coalesced import Coalesced
 from pypicloud_tw.index.manifest import public_document
 from pypicloud_tw.index.model import Document, File, Project
 from pypicloud_tw.index.names import NormalizedName, project_name
@@ -53,6 +54,9 @@ from pypicloud_tw.web.views import DIGEST_DIGITS, ProjectView, file_path, own_do
 
 _READ = ["GET", "HEAD"]
 _SIMPLE = b"/simple/"
+
+#: Projects up to which their list is rendered in less time than a helper takes.
+QUICK_INDEX = 2000
 
 
 @define(eq=False)
@@ -80,6 +84,7 @@ class Application:
     _index: (
         tuple[tuple[NormalizedName, ...], frozenset[NormalizedName], Page] | None
     ) = field(default=None, init=False)
+    _index_pages: Coalesced[Page] = field(factory=Coalesced, init=False)
     _log = Logger()
 
     router = Klein()
@@ -130,8 +135,11 @@ class Application:
         own = await self.catalog.names()
         kept = await self.fallback.kept_names() if self.fallback else frozenset()
         if self._index is None or self._index[:2] != (own, kept):
-            names = own if kept <= set(own) else tuple(sorted({*own, *kept}))
-            self._index = own, kept, render_index(names)
+            question = f"{id(own)} {id(kept)}"
+            page = await self._index_pages.ask(
+                question, lambda: self._render_index(own, kept)
+            )
+            self._index = own, kept, page
         await self._send_page(request, self._index[2])
 
     @router.route("/simple/<name>", methods=_READ)
@@ -323,6 +331,14 @@ class Application:
                 return False
             request.principal_name = _log_name(principal)
         return self._send_made(request, page)
+
+    async def _render_index(
+        self, own: tuple[NormalizedName, ...], kept: frozenset[NormalizedName]
+    ) -> Page:
+        names = own if kept <= set(own) else tuple(sorted({*own, *kept}))
+        if len(names) <= QUICK_INDEX:
+            return render_index(names)
+        return await self.offload.in_process(render_index, names)
 
     def _known_page(self, name: str) -> Page | None:
         entry = self.catalog.fresh(name)
