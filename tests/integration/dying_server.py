@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Any, TextIO
@@ -37,7 +38,11 @@ def main() -> None:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             try:
                 live(json.loads(line))
+            except BaseException:
+                # SystemExit too: nobody else would tell why it did not start.
+                traceback.print_exc()
             finally:
+                sys.stderr.flush()
                 os._exit(1)
         print(number, flush=True)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import ssl
@@ -17,6 +18,7 @@ import sys
 import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from shutil import rmtree
@@ -33,6 +35,9 @@ PATIENCE = 30.0
 
 #: Seconds that one client may take.
 CLIENT_PATIENCE = 120.0
+
+#: Below what Linux gives to connections by default (net.ipv4.ip_local_port_range).
+PORTS = (15_000, 32_000)
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -66,11 +71,16 @@ class Outcome:
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Find a port that nobody listens on just now.
+
+    It is none of those that the system gives to connections: a server that is killed
+    and started again would find it taken now and then.
+    """
+    while True:
+        port = random.randrange(*PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def clean_environment(home: Path, **more: str) -> dict[str, str]:
