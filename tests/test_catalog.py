@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.errors import NotFound, StoreError
+from pypicloud_tw.errors import AmbiguousWrite, NotFound, StoreError
 from pypicloud_tw.index import catalog as catalog_module
 from pypicloud_tw.index import marker
 from pypicloud_tw.index.catalog import Catalog, Rendered
@@ -333,10 +333,24 @@ class MarkerTests(CatalogCase):
         )
         self.assertIsNone(self.get(self.two.catalog.marker.ask()))
 
+    def test_an_answer_that_was_lost_is_no_failure(self) -> None:
+        self.publish(self.one, project_name("first"), "f")
+
+        def cut(operation: str, key: str) -> None:
+            if (operation, key) == ("put", marker.KEY):
+                self.store.after = lambda operation, key: None
+                raise AmbiguousWrite("The line was cut.")
+
+        self.get(self.two.catalog._freshen())
+        self.store.after = cut
+        self.successResultOf(self.one.catalog.marker.tell(ACME))
+        self.assertEqual(self.get(self.two.catalog.marker.ask()), {ACME})
+
     def test_a_failure_is_told_and_made_good_by_the_next(self) -> None:
         self.publish(self.one, project_name("first"), "f")
         self.get(self.two.catalog._freshen())
         self.store.fail_next("put", StoreError("The store is away."))
+        self.store.fail_next("get", StoreError("The store is away."))
         self.failureResultOf(self.one.catalog.marker.tell(ACME), StoreError)
         self.successResultOf(self.one.catalog.marker.tell(OTHER))
         news = self.get(self.two.catalog.marker.ask())

@@ -56,9 +56,10 @@ class SweepTests(IndexCase):
         self.store.add(ORPHAN, b"broken off")
         self.store.add(f"{ORPHAN}.metadata", b"broken off")
         self.store.add(f"never-published/{'b' * 32}/x.whl", b"broken off")
+        self.store.add(".probe/x/y", b"broken off")
         self.assertEqual(self.sweep().removed, [])
         self.later(DAY + 1)
-        self.assertEqual(len(self.sweep().removed), 3)
+        self.assertEqual(len(self.sweep().removed), 4)
         self.assertEqual(set(self.store.objects) - {CLOCK}, before)
 
     def test_leaves_what_is_not_ours(self) -> None:

@@ -16,7 +16,7 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from pypicloud_tw.errors import ObjectNotFound, PreconditionFailed
+from pypicloud_tw.errors import ObjectNotFound, PreconditionFailed, StoreError
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.store.interfaces import IfAbsent, IfMatch, IObjectStore, StoredBytes
 
@@ -102,8 +102,11 @@ class Marker:
                     condition=condition,
                     content_type="application/json",
                 )
-            except PreconditionFailed:
+            except (PreconditionFailed, StoreError):
+                # Another was first, or the answer was lost: what is there will tell.
                 await self._reread()
+                if fresh[-1] in self._entries:
+                    return
                 continue
             self._adopt(info.etag, entries, len(fresh))
             return

@@ -24,6 +24,10 @@ from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo
 #: An object that is written only to learn the store's time from it.
 CLOCK = ".clock"
 
+#: Where a server tries at its start what the store can do; one that is killed
+#: meanwhile leaves something there.
+PROBE = ".probe/"
+
 
 @define
 class Swept:
@@ -65,6 +69,9 @@ class Sweeper:
         old: dict[NormalizedName, list[ObjectInfo]] = defaultdict(list)
         async for info in self.store.list(""):
             swept.seen += 1
+            if info.key.startswith(PROBE) and info.modified < limit:
+                await self._remove(info.key)
+                swept.removed.append(info.key)
             name = info.key.partition("/")[0]
             if is_own(info.key) and info.modified < limit and is_normalized_name(name):
                 old[NormalizedName(name)].append(info)
