@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import Conflict, NotFound, StoreError, Unavailable
 from pypicloud_tw.index.manifest import decode, encode, manifest_key
-from pypicloud_tw.index.manifests import BATCH, Change, Manifests, Versioned
+from pypicloud_tw.index.manifests import BATCH, LOST, Change, Manifests, Versioned
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.store.memory import MemoryStore
@@ -210,6 +210,20 @@ class AmbiguityTests(ManifestsCase):
         self.assertIn("away", failure.value.message)
         # And the next one works.
         self.settle(self.one.change(ACME, add("a"), create=True))
+
+    def test_a_store_that_takes_no_writes_is_given_up(self) -> None:
+        """Soon: each try has cost the store's own tries and patience."""
+
+        def cut(operation: str, key: str) -> None:
+            if operation == "put":
+                raise StoreError("The line was cut.")
+
+        self.store.before = cut
+        waiting = self.one.change(ACME, add("a"), create=True)
+        self.clock.pump([2] * 10)
+        failure = self.failureResultOf(waiting, StoreError)
+        self.assertIn("cut", failure.value.message)
+        self.assertEqual(self.one.swaps, LOST + 1)
 
     def test_who_gives_up_is_left_alone(self) -> None:
         self.store.fail_next("put", StoreError("The line was cut."))

@@ -17,6 +17,7 @@ from pypicloud_tw.errors import (
     Conflict,
     InsufficientStorage,
     NotFound,
+    PreconditionFailed,
     PypicloudError,
     StoreError,
     Unavailable,
@@ -454,6 +455,19 @@ class FailureTests(PublishCase):
             started(publication.finish(Claims())), Unavailable
         ).value
         self.assertIn("took too long", error.message)
+        self.nothing_visible()
+
+    def test_too_slow_while_it_waits_for_its_turn(self) -> None:
+        """Others were first, again and again; a sweep may have taken the file."""
+
+        def overtake(operation: str, key: str) -> None:
+            if (operation, key) == ("put", MANIFEST):
+                self.heal()
+                self.one.clock.advance(SWEEP_AGE)
+                raise PreconditionFailed("Another was first.")
+
+        self.store.before = overtake
+        self.refused(StoreError, "took too long")
         self.nothing_visible()
 
     def hold_swap(self) -> Deferred[None]:

@@ -43,6 +43,8 @@ BATCH = 32
 REMEMBERED = 256
 #: Tries of one swap before its changes are refused with 503.
 ATTEMPTS = 30
+#: Answers that one swap may lose; each has cost the store's own tries and patience.
+LOST = 3
 #: Seconds; the ceiling of the pause before the n-th try, drawn with full jitter.
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 2.0
 
@@ -153,7 +155,7 @@ class Manifests:
 
         A change that does not apply to the state found fails for its asker alone.
         """
-        lost: StoreError | None = None
+        lost: list[StoreError] = []
         for attempt in range(ATTEMPTS):
             if attempt:
                 await self._pause(attempt)
@@ -173,11 +175,15 @@ class Manifests:
                 continue
             except StoreError as e:
                 # It may have been written: only the ids will tell.
-                lost = e
+                lost.append(e)
+                if len(lost) > LOST:
+                    break
                 continue
             outcome.settle(Versioned(outcome.project, info.etag, info.modified))
             return
-        raise lost or Unavailable(f"Too many writers change {name} at once; try again.")
+        if lost:
+            raise lost[-1]
+        raise Unavailable(f"Too many writers change {name} at once; try again.")
 
     async def _look(self, name: NormalizedName) -> Versioned | None:
         try:

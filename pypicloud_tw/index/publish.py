@@ -26,7 +26,6 @@ from pypicloud_tw.errors import (
     NotFound,
     PypicloudError,
     StoreError,
-    Unavailable,
 )
 from pypicloud_tw.index.archive import Inspection, inspect, inspect_file
 from pypicloud_tw.index.catalog import Catalog
@@ -102,7 +101,8 @@ class Publication:
 
         :raises BadRequest: the file is not what it says it is; nothing is kept.
         :raises Conflict: the filename is taken by other bytes.
-        :raises Unavailable: the store is away; it may have been published.
+        :raises StoreError: the store is away; it may have been published. Or it took so
+            long that it was not.
         """
         spool = self._upload.spool
         digests = await spool.finish()
@@ -142,11 +142,8 @@ class Publication:
             file = await publisher.put_metadata(file, metadata)
             change = _admission(file, display_name, publisher.rules)
             publisher.checkpoint("publish:metadata")
-        # A sweep may be about to take our objects for orphans: not named any more.
-        if publisher.clock.seconds() - self._began > publisher.rules.sweep_age / 2:
-            raise Unavailable("This upload took too long to be kept; send it again.")
         try:
-            project = await publisher.change(name, change, create=True)
+            project = await publisher.change(name, self._timely(change), create=True)
         except StoreError:
             raise  # it may be committed, and then it names the object
         except PypicloudError:
@@ -158,6 +155,23 @@ class Publication:
         if named is not None and named.key != file.key:
             await publisher.discard(file)
         return project
+
+    def _timely(self, change: Change) -> Change:
+        """Refuse a change before a sweep may take our objects for orphans.
+
+        It is asked at every try to swap: one may wait long for its turn.
+        """
+        publisher = self.publisher
+        ends = self._began + publisher.rules.sweep_age / 2
+
+        def timely(project: Project) -> Project:
+            after = change(project)
+            if after is not project and publisher.clock.seconds() > ends:
+                # Like a store that failed: the sweep takes away what is not named.
+                raise StoreError("This upload took too long to be kept; send it again.")
+            return after
+
+        return timely
 
 
 def _nothing(point: str) -> None:
