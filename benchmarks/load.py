@@ -88,6 +88,7 @@ def run(
                 f"-c{connections}",
                 f"-d{seconds:.0f}s",
                 "--latency",
+                "--timeout=60s",
                 f"-s{script}",
                 f"http://127.0.0.1:{port}/",
             ],
