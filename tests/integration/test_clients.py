@@ -156,7 +156,7 @@ class UploadTests(ClientTestCase):
         self.publish(server, make_wheel(self.dist, "acme", "1.0"))
         before = server.document("acme")
         wheel = make_wheel(self.dist, "acme", "1.0", files={"more.py": b""})
-        python = environment("twine==1.13.0", "setuptools<81")
+        python = environment("twine==1.13.0", "setuptools<81", "urllib3<2")
         command = (script("twine", python), *self.twine(server, wheel)[1:])
         old = [w for w in command if w != "--non-interactive"]
         output = self.run_client(*old, "--skip-existing")
