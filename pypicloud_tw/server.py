@@ -22,10 +22,14 @@ from pypicloud_tw.errors import PypicloudError, Unavailable
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload import Offload
 from pypicloud_tw.store.interfaces import IObjectStore
+from pypicloud_tw.store.patience import in_time
 from pypicloud_tw.web.site import Site
 
 #: Seconds between two tries to reach a store that is away, at first and at the most.
 FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0
+
+#: Seconds for the store to show that it is there: whoever asks ``/ready`` is impatient.
+PING_PATIENCE = 5.0
 
 
 class Server(Service):
@@ -82,7 +86,7 @@ class Server(Service):
             raise Unavailable("This server is stopping.")
         if self._away is not None:
             raise Unavailable(self._away)
-        await self._store.ping()
+        await in_time(self._store.ping(), PING_PATIENCE, self._clock)
 
     def privilegedStartService(self) -> None:
         """Listen; before privileges are dropped, so that port 80 can be had."""

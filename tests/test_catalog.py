@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from pypicloud_tw.errors import AmbiguousWrite, NotFound, StoreError
 from pypicloud_tw.index import catalog as catalog_module
 from pypicloud_tw.index import marker
-from pypicloud_tw.index.catalog import Catalog, Rendered
+from pypicloud_tw.index.catalog import PATIENCE, Catalog, Rendered
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.manifests import Manifests, Versioned
 from pypicloud_tw.index.marker import Marker
@@ -257,6 +257,33 @@ class OutageTests(CatalogCase):
         self.assertEqual(self.get(self.one.page(ACME)), "a")
         self.assertEqual(self.get(self.one.catalog.names()), (ACME,))
         self.assertEqual(self.one.catalog.served_stale, 2)
+
+    def test_a_store_that_never_answers_is_not_waited_for(self) -> None:
+        self.publish(self.one, ACME, "a")
+        self.get(self.one.page(ACME))
+        self.clock.advance(100)
+        self.store.before = lambda operation, key: Deferred()
+        first = [Deferred.fromCoroutine(self.one.page(ACME)) for _ in range(3)]
+        unknown = Deferred.fromCoroutine(self.one.page(OTHER))
+        self.clock.advance(PATIENCE)
+        for page in first:
+            self.assertEqual(self.successResultOf(page), "a")
+        error = self.failureResultOf(unknown, StoreError).value
+        self.assertIn("does not answer within 5 s", error.message)
+        # For a moment nobody asks again.
+        self.assertEqual(self.get(self.one.page(ACME)), "a")
+        self.failureResultOf(Deferred.fromCoroutine(self.one.page(OTHER)), StoreError)
+        self.assertEqual(self.count("get", marker.KEY), 2)
+
+    def test_what_it_says_when_it_is_back_counts_again(self) -> None:
+        self.publish(self.one, ACME, "a")
+        self.get(self.two.page(ACME))
+        self.clock.advance(1)
+        self.store.fail_next("get", StoreError("The store is away."))
+        self.assertEqual(self.get(self.two.page(ACME)), "a")
+        self.publish(self.one, ACME, "b")
+        self.clock.advance(1)
+        self.assertEqual(self.get(self.two.page(ACME)), "a,b")
 
     def test_what_is_not_known_is_not_absent(self) -> None:
         self.store.fail_next("get", StoreError("The store is away."))

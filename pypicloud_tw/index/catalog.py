@@ -23,6 +23,7 @@ from pypicloud_tw.index.manifests import Manifests, Versioned
 from pypicloud_tw.index.marker import Marker
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.store.patience import in_time
 
 #: What a project is rendered to; the catalog keeps it and does not look inside.
 P = TypeVar("P")
@@ -32,6 +33,9 @@ T = TypeVar("T")
 ABSENT_REMEMBERED = 20_000
 #: Reads of one manifest in a row that others' changes may overtake.
 REREADS = 5
+#: Seconds to wait for the marker, with all the tries that the store makes of it. Then
+#: what is known is served: installers wait 15 s for a page.
+PATIENCE = 5.0
 NEVER = float("-inf")
 #: Stands for the listing among the reads that can be overtaken; no project's name.
 _LISTING = "/"
@@ -78,6 +82,9 @@ class Entry(Generic[P]):
 class Catalog(Generic[P]):
     """Every project that was asked for, rendered, within a bound of memory.
 
+    While the marker does not answer, what is known is served and what is not is an
+    error, at once; one request in ``fresh_for`` tries again.
+
     :ivar render: makes a project's page.
     :ivar fresh_for: seconds for which the marker's answer holds; 0 asks every time.
     :ivar verify_every: seconds after which a page is asked again whatever happened.
@@ -96,6 +103,8 @@ class Catalog(Generic[P]):
     misses: int = field(default=0, init=False)
     served_stale: int = field(default=0, init=False)
     _asked: float = field(default=NEVER, init=False)
+    _failed: float = field(default=NEVER, init=False)
+    _failure: str = field(default="", init=False)
     _entries: OrderedDict[str, Entry[P]] = field(factory=OrderedDict, init=False)
     _absent: OrderedDict[str, float] = field(factory=OrderedDict, init=False)
     _names: tuple[NormalizedName, ...] | None = field(default=None, init=False)
@@ -186,21 +195,29 @@ class Catalog(Generic[P]):
 
     def forget(self) -> None:
         """Prove everything again when it is next used; nothing is dropped."""
-        self._asked = NEVER
+        self._asked = self._failed = NEVER
         self._doubt(None)
 
     async def _freshen(self) -> None:
         """Ask the marker, unless that was done a moment ago."""
         # A question that began before this request may not know what was acknowledged
         # since, so with fresh_for = 0 nobody joins one that is under way.
+        now = self.clock.seconds()
         if self.fresh_for <= 0:
             await self._ask_marker()
-        elif self.clock.seconds() - self._asked >= self.fresh_for:
+        elif now - self._asked >= self.fresh_for:
+            if now - self._failed < self.fresh_for:
+                raise StoreError(self._failure)
             await self._marker_question.ask("", self._ask_marker)
 
     async def _ask_marker(self) -> None:
         began = self.clock.seconds()
-        self._doubt(await self.marker.ask())
+        try:
+            news = await in_time(self.marker.ask(), PATIENCE, self.clock)
+        except StoreError as e:
+            self._failed, self._failure = self.clock.seconds(), e.message
+            raise
+        self._doubt(news)
         self._asked = began
 
     def _doubt(self, names: set[str] | None) -> None:
