@@ -1,7 +1,7 @@
 """The upload API: a form -> a change of the index.
 
 The form is what distutils' ``register`` and ``upload`` began and twine and uv speak
-(https://docs.bigindex/api/upload/); ``remove_pkg`` is pypiserver's.
+(Warehouse, "Upload API"); ``remove_pkg`` is pypiserver's.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ OnFile = Callable[[FileField], Awaitable[FileSink | None]]
 class UploadFields:
     """What an upload form says beside its file. What it leaves empty is None.
 
-    Names are those of the form (https://docs.bigindex/api/upload/).
+    Names are those of the form (Warehouse, "Upload API").
 
     :ivar action: the field ``:action``.
     :ivar sha256_digest: lower-case hexadecimal, as are the other digests.
