@@ -285,6 +285,15 @@ class OutageTests(CatalogCase):
         self.clock.advance(1)
         self.assertEqual(self.get(self.two.page(ACME)), "a,b")
 
+    def test_one_s_own_change_is_seen_at_once_when_it_is_back(self) -> None:
+        self.publish(self.one, ACME, "a")
+        self.get(self.one.page(ACME))
+        self.clock.advance(1)
+        self.store.fail_next("get", StoreError("The store is away."))
+        self.assertEqual(self.get(self.one.page(ACME)), "a")
+        self.publish(self.one, ACME, "b")
+        self.assertEqual(self.get(self.one.page(ACME)), "a,b")
+
     def test_what_is_not_known_is_not_absent(self) -> None:
         self.store.fail_next("get", StoreError("The store is away."))
         waiting = Deferred.fromCoroutine(self.one.page(ACME))

@@ -192,6 +192,8 @@ class Catalog(Generic[P]):
         """
         self._doubt({name})
         await self.marker.tell(name)
+        # The store is back, and whoever was told of the change shall see it.
+        self._failed = NEVER
 
     def forget(self) -> None:
         """Prove everything again when it is next used; nothing is dropped."""
