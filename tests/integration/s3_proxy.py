@@ -330,6 +330,11 @@ class _Listener(ThreadingHTTPServer):
         self.sockets.discard(request)
         super().shutdown_request(request)
 
+    def cut_all(self) -> None:
+        for one in list(self.sockets):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         pass  # lines are cut here on purpose
 
@@ -377,9 +382,12 @@ class S3Proxy:
         self.over.set()
         listener.shutdown()
         listener.socket.close()
-        for one in list(listener.sockets):
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+        listener.cut_all()
+
+    def hang_up(self) -> None:
+        """Cut every connection that there is, and take new ones."""
+        self.go_away()
+        self.come_back()
 
     def judge(self, operation: Operation) -> Fault | None:
         with self._lock:
