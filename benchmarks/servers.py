@@ -36,11 +36,19 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    command: Sequence[str], port: int, path: str, log: Path
+    command: Sequence[str],
+    port: int,
+    path: str,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server until the block ends; begin when it answers *path*."""
+    """Run a server until the block ends; begin when it answers *path*.
+
+    :param environment: more variables than this process has.
+    """
+    variables = {**os.environ, **(environment or {})}
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=variables)
     try:
         _wait(process, f"http://127.0.0.1:{port}{path}", log)
         yield process
