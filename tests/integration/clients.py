@@ -8,10 +8,12 @@ from its package index; what they then do with our server, they do in
 from __future__ import annotations
 
 import atexit
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -42,20 +44,36 @@ def folder() -> Path:
     return made
 
 
+def once(name: str, make: Callable[[Path], None]) -> Path:
+    """Give a folder that is made once, whichever process of the run is first.
+
+    :param make: fills it; it is empty, and made again if that failed before.
+    """
+    path = folder() / name
+    complete = folder() / f"{name}.complete"
+    with (folder() / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not complete.exists():
+            shutil.rmtree(path, ignore_errors=True)
+            path.mkdir()
+            make(path)
+            complete.touch()
+    return path
+
+
 def environment(*packages: str, python: str = sys.executable) -> str:
     """Make an environment with *packages*, and give its Python.
 
     :raises AssertionError: they cannot be installed; the text has pip's reason.
     """
-    name = sha256("\0".join((python, *packages)).encode()).hexdigest()[:12]
-    path = folder() / name
-    made = path / "bin" / "python"
-    if not (path / "complete").exists():
-        run_here(python, "-m", "venv", "--clear", "--without-pip", str(path))
+
+    def make(path: Path) -> None:
+        run_here(python, "-m", "venv", "--without-pip", str(path))
         if packages:
-            install(str(made), *packages)
-        (path / "complete").touch()
-    return str(made)
+            install(str(path / "bin" / "python"), *packages)
+
+    key = sha256("\0".join((python, *packages)).encode()).hexdigest()[:12]
+    return str(once(f"environment-{key}", make) / "bin" / "python")
 
 
 def install(python: str, *packages: str) -> None:
@@ -117,8 +135,11 @@ def _version_of(python: str) -> str | None:
 
 def run_here(*command: str) -> None:
     """Run a command as this machine is set up, which must succeed."""
+    # trial's workers get the path of this Python, which is not meant for another.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     done = subprocess.run(
         command,
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

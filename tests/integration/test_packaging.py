@@ -15,7 +15,7 @@ from twisted.trial.unittest import SkipTest
 
 import pypicloud_tw
 from tests.integration import apart
-from tests.integration.clients import find_python, folder, install, run_here
+from tests.integration.clients import environment, find_python, once, run_here
 from tests.integration.rig import (
     CHECKOUT,
     IntegrationTestCase,
@@ -39,34 +39,46 @@ PLUGIN = r"\n +pypicloud +\S"
 
 
 @cache
+def state() -> str:
+    """Name the state of the checkout, so that what is made of it is made again."""
+    digest = sha256()
+    for pattern in (
+        "pyproject.toml",
+        "README.rst",
+        "pypicloud_tw/**/*",
+        "twisted/**/*",
+    ):
+        for path in sorted(CHECKOUT.glob(pattern)):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(f"{path.relative_to(CHECKOUT)}\0".encode())
+                digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
 def checkout() -> Path:
     """Copy the checkout, so that building leaves nothing in it."""
-    copy = folder() / "checkout"
-    shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(CHECKOUT, copy, ignore=NOT_OURS)
-    return copy
+
+    def make(path: Path) -> None:
+        shutil.copytree(CHECKOUT, path, ignore=NOT_OURS, dirs_exist_ok=True)
+
+    return once(f"checkout-{state()}", make)
 
 
-@cache
 def wheel() -> Path:
     """Build the wheel as a release does, isolated."""
-    target = folder() / "wheel"
-    shutil.rmtree(target, ignore_errors=True)
-    command = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps")
-    run_here(*command, "--wheel-dir", str(target), str(checkout()))
-    (built,) = target.glob("*.whl")
+
+    def make(path: Path) -> None:
+        command = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps")
+        run_here(*command, "--wheel-dir", str(path), str(checkout()))
+
+    (built,) = once(f"wheel-{state()}", make).glob("*.whl")
     return built
 
 
-@cache
 def installed(python: str = sys.executable) -> str:
     """Install the wheel and all it needs into a new environment."""
-    path = folder() / f"installed-{sha256(python.encode()).hexdigest()[:12]}"
-    run_here(python, "-m", "venv", "--clear", "--without-pip", str(path))
-    made = str(path / "bin" / "python")
     # Byte code is made when it is needed: most is not.
-    install(made, "--no-compile", "pip", str(wheel()))
-    return made
+    return environment("--no-compile", "pip", str(wheel()), python=python)
 
 
 def site_packages(python: str) -> Path:
@@ -164,22 +176,26 @@ class ServingTests(IntegrationTestCase):
 
     def test_read_only_site_packages(self) -> None:
         """dropin.cache cannot be written there, nor can byte code."""
-        python = installed()
-        site = site_packages(python)
-        for left in (*site.glob("twisted/plugins/dropin.cache"), *_byte_code(site)):
-            left.unlink()
+        python = self.folder / "environment" / "bin" / "python"
+        venv = (sys.executable, "-m", "venv", "--without-pip", "--symlinks")
+        run_here(*venv, str(python.parents[1]))
+        site = site_packages(str(python))
+        left = shutil.ignore_patterns("dropin.cache", "__pycache__")
+        source = site_packages(installed())
+        shutil.copytree(source, site, ignore=left, dirs_exist_ok=True)
         self.close_for_writing(site)
         unprivileged = _without_override()
         probe = run((*unprivileged, "touch", site / "probe"), home=self.home)
         if probe.code == 0:
             raise SkipTest("Nothing keeps this user from writing to a folder.")
+        twistd = "from twisted.scripts.twistd import run; run()"
         server = self.server(
-            launcher=(*unprivileged, script("twistd", python), "-n", "--pidfile=")
+            launcher=(*unprivileged, str(python), "-c", twistd, "-n", "--pidfile=")
         )
         self.assertEqual(server.get("/simple/").status, 200)
         server.stop()
         self.assertFalse((site / "twisted/plugins/dropin.cache").exists())
-        self.assertFalse(_byte_code(site))
+        self.assertEqual(list(site.rglob("__pycache__")), [])
         self.assertNotIn("Traceback", server.log)
 
     def close_for_writing(self, folder: Path) -> None:
@@ -237,10 +253,6 @@ class NewerPythonTests(IntegrationTestCase):
             server = self.server(launcher=(script("twistd", made), "-n", "--pidfile="))
             self.assertEqual(server.get("/simple/").status, 200)
             server.stop()
-
-
-def _byte_code(site: Path) -> list[Path]:
-    return list(site.glob("pypicloud_tw/**/*.pyc"))
 
 
 def _without_override() -> tuple[str, ...]:
