@@ -296,6 +296,10 @@ class RetryTests(ClientTestCase):
         for _ in range(5):
             budget.succeeded()
         self.assertTrue(budget.spend())
+        self.assertFalse(budget.spend())
+        # A retry that succeeded is paid back: what passes does not use it up.
+        budget.succeeded(retried=True)
+        self.assertTrue(budget.spend())
 
 
 class MendingTests(ClientTestCase):

@@ -145,7 +145,7 @@ class S3Requester:
             except S3Fault as error:
                 fault = error
             else:
-                self.budget.succeeded()
+                self.budget.succeeded(retried=tries.count > 1)
                 return reply
             tries.note(fault)
             if isinstance(fault, S3Error) and await self._mend(

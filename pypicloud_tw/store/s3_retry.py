@@ -64,9 +64,10 @@ class RetryBudget:
         self._tokens -= self.cost
         return True
 
-    def succeeded(self) -> None:
-        """Note a request that went well."""
-        self._tokens = min(self.capacity, self._tokens + self.refund)
+    def succeeded(self, *, retried: bool = False) -> None:
+        """Note a request that went well; a retry that did has cost nothing."""
+        earned = self.cost if retried else self.refund
+        self._tokens = min(self.capacity, self._tokens + earned)
 
 
 @define
