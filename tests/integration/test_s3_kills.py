@@ -301,9 +301,9 @@ class KillTests(S3TestCase):
             project = filename.split("-")[0].replace("_", "-")
             file = shown[project][filename]
             self.assertEqual(file["hashes"]["sha256"], digest.hex(), filename)
-        self.verify(server, sum(map(len, shown.values())))
+        self.verify(sum(map(len, shown.values())))
         self.sweep_all(server)
-        self.verify(server, sum(map(len, shown.values())))
+        self.verify(sum(map(len, shown.values())))
 
     def sweep_all(self, server: Server) -> None:
         """Sweep until every orphan is old enough to go, and assert that all do."""
