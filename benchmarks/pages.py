@@ -1,8 +1,8 @@
 """Pages a second: this server, nginx with the same bytes on disk, and pypiserver.
 
 One command, one run, side by side: ``python -m benchmarks.pages``. Ours runs with
-access log and metrics on, over all 300 ordinary pages and 50 sets of real clients'
-headers.
+access log and metrics on; everybody is asked for all 300 ordinary pages with 50 sets of
+real clients' headers.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import urllib.request
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from http.client import HTTPConnection
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -32,8 +34,10 @@ PAGES = {
     "/simple/": ["/simple/"],
 }
 
-#: For nginx and pypiserver, which have one form only: no coding, so equal work.
+#: No coding, so that the work is equal where coding is not everybody's.
 PLAIN: Headers = (("Accept", "text/html"), ("User-Agent", "benchmark"))
+
+GZIP = b"\x1f\x8b"
 
 LOGGED_IN: Headers = (("Authorization", servers.authorization()),)
 
@@ -56,28 +60,50 @@ def fetch(port: int, path: str, headers: Headers) -> tuple[bytes, str]:
 
 
 def save_pages(port: int, root: Path) -> None:
-    """Save what ours serves, for nginx to serve from disk."""
-    for paths in PAGES.values():
-        for path in paths:
-            place = root / path.strip("/") / "index.html"
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(fetch(port, path, PLAIN)[0])
+    """Save what ours serves, in each form and coding, for nginx to serve from disk."""
+    kinds = {"html": "text/html", "json": "application/vnd.pypi.simple.v1+json"}
+    codings = {"identity": "", "gzip": ".gz"}
+    for path in (path for paths in PAGES.values() for path in paths):
+        place = root / path.strip("/")
+        place.mkdir(parents=True, exist_ok=True)
+        for (ending, accept), (coding, more) in product(kinds.items(), codings.items()):
+            form = (("Accept", accept), ("Accept-Encoding", coding))
+            body = fetch(port, path, form)[0]
+            if not more or body.startswith(GZIP):
+                (place / f"index.{ending}{more}").write_bytes(body)
 
 
 def conditional(port: int, extra: Headers) -> list[bytes]:
-    """Prepare requests that are answered by 304: each with the ETag it would get."""
+    """Prepare requests that are answered by 304: each with the ETag it would get.
+
+    :raises RuntimeError: the server gives no ETags, or does not heed them.
+    """
     requests = []
     host = f"127.0.0.1:{port}"
     known: dict[tuple[str, str, str], str] = {}
-    for headers in header_sets():
+    for headers, path in product(header_sets(), ORDINARY[:60]):
         folded = {name.lower(): value for name, value in headers}
-        form = folded.get("accept", ""), folded.get("accept-encoding", "")
-        for path in ORDINARY[:60]:
-            if (*form, path) not in known:
-                known[(*form, path)] = fetch(port, path, (*headers, *extra))[1]
-            tag = ("If-None-Match", known[(*form, path)])
-            requests.append(raw_request(host, path, (*headers, tag, *extra)))
+        form = path, folded.get("accept", ""), folded.get("accept-encoding", "")
+        if form not in known:
+            tag = known[form] = fetch(port, path, (*headers, *extra))[1]
+            if not tag or not heeds(port, path, (*headers, *extra), tag):
+                raise RuntimeError("no 304s")
+        requests.append(
+            raw_request(host, path, (*headers, ("If-None-Match", known[form]), *extra))
+        )
     return requests
+
+
+def heeds(port: int, path: str, headers: Headers, tag: str) -> bool:
+    """Whether the server answers 304 to its own ETag."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=120)
+    try:
+        connection.request(
+            "GET", path, headers=dict((*headers, ("If-None-Match", tag)))
+        )
+        return connection.getresponse().status == 304
+    finally:
+        connection.close()
 
 
 def warm(port: int, extra: Headers) -> None:
@@ -108,28 +134,22 @@ def measure(
 def rows(contestants: Sequence[Contestant], label: str, extra: Headers) -> None:
     """Measure every kind of page."""
 
-    def sets(contestant: Contestant) -> list[Headers]:
-        return header_sets() if contestant.name == "ours" else [PLAIN]
-
     for name, paths in PAGES.items():
         measure(
             contestants,
             f"{name}{label}",
-            lambda c, paths=paths: play(c.port, paths, sets(c), extra=extra),  # type: ignore[misc]  # mypy does not see the default
+            lambda c, paths=paths: play(c.port, paths, header_sets(), extra=extra),  # type: ignore[misc]  # mypy does not see the default
         )
-        if name == "20 files":
-            ours = [c for c in contestants if c.name == "ours"]
-            others = [c for c in contestants if c.name == "nginx"]
-            measure(
-                ours,
-                f"304s{label}",
-                lambda c: run(c.port, conditional(c.port, extra), seconds=4),
-            )
-            measure(
-                [*ours, *others],
-                f"20 files plain{label}",
-                lambda c: play(c.port, ORDINARY, [PLAIN], extra=extra),
-            )
+    measure(
+        contestants,
+        f"20 files plain{label}",
+        lambda c: play(c.port, ORDINARY, [PLAIN], extra=extra),
+    )
+    measure(
+        contestants,
+        f"304s{label}",
+        lambda c: run(c.port, conditional(c.port, extra), seconds=4),
+    )
 
 
 @contextmanager

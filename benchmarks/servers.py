@@ -99,31 +99,43 @@ def ours(
 def nginx(
     folder: Path, root: Path, port: int, *, log_in: bool
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run nginx over files of the same bytes, under the fixed conditions."""
+    """Run nginx over files of the same bytes, under the fixed conditions.
+
+    It chooses between HTML and JSON, plain and compressed, as cheaply as it can.
+    """
     binary = shutil.which("nginx") or "/usr/sbin/nginx"
     sha = base64.b64encode(hashlib.sha1(PASSWORD.encode()).digest()).decode()
     passwords = folder / "nginx-passwords"
     passwords.write_text(f"{USER}:{{SHA}}{sha}\n")
     guard = f"auth_basic 'x'; auth_basic_user_file {passwords};" if log_in else ""
+    # Its worker must enter a folder that is only ours.
+    user = "user root;" if os.geteuid() == 0 else ""
     config = folder / f"nginx-{port}.conf"
     config.write_text(
         f"""
 daemon off;
 worker_processes 1;
-user root;
+{user}
 pid {folder}/nginx-{port}.pid;
 error_log {folder}/nginx-{port}.err;
 events {{ worker_connections 512; }}
 http {{
     access_log off;
+    sendfile on;
+    tcp_nopush on;
     open_file_cache max=20000 inactive=600s;
     open_file_cache_valid 600s;
     keepalive_requests 1000000;
-    default_type text/html;
+    types {{ text/html html; application/vnd.pypi.simple.v1+json json; }}
+    gzip_static on;
+    map $http_accept $kind {{
+        default html;
+        "~application/vnd\\.pypi\\.simple\\.v1\\+json" json;
+    }}
     server {{
         listen 127.0.0.1:{port};
         root {root};
-        index index.html;
+        index index.$kind;
         {guard}
     }}
 }}

@@ -17,10 +17,11 @@ from twisted.web.client import (
     URI,
     Agent,
     BrowserLikePolicyForHTTPS,
+    HostnameCachingHTTPSPolicy,
     HTTPConnectionPool,
     ProxyAgent,
 )
-from twisted.web.iweb import IAgent, IAgentEndpointFactory
+from twisted.web.iweb import IAgent, IAgentEndpointFactory, IPolicyForHTTPS
 from zope.interface import implementer
 
 from pypicloud_tw.errors import ConfigError
@@ -122,7 +123,9 @@ def make_agent(
     pool = HTTPConnectionPool(reactor)
     pool.maxPersistentPerHost = KEPT
     pool.cachedConnectionTimeout = IDLE
-    policy = load_policy(ca_file)
+    # Without it every connection reads all certificate authorities again: 20 ms, in
+    # the reactor's thread.
+    policy = HostnameCachingHTTPSPolicy(load_policy(ca_file))
     proxy = Proxy.find(url, environ)
     if proxy is None:
         return Agent(reactor, policy, connectTimeout=connect_timeout, pool=pool)
@@ -148,7 +151,7 @@ class _Tunnels:
 
     proxy: IStreamClientEndpoint
     authorization: bytes | None
-    policy: BrowserLikePolicyForHTTPS
+    policy: IPolicyForHTTPS
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
         """Tell how to connect to *uri*."""
