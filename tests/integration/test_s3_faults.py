@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from http.client import IncompleteRead
@@ -139,13 +139,17 @@ class FaultTestCase(S3TestCase):
         self.proxy = S3Proxy.before(shared().url)
         self.addCleanup(self.proxy.go_away)
 
-    def behind(self, *, start: bool = True, **settings: str) -> Server:
+    def behind(
+        self, settings: Mapping[str, str] | None = None, *, start: bool = True
+    ) -> Server:
         quick = {
             "aws.connect_timeout": "1s",
             "aws.first_byte_timeout": f"{FIRST_BYTE}s",
             "aws.silence_timeout": f"{FIRST_BYTE}s",
         }
-        return self.s3_server(self.proxy.url, start=start, **{**quick, **settings})
+        return self.s3_server(
+            self.proxy.url, start=start, **{**quick, **(settings or {})}
+        )
 
     def honest(self, answer: Answer, what: str) -> None:
         """Assert that an answer is an error which says when to try again."""
@@ -242,7 +246,7 @@ class ReadTests(FaultTestCase):
     """Pages and files."""
 
     def test_reads(self) -> None:
-        server = self.behind(**{"aws.link": "stream"})
+        server = self.behind({"aws.link": "stream"})
         data = {"data": os.urandom(2 * 2**20)}
         wheel = make_wheel(self.dist, "acme", "1.0", files=data)
         self.assertEqual(server.upload(wheel).status, 200)
@@ -290,11 +294,11 @@ class AwayTests(FaultTestCase):
     """No S3 at all."""
 
     def test_refuses_connections(self) -> None:
-        server = self.behind(**{"server.grace": "1s"})
+        server = self.behind({"server.grace": "1s"})
         self.survive(server, self.proxy.go_away, self.proxy.come_back, PATIENCE)
 
     def test_never_answers(self) -> None:
-        server = self.behind(**{"server.grace": "1s"})
+        server = self.behind({"server.grace": "1s"})
         silent = Rule(frozenset(Kind), "", silence, times=None)
 
         def back() -> None:
