@@ -44,10 +44,28 @@ LOGGED_IN: Headers = (("Authorization", servers.authorization()),)
 
 @frozen
 class Contestant:
-    """A server that runs."""
+    """A server that runs.
+
+    :ivar connections: how many are used at once; few where more would only wait.
+    """
 
     name: str
     port: int
+    connections: int = 16
+
+    def play(
+        self, paths: Sequence[str], sets: Sequence[Headers], extra: Headers
+    ) -> Result:
+        """Measure it with every path and every set of headers."""
+        seconds = 4 if self.connections > 2 else 10
+        return play(
+            self.port,
+            paths,
+            sets,
+            extra=extra,
+            seconds=seconds,
+            connections=self.connections,
+        )
 
 
 def fetch(port: int, path: str, headers: Headers) -> tuple[bytes, str]:
@@ -126,7 +144,7 @@ def measure(
             cells.append(f"{contestant.name}: {str(e).splitlines()[-1][:60]}")
         else:
             cells.append(
-                f"{contestant.name} {result.rate:9,.0f}/s (p99 {result.p99:.1f} ms)"
+                f"{contestant.name} {result.rate:9,.1f}/s (p99 {result.p99:.1f} ms)"
             )
     print(f"{name:28}", " | ".join(cells), flush=True)
 
@@ -138,12 +156,12 @@ def rows(contestants: Sequence[Contestant], label: str, extra: Headers) -> None:
         measure(
             contestants,
             f"{name}{label}",
-            lambda c, paths=paths: play(c.port, paths, header_sets(), extra=extra),  # type: ignore[misc]  # mypy does not see the default
+            lambda c, paths=paths: c.play(paths, header_sets(), extra),  # type: ignore[misc]  # mypy does not see the default
         )
     measure(
         contestants,
         f"20 files plain{label}",
-        lambda c: play(c.port, ORDINARY, [PLAIN], extra=extra),
+        lambda c: c.play(ORDINARY, [PLAIN], extra),
     )
     measure(
         contestants,
@@ -181,7 +199,7 @@ def all_servers(
             stack.enter_context(
                 servers.pypiserver(folder, peer, made.flat, port, log_in=log_in)
             )
-            contestants.append(Contestant("pypiserver", port))
+            contestants.append(Contestant("pypiserver", port, connections=2))
         yield contestants
 
 
