@@ -95,7 +95,7 @@ class S3TestCase(IntegrationTestCase):
         self.dist.mkdir()
         self.bucket = Bucket.make()
 
-    def settings(self, url: str | None = None, **more: str) -> dict[str, str]:
+    def settings(self, url: str | None = None) -> dict[str, str]:
         """Write the ini's keys for this bucket.
 
         :param url: of S3, or of what stands before it.
@@ -105,18 +105,22 @@ class S3TestCase(IntegrationTestCase):
             "aws.endpoint_url": url or shared().url,
             "aws.access_key": CREDENTIALS.access_key,
             "aws.secret_key": CREDENTIALS.secret_key,
-            **more,
         }
 
     def s3_server(
-        self, url: str | None = None, *, start: bool = True, **settings: str
+        self,
+        settings: Mapping[str, str] | None = None,
+        *,
+        url: str | None = None,
+        start: bool = True,
     ) -> Server:
         """Make a server on the bucket."""
-        return self.server(settings=self.settings(url, **settings), start=start)
+        keys = {**self.settings(url), **(settings or {})}
+        return self.server(settings=keys, start=start)
 
-    def pair(self, **settings: str) -> tuple[Server, Server]:
+    def pair(self) -> tuple[Server, Server]:
         """Start two servers on the bucket."""
-        both = [self.s3_server(start=False, **settings) for _ in range(2)]
+        both = [self.s3_server(start=False) for _ in range(2)]
         for server in both:
             server.start(ready=False)
         for server in both:

@@ -147,9 +147,8 @@ class FaultTestCase(S3TestCase):
             "aws.first_byte_timeout": f"{FIRST_BYTE}s",
             "aws.silence_timeout": f"{FIRST_BYTE}s",
         }
-        return self.s3_server(
-            self.proxy.url, start=start, **{**quick, **(settings or {})}
-        )
+        keys = {**quick, **(settings or {})}
+        return self.s3_server(keys, url=self.proxy.url, start=start)
 
     def honest(self, answer: Answer, what: str) -> None:
         """Assert that an answer is an error which says when to try again."""
