@@ -153,9 +153,9 @@ class KillTests(S3TestCase):
 
     def test_any_moment(self) -> None:
         """Many uploads at once, small and large."""
-        lives = deque(range(RANDOM_KILLS))
+        lives = deque(range(KILLS))
         self.die(lambda mortal: self.die_at_any_moment(lives, *mortal))
-        self.assertGreater(len(self.ledger.kept), RANDOM_KILLS)
+        self.assertGreater(len(self.ledger.kept), KILLS)
 
     def die(self, work: Callable[[tuple[Server, S3Proxy]], None]) -> None:
         """Let servers die beside a sweep, then see what they have left."""
@@ -240,12 +240,20 @@ class KillTests(S3TestCase):
             with ThreadPoolExecutor(4) as pool:
                 work = [pool.submit(self.upload_until_dead, server) for _ in range(3)]
                 work.append(pool.submit(self.work_big, server))
-                time.sleep(self.random.uniform(0.5, 2.5))
-                server.kill()
+                self.kill_after_first(server)
                 for one in work:
                     one.result()
             self.deaths["any moment"] += 1
             self.audit({"acme_0", "acme_1", "acme_2", "large"}, f"seed {self.seed}")
+
+    def kill_after_first(self, server: Server) -> None:
+        """Kill it some time after the next answer to an upload."""
+        before = len(self.ledger.kept)
+        try:
+            wait_until(lambda: len(self.ledger.kept) > before, lambda: server.log)
+            time.sleep(self.random.uniform(0, 1.0))
+        finally:
+            server.kill()
 
     def upload_until_dead(self, server: Server) -> set[str]:
         while not is_dead(server):
