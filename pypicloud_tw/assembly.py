@@ -46,7 +46,8 @@ from pypicloud_tw.upstream.relay import Relay
 from pypicloud_tw.upstream.rules import Rules as UpstreamRules
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import Limits, Source
-from pypicloud_tw.web.fallback import Fallback, render_upstream
+from pypicloud_tw.web.fallback import Fallback
+from pypicloud_tw.web.simple import render_upstream
 from pypicloud_tw.web.views import ProjectView, SignedViews, view_project
 
 _RIVAL = (

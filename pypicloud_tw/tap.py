@@ -29,6 +29,7 @@ from pypicloud_tw.index.adopt import Progress
 from pypicloud_tw.server import Server
 from pypicloud_tw.web.access_log import AccessLog
 from pypicloud_tw.web.app import Application
+from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.site import Limits, Proxies, Site
 
 _log = Logger()
@@ -135,7 +136,7 @@ def makeService(
         secure=index.secure,
         offload=index.offload,
         metrics=index.metrics,
-        once_ready=lambda: Deferred.fromCoroutine(_adopt(index)),
+        once_ready=lambda: Deferred.fromCoroutine(_begin(index, fallback)),
         close=close,
         grace=config.server.grace,
     )
@@ -235,6 +236,13 @@ def _greeting(config: Config, listen: str, *, has_ini: bool) -> list[str]:
             f"There is no user yet: {reads}, nobody may upload. Make one: {how}."
         )
     return lines
+
+
+async def _begin(index: Index, fallback: Fallback | None) -> None:
+    """Do what can be done once the store is there, before anybody asks."""
+    if fallback is not None:
+        await fallback.warm_up()
+    await _adopt(index)
 
 
 async def _adopt(index: Index) -> None:

@@ -136,6 +136,10 @@ def prepare_elsewhere(
     return pack(prepare(answer, recipe, now))
 
 
+def stand_by(_render: Render[Any]) -> None:
+    """Import, in a helper process, what :func:`prepare_elsewhere` will need there."""
+
+
 def squeezed(answer: Answer) -> Answer:
     """Compress an answer for its way; for a thread, as the GIL is not needed."""
     packer = zlib.compressobj(1)

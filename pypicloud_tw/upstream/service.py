@@ -8,8 +8,9 @@ from attrs import define, field
 from packaging.version import InvalidVersion, Version
 from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
-from pypicloud_tw.errors import NotFound
+from pypicloud_tw.errors import NotFound, Unavailable
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.offload import IOffload
@@ -26,7 +27,12 @@ from pypicloud_tw.upstream.links import Link, find
 from pypicloud_tw.upstream.memory import Memory
 from pypicloud_tw.upstream.pages import INLINE, Pages
 from pypicloud_tw.upstream.parse import ACCEPT
-from pypicloud_tw.upstream.prepare import Recipe, Render, prepare_elsewhere
+from pypicloud_tw.upstream.prepare import (
+    Recipe,
+    Render,
+    prepare_elsewhere,
+    stand_by,
+)
 from pypicloud_tw.upstream.rules import Rules
 from pypicloud_tw.upstream.source import Source
 
@@ -66,6 +72,7 @@ class Upstreams(Generic[T]):
     pages: Pages[T] = field(init=False)
     documents: Pages[Document] = field(init=False)
     legacy: Pages[LegacyPage] = field(init=False)
+    _log = Logger()
     _turns: DeferredSemaphore = field(
         factory=lambda: DeferredSemaphore(AT_ONCE), init=False
     )
@@ -76,6 +83,13 @@ class Upstreams(Generic[T]):
         self.pages = self._pages("simple", ACCEPT, memory)
         self.documents = self._pages("document", ACCEPT, memory)
         self.legacy = self._pages("legacy", "application/json", memory)
+
+    async def warm_up(self) -> None:
+        """Have a helper stand by, so that the first large page need not wait for it."""
+        try:
+            await self.offload.in_process(stand_by, self.render)
+        except Unavailable as e:
+            self._log.warn("No helper stands by yet: {error}", error=e.message)
 
     def fresh(self, name: NormalizedName) -> UpstreamPage[T] | None:
         """Look a project's page up without asking anybody; None means: ask."""

@@ -22,12 +22,6 @@ from pypicloud_tw.web.representation import Page
 from pypicloud_tw.web.simple import render_project
 
 
-def render_upstream(document: Document) -> tuple[Page, int]:
-    """Render an upstream's document, in a helper process if it is large."""
-    page = render_project(document)
-    return page, page.weight
-
-
 async def _nothing() -> None:
     """Do nothing."""
 
@@ -57,6 +51,11 @@ class Fallback:
     _merged: dict[NormalizedName, tuple[object, object, Page]] = field(
         factory=dict, init=False
     )
+
+    async def warm_up(self) -> None:
+        """Be quick for the first client, too."""
+        if not self.redirects:
+            await self.upstreams.warm_up()
 
     async def page(self, name: NormalizedName) -> UpstreamPage[Page]:
         """Give the upstream's page of a project, rendered.
