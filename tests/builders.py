@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -52,13 +53,21 @@ def wheel(
     return zip_of([*members, *extra])
 
 
-def tar_of(members: Iterable[tuple[tarfile.TarInfo, bytes]], mode: str = "gz") -> bytes:
+def gzipped(data: bytes) -> bytes:
+    """Compress; with no time in it, for equal contents to be equal bytes."""
+    return gzip.compress(data, compresslevel=1, mtime=0)
+
+
+def tar_of(
+    members: Iterable[tuple[tarfile.TarInfo, bytes]],
+    compress: Callable[[bytes], bytes] = gzipped,
+) -> bytes:
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode=f"w:{mode}", compresslevel=1) as archive:  # type: ignore[call-overload]  # a mode in a variable
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
         for member, data in members:
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
-    return buffer.getvalue()
+    return compress(buffer.getvalue())
 
 
 def member(name: str, **attributes: Any) -> tarfile.TarInfo:

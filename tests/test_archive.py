@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import io
 import tarfile
 from pathlib import Path
@@ -152,9 +153,9 @@ class SdistTests(ArchiveCase):
 
     def test_another_compression_under_the_name(self) -> None:
         pkg_info = (member("acme-1.0/PKG-INFO"), metadata())
-        self.refused(SDIST, tar_of([pkg_info], "bz2"), "cannot be opened")
+        self.refused(SDIST, tar_of([pkg_info], bz2.compress), "cannot be opened")
         self.assertEqual(
-            self.look("acme-1.0.tar.bz2", tar_of([pkg_info], "bz2")).name, "acme"
+            self.look("acme-1.0.tar.bz2", tar_of([pkg_info], bz2.compress)).name, "acme"
         )
 
     def test_old_formats(self) -> None:
