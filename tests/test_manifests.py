@@ -254,15 +254,30 @@ class FormatTests(ManifestsCase):
         self.settle(self.one.change(ACME, add("a"), create=True))
         stored = self.store.objects[KEY]
         newer = stored.data.replace(b'"_format":1', b'"_format":2')
-        self.store.objects[KEY] = evolve(stored, data=newer)
+        info = evolve(stored.info, etag="newer")
+        self.store.objects[KEY] = evolve(stored, data=newer, info=info)
         failure = self.failureResultOf(self.one.change(ACME, add("b")), Unavailable)
         self.assertIn("newer server", failure.value.message)
         self.assertEqual(self.store.objects[KEY].data, newer)
 
-    def test_reading_none_if_unchanged(self) -> None:
-        self.settle(self.one.change(ACME, add("a"), create=True))
-        state = self.successResultOf(Deferred.fromCoroutine(self.one.read(ACME)))
-        assert state is not None
-        self.assertEqual(encode(state.project), self.store.objects[KEY].data)
-        again = Deferred.fromCoroutine(self.one.read(ACME, unless=state.etag))
-        self.assertIsNone(self.successResultOf(again))
+
+class ReadTests(ManifestsCase):
+    def read(self) -> Versioned:
+        return self.successResultOf(Deferred.fromCoroutine(self.one.read(ACME)))
+
+    def test_as_it_lies_in_the_store(self) -> None:
+        self.settle(self.other.change(ACME, add("a"), create=True))
+        self.assertEqual(encode(self.read().project), self.store.objects[KEY].data)
+
+    def test_a_state_that_somebody_has_is_not_decoded_again(self) -> None:
+        self.settle(self.other.change(ACME, add("a"), create=True))
+        self.assertIs(self.read(), self.read())
+        mine = self.settle(self.one.change(ACME, add("b")))
+        self.assertIs(self.read(), mine)
+
+    def test_the_store_is_asked_all_the_same(self) -> None:
+        mine = self.settle(self.one.change(ACME, add("a"), create=True))
+        self.settle(self.other.change(ACME, add("b")))
+        state = self.read()
+        self.assertIsNot(state, mine)
+        self.assertEqual([f.filename for f in state.project.files], ["a", "b"])

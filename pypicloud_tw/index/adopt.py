@@ -140,7 +140,6 @@ class Adopter:
             state = await self.manifests.read(name)
         except NotFound:
             return candidates
-        assert state is not None, "an unconditional read answers"
         named = {file.key for file in state.project.files}
         named.update(tombstone.key for tombstone in state.project.tombstones)
         return [c for c in candidates if c.info.key not in named]

@@ -276,21 +276,20 @@ class Catalog(Generic[P]):
         known = self._entries.get(name)
         began = self.clock.seconds()
         try:
-            state = await self.manifests.read(
-                name, unless=known.state.etag if known else None
-            )
+            state = await self.manifests.read(name)
         except NotFound:
             self._drop(name)
             self._absent[name] = began
             if len(self._absent) > ABSENT_REMEMBERED:
                 self._absent.popitem(last=False)
             return None
-        if state is None:
-            assert known is not None, "a conditional read answers None to its ETag only"
-            if began < known.rendered.good_until:
-                known.proved = began
-                return self._keep(name, known)
-            state = known.state
+        if (
+            known is not None
+            and state.etag == known.state.etag
+            and began < known.rendered.good_until
+        ):
+            known.proved = began
+            return self._keep(name, known)
         return self._keep(name, Entry(state, await self.render(state), began))
 
     def _keep(self, name: NormalizedName, entry: Entry[P]) -> Entry[P]:

@@ -31,7 +31,7 @@ from pypicloud_tw.index.archive import Inspection, inspect, inspect_file
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.layout import METADATA_SUFFIX
 from pypicloud_tw.index.manifest import in_order
-from pypicloud_tw.index.manifests import Change, Manifests, Versioned
+from pypicloud_tw.index.manifests import Change, Manifests
 from pypicloud_tw.index.model import File, Project, Tombstone
 from pypicloud_tw.index.names import Filename, NormalizedName
 from pypicloud_tw.offload import IOffload
@@ -276,10 +276,9 @@ class Publisher:
         :raises PypicloudError: what the change raises.
         """
         try:
-            state: Versioned | None = await self.manifests.read(name)
+            state = await self.manifests.read(name)
         except NotFound:
             return False
-        assert state is not None, "an unconditional read answers"
         return change(state.project) is state.project
 
     async def inspect(self, spool: Spool, filename: Filename) -> Inspection:

@@ -96,7 +96,6 @@ class Sweeper:
         except NotFound:
             project = Project(name, name)
         else:
-            assert state is not None, "an unconditional read answers"
             project = state.project
         named = named_keys(project)
         for info in objects:

@@ -49,7 +49,6 @@ class Verifier:
             except StoreError as e:
                 yield Fault(name, "", f".index/{name}.json", e.message)
                 continue
-            assert state is not None, "an unconditional read answers"
             for file in state.project.files:
                 yield await self._check(state.project, file)
 
