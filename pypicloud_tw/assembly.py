@@ -225,8 +225,14 @@ def _watch(
     )
     read(
         "pypicloud_swaps",
-        "Manifests written; changes of one project share them",
+        "Tries to write a manifest; changes of one project share them",
         lambda: publisher.manifests.swaps,
+        counts=True,
+    )
+    read(
+        "pypicloud_swaps_overtaken",
+        "Tries to write a manifest that another writer was ahead of",
+        lambda: publisher.manifests.overtaken,
         counts=True,
     )
 

@@ -147,6 +147,7 @@ class ChangeTests(ManifestsCase):
         self.store.before = race
         self.settle(self.one.change(ACME, add("c")))
         self.assertEqual(self.filenames(), {"a", "b", "c"})
+        self.assertEqual((self.one.swaps, self.one.overtaken), (3, 1))
 
     @given(st.lists(st.tuples(st.booleans(), st.integers(0, 9)), max_size=20))
     def test_any_interleaving_keeps_everything(

@@ -85,6 +85,8 @@ class Manifests:
     that takes 3 MB and 26 ms of the reactor's time. The store is asked all the same.
 
     :ivar refusal: tells why nothing may be changed now, or None if it may.
+    :ivar swaps: tries to write a manifest.
+    :ivar overtaken: those of them that found it changed by another writer.
     """
 
     store: IObjectStore
@@ -93,6 +95,7 @@ class Manifests:
     refusal: Callable[[], str | None] = field(default=lambda: None)
     _queues: dict[NormalizedName, list[_Waiting]] = field(factory=dict, init=False)
     swaps: int = field(default=0, init=False)
+    overtaken: int = field(default=0, init=False)
     _known: WeakValueDictionary[NormalizedName, Versioned] = field(
         factory=WeakValueDictionary, init=False
     )
@@ -190,6 +193,7 @@ class Manifests:
                 info = await self._put(name, outcome.project, found)
             except PreconditionFailed:
                 # Another process was first, or an earlier try of ours, unheard.
+                self.overtaken += 1
                 continue
             except StoreError as e:
                 # It may have been written: only the ids will tell.

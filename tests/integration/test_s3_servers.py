@@ -80,9 +80,16 @@ class RaceTests(S3TestCase):
             for statuses in pool.map(write, range(writers)):
                 self.assertEqual(statuses, [200] * each)
         took = time.monotonic() - began
-        swaps = sum(metric(server, "pypicloud_swaps_total") for server in servers)
-        print(f"{writers} writers of {each}: {took:.1f} s, {swaps:.0f} tries to swap")
-        self.assertLess(swaps, writers * each)
+        tries, overtaken = (
+            sum(metric(server, name) for server in servers)
+            for name in ("pypicloud_swaps_total", "pypicloud_swaps_overtaken_total")
+        )
+        print(
+            f"{writers} writers of {each}: {took:.1f} s, {tries:.0f} tries to swap, "
+            f"{overtaken:.0f} of them overtaken"
+        )
+        # Each change by a swap of its own took 99 to 148 tries (DESIGN.md D1).
+        self.assertLess(tries, 99)
         self.assertEqual(len(self.bucket.projects()["acme"].files), writers * each)
 
 
