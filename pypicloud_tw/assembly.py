@@ -21,7 +21,7 @@ from twisted.web.client import (
 
 from pypicloud_tw import __version__
 from pypicloud_tw.config import Config
-from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.errors import PypicloudError, Unavailable
 from pypicloud_tw.index.adopt import Adopter, Progress
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.lease import Lease
@@ -54,6 +54,7 @@ _RIVAL = (
     "Another process writes to this bucket, which cannot keep two apart: nothing is "
     "changed until it has ended."
 )
+_NOT_YET = "The store is being got ready: nothing is changed before; try again."
 
 #: Connections that are kept to one upstream host: an installer asks for a dozen pages
 #: and files at once.
@@ -71,21 +72,36 @@ class Index:
     catalog: Catalog[ProjectView]
     publisher: Publisher
     reactor: Any
+    _secured: bool = field(default=False, init=False)
     _lease: Lease | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.manifests.refusal = self._refusal
 
     async def secure(self) -> None:
         """Take a lease where the store cannot keep two writers apart.
 
-        To be called when the store is ready and before anything is changed.
+        To be called when the store is ready. Before, nothing is changed: what the store
+        does with a condition is known only then.
 
         :raises StoreError: the store is away.
         """
-        if not isinstance(self.store, S3Store) or self._lease is not None:
+        if self._secured:
             return
-        if self.store.conditional is Conditional.NONE:
-            self._lease = lease = Lease(self.publisher.store, self.reactor)
+        if isinstance(self.store, S3Store) and (
+            self.store.conditional is Conditional.NONE
+        ):
+            lease = Lease(self.publisher.store, self.reactor)
             await lease.start()
-            self.manifests.refusal = lambda: _RIVAL if lease.rival else None
+            self._lease = lease
+        self._secured = True
+
+    def _refusal(self) -> Unavailable | None:
+        if not self._secured:
+            return Unavailable(_NOT_YET)
+        if self._lease is not None and self._lease.rival:
+            return Unavailable(_RIVAL, retry_after=60)
+        return None
 
     async def close(self) -> None:
         """Free what it holds in the store and end its helpers."""

@@ -92,7 +92,7 @@ class Manifests:
     store: IObjectStore
     clock: IReactorTime
     random: Random = field(factory=Random)
-    refusal: Callable[[], str | None] = field(default=lambda: None)
+    refusal: Callable[[], Unavailable | None] = field(default=lambda: None)
     _queues: dict[NormalizedName, list[_Waiting]] = field(factory=dict, init=False)
     swaps: int = field(default=0, init=False)
     overtaken: int = field(default=0, init=False)
@@ -132,6 +132,15 @@ class Manifests:
             if name is not None:
                 yield name, info
 
+    def check_open(self) -> None:
+        """Return if projects may be changed now.
+
+        :raises Unavailable: they may not; the message says why.
+        """
+        refusal = self.refusal()
+        if refusal is not None:
+            raise refusal
+
     def change(
         self, name: NormalizedName, change: Change, *, create: bool = False
     ) -> Deferred[Versioned]:
@@ -141,9 +150,10 @@ class Manifests:
         :raises Unavailable: the store is away or lost too many races; the change may
             have been made.
         """
-        refusal = self.refusal()
-        if refusal is not None:
-            return fail(Unavailable(refusal, retry_after=60))
+        try:
+            self.check_open()
+        except Unavailable as refusal:
+            return fail(refusal)
         waiting = _Waiting(change, create)
         queue = self._queues.get(name)
         if queue is not None:

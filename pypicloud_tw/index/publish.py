@@ -211,7 +211,9 @@ class Publisher:
         :param size_hint: about how many bytes will come, if the sender told.
         :param metadata: what is written beside the object, where the store can.
         :raises InsufficientStorage: so many would not fit.
+        :raises Unavailable: nothing may be changed now, so the bytes would be in vain.
         """
+        self.manifests.check_open()
         key = f"{filename.project}/{token_hex(16)}/{filename.text}"
         upload = await self.store.begin(key, size_hint=size_hint, metadata=metadata)
         return Publication(self, filename, uploader, key, upload, self.clock.seconds())

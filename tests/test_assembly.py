@@ -1,0 +1,77 @@
+"""What is assembled changes nothing before it is known how the store takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from attrs import evolve
+from twisted.trial.unittest import SynchronousTestCase
+
+from pypicloud_tw.assembly import Index
+from pypicloud_tw.errors import StoreError, Unavailable
+from pypicloud_tw.index import lease
+from pypicloud_tw.index.manifests import Manifests
+from pypicloud_tw.index.names import Filename
+from pypicloud_tw.index.publish import Publisher
+from pypicloud_tw.store.s3_probe import Abilities, Conditional
+from pypicloud_tw.store.s3_store import S3Store
+from tests.doubles import InlineOffload
+from tests.doubles_s3 import Drop, Harness
+
+T = TypeVar("T")
+
+GOOD = Abilities(Conditional.QUOTED, ordered=True)
+BAD = evolve(GOOD, conditional=Conditional.NONE)
+
+
+class SecuringTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.harness = Harness()
+        self.store = S3Store(self.harness.client, InlineOffload())
+        self.index = self.make()
+
+    def make(self) -> Index:
+        """Another process on the bucket."""
+        clock = self.harness.clock
+        offload: Any = InlineOffload()
+        unused: Any = None
+        manifests = Manifests(self.store, clock)
+        publisher = Publisher(self.store, manifests, unused, offload, clock)
+        return Index(self.store, offload, unused, manifests, unused, publisher, clock)
+
+    def run_now(self, work: Coroutine[Any, Any, T]) -> T:
+        result: T = self.successResultOf(self.harness.run(work))
+        return result
+
+    def refusal(self, index: Index) -> str:
+        """Try to publish; tell why not."""
+        filename = Filename.parse("acme-1.0.tar.gz")
+        error = self.failureResultOf(
+            self.harness.run(index.publisher.begin(filename)), Unavailable
+        ).value
+        return str(error.message)
+
+    def test_nothing_is_changed_before(self) -> None:
+        """How the store takes a condition is not known yet."""
+        self.assertIn("being got ready", self.refusal(self.index))
+        self.assertEqual(self.harness.fake.seen, [])
+        self.store.abilities = GOOD
+        self.run_now(self.index.secure())
+        self.index.manifests.check_open()
+
+    def test_the_lease_is_taken_at_the_second_try_too(self) -> None:
+        self.store.abilities = BAD
+        self.harness.fake.fail("*", *[Drop()] * 5)
+        self.failureResultOf(self.harness.run(self.index.secure()), StoreError)
+        self.assertIn("being got ready", self.refusal(self.index))
+        self.run_now(self.index.secure())
+        self.assertIn(lease.KEY, self.harness.fake.objects)
+        self.index.manifests.check_open()
+
+    def test_a_rival_s_bytes_are_refused_before_they_are_sent(self) -> None:
+        self.store.abilities = BAD
+        self.run_now(self.index.secure())
+        other = self.make()
+        self.run_now(other.secure())
+        self.assertIn("Another process", self.refusal(other))
