@@ -188,18 +188,43 @@ class PreparingTests(SynchronousTestCase):
             error = self.failureResultOf(self.prepare(), StoreError).value
             self.assertIn(permission, error.message)
 
-    def test_policy_is_shown(self) -> None:
-        self.fake.forbidden = {"ListObjects"}
-        with capturedLogs() as logs:
-            self.failureResultOf(self.prepare(), StoreError)
-        policy = json.loads(logs[-1]["policy"])
-        self.assertEqual(
-            policy["Statement"][1]["Resource"], "arn:aws:s3:::bucket/pre/fix/*"
+    def test_what_s3_names_as_missing(self) -> None:
+        """It may be another service's permission."""
+        body = (
+            b"<Error><Code>AccessDenied</Code><Message>User: arn:aws:iam::1:user/x is "
+            b"not authorized to perform: kms:GenerateDataKey on resource: r because no "
+            b"identity-based policy allows it</Message></Error>"
         )
+        self.fake.fail("PutObject", *[Refuse(403, body=body)] * 24)
+        with capturedLogs() as logs:
+            error = self.failureResultOf(self.prepare(), StoreError).value
+        self.assertIn("permission kms:GenerateDataKey.", error.message)
+        self.assertNotIn("arn:aws:iam", error.message)
+        self.assertIn("user/x", logs[-1]["fault"])
 
-    def test_policy_of_another_partition(self) -> None:
-        policy = iam_policy(Endpoint("b", "us-gov-west-1", None, True), "")
-        self.assertIn("arn:aws-us-gov:s3:::b/*", policy)
+    def test_policy_is_shown(self) -> None:
+        for operation in ("ListObjects", "PutObject", "GetObject", "DeleteObject"):
+            self.fake.forbidden = {operation}
+            with capturedLogs() as logs:
+                self.failureResultOf(self.prepare(), StoreError)
+                self.failureResultOf(self.prepare(), StoreError)
+            shown = [json.loads(log["policy"]) for log in logs if "policy" in log]
+            self.assertEqual(
+                [policy["Statement"][1]["Resource"] for policy in shown],
+                ["arn:aws:s3:::bucket/pre/fix/*"],
+            )
+
+    def test_a_bucket_may_demand_the_fields_of_every_object(self) -> None:
+        """Policies deny what comes unencrypted, scratch objects included."""
+        self.store.client.common = {"x-amz-server-side-encryption": "AES256"}
+        self.successResultOf(self.prepare())
+        puts = [
+            headers
+            for operation, headers in zip(self.fake.seen, self.fake.sent, strict=True)
+            if operation == "PutObject"
+        ]
+        told = {headers.get("x-amz-server-side-encryption") for headers in puts}
+        self.assertEqual(told, {"AES256"})
 
     def test_s3_is_away_at_first(self) -> None:
         self.fake.fail("*", *[Drop()] * 5)
@@ -213,6 +238,47 @@ class PreparingTests(SynchronousTestCase):
         self.store = make_store(self.harness)
         error = self.failureResultOf(self.prepare(), StoreError).value
         self.assertIn("aws.secret_key", error.message)
+
+
+class PolicyTests(SynchronousTestCase):
+    """What the credentials need."""
+
+    def policy(self, region: str = "us-east-1", **headers: str) -> str:
+        fields = {name.replace("_", "-"): value for name, value in headers.items()}
+        return iam_policy(Endpoint("b", region, None, True), "", fields)
+
+    def kms(self, key: str) -> Any:
+        fields = {"x-amz-server-side-encryption-aws-kms-key-id": key}
+        return json.loads(self.policy("eu-west-1", **fields))["Statement"][2]
+
+    def test_another_partition(self) -> None:
+        self.assertIn("arn:aws-us-gov:s3:::b/*", self.policy("us-gov-west-1"))
+
+    def test_nothing_without_need(self) -> None:
+        for action in ("s3:PutObjectAcl", "kms:", "s3:CreateBucket"):
+            self.assertNotIn(action, self.policy())
+
+    def test_acl(self) -> None:
+        self.assertIn("s3:PutObjectAcl", self.policy(x_amz_acl="private"))
+
+    def test_creating(self) -> None:
+        endpoint = Endpoint("b", "us-east-1", None, True)
+        self.assertIn("s3:CreateBucket", iam_policy(endpoint, "", create_bucket=True))
+
+    def test_encryption(self) -> None:
+        self.assertEqual(
+            self.kms("1234"),
+            {
+                "Effect": "Allow",
+                "Action": ["kms:GenerateDataKey", "kms:Decrypt"],
+                "Resource": "arn:aws:kms:eu-west-1:*:key/1234",
+            },
+        )
+        arn = "arn:aws:kms:eu-west-1:12:key/1234"
+        self.assertEqual(self.kms(arn)["Resource"], arn)
+        self.assertEqual(
+            self.kms("alias/pypi")["Resource"], "arn:aws:kms:eu-west-1:*:key/*"
+        )
 
 
 class AbsenceTests(StoreTestCase):
@@ -463,10 +529,8 @@ class UploadTests(StoreTestCase):
         self.assertIn("sweep", logs[-1]["log_format"])
 
     def test_headers(self) -> None:
-        self.store.headers = ObjectHeaders(
-            {"x-amz-server-side-encryption": "AES256"},
-            {"x-amz-storage-class": "STANDARD_IA"},
-        )
+        self.store.client.common = {"x-amz-server-side-encryption": "AES256"}
+        self.store.headers = ObjectHeaders({"x-amz-storage-class": "STANDARD_IA"})
         upload = self.result(
             self.store.begin("p/id/a-1.0.zip", metadata={"name": "a", "summary": "é"})
         )
@@ -481,6 +545,11 @@ class UploadTests(StoreTestCase):
         self.assertEqual(info.metadata, {"name": "a", "summary": "é"})
         self.result(self.store.put("k", b""))
         self.assertNotIn("x-amz-storage-class", self.fake.sent[-1])
+        self.assertEqual(self.fake.sent[-1]["x-amz-server-side-encryption"], "AES256")
+        self.result(self.upload(BIG))
+        begun = self.fake.sent[self.fake.seen.index("CreateMultipartUpload")]
+        self.assertEqual(begun["x-amz-server-side-encryption"], "AES256")
+        self.assertEqual(begun["x-amz-storage-class"], "STANDARD_IA")
 
 
 class DownloadTests(StoreTestCase):

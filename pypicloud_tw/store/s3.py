@@ -15,7 +15,11 @@ from pypicloud_tw.store.credentials import AWSSettings, choose_credentials
 from pypicloud_tw.store.s3_agent import make_agent
 from pypicloud_tw.store.s3_client import S3Client
 from pypicloud_tw.store.s3_endpoint import Endpoint, EndpointSettings, find_endpoint
-from pypicloud_tw.store.s3_objects import ObjectHeaders, ObjectSettings
+from pypicloud_tw.store.s3_objects import (
+    ObjectHeaders,
+    ObjectSettings,
+    common_headers,
+)
 from pypicloud_tw.store.s3_patience import Timeouts
 from pypicloud_tw.store.s3_request import Observe, S3Requester
 from pypicloud_tw.store.s3_store import S3Store
@@ -129,7 +133,7 @@ def make_s3_store(
     )
     if observe is not None:
         requester.observe = observe
-    client = S3Client(requester, checksums=aws.checksums)
+    client = S3Client(requester, common_headers(aws), checksums=aws.checksums)
     return S3Store(
         client,
         offload,

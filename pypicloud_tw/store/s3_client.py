@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from hashlib import md5
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from pypicloud_tw.store.interfaces import ByteRange, Condition, IfAbsent
 from pypicloud_tw.store.s3_body import Body, BytesBody
@@ -59,11 +59,13 @@ class Written:
 class S3Client:
     """Speaks to one bucket.
 
+    :ivar common: header fields that every object is written with.
     :ivar checksums: send ``x-amz-checksum-sha256``.
     :ivar quoted: whether ``If-Match`` bears the ETag's quotes, as RFC 9110 has it.
     """
 
     requester: S3Requester
+    common: Mapping[str, str] = field(factory=dict)
     checksums: bool = True
     quoted: bool = True
 
@@ -138,6 +140,7 @@ class S3Client:
                 "PUT",
                 key,
                 headers={
+                    **self.common,
                     **(headers or {}),
                     **self._condition(condition),
                     **self._checksum(body),
@@ -195,7 +198,7 @@ class S3Client:
                 "copy_object",
                 "PUT",
                 key,
-                headers={**(headers or {}), "x-amz-copy-source": path},
+                headers={**self.common, **(headers or {}), "x-amz-copy-source": path},
                 judge=_refuse_hidden_error,
             )
         )
@@ -238,7 +241,7 @@ class S3Client:
                 "POST",
                 key,
                 query=[("uploads", "")],
-                headers={**(headers or {}), **algorithm},
+                headers={**self.common, **(headers or {}), **algorithm},
             )
         )
         return parse_upload_id(reply.data)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.store.s3_endpoint import Endpoint
 from pypicloud_tw.store.s3_errors import S3Error, S3Fault
+from pypicloud_tw.store.s3_objects import ACL, KMS_KEY
 
 #: The permission that each operation of the client needs ("Actions, resources, and
 #: condition keys for Amazon S3", Service Authorization Reference).
@@ -16,8 +18,9 @@ PERMISSIONS = {
     "head_bucket": "s3:ListBucket",
     "get_bucket": "s3:ListBucket",
     "create_bucket": "s3:CreateBucket",
-    "get_object": "s3:GetObject",
-    "head_object": "s3:GetObject",
+    # Without leave to list, what is absent is answered 403, too.
+    "get_object": "s3:GetObject and s3:ListBucket",
+    "head_object": "s3:GetObject and s3:ListBucket",
     "put_object": "s3:PutObject",
     "copy_object": "s3:GetObject and s3:PutObject",
     "delete_object": "s3:DeleteObject",
@@ -33,8 +36,22 @@ _WRONG_KEY = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch"})
 _EXPIRED = frozenset({"ExpiredToken", "TokenRefreshRequired", "InvalidToken"})
 
 
-def iam_policy(endpoint: Endpoint, prefix: str) -> str:
-    """Write the least that the server must be allowed, as an IAM policy."""
+#: What S3 itself names as missing, which may be another service's.
+_needed = re.compile(r"not authorized to perform: ([a-z0-9-]+:[A-Za-z]+)").search
+
+
+def iam_policy(
+    endpoint: Endpoint,
+    prefix: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    create_bucket: bool = False,
+) -> str:
+    """Write the least that the server must be allowed, as an IAM policy.
+
+    :param headers: what every object is written with; some need a permission.
+    """
+    headers = headers or {}
     partition = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
     arn = "arn:aws"
     for beginning, name in partition.items():
@@ -44,7 +61,11 @@ def iam_policy(endpoint: Endpoint, prefix: str) -> str:
     statements = [
         {
             "Effect": "Allow",
-            "Action": ["s3:ListBucket", "s3:ListBucketMultipartUploads"],
+            "Action": [
+                "s3:ListBucket",
+                "s3:ListBucketMultipartUploads",
+                *(["s3:CreateBucket"] if create_bucket else []),
+            ],
             "Resource": bucket,
         },
         {
@@ -54,11 +75,29 @@ def iam_policy(endpoint: Endpoint, prefix: str) -> str:
                 "s3:PutObject",
                 "s3:DeleteObject",
                 "s3:AbortMultipartUpload",
+                *(["s3:PutObjectAcl"] if ACL in headers else []),
             ],
             "Resource": f"{bucket}/{prefix}*",
         },
     ]
+    if KMS_KEY in headers:
+        statements.append(
+            {
+                "Effect": "Allow",
+                # Decrypt also for putting parts together.
+                "Action": ["kms:GenerateDataKey", "kms:Decrypt"],
+                "Resource": _key_arn(f"{arn}:kms:{endpoint.region}", headers[KMS_KEY]),
+            }
+        )
     return json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2)
+
+
+def _key_arn(service: str, key: str) -> str:
+    """Name a KMS key, which may be told as an ARN, an id or an alias."""
+    if key.startswith("arn:") and ":key/" in key:
+        return key
+    # A policy cannot name a key by its alias.
+    return f"{service}:*:key/{'*' if 'alias/' in key else key}"
 
 
 @contextmanager
@@ -88,7 +127,8 @@ def explain(fault: S3Fault, endpoint: Endpoint) -> StoreError:
     elif fault.code in _EXPIRED:
         text = f"The AWS credentials have expired ({fault.code})."
     elif fault.status == 403:
-        needed = PERMISSIONS.get(fault.operation, "more")
+        named = _needed(fault.message)
+        needed = named[1] if named else PERMISSIONS.get(fault.operation, "more")
         text = (
             f"S3 refuses access to bucket {bucket} ({fault.code or 403}): the "
             f"credentials need the permission {needed}."

@@ -20,6 +20,10 @@ MAX_METADATA = 2048
 
 _META = "x-amz-meta-"
 
+ENCRYPTION = "x-amz-server-side-encryption"
+KMS_KEY = "x-amz-server-side-encryption-aws-kms-key-id"
+ACL = "x-amz-acl"
+
 
 class ObjectSettings(Protocol):
     """What is needed of the configuration's ``aws`` section."""
@@ -49,33 +53,26 @@ class ObjectSettings(Protocol):
 class ObjectHeaders:
     """Header fields that objects get by configuration.
 
-    :ivar common: for every object.
     :ivar files: for distribution files: manifests are small, change and must be read
         at once, which the cheaper storage classes are not for.
     :ivar write_metadata: whether user metadata is written at all.
     """
 
-    common: Mapping[str, str] = field(factory=dict)
     files: Mapping[str, str] = field(factory=dict)
     write_metadata: bool = True
 
     @classmethod
     def of(cls, aws: ObjectSettings) -> ObjectHeaders:
         """Read the configuration."""
-        common = {
-            "x-amz-server-side-encryption": aws.server_side_encryption,
-            "x-amz-server-side-encryption-aws-kms-key-id": aws.sse_kms_key_id,
-            "x-amz-acl": aws.object_acl,
-        }
         files = {"x-amz-storage-class": aws.storage_class}
-        return cls(_given(common), _given(files), aws.write_metadata)
+        return cls(_given(files), aws.write_metadata)
 
     def small(
         self, content_type: str, metadata: Mapping[str, str] | None
     ) -> dict[str, str]:
         """Tell the fields of a small object."""
         told = metadata_headers(metadata or {}) if self.write_metadata else {}
-        return {"content-type": content_type, **self.common, **told}
+        return {"content-type": content_type, **told}
 
     def file(
         self, filename: str, content_type: str, metadata: Mapping[str, str] | None
@@ -86,6 +83,17 @@ class ObjectHeaders:
             # For what a person downloads from the bucket itself.
             fields["content-disposition"] = f'attachment; filename="{filename}"'
         return fields
+
+
+def common_headers(aws: ObjectSettings) -> dict[str, str]:
+    """Tell the fields of every object, whatever it is: bucket policies demand them."""
+    return _given(
+        {
+            ENCRYPTION: aws.server_side_encryption,
+            KMS_KEY: aws.sse_kms_key_id,
+            ACL: aws.object_acl,
+        }
+    )
 
 
 def _given(fields: Mapping[str, str | None]) -> dict[str, str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -37,7 +37,7 @@ from pypicloud_tw.store.keys import key_order, key_segments
 from pypicloud_tw.store.s3_client import S3Client
 from pypicloud_tw.store.s3_download import S3Download
 from pypicloud_tw.store.s3_errors import S3Error, S3Fault, S3TooLong
-from pypicloud_tw.store.s3_explain import explain, explained, iam_policy
+from pypicloud_tw.store.s3_explain import explain, iam_policy
 from pypicloud_tw.store.s3_listing import Pages
 from pypicloud_tw.store.s3_objects import ObjectHeaders, object_info
 from pypicloud_tw.store.s3_probe import Abilities, Conditional, probe
@@ -75,6 +75,7 @@ class S3Store:
     sizes: Sizes = field(factory=Sizes)
     abilities: Abilities | None = field(default=None, init=False)
     _swaps: DeferredLock = field(factory=DeferredLock, init=False, repr=False)
+    _shown: set[str] = field(factory=set, init=False, repr=False)
     _log = Logger()
 
     @property
@@ -370,17 +371,34 @@ class S3Store:
             f"The range begins at byte {byte_range.start} of {size}.", size
         )
 
-    def _explained(self) -> AbstractContextManager[None]:
-        return explained(self.client.endpoint)
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except S3Fault as fault:
+            raise self._explain(fault) from fault
 
     def _explain(self, fault: S3Fault) -> StoreError:
         error = explain(fault, self.client.endpoint)
         if isinstance(fault, S3Error) and fault.status == 403:
-            policy = iam_policy(self.client.endpoint, self.prefix)
-            self._log.error(
-                "{error} This is enough:\n{policy}", error=error.message, policy=policy
-            )
+            self._show_policy(fault, error.message)
         return error
+
+    def _show_policy(self, fault: S3Error, message: str) -> None:
+        """Say what would be enough; once for each operation, for it is long."""
+        if fault.operation not in self._shown:
+            self._shown.add(fault.operation)
+            self._log.error(
+                "{error} S3 says: {fault}. This is enough:\n{policy}",
+                error=message,
+                fault=str(fault),
+                policy=iam_policy(
+                    self.client.endpoint,
+                    self.prefix,
+                    self.client.common,
+                    create_bucket=self.create_bucket,
+                ),
+            )
 
 
 def _encodable(text: str) -> str:
