@@ -419,15 +419,29 @@ class FakeS3:
     def ListMultipartUploads(
         self, key: str, query: dict[str, str], *_: object
     ) -> tuple[int, dict[str, str], bytes]:
-        lines = "".join(
-            f"<Upload><Key>{quote(upload.key)}</Key><UploadId>{upload_id}</UploadId>"
-            "<Initiated>2026-01-01T00:00:00.000Z</Initiated></Upload>"
+        after = (query.get("key-marker", ""), query.get("upload-id-marker", ""))
+        found = sorted(
+            (upload.key, upload_id)
             for upload_id, upload in self.uploads.items()
             if upload.key.startswith(query.get("prefix", ""))
+            and (upload.key, upload_id) > after
         )
+        lines = "".join(
+            f"<Upload><Key>{quote(key)}</Key><UploadId>{upload_id}</UploadId>"
+            "<Initiated>2026-01-01T00:00:00.000Z</Initiated></Upload>"
+            for key, upload_id in found[: self.page]
+        )
+        more = len(found) > self.page
+        if more:
+            key, upload_id = found[self.page - 1]
+            lines += (
+                f"<NextKeyMarker>{quote(key)}</NextKeyMarker>"
+                f"<NextUploadIdMarker>{upload_id}</NextUploadIdMarker>"
+            )
         return self.document(
             "ListMultipartUploadsResult",
-            f"<IsTruncated>false</IsTruncated><EncodingType>url</EncodingType>{lines}",
+            f"<IsTruncated>{str(more).lower()}</IsTruncated>"
+            f"<EncodingType>url</EncodingType>{lines}",
         )
 
     # -- signatures --

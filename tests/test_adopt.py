@@ -223,6 +223,9 @@ class NotOursTests(AdoptCase):
             f"sub/.git/{SDIST}",
             f"._{SDIST}",
             f"sub/{WHEEL}.metadata",
+            # Folders, as consoles draw them; the first is the prefix's own.
+            "",
+            "acme/",
         ):
             self.store.add(key, sdist())
         objects = dict(self.store.objects)

@@ -427,6 +427,17 @@ class MultipartTests(ClientTestCase):
         error = self.error(self.upload())
         self.assertEqual((error.code, error.unknown), ("NoSuchUpload", True))
 
+    def test_what_was_taken_back_may_be_done(self) -> None:
+        """After a 200, neither an error nor nonsense says that nothing happened."""
+        for body in (b"<Error><Code>InternalError</Code></Error>", b" \n"):
+            self.fake.fail(
+                "CompleteMultipartUpload",
+                Refuse(200, body=body),
+                Refuse(404, "NoSuchUpload"),
+            )
+            error = self.error(self.upload())
+            self.assertEqual((error.code, error.unknown), ("NoSuchUpload", True))
+
     def test_abort_and_list(self) -> None:
         upload_id = self.result(self.client.init_multipart_upload("a b"))
         listing = self.result(self.client.list_multipart_uploads("a"))
@@ -550,6 +561,12 @@ class XMLTests(SynchronousTestCase):
             data = f"{text}</ListBucketResult>".encode()
             error = self.assertRaises(S3Unreachable, parse_listing, data)
             self.assertIn("that is no", str(error))
+
+    def test_a_listing_that_does_not_say_how_to_go_on(self) -> None:
+        """Its end would look like absence."""
+        data = b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>"
+        error = self.assertRaises(S3Unreachable, parse_listing, data)
+        self.assertIn("how to go on", str(error))
 
     def test_messages_are_tame(self) -> None:
         error = S3Error("X", 400, "a\r\n\x1b[31m" + "b" * 1000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Coroutine
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from attrs import evolve
@@ -527,6 +528,32 @@ class UploadTests(StoreTestCase):
         with capturedLogs() as logs:
             self.result(upload.abort())
         self.assertIn("sweep", logs[-1]["log_format"])
+
+    def abandon(self, *, dry_run: bool = False, year: int = 2027) -> int:
+        before = datetime(year, 1, 1, tzinfo=UTC)
+        return self.result(self.store.abandon_uploads(before, dry_run=dry_run))
+
+    def test_what_was_never_ended_is_abandoned(self) -> None:
+        self.fake.page = 2
+        own = [f"pre/fix/p/{'0' * 32}/a+b-{n}.zip" for n in range(5)]
+        others = ["pre/fix/backup/a.tar", "pre/fixed/a.zip", "pre/fix/a.zip"]
+        for key in [*own, *others, own[0], "pre/fix/.cache/files/x"]:
+            self.result(self.store.client.init_multipart_upload(key))
+        self.assertEqual(self.abandon(year=2026), 0)
+        self.assertEqual(self.abandon(dry_run=True), 7)
+        self.assertEqual(len(self.fake.uploads), 10)
+        self.assertEqual(self.abandon(), 7)
+        left = sorted(upload.key for upload in self.fake.uploads.values())
+        self.assertEqual(left, sorted(others))
+
+    def test_uploads_that_are_listed_for_ever(self) -> None:
+        body = (
+            b"<ListMultipartUploadsResult><IsTruncated>true</IsTruncated>"
+            b"<NextKeyMarker>k</NextKeyMarker></ListMultipartUploadsResult>"
+        )
+        self.fake.fail("ListMultipartUploads", *[Refuse(200, body=body)] * 3)
+        work = self.store.abandon_uploads(datetime(2027, 1, 1, tzinfo=UTC))
+        self.assertIn("again and again", self.error(work, StoreError).message)
 
     def test_headers(self) -> None:
         self.store.client.common = {"x-amz-server-side-encryption": "AES256"}

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from datetime import datetime
 
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.errors import StoreError
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.index.publish import Claims
 from pypicloud_tw.index.sweep import CLOCK, Sweeper, Swept
 from pypicloud_tw.index.verify import Fault, Verifier
+from pypicloud_tw.store.memory import MemoryStore
 from tests.builders import sdist, wheel
 from tests.doubles_http import Domain, started, stored_project
 
@@ -75,6 +78,18 @@ class SweepTests(IndexCase):
         self.later(DAY + 1)
         self.assertEqual(self.sweep(dry_run=True).removed, [ORPHAN])
         self.assertIn(ORPHAN, self.store.objects)
+
+    def test_a_dry_run_counts_unfinished_uploads(self) -> None:
+        asked: list[bool] = []
+
+        async def abandon(before: datetime, *, dry_run: bool = False) -> int:
+            asked.append(dry_run)
+            return 3
+
+        self.patch(MemoryStore, "abandon_uploads", staticmethod(abandon))
+        self.assertEqual(self.sweep(dry_run=True).unfinished, 3)
+        self.assertEqual(self.sweep().unfinished, 3)
+        self.assertEqual(asked, [True, False])
 
     def test_what_is_named_while_it_sweeps_is_left(self) -> None:
         """Objects are listed first and manifests read after, never the other way."""
@@ -151,15 +166,13 @@ class SweepTests(IndexCase):
 
 class VerifyTests(IndexCase):
     def faults(self, *, deep: bool = False) -> list[Fault | None]:
-        verifier = Verifier(
-            self.store, self.domain.manifests, self.domain.offload, deep
-        )
-
-        async def collect() -> list[Fault | None]:
-            return [fault async for fault in verifier.faults()]
-
-        work: Awaitable[list[Fault | None]] = started(collect())
+        work: Awaitable[list[Fault | None]] = started(self.collect(deep=deep))
         return self.successResultOf(work)  # type: ignore[arg-type]  # a Deferred
+
+    async def collect(self, *, deep: bool = False) -> list[Fault | None]:
+        domain = self.domain
+        verifier = Verifier(self.store, domain.manifests, domain.offload, deep)
+        return [fault async for fault in verifier.faults()]
 
     def problem(self, *, deep: bool = False) -> str:
         [fault] = self.faults(deep=deep)
@@ -193,6 +206,27 @@ class VerifyTests(IndexCase):
         [file] = self.project().files
         self.replace(file.metadata_key, b"other")
         self.assertIn("core metadata has another", self.problem())
+
+    def test_a_file_that_cannot_be_read_is_a_fault_and_not_the_end(self) -> None:
+        self.publish()
+        self.publish(SDIST, sdist())
+        self.store.fail_next("head", StoreError("S3 refuses access."))
+        told = [fault.problem for fault in self.faults() if fault is not None]
+        self.assertEqual(told, ["S3 refuses access."])
+
+    def test_a_store_that_is_away_is_no_fault(self) -> None:
+        """Nothing is known of what it keeps."""
+        self.publish()
+        for operation in ("get", "head"):
+            self.store.fail_next(operation, StoreError("away"))
+            self.store.fail_next("ping", StoreError("away"))
+            work = started(self.collect())
+            self.failureResultOf(work, StoreError)
+
+    def test_digests_take_no_room_on_disk(self) -> None:
+        self.publish()
+        self.faults(deep=True)
+        self.assertNotIn("_open_temporary", self.domain.offload.threaded)
 
     def test_a_damaged_manifest_is_a_fault_and_not_the_end(self) -> None:
         self.publish()

@@ -18,7 +18,9 @@ def is_own(key: str) -> bool:
 
 def is_foreign(key: str) -> bool:
     """Tell whether this can be a file that somebody else put into the store."""
-    # What begins with a dot is ours (.index/, .marker, .cache/) or hidden on purpose.
-    if any(part.startswith(".") for part in key.split("/")):
+    parts = key.split("/")
+    # What begins with a dot is ours (.index/, .marker, .cache/) or hidden on purpose;
+    # what ends in a slash is a folder that a console has drawn.
+    if any(part.startswith(".") for part in parts) or not parts[-1]:
         return False
     return not key.endswith(METADATA_SUFFIX) and not is_own(key)

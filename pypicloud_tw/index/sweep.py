@@ -77,8 +77,7 @@ class Sweeper:
                 old[NormalizedName(name)].append(info)
         for name, objects in old.items():
             await self._sweep_project(name, objects, limit, swept)
-        if not self.dry_run:
-            swept.unfinished = await self.store.abandon_uploads(limit)
+        swept.unfinished = await self.store.abandon_uploads(limit, dry_run=self.dry_run)
         return swept
 
     async def _now(self) -> datetime:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from hashlib import sha256
 
 from attrs import frozen
 
 from pypicloud_tw.errors import ObjectNotFound, StoreError
+from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.offload import IOffload
@@ -47,15 +49,21 @@ class Verifier:
             try:
                 state = await self.manifests.read(name)
             except StoreError as e:
-                yield Fault(name, "", f".index/{name}.json", e.message)
+                await self.store.ping()
+                yield Fault(name, "", manifest_key(name), e.message)
                 continue
             for file in state.project.files:
                 yield await self._check(state.project, file)
 
     async def _check(self, project: Project, file: File) -> Fault | None:
-        problem = await self._problem(file)
-        if problem is None and file.metadata_key is not None:
-            problem = await self._metadata_problem(file, file.metadata_key)
+        try:
+            problem = await self._problem(file)
+            if problem is None and file.metadata_key is not None:
+                problem = await self._metadata_problem(file, file.metadata_key)
+        except StoreError as e:
+            # One object that cannot be read is a fault; all of them are an outage.
+            await self.store.ping()
+            problem = e.message
         if problem is None:
             return None
         return Fault(project.name, file.filename, file.key, problem)
@@ -82,7 +90,10 @@ class Verifier:
         return None
 
     async def _digest(self, key: str) -> str:
-        spool = await Spool.temporary(self.offload)
+        # Only the digest is wanted, and files may be larger than any disk here.
+        spool = Spool(
+            await self.offload.in_thread(open, os.devnull, "w+b"), self.offload
+        )
         try:
             await copy(await self.store.open(key), spool)
             return (await spool.finish()).sha256

@@ -155,7 +155,7 @@ class DirectoryStore:
         line = self._line(key)
         return DirectoryUpload(key, spool, draft, self._folder, self.offload, line)
 
-    async def abandon_uploads(self, before: datetime) -> int:
+    async def abandon_uploads(self, before: datetime, *, dry_run: bool = False) -> int:
         """See :class:`IObjectStore`; the start removes what broke off."""
         return 0
 

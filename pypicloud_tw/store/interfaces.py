@@ -182,9 +182,10 @@ class IObjectStore(Interface):
         :raises InsufficientStorage: it would not fit.
         """
 
-    async def abandon_uploads(before: datetime) -> int:
+    async def abandon_uploads(before: datetime, *, dry_run: bool = False) -> int:
         """Free what uploads hold that were begun before then and never ended.
 
+        :param dry_run: only count them.
         :return: how many there were.
         """
 

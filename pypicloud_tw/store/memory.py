@@ -144,7 +144,7 @@ class MemoryStore:
         await self._leave("begin", key)
         return upload
 
-    async def abandon_uploads(self, before: datetime) -> int:
+    async def abandon_uploads(self, before: datetime, *, dry_run: bool = False) -> int:
         """See :class:`IObjectStore`; nothing outlives the process."""
         return 0
 

@@ -92,9 +92,9 @@ class MeteredStore:
         )
         return await self._timed("begin", call)
 
-    async def abandon_uploads(self, before: datetime) -> int:
+    async def abandon_uploads(self, before: datetime, *, dry_run: bool = False) -> int:
         """See :class:`IObjectStore`."""
-        call = self.store.abandon_uploads(before)
+        call = self.store.abandon_uploads(before, dry_run=dry_run)
         return await self._timed("abandon_uploads", call)
 
     async def open(self, key: str, *, byte_range: ByteRange | None = None) -> IDownload:

@@ -168,11 +168,12 @@ class S3Requester:
             return Reply(answer)
         try:
             data = await answer.read(call.limit)
-        except S3Unreachable as fault:
+            if call.judge is not None:
+                call.judge(data)
+        except S3Fault as fault:
+            # S3 had already said that it was done.
             fault.unknown = True
             raise
-        if call.judge is not None:
-            call.judge(data)
         return Reply(answer, data)
 
     def _sign(

@@ -104,7 +104,6 @@ class Tries:
 
     def note(self, fault: S3Fault) -> None:
         """Remember whether the request may have been carried out all the same."""
+        self.unknown |= fault.unknown
         if isinstance(fault, S3Error):
             self.unknown |= fault.status >= 500 and fault.code not in REFUSALS
-        else:
-            self.unknown |= fault.unknown

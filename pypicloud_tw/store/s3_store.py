@@ -36,13 +36,13 @@ from pypicloud_tw.store.interfaces import (
 from pypicloud_tw.store.keys import key_order, key_segments
 from pypicloud_tw.store.s3_client import S3Client
 from pypicloud_tw.store.s3_download import S3Download
-from pypicloud_tw.store.s3_errors import S3Error, S3Fault, S3TooLong
+from pypicloud_tw.store.s3_errors import S3Error, S3Fault, S3TooLong, S3Unreachable
 from pypicloud_tw.store.s3_explain import explain, iam_policy
 from pypicloud_tw.store.s3_listing import Pages
 from pypicloud_tw.store.s3_objects import ObjectHeaders, object_info
 from pypicloud_tw.store.s3_probe import Abilities, Conditional, probe
 from pypicloud_tw.store.s3_upload import BufferBudget, S3Upload, Sizes
-from pypicloud_tw.store.s3_xml import ListedObject
+from pypicloud_tw.store.s3_xml import ListedObject, MultipartUpload
 from pypicloud_tw.store.signed_urls import SignedUrls
 from pypicloud_tw.store.spool import Spool
 
@@ -205,26 +205,35 @@ class S3Store:
         sizes = self.sizes.reaching(size_hint)
         return S3Upload(key, path, spool, self.client, self.budget, headers, sizes)
 
-    async def abandon_uploads(self, before: datetime) -> int:
+    async def abandon_uploads(self, before: datetime, *, dry_run: bool = False) -> int:
         """See :class:`IObjectStore`; S3 would keep the parts, and bill for them."""
         count = 0
-        key_marker = upload_id_marker = None
         with self._explained():
-            while True:
-                page = await self.client.list_multipart_uploads(
-                    self.prefix,
-                    key_marker=key_marker,
-                    upload_id_marker=upload_id_marker,
-                )
-                for upload in page.uploads:
-                    if upload.initiated < before and self._is_ours(upload.key):
+            async for upload in self._uploads():
+                if upload.initiated < before and self._is_ours(upload.key):
+                    count += 1
+                    if not dry_run:
                         await self.client.abort_multipart_upload(
                             upload.key, upload.upload_id
                         )
-                        count += 1
-                key_marker, upload_id_marker = page.key_marker, page.upload_id_marker
-                if not key_marker:
-                    return count
+        return count
+
+    async def _uploads(self) -> AsyncIterator[MultipartUpload]:
+        key_marker = upload_id_marker = None
+        while True:
+            page = await self.client.list_multipart_uploads(
+                self.prefix, key_marker=key_marker, upload_id_marker=upload_id_marker
+            )
+            for upload in page.uploads:
+                yield upload
+            if not page.key_marker:
+                return
+            if (key_marker, upload_id_marker) == (
+                page.key_marker,
+                page.upload_id_marker,
+            ):
+                raise S3Unreachable("S3 lists the same uploads again and again.")
+            key_marker, upload_id_marker = page.key_marker, page.upload_id_marker
 
     def _is_ours(self, path: str) -> bool:
         key = path.removeprefix(self.prefix)

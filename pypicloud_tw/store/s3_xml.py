@@ -137,6 +137,12 @@ def parse_listing(data: bytes) -> Listing:
     """
     root = _expect(data, "ListBucketResult")
     encoded = _text(root, "EncodingType") == "url"
+    continuation = _text(root, "NextContinuationToken") or None
+    if not _is_truncated(root):
+        continuation = None
+    elif continuation is None:
+        # A server of ListObjects' first version: what is not told is not absent (D5).
+        raise S3Unreachable("S3 broke a listing off without telling how to go on.")
 
     def key(element: ElementTree.Element, name: str) -> str:
         # Not stripped: a key may end in a space.
@@ -154,10 +160,12 @@ def parse_listing(data: bytes) -> Listing:
             for found in root.iter("Contents")
         ],
         [key(found, "Prefix") for found in root.iter("CommonPrefixes")],
-        _text(root, "NextContinuationToken") or None
-        if _text(root, "IsTruncated") == "true"
-        else None,
+        continuation,
     )
+
+
+def _is_truncated(listing: ElementTree.Element) -> bool:
+    return _text(listing, "IsTruncated").lower() == "true"
 
 
 def parse_upload_id(data: bytes) -> str:
@@ -207,7 +215,7 @@ def parse_uploads(data: bytes) -> UploadListing:
         text = element.findtext(name) or ""
         return unquote_plus(text) if encoded else text
 
-    more = _text(root, "IsTruncated") == "true"
+    more = _is_truncated(root)
     return UploadListing(
         [
             MultipartUpload(
