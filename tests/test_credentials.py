@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from attrs import define, field, frozen
+from botocore.session import Session
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
@@ -50,8 +51,8 @@ class Chain:
         self.questions[-1].callback(fresh)
         return fresh
 
-    def fail(self) -> None:
-        self.questions[-1].errback(LookupError("s3cr3t"))
+    def fail(self, error: type[Exception] = LookupError) -> None:
+        self.questions[-1].errback(error("s3cr3t"))
 
 
 class WrittenTests(SynchronousTestCase):
@@ -79,7 +80,7 @@ class WrittenTests(SynchronousTestCase):
     def test_chain_last(self) -> None:
         def choose(environ: dict[str, str]) -> ICredentialSource:
             return choose_credentials(
-                Settings(), environ, InlineOffload(), Clock(), float, lambda: 0.0
+                Settings(), environ, InlineOffload(), Clock(), float, float, "eu-west-1"
             )
 
         self.assertIsInstance(choose(self.environ), FixedCredentials)
@@ -189,6 +190,14 @@ class KeeperTests(SynchronousTestCase):
         self.failureResultOf(self.get(), StoreError)
         self.assertEqual(len(self.chain.questions), 1)
 
+    def test_a_chain_that_breaks_is_told_from_one_that_finds_nothing(self) -> None:
+        """Whoever uses SSO has to log in again, and not to write keys into the ini."""
+        waiting = self.get()
+        self.chain.fail(EOFError)
+        error = self.failureResultOf(waiting, StoreError).value
+        self.assertIn("chain ends in EOFError. Renew", error.message)
+        self.assertNotIn("s3cr3t", error.message)
+
     def test_refused_ones_are_renewed_once_in_a_while(self) -> None:
         old = self.started(3600)
         again = Deferred.fromCoroutine(self.keeper.renew(old))
@@ -244,3 +253,20 @@ class ChainTests(SynchronousTestCase):
             self.addCleanup(self.patch_environ(name, value))
         found = credentials_from_chain("index")
         self.assertEqual(found, AWSCredentials("filed", "s"))
+
+    def test_region(self) -> None:
+        """Roles are had of a region's STS; the bucket's does where none is set."""
+        asked: list[str | None] = []
+
+        def get_credentials(session: Session) -> None:
+            asked.append(session.get_config_variable("region"))
+
+        self.patch(Session, "get_credentials", get_credentials)
+        self.addCleanup(self.patch_environ("AWS_CONFIG_FILE", self.mktemp()))
+        for region in (None, "eu-central-1"):
+            self.addCleanup(self.patch_environ("AWS_DEFAULT_REGION", region))
+            error = self.assertRaises(
+                LookupError, credentials_from_chain, None, "cn-north-1"
+            )
+            self.assertIn("found no credentials", str(error))
+        self.assertEqual(asked, ["cn-north-1", "eu-central-1"])

@@ -327,6 +327,21 @@ class MendingTests(ClientTestCase):
         self.result(self.client.put_object("k", b"x"))
         self.assertEqual(self.fake.seen.count("PutObject"), 3)
 
+    def test_answers_to_head_do_not_say_why(self) -> None:
+        """They have no body, so whatever can be put right is."""
+        self.result(self.client.put_object("k", b"x"))
+        self.fake.clock_offset = -5000
+        self.result(self.client.head_object("k"))
+        self.assertEqual(self.fake.seen.count("HeadObject"), 2)
+        self.fake.region = "RegionOne"
+        self.result(self.client.head_object("k"))
+        self.assertEqual(self.fake.seen.count("HeadObject"), 4)
+        source = self.client.requester.credentials = Renewable()
+        self.result(self.client.head_object("k"))
+        self.assertEqual(source.renewed, 1)
+        self.fake.forbidden = {"HeadObject"}
+        self.assertEqual(self.error(self.client.head_object("k")).status, 403)
+
     def test_expired_credentials_are_renewed(self) -> None:
         source = Renewable()
         self.client.requester.credentials = source
@@ -518,6 +533,23 @@ class EndpointTests(SynchronousTestCase):
         )
         self.check(
             "https://s3.us-east-1.amazonaws.com", "/bucket/k%20y", addressing="path"
+        )
+
+    def test_amazon_s_own_hosts(self) -> None:
+        """Dual stack, FIPS and other partitions are a host's name away."""
+        for host in (
+            "s3.dualstack.eu-west-1.amazonaws.com",
+            "s3-fips.us-gov-west-1.amazonaws.com",
+            "s3.dualstack.cn-north-1.amazonaws.com.cn",
+            "s3.us-iso-east-1.c2s.ic.gov",
+        ):
+            self.check(
+                f"https://bucket.{host}", "/k%20y", endpoint_url=f"https://{host}"
+            )
+        self.check(
+            "https://s3.amazonaws.com.example",
+            "/bucket/k%20y",
+            endpoint_url="https://s3.amazonaws.com.example",
         )
 
     def test_below_a_path(self) -> None:

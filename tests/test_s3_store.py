@@ -240,6 +240,14 @@ class PreparingTests(SynchronousTestCase):
         error = self.failureResultOf(self.prepare(), StoreError).value
         self.assertIn("aws.secret_key", error.message)
 
+    def test_wrong_endpoint(self) -> None:
+        """Another signature does not help where the ini names the endpoint."""
+        moved = Refuse(301, "PermanentRedirect", {"x-amz-bucket-region": "eu-west-1"})
+        self.fake.fail("ListObjects", *[moved] * 2)
+        error = self.failureResultOf(self.prepare(), StoreError).value
+        self.assertIn("is in region eu-west-1", error.message)
+        self.assertIn("aws.endpoint_url", error.message)
+
 
 class PolicyTests(SynchronousTestCase):
     """What the credentials need."""

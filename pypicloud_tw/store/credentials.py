@@ -129,6 +129,7 @@ class CredentialKeeper:
     _running: bool = field(init=False, default=False)
     _loading: Deferred[None] | None = field(init=False, default=None)
     _failures: int = field(init=False, default=0)
+    _error: str | None = field(init=False, default=None)
     _asked: float = field(init=False, default=float("-inf"))
     _next: IDelayedCall | None = field(init=False, default=None)
     _waiting: list[Deferred[None]] = field(init=False, factory=list)
@@ -161,11 +162,7 @@ class CredentialKeeper:
             await self._answer()
             credentials = self.current()
         if credentials is None:
-            raise StoreError(
-                "No AWS credentials: set aws.access_key and aws.secret_key, or "
-                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile or role "
-                "that botocore finds."
-            )
+            raise StoreError(self._nothing_to_sign_with())
         return credentials
 
     async def renew(self, refused: AWSCredentials) -> AWSCredentials:
@@ -199,9 +196,10 @@ class CredentialKeeper:
         except Exception as error:
             self._failures += 1
             # The class only: messages of chains name files, accounts and tokens.
+            self._error = type(error).__name__
             self._log.warn(
                 "Fresh AWS credentials cannot be had ({error}); {what}.",
-                error=type(error).__name__,
+                error=self._error,
                 what=self._what_is_left(),
             )
         else:
@@ -240,6 +238,18 @@ class CredentialKeeper:
             return float("inf")
         return credentials.expires - self._now()
 
+    def _nothing_to_sign_with(self) -> str:
+        if self._error and self._error != LookupError.__name__:
+            return (
+                f"No AWS credentials: botocore's chain ends in {self._error}. Renew "
+                "what they come from (an SSO session, a role, the machine's metadata)."
+            )
+        return (
+            "No AWS credentials: set aws.access_key and aws.secret_key, or "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile or role that "
+            "botocore finds."
+        )
+
     def _what_is_left(self) -> str:
         credentials = self.current()
         if credentials is None:
@@ -247,18 +257,24 @@ class CredentialKeeper:
         return f"the present ones last {self._left(credentials):.0f} s"
 
 
-def credentials_from_chain(profile: str | None = None) -> AWSCredentials:
+def credentials_from_chain(
+    profile: str | None = None, region: str | None = None
+) -> AWSCredentials:
     """Ask botocore's chain; blocks for seconds, so it belongs in a thread.
 
     A session of its own each time: what botocore remembers, it would not ask again.
 
+    :param region: whose STS gives out roles, where botocore finds no region itself.
     :raises LookupError: nothing in the chain knows any.
     """
     # Imported here: it takes a third of a second, and most indexes have keys in the
     # ini.
     from botocore.session import Session
 
-    found = Session(profile=profile).get_credentials()
+    session = Session(profile=profile)
+    if session.get_config_variable("region") is None:
+        session.set_config_variable("region", region)
+    found = session.get_credentials()
     if found is None:
         raise LookupError("botocore's chain found no credentials")
     frozen = found.get_frozen_credentials()
@@ -293,12 +309,19 @@ def choose_credentials(
     clock: IReactorTime,
     now: Callable[[], float],
     random: Callable[[], float],
+    region: str,
 ) -> ICredentialSource:
-    """Take the first source that has something to say."""
+    """Take the first source that has something to say.
+
+    :param region: the bucket's, as far as it is known.
+    """
     written = written_credentials(aws, environ)
     if written is not None:
         return FixedCredentials(written)
     profile = environ.get("AWS_PROFILE") or None
     return CredentialKeeper(
-        lambda: offload.in_thread(credentials_from_chain, profile), clock, now, random
+        lambda: offload.in_thread(credentials_from_chain, profile, region),
+        clock,
+        now,
+        random,
     )

@@ -127,7 +127,9 @@ def make_s3_store(
     timeouts = Timeouts(
         aws.connect_timeout, aws.first_byte_timeout, aws.silence_timeout
     )
-    credentials = choose_credentials(aws, environ, offload, reactor, now, jitter)
+    credentials = choose_credentials(
+        aws, environ, offload, reactor, now, jitter, endpoint.region
+    )
     requester = S3Requester(
         Wire(agent, reactor, timeouts), endpoint, credentials, now, jitter
     )

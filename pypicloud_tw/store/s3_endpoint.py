@@ -21,14 +21,17 @@ _SUFFIXES = (
     ("cn-", "amazonaws.com.cn"),
 )
 
+_DOMAINS = ("amazonaws.com", *(domain for _, domain in _SUFFIXES))
+
 #: Where to begin where nobody said; S3 then tells the right one.
 DEFAULT_REGION = "us-east-1"
 
 #: "General purpose bucket naming rules", less dots, which no certificate matches.
 _hostable = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]").fullmatch
 
-#: A region's name becomes part of a host's; it may come out of an answer.
-is_region = re.compile(r"[a-z0-9-]{1,40}").fullmatch
+#: A region's name becomes part of a host's; it may come out of an answer. Those of
+#: other servers are not always of AWS's form: OpenStack's first is ``RegionOne``.
+is_region = re.compile(r"[A-Za-z0-9_-]{1,40}").fullmatch
 
 
 class EndpointSettings(Protocol):
@@ -56,7 +59,7 @@ def dns_suffix(region: str) -> str:
     for beginning, suffix in _SUFFIXES:
         if region.startswith(beginning):
             return suffix
-    return "amazonaws.com"
+    return _DOMAINS[0]
 
 
 @frozen
@@ -143,5 +146,5 @@ def _is_aws(url: str | None) -> bool:
     try:
         ip_address(host)
     except ValueError:
-        return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+        return host.endswith(tuple(f".{domain}" for domain in _DOMAINS))
     return False

@@ -98,6 +98,11 @@ class S3Error(S3Fault):
             date,
         )
 
+    @property
+    def is_nameless(self) -> bool:
+        """A refusal that does not tell why: the answer to HEAD has no body."""
+        return not self.code and self.status in (400, 403)
+
     def __str__(self) -> str:
         text = f"{self.code or 'HTTP'} ({self.status})"
         if self.message:

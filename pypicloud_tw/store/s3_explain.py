@@ -126,6 +126,11 @@ def explain(fault: S3Fault, endpoint: Endpoint) -> StoreError:
         )
     elif fault.code in _EXPIRED:
         text = f"The AWS credentials have expired ({fault.code})."
+    elif fault.status in (301, 307) and endpoint.server is not None:
+        text = (
+            f"Bucket {bucket} is in region {fault.region or 'unknown'}, which "
+            "aws.endpoint_url does not serve: leave that out, or correct it."
+        )
     elif fault.status == 403:
         named = _needed(fault.message)
         needed = named[1] if named else PERMISSIONS.get(fault.operation, "more")

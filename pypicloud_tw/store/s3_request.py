@@ -41,6 +41,9 @@ PATIENCE = 60.0
 #: bytes per second.
 SLOWEST = 50_000
 
+#: A clock that is off by more seconds may be why S3 refuses; it tolerates 900.
+SKEW = 600.0
+
 #: Told every operation, its result and its duration in seconds.
 Observe = Callable[[str, str, float], None]
 
@@ -209,17 +212,28 @@ class S3Requester:
         self, error: S3Error, used: AWSCredentials, mended: set[str]
     ) -> bool:
         """Put right what made S3 refuse; True if the same request may now succeed."""
-        if error.code in S3Error.STALE_CREDENTIALS:
-            if "credentials" in mended:
-                return False
-            mended.add("credentials")
-            return bool(await self.credentials.renew(used) != used)
-        if error.code == "RequestTimeTooSkewed":
-            return self._mend_clock(error, mended)
-        return self._mend_region(error, mended)
+        return (
+            self._mend_region(error, mended)
+            or self._mend_clock(error, mended)
+            or await self._mend_credentials(error, used, mended)
+        )
+
+    async def _mend_credentials(
+        self, error: S3Error, used: AWSCredentials, mended: set[str]
+    ) -> bool:
+        stale = error.is_nameless or error.code in S3Error.STALE_CREDENTIALS
+        if not stale or "credentials" in mended:
+            return False
+        mended.add("credentials")
+        return bool(await self.credentials.renew(used) != used)
 
     def _mend_clock(self, error: S3Error, mended: set[str]) -> bool:
         if error.date is None or "clock" in mended:
+            return False
+        off = abs(error.date.timestamp() - self.instant())
+        if not (
+            error.code == "RequestTimeTooSkewed" or (error.is_nameless and off > SKEW)
+        ):
             return False
         mended.add("clock")
         self._offset = error.date.timestamp() - self.now()
