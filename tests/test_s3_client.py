@@ -11,13 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IConsumer
+from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from pypicloud_tw.errors import StoreError
 from pypicloud_tw.store.credentials import ICredentialSource
 from pypicloud_tw.store.interfaces import ByteRange, IfAbsent, IfMatch
-from pypicloud_tw.store.s3_body import BytesBody
+from pypicloud_tw.store.s3_body import CHUNK, BytesBody
 from pypicloud_tw.store.s3_endpoint import Endpoint, dns_suffix, find_endpoint
 from pypicloud_tw.store.s3_errors import S3Error, S3Unreachable
 from pypicloud_tw.store.s3_retry import RetryBudget
@@ -31,6 +33,7 @@ from pypicloud_tw.store.sigv4 import AWSCredentials
 from tests.doubles_s3 import (
     CREDENTIALS,
     Drop,
+    FlowTransport,
     Harness,
     Refuse,
     Stall,
@@ -300,6 +303,58 @@ class RetryTests(ClientTestCase):
         # A retry that succeeded is paid back: what passes does not use it up.
         budget.succeeded(retried=True)
         self.assertTrue(budget.spend())
+
+
+class Hasty(Protocol):
+    """A server that answers before it has read the request's body."""
+
+    answered = False
+
+    def dataReceived(self, data: bytes) -> None:
+        body = b"<Error><Code>AccessDenied</Code></Error>"
+        head = b"HTTP/1.1 403 No\r\nContent-Length: %d\r\n\r\n" % len(body)
+        assert self.transport is not None
+        if not self.answered:
+            self.answered = True
+            self.transport.write(head + body)
+
+
+@define
+class SlowBody:
+    """A body whose second piece is long in coming."""
+
+    length: int = 10 * CHUNK
+    sha256: bytes = bytes(32)
+    waiting: Deferred[bytes] = field(factory=Deferred)
+
+    async def read(self, offset: int, size: int) -> bytes:
+        return await self.waiting if offset else bytes(size)
+
+
+class EarlyAnswerTests(ClientTestCase):
+    """A refusal that comes while we still send."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        agent: Any = self.harness.agent
+        agent._site = Factory.forProtocol(Hasty)
+        self.aborted: list[FlowTransport] = []
+        self.patch(
+            FlowTransport, "abortConnection", lambda one: self.aborted.append(one)
+        )
+        self.body = SlowBody()
+        error = self.error(self.client.put_object("k", self.body))
+        self.assertEqual(error.code, "AccessDenied")
+
+    def test_the_connection_is_closed(self) -> None:
+        """Over TLS it would stay for as long as the body does."""
+        self.assertEqual(len(self.aborted), 1)
+
+    def test_nothing_more_is_read(self) -> None:
+        """The spool is closed by then, which is no news to anybody."""
+        self.body.waiting.errback(StoreError("The upload was given up."))
+        self.harness.agent.flush()
+        self.assertEqual(self.flushLoggedErrors(), [])
 
 
 class MendingTests(ClientTestCase):

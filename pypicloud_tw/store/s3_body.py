@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Protocol
+from typing import Any, Protocol
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
@@ -63,7 +63,8 @@ class BodyProducer:
     _body: Body
     _progress: Callable[[], None]
     length: int = field(init=False)
-    _consumer: IConsumer = field(init=False)
+    _consumer: Any = field(init=False, default=None)
+    _sent: bool = field(init=False, default=False)
     _resumed: Deferred[None] | None = field(init=False, default=None)
     _stopped: bool = field(init=False, default=False)
 
@@ -98,6 +99,16 @@ class BodyProducer:
         self._stopped = True
         self.resumeProducing()
 
+    def cease(self) -> None:
+        """S3 has answered: close the connection if it did not wait for everything.
+
+        Twisted lets go of it then, but TLS closes only when its producer has ended.
+        """
+        if self._consumer is not None and not self._sent:
+            self.stopProducing()
+            # What checks the length of a body stands before the transport.
+            getattr(self._consumer, "_consumer", self._consumer).abortConnection()
+
     async def _send(self) -> None:
         offset = 0
         while offset < self.length:
@@ -111,3 +122,4 @@ class BodyProducer:
             self._consumer.write(data)
             offset += len(data)
             self._progress()
+        self._sent = True

@@ -56,13 +56,16 @@ class Wire:
         asking = self.agent.request(method.encode(), url.encode(), raw, producer)
         watchdog.watch(times.connect + times.first_byte)
         try:
-            return Answer(await asking, self.clock, times)
+            answer = Answer(await asking, self.clock, times)
         except Exception as error:
             if _was_cancelled(error) and not watchdog.barked:
                 raise CancelledError from None
             raise _unreachable(error, watchdog.barked) from None
         finally:
             watchdog.rest()
+        if producer is not None:
+            producer.cease()
+        return answer
 
 
 def _causes(error: Exception) -> list[BaseException]:
