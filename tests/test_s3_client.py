@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from attrs import define, evolve, field
@@ -654,6 +655,15 @@ class XMLTests(SynchronousTestCase):
         data = b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>"
         error = self.assertRaises(S3Unreachable, parse_listing, data)
         self.assertIn("how to go on", str(error))
+
+    def test_a_date_without_a_zone(self) -> None:
+        """Some servers leave it out; ages are judged by it."""
+        line = "<Key>k</Key><Size>1</Size><LastModified>2026-01-01T00:00:00"
+        for zone in ("", "Z", "+00:00"):
+            text = f"{line}{zone}</LastModified>"
+            data = f"<ListBucketResult><Contents>{text}</Contents></ListBucketResult>"
+            [found] = parse_listing(data.encode()).objects
+            self.assertEqual(found.modified, datetime(2026, 1, 1, tzinfo=UTC))
 
     def test_messages_are_tame(self) -> None:
         error = S3Error("X", 400, "a\r\n\x1b[31m" + "b" * 1000)

@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from pypicloud_tw.store.s3_errors import S3TooLong, S3Unreachable
 from pypicloud_tw.store.s3_patience import Timeouts, Watchdog
+from pypicloud_tw.store.s3_xml import in_utc
 
 
 class BrokenOff(S3Unreachable):
@@ -198,8 +199,8 @@ class Answer:
             found = parsedate_to_datetime(self.header("date") or "")
         except ValueError:
             return datetime.fromtimestamp(self._clock.seconds(), UTC)
-        # A zone of -0000 makes it naive (RFC 5322, section 3.3); it is UTC.
-        return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+        # A zone of -0000 makes it naive (RFC 5322, section 3.3).
+        return in_utc(found)
 
     def header(self, name: str) -> str | None:
         """Look up a field of the head."""

@@ -12,7 +12,7 @@ from attrs import field, frozen
 
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.store.interfaces import ObjectInfo
-from pypicloud_tw.store.s3_xml import unquote_etag
+from pypicloud_tw.store.s3_xml import in_utc, unquote_etag
 
 #: All names and values of an object's user metadata together, in bytes ("Working with
 #: object metadata", Amazon S3 User Guide).
@@ -123,7 +123,7 @@ def object_info(key: str, headers: Mapping[str, str]) -> ObjectInfo:
     :raises StoreError: they do not tell what S3 always tells.
     """
     try:
-        modified = parsedate_to_datetime(headers["last-modified"])
+        modified = in_utc(parsedate_to_datetime(headers["last-modified"]))
         return ObjectInfo(
             key,
             _size(headers),

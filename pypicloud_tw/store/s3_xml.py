@@ -7,7 +7,7 @@ on expat by entities, internal or external, begins with one, and S3 never sends 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NoReturn
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree
@@ -95,9 +95,14 @@ def _text(element: ElementTree.Element, name: str) -> str:
     return (element.findtext(name) or "").strip()
 
 
+def in_utc(told: datetime) -> datetime:
+    """Take what was told without a zone for UTC, so that it can be compared."""
+    return told if told.tzinfo is not None else told.replace(tzinfo=UTC)
+
+
 def _instant(element: ElementTree.Element, name: str) -> datetime:
     try:
-        return datetime.fromisoformat(_text(element, name))
+        return in_utc(datetime.fromisoformat(_text(element, name)))
     except ValueError:
         raise S3Unreachable(f"S3 sent a {name} that is no date.") from None
 
