@@ -16,6 +16,7 @@ from zope.interface.verify import verifyObject
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.store.credentials import (
     ADVISORY,
+    PATIENCE,
     AWSCredentials,
     CredentialKeeper,
     FixedCredentials,
@@ -197,6 +198,17 @@ class KeeperTests(SynchronousTestCase):
         error = self.failureResultOf(waiting, StoreError).value
         self.assertIn("chain ends in EOFError. Renew", error.message)
         self.assertNotIn("s3cr3t", error.message)
+
+    def test_a_chain_that_hangs_is_not_waited_for_without_end(self) -> None:
+        waiting = self.get()
+        self.clock.advance(PATIENCE)
+        error = self.failureResultOf(waiting, StoreError).value
+        self.assertIn("does not answer", error.message)
+        # Nobody asks twice at a time, and what it says in the end is taken.
+        later = self.get()
+        self.assertEqual(len(self.chain.questions), 1)
+        new = self.chain.answer("late", 9000.0)
+        self.assertEqual(self.successResultOf(later), new)
 
     def test_refused_ones_are_renewed_once_in_a_while(self) -> None:
         old = self.started(3600)

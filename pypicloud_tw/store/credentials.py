@@ -42,6 +42,11 @@ SHORTEST_PAUSE = 10.0
 LONGEST_PAUSE = 60.0
 
 
+#: A request waits so many seconds for credentials, and no longer: a command that the
+#: chain runs (``credential_process``) may hang.
+PATIENCE = 30.0
+
+
 class AWSSettings(Protocol):
     """What is needed of the configuration's ``aws`` section."""
 
@@ -179,6 +184,7 @@ class CredentialKeeper:
             # One's own Deferred: who stops waiting must not stop the others.
             waiter: Deferred[None] = Deferred(self._waiting.remove)
             self._waiting.append(waiter)
+            waiter.addTimeout(PATIENCE, self._clock, lambda *_: None)
             await waiter
 
     def _ask(self) -> None:
@@ -239,6 +245,8 @@ class CredentialKeeper:
         return credentials.expires - self._now()
 
     def _nothing_to_sign_with(self) -> str:
+        if self._loading is not None:
+            return "No AWS credentials: botocore's chain does not answer."
         if self._error and self._error != LookupError.__name__:
             return (
                 f"No AWS credentials: botocore's chain ends in {self._error}. Renew "
