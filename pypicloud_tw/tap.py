@@ -240,9 +240,18 @@ def _greeting(config: Config, listen: str, *, has_ini: bool) -> list[str]:
 
 async def _begin(index: Index, fallback: Fallback | None) -> None:
     """Do what can be done once the store is there, before anybody asks."""
+    await _list(index)
     if fallback is not None:
         await fallback.warm_up()
     await _adopt(index)
+
+
+async def _list(index: Index) -> None:
+    """Know the projects' names: of many, that takes seconds that nobody shall wait."""
+    try:
+        await index.catalog.names()
+    except PypicloudError as e:
+        _log.warn("The projects could not be listed: {error}", error=e.message)
 
 
 async def _adopt(index: Index) -> None:

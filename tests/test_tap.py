@@ -18,7 +18,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from pypicloud_tw import assembly, tap
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.config_values import readers
+from pypicloud_tw.errors import StoreError
 from pypicloud_tw.index.adopt import Progress, Skipped
+from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.server import Server
 from pypicloud_tw.tap import AdoptionLog, Options, makeService
 from tests.builders import sdist, wheel
@@ -258,6 +260,26 @@ class AssemblyTests(TapCase):
         self.upload(basic())
         self.assertEqual(points[-1], "publish:told")
         self.assertGreater(len(set(points)), 4)
+        self.stop()
+
+
+class ListingTests(TapCase):
+    """The projects are known before anybody asks."""
+
+    def test_at_the_start(self) -> None:
+        self.start()
+        self.patch(Manifests, "names", None)
+        self.assertEqual(self.status("/simple/"), 200)
+        self.stop()
+
+    def test_a_failure_is_told_and_the_server_goes_on(self) -> None:
+        def names(manifests: Manifests) -> None:
+            raise StoreError("The store is away.")
+
+        self.patch(Manifests, "names", names)
+        logs = self.start()
+        self.assertIn("could not be listed: The store is away.", logs)
+        self.assertEqual(self.status("/ready"), 200)
         self.stop()
 
 
