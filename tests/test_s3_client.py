@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any, TypeVar
 
 from attrs import define, evolve, field
@@ -21,6 +22,7 @@ from pypicloud_tw.errors import StoreError
 from pypicloud_tw.store.credentials import ICredentialSource
 from pypicloud_tw.store.interfaces import ByteRange, IfAbsent, IfMatch
 from pypicloud_tw.store.s3_body import CHUNK, BytesBody
+from pypicloud_tw.store.s3_client import S3Client
 from pypicloud_tw.store.s3_endpoint import Endpoint, dns_suffix, find_endpoint
 from pypicloud_tw.store.s3_errors import S3Error, S3Unreachable
 from pypicloud_tw.store.s3_retry import RetryBudget
@@ -193,6 +195,42 @@ class ObjectTests(ClientTestCase):
         self.assertEqual(self.fake.objects["k"].data, data)
 
 
+class SigningTests(ClientTestCase):
+    """What is signed, as the fake verifies it."""
+
+    def client_of(
+        self, url: str, credentials: AWSCredentials = CREDENTIALS, **options: Any
+    ) -> S3Client:
+        client = self.harness.make_client(credentials, **options)
+        client.requester.endpoint = Endpoint("bucket", "us-east-1", url, False)
+        return client
+
+    def test_tls_vouches_for_the_bytes(self) -> None:
+        """Where it does not, their digest is signed."""
+        digest = sha256(b"bytes").hexdigest()
+        for url, expected in (
+            ("https://s3.example", "UNSIGNED-PAYLOAD"),
+            ("http://s3.example", digest),
+        ):
+            self.result(self.client_of(url).put_object("k", b"bytes"))
+            self.assertEqual(self.fake.sent[-1]["x-amz-content-sha256"], expected)
+
+    def test_nothing_is_sent_in_the_clear_unsigned(self) -> None:
+        body = SlowBody()
+        body.sha256 = None
+        client = self.client_of("http://s3.example", checksums=False)
+        failed = self.harness.run(client.put_object("k", body))
+        self.failureResultOf(failed, ValueError)
+        self.assertEqual(self.fake.seen, [])
+
+    def test_session_token(self) -> None:
+        credentials = evolve(CREDENTIALS, session_token="t0ken/+=")
+        self.fake.credentials = credentials
+        client = self.client_of("https://s3.example", credentials)
+        self.result(client.put_object("a b/é", b"x"))
+        self.assertEqual(self.fake.sent[-1]["x-amz-security-token"], "t0ken/+=")
+
+
 class DeliveryTests(ClientTestCase):
     """Bytes that flow."""
 
@@ -325,7 +363,7 @@ class SlowBody:
     """A body whose second piece is long in coming."""
 
     length: int = 10 * CHUNK
-    sha256: bytes = bytes(32)
+    sha256: bytes | None = bytes(32)
     waiting: Deferred[bytes] = field(factory=Deferred)
 
     async def read(self, offset: int, size: int) -> bytes:
