@@ -162,7 +162,10 @@ class AwsSection:
         "What every key in the bucket begins with; end it with a slash.",
     )
     region: str | None = key(
-        kinds.token, None, "The bucket's region; asked of the bucket if not given."
+        kinds.token,
+        None,
+        "The bucket's region; asked of the bucket if not given, which works outside "
+        "China, GovCloud and the other partitions of their own.",
     )
     endpoint_url: str | None = key(
         kinds.service_url,

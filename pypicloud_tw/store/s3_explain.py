@@ -124,6 +124,8 @@ def explain(fault: S3Fault, endpoint: Endpoint) -> StoreError:
             f"S3 does not accept the credentials ({fault.code}): check aws.access_key "
             "and aws.secret_key, or where else they come from."
         )
+        if endpoint.server is None:
+            text += " Those of China or GovCloud need aws.region."
     elif fault.code in _EXPIRED:
         text = f"The AWS credentials have expired ({fault.code})."
     elif fault.status in (301, 307) and endpoint.server is not None:
