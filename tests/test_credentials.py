@@ -220,6 +220,16 @@ class KeeperTests(SynchronousTestCase):
         new = self.chain.answer("second", 9000.0)
         self.assertEqual(self.successResultOf(again), new)
 
+    def test_all_that_were_refused_wait_for_the_same_renewal(self) -> None:
+        """The parts of an upload, say, that were under way when the token ended."""
+        old = self.started(3600)
+        self.clock.advance(61)
+        again = [Deferred.fromCoroutine(self.keeper.renew(old)) for _ in range(4)]
+        new = self.chain.answer("second", 9000.0)
+        for one in again:
+            self.assertEqual(self.successResultOf(one), new)
+        self.assertEqual(len(self.chain.questions), 2)
+
     def test_what_another_has_renewed_is_not_asked_again(self) -> None:
         new = self.started(3600)
         self.clock.advance(61)

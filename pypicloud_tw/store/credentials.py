@@ -172,7 +172,8 @@ class CredentialKeeper:
 
     async def renew(self, refused: AWSCredentials) -> AWSCredentials:
         """Look for better ones than *refused*, but not in every moment."""
-        if self._credentials == refused and self._since_asked() >= LONGEST_PAUSE:
+        asking = self._loading is not None or self._since_asked() >= LONGEST_PAUSE
+        if self._credentials == refused and asking:
             await self._answer()
         return await self.get()
 
