@@ -118,6 +118,10 @@ class FakeS3:
     :ivar seen: the operations that were asked for, in order.
     :ivar conditions: ``quoted`` and ``unquoted`` want the ETag so; ``ignored``,
         ``refused`` (501) and ``racy`` (simultaneous writers all win) are broken.
+        ``ceph`` is ``unquoted``, and tells those who lost a race for If-Match only
+        that something went wrong, as RGW 16 does.
+    :ivar checksums: know of SHA-256 checksums as Amazon's S3 does; False ignores their
+        header fields and refuses a completion that has any, as Swift does.
     :ivar ordered: list by bytes; False puts ``a/b`` before ``a-``, as SeaweedFS does.
     :ivar forbidden: operations that end in 403.
     """
@@ -134,6 +138,7 @@ class FakeS3:
     paths: list[str] = field(factory=list)
     sent: list[dict[str, str]] = field(factory=list)
     conditions: str = "quoted"
+    checksums: bool = True
     ordered: bool = True
     forbidden: set[str] = field(factory=set)
     page: int = 1000
@@ -301,10 +306,16 @@ class FakeS3:
             raise Problem(412, "PreconditionFailed")
         if match and found is None:
             raise Problem(404, "NoSuchKey")
-        unquoted = self.conditions == "unquoted"
-        etag = found.etag if found else ""
-        if match and match != (etag if unquoted else f'"{etag}"'):
+        if match and match != self.condition_etag(found):
+            began, previous = self.before.get(key, (-1.0, None))
+            simultaneous = began == self.now() and match == self.condition_etag(previous)
+            if self.conditions == "ceph" and simultaneous:
+                raise Problem(500, "UnknownError")
             raise Problem(412, "PreconditionFailed")
+
+    def condition_etag(self, found: Stored | None) -> str:
+        etag = found.etag if found else ""
+        return etag if self.conditions in ("unquoted", "ceph") else f'"{etag}"'
 
     def GetObject(
         self, key: str, query: dict[str, str], headers: dict[str, str], body: bytes
@@ -386,18 +397,29 @@ class FakeS3:
         self, key: str, query: dict[str, str], headers: dict[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
         self.upload(query).parts[int(query["partNumber"])] = body
-        return 200, {"etag": f'"{md5(body).hexdigest()}"'}, b""
+        told = {"etag": f'"{md5(body).hexdigest()}"'}
+        checksum = headers.get("x-amz-checksum-sha256")
+        if self.checksums and checksum:
+            told["x-amz-checksum-sha256"] = checksum
+        return 200, told, b""
 
     def CompleteMultipartUpload(
         self, key: str, query: dict[str, str], headers: dict[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
         upload = self.upload(query)
-        etags = {}
+        etags, checksums = {}, {}
         for part in ElementTree.fromstring(body):
             values = {found.tag.rpartition("}")[2]: found.text or "" for found in part}
-            etags[int(values["PartNumber"])] = values["ETag"].strip('"')
+            number = int(values["PartNumber"])
+            etags[number] = values["ETag"].strip('"')
+            if "ChecksumSHA256" in values:
+                checksums[number] = b64decode(values["ChecksumSHA256"])
+        if checksums and not self.checksums:
+            raise Problem(400, "MalformedXML")
         wanted = {n: md5(data).hexdigest() for n, data in upload.parts.items()}
-        if etags != wanted:
+        digests = {n: sha256(data).digest() for n, data in upload.parts.items()}
+        due = self.checksums and "x-amz-checksum-algorithm" in upload.headers
+        if etags != wanted or (due and checksums != digests):
             raise Problem(400, "InvalidPart")
         data = b"".join(data for _, data in sorted(upload.parts.items()))
         etag = f"{md5(data).hexdigest()}-{len(upload.parts)}"

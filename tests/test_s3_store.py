@@ -513,6 +513,17 @@ class UploadTests(StoreTestCase):
         self.fake.empty_etag = True
         self.assertTrue(self.result(self.upload(BIG)).etag)
 
+    def test_server_without_checksums(self) -> None:
+        """OpenStack Swift takes a completion that has any for malformed."""
+        self.fake.checksums = False
+        self.result(self.upload(BIG))
+        self.assertEqual(self.stored, BIG)
+
+    def test_checksums_turned_off(self) -> None:
+        self.store.client.checksums = False
+        self.result(self.upload(BIG))
+        self.assertEqual(self.stored, BIG)
+
     def test_sender_waits_for_s3(self) -> None:
         self.fake.fail("UploadPart", *[Stall()] * 4)
         upload = self.result(self.store.begin("p/id/a-1.0.zip"))

@@ -65,7 +65,7 @@ class UploadListing:
 class Part:
     """A part that S3 has: what completing the upload must repeat.
 
-    :ivar sha256: in base 64; only where the upload was begun with checksums.
+    :ivar sha256: in base 64; None where the server has not told it.
     """
 
     number: int
