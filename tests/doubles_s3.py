@@ -132,6 +132,7 @@ class FakeS3:
     credentials: AWSCredentials = CREDENTIALS
     objects: dict[str, Stored] = field(factory=dict)
     before: dict[str, tuple[float, Stored | None]] = field(factory=dict)
+    replaced: tuple[float, set[tuple[str, str]]] = field(factory=lambda: (-1.0, set()))
     uploads: dict[str, Upload] = field(factory=dict)
     faults: list[tuple[str, Fault]] = field(factory=list)
     seen: list[str] = field(factory=list)
@@ -284,6 +285,7 @@ class FakeS3:
     ) -> str:
         if self.before.get(key, (-1.0, None))[0] != self.now():
             self.before[key] = (self.now(), self.objects.get(key))
+        self.replaced_now().add((key, self.condition_etag(self.objects.get(key))))
         kept = {
             name: value
             for name, value in headers.items()
@@ -307,11 +309,15 @@ class FakeS3:
         if match and found is None:
             raise Problem(404, "NoSuchKey")
         if match and match != self.condition_etag(found):
-            began, previous = self.before.get(key, (-1.0, None))
-            simultaneous = began == self.now() and match == self.condition_etag(previous)
-            if self.conditions == "ceph" and simultaneous:
+            if self.conditions == "ceph" and (key, match) in self.replaced_now():
                 raise Problem(500, "UnknownError")
             raise Problem(412, "PreconditionFailed")
+
+    def replaced_now(self) -> set[tuple[str, str]]:
+        """Tell what was replaced at this very instant: keys, and ETags before it."""
+        if self.replaced[0] != self.now():
+            self.replaced = (self.now(), set())
+        return self.replaced[1]
 
     def condition_etag(self, found: Stored | None) -> str:
         etag = found.etag if found else ""

@@ -142,6 +142,16 @@ class PreparingTests(SynchronousTestCase):
         self.check("unquoted", Conditional.UNQUOTED)
         self.assertFalse(self.harness.client.quoted)
 
+    def test_lost_races_that_look_like_faults(self) -> None:
+        """Ceph answers 500 to most of those who lose."""
+        self.check("ceph", Conditional.UNQUOTED)
+        self.assertNotIn("unreachable", dict(self.harness.observed))
+
+    def test_answers_that_are_lost(self) -> None:
+        """Whoever did not hear may have won all the same."""
+        self.fake.fail("PutObject", *[Drop(done=True)] * 4)
+        self.check("quoted", Conditional.QUOTED)
+
     def test_refused(self) -> None:
         logs = self.check("refused", Conditional.NONE)
         self.assertIn("not implemented", logs[-1]["reason"])

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 from attrs import frozen
 from twisted.internet.defer import Deferred, DeferredList
 
-from pypicloud_tw.errors import StoreError
 from pypicloud_tw.store.interfaces import Condition, IfAbsent, IfMatch
 from pypicloud_tw.store.s3_client import S3Client
 from pypicloud_tw.store.s3_errors import S3Error
@@ -49,6 +48,16 @@ class Abilities:
     conditional: Conditional
     ordered: bool
     reason: str = ""
+
+
+class _Fate(Enum):
+    """What a writer in a race hears of it."""
+
+    WON = "won"
+    LOST = "lost"
+    #: An answer was lost, or was that something went wrong, which is what Ceph says
+    #: to most who lose; so it may have won.
+    UNKNOWN = "unknown"
 
 
 class _UntrustedError(Exception):
@@ -98,33 +107,37 @@ async def _conditional(
 
 async def _check_absent(client: S3Client, key: str) -> None:
     await client.delete_object(key)
-    winners = await _race(client, key, IfAbsent())
-    if len(winners) != 1:
-        raise _UntrustedError(
-            f"{len(winners)} of {RACERS} racing writers with If-None-Match: * won"
-        )
-    await _check_winner(client, key, winners[0])
+    await _race(client, key, IfAbsent(), "If-None-Match: *")
 
 
 async def _check_match(client: S3Client, key: str) -> None:
     await client.put_object(key, token_hex(8).encode())
     wrong = IfMatch("00000000000000000000000000000000")
-    if not await _lost(client, key, b"wrong", wrong):
+    if await _fate(client, key, b"wrong", wrong) is _Fate.WON:
         raise _UntrustedError("a wrong ETag in If-Match was let through")
     etag = (await client.put_object(key, token_hex(8).encode())).etag
-    winners = await _race(client, key, IfMatch(etag))
-    if len(winners) != 1:
-        raise _UntrustedError(
-            f"{len(winners)} of {RACERS} racing writers with If-Match won"
-        )
-    await _check_winner(client, key, winners[0])
+    await _race(client, key, IfMatch(etag), "If-Match")
 
 
-async def _race(client: S3Client, key: str, condition: Condition) -> Sequence[bytes]:
-    """Let writers race; return what those wrote who believe they have won."""
+async def _race(client: S3Client, key: str, condition: Condition, name: str) -> None:
+    """Let writers race.
+
+    :raises _UntrustedError: not exactly one has won, or not by its own account.
+    """
     bodies = [token_hex(16).encode() for _ in range(RACERS)]
-    lost = await _all([_lost(client, key, body, condition) for body in bodies])
-    return [body for body, has_lost in zip(bodies, lost, strict=True) if not has_lost]
+    fates = await _all([_fate(client, key, body, condition) for body in bodies])
+    told = {
+        fate: [body for body, met in zip(bodies, fates, strict=True) if met is fate]
+        for fate in _Fate
+    }
+    winners = told[_Fate.WON]
+    if len(winners) > 1 or not (winners or told[_Fate.UNKNOWN]):
+        raise _UntrustedError(
+            f"{len(winners)} of {RACERS} racing writers with {name} won"
+        )
+    reply = await client.get_object(key, limit=1024)
+    if reply.data not in (winners or told[_Fate.UNKNOWN]):
+        raise _UntrustedError("a racing writer that was refused has written")
 
 
 async def _all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
@@ -138,22 +151,16 @@ async def _all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     return [result for _, result in results]
 
 
-async def _lost(client: S3Client, key: str, body: bytes, condition: Condition) -> bool:
+async def _fate(
+    client: S3Client, key: str, body: bytes, condition: Condition
+) -> _Fate:
     try:
         await client.put_object(key, body, condition=condition)
     except S3Error as error:
         if error.status == 501:
             raise _UntrustedError("conditional writes are not implemented") from None
-        if error.unknown:
-            raise StoreError("S3's answer to a conditional write was lost.") from None
         # 409: still in conflict after several tries, so nothing was written.
         if error.status in (404, 409, 412):
-            return True
+            return _Fate.UNKNOWN if error.unknown else _Fate.LOST
         raise
-    return False
-
-
-async def _check_winner(client: S3Client, key: str, body: bytes) -> None:
-    reply = await client.get_object(key, limit=1024)
-    if reply.data != body:
-        raise _UntrustedError("a racing writer that was refused has written")
+    return _Fate.WON
