@@ -12,7 +12,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.errors import Conflict, NotFound, StoreError, Unavailable
+from pypicloud_tw.errors import (
+    AmbiguousWrite,
+    Conflict,
+    NotFound,
+    StoreError,
+    Unavailable,
+)
 from pypicloud_tw.index.manifest import decode, encode, manifest_key
 from pypicloud_tw.index.manifests import BATCH, LOST, Change, Manifests, Versioned
 from pypicloud_tw.index.model import Project
@@ -225,6 +231,16 @@ class AmbiguityTests(ManifestsCase):
         failure = self.failureResultOf(waiting, StoreError)
         self.assertIn("cut", failure.value.message)
         self.assertEqual(self.one.swaps, LOST + 1)
+
+    def test_lost_races_that_look_like_lost_answers(self) -> None:
+        """So they do on Ceph; the store has answered, so it is not away."""
+        self.settle(self.one.change(ACME, add("a"), create=True))
+        for _ in range(2 * LOST):
+            self.store.fail_next("put", AmbiguousWrite("Look whether it was written."))
+        waiting = self.one.change(ACME, add("b"))
+        self.clock.pump([2] * 30)
+        self.successResultOf(waiting)
+        self.assertEqual(self.filenames(), {"a", "b"})
 
     def test_who_gives_up_is_left_alone(self) -> None:
         self.store.fail_next("put", StoreError("The line was cut."))

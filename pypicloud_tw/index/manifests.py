@@ -21,6 +21,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from pypicloud_tw.errors import (
+    AmbiguousWrite,
     NotFound,
     ObjectNotFound,
     PreconditionFailed,
@@ -201,8 +202,9 @@ class Manifests:
                 return
             try:
                 info = await self._put(name, outcome.project, found)
-            except PreconditionFailed:
-                # Another process was first, or an earlier try of ours, unheard.
+            except (PreconditionFailed, AmbiguousWrite):
+                # Another process was first, or an earlier try of ours, unheard: to
+                # tell them apart is not needed, and Ceph hides many lost races so.
                 self.overtaken += 1
                 continue
             except StoreError as e:
