@@ -806,6 +806,8 @@ class Heads(SynchronousTestCase):
         one = b"GET / HTTP/1.1\r\nHost: h\r\n"
         for data, status, sentence in (
             (b"\x16\x03\x01 hello\r\n\r\n", 400, b"first line"),
+            (b"\x16", 400, b"first line"),
+            (b"head / HTTP/1.1\r\nHost: h\r\n\r\n", 400, b"first line"),
             (b"GET /\r\n\r\n", 400, b"first line"),
             (b"GET / HTTP/2.0\r\nHost: h\r\n\r\n", 400, b"first line"),
             (b"GET  / HTTP/1.1\r\nHost: h\r\n\r\n", 400, b"first line"),
@@ -846,12 +848,21 @@ class Heads(SynchronousTestCase):
             (one + b"Transfer-Encoding: gzip, chunked\r\n\r\n", 501, b"chunked"),
             (one + b"A: b\r\n" * 300 + b"\r\n", 431, b"too many"),
             (one + b"A: " + b"b" * 20000, 431, b"too long"),
-            (b"x" * 20000, 431, b"too long"),
+            (b"X" * 20000, 431, b"too long"),
         ):
             with self.subTest(data=data[:60]):
                 got, text = self.refused(data)
                 self.assertEqual(got, status)
                 self.assertIn(sentence, text)
+
+    def test_its_status_has_a_name(self) -> None:
+        client = Client(never)
+        client.send(b"X" * 20000)
+        self.assertTrue(
+            client.received().startswith(
+                b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+            )
+        )
 
     def test_absolute_target(self) -> None:
         client = Client(sized)

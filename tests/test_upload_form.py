@@ -327,6 +327,10 @@ class Refused(FormTestCase):
             with self.subTest(content_type=content_type):
                 self.assertIn("An upload is a form", self.refused(b"", content_type))
 
+    def test_boundary_of_blanks(self) -> None:
+        blank = b"multipart/form-data; boundary= ; charset=utf-8"
+        self.assertIn("not well-formed", self.refused(b"", blank))
+
     def test_malformed(self) -> None:
         good = part("name", b"foo")
         disposition = b'\r\nContent-Disposition: form-data; name="a"'

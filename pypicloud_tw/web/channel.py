@@ -26,7 +26,7 @@ from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.web.body import RequestBody
 from pypicloud_tw.web.deadline import Deadline
 from pypicloud_tw.web.framing import ByChunks, ByLength, Framing
-from pypicloud_tw.web.head import MAX_HEAD, BadHeadError, Head
+from pypicloud_tw.web.head import MAX_HEAD, BadHeadError, Head, check_beginning
 from pypicloud_tw.web.proxies import Peer
 from pypicloud_tw.web.request import Request
 from pypicloud_tw.web.wire import Wire, as_socket, written_at_once
@@ -196,6 +196,7 @@ class Channel(HTTPChannel):
                 return True
             if len(buffer) >= MAX_HEAD:
                 raise BadHeadError(431, "The request's head is too long.")
+            check_beginning(buffer)
         except BadHeadError as error:
             self._refuse(error)
             return False

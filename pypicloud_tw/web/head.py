@@ -18,9 +18,11 @@ MAX_FIELDS = 200
 # How many spellings of field names are remembered: clients use few, attackers many.
 _MAX_NAMES = 1000
 
-_REQUEST_LINE = re.compile(
-    rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) (HTTP/1\.[01])"
-)
+# A token without small letters: methods differ by case (RFC 9110, section 9.1), and
+# what the router behind took for HEAD would be answered with a body.
+_METHOD = rb"[!#$%&'*+.^_`|~0-9A-Z-]"
+_REQUEST_LINE = re.compile(rb"(" + _METHOD + rb"+) ([\x21-\x7e]+) (HTTP/1\.[01])")
+_BEGINNING = re.compile(_METHOD)
 _ABSOLUTE = re.compile(rb"(?i:https?)://(?:[^/?#@]*@)?([^/?#@]+)([/?].*)?")
 _HOST = re.compile(
     rb"(?:[0-9A-Za-z._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?"
@@ -40,6 +42,22 @@ class BadHeadError(Exception):
         super().__init__(sentence)
         self.status = status
         self.sentence = sentence
+
+
+def check_beginning(data: bytes) -> None:
+    """Refuse at its first byte what cannot become a head, however long one waits.
+
+    It is mostly TLS: whoever wrote ``https`` for ``http`` hears of it at once.
+
+    :param data: what has come, which is not a whole head yet.
+    :raises BadHeadError: no request begins so.
+    """
+    if data and _BEGINNING.match(data) is None:
+        raise _no_request()
+
+
+def _no_request() -> BadHeadError:
+    return BadHeadError(400, "This is not the first line of an HTTP/1.1 request.")
 
 
 class ReceivedHeaders(Headers):
@@ -95,9 +113,7 @@ class HeadParser:
             raise BadHeadError(400, "A request's head holds no NUL.")
         match = _REQUEST_LINE.fullmatch(lines[0])
         if match is None:
-            raise BadHeadError(
-                400, "This is not the first line of an HTTP/1.1 request."
-            )
+            raise _no_request()
         method, target, version = match.groups()
         fields = self._fields(lines)
         host = _host(fields, version)

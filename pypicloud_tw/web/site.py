@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
+from http import HTTPStatus
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.web import server
-from twisted.web.http import RESPONSES
 from twisted.web.resource import IResource, getChildForRequest
 
 from pypicloud_tw import __version__
@@ -107,7 +107,7 @@ class Site(server.Site):
         self._look_at_clock()
         head = self._answer_heads.get(status)
         if head is None:
-            reason = RESPONSES.get(status, b"Unknown Status")
+            reason = HTTPStatus(status).phrase.encode()
             head = b"HTTP/1.1 %d %b\r\nServer: %b\r\nDate: %b\r\n" % (
                 status,
                 reason,

@@ -145,8 +145,8 @@ async def receive_form(
             "An upload is a form: the Content-Type is multipart/form-data with a "
             "boundary."
         )
-    form = _Form((boundary[1] or boundary[2].strip()), on_file)
     try:
+        form = _Form((boundary[1] or boundary[2].strip()), on_file)
         while data := await body.read():
             await form.take(data)
         form.parser.close()
