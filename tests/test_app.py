@@ -729,6 +729,18 @@ class LegacyJsonTests(AppCase):
         self.assertEqual(info["requires_dist"], ["other>=1"])
         self.assertEqual(info["project_urls"], {"Home": "https://x.example"})
         self.assertEqual(info["classifiers"], ["Topic :: Software Development"])
+        self.assertNotIn("render", self.web.domain.offload.processed)
+
+    def test_what_takes_long_is_made_elsewhere(self) -> None:
+        text = metadata(version="2.0") + b"Classifier: a\n" * 10_000
+        data = wheel(version="2.0", core_metadata=text)
+        self.web.publish("acme-2.0-py3-none-any.whl", data)
+        for path in ("/pypi/acme/json", "/pypi/acme/2.0/json"):
+            document = self.get(path).json
+            self.assertEqual(document["info"]["classifiers"], ["a"] * 10_000)
+            (one,) = document["urls"]
+            self.assertIn("/packages/acme/", one["url"])
+        self.assertEqual(self.web.domain.offload.processed.count("render"), 2)
 
 
 class OperatorTests(AppCase):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from urllib.parse import quote
 
 from attrs import define, evolve, field
 from klein import Klein
-from packaging.metadata import RawMetadata
 from packaging.utils import is_normalized_name
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -29,11 +27,11 @@ from pypicloud_tw.errors import (
     ObjectNotFound,
     PypicloudError,
 )
-from pypicloud_tw.index.archive import MAX_METADATA, parse_core_metadata
+from pypicloud_tw.index.archive import MAX_METADATA
 from pypicloud_tw.index.catalog import Catalog, Entry
 from pypicloud_tw.index.coalesced import Coalesced
 from pypicloud_tw.index.manifest import public_document
-from pypicloud_tw.index.model import Document, File, Project
+from pypicloud_tw.index.model import Document, Project
 from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.metrics import CONTENT_TYPE, Metrics
@@ -465,26 +463,23 @@ class Application:
             return await self._upstream_json(
                 request, self.fallback, normalized, version
             )
-        project, base = entry.project, request.origin.base_url
+        project = entry.project
         described = (
             legacy_json.latest_version(project)
             if version is None
             else legacy_json.find_version(project, version)
         )
         metadata = await self._core_metadata(project, described)
-
-        def address(file: File) -> str:
-            return f"{base}/{file_path(project.name, file)}"
-
-        if version is None:
-            document = legacy_json.project_document(project, address, base, metadata)
+        base = request.origin.base_url
+        if legacy_json.is_quick(project, metadata):
+            document = legacy_json.render(project, version, base, metadata)
         else:
-            document = legacy_json.release_document(
-                project, version, address, base, metadata
+            document = await self.offload.in_process(
+                legacy_json.render, project, version, base, metadata
             )
         request.setHeader(b"Content-Type", b"application/json")
         request.setHeader(b"Cache-Control", b"no-cache, private")
-        return measured(request, json.dumps(document).encode())
+        return measured(request, document)
 
     async def _upstream_json(
         self,
@@ -498,9 +493,7 @@ class Application:
         request.setHeader(b"Cache-Control", b"no-cache, private")
         return measured(request, document)
 
-    async def _core_metadata(
-        self, project: Project, version: str
-    ) -> RawMetadata | None:
+    async def _core_metadata(self, project: Project, version: str) -> bytes | None:
         file = legacy_json.described_by(project, version)
         if file is None or file.metadata_key is None:
             return None
@@ -510,7 +503,7 @@ class Application:
             self._log.error("The core metadata {key} is lost.", key=file.metadata_key)
             return None
         assert stored is not None, "an unconditional read answers"
-        return parse_core_metadata(stored.data)
+        return stored.data
 
     async def _all_files(
         self, names: tuple[NormalizedName, ...]

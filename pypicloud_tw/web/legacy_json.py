@@ -7,6 +7,7 @@ keys included, because it is old programs that read it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from datetime import UTC
 
@@ -14,9 +15,15 @@ from packaging.metadata import RawMetadata
 from packaging.version import InvalidVersion, Version
 
 from pypicloud_tw.errors import BadRequest, NotFound
+from pypicloud_tw.index.archive import parse_core_metadata
 from pypicloud_tw.index.manifest import format_time
 from pypicloud_tw.index.model import Document, File, Project
 from pypicloud_tw.index.names import FileKind, Filename
+from pypicloud_tw.web.views import file_path
+
+#: Files of a project, and bytes of core metadata, up to which an answer is made in less
+#: time than it takes to ask a helper.
+QUICK_FILES, QUICK_METADATA = 200, 32 * 1024
 
 #: Fields of core metadata that have one line and go into ``info`` under their own name.
 _TEXTS = (
@@ -36,6 +43,38 @@ _TEXTS = (
 
 #: Fields with several values, likewise; without any they are null.
 _LISTS = ("dynamic", "license_files", "provides_extra", "requires_dist")
+
+
+def is_quick(project: Project, metadata: bytes | None) -> bool:
+    """Tell whether :func:`render` takes a millisecond or two, and not seconds.
+
+    Measured: 0.1 ms for each kilobyte of metadata that is all fields (a README is
+    cheaper), 15 µs for each file.
+    """
+    return len(project.files) <= QUICK_FILES and len(metadata or b"") <= QUICK_METADATA
+
+
+def render(
+    project: Project, version: str | None, base_url: str, metadata: bytes | None
+) -> bytes:
+    """Make what is sent; pure, for the reactor thread where it :func:`is_quick`.
+
+    :param version: the release that was asked for; None for the project.
+    :param base_url: this server's own address, without a final slash.
+    :param metadata: core metadata of the release that is described, if it is known.
+    :raises NotFound: there is no such release.
+    """
+    fields = None if metadata is None else parse_core_metadata(metadata)
+
+    def address(file: File) -> str:
+        return f"{base_url}/{file_path(project.name, file)}"
+
+    document = (
+        project_document(project, address, base_url, fields)
+        if version is None
+        else release_document(project, version, address, base_url, fields)
+    )
+    return json.dumps(document).encode()
 
 
 def latest_version(project: Project) -> str:
