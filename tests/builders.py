@@ -30,12 +30,16 @@ def metadata(name: str = "acme", version: str = "1.0") -> bytes:
     return METADATA.format(name=name, version=version).encode()
 
 
-def zip_of(members: Iterable[tuple[str, bytes]]) -> bytes:
+def zip_of(members: Iterable[tuple[str | zipfile.ZipInfo, bytes]]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in members:
             # A fixed date: equal contents are equal bytes.
-            info = zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0))
+            info = (
+                name
+                if isinstance(name, zipfile.ZipInfo)
+                else zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0))
+            )
             archive.writestr(info, data, zipfile.ZIP_DEFLATED, compresslevel=1)
     return buffer.getvalue()
 
@@ -45,7 +49,7 @@ def wheel(
     version: str = "1.0",
     *,
     core_metadata: bytes | None = None,
-    extra: Iterable[tuple[str, bytes]] = (),
+    extra: Iterable[tuple[str | zipfile.ZipInfo, bytes]] = (),
 ) -> bytes:
     """The bytes of ``{name}-{version}-py3-none-any.whl``."""
     core_metadata = core_metadata or metadata(name, version)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import io
 import tarfile
+import zipfile
 from pathlib import Path
 from random import Random
 
@@ -19,6 +20,13 @@ from tests.builders import member, metadata, sdist, tar_of, wheel, zip_of
 
 WHEEL = "acme-1.0-py3-none-any.whl"
 SDIST = "acme-1.0.tar.gz"
+
+
+def link(name: str) -> zipfile.ZipInfo:
+    """A symbolic link in a zip, as Info-ZIP writes it; its content is the target."""
+    info = zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0))
+    info.create_system, info.external_attr = 3, 0o120777 << 16
+    return info
 
 
 class ArchiveCase(SynchronousTestCase):
@@ -73,6 +81,18 @@ class WheelTests(ArchiveCase):
             with self.assertRaises(BadRequest) as caught:
                 self.look(WHEEL, wheel(extra=[(name, b"")]))
             self.assertIn("A path in the archive", caught.exception.message)
+
+    def test_a_link_that_escapes(self) -> None:
+        # Installers that honour links in a zip are few, and `unzip` is one.
+        for target, reason in (
+            (b"/etc/passwd", "is absolute"),
+            (b"../../x", "leads out of it"),
+            (b"a" * 5000, "no path"),
+            (b"\xff", "no path"),
+        ):
+            self.refused(WHEEL, wheel(extra=[(link("acme/l"), target)]), reason)
+        inside = wheel(extra=[(link("acme/l"), b"../acme/x.py")])
+        self.assertEqual(self.look(WHEEL, inside).name, "acme")
 
     def test_two_members_of_one_name(self) -> None:
         twice = [("acme/a.py", b"1"), ("acme/a.py", b"2")]
@@ -130,6 +150,18 @@ class SdistTests(ArchiveCase):
             member("acme-1.0/l", type=tarfile.LNKTYPE, linkname="../x"),
         ):
             self.refused(SDIST, tar_of([(bad, b"")]), "A path in the archive")
+
+    def test_what_escapes_through_links(self) -> None:
+        # As text each path stays inside; unpacked one after the other they do not.
+        here = member("acme-1.0/here", type=tarfile.SYMTYPE, linkname=".")
+        up = member("acme-1.0/here/up", type=tarfile.SYMTYPE, linkname="../..")
+        inside = member("acme-1.0/here/x")
+        onto = member("acme-1.0/here")
+        hard = member("acme-1.0/x", type=tarfile.LNKTYPE, linkname="acme-1.0/here/x")
+        odd = member("acme-1.0/./here/x")
+        for second in (up, inside, onto, hard, odd):
+            data = tar_of([(here, b""), (second, b"")])
+            self.refused(SDIST, data, "leads through a symbolic link")
 
     def test_a_link_inside_is_fine(self) -> None:
         link = member("acme-1.0/a/l", type=tarfile.SYMTYPE, linkname="../README")

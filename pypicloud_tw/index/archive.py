@@ -9,10 +9,10 @@ from __future__ import annotations
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterable
 from email.errors import MessageError
 from gzip import GzipFile
 from pathlib import PurePosixPath
+from stat import S_ISLNK
 from typing import IO, Literal, NoReturn, cast
 
 from attrs import frozen
@@ -32,6 +32,9 @@ MAX_MEMBERS = 500_000
 #: What unpacks to more than this and to more than so many times its size is a bomb
 #: (the big index draws the line at the same 50).
 BOMB_SIZE, BOMB_RATIO = 128 * 2**20, 50
+
+#: Bytes of the path that a symbolic link leads to (PATH_MAX).
+_LONGEST_TARGET = 4096
 
 #: Bytes that are unpacked at once to be dropped.
 _PIECE = 2**16
@@ -132,8 +135,7 @@ def _zip(file: IO[bytes]) -> zipfile.ZipFile:
 
 def _wheel_metadata(file: IO[bytes], filename: Filename, size: int) -> bytes:
     with _zip(file) as archive:
-        members = archive.infolist()
-        _check_zip(members, size)
+        members = _checked_members(archive, size)
         found = [
             member
             for member in members
@@ -170,6 +172,7 @@ def _sdist_metadata(file: IO[bytes], filename: Filename, size: int) -> bytes | N
         return None  # compress(1): nothing in the standard library reads it
     found: bytes | None = None
     unpacked = members = 0
+    links: set[PurePosixPath] = set()
     gzipped = filename.text.endswith((".tar.gz", ".tgz"))
     # tarfile's own "r|gz" takes an archive that is cut short for whole.
     stream = cast(IO[bytes], GzipFile(fileobj=file)) if gzipped else file
@@ -180,7 +183,7 @@ def _sdist_metadata(file: IO[bytes], filename: Filename, size: int) -> bytes | N
             members += 1
             unpacked += member.size
             _check_volume(members, unpacked, size)
-            _check_member(member)
+            _check_member(member, links)
             if found is None and _is_pkg_info(member.name) and member.isfile():
                 content = archive.extractfile(member)
                 assert content is not None, "a regular file has content"
@@ -198,8 +201,7 @@ def _sdist_metadata(file: IO[bytes], filename: Filename, size: int) -> bytes | N
 
 def _zip_sdist_metadata(file: IO[bytes], size: int) -> bytes | None:
     with _zip(file) as archive:
-        members = archive.infolist()
-        _check_zip(members, size)
+        members = _checked_members(archive, size)
         for member in members:
             if _is_pkg_info(member.filename):
                 with archive.open(member) as metadata:
@@ -211,8 +213,7 @@ def _legacy(file: IO[bytes], filename: Filename, size: int) -> Inspection:
     """Open an egg, which keeps its metadata in EGG-INFO; installers have none."""
     if filename.kind is FileKind.EGG:
         with _zip(file) as archive:
-            members = archive.infolist()
-            _check_zip(members, size)
+            members = _checked_members(archive, size)
             for member in members:
                 if member.filename == "EGG-INFO/PKG-INFO":
                     with archive.open(member) as metadata:
@@ -225,27 +226,63 @@ def _is_pkg_info(name: str) -> bool:
     return len(parts) == 2 and parts[1] == "PKG-INFO"
 
 
-def _check_zip(members: Iterable[zipfile.ZipInfo], size: int) -> None:
+def _checked_members(archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInfo]:
     unpacked = 0
     seen: set[str] = set()
+    links: set[PurePosixPath] = set()
+    members = archive.infolist()
     for count, member in enumerate(members, 1):
         unpacked += member.file_size
         _check_volume(count, unpacked, size)
         # orig_filename is what stands in the archive: zipfile cuts at NUL.
         _check_path(member.orig_filename)
+        _check_way(member.filename, links)
+        if S_ISLNK(member.external_attr >> 16):
+            _check_link(member.filename, _target(archive, member), links)
         if member.filename in seen and not member.is_dir():
             _refuse("The archive holds two members of one name.")
         seen.add(member.filename)
+    return members
 
 
-def _check_member(member: tarfile.TarInfo) -> None:
+def _target(archive: zipfile.ZipFile, link: zipfile.ZipInfo) -> str:
+    """Read where a symbolic link leads: in a zip that is its content."""
+    with archive.open(link) as content:
+        target = content.read(_LONGEST_TARGET + 1)
+    try:
+        text = target.decode()
+    except UnicodeDecodeError:
+        text = ""
+    if not text or len(target) > _LONGEST_TARGET:
+        _refuse("A symbolic link in the archive leads to what is no path.")
+    return text
+
+
+def _check_member(member: tarfile.TarInfo, links: set[PurePosixPath]) -> None:
     _check_path(member.name)
+    _check_way(member.name, links)
     if member.isdev():
         _refuse("The archive holds a device or a pipe.")
     if member.issym():
-        _check_path(str(PurePosixPath(member.name).parent / member.linkname), True)
+        _check_link(member.name, member.linkname, links)
     elif member.islnk():
         _check_path(member.linkname)
+        _check_way(member.linkname, links)
+
+
+def _check_link(name: str, target: str, links: set[PurePosixPath]) -> None:
+    """Check a symbolic link, and remember it."""
+    path = PurePosixPath(name)
+    _check_path(str(path.parent / target), True)
+    links.add(path)
+
+
+def _check_way(name: str, links: set[PurePosixPath]) -> None:
+    """Refuse what would be unpacked through a link: its ".." goes up from elsewhere."""
+    if links:
+        path = PurePosixPath(name)
+        if path in links or not links.isdisjoint(path.parents):
+            _refuse("A path in the archive leads through a symbolic link.")
 
 
 def _check_path(name: str, resolve: bool = False) -> None:
