@@ -98,6 +98,15 @@ class WheelTests(ArchiveCase):
         twice = [("acme/a.py", b"1"), ("acme/a.py", b"2")]
         self.refused(WHEEL, wheel(extra=twice), "two members of one name")
 
+    def test_bytes_around(self) -> None:
+        good = wheel()
+        for data in (good + good, b"#!/bin/sh\n" + good, good + b"x"):
+            self.refused(WHEEL, data, "before or behind the archive")
+        buffer = io.BytesIO(good)
+        with zipfile.ZipFile(buffer, "a") as archive:
+            archive.comment = b"built by acme"
+        self.assertEqual(self.look(WHEEL, buffer.getvalue()).name, "acme")
+
     def test_bomb(self) -> None:
         self.refused(WHEEL, wheel(extra=[("z", bytes(129 * 2**20))]), "archive bomb")
 

@@ -33,6 +33,9 @@ MAX_MEMBERS = 500_000
 #: (the big index draws the line at the same 50).
 BOMB_SIZE, BOMB_RATIO = 128 * 2**20, 50
 
+#: Bytes of the record that ends a zip, without its comment (APPNOTE.TXT, 4.3.16).
+_ZIP_END = 22
+
 #: Bytes of the path that a symbolic link leads to (PATH_MAX).
 _LONGEST_TARGET = 4096
 
@@ -136,6 +139,7 @@ def _zip(file: IO[bytes]) -> zipfile.ZipFile:
 def _wheel_metadata(file: IO[bytes], filename: Filename, size: int) -> bytes:
     with _zip(file) as archive:
         members = _checked_members(archive, size)
+        _check_ends(archive, file, size)
         found = [
             member
             for member in members
@@ -243,6 +247,18 @@ def _checked_members(archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInf
             _refuse("The archive holds two members of one name.")
         seen.add(member.filename)
     return members
+
+
+def _check_ends(archive: zipfile.ZipFile, file: IO[bytes], size: int) -> None:
+    """Refuse bytes before or behind a zip.
+
+    They may be another one: installers that read from the front would unpack that,
+    while we looked into the one that is read from the end.
+    """
+    begins = min((member.header_offset for member in archive.infolist()), default=0)
+    file.seek(max(0, size - _ZIP_END - len(archive.comment)))
+    if begins != 0 or file.read(4) != b"PK\5\6":
+        _refuse("There are bytes before or behind the archive; build the wheel again.")
 
 
 def _target(archive: zipfile.ZipFile, link: zipfile.ZipInfo) -> str:
