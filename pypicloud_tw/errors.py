@@ -94,6 +94,13 @@ class Conflict(PypicloudError):
     code = "conflict"
 
 
+class ConditionFailed(PypicloudError):
+    """It is not what the client requires it to be (RFC 9110, section 15.5.13)."""
+
+    status = 412
+    code = "precondition-failed"
+
+
 class PayloadTooLarge(PypicloudError):
     """More bytes than ``pypi.max_upload`` allows."""
 

@@ -266,6 +266,29 @@ class ConditionalTests(FilesCase):
         both = self.get(If_None_Match='"x"', If_Modified_Since=DATE)
         self.assertEqual(both.status, 200)
 
+    def test_required(self) -> None:
+        later, earlier = DATE.replace("09", "10"), DATE.replace("09", "08")
+        for status, headers in (
+            (200, {"If-Match": self.etag}),
+            (200, {"If-Match": f'"x", {self.etag}'}),
+            (200, {"If-Match": "*"}),
+            (412, {"If-Match": '"x"'}),
+            (412, {"If-Match": f"W/{self.etag}"}),
+            (412, {"If-Match": ""}),
+            (200, {"If-Unmodified-Since": DATE}),
+            (200, {"If-Unmodified-Since": later}),
+            (200, {"If-Unmodified-Since": "yesterday"}),
+            (412, {"If-Unmodified-Since": earlier}),
+            (200, {"If-Match": self.etag, "If-Unmodified-Since": earlier}),
+            (412, {"If-Match": '"x"', "If-None-Match": self.etag}),
+            (412, {"If-Match": '"x"', "Range": "bytes=0-1"}),
+            (304, {"If-Match": self.etag, "If-None-Match": self.etag}),
+        ):
+            response = self.web.get(self.address, headers)
+            self.assertEqual(response.status, status, headers)
+            if status == 412:
+                self.assertIn("is not the one", response.text)
+
     def test_every_server_tells_the_same_tag(self) -> None:
         other = Web(domain=self.web.domain.beside()).get(self.address)
         self.assertEqual(other.fields, self.get().fields)

@@ -11,13 +11,19 @@ from datetime import datetime
 from attrs import field, frozen
 from twisted.logger import Logger
 
-from pypicloud_tw.errors import NotFound, ObjectNotFound, StoreError, UpstreamError
+from pypicloud_tw.errors import (
+    ConditionFailed,
+    NotFound,
+    ObjectNotFound,
+    StoreError,
+    UpstreamError,
+)
 from pypicloud_tw.index.layout import METADATA_SUFFIX
 from pypicloud_tw.index.model import File
 from pypicloud_tw.store.interfaces import ByteRange, IDownload, IObjectStore
 from pypicloud_tw.web.errors import measured
 from pypicloud_tw.web.media import content_type
-from pypicloud_tw.web.negotiation import http_date, is_not_modified
+from pypicloud_tw.web.negotiation import http_date, is_as_required, is_not_modified
 from pypicloud_tw.web.ranges import content_range, resolve
 from pypicloud_tw.web.site import Request
 
@@ -132,14 +138,12 @@ def redirect_to_store(request: Request, blob: Blob, store: IObjectStore) -> bool
 async def send_blob(request: Request, blob: Blob, *, private: bool) -> None:
     """Answer with the bytes, or as many of them as are asked for.
 
+    :raises ConditionFailed: these are not the bytes that the client requires.
     :raises RangeNotSatisfiable: none of the bytes asked for exists.
     :raises StoreError: the store is away, or has lost what the manifest names.
     """
     _set_headers(request, blob, private)
-    get = request.getHeader
-    if blob.etag is not None and is_not_modified(
-        get(b"If-None-Match"), blob.etag, get(b"If-Modified-Since"), blob.modified
-    ):
+    if _is_known(request, blob):
         request.setResponseCode(304)
         return
     opened = None if blob.size is not None else await blob.open(None)
@@ -157,6 +161,22 @@ async def send_blob(request: Request, blob: Blob, *, private: bool) -> None:
     finally:
         if opened is not None:
             opened.abandon()
+
+
+def _is_known(request: Request, blob: Blob) -> bool:
+    """Judge the request's conditions, in the order of RFC 9110, section 13.2.2."""
+    if blob.etag is None:
+        return False
+    get = request.getHeader
+    if not is_as_required(
+        get(b"If-Match"), blob.etag, get(b"If-Unmodified-Since"), blob.modified
+    ):
+        raise ConditionFailed(
+            "This file is not the one that If-Match or If-Unmodified-Since requires."
+        )
+    return is_not_modified(
+        get(b"If-None-Match"), blob.etag, get(b"If-Modified-Since"), blob.modified
+    )
 
 
 def _asked_part(request: Request, blob: Blob, size: int) -> ByteRange | None:

@@ -34,7 +34,7 @@ _UNNAMED_ORDER = (Form.TEXT, Form.JSON, Form.HTML)
 _ENCODING_ORDER = (Encoding.ZSTD, Encoding.BROTLI, Encoding.GZIP)
 
 _QUALITY = re.compile(r"\d+(\.\d*)?|\.\d+", re.ASCII)
-_ENTITY_TAG = re.compile(rb'(?:W/)?("[^"]*")')
+_ENTITY_TAG = re.compile(rb'(W/)?("[^"]*")')
 
 #: How many pairs of headers are remembered, and how long each header may be for that;
 #: so the memory is bounded, whatever clients send.
@@ -130,7 +130,30 @@ def _matches(field_value: bytes, etag: bytes) -> bool:
         return True
     # Weakly (section 8.8.3.2): proxies that compress make strong tags weak.
     opaque = etag.removeprefix(b"W/")
-    return opaque in _ENTITY_TAG.findall(field_value)
+    return any(tag == opaque for _, tag in _ENTITY_TAG.findall(field_value))
+
+
+def is_as_required(
+    if_match: bytes | None,
+    etag: bytes,
+    if_unmodified_since: bytes | None = None,
+    modified: datetime | None = None,
+) -> bool:
+    """Tell whether what the client builds upon is still so; if not, that is 412.
+
+    RFC 9110, section 13.2.2: asked before :func:`is_not_modified`.
+
+    :param etag: strong, with its quotes.
+    :param modified: its Last-Modified; aware.
+    """
+    if if_match is not None:
+        # Strongly (section 13.1.1), and the date is ignored.
+        found = _ENTITY_TAG.findall(if_match)
+        return if_match.strip() == b"*" or (b"", etag) in found
+    if if_unmodified_since is None or modified is None:
+        return True
+    since = parse_http_date(if_unmodified_since)
+    return since is None or modified.replace(microsecond=0) <= since
 
 
 def http_date(moment: datetime) -> bytes:
