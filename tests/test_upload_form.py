@@ -264,6 +264,16 @@ class Oddities(FormTestCase):
         form, _ = self.receive(part("name", b"foo") + END[:-2])
         self.assertEqual(form.name, "foo")
 
+    def test_not_utf8(self) -> None:
+        # distutils of Python 2 sends a README as it lies on the disk.
+        form, _ = self.receive(part("description", b"\xfc") + part("name", b"a") + END)
+        self.assertEqual((form.name, form.fields["description"]), ("a", ("\ufffd",)))
+        urlencoded = b"application/x-www-form-urlencoded"
+        for body in (b"description=%FC&name=a", b"description=\xfc&name=a"):
+            form, _ = self.receive(body, urlencoded)
+            self.assertEqual(form.fields["description"], ("\ufffd",))
+            self.assertEqual(form.name, "a")
+
     def test_text_around(self) -> None:
         body = b"preamble\r\n" + part("name", b"foo") + END + b"epilogue" * 100
         for at in ((), range(len(body))):
@@ -362,12 +372,6 @@ class Refused(FormTestCase):
                 self.assertIn("not one name", self.refused(body))
         body = part("content", b"x", "; filename*=utf-8''..%2Fa") + END
         self.assertIn("not one name", self.refused(body))
-
-    def test_not_utf8(self) -> None:
-        self.assertIn("not UTF-8", self.refused(part("name", b"\xff") + END))
-        urlencoded = b"application/x-www-form-urlencoded"
-        self.assertIn("not UTF-8", self.refused(b"name=%FF", urlencoded))
-        self.assertIn("not UTF-8", self.refused(b"name=\xff", urlencoded))
 
     def test_two_names(self) -> None:
         body = part("name", b"foo") + part("name", b"bar") + END

@@ -217,7 +217,7 @@ class _Form:
     def _end_part(self) -> None:
         value, self._value, self._sink = self._value, None, None
         if value is not None:
-            self._fields.setdefault(self._name, []).append(_decoded(value))
+            self._fields.setdefault(self._name, []).append(_text(value))
 
     def _count(self, size: int) -> None:
         self._size += size
@@ -233,7 +233,7 @@ def _filename(part: MultipartSegment) -> str | None:
         if name == "Content-Disposition":
             extended = _EXTENDED_FILENAME.search(value)
             if extended is not None:
-                return _decoded(unquote_to_bytes(extended[2]), extended[1].lower())
+                return unquote_to_bytes(extended[2]).decode(extended[1], "replace")
     filename: str | None = part.filename
     return filename
 
@@ -248,13 +248,6 @@ def _check_filename(filename: str | None) -> str:
     return filename
 
 
-def _decoded(value: bytes | bytearray, charset: str = "utf-8") -> str:
-    try:
-        return value.decode(charset)
-    except UnicodeDecodeError:
-        raise BadRequest("A field of the form is not UTF-8 text.") from None
-
-
 async def _bounded(body: FormBody) -> bytes:
     """Read a short form whole."""
     pieces = bytearray()
@@ -267,16 +260,19 @@ async def _bounded(body: FormBody) -> bytes:
     return bytes(pieces)
 
 
+def _text(value: bytes | bytearray) -> str:
+    """Read a field's value; a README in Latin-1, say, is no reason to refuse a file.
+
+    What is used of a form is compared with what its file says.
+    """
+    return value.decode(errors="replace")
+
+
 def _urlencoded(data: bytes) -> dict[str, tuple[str, ...]]:
     try:
         pairs = parse_qsl(
-            data.decode("ascii"),
-            keep_blank_values=True,
-            errors="strict",
-            max_num_fields=MAX_FIELDS,
+            _text(data), keep_blank_values=True, max_num_fields=MAX_FIELDS
         )
-    except UnicodeDecodeError:
-        raise BadRequest("A field of the form is not UTF-8 text.") from None
     except ValueError:
         raise PayloadTooLarge(f"The form has more than {MAX_FIELDS} fields.") from None
     fields: dict[str, list[str]] = {}
