@@ -49,7 +49,8 @@ class WheelTests(ArchiveCase):
         )
 
     def test_every_known_metadata_version(self) -> None:
-        for known in ("1.0", "1.1", "1.2", "2.0", "2.1", "2.2", "2.3", "2.4", "2.5"):
+        known_now = ("1.0", "1.1", "1.2", "2.0", "2.1", "2.2", "2.3", "2.4", "2.5")
+        for known in (*known_now, "2.6", "2.10"):
             text = metadata().replace(b"2.1", known.encode(), 1)
             self.assertEqual(self.look(WHEEL, wheel(core_metadata=text)).name, "acme")
 
@@ -59,10 +60,11 @@ class WheelTests(ArchiveCase):
         later = metadata(version="2.0")
         self.refused(WHEEL, wheel(core_metadata=later), "Version is not the one")
         self.refused(WHEEL, wheel(version="2.0"), "another project or version")
-        unknown = metadata().replace(b"2.1", b"9.9", 1)
-        self.refused(
-            WHEEL, wheel(core_metadata=unknown), "version is missing or unknown"
-        )
+        for version in (b"9.9", b"3.0", b"", b"2", b"2.x", b"two"):
+            unknown = metadata().replace(b"2.1", version, 1)
+            self.refused(
+                WHEEL, wheel(core_metadata=unknown), "version is missing or unknown"
+            )
 
     def test_no_metadata_or_two(self) -> None:
         self.refused(WHEEL, zip_of([("acme/x.py", b"")]), "this one has 0")

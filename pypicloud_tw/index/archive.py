@@ -6,6 +6,7 @@ bytes that nobody has vouched for. Everything read is read with a bound.
 
 from __future__ import annotations
 
+import re
 import tarfile
 import zipfile
 import zlib
@@ -42,7 +43,9 @@ _LONGEST_TARGET = 4096
 #: Bytes that are unpacked at once to be dropped.
 _PIECE = 2**16
 
-_KNOWN_METADATA = ("1.0", "1.1", "1.2", "2.0", "2.1", "2.2", "2.3", "2.4", "2.5")
+#: Core metadata specification, "Metadata-Version": tools "MUST fail" only if the major
+#: version is greater than those they know. So next year's build tools work, too.
+_KNOWN_METADATA = re.compile(r"[12]\.[0-9]+", re.ASCII)
 
 
 class _BoundedTarInfo(tarfile.TarInfo):
@@ -356,11 +359,10 @@ def parse_core_metadata(metadata: bytes) -> RawMetadata:
 
 
 def _check_metadata(fields: RawMetadata, filename: Filename) -> None:
-    stated = fields.get("metadata_version")
-    if stated not in _KNOWN_METADATA:
+    if _KNOWN_METADATA.fullmatch(fields.get("metadata_version", "")) is None:
         _refuse(
             "The core metadata's version is missing or unknown here "
-            f"(known are {_KNOWN_METADATA[0]} to {_KNOWN_METADATA[-1]})."
+            "(1.0 to 2.5, and later ones of 2, are known)."
         )
     if canonicalize_name(fields.get("name", "")) != filename.project:
         _refuse("The core metadata's Name is not the project that the filename says.")
