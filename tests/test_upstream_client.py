@@ -375,9 +375,10 @@ class BreakerTests(SynchronousTestCase):
             self.successResultOf(bench.ask())
 
     def test_nonsense_patience(self) -> None:
-        bench = Bench()
-        bench.upstream.on(ACME, status(429, retry_after="soon"))
-        self.failureResultOf(bench.ask(), Busy)
+        for told in ("soon", "-1", "Thu, 31 Dec 99999999999999999999 23:59:59 GMT"):
+            bench = Bench()
+            bench.upstream.on(ACME, status(429, retry_after=told))
+            self.failureResultOf(bench.ask(), Busy)
 
     def test_a_clock_that_is_set_back(self) -> None:
         breaker = Breaker(("https", HOST, 443))
@@ -585,6 +586,11 @@ class GuardTests(SynchronousTestCase):
         "::ffff:10.0.0.1",
         "64:ff9b::a00:1",
         "2002:a00:1::",
+        "::10.0.0.1",
+        "::ffff:0:10.0.0.1",
+        "64:ff9b:1::a00:1",
+        "fec0::1",
+        "5f00::1",
         "nonsense",
     )
 

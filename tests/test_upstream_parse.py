@@ -239,6 +239,13 @@ class HtmlTests(SynchronousTestCase):
         (file,) = html('<a href="a-1.tar.gz">x</a>', '<base href="/f/">')["files"]
         self.assertEqual(file["url"], "https://up.example/f/a-1.tar.gz")
 
+    def test_a_base_that_is_no_address(self) -> None:
+        for base in ("http://[", "https://[::1", "http://x]y/"):
+            (file,) = html('<a href="a-1.tar.gz">x</a>', f'<base href="{base}">')[
+                "files"
+            ]
+            self.assertEqual(file["url"], f"{URL}a-1.tar.gz")
+
     def test_quoted_filename(self) -> None:
         (file,) = html('<a href="/f/acme-1.0%2Blocal.tar.gz">x</a>')["files"]
         self.assertEqual(file["filename"], "acme-1.0+local.tar.gz")
@@ -282,8 +289,10 @@ class HtmlTests(SynchronousTestCase):
         self.assertIn("ended before its end", error.message)
 
     def test_unknown_charset(self) -> None:
-        document = html('<a href="a-1.tar.gz">x</a>', kind="text/html; charset=nope")
-        self.assertEqual(len(document["files"]), 1)
+        page = '<a href="a-1.tar.gz">\u00e9</a>'
+        for charset in ("nope", "idna", "punycode", "undefined", '"\0"'):
+            document = html(page, kind=f"text/html; charset={charset}")
+            self.assertEqual(len(document["files"]), 1, charset)
 
 
 class VersionTests(SynchronousTestCase):

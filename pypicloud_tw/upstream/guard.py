@@ -33,8 +33,13 @@ from twisted.web.error import SchemeNotSupported
 from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
 from zope.interface import directlyProvides, implementer
 
-#: NAT64 (RFC 6052): an IPv4 address in disguise, for ``is_global`` a public one.
+#: NAT64 (RFC 6052): an IPv4 address in disguise.
 _NAT64 = ip_network("64:ff9b::/96")
+
+#: All that is routed in the world's IPv6 (IANA, IPv6 Global Unicast Address
+#: Assignments). ``is_global`` takes much of the rest for public: site-local addresses,
+#: and IPv4 ones in the disguises of RFC 2765, RFC 4291 and RFC 8215.
+_UNICAST = ip_network("2000::/3")
 
 
 @frozen
@@ -65,11 +70,16 @@ class Rule:
             found = _unwrapped(ip_address(literal.partition("%")[0]))
         except ValueError:
             return False
-        if found.is_global and not found.is_multicast:
+        if _is_public(found):
             return True
         if host.lower().rstrip(".") in self.hosts:
             return True
         return any(found in network for network in self.networks)
+
+
+def _is_public(found: IPv4Address | IPv6Address) -> bool:
+    routed = found.version == 4 or found in _UNICAST
+    return routed and found.is_global and not found.is_multicast
 
 
 def _unwrapped(found: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

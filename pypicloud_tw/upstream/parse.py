@@ -118,7 +118,8 @@ def _media_type(content_type: str | None) -> tuple[str | None, str]:
 def _decode(data: bytes, charset: str) -> str:
     try:
         return data.decode(charset, "replace")
-    except LookupError:
+    except (LookupError, ValueError):
+        # Some codecs know no "replace"; a name may be no codec's.
         return data.decode("utf-8", "replace")
 
 
@@ -318,8 +319,7 @@ def _read_html(text: str, url: str) -> Document:
     reader = _Reader()
     reader.feed(text)
     reader.close()
-    base = urljoin(url, reader.base) if reader.base else url
-    links = _Links(base)
+    links = _Links(_base(url, reader.base))
     files = (_anchor(attributes, links) for attributes in reader.anchors)
     document: Document = {
         "meta": {
@@ -335,6 +335,14 @@ def _read_html(text: str, url: str) -> Document:
         if reason:
             document["project-status"]["reason"] = reason
     return document
+
+
+def _base(url: str, given: str | None) -> str:
+    """Tell what links are relative to; a ``<base>`` that is no address is none."""
+    try:
+        return urljoin(url, given) if given else url
+    except ValueError:
+        return url
 
 
 def _html_version(told: str | None) -> str:
