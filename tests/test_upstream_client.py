@@ -156,6 +156,19 @@ class AskingTests(SynchronousTestCase):
         failure = self.failureResultOf(bench.ask(), UpstreamError)
         self.assertIn("is larger than 100 bytes", failure.value.message)
 
+    def test_a_page_that_comes_byte_by_byte(self) -> None:
+        """It takes no more memory than one that comes at once."""
+
+        def drip(request: Any) -> bytes:
+            for _ in range(100_000):
+                request.write(b"x")
+            return b"y"
+
+        self.upstream.on(ACME, drip)
+        answer = self.answer(self.bench.ask())
+        self.assertEqual(answer.body, b"x" * 100_000 + b"y")
+        self.assertLess(len(answer.pieces), 3)
+
     def test_an_unframed_page(self) -> None:
         self.upstream.on(ACME, unframed(b"<html></html>", "text/html"))
         asked = self.bench.ask()

@@ -631,6 +631,13 @@ class BodyTests(SynchronousTestCase):
         self.assertEqual(told[2:], ["abort"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_bytes_that_come_one_by_one(self) -> None:
+        for _ in range(HIGH_WATER + 1):
+            self.body.dataReceived(b"x")
+        self.assertEqual(self.transport.told, ["pause"])
+        got = self.successResultOf(started(self.body.read()))
+        self.assertEqual(len(got), HIGH_WATER + 1)
+
     def test_given_up(self) -> None:
         reading = started(self.body.read())
         self.body.abort()

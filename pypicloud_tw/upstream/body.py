@@ -33,7 +33,8 @@ class Body(Protocol):
         self._clock = clock
         self._silence = silence
         self._host = host
-        self._pieces: list[bytes] = []
+        # Not a list of pieces: they may be of a byte each.
+        self._received = bytearray()
         self._waiting: Deferred[None] | None = None
         self._timer: IDelayedCall | None = None
         self._paused = False
@@ -48,12 +49,12 @@ class Body(Protocol):
         :raises Truncated: it ended before its end.
         :raises Slow: nothing came for too long.
         """
-        if not self._pieces and not self._ended:
+        if not self._received and not self._ended:
             self._resume()
             await self._more()
-        if self._pieces:
-            data = b"".join(self._pieces)
-            self._pieces.clear()
+        if self._received:
+            data = bytes(self._received)
+            self._received.clear()
             return data
         if self._error is not None:
             raise self._error
@@ -69,8 +70,8 @@ class Body(Protocol):
         """Read the rest unseen, if it is little, so that the connection can be kept."""
         if self._ended:
             return
-        self._drained = self._held()
-        self._pieces.clear()
+        self._drained = len(self._received)
+        self._received.clear()
         if self._drained > DRAIN_BYTES:
             self.abort()
             return
@@ -86,8 +87,9 @@ class Body(Protocol):
             if self._drained > DRAIN_BYTES:
                 self.abort()
             return
-        self._pieces.append(data)
-        if self._waiting is None and not self._paused and self._held() > HIGH_WATER:
+        self._received += data
+        held = len(self._received)
+        if self._waiting is None and not self._paused and held > HIGH_WATER:
             self._paused = True
             self._transport.pauseProducing()
         self._wake()
@@ -107,9 +109,6 @@ class Body(Protocol):
     def _transport(self) -> Any:
         return self.transport
 
-    def _held(self) -> int:
-        return sum(map(len, self._pieces))
-
     def _resume(self) -> None:
         if self._paused:
             self._paused = False
@@ -117,7 +116,7 @@ class Body(Protocol):
 
     async def _more(self) -> None:
         # Resuming may have brought something already.
-        if self._pieces or self._ended:
+        if self._received or self._ended:
             return
         self._waiting = Deferred()
         self._timer = self._clock.callLater(self._silence, self._silent)
