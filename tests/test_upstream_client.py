@@ -183,6 +183,16 @@ class BoundTests(SynchronousTestCase):
         error = self.assertRaises(UpstreamError, unpack, answer, 1000)
         self.assertIn("is larger than 1000 bytes", error.message)
 
+    def test_several_gzip_files_are_one(self) -> None:
+        whole = gzip.compress(b"a" * 600) + gzip.compress(b"b" * 600)
+        answer = Answer(ACME, whole, coding="gzip")
+        self.assertEqual(unpack(answer, 1200), b"a" * 600 + b"b" * 600)
+        self.assertRaises(UpstreamError, unpack, answer, 1199)
+        cut = Answer(ACME, whole[:-9], coding="gzip")
+        self.assertRaises(UpstreamError, unpack, cut, 1200)
+        padded = Answer(ACME, gzip.compress(b"a") + bytes(9), coding="gzip")
+        self.assertEqual(unpack(padded, 1), b"a")
+
     def test_damaged_coding(self) -> None:
         whole = gzip.compress(b"x" * 1000)
         for body in (whole[:-9], b"no", whole[:20] + b"!!" + whole[22:]):

@@ -39,6 +39,7 @@ from tests.doubles import InlineOffload
 from tests.doubles_upstream import (
     BASE,
     HOST,
+    JSON,
     START,
     FakeUpstream,
     clock,
@@ -201,6 +202,15 @@ class PageTests(SynchronousTestCase):
         self.assertEqual(len(got.page["files"]), 400)
         self.assertEqual(self.bench.offload.processed, ["prepare_elsewhere"])
         self.assertEqual(self.bench.offload.threaded, [])
+
+    def test_a_bomb_goes_to_a_helper(self) -> None:
+        """By its size when unpacked: 8 kB can become megabytes of objects."""
+        page_of_nothing = b'{"files": [%b]}' % b",".join([b"{}"] * 300_000)
+        body = gzip.compress(page_of_nothing)
+        self.assertLess(len(body), 8192)
+        self.upstream.on(ACME, page(body, JSON, headers={"content-encoding": "gzip"}))
+        self.successResultOf(self.bench.ask())
+        self.assertEqual(self.bench.offload.processed, ["prepare_elsewhere"])
 
     def test_huge_pages_are_compressed_on_their_way(self) -> None:
         many = [file(f"acme-1.{i}.tar.gz") for i in range(8000)]

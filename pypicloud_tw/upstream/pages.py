@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, NoReturn, TypeVar
 
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -39,6 +39,7 @@ from pypicloud_tw.upstream.prepare import (
     Packed,
     Prepared,
     squeezed,
+    unpack_within,
     unpacked,
 )
 from pypicloud_tw.upstream.source import Source
@@ -47,10 +48,9 @@ __all__ = ["Address", "Kept", "Pages", "Settings", "UpstreamPage", "Work"]
 
 T = TypeVar("T")
 
-#: Bytes of JSON up to which it is prepared in the reactor's thread; compressed ones
-#: count eightfold. About 10 ms there; a helper costs 1 ms and is there for more.
+#: Bytes of JSON, unpacked, up to which it is prepared in the reactor's thread. About
+#: 10 ms there; a helper costs 1 ms and is there for more.
 INLINE = 64 * 1024
-_RATIO = 8
 
 #: Seconds between two lines in the log about one page.
 WARN_EVERY = 60.0
@@ -215,11 +215,10 @@ class Pages(Generic[T]):
 
     async def _prepare(self, answer: Answer, work: Work, now: float) -> Prepared[T]:
         function, recipe = work
-        size = answer.size * (_RATIO if answer.coding else 1)
-        # The standard library's HTML parser takes half a second for 4 kB of malice.
-        if size <= INLINE and is_json(answer.content_type):
-            return _checked(function(answer, recipe, now))
-        if not answer.coding and size > 16 * INLINE:
+        small = _small(answer)
+        if small is not None:
+            return _checked(function(small, recipe, now))
+        if not answer.coding and answer.size > 16 * INLINE:
             # The pipe to the helper is filled by the reactor's thread.
             answer = await self.offload.in_thread(squeezed, answer)
         working = self.offload.in_process(function, answer, recipe, now)
@@ -297,6 +296,15 @@ class Pages(Generic[T]):
         Deferred.fromCoroutine(keeping).addErrback(
             lambda f: self._log.failure("Keeping {key} failed", f, key=key)
         )
+
+
+def _small(answer: Answer) -> Answer | None:
+    """Unpack what may be prepared in the reactor's thread; None: it may not be."""
+    # The standard library's HTML parser takes half a second for 4 kB of malice.
+    if answer.size > INLINE or not is_json(answer.content_type):
+        return None
+    body = unpack_within(answer, INLINE)
+    return None if body is None else evolve(answer, pieces=body, coding="")
 
 
 def _checked(result: Any) -> Prepared[Any]:

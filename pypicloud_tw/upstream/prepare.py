@@ -27,6 +27,9 @@ T = TypeVar("T")
 #: module-level function: large documents are rendered in a helper process.
 Render = Callable[[Document], tuple[T, int]]
 
+#: How every member of a gzip file begins.
+_GZIP = b"\x1f\x8b"
+
 #: Bytes of a result above which it is compressed for its way through the pipe.
 _PACKED_FROM = 1024 * 1024
 
@@ -166,23 +169,38 @@ def unpack(answer: Answer, limit: int) -> bytes:
 
     :raises UpstreamError: it is damaged, too large, or of an unknown coding.
     """
+    body = unpack_within(answer, limit)
+    if body is None:
+        raise too_large(answer.url, limit)
+    return body
+
+
+def unpack_within(answer: Answer, limit: int) -> bytes | None:
+    """Undo the Content-Encoding; None: that makes more than *limit* bytes.
+
+    :raises UpstreamError: it is damaged, or of an unknown coding.
+    """
     if answer.coding in ("", "identity"):
-        return answer.body
+        return answer.body if answer.size <= limit else None
     if answer.coding not in ("gzip", "x-gzip", "deflate"):
         raise UpstreamError(
             f"The upstream index answered {shown(answer.url)} in a coding that was not "
             "asked for."
         )
-    # 32: zlib's or gzip's frame, whichever it is.
-    inflate = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)
-    try:
-        body = inflate.decompress(answer.body, limit + 1)
-    except zlib.error:
-        raise _damaged(answer.url) from None
-    if len(body) > limit:
-        raise too_large(answer.url, limit)
-    if not inflate.eof:
-        raise _damaged(answer.url)
+    packed, body, ended = answer.body, b"", False
+    # RFC 1952, section 2.2: a gzip file may be several, one after the other.
+    while not ended or packed.startswith(_GZIP):
+        # 32: zlib's or gzip's frame, whichever it is.
+        inflate = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)
+        try:
+            body += inflate.decompress(packed, limit + 1 - len(body))
+        except zlib.error:
+            raise _damaged(answer.url) from None
+        if len(body) > limit:
+            return None
+        if not inflate.eof:
+            raise _damaged(answer.url)
+        packed, ended = inflate.unused_data, True
     return body
 
 
