@@ -379,6 +379,22 @@ class FailureTests(SynchronousTestCase):
         self.bench.upstreams.pages.offload = Full()
         self.assertTrue(self.successResultOf(self.bench.ask()).stale)
 
+    def test_what_nobody_foresaw_is_a_failure_of_the_upstreams(self) -> None:
+        class Broken(InlineOffload):
+            def in_process(
+                self, function: Callable[[*Ts], T], *args: *Ts
+            ) -> Deferred[T]:
+                return fail(MemoryError())
+
+        self.bench.upstream.on(ACME, page(project("acme")), page(b"<a>"))
+        self.successResultOf(self.bench.ask())
+        self.bench.clock.advance(60)
+        self.bench.upstreams.pages.offload = Broken()
+        self.assertTrue(self.successResultOf(self.bench.ask()).stale)
+        self.assertTrue(self.successResultOf(self.bench.ask()).stale)
+        self.assertEqual(len(self.bench.upstream.asked), 2)
+        self.assertEqual(len(self.flushLoggedErrors(MemoryError)), 1)
+
     def test_a_failure_while_preparing_is_an_answer_too(self) -> None:
         class Stuck(InlineOffload):
             def in_process(
@@ -478,6 +494,18 @@ class KeptTests(SynchronousTestCase):
         later.clock.advance(60)
         self.assertFalse(self.successResultOf(later.ask()).stale)
         self.assertEqual(later.upstream.asked[-1].header("if-none-match"), '"1"')
+
+    def test_what_is_gone_does_not_come_back(self) -> None:
+        """Malware that was taken off, for one, while the upstream fails later."""
+        bench = Bench(keep=True, absent_for=30)
+        bench.upstream.on(ACME, page(project("acme")))
+        self.successResultOf(bench.ask())
+        later = Bench(keep=True, absent_for=30, store=bench.store)
+        later.upstream.on(ACME, status(404), status(500))
+        self.failureResultOf(later.ask(), NotFound)
+        later.clock.advance(31)
+        self.failureResultOf(later.ask(), UpstreamError)
+        self.assertNotIn(page_key("acme"), bench.store.objects)
 
     def test_rules_hold_for_what_was_kept(self) -> None:
         bench = Bench(keep=True)

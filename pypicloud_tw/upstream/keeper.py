@@ -93,6 +93,18 @@ class StoredPages:
         assert stored is not None, "an unconditional read gives bytes"
         return _decode(stored.data)
 
+    async def drop(self, name: str) -> None:
+        """See :class:`~pypicloud_tw.upstream.kept.IKeeper`.
+
+        :raises StoreError: the store is away.
+        """
+        try:
+            # A bucket with versions would remember every name that was ever asked for.
+            await self.store.head(page_key(name))
+        except ObjectNotFound:
+            return
+        await self.store.delete(page_key(name))
+
 
 def _encode(kept: KeptAnswer) -> bytes:
     answer, body = kept.answer, kept.answer.body

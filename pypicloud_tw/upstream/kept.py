@@ -63,6 +63,9 @@ class IKeeper(Protocol):
     async def load(self, name: str) -> KeptAnswer | None:
         """Give an answer that was kept, or None."""
 
+    async def drop(self, name: str) -> None:
+        """Keep nothing of a project that is gone."""
+
 
 @frozen
 class KeptAnswer:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Generic, NoReturn, TypeVar
 
 from attrs import define, evolve, field
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -167,6 +167,9 @@ class Pages(Generic[T]):
             return await self._take(key, place, answer, work)
         self.memory.drop(self._slot(key))
         self._absent.put(key, self.clock.seconds() + self.settings.absent_for)
+        if self.keeper is not None:
+            # What was taken off the upstream must not come back when that fails.
+            self._in_background(key, self.keeper.drop(key))
         raise _absent(key)
 
     def _unless(self, known: Kept[T] | None, place: int) -> Validators | None:
@@ -193,11 +196,7 @@ class Pages(Generic[T]):
 
     async def _take(self, key: str, place: int, answer: Answer, work: Work) -> Kept[T]:
         now = self.clock.seconds()
-        try:
-            prepared: Prepared[T] = await self._prepare(answer, work, now)
-        except UpstreamError:
-            self._unreadable.put(key, self.clock.seconds() + UNREADABLE_FOR)
-            raise
+        prepared = await self._read(key, answer, work, now)
         kept = Kept.of(
             prepared,
             place,
@@ -212,6 +211,24 @@ class Pages(Generic[T]):
                 answered = KeptAnswer(answer, self.sources[place].base, now)
                 self._in_background(key, self.keeper.save(key, answered))
         return kept
+
+    async def _read(
+        self, key: str, answer: Answer, work: Work, now: float
+    ) -> Prepared[T]:
+        """Prepare an answer; what cannot be, is not tried again at once."""
+        try:
+            return await self._prepare(answer, work, now)
+        except (Unavailable, CancelledError):
+            raise
+        except Exception as e:
+            self._unreadable.put(key, self.clock.seconds() + UNREADABLE_FOR)
+            if isinstance(e, UpstreamError):
+                raise
+            # Strangers wrote it: what nobody foresaw in it is their failure as well.
+            self._log.failure("Reading the upstream's page of {key} failed", key=key)
+            raise UpstreamError(
+                f"What the upstream index says of {key} cannot be read."
+            ) from None
 
     async def _prepare(self, answer: Answer, work: Work, now: float) -> Prepared[T]:
         function, recipe = work
