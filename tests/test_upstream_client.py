@@ -418,15 +418,49 @@ class BreakerTests(SynchronousTestCase):
 class RedirectTests(SynchronousTestCase):
     NEW = "https://new.example/simple/"
 
+    def moved(self, bench: Bench, *names: str) -> None:
+        """Have the whole index moved: its root, and the pages of projects."""
+        for name in ("", *(f"{name}/" for name in names)):
+            bench.upstream.on(f"{BASE}{name}", redirect(f"{self.NEW}{name}"))
+            bench.upstream.on(f"{self.NEW}{name}", page(PAGE))
+
     def test_a_move_is_remembered(self) -> None:
         bench = Bench()
+        self.moved(bench, "acme", "beta")
         for name in ("acme", "beta"):
-            bench.upstream.on(f"{BASE}{name}/", redirect(f"{self.NEW}{name}/"))
-            bench.upstream.on(f"{self.NEW}{name}/", page(PAGE))
             self.successResultOf(bench.ask(f"{BASE}{name}/"))
         self.assertEqual(
-            bench.upstream.urls(), [ACME, f"{self.NEW}acme/", f"{self.NEW}beta/"]
+            bench.upstream.urls(),
+            [ACME, f"{self.NEW}acme/", BASE, self.NEW, f"{self.NEW}beta/"],
         )
+
+    def test_a_projects_move_is_not_the_indexs(self) -> None:
+        """The names of the other projects are not for whom it has moved to."""
+        for root in (
+            page(PAGE),
+            redirect(self.NEW, 302),
+            redirect("https://x.example/"),
+        ):
+            bench = Bench(retries=0)
+            self.moved(bench, "acme")
+            bench.upstream.on(BASE, root)
+            bench.upstream.on(f"{BASE}beta/", page(PAGE))
+            for _ in range(2):
+                self.successResultOf(bench.ask())
+                self.successResultOf(bench.ask(f"{BASE}beta/"))
+            self.assertNotIn(f"{self.NEW}beta/", bench.upstream.urls())
+            self.assertEqual(bench.upstream.urls().count(BASE), 1)
+
+    def test_a_move_that_was_not_proved_is_asked_for_again(self) -> None:
+        bench = Bench(retries=0)
+        self.moved(bench, "acme")
+        bench.upstream.on(BASE, redirect(BASE))
+        self.successResultOf(bench.ask())
+        bench.upstream.on(BASE, redirect(self.NEW))
+        self.successResultOf(bench.ask())
+        self.successResultOf(bench.ask())
+        self.assertEqual(bench.upstream.urls().count(ACME), 2)
+        self.assertEqual(bench.upstream.urls()[-1], f"{self.NEW}acme/")
 
     def test_a_temporary_move_is_not(self) -> None:
         bench = Bench()
@@ -446,15 +480,17 @@ class RedirectTests(SynchronousTestCase):
 
     def test_a_move_is_forgotten_when_it_fails(self) -> None:
         bench = Bench(retries=0)
+        self.moved(bench)
         bench.upstream.on(ACME, redirect(f"{self.NEW}acme/"), page(PAGE))
         bench.upstream.on(f"{self.NEW}acme/", page(PAGE), status(500))
         self.successResultOf(bench.ask())
         self.failureResultOf(bench.ask(), Failing)
         self.successResultOf(bench.ask())
-        self.assertEqual(bench.upstream.urls()[3], ACME)
+        self.assertEqual(bench.upstream.urls()[-1], ACME)
 
     def test_absence_is_proved_at_the_configured_address(self) -> None:
         bench = Bench()
+        self.moved(bench)
         bench.upstream.on(ACME, redirect(f"{self.NEW}acme/"), page(PAGE))
         bench.upstream.on(f"{self.NEW}acme/", page(PAGE), status(404))
         self.successResultOf(bench.ask())

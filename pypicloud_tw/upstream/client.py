@@ -20,6 +20,7 @@ from treq.cookies import IndexableCookieJar
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
+from twisted.logger import Logger
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 
@@ -111,6 +112,8 @@ class Client:
     breakers: Breakers = field(factory=Breakers, init=False)
     _http: HTTPClient = field(init=False, repr=False)
     _moved: dict[str, str] = field(factory=dict, init=False)
+    _doubted: set[str] = field(factory=set, init=False)
+    _log = Logger()
 
     def __attrs_post_init__(self) -> None:
         no_cookies = IndexableCookieJar(DefaultCookiePolicy(allowed_domains=[]))
@@ -165,6 +168,7 @@ class Client:
         except AskingFailed:
             # Permanent for as long as it works.
             self._moved.pop(source.base, None)
+            self._doubted.discard(source.base)
             raise
         except NotFound:
             # Absence is proved where the ini says, in case it has moved again.
@@ -258,14 +262,19 @@ class Client:
         return wait
 
     async def _follow(
-        self, source: Source, url: str, headers: dict[str, str], visit: Visit
+        self,
+        source: Source,
+        url: str,
+        headers: dict[str, str],
+        visit: Visit,
+        method: str = "GET",
     ) -> Reply:
         """Ask, and go where the answer sends us."""
         forever = True
         for _ in range(self.limits.redirects + 1):
             self._check(source, url)
             probing = visit.enter(origin_of(url))
-            reply = await self._ask(source, url, headers, probing)
+            reply = await self._ask(source, url, headers, probing, method)
             location = reply.header(b"location")
             if reply.code not in _REDIRECTS or location is None:
                 reply.forever = forever
@@ -299,7 +308,12 @@ class Client:
             )
 
     async def _ask(
-        self, source: Source, url: str, headers: dict[str, str], probing: bool
+        self,
+        source: Source,
+        url: str,
+        headers: dict[str, str],
+        probing: bool,
+        method: str,
     ) -> Reply:
         limits, host = self.limits, _host(url)
         fields = Headers({name: [value] for name, value in headers.items()})
@@ -309,7 +323,8 @@ class Client:
         patience = limits.connect + limits.first_byte
         patience = min(patience, limits.probe) if probing else patience
         try:
-            asking = self._http.get(
+            asking = self._http.request(
+                method,
                 url,
                 headers=fields,
                 allow_redirects=False,
@@ -350,7 +365,26 @@ class Client:
             return
         page = url.removeprefix(source.base)
         base = reply.url.removesuffix(page)
-        if page and base != reply.url and base.endswith("/"):
+        if not page or base == reply.url or not base.endswith("/"):
+            return
+        if source.base not in self._doubted:
+            self._doubted.add(source.base)
+            Deferred.fromCoroutine(self._prove_move(source, base)).addErrback(
+                lambda f: self._log.failure("Asking {url} failed", f, url=source.base)
+            )
+
+    async def _prove_move(self, source: Source, base: str) -> None:
+        """Ask whether not one project alone has moved: others' names stay here."""
+        # A root that is slow to list all there is says nothing of how its pages are.
+        visit = Visit(Breakers(), self.clock)
+        try:
+            reply = await self._follow(source, source.base, {}, visit, "HEAD")
+        except PypicloudError:
+            # Nothing was learned: the next page that has moved may ask again.
+            self._doubted.discard(source.base)
+            return
+        reply.body.drain()
+        if reply.forever and reply.url == base:
             self._moved[source.base] = base
 
 
