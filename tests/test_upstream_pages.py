@@ -451,8 +451,6 @@ class RuleTests(SynchronousTestCase):
         for name in ("acme", "evil"):
             asked = started(bench.upstreams.legacy_json(project_name(name)))
             self.failureResultOf(asked)
-            document = started(bench.upstreams.document(project_name(name)))
-            self.failureResultOf(document)
         self.assertEqual(bench.upstream.asked, [])
 
     def test_where_clients_are_sent(self) -> None:

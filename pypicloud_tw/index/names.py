@@ -18,7 +18,7 @@ from packaging.version import InvalidVersion, Version
 
 from pypicloud_tw.errors import BadRequest
 
-__all__ = ["FileKind", "Filename", "NormalizedName", "project_name"]
+__all__ = ["FileKind", "Filename", "NormalizedName", "file_identity", "project_name"]
 
 #: NAME_MAX of every file system that matters; the key's last segment is the filename.
 MAX_FILENAME = 255 - len(".metadata")
@@ -127,6 +127,20 @@ class Filename:
             "This file's name does not tell a project and a version "
             "(name-version, as in acme_tool-1.0.zip)."
         )
+
+
+def file_identity(text: str) -> object:
+    """Tell which file a name is of, however its project and version are spelled there.
+
+    ``Acme.Tool-1.0.tar.gz`` and ``acme_tool-1.0.0.tar.gz`` are equal for installers,
+    which may take either. A name from before PEP 625 stands for itself alone.
+    """
+    try:
+        if text.endswith(".whl"):
+            return parse_wheel_filename(text)
+        return parse_sdist_filename(text) if text.endswith(".tar.gz") else text
+    except (InvalidWheelFilename, InvalidSdistFilename):
+        return text
 
 
 def _refuse_unsafe(text: str) -> None:

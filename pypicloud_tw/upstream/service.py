@@ -11,7 +11,6 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from pypicloud_tw.errors import NotFound, Unavailable
-from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.offload import IOffload
 from pypicloud_tw.upstream.client import Client
@@ -37,14 +36,9 @@ from pypicloud_tw.upstream.rules import Rules
 from pypicloud_tw.upstream.source import Source
 
 T = TypeVar("T")
-U = TypeVar("U")
 
 #: Pages that are asked for, and prepared, at once: fewer than may wait for a helper.
 AT_ONCE = 48
-
-#: Bytes of memory that a file's part of a document takes, measured: its dictionaries,
-#: strings and numbers.
-_FILE_WEIGHT = 2500
 
 
 @define
@@ -70,7 +64,6 @@ class Upstreams(Generic[T]):
     own_links: bool = False
     keeper: IKeeper | None = None
     pages: Pages[T] = field(init=False)
-    documents: Pages[Document] = field(init=False)
     legacy: Pages[LegacyPage] = field(init=False)
     _log = Logger()
     _turns: DeferredSemaphore = field(
@@ -78,10 +71,9 @@ class Upstreams(Generic[T]):
     )
 
     def __attrs_post_init__(self) -> None:
-        # One bound for all three: they are one budget of the ini.
+        # One bound for both: they are one budget of the ini.
         memory: Memory[Any] = Memory(self.settings.capacity)
         self.pages = self._pages("simple", ACCEPT, memory)
-        self.documents = self._pages("document", ACCEPT, memory)
         self.legacy = self._pages("legacy", "application/json", memory)
 
     async def warm_up(self) -> None:
@@ -102,7 +94,12 @@ class Upstreams(Generic[T]):
         :raises Forbidden: it is denied.
         :raises UpstreamError: an upstream fails, and nothing is known.
         """
-        return await self._project(self.pages, name, self.render)
+        self._judge(name)
+        limit = self.client.limits.page
+        recipe = Recipe(name, self.render, self.rules, limit, self.own_links)
+        return await self.pages.get(
+            name, lambda source: source.project_url(name), (prepare_elsewhere, recipe)
+        )
 
     def address(self, name: NormalizedName) -> str:
         """Give the address that the mode ``redirect`` sends clients to.
@@ -112,16 +109,6 @@ class Upstreams(Generic[T]):
         """
         self._judge(name)
         return self.sources[0].project_url(name)
-
-    async def document(self, name: NormalizedName) -> UpstreamPage[Document]:
-        """Give a project's page as a PEP 691 document, to be merged with ours.
-
-        It is shared: not to be changed. Its files' addresses are absolute, or relative
-        to the project's page where they are our own.
-
-        :raises PypicloudError: as :meth:`page` does.
-        """
-        return await self._project(self.documents, name, as_it_is)
 
     async def legacy_json(
         self, name: NormalizedName, version: str | None = None
@@ -173,16 +160,6 @@ class Upstreams(Generic[T]):
             )
         return found, self.sources[page.source]
 
-    async def _project(
-        self, pages: Pages[U], name: NormalizedName, render: Render[U]
-    ) -> UpstreamPage[U]:
-        self._judge(name)
-        limit = self.client.limits.page
-        recipe = Recipe(name, render, self.rules, limit, self.own_links)
-        return await pages.get(
-            name, lambda source: source.project_url(name), (prepare_elsewhere, recipe)
-        )
-
     async def _legacy(
         self, name: NormalizedName, version: str | None
     ) -> UpstreamPage[LegacyPage]:
@@ -211,11 +188,6 @@ class Upstreams(Generic[T]):
         refusal = self.rules.refusal(name)
         if refusal is not None:
             raise refusal
-
-
-def as_it_is(document: Document) -> tuple[Document, int]:
-    """Render a document as itself; it weighs what its objects take, roughly."""
-    return document, 1000 + _FILE_WEIGHT * len(document["files"])
 
 
 def _is_version(text: str) -> bool:

@@ -48,7 +48,7 @@ from pypicloud_tw.web.publishing import receive
 from pypicloud_tw.web.representation import Page
 from pypicloud_tw.web.simple import render_index
 from pypicloud_tw.web.site import Request
-from pypicloud_tw.web.views import DIGEST_DIGITS, ProjectView, file_path, own_document
+from pypicloud_tw.web.views import DIGEST_DIGITS, ProjectView, file_path
 
 _READ = ["GET", "HEAD"]
 _SIMPLE = b"/simple/"
@@ -159,11 +159,10 @@ class Application:
                 raise
             await self._send_upstream(request, self.fallback, normalized)
             return
-        page = entry.page.page
+        page, warning = entry.page.page, None
         if self.fallback is not None and normalized in self.fallback.merge:
-            own = own_document(entry.project)
-            page = await self.fallback.merged(normalized, own, entry)
-        await self._send_page(request, page)
+            page, warning = await self.fallback.merged(normalized, page)
+        await self._send_page(request, page, warning)
 
     # -- files ----------------------------------------------------------------------
 

@@ -11,15 +11,15 @@ from collections.abc import Awaitable, Callable
 from attrs import define, field
 
 from pypicloud_tw.errors import NotFound
-from pypicloud_tw.index.manifest import in_version_order
-from pypicloud_tw.index.model import Document
+from pypicloud_tw.index.coalesced import Coalesced
 from pypicloud_tw.index.names import NormalizedName
-from pypicloud_tw.upstream.pages import UpstreamPage
+from pypicloud_tw.upstream.pages import INLINE, UpstreamPage
+from pypicloud_tw.upstream.prepare import Packed, pack, unpacked
 from pypicloud_tw.upstream.relay import IFiles
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.web.files import Blob
 from pypicloud_tw.web.representation import Page
-from pypicloud_tw.web.simple import render_project
+from pypicloud_tw.web.simple import merge_elsewhere, merge_projects
 
 
 async def _nothing() -> None:
@@ -48,9 +48,10 @@ class Fallback:
     redirects: bool = False
     merge: frozenset[str] = frozenset()
     kept_names: Callable[[], Awaitable[frozenset[NormalizedName]]] = _no_names
-    _merged: dict[NormalizedName, tuple[object, object, Page]] = field(
+    _merged: dict[NormalizedName, tuple[Page, Page, Page]] = field(
         factory=dict, init=False
     )
+    _merging: Coalesced[Page] = field(factory=Coalesced, init=False)
 
     async def warm_up(self) -> None:
         """Be quick for the first client, too."""
@@ -64,23 +65,37 @@ class Fallback:
         """
         return await self.upstreams.page(name)
 
-    async def merged(self, name: NormalizedName, own: Document, state: object) -> Page:
+    async def merged(self, name: NormalizedName, own: Page) -> tuple[Page, str | None]:
         """Give a page of ours with the upstream's files; ours shadow equal names.
 
-        :param own: our document.
-        :param state: changes whenever *own* does; what was merged for it is reused.
+        :param own: our page.
+        :return: the page, and the value of a Warning header field if it needs one.
         :raises UpstreamError: what the upstream has is not known. Showing ours alone
             would have a resolver choose other versions than yesterday.
         """
         try:
-            theirs = (await self.upstreams.document(name)).page
+            theirs = await self.upstreams.page(name)
         except NotFound:
-            theirs = {"files": [], "versions": []}
+            return own, None
         known = self._merged.get(name)
-        if known is None or known[0] is not state or known[1] is not theirs:
-            page = render_project(_merge(own, theirs))
-            known = self._merged[name] = state, theirs, page
-        return known[2]
+        if known is None or known[0] is not own or known[1] is not theirs.page:
+            page = await self._merging.ask(
+                f"{name} {id(own)} {id(theirs.page)}",
+                lambda: self._merge(own.json, theirs.page.json),
+            )
+            known = self._merged[name] = own, theirs.page, page
+        return known[2], theirs.warning
+
+    async def _merge(self, own: bytes, theirs: bytes) -> Page:
+        if len(own) + len(theirs) <= INLINE:
+            return merge_projects(own, theirs)
+        offload = self.upstreams.offload
+        packed = await offload.in_thread(pack, (own, theirs))
+        merged = await offload.in_process(merge_elsewhere, packed)
+        if isinstance(merged, Packed):
+            page: Page = await offload.in_thread(unpacked, merged)
+            return page
+        return merged
 
     async def blob(self, name: NormalizedName, segment: str, filename: str) -> Blob:
         """Find a file of the upstream by its address here.
@@ -99,14 +114,3 @@ class Fallback:
             located.open,
             located.key,
         )
-
-
-def _merge(own: Document, theirs: Document) -> Document:
-    ours = {file["filename"] for file in own["files"]}
-    others = [file for file in theirs["files"] if file["filename"] not in ours]
-    versions = {*own["versions"], *theirs.get("versions", ())}
-    return {
-        **own,
-        "files": [*others, *own["files"]],
-        "versions": in_version_order(versions),
-    }

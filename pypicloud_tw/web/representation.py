@@ -158,6 +158,11 @@ class Page:
         return cls(modified, len(json) < SMALL, to_html, bodies)
 
     @property
+    def json(self) -> bytes:
+        """Its JSON form, uncompressed."""
+        return self._plain(True)
+
+    @property
     def weight(self) -> int:
         """Bytes of memory that it may come to hold: caches weigh a page only once."""
         variants = len(Form) * len(Encoding)

@@ -15,9 +15,10 @@ from itertools import chain
 from typing import Any
 from urllib.parse import quote
 
-from pypicloud_tw.index.manifest import API_VERSION
+from pypicloud_tw.index.manifest import API_VERSION, in_version_order
 from pypicloud_tw.index.model import Document
-from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.index.names import NormalizedName, file_identity
+from pypicloud_tw.upstream.prepare import Packed, pack, unpacked
 from pypicloud_tw.web.representation import Page
 
 #: PEP 833 freezes the HTML form at this version, whatever the JSON form says.
@@ -49,6 +50,29 @@ def render_upstream(document: Document) -> tuple[Page, int]:
     """
     page = render_project(document)
     return page, page.weight
+
+
+def merge_projects(own: bytes, theirs: bytes) -> Page:
+    """Make a page of ours that shows an upstream's files too; ours shadow equal ones.
+
+    :param own: our page's JSON, as :func:`render_project` wrote it.
+    :param theirs: the upstream's, likewise.
+    """
+    document, others = json.loads(own), json.loads(theirs)
+    shadowed = {file_identity(file["filename"]) for file in document["files"]}
+    document["files"] = [
+        *(f for f in others["files"] if file_identity(f["filename"]) not in shadowed),
+        *document["files"],
+    ]
+    versions = {*document["versions"], *others.get("versions", ())}
+    document["versions"] = in_version_order(versions)
+    return render_project(document)
+
+
+def merge_elsewhere(pages: tuple[bytes, bytes] | Packed) -> Page | Packed:
+    """Do :func:`merge_projects` in a helper process."""
+    own, theirs = unpacked(pages) if isinstance(pages, Packed) else pages
+    return pack(merge_projects(own, theirs))
 
 
 def render_index(
