@@ -304,12 +304,21 @@ def make_fallback(config: Config, index: Index, reactor: Any) -> Fallback | None
 
 
 def _watch_upstream(metrics: Metrics, fallback: Fallback) -> None:
-    pages, files = fallback.upstreams.pages, fallback.files
+    upstreams, files = fallback.upstreams, fallback.files
+    kinds = upstreams.pages, upstreams.legacy
     readings: list[tuple[str, str, Callable[[], float]]] = [
-        ("hits", "Upstream pages known", lambda: pages.hits),
-        ("misses", "Upstream pages asked for", lambda: pages.misses),
-        ("failures", "Questions that upstreams failed", lambda: pages.failures),
-        ("stale", "Pages as last known, answered", lambda: pages.served_stale),
+        ("hits", "Upstream pages known", lambda: sum(p.hits for p in kinds)),
+        ("misses", "Upstream pages asked for", lambda: sum(p.misses for p in kinds)),
+        (
+            "failures",
+            "Questions that upstreams failed",
+            lambda: sum(p.failures for p in kinds),
+        ),
+        (
+            "stale",
+            "Pages as last known, answered",
+            lambda: sum(p.served_stale for p in kinds),
+        ),
     ]
     if isinstance(files, CachingFiles):
         readings += [

@@ -580,7 +580,20 @@ class LegacyTests(SynchronousTestCase):
 
     def ask(self, bench: Bench, version: str | None = None) -> Any:
         asked = started(bench.upstreams.legacy_json(ACME_NAME, version))
-        return json.loads(self.successResultOf(asked))
+        body, warning = self.successResultOf(asked)
+        self.assertIsNone(warning)
+        return json.loads(body)
+
+    def test_an_upstream_that_fails(self) -> None:
+        bench = Bench()
+        told = self.legacy("1.0", ("1.0", moment(START - DAY)))
+        bench.upstream.on(self.URL, page(told), status(500))
+        self.ask(bench)
+        bench.clock.advance(UNTOLD + 1)
+        asked = started(bench.upstreams.legacy_json(ACME_NAME))
+        body, warning = self.successResultOf(asked)
+        self.assertEqual(json.loads(body), told)
+        self.assertIn("Revalidation Failed", warning or "")
 
     def test_as_it_is(self) -> None:
         bench = Bench()

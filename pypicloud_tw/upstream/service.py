@@ -112,27 +112,30 @@ class Upstreams(Generic[T]):
 
     async def legacy_json(
         self, name: NormalizedName, version: str | None = None
-    ) -> bytes:
+    ) -> tuple[bytes, str | None]:
         """Give the older API's JSON of a project, or of one of its releases.
 
         Files are linked to the upstream, in every mode.
 
+        :return: and the value of a Warning header field, if it needs one.
         :raises PypicloudError: as :meth:`page` does.
         """
         self._judge(name)
         if version is not None and not _is_version(version):
             raise NotFound(f"There is no such release of {name}.")
-        page = (await self._legacy(name, version)).page
+        known = await self._legacy(name, version)
+        page = known.page
         if page.hidden:
             raise hidden(name)
         if page.instead is None:
-            return page.body
-        release = (await self._legacy(name, page.instead)).page
+            return page.body, known.warning
+        other = await self._legacy(name, page.instead)
+        release, warning = other.page, known.warning or other.warning
         if release.hidden:
             raise hidden(name)
         if len(page.body) <= INLINE:
-            return merged(page, release)
-        return await self.offload.in_process(merged, page, release)
+            return merged(page, release), warning
+        return await self.offload.in_process(merged, page, release), warning
 
     async def link(
         self, name: NormalizedName, segment: str, filename: str

@@ -487,7 +487,9 @@ class Application:
         name: NormalizedName,
         version: str | None,
     ) -> bytes:
-        document = await fallback.upstreams.legacy_json(name, version)
+        document, warning = await fallback.upstreams.legacy_json(name, version)
+        if warning is not None:
+            request.setHeader(b"Warning", warning.encode())
         request.setHeader(b"Content-Type", b"application/json")
         request.setHeader(b"Cache-Control", b"no-cache, private")
         return measured(request, document)
