@@ -154,6 +154,25 @@ class FreshnessTests(CatalogCase):
         self.clock.advance(1)
         self.assertEqual(self.get(self.two.page(ACME)), "a")
 
+    def absent(self, server: Server) -> None:
+        asked = server.catalog.project(ACME, prove_absence=True)
+        self.failureResultOf(Deferred.fromCoroutine(asked), NotFound)
+
+    def test_absence_is_proved_for_whoever_is_asked_next(self) -> None:
+        """Not even for a moment may another's project be asked for elsewhere."""
+        self.absent(self.two)
+        self.clock.advance(0.1)
+        self.publish(self.one, ACME, "a")
+        self.failureResultOf(Deferred.fromCoroutine(self.two.page(ACME)), NotFound)
+        asked = self.two.catalog.project(ACME, prove_absence=True)
+        self.assertEqual(self.get(asked).page, "a")
+        self.assertEqual(self.get(self.two.page(ACME)), "a")
+
+    def test_such_a_proof_holds_for_one_question(self) -> None:
+        for _ in range(3):
+            self.absent(self.one)
+        self.assertEqual(self.count("get", manifest_key(ACME)), 3)
+
     def test_absent_names_are_bounded(self) -> None:
         self.patch(catalog_module, "ABSENT_REMEMBERED", 10)
         for number in range(30):
@@ -187,6 +206,18 @@ class RaceTests(CatalogCase):
 
         self.store.after = after
         return held
+
+    def test_a_proof_of_absence_that_began_too_early(self) -> None:
+        held = self.hold(manifest_key(ACME))
+        early = Deferred.fromCoroutine(self.two.page(ACME))
+        self.store.after = lambda operation, key: None
+        self.clock.advance(0.1)
+        self.publish(self.one, ACME, "a")
+        asked = self.two.catalog.project(ACME, prove_absence=True)
+        proved = Deferred.fromCoroutine(asked)
+        self.let_go(held)
+        self.failureResultOf(early, NotFound)
+        self.assertEqual(self.successResultOf(proved).page, "a")
 
     def let_go(self, held: list[Deferred[None]]) -> None:
         self.store.after = lambda operation, key: None

@@ -139,25 +139,30 @@ class Catalog(Generic[P]):
             return False
         return now - self._absent.get(name, NEVER) < self.verify_every
 
-    async def project(self, name: NormalizedName) -> Entry[P]:
+    async def project(
+        self, name: NormalizedName, *, prove_absence: bool = False
+    ) -> Entry[P]:
         """Give a project as it is now, or as it was last known if the store is away.
 
+        :param prove_absence: only a read that begins now tells that there is none:
+            whoever is asked next must not hear a name that was published elsewhere
+            within ``fresh_for`` (DESIGN.md D5).
         :raises NotFound: it is proved that there is none.
         :raises StoreError: the store is away and nothing is known.
         """
         asked_at = self.clock.seconds()
+        believed = asked_at if prove_absence else asked_at - self.verify_every
         try:
             await self._freshen()
-            absent = self._absent.get(name)
-            if absent is not None and asked_at - absent < self.verify_every:
-                raise NotFound(f"There is no project {name} here.")
+            if self._absent.get(name, NEVER) > believed:
+                raise _no_project(name)
             entry = self._entries.get(name)
             if entry is not None and entry.holds(asked_at, self.verify_every):
                 self._entries.move_to_end(name)
                 self.hits += 1
                 return entry
             self.misses += 1
-            return await self._questions.ask(name, lambda: self._read(name))
+            return await self._ask(name, believed)
         except StoreError as e:
             entry = self._entries.get(name)
             if entry is None:
@@ -199,6 +204,15 @@ class Catalog(Generic[P]):
         """Prove everything again when it is next used; nothing is dropped."""
         self._asked = self._failed = NEVER
         self._doubt(None)
+
+    async def _ask(self, name: NormalizedName, believed: float) -> Entry[P]:
+        while True:
+            try:
+                return await self._questions.ask(name, lambda: self._read(name))
+            except NotFound:
+                # Another's question may have begun too early to be believed.
+                if self._absent.get(name, believed) >= believed:
+                    raise
 
     async def _freshen(self) -> None:
         """Ask the marker, unless that was done a moment ago."""
@@ -269,7 +283,7 @@ class Catalog(Generic[P]):
     async def _read(self, name: NormalizedName) -> Entry[P]:
         entry = await self._undisturbed(name, lambda: self._read_once(name))
         if entry is None:
-            raise NotFound(f"There is no project {name} here.")
+            raise _no_project(name)
         return entry
 
     async def _read_once(self, name: NormalizedName) -> Entry[P] | None:
@@ -330,3 +344,7 @@ class Catalog(Generic[P]):
             what=what,
             error=error.message,
         )
+
+
+def _no_project(name: NormalizedName) -> NotFound:
+    return NotFound(f"There is no project {name} here.")

@@ -112,6 +112,12 @@ class Pages(Generic[T]):
         self.hits += 1
         return kept.shown
 
+    def knows(self, key: str) -> bool:
+        """Tell whether :meth:`get` answers without asking anybody."""
+        now = self.clock.seconds()
+        kept = self.memory.get(self._slot(key))
+        return self._absent.holds(key, now) or (kept is not None and kept.is_fresh(now))
+
     async def get(self, key: str, address: Address, work: Work) -> UpstreamPage[T]:
         """Give a page as it is now, or as it was last known if the upstream fails.
 

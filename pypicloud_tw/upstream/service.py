@@ -87,6 +87,10 @@ class Upstreams(Generic[T]):
         """Look a project's page up without asking anybody; None means: ask."""
         return self.pages.fresh(name)
 
+    def knows(self, name: NormalizedName) -> bool:
+        """Tell whether a project's page is given without asking anybody."""
+        return self.pages.knows(name)
+
     async def page(self, name: NormalizedName) -> UpstreamPage[T]:
         """Give a project's page, rendered.
 

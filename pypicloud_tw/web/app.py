@@ -448,7 +448,9 @@ class Application:
         self, request: Request, name: NormalizedName
     ) -> Entry[ProjectView]:
         await self._authorize(request, Action.READ, name)
-        return await self.catalog.project(name)
+        # What is not here may be asked of others: they must not hear our names.
+        asks = self.fallback is not None and not self.fallback.upstreams.knows(name)
+        return await self.catalog.project(name, prove_absence=asks)
 
     async def _legacy_json(
         self, request: Request, name: str, version: str | None

@@ -318,15 +318,19 @@ class PrivateTests(FallbackTestCase):
         wait_until(lambda: not server.document(project)["files"], lambda: server.log)
 
     def test_published_a_moment_ago(self) -> None:
-        """On another server on the same store."""
+        """On another server on the same store, which need not have heard of it yet."""
+        self.upstream.cache_control = "no-cache"
         self.have_upstream("acme", "9.0")
-        one = self.front()
-        two = self.front(**{"storage.dir": str(one.store), "index.fresh_for": "0"})
-        self.assertEqual(two.get("/simple/acme/").status, 200)
-        self.publish(one, make_wheel(self.folder, "acme", "1.0"))
-        asked = len(self.upstream.asked)
-        self.uv_installs(two, "acme", "1.0")
-        self.assertEqual(len(self.upstream.asked), asked)
+        for mode in ("proxy", "redirect"):
+            one = self.front(mode)
+            settings = {"storage.dir": str(one.store), "index.fresh_for": "1m"}
+            two = self.front(mode, **settings)
+            self.assertIn(two.get("/simple/acme/").status, (200, 302))
+            asked = len(self.upstream.asked)
+            self.publish(one, make_wheel(self.folder, "acme", "1.0"))
+            self.uv_installs(two, "acme", "1.0")
+            self.assertEqual(two.get("/pypi/acme/json").status, 200)
+            self.assertEqual(len(self.upstream.asked), asked)
 
     def test_reserved_names(self) -> None:
         """404, so that no client goes elsewhere by mistake, and the reason."""
