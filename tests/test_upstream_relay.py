@@ -22,7 +22,7 @@ from pypicloud_tw.upstream.body import DRAIN_BYTES, DRAIN_SECONDS, HIGH_WATER, B
 from pypicloud_tw.upstream.caching import CachingFiles
 from pypicloud_tw.upstream.failures import Refused, Slow, Truncated
 from pypicloud_tw.upstream.filling import WINDOW
-from pypicloud_tw.upstream.keeper import PAGES
+from pypicloud_tw.upstream.keeper import CACHE, PAGES
 from pypicloud_tw.upstream.links import segment
 from pypicloud_tw.upstream.relay import Located, Relay
 from pypicloud_tw.upstream.rules import Entry, Rules
@@ -560,6 +560,39 @@ class CachingTests(CommonTests, SynchronousTestCase):
         self.successResultOf(started(download.deliver(sink)))
         self.assertEqual(sink.data, BODY)
         self.assertEqual(bench.store.objects[KEY].data, BODY)
+
+    def test_the_cache_may_be_emptied_at_any_time(self) -> None:
+        """By a bucket's lifecycle: clients are not sent there for what is gone."""
+        bench = CachedBench()
+        for _ in range(2):
+            self.successResultOf(bench.get(Sink()))
+        self.assertEqual(self.successResultOf(bench.locate()).key, KEY)
+        del bench.store.objects[KEY]
+        bench.clock.advance(61)
+        self.assertIsNone(self.successResultOf(bench.locate()).key)
+
+    def test_names_are_listed_once_for_all(self) -> None:
+        bench = CachedBench()
+        self.successResultOf(bench.get(Sink()))
+        held: Deferred[None] = Deferred()
+        bench.store.after = lambda operation, key: held
+        asked = [started(bench.files.names()) for _ in range(3)]
+        bench.store.after = lambda operation, key: None
+        held.callback(None)
+        for names in asked:
+            self.assertEqual(self.successResultOf(names), {ACME_NAME})
+        self.assertEqual(bench.store.calls.count(("list", CACHE)), 1)
+
+    def test_names_while_the_store_is_away(self) -> None:
+        bench = CachedBench()
+        bench.store.fail_next("list", StoreError("away"))
+        self.failureResultOf(started(bench.files.names()), StoreError)
+        self.successResultOf(bench.get(Sink()))
+        self.successResultOf(started(bench.files.names()))
+        bench.clock.advance(61)
+        bench.store.fail_next("list", StoreError("away"))
+        names = self.successResultOf(started(bench.files.names()))
+        self.assertEqual(names, {ACME_NAME})
 
     def test_names(self) -> None:
         bench = CachedBench()

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from attrs import define, field
+from attrs import define, field, frozen
 from packaging.utils import is_normalized_name
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
@@ -18,6 +18,7 @@ from pypicloud_tw.errors import (
     ObjectNotFound,
     StoreError,
 )
+from pypicloud_tw.index.coalesced import Coalesced
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.store.interfaces import ByteRange, IDownload, IObjectStore
 from pypicloud_tw.upstream.client import Client
@@ -29,12 +30,25 @@ from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import Source
 
 _SEGMENT = re.compile(rf"[0-9a-f]{{{SEGMENT}}}")
-#: Files whose key and size are remembered, of those that are kept.
-_REMEMBERED = 20_000
+#: Files of which it is remembered where they are kept, and for how many seconds: the
+#: cache may be emptied at any time, and who is sent to a bucket would find nothing.
+_REMEMBERED, _REMEMBERED_FOR = 20_000, 60.0
 #: Seconds for which the list of projects is not made anew.
 _NAMES_FOR = 60.0
 
 Address = tuple[str, str, str]
+
+
+@frozen
+class _Place:
+    """Where a file is kept.
+
+    :ivar sha256: of its bytes; empty for core metadata, whose digest is in no key.
+    """
+
+    key: str
+    sha256: str
+    size: int
 
 
 @define
@@ -52,14 +66,17 @@ class CachingFiles:
     stored_hits: int = field(default=0, init=False)
     fetched: int = field(default=0, init=False)
     _relay: Relay = field(init=False)
-    _known: OrderedDict[Address, tuple[str, str, int]] = field(
+    _known: OrderedDict[Address, tuple[float, _Place]] = field(
         factory=OrderedDict, init=False
     )
     _fillings: dict[str, tuple[Filling, Deferred[None]]] = field(
         factory=dict, init=False
     )
-    _names: frozenset[NormalizedName] = field(default=frozenset(), init=False)
+    _names: frozenset[NormalizedName] | None = field(default=None, init=False)
     _names_until: float = field(default=float("-inf"), init=False)
+    _listing: Coalesced[frozenset[NormalizedName]] = field(
+        factory=Coalesced, init=False
+    )
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
@@ -83,21 +100,30 @@ class CachingFiles:
         return await self._locate_upstream(name, segment, filename)
 
     async def names(self) -> frozenset[NormalizedName]:
-        """List the projects of which files are kept.
+        """List the projects of which files are kept; as last known if it must be.
 
-        :raises StoreError: the store is away.
+        :raises StoreError: the store is away, and nothing is known.
         """
         if self.clock.seconds() < self._names_until:
+            return self._names or frozenset()
+        try:
+            return await self._listing.ask("", self._list)
+        except StoreError as e:
+            if self._names is None:
+                raise
+            self._log.warn("What is kept is not listed: {error}", error=e.message)
             return self._names
+
+    async def _list(self) -> frozenset[NormalizedName]:
         found = set()
         # Every page sorts before every file, and "0" after "/".
         async for info in self.store.list(CACHE, after=f"{PAGES[:-1]}0"):
             name = info.key.removeprefix(CACHE).partition("/")[0]
             if is_normalized_name(name):
                 found.add(NormalizedName(name))
-        self._names = frozenset(found)
+        self._names = names = frozenset(found)
         self._names_until = self.clock.seconds() + _NAMES_FOR
-        return self._names
+        return names
 
     async def close(self) -> None:
         """Give up what is on its way; returns when nothing is left of it."""
@@ -122,14 +148,15 @@ class CachingFiles:
         self, name: NormalizedName, segment: str, filename: str
     ) -> Located | None:
         """Find a file in the store."""
-        address = (name, segment, filename)
-        known = self._known.get(address)
-        if known is None:
-            known = await self._search(name, segment, filename)
-            if known is None:
+        address, now = (name, segment, filename), self.clock.seconds()
+        until, place = self._known.get(address, (now, None))
+        if place is None or until <= now:
+            place = await self._search(name, segment, filename)
+            if place is None:
+                self._known.pop(address, None)
                 return None
-            self._remember(address, known)
-        key, digest, size = known
+            self._remember(address, place)
+        key = place.key
 
         async def open_it(part: ByteRange | None) -> IDownload:
             try:
@@ -140,11 +167,11 @@ class CachingFiles:
                 located = await self._locate_upstream(name, segment, filename)
                 return await located.open(part)
 
-        return Located(filename, digest, size, open_it, key)
+        return Located(filename, place.sha256, place.size, open_it, key)
 
     async def _search(
         self, name: NormalizedName, segment: str, filename: str
-    ) -> tuple[str, str, int] | None:
+    ) -> _Place | None:
         """Find a kept file by the digest's beginning, which is all that we are told."""
         if not _SEGMENT.fullmatch(segment) or not filename.isprintable():
             return None
@@ -153,11 +180,12 @@ class CachingFiles:
             if len(parts) == 4 and parts[3] == filename:
                 # The digest in the key is the file's, not its metadata's.
                 digest = "" if filename.endswith(METADATA) else parts[2]
-                return info.key, digest, info.size
+                return _Place(info.key, digest, info.size)
         return None
 
-    def _remember(self, address: Address, kept: tuple[str, str, int]) -> None:
-        self._known[address] = kept
+    def _remember(self, address: Address, place: _Place) -> None:
+        self._known.pop(address, None)
+        self._known[address] = self.clock.seconds() + _REMEMBERED_FOR, place
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
 
@@ -213,7 +241,7 @@ class CachingFiles:
     ) -> Callable[[object], None]:
         def done(_result: object) -> None:
             self._fillings.pop(filling.key, None)
-            if filling.stored and name not in self._names:
+            if filling.stored and name not in (self._names or ()):
                 self._names_until = float("-inf")
 
         return done
