@@ -9,11 +9,16 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import DNSLookupError
-from twisted.internet.interfaces import IHostnameResolver, IResolutionReceiver
+from twisted.internet.interfaces import (
+    IHostnameResolver,
+    IProtocolFactory,
+    IResolutionReceiver,
+    IStreamClientEndpoint,
+)
 from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.testing import MemoryReactorClock
+from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import URI, BrowserLikePolicyForHTTPS
 from zope.interface import implementer
@@ -32,6 +37,7 @@ from pypicloud_tw.upstream.failures import (
     Truncated,
 )
 from pypicloud_tw.upstream.guard import GuardedEndpoints, GuardedResolver, Rule
+from pypicloud_tw.upstream.heads import MAX_HEAD, BoundedHeads
 from pypicloud_tw.upstream.prepare import Answer, unpack
 from pypicloud_tw.upstream.source import Limits, Source, sources
 from tests.doubles_upstream import (
@@ -53,6 +59,7 @@ from tests.doubles_upstream import (
 
 ACME = f"{BASE}acme/"
 PAGE = project("acme", file("acme-1.0.tar.gz"))
+PEER = IPv4Address("TCP", "1.1.1.1", 443)
 
 
 class Bench:
@@ -699,3 +706,68 @@ class GuardTests(SynchronousTestCase):
         bench.upstream.unresolved.add(HOST)
         failure = self.failureResultOf(bench.ask(), Away)
         self.assertIn("upstream.allow_private_hosts", failure.value.message)
+
+
+class Collected(Protocol):
+    """What reaches Twisted's client."""
+
+    data = b""
+
+    def dataReceived(self, data: bytes) -> None:
+        self.data += data
+
+
+@implementer(IStreamClientEndpoint)
+class Connected:
+    """A connection in memory."""
+
+    def __init__(self) -> None:
+        self.wire = StringTransport()
+        self.outer: Any = None
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
+        self.outer = protocolFactory.buildProtocol(PEER)
+        self.outer.makeConnection(self.wire)
+        return succeed(self.outer)
+
+
+class HeadTests(SynchronousTestCase):
+    """A head without end is cut off before it fills the memory."""
+
+    START = b"HTTP/1.1 200 OK\r\n"
+    LINE = b"X-A: b\r\n"
+    BODY = bytes(2 * MAX_HEAD)
+
+    def setUp(self) -> None:
+        self.connection = Connected()
+        connecting = BoundedHeads(self.connection).connect(
+            Factory.forProtocol(Collected)
+        )
+        self.inner: Any = self.successResultOf(connecting)
+
+    def come(self, *pieces: bytes) -> bool:
+        """Receive something; tell whether the connection is still there."""
+        for piece in pieces:
+            self.connection.outer.dataReceived(piece)
+        return not self.connection.wire.disconnected
+
+    def test_bodies_have_no_bound_here(self) -> None:
+        for end in (b"\r\n", b"\n"):
+            self.inner.transport.writeSequence([b"GET", b" /"])
+            self.assertTrue(self.come(self.START, end[:1], end[1:], self.BODY))
+        self.assertEqual(self.connection.wire.value(), b"GET /GET /")
+        self.assertEqual(self.inner.data.count(self.BODY), 2)
+
+    def test_the_first_and_the_next(self) -> None:
+        self.ends_without_end()
+        for method, asked in (("write", b"GET"), ("writeSequence", [b"GET"])):
+            self.setUp()
+            self.come(self.START, b"\r\n", self.BODY)
+            getattr(self.inner.transport, method)(asked)
+            self.ends_without_end()
+
+    def ends_without_end(self) -> None:
+        before = len(self.inner.data)
+        self.assertTrue(self.come(self.START, self.LINE * (MAX_HEAD // 8 - 4)))
+        self.assertFalse(self.come(*[self.LINE] * 10))
+        self.assertLessEqual(len(self.inner.data) - before, MAX_HEAD)

@@ -33,6 +33,8 @@ from twisted.web.error import SchemeNotSupported
 from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
 from zope.interface import directlyProvides, implementer
 
+from pypicloud_tw.upstream.heads import BoundedHeads
+
 #: NAT64 (RFC 6052): an IPv4 address in disguise.
 _NAT64 = ip_network("64:ff9b::/96")
 
@@ -176,7 +178,8 @@ class GuardedEndpoints:
             self._reactor, uri.host, uri.port, timeout=self._timeout
         )
         if uri.scheme == b"http":
-            return endpoint
+            return BoundedHeads(endpoint)
         if uri.scheme != b"https":
             raise SchemeNotSupported("Only http and https are spoken here.")
-        return wrapClientTLS(self._tls.creatorForNetloc(uri.host, uri.port), endpoint)
+        tls = self._tls.creatorForNetloc(uri.host, uri.port)
+        return BoundedHeads(wrapClientTLS(tls, endpoint))
