@@ -68,10 +68,12 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
         try:
             with urllib.request.urlopen(url, timeout=60):
                 return
-        except urllib.error.HTTPError:
-            return  # it answers, if only to ask for a password
+        except urllib.error.HTTPError as e:
+            if e.code != 503:
+                return  # it answers, if only to ask for a password
         except OSError:
-            time.sleep(0.1)
+            pass
+        time.sleep(0.1)
     raise RuntimeError(f"No answer from {url}:\n{log.read_text()[-2000:]}")
 
 
