@@ -11,8 +11,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import Conflict, ObjectNotFound, StoreError
-from pypicloud_tw.index.adopt import AT_ONCE, Adopter, Progress, Skipped
+from pypicloud_tw.index.adopt import AT_ONCE, UNDER_WAY, Adopter, Progress, Skipped
 from pypicloud_tw.index.layout import is_foreign, is_own
+from pypicloud_tw.index.manifests import BATCH
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.index.publish import Rules
 from pypicloud_tw.store.interfaces import ByteRange, IDownload
@@ -180,8 +181,31 @@ class AdoptTests(AdoptCase):
             for one in batch:
                 one.callback(None)
         progress = self.successResultOf(work)
-        self.assertEqual(self.counts(progress), (12, 0, 12, 0))
-        self.assertEqual(len(self.names()["acme"]), 12)
+        count = 3 * AT_ONCE
+        self.assertEqual(self.counts(progress), (count, 0, count, 0))
+        self.assertEqual(len(self.names()["acme"]), count)
+
+    def test_those_that_wait_share_a_swap_and_its_reading(self) -> None:
+        for number in range(UNDER_WAY):
+            name = f"acme-1.{number}.tar.gz"
+            self.store.add(name, sdist(version=f"1.{number}"))
+        held: list[Deferred[None]] = []
+
+        def before(operation: str, key: str) -> Deferred[None] | None:
+            if (operation, key) != ("put", ".index/acme.json") or held:
+                return None
+            held.append(Deferred())
+            return held[-1]
+
+        self.store.before = before
+        work = self.begin()
+        held[0].callback(None)
+        self.assertEqual(self.successResultOf(work).adopted, UNDER_WAY)
+        # One for the first, which waits for nobody; all others came in the meantime.
+        batches = 1 + -(-(UNDER_WAY - 1) // BATCH)
+        self.assertEqual(self.domain.manifests.swaps, batches)
+        read = self.store.calls.count(("get", ".index/acme.json"))
+        self.assertEqual(read, 1 + batches)
 
     def test_progress_is_told(self) -> None:
         for number in range(3):
@@ -480,12 +504,28 @@ class FromAfarTests(AdoptCase):
         self.assertLess(self.bytes_read(), 2**18)
 
     def test_a_source_distribution_is_not_read_at_all(self) -> None:
-        digest = sha256(sdist()).hexdigest()
-        self.put(SDIST, sdist(), hash_sha256=digest, requires_python=">=3.9")
+        data = random.Random(1).randbytes(2**20)
+        digest = sha256(data).hexdigest()
+        self.put(SDIST, data, hash_sha256=digest, requires_python=">=3.9")
         self.assertEqual(self.run_it().adopted, 1)
         [file] = stored_project(self.store, ACME).files
         self.assertEqual((file.sha256, file.requires_python), (digest, ">=3.9"))
         self.assertEqual(self.opened, [])
+
+    def test_a_small_one_is_read_without_asking_before(self) -> None:
+        self.put(SDIST, sdist(), hash_sha256=sha256(sdist()).hexdigest())
+        self.store.calls.clear()
+        self.assertEqual(self.run_it().adopted, 1)
+        [file] = stored_project(self.store, ACME).files
+        self.assertEqual(file.requires_python, ">=3.8")
+        self.assertEqual(self.opened, [(SDIST, None)])
+        self.assertNotIn(("head", SDIST), self.store.calls)
+
+    def test_bytes_that_are_not_those_of_the_digest_are_skipped(self) -> None:
+        self.put(SDIST, sdist(), hash_sha256="0" * 64)
+        [skipped] = self.run_it().skipped
+        self.assertIn("not those that hash-sha256", skipped.reason)
+        self.assertEqual(stored_projects(self.store), {})
 
     def test_what_is_no_digest_is_not_believed(self) -> None:
         self.put(WHEEL, wheel(), hash_sha256="unknown")
@@ -494,6 +534,6 @@ class FromAfarTests(AdoptCase):
         self.assertEqual(file.sha256, sha256(wheel()).hexdigest())
 
     def test_a_wheel_that_is_none_is_skipped(self) -> None:
-        self.put(WHEEL, b"junk" * 100, hash_sha256="0" * 64)
+        self.put(WHEEL, b"junk" * 2**16, hash_sha256="0" * 64)
         [skipped] = self.run_it().skipped
         self.assertIn("cannot be opened", skipped.reason)

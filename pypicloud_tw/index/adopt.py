@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from hashlib import sha256
 from secrets import token_hex
 from typing import Any
 
 from attrs import define, evolve, field, frozen
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, DeferredSemaphore
 
 from pypicloud_tw.errors import BadRequest, Conflict, NotFound, ObjectNotFound
 from pypicloud_tw.index.archive import MAX_READ, Inspection
@@ -31,10 +31,17 @@ from pypicloud_tw.store.spool import Spool
 from pypicloud_tw.store.spool_consumer import copy
 
 #: Files read at a time; each costs a spool's buffer and a helper's turn.
-AT_ONCE = 4
+AT_ONCE = 8
+
+#: Files that are being read, or were read and wait to be named: all of one project that
+#: wait share a swap, and a swap costs as much as its project is large.
+UNDER_WAY = 64
 
 #: Pieces of a wheel that are asked for before it is read whole instead.
 _MOST_PIECES = 4
+
+#: What keeps one file from being adopted, and nothing else.
+_NO_FAULTS = (BadRequest, Conflict, NotFound, ObjectNotFound)
 
 _SHA256, _MD5 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{32}")
 
@@ -89,6 +96,8 @@ class Adopter:
     publisher: Publisher
     report: Callable[[Progress], None] = field(default=lambda progress: None)
     dry_run: bool = False
+    # Projects as they were when last read or changed here, where there is work to do.
+    _states: dict[NormalizedName, Project] = field(factory=dict, init=False)
 
     async def run(self) -> Progress:
         """Adopt everything that can be.
@@ -108,25 +117,22 @@ class Adopter:
             else:
                 by_project[filename.project].append(_Candidate(info, filename))
         self.report(progress)
-        todo = []
-        for name, candidates in by_project.items():
-            unnamed = await self._unnamed(name, candidates)
-            progress.known += len(candidates) - len(unnamed)
-            todo += unnamed
+        todo: deque[_Candidate] = deque()
+        names = deque(by_project)
+
+        async def look() -> None:
+            while names:
+                name = names.popleft()
+                unnamed = await self._unnamed(name, by_project[name])
+                progress.known += len(by_project[name]) - len(unnamed)
+                todo.extend(unnamed)
+
+        await _side_by_side(AT_ONCE, look, names)
         self.report(progress)
-        line = deque(todo)
-        workers = [
-            Deferred.fromCoroutine(self._adopt_each(line, progress))
-            for _ in range(AT_ONCE)
-        ]
-        # All of them, also after a failure: nobody shall work on in an index that its
-        # owner takes to be at rest.
-        results: list[tuple[bool, Any]] = await DeferredList(
-            workers, consumeErrors=True
+        reading = DeferredSemaphore(AT_ONCE)
+        await _side_by_side(
+            UNDER_WAY, lambda: self._adopt_each(todo, reading, progress), todo
         )
-        for succeeded, result in results:
-            if not succeeded:
-                result.raiseException()
         return progress
 
     def _understand(self, key: str) -> Filename:
@@ -142,45 +148,83 @@ class Adopter:
             return candidates
         named = {file.key for file in state.project.files}
         named.update(tombstone.key for tombstone in state.project.tombstones)
-        return [c for c in candidates if c.info.key not in named]
+        unnamed = [c for c in candidates if c.info.key not in named]
+        if unnamed:
+            self._states[name] = state.project
+        return unnamed
 
-    async def _adopt_each(self, line: deque[_Candidate], progress: Progress) -> None:
-        while line:
-            candidate = line.popleft()
+    async def _adopt_each(
+        self,
+        line: deque[_Candidate],
+        reading: DeferredSemaphore,
+        progress: Progress,
+    ) -> None:
+        while (candidate := await _next(line, reading)) is not None:
             try:
-                if self.dry_run or await self._adopt(candidate):
+                if await self._adopt(candidate, line, reading):
                     progress.adopted += 1
                 else:
                     progress.known += 1
-            except (BadRequest, Conflict, NotFound, ObjectNotFound) as e:
+            except _NO_FAULTS as e:
                 progress.skipped.append(Skipped(candidate.info.key, e.message))
-            except BaseException:
-                line.clear()  # the others end what they have begun, and no more
-                raise
             self.report(progress)
 
-    async def _adopt(self, candidate: _Candidate) -> bool:
-        """Adopt a file; false if its name and bytes are known from another place."""
-        found = await self._from_afar(candidate) or await self._from_bytes(candidate)
-        file, metadata, display_name = found
+    async def _adopt(
+        self,
+        candidate: _Candidate,
+        line: deque[_Candidate],
+        reading: DeferredSemaphore,
+    ) -> bool:
+        """Adopt a file; false if its name and bytes are known from another place.
+
+        :param reading: was acquired; it is released when the file is read.
+        """
         name = candidate.filename.project
-        change = _naming(file, display_name)
-        if await self.publisher.is_done(name, change):
+        try:
+            if self.dry_run:
+                return True
+            described = await self._describe(candidate)
+        except _NO_FAULTS:
+            raise
+        except BaseException:
+            line.clear()  # before another one begins, in this one's place
+            raise
+        finally:
+            reading.release()
+        if described is None:
             return False
+        file, display_name = described
+        project = await self.publisher.change(
+            name, _naming(file, display_name), create=True
+        )
+        self._states[name] = project
+        named = project.file(file.filename)
+        return named is not None and named.key == file.key
+
+    async def _describe(self, candidate: _Candidate) -> tuple[File, str] | None:
+        """Read a file, and store its metadata; None if it is known.
+
+        :returns: how to name it, and its project's name as it spells it.
+        """
+        # A small one is read as fast as it is asked about.
+        found = None
+        if candidate.info.size > TAIL:
+            found = await self._from_afar(candidate)
+        file, metadata, display_name = found or await self._from_bytes(candidate)
+        state = self._states.get(candidate.filename.project)
+        if state is not None and _naming(file, display_name)(state) is state:
+            return None
         if metadata is not None:
             # Beside our own files: the folder that it lies in is its owner's.
-            place = f"{name}/{token_hex(16)}/{file.filename}{METADATA_SUFFIX}"
+            folder = f"{candidate.filename.project}/{token_hex(16)}"
+            place = f"{folder}/{file.filename}{METADATA_SUFFIX}"
             await self.store.put(place, metadata)
             file = evolve(
                 file,
                 metadata_key=place,
                 metadata_sha256=sha256(metadata).hexdigest(),
             )
-        project = await self.publisher.change(
-            name, _naming(file, display_name), create=True
-        )
-        named = project.file(file.filename)
-        return named is not None and named.key == file.key
+        return file, display_name
 
     async def _from_bytes(self, candidate: _Candidate) -> _Description:
         """Read the whole file once: its digests and its metadata."""
@@ -188,12 +232,15 @@ class Adopter:
             self.publisher.offload, size_hint=candidate.info.size
         )
         try:
-            await copy(await self.store.open(candidate.info.key), spool)
+            download = await self.store.open(candidate.info.key)
+            await copy(download, spool)
             digests = await spool.finish()
+            if _told_digest(download.info) not in (None, digests.sha256):
+                raise BadRequest("Its bytes are not those that hash-sha256 tells of.")
             inspection = await self.publisher.inspect(spool, candidate.filename)
         finally:
             await spool.close()
-        return _describe(
+        return _description(
             candidate,
             spool.size,
             inspection,
@@ -208,8 +255,8 @@ class Adopter:
         Of a wheel, only what holds its core metadata is read; None if that fails.
         """
         info = await self.store.head(candidate.info.key)
-        digest = info.metadata.get("hash-sha256", "").lower()
-        if not _SHA256.fullmatch(digest):
+        digest = _told_digest(info)
+        if digest is None:
             return None
         md5 = info.metadata.get("hash-md5", "").lower()
         inspection: Inspection | None = Inspection(
@@ -222,7 +269,7 @@ class Adopter:
             inspection = await self._inspect_end(candidate, info.size)
         if inspection is None:
             return None
-        return _describe(
+        return _description(
             candidate,
             info.size,
             inspection,
@@ -256,7 +303,7 @@ class Adopter:
         return Piece(missing.start, data)
 
 
-def _describe(
+def _description(
     candidate: _Candidate, size: int, inspection: Inspection, **digests: Any
 ) -> _Description:
     file = File(
@@ -270,6 +317,46 @@ def _describe(
         **digests,
     )
     return file, inspection.metadata, inspection.name or candidate.filename.project
+
+
+def _told_digest(info: ObjectInfo) -> str | None:
+    """Read the digest that the first program wrote beside a file, if it did."""
+    digest = info.metadata.get("hash-sha256", "").lower()
+    return digest if _SHA256.fullmatch(digest) else None
+
+
+async def _next(
+    line: deque[_Candidate], reading: DeferredSemaphore
+) -> _Candidate | None:
+    """Take one from the line as soon as it may be read; None at the line's end."""
+    await reading.acquire()
+    if line:
+        return line.popleft()
+    reading.release()
+    return None
+
+
+async def _side_by_side(
+    count: int, worker: Callable[[], Coroutine[Any, Any, None]], line: deque[Any]
+) -> None:
+    """Have workers empty *line*; where one fails, the others leave the rest in it.
+
+    This returns when all have ended, also after a failure: nobody shall work on in an
+    index that its owner takes to be at rest.
+    """
+
+    async def work() -> None:
+        try:
+            await worker()
+        except BaseException:
+            line.clear()
+            raise
+
+    workers = [Deferred.fromCoroutine(work()) for _ in range(count)]
+    results: list[tuple[bool, Any]] = await DeferredList(workers, consumeErrors=True)
+    for succeeded, result in results:
+        if not succeeded:
+            result.raiseException()
 
 
 def _naming(file: File, display_name: str) -> Change:
