@@ -151,9 +151,7 @@ async def _all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     return [result for _, result in results]
 
 
-async def _fate(
-    client: S3Client, key: str, body: bytes, condition: Condition
-) -> _Fate:
+async def _fate(client: S3Client, key: str, body: bytes, condition: Condition) -> _Fate:
     try:
         await client.put_object(key, body, condition=condition)
     except S3Error as error:
