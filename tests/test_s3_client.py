@@ -36,6 +36,7 @@ from pypicloud_tw.store.sigv4 import AWSCredentials
 from tests.doubles_s3 import (
     CREDENTIALS,
     Drop,
+    FakeS3Resource,
     FlowTransport,
     Harness,
     Refuse,
@@ -407,6 +408,25 @@ class MendingTests(ClientTestCase):
         self.assertEqual(logs[-1]["region"], "eu-central-1")
         self.result(self.client.put_object("k", b"x"))
         self.assertEqual(self.fake.seen.count("PutObject"), 3)
+
+    def test_region_of_several_at_once(self) -> None:
+        """All that were sent to the wrong one are sent again, not the first alone."""
+        self.fake.region = "eu-central-1"
+        self.fake.fail("PutObject", Stall())
+        writing = [
+            Deferred.fromCoroutine(self.client.put_object(key, b"x")) for key in "ab"
+        ]
+        self.harness.settle(writing[1])
+        # The first was signed for the old region, and hears of the new one late.
+        [stalled] = self.fake.stalled
+        late = Refuse(
+            400, "AuthorizationHeaderMalformed", {"x-amz-bucket-region": "eu-central-1"}
+        )
+        FakeS3Resource(self.fake).refuse(stalled, late)
+        self.harness.settle(writing[0])
+        for one in writing:
+            self.successResultOf(one)
+        self.assertEqual(sorted(self.fake.objects), ["a", "b"])
 
     def test_strange_region_is_not_believed(self) -> None:
         refusal = Refuse(400, "X", {"x-amz-bucket-region": "evil.example/"})

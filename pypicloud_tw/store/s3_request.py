@@ -143,6 +143,7 @@ class S3Requester:
         mended: set[str] = set()
         while True:
             credentials = await self.credentials.get()
+            region = self.endpoint.region
             try:
                 reply = await self._try(call, credentials)
             except S3Fault as error:
@@ -152,7 +153,7 @@ class S3Requester:
                 return reply
             tries.note(fault)
             if isinstance(fault, S3Error) and await self._mend(
-                fault, credentials, mended
+                fault, credentials, region, mended
             ):
                 continue
             pause = tries.pause(fault)
@@ -209,11 +210,15 @@ class S3Requester:
         return digest.hex()
 
     async def _mend(
-        self, error: S3Error, used: AWSCredentials, mended: set[str]
+        self, error: S3Error, used: AWSCredentials, asked: str, mended: set[str]
     ) -> bool:
-        """Put right what made S3 refuse; True if the same request may now succeed."""
+        """Put right what made S3 refuse; True if the same request may now succeed.
+
+        :param used: the credentials that signed it, for the region *asked*. Another
+            request may have put them right meanwhile.
+        """
         return (
-            self._mend_region(error, mended)
+            self._mend_region(error, asked, mended)
             or self._mend_clock(error, mended)
             or await self._mend_credentials(error, used, mended)
         )
@@ -243,19 +248,21 @@ class S3Requester:
         )
         return True
 
-    def _mend_region(self, error: S3Error, mended: set[str]) -> bool:
+    def _mend_region(self, error: S3Error, asked: str, mended: set[str]) -> bool:
         region = error.region
-        if region is None or region == self.endpoint.region or "region" in mended:
+        if region is None or region == asked or "region" in mended:
             return False
         if error.status not in (301, 307, 400) or not is_region(region):
             return False
         mended.add("region")
-        self._log.info(
-            "The bucket is in region {region}, not {old}: set aws.region = {region}.",
-            region=region,
-            old=self.endpoint.region,
-        )
-        self.endpoint = self.endpoint.moved(region)
+        if region != self.endpoint.region:
+            self.endpoint = self.endpoint.moved(region)
+            self._log.info(
+                "The bucket is in region {region}, not {old}: set aws.region = "
+                "{region}.",
+                region=region,
+                old=asked,
+            )
         return True
 
 
