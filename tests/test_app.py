@@ -417,6 +417,13 @@ class AbsentTests(AppCase):
             self.assertEqual(response.status, 404 if path != "/pypi/" else 405, path)
             self.assertNotIn("Traceback", response.text)
 
+    def test_a_host_that_can_be_no_host_s_name(self) -> None:
+        for host in ("a..b", f"{'x' * 64}.example", "."):
+            response = self.get("/health", Host=host)
+            self.assertEqual(response.status, 400, host)
+            self.assertIn("Host is not one valid name", response.text)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
     def test_methods(self) -> None:
         for method, path, allowed in (
             ("DELETE", "/simple/acme/", {"GET", "HEAD"}),

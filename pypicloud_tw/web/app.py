@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import BadHost, HTTPException, MethodNotAllowed
 
 from pypicloud_tw import __version__
 from pypicloud_tw.access.policy import Action, Policy, refuse_cross_site
@@ -287,6 +287,11 @@ class Application:
         sentence = "There is nothing at this address; the packages are at /simple/."
         return self._tell(request, 404, "not-found", sentence, {})
 
+    def tell_bad_host(self, request: Request) -> bytes:
+        """Answer for a Host that cannot be a host's name."""
+        sentence = "The request's Host is not one valid name."
+        return self._tell(request, BadRequest.status, BadRequest.code, sentence, {})
+
     def _tell(
         self,
         request: Request,
@@ -541,7 +546,11 @@ class _Root(Resource):
         except UnicodeDecodeError:
             # Klein would log a traceback of it.
             return self._application.tell_nothing_there(request)
-        return self._routes.render(request)
+        try:
+            return self._routes.render(request)
+        except BadHost:
+            # An empty or overlong label, which werkzeug finds although no route asks.
+            return self._application.tell_bad_host(request)
 
 
 def _project(name: str) -> NormalizedName:
