@@ -12,8 +12,10 @@ from twisted.internet.interfaces import IConsumer
 from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
-#: Bodies are read and written in pieces of this many bytes.
-CHUNK = 256 * 1024
+#: Bodies are read and written in pieces of this many bytes; a quarter of it costs a
+#: large upload 8 % more of the processor. It is part of what a body was given of
+#: ``aws.buffer_memory``.
+CHUNK = 1024 * 1024
 
 
 class Body(Protocol):

@@ -106,7 +106,7 @@ async def digest_of(spool: Spool, offset: int, length: int) -> bytes:
     digest = sha256()
     end = offset + length
     while offset < end:
-        data = await spool.read_at(offset, min(4 * CHUNK, end - offset))
+        data = await spool.read_at(offset, min(CHUNK, end - offset))
         if not data:
             raise StoreError("The temporary file of an upload has lost bytes.")
         await spool.offload.in_thread(digest.update, data)
