@@ -177,6 +177,10 @@ class StoreError(Unavailable):
     code = "store-unavailable"
 
 
+class ObjectUnreadable(StoreError):
+    """An object that is there and must not be read; this says nothing of the others."""
+
+
 class AmbiguousWrite(StoreError):
     """A conditional write whose first answer was lost, and whose retry was refused.
 

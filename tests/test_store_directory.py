@@ -20,12 +20,13 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
-from twisted.trial.unittest import SkipTest, SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface import implementer
 
 from pypicloud_tw.errors import (
     InsufficientStorage,
     ObjectNotFound,
+    ObjectUnreadable,
     PreconditionFailed,
     PypicloudError,
     StoreError,
@@ -791,11 +792,17 @@ class TroubleTests(FolderCase):
             self.assertNotIn("a\nb", message)
 
     def test_rights_of_a_file(self) -> None:
-        if os.geteuid() == 0:
-            raise SkipTest("Nothing is forbidden to root.")
         self.wait(self.store.put("a", b""))
-        (self.path / "a").chmod(0)
-        self.assertIn("the right", self.error(StoreError, self.store.get("a")))
+        real = os.open
+
+        def forbidding(path: Any, *args: Any, **kwargs: Any) -> int:
+            if path == b"a":
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return real(path, *args, **kwargs)
+
+        self.patch(os, "open", forbidding)
+        message = self.error(ObjectUnreadable, self.store.get("a"))
+        self.assertIn(f"(uid {os.geteuid()}); give it the right", message)
 
     def test_ping_wants_to_write(self) -> None:
         self.wait(self.store.ping())

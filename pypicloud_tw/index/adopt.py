@@ -17,7 +17,13 @@ from typing import Any
 from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred, DeferredList, DeferredSemaphore
 
-from pypicloud_tw.errors import BadRequest, Conflict, NotFound, ObjectNotFound
+from pypicloud_tw.errors import (
+    BadRequest,
+    Conflict,
+    NotFound,
+    ObjectNotFound,
+    ObjectUnreadable,
+)
 from pypicloud_tw.index.archive import MAX_READ, Inspection
 from pypicloud_tw.index.layout import METADATA_SUFFIX, is_foreign
 from pypicloud_tw.index.manifest import in_order
@@ -41,7 +47,7 @@ UNDER_WAY = 64
 _MOST_PIECES = 4
 
 #: What keeps one file from being adopted, and nothing else.
-_NO_FAULTS = (BadRequest, Conflict, NotFound, ObjectNotFound)
+_NO_FAULTS = (BadRequest, Conflict, NotFound, ObjectNotFound, ObjectUnreadable)
 
 _SHA256, _MD5 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{32}")
 

@@ -19,7 +19,12 @@ from typing import BinaryIO, TypeVar
 
 from attrs import define, field
 
-from pypicloud_tw.errors import ObjectNotFound, PreconditionFailed, StoreError
+from pypicloud_tw.errors import (
+    ObjectNotFound,
+    ObjectUnreadable,
+    PreconditionFailed,
+    StoreError,
+)
 from pypicloud_tw.store.folder_errors import ABSENT, folder_error
 from pypicloud_tw.store.interfaces import Condition, IfAbsent, IfMatch
 from pypicloud_tw.store.keys import key_segments
@@ -99,6 +104,7 @@ class Folder:
         """Open an object; what the state tells is of the very bytes opened.
 
         :raises ObjectNotFound: there is no such object.
+        :raises ObjectUnreadable: its file belongs to somebody else.
         """
         *folders, name = key_segments(key)
         try:
@@ -108,6 +114,8 @@ class Folder:
             # ENXIO: a socket lies there.
             if e.errno in ABSENT or e.errno == errno.ENXIO:
                 raise _absent() from None
+            if e.errno == errno.EACCES:
+                raise _unreadable(self.path) from e
             raise
         state = os.fstat(fd)
         if not stat.S_ISREG(state.st_mode):
@@ -366,6 +374,13 @@ def _make_durably(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def _unreadable(folder: Path) -> ObjectUnreadable:
+    return ObjectUnreadable(
+        f"A file in the store's folder {folder} must not be read by the user that runs "
+        f"the server (uid {os.geteuid()}); give it the right to."
+    )
 
 
 def _absent() -> ObjectNotFound:
