@@ -27,6 +27,7 @@ from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.lease import Lease
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.marker import Marker
+from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.publish import Publisher, Rules
 from pypicloud_tw.index.sweep import Sweeper
 from pypicloud_tw.index.verify import Verifier
@@ -112,7 +113,11 @@ class Index:
         await self.offload.stopService()
 
     def adopter(
-        self, report: Callable[[Progress], None], *, dry_run: bool = False
+        self,
+        report: Callable[[Progress], None],
+        waiting: Callable[[frozenset[NormalizedName]], None] = lambda names: None,
+        *,
+        dry_run: bool = False,
     ) -> Adopter:
         """Make what adopts files that lie in the store already."""
         return Adopter(
@@ -120,6 +125,7 @@ class Index:
             self.manifests,
             self.publisher,
             report=report,
+            waiting=waiting,
             dry_run=dry_run,
         )
 

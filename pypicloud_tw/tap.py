@@ -26,6 +26,7 @@ from pypicloud_tw.config import Config, load
 from pypicloud_tw.config_values import BadValueError, Network, endpoint
 from pypicloud_tw.errors import ConfigError, PypicloudError
 from pypicloud_tw.index.adopt import Progress
+from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.server import Server
 from pypicloud_tw.web.access_log import AccessLog
 from pypicloud_tw.web.app import Application
@@ -92,6 +93,8 @@ def makeService(
         every=config.auth.retry_every,
     )
     fallback = make_fallback(config, index, reactor)
+    if fallback is not None:
+        fallback.hold(None)  # until it is known what lies in the store
 
     async def close() -> None:
         if fallback is not None:
@@ -133,7 +136,7 @@ def makeService(
         endpoint=_endpoint(reactor, listen),
         site=site,
         store=index.publisher.store,
-        secure=index.secure,
+        secure=lambda: _claim(index, fallback),
         offload=index.offload,
         metrics=index.metrics,
         once_ready=lambda: Deferred.fromCoroutine(_begin(index, fallback)),
@@ -238,12 +241,19 @@ def _greeting(config: Config, listen: str, *, has_ini: bool) -> list[str]:
     return lines
 
 
+async def _claim(index: Index, fallback: Fallback | None) -> None:
+    """Make the store ours; in a new index, see first whose files wait there."""
+    await index.secure()
+    if fallback is not None:
+        fallback.hold(await index.adopter(lambda progress: None).unadopted())
+
+
 async def _begin(index: Index, fallback: Fallback | None) -> None:
     """Do what can be done once the store is there, before anybody asks."""
     await _list(index)
     if fallback is not None:
         await fallback.warm_up()
-    await _adopt(index)
+    await _adopt(index, fallback)
 
 
 async def _list(index: Index) -> None:
@@ -254,14 +264,24 @@ async def _list(index: Index) -> None:
         _log.warn("The projects could not be listed: {error}", error=e.message)
 
 
-async def _adopt(index: Index) -> None:
+async def _adopt(index: Index, fallback: Fallback | None) -> None:
     """Adopt what lies in the folder, while the server answers."""
     reporter = AdoptionLog()
+
+    def hold(names: frozenset[NormalizedName]) -> None:
+        if fallback is not None:
+            fallback.hold(names)
+
     try:
-        progress = await index.adopter(reporter.report).run()
+        progress = await index.adopter(reporter.report, hold).run()
     except PypicloudError as e:
-        _log.error("Adopting files broke off: {error}", error=e.message)
+        # What it has not come to stays held: it is ours all the same.
+        _log.error(
+            "Adopting files broke off: {error} Run pypicloud refresh for the rest.",
+            error=e.message,
+        )
         return
+    hold(frozenset())
     reporter.summary(progress)
 
 

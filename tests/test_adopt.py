@@ -10,11 +10,16 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.errors import Conflict, ObjectNotFound, StoreError
+from pypicloud_tw.errors import (
+    Conflict,
+    ObjectNotFound,
+    ObjectUnreadable,
+    StoreError,
+)
 from pypicloud_tw.index.adopt import AT_ONCE, UNDER_WAY, Adopter, Progress, Skipped
 from pypicloud_tw.index.layout import is_foreign, is_own
 from pypicloud_tw.index.manifests import BATCH
-from pypicloud_tw.index.names import project_name
+from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.index.publish import Rules
 from pypicloud_tw.store.interfaces import ByteRange, IDownload
 from pypicloud_tw.store.memory import MemoryStore
@@ -410,6 +415,54 @@ class FailureTests(AdoptCase):
         opened = [key for operation, key in self.store.calls if operation == "open"]
         self.assertEqual(len(opened), AT_ONCE)
         self.assertEqual(len(self.names()["acme"]), AT_ONCE - 1)
+
+    def test_a_file_that_must_not_be_read_keeps_no_other_out(self) -> None:
+        self.store.add("secret-1.0.tar.gz", sdist("secret"))
+        self.store.add(WHEEL, wheel())
+
+        def before(operation: str, key: str) -> None:
+            if operation == "open" and key.startswith("secret"):
+                raise ObjectUnreadable("A file must not be read.")
+
+        self.store.before = before
+        progress = self.run_it()
+        self.assertEqual(
+            progress.skipped, [Skipped("secret-1.0.tar.gz", "A file must not be read.")]
+        )
+        self.assertEqual(self.names(), {"acme": [WHEEL]})
+
+    def test_whose_files_wait_is_told_before_any_is_read(self) -> None:
+        self.store.add(SDIST, sdist())
+        self.run_it()
+        self.store.add("old/other-1.0.tar.gz", sdist("other"))
+        self.store.add("old/README.txt", b"")
+        told: list[frozenset[str]] = []
+
+        def waiting(names: frozenset[NormalizedName]) -> None:
+            self.assertNotIn("other", self.names())
+            told.append(names)
+
+        domain = self.domain
+        adopter = Adopter(
+            domain.store, domain.manifests, domain.publisher, waiting=waiting
+        )
+        work = started(adopter.run())
+        domain.settle(work)
+        self.successResultOf(work)
+        self.assertEqual(told, [{"other"}])
+
+    def test_the_projects_of_a_store_without_an_index(self) -> None:
+        domain = self.domain
+        adopter = Adopter(domain.store, domain.manifests, domain.publisher)
+        self.store.add(f"old/{WHEEL}", wheel())
+        self.store.add("README.txt", b"")
+        names = self.successResultOf(started(adopter.unadopted()))
+        self.assertEqual(names, {"acme"})
+        self.run_it()
+        # They are known then; to read the whole listing at each start costs time.
+        self.store.add("other-1.0.tar.gz", sdist("other"))
+        names = self.successResultOf(started(adopter.unadopted()))
+        self.assertEqual(names, frozenset())
 
     def test_the_server_stops_meanwhile(self) -> None:
         self.store.add(WHEEL, wheel())

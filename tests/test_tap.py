@@ -17,10 +17,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw import assembly, tap
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
+from pypicloud_tw.assembly import Index
 from pypicloud_tw.config_values import readers
 from pypicloud_tw.errors import StoreError
-from pypicloud_tw.index.adopt import Progress, Skipped
+from pypicloud_tw.index.adopt import Adopter, Progress, Skipped
 from pypicloud_tw.index.manifests import Manifests
+from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.server import Server
 from pypicloud_tw.tap import AdoptionLog, Options, makeService
 from tests.builders import sdist, wheel
@@ -296,6 +298,56 @@ class AdoptionTests(TapCase):
         self.assertIn(WHEEL, page)
         self.assertIn(SDIST, page)
         self.assertEqual((self.packages / WHEEL).read_bytes(), wheel())
+        self.stop()
+
+    def test_nobody_else_is_asked_for_what_waits_there(self) -> None:
+        """Another's project of that name must not be taken for ours meanwhile."""
+        self.packages.mkdir()
+        (self.packages / SDIST).write_bytes(sdist())
+        (self.packages / "broken-1.0.tar.gz").write_bytes(b"")
+        held: list[tuple[str, int]] = []
+
+        def look(step: str) -> None:
+            for name in ("acme", "broken", "public"):
+                path = f"/simple/{name}/"
+                held.append((f"{step}: {name}", self.status(path)))
+
+        self.write("pypi.use_fallback = true", "pypi.fallback = redirect")
+        text = self.ini.read_text().replace("pypi.use_fallback = false\n", "")
+        self.ini.write_text(text)
+        run, secure = Adopter.run, Index.secure
+
+        async def slow_secure(index: Index) -> None:
+            look("start")
+            await secure(index)
+
+        async def slow_run(adopter: Adopter) -> Progress:
+            look("before")
+            inspect = adopter.publisher.inspect
+
+            async def slow_inspect(*args: Any) -> Any:
+                if len(held) == 6:
+                    look("while")
+                return await inspect(*args)
+
+            self.patch(Publisher, "inspect", lambda _, *args: slow_inspect(*args))
+            return await run(adopter)
+
+        self.patch(Index, "secure", slow_secure)
+        self.patch(Adopter, "run", slow_run)
+        self.make()
+        self.server.startService()
+        look("after")
+        self.assertEqual(
+            held,
+            [
+                *(("start: acme", 503), ("start: broken", 503), ("start: public", 503)),
+                *(("before: acme", 503), ("before: broken", 503)),
+                ("before: public", 302),
+                *(("while: acme", 503), ("while: broken", 503), ("while: public", 302)),
+                *(("after: acme", 200), ("after: broken", 302), ("after: public", 302)),
+            ],
+        )
         self.stop()
 
     def test_links_never_lead_out_of_the_folder(self) -> None:

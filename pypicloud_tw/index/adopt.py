@@ -94,6 +94,7 @@ class Adopter:
     """Finds and adopts files.
 
     :ivar report: told of every step.
+    :ivar waiting: told which projects have files that will now be adopted.
     :ivar dry_run: only tell what would be adopted.
     """
 
@@ -101,6 +102,9 @@ class Adopter:
     manifests: Manifests
     publisher: Publisher
     report: Callable[[Progress], None] = field(default=lambda progress: None)
+    waiting: Callable[[frozenset[NormalizedName]], None] = field(
+        default=lambda names: None
+    )
     dry_run: bool = False
     # Projects as they were when last read or changed here, where there is work to do.
     _states: dict[NormalizedName, Project] = field(factory=dict, init=False)
@@ -111,17 +115,7 @@ class Adopter:
         :raises StoreError: the store is away; what was adopted stays adopted.
         """
         progress = Progress()
-        by_project: dict[NormalizedName, list[_Candidate]] = defaultdict(list)
-        async for info in self.store.list(""):
-            if not is_foreign(info.key):
-                continue
-            progress.found += 1
-            try:
-                filename = self._understand(info.key)
-            except BadRequest as e:
-                progress.skipped.append(Skipped(info.key, e.message))
-            else:
-                by_project[filename.project].append(_Candidate(info, filename))
+        by_project = await self._candidates(progress)
         self.report(progress)
         todo: deque[_Candidate] = deque()
         names = deque(by_project)
@@ -135,11 +129,37 @@ class Adopter:
 
         await _side_by_side(AT_ONCE, look, names)
         self.report(progress)
+        self.waiting(frozenset(candidate.filename.project for candidate in todo))
         reading = DeferredSemaphore(AT_ONCE)
         await _side_by_side(
             UNDER_WAY, lambda: self._adopt_each(todo, reading, progress), todo
         )
         return progress
+
+    async def unadopted(self) -> frozenset[NormalizedName]:
+        """Tell the projects of which files lie in a store that has no manifest yet.
+
+        :raises StoreError: the store is away.
+        """
+        async for _ in self.manifests.names():
+            return frozenset()
+        return frozenset(await self._candidates(Progress()))
+
+    async def _candidates(
+        self, progress: Progress
+    ) -> dict[NormalizedName, list[_Candidate]]:
+        found: dict[NormalizedName, list[_Candidate]] = defaultdict(list)
+        async for info in self.store.list(""):
+            if not is_foreign(info.key):
+                continue
+            progress.found += 1
+            try:
+                filename = self._understand(info.key)
+            except BadRequest as e:
+                progress.skipped.append(Skipped(info.key, e.message))
+            else:
+                found[filename.project].append(_Candidate(info, filename))
+        return found
 
     def _understand(self, key: str) -> Filename:
         legacy = self.publisher.rules.legacy_formats

@@ -52,6 +52,8 @@ class Upstreams(Generic[T]):
         module-level function, for large documents are rendered in a helper process.
     :param own_links: files are linked to this server (``relay`` and ``cache``).
     :param keeper: where pages are kept beyond this process (``cache``).
+    :ivar waiting: projects of ours that are not known here yet, for their files wait to
+        be adopted; None while any may be such a one.
     """
 
     client: Client
@@ -63,6 +65,7 @@ class Upstreams(Generic[T]):
     settings: Settings
     own_links: bool = False
     keeper: IKeeper | None = None
+    waiting: frozenset[NormalizedName] | None = field(default=frozenset(), init=False)
     pages: Pages[T] = field(init=False)
     legacy: Pages[LegacyPage] = field(init=False)
     _log = Logger()
@@ -96,6 +99,7 @@ class Upstreams(Generic[T]):
 
         :raises NotFound: its name is reserved, or no upstream has it.
         :raises Forbidden: it is denied.
+        :raises Unavailable: it may prove to be ours.
         :raises UpstreamError: an upstream fails, and nothing is known.
         """
         self._judge(name)
@@ -110,6 +114,7 @@ class Upstreams(Generic[T]):
 
         :raises NotFound: the name is reserved.
         :raises Forbidden: it is denied.
+        :raises Unavailable: it may prove to be ours.
         """
         self._judge(name)
         return self.sources[0].project_url(name)
@@ -195,6 +200,12 @@ class Upstreams(Generic[T]):
         refusal = self.rules.refusal(name)
         if refusal is not None:
             raise refusal
+        if self.waiting is None or name in self.waiting:
+            # Whoever has taken this name elsewhere must not be taken for us meanwhile.
+            raise Unavailable(
+                "The files in the store are being read, and this project's may be "
+                "among them; try again."
+            )
 
 
 def _is_version(text: str) -> bool:
