@@ -804,6 +804,20 @@ class TroubleTests(FolderCase):
         message = self.error(ObjectUnreadable, self.store.get("a"))
         self.assertIn(f"(uid {os.geteuid()}); give it the right", message)
 
+    def test_rights_of_a_folder(self) -> None:
+        """The one that is meant is told: the store's own may be right."""
+        self.wait(self.store.put("a/b\nc/d", b""))
+        real = os.open
+
+        def forbidding(path: Any, *args: Any, **kwargs: Any) -> int:
+            if path == b"b\nc":
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return real(path, *args, **kwargs)
+
+        self.patch(os, "open", forbidding)
+        message = self.error(StoreError, keys(self.store))
+        self.assertIn(r"The folder 'a/b\nc/' in the store's folder", message)
+
     def test_ping_wants_to_write(self) -> None:
         self.wait(self.store.ping())
         self.patch(os, "access", lambda *args, **kwargs: False)

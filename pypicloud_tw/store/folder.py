@@ -25,7 +25,7 @@ from pypicloud_tw.errors import (
     PreconditionFailed,
     StoreError,
 )
-from pypicloud_tw.store.folder_errors import ABSENT, folder_error
+from pypicloud_tw.store.folder_errors import ABSENT, folder_error, unreadable
 from pypicloud_tw.store.interfaces import Condition, IfAbsent, IfMatch
 from pypicloud_tw.store.keys import key_segments
 from pypicloud_tw.store.locks import open_lock, stripe, wait_for_lock
@@ -115,7 +115,7 @@ class Folder:
             if e.errno in ABSENT or e.errno == errno.ENXIO:
                 raise _absent() from None
             if e.errno == errno.EACCES:
-                raise _unreadable(self.path) from e
+                raise ObjectUnreadable(unreadable("A file", self.path)) from e
             raise
         state = os.fstat(fd)
         if not stat.S_ISREG(state.st_mode):
@@ -374,13 +374,6 @@ def _make_durably(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def _unreadable(folder: Path) -> ObjectUnreadable:
-    return ObjectUnreadable(
-        f"A file in the store's folder {folder} must not be read by the user that runs "
-        f"the server (uid {os.geteuid()}); give it the right to."
-    )
 
 
 def _absent() -> ObjectNotFound:

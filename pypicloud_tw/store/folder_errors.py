@@ -49,6 +49,14 @@ def folder_error(error: OSError, folder: Path) -> PypicloudError:
     )
 
 
+def unreadable(what: str, folder: Path) -> str:
+    """Say that something in the store's folder belongs to somebody else."""
+    return (
+        f"{what} in the store's folder {folder} cannot be read by the user that runs "
+        f"the server (uid {os.geteuid()}); give it the right to."
+    )
+
+
 @contextmanager
 def explained(folder: Path) -> Iterator[None]:
     """Turn every error of the operating system into one that can be shown."""

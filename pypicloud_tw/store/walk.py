@@ -7,6 +7,7 @@ keys come where its name does: that is the order of the whole keys (``a-`` befor
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -21,7 +22,7 @@ from attrs import frozen
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.offload import IOffload
 from pypicloud_tw.store.folder import FOLDER, Folder, etag
-from pypicloud_tw.store.folder_errors import ABSENT, explained
+from pypicloud_tw.store.folder_errors import ABSENT, explained, unreadable
 from pypicloud_tw.store.interfaces import ObjectInfo
 from pypicloud_tw.store.keys import HIDDEN, MAX_DEPTH, key_order, key_segments
 
@@ -98,6 +99,10 @@ class _Walker:
                         yield from self._walk(path + name, below, depth + 1)
         except OSError as e:
             # Deletes remove folders; what was in it was deleted before.
+            if e.errno == errno.EACCES:
+                # repr: a name may have anything in it.
+                what = f"The folder {path.decode()!r}"
+                raise StoreError(unreadable(what, self.folder.path)) from e
             if e.errno not in ABSENT:
                 raise
 
