@@ -47,12 +47,17 @@ def check(ini: Path | None, config: Path | None) -> None:
         if checked.aws.bucket is not None
         else f"the folder {checked.storage.dir}"
     )
-    click.echo(
-        f"OK: packages in {place}, {len(checked.users)} user(s), listening at "
-        f"{checked.server.listen}"
-    )
-    for notice in checked.notices:
-        click.echo(notice)
+
+    def work() -> int:
+        click.echo(
+            f"OK: packages in {place}, {len(checked.users)} user(s), listening at "
+            f"{checked.server.listen}"
+        )
+        for notice in checked.notices:
+            click.echo(notice)
+        return 0
+
+    finish(work)
 
 
 @main.command("create-schema")
@@ -95,7 +100,13 @@ def gen_password() -> None:
         )
     else:
         password = _read_line()
-    click.echo(hash_of(password))
+    hashed = hash_of(password)
+
+    def work() -> int:
+        click.echo(hashed)
+        return 0
+
+    finish(work)
 
 
 def _read_line() -> str:

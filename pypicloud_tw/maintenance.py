@@ -30,7 +30,7 @@ def prepare(config: Config) -> int:
     async def job(index: Index) -> int:
         return 0
 
-    return _run(config, job)
+    return _run(config, job, create=True)
 
 
 def run_refresh(config: Config, *, dry_run: bool = False) -> int:
@@ -139,9 +139,23 @@ def _summarize(progress: Progress, *, dry_run: bool) -> None:
     )
 
 
-def _run(config: Config, job: Callable[[Index], Awaitable[int]]) -> int:
-    """Run *job* on the assembled index and say in a sentence what went wrong."""
+def _run(
+    config: Config, job: Callable[[Index], Awaitable[int]], *, create: bool = False
+) -> int:
+    """Run *job* on the assembled index and say in a sentence what went wrong.
+
+    :param create: whether a folder that is not there is made. In place of one that is
+        misspelt, or whose disk is not mounted, it would pass for a sound store.
+    """
     code = 1
+    folder = config.storage.dir
+    if not create and config.aws.bucket is None and not folder.is_dir():
+        print(
+            f"pypicloud: There is no folder {folder} (storage.dir); see whether its "
+            "disk is mounted, or make it: pypicloud create-schema.",
+            file=sys.stderr,
+        )
+        return code
 
     async def main(reactor: object) -> None:
         nonlocal code

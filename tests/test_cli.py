@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
+import click
 from attrs import define, field
 from click.testing import CliRunner, Result
 from hypothesis import given
@@ -15,7 +20,7 @@ from hypothesis import strategies as st
 from passlib.hash import argon2
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw import __version__, cli
+from pypicloud_tw import __version__, cli, maintenance
 from pypicloud_tw.access.hashes import verify
 from pypicloud_tw.cli_base import Surroundings
 from pypicloud_tw.config import Config, document_keys, load
@@ -194,6 +199,37 @@ class GenPasswordTests(CliTestCase):
         }
         for line, sentence in cases.items():
             self.assertIn(sentence, self.fail_with(1, "gen-password", input=line))
+
+
+class NoFolderTests(CliTestCase):
+    def test_a_folder_that_is_not_there_does_not_pass_for_an_empty_one(self) -> None:
+        self.ini.write_text("[pypicloud]\nstorage.dir = mispelt\n")
+        config = load(self.ini, {})
+        works: list[Callable[[], int]] = [
+            lambda: maintenance.run_verify(config),
+            lambda: maintenance.run_refresh(config),
+            lambda: maintenance.run_sweep(config),
+            lambda: maintenance.run_remove(config, "acme", "1.0"),
+        ]
+        for work in works:
+            with redirect_stderr(StringIO()) as said:
+                self.assertEqual(work(), 1)
+            self.assertIn(f"There is no folder {config.storage.dir}", said.getvalue())
+        self.assertFalse(config.storage.dir.exists())
+
+
+class OutputTests(CliTestCase):
+    def test_what_cannot_be_written_is_a_sentence(self) -> None:
+        """A script that redirects it to a full disk gets no traceback."""
+
+        def full(text: str, *args: Any, **kwargs: Any) -> None:
+            if not kwargs.get("err"):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        self.patch(click, "echo", full)
+        for args, line in ((["gen-password"], "gunface\n"), (["check"], "")):
+            result = self.run_command(*args, input=line)
+            self.assertEqual(result.exit_code, 1)
 
 
 class StoreTests(CliTestCase):
