@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Awaitable, Callable
@@ -95,7 +96,7 @@ class Server(Service):
         self._port.addErrback(failed.append)
         if failed:
             # Not a traceback: this is the operator's to mend.
-            raise SystemExit(f"pypicloud: {failed[0].getErrorMessage()}")
+            raise SystemExit(f"pypicloud: {_reason(failed[0].value)}")
 
     def startService(self) -> None:
         """Begin to get the store ready."""
@@ -161,3 +162,11 @@ class Server(Service):
             await self._work
         self._metrics.stop()
         await self._close()
+
+
+def _reason(error: BaseException) -> str:
+    """Say why it cannot listen; a Unix socket's lock file fails as files do."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return str(error)
+    path = os.fsdecode(error.filename2 or error.filename)
+    return f"cannot listen at {path}: {error.strerror}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
@@ -159,7 +160,15 @@ def _endpoint(reactor: Any, listen: str) -> IStreamServerEndpoint:
     except Exception as e:
         # Each kind of endpoint has a parser of its own, which raises what it likes;
         # TLS reads its files here. Not a traceback: this is the operator's to mend.
-        raise SystemExit(f"pypicloud: cannot listen at {listen!r}: {e}") from None
+        raise SystemExit(f"pypicloud: cannot listen at {listen!r}: {_why(e)}") from None
+
+
+def _why(error: Exception) -> str:
+    """Say what a parser of endpoints means by its error."""
+    if isinstance(error, LookupError):
+        return "systemd has given no such socket; its unit needs a .socket unit"
+    # A wrong option is a wrong argument of the parser; its name tells nobody anything.
+    return re.sub(r"^_\w+\(\) ", "", str(error))
 
 
 def _access_log(config: Config, reactor: Any) -> AccessLog | None:

@@ -217,6 +217,18 @@ class StartTests(ServerCase):
             "pypicloud: Couldn't listen on 127.0.0.1:6543", str(caught.exception)
         )
 
+    def test_a_socket_in_a_folder_that_is_not_there_is_a_sentence(self) -> None:
+        """What fails is the lock beside it: a link to it, from a process's number."""
+        self.endpoint.problem = FileNotFoundError(
+            2, "No such file or directory", "4711", None, b"/run/x/socket.lock"
+        )
+        with self.assertRaises(SystemExit) as caught:
+            self.server.startService()
+        self.assertEqual(
+            str(caught.exception),
+            "pypicloud: cannot listen at /run/x/socket.lock: No such file or directory",
+        )
+
     def test_what_nobody_foresaw_in_the_background_is_logged(self) -> None:
         self.start()
         self.work.errback(ZeroDivisionError("oh"))

@@ -171,11 +171,13 @@ class OptionsTests(TapCase):
 
     def test_an_endpoint_that_cannot_be_made_is_a_sentence(self) -> None:
         self.write()
-        for listen in (
-            "pigeon:6543",
-            "tcp:port",
-            "ssl:6543:privateKey=missing.pem",
-            "tcp:6543:colour=red",
+        for listen, why in (
+            ("pigeon:6543", "Unknown endpoint type: 'pigeon'"),
+            ("tcp:port", "'port'"),
+            ("ssl:6543:privateKey=missing.pem", "missing.pem"),
+            ("tcp:6543:colour=red", "red': got an unexpected keyword"),
+            ("systemd:domain=INET:index=0", "systemd has given no such socket"),
+            ("systemd:domain=INET:name=x", "systemd has given no such socket"),
         ):
             options = self.options(f"--config={self.ini}", f"--listen={listen}")
             with capturedLogs(), self.assertRaises(SystemExit) as caught:
@@ -183,6 +185,7 @@ class OptionsTests(TapCase):
             sentence = str(caught.exception)
             self.assertTrue(sentence.startswith("pypicloud: "), sentence)
             self.assertIn(listen, sentence)
+            self.assertIn(why, sentence)
 
 
 class AssemblyTests(TapCase):
