@@ -1,0 +1,165 @@
+"""``contrib/nginx.conf`` as it is, but for its addresses, in front of a real server."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from http.client import HTTPSConnection
+from pathlib import Path
+from shutil import which
+from ssl import _create_unverified_context as unverified
+from urllib.parse import urljoin
+
+from OpenSSL.crypto import FILETYPE_PEM
+from twisted.trial.unittest import SkipTest
+
+from tests.certificates import certificate
+from tests.integration import apart
+from tests.integration.dists import make_wheel
+from tests.integration.rig import (
+    CHECKOUT,
+    PATIENCE,
+    Answer,
+    IntegrationTestCase,
+    Server,
+    basic,
+    form,
+    free_port,
+    wait_until,
+)
+
+_MAIN = """\
+daemon off;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log stderr;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    include {folder}/site.conf;
+}}
+"""
+
+#: The servers of the example, and what stands in front of their paths.
+_SITES = (("pypi.example.com", ""), ("www.example.com", "/python"))
+
+
+def nginx() -> str:
+    """Find nginx; Debian keeps it where only root looks."""
+    found = which("nginx") or which("nginx", path="/usr/sbin:/usr/local/sbin")
+    if found is None:
+        raise SkipTest("There is no nginx on this machine.")
+    return found
+
+
+class NginxTests(IntegrationTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        program = nginx()
+        self.port = free_port()
+        self.upstream = self.server(
+            settings={"pypi.trusted_proxies": "127.0.0.1", "metrics.read": "everyone"}
+        )
+        folder = self.make_folder()
+        self.write_site(folder, self.upstream)
+        (folder / "nginx.conf").write_text(_MAIN.format(folder=folder))
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [program, "-p", folder, "-c", folder / "nginx.conf"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self.addCleanup(process.wait, PATIENCE)
+        self.addCleanup(process.terminate)
+        wait_until(self.answers, (folder / "log").read_text)
+
+    def write_site(self, folder: Path, upstream: Server) -> None:
+        made = certificate()
+        pem = made.dumpPEM() + made.privateKey.dump(FILETYPE_PEM)
+        (folder / "both.pem").write_bytes(pem)
+        text = (CHECKOUT / "contrib" / "nginx.conf").read_text()
+        for pattern, instead, times in (
+            (r"listen 443 ssl;", f"listen 127.0.0.1:{self.port} ssl;", 2),
+            (r"/etc/ssl/\S+\.(?:pem|key);", f"{folder}/both.pem;", 4),
+            (r"server 127\.0\.0\.1:6543;", f"server 127.0.0.1:{upstream.port};", 1),
+        ):
+            text, count = re.subn(pattern, instead, text)
+            self.assertEqual(count, times, pattern)
+        (folder / "site.conf").write_text(text)
+
+    def answers(self) -> bool:
+        try:
+            return self.ask("pypi.example.com", "GET", "/health").status == 200
+        except OSError:
+            return False
+
+    def ask(
+        self, host: str, method: str, path: str, body: bytes = b"", **headers: str
+    ) -> Answer:
+        connection = HTTPSConnection(
+            "127.0.0.1", self.port, timeout=PATIENCE, context=unverified()
+        )
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        try:
+            connection.request(method, path, body, {"Host": host, **named})
+            response = connection.getresponse()
+            told = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, response.reason, told, response.read())
+        finally:
+            connection.close()
+
+    def test_publish_and_read(self) -> None:
+        """As large as nginx would refuse if it were not told not to (1 MiB)."""
+        big = {"acme/data": bytes(range(256)) * 20_000}
+        for version, (host, prefix) in enumerate(_SITES):
+            wheel = make_wheel(self.folder, "acme", f"{version}.0", files=big)
+            fields = {
+                ":action": "file_upload",
+                "name": "acme",
+                "version": f"{version}.0",
+            }
+            body, content_type = form(fields, wheel.name, wheel.read_bytes())
+            path = f"{prefix}/legacy/"
+            for authorization, status in ((basic(password="no"), 401), (basic(), 200)):
+                answer = self.ask(
+                    *(host, "POST", path, body),
+                    Authorization=authorization,
+                    Content_Type=content_type,
+                )
+                self.assertEqual(answer.status, status, answer)
+            page = self.ask(host, "GET", f"{prefix}/simple/acme/").text
+            (link,) = re.findall(rf'href="\.\./\.\./([^"#]*/{wheel.name})#', page)
+            file = self.ask(host, "GET", f"{prefix}/{link}")
+            self.assertEqual(file.body, wheel.read_bytes())
+
+    def test_addresses(self) -> None:
+        """Nothing that a client claims of the addresses is passed on."""
+        claims = {
+            "X_Forwarded_Prefix": "/evil",
+            "X_Script_Name": "/evil",
+            "X_Forwarded_Host": "evil.example",
+            "X_Forwarded_Port": "666",
+        }
+        for host, prefix in _SITES:
+            base = f"https://{host}{prefix}"
+            home = self.ask(host, "GET", f"{prefix}/", b"", **claims).text
+            self.assertIn(f"{base}/simple/", home)
+            self.assertNotIn("evil", home)
+            moved = self.ask(host, "GET", f"{prefix}/simple/Acme")
+            self.assertEqual(moved.status, 301)
+            there = urljoin(f"{base}/simple/Acme", moved.headers["location"])
+            self.assertEqual(there, f"{base}/simple/acme/")
+
+    def test_metrics_are_not_for_the_world(self) -> None:
+        self.assertEqual(self.upstream.get("/metrics").status, 200)
+        for host, prefix in _SITES:
+            self.assertEqual(self.ask(host, "GET", f"{prefix}/metrics").status, 404)
+
+
+test_suite = apart(__name__)
