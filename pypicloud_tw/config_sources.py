@@ -45,7 +45,8 @@ _KUBERNETES_PORT = re.compile(r"(tcp|udp|sctp)://")
 _GROUPS = frozenset({"everyone", "authenticated"})
 
 _USER = "user."
-_USER_VARIABLE = "PYPICLOUD_USER_"
+_PREFIX = "PYPICLOUD_"
+_USER_VARIABLE = f"{_PREFIX}USER_"
 
 
 @frozen
@@ -211,7 +212,7 @@ def from_environment(environ: Mapping[str, str]) -> Source:
     names = {variable(name): name for name in (*KEYS, *FILE_KEYS, "sqlalchemy.url")}
     names |= {"PYPICLOUD_HOST": "server.host", "PYPICLOUD_PORT": "server.port"}
     for name, text in environ.items():
-        if not name.startswith("PYPICLOUD_") or _is_of_kubernetes(name, text):
+        if not name.startswith(_PREFIX) or _is_of_kubernetes(name, text):
             continue
         given = Given(text.strip(), name)
         if name.startswith(_USER_VARIABLE):
@@ -221,7 +222,9 @@ def from_environment(environ: Mapping[str, str]) -> Source:
             source.add(names[name], given)
         else:
             source.problems.append(
-                given.problem(f"no setting is called so{_nearest(name, names)}.")
+                given.problem(
+                    f"no setting is called so{_nearest_variable(name, names)}."
+                )
             )
     return source
 
@@ -256,6 +259,13 @@ def _nearest(name: str, known: Iterable[str]) -> str:
         whole or get_close_matches(name, known, 1) or _nearest_of_any_case(name, known)
     )
     return f"; the nearest is {found[0]}" if found else ""
+
+
+def _nearest_variable(name: str, known: Iterable[str]) -> str:
+    # What all begin with makes none nearer.
+    by_end = {other.removeprefix(_PREFIX): other for other in known}
+    found = get_close_matches(name.removeprefix(_PREFIX), by_end, 1)
+    return f"; the nearest is {by_end[found[0]]}" if found else ""
 
 
 def _nearest_of_any_case(name: str, known: list[str]) -> list[str]:
