@@ -24,6 +24,7 @@ from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.users import Users
 from pypicloud_tw.assembly import Index, make_fallback, make_index, nothing
 from pypicloud_tw.config import Config, load
+from pypicloud_tw.config_keys import KEYS, Key
 from pypicloud_tw.config_values import BadValueError, Network, endpoint
 from pypicloud_tw.errors import ConfigError, PypicloudError
 from pypicloud_tw.index.adopt import Progress
@@ -35,6 +36,9 @@ from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.site import Limits, Proxies, Site
 
 _log = Logger()
+
+#: Keys that a reload reads, beside users and the section auth.
+_RELOADED = ("pypi.default_read", "metrics.read")
 
 
 class Options(UsageOptions):
@@ -232,6 +236,22 @@ def _reload(options: Options, application: Application, throttle: Throttle) -> N
         "Users and access settings were read again: {count} users.",
         count=len(config.users),
     )
+    if waiting := _waiting_for_restart(options.settings, config):
+        _log.warn("Changed, and needs a restart: {keys}.", keys=", ".join(waiting))
+
+
+def _waiting_for_restart(started: Config, now: Config) -> list[str]:
+    """Name the settings that are not as the server was started with."""
+
+    def differs(key: Key) -> bool:
+        old, new = getattr(started, key.section), getattr(now, key.section)
+        return bool(getattr(old, key.attribute) != getattr(new, key.attribute))
+
+    return [
+        key.name
+        for key in KEYS.values()
+        if key.section != "auth" and key.name not in _RELOADED and differs(key)
+    ]
 
 
 def _greeting(config: Config, listen: str, *, has_ini: bool) -> list[str]:

@@ -458,6 +458,26 @@ class ReloadTests(TapCase):
         self.assertEqual(self.flushLoggedErrors(), [])
         self.stop()
 
+    def test_what_needs_a_restart_is_told(self) -> None:
+        """So that nobody takes it for done."""
+        self.start(f"user.ann = {HASH}")
+        self.write(
+            *("auth.cache_time = 7", "metrics.read = everyone"),
+            *("pypi.default_read = authenticated", "aws.secret_key = hunter2"),
+            *("aws.access_key = AKIA", "pypi.max_upload = 5"),
+        )
+        logs = self.hang_up().splitlines()
+        self.assertEqual(
+            logs[1:],
+            [
+                "Changed, and needs a restart: aws.access_key, aws.secret_key, "
+                "pypi.max_upload."
+            ],
+        )
+        self.write(f"user.ann = {HASH}")
+        self.assertEqual(len(self.hang_up().splitlines()), 1)
+        self.stop()
+
     def test_no_request_is_dropped(self) -> None:
         self.start(f"user.ann = {HASH}")
         connection = Connection(self.server._site)
