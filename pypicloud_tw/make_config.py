@@ -58,12 +58,13 @@ def ini_text(
 
     :param settings: texts by key; ``%(here)s`` in one stays what it is in an ini.
     :param users: password hashes by user name.
-    :param name: what the file will be called.
+    :param name: what the file will be called; ``-`` where nobody knows.
     :raises CannotWriteError: one of them has no form in an ini.
     """
     keys = document_keys()
     secrets = _comment(", ".join(FILE_KEYS) + ".")
-    parts = [_HEAD.format(name=name, secrets=secrets)]
+    told = "pypicloud.ini" if name == "-" else name
+    parts = [_HEAD.format(name=told, secrets=secrets)]
     for section, made_of in SECTIONS.items():
         own = [k for k in keys if k.section == section and k.name not in _OF_SERVER]
         parts.append(f"\n## {_first_sentence(made_of)}\n\n")

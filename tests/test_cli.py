@@ -326,6 +326,8 @@ class MakeConfigTests(CliTestCase):
         text = self.succeed("make-config", "-", "--port=80")
         self.assertIn("\nport = 80\n", text)
         self.assertEqual(text, ini_text({"server.port": "80"}, {}, name="-"))
+        # What stdout becomes is not known; --config=- would be a file of that name.
+        self.assertIn("pypicloud --config=pypicloud.ini\n", text)
 
     def test_bad_options(self) -> None:
         for args, sentence in {
