@@ -181,6 +181,10 @@ class ObjectUnreadable(StoreError):
     """An object that is there and must not be read; this says nothing of the others."""
 
 
+class ManifestDamaged(StoreError):
+    """A project's manifest has to be restored; this says nothing of the others."""
+
+
 class AmbiguousWrite(StoreError):
     """A conditional write whose first answer was lost, and whose retry was refused.
 

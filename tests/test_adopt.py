@@ -431,6 +431,16 @@ class FailureTests(AdoptCase):
         )
         self.assertEqual(self.names(), {"acme": [WHEEL]})
 
+    def test_a_damaged_manifest_keeps_no_other_project_out(self) -> None:
+        self.store.add(".index/other.json", b"{")
+        self.store.add("other-1.0.tar.gz", sdist("other"))
+        self.store.add(WHEEL, wheel())
+        progress = self.run_it()
+        self.assertEqual(self.counts(progress), (2, 0, 1, 1))
+        self.assertEqual(progress.skipped[0].key, "other-1.0.tar.gz")
+        self.assertIn("manifest of other is damaged", progress.skipped[0].reason)
+        self.assertEqual(self.store.objects[".index/other.json"].data, b"{")
+
     def test_whose_files_wait_is_told_before_any_is_read(self) -> None:
         self.store.add(SDIST, sdist())
         self.run_it()

@@ -20,6 +20,7 @@ from twisted.internet.defer import Deferred, DeferredList, DeferredSemaphore
 from pypicloud_tw.errors import (
     BadRequest,
     Conflict,
+    ManifestDamaged,
     NotFound,
     ObjectNotFound,
     ObjectUnreadable,
@@ -46,8 +47,15 @@ UNDER_WAY = 64
 #: Pieces of a wheel that are asked for before it is read whole instead.
 _MOST_PIECES = 4
 
-#: What keeps one file from being adopted, and nothing else.
-_NO_FAULTS = (BadRequest, Conflict, NotFound, ObjectNotFound, ObjectUnreadable)
+#: What keeps the files of one project from being adopted, and nothing else.
+_NO_FAULTS = (
+    BadRequest,
+    Conflict,
+    ManifestDamaged,
+    NotFound,
+    ObjectNotFound,
+    ObjectUnreadable,
+)
 
 _SHA256, _MD5 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{32}")
 
@@ -123,7 +131,14 @@ class Adopter:
         async def look() -> None:
             while names:
                 name = names.popleft()
-                unnamed = await self._unnamed(name, by_project[name])
+                try:
+                    unnamed = await self._unnamed(name, by_project[name])
+                except _NO_FAULTS as e:
+                    progress.skipped.extend(
+                        Skipped(candidate.info.key, e.message)
+                        for candidate in by_project[name]
+                    )
+                    continue
                 progress.known += len(by_project[name]) - len(unnamed)
                 todo.extend(unnamed)
 

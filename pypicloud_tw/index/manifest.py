@@ -15,7 +15,7 @@ from typing import Any, NoReturn, TypeVar
 from packaging.utils import is_normalized_name
 from packaging.version import InvalidVersion, Version
 
-from pypicloud_tw.errors import StoreError, Unavailable
+from pypicloud_tw.errors import ManifestDamaged, Unavailable
 from pypicloud_tw.index.model import (
     FORMAT,
     Document,
@@ -116,7 +116,7 @@ def encode(project: Project) -> bytes:
 def decode(name: NormalizedName, data: bytes) -> Project:
     """Read the manifest of *name*, trusting nothing in it.
 
-    :raises StoreError: it is damaged; the message says where.
+    :raises ManifestDamaged: the message says where.
     """
     try:
         document = json.loads(data)
@@ -124,7 +124,7 @@ def decode(name: NormalizedName, data: bytes) -> Project:
             _damaged("name")
         return _decode_project(name, document)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
-        raise StoreError(
+        raise ManifestDamaged(
             f"The manifest of {name} is damaged ({type(e).__name__}: {e}); restore "
             f"{manifest_key(name)} from a backup."
         ) from None
