@@ -289,8 +289,10 @@ class HtmlTests(SynchronousTestCase):
         self.assertIn("ended before its end", error.message)
 
     def test_unknown_charset(self) -> None:
-        page = '<a href="a-1.tar.gz">\u00e9</a>'
-        for charset in ("nope", "idna", "punycode", "undefined", '"\0"'):
+        more = 'a href="b-1.tar.gz">'
+        page = f'<a href="a-1.tar.gz">\u00e9</a>+ADw-{more} \\u003c{more}'
+        escaping = ("utf-7", "unicode_escape", "raw_unicode_escape")
+        for charset in ("nope", "idna", "punycode", "undefined", '"\0"', *escaping):
             document = html(page, kind=f"text/html; charset={charset}")
             self.assertEqual(len(document["files"]), 1, charset)
 

@@ -8,6 +8,7 @@ the type that its PEP gives it is dropped, so that later code need not look agai
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -46,6 +47,10 @@ _SUFFIXES = (".whl", ".tar.gz", *LEGACY_SUFFIXES)
 _STATUSES = frozenset({"active", "archived", "quarantined", "deprecated"})
 _HEX = re.compile(r"[0-9a-fA-F]{8,128}")
 _WEB = ("https://", "http://")
+#: Codecs of Python that a page cannot be in: they make other markup out of it.
+_NO_CHARSETS = frozenset(
+    {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
+)
 #: In the order of PEP 714; the last one is what the big index writes besides.
 _METADATA_KEYS = ("core-metadata", "dist-info-metadata", "data-dist-info-metadata")
 
@@ -117,10 +122,11 @@ def _media_type(content_type: str | None) -> tuple[str | None, str]:
 
 def _decode(data: bytes, charset: str) -> str:
     try:
-        return data.decode(charset, "replace")
+        if codecs.lookup(charset).name not in _NO_CHARSETS:
+            return data.decode(charset, "replace")
     except (LookupError, ValueError):
-        # Some codecs know no "replace"; a name may be no codec's.
-        return data.decode("utf-8", "replace")
+        pass  # a name may be no codec's, or that of one for no text
+    return data.decode("utf-8", "replace")
 
 
 def load_json(data: bytes) -> Any:
