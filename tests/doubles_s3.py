@@ -119,7 +119,7 @@ class FakeS3:
     :ivar conditions: ``quoted`` and ``unquoted`` want the ETag so; ``ignored``,
         ``refused`` (501) and ``racy`` (simultaneous writers all win) are broken.
         ``ceph`` is ``unquoted``, and tells those who lost a race for If-Match only
-        that something went wrong, as RGW 16 does.
+        that something went wrong, as RGW 16 does; whoever reads ends the race.
     :ivar checksums: know of SHA-256 checksums as Amazon's S3 does; False ignores their
         header fields and refuses a completion that has any, as Swift does.
     :ivar ordered: list by bytes; False puts ``a/b`` before ``a-``, as SeaweedFS does.
@@ -327,6 +327,7 @@ class FakeS3:
         self, key: str, query: dict[str, str], headers: dict[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
         found = self.find(key)
+        self.replaced_now().clear()
         told = self.told(found)
         if headers.get("if-none-match") == f'"{found.etag}"':
             return 304, told, b""

@@ -73,6 +73,16 @@ class SuiteTests(StoreSuite, TestCase):
         self.harness.agent.flush()
 
 
+class CephSuiteTests(SuiteTests):
+    """The suite, where the losers of a race are told only that something went wrong."""
+
+    async def make_store(self) -> IObjectStore:
+        await super().make_store()
+        self.harness.fake.conditions = "ceph"
+        self.harness.client.quoted = False
+        return make_store(self.harness, Abilities(Conditional.UNQUOTED, ordered=True))
+
+
 class PropertyTests(StoreProperties, SynchronousTestCase):
     """The properties of all stores."""
 
