@@ -24,7 +24,7 @@ from pypicloud_tw.config import Config
 from pypicloud_tw.errors import PypicloudError, Unavailable
 from pypicloud_tw.index.adopt import Adopter, Progress
 from pypicloud_tw.index.catalog import Catalog
-from pypicloud_tw.index.lease import Lease
+from pypicloud_tw.index.lease import ENDS_AFTER, Lease
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.marker import Marker
 from pypicloud_tw.index.names import NormalizedName
@@ -52,8 +52,8 @@ from pypicloud_tw.web.simple import render_upstream
 from pypicloud_tw.web.views import ProjectView, SignedViews, view_project
 
 _RIVAL = (
-    "Another process writes to this bucket, which cannot keep two apart: nothing is "
-    "changed until it has ended."
+    "Another process writes to this bucket, which cannot keep two apart: let that do "
+    f"it, or end it and try again; one that was killed counts for {ENDS_AFTER:.0f} s."
 )
 _NOT_YET = "The store is being got ready: nothing is changed before; try again."
 

@@ -75,3 +75,6 @@ class SecuringTests(SynchronousTestCase):
         other = self.make()
         self.run_now(other.secure())
         self.assertIn("Another process", self.refusal(other))
+        # What to do about it, also just after a server was killed.
+        self.assertIn("or end it and try again", self.refusal(other))
+        self.assertIn("killed counts for 90 s", self.refusal(other))
