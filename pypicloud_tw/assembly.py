@@ -55,6 +55,10 @@ _RIVAL = (
     "Another process writes to this bucket, which cannot keep two apart: let that do "
     f"it, or end it and try again; one that was killed counts for {ENDS_AFTER:.0f} s."
 )
+_NOT_RENEWED = (
+    "The claim to be this bucket's only writer could not be renewed for too long: "
+    "nothing is changed before it is; try again."
+)
 _NOT_YET = "The store is being got ready: nothing is changed before; try again."
 
 #: Connections that are kept to one upstream host: an installer asks for a dozen pages
@@ -102,6 +106,8 @@ class Index:
             return Unavailable(_NOT_YET)
         if self._lease is not None and self._lease.rival:
             return Unavailable(_RIVAL, retry_after=60)
+        if self._lease is not None and not self._lease.held:
+            return Unavailable(_NOT_RENEWED)
         return None
 
     async def close(self) -> None:

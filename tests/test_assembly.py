@@ -78,3 +78,11 @@ class SecuringTests(SynchronousTestCase):
         # What to do about it, also just after a server was killed.
         self.assertIn("or end it and try again", self.refusal(other))
         self.assertIn("killed counts for 90 s", self.refusal(other))
+
+    def test_nothing_is_changed_by_a_lease_that_was_not_renewed(self) -> None:
+        self.store.abilities = BAD
+        self.run_now(self.index.secure())
+        self.index.manifests.check_open()
+        self.harness.fake.fail("*", *[Drop()] * 100)
+        self.harness.clock.pump([1.0] * int(lease.ENDS_AFTER))
+        self.assertIn("could not be renewed", self.refusal(self.index))

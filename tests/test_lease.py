@@ -51,6 +51,28 @@ class LeaseTests(SynchronousTestCase):
         self.clock.advance(lease.RENEW_EVERY)
         self.assertTrue(self.one.rival)
 
+    def test_one_that_could_not_renew_does_not_trust_its_lease(self) -> None:
+        """Another may have taken it since; who was stopped for long meets this too."""
+        self.run_now(self.one.start())
+        self.assertTrue(self.one.held)
+        assert self.one._loop is not None
+        self.one._loop.stop()
+        self.clock.advance(lease.ENDS_AFTER)
+        self.assertFalse(self.one.held)
+        self.assertFalse(self.one.rival)
+        self.run_now(self.one.look())
+        self.assertTrue(self.one.held)
+
+    def test_one_that_could_not_renew_leaves_the_lease_of_another(self) -> None:
+        self.run_now(self.one.start())
+        assert self.one._loop is not None
+        self.one._loop.stop()
+        self.clock.advance(lease.ENDS_AFTER)
+        self.run_now(self.two.start())
+        self.assertTrue(self.two.held)
+        self.run_now(self.one.stop())
+        self.assertIn(lease.KEY, self.store.objects)
+
     def test_a_store_that_is_away_is_not_the_end(self) -> None:
         self.run_now(self.one.start())
         self.store.fail_next("get", StoreError("away"))

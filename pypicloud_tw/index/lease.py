@@ -36,9 +36,14 @@ class Lease:
     clock: IReactorTime
     rival: bool = field(default=False, init=False)
     _id: str = field(factory=lambda: token_hex(8), init=False)
-    _mine: str | None = field(default=None, init=False)
+    _until: float = field(default=float("-inf"), init=False)
     _loop: LoopingCall | None = field(default=None, init=False)
     _log = Logger()
+
+    @property
+    def held(self) -> bool:
+        """Whether nobody else can have claimed the store."""
+        return not self.rival and self.clock.seconds() < self._until
 
     async def start(self) -> None:
         """Claim the store, then renew the claim from time to time."""
@@ -51,7 +56,7 @@ class Lease:
         """Give the claim up."""
         if self._loop is not None and self._loop.running:
             self._loop.stop()
-        if not self.rival and self._mine is not None:
+        if self.held:
             await self.store.delete(KEY)
 
     async def look(self) -> None:
@@ -59,6 +64,7 @@ class Lease:
 
         :raises StoreError: the store is away.
         """
+        until = self.clock.seconds() + ENDS_AFTER
         found = await self._read()
         was_rival, self.rival = self.rival, await self._is_rival(found)
         if self.rival and not was_rival:
@@ -69,7 +75,8 @@ class Lease:
             )
         if not self.rival:
             claim = json.dumps({"_format": 1, "id": self._id}).encode()
-            self._mine = (await self.store.put(KEY, claim)).etag
+            await self.store.put(KEY, claim)
+            self._until = until
 
     async def _renew(self) -> None:
         try:
