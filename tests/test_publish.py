@@ -46,6 +46,14 @@ WHEEL, SDIST = "acme-1.0-py3-none-any.whl", "acme-1.0.tar.gz"
 
 #: Other bytes, and as good as the first.
 OTHER_WHEEL = wheel(extra=[("acme/__init__.py", b"other = True\n")])
+#: Names that installers take for that of the first.
+RESPELLED = (
+    "Acme-1.0-py3-none-any.whl",
+    "acme-1.0.0-py3-none-any.whl",
+    "acme-v1.0-py3-none-any.whl",
+    "acme-1.0-py3.py3-none-any.whl",
+)
+
 AWAY = "The store is away."
 
 
@@ -212,6 +220,27 @@ class SameNameTests(PublishCase):
         self.assertNotEqual(second.key, first.key)
         self.assertEqual(stored_project(self.store).tombstones, ())
         self.assert_whole()
+
+    def test_other_spellings_are_not_taken_with_other_bytes(self) -> None:
+        first = self.publish()
+        for filename in RESPELLED:
+            self.refused(Conflict, "already exists", filename, OTHER_WHEEL)
+        self.assertEqual(stored_project(self.store).files, (first,))
+        self.assert_tidy()
+
+    def test_other_spellings_of_a_deleted_name_are_not_taken_either(self) -> None:
+        self.publish()
+        self.successResultOf(started(self.one.publisher.remove(ACME, "1.0")))
+        for filename in RESPELLED:
+            self.refused(Conflict, "was deleted", filename, OTHER_WHEEL)
+        self.assertEqual(stored_project(self.store).files, ())
+
+    def test_other_builds_and_kinds_are_other_files(self) -> None:
+        self.publish()
+        self.publish("acme-1.0-1-py3-none-any.whl", OTHER_WHEEL)
+        self.publish("acme-1.0-py2.py3-none-any.whl", OTHER_WHEEL)
+        self.publish(SDIST, sdist())
+        self.assertEqual(len(stored_project(self.store).files), 4)
 
 
 class OverwriteTests(PublishCase):

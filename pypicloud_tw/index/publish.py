@@ -33,7 +33,7 @@ from pypicloud_tw.index.layout import METADATA_SUFFIX
 from pypicloud_tw.index.manifest import in_order
 from pypicloud_tw.index.manifests import Change, Manifests
 from pypicloud_tw.index.model import File, Project, Tombstone
-from pypicloud_tw.index.names import Filename, NormalizedName
+from pypicloud_tw.index.names import Filename, NormalizedName, file_identity
 from pypicloud_tw.offload import IOffload
 from pypicloud_tw.store.interfaces import IObjectStore, IUpload
 from pypicloud_tw.store.spool import Digests, Spool
@@ -100,7 +100,8 @@ class Publication:
         whose answer was lost can simply be repeated.
 
         :raises BadRequest: the file is not what it says it is; nothing is kept.
-        :raises Conflict: the filename is taken by other bytes.
+        :raises Conflict: the filename, or another spelling of it, is taken by other
+            bytes.
         :raises StoreError: the store is away; it may have been published. Or it took so
             long that it was not.
         """
@@ -326,17 +327,17 @@ def _admission(file: File, display_name: str, rules: Rules) -> Change:
         existing = project.file(file.filename)
         if existing is not None and existing.sha256 == file.sha256:
             return project
-        if existing is not None and not rules.overwrite:
+        if not rules.overwrite and _is_rivalled(file, project.files):
             raise Conflict(
                 "File already exists, with other bytes. A published file never "
                 "changes: give the release a new version."
             )
-        buried = project.tombstone(file.filename)
-        if buried and buried.sha256 != file.sha256 and not rules.reupload_deleted:
+        if not rules.reupload_deleted and _is_rivalled(file, project.tombstones):
             raise Conflict(
                 "File already existed and was deleted; its name is not taken again "
                 "with other bytes. Give the release a new version."
             )
+        buried = project.tombstone(file.filename)
         others = (f for f in project.files if f.filename != file.filename)
         return evolve(
             project,
@@ -346,6 +347,18 @@ def _admission(file: File, display_name: str, rules: Rules) -> Change:
         )
 
     return admit
+
+
+def _is_rivalled(file: File, others: Iterable[File | Tombstone]) -> bool:
+    """Tell whether other bytes have this name, however it is spelled.
+
+    Installers take equal names for one file, and would install either.
+    """
+    identity = file_identity(file.filename)
+    return any(
+        other.sha256 != file.sha256 and file_identity(other.filename) == identity
+        for other in others
+    )
 
 
 def _files_of(project: Project, version: str) -> tuple[File, ...]:
