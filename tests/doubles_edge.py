@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from attrs import define, field
+from twisted.internet import main
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IAddress
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -131,4 +131,4 @@ class Client:
 
     def leave(self) -> None:
         """Close the connection from the client's side."""
-        self.channel.connectionLost(Failure(ConnectionDone()))
+        self.channel.connectionLost(Failure(main.CONNECTION_DONE))

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from attrs import define, field, frozen
 from passlib.hash import pbkdf2_sha256
+from twisted.internet import main
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
@@ -355,7 +355,7 @@ class Connection:
 
     def leave(self) -> None:
         """Close from the client's side."""
-        self.channel.connectionLost(Failure(ConnectionDone()))
+        self.channel.connectionLost(Failure(main.CONNECTION_DONE))
 
 
 @define

@@ -9,6 +9,7 @@ import ssl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from klein import Klein
+from twisted.internet import main
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -351,11 +352,21 @@ class Pace(SynchronousTestCase):
         client = Client(reader)
         client.send(post(b"ab", length=10))
         client.leave()
-        self.assertIsInstance(reader.errors[0], ConnectionDone)
+        self.assertIsInstance(reader.errors[0], ConnectionLost)
         self.assertEqual(client.clock.getDelayedCalls()[0].getTime(), 1.0)  # the log's
         client.clock.advance(1)
         self.assertEqual(client.clock.getDelayedCalls(), [])
         self.assertIn(b'"POST /up HTTP/1.1" 499 - ', client.log[0])
+
+    def test_client_that_leaves_is_forgotten(self) -> None:
+        """The reactor has one ConnectionDone, which must not keep the readers' frames.
+
+        Every raise of an exception adds to its traceback.
+        """
+        client = Client(Reader())
+        client.send(post(b"ab", length=10))
+        client.leave()
+        self.assertIsNone(main.CONNECTION_DONE.__traceback__)
 
     def test_read_given_up(self) -> None:
         client = Client(never)

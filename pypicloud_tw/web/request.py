@@ -214,7 +214,9 @@ class Request(server.Request):
             self.code = CLIENT_LEFT
         self._disconnected = True
         if self._body is not None:
-            self._body.fail(reason.value or ConnectionLost())
+            # Not the reason: all connections share its exception, whose every raise
+            # would keep the frames it passes.
+            self._body.fail(ConnectionLost())
         self._lost = True
         super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted's
         if not self.finished:
