@@ -267,7 +267,9 @@ class PypiSection:
     )
     max_upload: int = key(kinds.size(), "6GiB", "The largest file that is taken.")
     allow_overwrite: bool = key(
-        kinds.flag, "false", "Let an upload replace a file of the same name."
+        kinds.flag,
+        "false",
+        "Let an upload replace a file of the same name, however that is spelled.",
     )
     allow_reupload_deleted: bool = key(
         kinds.flag, "false", "Let a deleted file's name be taken again by other bytes."

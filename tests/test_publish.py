@@ -253,6 +253,16 @@ class OverwriteTests(PublishCase):
         self.assertEqual(stored_project(self.store).files, (second,))
         self.assert_whole()
 
+    def test_other_bytes_under_another_spelling_replace_it_too(self) -> None:
+        """Installers take both for one file, and would install either."""
+        self.publish()
+        for filename in RESPELLED:
+            last = self.publish(filename, OTHER_WHEEL)
+            self.assertIn(last, stored_project(self.store).files)
+            self.assertIsNone(stored_project(self.store).file(WHEEL))
+        again = self.publish()
+        self.assertEqual(stored_project(self.store).files, (again,))
+
     def test_not_those_of_a_deleted_file(self) -> None:
         self.publish()
         self.successResultOf(started(self.one.publisher.remove(ACME, "1.0")))

@@ -42,6 +42,7 @@ from pypicloud_tw.store.spool import Digests, Spool
 SWEEP_AGE = 24 * 3600.0
 
 T = TypeVar("T")
+Entry = TypeVar("Entry", File, Tombstone)
 
 
 @frozen
@@ -327,18 +328,19 @@ def _admission(file: File, display_name: str, rules: Rules) -> Change:
         existing = project.file(file.filename)
         if existing is not None and existing.sha256 == file.sha256:
             return project
-        if not rules.overwrite and _is_rivalled(file, project.files):
+        replaced = _rivals(file, project.files)
+        if replaced and not rules.overwrite:
             raise Conflict(
                 "File already exists, with other bytes. A published file never "
                 "changes: give the release a new version."
             )
-        if not rules.reupload_deleted and _is_rivalled(file, project.tombstones):
+        if not rules.reupload_deleted and _rivals(file, project.tombstones):
             raise Conflict(
                 "File already existed and was deleted; its name is not taken again "
                 "with other bytes. Give the release a new version."
             )
         buried = project.tombstone(file.filename)
-        others = (f for f in project.files if f.filename != file.filename)
+        others = (f for f in project.files if f not in replaced)
         return evolve(
             project,
             display_name=project.display_name if project.files else display_name,
@@ -349,16 +351,17 @@ def _admission(file: File, display_name: str, rules: Rules) -> Change:
     return admit
 
 
-def _is_rivalled(file: File, others: Iterable[File | Tombstone]) -> bool:
-    """Tell whether other bytes have this name, however it is spelled.
+def _rivals(file: File, others: Iterable[Entry]) -> list[Entry]:
+    """Find those that give other bytes this name, however it is spelled.
 
     Installers take equal names for one file, and would install either.
     """
     identity = file_identity(file.filename)
-    return any(
-        other.sha256 != file.sha256 and file_identity(other.filename) == identity
+    return [
+        other
         for other in others
-    )
+        if other.sha256 != file.sha256 and file_identity(other.filename) == identity
+    ]
 
 
 def _files_of(project: Project, version: str) -> tuple[File, ...]:
