@@ -275,7 +275,10 @@ class PypiSection:
         kinds.flag, "false", "Let a deleted file's name be taken again by other bytes."
     )
     legacy_formats: bool = key(
-        kinds.flag, "false", "Take .egg, .exe, .zip and .tar.bz2 files, too."
+        kinds.flag,
+        "false",
+        "Take .egg, .exe, .zip and .tar.bz2 files, too, and source distributions "
+        "without core metadata.",
     )
     public_url: str | None = key(
         kinds.service_url,

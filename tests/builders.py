@@ -87,6 +87,11 @@ def sdist(name: str = "acme", version: str = "1.0") -> bytes:
     return tar_of([(pkg_info, metadata(name, version))])
 
 
+def bare_sdist(name: str = "acme", version: str = "1.0") -> bytes:
+    """The bytes of one from before core metadata: it has no ``PKG-INFO``."""
+    return tar_of([(member(f"{name}-{version}/setup.py"), b"")])
+
+
 def file(filename: str = "acme-1.0-py3-none-any.whl", **changes: Any) -> File:
     """A file of the project acme, as a manifest tells it."""
     one = File(

@@ -23,7 +23,7 @@ from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.index.publish import Rules
 from pypicloud_tw.store.interfaces import ByteRange, IDownload
 from pypicloud_tw.store.memory import MemoryStore
-from tests.builders import metadata, sdist, wheel, zip_of
+from tests.builders import bare_sdist, metadata, sdist, wheel, zip_of
 from tests.doubles_http import (
     BEGINNING,
     Domain,
@@ -229,6 +229,24 @@ class AdoptTests(AdoptCase):
         self.assertEqual(self.store.objects, objects)
         self.assertNotIn("open", {operation for operation, _ in self.store.calls})
         self.assertEqual(self.counts(self.run_it()), (2, 0, 1, 1))
+
+
+class OldTests(AdoptCase):
+    """Whatever installers take was taken by the first program, and cached by it."""
+
+    def test_a_version_that_only_the_folder_tells_from_the_name(self) -> None:
+        key = "ab12/acme/acme-1.0-2.tar.gz"
+        self.store.add(key, sdist("acme", "1.0-2"))
+        self.assertEqual(self.counts(self.run_it()), (1, 0, 1, 0))
+        [file] = stored_project(self.store, ACME).files
+        self.assertEqual((file.key, file.version), (key, "1.0.post2"))
+        self.assertEqual(self.counts(self.run_it()), (1, 1, 0, 0))
+
+    def test_a_source_distribution_without_metadata(self) -> None:
+        self.store.add(SDIST, bare_sdist())
+        self.assertEqual(self.counts(self.run_it()), (1, 0, 1, 0))
+        [file] = stored_project(self.store, ACME).files
+        self.assertEqual(file.requires_python, None)
 
 
 class LegacyTests(AdoptCase):
@@ -574,6 +592,14 @@ class FromAfarTests(AdoptCase):
         [file] = stored_project(self.store, ACME).files
         self.assertEqual((file.sha256, file.requires_python), (digest, ">=3.9"))
         self.assertEqual(self.opened, [])
+
+    def test_what_it_says_of_itself_must_be_what_its_name_says(self) -> None:
+        data = random.Random(1).randbytes(2**20)
+        digest = sha256(data).hexdigest()
+        self.put("acme-1.0-2.tar.gz", data, hash_sha256=digest, name="acme")
+        [skipped] = self.run_it().skipped
+        self.assertIn("metadata names another project", skipped.reason)
+        self.assertEqual(stored_projects(self.store), {})
 
     def test_a_small_one_is_read_without_asking_before(self) -> None:
         self.put(SDIST, sdist(), hash_sha256=sha256(sdist()).hexdigest())

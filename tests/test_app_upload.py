@@ -17,7 +17,7 @@ from pypicloud_tw.index.marker import KEY as MARKER
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.index.publish import Rules
 from pypicloud_tw.web.publishing import _FORM_ALLOWANCE
-from tests.builders import metadata, sdist, wheel, zip_of
+from tests.builders import bare_sdist, metadata, sdist, wheel, zip_of
 from tests.doubles_http import (
     FORM_TYPE,
     Connection,
@@ -304,6 +304,7 @@ class RefusedTests(UploadCase):
             (upload_form(WHEEL, sdist()), "cannot be opened as the archive"),
             (upload_form(WHEEL, b""), "cannot be opened as the archive"),
             (upload_form(SDIST, sdist()[:-9]), "cannot be opened as the archive"),
+            (upload_form(SDIST, bare_sdist()), "has a PKG-INFO in its top folder"),
             (
                 upload_form(WHEEL, wheel(extra=[("../../evil", b"")])),
                 "leads out of it",
@@ -420,6 +421,15 @@ class OverwriteTests(UploadCase):
         self.assertNotIn(sha256(wheel()).hexdigest(), page)
 
 
+class OldSetuptoolsTests(UploadCase):
+    def test_a_version_that_only_the_form_tells_from_the_name(self) -> None:
+        filename, version = "acme-1.0-2.tar.gz", "1.0-2"
+        form = upload_form(filename, sdist("acme", version), version=version)
+        self.assertEqual(self.web.post(form).status, 200)
+        self.assertIn(filename, self.web.get("/simple/acme/").text)
+        self.assert_tidy()
+
+
 class LegacyFormatTests(UploadCase):
     rules = Rules(legacy_formats=True)
 
@@ -428,6 +438,7 @@ class LegacyFormatTests(UploadCase):
         self.assertEqual(self.upload("acme-1.0.zip", data).status, 200)
         egg = zip_of([("EGG-INFO/PKG-INFO", metadata())])
         self.assertEqual(self.upload("acme-1.0-py2.7.egg", egg).status, 200)
+        self.assertEqual(self.upload(SDIST, bare_sdist()).status, 200)
         self.assert_tidy()
 
 

@@ -50,6 +50,29 @@ class FilenameTests(SynchronousTestCase):
             name = Filename.parse(text, legacy=True)
             self.assertEqual((name.kind, name.version), (kind, Version("1.0")), text)
 
+    def test_only_the_project_tells_where_some_versions_begin(self) -> None:
+        for text, project, version in (
+            ("acme-1.0-2.tar.gz", "acme", "1.0.post2"),
+            ("acme-1.0-2.tar.gz", "acme-1-0", "2"),
+            ("Acme.Tool-2.0-dev-9212.tar.gz", "acme-tool", "2.0.dev9212"),
+            ("acme-1.0-2.zip", "acme", "1.0.post2"),
+            ("acme-1.0-py2.7.egg", "acme", "1.0"),
+        ):
+            name = Filename.parse(text, legacy=True, project=project)
+            self.assertEqual((name.project, str(name.version)), (project, version))
+
+    def test_a_project_that_it_is_not_of_changes_nothing(self) -> None:
+        for text in (
+            "acme-1.0-2.tar.gz",
+            "acme-1.0-py3-none-any.whl",
+            "acme-tool-1.0.tar.gz",
+            "acme-tool-1.0.zip",
+        ):
+            name = Filename.parse(text, legacy=True)
+            for project in ("other", "acm", "", "acme-1"):
+                said = Filename.parse(text, legacy=True, project=project)
+                self.assertEqual(said, name)
+
     def test_says_why_a_name_is_refused(self) -> None:
         cases = {
             "acme-1.0.whl": "wrong number of parts",

@@ -15,6 +15,7 @@ from secrets import token_hex
 from typing import Any
 
 from attrs import define, evolve, field, frozen
+from packaging.utils import canonicalize_name
 from twisted.internet.defer import Deferred, DeferredList, DeferredSemaphore
 
 from pypicloud_tw.errors import (
@@ -178,7 +179,10 @@ class Adopter:
 
     def _understand(self, key: str) -> Filename:
         legacy = self.publisher.rules.legacy_formats
-        return Filename.parse(key.rpartition("/")[2], legacy=legacy)
+        folder, _, text = key.rpartition("/")
+        # The first program's layouts have the project's name there.
+        project = canonicalize_name(folder.rpartition("/")[2])
+        return Filename.parse(text, legacy=legacy, project=project)
 
     async def _unnamed(
         self, name: NormalizedName, candidates: list[_Candidate]
@@ -299,9 +303,12 @@ class Adopter:
         digest = _told_digest(info)
         if digest is None:
             return None
+        name = info.metadata.get("name")
+        if name and canonicalize_name(name) != candidate.filename.project:
+            raise BadRequest("Its metadata names another project than its name does.")
         md5 = info.metadata.get("hash-md5", "").lower()
         inspection: Inspection | None = Inspection(
-            info.metadata.get("name") or None,
+            name or None,
             None,
             info.metadata.get("requires-python") or None,
             info.metadata.get("summary") or None,

@@ -201,8 +201,6 @@ def _sdist_metadata(file: IO[bytes], filename: Filename, size: int) -> bytes | N
         # Padding up to the end, where the checksum stands.
         unpacked += len(rest)
         _check_volume(members, unpacked, size)
-    if found is None and filename.text.endswith(".tar.gz"):
-        _refuse("A source distribution has a PKG-INFO in its top folder (PEP 643).")
     return found
 
 

@@ -74,26 +74,50 @@ class Filename:
     kind: FileKind
 
     @classmethod
-    def parse(cls, text: str, *, legacy: bool = False) -> Filename:
+    def parse(
+        cls, text: str, *, legacy: bool = False, project: str | None = None
+    ) -> Filename:
         """Understand a wheel's or source distribution's name.
 
         :param legacy: take the formats from before PEP 625 too.
+        :param project: whose file it is said to be, normalised. Nothing else tells
+            ``acme-1.0-2.tar.gz``, version 1.0.post2 as setuptools once wrote it, from
+            a project ``acme-1.0``. Of a name that cannot be that project's file it
+            changes nothing.
         :raises BadRequest: it is neither; the message says why.
         """
         _refuse_unsafe(text)
         if text.endswith(".whl"):
             return cls._wheel(text)
         if text.endswith(".tar.gz"):
-            return cls._sdist(text)
+            return cls._of(text, ".tar.gz", FileKind.SDIST, project) or cls._sdist(text)
         for suffix, kind in LEGACY_SUFFIXES.items():
             if text.endswith(suffix):
                 if legacy:
-                    return cls._legacy(text, text.removesuffix(suffix), kind)
+                    return cls._of(text, suffix, kind, project) or cls._legacy(
+                        text, text.removesuffix(suffix), kind
+                    )
                 raise BadRequest(
                     f"Files that end in {suffix} are not taken here; build a wheel or "
                     "a .tar.gz source distribution, or set pypi.legacy_formats."
                 )
         raise BadRequest("A distribution file's name must end in .whl or .tar.gz.")
+
+    @classmethod
+    def _of(
+        cls, text: str, suffix: str, kind: FileKind, project: str | None
+    ) -> Filename | None:
+        """Split ``name-version`` behind a project's name, if it begins with that."""
+        parts = text.removesuffix(suffix).split("-")
+        for at in range(1, len(parts)):
+            name = "-".join(parts[:at])
+            if canonicalize_name(name) == project:
+                try:
+                    version = Version("-".join(parts[at:]))
+                except InvalidVersion:
+                    continue
+                return cls(text, project_name(name), version, kind)
+        return None
 
     @classmethod
     def _wheel(cls, text: str) -> Filename:

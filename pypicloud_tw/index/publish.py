@@ -49,7 +49,8 @@ Entry = TypeVar("Entry", File, Tombstone)
 class Rules:
     """What an index takes.
 
-    :ivar legacy_formats: eggs, installers and old source archives too.
+    :ivar legacy_formats: eggs, installers and old source archives too, and source
+        distributions without core metadata.
     :ivar overwrite: a filename may be published again with other bytes.
     :ivar reupload_deleted: so may one that was deleted.
     :ivar sweep_age: seconds after which a sweep takes an unnamed object for an orphan.
@@ -111,6 +112,7 @@ class Publication:
         _check_claims(claims, self.filename)
         _check_digests(claims, digests)
         inspection = await self.publisher.inspect(spool, self.filename)
+        _check_described(inspection, self.filename, self.publisher.rules)
         file = File(
             filename=self.filename.text,
             version=str(self.filename.version),
@@ -396,6 +398,15 @@ def _check_claims(claims: Claims, filename: Filename) -> None:
         claims.version, str(filename.version)
     ):
         raise BadRequest("The form's version is not the one that the filename says.")
+
+
+def _check_described(inspection: Inspection, filename: Filename, rules: Rules) -> None:
+    if rules.legacy_formats or inspection.name or not filename.text.endswith(".tar.gz"):
+        return
+    raise BadRequest(
+        "A source distribution has a PKG-INFO in its top folder (PEP 643); build it "
+        "again."
+    )
 
 
 def _normalized(name: str) -> str | None:

@@ -7,6 +7,7 @@ The form is what distutils' ``register`` and ``upload`` began and twine and uv s
 from __future__ import annotations
 
 from attrs import define, field
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from pypicloud_tw.errors import BadRequest, PayloadTooLarge
@@ -53,7 +54,10 @@ class _Reception:
         if file.before.get(":action", (_UPLOAD,)) != (_UPLOAD,):
             return None
         legacy = self.publisher.rules.legacy_formats
-        filename = Filename.parse(file.filename, legacy=legacy)
+        name = next(iter(file.before.get("name", ())), None)
+        filename = Filename.parse(
+            file.filename, legacy=legacy, project=name and canonicalize_name(name)
+        )
         self.publication = await self.publisher.begin(
             filename,
             uploader=self.uploader,
