@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from random import random
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,11 +20,12 @@ from twisted.web.client import (
     HTTPConnectionPool,
 )
 
-from pypicloud_tw import __version__
+from pypicloud_tw import __version__, jobs
 from pypicloud_tw.config import Config
 from pypicloud_tw.errors import PypicloudError, Unavailable
 from pypicloud_tw.index.adopt import Adopter, Progress
 from pypicloud_tw.index.catalog import Catalog
+from pypicloud_tw.index.errands import Errands
 from pypicloud_tw.index.lease import ENDS_AFTER, Lease
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.marker import Marker
@@ -79,6 +81,7 @@ class Index:
     reactor: Any
     _secured: bool = field(default=False, init=False)
     _lease: Lease | None = field(default=None, init=False)
+    _errands: Errands | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.manifests.refusal = self._refusal
@@ -101,10 +104,28 @@ class Index:
             self._lease = lease
         self._secured = True
 
+    @property
+    def has_rival(self) -> bool:
+        """Whether another process holds the lease, and alone may change anything."""
+        return self._lease is not None and self._lease.rival
+
+    def take_errands(self) -> None:
+        """Do what commands may not do themselves, while the lease is ours."""
+        lease = self._lease
+        if lease is None or self._errands is not None:
+            return
+        self._errands = Errands(
+            self.publisher.store,
+            self.reactor,
+            partial(jobs.do, self),
+            lambda: lease.held,
+        )
+        self._errands.start()
+
     def _refusal(self) -> Unavailable | None:
         if not self._secured:
             return Unavailable(_NOT_YET)
-        if self._lease is not None and self._lease.rival:
+        if self.has_rival:
             return Unavailable(_RIVAL, retry_after=60)
         if self._lease is not None and not self._lease.held:
             return Unavailable(_NOT_RENEWED)
@@ -112,6 +133,8 @@ class Index:
 
     async def close(self) -> None:
         """Free what it holds in the store and end its helpers."""
+        if self._errands is not None:
+            await self._errands.stop()
         if self._lease is not None:
             with suppress(PypicloudError):
                 await self._lease.stop()

@@ -1,6 +1,7 @@
 """What the commands do to an index; each call runs a reactor and returns an exit code.
 
-They work beside live servers: whatever they change goes through the same swaps.
+They work beside live servers: whatever they change goes through the same swaps. Where
+the store cannot keep two writers apart, the one that is there is asked to do it.
 """
 
 from __future__ import annotations
@@ -8,20 +9,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from typing import TextIO
+from typing import Any
 
-from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
+from pypicloud_tw import jobs
 from pypicloud_tw.assembly import Index, make_index
 from pypicloud_tw.config import Config
 from pypicloud_tw.errors import PypicloudError
-from pypicloud_tw.index.adopt import Progress
-from pypicloud_tw.index.names import project_name
-
-#: Seconds between two lines of progress where there is no terminal to draw a bar on.
-_LINE_EVERY = 5.0
+from pypicloud_tw.index.errands import Asking, Errand
 
 
 def prepare(config: Config) -> int:
@@ -34,19 +31,8 @@ def prepare(config: Config) -> int:
 
 
 def run_refresh(config: Config, *, dry_run: bool = False) -> int:
-    """Adopt what lies in the store without being named.
-
-    :returns: 0 also if files were skipped: what is no distribution is no fault.
-    """
-
-    async def job(index: Index) -> int:
-        bar = ProgressBar(sys.stderr, index.reactor.seconds)
-        progress = await index.adopter(bar.show, dry_run=dry_run).run()
-        bar.end()
-        _summarize(progress, dry_run=dry_run)
-        return 0
-
-    return _run(config, job)
+    """Adopt what lies in the store without being named; see :func:`.jobs.refresh`."""
+    return _run_job(config, "refresh", changes=not dry_run, dry_run=dry_run)
 
 
 def run_verify(config: Config, *, deep: bool = False) -> int:
@@ -74,69 +60,48 @@ def run_verify(config: Config, *, deep: bool = False) -> int:
 def run_sweep(
     config: Config, *, age: float | None = None, dry_run: bool = False
 ) -> int:
-    """Remove what no manifest names, and what was deleted long enough ago.
-
-    :param age: seconds; None is ``index.sweep_age``, and less is refused: the servers
-        rely on it.
-    """
-    at_least = config.index.sweep_age
-    if age is not None and age < at_least:
-        print(
-            f"pypicloud: the age must be at least index.sweep_age ({at_least:.0f} s), "
-            "by which the servers judge how long an upload may take.",
-            file=sys.stderr,
-        )
-        return 1
-
-    async def job(index: Index) -> int:
-        def report(key: str) -> None:
-            print(f"{'would remove' if dry_run else 'removed'} {key}")
-
-        sweeper = index.sweeper(age or at_least, report, dry_run=dry_run)
-        swept = await sweeper.run()
-        print(
-            f"{swept.seen} objects seen, {len(swept.removed)} orphans, "
-            f"{len(swept.purged)} of deleted files, "
-            f"{swept.unfinished} unfinished uploads."
-        )
-        return 0
-
-    return _run(config, job)
+    """Remove what no manifest names; see :func:`.jobs.sweep`."""
+    return _run_job(config, "sweep", changes=not dry_run, age=age, dry_run=dry_run)
 
 
 def run_yank(config: Config, project: str, version: str, reason: str | None) -> int:
-    """Yank a release (PEP 592).
-
-    :param reason: shown by installers; may be empty. None un-yanks.
-    """
-
-    async def job(index: Index) -> int:
-        await index.publisher.yank(project_name(project), version, reason)
-        print(f"{project} {version} is {'not yanked' if reason is None else 'yanked'}.")
-        return 0
-
-    return _run(config, job)
+    """Yank a release, or un-yank it; see :func:`.jobs.yank`."""
+    return _run_job(config, "yank", project=project, version=version, reason=reason)
 
 
 def run_remove(config: Config, project: str, version: str) -> int:
-    """Remove a release; its filenames stay taken."""
+    """Remove a release; see :func:`.jobs.remove`."""
+    return _run_job(config, "remove", project=project, version=version)
+
+
+def _run_job(
+    config: Config, command: str, *, changes: bool = True, **arguments: Any
+) -> int:
+    """Do a job here, or have it done where another process alone may change things.
+
+    :param changes: whether the job changes anything at all.
+    """
 
     async def job(index: Index) -> int:
-        await index.publisher.remove(project_name(project), version)
-        print(f"{project} {version} is removed.")
-        return 0
+        if changes and index.has_rival:
+            print(
+                "Another process writes to this bucket, which cannot keep two apart: "
+                "that is asked to do it.",
+                file=sys.stderr,
+            )
+            asking = Asking(
+                index.publisher.store,
+                index.reactor,
+                lambda: not index.has_rival,
+                sys.stdout,
+                sys.stderr,
+            )
+            code = await asking.have_done(Errand(command, arguments))
+            if code is not None:
+                return code
+        return await jobs.do(index, command, arguments, sys.stdout, sys.stderr)
 
     return _run(config, job)
-
-
-def _summarize(progress: Progress, *, dry_run: bool) -> None:
-    for skipped in sorted(progress.skipped, key=lambda one: one.key):
-        print(f"skipped {skipped.key!r}: {skipped.reason}")
-    done = "would be adopted" if dry_run else "adopted"
-    print(
-        f"{progress.adopted} files {done}, {progress.known} known already, "
-        f"{len(progress.skipped)} skipped."
-    )
 
 
 def _run(
@@ -176,29 +141,3 @@ def _run(
         # react ends the process when it is done; an interrupt shows as its code.
         code = code or int(e.code or 0)
     return code
-
-
-@define
-class ProgressBar:
-    """Shows how far a run has come: a bar on a terminal, lines elsewhere."""
-
-    output: TextIO
-    seconds: Callable[[], float]
-    _told: float = float("-inf")
-
-    def show(self, progress: Progress) -> None:
-        """Draw, or write a line now and then."""
-        done, found = progress.done, progress.found
-        if self.output.isatty():
-            filled = 30 * done // max(found, 1)
-            bar = "#" * filled + "." * (30 - filled)
-            self.output.write(f"\r[{bar}] {done}/{found}")
-            self.output.flush()
-        elif self.seconds() - self._told >= _LINE_EVERY:
-            self._told = self.seconds()
-            self.output.write(f"{done} of {found} files done\n")
-
-    def end(self) -> None:
-        """Leave the line of the bar."""
-        if self.output.isatty():
-            self.output.write("\n")

@@ -273,6 +273,7 @@ def _greeting(config: Config, listen: str, *, has_ini: bool) -> list[str]:
 async def _claim(index: Index, fallback: Fallback | None) -> None:
     """Make the store ours; in a new index, see first whose files wait there."""
     await index.secure()
+    index.take_errands()
     if fallback is not None:
         fallback.hold(await index.adopter(lambda progress: None).unadopted())
 

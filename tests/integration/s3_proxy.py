@@ -233,6 +233,15 @@ def refuse(status: int, code: str) -> Fault:
     return lambda exchange: exchange.refuse(status, code)
 
 
+def no_conditions(exchange: Exchange) -> None:
+    """Know no conditional writes, as OpenStack Swift."""
+    headers = exchange.handler.headers
+    if "If-Match" in headers or "If-None-Match" in headers:
+        exchange.refuse(501, "NotImplemented")
+    else:
+        exchange.answer(exchange.forward())
+
+
 def before(act: Callable[[], None]) -> Fault:
     """Do something, and cut the line before S3 has heard of it."""
 

@@ -1,0 +1,155 @@
+"""What commands change in an index: in a process of their own, or in the server's.
+
+Each writes what it has to say to two streams, and gives an exit code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, TextIO
+
+from attrs import define
+
+from pypicloud_tw.errors import Unavailable
+from pypicloud_tw.index.adopt import Progress
+from pypicloud_tw.index.names import project_name
+
+if TYPE_CHECKING:
+    from pypicloud_tw.assembly import Index
+
+#: Seconds between two lines of progress where there is no terminal to draw a bar on.
+_LINE_EVERY = 5.0
+
+
+async def do(
+    index: Index,
+    command: str,
+    arguments: Mapping[str, Any],
+    out: TextIO,
+    err: TextIO,
+) -> int:
+    """Do a job by its name.
+
+    :raises PypicloudError: it failed, or is not known here.
+    """
+    job = JOBS.get(command)
+    if job is None:
+        raise Unavailable(f"This server knows no {command}; it is of another version.")
+    return await job(index, out, err, **arguments)
+
+
+async def refresh(
+    index: Index, out: TextIO, err: TextIO, *, dry_run: bool = False
+) -> int:
+    """Adopt what lies in the store without being named.
+
+    :returns: 0 also if files were skipped: what is no distribution is no fault.
+    """
+    bar = ProgressBar(err, index.reactor.seconds)
+    progress = await index.adopter(bar.show, dry_run=dry_run).run()
+    bar.end()
+    for skipped in sorted(progress.skipped, key=lambda one: one.key):
+        print(f"skipped {skipped.key!r}: {skipped.reason}", file=out)
+    done = "would be adopted" if dry_run else "adopted"
+    print(
+        f"{progress.adopted} files {done}, {progress.known} known already, "
+        f"{len(progress.skipped)} skipped.",
+        file=out,
+    )
+    return 0
+
+
+async def sweep(
+    index: Index,
+    out: TextIO,
+    err: TextIO,
+    *,
+    age: float | None = None,
+    dry_run: bool = False,
+) -> int:
+    """Remove what no manifest names, and what was deleted long enough ago.
+
+    :param age: seconds; None is ``index.sweep_age``, and less is refused: the servers
+        rely on it.
+    """
+    at_least = index.publisher.rules.sweep_age
+    if age is not None and age < at_least:
+        print(
+            f"pypicloud: the age must be at least index.sweep_age ({at_least:.0f} s), "
+            "by which the servers judge how long an upload may take.",
+            file=err,
+        )
+        return 1
+
+    def report(key: str) -> None:
+        print(f"{'would remove' if dry_run else 'removed'} {key}", file=out)
+
+    swept = await index.sweeper(age or at_least, report, dry_run=dry_run).run()
+    print(
+        f"{swept.seen} objects seen, {len(swept.removed)} orphans, "
+        f"{len(swept.purged)} of deleted files, {swept.unfinished} unfinished uploads.",
+        file=out,
+    )
+    return 0
+
+
+async def yank(
+    index: Index,
+    out: TextIO,
+    err: TextIO,
+    *,
+    project: str,
+    version: str,
+    reason: str | None,
+) -> int:
+    """Yank a release (PEP 592).
+
+    :param reason: shown by installers; may be empty. None un-yanks.
+    """
+    await index.publisher.yank(project_name(project), version, reason)
+    state = "not yanked" if reason is None else "yanked"
+    print(f"{project} {version} is {state}.", file=out)
+    return 0
+
+
+async def remove(
+    index: Index, out: TextIO, err: TextIO, *, project: str, version: str
+) -> int:
+    """Remove a release; its filenames stay taken."""
+    await index.publisher.remove(project_name(project), version)
+    print(f"{project} {version} is removed.", file=out)
+    return 0
+
+
+JOBS: Mapping[str, Callable[..., Awaitable[int]]] = {
+    "refresh": refresh,
+    "sweep": sweep,
+    "yank": yank,
+    "remove": remove,
+}
+
+
+@define
+class ProgressBar:
+    """Shows how far a run has come: a bar on a terminal, lines elsewhere."""
+
+    output: TextIO
+    seconds: Callable[[], float]
+    _told: float = float("-inf")
+
+    def show(self, progress: Progress) -> None:
+        """Draw, or write a line now and then."""
+        done, found = progress.done, progress.found
+        if self.output.isatty():
+            filled = 30 * done // max(found, 1)
+            bar = "#" * filled + "." * (30 - filled)
+            self.output.write(f"\r[{bar}] {done}/{found}")
+            self.output.flush()
+        elif self.seconds() - self._told >= _LINE_EVERY:
+            self._told = self.seconds()
+            self.output.write(f"{done} of {found} files done\n")
+
+    def end(self) -> None:
+        """Leave the line of the bar."""
+        if self.output.isatty():
+            self.output.write("\n")
