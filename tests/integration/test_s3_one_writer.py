@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from tests.integration import apart
 from tests.integration.dists import make_wheel
 from tests.integration.rig import script
 from tests.integration.s3_proxy import Kind, Rule, S3Proxy, no_conditions
 from tests.integration.s3_rig import S3TestCase
 from tests.integration.seaweedfs import shared
+
+test_suite = apart(__name__)
 
 
 class OneWriterTests(S3TestCase):
