@@ -70,8 +70,8 @@ class Lease:
         if self.rival and not was_rival:
             self._log.critical(
                 "Another process writes to this bucket, which does not honour "
-                "conditional writes: uploads would be lost. Nothing is written until "
-                "the other one has ended."
+                "conditional writes: this one changes nothing before that has ended, "
+                "or uploads would be lost."
             )
         if not self.rival:
             claim = json.dumps({"_format": 1, "id": self._id}).encode()
