@@ -99,6 +99,13 @@ class CachingFiles:
             return kept
         return await self._locate_upstream(name, segment, filename)
 
+    def knows(self, name: NormalizedName, segment: str, filename: str) -> bool:
+        """See :class:`~pypicloud_tw.upstream.relay.IFiles`."""
+        if self.upstreams.knows(name):
+            return True
+        judged = self.upstreams.rules.by_time(name)
+        return not judged and self._remembered((name, segment, filename)) is not None
+
     async def names(self) -> frozenset[NormalizedName]:
         """List the projects of which files are kept; as last known if it must be.
 
@@ -148,9 +155,9 @@ class CachingFiles:
         self, name: NormalizedName, segment: str, filename: str
     ) -> Located | None:
         """Find a file in the store."""
-        address, now = (name, segment, filename), self.clock.seconds()
-        until, place = self._known.get(address, (now, None))
-        if place is None or until <= now:
+        address = name, segment, filename
+        place = self._remembered(address)
+        if place is None:
             place = await self._search(name, segment, filename)
             if place is None:
                 self._known.pop(address, None)
@@ -182,6 +189,11 @@ class CachingFiles:
                 digest = "" if filename.endswith(METADATA) else parts[2]
                 return _Place(info.key, digest, info.size)
         return None
+
+    def _remembered(self, address: Address) -> _Place | None:
+        now = self.clock.seconds()
+        until, place = self._known.get(address, (now, None))
+        return place if until > now else None
 
     def _remember(self, address: Address, place: _Place) -> None:
         self._known.pop(address, None)

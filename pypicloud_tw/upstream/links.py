@@ -17,6 +17,8 @@ from pypicloud_tw.index.model import Document
 
 #: Length of the digest's beginning that stands in our addresses (DESIGN.md D4).
 SEGMENT = 16
+#: Begins what stands there where no digest is known.
+_UNTOLD = "u"
 
 
 @frozen
@@ -47,12 +49,17 @@ class Link:
 def segment(digest: str | None, url: str) -> str:
     """Give the part of our address that stands for a file's bytes.
 
-    Where no digest is known the address stands for them; its ``u`` cannot begin a
-    digest, so neither can be taken for the other.
+    Where no digest is known the address stands for them; its first letter cannot begin
+    a digest, so neither can be taken for the other.
     """
     if digest is not None:
         return digest[:SEGMENT]
-    return "u" + sha256(url.encode()).hexdigest()[: SEGMENT - 1]
+    return _UNTOLD + sha256(url.encode()).hexdigest()[: SEGMENT - 1]
+
+
+def tells_bytes(part: str) -> bool:
+    """Tell whether a :func:`segment` is of a digest: what lies there never changes."""
+    return not part.startswith(_UNTOLD)
 
 
 def link_of(project: str, file: Document) -> Link:

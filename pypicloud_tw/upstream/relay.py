@@ -60,6 +60,9 @@ class IFiles(Protocol):
         :raises UpstreamError: an upstream fails, and nothing is known.
         """
 
+    def knows(self, name: NormalizedName, segment: str, filename: str) -> bool:
+        """Tell whether :meth:`locate` tells no upstream the project's name."""
+
 
 @define
 class Relay:
@@ -82,6 +85,10 @@ class Relay:
             return await self.open(link, source, part)
 
         return Located(filename, link.sha256, link.size, open_it)
+
+    def knows(self, name: NormalizedName, segment: str, filename: str) -> bool:
+        """See :class:`IFiles`."""
+        return self.upstreams.knows(name)
 
     async def link(
         self, name: NormalizedName, segment: str, filename: str

@@ -28,7 +28,7 @@ from pypicloud_tw.errors import (
     PypicloudError,
 )
 from pypicloud_tw.index.archive import MAX_METADATA
-from pypicloud_tw.index.catalog import Catalog, Entry
+from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.coalesced import Coalesced
 from pypicloud_tw.index.manifest import public_document
 from pypicloud_tw.index.model import Document, Project
@@ -152,8 +152,13 @@ class Application:
             _redirect(request, f"../{_project(name)}/")
             return
         normalized = _project(name)
+        await self._authorize(request, Action.READ, normalized)
+        # What is not here may be asked of others: they must not hear our names.
+        asks = self.fallback is not None and not self.fallback.upstreams.knows(
+            normalized
+        )
         try:
-            entry = await self._entry(request, normalized)
+            entry = await self.catalog.project(normalized, prove_absence=asks)
         except NotFound:
             if self.fallback is None:
                 raise
@@ -366,18 +371,20 @@ class Application:
         await self._send_page(request, known.page, known.warning)
 
     async def _blob(self, name: NormalizedName, digest: str, filename: str) -> Blob:
+        fallback = self.fallback
+        asks = fallback is not None and fallback.asks(name, digest, filename)
         try:
-            entry = await self.catalog.project(name)
+            entry = await self.catalog.project(name, prove_absence=asks)
         except NotFound:
-            if self.fallback is None:
+            if fallback is None:
                 raise
-            return await self.fallback.blob(name, digest, filename)
+            return await fallback.blob(name, digest, filename)
         try:
             return find_blob(entry.page.files, digest, filename, self.store)
         except NotFound:
-            if self.fallback is None or name not in self.fallback.merge:
+            if fallback is None or name not in fallback.merge:
                 raise
-            return await self.fallback.blob(name, digest, filename)
+            return await fallback.blob(name, digest, filename)
 
     def _send_made(
         self, request: Request, page: Page, warning: str | None = None
@@ -449,20 +456,14 @@ class Application:
         self.policy.check(principal, action, project)
         return principal
 
-    async def _entry(
-        self, request: Request, name: NormalizedName
-    ) -> Entry[ProjectView]:
-        await self._authorize(request, Action.READ, name)
-        # What is not here may be asked of others: they must not hear our names.
-        asks = self.fallback is not None and not self.fallback.upstreams.knows(name)
-        return await self.catalog.project(name, prove_absence=asks)
-
     async def _legacy_json(
         self, request: Request, name: str, version: str | None
     ) -> bytes:
         normalized = _project(name)
+        await self._authorize(request, Action.READ, normalized)
+        asks = self.fallback is not None
         try:
-            entry = await self._entry(request, normalized)
+            entry = await self.catalog.project(normalized, prove_absence=asks)
         except NotFound:
             if self.fallback is None:
                 raise

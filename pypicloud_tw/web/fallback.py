@@ -106,6 +106,10 @@ class Fallback:
             return page
         return merged
 
+    def asks(self, name: NormalizedName, segment: str, filename: str) -> bool:
+        """Tell whether finding a file may be heard by an upstream."""
+        return self.files is not None and not self.files.knows(name, segment, filename)
+
     async def blob(self, name: NormalizedName, segment: str, filename: str) -> Blob:
         """Find a file of the upstream by its address here.
 
