@@ -13,7 +13,7 @@ from pypicloud_tw.upstream.caching import CachingFiles
 from pypicloud_tw.upstream.client import Client
 from pypicloud_tw.upstream.kept import Settings
 from pypicloud_tw.upstream.relay import Relay
-from pypicloud_tw.upstream.rules import Rules
+from pypicloud_tw.upstream.rules import Entry, Rules
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import Limits, sources
 from pypicloud_tw.web.fallback import Fallback
@@ -22,6 +22,7 @@ from tests.builders import wheel
 from tests.doubles_http import Domain, Response, Web
 from tests.doubles_upstream import (
     BASE,
+    FILES,
     FakeUpstream,
     file,
     page,
@@ -205,3 +206,49 @@ class AskedByNobodyTests(SynchronousTestCase):
             for path in self.PATHS:
                 self.assertEqual(front.get(path).status, 401, (mode, path))
             self.assertEqual(front.asked(), [])
+
+
+class MergeTests(SynchronousTestCase):
+    def test_what_is_denied_does_not_hide_ours(self) -> None:
+        """By its name, or for not being among what is allowed."""
+        for rules in (
+            Rules(deny=(Entry.parse("acme"),)),
+            Rules(allow=(Entry.parse("other"),)),
+            Rules(private=(Entry.parse("acme"),)),
+        ):
+            front = Front("relay", rules, frozenset({"acme"}))
+            front.have()
+            front.web.publish(OURS, wheel())
+            (one,) = front.document()["files"]
+            self.assertEqual(one["filename"], OURS)
+            self.assertEqual(front.asked(), [])
+
+    def test_files_of_both_are_there(self) -> None:
+        front = Front("relay", merge=frozenset({"acme"}))
+        front.have()
+        front.web.publish(OURS, wheel())
+        for one in front.document()["files"]:
+            link = f"/{one['url'].removeprefix('../../')}"
+            self.assertEqual(front.get(link).status, 200, one)
+
+
+class CachingTests(SynchronousTestCase):
+    """What clients are told of how long a file stays as it is."""
+
+    def test_forever_where_the_address_has_a_digest(self) -> None:
+        for mode in ("relay", "cache"):
+            front = Front(mode)
+            front.have()
+            link = front.link()
+            for path in (link, link, f"{link}.metadata", f"{link}.metadata"):
+                told = front.get(path)["Cache-Control"] or ""
+                self.assertIn("immutable", told, (mode, path))
+
+    def test_of_unknown_digest(self) -> None:
+        """The upstream may put other bytes there."""
+        for mode in ("relay", "cache"):
+            front = Front(mode)
+            front.have({"filename": NAME, "url": f"{FILES}/{NAME}", "hashes": {}})
+            answer = front.get(front.link())
+            self.assertEqual(answer.body, b"bytes")
+            self.assertEqual(answer["Cache-Control"], "public, no-cache")

@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable
 
 from attrs import define, field
 
-from pypicloud_tw.errors import NotFound
+from pypicloud_tw.errors import Forbidden, NotFound
 from pypicloud_tw.index.coalesced import Coalesced
 from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.upstream.links import tells_bytes
 from pypicloud_tw.upstream.pages import INLINE, UpstreamPage
 from pypicloud_tw.upstream.prepare import Packed, pack, unpacked
 from pypicloud_tw.upstream.relay import IFiles
@@ -84,7 +85,8 @@ class Fallback:
         """
         try:
             theirs = await self.upstreams.page(name)
-        except NotFound:
+        except (NotFound, Forbidden):
+            # What may not come from there is no reason to hide what is ours.
             return own, None
         known = self._merged.get(name)
         if known is None or known[0] is not own or known[1] is not theirs.page:
@@ -126,4 +128,5 @@ class Fallback:
             None,
             located.open,
             located.key,
+            permanent=tells_bytes(segment),
         )
