@@ -268,6 +268,29 @@ class HtmlTests(SynchronousTestCase):
             document["project-status"], {"status": "deprecated", "reason": 'see "x"'}
         )
 
+    def test_a_digest_among_other_things(self) -> None:
+        for fragment in (
+            f"sha256={SHA}&subdirectory=deadbeef",
+            f"egg=acme-1.0&sha256={SHA}",
+            f"egg=deadbeef&subdirectory=a&sha256={SHA}",
+        ):
+            (file,) = html(f'<a href="a-1.tar.gz#{fragment}">x</a>')["files"]
+            self.assertEqual(file["hashes"], {"sha256": SHA}, fragment)
+
+    def test_where_else_a_project_is(self) -> None:
+        """PEP 708: of both there may be several."""
+        document = html(
+            "",
+            '<meta name="pypi:tracks" content="https://a.example/acme/">'
+            '<meta name="pypi:tracks" content="https://b.example/acme/">'
+            '<meta name="pypi:alternate-locations" content="https://c.example/acme/">',
+        )
+        self.assertEqual(
+            document["meta"]["tracks"],
+            ["https://a.example/acme/", "https://b.example/acme/"],
+        )
+        self.assertEqual(document["alternate-locations"], ["https://c.example/acme/"])
+
     def test_version(self) -> None:
         meta = '<meta name="pypi:repository-version" content="{}">'
         self.assertEqual(html("", meta.format("1.4"))["meta"], {"api-version": "1.0"})

@@ -47,6 +47,8 @@ _SUFFIXES = (".whl", ".tar.gz", *LEGACY_SUFFIXES)
 _STATUSES = frozenset({"active", "archived", "quarantined", "deprecated"})
 _HEX = re.compile(r"[0-9a-fA-F]{8,128}")
 _WEB = ("https://", "http://")
+#: What else may stand in a link's fragment.
+_NO_DIGESTS = frozenset({"egg", "subdirectory"})
 #: Codecs of Python that a page cannot be in: they make other markup out of it.
 _NO_CHARSETS = frozenset(
     {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
@@ -307,7 +309,7 @@ class _Reader(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.base: str | None = None
         self.anchors: list[dict[str, str | None]] = []
-        self.metas: dict[str, str] = {}
+        self.metas: dict[str, list[str]] = {}
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Keep anchors, the first ``<base>`` (HTML, 4.2.3), and named metas."""
@@ -317,7 +319,8 @@ class _Reader(HTMLParser):
             self.base = dict(attrs).get("href")
         elif tag == "meta":
             values = dict(attrs)
-            self.metas[values.get("name") or ""] = values.get("content") or ""
+            contents = self.metas.setdefault(values.get("name") or "", [])
+            contents.append(values.get("content") or "")
 
 
 def _read_html(text: str, url: str) -> Document:
@@ -331,16 +334,30 @@ def _read_html(text: str, url: str) -> Document:
         "meta": {
             # Without sizes it is no 1.1 (PEP 700), whatever the page says of itself;
             # a version that is not known here must still be noticed.
-            "api-version": _html_version(reader.metas.get("pypi:repository-version"))
+            "api-version": _html_version(_only(reader, "repository-version"))
         },
         "files": [file for file in files if file is not None],
     }
-    if "pypi:project-status" in reader.metas:
-        document["project-status"] = {"status": reader.metas["pypi:project-status"]}
-        reason = reader.metas.get("pypi:project-status-reason")
+    status, reason = (
+        _only(reader, name) for name in ("project-status", "project-status-reason")
+    )
+    if status is not None:
+        document["project-status"] = {"status": status}
         if reason:
             document["project-status"]["reason"] = reason
+    # PEP 708: each may be there several times.
+    for part, name in (
+        (document["meta"], "tracks"),
+        (document, "alternate-locations"),
+    ):
+        if f"pypi:{name}" in reader.metas:
+            part[name] = reader.metas[f"pypi:{name}"]
     return document
+
+
+def _only(reader: _Reader, name: str) -> str | None:
+    """Give what is told once; of several the last."""
+    return reader.metas.get(f"pypi:{name}", [None])[-1]
 
 
 def _base(url: str, given: str | None) -> str:
@@ -367,7 +384,7 @@ def _anchor(attributes: dict[str, str | None], links: _Links) -> Document | None
     file: Document = {
         "filename": filename,
         "url": address,
-        "hashes": dict([_digest(fragment)]) if "=" in fragment else {},
+        "hashes": _digests(fragment),
     }
     for key in ("requires-python", "provenance"):
         if attributes.get(f"data-{key}"):
@@ -383,15 +400,15 @@ def _anchor(attributes: dict[str, str | None], links: _Links) -> Document | None
     return file
 
 
-def _digest(fragment: str) -> tuple[str, str]:
-    # The digest may be followed by other parameters (#sha256=...&subdirectory=...).
-    algorithm, _, digest = fragment.partition("&")[0].partition("=")
-    return algorithm, digest
+def _digests(fragment: str) -> dict[str, str]:
+    """Read ``sha256=...``, which may stand anywhere among what pip reads there."""
+    pairs = (part.partition("=") for part in fragment.split("&"))
+    return {name: digest for name, _, digest in pairs if name not in _NO_DIGESTS}
 
 
 def _metadata_attribute(value: str | None) -> bool | dict[str, str]:
     if value and "=" in value:
-        return dict([_digest(value)])
+        return _digests(value)
     return value != "false"
 
 
