@@ -304,6 +304,28 @@ def _contradictions(config: Config, given: set[str]) -> Iterator[_Finding]:
             ("pypi.private", "upstream.merge"),
             f"upstream.merge names {name}, which pypi.private says is never asked for.",
         )
+    if _redirects(pypi):
+        for key in _about_files(config.upstream):
+            yield (
+                ("pypi.fallback", "pypi.use_fallback", key),
+                f"{key} judges files, which nobody does with pypi.fallback = redirect: "
+                "clients ask the other index for them. Choose proxy, or leave it out.",
+            )
+
+
+def _redirects(pypi: PypiSection) -> bool:
+    return pypi.use_fallback and pypi.fallback == "redirect"
+
+
+def _about_files(upstream: UpstreamSection) -> Iterator[str]:
+    """Name the rules that cannot be kept by judging a project's name."""
+    for name, rules in (("allow", upstream.allow), ("deny", upstream.deny)):
+        if any(re.search("[<=>!~]", entry) for entry in rules):
+            yield f"upstream.{name}"
+    if upstream.min_age is not None:
+        yield "upstream.min_age"
+    if upstream.not_after is not None:
+        yield "upstream.not_after"
 
 
 def _missing_files(config: Config) -> Iterator[_Finding]:
@@ -333,6 +355,8 @@ def _unused(config: Config, given: set[str]) -> Iterator[str]:
         unused = sorted(name for name in given if name.startswith("aws."))
         if unused:
             yield f"Not used, as aws.bucket is not set: {', '.join(unused)}."
+    if _redirects(config.pypi) and len(config.pypi.fallback_url) > 1:
+        yield "With pypi.fallback = redirect clients are sent to the first index alone."
     if "server.listen" in given and {"server.host", "server.port"} & given:
         yield "host and port are not used: server.listen says where to listen."
 

@@ -280,7 +280,13 @@ def service_url(text: str) -> str:
 
 def index_url(text: str) -> str:
     """Understand the URL of a simple index; a slash at its end (PEP 503)."""
-    url = urlunsplit(_split_url(text))
+    parts = _split_url(text)
+    if ":" in (parts.hostname or ""):
+        # hyperlink, which treq asks through, takes it for a name and refuses it.
+        raise BadValueError(
+            "has an IPv6 address for its host, which cannot be asked; give it a name."
+        )
+    url = urlunsplit(parts)
     return url if url.endswith("/") else f"{url}/"
 
 

@@ -509,6 +509,9 @@ class SecretTests(ConfigTestCase):
             self.assertNotIn("hunter2", "".join(problems), line)
 
 
+REDIRECT = "pypi.fallback = redirect\n"
+
+
 class AgreementTests(ConfigTestCase):
     def test_contradictions(self) -> None:
         cases = {
@@ -519,12 +522,24 @@ class AgreementTests(ConfigTestCase):
             "pypi.use_fallback = no\npypi.fallback = cache": "contradicts",
             "pypi.use_fallback = yes\npypi.fallback = none": "contradicts",
             "pypi.private = a\nupstream.merge = b A": "upstream.merge names a",
+            f"{REDIRECT}upstream.min_age = 7d": "upstream.min_age judges files",
+            f"{REDIRECT}upstream.not_after = 2026-01-31": "upstream.not_after judges",
+            f"{REDIRECT}upstream.deny = a, b<2": "upstream.deny judges files",
+            f"{REDIRECT}upstream.allow = a b==2.*": "upstream.allow judges files",
             "aws.ca_file = none.pem": "no such file",
             "storage.temp_dir = none": "no such folder",
             "storage.dir = x.ini": "not a folder",
         }
         for lines, sentence in cases.items():
             self.assertIn(sentence, self.problem(f"[pypicloud]\n{lines}\n"), lines)
+
+    def test_redirects_keep_rules_about_names(self) -> None:
+        rules = "upstream.deny = a, b-*\nupstream.allow = c\n"
+        exempt = "upstream.min_age.exempt = a\n"
+        config = self.load(f"[pypicloud]\n{REDIRECT}{rules}{exempt}")
+        self.assertEqual(config.upstream.deny, ("a", "b-*"))
+        off = "pypi.use_fallback = no\nupstream.min_age = 7d\n"
+        self.assertEqual(self.load(f"[pypicloud]\n{off}").notices, ())
 
     def test_no_second_complaint(self) -> None:
         """A key whose value is wrong is not compared with others."""
@@ -544,6 +559,7 @@ class AgreementTests(ConfigTestCase):
             "aws.bucket = acme\nstorage.dir = x": "storage.dir is not used",
             "aws.region = eu": "as aws.bucket is not set: aws.region",
             "server.listen = unix:x\nserver.port = 1": "server.listen says where",
+            f"{REDIRECT}pypi.fallback_url = https://a/, https://b/": "the first index",
         }
         for lines, sentence in cases.items():
             (notice,) = self.load(f"[pypicloud]\n{lines}\n").notices

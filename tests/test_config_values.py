@@ -212,6 +212,7 @@ class UrlTests(KindTestCase):
             self.assertIn("https://host/path/", self.refused(kind, text))
         for text in ("https://h:x/", "https://h:99999/", "https://[::1/"):
             self.assertIn("bad host or port", self.refused(kind, text))
+        self.assertIn("IPv6", self.refused(kind, "http://[::1]:3141/root/"))
 
 
 class AnyTextTests(SynchronousTestCase):
