@@ -61,6 +61,8 @@ ACME_NAME = project_name("acme")
 ACME = f"{BASE}acme/"
 OTHER = "https://other.example/simple/"
 DAY = 86_400.0
+#: How this server is reached.
+HERE = "http://here.example/root"
 
 
 def moment(seconds: float) -> str:
@@ -129,7 +131,7 @@ class WaitingTests(SynchronousTestCase):
         failures = [
             self.failureResultOf(self.bench.ask(), Unavailable),
             self.failureResultOf(
-                started(upstreams.legacy_json(ACME_NAME)), Unavailable
+                started(upstreams.legacy_json(ACME_NAME, None, HERE)), Unavailable
             ),
         ]
         messages = [failure.value.message for failure in failures]
@@ -482,7 +484,7 @@ class RuleTests(SynchronousTestCase):
         self.failureResultOf(bench.ask(), NotFound)
         self.failureResultOf(bench.ask(project_name("evil")), Forbidden)
         for name in ("acme", "evil"):
-            asked = started(bench.upstreams.legacy_json(project_name(name)))
+            asked = started(bench.upstreams.legacy_json(project_name(name), None, HERE))
             self.failureResultOf(asked)
         self.assertEqual(bench.upstream.asked, [])
 
@@ -612,7 +614,7 @@ class LegacyTests(SynchronousTestCase):
         }
 
     def ask(self, bench: Bench, version: str | None = None) -> Any:
-        asked = started(bench.upstreams.legacy_json(ACME_NAME, version))
+        asked = started(bench.upstreams.legacy_json(ACME_NAME, version, HERE))
         body, warning = self.successResultOf(asked)
         self.assertIsNone(warning)
         return json.loads(body)
@@ -623,7 +625,7 @@ class LegacyTests(SynchronousTestCase):
         bench.upstream.on(self.URL, page(told), status(500))
         self.ask(bench)
         bench.clock.advance(UNTOLD + 1)
-        asked = started(bench.upstreams.legacy_json(ACME_NAME))
+        asked = started(bench.upstreams.legacy_json(ACME_NAME, None, HERE))
         body, warning = self.successResultOf(asked)
         self.assertEqual(json.loads(body), told)
         self.assertIn("Revalidation Failed", warning or "")
@@ -647,7 +649,7 @@ class LegacyTests(SynchronousTestCase):
     def test_no_release(self) -> None:
         bench = Bench()
         for version in ("..", "../../x", "1" * 300, "", "1/2"):
-            asked = started(bench.upstreams.legacy_json(ACME_NAME, version))
+            asked = started(bench.upstreams.legacy_json(ACME_NAME, version, HERE))
             failure = self.failureResultOf(asked, NotFound)
             self.assertIn("no such release", failure.value.message)
         self.assertEqual(bench.upstream.asked, [])
@@ -668,24 +670,71 @@ class LegacyTests(SynchronousTestCase):
     def test_all_is_hidden(self) -> None:
         bench = Bench(rules=Rules(min_age=DAY))
         bench.upstream.on(self.URL, page(self.legacy("1.0", ("1.0", moment(START)))))
-        asked = started(bench.upstreams.legacy_json(ACME_NAME))
+        asked = started(bench.upstreams.legacy_json(ACME_NAME, None, HERE))
         failure = self.failureResultOf(asked, NotFound)
         self.assertIn("no release of acme here that may be", failure.value.message)
         # It appears when it is old enough.
         bench.clock.advance(DAY + 1)
         self.assertEqual(self.ask(bench)["info"]["version"], "1.0")
 
+    def test_a_release_that_is_denied(self) -> None:
+        """As its files are, by their addresses."""
+        rules = Rules(deny=(Entry.parse("acme==2.*"),), denied_message="Ask Ann.")
+        bench = Bench(rules=rules)
+        asked = started(bench.upstreams.legacy_json(ACME_NAME, "2.0", HERE))
+        failure = self.failureResultOf(asked, Forbidden)
+        self.assertEqual(failure.value.message, "Ask Ann.")
+        self.assertEqual(bench.upstream.asked, [])
+
+    def test_links_to_this_server(self) -> None:
+        """As the project's page has them; they are found by these addresses."""
+        told = file("acme-1.0+a.tar.gz"), {**file("acme-1.0.zip"), "hashes": {}}
+        bench = Bench(own_links=True)
+        bench.upstream.on(ACME, page(project("acme", *told)))
+        links = [one["url"] for one in self.successResultOf(bench.ask()).page["files"]]
+        files = [
+            {
+                "filename": one["filename"],
+                "url": one["url"],
+                "digests": one["hashes"],
+                "has_sig": True,
+            }
+            for one in told
+        ]
+        legacy = self.legacy("1.0")
+        legacy |= {"urls": files, "releases": {"1.0": files}}
+        legacy["info"]["summary"] = "\0/"
+        bench.upstream.on(self.URL, page(legacy, "application/json"))
+        got = self.ask(bench)
+        self.assertEqual(got["info"]["summary"], "\0/")
+        for shown in (got["urls"], got["releases"]["1.0"]):
+            self.assertEqual(
+                [one["url"] for one in shown],
+                [f"{HERE}/{link.removeprefix('../../')}" for link in links],
+            )
+            self.assertEqual([one["has_sig"] for one in shown], [False, False])
+
+    def test_who_has_the_page_tells_the_rest(self) -> None:
+        """Another index's project of that name may be somebody else's."""
+        first = "https://devpi.example/root/+simple/"
+        bench = Bench(first, BASE)
+        bench.upstream.on(f"{first}acme/", page(project("acme")))
+        bench.upstream.on(self.URL, page(self.legacy("1.0"), "application/json"))
+        asked = started(bench.upstreams.legacy_json(ACME_NAME, None, HERE))
+        self.failureResultOf(asked, NotFound)
+        self.assertEqual(bench.upstream.urls(), [f"{first}acme/"])
+
     def test_nonsense(self) -> None:
         for body in (b"[]", b"{", b'{"info": 3}', b'{"info": {}, "urls": [3]}'):
             bench = Bench()
             bench.upstream.on(self.URL, page(body, "application/json"))
-            asked = started(bench.upstreams.legacy_json(ACME_NAME))
+            asked = started(bench.upstreams.legacy_json(ACME_NAME, None, HERE))
             failure = self.failureResultOf(asked, UpstreamError)
             self.assertIn("is not of the JSON API", failure.value.message)
 
     def test_an_upstream_without_it(self) -> None:
         bench = Bench("https://devpi.example/root/+simple/")
-        asked = started(bench.upstreams.legacy_json(ACME_NAME))
+        asked = started(bench.upstreams.legacy_json(ACME_NAME, None, HERE))
         self.failureResultOf(asked, NotFound)
 
 

@@ -11,10 +11,15 @@ from packaging.version import InvalidVersion, Version
 
 from pypicloud_tw.errors import NotFound, UpstreamError
 from pypicloud_tw.index.model import Document
+from pypicloud_tw.upstream.links import checked_sha256, path, segment
 from pypicloud_tw.upstream.parse import load_json
 from pypicloud_tw.upstream.prepare import Answer, Packed, Prepared, pack, unpack
 from pypicloud_tw.upstream.rules import Rules
 from pypicloud_tw.upstream.source import shown
+
+#: How a link to this server begins while its address is not known, and so in JSON.
+_HERE = "\0/"
+_LINK, _ROOT = b'"url":"', b"\\u0000/"
 
 
 @frozen
@@ -23,19 +28,21 @@ class LegacyRecipe:
 
     :ivar version: the release that was asked for, if one was.
     :ivar limit: bytes that it may have when it is unpacked.
+    :ivar own_links: files are linked to this server.
     """
 
     name: str
     version: str | None
     rules: Rules
     limit: int
+    own_links: bool = False
 
 
 @frozen
 class LegacyPage:
     """A document of the older JSON API.
 
-    :ivar body: JSON.
+    :ivar body: JSON; its links to this server are completed by :func:`addressed`.
     :ivar instead: the rules hide the release that it describes; this one is to be
         described.
     :ivar hidden: the rules hide every file of what was asked for.
@@ -76,6 +83,11 @@ def merged(page: LegacyPage, release: LegacyPage) -> bytes:
     return _encoded(document)
 
 
+def addressed(body: bytes, base_url: str) -> bytes:
+    """Complete the links to this server: only a request tells how it is reached."""
+    return body.replace(_LINK + _ROOT, _LINK + f"{base_url.rstrip('/')}/".encode())
+
+
 def hidden(name: str) -> NotFound:
     """Say that the rules leave nothing of what was asked for."""
     return NotFound(f"There is no release of {name} here that may be shown.")
@@ -91,7 +103,10 @@ class _Shows:
 
     def files(self, files: Iterable[Any]) -> list[Any]:
         """Give those that are shown."""
-        return [file for file in files if self._shows(file)]
+        kept = [file for file in files if self._shows(file)]
+        if not self._recipe.own_links:
+            return kept
+        return [_relinked(self._recipe.name, file) for file in kept]
 
     def _shows(self, file: Any) -> bool:
         document: Document = {
@@ -109,6 +124,15 @@ class _Shows:
         if due is not None:
             self.changes_at = min(due, self.changes_at or due)
         return bool(filtered.document["files"])
+
+
+def _relinked(project: str, file: Document) -> Document:
+    """Link a file to this server, by the address that the project's page has for it."""
+    url, digests = str(file["url"]).partition("#")[0], file.get("digests") or {}
+    digest = checked_sha256(str(digests.get("sha256", "")).lower())
+    address = path(project, segment(digest, url), str(file["filename"]))
+    # A detached signature lies beside the upstream's file, not beside ours.
+    return {**file, "url": f"{_HERE}{address}", "has_sig": False}
 
 
 def _filtered(document: Document, recipe: LegacyRecipe, shows: _Shows) -> LegacyPage:

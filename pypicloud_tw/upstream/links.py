@@ -132,10 +132,19 @@ def relinked(document: Document) -> Document:
 def _relinked(project: str, file: Document) -> Document:
     own = {key: value for key, value in file.items() if key != "gpg-sig"}
     address = segment(_sha256(file), file["url"].partition("#")[0])
-    own["url"] = f"../../packages/{project}/{address}/{quote(file['filename'])}"
+    own["url"] = f"../../{path(project, address, file['filename'])}"
     return own
 
 
+def path(project: str, part: str, filename: str) -> str:
+    """Give the address of a file here, below the server's root."""
+    return f"packages/{project}/{part}/{quote(filename)}"
+
+
 def _sha256(file: Document) -> str | None:
-    digest = file["hashes"].get("sha256")
+    return checked_sha256(file["hashes"].get("sha256"))
+
+
+def checked_sha256(digest: object) -> str | None:
+    """Give a digest if it can be one."""
     return digest if isinstance(digest, str) and len(digest) == 64 else None

@@ -186,13 +186,22 @@ class Rules:
 
         Its age is judged by its page, which alone tells it.
         """
-        refusal = self.refusal(name)
         # A file's core metadata and signature are as its file.
         filename = filename.removesuffix(".asc").removesuffix(".metadata")
-        allowed = self._versions_allowed(name, lambda f: file_version(f, name))
-        if refusal is None and not allowed(filename):
+        return self._refusal_of(name, file_version(filename, name), filename)
+
+    def release_refusal(self, name: str, version: str) -> PypicloudError | None:
+        """Tell why a release must not be described, if it must not."""
+        return self._refusal_of(name, version, f"{name} {version}")
+
+    def _refusal_of(
+        self, name: str, version: str | None, what: str
+    ) -> PypicloudError | None:
+        refusal = self.refusal(name)
+        allowed = self._versions_allowed(name, lambda _what: version)
+        if refusal is None and not allowed(what):
             return self._denied(
-                f"The version of {filename} is denied here (upstream.deny or "
+                f"The version of {what} is denied here (upstream.deny or "
                 "upstream.allow)."
             )
         return refusal

@@ -18,6 +18,7 @@ from pypicloud_tw.upstream.kept import IKeeper, Settings, UpstreamPage
 from pypicloud_tw.upstream.legacy import (
     LegacyPage,
     LegacyRecipe,
+    addressed,
     hidden,
     merged,
     prepare_legacy,
@@ -120,31 +121,32 @@ class Upstreams(Generic[T]):
         return self.sources[0].project_url(name)
 
     async def legacy_json(
-        self, name: NormalizedName, version: str | None = None
+        self, name: NormalizedName, version: str | None, base_url: str
     ) -> tuple[bytes, str | None]:
         """Give the older API's JSON of a project, or of one of its releases.
 
-        Files are linked to the upstream, in every mode.
-
+        :param base_url: of this server, for links to files that lead here.
         :return: and the value of a Warning header field, if it needs one.
         :raises PypicloudError: as :meth:`page` does.
         """
         self._judge(name)
-        if version is not None and not _is_version(version):
-            raise NotFound(f"There is no such release of {name}.")
+        if version is not None:
+            self._judge_release(name, version)
         known = await self._legacy(name, version)
         page = known.page
         if page.hidden:
             raise hidden(name)
         if page.instead is None:
-            return page.body, known.warning
+            return addressed(page.body, base_url), known.warning
         other = await self._legacy(name, page.instead)
         release, warning = other.page, known.warning or other.warning
         if release.hidden:
             raise hidden(name)
         if len(page.body) <= INLINE:
-            return merged(page, release), warning
-        return await self.offload.in_process(merged, page, release), warning
+            document = merged(page, release)
+        else:
+            document = await self.offload.in_process(merged, page, release)
+        return addressed(document, base_url), warning
 
     async def link(
         self, name: NormalizedName, segment: str, filename: str
@@ -175,12 +177,20 @@ class Upstreams(Generic[T]):
     async def _legacy(
         self, name: NormalizedName, version: str | None
     ) -> UpstreamPage[LegacyPage]:
-        recipe = LegacyRecipe(name, version, self.rules, self.client.limits.page)
+        limit = self.client.limits.page
+        recipe = LegacyRecipe(name, version, self.rules, limit, self.own_links)
+        teller = await self._teller(name)
         return await self.legacy.get(
             name if version is None else f"{name}/{version}",
-            lambda source: source.legacy_url(name, version),
+            lambda s: s.legacy_url(name, version) if s in teller else None,
             (prepare_legacy, recipe),
         )
+
+    async def _teller(self, name: NormalizedName) -> tuple[Source, ...]:
+        """Give the upstream whose project it is: a later one's may be another."""
+        if len(self.sources) < 2:
+            return self.sources
+        return (self.sources[(await self.page(name)).source],)
 
     def _pages(self, kind: str, accept: str, memory: Memory[Any]) -> Pages[Any]:
         return Pages(
@@ -206,6 +216,13 @@ class Upstreams(Generic[T]):
                 "The files in the store are being read, and this project's may be "
                 "among them; try again."
             )
+
+    def _judge_release(self, name: NormalizedName, version: str) -> None:
+        if not _is_version(version):
+            raise NotFound(f"There is no such release of {name}.")
+        refusal = self.rules.release_refusal(name, version)
+        if refusal is not None:
+            raise refusal
 
 
 def _is_version(text: str) -> bool:

@@ -495,7 +495,9 @@ class Application:
         name: NormalizedName,
         version: str | None,
     ) -> bytes:
-        document, warning = await fallback.upstreams.legacy_json(name, version)
+        document, warning = await fallback.upstreams.legacy_json(
+            name, version, request.origin.base_url
+        )
         if warning is not None:
             request.setHeader(b"Warning", warning.encode())
         request.setHeader(b"Content-Type", b"application/json")
