@@ -419,6 +419,20 @@ class CachingTests(CommonTests, SynchronousTestCase):
         later.clock.advance(DAY + 1)
         self.successResultOf(later.get(Sink()))
 
+    def test_old_enough_for_having_been_kept(self) -> None:
+        """Nothing is asked, not even when the page is too old to be believed."""
+        rules = Rules(min_age=DAY)
+        bench = CachedBench(wheel(uploaded=moment(START - DAY)), rules=rules)
+        bench.store.clock = bench.clock.seconds
+        self.successResultOf(bench.get(Sink()))
+        asked = len(bench.upstream.asked)
+        bench.upstream.refuses |= {HOST, "files.example"}
+        bench.clock.advance(30 * DAY)
+        sink = Sink()
+        self.successResultOf(bench.get(sink))
+        self.assertEqual(sink.data, BODY)
+        self.assertEqual(len(bench.upstream.asked), asked)
+
     def test_one_fetch_for_all(self) -> None:
         bench = CachedBench()
         stream = Stream(len(BODY))

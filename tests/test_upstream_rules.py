@@ -171,10 +171,20 @@ class TimeTests(SynchronousTestCase):
 
     def test_exempt(self) -> None:
         exempt = rules(min_age=7 * DAY, min_age_exempt=("acme",))
-        self.assertFalse(exempt.by_time("acme"))
-        self.assertTrue(exempt.by_time("other"))
         document = acme(v1="2024-06-14T00:00:00Z", v2=None)
         self.assertIs(exempt.filter_document(document, NOW).document, document)
+
+    def test_what_was_kept_for_long_enough(self) -> None:
+        """Whenever it was uploaded, that was before."""
+        week = rules(min_age=7 * DAY, min_age_exempt=("acme",))
+        self.assertTrue(week.shows_kept("other", NOW - 7 * DAY, NOW))
+        self.assertFalse(week.shows_kept("other", NOW - 7 * DAY + 1, NOW))
+        self.assertFalse(week.shows_kept("other", NOW + 1, NOW))
+        self.assertTrue(week.shows_kept("acme", NOW, NOW))
+        past = rules(not_after=datetime.fromtimestamp(NOW, UTC), min_age=None)
+        self.assertTrue(past.shows_kept("acme", NOW, NOW + DAY))
+        self.assertFalse(past.shows_kept("acme", NOW + 1, NOW + DAY))
+        self.assertTrue(rules().shows_kept("acme", NOW + 1, NOW))
 
     def test_exempt_version(self) -> None:
         exempt = rules(min_age=7 * DAY, min_age_exempt=("acme==2",))

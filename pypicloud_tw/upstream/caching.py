@@ -36,7 +36,7 @@ _REMEMBERED, _REMEMBERED_FOR = 20_000, 60.0
 #: Seconds for which the list of projects is not made anew.
 _NAMES_FOR = 60.0
 
-Address = tuple[str, str, str]
+Address = tuple[NormalizedName, str, str]
 
 
 @frozen
@@ -44,11 +44,13 @@ class _Place:
     """Where a file is kept.
 
     :ivar sha256: of its bytes; empty for core metadata, whose digest is in no key.
+    :ivar since: when it was put there, in seconds since the epoch.
     """
 
     key: str
     sha256: str
     size: int
+    since: float
 
 
 @define
@@ -56,7 +58,8 @@ class CachingFiles:
     """Gives what is kept, and keeps what is first asked for; see ``IFiles``.
 
     What is kept is found by its address alone: a lock file works while the upstream is
-    cut off. Only where the rules judge by time is the page asked, which tells it.
+    cut off. Only where the rules judge by time, and what was kept was not kept for long
+    enough, is the page asked, which tells the file's age.
     """
 
     upstreams: Upstreams[Any]
@@ -86,25 +89,24 @@ class CachingFiles:
         self, name: NormalizedName, segment: str, filename: str
     ) -> Located:
         """See :class:`~pypicloud_tw.upstream.relay.IFiles`."""
-        rules = self.upstreams.rules
-        refusal = rules.file_refusal(name, filename)
+        refusal = self.upstreams.rules.file_refusal(name, filename)
         if refusal is not None:
             raise refusal
-        if rules.by_time(name):
+        place = await self._find(name, segment, filename)
+        if place is None:
+            return await self._locate_upstream(name, segment, filename)
+        if not self._shows(name, place):
             # Raises NotFound for what is too new.
             await self._relay.link(name, segment, filename)
-        kept = await self._kept(name, segment, filename)
-        if kept is not None:
-            self.stored_hits += 1
-            return kept
-        return await self._locate_upstream(name, segment, filename)
+        self.stored_hits += 1
+        return self._kept((name, segment, filename), place)
 
     def knows(self, name: NormalizedName, segment: str, filename: str) -> bool:
         """See :class:`~pypicloud_tw.upstream.relay.IFiles`."""
         if self.upstreams.knows(name):
             return True
-        judged = self.upstreams.rules.by_time(name)
-        return not judged and self._remembered((name, segment, filename)) is not None
+        place = self._remembered((name, segment, filename))
+        return place is not None and self._shows(name, place)
 
     async def names(self) -> frozenset[NormalizedName]:
         """List the projects of which files are kept; as last known if it must be.
@@ -151,9 +153,9 @@ class CachingFiles:
             return await self._relay.locate(name, segment, filename)
         return self._on_demand(link, source)
 
-    async def _kept(
+    async def _find(
         self, name: NormalizedName, segment: str, filename: str
-    ) -> Located | None:
+    ) -> _Place | None:
         """Find a file in the store."""
         address = name, segment, filename
         place = self._remembered(address)
@@ -161,9 +163,16 @@ class CachingFiles:
             place = await self._search(name, segment, filename)
             if place is None:
                 self._known.pop(address, None)
-                return None
-            self._remember(address, place)
-        key = place.key
+            else:
+                self._remember(address, place)
+        return place
+
+    def _shows(self, name: NormalizedName, place: _Place) -> bool:
+        rules, now = self.upstreams.rules, self.clock.seconds()
+        return rules.shows_kept(name, place.since, now)
+
+    def _kept(self, address: Address, place: _Place) -> Located:
+        key, (name, segment, filename) = place.key, address
 
         async def open_it(part: ByteRange | None) -> IDownload:
             try:
@@ -187,7 +196,8 @@ class CachingFiles:
             if len(parts) == 4 and parts[3] == filename:
                 # The digest in the key is the file's, not its metadata's.
                 digest = "" if filename.endswith(METADATA) else parts[2]
-                return _Place(info.key, digest, info.size)
+                since = info.modified.timestamp()
+                return _Place(info.key, digest, info.size, since)
         return None
 
     def _remembered(self, address: Address) -> _Place | None:

@@ -236,9 +236,15 @@ class Rules:
             clock.changes_at,
         )
 
-    def by_time(self, name: str) -> bool:
-        """Tell whether the rules judge this project's files by their upload time."""
-        return self.not_after is not None or bool(self.age_of(name, None))
+    def shows_kept(self, name: str, since: float, now: float) -> bool:
+        """Tell whether a file that was there at *since* is old enough for certain.
+
+        Whenever it was uploaded, that was before; so its page need not be asked.
+        """
+        if self.not_after is not None and since > self.not_after.timestamp():
+            return False
+        age = self.age_of(name, None)
+        return not age or since + age <= now
 
     def age_of(self, name: str, version: str | None) -> float:
         """Tell the seconds for which a file is hidden after its upload."""
