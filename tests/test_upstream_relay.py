@@ -623,6 +623,15 @@ class CachingTests(CommonTests, SynchronousTestCase):
             self.successResultOf(started(names())), {ACME_NAME, project_name("beta")}
         )
 
+    def test_names_that_the_rules_hide(self) -> None:
+        """They may be younger than what is kept."""
+        rules = Rules(private=(Entry.parse("corp-*"),), deny=(Entry.parse("evil"),))
+        bench = CachedBench(rules=rules)
+        for name in ("corp-x", "evil", "fine"):
+            bench.store.add(f".cache/{name}/x/y", b"")
+        names = self.successResultOf(started(bench.files.names()))
+        self.assertEqual(names, {project_name("fine")})
+
     def test_stopping(self) -> None:
         bench = CachedBench()
         bench.upstream.on(URL, Stream(len(BODY)))

@@ -128,11 +128,15 @@ class CachingFiles:
         # Every page sorts before every file, and "0" after "/".
         async for info in self.store.list(CACHE, after=f"{PAGES[:-1]}0"):
             name = info.key.removeprefix(CACHE).partition("/")[0]
-            if is_normalized_name(name):
+            if is_normalized_name(name) and self._may_be_shown(name):
                 found.add(NormalizedName(name))
         self._names = names = frozenset(found)
         self._names_until = self.clock.seconds() + _NAMES_FOR
         return names
+
+    def _may_be_shown(self, name: str) -> bool:
+        # The rules may be younger than what is kept.
+        return self.upstreams.rules.refusal(name) is None
 
     async def close(self) -> None:
         """Give up what is on its way; returns when nothing is left of it."""
