@@ -86,6 +86,13 @@ class JsonTests(SynchronousTestCase):
         )["files"]
         self.assertIs(file["core-metadata"], False)
 
+    def test_a_status_of_the_future(self) -> None:
+        told = {"status": "frozen", "reason": "winter"}
+        self.assertEqual(read(page(**{"project-status": told}))["project-status"], told)
+        for nonsense in ("archived", {"status": 1}, {"reason": "x"}, None):
+            document = read(page(**{"project-status": nonsense}))
+            self.assertNotIn("project-status", document)
+
     def test_wrong_types_are_dropped(self) -> None:
         wrong = {
             "requires-python": 3,
@@ -310,6 +317,14 @@ class HtmlTests(SynchronousTestCase):
             UpstreamError, read, b"<html><a", kind="text/html", whole=False
         )
         self.assertIn("ended before its end", error.message)
+
+    def test_what_is_no_html(self) -> None:
+        """It must not be taken for a project without files."""
+        for body in (b"", b"\n", b"Bad gateway", b"\xff\x00<>", b"<error/>"):
+            error = self.assertRaises(UpstreamError, read, body, kind="text/html")
+            self.assertIn("is not HTML", error.message)
+        for body in (b"<!doctype HTML>", b"<body></body>", b'<a href="x">x</a>'):
+            self.assertEqual(read(body, kind="text/html")["files"], [])
 
     def test_unknown_charset(self) -> None:
         more = 'a href="b-1.tar.gz">'

@@ -44,9 +44,10 @@ _HTML_TYPES = frozenset(
     }
 )
 _SUFFIXES = (".whl", ".tar.gz", *LEGACY_SUFFIXES)
-_STATUSES = frozenset({"active", "archived", "quarantined", "deprecated"})
 _HEX = re.compile(r"[0-9a-fA-F]{8,128}")
 _WEB = ("https://", "http://")
+#: One of these is in every page, however it was made.
+_TAGS = frozenset({"a", "body", "head", "html"})
 #: What else may stand in a link's fragment.
 _NO_DIGESTS = frozenset({"egg", "subdirectory"})
 #: Codecs of Python that a page cannot be in: they make other markup out of it.
@@ -205,7 +206,8 @@ def _versions(given: object, files: Iterable[Document], name: str) -> list[str]:
 
 
 def _status(given: object) -> Document | None:
-    if not isinstance(given, dict) or given.get("status") not in _STATUSES:
+    # Not only those of PEP 792: what is new is for who reads us to understand.
+    if not isinstance(given, dict) or not isinstance(given.get("status"), str):
         return None
     if isinstance(given.get("reason"), str):
         return given
@@ -310,9 +312,15 @@ class _Reader(HTMLParser):
         self.base: str | None = None
         self.anchors: list[dict[str, str | None]] = []
         self.metas: dict[str, list[str]] = {}
+        self.is_html = False
+
+    def handle_decl(self, decl: str) -> None:
+        """Note that it says what it is."""
+        self.is_html |= decl.lower().startswith("doctype html")
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Keep anchors, the first ``<base>`` (HTML, 4.2.3), and named metas."""
+        self.is_html |= tag in _TAGS
         if tag == "a":
             self.anchors.append(dict(attrs))
         elif tag == "base" and self.base is None:
@@ -328,6 +336,9 @@ def _read_html(text: str, url: str) -> Document:
     reader = _Reader()
     reader.feed(text)
     reader.close()
+    if not reader.is_html:
+        # Nothing in it would be a project without files, which is an answer.
+        _refuse(url, "is not HTML, although it says so")
     links = _Links(_base(url, reader.base))
     files = (_anchor(attributes, links) for attributes in reader.anchors)
     document: Document = {
