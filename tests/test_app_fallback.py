@@ -223,6 +223,22 @@ class MergeTests(SynchronousTestCase):
             self.assertEqual(one["filename"], OURS)
             self.assertEqual(front.asked(), [])
 
+    def test_what_ours_shadows_is_not_there(self) -> None:
+        """By no address either, however its name is spelled."""
+        for mode in ("relay", "cache"):
+            front = Front(mode, merge=frozenset({"acme"}))
+            told = file("acme-1.0.0-py3-none-any.whl", b"theirs")
+            front.have({**told, "core-metadata": True})
+            front.upstream.on(told["url"], ranged(b"theirs"))
+            front.web.publish(OURS, wheel())
+            (one,) = front.document()["files"]
+            self.assertEqual(one["filename"], OURS)
+            link = f"/packages/acme/{told['hashes']['sha256'][:16]}/{told['filename']}"
+            front.asked()
+            for path in (link, f"{link}.metadata"):
+                self.assertEqual(front.get(path).status, 404, path)
+            self.assertEqual(front.asked(), [])
+
     def test_files_of_both_are_there(self) -> None:
         front = Front("relay", merge=frozenset({"acme"}))
         front.have()

@@ -40,7 +40,7 @@ from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.web import legacy_json
 from pypicloud_tw.web.errors import answer_error, joined, measured
-from pypicloud_tw.web.fallback import Fallback
+from pypicloud_tw.web.fallback import Fallback, shadows
 from pypicloud_tw.web.files import Blob, find_blob, redirect_to_store, send_blob
 from pypicloud_tw.web.negotiation import Choice, Negotiator, is_not_modified
 from pypicloud_tw.web.pages import POLICY, Pages, packages_section
@@ -383,6 +383,8 @@ class Application:
             return find_blob(entry.page.files, digest, filename, self.store)
         except NotFound:
             if fallback is None or name not in fallback.merge:
+                raise
+            if shadows(entry.project, filename):
                 raise
             return await fallback.blob(name, digest, filename)
 

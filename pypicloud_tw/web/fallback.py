@@ -12,11 +12,12 @@ from attrs import define, field
 
 from pypicloud_tw.errors import Forbidden, NotFound
 from pypicloud_tw.index.coalesced import Coalesced
-from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.index.model import Project
+from pypicloud_tw.index.names import NormalizedName, file_identity
 from pypicloud_tw.upstream.links import tells_bytes
 from pypicloud_tw.upstream.pages import INLINE, UpstreamPage
 from pypicloud_tw.upstream.prepare import Packed, pack, unpacked
-from pypicloud_tw.upstream.relay import IFiles
+from pypicloud_tw.upstream.relay import METADATA, IFiles
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.web.files import Blob
 from pypicloud_tw.web.representation import Page
@@ -29,6 +30,15 @@ async def _nothing() -> None:
 
 async def _no_names() -> frozenset[NormalizedName]:
     return frozenset()
+
+
+def shadows(own: Project, filename: str) -> bool:
+    """Tell whether a file of ours hides the upstream's of that name, or what is beside.
+
+    Not in the page alone: who has the address from before must not have it either.
+    """
+    hidden = file_identity(filename.removesuffix(METADATA))
+    return any(file_identity(file.filename) == hidden for file in own.files)
 
 
 @define
