@@ -34,6 +34,7 @@ from pypicloud_tw.upstream.source import (
     Limits,
     Source,
     origin_of,
+    shown,
     without_userinfo,
 )
 
@@ -370,7 +371,9 @@ class Client:
         if source.base not in self._doubted:
             self._doubted.add(source.base)
             Deferred.fromCoroutine(self._prove_move(source, base)).addErrback(
-                lambda f: self._log.failure("Asking {url} failed", f, url=source.base)
+                lambda f: self._log.failure(
+                    "Asking {at} failed", f, at=shown(source.base)
+                )
             )
 
     async def _prove_move(self, source: Source, base: str) -> None:

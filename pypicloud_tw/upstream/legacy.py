@@ -69,7 +69,8 @@ def prepare_legacy(
         page = _filtered(document, recipe, shows)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UpstreamError(
-            f"The upstream's answer to {shown(answer.url)} is not of the JSON API."
+            f"The answer of the upstream index at {shown(answer.url)} is not of the "
+            "JSON API."
         ) from None
     return pack(Prepared(page, len(page.body), changes_at=shows.changes_at))
 

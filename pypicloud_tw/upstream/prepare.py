@@ -184,8 +184,8 @@ def unpack_within(answer: Answer, limit: int) -> bytes | None:
         return answer.body if answer.size <= limit else None
     if answer.coding not in ("gzip", "x-gzip", "deflate"):
         raise UpstreamError(
-            f"The upstream index answered {shown(answer.url)} in a coding that was not "
-            "asked for."
+            f"The upstream index at {shown(answer.url)} answered in a coding that was "
+            "not asked for."
         )
     packed, body, ended = answer.body, b"", False
     # RFC 1952, section 2.2: a gzip file may be several, one after the other.
@@ -207,11 +207,12 @@ def unpack_within(answer: Answer, limit: int) -> bytes | None:
 def too_large(url: str, limit: int) -> UpstreamError:
     """Say that an answer has more bytes than it may."""
     return UpstreamError(
-        f"The upstream index's answer to {shown(url)} is larger than {limit} bytes."
+        f"The answer of the upstream index at {shown(url)} is larger than {limit} "
+        "bytes."
     )
 
 
 def _damaged(url: str) -> UpstreamError:
     return UpstreamError(
-        f"The upstream index's answer to {shown(url)} ended early or is damaged."
+        f"The answer of the upstream index at {shown(url)} ended early or is damaged."
     )

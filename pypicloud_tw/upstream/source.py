@@ -159,5 +159,10 @@ def without_userinfo(url: str) -> str:
 
 
 def shown(url: str) -> str:
-    """Write an address for a message: a query may be a key to something."""
-    return urlunsplit(urlsplit(without_userinfo(url))._replace(query="", fragment=""))
+    """Name in a message where something came from.
+
+    No more than that: a path or a query may be a key to something, and some indexes
+    have their clients' tokens in there.
+    """
+    parts = urlsplit(without_userinfo(url))
+    return f"{parts.scheme}://{parts.netloc}"
