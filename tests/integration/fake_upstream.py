@@ -7,6 +7,7 @@ outlives it) and knows the simple API in both forms (PEP 503, PEP 691).
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from html import escape
@@ -138,6 +139,11 @@ class FakeUpstream:
 class _Listener(ThreadingHTTPServer):
     daemon_threads = True
     upstream: FakeUpstream
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of who does not want the rest, and all else."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
