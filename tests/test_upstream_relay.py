@@ -490,6 +490,24 @@ class CachingTests(CommonTests, SynchronousTestCase):
         for sink in (fast, slow, last):
             self.assertEqual(sink.data, body)
 
+    def test_emptied_under_a_slow_client(self) -> None:
+        """The rest is nowhere: an answer that has begun can only be broken off."""
+        body = BODY * 500
+        bench = CachedBench(wheel(body))
+        stream = Stream(len(body))
+        bench.upstream.on(URL, stream)
+        slow = Sink(pauses=True)
+        getting = bench.get(slow)
+        for part in (body[:100_000], body[100_000:]):
+            stream.send(part)
+            bench.upstream.flush()
+        bench.store.objects.clear()
+        while slow.producer is not None:
+            slow.producer.resumeProducing()
+        failure = self.failureResultOf(getting, StoreError)
+        self.assertIn("cache was emptied", failure.value.message)
+        self.assertLess(len(slow.data), len(body))
+
     def test_a_client_that_goes_away_leaves_it_to_the_store(self) -> None:
         bench = CachedBench()
         stream = Stream(len(BODY))

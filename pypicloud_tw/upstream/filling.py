@@ -15,7 +15,12 @@ from twisted.internet.interfaces import IConsumer
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from pypicloud_tw.errors import PypicloudError, StoreError, UpstreamError
+from pypicloud_tw.errors import (
+    ObjectNotFound,
+    PypicloudError,
+    StoreError,
+    UpstreamError,
+)
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.store.interfaces import (
     ByteRange,
@@ -249,13 +254,20 @@ class FillingDownload:
         """See :class:`IDownload`.
 
         :raises UpstreamError: the upstream failed half-way, or sent something else.
+        :raises StoreError: what was put there cannot be read.
         """
         self._at = self.span.start
         await deliver(consumer, self._pieces())
         if self._at < self.span.stop:
             rest = ByteRange(self._at, self.span.stop)
-            download = await self.filling.store.open(self.info.key, byte_range=rest)
+            download = await self._stored(rest)
             await download.deliver(consumer)
+
+    async def _stored(self, part: ByteRange) -> IDownload:
+        try:
+            return await self.filling.store.open(self.info.key, byte_range=part)
+        except ObjectNotFound:
+            raise StoreError("The cache was emptied while it was read.") from None
 
     def abandon(self) -> None:
         """See :class:`IDownload`. The file goes on into the store."""
