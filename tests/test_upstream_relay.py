@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -69,6 +70,13 @@ class Sink:
         self.data += data
         if self.pauses:
             self.producer.pauseProducing()
+
+
+def _held(
+    wanted: str, waiting: Deferred[None], operation: str, key: str
+) -> Deferred[None] | None:
+    """Have the store's operations of that kind wait."""
+    return waiting if operation == wanted else None
 
 
 def wheel(body: bytes = BODY, **more: Any) -> Document:
@@ -460,6 +468,39 @@ class CachingTests(CommonTests, SynchronousTestCase):
         for sink in (*sinks, late):
             self.assertEqual(sink.data, BODY)
         self.assertEqual(self.files_asked(bench), 1)
+
+    def put_calls(self, bench: FilesBench) -> list[str]:
+        return [key for call, key in bench.store.calls if call == "put"]
+
+    def test_metadata_is_fetched_once_while_it_is_being_kept(self) -> None:
+        bench = CachedBench(described({"sha256": sha256(METADATA).hexdigest()}))
+        bench.upstream.on(f"{URL}.metadata", page(METADATA, "text/plain"))
+        waiting: Deferred[None] = Deferred()
+        bench.store.before = lambda call, key: waiting if call == "put" else None
+        sinks = [Sink() for _ in range(3)]
+        for sink in sinks:
+            self.successResultOf(bench.get(sink, f"{NAME}.metadata"))
+            self.assertEqual(sink.data, METADATA)
+        self.assertEqual(self.files_asked(bench), 1)
+        waiting.callback(None)
+        self.assertEqual(self.put_calls(bench).count(f"{KEY}.metadata"), 1)
+
+    def test_who_looked_too_early_finds_it_all_the_same(self) -> None:
+        """The store said that it is not there, and another put it there meanwhile."""
+        digest = sha256(METADATA).hexdigest()
+        for filename in (NAME, f"{NAME}.metadata"):
+            bench = CachedBench(described({"sha256": digest}))
+            bench.upstream.on(f"{URL}.metadata", page(METADATA, "text/plain"))
+            waiting: Deferred[None] = Deferred()
+            bench.store.after = partial(_held, "list", waiting)
+            early = Sink()
+            getting = bench.get(early, filename)
+            bench.store.after = partial(_held, "", waiting)
+            self.successResultOf(bench.get(Sink(), filename))
+            waiting.callback(None)
+            self.successResultOf(getting)
+            self.assertIn(early.data, (BODY, METADATA))
+            self.assertEqual(self.files_asked(bench), 1)
 
     def test_large_files_are_read_from_the_spool_and_the_store(self) -> None:
         body = BODY * 500

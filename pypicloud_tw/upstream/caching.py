@@ -75,6 +75,7 @@ class CachingFiles:
     _fillings: dict[str, tuple[Filling, Deferred[None]]] = field(
         factory=dict, init=False
     )
+    _saving: dict[str, bytes] = field(factory=dict, init=False, repr=False)
     _names: frozenset[NormalizedName] | None = field(default=None, init=False)
     _names_until: float = field(default=float("-inf"), init=False)
     _listing: Coalesced[frozenset[NormalizedName]] = field(
@@ -150,8 +151,12 @@ class CachingFiles:
     ) -> Located:
         """Find a file at the upstream; it is kept when it is opened."""
         link, source = await self._relay.link(name, segment, filename)
+        place = self._remembered((name, segment, filename))
+        if place is not None:
+            # It was put there since it was looked for.
+            return self._kept((name, segment, filename), place)
         if filename.endswith(METADATA):
-            return await self._keep_metadata(link, source, filename)
+            return in_memory(filename, await self._new_metadata(link, source))
         if link.sha256 is None:
             # What cannot be checked is passed on, and not kept.
             return await self._relay.locate(name, segment, filename)
@@ -165,9 +170,7 @@ class CachingFiles:
         place = self._remembered(address)
         if place is None:
             place = await self._search(name, segment, filename)
-            if place is None:
-                self._known.pop(address, None)
-            else:
+            if place is not None:
                 self._remember(address, place)
         return place
 
@@ -215,27 +218,44 @@ class CachingFiles:
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
 
-    async def _keep_metadata(
-        self, link: Link, source: Source, filename: str
-    ) -> Located:
+    async def _new_metadata(self, link: Link, source: Source) -> bytes:
+        """Give a file's core metadata, and keep it if it could be checked."""
+        if link.sha256 is None or not link.metadata:
+            return await self._relay.metadata(link, source)
+        name, filename = NormalizedName(link.project), link.filename + METADATA
+        key = file_key(name, link.sha256, filename)
+        if key in self._saving:
+            return self._saving[key]
         data = await self._relay.metadata(link, source)
-        if link.sha256 is not None and link.metadata:
-            name = NormalizedName(link.project)
-            saving = Deferred.fromCoroutine(
-                self._save(file_key(name, link.sha256, filename), data)
-            )
+        if key not in self._saving:
+            self._saving[key] = data
+            address = name, link.segment, filename
+            saving = Deferred.fromCoroutine(self._save(address, key, data))
             saving.addErrback(
                 lambda f: self._log.failure("Keeping {name} failed", f, name=filename)
             )
-        return in_memory(filename, data)
+        return data
 
-    async def _save(self, key: str, data: bytes) -> None:
-        await self.store.put(key, data)
+    async def _save(self, address: Address, key: str, data: bytes) -> None:
+        try:
+            await self.store.put(key, data)
+            self._put(address, key, "", len(data))
+        finally:
+            del self._saving[key]
+
+    def _put(self, address: Address, key: str, digest: str, size: int) -> None:
+        """Note what was put there, for who has looked for it too early."""
+        self._remember(address, _Place(key, digest, size, self.clock.seconds()))
 
     def _on_demand(self, link: Link, source: Source) -> Located:
         """Offer a file that is fetched when it is opened, once for all."""
 
+        address = NormalizedName(link.project), link.segment, link.filename
+
         async def open_it(part: ByteRange | None) -> IDownload:
+            place = self._remembered(address)
+            if place is not None:
+                return await self._kept(address, place).open(part)
             filling = self._filling(link, source)
             try:
                 return await filling.download(part)
@@ -267,7 +287,12 @@ class CachingFiles:
     ) -> Callable[[object], None]:
         def done(_result: object) -> None:
             self._fillings.pop(filling.key, None)
-            if filling.stored and name not in (self._names or ()):
+            if not filling.stored:
+                return
+            link = filling.link
+            address = name, link.segment, link.filename
+            self._put(address, filling.key, link.sha256 or "", filling.received)
+            if name not in (self._names or ()):
                 self._names_until = float("-inf")
 
         return done
