@@ -398,6 +398,31 @@ class FailureTests(SynchronousTestCase):
         assert fresh is not None
         self.assertEqual(fresh.page["new"], 1)
 
+    def test_a_slow_upstream_is_waited_for_once(self) -> None:
+        """Who installs asks for one page after the other; an answer ends it."""
+        other, slow = project_name("other"), [Deferred[bytes]() for _ in range(4)]
+        self.bench.upstream.on(ACME, page(project("acme")), *map(later, slow[:2]))
+        url = f"{BASE}other/"
+        self.bench.upstream.on(url, page(project("other")), *map(later, slow[2:]))
+        for name in (ACME_NAME, other):
+            self.successResultOf(self.bench.ask(name))
+        self.bench.clock.advance(60)
+        first = self.bench.ask()
+        self.bench.wait(5.1)
+        self.assertTrue(self.successResultOf(first).stale)
+        second = self.bench.ask(other)
+        self.bench.clock.advance(0)
+        self.assertTrue(self.successResultOf(second).stale)
+        # Both are still asked for.
+        slow[0].callback(b'{"files": [], "name": "acme"}')
+        self.bench.upstream.flush()
+        third = self.bench.ask(other)
+        self.bench.clock.advance(1)
+        self.assertNoResult(third)
+        slow[2].callback(b'{"files": [], "name": "other"}')
+        self.bench.upstream.flush()
+        self.assertFalse(self.successResultOf(third).stale)
+
     def test_a_busy_helper_is_no_reason_to_show_nothing(self) -> None:
         class Full(InlineOffload):
             def in_process(

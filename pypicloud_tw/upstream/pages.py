@@ -72,6 +72,10 @@ UNREADABLE_FOR = 30.0
 #: up after 15, and comes again.
 HURRY = 5.0
 
+#: Seconds for which nobody does, after somebody did in vain: who installs asks for one
+#: page after the other. The first answer ends it.
+IN_VAIN = 30.0
+
 #: Gives a page's address at an upstream, or None where it has no such page.
 Address = Callable[[Source], str | None]
 #: Prepares an answer: a module-level function and its second argument.
@@ -105,6 +109,7 @@ class Pages(Generic[T]):
     misses: int = field(default=0, init=False)
     failures: int = field(default=0, init=False)
     served_stale: int = field(default=0, init=False)
+    _in_vain: float = field(default=float("-inf"), init=False)
     _absent: Absences = field(factory=Absences, init=False)
     _unreadable: Absences = field(factory=Absences, init=False)
     _questions: Coalesced[UpstreamPage[T]] = field(factory=Coalesced, init=False)
@@ -141,11 +146,19 @@ class Pages(Generic[T]):
         known = self.memory.get(self._slot(key))
         if known is not None and not self._is_too_old(known):
             # The question goes on; who asks later has the answer.
-            why = f"no answer within {HURRY:g} s"
             asking.addTimeout(
-                HURRY, self.clock, lambda _r, _s: self._stale(key, known, why)
+                self._patience(), self.clock, lambda _r, s: self._hurry(key, known, s)
             )
         return await asking
+
+    def _patience(self) -> float:
+        waited = 0 <= self.clock.seconds() - self._in_vain < IN_VAIN
+        return 0.0 if waited else HURRY
+
+    def _hurry(self, key: str, known: Kept[T], waited: float) -> UpstreamPage[T]:
+        if waited:
+            self._in_vain = self.clock.seconds()
+        return self._stale(key, known, f"no answer within {HURRY:g} s")
 
     async def _ask(self, key: str, address: Address, work: Work) -> UpstreamPage[T]:
         await self.turns.acquire()
@@ -156,6 +169,7 @@ class Pages(Generic[T]):
             return await self._last_known(key, work, e)
         finally:
             self.turns.release()
+        self._in_vain = float("-inf")
         return kept.shown
 
     async def _ask_each(self, key: str, address: Address, work: Work) -> Kept[T]:
