@@ -22,12 +22,14 @@ from pypicloud_tw.store.interfaces import ByteRange, IDownload
 from pypicloud_tw.upstream.body import DRAIN_BYTES, DRAIN_SECONDS, HIGH_WATER, Body
 from pypicloud_tw.upstream.caching import CachingFiles
 from pypicloud_tw.upstream.failures import Refused, Slow, Truncated
-from pypicloud_tw.upstream.filling import WINDOW
+from pypicloud_tw.upstream.filling import WINDOW, WINDOWS, Filling
 from pypicloud_tw.upstream.keeper import CACHE, PAGES
-from pypicloud_tw.upstream.links import segment
+from pypicloud_tw.upstream.links import Link, segment
 from pypicloud_tw.upstream.relay import Located, Relay
 from pypicloud_tw.upstream.rules import Entry, Rules
+from pypicloud_tw.upstream.source import Source
 from tests.doubles_upstream import (
+    BASE,
     FILES,
     HOST,
     START,
@@ -531,6 +533,35 @@ class CachingTests(CommonTests, SynchronousTestCase):
         for sink in (fast, slow, last):
             self.assertEqual(sink.data, body)
 
+    def test_many_at_once_share_what_is_at_hand(self) -> None:
+        """Else a thousand of them would take two gigabytes."""
+        room = 40_000
+        bench = CachedBench()
+        filling = Filling(
+            Link("acme", NAME, URL, DIGEST, len(BODY)),
+            Source(BASE),
+            KEY,
+            bench.client,
+            bench.store,
+            lambda: room,
+        )
+        for _ in range(20):
+            filling._arrived(bytes(1000))
+        self.assertEqual(len(filling._window), 20_000)
+        room = 3000
+        for _ in range(20):
+            filling._arrived(bytes(1000))
+            self.assertLessEqual(len(filling._window), 2 * room)
+        # What may not be passed on yet is not in the past.
+        filling._arrived(bytes(9000))
+        self.assertGreaterEqual(len(filling._window), 9000)
+
+    def test_how_much_each_of_them_has(self) -> None:
+        bench = CachedBench()
+        self.assertEqual(bench.files._window(), WINDOW)
+        bench.files._fillings = dict.fromkeys(map(str, range(1000)))
+        self.assertEqual(bench.files._window(), WINDOWS // 1000)
+
     def test_emptied_under_a_slow_client(self) -> None:
         """The rest is nowhere: an answer that has begun can only be broken off."""
         body = BODY * 500
@@ -539,8 +570,8 @@ class CachingTests(CommonTests, SynchronousTestCase):
         bench.upstream.on(URL, stream)
         slow = Sink(pauses=True)
         getting = bench.get(slow)
-        for part in (body[:100_000], body[100_000:]):
-            stream.send(part)
+        for at in range(0, len(body), 100_000):
+            stream.send(body[at : at + 100_000])
             bench.upstream.flush()
         bench.store.objects.clear()
         while slow.producer is not None:

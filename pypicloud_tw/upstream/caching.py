@@ -22,7 +22,7 @@ from pypicloud_tw.index.coalesced import Coalesced
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.store.interfaces import ByteRange, IDownload, IObjectStore
 from pypicloud_tw.upstream.client import Client
-from pypicloud_tw.upstream.filling import Filling
+from pypicloud_tw.upstream.filling import WINDOW, WINDOWS, Filling
 from pypicloud_tw.upstream.keeper import CACHE, PAGES, file_key
 from pypicloud_tw.upstream.links import SEGMENT, Link
 from pypicloud_tw.upstream.relay import METADATA, Located, Relay, in_memory
@@ -275,12 +275,15 @@ class CachingFiles:
         key = file_key(name, link.sha256, link.filename)
         if key in self._fillings:
             return self._fillings[key][0]
-        filling = Filling(link, source, key, self.client, self.store)
+        filling = Filling(link, source, key, self.client, self.store, self._window)
         self.fetched += 1
         running = Deferred.fromCoroutine(filling.run())
         self._fillings[key] = filling, running
         running.addBoth(self._filled(filling, name))
         return filling
+
+    def _window(self) -> int:
+        return min(WINDOW, WINDOWS // max(1, len(self._fillings)))
 
     def _filled(
         self, filling: Filling, name: NormalizedName

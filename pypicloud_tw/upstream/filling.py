@@ -7,7 +7,7 @@ behind reads them from the upload's spool, and from the store when it is there.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
@@ -37,6 +37,8 @@ from pypicloud_tw.upstream.source import Source
 
 #: Bytes at hand of each file on its way: most are smaller than that.
 WINDOW = 1024 * 1024
+#: And of all of them, but for a piece of each.
+WINDOWS = 32 * 1024 * 1024
 #: Bytes that are written to a client at once.
 _PIECE = 64 * 1024
 #: How often a body that broke off is continued.
@@ -68,6 +70,7 @@ class Filling:
     """Fetches a file into the store; see :meth:`run` and :meth:`download`.
 
     :ivar link: has a sha256: only what can be checked is kept.
+    :ivar window: tells how many bytes may be at hand; twice that for a moment.
     :ivar size: of the file, as soon as the upstream has begun to answer.
     :ivar received: bytes so far.
     :ivar verified: all of them came, and are the right ones.
@@ -80,6 +83,7 @@ class Filling:
     key: str
     client: Client
     store: IObjectStore
+    window: Callable[[], int] = lambda: WINDOW
     size: int | None = field(default=None, init=False)
     received: int = field(default=0, init=False)
     verified: bool = field(default=False, init=False)
@@ -201,8 +205,11 @@ class Filling:
         self.received += len(piece)
         self._last = len(piece)
         self._window += piece
-        if len(self._window) > 2 * WINDOW:
-            del self._window[:-WINDOW]
+        # Never less than the last piece, which may not be passed on yet: what is
+        # before the window is read from the spool.
+        window = max(self.window(), self._last)
+        if len(self._window) > 2 * window:
+            del self._window[:-window]
         self._changed.wake()
 
     # For the downloads
