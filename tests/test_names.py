@@ -20,6 +20,12 @@ class ProjectNameTests(SynchronousTestCase):
             error = self.assertRaises(BadRequest, project_name, text)
             self.assertIn("not a valid project name", error.message)
 
+    def test_refuses_what_is_longer_than_any_file_can_be_called(self) -> None:
+        """Whoever asks, names that were not found are remembered by the thousand."""
+        self.assertEqual(len(project_name("a" * MAX_FILENAME)), MAX_FILENAME)
+        error = self.assertRaises(BadRequest, project_name, "a" * (MAX_FILENAME + 1))
+        self.assertIn(f"longer than {MAX_FILENAME}", error.message)
+
 
 class FilenameTests(SynchronousTestCase):
     def test_wheel(self) -> None:

@@ -50,8 +50,12 @@ LEGACY_SUFFIXES = {
 def project_name(text: str) -> NormalizedName:
     """Normalise a project's name (PEP 503), refusing what PEP 508 does.
 
-    :raises BadRequest: it is not a valid name.
+    :raises BadRequest: it is not a valid name, or longer than a file's can be, which
+        begins with it.
     """
+    # Names that are not here are remembered, and anybody may ask for any.
+    if len(text) > MAX_FILENAME:
+        raise BadRequest(f"This name is longer than {MAX_FILENAME} characters.")
     try:
         return canonicalize_name(text, validate=True)
     except InvalidName:
