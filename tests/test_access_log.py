@@ -11,6 +11,7 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublish
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.web.access_log import AccessLog, without_secrets
+from tests.measures import memory_kept
 
 SECRET = b"hunter2"
 
@@ -108,6 +109,15 @@ class Lines(SynchronousTestCase):
         clock.advance(1)
         self.assertEqual(len(written), 2)
         self.assertEqual(b"".join(written).count(b"\n"), 20)
+
+    def test_long_agents_are_not_remembered(self) -> None:
+        log = AccessLog(len, Clock())
+
+        def many() -> None:
+            for number in range(50):
+                record_in(log, agent=b"%d" % number + b"\xff" * 15_000)
+
+        self.assertLess(memory_kept(many), 50_000)
 
     def test_broken_output(self) -> None:
         """It fails no request, and is told once until it works again."""

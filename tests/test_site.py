@@ -24,10 +24,12 @@ from zope.interface import implementer
 
 from pypicloud_tw.errors import BadRequest, PayloadTooLarge, RequestTimeout
 from pypicloud_tw.web.channel import LEAVE, MOST_AT_ONCE, AnsweredError
+from pypicloud_tw.web.head import HeadParser
 from pypicloud_tw.web.request import Request
 from pypicloud_tw.web.site import Site
 from tests.certificates import certificate
 from tests.doubles_edge import LIMITS, PEER, Client, Wire
+from tests.measures import memory_kept
 
 DATE = b"Thu, 01 Jan 1970 00:00:00 GMT"
 
@@ -908,6 +910,16 @@ class Heads(SynchronousTestCase):
         client = Client(sized)
         client.send(data + b"\r\n\r\n")
         self.assertLessEqual(len(statuses(client.received())), 1)
+
+    def test_long_names_are_not_remembered(self) -> None:
+        heads = HeadParser()
+
+        def many() -> None:
+            for number in range(50):
+                name = b"X%d-" % number + b"x" * 15_000
+                heads.parse(b"GET / HTTP/1.0\r\n" + name + b": 1")
+
+        self.assertLess(memory_kept(many), 50_000)
 
 
 class Drain(SynchronousTestCase):

@@ -23,8 +23,9 @@ _log = Logger()
 PATIENCE = 1.0
 ENOUGH = 64 * 1024
 
-# How many user agents are remembered in their escaped form.
-_MAX_AGENTS = 500
+# How many user agents are remembered in their escaped form, and how long each may be;
+# pip's has some 600 bytes.
+_MAX_AGENTS, _MAX_AGENT = 500, 1024
 
 _MONTHS = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 _UNSAFE = re.compile(rb"[^\x20\x21\x23-\x5b\x5d-\x7e]")
@@ -106,7 +107,7 @@ class AccessLog:
         escaped = self._agents.get(agent)
         if escaped is None:
             escaped = escape(agent)
-            if len(self._agents) < _MAX_AGENTS:
+            if len(agent) <= _MAX_AGENT and len(self._agents) < _MAX_AGENTS:
                 self._agents[agent] = escaped
         return escaped
 
