@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IConsumer
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.client import Agent
 from zope.interface import implementer
 
 from pypicloud_tw.errors import StoreError
@@ -26,6 +28,7 @@ from pypicloud_tw.store.s3_client import S3Client
 from pypicloud_tw.store.s3_endpoint import Endpoint, dns_suffix, find_endpoint
 from pypicloud_tw.store.s3_errors import S3Error, S3Unreachable
 from pypicloud_tw.store.s3_retry import RetryBudget
+from pypicloud_tw.store.s3_wire import Wire
 from pypicloud_tw.store.s3_xml import (
     parse_completed,
     parse_error,
@@ -331,6 +334,19 @@ class RetryTests(ClientTestCase):
         self.harness.settle(waiting)
         self.failureResultOf(waiting, CancelledError)
         self.assertEqual(self.fake.seen.count("GetObject"), 1)
+
+    def test_cancelled_while_connecting(self) -> None:
+        """Twisted has a word of its own for that."""
+        reactor = MemoryReactorClock()
+        make_agent: Any = Agent
+        wire = Wire(make_agent(reactor), self.harness.clock)
+        evolved = evolve(
+            self.client, requester=evolve(self.client.requester, wire=wire)
+        )
+        waiting = Deferred.fromCoroutine(evolved.get_object("k"))
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        self.assertEqual(len(reactor.tcpClients), 1)
 
     def test_budget(self) -> None:
         """When S3 is down, retries do not multiply the load."""

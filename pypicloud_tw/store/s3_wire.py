@@ -14,7 +14,11 @@ from attrs import field, frozen
 from OpenSSL import SSL
 from service_identity import VerificationError
 from twisted.internet.defer import CancelledError
-from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.error import (
+    ConnectError,
+    ConnectingCancelledError,
+    DNSLookupError,
+)
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
@@ -76,7 +80,8 @@ def _causes(error: Exception) -> list[BaseException]:
 
 
 def _was_cancelled(error: Exception) -> bool:
-    return any(isinstance(cause, CancelledError) for cause in _causes(error))
+    cancelled = CancelledError, ConnectingCancelledError
+    return any(isinstance(cause, cancelled) for cause in _causes(error))
 
 
 def _unreachable(error: Exception, silent: bool) -> S3Unreachable:
