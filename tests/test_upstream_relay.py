@@ -591,6 +591,33 @@ class CachingTests(CommonTests, SynchronousTestCase):
         bench.upstream.flush()
         self.assertEqual(bench.store.objects[KEY].data, BODY)
 
+    def test_beyond_what_is_fetched_at_once_files_are_passed_on(self) -> None:
+        """Whoever asks and goes away costs two open files until his has come."""
+        bench = CachedBench()
+        bench.files.at_once = 1
+        stream, first = Stream(len(BODY)), bench.told
+        bench.upstream.on(URL, stream)
+        other = file("acme-2.0-py3-none-any.whl", BODY[::-1])
+        bench.upstream.on(ACME, page(project("acme", first, other)))
+        bench.upstream.on(other["url"], page(BODY[::-1], "x/y"))
+        leaves = bench.get(Sink())
+        leaves.cancel()
+        self.failureResultOf(leaves, CancelledError)
+        bench.told, sink = other, Sink()
+        self.successResultOf(bench.get(sink, other["filename"]))
+        self.assertEqual(sink.data, BODY[::-1])
+        self.assertFalse(any("acme-2.0" in key for key in bench.store.objects))
+        # Who joins a file on its way costs nothing more.
+        bench.told = first
+        joins = bench.get(Sink())
+        stream.send(BODY)
+        bench.upstream.flush()
+        self.successResultOf(joins)
+        self.assertEqual(bench.store.objects[KEY].data, BODY)
+        bench.told = other
+        self.successResultOf(bench.get(Sink(), other["filename"]))
+        self.assertTrue(any("acme-2.0" in key for key in bench.store.objects))
+
     def test_a_broken_body_is_continued(self) -> None:
         bench = CachedBench()
         bench.upstream.on(URL, truncated(BODY[:-100], "x/y"), ranged(BODY))

@@ -36,6 +36,10 @@ _REMEMBERED, _REMEMBERED_FOR = 20_000, 60.0
 #: Seconds for which the list of projects is not made anew.
 _NAMES_FOR = 60.0
 
+#: Files on their way into the store: each has a temporary file and a connection, though
+#: no client may wait for it any more, and 1,024 open files are what many systems allow.
+AT_ONCE = 256
+
 Address = tuple[NormalizedName, str, str]
 
 
@@ -60,12 +64,16 @@ class CachingFiles:
     What is kept is found by its address alone: a lock file works while the upstream is
     cut off. Only where the rules judge by time, and what was kept was not kept for long
     enough, is the page asked, which tells the file's age.
+
+    :ivar at_once: so many files may be on their way into the store; what else is asked
+        for meanwhile is passed on, and kept another time.
     """
 
     upstreams: Upstreams[Any]
     client: Client
     store: IObjectStore
     clock: IReactorTime
+    at_once: int = AT_ONCE
     stored_hits: int = field(default=0, init=False)
     fetched: int = field(default=0, init=False)
     _relay: Relay = field(init=False)
@@ -257,6 +265,8 @@ class CachingFiles:
             if place is not None:
                 return await self._kept(address, place).open(part)
             filling = self._filling(link, source)
+            if filling is None:
+                return await self._relay.open(link, source, part)
             try:
                 return await filling.download(part)
             except (StoreError, InsufficientStorage) as e:
@@ -269,12 +279,15 @@ class CachingFiles:
 
         return Located(link.filename, link.sha256, link.size, open_it)
 
-    def _filling(self, link: Link, source: Source) -> Filling:
+    def _filling(self, link: Link, source: Source) -> Filling | None:
+        """Find a file on its way, or fetch it; None where too many are fetched."""
         assert link.sha256 is not None, "only what can be checked is kept"
         name = NormalizedName(link.project)
         key = file_key(name, link.sha256, link.filename)
         if key in self._fillings:
             return self._fillings[key][0]
+        if len(self._fillings) >= self.at_once:
+            return None
         filling = Filling(link, source, key, self.client, self.store, self._window)
         self.fetched += 1
         running = Deferred.fromCoroutine(filling.run())
