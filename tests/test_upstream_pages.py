@@ -10,7 +10,7 @@ from typing import Any, TypeVar, TypeVarTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
@@ -32,7 +32,7 @@ from pypicloud_tw.upstream.memory import (
     fresh_for,
     may_keep,
 )
-from pypicloud_tw.upstream.pages import SQUEEZED_FROM
+from pypicloud_tw.upstream.pages import HURRY, SQUEEZED_FROM
 from pypicloud_tw.upstream.rules import Entry, Rules
 from pypicloud_tw.upstream.service import AT_ONCE, Upstreams
 from pypicloud_tw.upstream.source import Limits, sources
@@ -266,6 +266,44 @@ class PageTests(SynchronousTestCase):
             self.upstream.flush()
         for asked in asking:
             self.successResultOf(asked)
+
+    def test_whoever_leaves_before_his_turn_is_not_asked_for(self) -> None:
+        """Else who asks and hangs up, again and again, keeps all others waiting."""
+        names = [project_name(f"p{number}") for number in range(AT_ONCE + 2)]
+        answer: Deferred[bytes] = Deferred()
+        for name in names:
+            self.upstream.on(f"{BASE}{name}/", page(b'{"files": []}', JSON))
+        self.upstream.on(f"{BASE}p0/", later(answer))
+        for name in names[1:AT_ONCE]:
+            self.upstream.on(f"{BASE}{name}/", silent)
+        asking = [self.bench.ask(name) for name in names]
+        shared = self.bench.ask(names[-1])
+        for leaves in asking[-2:]:
+            leaves.cancel()
+            self.failureResultOf(leaves, CancelledError)
+        answer.callback(b'{"files": []}')
+        self.upstream.flush()
+        self.successResultOf(shared)
+        self.assertNotIn(f"{BASE}{names[-2]}/", self.upstream.urls())
+        self.successResultOf(self.bench.ask(names[-2]))
+
+    def test_what_is_remembered_stays_in_line(self) -> None:
+        self.upstream.on(ACME, page(project("acme")))
+        self.successResultOf(self.bench.ask())
+        self.bench.clock.advance(UNTOLD + 1)
+        answer: Deferred[bytes] = Deferred()
+        self.upstream.on(f"{BASE}p0/", later(answer))
+        for number in range(1, AT_ONCE):
+            self.upstream.on(f"{BASE}p{number}/", silent)
+        for number in range(AT_ONCE):
+            self.bench.ask(project_name(f"p{number}"))
+        asking = self.bench.ask()
+        self.bench.clock.advance(HURRY)
+        self.assertTrue(self.successResultOf(asking).stale)
+        answer.callback(b'{"files": []}')
+        self.upstream.flush()
+        self.assertEqual(self.upstream.urls()[-1], ACME)
+        self.assertFalse(self.successResultOf(self.bench.ask()).stale)
 
     def test_a_clock_that_is_set_back(self) -> None:
         self.upstream.on(ACME, page(project("acme"), headers=MAX_AGE))

@@ -112,8 +112,13 @@ class Pages(Generic[T]):
     _in_vain: float = field(default=float("-inf"), init=False)
     _absent: Absences = field(factory=Absences, init=False)
     _unreadable: Absences = field(factory=Absences, init=False)
-    _questions: Coalesced[UpstreamPage[T]] = field(factory=Coalesced, init=False)
+    _questions: Coalesced[UpstreamPage[T]] = field(init=False)
+    _queue: dict[str, Deferred[Any]] = field(factory=dict, init=False)
     _log = Logger()
+
+    @_questions.default
+    def _make_questions(self) -> Coalesced[UpstreamPage[T]]:
+        return Coalesced(self._unwanted)
 
     def fresh(self, key: str) -> UpstreamPage[T] | None:
         """Look a page up without asking anybody; None means: ask."""
@@ -161,7 +166,11 @@ class Pages(Generic[T]):
         return self._stale(key, known, f"no answer within {HURRY:g} s")
 
     async def _ask(self, key: str, address: Address, work: Work) -> UpstreamPage[T]:
-        await self.turns.acquire()
+        turn = self._queue[key] = self.turns.acquire()
+        try:
+            await turn
+        finally:
+            del self._queue[key]
         try:
             kept = await self._ask_each(key, address, work)
         except (UpstreamError, Unavailable) as e:
@@ -171,6 +180,11 @@ class Pages(Generic[T]):
             self.turns.release()
         self._in_vain = float("-inf")
         return kept.shown
+
+    def _unwanted(self, key: str) -> None:
+        """Leave the queue, unless it is to freshen what is remembered."""
+        if key in self._queue and self.memory.get(self._slot(key)) is None:
+            self._queue[key].cancel()
 
     async def _ask_each(self, key: str, address: Address, work: Work) -> Kept[T]:
         if self._unreadable.holds(key, self.clock.seconds()):
