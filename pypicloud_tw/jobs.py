@@ -71,6 +71,7 @@ async def sweep(
 
     :param age: seconds; None is ``index.sweep_age``, and less is refused: the servers
         rely on it.
+    :returns: 1 also if a project was passed over, because its manifest is damaged.
     """
     at_least = index.publisher.rules.sweep_age
     if age is not None and age < at_least:
@@ -85,12 +86,17 @@ async def sweep(
         print(f"{'would remove' if dry_run else 'removed'} {key}", file=out)
 
     swept = await index.sweeper(age or at_least, report, dry_run=dry_run).run()
+    unfinished = f"{swept.unfinished} unfinished uploads"
+    if swept.unfinished is None:
+        unfinished = "unfinished uploads unknown (the S3 server does not list them)"
     print(
         f"{swept.seen} objects seen, {len(swept.removed)} orphans, "
-        f"{len(swept.purged)} of deleted files, {swept.unfinished} unfinished uploads.",
+        f"{len(swept.purged)} of deleted files, {unfinished}.",
         file=out,
     )
-    return 0
+    for problem in swept.left:
+        print(f"pypicloud: {problem}", file=err)
+    return 1 if swept.left else 0
 
 
 async def yank(

@@ -568,7 +568,7 @@ class UploadTests(StoreTestCase):
             self.result(upload.abort())
         self.assertIn("sweep", logs[-1]["log_format"])
 
-    def abandon(self, *, dry_run: bool = False, year: int = 2027) -> int:
+    def abandon(self, *, dry_run: bool = False, year: int = 2027) -> int | None:
         before = datetime(year, 1, 1, tzinfo=UTC)
         return self.result(self.store.abandon_uploads(before, dry_run=dry_run))
 
@@ -584,6 +584,15 @@ class UploadTests(StoreTestCase):
         self.assertEqual(self.abandon(), 7)
         left = sorted(upload.key for upload in self.fake.uploads.values())
         self.assertEqual(left, sorted(others))
+
+    def test_a_server_that_does_not_list_uploads(self) -> None:
+        """What else a sweep does is not in vain."""
+        self.fake.fail("ListMultipartUploads", Refuse(501, "NotImplemented"))
+        self.assertIsNone(self.abandon())
+        self.fake.fail("ListMultipartUploads", Refuse(403, "AccessDenied"))
+        work = self.store.abandon_uploads(datetime(2027, 1, 1, tzinfo=UTC))
+        message = self.error(work, StoreError).message
+        self.assertIn("s3:ListBucketMultipartUploads", message)
 
     def test_uploads_that_are_listed_for_ever(self) -> None:
         body = (

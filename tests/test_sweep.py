@@ -91,6 +91,18 @@ class SweepTests(IndexCase):
         self.assertEqual(self.sweep().unfinished, 3)
         self.assertEqual(asked, [True, False])
 
+    def test_a_damaged_manifest_keeps_its_project_only(self) -> None:
+        """It may name anything, so nothing of that project is touched."""
+        kept = f"other/{'c' * 32}/other-1.0.tar.gz"
+        for key in (ORPHAN, kept, ".index/other.json"):
+            self.store.add(key, b"{}")
+        self.later(DAY + 1)
+        swept = self.sweep()
+        self.assertEqual(swept.removed, [ORPHAN])
+        self.assertIn(kept, self.store.objects)
+        [left] = swept.left
+        self.assertIn("The manifest of other is damaged", left)
+
     def test_what_is_named_while_it_sweeps_is_left(self) -> None:
         """Objects are listed first and manifests read after, never the other way."""
         self.publish(SDIST, sdist())

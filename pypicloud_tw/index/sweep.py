@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from attrs import define, evolve, field
 from packaging.utils import is_normalized_name
 
-from pypicloud_tw.errors import NotFound
+from pypicloud_tw.errors import ManifestDamaged, NotFound
 from pypicloud_tw.index.layout import is_own
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.model import Project, Tombstone
@@ -35,13 +35,16 @@ class Swept:
 
     :ivar removed: keys of objects that nothing named.
     :ivar purged: keys of objects whose files were removed long enough ago.
-    :ivar unfinished: how many uploads had been begun and never ended.
+    :ivar unfinished: how many uploads had been begun and never ended; None if the
+        store cannot tell.
+    :ivar left: why a project was passed over; a sentence each.
     """
 
     seen: int = 0
     removed: list[str] = field(factory=list)
     purged: list[str] = field(factory=list)
-    unfinished: int = 0
+    unfinished: int | None = 0
+    left: list[str] = field(factory=list)
 
 
 @define
@@ -94,6 +97,10 @@ class Sweeper:
             state = await self.manifests.read(name)
         except NotFound:
             project = Project(name, name)
+        except ManifestDamaged as e:
+            # It may name any of them.
+            swept.left.append(e.message)
+            return
         else:
             project = state.project
         named = named_keys(project)

@@ -182,11 +182,11 @@ class IObjectStore(Interface):
         :raises InsufficientStorage: it would not fit.
         """
 
-    async def abandon_uploads(before: datetime, *, dry_run: bool = False) -> int:
+    async def abandon_uploads(before: datetime, *, dry_run: bool = False) -> int | None:
         """Free what uploads hold that were begun before then and never ended.
 
         :param dry_run: only count them.
-        :return: how many there were.
+        :return: how many there were; None if the store cannot tell.
         """
 
     async def open(key: str, *, byte_range: ByteRange | None = None) -> IDownload:

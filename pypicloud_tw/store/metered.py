@@ -92,7 +92,9 @@ class MeteredStore:
         )
         return await self._timed("begin", call)
 
-    async def abandon_uploads(self, before: datetime, *, dry_run: bool = False) -> int:
+    async def abandon_uploads(
+        self, before: datetime, *, dry_run: bool = False
+    ) -> int | None:
         """See :class:`IObjectStore`."""
         call = self.store.abandon_uploads(before, dry_run=dry_run)
         return await self._timed("abandon_uploads", call)

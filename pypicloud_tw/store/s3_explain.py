@@ -141,5 +141,5 @@ def explain(fault: S3Fault, endpoint: Endpoint) -> StoreError:
             f"credentials need the permission {needed}."
         )
     else:
-        text = f"S3 failed: {fault}."
+        text = f"S3 failed: {str(fault).removesuffix('.')}."
     return StoreError(text)
