@@ -6,6 +6,7 @@ import json
 from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
 from attrs import evolve
 from hypothesis import given, settings
@@ -21,7 +22,13 @@ from pypicloud_tw.errors import (
     PreconditionFailed,
     StoreError,
 )
-from pypicloud_tw.store.interfaces import IfAbsent, IfMatch, IObjectStore
+from pypicloud_tw.store.interfaces import (
+    IfAbsent,
+    IfMatch,
+    IObjectStore,
+    SignedUrl,
+)
+from pypicloud_tw.store.s3 import CurrentPresigner
 from pypicloud_tw.store.s3_endpoint import Endpoint
 from pypicloud_tw.store.s3_explain import iam_policy
 from pypicloud_tw.store.s3_listing import Pages
@@ -29,6 +36,7 @@ from pypicloud_tw.store.s3_objects import ObjectHeaders, metadata_headers, objec
 from pypicloud_tw.store.s3_probe import Abilities, Conditional
 from pypicloud_tw.store.s3_store import S3Store
 from pypicloud_tw.store.s3_upload import BufferBudget, Sizes
+from pypicloud_tw.store.signed_urls import SignedUrls
 from tests.doubles import InlineOffload
 from tests.doubles_s3 import Drop, Harness, Refuse, Stall, Truncate
 from tests.store_suite import Consumer, StoreProperties, StoreSuite, keys
@@ -625,6 +633,35 @@ class UploadTests(StoreTestCase):
         begun = self.fake.sent[self.fake.seen.index("CreateMultipartUpload")]
         self.assertEqual(begun["x-amz-server-side-encryption"], "AES256")
         self.assertEqual(begun["x-amz-storage-class"], "STANDARD_IA")
+
+
+class AddressTests(StoreTestCase):
+    """Addresses that S3 itself serves."""
+
+    def address(self) -> SignedUrl:
+        found = self.store.url("a/a-1.0.zip", filename="a-1.0.zip")
+        assert found is not None
+        return found
+
+    def test_its_end_is_told_by_our_clock(self) -> None:
+        """Who reads of it, or keeps it, has no other; S3's may be hours off."""
+        client, now = self.store.client, self.harness.now
+        self.store.signed_urls = SignedUrls(
+            CurrentPresigner(client),
+            client.endpoint.path,
+            client.requester.instant,
+            self.harness.clock,
+        )
+        for off in (0, 40_000, -40_000):
+            self.fake.clock_offset = off
+            self.result(self.store.put("a/a-1.0.zip", b"x"))
+            found = self.address()
+            query = parse_qs(urlsplit(found.url).query)
+            [signed], [life] = query["X-Amz-Date"], query["X-Amz-Expires"]
+            began = datetime.strptime(f"{signed}+0000", "%Y%m%dT%H%M%SZ%z").timestamp()
+            self.assertAlmostEqual(found.ends, began + int(life) - off, delta=2)
+            self.assertAlmostEqual(found.fresh_until, found.ends - 300, delta=2)
+            self.assertGreater(found.fresh_until, now())
 
 
 class DownloadTests(StoreTestCase):

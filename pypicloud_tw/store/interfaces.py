@@ -66,7 +66,9 @@ class ByteRange:
 
 @frozen
 class SignedUrl:
-    """An address that the store itself serves; instants are seconds since the epoch.
+    """An address that the store itself serves.
+
+    Instants are seconds since the epoch, by the clock of this machine.
 
     :ivar fresh_until: until then the same address is given again.
     :ivar ends: from then on the store refuses it.

@@ -90,6 +90,7 @@ class S3Requester:
     :ivar endpoint: changes once S3 has told where the bucket really is.
     :ivar now: the instant, in seconds since the epoch.
     :ivar random: uniform in [0, 1).
+    :ivar offset: seconds that S3's clock is ahead of *now*, as far as we know.
     """
 
     wire: Wire
@@ -101,12 +102,12 @@ class S3Requester:
     user_agent: str = "pypicloud-tw"
     budget: RetryBudget = field(factory=RetryBudget)
     _keys: SigningKeys = field(factory=SigningKeys, init=False)
-    _offset: float = field(default=0.0, init=False)
+    offset: float = field(default=0.0, init=False)
     _log = Logger()
 
     def instant(self) -> float:
         """Tell the instant by S3's clock, as far as we know it."""
-        return self.now() + self._offset
+        return self.now() + self.offset
 
     def identity(self, credentials: AWSCredentials) -> Identity:
         """Tell whose signature counts here and now."""
@@ -241,10 +242,10 @@ class S3Requester:
         ):
             return False
         mended.add("clock")
-        self._offset = error.date.timestamp() - self.now()
+        self.offset = error.date.timestamp() - self.now()
         self._log.warn(
             "This machine's clock is off by {seconds:.0f} s; S3's is used instead.",
-            seconds=self._offset,
+            seconds=self.offset,
         )
         return True
 

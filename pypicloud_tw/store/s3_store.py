@@ -264,7 +264,11 @@ class S3Store:
         """See :class:`IObjectStore`."""
         if self.signed_urls is None:
             return None
-        return self.signed_urls.look_up(self._path(key), filename)
+        found = self.signed_urls.look_up(self._path(key), filename)
+        off = self.client.requester.offset
+        if found is None or not off:
+            return found
+        return SignedUrl(found.url, found.fresh_until - off, found.ends - off)
 
     # -- listing --
 

@@ -80,8 +80,8 @@ class SignedUrls:
     def look_up(self, key: str, filename: str) -> SignedUrl | None:
         """Tell an address of the object *key*, or None while there are no credentials.
 
-        It ends in the object's name; a name other than *filename* is put right by
-        ``response-content-disposition``.
+        Its instants are by S3's clock. It ends in the object's name; a name other than
+        *filename* is put right by ``response-content-disposition``.
         """
         signer = self._presigner()
         if signer is not self._signer:
