@@ -15,6 +15,20 @@ from tests.integration.seaweedfs import shared
 
 LIB = "acme_lib-1.1-py3-none-any.whl"
 
+POETRY_PROJECT = """\
+[project]
+name = "user"
+version = "1.0"
+requires-python = ">=3.11"
+dependencies = ["acme-app"]
+[tool.poetry]
+package-mode = false
+[[tool.poetry.source]]
+name = "acme"
+url = "{url}"
+priority = "primary"
+"""
+
 
 class LinkTests(S3TestCase):
     """One bucket, and a server on it with each kind of links."""
@@ -66,6 +80,35 @@ class LinkTests(S3TestCase):
         told = self.files(server, "acme-lib")[LIB]["core-metadata"]["sha256"]
         self.assertEqual(sha256(metadata.body).hexdigest(), told)
 
+    def lazily(self, server: Server) -> None:
+        """Install with a pip that knows no core metadata, and reads a wheel's end."""
+        target = self.folder / "lazy"
+        said = self.run_client(
+            *(environment(PIPS[2]), "-m", "pip", "install", "--no-cache-dir", "-v"),
+            *("--use-feature=fast-deps", "--only-binary=:all:", "--target", target),
+            *("--index-url", server.simple, "acme-app"),
+        )
+        self.assertTrue((target / "acme_lib" / "__init__.py").exists())
+        self.assertIn("Obtaining dependency information from acme-lib 1.1", said)
+        self.assertNotIn("does not support range requests", said)
+
+    def poetry(self, server: Server) -> None:
+        """Lock and install."""
+        project = self.folder / "project"
+        project.mkdir()
+        text = POETRY_PROJECT.format(url=server.simple)
+        (project / "pyproject.toml").write_text(text)
+        self.run_client(
+            *(environment("poetry"), "-m", "poetry", "install", "--no-interaction"),
+            cwd=project,
+            POETRY_VIRTUALENVS_IN_PROJECT="true",
+        )
+        lock = (project / "poetry.lock").read_text()
+        for wheel in (self.files_sent[0], self.files_sent[2]):
+            self.assertIn(sha256(wheel.read_bytes()).hexdigest(), lock)
+        [installed] = project.glob(".venv/lib/*/site-packages/acme_lib/__init__.py")
+        self.assertIn("1.2", installed.read_text())
+
     def ranged(self, answer: Answer) -> None:
         data = self.wheel.read_bytes()
         self.assertEqual((answer.status, answer.body), (206, data[10:20]))
@@ -75,6 +118,8 @@ class LinkTests(S3TestCase):
     def test_redirect(self) -> None:
         server = self.serving("redirect")
         self.install(server)
+        self.lazily(server)
+        self.poetry(server)
         self.own_answers(server)
         answer = server.get(self.path(server), Range="bytes=10-19")
         self.assertEqual(answer.status, 302)
@@ -88,6 +133,8 @@ class LinkTests(S3TestCase):
     def test_stream(self) -> None:
         server = self.serving("stream")
         self.install(server)
+        self.lazily(server)
+        self.poetry(server)
         self.own_answers(server)
         path = self.path(server)
         self.ranged(server.get(path, Range="bytes=10-19"))
