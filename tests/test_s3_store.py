@@ -19,6 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from pypicloud_tw.errors import (
     AmbiguousWrite,
     ObjectNotFound,
+    ObjectUnreadable,
     PreconditionFailed,
     StoreError,
 )
@@ -326,6 +327,28 @@ class AbsenceTests(StoreTestCase):
             self.fake.forbidden = {operation}
             read = self.store.get if operation == "GetObject" else self.store.head
             self.assertIn("s3:GetObject", self.error(read("k"), StoreError).message)
+
+    def test_an_object_that_must_not_be_read_says_nothing_of_the_others(self) -> None:
+        """It may be archived, somebody else's, or under a key that is not ours."""
+        for status, code, said in (
+            (403, "InvalidObjectState", "archive"),
+            (403, "AccessDenied", "s3:GetObject"),
+            (400, "InvalidRequest", "InvalidRequest"),
+        ):
+            self.fake.fail("GetObject", Refuse(status, code))
+            message = self.error(self.store.open("k"), ObjectUnreadable).message
+            self.assertIn(said, message)
+        self.fake.fail("HeadObject", *[Refuse(403)] * 2)
+        self.error(self.store.head("k"), ObjectUnreadable)
+        with capturedLogs() as logs:
+            self.fake.fail("GetObject", Refuse(403, "InvalidObjectState"))
+            self.error(self.store.open("k"), ObjectUnreadable)
+        self.assertEqual(logs, [])
+
+    def test_credentials_that_may_read_nothing_are_no_fault_of_an_object(self) -> None:
+        self.fake.forbidden = {"GetObject", "ListObjects"}
+        error = self.error(self.store.open("k"), StoreError)
+        self.assertNotIsInstance(error, ObjectUnreadable)
 
     def test_no_bucket_is_no_absence(self) -> None:
         self.fake.bucket = None

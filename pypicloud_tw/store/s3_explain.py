@@ -35,6 +35,8 @@ PERMISSIONS = {
 _WRONG_KEY = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch"})
 _EXPIRED = frozenset({"ExpiredToken", "TokenRefreshRequired", "InvalidToken"})
 
+#: S3's word for an object in GLACIER or DEEP_ARCHIVE.
+ARCHIVED = "InvalidObjectState"
 
 #: What S3 itself names as missing, which may be another service's.
 _needed = re.compile(r"not authorized to perform: ([a-z0-9-]+:[A-Za-z]+)").search
@@ -132,6 +134,11 @@ def explain(fault: S3Fault, endpoint: Endpoint) -> StoreError:
         text = (
             f"Bucket {bucket} is in region {fault.region or 'unknown'}, which "
             "aws.endpoint_url does not serve: leave that out, or correct it."
+        )
+    elif fault.code == ARCHIVED:
+        text = (
+            f"S3 keeps this object of bucket {bucket} in an archive, where nobody can "
+            "read it: restore it, and copy it to another storage class."
         )
     elif fault.status == 403:
         named = _needed(fault.message)

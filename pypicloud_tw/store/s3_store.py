@@ -16,6 +16,7 @@ from zope.interface import implementer
 from pypicloud_tw.errors import (
     AmbiguousWrite,
     ObjectNotFound,
+    ObjectUnreadable,
     PreconditionFailed,
     RangeNotSatisfiable,
     StoreError,
@@ -37,7 +38,7 @@ from pypicloud_tw.store.keys import key_order, key_segments
 from pypicloud_tw.store.s3_client import S3Client
 from pypicloud_tw.store.s3_download import S3Download
 from pypicloud_tw.store.s3_errors import S3Error, S3Fault, S3TooLong, S3Unreachable
-from pypicloud_tw.store.s3_explain import explain, iam_policy
+from pypicloud_tw.store.s3_explain import ARCHIVED, explain, iam_policy
 from pypicloud_tw.store.s3_listing import Pages
 from pypicloud_tw.store.s3_objects import ObjectHeaders, object_info
 from pypicloud_tw.store.s3_probe import Abilities, Conditional, probe
@@ -368,6 +369,8 @@ class S3Store:
 
     async def _absent(self, fault: S3Fault, path: str) -> StoreError | ObjectNotFound:
         """Say what a read that failed means: absence must be proved (D5)."""
+        if isinstance(fault, S3Error) and fault.status in (400, 403):
+            return await self._refused(fault, path)
         if not isinstance(fault, S3Error) or fault.status != 404:
             return self._explain(fault)
         if fault.code == "NoSuchBucket":
@@ -379,6 +382,16 @@ class S3Store:
             if any(found.key == path for found in listing.objects):
                 return StoreError("S3 lists an object that it does not find.")
         return ObjectNotFound("There is no such object in the store.")
+
+    async def _refused(self, fault: S3Error, path: str) -> ObjectUnreadable:
+        """Make sure that it is this object that must not be read, and not every one.
+
+        :raises StoreError: nothing may be asked.
+        """
+        error = self._explain(fault)
+        with self._explained():
+            await self.client.get_bucket(path, max_keys=1)
+        return ObjectUnreadable(error.message)
 
     async def _too_long(self, key: str, limit: int) -> StoreError:
         size = (await self.head(key)).size
@@ -401,7 +414,9 @@ class S3Store:
 
     def _explain(self, fault: S3Fault) -> StoreError:
         error = explain(fault, self.client.endpoint)
-        if isinstance(fault, S3Error) and fault.status == 403:
+        if not isinstance(fault, S3Error) or fault.code == ARCHIVED:
+            return error
+        if fault.status == 403:
             self._show_policy(fault, error.message)
         return error
 
