@@ -244,10 +244,15 @@ def _make_store(
 
 
 def _watch_s3(metrics: Metrics, store: S3Store) -> None:
+    read = metrics.read
+    read(
+        "pypicloud_upload_buffer_bytes",
+        "What is taken of aws.buffer_memory",
+        lambda: store.budget.used,
+    )
     signed = store.signed_urls
     if signed is None:
         return
-    read = metrics.read
     read("pypicloud_signed_urls", "Signed addresses kept", lambda: len(signed))
     read(
         "pypicloud_signed_url_hits", "... used again", lambda: signed.hits, counts=True
@@ -266,6 +271,12 @@ def _watch(
         "pypicloud_stale_answers",
         "Answers as last known while the store was away",
         lambda: catalog.served_stale,
+        counts=True,
+    )
+    read(
+        "pypicloud_uploads",
+        "Files that were uploaded, and are published",
+        lambda: publisher.uploads,
         counts=True,
     )
     read(

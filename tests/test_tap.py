@@ -248,9 +248,14 @@ class AssemblyTests(TapCase):
         self.stop()
 
     def test_requests_and_the_store_are_counted(self) -> None:
-        self.start("metrics.read = everyone")
+        self.start("metrics.read = everyone", f"user.ann = {HASH}")
         self.status("/simple/")
         text = self.request("GET", "/metrics").text
+        self.assertIn("pypicloud_uploads_total 0.0", text)
+        self.assertEqual(self.upload(basic()).status, 200)
+        self.assertIn(
+            "pypicloud_uploads_total 1.0", self.request("GET", "/metrics").text
+        )
         self.assertIn('pypicloud_requests_total{method="GET",status="200"} 1.0', text)
         self.assertIn('pypicloud_store_calls_total{operation="prepare"', text)
         self.assertIn("pypicloud_page_hits_total", text)

@@ -127,7 +127,9 @@ class Publication:
             uploader=self.uploader,
         )
         display_name = inspection.name or claims.name or self.filename.project
-        return await self._commit(file, display_name, inspection.metadata)
+        project = await self._commit(file, display_name, inspection.metadata)
+        self.publisher.uploads += 1
+        return project
 
     async def abort(self) -> None:
         """Forget it; harmless after :meth:`finish`."""
@@ -190,6 +192,7 @@ class Publisher:
         ``publish:file`` when the file is stored, ``publish:metadata``,
         ``publish:swapped`` when the manifest names it, and ``publish:told``.
     :ivar changes: how many were made since the start.
+    :ivar uploads: how many of these were uploads, of files that were there already too.
     """
 
     store: IObjectStore
@@ -200,6 +203,7 @@ class Publisher:
     rules: Rules = field(factory=Rules)
     checkpoint: Callable[[str], None] = field(default=_nothing)
     changes: int = field(default=0, init=False)
+    uploads: int = field(default=0, init=False)
     _log = Logger()
 
     async def begin(
