@@ -212,7 +212,11 @@ HANDLERS: Mapping[str, Callable[[Translation, str, str], None]] = MappingProxyTy
 
 _TOLD = (
     (r"group\..+", "there are no groups here yet."),
-    (r"package\..+", "there are no rights of single projects here yet."),
+    (
+        r"package\..+",
+        "there are no rights of single projects here yet; whoever may read or upload "
+        "anything may do so with this project, too.",
+    ),
     (r"(auth|pypi)\.admins", "there are no admins here yet."),
     (r"pypi\.cache_update", "whoever may read causes files to be cached."),
     (r"pypi\.realm", "the realm is always 'pypicloud'."),

@@ -149,6 +149,7 @@ class WholeFileTests(MigrateTestCase):
             "group.devs = 'alice bob' is left out: there are no groups here yet",
             "package.acme_core.group.devs is left out: there are no rights of single",
             "package.acme_core.user.bob is left out",
+            "whoever may read or upload anything may do so with this project, too",
             "Not needed any more: use, pyramid.*, db.*, auth.rounds, session.*.",
         ):
             self.assertIn(part, notes)
