@@ -835,6 +835,64 @@ class TroubleTests(FolderCase):
         self.assertIn("vanish as fast as they are made", message)
 
 
+class OwnerTests(FolderCase):
+    """What root's commands make belongs to the user that runs the server."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.given: set[tuple[int, int, int]] = set()
+
+    def as_user(self, uid: int) -> None:
+        def fchown(fd: int, owner: int, group: int) -> None:
+            self.given.add((os.fstat(fd).st_ino, owner, group))
+
+        self.patch(os, "geteuid", lambda: uid)
+        self.patch(os, "fchown", fchown)
+
+    def test_root_gives_what_it_makes(self) -> None:
+        self.as_user(0)
+        path = self.path / "fresh"
+        path.mkdir()
+        store = self.make_store(path)
+        self.wait(store.prepare())
+        self.wait(store.put("a/b/c", b"1"))
+        (lock,) = (path / ".locks").iterdir()
+        made = [".tmp", ".locks", f".locks/{lock.name}", "a", "a/b", "a/b/c"]
+        owner = path.stat()
+        self.assertEqual(
+            self.given,
+            {
+                ((path / name).stat().st_ino, owner.st_uid, owner.st_gid)
+                for name in made
+            },
+        )
+
+    def test_root_keeps_what_was_there(self) -> None:
+        self.wait(self.store.put("a/b", b"1"))
+        self.as_user(0)
+        self.wait(self.store.delete("a/b"))
+        (self.path / "a").mkdir()
+        self.wait(self.store.put("a/b", b"2"))
+        self.assertEqual(
+            {inode for inode, *_ in self.given}, {(self.path / "a/b").stat().st_ino}
+        )
+
+    def test_others_give_nothing(self) -> None:
+        self.as_user(1000)
+        self.wait(self.store.put("a/b", b"1"))
+        self.assertEqual(self.given, set())
+
+    def test_file_systems_without_owners(self) -> None:
+        self.as_user(0)
+
+        def refuse(*args: object) -> None:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+
+        self.patch(os, "fchown", refuse)
+        self.wait(self.store.put("a/b", b"1"))
+        self.assertEqual((self.path / "a/b").read_bytes(), b"1")
+
+
 class DownloadTests(FolderCase):
     """What can go wrong on the way out."""
 

@@ -29,14 +29,13 @@ from pypicloud_tw.store.folder_errors import ABSENT, folder_error, unreadable
 from pypicloud_tw.store.interfaces import Condition, IfAbsent, IfMatch
 from pypicloud_tw.store.keys import key_segments
 from pypicloud_tw.store.locks import open_lock, stripe, wait_for_lock
+from pypicloud_tw.store.owner import FOLDER, entrust, make_folder
 from pypicloud_tw.store.scratch import Draft
 
 T = TypeVar("T")
 
 Segments = Sequence[bytes]
 
-#: How to open a folder, and no link to one.
-FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 # O_NONBLOCK: opening a pipe that lies there must not wait for its writer.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
@@ -79,11 +78,11 @@ class Folder:
     def prepare(self) -> None:
         """Create the folder durably where it is missing, and remember which it is."""
         _make_durably(self.path)
-        for name in (".tmp", ".locks"):
-            with suppress(FileExistsError):
-                os.mkdir(self.path / name)
         state = os.stat(self.path)
         self._identity = (state.st_dev, state.st_ino)
+        with self.opened(()) as root:
+            for name in (b".tmp", b".locks"):
+                os.close(make_folder(root, name, state))
 
     @contextmanager
     def opened(self, folders: Segments) -> Iterator[int]:
@@ -132,6 +131,7 @@ class Folder:
         *folders, name = key_segments(key)
         self.checkpoint("object:written")
         _stamp(draft, self._now())
+        entrust(draft.file.fileno(), os.stat(self.path))
         os.fsync(draft.file.fileno())
         self.checkpoint("object:synced")
         with self._locked(key):
@@ -271,11 +271,13 @@ class Folder:
         """
         fd = self._root()
         try:
+            root = os.fstat(fd)
             for depth, name in enumerate(folders, 1):
-                with suppress(FileExistsError):
-                    os.mkdir(name, dir_fd=fd)
-                self._settle(fd, tuple(folders[:depth]))
-                fd = _step_down(fd, name)
+                above, fd = fd, make_folder(fd, name, root)
+                try:
+                    self._settle(above, tuple(folders[:depth]))
+                finally:
+                    os.close(above)
             yield fd
         finally:
             os.close(fd)

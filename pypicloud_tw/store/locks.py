@@ -9,11 +9,11 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
 from pypicloud_tw.errors import StoreError
+from pypicloud_tw.store.owner import entrust, make_folder
 
 #: Lock files, shared by keys: an object of its own each would never be removed. Keys
 #: that share one only wait for each other; nothing takes two.
@@ -29,19 +29,26 @@ def stripe(key: str) -> int:
 
 def open_lock(root: int, number: int) -> int:
     """Open a lock file of the store's opened folder, made where it is missing."""
-    with suppress(FileExistsError):
-        os.mkdir(".locks", dir_fd=root)
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-    locks = os.open(".locks", flags, dir_fd=root)
+    state = os.fstat(root)
+    locks = make_folder(root, ".locks", state)
     name = f"{number:02x}"
     try:
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-        return os.open(name, flags, 0o644, dir_fd=locks)
+        return _open_lock(locks, name, state)
     except PermissionError:
-        # A command that root ran made it: to lock a file it is enough to read it.
+        # Another user made it: to lock a file it is enough to read it.
         return os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=locks)
     finally:
         os.close(locks)
+
+
+def _open_lock(locks: int, name: str, root: os.stat_result) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+    try:
+        lock = os.open(name, flags | os.O_EXCL, 0o644, dir_fd=locks)
+    except FileExistsError:
+        return os.open(name, flags, 0o644, dir_fd=locks)
+    entrust(lock, root)
+    return lock
 
 
 def wait_for_lock(lock: int, folder: Path) -> None:

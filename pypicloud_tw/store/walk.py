@@ -21,10 +21,11 @@ from attrs import frozen
 
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.offload import IOffload
-from pypicloud_tw.store.folder import FOLDER, Folder, etag
+from pypicloud_tw.store.folder import Folder, etag
 from pypicloud_tw.store.folder_errors import ABSENT, explained, unreadable
 from pypicloud_tw.store.interfaces import ObjectInfo
 from pypicloud_tw.store.keys import HIDDEN, MAX_DEPTH, key_order, key_segments
+from pypicloud_tw.store.owner import FOLDER
 
 #: Names that are read and sorted at once, and seconds of a thread's turn: threads that
 #: work in Python for longer than the interpreter's switch interval (5 ms) slow the
