@@ -122,6 +122,31 @@ class FreshnessTests(CatalogCase):
         self.assertEqual(self.get(self.two.page(OTHER)), "o")
         self.assertEqual(self.count("get", manifest_key(OTHER)), others)
 
+    def test_a_clock_that_is_set_back_keeps_nothing_fresh(self) -> None:
+        self.publish(self.one, ACME, "a")
+        self.assertEqual(self.get(self.two.page(ACME)), "a")
+        self.clock.rightNow -= 3600
+        self.publish(self.one, ACME, "b")
+        self.assertIsNone(self.two.catalog.fresh(ACME))
+        self.assertEqual(self.get(self.two.page(ACME)), "a,b")
+        self.assertIsNotNone(self.two.catalog.fresh(ACME))
+
+    def test_a_clock_that_is_set_back_proves_no_absence(self) -> None:
+        """Or the upstream index would be asked for a project that is here."""
+        self.failureResultOf(Deferred.fromCoroutine(self.two.page(ACME)), NotFound)
+        self.clock.rightNow -= 3600
+        self.publish(self.one, ACME, "a")
+        self.assertFalse(self.two.catalog.known_absent(ACME))
+        project = self.two.catalog.project(ACME, prove_absence=True)
+        self.assertEqual(self.get(project).page, "a")
+
+    def test_a_clock_that_is_set_back_prolongs_no_failure(self) -> None:
+        self.publish(self.one, ACME, "a")
+        self.store.fail_next("get", StoreError("away"))
+        self.failureResultOf(Deferred.fromCoroutine(self.two.page(ACME)), StoreError)
+        self.clock.rightNow -= 3600
+        self.assertEqual(self.get(self.two.page(ACME)), "a")
+
     def test_within_a_minute_everything_is_proved_again(self) -> None:
         self.publish(self.one, ACME, "a")
         self.get(self.two.page(ACME))

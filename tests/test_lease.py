@@ -63,6 +63,13 @@ class LeaseTests(SynchronousTestCase):
         self.run_now(self.one.look())
         self.assertTrue(self.one.held)
 
+    def test_a_clock_that_is_set_back_prolongs_no_lease(self) -> None:
+        self.run_now(self.one.start())
+        self.clock.rightNow -= 3600
+        self.assertFalse(self.one.held)
+        self.run_now(self.one.look())
+        self.assertTrue(self.one.held)
+
     def test_one_that_could_not_renew_leaves_the_lease_of_another(self) -> None:
         self.run_now(self.one.start())
         assert self.one._loop is not None

@@ -75,7 +75,7 @@ class Entry(Generic[P]):
 
     def holds(self, now: float, verify_every: float) -> bool:
         """Tell whether it may be served without asking."""
-        return now - self.proved < verify_every and now < self.rendered.good_until
+        return 0 <= now - self.proved < verify_every and now < self.rendered.good_until
 
 
 @define
@@ -84,6 +84,8 @@ class Catalog(Generic[P]):
 
     While the marker does not answer, what is known is served and what is not is an
     error, at once; one request in ``fresh_for`` tries again.
+
+    A negative age is a clock that was set back, and tells nothing.
 
     :ivar render: makes a project's page.
     :ivar fresh_for: seconds for which the marker's answer holds; 0 asks every time.
@@ -124,7 +126,7 @@ class Catalog(Generic[P]):
         This is the hot path: two comparisons and a look-up.
         """
         now = self.clock.seconds()
-        if now - self._asked >= self.fresh_for:
+        if not 0 <= now - self._asked < self.fresh_for:
             return None
         entry = self._entries.get(name)
         if entry is None or not entry.holds(now, self.verify_every):
@@ -135,9 +137,9 @@ class Catalog(Generic[P]):
     def known_absent(self, name: str) -> bool:
         """Tell without asking anybody whether a project is proved not to be here."""
         now = self.clock.seconds()
-        if now - self._asked >= self.fresh_for:
+        if not 0 <= now - self._asked < self.fresh_for:
             return False
-        return now - self._absent.get(name, NEVER) < self.verify_every
+        return 0 <= now - self._absent.get(name, NEVER) < self.verify_every
 
     async def project(
         self, name: NormalizedName, *, prove_absence: bool = False
@@ -154,10 +156,11 @@ class Catalog(Generic[P]):
         believed = asked_at if prove_absence else asked_at - self.verify_every
         try:
             await self._freshen()
-            if self._absent.get(name, NEVER) > believed:
+            now = self.clock.seconds()
+            if believed < self._absent.get(name, NEVER) <= now:
                 raise _no_project(name)
             entry = self._entries.get(name)
-            if entry is not None and entry.holds(asked_at, self.verify_every):
+            if entry is not None and entry.holds(now, self.verify_every):
                 self._entries.move_to_end(name)
                 self.hits += 1
                 return entry
@@ -179,7 +182,8 @@ class Catalog(Generic[P]):
             await self._freshen()
             if self._names is None or self._names_proved == NEVER:
                 return await self._names_question.ask("", self._list)
-            if self.clock.seconds() - self._names_proved >= self.verify_every:
+            age = self.clock.seconds() - self._names_proved
+            if not 0 <= age < self.verify_every:
                 # The marker tells of every change. That a listing is read all the
                 # same, from time to time, is no reason for anybody to wait for it.
                 self._names_question.ask("", self._list).addErrback(self._not_listed)
@@ -221,8 +225,8 @@ class Catalog(Generic[P]):
         now = self.clock.seconds()
         if self.fresh_for <= 0:
             await self._ask_marker()
-        elif now - self._asked >= self.fresh_for:
-            if now - self._failed < self.fresh_for:
+        elif not 0 <= now - self._asked < self.fresh_for:
+            if 0 <= now - self._failed < self.fresh_for:
                 raise StoreError(self._failure)
             await self._marker_question.ask("", self._ask_marker)
 

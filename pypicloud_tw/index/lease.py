@@ -43,7 +43,9 @@ class Lease:
     @property
     def held(self) -> bool:
         """Whether nobody else can have claimed the store."""
-        return not self.rival and self.clock.seconds() < self._until
+        # The upper bound is for a clock that was set back.
+        left = self._until - self.clock.seconds()
+        return not self.rival and 0 < left <= ENDS_AFTER
 
     async def start(self) -> None:
         """Claim the store, then renew the claim from time to time."""
