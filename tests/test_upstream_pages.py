@@ -829,9 +829,15 @@ class MemoryTests(SynchronousTestCase):
     def test_absences_are_bounded(self) -> None:
         absences = Absences(2)
         for name in "abc":
-            absences.put(name, 10.0)
+            absences.put(name, 5.0, 5.0)
         self.assertEqual([absences.holds(n, 5.0) for n in "abc"], [False, True, True])
         self.assertFalse(absences.holds("c", 10.0))
+
+    def test_a_clock_that_is_set_back_prolongs_no_absence(self) -> None:
+        absences = Absences()
+        absences.put("a", 3600.0, 5.0)
+        self.assertTrue(absences.holds("a", 3600.0))
+        self.assertFalse(absences.holds("a", 0.0))
 
     @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 60))))
     def test_memory_is_bounded(self, puts: list[tuple[str, int]]) -> None:

@@ -108,19 +108,21 @@ class Absences:
 
     def __init__(self, limit: int = 20_000) -> None:
         self._limit = limit
-        self._until: OrderedDict[str, float] = OrderedDict()
+        self._times: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def holds(self, name: str, now: float) -> bool:
         """Tell whether a name need not be asked for again."""
-        return self._until.get(name, now) > now
+        since, until = self._times.get(name, (now, now))
+        # A clock that was set back tells nothing.
+        return since <= now < until
 
-    def put(self, name: str, until: float) -> None:
-        """Remember a name."""
-        self._until.pop(name, None)
-        self._until[name] = until
-        if len(self._until) > self._limit:
-            self._until.popitem(last=False)
+    def put(self, name: str, now: float, seconds: float) -> None:
+        """Remember a name for so long."""
+        self._times.pop(name, None)
+        self._times[name] = now, now + seconds
+        if len(self._times) > self._limit:
+            self._times.popitem(last=False)
 
     def drop(self, name: str) -> None:
         """Forget a name."""
-        self._until.pop(name, None)
+        self._times.pop(name, None)

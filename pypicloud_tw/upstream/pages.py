@@ -206,7 +206,7 @@ class Pages(Generic[T]):
                 return self._confirm(key, known, answer)
             return await self._take(key, place, answer, work)
         self.memory.drop(self._slot(key))
-        self._absent.put(key, self.clock.seconds() + self.settings.absent_for)
+        self._absent.put(key, self.clock.seconds(), self.settings.absent_for)
         if self.keeper is not None:
             # What was taken off the upstream must not come back when that fails.
             self._in_background(key, self.keeper.drop(key))
@@ -261,7 +261,7 @@ class Pages(Generic[T]):
         except (Unavailable, CancelledError):
             raise
         except Exception as e:
-            self._unreadable.put(key, self.clock.seconds() + UNREADABLE_FOR)
+            self._unreadable.put(key, self.clock.seconds(), UNREADABLE_FOR)
             if isinstance(e, UpstreamError):
                 raise
             # Strangers wrote it: what nobody foresaw in it is their failure as well.
