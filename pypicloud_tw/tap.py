@@ -26,7 +26,7 @@ from pypicloud_tw.assembly import Index, make_fallback, make_index, nothing
 from pypicloud_tw.config import Config, load
 from pypicloud_tw.config_keys import KEYS, Key
 from pypicloud_tw.config_values import BadValueError, Network, endpoint
-from pypicloud_tw.errors import ConfigError, PypicloudError
+from pypicloud_tw.errors import ConfigError, PypicloudError, Unauthorized
 from pypicloud_tw.index.adopt import Progress
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.server import Server
@@ -210,7 +210,9 @@ def _metrics_reader(
 
     def judge(principal: Principal, client: str) -> bool:
         if isinstance(allowed, str):
-            return allowed == "everyone" or principal.name is not None
+            if allowed == "authenticated" and principal.name is None:
+                raise Unauthorized("Log in to read the metrics (metrics.read).")
+            return True
         try:
             address = ip_address(client)
         except ValueError:

@@ -63,7 +63,8 @@ class Application:
 
     :ivar ready: returns if the server can do its work, raises Unavailable if not.
     :ivar fallback: what serves the projects that are not here; None: nothing does.
-    :ivar metrics_read: judges who may read ``/metrics``, by principal and address.
+    :ivar metrics_read: judges who may read ``/metrics``, by principal and address;
+        raises Unauthorized where a log-in would help.
     """
 
     users: Users
