@@ -293,17 +293,29 @@ def index_url(text: str) -> str:
 def _split_url(text: str) -> SplitResult:
     try:
         parts = urlsplit(text)
-        usable = bool(parts.hostname) and parts.port != 0
+        usable = _is_url_host(parts.hostname or "") and parts.port != 0
     except ValueError:
         # The text of urllib's own error repeats the value, credentials and all.
         raise BadValueError("has a URL with a bad host or port.") from None
-    if parts.scheme not in {"http", "https"} or not usable:
+    # "https://http://host" is the host "http", with a colon and no port.
+    if parts.scheme not in {"http", "https"} or not usable or parts.netloc[-1:] == ":":
         raise BadValueError("is not a URL; write it as https://host/path/.")
     if parts.query or parts.fragment:
         raise BadValueError(
             "has a URL with a query or fragment, which is of no use here."
         )
     return parts
+
+
+def _is_url_host(text: str) -> bool:
+    # Other letters than those of ASCII are IDNA's to judge.
+    if _is_host_name(text) or not text.isascii():
+        return True
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def path(text: str) -> Path:

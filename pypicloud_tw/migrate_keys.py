@@ -70,7 +70,8 @@ def _host(work: Translation, key: str, text: str) -> None:
     section = key.partition(".")[0]
     secure = work.old.get(f"{section}.is_secure", "true")
     scheme = "https" if is_true(secure) else "http"
-    work.carry(key, "aws.endpoint_url", f"{scheme}://{text}")
+    url = text if "://" in text else f"{scheme}://{text}"
+    work.carry(key, "aws.endpoint_url", url)
 
 
 def _calling_format(work: Translation, key: str, text: str) -> None:

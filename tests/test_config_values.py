@@ -214,6 +214,13 @@ class UrlTests(KindTestCase):
             self.assertIn("bad host or port", self.refused(kind, text))
         self.assertIn("IPv6", self.refused(kind, "http://[::1]:3141/root/"))
 
+    def test_hosts_that_cannot_be_asked(self) -> None:
+        """Twisted takes "http:" for the name of a host, and fails at every request."""
+        for url in ("https://http://h:1", "https://h:/x", "https://a b/", "https://-h"):
+            self.assertIn("https://host/path/", self.refused(kinds.service_url, url))
+        for url in ("https://127.0.0.1:1", "http://[::1]:9", "https://s3_a.b"):
+            self.assertEqual(kinds.service_url(url), url)
+
 
 class AnyTextTests(SynchronousTestCase):
     """Whatever stands in the file: a value, or a sentence that does not repeat it."""

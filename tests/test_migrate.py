@@ -222,6 +222,7 @@ class SettingTests(MigrateTestCase):
                 "aws.endpoint_url": "http://ceph:8080"
             },
             "aws.host = ceph": {"aws.endpoint_url": "https://ceph"},
+            "storage.host = http://ceph:8080": {"aws.endpoint_url": "http://ceph:8080"},
             "storage.calling_format = OrdinaryCallingFormat": {
                 "aws.addressing": "path"
             },
