@@ -28,11 +28,9 @@ from pypicloud_tw.config_keys import KEYS, Key
 from pypicloud_tw.config_values import BadValueError, Network, endpoint
 from pypicloud_tw.errors import ConfigError, PypicloudError, Unauthorized
 from pypicloud_tw.index.adopt import Progress
-from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.server import Server
 from pypicloud_tw.web.access_log import AccessLog
 from pypicloud_tw.web.app import Application
-from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.site import Limits, Proxies, Site
 
 _log = Logger()
@@ -98,8 +96,6 @@ def makeService(
         every=config.auth.retry_every,
     )
     fallback = make_fallback(config, index, reactor)
-    if fallback is not None:
-        fallback.hold(None)  # until it is known what lies in the store
 
     async def close() -> None:
         if fallback is not None:
@@ -125,6 +121,7 @@ def makeService(
         metrics_read=_metrics_reader(config.metrics.read),
         fallback=fallback,
     )
+    application.hold(None)  # until it is known what lies in the store
     site = Site(
         application.resource(),
         reactor=reactor,
@@ -141,10 +138,10 @@ def makeService(
         endpoint=_endpoint(reactor, listen),
         site=site,
         store=index.publisher.store,
-        secure=lambda: _claim(index, fallback),
+        secure=lambda: _claim(index, application),
         offload=index.offload,
         metrics=index.metrics,
-        once_ready=lambda: Deferred.fromCoroutine(_begin(index, fallback)),
+        once_ready=lambda: Deferred.fromCoroutine(_begin(index, application)),
         close=close,
         grace=config.server.grace,
     )
@@ -272,20 +269,19 @@ def _greeting(config: Config, listen: str, *, has_ini: bool) -> list[str]:
     return lines
 
 
-async def _claim(index: Index, fallback: Fallback | None) -> None:
+async def _claim(index: Index, application: Application) -> None:
     """Make the store ours; in a new index, see first whose files wait there."""
     await index.secure()
     index.take_errands()
-    if fallback is not None:
-        fallback.hold(await index.adopter(lambda progress: None).unadopted())
+    application.hold(await index.adopter(lambda progress: None).unadopted())
 
 
-async def _begin(index: Index, fallback: Fallback | None) -> None:
+async def _begin(index: Index, application: Application) -> None:
     """Do what can be done once the store is there, before anybody asks."""
     await _list(index)
-    if fallback is not None:
-        await fallback.warm_up()
-    await _adopt(index, fallback)
+    if application.fallback is not None:
+        await application.fallback.warm_up()
+    await _adopt(index, application)
 
 
 async def _list(index: Index) -> None:
@@ -296,16 +292,11 @@ async def _list(index: Index) -> None:
         _log.warn("The projects could not be listed: {error}", error=e.message)
 
 
-async def _adopt(index: Index, fallback: Fallback | None) -> None:
+async def _adopt(index: Index, application: Application) -> None:
     """Adopt what lies in the folder, while the server answers."""
     reporter = AdoptionLog()
-
-    def hold(names: frozenset[NormalizedName]) -> None:
-        if fallback is not None:
-            fallback.hold(names)
-
     try:
-        progress = await index.adopter(reporter.report, hold).run()
+        progress = await index.adopter(reporter.report, application.hold).run()
     except PypicloudError as e:
         # What it has not come to stays held: it is ours all the same.
         _log.error(
@@ -313,7 +304,7 @@ async def _adopt(index: Index, fallback: Fallback | None) -> None:
             error=e.message,
         )
         return
-    hold(frozenset())
+    application.hold(frozenset())
     reporter.summary(progress)
 
 

@@ -21,6 +21,7 @@ from pypicloud_tw.assembly import Index
 from pypicloud_tw.config_values import readers
 from pypicloud_tw.errors import StoreError, Unauthorized
 from pypicloud_tw.index.adopt import Adopter, Progress, Skipped
+from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.server import Server
@@ -283,10 +284,10 @@ class ListingTests(TapCase):
         self.stop()
 
     def test_a_failure_is_told_and_the_server_goes_on(self) -> None:
-        def names(manifests: Manifests) -> None:
+        async def names(catalog: Catalog[Any]) -> None:
             raise StoreError("The store is away.")
 
-        self.patch(Manifests, "names", names)
+        self.patch(Catalog, "names", names)
         logs = self.start()
         self.assertIn("could not be listed: The store is away.", logs)
         self.assertEqual(self.status("/ready"), 200)
@@ -306,6 +307,24 @@ class AdoptionTests(TapCase):
         self.assertIn(WHEEL, page)
         self.assertIn(SDIST, page)
         self.assertEqual((self.packages / WHEEL).read_bytes(), wheel())
+        self.stop()
+
+    def test_what_waits_there_is_not_absent(self) -> None:
+        """Of a 404 a client with two indexes concludes that it may ask the other."""
+        self.packages.mkdir()
+        (self.packages / SDIST).write_bytes(sdist())
+        paths = ("/simple/acme/", f"/packages/acme/0/{SDIST}", "/pypi/acme/json")
+        held: list[list[int]] = []
+        run = Adopter.run
+
+        async def slow_run(adopter: Adopter) -> Progress:
+            held.append([self.status(path) for path in (*paths, "/simple/other/")])
+            return await run(adopter)
+
+        self.patch(Adopter, "run", slow_run)
+        self.start()
+        self.assertEqual(held, [[503, 503, 503, 404]])
+        self.assertEqual(self.status("/simple/acme/"), 200)
         self.stop()
 
     def test_nobody_else_is_asked_for_what_waits_there(self) -> None:

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from pypicloud_tw.errors import NotFound, Unavailable
 from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.index.waiting import Waiting, refuse_waiting
 from pypicloud_tw.offload import IOffload
 from pypicloud_tw.upstream.client import Client
 from pypicloud_tw.upstream.kept import IKeeper, Settings, UpstreamPage
@@ -66,7 +67,7 @@ class Upstreams(Generic[T]):
     settings: Settings
     own_links: bool = False
     keeper: IKeeper | None = None
-    waiting: frozenset[NormalizedName] | None = field(default=frozenset(), init=False)
+    waiting: Waiting = field(default=frozenset(), init=False)
     pages: Pages[T] = field(init=False)
     legacy: Pages[LegacyPage] = field(init=False)
     _log = Logger()
@@ -210,12 +211,7 @@ class Upstreams(Generic[T]):
         refusal = self.rules.refusal(name)
         if refusal is not None:
             raise refusal
-        if self.waiting is None or name in self.waiting:
-            # Whoever has taken this name elsewhere must not be taken for us meanwhile.
-            raise Unavailable(
-                "The files in the store are being read, and this project's may be "
-                "among them; try again."
-            )
+        refuse_waiting(name, self.waiting)
 
     def _judge_release(self, name: NormalizedName, version: str) -> None:
         if not _is_version(version):

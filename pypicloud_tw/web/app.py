@@ -34,6 +34,7 @@ from pypicloud_tw.index.manifest import public_document
 from pypicloud_tw.index.model import Document, Project
 from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.index.publish import Publisher
+from pypicloud_tw.index.waiting import Waiting, refuse_waiting
 from pypicloud_tw.metrics import CONTENT_TYPE, Metrics
 from pypicloud_tw.offload import IOffload
 from pypicloud_tw.store.delivery import deliver
@@ -65,6 +66,7 @@ class Application:
     :ivar fallback: what serves the projects that are not here; None: nothing does.
     :ivar metrics_read: judges who may read ``/metrics``, by principal and address;
         raises Unauthorized where a log-in would help.
+    :ivar waiting: where there is no fallback, projects whose files wait to be adopted.
     """
 
     users: Users
@@ -78,6 +80,7 @@ class Application:
     ready: Callable[[], Awaitable[None]]
     metrics_read: Callable[[Principal, str], bool]
     fallback: Fallback | None = None
+    waiting: Waiting = field(default=frozenset(), init=False)
     _negotiator: Negotiator = field(factory=Negotiator, init=False)
     _pages: Pages = field(factory=lambda: Pages(__version__), init=False)
     _index: (
@@ -89,6 +92,16 @@ class Application:
     router = Klein()
     # A double slash is a wrong address, not a redirect that breaks uploads.
     router.url_map.merge_slashes = False
+
+    def hold(self, names: Waiting) -> None:
+        """Call these projects, whose files wait to be adopted, neither here nor absent.
+
+        :param names: None for any project.
+        """
+        if self.fallback is None:
+            self.waiting = names
+        else:
+            self.fallback.hold(names)
 
     def resource(self) -> Resource:
         """Make the root resource of a Site."""
@@ -162,6 +175,7 @@ class Application:
             entry = await self.catalog.project(normalized, prove_absence=asks)
         except NotFound:
             if self.fallback is None:
+                refuse_waiting(normalized, self.waiting)
                 raise
             await self._send_upstream(request, self.fallback, normalized)
             return
@@ -378,6 +392,7 @@ class Application:
             entry = await self.catalog.project(name, prove_absence=asks)
         except NotFound:
             if fallback is None:
+                refuse_waiting(name, self.waiting)
                 raise
             return await fallback.blob(name, digest, filename)
         try:
@@ -469,6 +484,7 @@ class Application:
             entry = await self.catalog.project(normalized, prove_absence=asks)
         except NotFound:
             if self.fallback is None:
+                refuse_waiting(normalized, self.waiting)
                 raise
             return await self._upstream_json(
                 request, self.fallback, normalized, version
