@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import io
+import struct
 import tarfile
 import zipfile
 from pathlib import Path
@@ -99,6 +100,21 @@ class WheelTests(ArchiveCase):
     def test_two_members_of_one_name(self) -> None:
         twice = [("acme/a.py", b"1"), ("acme/a.py", b"2")]
         self.refused(WHEEL, wheel(extra=twice), "two members of one name")
+
+    def test_another_number_of_members(self) -> None:
+        """Some installers read as many as the end tells, others all there are."""
+        good = wheel()
+        at = good.rindex(b"PK\5\6")
+        (count,) = struct.unpack_from("<H", good, at + 10)
+        for place, told in ((8, count - 1), (10, count - 1), (10, count + 1), (10, 0)):
+            bad = bytearray(good)
+            struct.pack_into("<H", bad, at + place, told)
+            self.refused(WHEEL, bytes(bad), "another number of members")
+
+    def test_more_members_than_the_end_can_tell(self) -> None:
+        """Then the record of ZIP64 tells them, and the end 65,535."""
+        many = [(f"acme/{number}", b"") for number in range(0x10000)]
+        self.assertEqual(self.look(WHEEL, wheel(extra=many)).name, "acme")
 
     def test_bytes_around(self) -> None:
         good = wheel()

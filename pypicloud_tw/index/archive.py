@@ -14,6 +14,7 @@ from email.errors import MessageError
 from gzip import GzipFile
 from pathlib import PurePosixPath
 from stat import S_ISLNK
+from struct import unpack_from
 from typing import IO, Literal, NoReturn, cast
 
 from attrs import frozen
@@ -251,15 +252,22 @@ def _checked_members(archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInf
 
 
 def _check_ends(archive: zipfile.ZipFile, file: IO[bytes], size: int) -> None:
-    """Refuse bytes before or behind a zip.
+    """Refuse bytes before or behind a zip, and an end that tells of other members.
 
     They may be another one: installers that read from the front would unpack that,
-    while we looked into the one that is read from the end.
+    while we looked into the one that is read from the end. And some read as many
+    members as the end tells, where we read all that are listed.
     """
-    begins = min((member.header_offset for member in archive.infolist()), default=0)
+    members = archive.infolist()
+    begins = min((member.header_offset for member in members), default=0)
     file.seek(max(0, size - _ZIP_END - len(archive.comment)))
-    if begins != 0 or file.read(4) != b"PK\5\6":
+    end = file.read(_ZIP_END)
+    if begins != 0 or end[:4] != b"PK\5\6" or len(end) < _ZIP_END:
         _refuse("There are bytes before or behind the archive; build the wheel again.")
+    # 0xFFFF: more than that, or told in the record of ZIP64 (APPNOTE.TXT, 4.4.1.4).
+    counts = set(unpack_from("<HH", end, 8)) - {0xFFFF}
+    if counts - {len(members)}:
+        _refuse("The archive's end tells of another number of members than it lists.")
 
 
 def _target(archive: zipfile.ZipFile, link: zipfile.ZipInfo) -> str:
