@@ -123,6 +123,16 @@ def stalled(body: bytes, total: int) -> Behaviour:
     return answer
 
 
+def chunked(body: bytes) -> Behaviour:
+    """An answer that tells its length at its end."""
+
+    def answer(request: Any) -> bytes:
+        request.write(body[:100])
+        return body[100:]
+
+    return answer
+
+
 def unframed(body: bytes, content_type: str) -> Behaviour:
     """An answer that ends with its connection, of no told length."""
 

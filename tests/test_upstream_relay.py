@@ -6,6 +6,7 @@ from functools import partial
 from hashlib import sha256
 from typing import Any
 
+from attrs import evolve
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IConsumer, IProducer, IPushProducer
 from twisted.internet.task import Clock
@@ -34,6 +35,7 @@ from tests.doubles_upstream import (
     HOST,
     START,
     Stream,
+    chunked,
     file,
     page,
     project,
@@ -636,6 +638,38 @@ class CachingTests(CommonTests, SynchronousTestCase):
         self.failureResultOf(bench.get(Sink()), UpstreamError)
         self.successResultOf(bench.get(Sink()))
         self.assertEqual(self.files_asked(bench), 2)
+
+    def test_of_a_size_that_nobody_tells(self) -> None:
+        """It is given when all of it has come: a client must hear a length before."""
+        told = wheel()
+        del told["size"]
+        for answer in (unframed(BODY, "x/y"), chunked(BODY)):
+            bench = CachedBench(told)
+            bench.upstream.on(URL, answer)
+            sink = Sink()
+            getting = bench.get(sink)
+            bench.upstream.flush()
+            download = self.successResultOf(getting)
+            self.assertEqual((sink.data, download.info.size), (BODY, len(BODY)))
+            self.assertEqual(bench.store.objects[KEY].data, BODY)
+            part = Sink()
+            self.successResultOf(bench.get(part, part=ByteRange(5, 9)))
+            self.assertEqual(part.data, BODY[5:9])
+            self.assertEqual(self.files_asked(bench), 1)
+
+    def test_of_no_size_and_not_right(self) -> None:
+        told = wheel()
+        del told["size"]
+        for body, untold in ((BODY[:-1], 2**30), (BODY + b"!", 2**30), (BODY, 4000)):
+            bench = CachedBench(told)
+            bench.client.limits = evolve(bench.client.limits, untold=untold)
+            bench.upstream.on(URL, unframed(body, "x/y"))
+            sink = Sink()
+            getting = bench.get(sink)
+            bench.upstream.flush()
+            self.failureResultOf(getting, UpstreamError)
+            self.assertEqual(sink.data, b"")
+            self.assertNotIn(KEY, bench.store.objects)
 
     def test_of_unknown_digest_is_not_kept(self) -> None:
         bench = CachedBench(wheel(hashes={}))

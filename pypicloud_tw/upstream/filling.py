@@ -71,7 +71,8 @@ class Filling:
 
     :ivar link: has a sha256: only what can be checked is kept.
     :ivar window: tells how many bytes may be at hand; twice that for a moment.
-    :ivar size: of the file, as soon as the upstream has begun to answer.
+    :ivar size: of the file, as soon as it is known: when the upstream has begun to
+        answer, or at the end where it does not tell.
     :ivar received: bytes so far.
     :ivar verified: all of them came, and are the right ones.
     :ivar stored: they are in the store.
@@ -117,7 +118,7 @@ class Filling:
             self._changed.wake()
 
     async def begun(self) -> int:
-        """Wait for the upstream's answer; the file's size.
+        """Wait until the file's size is known.
 
         :raises PypicloudError: there is none, or the store takes none.
         """
@@ -142,7 +143,8 @@ class Filling:
             self._upload = await self.store.begin(self.key, size_hint=size)
             self.size = size
             self._changed.wake()
-            await self._take_all(reply, self._upload, size)
+            await self._take_all(reply, self._upload)
+            self.size = self.received
         finally:
             reply.body.abort()
         self.verified = True
@@ -164,26 +166,27 @@ class Filling:
         except PypicloudError:
             return False
 
-    async def _take_all(self, reply: Reply, upload: IUpload, size: int) -> None:
-        resumes = 0
+    async def _take_all(self, reply: Reply, upload: IUpload) -> None:
+        resumes, size = 0, self.size
+        most = self.client.limits.untold if size is None else size
         while True:
             try:
                 piece = await reply.body.read()
             except AskingFailed as e:
-                if not e.again or resumes == _RESUMES:
+                if not e.again or resumes == _RESUMES or size is None:
                     raise
                 resumes += 1
                 reply = await self._continued()
                 continue
             if not piece:
                 break
-            if self.received + len(piece) > size:
+            if self.received + len(piece) > most:
                 raise mismatch(self.link.filename)
             await upload.write(piece)
             self._arrived(piece)
         # The spool hashes in its thread what it writes.
         digests = await upload.spool.finish()
-        if self.received != size or digests.sha256 != self.link.sha256:
+        if size not in (None, self.received) or digests.sha256 != self.link.sha256:
             raise mismatch(self.link.filename)
 
     async def _continued(self) -> Reply:

@@ -120,6 +120,10 @@ class Relay:
         reply = await self.client.open(source, link.url, headers)
         try:
             size = size_of(reply, link, part)
+            if size is None:
+                raise UpstreamError(
+                    f"The upstream index does not tell the size of {link.filename}."
+                )
         except UpstreamError:
             reply.body.abort()
             raise
@@ -148,10 +152,10 @@ class Relay:
         return data
 
 
-def size_of(reply: Reply, link: Link, part: ByteRange | None) -> int:
-    """Tell a file's whole length by the upstream's answer and page.
+def size_of(reply: Reply, link: Link, part: ByteRange | None) -> int | None:
+    """Tell a file's whole length by the upstream's answer and page; None: neither does.
 
-    :raises UpstreamError: they contradict each other, or neither tells.
+    :raises UpstreamError: they contradict each other.
     """
     size = reply.length
     if reply.code == 206:
@@ -159,11 +163,7 @@ def size_of(reply: Reply, link: Link, part: ByteRange | None) -> int:
             raise mismatch(link.filename)
         size = _range_total(reply.header(b"content-range"), part.start)
     if size is None:
-        size = link.size
-    if size is None:
-        raise UpstreamError(
-            f"The upstream index does not tell the size of {link.filename}."
-        )
+        return link.size
     if link.size is not None and link.size != size:
         raise mismatch(link.filename)
     return size

@@ -51,6 +51,7 @@ class Limits:
     :ivar redirects: how many are followed.
     :ivar page: bytes of a page, on its way and unpacked.
     :ivar metadata: bytes of a file's core metadata.
+    :ivar untold: bytes of a file whose size nobody tells before it has come.
     """
 
     connect: float = 5.0
@@ -62,6 +63,7 @@ class Limits:
     redirects: int = 5
     page: int = 128 * 2**20
     metadata: int = 16 * 2**20
+    untold: int = 6 * 2**30
 
     @classmethod
     def from_config(cls, upstream: Waits) -> Limits:
