@@ -94,6 +94,9 @@ def running(timeout: float = 30.0) -> Iterator[SeaweedFS]:
                     f"-s3.config={config}",
                     *(f"-{name}={port}" for name, port in ports.items()),
                     *(f"-{name}=false" for name in _OFF),
+                    # Each bucket takes volumes; by itself it allows as few as it thinks
+                    # that the disk can fill, and then has no room for another bucket.
+                    "-volume.max=10000",
                     "-s3.port.iceberg=0",
                     "-s3.port.lance=0",
                 ],
