@@ -43,6 +43,10 @@ AT_ONCE = 256
 Address = tuple[NormalizedName, str, str]
 
 
+def _address(link: Link) -> Address:
+    return NormalizedName(link.project), link.segment, link.filename
+
+
 @frozen
 class _Place:
     """Where a file is kept.
@@ -230,14 +234,15 @@ class CachingFiles:
         """Give a file's core metadata, and keep it if it could be checked."""
         if link.sha256 is None or not link.metadata:
             return await self._relay.metadata(link, source)
-        name, filename = NormalizedName(link.project), link.filename + METADATA
+        name, segment, beside = _address(link)
+        filename = beside + METADATA
         key = file_key(name, link.sha256, filename)
         if key in self._saving:
             return self._saving[key]
         data = await self._relay.metadata(link, source)
         if key not in self._saving:
             self._saving[key] = data
-            address = name, link.segment, filename
+            address = name, segment, filename
             saving = Deferred.fromCoroutine(self._save(address, key, data))
             saving.addErrback(
                 lambda f: self._log.failure("Keeping {name} failed", f, name=filename)
@@ -257,8 +262,7 @@ class CachingFiles:
 
     def _on_demand(self, link: Link, source: Source) -> Located:
         """Offer a file that is fetched when it is opened, once for all."""
-
-        address = NormalizedName(link.project), link.segment, link.filename
+        address = _address(link)
 
         async def open_it(part: ByteRange | None) -> IDownload:
             place = self._remembered(address)
@@ -282,8 +286,8 @@ class CachingFiles:
     def _filling(self, link: Link, source: Source) -> Filling | None:
         """Find a file on its way, or fetch it; None where too many are fetched."""
         assert link.sha256 is not None, "only what can be checked is kept"
-        name = NormalizedName(link.project)
-        key = file_key(name, link.sha256, link.filename)
+        name, _, filename = _address(link)
+        key = file_key(name, link.sha256, filename)
         if key in self._fillings:
             return self._fillings[key][0]
         if len(self._fillings) >= self.at_once:
@@ -292,23 +296,20 @@ class CachingFiles:
         self.fetched += 1
         running = Deferred.fromCoroutine(filling.run())
         self._fillings[key] = filling, running
-        running.addBoth(self._filled(filling, name))
+        running.addBoth(self._filled(filling))
         return filling
 
     def _window(self) -> int:
         return min(WINDOW, WINDOWS // max(1, len(self._fillings)))
 
-    def _filled(
-        self, filling: Filling, name: NormalizedName
-    ) -> Callable[[object], None]:
+    def _filled(self, filling: Filling) -> Callable[[object], None]:
         def done(_result: object) -> None:
             self._fillings.pop(filling.key, None)
             if not filling.stored:
                 return
-            link = filling.link
-            address = name, link.segment, link.filename
-            self._put(address, filling.key, link.sha256 or "", filling.received)
-            if name not in (self._names or ()):
+            address, digest = _address(filling.link), filling.link.sha256 or ""
+            self._put(address, filling.key, digest, filling.received)
+            if address[0] not in (self._names or ()):
                 self._names_until = float("-inf")
 
         return done

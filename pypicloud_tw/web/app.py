@@ -28,7 +28,7 @@ from pypicloud_tw.errors import (
     PypicloudError,
 )
 from pypicloud_tw.index.archive import MAX_METADATA
-from pypicloud_tw.index.catalog import Catalog
+from pypicloud_tw.index.catalog import Catalog, Entry
 from pypicloud_tw.index.coalesced import Coalesced
 from pypicloud_tw.index.manifest import public_document
 from pypicloud_tw.index.model import Document, Project
@@ -172,10 +172,9 @@ class Application:
             normalized
         )
         try:
-            entry = await self.catalog.project(normalized, prove_absence=asks)
+            entry = await self._entry(normalized, asks)
         except NotFound:
             if self.fallback is None:
-                refuse_waiting(normalized, self.waiting)
                 raise
             await self._send_upstream(request, self.fallback, normalized)
             return
@@ -389,10 +388,9 @@ class Application:
         fallback = self.fallback
         asks = fallback is not None and fallback.asks(name, digest, filename)
         try:
-            entry = await self.catalog.project(name, prove_absence=asks)
+            entry = await self._entry(name, asks)
         except NotFound:
             if fallback is None:
-                refuse_waiting(name, self.waiting)
                 raise
             return await fallback.blob(name, digest, filename)
         try:
@@ -403,6 +401,20 @@ class Application:
             if shadows(entry.project, filename):
                 raise
             return await fallback.blob(name, digest, filename)
+
+    async def _entry(self, name: NormalizedName, asks: bool) -> Entry[ProjectView]:
+        """Find a project of ours.
+
+        :param asks: where there is none, others may be asked for it.
+        :raises NotFound: it is proved that there is none.
+        :raises Unavailable: its files may wait; a fallback judges that by itself.
+        """
+        try:
+            return await self.catalog.project(name, prove_absence=asks)
+        except NotFound:
+            if self.fallback is None:
+                refuse_waiting(name, self.waiting)
+            raise
 
     def _send_made(
         self, request: Request, page: Page, warning: str | None = None
@@ -481,10 +493,9 @@ class Application:
         await self._authorize(request, Action.READ, normalized)
         asks = self.fallback is not None
         try:
-            entry = await self.catalog.project(normalized, prove_absence=asks)
+            entry = await self._entry(normalized, asks)
         except NotFound:
             if self.fallback is None:
-                refuse_waiting(normalized, self.waiting)
                 raise
             return await self._upstream_json(
                 request, self.fallback, normalized, version
