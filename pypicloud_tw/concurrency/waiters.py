@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from attrs import define, field
@@ -17,9 +18,12 @@ class Waiters(Generic[T]):
     """Everybody who waits for the next answer.
 
     Cancelling one waiter leaves the others and the work that they wait for alone.
+
+    :ivar unwanted: called when the last waiter was cancelled.
     """
 
-    _waiting: dict[Deferred[T], None] = field(factory=dict, init=False)
+    unwanted: Callable[[], None] = field(default=lambda: None)
+    _waiting: dict[Deferred[Any], Any] = field(factory=dict, init=False)
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -47,4 +51,8 @@ class Waiters(Generic[T]):
                 waiter.callback(result)
 
     def _left(self, waiter: Deferred[Any]) -> None:
-        self._waiting.pop(waiter, None)
+        # Those who are being answered are not here any more.
+        if waiter in self._waiting:
+            del self._waiting[waiter]
+            if not self._waiting:
+                self.unwanted()

@@ -36,6 +36,17 @@ class WaitersTests(SynchronousTestCase):
         self.waiters.answer(1)
         self.assertEqual(self.successResultOf(stays), 1)
 
+    def test_unwanted_once_the_last_has_left(self) -> None:
+        told: list[int] = []
+        waiters: Waiters[int] = Waiters(lambda: told.append(len(told)))
+        gone, last = waiters.wait(), waiters.wait()
+        gone.addErrback(lambda _: None).cancel()
+        self.assertEqual(told, [])
+        last.addErrback(lambda _: None).cancel()
+        self.assertEqual(told, [0])
+        waiters.answer(1)
+        self.assertEqual(told, [0])
+
     def test_who_comes_meanwhile_waits_for_the_next(self) -> None:
         late: list[Deferred[int]] = []
         self.waiters.wait().addCallback(lambda _: late.append(self.waiters.wait()))
