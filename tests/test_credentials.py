@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from attrs import define, field, frozen
+from botocore.credentials import RefreshableCredentials
+from botocore.exceptions import CredentialRetrievalError
 from botocore.session import Session
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -18,11 +21,11 @@ from pypicloud_tw.store.credentials import (
     ADVISORY,
     PATIENCE,
     AWSCredentials,
+    BotocoreChain,
     CredentialKeeper,
     FixedCredentials,
     ICredentialSource,
     choose_credentials,
-    credentials_from_chain,
     written_credentials,
 )
 from tests.doubles import InlineOffload
@@ -273,7 +276,7 @@ class ChainTests(SynchronousTestCase):
             ("AWS_ACCESS_KEY_ID", None),
         ):
             self.addCleanup(self.patch_environ(name, value))
-        found = credentials_from_chain("index")
+        found = BotocoreChain("index").load()
         self.assertEqual(found, AWSCredentials("filed", "s"))
 
     def test_region(self) -> None:
@@ -287,8 +290,57 @@ class ChainTests(SynchronousTestCase):
         self.addCleanup(self.patch_environ("AWS_CONFIG_FILE", self.mktemp()))
         for region in (None, "eu-central-1"):
             self.addCleanup(self.patch_environ("AWS_DEFAULT_REGION", region))
-            error = self.assertRaises(
-                LookupError, credentials_from_chain, None, "cn-north-1"
-            )
+            chain = BotocoreChain(region="cn-north-1")
+            error = self.assertRaises(LookupError, chain.load)
             self.assertIn("found no credentials", str(error))
         self.assertEqual(asked, ["cn-north-1", "eu-central-1"])
+
+
+class RefreshTests(SynchronousTestCase):
+    """What botocore can refresh is kept, and refreshed by botocore."""
+
+    def setUp(self) -> None:
+        self.sessions = 0
+        self.refreshes: list[timedelta] = []
+        self.life = timedelta(hours=1)
+        self.patch(Session, "get_credentials", lambda session: self.found())
+        self.chain = BotocoreChain()
+
+    def found(self) -> RefreshableCredentials:
+        self.sessions += 1
+        return RefreshableCredentials.create_from_metadata(
+            self.metadata(), lambda: self.refresh(), "role"
+        )
+
+    def metadata(self) -> dict[str, str]:
+        return {
+            "access_key": f"key{len(self.refreshes)}",
+            "secret_key": "s3cr3t",
+            "token": "t0ken",
+            "expiry_time": (datetime.now(UTC) + self.life).isoformat(),
+        }
+
+    def refresh(self) -> dict[str, str]:
+        self.refreshes.append(self.life)
+        return self.metadata()
+
+    def test_what_is_due_is_refreshed(self) -> None:
+        self.life = timedelta(seconds=ADVISORY - 1)
+        self.assertEqual(self.chain.load().access_key, "key1")
+        self.assertEqual(self.chain.load().access_key, "key2")
+        self.assertEqual(self.sessions, 1)
+
+    def test_what_is_not_due_was_refused(self) -> None:
+        self.chain.load()
+        self.chain.load()
+        self.assertEqual((self.sessions, self.refreshes), (2, []))
+
+    def test_a_refresh_that_brings_nothing_is_no_answer(self) -> None:
+        self.life = timedelta(seconds=ADVISORY - 1)
+        self.chain.load()
+        self.refresh = self.fail_refresh  # type: ignore[method-assign]  # from now on
+        self.chain.load()
+        self.assertEqual(self.sessions, 2)
+
+    def fail_refresh(self) -> dict[str, str]:
+        raise CredentialRetrievalError(provider="role", error_msg="away")

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
 
 from pypicloud_tw.errors import ObjectNotFound, PypicloudError, StoreError
-from pypicloud_tw.store.interfaces import IfAbsent, IObjectStore
+from pypicloud_tw.store.interfaces import IfAbsent, IObjectStore, IUpload
 from pypicloud_tw.store.memory import MemoryStore
 from pypicloud_tw.store.metered import MeteredStore
 from tests.doubles import InlineOffload
@@ -73,6 +73,27 @@ class CountingTests(SynchronousTestCase):
             ],
         )
         self.assertEqual({result for _, result, _ in self.seen}, {"ok"})
+
+    def test_an_upload_counts_when_it_is_durable(self) -> None:
+        upload = self.get(self.store.begin("b"))
+        verifyObject(IUpload, upload)
+        self.get(upload.write(b"1"))
+        self.assertEqual(self.get(upload.spool.finish()).sha256[:2], "6b")
+        self.seen.clear()
+        held: Deferred[None] = Deferred()
+        self.inner.before = lambda operation, key: held
+        work = Deferred.fromCoroutine(upload.commit())
+        self.clock.advance(2)
+        held.callback(None)
+        self.assertEqual(self.successResultOf(work).size, 1)
+        self.assertEqual(self.seen, [("commit", "ok", 2.0)])
+
+    def test_a_commit_that_fails(self) -> None:
+        upload = self.get(self.store.begin("b"))
+        self.seen.clear()
+        self.inner.fail_next("commit", StoreError("away"))
+        self.failureResultOf(Deferred.fromCoroutine(upload.commit()), StoreError)
+        self.assertEqual(self.seen, [("commit", "store-unavailable", 0.0)])
 
     def test_failures_by_their_code(self) -> None:
         self.store_fails("get", StoreError("away"), "store-unavailable")

@@ -15,8 +15,8 @@ from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.errors import Forbidden, NotFound, Unavailable, UpstreamError
-from pypicloud_tw.index.coalesced import Coalesced
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.store.memory import MemoryStore

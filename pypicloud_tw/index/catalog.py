@@ -17,8 +17,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.errors import NotFound, StoreError
-from pypicloud_tw.index.coalesced import Coalesced
 from pypicloud_tw.index.manifests import Manifests, Versioned
 from pypicloud_tw.index.marker import Marker
 from pypicloud_tw.index.model import Project

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
@@ -18,17 +18,18 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from zope.interface import Interface, implementer
 
+from pypicloud_tw.concurrency.waiters import Waiters
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.offload import IOffload
 from pypicloud_tw.store.sigv4 import AWSCredentials
 
 __all__ = [
     "AWSCredentials",
+    "BotocoreChain",
     "CredentialKeeper",
     "FixedCredentials",
     "ICredentialSource",
     "choose_credentials",
-    "credentials_from_chain",
 ]
 
 #: Replace credentials this many seconds before their end (half of what is left, where
@@ -137,7 +138,7 @@ class CredentialKeeper:
     _error: str | None = field(init=False, default=None)
     _asked: float = field(init=False, default=float("-inf"))
     _next: IDelayedCall | None = field(init=False, default=None)
-    _waiting: list[Deferred[None]] = field(init=False, factory=list)
+    _waiters: Waiters[None] = field(init=False, factory=Waiters)
     _log = Logger()
 
     def start(self) -> None:
@@ -182,11 +183,7 @@ class CredentialKeeper:
         if self._loading is None and self._since_asked() >= self._pause():
             self._ask()
         if self._loading is not None:
-            # One's own Deferred: who stops waiting must not stop the others.
-            waiter: Deferred[None] = Deferred(self._waiting.remove)
-            self._waiting.append(waiter)
-            waiter.addTimeout(PATIENCE, self._clock, lambda *_: None)
-            await waiter
+            await self._waiters.wait_at_most(PATIENCE, self._clock)
 
     def _ask(self) -> None:
         self._asked = self._clock.seconds()
@@ -216,11 +213,9 @@ class CredentialKeeper:
     def _done(self, result: object) -> None:
         """Let everybody go on, whatever came of it, and plan the next question."""
         self._loading = None
-        waiting, self._waiting = self._waiting, []
         if self._running:
             self._plan()
-        for waiter in waiting:
-            waiter.callback(None)
+        self._waiters.answer(None)
 
     def _plan(self) -> None:
         if self._failures:
@@ -229,7 +224,8 @@ class CredentialKeeper:
             return
         else:
             left = self._left(self._credentials)
-            pause = left - min(ADVISORY, left / 2) * (1 + self._random() / 10)
+            # Not earlier than botocore itself: it would refresh nothing yet.
+            pause = left - min(ADVISORY, left / 2) * (1 - self._random() / 10)
         self._next = self._clock.callLater(max(pause, SHORTEST_PAUSE), self._ask)
 
     def _pause(self) -> float:
@@ -266,35 +262,65 @@ class CredentialKeeper:
         return f"the present ones last {self._left(credentials):.0f} s"
 
 
-def credentials_from_chain(
-    profile: str | None = None, region: str | None = None
-) -> AWSCredentials:
-    """Ask botocore's chain; blocks for seconds, so it belongs in a thread.
+@define(eq=False)
+class BotocoreChain:
+    """botocore's chain of sources; :meth:`load` blocks for seconds: use a thread.
 
-    A session of its own each time: what botocore remembers, it would not ask again.
-
-    :param region: whose STS gives out roles, where botocore finds no region itself.
-    :raises LookupError: nothing in the chain knows any.
+    :ivar profile: of the shared files; None is botocore's default.
+    :ivar region: whose STS gives out roles, where botocore finds no region itself.
     """
-    # Imported here: it takes a third of a second, and most indexes have keys in the
-    # ini.
-    from botocore.session import Session
 
-    session = Session(profile=profile)
-    if session.get_config_variable("region") is None:
-        session.set_config_variable("region", region)
-    found = session.get_credentials()
-    if found is None:
-        raise LookupError("botocore's chain found no credentials")
+    profile: str | None = None
+    region: str | None = None
+    # botocore's own object, where it is one that can refresh itself.
+    _refreshable: Any = field(init=False, default=None, repr=False)
+
+    def load(self) -> AWSCredentials:
+        """Refresh what was found before, or look for credentials.
+
+        Where nothing is due to be refreshed they were refused, so the sources are asked
+        anew: botocore would not read a file again that it has read.
+
+        :raises LookupError: nothing in the chain knows any.
+        """
+        return self._refreshed() or self._looked_up()
+
+    def _refreshed(self) -> AWSCredentials | None:
+        kept = self._refreshable
+        if kept is None or not kept.refresh_needed():
+            return None
+        before = _end(kept)
+        fresh = _frozen(kept)
+        # A refresh that failed before it was urgent raises nothing.
+        return None if fresh.expires == before else fresh
+
+    def _looked_up(self) -> AWSCredentials:
+        # Imported here: it takes a third of a second, and most indexes have keys in
+        # the ini.
+        from botocore.credentials import RefreshableCredentials
+        from botocore.session import Session
+
+        session = Session(profile=self.profile)
+        if session.get_config_variable("region") is None:
+            session.set_config_variable("region", self.region)
+        found = session.get_credentials()
+        if found is None:
+            raise LookupError("botocore's chain found no credentials")
+        self._refreshable = found if isinstance(found, RefreshableCredentials) else None
+        return _frozen(found)
+
+
+def _frozen(found: Any) -> AWSCredentials:
     frozen = found.get_frozen_credentials()
+    return AWSCredentials(
+        frozen.access_key, frozen.secret_key, frozen.token, _end(found)
+    )
+
+
+def _end(found: Any) -> float | None:
     # Public nowhere, and set by every class of botocore whose credentials end.
     ends: datetime | None = getattr(found, "_expiry_time", None)
-    return AWSCredentials(
-        frozen.access_key,
-        frozen.secret_key,
-        frozen.token,
-        None if ends is None else ends.timestamp(),
-    )
+    return None if ends is None else ends.timestamp()
 
 
 def written_credentials(
@@ -327,9 +353,9 @@ def choose_credentials(
     written = written_credentials(aws, environ)
     if written is not None:
         return FixedCredentials(written)
-    profile = environ.get("AWS_PROFILE") or None
+    chain = BotocoreChain(environ.get("AWS_PROFILE") or None, region)
     return CredentialKeeper(
-        lambda: offload.in_thread(credentials_from_chain, profile, region),
+        lambda: offload.in_thread(chain.load),
         clock,
         now,
         random,

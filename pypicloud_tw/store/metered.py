@@ -20,6 +20,7 @@ from pypicloud_tw.store.interfaces import (
     SignedUrl,
     StoredBytes,
 )
+from pypicloud_tw.store.spool import Spool
 
 T = TypeVar("T")
 
@@ -42,22 +43,22 @@ class MeteredStore:
 
     async def prepare(self) -> None:
         """See :class:`IObjectStore`."""
-        await self._timed("prepare", self.store.prepare())
+        await self.timed("prepare", self.store.prepare())
 
     async def ping(self) -> None:
         """See :class:`IObjectStore`."""
-        await self._timed("ping", self.store.ping())
+        await self.timed("ping", self.store.ping())
 
     async def get(
         self, key: str, *, unless: str | None = None, limit: int = 64 * 2**20
     ) -> StoredBytes | None:
         """See :class:`IObjectStore`."""
         call = self.store.get(key, unless=unless, limit=limit)
-        return await self._timed("get", call)
+        return await self.timed("get", call)
 
     async def head(self, key: str) -> ObjectInfo:
         """See :class:`IObjectStore`."""
-        return await self._timed("head", self.store.head(key))
+        return await self.timed("head", self.store.head(key))
 
     async def put(
         self,
@@ -76,7 +77,7 @@ class MeteredStore:
             content_type=content_type,
             metadata=metadata,
         )
-        return await self._timed("put", call)
+        return await self.timed("put", call)
 
     async def begin(
         self,
@@ -90,22 +91,22 @@ class MeteredStore:
         call = self.store.begin(
             key, size_hint=size_hint, content_type=content_type, metadata=metadata
         )
-        return await self._timed("begin", call)
+        return _MeteredUpload(await self.timed("begin", call), self)
 
     async def abandon_uploads(
         self, before: datetime, *, dry_run: bool = False
     ) -> int | None:
         """See :class:`IObjectStore`."""
         call = self.store.abandon_uploads(before, dry_run=dry_run)
-        return await self._timed("abandon_uploads", call)
+        return await self.timed("abandon_uploads", call)
 
     async def open(self, key: str, *, byte_range: ByteRange | None = None) -> IDownload:
         """See :class:`IObjectStore`."""
-        return await self._timed("open", self.store.open(key, byte_range=byte_range))
+        return await self.timed("open", self.store.open(key, byte_range=byte_range))
 
     async def delete(self, key: str) -> None:
         """See :class:`IObjectStore`."""
-        await self._timed("delete", self.store.delete(key))
+        await self.timed("delete", self.store.delete(key))
 
     def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
         """See :class:`IObjectStore`."""
@@ -115,7 +116,8 @@ class MeteredStore:
         """See :class:`IObjectStore`."""
         return self.store.url(key, filename=filename)
 
-    async def _timed(self, operation: str, call: Awaitable[T]) -> T:
+    async def timed(self, operation: str, call: Awaitable[T]) -> T:
+        """Await *call*, and tell how long it took and how it ended."""
         began = self.seconds()
         result = "error"
         try:
@@ -127,3 +129,33 @@ class MeteredStore:
             raise
         finally:
             self.observe(operation, result, self.seconds() - began)
+
+
+@implementer(IUpload)
+@frozen
+class _MeteredUpload:
+    """One upload, whose commit is counted too: there the bytes become durable.
+
+    Its writes are not: what they wait for is the sender.
+    """
+
+    upload: IUpload
+    store: MeteredStore
+
+    @property
+    def spool(self) -> Spool:
+        """See :class:`IUpload`."""
+        spool: Spool = self.upload.spool
+        return spool
+
+    async def write(self, data: bytes) -> None:
+        """See :class:`IUpload`."""
+        await self.upload.write(data)
+
+    async def commit(self) -> ObjectInfo:
+        """See :class:`IUpload`."""
+        return await self.store.timed("commit", self.upload.commit())
+
+    async def abort(self) -> None:
+        """See :class:`IUpload`."""
+        await self.upload.abort()

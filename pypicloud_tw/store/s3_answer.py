@@ -16,8 +16,9 @@ from twisted.web.http import PotentialDataLoss
 from twisted.web.iweb import UNKNOWN_LENGTH
 from zope.interface import implementer
 
+from pypicloud_tw.concurrency.deadline import Deadline
 from pypicloud_tw.store.s3_errors import S3TooLong, S3Unreachable
-from pypicloud_tw.store.s3_patience import Timeouts, Watchdog
+from pypicloud_tw.store.s3_patience import Timeouts
 from pypicloud_tw.store.s3_xml import in_utc
 
 
@@ -40,19 +41,19 @@ class _Collector(Protocol):
     _clock: IReactorTime
     _silence: float
     done: Deferred[bytes] = field(init=False)
-    _watchdog: Watchdog = field(init=False)
+    _deadline: Deadline = field(init=False)
     _pieces: list[bytes] = field(init=False, factory=list)
     _size: int = field(init=False, default=0)
 
     def __attrs_post_init__(self) -> None:
         self.done = Deferred(lambda _: self._abort())
-        self._watchdog = Watchdog(self._clock, self._abort)
+        self._deadline = Deadline(self._clock, self._abort)
 
     def connectionMade(self) -> None:
-        self._watchdog.watch(self._silence)
+        self._deadline.set(self._silence)
 
     def dataReceived(self, data: bytes) -> None:
-        self._watchdog.watch(self._silence)
+        self._deadline.set(self._silence)
         self._size += len(data)
         if self._size > self._limit:
             self._abort()
@@ -60,12 +61,12 @@ class _Collector(Protocol):
             self._pieces.append(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._watchdog.rest()
+        self._deadline.cancel()
         if self.done.called:
             return
         if self._size > self._limit:
             self.done.errback(S3TooLong(_too_long(self._limit)))
-        elif not self._watchdog.barked and _is_whole(reason):
+        elif not self._deadline.passed and _is_whole(reason):
             self.done.callback(b"".join(self._pieces))
         else:
             self.done.errback(S3Unreachable("S3's answer broke off."))
@@ -83,48 +84,48 @@ class _Delivery(Protocol):
     _clock: IReactorTime
     _silence: float
     done: Deferred[int] = field(init=False)
-    _watchdog: Watchdog = field(init=False)
+    _deadline: Deadline = field(init=False)
     _size: int = field(init=False, default=0)
     _over: bool = field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
         self.done = Deferred(lambda _: self._give_up())
-        self._watchdog = Watchdog(self._clock, lambda: _hang_up(self))
+        self._deadline = Deadline(self._clock, lambda: _hang_up(self))
 
     def connectionMade(self) -> None:
-        self._watchdog.watch(self._silence)
+        self._deadline.set(self._silence)
         self._consumer.registerProducer(self, True)
 
     def dataReceived(self, data: bytes) -> None:
         if not self._over:
             self._size += len(data)
-            self._watchdog.watch(self._silence)
+            self._deadline.set(self._silence)
             self._consumer.write(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self._over:
             return
         self._release()
-        if not self._watchdog.barked and _is_whole(reason):
+        if not self._deadline.passed and _is_whole(reason):
             self.done.callback(self._size)
         else:
             self.done.errback(BrokenOff(self._size))
 
     def pauseProducing(self) -> None:
         """Wait for the consumer, however long it takes: that is not S3's silence."""
-        self._watchdog.rest()
+        self._deadline.cancel()
         _producer(self).pauseProducing()
 
     def resumeProducing(self) -> None:
         """Go on."""
         if not self._over:
-            self._watchdog.watch(self._silence)
+            self._deadline.set(self._silence)
             _producer(self).resumeProducing()
 
     def stopProducing(self) -> None:
         """The consumer is gone, and has forgotten us; so are we."""
         self._over = True
-        self._watchdog.rest()
+        self._deadline.cancel()
         _hang_up(self)
         self.done.errback(CancelledError())
 
@@ -134,7 +135,7 @@ class _Delivery(Protocol):
 
     def _release(self) -> None:
         self._over = True
-        self._watchdog.rest()
+        self._deadline.cancel()
         self._consumer.unregisterProducer()
 
 

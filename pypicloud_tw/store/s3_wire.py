@@ -24,10 +24,11 @@ from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 
+from pypicloud_tw.concurrency.deadline import Deadline
 from pypicloud_tw.store.s3_answer import Answer
 from pypicloud_tw.store.s3_body import Body, BodyProducer
 from pypicloud_tw.store.s3_errors import S3Unreachable
-from pypicloud_tw.store.s3_patience import Timeouts, Watchdog
+from pypicloud_tw.store.s3_patience import Timeouts
 
 #: TLS broke, or the certificate is somebody else's.
 _TLS_ERRORS = (SSL.Error, VerificationError)
@@ -50,23 +51,23 @@ class Wire:
             have arrived.
         """
         times = self.timeouts
-        watchdog = Watchdog(self.clock, lambda: asking.cancel())
+        deadline = Deadline(self.clock, lambda: asking.cancel())
         producer = None
         if body is not None:
             producer = BodyProducer(
-                body, lambda: watchdog.watch(max(times.silence, times.first_byte))
+                body, lambda: deadline.set(max(times.silence, times.first_byte))
             )
         raw = Headers({name.encode(): [v.encode()] for name, v in headers.items()})
         asking = self.agent.request(method.encode(), url.encode(), raw, producer)
-        watchdog.watch(times.connect + times.first_byte)
+        deadline.set(times.connect + times.first_byte)
         try:
             answer = Answer(await asking, self.clock, times)
         except Exception as error:
-            if _was_cancelled(error) and not watchdog.barked:
+            if _was_cancelled(error) and not deadline.passed:
                 raise CancelledError from None
-            raise _unreachable(error, watchdog.barked) from None
+            raise _unreachable(error, deadline.passed) from None
         finally:
-            watchdog.rest()
+            deadline.cancel()
         if producer is not None:
             producer.cease()
         return answer

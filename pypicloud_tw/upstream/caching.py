@@ -13,12 +13,12 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.errors import (
     InsufficientStorage,
     ObjectNotFound,
     StoreError,
 )
-from pypicloud_tw.index.coalesced import Coalesced
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.store.interfaces import ByteRange, IDownload, IObjectStore
 from pypicloud_tw.upstream.client import Client

@@ -10,6 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.errors import (
     NotFound,
     PypicloudError,
@@ -17,7 +18,6 @@ from pypicloud_tw.errors import (
     Unavailable,
     UpstreamError,
 )
-from pypicloud_tw.index.coalesced import Coalesced
 from pypicloud_tw.offload import IOffload
 from pypicloud_tw.upstream.client import Client, NotModified, Validators
 from pypicloud_tw.upstream.kept import (

@@ -11,8 +11,8 @@ from attrs import define, field, frozen
 from twisted.internet.interfaces import IConsumer
 from zope.interface import implementer
 
+from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.errors import NotFound, UpstreamError
-from pypicloud_tw.index.coalesced import Coalesced
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.store.interfaces import ByteRange, IDownload, ObjectInfo

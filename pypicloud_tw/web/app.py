@@ -20,6 +20,7 @@ from pypicloud_tw import __version__
 from pypicloud_tw.access.policy import Action, Policy, refuse_cross_site
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.access.users import Users
+from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.errors import (
     BadRequest,
     Forbidden,
@@ -29,7 +30,6 @@ from pypicloud_tw.errors import (
 )
 from pypicloud_tw.index.archive import MAX_METADATA
 from pypicloud_tw.index.catalog import Catalog, Entry
-from pypicloud_tw.index.coalesced import Coalesced
 from pypicloud_tw.index.manifest import public_document
 from pypicloud_tw.index.model import Document, Project
 from pypicloud_tw.index.names import NormalizedName, project_name

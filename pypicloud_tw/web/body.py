@@ -9,8 +9,8 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from pypicloud_tw.concurrency.deadline import Deadline
 from pypicloud_tw.errors import PayloadTooLarge, RequestTimeout
-from pypicloud_tw.web.deadline import Deadline
 
 #: Bytes that may wait unread before the sender is paused. What was under way then (one
 #: read of the socket, 64 KiB) still comes.

@@ -22,9 +22,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
+from pypicloud_tw.concurrency.deadline import Deadline
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.web.body import RequestBody
-from pypicloud_tw.web.deadline import Deadline
 from pypicloud_tw.web.framing import ByChunks, ByLength, Framing
 from pypicloud_tw.web.head import MAX_HEAD, BadHeadError, Head, check_beginning
 from pypicloud_tw.web.proxies import Peer

@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 
 from attrs import define, field
 
+from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.errors import Forbidden, NotFound
-from pypicloud_tw.index.coalesced import Coalesced
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import NormalizedName, file_identity
 from pypicloud_tw.upstream.links import tells_bytes

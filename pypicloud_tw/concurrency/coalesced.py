@@ -7,6 +7,8 @@ from typing import Any, Generic, TypeVar
 
 from twisted.internet.defer import Deferred
 
+from pypicloud_tw.concurrency.waiters import Waiters
+
 T = TypeVar("T")
 
 
@@ -20,30 +22,19 @@ class Coalesced(Generic[T]):
 
     def __init__(self, unwanted: Callable[[str], None] = lambda key: None) -> None:
         self._unwanted = unwanted
-        self._waiting: dict[str, list[Deferred[T]]] = {}
+        self._waiting: dict[str, Waiters[T]] = {}
 
     def ask(self, key: str, question: Callable[[], Awaitable[T]]) -> Deferred[T]:
         """Ask, or join who asked already."""
-        waiting: Deferred[T] = Deferred(lambda gone: self._stop(key, gone))
         if key in self._waiting:
-            self._waiting[key].append(waiting)
-            return waiting
-        self._waiting[key] = [waiting]
+            return self._waiting[key].wait()
+        waiters = self._waiting[key] = Waiters(lambda: self._unwanted(key))
+        waiting = waiters.wait()
         Deferred.fromCoroutine(_run(question)).addBoth(self._answer, key)
         return waiting
 
-    def _stop(self, key: str, gone: Deferred[T]) -> None:
-        waiting = self._waiting.get(key, [])
-        if gone in waiting:
-            waiting.remove(gone)
-            if not waiting:
-                self._unwanted(key)
-
     def _answer(self, result: Any, key: str) -> None:
-        for waiting in self._waiting.pop(key):
-            # One that gave up has been called by its cancellation.
-            if not waiting.called:
-                waiting.callback(result)
+        self._waiting.pop(key).answer(result)
 
 
 async def _run(question: Callable[[], Awaitable[T]]) -> T:

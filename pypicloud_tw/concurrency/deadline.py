@@ -17,10 +17,12 @@ class Deadline:
     delayed call cancelled and made anew, which a connection would do at each request).
 
     :ivar expired: called with no arguments when the moment has come.
+    :ivar passed: whether it has ever come.
     """
 
     clock: IReactorTime
     expired: Callable[[], None]
+    passed: bool = field(default=False, init=False)
     _moment: float | None = field(default=None, init=False)
     _call: IDelayedCall | None = field(default=None, init=False)
     _call_time: float = field(default=0.0, init=False)
@@ -59,4 +61,5 @@ class Deadline:
             self._arm(left)
         else:
             self._moment = None
+            self.passed = True
             self.expired()
