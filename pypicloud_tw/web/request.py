@@ -16,6 +16,7 @@ from twisted.web.http import NO_BODY_CODES, parse_qs
 
 from pypicloud_tw.web.body import RequestBody
 from pypicloud_tw.web.head import Head, ReceivedHeaders
+from pypicloud_tw.web.media import GUARDS
 from pypicloud_tw.web.proxies import Origin, Peer
 
 if TYPE_CHECKING:
@@ -203,8 +204,7 @@ class Request(server.Request):
             return reason
         self.send_whole(
             500,
-            b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 38\r\n",
-            b"The server failed; its log tells why.\n",
+            *plain_text(b"The server failed; its log tells why."),
         )
         return reason
 
@@ -230,6 +230,14 @@ class Request(server.Request):
         if self.code in NO_BODY_CODES:
             return True
         return lengths[0] == b"%d" % self.sentLength
+
+
+def plain_text(sentence: bytes) -> tuple[bytes, bytes]:
+    """Give header fields and body of an answer that is made by the edge itself."""
+    body = sentence + b"\n"
+    fields = b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n%b"
+    guards = b"".join(b"%b: %b\r\n" % guard for guard in GUARDS)
+    return fields % (len(body), guards), body
 
 
 def _host_and_port(address: object) -> str:

@@ -17,6 +17,7 @@ from pypicloud_tw.web.access_log import AccessLog
 from pypicloud_tw.web.body import RequestBody
 from pypicloud_tw.web.channel import Channel
 from pypicloud_tw.web.head import HeadParser
+from pypicloud_tw.web.media import GUARDS
 from pypicloud_tw.web.proxies import Notices, Origin, Peer, Proxies
 from pypicloud_tw.web.request import Request
 
@@ -121,7 +122,7 @@ class Site(server.Site):
     def common_headers(self) -> Sequence[tuple[bytes, bytes]]:
         """Give the fields that every answer has, unless its handler set others."""
         self._look_at_clock()
-        return ((b"Server", self._server), (b"Date", self._date))
+        return (b"Server", self._server), (b"Date", self._date), *GUARDS
 
     def _look_at_clock(self) -> None:
         second = int(self.reactor.seconds())
