@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.internet.task import Clock
 from twisted.internet.tcp import Connection
 from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
@@ -779,6 +780,17 @@ class Answers(SynchronousTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         length = int(data.split(b"Content-Length: ")[1].split(b"\r\n")[0])
         self.assertEqual(len(data.split(b"\r\n\r\n")[1]), length)
+
+    def test_failure_tells_no_secret(self) -> None:
+        async def fail(_request: Request) -> None:
+            raise KeyError
+
+        client = Client(fail)
+        with capturedLogs() as logs:
+            client.send(GET.replace(b"/next", b"/next?token=hunter2&a=1"))
+        self.flushLoggedErrors(KeyError)
+        texts = [formatEvent(event) for event in logs]
+        self.assertIn("<Request GET /next?token=***&a=1> failed", texts)
 
     def test_failure_after_the_beginning_cuts(self) -> None:
         async def handler(request: Request) -> None:

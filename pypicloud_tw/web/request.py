@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from twisted.web import server
 from twisted.web.http import NO_BODY_CODES, parse_qs
 
+from pypicloud_tw.web.access_log import escape, without_secrets
 from pypicloud_tw.web.body import RequestBody
 from pypicloud_tw.web.head import Head, ReceivedHeaders
 from pypicloud_tw.web.media import GUARDS
@@ -60,6 +61,11 @@ class Request(server.Request):
         # Asked for in the access log, when the channel may be gone.
         self._peer = channel.peer
         self._secure = channel.isSecure()
+
+    def __repr__(self) -> str:
+        """Name it for the log; its address may hold secrets."""
+        target = escape(without_secrets(self.uri)).decode()
+        return f"<Request {self.method.decode()} {target}>"
 
     @property
     def body(self) -> RequestBody:
