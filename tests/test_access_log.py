@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from threading import Thread
 from time import thread_time
 from typing import Any, cast
 from urllib.parse import quote, unquote_to_bytes
@@ -9,7 +11,14 @@ from urllib.parse import quote, unquote_to_bytes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
-from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
+from twisted.logger import (
+    ILogObserver,
+    LogEvent,
+    Logger,
+    LogPublisher,
+    formatEvent,
+    globalLogPublisher,
+)
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.web.access_log import AccessLog, without_secrets
@@ -18,8 +27,8 @@ from tests.measures import memory_kept
 SECRET = b"hunter2"
 
 
-def record_in(log: AccessLog, **more: Any) -> None:
-    """Write one line at once."""
+def add(log: AccessLog, **more: Any) -> None:
+    """Write one line, soon."""
     values: dict[str, Any] = {
         "client": b"192.0.2.1",
         "user": None,
@@ -33,6 +42,11 @@ def record_in(log: AccessLog, **more: Any) -> None:
         "seconds": 0.0,
     }
     log.record(**(values | more))
+
+
+def record_in(log: AccessLog, **more: Any) -> None:
+    """Write one line at once."""
+    add(log, **more)
     log.flush()
 
 
@@ -200,6 +214,43 @@ class Lines(SynchronousTestCase):
         clock.advance(1)
         self.assertEqual(len(written), 2)
         self.assertEqual(b"".join(written).count(b"\n"), 20)
+
+    def test_before_what_other_logs_say(self) -> None:
+        """Both may go to one place, in the order in which it happened."""
+        output: list[Any] = []
+        others = LogPublisher()
+        log = AccessLog(output.append, Clock())
+        log.go_before(others)
+        others.addObserver(
+            cast(ILogObserver, lambda event: output.append(event["log_format"]))
+        )
+        other = Logger(observer=others)
+        other.info("first")
+        for target in (b"/1", b"/2"):
+            add(log, target=target)
+        other.info("second")
+        add(log, target=b"/3")
+        thread = Thread(target=other.info, args=("from elsewhere",))
+        thread.start()
+        thread.join()
+        log.close()
+        add(log, target=b"/4")
+        other.info("not observed any more")
+        marks = [
+            line if isinstance(line, str) else re.findall(rb"/[0-9] (?=HTTP)", line)
+            for line in output
+        ]
+        self.assertEqual(
+            marks,
+            [
+                "first",
+                [b"/1 ", b"/2 "],
+                "second",
+                "from elsewhere",
+                [b"/3 "],
+                "not observed any more",
+            ],
+        )
 
     def test_long_agents_are_not_remembered(self) -> None:
         log = AccessLog(len, Clock())

@@ -2,20 +2,23 @@
 
     client - user [date] "request line" status length "referrer" "agent" milliseconds
 
-Lines are gathered and written together, about once a second. No line holds a secret or
-a control character.
+Lines are gathered and written together, about once a second, or before the program's
+log says something, which may go to the same place. No line holds a secret or a control
+character.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from threading import get_ident
 from time import gmtime
+from typing import cast
 from urllib.parse import unquote_to_bytes
 
 from attrs import define, field
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, LogEvent, Logger, LogPublisher
 
 _log = Logger()
 
@@ -65,6 +68,8 @@ class AccessLog:
     _flushing: IDelayedCall | None = field(default=None, init=False)
     _agents: dict[bytes, bytes] = field(factory=dict, init=False, repr=False)
     _failed: bool = field(default=False, init=False)
+    _thread: int = field(factory=get_ident, init=False)
+    _others: LogPublisher | None = field(default=None, init=False, repr=False)
     _second: int = field(default=-1, init=False)
     _date: bytes = field(default=b"", init=False)
 
@@ -119,6 +124,25 @@ class AccessLog:
             if len(agent) <= _MAX_AGENT and len(self._agents) < _MAX_AGENTS:
                 self._agents[agent] = escaped
         return escaped
+
+    def go_before(self, others: LogPublisher) -> None:
+        """Write what waits before the events of *others*, until :meth:`close`.
+
+        To be called before they have observers that write: those are asked in order.
+        """
+        self._others = others
+        others.addObserver(cast(ILogObserver, self._before))
+
+    def _before(self, _event: LogEvent) -> None:
+        # What other threads say has no order that could be kept.
+        if self._lines and get_ident() == self._thread:
+            self.flush()
+
+    def close(self) -> None:
+        """Write what waits, and observe nothing any more."""
+        self.flush()
+        if self._others is not None:
+            self._others.removeObserver(cast(ILogObserver, self._before))
 
     def flush(self) -> None:
         """Write what waits."""

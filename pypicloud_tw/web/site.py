@@ -100,7 +100,8 @@ class Site(server.Site):
 
     def stopFactory(self) -> None:
         """Write the lines of the access log that wait."""
-        self._flush_log()
+        if self.access_log is not None:
+            self.access_log.flush()
 
     # --- what every answer begins with
 
@@ -191,7 +192,7 @@ class Site(server.Site):
         if not done.called:
             cut = self.reactor.callLater(grace, self._cut_all)
             done.addCallback(lambda _: cut.cancel() if cut.active() else None)
-        done.addCallback(lambda _: self._flush_log())
+        done.addCallback(lambda _: self._close_log())
         return done
 
     def channel_lost(self, channel: Channel) -> None:
@@ -199,9 +200,9 @@ class Site(server.Site):
         self.channels.discard(channel)
         self._tell_drained()
 
-    def _flush_log(self) -> None:
+    def _close_log(self) -> None:
         if self.access_log is not None:
-            self.access_log.flush()
+            self.access_log.close()
 
     def _cut_all(self) -> None:
         for channel in tuple(self.channels):
