@@ -945,6 +945,13 @@ class Heads(SynchronousTestCase):
             )
         )
 
+    def test_head_is_refused_without_a_body(self) -> None:
+        client = Client(sized)
+        client.send(b"HEAD / HTTP/1.1\r\n\r\n")
+        answered = client.received()
+        self.assertEqual(statuses(answered), [400])
+        self.assertTrue(answered.endswith(b"\r\n\r\n"))
+
     def test_absolute_target(self) -> None:
         client = Client(sized)
         client.send(b"GET http://u:p@real:1/a?b HTTP/1.1\r\nHost: other\r\n\r\n")

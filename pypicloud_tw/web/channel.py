@@ -340,6 +340,8 @@ class Channel(HTTPChannel):
         """Answer what is no request, and end."""
         self.site.log_refusal(self.peer, error.status)
         fields, body = plain_text(error.sentence.encode())
+        if self._buffer.startswith(b"HEAD "):
+            body = b""
         head = self.site.answer_head(error.status) + fields
         self.wire.write(head + b"Connection: close\r\n\r\n" + body)
         self._framing = None
