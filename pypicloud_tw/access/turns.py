@@ -16,11 +16,15 @@ from twisted.internet.defer import Deferred
 from pypicloud_tw.errors import Unavailable
 
 
-class NoRoomError(Unavailable):
-    """The queue is full, and whoever hears it has the most places in it."""
+class QueueFullError(Unavailable):
+    """Too many wait.
 
-    def __init__(self) -> None:
+    :ivar own_fault: the same client, or others for the same user, have more places.
+    """
+
+    def __init__(self, own_fault: bool) -> None:
         super().__init__("Too many log-ins at this moment; try again.")
+        self.own_fault = own_fault
 
 
 @frozen
@@ -76,7 +80,7 @@ class Turns:
     async def enter(self, asker: Asker) -> None:
         """Wait for a turn, to be ended by :meth:`leave`.
 
-        :raises NoRoomError: there is none, or no longer.
+        :raises QueueFullError: there is no room, or no longer.
         """
         if self.free > 0:
             self.free -= 1
@@ -120,4 +124,5 @@ class Turns:
 
         _, place = max(enumerate(self._places), key=excess)
         self._places.remove(place)
-        place.admitted.errback(NoRoomError())
+        most = max(clients[place.asker.client], users[place.asker.user])
+        place.admitted.errback(QueueFullError(own_fault=most > 1))
