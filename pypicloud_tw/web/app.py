@@ -40,11 +40,12 @@ from pypicloud_tw.offload import IOffload
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.web import legacy_json
-from pypicloud_tw.web.errors import answer_error, joined, measured
+from pypicloud_tw.web.errors import answer_error, joined, measured, single
 from pypicloud_tw.web.fallback import Fallback, shadows
 from pypicloud_tw.web.files import Blob, find_blob, redirect_to_store, send_blob
 from pypicloud_tw.web.negotiation import Choice, Negotiator, is_not_modified
 from pypicloud_tw.web.pages import POLICY, Pages, packages_section
+from pypicloud_tw.web.paths import is_canonical
 from pypicloud_tw.web.publishing import receive
 from pypicloud_tw.web.representation import Page
 from pypicloud_tw.web.simple import render_index
@@ -429,9 +430,9 @@ class Application:
             return False
         private = not self.policy.public
         more = b"" if warning is None else f"Warning: {warning}\r\n".encode()
-        asked = request.getHeader(b"If-None-Match")
+        asked = joined(request, b"If-None-Match")
         if asked is None and representation.modified is not None:
-            since = request.getHeader(b"If-Modified-Since")
+            since = single(request, b"If-Modified-Since")
         else:
             since = None
         if (asked is not None or since is not None) and is_not_modified(
@@ -574,10 +575,13 @@ class _Root(Resource):
         """Answer a request."""
         if self._application.send_known(request):
             return NOT_DONE_YET
+        segments = request.postpath or [b""]
         try:
-            b"/".join(request.postpath or ()).decode()
+            b"/".join(segments).decode()
         except UnicodeDecodeError:
             # Klein would log a traceback of it.
+            return self._application.tell_nothing_there(request)
+        if not is_canonical(request.path, segments):
             return self._application.tell_nothing_there(request)
         try:
             return self._routes.render(request)

@@ -28,7 +28,7 @@ from pypicloud_tw.web.body import RequestBody
 from pypicloud_tw.web.framing import ByChunks, ByLength, Framing
 from pypicloud_tw.web.head import MAX_HEAD, BadHeadError, Head, check_beginning
 from pypicloud_tw.web.proxies import Peer
-from pypicloud_tw.web.request import Request
+from pypicloud_tw.web.request import Request, plain_text
 from pypicloud_tw.web.wire import Wire, as_socket, written_at_once
 
 if TYPE_CHECKING:
@@ -339,12 +339,11 @@ class Channel(HTTPChannel):
     def _refuse(self, error: BadHeadError) -> None:
         """Answer what is no request, and end."""
         self.site.log_refusal(self.peer, error.status)
-        body = error.sentence.encode() + b"\n"
-        self.wire.write(
-            b"%bContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"
-            b"Connection: close\r\n\r\n%b"
-            % (self.site.answer_head(error.status), len(body), body)
-        )
+        fields, body = plain_text(error.sentence.encode())
+        if self._buffer.startswith(b"HEAD "):
+            body = b""
+        head = self.site.answer_head(error.status) + fields
+        self.wire.write(head + b"Connection: close\r\n\r\n" + body)
         self._framing = None
         self._linger()
 

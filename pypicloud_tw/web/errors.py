@@ -41,7 +41,6 @@ def answer_error(
     form = _form(request)
     request.setHeader(b"Content-Type", f"{form}; charset=utf-8".encode())
     request.setHeader(b"Cache-Control", b"no-store")
-    request.setHeader(b"X-Content-Type-Options", b"nosniff")
     request.setHeader(b"Content-Security-Policy", POLICY)
     return measured(request, _body(form, pages, status, code, message))
 
@@ -68,6 +67,15 @@ def joined(request: Request, name: bytes) -> bytes | None:
     if not values:
         return None
     return values[0] if len(values) == 1 else b", ".join(values)
+
+
+def single(request: Request, name: bytes) -> bytes | None:
+    """Give the value of a header field that has one; where several came, there is none.
+
+    So say RFC 9110, sections 13.1.3 and 13.1.4, of dates; and of ranges, section 14.2.
+    """
+    values = request.requestHeaders.getRawHeaders(name)
+    return values[0] if values is not None and len(values) == 1 else None
 
 
 def _form(request: Request) -> str:
