@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from attrs import define, evolve, field, frozen
 from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import InvalidVersion, Version
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -86,6 +86,8 @@ class Publication:
     _key: str
     _upload: IUpload
     _began: float
+    _given_up: bool = field(default=False, init=False)
+    _inspecting: Deferred[Inspection] | None = field(default=None, init=False)
 
     async def write(self, data: bytes) -> None:
         """Take more of the file's bytes; returns when the sender may go on.
@@ -106,12 +108,13 @@ class Publication:
             bytes.
         :raises StoreError: the store is away; it may have been published. Or it took so
             long that it was not.
+        :raises CancelledError: it was given up before it was looked into.
         """
         spool = self._upload.spool
         digests = await spool.finish()
         _check_claims(claims, self.filename)
         _check_digests(claims, digests)
-        inspection = await self.publisher.inspect(spool, self.filename)
+        inspection = await self._inspect()
         _check_described(inspection, self.filename, self.publisher.rules)
         file = File(
             filename=self.filename.text,
@@ -130,6 +133,24 @@ class Publication:
         project = await self._commit(file, display_name, inspection.metadata)
         self.publisher.uploads += 1
         return project
+
+    def give_up(self) -> None:
+        """Look no further into it: nobody waits for it any more.
+
+        What was found fit goes on into the index all the same.
+        """
+        self._given_up = True
+        if self._inspecting is not None:
+            self._inspecting.cancel()
+
+    async def _inspect(self) -> Inspection:
+        if self._given_up:
+            raise CancelledError
+        spool = self._upload.spool
+        self._inspecting = Deferred.fromCoroutine(
+            self.publisher.inspect(spool, self.filename)
+        )
+        return await self._inspecting
 
     async def abort(self) -> None:
         """Forget it; harmless after :meth:`finish`."""
@@ -434,9 +455,18 @@ def _check_digests(claims: Claims, computed: Digests) -> None:
             )
 
 
-async def shielded(work: Coroutine[Any, Any, T]) -> T:
-    """Await *work* without passing a cancellation on to it; it goes on to its end."""
-    waiting: Deferred[T] = Deferred()
+def _ignore() -> None:
+    """Have work go on as if somebody waited for it."""
+
+
+async def shielded(
+    work: Coroutine[Any, Any, T], given_up: Callable[[], None] = _ignore
+) -> T:
+    """Await *work* without passing a cancellation on to it; it goes on to its end.
+
+    :param given_up: called when it is awaited no longer, to end what may be ended.
+    """
+    waiting: Deferred[T] = Deferred(lambda _: given_up())
 
     def answer(result: Any) -> None:
         if not waiting.called:

@@ -11,6 +11,7 @@ from packaging.version import InvalidVersion, Version
 
 from pypicloud_tw.errors import NotFound, UpstreamError
 from pypicloud_tw.index.model import Document
+from pypicloud_tw.limits import PAGES, limited
 from pypicloud_tw.upstream.links import checked_sha256, path, segment
 from pypicloud_tw.upstream.parse import load_json
 from pypicloud_tw.upstream.prepare import Answer, Packed, Prepared, pack, unpack
@@ -53,6 +54,7 @@ class LegacyPage:
     hidden: bool = False
 
 
+@limited(PAGES)
 def prepare_legacy(
     answer: Answer, recipe: LegacyRecipe, now: float
 ) -> Prepared[LegacyPage] | Packed:
@@ -75,6 +77,7 @@ def prepare_legacy(
     return pack(Prepared(page, len(page.body), changes_at=shows.changes_at))
 
 
+@limited(PAGES)
 def merged(page: LegacyPage, release: LegacyPage) -> bytes:
     """Describe a project by another of its releases; for a helper, if it is large."""
     document, other = json.loads(page.body), json.loads(release.body)

@@ -44,6 +44,7 @@ class _Reception:
     size_hint: int | None
     max_upload: int
     publication: Publication | None = field(default=None, init=False)
+    _given_up: bool = field(default=False, init=False)
     _received: int = field(default=0, init=False)
 
     async def begin(self, file: FileField) -> _Reception | None:
@@ -64,7 +65,15 @@ class _Reception:
             size_hint=self.size_hint,
             metadata=_former_metadata(filename, self.uploader, file),
         )
+        if self._given_up:
+            self.publication.give_up()
         return self
+
+    def give_up(self) -> None:
+        """Learn that the sender has gone."""
+        self._given_up = True
+        if self.publication is not None:
+            self.publication.give_up()
 
     async def write(self, data: bytes) -> None:
         """Take more of the file's bytes."""
@@ -105,17 +114,15 @@ async def receive(
     """
     # The framework cancels what answers a client that has gone. The body tells us so
     # itself, and what was begun must be cleared away, or be brought to its end.
-    await shielded(_receive(request, publisher, uploader, max_upload))
+    reception = _Reception(publisher, uploader, request.body.length, max_upload)
+    await shielded(_receive(request, reception), reception.give_up)
 
 
-async def _receive(
-    request: Request, publisher: Publisher, uploader: str, max_upload: int
-) -> None:
-    body = request.body
-    if body.length is not None and body.length > max_upload + _FORM_ALLOWANCE:
-        raise too_large(max_upload)
-    body.limit = max_upload + _FORM_ALLOWANCE
-    reception = _Reception(publisher, uploader, body.length, max_upload)
+async def _receive(request: Request, reception: _Reception) -> None:
+    body, most = request.body, reception.max_upload + _FORM_ALLOWANCE
+    if body.length is not None and body.length > most:
+        raise too_large(reception.max_upload)
+    body.limit = most
     content_type = request.getHeader(b"Content-Type") or b""
     try:
         form = await receive_form(body, content_type, on_file=reception.begin)
