@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import blake2b, md5, sha256
 from random import Random
-from typing import ClassVar
+from typing import Any, ClassVar, ParamSpec, TypeVar
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,12 +13,14 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import InsufficientStorage, StoreError
+from pypicloud_tw.index.archive import inspect_file
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.marker import KEY as MARKER
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.index.publish import Rules
 from pypicloud_tw.web.publishing import _FORM_ALLOWANCE
 from tests.builders import bare_sdist, metadata, sdist, wheel, zip_of
+from tests.doubles import InlineOffload
 from tests.doubles_http import (
     FORM_TYPE,
     Connection,
@@ -50,6 +53,9 @@ ADDRESSES = (
     "",  # as http://host without a path; clients send "/" for it
 )
 AWAY = "The store is away."
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class UploadCase(SynchronousTestCase):
@@ -353,6 +359,84 @@ class RefusedTests(UploadCase):
             for file in project.files:
                 self.assertEqual(self.store.objects[file.key].data, wheel())
         self.assert_tidy()
+
+
+class SlowOffload(InlineOffload):
+    """Looks into archives when told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looking: list[Deferred[Any]] = []
+        self.finish: list[Callable[[], None]] = []
+
+    def in_thread(
+        self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
+        """Look into an archive later, and do everything else now."""
+        if function.__name__ != inspect_file.__name__:
+            return super().in_thread(function, *args, **kwargs)
+        looking: Deferred[T] = Deferred()
+        self.looking.append(looking)
+        self.finish.append(lambda: looking.callback(function(*args, **kwargs)))
+        return looking
+
+
+class GoneTests(UploadCase):
+    """The sender hangs up when everything was sent."""
+
+    def make(self) -> Web:
+        self.offload = SlowOffload()
+        return Web(domain=Domain(rules=self.rules, offload=self.offload))
+
+    def send(self) -> Connection:
+        connection = self.web.connect()
+        fields = {**FORM_TYPE, **basic()}
+        form = upload_form(WHEEL, wheel())
+        connection.send(request_bytes("POST", "/", fields, form))
+        return connection
+
+    def test_nobody_looks_into_what_nobody_waits_for(self) -> None:
+        connection = self.send()
+        (looking,) = self.offload.looking
+        self.assertFalse(looking.called)
+        connection.leave()
+        self.assertTrue(looking.called)
+        self.nothing_kept()
+
+    def test_the_next_sender_is_served(self) -> None:
+        self.send().leave()
+        connection = self.send()
+        self.offload.finish[1]()
+        response = connection.response()
+        assert response is not None
+        self.assertEqual(response.status, 200)
+        self.assert_tidy()
+
+    def test_what_was_found_fit_is_published(self) -> None:
+        held: Deferred[None] = Deferred()
+
+        def before(operation: str, key: str) -> Deferred[None] | None:
+            return held if (operation, key) == ("put", MANIFEST) else None
+
+        self.store.before = before
+        connection = self.send()
+        self.offload.finish[0]()
+        connection.leave()
+        held.callback(None)
+        self.assertEqual(
+            [f.filename for f in stored_project(self.store).files], [WHEEL]
+        )
+        self.assert_tidy()
+
+    def test_before_anybody_looks(self) -> None:
+        held: Deferred[None] = Deferred()
+        self.store.before = lambda operation, key: (
+            held if operation == "begin" else None
+        )
+        self.send().leave()
+        held.callback(None)
+        self.assertEqual(self.offload.looking, [])
+        self.nothing_kept()
 
 
 class SameNameTests(UploadCase):
