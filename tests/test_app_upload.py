@@ -19,6 +19,7 @@ from pypicloud_tw.index.marker import KEY as MARKER
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.index.publish import Rules
 from pypicloud_tw.web.publishing import _FORM_ALLOWANCE
+from pypicloud_tw.web.upload import FORM_MEMORY
 from tests.builders import bare_sdist, metadata, sdist, wheel, zip_of
 from tests.doubles import InlineOffload
 from tests.doubles_http import (
@@ -379,6 +380,39 @@ class SlowOffload(InlineOffload):
         self.looking.append(looking)
         self.finish.append(lambda: looking.callback(function(*args, **kwargs)))
         return looking
+
+
+class FormTests(UploadCase):
+    """The memory of forms is given back, however they end."""
+
+    def used(self) -> int:
+        return self.web.application.forms.used
+
+    def test_published(self) -> None:
+        self.assertEqual(self.upload().status, 200)
+        self.assertEqual(self.used(), 0)
+
+    def test_refused(self) -> None:
+        self.assertEqual(self.upload(data=b"no wheel").status, 400)
+        self.assertEqual(self.used(), 0)
+
+    def test_broken_off(self) -> None:
+        connection = self.web.connect()
+        fields = {**FORM_TYPE, **basic(), "Content-Length": "100000"}
+        form = upload_form(WHEEL, wheel())
+        connection.send(request_bytes("POST", "/", fields) + form[:-100])
+        self.assertGreater(self.used(), 0)
+        connection.leave()
+        self.assertEqual(self.used(), 0)
+
+    def test_no_memory_left(self) -> None:
+        self.web.application.forms.take(FORM_MEMORY)
+        response = self.upload()
+        self.refused(response, 503, "Too many uploads at this moment")
+        self.assertEqual(response["Retry-After"], "5")
+        self.nothing_kept()
+        self.web.application.forms.release(FORM_MEMORY)
+        self.assertEqual(self.upload().status, 200)
 
 
 class GoneTests(UploadCase):

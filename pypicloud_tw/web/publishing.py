@@ -13,8 +13,14 @@ from packaging.version import InvalidVersion, Version
 from pypicloud_tw.errors import BadRequest, PayloadTooLarge
 from pypicloud_tw.index.names import Filename, project_name
 from pypicloud_tw.index.publish import Claims, Publication, Publisher, shielded
+from pypicloud_tw.store.budget import BufferBudget
 from pypicloud_tw.web.site import Request
-from pypicloud_tw.web.upload import FileField, UploadFields, receive_form
+from pypicloud_tw.web.upload import (
+    FileField,
+    FormMemory,
+    UploadFields,
+    receive_form,
+)
 
 _UPLOAD = "file_upload"
 
@@ -105,29 +111,38 @@ def _former_metadata(
 
 
 async def receive(
-    request: Request, publisher: Publisher, *, uploader: str, max_upload: int
+    request: Request,
+    publisher: Publisher,
+    *,
+    uploader: str,
+    max_upload: int,
+    forms: BufferBudget,
 ) -> None:
     """Take a form and do what it asks for; durable when this returns.
 
     :param uploader: who was found to send it, and may.
+    :param forms: the memory for the fields of all forms.
     :raises PypicloudError: it was not done, and why.
     """
     # The framework cancels what answers a client that has gone. The body tells us so
     # itself, and what was begun must be cleared away, or be brought to its end.
     reception = _Reception(publisher, uploader, request.body.length, max_upload)
-    await shielded(_receive(request, reception), reception.give_up)
+    await shielded(_receive(request, reception, FormMemory(forms)), reception.give_up)
 
 
-async def _receive(request: Request, reception: _Reception) -> None:
+async def _receive(request: Request, reception: _Reception, memory: FormMemory) -> None:
     body, most = request.body, reception.max_upload + _FORM_ALLOWANCE
     if body.length is not None and body.length > most:
         raise too_large(reception.max_upload)
     body.limit = most
     content_type = request.getHeader(b"Content-Type") or b""
     try:
-        form = await receive_form(body, content_type, on_file=reception.begin)
+        form = await receive_form(
+            body, content_type, on_file=reception.begin, memory=memory
+        )
         await _act(form, reception)
     finally:
+        memory.release()
         await reception.abort()
 
 
