@@ -3,6 +3,7 @@
 ``python -m benchmarks.hostile [FILE ...]``; a FILE is a distribution file to be looked
 into, as an upload would be. Each job runs in a helper of its own, under the limits of
 its kind; a line says how much memory the helper came to have and how long it took.
+Then an honest upload comes while those of two who have hung up are looked into.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import gzip
 import io
 import pickle
+import socket
 import struct
 import subprocess
 import sys
@@ -17,13 +19,15 @@ import tarfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks import servers
 from benchmarks.largest import JSON, made_up_page
-from benchmarks.memory import resident
-from pypicloud_tw.access.hashes import make_context, verify
+from benchmarks.memory import big_wheel, describe, form, record, resident, upload
+from pypicloud_tw.access.hashes import hash_password, make_context, verify
 from pypicloud_tw.helper import HEADER, address, frame
 from pypicloud_tw.index.archive import inspect
 from pypicloud_tw.index.names import Filename
@@ -33,6 +37,7 @@ from pypicloud_tw.upstream.rules import Rules
 from pypicloud_tw.web.simple import render_upstream
 
 _NAME = "largest"
+_METADATA = f"Metadata-Version: 2.1\nName: {_NAME}\nVersion: 1.0\n".encode()
 
 #: Bytes that a page may have when it is unpacked (``upstream.max_page``).
 _MAX_PAGE = 128 * 2**20
@@ -114,34 +119,26 @@ def look_into(path: Path) -> tuple[Any, ...]:
     return str(path), Filename.parse(path.name), path.stat().st_size
 
 
-def _metadata(more: str = "") -> str:
-    return f"Metadata-Version: 2.1\nName: {_NAME}\nVersion: 1.0\n{more}"
-
-
 def _many_names(count: int) -> str:
     return "".join(f"X{n}: \n" for n in range(count))
 
 
 def _wheel(folder: Path, members: int, fields: str = "") -> Path:
     path = folder / f"{_NAME}-1.0-py3-none-any.whl"
-    info = f"{_NAME}-1.0.dist-info"
     names = [f"{_NAME}/folder_{n % 100}/module_{n}.py" for n in range(members)]
+    digest = sha256(b"x = 1\n")
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in names:
             archive.writestr(name, "x = 1\n")
-        archive.writestr(f"{info}/METADATA", _metadata(fields))
-        tags = "Root-Is-Purelib: true\nTag: py3-none-any\n"
-        archive.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\n{tags}")
-        digest = "sha256=Tsg-P_DlaHcvw9-sEkFlqrtzHM8Fk8cFSnRk3zJI6ek"
-        record = "".join(f"{name},{digest},6\n" for name in names)
-        archive.writestr(f"{info}/RECORD", record)
+        records = "".join(record(name, digest, 6) for name in names)
+        describe(archive, _NAME, records, fields)
     return path
 
 
 def _sdist(folder: Path, members: int) -> Path:
     path = folder / f"{_NAME}-1.0.tar.gz"
     with tarfile.open(path, "w:gz") as archive:
-        _add(archive, f"{_NAME}-1.0/PKG-INFO", _metadata().encode())
+        _add(archive, f"{_NAME}-1.0/PKG-INFO", _METADATA)
         for number in range(members):
             _add(archive, f"{_NAME}-1.0/{number % 100}/module_{number}.py", b"x = 1\n")
     return path
@@ -161,7 +158,7 @@ def _global_headers(folder: Path, count: int) -> Path:
         for _ in range(count):
             out.write(header)
         with tarfile.open(fileobj=out, mode="w|") as archive:
-            _add(archive, f"{_NAME}-1.1/PKG-INFO", _metadata().encode())
+            _add(archive, f"{_NAME}-1.1/PKG-INFO", _METADATA)
     return path
 
 
@@ -181,6 +178,43 @@ def _entries(folder: Path, count: int) -> Path:
     return path
 
 
+def wait_behind_others(folder: Path) -> None:
+    """Time an upload that comes after two slow ones whose senders have gone."""
+    settings = {
+        "storage.dir": str(folder / "store"),
+        "pypi.fallback": "none",
+        f"user.{servers.USER}": hash_password(servers.PASSWORD),
+    }
+    port = servers.free_port()
+    with servers.ours(folder, settings, port):
+        honest = folder / "honest-1.0-py3-none-any.whl"
+        big_wheel(honest, "honest", 2**20)
+        slow = _wheel(folder, 1, _many_names(16_000))
+        for _ in range(2):
+            hang_up(port, slow)
+        time.sleep(1)
+        began = time.monotonic()
+        status = upload(port, honest, "honest")
+        print(
+            f"an honest upload beside two: {time.monotonic() - began:.1f} s, {status}"
+        )
+
+
+def hang_up(port: int, path: Path) -> None:
+    """Upload a file, and wait for no answer."""
+    head, tail = form(path, _NAME)
+    body = head + path.read_bytes() + tail
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        request = (
+            "POST /legacy/ HTTP/1.1\r\nHost: localhost\r\n"
+            f"Authorization: {servers.authorization()}\r\n"
+            "Content-Type: multipart/form-data; boundary=benchmark\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        connection.sendall(request.encode() + body)
+        time.sleep(1)
+
+
 def main() -> None:
     """Run every job."""
     print(f"{'job':44} {'memory':>10} {'time':>8}  result")
@@ -193,6 +227,7 @@ def main() -> None:
     with TemporaryDirectory() as temporary:
         for job in archives(Path(temporary)):
             run(job)
+        wait_behind_others(Path(temporary))
 
 
 if __name__ == "__main__":
