@@ -258,7 +258,9 @@ class ActionTests(UploadCase):
         self.refused(remove(name="acme", version="2.0"), 404, "no such release")
         self.refused(remove(name="acme"), 400, "'name' and 'version'")
         self.refused(remove(version="1.0"), 400, "'name' and 'version'")
-        self.refused(remove(name="acme", version="x"), 400, "not a valid version")
+        for version in ("x", "1" * 5000):
+            refused = remove(name="acme", version=version)
+            self.refused(refused, 400, "not a valid version")
         self.refused(remove(name="-", version="1"), 400, "not a valid project name")
         self.assertEqual(len(stored_project(self.store).files), 1)
 
@@ -279,6 +281,11 @@ class RefusedTests(UploadCase):
             form = form_bytes([(":action", "file_upload"), *fields])
             self.refused(self.web.post(form), 400, sentence)
             self.nothing_kept()
+
+    def test_a_version_of_more_digits_than_python_reads(self) -> None:
+        form = upload_form(WHEEL, wheel(), version="1" * 5000)
+        self.refused(self.web.post(form), 400, "version is not the one")
+        self.nothing_kept()
 
     def test_the_filename(self) -> None:
         for filename, sentence in (

@@ -28,7 +28,6 @@ from pypicloud_tw.helper import HEADER, address, answer, frame, resolve
 from pypicloud_tw.helper_pool import IDLE, KEPT, HelperPool, resident
 from pypicloud_tw.index.archive import inspect
 from pypicloud_tw.index.names import Filename, project_name
-from pypicloud_tw.index.pieces import inspect_pieces
 from pypicloud_tw.limits import (
     ARCHIVES,
     LOG_INS,
@@ -400,7 +399,7 @@ class GrownTests(SynchronousTestCase):
 class LimitsTests(SynchronousTestCase):
     def test_kinds(self) -> None:
         for limits, functions in (
-            (ARCHIVES, (inspect, inspect_pieces)),
+            (ARCHIVES, (inspect,)),
             (
                 PAGES,
                 (prepare_elsewhere, prepare_legacy, merged, merge_elsewhere, squeezed),

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from attrs import define, evolve, field, frozen
 from packaging.utils import InvalidName, canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import InvalidVersion
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -33,7 +33,12 @@ from pypicloud_tw.index.layout import METADATA_SUFFIX
 from pypicloud_tw.index.manifest import in_order
 from pypicloud_tw.index.manifests import Change, Manifests
 from pypicloud_tw.index.model import File, Project, Tombstone
-from pypicloud_tw.index.names import Filename, NormalizedName, file_identity
+from pypicloud_tw.index.names import (
+    Filename,
+    NormalizedName,
+    file_identity,
+    parse_version,
+)
 from pypicloud_tw.offload import IOffload
 from pypicloud_tw.store.interfaces import IObjectStore, IUpload
 from pypicloud_tw.store.spool import Digests, Spool
@@ -411,7 +416,7 @@ def _bury(file: File, now: datetime) -> Tombstone:
 def same_version(one: str, other: str) -> bool:
     """Compare two versions as PEP 440 does, or as text where one is none."""
     try:
-        return Version(one) == Version(other)
+        return parse_version(one) == parse_version(other)
     except InvalidVersion:
         return one == other
 

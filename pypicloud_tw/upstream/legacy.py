@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from attrs import frozen
-from packaging.version import InvalidVersion, Version
+from packaging.version import InvalidVersion
 
 from pypicloud_tw.errors import NotFound, UpstreamError
 from pypicloud_tw.index.model import Document
+from pypicloud_tw.index.names import parse_version
 from pypicloud_tw.limits import PAGES, limited
 from pypicloud_tw.upstream.links import checked_sha256, path, segment
 from pypicloud_tw.upstream.parse import load_json
@@ -165,7 +166,7 @@ def _newest(versions: Iterable[str]) -> str | None:
     known = []
     for text in versions:
         try:
-            version = Version(text)
+            version = parse_version(text)
         except InvalidVersion:
             continue
         known.append((not version.is_prerelease, version, text))

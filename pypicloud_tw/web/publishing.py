@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from attrs import define, field
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import InvalidVersion
 
 from pypicloud_tw.errors import BadRequest, PayloadTooLarge
-from pypicloud_tw.index.names import Filename, project_name
+from pypicloud_tw.index.names import Filename, parse_version, project_name
 from pypicloud_tw.index.publish import Claims, Publication, Publisher, shielded
 from pypicloud_tw.store.budget import BufferBudget
 from pypicloud_tw.web.site import Request
@@ -193,7 +193,7 @@ async def _remove(form: UploadFields, publisher: Publisher) -> None:
     if not form.name or not form.version:
         raise BadRequest("remove_pkg needs the fields 'name' and 'version'.")
     try:
-        Version(form.version)
+        parse_version(form.version)
     except InvalidVersion:
         raise BadRequest("This is not a valid version.") from None
     await publisher.remove(project_name(form.name), form.version)
