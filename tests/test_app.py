@@ -417,6 +417,29 @@ class AbsentTests(AppCase):
             self.assertEqual(response.status, 404 if path != "/pypi/" else 405, path)
             self.assertNotIn("Traceback", response.text)
 
+    def test_other_spellings_of_an_address(self) -> None:
+        """A proxy's rule for the one would not hold for the other."""
+        self.web.publish(WHEEL, wheel())
+        for path in (
+            "//health",
+            "//simple/acme/",
+            "/%2Fhealth",
+            "/./health",
+            "/simple/../health",
+            "/simple/%2e%2e/health",
+            "/simple//acme/",
+            "/simple%2Facme/",
+            "/simple/acme//",
+            "/simple/%61cme/",
+            "/%68ealth",
+            "/\\health",
+            "http://h//health",
+        ):
+            with self.subTest(path=path):
+                self.assertEqual(self.get(path).status, 404)
+        for method in ("POST", "HEAD"):
+            self.assertEqual(self.web.request(method, "//").status, 404)
+
     def test_a_host_that_can_be_no_host_s_name(self) -> None:
         for host in ("a..b", f"{'x' * 64}.example", "."):
             response = self.get("/health", Host=host)

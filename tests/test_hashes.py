@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import thread_time
 from typing import Any
 
 from hypothesis import given, settings
@@ -26,6 +27,13 @@ SECRET = {
     "pbkdf2_sha256": "$pbkdf2-sha256$1000$r5XyvjfGGMNYq7UWQqiV8g"
     "$zeWwRzjoHqwYC0G.6sgkLjZ0ExdegeZPGnESeiJfUSs",
 }
+
+
+def cost(password: str, text: str) -> float:
+    """Processor time of a check that fails, in seconds."""
+    began = thread_time()
+    assert not hashes.verify(password, text)
+    return thread_time() - began
 
 
 class VerifyTests(SynchronousTestCase):
@@ -53,6 +61,23 @@ class VerifyTests(SynchronousTestCase):
         text = handler.using(rounds=4).hash("x" * 72)
         self.assertTrue(hashes.verify("x" * 72, text))
         self.assertFalse(hashes.verify("x" * 73, text))
+
+    def test_what_cannot_be_right_takes_as_long(self) -> None:
+        """An answer at once would tell what kind of hash a user has."""
+        for scheme, rounds in (("bcrypt", 9), ("sha256_crypt", 100_000)):
+            text = hashes.make_context().handler(scheme).using(rounds=rounds).hash("x")
+            usual = cost("y" * 10, text)
+            for password in ("y" * 73, "y" * 3000, "y" * 5000, "a\0b", "\ud800"):
+                with self.subTest(scheme=scheme, length=len(password)):
+                    self.assertGreater(cost(password, text), usual / 3)
+                    self.assertLess(cost(password, text), usual * 3)
+
+    def test_longest_crypt_password(self) -> None:
+        for scheme in ("sha256_crypt", "sha512_crypt"):
+            handler = hashes.make_context().handler(scheme).using(rounds=1000)
+            longest = "é" * 255 + "x"
+            self.assertTrue(hashes.verify(longest, handler.hash(longest)))
+            self.assertFalse(hashes.verify("x" * 512, handler.hash("x" * 512)))
 
     @settings(max_examples=60, deadline=None)
     @given(st.text(), st.sampled_from(sorted(SECRET)))

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
-from pypicloud_tw.web.proxies import Origin, Peer, Proxies
+from pypicloud_tw.web.proxies import Notices, Origin, Peer, Proxies
 from pypicloud_tw.web.request import Request
 from tests.doubles_edge import Client
 
@@ -40,6 +41,11 @@ def origin(
     )
 
 
+async def silent(request: Request) -> None:
+    """Answer with nothing."""
+    request.finish()
+
+
 class Strangers(SynchronousTestCase):
     """Nobody else is believed."""
 
@@ -60,11 +66,25 @@ class Strangers(SynchronousTestCase):
         self.assertEqual(got, Origin("http", "h", "", "10.0.0.1"))
 
     def test_unix_socket(self) -> None:
-        """Whoever may open it is a proxy, if there are any."""
-        unix = UNIXAddress("/run/x")
-        fields: dict[str, Any] = {"Host": "h", "X_Forwarded_For": "198.51.100.1"}
-        self.assertEqual(origin(Proxies(), unix, **fields).client, "")
-        self.assertEqual(origin(OURS, unix, **fields).client, "198.51.100.1")
+        """Whoever may open it is a proxy, whether or not others are named."""
+        fields: dict[str, Any] = {
+            "Host": "h",
+            "X_Forwarded_For": "203.0.113.5, 198.51.100.1",
+            "X_Forwarded_Proto": "https",
+            "X_Forwarded_Host": "index.example",
+            "X_Forwarded_Prefix": "/root",
+        }
+        for proxies in (Proxies(), OURS):
+            # The other end has a name only if it was bound to one.
+            for unix in (UNIXAddress("/run/x"), UNIXAddress(None), UNIXAddress("")):
+                with self.subTest(proxies=proxies, unix=unix):
+                    got = origin(proxies, unix, **fields)
+                    self.assertEqual(got.base_url, "https://index.example/root")
+                    self.assertEqual(got.client, "198.51.100.1")
+
+    def test_unix_socket_without_fields(self) -> None:
+        got = origin(Proxies(), UNIXAddress(None), Host="h")
+        self.assertEqual(got, Origin("http", "h", "", ""))
 
     def test_secure(self) -> None:
         self.assertEqual(origin(secure=True, Host="h").base_url, "https://h")
@@ -226,6 +246,56 @@ class OnTheWire(SynchronousTestCase):
         self.assertIn(b"\r\nhttps://h 198.51.100.1\r\n", client.received())
         client.clock.advance(1)
         self.assertTrue(client.log[0].startswith(b"198.51.100.1 - - ["))
+
+    def told(self, client: Client, *fields: bytes) -> list[str]:
+        """What the log says of some requests, each with one more field."""
+        with capturedLogs() as logs:
+            for field in fields:
+                client.send(b"GET / HTTP/1.1\r\nHost: h\r\n" + field + b"\r\n")
+        return [formatEvent(event) for event in logs]
+
+    def test_unix_socket(self) -> None:
+        client = Client(silent, peer=UNIXAddress(None))
+        client.send(
+            b"GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 198.51.100.1\r\n\r\n"
+        )
+        client.clock.advance(1)
+        self.assertTrue(client.log[0].startswith(b"198.51.100.1 - - ["))
+
+    def test_untrusted_proxy_is_told_once(self) -> None:
+        client = Client(silent, proxies=OURS, peer=STRANGER)
+        (line,) = self.told(
+            client, b"", b"x-forwarded-proto: https\r\n", b"X-Forwarded-For: ::1\r\n"
+        )
+        self.assertIn("203.0.113.9", line)
+        self.assertIn("pypi.trusted_proxies", line)
+
+    def test_every_field_is_told(self) -> None:
+        for name in (b"For", b"Proto", b"Host", b"Port", b"Prefix"):
+            with self.subTest(name=name):
+                field = b"X-FORWARDED-" + name + b": 1\r\n"
+                self.assertEqual(len(self.told(Client(silent), field)), 1)
+
+    def test_trusted_proxy_is_not_told(self) -> None:
+        field = b"X-Forwarded-For: 198.51.100.1\r\n"
+        for peer in (PROXY, UNIXAddress(None)):
+            self.assertEqual(
+                self.told(Client(silent, proxies=OURS, peer=peer), field), []
+            )
+
+    def test_few_peers_are_told(self) -> None:
+        notices = Notices()
+        with capturedLogs() as logs:
+            for n in range(100):
+                for _ in range(2):
+                    notices.look(Peer(f"192.0.2.{n}", False), {b"X-Forwarded-For": 1})
+        self.assertEqual(len(logs), 10)
+
+    def test_proxy_that_does_not_tell_the_client(self) -> None:
+        """Or one client's wrong passwords would count for all."""
+        client = Client(silent, peer=UNIXAddress(None))
+        (line,) = self.told(client, b"", b"")
+        self.assertIn("X-Forwarded-For", line)
 
     def test_no_host(self) -> None:
         seen: list[str] = []

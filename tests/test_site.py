@@ -551,6 +551,43 @@ class BrokenChunks(SynchronousTestCase):
         self.assertEqual(statuses(data), [200])
         self.assertIn(b"Connection: close\r\n", data)
 
+    def test_trailer_section(self) -> None:
+        """Its fields are well-formed, or a proxy in front ended it elsewhere."""
+        end = b"3\r\nabc\r\n0\r\n"
+        for trailer in (b"", b"A: b\r\n", b"A: b\r\nx-c:\r\n", b"Host: i\r\n"):
+            with self.subTest(trailer=trailer):
+                client = Client(echo)
+                client.send(CHUNKED + end + trailer + b"\r\n" + CHUNKED + end + b"\r\n")
+                self.assertEqual(statuses(client.received()), [200, 200])
+        for trailer in (
+            b"A\r\n",
+            b": b\r\n",
+            b"A : b\r\n",
+            b"A: b\r\n c\r\n",
+            b" A: b\r\n",
+            b"A: b\0\r\n",
+            b"A: b\rc: d\r\n",
+            b"A: b\nc: d\r\n",
+            b"GET /next HTTP/1.1\r\nHost: h\r\n",
+            b"A: b\r\n" * 300,
+            b"A: " + b"b" * 20_000 + b"\r\n",
+        ):
+            for at_once in (0, 1):
+                with self.subTest(trailer=trailer[:60], at_once=at_once):
+                    reader = Reader()
+                    client = Client(reader)
+                    client.send(CHUNKED + end + trailer + b"\r\n", at_once=at_once)
+                    self.assertIsInstance(reader.errors[0], BadRequest)
+                    answered = client.received()
+                    self.assertEqual(statuses(answered), [400])
+                    self.assertIn(b"Connection: close\r\n", answered)
+
+    def test_endless_trailer(self) -> None:
+        reader = Reader()
+        client = Client(reader)
+        client.send(CHUNKED + b"0\r\n" + b"A: b" * 5000)
+        self.assertEqual(statuses(client.received()), [400])
+
     def test_noise_is_bounded(self) -> None:
         client = Client(never)
         client.send(CHUNKED + b"zz\r\n")
@@ -820,9 +857,19 @@ class Heads(SynchronousTestCase):
         for data, status, sentence in (
             (b"\x16\x03\x01 hello\r\n\r\n", 400, b"first line"),
             (b"\x16", 400, b"first line"),
-            (b"head / HTTP/1.1\r\nHost: h\r\n\r\n", 400, b"first line"),
+            (b"head / HTTP/1.1\r\nHost: h\r\n\r\n", 501, b"case differ"),
+            (b"Get / HTTP/1.1\r\nHost: h\r\n\r\n", 501, b"case differ"),
+            (b"post / HTTP/1.1\r\nHost: h\r\n\r\n", 501, b"case differ"),
+            (b"hello / world\r\nHost: h\r\n\r\n", 400, b"first line"),
+            (b"GET / http/1.1\r\nHost: h\r\n\r\n", 400, b"first line"),
+            (b"GET / HTTP/1.10\r\nHost: h\r\n\r\n", 400, b"first line"),
+            (b"GET / HTTP/1\r\nHost: h\r\n\r\n", 400, b"first line"),
+            (b"GET /#a HTTP/1.1\r\nHost: h\r\n\r\n", 400, b"first line"),
+            (b"GET / HTTP/0.9\r\nHost: h\r\n\r\n", 505, b"spoken"),
+            (b"GET / HTTP/3.0\r\nHost: h\r\n\r\n", 505, b"spoken"),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, b"spoken"),
             (b"GET /\r\n\r\n", 400, b"first line"),
-            (b"GET / HTTP/2.0\r\nHost: h\r\n\r\n", 400, b"first line"),
+            (b"GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505, b"spoken"),
             (b"GET  / HTTP/1.1\r\nHost: h\r\n\r\n", 400, b"first line"),
             (b"G(T / HTTP/1.1\r\nHost: h\r\n\r\n", 400, b"first line"),
             (b"GET /\xc3\xa9 HTTP/1.1\r\nHost: h\r\n\r\n", 400, b"first line"),
@@ -859,6 +906,15 @@ class Heads(SynchronousTestCase):
                 b"two ways",
             ),
             (one + b"Transfer-Encoding: gzip, chunked\r\n\r\n", 501, b"chunked"),
+            (one + b"Transfer-Encoding: xchunked\r\n\r\n", 501, b"chunked"),
+            (one + b"Transfer-Encoding: \x0bchunked\r\n\r\n", 501, b"chunked"),
+            (one + b"Transfer-Encoding: chunked, chunked\r\n\r\n", 501, b"chunked"),
+            (one + b"Transfer-Encoding: chunked\r\n" * 2 + b"\r\n", 501, b"chunked"),
+            (one + b"Transfer-Encoding : chunked\r\n\r\n", 400, b"token"),
+            (one + b"Authorization: a\r\nauthorization: b\r\n\r\n", 400, b"two"),
+            (one + b"Authorization: a\r\n" * 2 + b"\r\n", 400, b"two Authorization"),
+            (one + b"Content-Type: a\r\n" * 2 + b"\r\n", 400, b"two Content-Type"),
+            (one + b"Origin: a\r\n" * 2 + b"\r\n", 400, b"two Origin"),
             (one + b"A: b\r\n" * 300 + b"\r\n", 431, b"too many"),
             (one + b"A: " + b"b" * 20000, 431, b"too long"),
             (b"X" * 20000, 431, b"too long"),
@@ -883,6 +939,14 @@ class Heads(SynchronousTestCase):
         (request,) = client.resource.requests
         self.assertEqual(request.uri, b"/a?b")
         self.assertEqual(request.getHeader(b"Host"), b"real:1")
+
+    def test_later_minor_versions(self) -> None:
+        """They are answered as 1.1, with all that it has (RFC 9110, section 6.2)."""
+        for minor in range(1, 10):
+            client = Client(sized)
+            client.send(b"GET / HTTP/1.%d\r\nHost: h\r\n\r\n" % minor * 2)
+            self.assertEqual(statuses(client.received()), [200, 200])
+            self.assertEqual(client.resource.requests[0].clientproto, b"HTTP/1.1")
 
     def test_options_of_the_server(self) -> None:
         client = Client(never)

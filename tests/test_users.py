@@ -245,6 +245,27 @@ class DecoyTests(UsersCase):
         self.users.reload(SECRET)
         self.assertEqual(self.where("nobody"), (where, args))
 
+    def test_the_same_after_a_restart_and_on_every_server(self) -> None:
+        """Else a name whose kind of hash changes would be nobody's."""
+        names = [f"nobody{n}" for n in range(30)]
+        before = [self.where(name) for name in names]
+        for hashes in (SECRET, dict(reversed(SECRET.items()))):
+            self.users = self.make(hashes, at_once=100)
+            self.assertEqual([self.where(name) for name in names], before)
+
+    def test_another_user_changes_few(self) -> None:
+        names = [f"nobody{n}" for n in range(60)]
+        before = [self.where(name) for name in names]
+        more = {"ann": OTHER_ARGON2}
+        self.users = self.make(SECRET | more, at_once=100)
+        changed = [
+            now
+            for name, then in zip(names, before, strict=True)
+            if (now := self.where(name)) != then
+        ]
+        self.assertEqual({args[1] for _, args in changed}, {OTHER_ARGON2})
+        self.assertLess(len(changed), 30)
+
     def test_unknown_users_are_spread_over_the_schemes(self) -> None:
         used = set()
         for n in range(90):
@@ -457,6 +478,41 @@ class TogetherTests(UsersCase):
             self.offload.answer(False)
         self.begin("bcrypt")
         self.assertEqual(len(self.offload.calls), 1)
+
+    def test_a_flood_keeps_nobody_waiting(self) -> None:
+        """Whoever asks for little is next, whatever others have in the queue."""
+        self.users = self.make(SECRET, at_once=2, queue=64)
+        for n in range(100):
+            self.begin(f"nobody{n % 20}", f"{n}").addErrback(lambda _: None)
+        for user in ("argon2", "sha256_crypt"):
+            result = self.begin(user, client=THERE)
+            for _ in range(4):
+                self.answer_all_like(user)
+            self.assertEqual(self.successResultOf(result), Principal(user))
+
+    def answer_all_like(self, user: str) -> None:
+        """Answer the two checks under way where that user's are done."""
+        kind = "process" if user == "sha256_crypt" else "thread"
+        calls, self.offload.calls = self.offload.calls, []
+        for call in calls:
+            where, (password, _), result = call
+            if where == kind:
+                result.callback(password == "secret")
+            else:
+                self.offload.calls.append(call)
+
+    def test_a_refused_place_is_charged(self) -> None:
+        """Else a flood of guesses would cost nothing."""
+        self.users = self.make(
+            SECRET, queue=3, throttle=Throttle(self.clock.seconds, failures=7)
+        )
+        for n in range(5):
+            self.begin("argon2", f"{n}").addErrback(lambda _: None)
+        for n in range(2):
+            error = self.refused("argon2", f"more{n}")
+            self.assertIsInstance(error, Unavailable)
+            self.assertEqual(error.status, 503)
+        self.assertIsInstance(self.refused("argon2", "again"), TooManyRequests)
 
     def test_unavailable_reaches_all_and_is_not_charged(self) -> None:
         for n in range(20):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from attrs import field, frozen
-from twisted.internet.defer import DeferredSemaphore
 from twisted.logger import Logger
 
 from pypicloud_tw.access.hashes import PURE_PYTHON, HashingError, verify
+from pypicloud_tw.access.turns import ANYBODY, Asker, Turns
 from pypicloud_tw.errors import Unavailable
 from pypicloud_tw.offload import IOffload
 
@@ -20,12 +20,12 @@ class StoredPassword:
 
 
 class Checks:
-    """A bounded queue before a few checks at a time.
+    """A bounded, fair queue before a few checks at a time.
 
     :param offload: where they run: in threads, and in a helper process what is pure
         Python.
     :param at_once: checks at a time, of either kind. Two of argon2 take 38 MiB.
-    :param queue: at most so many wait; more are refused.
+    :param queue: at most so many of either kind wait; who has the most is refused.
     """
 
     _log = Logger()
@@ -34,35 +34,28 @@ class Checks:
         self._offload = offload
         # Two of them: threads are not kept waiting by helpers. A flood of log-ins
         # never has more than its two calls in the helpers' own queue.
-        self._threads = DeferredSemaphore(at_once)
-        self._processes = DeferredSemaphore(at_once)
-        self._room = queue + at_once
+        self._threads = Turns(at_once, queue)
+        self._processes = Turns(at_once, queue)
 
-    async def verify(self, password: str, stored: StoredPassword) -> bool:
+    async def verify(
+        self, password: str, stored: StoredPassword, asker: Asker = ANYBODY
+    ) -> bool:
         """Whether a password is the one that was hashed.
 
-        :raises Unavailable: too many wait already, or it could not be computed.
+        :raises NoRoomError: too many wait already.
+        :raises Unavailable: it could not be computed.
         """
-        if self._room <= 0:
-            raise Unavailable("Too many log-ins at this moment; try again.")
-        self._room -= 1
+        if stored.scheme in PURE_PYTHON:
+            turns, run = self._processes, self._offload.in_process
+        else:
+            turns, run = self._threads, self._offload.in_thread
+        await turns.enter(asker)
         try:
-            return await self._verify(password, stored)
+            return await run(verify, password, stored.hash)
         except HashingError as error:
             self._log.error("A password could not be checked: {why}", why=str(error))
             raise Unavailable(
                 "The password could not be checked; try again, or tell the operator."
             ) from None
         finally:
-            self._room += 1
-
-    async def _verify(self, password: str, stored: StoredPassword) -> bool:
-        if stored.scheme in PURE_PYTHON:
-            gate, run = self._processes, self._offload.in_process
-        else:
-            gate, run = self._threads, self._offload.in_thread
-        await gate.acquire()
-        try:
-            return await run(verify, password, stored.hash)
-        finally:
-            gate.release()
+            turns.leave()

@@ -36,6 +36,20 @@ MAX_PASSWORD = 4096
 #: bcrypt reads no further, and bcrypt 5 raises instead of reading less.
 MAX_BCRYPT_BYTES = 72
 
+#: Nor does crypt(3) take more for these, each round of which reads the password again:
+#: 4096 characters take 9 s and more where 500 take 1.
+MAX_CRYPT_BYTES = 511
+
+# Longest passwords by scheme, in bytes of UTF-8.
+_MAX_BYTES = {
+    "bcrypt": MAX_BCRYPT_BYTES,
+    "sha512_crypt": MAX_CRYPT_BYTES,
+    "sha256_crypt": MAX_CRYPT_BYTES,
+}
+
+# What is computed for a password that cannot be right, so that it takes as long.
+_STAND_IN = "x" * 16
+
 #: Hashes that would take minutes are slips of the keyboard, and would keep others from
 #: logging in. For bcrypt it is the logarithm.
 MAX_ROUNDS = {
@@ -113,7 +127,7 @@ def can_take(scheme: str, password: str) -> bool:
         return False
     if scheme in _NO_NUL and b"\0" in data:
         return False
-    return scheme != "bcrypt" or len(data) <= MAX_BCRYPT_BYTES
+    return len(data) <= _MAX_BYTES.get(scheme, len(data))
 
 
 @limited(LOG_INS)
@@ -126,9 +140,9 @@ def verify(password: str, hash: str) -> bool:
     scheme = identify(hash)
     if scheme is None:
         raise HashingError("The hash of this user's password is malformed.")
-    if not can_take(scheme, password):
-        return False
-    return compute(make_context(), scheme, password, hash)
+    possible = can_take(scheme, password)
+    right = compute(make_context(), scheme, password if possible else _STAND_IN, hash)
+    return right and possible
 
 
 def compute(context: CryptContext, scheme: str, password: str, hash: str) -> bool:

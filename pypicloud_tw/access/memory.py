@@ -14,14 +14,16 @@ from pypicloud_tw.access.principal import Principal
 _LIMIT = 4096
 
 
-def make_sealer() -> Callable[[bytes], bytes]:
+def make_sealer(key: bytes | None = None) -> Callable[[bytes], bytes]:
     """Make a function that turns secrets into names that tell nothing of them.
 
-    Its key is random and nowhere but in it. Keyed BLAKE2b is a message authentication
+    :param key: at most 64 bytes; None: random, and nowhere but in the function.
+
+    Keyed BLAKE2b is a message authentication
     code (RFC 7693, section 2.9) as HMAC is; with the key absorbed beforehand it takes
     1.6 µs where HMAC-SHA-256 took 7.7.
     """
-    keyed = blake2b(key=os.urandom(32), digest_size=32)
+    keyed = blake2b(key=key or os.urandom(32), digest_size=32)
 
     def seal(secret: bytes) -> bytes:
         state = keyed.copy()

@@ -2,7 +2,8 @@
 
 Three buckets are charged for each attempt, before its password is checked, and get
 their charge back if it was right or could not be checked. So what an address has under
-way counts too, and not only what has failed.
+way counts too, and not only what has failed. What was refused because its client, or
+its user, had too much in the queue stays charged.
 
 - *user and client*: ``failures`` in a row, then one more every ``every`` seconds.
 - *client*, whatever user it names: ten times as many, ten times as often.
@@ -25,6 +26,7 @@ from math import ceil
 
 from attrs import define, field
 
+from pypicloud_tw.access.turns import Asker
 from pypicloud_tw.errors import TooManyRequests
 
 #: How many users, clients and pairs of them are remembered.
@@ -140,7 +142,7 @@ class Throttle:
     def _wait(self, pair: tuple[str, str], now: float) -> float:
         user, client = pair
         wait = self._pairs.until_room(pair, now)
-        if pair in self._welcome:
+        if self.knows(pair):
             return wait
         wait = max(wait, self._clients.until_room(client, now))
         if self._users.until_room(user, now) > 0:
@@ -157,6 +159,10 @@ class Throttle:
         for buckets, key in self._held(pair):
             buckets.refund(key, now)
 
+    def knows(self, pair: tuple[str, str]) -> bool:
+        """Tell whether this user has logged in from there."""
+        return pair in self._welcome
+
     def welcome(self, pair: tuple[str, str]) -> None:
         """Remember that this user has logged in from there."""
         self._welcome.pop(pair, None)
@@ -172,10 +178,17 @@ class Attempt:
     _throttle: Throttle
     _pair: tuple[str, str]
 
+    @property
+    def asker(self) -> Asker:
+        """Who makes it, for the queue of checks."""
+        user, client = self._pair
+        return Asker(client, user, self._throttle.knows(self._pair))
+
     def end(self, right: bool | None) -> None:
         """Tell what came of it, once.
 
-        :param right: whether the password was; None if it could not be checked.
+        :param right: whether the password was; None if it could not be checked, for a
+            reason that is not the client's.
         """
         if right is False:
             return

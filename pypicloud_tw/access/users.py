@@ -7,7 +7,8 @@ time, and as slowly for a user who does not exist.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from hashlib import blake2b
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
@@ -20,6 +21,7 @@ from pypicloud_tw.access.hashes import identify
 from pypicloud_tw.access.memory import Memory, make_sealer
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.access.throttle import Attempt, Throttle
+from pypicloud_tw.access.turns import NoRoomError
 from pypicloud_tw.errors import Unauthorized
 from pypicloud_tw.offload import IOffload
 
@@ -43,7 +45,7 @@ class _Check:
     def finish(self, answer: bool | Exception) -> None:
         """Give the answer to all who wait, if they still do."""
         for attempt in self.attempts.values():
-            attempt.end(None if isinstance(answer, Exception) else answer)
+            attempt.end(_judged(answer))
         for waiting in self.waiting:
             if isinstance(answer, Exception):
                 waiting.errback(answer)
@@ -58,7 +60,10 @@ class _Known:
 
     def __init__(self, hashes: Mapping[str, str], memory: Memory) -> None:
         self._passwords = dict(self._usable(hashes))
-        self._decoys = tuple(self._passwords.values())
+        self._stand_ins = [
+            (make_sealer(blake2b(stored.hash.encode()).digest()), stored)
+            for stored in self._passwords.values()
+        ]
         self.memory = memory
         self.running: dict[bytes, _Check] = {}
 
@@ -78,17 +83,21 @@ class _Known:
     def __contains__(self, user: str) -> bool:
         return user in self._passwords
 
-    def password(self, user: str, seal: Callable[[bytes], bytes]) -> StoredPassword:
+    def password(self, user: str) -> StoredPassword:
         """Find what to check a password against; there must be users.
 
-        For a name that nobody has it is some user's, always the same, and the answer
-        must be thrown away. So a mix of schemes and costs tells nothing either.
+        For a name that nobody has it is some user's, and the answer must be thrown
+        away. So a mix of schemes and costs tells nothing either.
+
+        Which user's depends on the name and the hashes alone: it is the same after a
+        restart and on every server, and stays so for nearly all names where a user is
+        added or changed, as real users' do (rendezvous hashing, its keys being what
+        nobody else knows).
         """
-        found = self._passwords.get(user)
-        if found is not None:
-            return found
-        number = int.from_bytes(seal(user.encode())[:8])
-        return self._decoys[number % len(self._decoys)]
+        name = user.encode()
+        _, stand_in = max(self._stand_ins, key=lambda one: one[0](name))
+        # Looked for in either case, for that takes time too.
+        return self._passwords.get(user, stand_in)
 
 
 class Users:
@@ -118,7 +127,6 @@ class Users:
         self._seconds = clock.seconds
         self._checks = Checks(offload, at_once=at_once, queue=queue)
         self._throttle = throttle or Throttle(self._seconds)
-        self._decoy_seal = make_sealer()
         self.reload(hashes, cache_time=cache_time)
 
     def reload(
@@ -208,10 +216,11 @@ class Users:
         self, known: _Known, seal: bytes, login: Login, check: _Check
     ) -> None:
         """Check a password for all who wait."""
-        stored = known.password(login.user, self._decoy_seal)
+        stored = known.password(login.user)
         answer: bool | Exception
         try:
-            right = await self._checks.verify(login.password, stored)
+            asker = next(iter(check.attempts.values())).asker
+            right = await self._checks.verify(login.password, stored, asker)
             answer = right and login.user in known
         except Exception as error:
             answer = error
@@ -219,6 +228,16 @@ class Users:
         if answer is True:
             known.memory.add(seal, Principal(login.user), check.attempts)
         check.finish(answer)
+
+
+def _judged(answer: bool | Exception) -> bool | None:
+    """Tell what an answer means to the throttle; a refused place is a wrong password.
+
+    Else a flood would cost nothing.
+    """
+    if isinstance(answer, NoRoomError):
+        return False
+    return None if isinstance(answer, Exception) else answer
 
 
 def _wrong() -> Unauthorized:

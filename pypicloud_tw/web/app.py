@@ -46,6 +46,7 @@ from pypicloud_tw.web.fallback import Fallback, shadows
 from pypicloud_tw.web.files import Blob, find_blob, redirect_to_store, send_blob
 from pypicloud_tw.web.negotiation import Choice, Negotiator, is_not_modified
 from pypicloud_tw.web.pages import POLICY, Pages, packages_section
+from pypicloud_tw.web.paths import is_canonical
 from pypicloud_tw.web.publishing import receive
 from pypicloud_tw.web.representation import Page
 from pypicloud_tw.web.simple import render_index
@@ -579,10 +580,13 @@ class _Root(Resource):
         """Answer a request."""
         if self._application.send_known(request):
             return NOT_DONE_YET
+        segments = request.postpath or [b""]
         try:
-            b"/".join(request.postpath or ()).decode()
+            b"/".join(segments).decode()
         except UnicodeDecodeError:
             # Klein would log a traceback of it.
+            return self._application.tell_nothing_there(request)
+        if not is_canonical(request.path, segments):
             return self._application.tell_nothing_there(request)
         try:
             return self._routes.render(request)

@@ -9,6 +9,7 @@ from twisted.web.http import _ChunkedTransferDecoder as ChunkedDecoder
 from twisted.web.http import _MalformedChunkedDataError as MalformedChunks
 
 from pypicloud_tw.errors import BadRequest
+from pypicloud_tw.web.head import MAX_HEAD, BadHeadError, HeadParser
 
 
 @define(eq=False)
@@ -40,22 +41,30 @@ class ByChunks:
 
     @_decoder.default
     def _make_decoder(self) -> ChunkedDecoder:
-        return ChunkedDecoder(self._pieces.append, self._ended)
+        decoder = ChunkedDecoder(self._pieces.append, self._ended)
+        decoder._maxTrailerHeadersSize = MAX_HEAD
+        return decoder
 
     def split(self, data: bytes) -> tuple[bytes, bytes | None]:
         """See :meth:`ByLength.split`.
 
-        :raises BadRequest: these are no chunks.
+        :raises BadRequest: these are no chunks, or what follows the last is no trailer
+            section (RFC 9112, section 7.1.2). The fields of one mean nothing here.
         """
         try:
             self._decoder.dataReceived(data)
         except MalformedChunks:
             raise BadRequest("The request's chunks are not well-formed.") from None
+        except BadHeadError as error:
+            raise BadRequest(f"After the last chunk: {error.sentence}") from None
         part = b"".join(self._pieces)
         self._pieces.clear()
         return part, self._rest
 
     def _ended(self, rest: bytes) -> None:
+        trailer = self._decoder._trailerHeaders
+        if trailer:
+            HeadParser().parse_fields(b"\r\n".join(trailer))
         self._rest = rest
 
 

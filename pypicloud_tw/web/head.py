@@ -20,11 +20,20 @@ MAX_FIELDS = 200
 _MAX_NAMES, _MAX_NAME = 1000, 64
 
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-# A token without small letters: methods differ by case (RFC 9110, section 9.1), and
-# what the router behind took for HEAD would be answered with a body.
-_METHOD = rb"[!#$%&'*+.^_`|~0-9A-Z-]"
-_REQUEST_LINE = re.compile(rb"(" + _METHOD + rb"+) ([\x21-\x7e]+) (HTTP/1\.[01])")
-_BEGINNING = re.compile(_METHOD)
+# The target is of visible characters, but without a fragment (RFC 9112, section 3.2).
+_REQUEST_LINE = re.compile(
+    rb"(" + _TOKEN.pattern + rb") ([\x21\x22\x24-\x7e]+) HTTP/([0-9])\.([0-9])"
+)
+
+# Upper and lower case differ (RFC 9110, section 9.1), and all methods are in capitals:
+# what a router took for HEAD would be answered with a body.
+_SMALL = re.compile(rb"[a-z]")
+
+#: Fields of one value, on which it depends who gets which answer. Of two, a proxy in
+#: front may have judged the other (RFC 9110, section 5.3).
+_SINGLE = frozenset(
+    b"Authorization Content-Type Content-Range Origin Sec-Fetch-Site".split()
+)
 _ABSOLUTE = re.compile(rb"(?i:https?)://(?:[^/?#@]*@)?([^/?#@]+)([/?].*)?")
 _HOST = re.compile(
     rb"(?:[0-9A-Za-z._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?"
@@ -54,7 +63,7 @@ def check_beginning(data: bytes) -> None:
     :param data: what has come, which is not a whole head yet.
     :raises BadHeadError: no request begins so.
     """
-    if data and _BEGINNING.match(data) is None:
+    if data and _TOKEN.match(data) is None:
         raise _no_request()
 
 
@@ -80,7 +89,8 @@ class Head:
     """What a request is before its body.
 
     :ivar target: path and query, beginning with ``/``; or ``*``.
-    :ivar version: ``HTTP/1.1`` or ``HTTP/1.0``.
+    :ivar version: ``HTTP/1.1`` or ``HTTP/1.0``; the former for all that came later
+        (RFC 9110, section 6.2).
     :ivar length: of the body in bytes; None if it comes in chunks.
     :ivar persistent: the connection may carry another request after this one.
     :ivar expects_continue: the sender waits for ``100 Continue`` before the body.
@@ -107,17 +117,9 @@ class HeadParser:
         :param block: its bytes without the empty line that ends it.
         :raises BadHeadError: it is not to be answered, or not to be trusted.
         """
-        lines = block.split(b"\r\n")
-        breaks = len(lines) - 1
-        if block.count(b"\n") != breaks or block.count(b"\r") != breaks:
-            raise BadHeadError(400, "Lines of a request end in CR LF.")
-        if b"\0" in block:
-            raise BadHeadError(400, "A request's head holds no NUL.")
-        match = _REQUEST_LINE.fullmatch(lines[0])
-        if match is None:
-            raise _no_request()
-        method, target, version = match.groups()
-        fields = self._fields(lines)
+        lines = _lines(block)
+        method, target, version = _request_line(lines[0])
+        fields = self._fields(lines[1:])
         host = _host(fields, version)
         if target[0] != 0x2F:
             target, host = _unusual(method, target, host)
@@ -134,17 +136,28 @@ class HeadParser:
             modern and expect is not None and expect[0].lower() == b"100-continue",
         )
 
+    def parse_fields(self, block: bytes) -> dict[bytes, list[bytes]]:
+        """Understand header fields alone, or those of a trailer section.
+
+        :param block: their lines, of which the last has no CR LF.
+        :returns: the values by name in canonical case.
+        :raises BadHeadError: they are not well-formed, or too many.
+        """
+        return self._fields(_lines(block))
+
     def _fields(self, lines: list[bytes]) -> dict[bytes, list[bytes]]:
         if len(lines) > MAX_FIELDS:
             raise BadHeadError(431, "The request has too many header fields.")
         names = self._names
         fields: dict[bytes, list[bytes]] = {}
-        for line in lines[1:]:
+        for line in lines:
             raw, colon, value = line.partition(b":")
             name = names.get(raw) or self._canonical(raw)
             if not colon:
                 raise BadHeadError(400, "A header field has no colon.")
             if name in fields:
+                if name in _SINGLE:
+                    raise BadHeadError(400, f"The request has two {name.decode()}.")
                 fields[name].append(value.strip(b" \t"))
             else:
                 fields[name] = [value.strip(b" \t")]
@@ -161,6 +174,30 @@ class HeadParser:
         if len(self._names) < _MAX_NAMES:
             self._names[raw] = name
         return name
+
+
+def _lines(block: bytes) -> list[bytes]:
+    """Take apart what a bare CR or LF and NUL would divide in other places."""
+    lines = block.split(b"\r\n")
+    breaks = len(lines) - 1
+    if block.count(b"\n") != breaks or block.count(b"\r") != breaks:
+        raise BadHeadError(400, "Lines of a request end in CR LF.")
+    if b"\0" in block:
+        raise BadHeadError(400, "A request's head holds no NUL.")
+    return lines
+
+
+def _request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
+    """Find method, target and the version that it is answered by."""
+    match = _REQUEST_LINE.fullmatch(line)
+    if match is None:
+        raise _no_request()
+    method, target, major, minor = match.groups()
+    if major != b"1":
+        raise BadHeadError(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here.")
+    if _SMALL.search(method) is not None:
+        raise BadHeadError(501, "Methods are written in capitals; their case differs.")
+    return method, target, b"HTTP/1.0" if minor == b"0" else b"HTTP/1.1"
 
 
 def _host(fields: dict[bytes, list[bytes]], version: bytes) -> bytes:

@@ -1,13 +1,13 @@
 """Where a request really came from, and under which address we are known.
 
-``X-Forwarded-*`` is believed of a peer that ``pypi.trusted_proxies`` names, and of
-nobody else: anyone can send it.
+``X-Forwarded-*`` is believed of a peer that ``pypi.trusted_proxies`` names or that
+connects through a UNIX socket, and of nobody else: anyone can send it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -17,9 +17,10 @@ from ipaddress import (
 )
 from urllib.parse import urlsplit
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 from twisted.internet.address import UNIXAddress
 from twisted.internet.interfaces import IAddress
+from twisted.logger import Logger
 
 #: Finds the values of a header field by name; ``Headers.getRawHeaders`` is one.
 Lookup = Callable[[bytes], Sequence[bytes] | None]
@@ -30,6 +31,30 @@ _PORT = re.compile(r"[0-9]{1,5}")
 # What some proxies add to an address: 192.0.2.1:1234 and [2001:db8::1]:1234.
 _WITH_PORT = re.compile(r"\[([^\]]+)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+_FORWARDED = frozenset(
+    {
+        b"X-Forwarded-For",
+        b"X-Forwarded-Proto",
+        b"X-Forwarded-Host",
+        b"X-Forwarded-Port",
+        b"X-Forwarded-Prefix",
+        b"X-Script-Name",
+    }
+)
+
+#: Peers that are told apart: scanners send such fields as well.
+_MOST_TOLD = 10
+
+_STRANGER = (
+    "X-Forwarded-* fields from {peer} are ignored: pypi.trusted_proxies does not name "
+    "this address. If it is your proxy, add it there; until then all who come through "
+    "it count as one client."
+)
+_NAMELESS = (
+    "A request came through the unix: socket without X-Forwarded-For. All such count "
+    "as one client; let the proxy send that field."
+)
 
 
 @frozen
@@ -58,7 +83,7 @@ class Proxies:
     """Which peers are proxies of ours, and what address overrides what they say.
 
     :ivar trusted: ``pypi.trusted_proxies``. Whoever connects through a UNIX socket was
-        let in by its permissions, and is trusted as soon as any proxy is.
+        let in by its permissions, and is trusted as well.
     :ivar public_url: ``pypi.public_url``: scheme, host and prefix, whoever asks.
     """
 
@@ -76,7 +101,7 @@ class Proxies:
     def trusts(self, peer: IAddress) -> bool:
         """Tell whether *peer* is one of our proxies."""
         if isinstance(peer, UNIXAddress):
-            return bool(self.trusted)
+            return True
         address = _address(getattr(peer, "host", ""))
         return address is not None and self._is_ours(address)
 
@@ -142,6 +167,30 @@ class Peer:
         """Judge the other end of a connection."""
         text = _text(_address(getattr(address, "host", "")))
         return cls(text, proxies.trusts(address))
+
+
+@define(eq=False)
+class Notices:
+    """Tells the operator, once for each peer, of ``X-Forwarded-*`` that go wrong."""
+
+    _log = Logger()
+    _told: set[str] = field(factory=set, init=False)
+
+    def look(self, peer: Peer, names: Collection[bytes]) -> None:
+        """Look at a request.
+
+        :param names: of its header fields, in canonical case.
+        """
+        if peer.is_proxy:
+            if not peer.text and b"X-Forwarded-For" not in names:
+                self._tell(peer, _NAMELESS)
+        elif not _FORWARDED.isdisjoint(names):
+            self._tell(peer, _STRANGER)
+
+    def _tell(self, peer: Peer, sentence: str) -> None:
+        if peer.text not in self._told and len(self._told) < _MOST_TOLD:
+            self._told.add(peer.text)
+            self._log.warn(sentence, peer=peer.text)
 
 
 @frozen

@@ -87,6 +87,7 @@ class Request(server.Request):
 
     def begin(self, head: Head, body: RequestBody | None) -> None:
         """Find the resource and let it render; *body* is None if there is none."""
+        self.site.notices.look(self._peer, head.fields)
         self._body = body
         self.content = BytesIO()
         self.requestHeaders = ReceivedHeaders(head.fields)

@@ -17,7 +17,7 @@ from pypicloud_tw.web.access_log import AccessLog
 from pypicloud_tw.web.body import RequestBody
 from pypicloud_tw.web.channel import Channel
 from pypicloud_tw.web.head import HeadParser
-from pypicloud_tw.web.proxies import Origin, Peer, Proxies
+from pypicloud_tw.web.proxies import Notices, Origin, Peer, Proxies
 from pypicloud_tw.web.request import Request
 
 __all__ = ["Channel", "Limits", "Origin", "Proxies", "Request", "RequestBody", "Site"]
@@ -71,6 +71,7 @@ class Site(server.Site):
         )
         self.limits = limits or Limits()
         self.proxies = proxies or Proxies()
+        self.notices = Notices()
         self.access_log = access_log
         self.observe = observe
         self.draining = False

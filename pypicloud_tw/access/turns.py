@@ -1,0 +1,123 @@
+"""Whose turn it is: a bounded queue that is fair to clients and to users.
+
+A client that asks for much waits behind itself, and so do those who all ask for one
+user; whoever asks for little is next or nearly so. Where the queue is full, the newest
+place of whoever has the most is given up.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import count
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred
+
+from pypicloud_tw.errors import Unavailable
+
+
+class NoRoomError(Unavailable):
+    """The queue is full, and whoever hears it has the most places in it."""
+
+    def __init__(self) -> None:
+        super().__init__("Too many log-ins at this moment; try again.")
+
+
+@frozen
+class Asker:
+    """Who wants a password to be checked.
+
+    :ivar client: its network.
+    :ivar user: the name that it gives.
+    :ivar known: this user has logged in from there before; such come before others.
+    """
+
+    client: str
+    user: str
+    known: bool
+
+
+ANYBODY = Asker("", "", known=False)
+
+
+@define(eq=False)
+class _Place:
+    """A place in the queue.
+
+    :ivar after_client: when its client's turn was last, or when it came.
+    :ivar after_user: the same of its user.
+    """
+
+    asker: Asker
+    admitted: Deferred[None]
+    after_client: int
+    after_user: int
+
+    @property
+    def rank(self) -> tuple[bool, int, int]:
+        """What is lowest is next: round robin over clients and users."""
+        later = max(self.after_client, self.after_user)
+        return not self.asker.known, later, self.after_client
+
+
+@define(eq=False)
+class Turns:
+    """Lets in a few at a time.
+
+    :ivar free: so many more may come in now.
+    :ivar queue: at most so many wait. Each change looks at all of them.
+    """
+
+    free: int
+    queue: int
+    _places: list[_Place] = field(factory=list, init=False, repr=False)
+    _moments: count[int] = field(factory=count, init=False)
+
+    async def enter(self, asker: Asker) -> None:
+        """Wait for a turn, to be ended by :meth:`leave`.
+
+        :raises NoRoomError: there is none, or no longer.
+        """
+        if self.free > 0:
+            self.free -= 1
+            return
+        moment = next(self._moments)
+        admitted: Deferred[None] = Deferred()
+        place = _Place(asker, admitted, moment, moment)
+        self._places.append(place)
+        if len(self._places) > self.queue:
+            self._give_up()
+        try:
+            await admitted
+        finally:
+            # Whoever hung up has a place still.
+            self._places = [other for other in self._places if other is not place]
+
+    def leave(self) -> None:
+        """End a turn: the next one comes in."""
+        if not self._places:
+            self.free += 1
+            return
+        chosen = min(self._places, key=lambda place: place.rank)
+        self._places.remove(chosen)
+        moment = next(self._moments)
+        for place in self._places:
+            if place.asker.client == chosen.asker.client:
+                place.after_client = moment
+            if place.asker.user == chosen.asker.user:
+                place.after_user = moment
+        chosen.admitted.callback(None)
+
+    def _give_up(self) -> None:
+        """Refuse the newest place of whoever has the most."""
+        clients = Counter(place.asker.client for place in self._places)
+        users = Counter(place.asker.user for place in self._places)
+
+        def excess(numbered: tuple[int, _Place]) -> tuple[bool, int, int, int]:
+            number, place = numbered
+            asker = place.asker
+            return not asker.known, clients[asker.client], users[asker.user], number
+
+        _, place = max(enumerate(self._places), key=excess)
+        self._places.remove(place)
+        place.admitted.errback(NoRoomError())
