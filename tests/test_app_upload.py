@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import blake2b, md5, sha256
+from io import BytesIO
 from random import Random
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
@@ -12,12 +13,13 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.errors import InsufficientStorage, StoreError
+from pypicloud_tw.errors import InsufficientStorage, StoreError, Unavailable
 from pypicloud_tw.index.archive import inspect_file
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.marker import KEY as MARKER
-from pypicloud_tw.index.names import project_name
-from pypicloud_tw.index.publish import Rules
+from pypicloud_tw.index.names import Filename, project_name
+from pypicloud_tw.index.publish import LOOKED_INTO, WAITING, Rules
+from pypicloud_tw.store.spool import Spool
 from pypicloud_tw.web.publishing import _FORM_ALLOWANCE
 from pypicloud_tw.web.upload import FORM_MEMORY
 from tests.builders import bare_sdist, metadata, sdist, wheel, zip_of
@@ -478,6 +480,46 @@ class GoneTests(UploadCase):
         held.callback(None)
         self.assertEqual(self.offload.looking, [])
         self.nothing_kept()
+
+
+class TurnTests(UploadCase):
+    """Who uploads much waits behind itself."""
+
+    def make(self) -> Web:
+        self.offload = SlowOffload()
+        return Web(domain=Domain(rules=self.rules, offload=self.offload))
+
+    def inspect(self, uploader: str | None) -> Deferred[Any]:
+        publisher = self.web.domain.publisher
+        spool = Spool(BytesIO(wheel()), InlineOffload())
+        name = Filename.parse(WHEEL)
+        return Deferred.fromCoroutine(publisher.inspect(spool, name, uploader))
+
+    def test_a_second_uploader_is_next(self) -> None:
+        many = [self.inspect("ann") for _ in range(10)]
+        other, adopted = self.inspect("bob"), self.inspect(None)
+        for number in range(5):
+            # No more than two at a time.
+            self.assertEqual(len(self.offload.looking), number + 2)
+            self.offload.looking[number].callback(None)
+        self.successResultOf(other)
+        self.successResultOf(adopted)
+        self.assertEqual(sum(one.called for one in many), 3)
+
+    def test_who_has_the_most_is_refused_where_there_is_no_room(self) -> None:
+        many = [self.inspect("ann") for _ in range(LOOKED_INTO + WAITING)]
+        other = self.inspect("bob")
+        error = self.failureResultOf(many[-1], Unavailable).value
+        self.assertIn("Too many uploads at this moment", error.message)
+        self.assertNoResult(other)
+
+    def test_who_has_gone_makes_room(self) -> None:
+        many = [self.inspect("ann") for _ in range(5)]
+        for one in many[:4]:
+            one.addErrback(lambda _: None)
+            one.cancel()
+        self.offload.looking[-1].callback(None)
+        self.successResultOf(many[4])
 
 
 class SameNameTests(UploadCase):

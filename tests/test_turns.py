@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.access.turns import Asker, NoRoomError, Turns
+from pypicloud_tw.turns import Asker, NoRoomError, Turns
 
 ALICE, BOB = "alice", "bob"
 

@@ -42,9 +42,13 @@ from pypicloud_tw.index.names import (
 from pypicloud_tw.offload import IOffload
 from pypicloud_tw.store.interfaces import IObjectStore, IUpload
 from pypicloud_tw.store.spool import Digests, Spool
+from pypicloud_tw.turns import Asker, Turns
 
 #: Seconds after which a sweep takes an unnamed object for an orphan.
 SWEEP_AGE = 24 * 3600.0
+
+#: Archives that are looked into at a time, by as many helpers, and that may wait.
+LOOKED_INTO, WAITING = 2, 64
 
 T = TypeVar("T")
 Entry = TypeVar("Entry", File, Tombstone)
@@ -153,7 +157,7 @@ class Publication:
             raise CancelledError
         spool = self._upload.spool
         self._inspecting = Deferred.fromCoroutine(
-            self.publisher.inspect(spool, self.filename)
+            self.publisher.inspect(spool, self.filename, self.uploader)
         )
         return await self._inspecting
 
@@ -230,6 +234,9 @@ class Publisher:
     checkpoint: Callable[[str], None] = field(default=_nothing)
     changes: int = field(default=0, init=False)
     uploads: int = field(default=0, init=False)
+    _turns: Turns = field(
+        factory=lambda: Turns(LOOKED_INTO, WAITING, "uploads"), init=False
+    )
     _log = Logger()
 
     async def begin(
@@ -317,11 +324,25 @@ class Publisher:
             return False
         return change(state.project) is state.project
 
-    async def inspect(self, spool: Spool, filename: Filename) -> Inspection:
+    async def inspect(
+        self, spool: Spool, filename: Filename, uploader: str | None = None
+    ) -> Inspection:
         """Look into the archive, in a helper process.
 
+        A few at a time: whoever uploads much waits behind itself, and not others
+        behind it; nor behind what is adopted, which nobody uploads.
+
         :raises BadRequest: it is not what its name promises.
+        :raises Unavailable: this uploader has too many that wait already.
         """
+        name = uploader or ""
+        await self._turns.enter(Asker(name, name))
+        try:
+            return await self._look_into(spool, filename)
+        finally:
+            self._turns.leave()
+
+    async def _look_into(self, spool: Spool, filename: Filename) -> Inspection:
         if spool.path is not None:
             path = str(spool.path)
             return await self.offload.in_process(inspect, path, filename, spool.size)

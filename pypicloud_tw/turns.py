@@ -19,22 +19,22 @@ from pypicloud_tw.errors import Unavailable
 class NoRoomError(Unavailable):
     """The queue is full, and whoever hears it has the most places in it."""
 
-    def __init__(self) -> None:
-        super().__init__("Too many log-ins at this moment; try again.")
+    def __init__(self, what: str) -> None:
+        super().__init__(f"Too many {what} at this moment; try again.")
 
 
 @frozen
 class Asker:
-    """Who wants a password to be checked.
+    """Who wants a turn.
 
-    :ivar client: its network.
+    :ivar client: its network, or the user where that does not matter.
     :ivar user: the name that it gives.
     :ivar known: this user has logged in from there before; such come before others.
     """
 
     client: str
     user: str
-    known: bool
+    known: bool = True
 
 
 ANYBODY = Asker("", "", known=False)
@@ -66,10 +66,12 @@ class Turns:
 
     :ivar free: so many more may come in now.
     :ivar queue: at most so many wait. Each change looks at all of them.
+    :ivar what: they all want, for the error that says that there is no room.
     """
 
     free: int
     queue: int
+    what: str = "log-ins"
     _places: list[_Place] = field(factory=list, init=False, repr=False)
     _moments: count[int] = field(factory=count, init=False)
 
@@ -120,4 +122,4 @@ class Turns:
 
         _, place = max(enumerate(self._places), key=excess)
         self._places.remove(place)
-        place.admitted.errback(NoRoomError())
+        place.admitted.errback(NoRoomError(self.what))
