@@ -1,15 +1,18 @@
-"""Memory of the server under uploads: one of 1 GiB, then 50 at once.
+"""Memory of the server under uploads: one of 1 GiB, 50 at once, and 300 long forms.
 
-``python -m benchmarks.memory [--bytes N]``; what is printed is how much the resident
-set of the server's process grew, which must not follow the size of the files.
+``python -m benchmarks.memory [--bytes N] [--forms N]``; what is printed is how much the
+resident set of the server's process grew, which must not follow the size of the files,
+nor the length of the forms.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
 import http.client
 import io
+import socket
 import threading
 import time
 import zipfile
@@ -40,15 +43,40 @@ def resident(pid: int) -> int:
 def big_wheel(path: Path, name: str, size: int) -> None:
     """Write a valid wheel of about *size* bytes that do not compress."""
     block = hashlib.shake_128(name.encode()).digest(2**20)
+    digest = hashlib.sha256()
+    count = size // len(block)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         with archive.open(f"{name}/data.bin", "w", force_zip64=True) as member:
-            for _ in range(size // len(block)):
+            for _ in range(count):
                 member.write(block)
-        folder = f"{name}-1.0.dist-info"
-        text = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
-        archive.writestr(f"{folder}/METADATA", text)
-        archive.writestr(f"{folder}/WHEEL", "Wheel-Version: 1.0\n")
-        archive.writestr(f"{folder}/RECORD", "")
+                digest.update(block)
+        data = record(f"{name}/data.bin", digest, count * len(block))
+        describe(archive, name, data)
+
+
+def describe(
+    archive: zipfile.ZipFile, name: str, records: str, fields: str = ""
+) -> None:
+    """Write the .dist-info folder, whose RECORD begins with *records*.
+
+    :param fields: more header lines of METADATA.
+    """
+    folder = f"{name}-1.0.dist-info"
+    tags = "Root-Is-Purelib: true\nTag: py3-none-any\n"
+    for member, text in (
+        ("METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{fields}"),
+        ("WHEEL", f"Wheel-Version: 1.0\n{tags}"),
+    ):
+        archive.writestr(f"{folder}/{member}", text)
+        digest = hashlib.sha256(text.encode())
+        records += record(f"{folder}/{member}", digest, len(text.encode()))
+    archive.writestr(f"{folder}/RECORD", f"{records}{folder}/RECORD,,\n")
+
+
+def record(name: str, digest: hashlib._Hash, size: int) -> str:
+    """Write a line of a RECORD."""
+    text = base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode()
+    return f"{name},sha256={text},{size}\n"
 
 
 def form(path: Path, name: str) -> tuple[bytes, bytes]:
@@ -132,13 +160,62 @@ def measure(folder: Path, label: str, wheels: dict[str, Path]) -> None:
     )
 
 
+def begin_form(port: int, text: int) -> socket.socket:
+    """Send a form's text field of so many bytes, and not the form's end."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=60)
+    field = (
+        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="description"\r\n\r\n'
+    ).encode()
+    head = (
+        "POST /legacy/ HTTP/1.1\r\nHost: localhost\r\n"
+        f"Authorization: {servers.authorization()}\r\n"
+        f"Content-Type: multipart/form-data; boundary={_BOUNDARY}\r\n"
+        f"Content-Length: {len(field) + text + 1000}\r\n\r\n"
+    ).encode()
+    connection.sendall(head + field)
+    connection.sendall(b"x" * text)
+    return connection
+
+
+def measure_forms(folder: Path, count: int, text: int) -> None:
+    """Hold so many forms open, each with a long text field; tell, also of after."""
+    settings = {
+        "storage.dir": str(folder / "store-forms"),
+        "pypi.fallback": "none",
+        f"user.{servers.USER}": hash_password(servers.PASSWORD),
+    }
+    port = servers.free_port()
+    with servers.ours(folder, settings, port) as server:
+        begin_form(port, 1000).close()
+        time.sleep(1)
+        forget_highest(server.pid)
+        before = resident(server.pid)
+        connections = [begin_form(port, text) for _ in range(count)]
+        time.sleep(2)
+        highest = resident(server.pid) - before
+        for connection in connections:
+            connection.close()
+        time.sleep(2)
+        forget_highest(server.pid)
+        after = resident(server.pid) - before
+    print(
+        f"{count} forms with a field of {text / 1e6:.0f} MB: resident set "
+        f"{before / 2**20:.0f} MiB before, {highest / 2**20:+.0f} MiB at the highest, "
+        f"{after / 2**20:+.0f} MiB when they had gone",
+        flush=True,
+    )
+
+
 def main() -> None:
-    """Measure both."""
+    """Measure all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bytes", type=int, default=2**30, help="of the large file")
-    size = parser.parse_args().bytes
+    parser.add_argument("--forms", type=int, default=300, help="of 5 MB at once")
+    options = parser.parse_args()
+    size = options.bytes
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
+        measure_forms(folder, options.forms, 5_000_000)
         one = folder / "large-1.0-py3-none-any.whl"
         big_wheel(one, "large", size)
         measure(folder, "one", {"large": one})

@@ -1,9 +1,10 @@
 """A helper process: runs one function of this package at a time (DESIGN.md D6).
 
-Started by :mod:`pypicloud_tw.offload` as ``python -m pypicloud_tw.helper``. On standard
-input come frames, an eight-byte big-endian length and then a pickle of ``(module, name,
-arguments)``; on standard output go as many, of ``(True, result)`` or ``(False,
-exception)``. Both ends are ours, which is why pickles are safe here.
+Started by :mod:`pypicloud_tw.offload` as ``python -m pypicloud_tw.helper BYTES``: so
+much memory it may use. On standard input come frames, an eight-byte big-endian length
+and then a pickle of ``(module, name, arguments)``; on standard output go as many, of
+``(True, result)`` or ``(False, exception)``. Both ends are ours, which is why pickles
+are safe here.
 
 Nothing outside the standard library is imported before it is asked for.
 """
@@ -14,6 +15,7 @@ import contextlib
 import os
 import pickle
 import queue
+import resource
 import signal
 import struct
 import sys
@@ -68,6 +70,9 @@ def answer(request: bytes) -> bytes:
     try:
         module, name, args = pickle.loads(request)  # noqa: S301  from our own parent
         return frame((True, resolve(module, name)(*args)))
+    except MemoryError:
+        # Where memory is short, whatever is told of it beyond this might fail as well.
+        return frame((False, MemoryError()))
     except Exception as error:
         # Source lines only: a message may quote what was being worked on.
         trace = "".join(traceback.format_tb(error.__traceback__))
@@ -105,6 +110,20 @@ def _be_polite() -> None:
         os.nice(NICENESS)
 
 
+def limit_memory(size: int) -> None:
+    """Have every demand for memory fail that would make it more than *size* bytes.
+
+    Python raises MemoryError then. Linux counts what a process may write to and shares
+    with nobody (RLIMIT_DATA, getrlimit(2)): unlike its address space, that is what it
+    can come to use. Other systems know the address space only, if they know that.
+    """
+    kind = resource.RLIMIT_DATA if sys.platform == "linux" else resource.RLIMIT_AS
+    _, hard = resource.getrlimit(kind)
+    with contextlib.suppress(OSError, ValueError):
+        soft = size if hard == resource.RLIM_INFINITY else min(size, hard)
+        resource.setrlimit(kind, (soft, hard))
+
+
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
     """Keep standard input and output for ourselves: others may print and read."""
     source = os.fdopen(os.dup(0), "rb")
@@ -119,6 +138,7 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
 def main() -> None:
     """Answer requests until standard input ends."""
     _be_polite()
+    limit_memory(int(sys.argv[1]))
     source, sink = _take_pipes()
     requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(

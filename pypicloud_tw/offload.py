@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from ctypes import CDLL
+from functools import partial
 from typing import Any, ParamSpec, TypeVar, TypeVarTuple
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, DeferredList, fail
 from twisted.internet.interfaces import (
     IReactorFromThreads,
     IReactorProcess,
@@ -27,6 +28,7 @@ from zope.interface import Interface, implementer
 
 from pypicloud_tw.helper import address, frame
 from pypicloud_tw.helper_pool import HelperPool, not_running
+from pypicloud_tw.limits import OTHERS, Limits, limits_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,6 +38,10 @@ Ts = TypeVarTuple("Ts")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 #: Bytes of a block that is not kept. Argon2 takes 22 ms then instead of 17.
 _LARGE = 8 * 2**20
+
+#: Threads for each kind of work but the one that :class:`Offload` is told of: as many
+#: as :class:`pypicloud_tw.access.checks.Checks` has at a time.
+KIND_THREADS = 2
 
 #: What a helper may know of the environment: enough to start Python. No credentials.
 _ENVIRONMENT = frozenset(
@@ -60,7 +66,11 @@ def give_back_large_blocks() -> None:
 
 
 class IOffload(Interface):
-    """Somewhere else to run a function."""
+    """Somewhere else to run a function.
+
+    Functions of one kind (see :mod:`pypicloud_tw.limits`) wait for each other, and for
+    none of another kind.
+    """
 
     def in_thread(
         function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
@@ -73,6 +83,8 @@ class IOffload(Interface):
         Arguments, result and exception are pickled.
 
         :raises Unavailable: too many calls wait already, or the helper died.
+        :raises PypicloudError: it took more memory or time than its limits allow; which
+            error says so is part of them.
         """
 
 
@@ -104,9 +116,11 @@ class Offload(Service):
 
     Stop it after everything that uses it: what runs or waits then, fails.
 
-    :param threads: at most so many threads; what is more waits, without bound.
-    :param processes: at most so many helpers. A helper is kept for the next call.
-    :param queue: at most so many calls wait for a helper; more are refused.
+    :param threads: at most so many threads for work of no particular kind, and
+        :data:`KIND_THREADS` for each other; what is more waits, without bound.
+    :param processes: at most so many helpers for each kind of work. A helper is kept
+        for the next call, for a while.
+    :param queue: at most so many calls of a kind wait for a helper; more are refused.
     :param environ: the server's environment; :func:`helper_environment` chooses.
     """
 
@@ -124,8 +138,10 @@ class Offload(Service):
         self._reactor = reactor
         self._threads = threads
         self._environ = environ
-        self._pool: ThreadPool | None = None
-        self._helpers = HelperPool(self._spawn, processes, queue)
+        self._processes = processes
+        self._queue = queue
+        self._pools: dict[Limits, ThreadPool] = {}
+        self._helpers: dict[Limits, HelperPool] = {}
 
     def in_thread(
         self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
@@ -152,7 +168,8 @@ class Offload(Service):
         def finished(success: bool, value: Any) -> None:
             self._reactor.callFromThread(deliver, success, value)
 
-        self._thread_pool().callInThreadWithCallback(finished, run)
+        pool = self._thread_pool(limits_of(function))
+        pool.callInThreadWithCallback(finished, run)
         return result
 
     def in_process(self, function: Callable[[*Ts], T], *args: *Ts) -> Deferred[T]:
@@ -168,7 +185,7 @@ class Offload(Service):
         except Exception as error:
             # Not only PicklingError: a value's own __reduce__ may raise anything.
             return fail(error)
-        return self._helpers.call(request)
+        return self._helper_pool(limits_of(function)).call(request)
 
     def stopService(self) -> Deferred[None]:
         """Fail what waits or runs in a helper; fires when threads and helpers ended."""
@@ -176,20 +193,33 @@ class Offload(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
-        pool, self._pool = self._pool, None
-        gone = self._helpers.stop()
-        if pool is not None:
+        pools, self._pools = self._pools, {}
+        gone = _all(helpers.stop() for helpers in self._helpers.values())
+        for pool in pools.values():
             await self._join(pool)
         # A process that SIGKILL cannot end is stuck in the kernel: do not wait for it.
         gone.addTimeout(5, self._reactor, onTimeoutCancel=lambda _result, _delay: None)
         await gone
 
-    def _thread_pool(self) -> ThreadPool:
-        if self._pool is None:
+    def _thread_pool(self, limits: Limits) -> ThreadPool:
+        if limits not in self._pools:
             give_back_large_blocks()
-            self._pool = ThreadPool(0, self._threads, name="pypicloud")
-            self._pool.start()
-        return self._pool
+            most = self._threads if limits is OTHERS else KIND_THREADS
+            pool = ThreadPool(0, most, name=f"pypicloud-{limits.kind}")
+            self._pools[limits] = pool
+            pool.start()
+        return self._pools[limits]
+
+    def _helper_pool(self, limits: Limits) -> HelperPool:
+        if limits not in self._helpers:
+            self._helpers[limits] = HelperPool(
+                partial(self._spawn, limits),
+                self._reactor,
+                limits,
+                size=self._processes,
+                queue=self._queue,
+            )
+        return self._helpers[limits]
 
     def _join(self, pool: ThreadPool) -> Deferred[None]:
         """Stop a pool without waiting for it in the reactor's thread."""
@@ -202,11 +232,16 @@ class Offload(Service):
         threading.Thread(target=join, name="pypicloud-join").start()
         return joined
 
-    def _spawn(self, protocol: ProcessProtocol) -> None:
+    def _spawn(self, limits: Limits, protocol: ProcessProtocol) -> None:
         # -P: the working folder is not searched, unless the server itself does.
+        command = [sys.executable, "-P", "-m", "pypicloud_tw.helper"]
         self._reactor.spawnProcess(
             protocol,
             sys.executable,
-            [sys.executable, "-P", "-m", "pypicloud_tw.helper"],
+            [*command, str(limits.memory)],
             env=helper_environment(self._environ, sys.path),
         )
+
+
+def _all(waiting: Iterable[Deferred[None]]) -> Deferred[None]:
+    return DeferredList(list(waiting), consumeErrors=True).addCallback(lambda _: None)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import blake2b, md5, sha256
+from io import BytesIO
 from random import Random
-from typing import ClassVar
+from typing import Any, ClassVar, ParamSpec, TypeVar
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.errors import InsufficientStorage, StoreError
+from pypicloud_tw.errors import InsufficientStorage, StoreError, Unavailable
+from pypicloud_tw.index.archive import inspect_file
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.marker import KEY as MARKER
-from pypicloud_tw.index.names import project_name
-from pypicloud_tw.index.publish import Rules
+from pypicloud_tw.index.names import Filename, project_name
+from pypicloud_tw.index.publish import LOOKED_INTO, WAITING, Rules
+from pypicloud_tw.store.spool import Spool
 from pypicloud_tw.web.publishing import _FORM_ALLOWANCE
+from pypicloud_tw.web.upload import FORM_MEMORY
 from tests.builders import bare_sdist, metadata, sdist, wheel, zip_of
+from tests.doubles import InlineOffload
 from tests.doubles_http import (
     FORM_TYPE,
     Connection,
@@ -50,6 +56,9 @@ ADDRESSES = (
     "",  # as http://host without a path; clients send "/" for it
 )
 AWAY = "The store is away."
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class UploadCase(SynchronousTestCase):
@@ -251,7 +260,9 @@ class ActionTests(UploadCase):
         self.refused(remove(name="acme", version="2.0"), 404, "no such release")
         self.refused(remove(name="acme"), 400, "'name' and 'version'")
         self.refused(remove(version="1.0"), 400, "'name' and 'version'")
-        self.refused(remove(name="acme", version="x"), 400, "not a valid version")
+        for version in ("x", "1" * 5000):
+            refused = remove(name="acme", version=version)
+            self.refused(refused, 400, "not a valid version")
         self.refused(remove(name="-", version="1"), 400, "not a valid project name")
         self.assertEqual(len(stored_project(self.store).files), 1)
 
@@ -272,6 +283,11 @@ class RefusedTests(UploadCase):
             form = form_bytes([(":action", "file_upload"), *fields])
             self.refused(self.web.post(form), 400, sentence)
             self.nothing_kept()
+
+    def test_a_version_of_more_digits_than_python_reads(self) -> None:
+        form = upload_form(WHEEL, wheel(), version="1" * 5000)
+        self.refused(self.web.post(form), 400, "version is not the one")
+        self.nothing_kept()
 
     def test_the_filename(self) -> None:
         for filename, sentence in (
@@ -353,6 +369,157 @@ class RefusedTests(UploadCase):
             for file in project.files:
                 self.assertEqual(self.store.objects[file.key].data, wheel())
         self.assert_tidy()
+
+
+class SlowOffload(InlineOffload):
+    """Looks into archives when told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looking: list[Deferred[Any]] = []
+        self.finish: list[Callable[[], None]] = []
+
+    def in_thread(
+        self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
+        """Look into an archive later, and do everything else now."""
+        if function.__name__ != inspect_file.__name__:
+            return super().in_thread(function, *args, **kwargs)
+        looking: Deferred[T] = Deferred()
+        self.looking.append(looking)
+        self.finish.append(lambda: looking.callback(function(*args, **kwargs)))
+        return looking
+
+
+class FormTests(UploadCase):
+    """The memory of forms is given back, however they end."""
+
+    def used(self) -> int:
+        return self.web.application.forms.used
+
+    def test_published(self) -> None:
+        self.assertEqual(self.upload().status, 200)
+        self.assertEqual(self.used(), 0)
+
+    def test_refused(self) -> None:
+        self.assertEqual(self.upload(data=b"no wheel").status, 400)
+        self.assertEqual(self.used(), 0)
+
+    def test_broken_off(self) -> None:
+        connection = self.web.connect()
+        fields = {**FORM_TYPE, **basic(), "Content-Length": "100000"}
+        form = upload_form(WHEEL, wheel())
+        connection.send(request_bytes("POST", "/", fields) + form[:-100])
+        self.assertGreater(self.used(), 0)
+        connection.leave()
+        self.assertEqual(self.used(), 0)
+
+    def test_no_memory_left(self) -> None:
+        self.web.application.forms.take(FORM_MEMORY)
+        response = self.upload()
+        self.refused(response, 503, "Too many uploads at this moment")
+        self.assertEqual(response["Retry-After"], "5")
+        self.nothing_kept()
+        self.web.application.forms.release(FORM_MEMORY)
+        self.assertEqual(self.upload().status, 200)
+
+
+class GoneTests(UploadCase):
+    """The sender hangs up when everything was sent."""
+
+    def make(self) -> Web:
+        self.offload = SlowOffload()
+        return Web(domain=Domain(rules=self.rules, offload=self.offload))
+
+    def send(self) -> Connection:
+        connection = self.web.connect()
+        fields = {**FORM_TYPE, **basic()}
+        form = upload_form(WHEEL, wheel())
+        connection.send(request_bytes("POST", "/", fields, form))
+        return connection
+
+    def test_nobody_looks_into_what_nobody_waits_for(self) -> None:
+        connection = self.send()
+        (looking,) = self.offload.looking
+        self.assertFalse(looking.called)
+        connection.leave()
+        self.assertTrue(looking.called)
+        self.nothing_kept()
+
+    def test_the_next_sender_is_served(self) -> None:
+        self.send().leave()
+        connection = self.send()
+        self.offload.finish[1]()
+        response = connection.response()
+        assert response is not None
+        self.assertEqual(response.status, 200)
+        self.assert_tidy()
+
+    def test_what_was_found_fit_is_published(self) -> None:
+        held: Deferred[None] = Deferred()
+
+        def before(operation: str, key: str) -> Deferred[None] | None:
+            return held if (operation, key) == ("put", MANIFEST) else None
+
+        self.store.before = before
+        connection = self.send()
+        self.offload.finish[0]()
+        connection.leave()
+        held.callback(None)
+        self.assertEqual(
+            [f.filename for f in stored_project(self.store).files], [WHEEL]
+        )
+        self.assert_tidy()
+
+    def test_before_anybody_looks(self) -> None:
+        held: Deferred[None] = Deferred()
+        self.store.before = lambda operation, key: (
+            held if operation == "begin" else None
+        )
+        self.send().leave()
+        held.callback(None)
+        self.assertEqual(self.offload.looking, [])
+        self.nothing_kept()
+
+
+class TurnTests(UploadCase):
+    """Who uploads much waits behind itself."""
+
+    def make(self) -> Web:
+        self.offload = SlowOffload()
+        return Web(domain=Domain(rules=self.rules, offload=self.offload))
+
+    def inspect(self, uploader: str | None) -> Deferred[Any]:
+        publisher = self.web.domain.publisher
+        spool = Spool(BytesIO(wheel()), InlineOffload())
+        name = Filename.parse(WHEEL)
+        return Deferred.fromCoroutine(publisher.inspect(spool, name, uploader))
+
+    def test_a_second_uploader_is_next(self) -> None:
+        many = [self.inspect("ann") for _ in range(10)]
+        other, adopted = self.inspect("bob"), self.inspect(None)
+        for number in range(5):
+            # No more than two at a time.
+            self.assertEqual(len(self.offload.looking), number + 2)
+            self.offload.looking[number].callback(None)
+        self.successResultOf(other)
+        self.successResultOf(adopted)
+        self.assertEqual(sum(one.called for one in many), 3)
+
+    def test_who_has_the_most_is_refused_where_there_is_no_room(self) -> None:
+        many = [self.inspect("ann") for _ in range(LOOKED_INTO + WAITING)]
+        other = self.inspect("bob")
+        error = self.failureResultOf(many[-1], Unavailable).value
+        self.assertIn("Too many uploads at this moment", error.message)
+        self.assertNoResult(other)
+
+    def test_who_has_gone_makes_room(self) -> None:
+        many = [self.inspect("ann") for _ in range(5)]
+        for one in many[:4]:
+            one.addErrback(lambda _: None)
+            one.cancel()
+        self.offload.looking[-1].callback(None)
+        self.successResultOf(many[4])
 
 
 class SameNameTests(UploadCase):

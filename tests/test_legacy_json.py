@@ -94,7 +94,7 @@ class FindVersionTests(SynchronousTestCase):
 
     def test_absent(self) -> None:
         project = a_project(a_file("1.0"))
-        for text in ("2.0", "", "1.0.post1", "\0"):
+        for text in ("2.0", "", "1.0.post1", "\0", "1" * 5000, "1.0" + ".0" * 5000):
             e = self.assertRaises(NotFound, find_version, project, text)
             self.assertIn("has no release of that version", e.message)
         hidden = a_project(a_file("1.0"), status="quarantined")

@@ -4,11 +4,31 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import BadRequest
-from pypicloud_tw.index.names import MAX_FILENAME, FileKind, Filename, project_name
+from pypicloud_tw.index.names import (
+    MAX_FILENAME,
+    MAX_VERSION,
+    FileKind,
+    Filename,
+    parse_version,
+    project_name,
+)
+
+#: Eleven of them; in three lists they are 1,331.
+TAGS = ".".join("abcdefghijk")
+
+
+class VersionTests(SynchronousTestCase):
+    def test_versions(self) -> None:
+        self.assertEqual(parse_version("v1.0-RC.1"), Version("1.0rc1"))
+        self.assertEqual(parse_version("1" * MAX_VERSION), Version("1" * MAX_VERSION))
+
+    def test_what_is_none(self) -> None:
+        for text in ("", "x", "1" * (MAX_VERSION + 1), "1" * 5000, "1a" + "1" * 5000):
+            self.assertRaises(InvalidVersion, parse_version, text)
 
 
 class ProjectNameTests(SynchronousTestCase):
@@ -90,6 +110,7 @@ class FilenameTests(SynchronousTestCase):
             "acme-1.0.tar.gz\r\nX: y": "printable ASCII",
             "notes.txt": "must end in .whl or .tar.gz",
             "a" * MAX_FILENAME + "-1.0.tar.gz": "longer than",
+            f"a-1-{TAGS}-{TAGS}-{TAGS}.whl": "more than 1000 tags",
         }
         for text, reason in cases.items():
             error = self.assertRaises(BadRequest, Filename.parse, text)

@@ -17,10 +17,30 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from pypicloud_tw.errors import BadRequest, RangeNotSatisfiable, Unavailable
+from pypicloud_tw.access.hashes import HashingError, verify
+from pypicloud_tw.errors import (
+    BadRequest,
+    RangeNotSatisfiable,
+    Unavailable,
+    UpstreamError,
+)
 from pypicloud_tw.helper import HEADER, address, answer, frame, resolve
+from pypicloud_tw.helper_pool import IDLE, KEPT, HelperPool, resident
+from pypicloud_tw.index.archive import inspect
 from pypicloud_tw.index.names import Filename, project_name
+from pypicloud_tw.limits import (
+    ARCHIVES,
+    LOG_INS,
+    OTHERS,
+    PAGES,
+    Limits,
+    limited,
+    limits_of,
+)
 from pypicloud_tw.offload import IOffload, Offload, helper_environment
+from pypicloud_tw.upstream.legacy import merged, prepare_legacy
+from pypicloud_tw.upstream.prepare import prepare_elsewhere, squeezed
+from pypicloud_tw.web.simple import merge_elsewhere
 
 
 @define(eq=False)
@@ -70,6 +90,7 @@ class FakeReactor(Clock):
         super().__init__()
         self.processes: list[FakeProcess] = []
         self.environments: list[dict[str, str]] = []
+        self.arguments: list[list[str]] = []
         self.refuse: OSError | None = None
 
     def spawnProcess(
@@ -78,6 +99,7 @@ class FakeReactor(Clock):
         if self.refuse is not None:
             raise self.refuse
         self.environments.append(env)
+        self.arguments.append(args)
         process = FakeProcess(protocol)
         self.processes.append(process)
         process.protocol.makeConnection(process)
@@ -97,6 +119,13 @@ class Trap:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return spring, ()
+
+
+class Greedy:
+    """A value that takes more memory than there is, where it is unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return bytearray, (2**62,)
 
 
 class HelperTests(SynchronousTestCase):
@@ -261,6 +290,156 @@ class HelperTests(SynchronousTestCase):
         self.assertEqual(said[1], "Helper process says: '\\x1b[2Jsecond'")
         self.assertEqual(len(said), 3)
         self.assertLess(len(said[2]), 5_000)
+
+    def test_kinds_of_work_do_not_wait_for_each_other(self) -> None:
+        names = [self.offload.in_process(project_name, n) for n in "abcd"]
+        password = self.offload.in_process(verify, "x", "no hash")
+        self.assertEqual(len(self.processes), 3)
+        self.processes[2].reply()
+        self.failureResultOf(password, HashingError)
+        for name in names:
+            self.assertNoResult(name)
+
+    def test_stop_ends_the_helpers_of_every_kind(self) -> None:
+        self.offload.in_process(project_name, "a").addErrback(lambda _: None)
+        self.offload.in_process(verify, "x", "y").addErrback(lambda _: None)
+        stopped = self.offload.stopService()
+        self.assertEqual([p.killed for p in self.processes], [True, True])
+        self.assertNoResult(stopped)
+        for process in self.processes:
+            process.die()
+        self.successResultOf(stopped)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_each_helper_is_told_how_much_memory_it_has(self) -> None:
+        self.offload.in_process(project_name, "a").addErrback(lambda _: None)
+        self.offload.in_process(verify, "x", "y").addErrback(lambda _: None)
+        told = [arguments[-1] for arguments in self.reactor.arguments]
+        self.assertEqual(told, [str(OTHERS.memory), str(LOG_INS.memory)])
+
+    def test_what_takes_too_long_is_ended(self) -> None:
+        results = [self.offload.in_process(project_name, n) for n in "abc"]
+        self.reactor.advance(OTHERS.seconds - 1)
+        self.processes[1].reply()
+        self.reactor.advance(1)
+        error = self.failureResultOf(results[0], Unavailable).value
+        self.assertIn("takes longer to be read than the 60 s", error.message)
+        self.assertEqual([p.killed for p in self.processes], [True, False])
+        # The time of what waited began when its helper did.
+        self.reactor.advance(OTHERS.seconds - 2)
+        self.processes[1].reply()
+        self.assertEqual(self.successResultOf(results[2]), "c")
+
+    def test_what_takes_too_much_memory_is_told(self) -> None:
+        result = self.offload.in_process(frame, Greedy())
+        self.processes[0].reply()
+        error = self.failureResultOf(result, Unavailable).value
+        self.assertIn("needs more memory to be read than the 768 MiB", error.message)
+
+    def test_idle_helpers_end(self) -> None:
+        for _ in range(2):
+            result = self.offload.in_process(project_name, "a")
+            self.reactor.advance(IDLE / 10)
+            self.processes[0].reply()
+            self.successResultOf(result)
+            self.reactor.advance(IDLE - 1)
+        self.assertFalse(self.processes[0].killed)
+        self.reactor.advance(1)
+        self.assertTrue(self.processes[0].killed)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        result = self.offload.in_process(project_name, "a")
+        self.processes[1].reply()
+        self.successResultOf(result)
+
+
+class GrownTests(SynchronousTestCase):
+    """A helper that has grown is not kept."""
+
+    def setUp(self) -> None:
+        self.size = 0
+        self.reactor = FakeReactor()
+        self.pool = HelperPool(
+            lambda protocol: self.reactor.spawnProcess(protocol, "", [], {}),  # type: ignore[arg-type]  # a double
+            self.reactor,
+            OTHERS,
+            size=1,
+            queue=9,
+            measure=lambda pid: self.size,
+        )
+
+    def call(self, process: int) -> str:
+        result = self.pool.call(frame((*address(project_name), ("a",))))
+        self.reactor.processes[process].reply()
+        name: str = self.successResultOf(result)
+        return name
+
+    def test_kept_while_small(self) -> None:
+        self.size = KEPT
+        self.assertEqual([self.call(0), self.call(0)], ["a", "a"])
+
+    def test_replaced_when_grown(self) -> None:
+        self.size = KEPT + 1
+        self.assertEqual([self.call(0), self.call(1)], ["a", "a"])
+        self.assertTrue(self.reactor.processes[0].killed)
+
+    def test_what_waits_is_given_to_the_next(self) -> None:
+        self.size = KEPT + 1
+        results = [
+            self.pool.call(frame((*address(project_name), (name,)))) for name in "ab"
+        ]
+        self.reactor.processes[0].reply()
+        self.reactor.processes[1].reply()
+        self.assertEqual([self.successResultOf(r) for r in results], ["a", "b"])
+
+    def test_measure(self) -> None:
+        self.assertGreater(resident(os.getpid()), 2**20)
+        self.assertEqual(resident(None), 0)
+
+
+class LimitsTests(SynchronousTestCase):
+    def test_kinds(self) -> None:
+        for limits, functions in (
+            (ARCHIVES, (inspect,)),
+            (
+                PAGES,
+                (prepare_elsewhere, prepare_legacy, merged, merge_elsewhere, squeezed),
+            ),
+            (LOG_INS, (verify,)),
+            (OTHERS, (project_name, len)),
+        ):
+            for function in functions:
+                with self.subTest(function=function.__name__):
+                    self.assertIs(limits_of(function), limits)
+
+    def test_whose_mistake_it_is(self) -> None:
+        for limits, error in (
+            (ARCHIVES, BadRequest),
+            (PAGES, UpstreamError),
+            (LOG_INS, Unavailable),
+            (OTHERS, Unavailable),
+        ):
+            self.assertIsInstance(limits.too_large(), error)
+            self.assertIsInstance(limits.too_slow(), error)
+
+    def test_sentences(self) -> None:
+        limits = Limits("x", "This thing", memory=3 * 2**20, seconds=1.5)
+        self.assertEqual(
+            limits.too_large().message,
+            "This thing needs more memory to be read than the 3 MiB that this server "
+            "allows.",
+        )
+        self.assertEqual(
+            limits.too_slow().message,
+            "This thing takes longer to be read than the 1.5 s that this server "
+            "allows.",
+        )
+
+    def test_decorated_functions_are_themselves(self) -> None:
+        def work() -> None:
+            """Do nothing."""
+
+        self.assertIs(limited(PAGES)(work), work)
+        self.assertIs(limits_of(work), PAGES)
 
 
 class AnswerTests(SynchronousTestCase):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from time import process_time
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -56,6 +57,20 @@ class SingleRangeTests(SynchronousTestCase):
             b"\xff\xfe",
         ]:
             self.assertIsNone(ask(header), header)
+
+    def test_long_ones_take_little_time(self) -> None:
+        blank = b" " * 16_000
+        began = process_time()
+        for header in (
+            b"bytes=" + blank + b"x",
+            b"bytes=1" + blank + b"x",
+            b"bytes=1-" + blank + b"x",
+            blank + b"x",
+            b"bytes" + blank + b"x",
+        ):
+            self.assertIsNone(ask(header), header[:10])
+        # 1 s, when blanks could be divided between two repetitions.
+        self.assertLess(process_time() - began, 0.25)
 
     def test_unsatisfiable(self) -> None:
         for header, size in [

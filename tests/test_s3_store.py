@@ -23,6 +23,7 @@ from pypicloud_tw.errors import (
     PreconditionFailed,
     StoreError,
 )
+from pypicloud_tw.store.budget import BufferBudget
 from pypicloud_tw.store.interfaces import (
     IfAbsent,
     IfMatch,
@@ -36,7 +37,7 @@ from pypicloud_tw.store.s3_listing import Pages
 from pypicloud_tw.store.s3_objects import ObjectHeaders, metadata_headers, object_info
 from pypicloud_tw.store.s3_probe import Abilities, Conditional
 from pypicloud_tw.store.s3_store import S3Store
-from pypicloud_tw.store.s3_upload import BufferBudget, Sizes
+from pypicloud_tw.store.s3_upload import Sizes
 from pypicloud_tw.store.signed_urls import SignedUrls
 from tests.doubles import InlineOffload
 from tests.doubles_s3 import Drop, Harness, Refuse, Stall, Truncate

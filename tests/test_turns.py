@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.access.turns import Asker, QueueFullError, Turns
+from pypicloud_tw.turns import Asker, QueueFullError, Turns
 
 ALICE, BOB = "alice", "bob"
 

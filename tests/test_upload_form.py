@@ -6,15 +6,22 @@ import io
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from attrs import define, field
+from attrs import define, evolve, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.errors import BadRequest, Conflict, PayloadTooLarge
+from pypicloud_tw.errors import BadRequest, Conflict, PayloadTooLarge, Unavailable
+from pypicloud_tw.store.budget import BufferBudget
 from pypicloud_tw.web import upload
-from pypicloud_tw.web.upload import FileField, FileSink, UploadFields, receive_form
+from pypicloud_tw.web.upload import (
+    FileField,
+    FileSink,
+    FormMemory,
+    UploadFields,
+    receive_form,
+)
 
 CONTENT = b"PK\x03\x04 wheel \r\n--not the end\r\n\r\n bytes\r"
 BOUNDARY = b"b0undary"
@@ -264,6 +271,20 @@ class Oddities(FormTestCase):
         form, _ = self.receive(part("name", b"foo") + END[:-2])
         self.assertEqual(form.name, "foo")
 
+    def test_as_many_fields_as_the_largest(self) -> None:
+        # boto3-stubs: one field for each Requires-Dist and each Provides-Extra.
+        body = b"".join(
+            part(name, b"x" * 40) * count
+            for name, count in (
+                ("requires_dist", 882),
+                ("provides_extra", 439),
+                ("classifiers", 30),
+            )
+        )
+        form, sink = self.receive(part("name", b"foo") + body + file_part() + END)
+        self.assertEqual((form.name, bytes(sink.data)), ("foo", CONTENT))
+        self.assertEqual(len(form.fields["requires_dist"]), 882)
+
     def test_not_utf8(self) -> None:
         # distutils of Python 2 sends a README as it lies on the disk.
         form, _ = self.receive(part("description", b"\xfc") + part("name", b"a") + END)
@@ -380,13 +401,13 @@ class Refused(FormTestCase):
     def test_too_many_fields(self) -> None:
         body = part("a", b"") * (upload.MAX_FIELDS + 1) + END
         self.assertIn(
-            "more than 1000 fields", self.refused(body, error=PayloadTooLarge)
+            "more than 12000 fields", self.refused(body, error=PayloadTooLarge)
         )
         self.receive(part("a", b"") * upload.MAX_FIELDS + END)
         sent = self.refused(
-            b"a=&" * 2000, b"application/x-www-form-urlencoded", PayloadTooLarge
+            b"a=&" * 13_000, b"application/x-www-form-urlencoded", PayloadTooLarge
         )
-        self.assertIn("more than 1000 fields", sent)
+        self.assertIn("more than 12000 fields", sent)
 
     def test_long_fields(self) -> None:
         body = part("a", b"x" * 2**20) * 11 + END
@@ -426,3 +447,76 @@ class Refused(FormTestCase):
         (result,) = results
         if not isinstance(result, UploadFields):
             self.assertIsInstance(result.value, BadRequest)  # type: ignore[attr-defined]
+
+
+class MemoryTests(FormTestCase):
+    """What is kept of forms, and the memory that all have together."""
+
+    def setUp(self) -> None:
+        self.budget = BufferBudget(3 * 2**20)
+
+    def form(
+        self, body: bytes, content_type: bytes = CONTENT_TYPE, at: Sequence[int] = ()
+    ) -> tuple[FormMemory, Deferred[UploadFields]]:
+        memory = FormMemory(self.budget)
+        packets = Packets.cut(body, at)
+        form = receive_form(packets, content_type, on_file=Sink().begin, memory=memory)
+        return memory, Deferred.fromCoroutine(form)
+
+    def test_what_nobody_reads_is_dropped(self) -> None:
+        readme = part("description", b"x" * 5_000_000)
+        body = readme + part("name", b"foo") + part("classifiers", b"A :: B") + END
+        memory, form = self.form(body, at=range(0, 5_000_000, 65536))
+        self.assertEqual(self.successResultOf(form).fields, {"name": ("foo",)})
+        self.assertLess(self.budget.used, 1000)
+        memory.release()
+        self.assertEqual(self.budget.used, 0)
+        memory.release()
+        self.assertEqual(self.budget.used, 0)
+
+    def test_every_known_field_is_kept(self) -> None:
+        for build in (distutils_form, twine_form, uv_form):
+            content_type, body = build(CONTENT)
+            whole, _ = self.receive(body, content_type)
+            kept = self.successResultOf(self.form(body, content_type)[1])
+            self.assertEqual(evolve(kept, fields={}), evolve(whole, fields={}))
+
+    def test_what_is_dropped_is_counted(self) -> None:
+        _, form = self.form(part("description", b"x" * 2**20) * 11 + END)
+        error = self.failureResultOf(form, PayloadTooLarge).value
+        self.assertIn("bytes together", error.message)
+
+    def test_too_much_of_one_form(self) -> None:
+        for body in (
+            part("summary", b"x" * upload.MAX_KEPT) + END,
+            part("name", b"") * 11_000 + END,
+        ):
+            memory, form = self.form(body)
+            error = self.failureResultOf(form, PayloadTooLarge).value
+            self.assertIn("longer than 1048576 bytes together", error.message)
+            memory.release()
+            self.assertEqual(self.budget.used, 0)
+
+    def test_too_much_of_all_forms(self) -> None:
+        summary = part("summary", b"x" * 1_000_000) + END
+        memories = []
+        for _ in range(3):
+            memory, form = self.form(summary)
+            self.successResultOf(form)
+            memories.append(memory)
+        one_more, form = self.form(summary)
+        error = self.failureResultOf(form, Unavailable).value
+        self.assertIn("Too many uploads at this moment", error.message)
+        one_more.release()
+        memories[0].release()
+        self.successResultOf(self.form(summary)[1])
+
+    def test_urlencoded(self) -> None:
+        kind = b"application/x-www-form-urlencoded"
+        body = b":action=remove_pkg&name=foo&x=" + b"y" * 1000
+        memory, form = self.form(body, kind)
+        kept = self.successResultOf(form).fields
+        self.assertEqual(kept, {":action": ("remove_pkg",), "name": ("foo",)})
+        self.assertEqual(self.budget.used, len(body))
+        memory.release()
+        self.assertEqual(self.budget.used, 0)

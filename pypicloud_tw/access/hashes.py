@@ -13,6 +13,8 @@ from typing import Any
 
 from passlib.context import CryptContext
 
+from pypicloud_tw.limits import LOG_INS, limited
+
 #: What can be verified here, the one for new hashes first.
 SCHEMES = (
     "argon2",
@@ -128,6 +130,7 @@ def can_take(scheme: str, password: str) -> bool:
     return len(data) <= _MAX_BYTES.get(scheme, len(data))
 
 
+@limited(LOG_INS)
 def verify(password: str, hash: str) -> bool:
     """Whether the password is the one that was hashed; takes 20 to 2,000 ms.
 

@@ -21,9 +21,9 @@ from pypicloud_tw.access.hashes import identify
 from pypicloud_tw.access.memory import Memory, make_sealer
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.access.throttle import Attempt, Throttle
-from pypicloud_tw.access.turns import QueueFullError
 from pypicloud_tw.errors import Unauthorized
 from pypicloud_tw.offload import IOffload
+from pypicloud_tw.turns import QueueFullError
 
 
 @define(eq=False)

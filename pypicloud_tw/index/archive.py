@@ -24,6 +24,7 @@ from packaging.version import InvalidVersion, Version
 
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.names import FileKind, Filename
+from pypicloud_tw.limits import ARCHIVES, limited
 
 #: Bytes of core metadata that are read at most; the big index's largest are near 1 MiB.
 MAX_METADATA = 16 * 2**20
@@ -97,6 +98,7 @@ class Inspection:
     summary: str | None = None
 
 
+@limited(ARCHIVES)
 def inspect(path: str, filename: Filename, size: int) -> Inspection:
     """Check that a file is the archive that its name promises, and read its metadata.
 
@@ -127,7 +129,6 @@ def inspect_file(file: IO[bytes], filename: Filename, size: int) -> Inspection:
         RuntimeError,  # an encrypted member, to zipfile
         ValueError,
         OSError,  # gzip and bz2: not in that format
-        MemoryError,
     ) as e:
         raise BadRequest(
             f"This file cannot be opened as the archive its name promises "

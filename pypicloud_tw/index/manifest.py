@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeVar
 
 from packaging.utils import is_normalized_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import InvalidVersion
 
 from pypicloud_tw.errors import ManifestDamaged, Unavailable
 from pypicloud_tw.index.model import (
@@ -23,7 +23,7 @@ from pypicloud_tw.index.model import (
     Project,
     Tombstone,
 )
-from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.index.names import NormalizedName, parse_version
 
 API_VERSION = "1.4"
 INDEX = ".index/"
@@ -170,7 +170,7 @@ def in_version_order(versions: Iterable[str]) -> list[str]:
 
 def _version_rank(text: str) -> tuple[bool, Any]:
     try:
-        return True, Version(text)
+        return True, parse_version(text)
     except InvalidVersion:
         return False, text
 

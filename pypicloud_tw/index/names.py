@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from math import prod
 
 from attrs import frozen
 from packaging.utils import (
@@ -18,10 +19,26 @@ from packaging.version import InvalidVersion, Version
 
 from pypicloud_tw.errors import BadRequest
 
-__all__ = ["FileKind", "Filename", "NormalizedName", "file_identity", "project_name"]
+__all__ = [
+    "FileKind",
+    "Filename",
+    "NormalizedName",
+    "file_identity",
+    "parse_version",
+    "project_name",
+]
 
 #: NAME_MAX of every file system that matters; the key's last segment is the filename.
 MAX_FILENAME = 255 - len(".metadata")
+
+
+#: Characters of a version. Python reads no numbers of more than 4,300 digits, and the
+#: longest versions known have fewer than 64: a factor of 16.
+MAX_VERSION = 1024
+
+#: Tags of a wheel, which its name may abbreviate as products of three lists. The most
+#: that are known are 14: a factor of 70. A name of 246 characters could have 36,000.
+MAX_TAGS = 1000
 
 
 class FileKind(Enum):
@@ -125,6 +142,9 @@ class Filename:
 
     @classmethod
     def _wheel(cls, text: str) -> Filename:
+        lists = text.removesuffix(".whl").split("-")[-3:]
+        if prod(tags.count(".") + 1 for tags in lists) > MAX_TAGS:
+            raise BadRequest(f"This wheel's name has more than {MAX_TAGS} tags.")
         try:
             project, version, _, _ = parse_wheel_filename(text)
         except InvalidWheelFilename as e:
@@ -155,6 +175,16 @@ class Filename:
             "This file's name does not tell a project and a version "
             "(name-version, as in acme_tool-1.0.zip)."
         )
+
+
+def parse_version(text: str) -> Version:
+    """Read a version that anybody may have written, in little time (PEP 440).
+
+    :raises InvalidVersion: it is none, or longer than any.
+    """
+    if len(text) > MAX_VERSION:
+        raise InvalidVersion(f"longer than {MAX_VERSION} characters")
+    return Version(text)
 
 
 def file_identity(text: str) -> object:

@@ -13,6 +13,7 @@ from attrs import define, field, frozen
 
 from pypicloud_tw.index.archive import Inspection, inspect_file
 from pypicloud_tw.index.names import Filename
+from pypicloud_tw.limits import ARCHIVES, limited
 
 #: Bytes of the end that are asked for at first, and of any further piece at least.
 TAIL, MORE = 128 * 1024, 64 * 1024
@@ -73,6 +74,7 @@ class _Pieces:
         raise _MissingError(start, min(max(stop, start + MORE), self.size))
 
 
+@limited(ARCHIVES)
 def inspect_pieces(
     pieces: tuple[Piece, ...], filename: Filename, size: int
 ) -> Inspection | Missing:

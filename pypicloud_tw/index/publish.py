@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 from attrs import define, evolve, field, frozen
 from packaging.utils import InvalidName, canonicalize_name
-from packaging.version import InvalidVersion, Version
-from twisted.internet.defer import Deferred
+from packaging.version import InvalidVersion
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -33,13 +33,22 @@ from pypicloud_tw.index.layout import METADATA_SUFFIX
 from pypicloud_tw.index.manifest import in_order
 from pypicloud_tw.index.manifests import Change, Manifests
 from pypicloud_tw.index.model import File, Project, Tombstone
-from pypicloud_tw.index.names import Filename, NormalizedName, file_identity
+from pypicloud_tw.index.names import (
+    Filename,
+    NormalizedName,
+    file_identity,
+    parse_version,
+)
 from pypicloud_tw.offload import IOffload
 from pypicloud_tw.store.interfaces import IObjectStore, IUpload
 from pypicloud_tw.store.spool import Digests, Spool
+from pypicloud_tw.turns import Asker, Turns
 
 #: Seconds after which a sweep takes an unnamed object for an orphan.
 SWEEP_AGE = 24 * 3600.0
+
+#: Archives that are looked into at a time, by as many helpers, and that may wait.
+LOOKED_INTO, WAITING = 2, 64
 
 T = TypeVar("T")
 Entry = TypeVar("Entry", File, Tombstone)
@@ -86,6 +95,8 @@ class Publication:
     _key: str
     _upload: IUpload
     _began: float
+    _given_up: bool = field(default=False, init=False)
+    _inspecting: Deferred[Inspection] | None = field(default=None, init=False)
 
     async def write(self, data: bytes) -> None:
         """Take more of the file's bytes; returns when the sender may go on.
@@ -106,12 +117,13 @@ class Publication:
             bytes.
         :raises StoreError: the store is away; it may have been published. Or it took so
             long that it was not.
+        :raises CancelledError: it was given up before it was looked into.
         """
         spool = self._upload.spool
         digests = await spool.finish()
         _check_claims(claims, self.filename)
         _check_digests(claims, digests)
-        inspection = await self.publisher.inspect(spool, self.filename)
+        inspection = await self._inspect()
         _check_described(inspection, self.filename, self.publisher.rules)
         file = File(
             filename=self.filename.text,
@@ -130,6 +142,24 @@ class Publication:
         project = await self._commit(file, display_name, inspection.metadata)
         self.publisher.uploads += 1
         return project
+
+    def give_up(self) -> None:
+        """Look no further into it: nobody waits for it any more.
+
+        What was found fit goes on into the index all the same.
+        """
+        self._given_up = True
+        if self._inspecting is not None:
+            self._inspecting.cancel()
+
+    async def _inspect(self) -> Inspection:
+        if self._given_up:
+            raise CancelledError
+        spool = self._upload.spool
+        self._inspecting = Deferred.fromCoroutine(
+            self.publisher.inspect(spool, self.filename, self.uploader)
+        )
+        return await self._inspecting
 
     async def abort(self) -> None:
         """Forget it; harmless after :meth:`finish`."""
@@ -204,6 +234,9 @@ class Publisher:
     checkpoint: Callable[[str], None] = field(default=_nothing)
     changes: int = field(default=0, init=False)
     uploads: int = field(default=0, init=False)
+    _turns: Turns = field(
+        factory=lambda: Turns(LOOKED_INTO, WAITING, "uploads"), init=False
+    )
     _log = Logger()
 
     async def begin(
@@ -291,11 +324,25 @@ class Publisher:
             return False
         return change(state.project) is state.project
 
-    async def inspect(self, spool: Spool, filename: Filename) -> Inspection:
+    async def inspect(
+        self, spool: Spool, filename: Filename, uploader: str | None = None
+    ) -> Inspection:
         """Look into the archive, in a helper process.
 
+        A few at a time: whoever uploads much waits behind itself, and not others
+        behind it; nor behind what is adopted, which nobody uploads.
+
         :raises BadRequest: it is not what its name promises.
+        :raises Unavailable: this uploader has too many that wait already.
         """
+        name = uploader or ""
+        await self._turns.enter(Asker(name, name))
+        try:
+            return await self._look_into(spool, filename)
+        finally:
+            self._turns.leave()
+
+    async def _look_into(self, spool: Spool, filename: Filename) -> Inspection:
         if spool.path is not None:
             path = str(spool.path)
             return await self.offload.in_process(inspect, path, filename, spool.size)
@@ -390,7 +437,7 @@ def _bury(file: File, now: datetime) -> Tombstone:
 def same_version(one: str, other: str) -> bool:
     """Compare two versions as PEP 440 does, or as text where one is none."""
     try:
-        return Version(one) == Version(other)
+        return parse_version(one) == parse_version(other)
     except InvalidVersion:
         return one == other
 
@@ -434,9 +481,18 @@ def _check_digests(claims: Claims, computed: Digests) -> None:
             )
 
 
-async def shielded(work: Coroutine[Any, Any, T]) -> T:
-    """Await *work* without passing a cancellation on to it; it goes on to its end."""
-    waiting: Deferred[T] = Deferred()
+def _ignore() -> None:
+    """Have work go on as if somebody waited for it."""
+
+
+async def shielded(
+    work: Coroutine[Any, Any, T], given_up: Callable[[], None] = _ignore
+) -> T:
+    """Await *work* without passing a cancellation on to it; it goes on to its end.
+
+    :param given_up: called when it is awaited no longer, to end what may be ended.
+    """
+    waiting: Deferred[T] = Deferred(lambda _: given_up())
 
     def answer(result: Any) -> None:
         if not waiting.called:

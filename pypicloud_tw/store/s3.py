@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from attrs import define, field
 
 from pypicloud_tw.offload import IOffload
+from pypicloud_tw.store.budget import BufferBudget
 from pypicloud_tw.store.credentials import AWSSettings, choose_credentials
 from pypicloud_tw.store.s3_agent import make_agent
 from pypicloud_tw.store.s3_client import S3Client
@@ -23,7 +24,6 @@ from pypicloud_tw.store.s3_objects import (
 from pypicloud_tw.store.s3_patience import Timeouts
 from pypicloud_tw.store.s3_request import Observe, S3Requester
 from pypicloud_tw.store.s3_store import S3Store
-from pypicloud_tw.store.s3_upload import BufferBudget
 from pypicloud_tw.store.s3_wire import Wire
 from pypicloud_tw.store.signed_urls import SignedUrls
 from pypicloud_tw.store.sigv4 import AWSCredentials, Presigner

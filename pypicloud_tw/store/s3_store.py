@@ -22,6 +22,7 @@ from pypicloud_tw.errors import (
     StoreError,
 )
 from pypicloud_tw.offload import IOffload
+from pypicloud_tw.store.budget import BufferBudget
 from pypicloud_tw.store.interfaces import (
     ByteRange,
     Condition,
@@ -42,7 +43,7 @@ from pypicloud_tw.store.s3_explain import ARCHIVED, explain, iam_policy
 from pypicloud_tw.store.s3_listing import Pages
 from pypicloud_tw.store.s3_objects import ObjectHeaders, object_info
 from pypicloud_tw.store.s3_probe import Abilities, Conditional, probe
-from pypicloud_tw.store.s3_upload import BufferBudget, S3Upload, Sizes
+from pypicloud_tw.store.s3_upload import S3Upload, Sizes
 from pypicloud_tw.store.s3_xml import ListedObject, MultipartUpload
 from pypicloud_tw.store.signed_urls import SignedUrls
 from pypicloud_tw.store.spool import Spool

@@ -7,7 +7,6 @@ back from the spool whenever it is sent, so a retry needs no memory.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from hashlib import sha256
 
@@ -17,6 +16,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from pypicloud_tw.errors import PypicloudError, StoreError
+from pypicloud_tw.store.budget import BufferBudget
 from pypicloud_tw.store.interfaces import IUpload, ObjectInfo
 from pypicloud_tw.store.s3_body import CHUNK
 from pypicloud_tw.store.s3_client import S3Client, Written
@@ -51,40 +51,6 @@ class Sizes:
 #: Parts of one upload that are under way or wait for memory; with more, its sender
 #: waits.
 MAX_AHEAD = 4
-
-
-@define(eq=False)
-class BufferBudget:
-    """Bytes that all uploads of the process together may have under way.
-
-    First come, first served; a demand above *capacity* gets all of it.
-    """
-
-    capacity: int
-    used: int = field(default=0, init=False)
-    _waiting: deque[tuple[int, Deferred[None]]] = field(factory=deque, init=False)
-
-    async def acquire(self, size: int) -> int:
-        """Wait for room for *size* bytes; return what to :meth:`release`."""
-        size = min(size, self.capacity)
-        if self._waiting or self.used + size > self.capacity:
-            place = (size, Deferred[None](lambda _: self._waiting.remove(place)))
-            self._waiting.append(place)
-            await place[1]
-        else:
-            self.used += size
-        return size
-
-    def release(self, size: int) -> None:
-        """Give back what was acquired."""
-        self.used -= size
-        while self._waiting:
-            wanted, ready = self._waiting[0]
-            if self.used + wanted > self.capacity:
-                return
-            self._waiting.popleft()
-            self.used += wanted
-            ready.callback(None)
 
 
 @frozen

@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from attrs import frozen
-from packaging.version import InvalidVersion, Version
+from packaging.version import InvalidVersion
 
 from pypicloud_tw.errors import NotFound, UpstreamError
 from pypicloud_tw.index.model import Document
+from pypicloud_tw.index.names import parse_version
+from pypicloud_tw.limits import PAGES, limited
 from pypicloud_tw.upstream.links import checked_sha256, path, segment
 from pypicloud_tw.upstream.parse import load_json
 from pypicloud_tw.upstream.prepare import Answer, Packed, Prepared, pack, unpack
@@ -53,6 +55,7 @@ class LegacyPage:
     hidden: bool = False
 
 
+@limited(PAGES)
 def prepare_legacy(
     answer: Answer, recipe: LegacyRecipe, now: float
 ) -> Prepared[LegacyPage] | Packed:
@@ -75,6 +78,7 @@ def prepare_legacy(
     return pack(Prepared(page, len(page.body), changes_at=shows.changes_at))
 
 
+@limited(PAGES)
 def merged(page: LegacyPage, release: LegacyPage) -> bytes:
     """Describe a project by another of its releases; for a helper, if it is large."""
     document, other = json.loads(page.body), json.loads(release.body)
@@ -162,7 +166,7 @@ def _newest(versions: Iterable[str]) -> str | None:
     known = []
     for text in versions:
         try:
-            version = Version(text)
+            version = parse_version(text)
         except InvalidVersion:
             continue
         known.append((not version.is_prerelease, version, text))

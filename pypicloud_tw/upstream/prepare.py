@@ -16,6 +16,7 @@ from attrs import evolve, field, frozen
 
 from pypicloud_tw.errors import UpstreamError
 from pypicloud_tw.index.model import Document
+from pypicloud_tw.limits import PAGES, limited
 from pypicloud_tw.upstream.links import relinked, table
 from pypicloud_tw.upstream.parse import parse_page
 from pypicloud_tw.upstream.rules import Rules
@@ -132,6 +133,7 @@ def read(answer: Answer, name: str, limit: int) -> Document:
     return parse_page(body, answer.content_type, answer.url, name, whole=answer.whole)
 
 
+@limited(PAGES)
 def prepare_elsewhere(
     answer: Answer, recipe: Recipe[Any], now: float
 ) -> Prepared[Any] | Packed:
@@ -139,10 +141,12 @@ def prepare_elsewhere(
     return pack(prepare(answer, recipe, now))
 
 
+@limited(PAGES)
 def stand_by(_render: Render[Any]) -> None:
     """Import, in a helper process, what :func:`prepare_elsewhere` will need there."""
 
 
+@limited(PAGES)
 def squeezed(answer: Answer) -> Answer:
     """Compress an answer for its way; for a thread, as the GIL is not needed."""
     packer = zlib.compressobj(1)
@@ -158,6 +162,7 @@ def pack(result: T) -> T | Packed:
     return Packed(zstandard.ZstdCompressor(level=1).compress(data), len(data))
 
 
+@limited(PAGES)
 def unpacked(packed: Packed) -> Any:
     """Undo :func:`pack`; for a thread: decompression is without the GIL."""
     data = zstandard.ZstdDecompressor().decompress(packed.data)

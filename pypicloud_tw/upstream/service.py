@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, Generic, TypeVar
 
 from attrs import define, field
-from packaging.version import InvalidVersion, Version
+from packaging.version import InvalidVersion
 from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from pypicloud_tw.errors import NotFound, Unavailable
-from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.index.names import NormalizedName, parse_version
 from pypicloud_tw.index.waiting import Waiting, refuse_waiting
 from pypicloud_tw.offload import IOffload
 from pypicloud_tw.upstream.client import Client
@@ -223,7 +223,7 @@ class Upstreams(Generic[T]):
 
 def _is_version(text: str) -> bool:
     try:
-        Version(text)
+        parse_version(text)
     except InvalidVersion:
         return False
     return len(text) < 256

@@ -37,6 +37,7 @@ from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.waiting import Waiting, refuse_waiting
 from pypicloud_tw.metrics import CONTENT_TYPE, Metrics
 from pypicloud_tw.offload import IOffload
+from pypicloud_tw.store.budget import BufferBudget
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.web import legacy_json
@@ -50,6 +51,7 @@ from pypicloud_tw.web.publishing import receive
 from pypicloud_tw.web.representation import Page
 from pypicloud_tw.web.simple import render_index
 from pypicloud_tw.web.site import Request
+from pypicloud_tw.web.upload import FORM_MEMORY
 from pypicloud_tw.web.views import DIGEST_DIGITS, ProjectView, file_path
 
 _READ = ["GET", "HEAD"]
@@ -68,6 +70,7 @@ class Application:
     :ivar metrics_read: judges who may read ``/metrics``, by principal and address;
         raises Unauthorized where a log-in would help.
     :ivar waiting: where there is no fallback, projects whose files wait to be adopted.
+    :ivar forms: the memory that the forms of all uploads have together.
     """
 
     users: Users
@@ -82,6 +85,7 @@ class Application:
     metrics_read: Callable[[Principal, str], bool]
     fallback: Fallback | None = None
     waiting: Waiting = field(default=frozenset(), init=False)
+    forms: BufferBudget = field(factory=lambda: BufferBudget(FORM_MEMORY), init=False)
     _negotiator: Negotiator = field(factory=Negotiator, init=False)
     _pages: Pages = field(factory=lambda: Pages(__version__), init=False)
     _index: (
@@ -245,6 +249,7 @@ class Application:
             self.publisher,
             uploader=principal.name,
             max_upload=self.max_upload,
+            forms=self.forms,
         )
         return measured(request, b"")
 

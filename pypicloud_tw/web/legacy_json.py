@@ -18,7 +18,7 @@ from pypicloud_tw.errors import BadRequest, NotFound
 from pypicloud_tw.index.archive import parse_core_metadata
 from pypicloud_tw.index.manifest import format_time
 from pypicloud_tw.index.model import Document, File, Project
-from pypicloud_tw.index.names import FileKind, Filename
+from pypicloud_tw.index.names import FileKind, Filename, parse_version
 from pypicloud_tw.web.views import file_path
 
 #: Files of a project, and bytes of core metadata, up to which an answer is made in less
@@ -99,10 +99,11 @@ def find_version(project: Project, text: str) -> str:
     versions = _releases(project)
     if text in versions:
         return text
-    same = [v for v in versions if _rank(v) == _rank(text) and _rank(v)[0]]
-    if not same:
-        raise NotFound(f"The project {project.name} has no release of that version.")
-    return same[0]
+    valid, _, wanted = _rank(text)
+    for version in versions if valid else ():
+        if _rank(version)[2] == wanted:
+            return version
+    raise NotFound(f"The project {project.name} has no release of that version.")
 
 
 def described_by(project: Project, version: str) -> File | None:
@@ -173,7 +174,7 @@ def _releases(project: Project) -> dict[str, list[File]]:
 def _rank(version: str) -> tuple[bool, bool, Version | str]:
     """Order versions: what is none before what is, pre-releases before final ones."""
     try:
-        parsed = Version(version)
+        parsed = parse_version(version)
     except InvalidVersion:
         return False, False, version
     return True, not parsed.is_prerelease, parsed

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 from attrs import define, field
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import InvalidVersion
 
 from pypicloud_tw.errors import BadRequest, PayloadTooLarge
-from pypicloud_tw.index.names import Filename, project_name
+from pypicloud_tw.index.names import Filename, parse_version, project_name
 from pypicloud_tw.index.publish import Claims, Publication, Publisher, shielded
+from pypicloud_tw.store.budget import BufferBudget
 from pypicloud_tw.web.site import Request
-from pypicloud_tw.web.upload import FileField, UploadFields, receive_form
+from pypicloud_tw.web.upload import (
+    FileField,
+    FormMemory,
+    UploadFields,
+    receive_form,
+)
 
 _UPLOAD = "file_upload"
 
@@ -44,6 +50,7 @@ class _Reception:
     size_hint: int | None
     max_upload: int
     publication: Publication | None = field(default=None, init=False)
+    _given_up: bool = field(default=False, init=False)
     _received: int = field(default=0, init=False)
 
     async def begin(self, file: FileField) -> _Reception | None:
@@ -64,7 +71,15 @@ class _Reception:
             size_hint=self.size_hint,
             metadata=_former_metadata(filename, self.uploader, file),
         )
+        if self._given_up:
+            self.publication.give_up()
         return self
+
+    def give_up(self) -> None:
+        """Learn that the sender has gone."""
+        self._given_up = True
+        if self.publication is not None:
+            self.publication.give_up()
 
     async def write(self, data: bytes) -> None:
         """Take more of the file's bytes."""
@@ -96,31 +111,38 @@ def _former_metadata(
 
 
 async def receive(
-    request: Request, publisher: Publisher, *, uploader: str, max_upload: int
+    request: Request,
+    publisher: Publisher,
+    *,
+    uploader: str,
+    max_upload: int,
+    forms: BufferBudget,
 ) -> None:
     """Take a form and do what it asks for; durable when this returns.
 
     :param uploader: who was found to send it, and may.
+    :param forms: the memory for the fields of all forms.
     :raises PypicloudError: it was not done, and why.
     """
     # The framework cancels what answers a client that has gone. The body tells us so
     # itself, and what was begun must be cleared away, or be brought to its end.
-    await shielded(_receive(request, publisher, uploader, max_upload))
+    reception = _Reception(publisher, uploader, request.body.length, max_upload)
+    await shielded(_receive(request, reception, FormMemory(forms)), reception.give_up)
 
 
-async def _receive(
-    request: Request, publisher: Publisher, uploader: str, max_upload: int
-) -> None:
-    body = request.body
-    if body.length is not None and body.length > max_upload + _FORM_ALLOWANCE:
-        raise too_large(max_upload)
-    body.limit = max_upload + _FORM_ALLOWANCE
-    reception = _Reception(publisher, uploader, body.length, max_upload)
+async def _receive(request: Request, reception: _Reception, memory: FormMemory) -> None:
+    body, most = request.body, reception.max_upload + _FORM_ALLOWANCE
+    if body.length is not None and body.length > most:
+        raise too_large(reception.max_upload)
+    body.limit = most
     content_type = request.getHeader(b"Content-Type") or b""
     try:
-        form = await receive_form(body, content_type, on_file=reception.begin)
+        form = await receive_form(
+            body, content_type, on_file=reception.begin, memory=memory
+        )
         await _act(form, reception)
     finally:
+        memory.release()
         await reception.abort()
 
 
@@ -171,7 +193,7 @@ async def _remove(form: UploadFields, publisher: Publisher) -> None:
     if not form.name or not form.version:
         raise BadRequest("remove_pkg needs the fields 'name' and 'version'.")
     try:
-        Version(form.version)
+        parse_version(form.version)
     except InvalidVersion:
         raise BadRequest("This is not a valid version.") from None
     await publisher.remove(project_name(form.name), form.version)

@@ -10,7 +10,9 @@ from pypicloud_tw.store.interfaces import ByteRange
 from pypicloud_tw.web.negotiation import parse_http_date
 
 # Range units are case-insensitive (section 14.1).
-_SINGLE = re.compile(rb"\s*bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", re.IGNORECASE)
+# Possessive: between "=" and "-" there may be 16 kB of blanks, which could otherwise be
+# divided in as many ways (1 s of the reactor).
+_SINGLE = re.compile(rb"\s*+bytes\s*+=\s*+(\d*+)\s*+-\s*+(\d*+)\s*+", re.IGNORECASE)
 
 #: Positions of more digits lie behind the end of every file; Python refuses to read
 #: numbers of more than 4,300 digits, and they would cost time before that.

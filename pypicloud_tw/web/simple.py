@@ -18,6 +18,7 @@ from urllib.parse import quote
 from pypicloud_tw.index.manifest import API_VERSION, in_version_order
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import NormalizedName, file_identity
+from pypicloud_tw.limits import PAGES, limited
 from pypicloud_tw.upstream.prepare import Packed, pack, unpacked
 from pypicloud_tw.web.representation import Page
 
@@ -69,6 +70,7 @@ def merge_projects(own: bytes, theirs: bytes) -> Page:
     return render_project(document)
 
 
+@limited(PAGES)
 def merge_elsewhere(pages: tuple[bytes, bytes] | Packed) -> Page | Packed:
     """Do :func:`merge_projects` in a helper process."""
     own, theirs = unpacked(pages) if isinstance(pages, Packed) else pages

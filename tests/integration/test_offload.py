@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import pickle
 import signal
@@ -19,11 +20,16 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from pypicloud_tw.access import hashes
-from pypicloud_tw.errors import BadRequest, Unavailable
+from pypicloud_tw.errors import BadRequest, Unavailable, UpstreamError
 from pypicloud_tw.helper import frame
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.offload import IOffloadReactor, Offload
+from pypicloud_tw.upstream.prepare import Answer, Recipe, prepare_elsewhere
+from pypicloud_tw.upstream.rules import Rules
+from pypicloud_tw.web.simple import render_upstream
 from tests.integration import apart
+
+MEDIA_TYPE = "application/vnd.pypi.simple.v1+json"
 
 #: A server in small: it has a helper work for a minute, and tells the helper's number.
 SERVER = """
@@ -151,6 +157,29 @@ class OffloadTests(TestCase):
     async def test_reading_standard_input_harms_nothing(self) -> None:
         await self.offload.in_process(frame, Does("os", "read", 0, 1))
         self.assertEqual(await self.offload.in_process(project_name, "A"), "a")
+
+    async def test_memory_is_bounded(self) -> None:
+        before = await self.pid()
+        with self.assertRaises(Unavailable) as caught:
+            await self.offload.in_process(frame, Does("builtins", "bytearray", 2**30))
+        self.assertIn("needs more memory to be read", caught.exception.message)
+        self.assertEqual(await self.pid(), before)
+
+    async def test_small_page_of_an_upstream_that_takes_all_memory(self) -> None:
+        # 84 MB of empty lists, 82 kB by the wire, 2.3 GB as Python has them.
+        page = b'{"name":"x","files":[],"y":[' + b"[]," * 28_000_000 + b"[]]}"
+        answer = Answer("http://u/x/", gzip.compress(page, 6), MEDIA_TYPE, "gzip")
+        recipe = Recipe("x", render_upstream, Rules(), 2**27)
+        with self.assertRaises(UpstreamError) as caught:
+            await self.offload.in_process(prepare_elsewhere, answer, recipe, 0.0)
+        self.assertIn("The upstream's page needs more memory", str(caught.exception))
+
+    async def test_a_helper_that_has_grown_is_not_kept(self) -> None:
+        before = await self.pid()
+        reply = await self.offload.in_process(frame, bytes(150_000_000))
+        self.assertEqual(len(reply) // 10**6, 150)
+        self.assertNotEqual(await self.pid(), before)
+        self.assertTrue(gone_within(5, before))
 
     async def test_exit_fails_the_call(self) -> None:
         with self.assertRaises(Unavailable) as caught:

@@ -22,23 +22,23 @@ class QueueFullError(Unavailable):
     :ivar own_fault: the same client, or others for the same user, have more places.
     """
 
-    def __init__(self, own_fault: bool) -> None:
-        super().__init__("Too many log-ins at this moment; try again.")
+    def __init__(self, what: str, own_fault: bool) -> None:
+        super().__init__(f"Too many {what} at this moment; try again.")
         self.own_fault = own_fault
 
 
 @frozen
 class Asker:
-    """Who wants a password to be checked.
+    """Who wants a turn.
 
-    :ivar client: its network.
+    :ivar client: its network, or the user where that does not matter.
     :ivar user: the name that it gives.
     :ivar known: this user has logged in from there before; such come before others.
     """
 
     client: str
     user: str
-    known: bool
+    known: bool = True
 
 
 ANYBODY = Asker("", "", known=False)
@@ -70,10 +70,12 @@ class Turns:
 
     :ivar free: so many more may come in now.
     :ivar queue: at most so many wait. Each change looks at all of them.
+    :ivar what: they all want, for the error that says that there is no room.
     """
 
     free: int
     queue: int
+    what: str = "log-ins"
     _places: list[_Place] = field(factory=list, init=False, repr=False)
     _moments: count[int] = field(factory=count, init=False)
 
@@ -125,4 +127,4 @@ class Turns:
         _, place = max(enumerate(self._places), key=excess)
         self._places.remove(place)
         most = max(clients[place.asker.client], users[place.asker.user])
-        place.admitted.errback(QueueFullError(own_fault=most > 1))
+        place.admitted.errback(QueueFullError(self.what, own_fault=most > 1))

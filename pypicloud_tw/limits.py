@@ -1,0 +1,81 @@
+"""What one job apart from the reactor may take (DESIGN.md D6).
+
+Each kind of work has threads, helper processes and a queue of its own, so that none
+keeps another waiting. A function says by :func:`limited` of which kind it is. Beside
+each limit stands the largest real thing that was measured, by ``python -m
+benchmarks.hostile``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from attrs import frozen
+
+from pypicloud_tw.errors import BadRequest, PypicloudError, Unavailable, UpstreamError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@frozen
+class Limits:
+    """The limits of one job, and whose mistake it is to exceed them.
+
+    :ivar kind: what kind of work it is, for logs.
+    :ivar subject: what a job is about, as the beginning of a sentence.
+    :ivar memory: bytes that a helper may use, those of Python itself (14 MiB) included.
+    :ivar seconds: from when a helper begins; waiting in the queue is not counted.
+    :ivar error: makes the error that the asker gets.
+    """
+
+    kind: str
+    subject: str
+    memory: int = 512 * 2**20
+    seconds: float = 60.0
+    error: Callable[[str], PypicloudError] = Unavailable
+
+    def too_large(self) -> PypicloudError:
+        """Say that a job needs more memory than it may have."""
+        return self.error(
+            f"{self.subject} needs more memory to be read than the "
+            f"{self.memory // 2**20} MiB that this server allows."
+        )
+
+    def too_slow(self) -> PypicloudError:
+        """Say that a job takes longer than it may."""
+        return self.error(
+            f"{self.subject} takes longer to be read than the {self.seconds:g} s that "
+            "this server allows."
+        )
+
+
+#: Uploads, and files that are adopted. A wheel of 22,000 members (the largest known has
+#: 21,388) takes 26 MiB and 3 s: factors of 20 and of 20.
+ARCHIVES = Limits("archives", "This archive", error=BadRequest)
+
+#: Pages of an upstream index, read and rendered. The largest known, 30 MB, takes
+#: 193 MiB and 2 s as JSON, 266 MiB and 10 s as HTML: factors of 4 and 3, 30 and 6.
+PAGES = Limits("pages", "The upstream's page", memory=768 * 2**20, error=UpstreamError)
+
+#: Passwords whose hashes are computed in Python: 26 MiB, 0.3 s (sha256_crypt).
+LOG_INS = Limits("log-ins", "This password", memory=128 * 2**20)
+
+#: Everything else, as our own pages. One of 30 MB takes as much as an upstream's.
+OTHERS = Limits("others", "This page", memory=768 * 2**20)
+
+
+def limited(limits: Limits) -> Callable[[F], F]:
+    """Decorate a function that is called in a helper or a thread of its kind."""
+
+    def decorate(function: F) -> F:
+        function.limits = limits  # type: ignore[attr-defined]  # functions take any
+        return function
+
+    return decorate
+
+
+def limits_of(function: Callable[..., object]) -> Limits:
+    """Tell the limits of a function; :data:`OTHERS` if it does not say."""
+    limits: Limits = getattr(function, "limits", OTHERS)
+    return limits
