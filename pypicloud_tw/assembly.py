@@ -10,7 +10,6 @@ from contextlib import suppress
 from functools import partial
 from random import random
 from typing import Any
-from urllib.parse import urlsplit
 
 from attrs import define, field
 from twisted.web.client import (
@@ -382,8 +381,8 @@ def _upstream_client(
     reactor: Any,
 ) -> Client:
     # An upstream of the operator's own may be at a private address: the ini names it.
-    named = [urlsplit(source.base).hostname or "" for source in sources]
-    rule = Rule.of([*config.upstream.allow_private_hosts, *named])
+    bases = [source.base for source in sources]
+    rule = Rule.for_upstreams(bases, config.upstream.allow_private_hosts)
     limits = Limits.from_config(config.upstream)
     # Without it every connection reads all certificate authorities again: 20 ms, in
     # the reactor's thread.

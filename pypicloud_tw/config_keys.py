@@ -451,7 +451,9 @@ class UpstreamSection:
     allow_private_hosts: tuple[str, ...] = key(
         kinds.words(kinds.private_host),
         "",
-        "Hosts and networks with private addresses that its links may lead to.",
+        "Hosts and networks with private addresses that its links may lead to: "
+        "files.corp, files.corp:8080, 10.1.0.0/16, [fd00::1]:8443. Without a port, "
+        "ports 80 and 443. pypi.fallback_url's own host and port need not be named.",
     )
     connect_timeout: float = key(
         kinds.seconds(0.1), "10s", "How long a connection to it may take."

@@ -678,10 +678,66 @@ class GuardTests(SynchronousTestCase):
         self.assertTrue(rule.allows("any.example", "192.168.7.7"))
         self.assertFalse(rule.allows("any.example", "192.168.7.8"))
 
-    def connect(self, *addresses: str, url: bytes = b"http://x.example/") -> Any:
+    def test_ports(self) -> None:
+        """What else listens at a host that is named is not for a page to name."""
+        rule = Rule.of(
+            ["files.corp:8080", "devpi.corp", "10.0.0.0/8", "10.0.0.0/8:81", "[::1]:82"]
+        )
+        for host, literal, ports in (
+            ("FILES.corp.", "10.1.1.1", {8080, 80, 81, 443}),
+            ("files.corp", "192.168.0.1", {8080}),
+            ("devpi.corp", "192.168.0.1", {80, 443}),
+            ("x.example", "::ffff:10.1.1.1", {80, 81, 443}),
+            ("x.example", "::1", {82}),
+            ("x.example", "192.168.0.1", set()),
+        ):
+            tried = {22, 80, 81, 82, 443, 5432, 8080}
+            allowed = {port for port in tried if rule.allows(host, literal, port)}
+            self.assertEqual(allowed, ports, (host, literal))
+
+    def test_the_upstreams_of_the_ini(self) -> None:
+        rule = Rule.for_upstreams(
+            ["http://127.0.0.1:3141/root/", "http://devpi.corp/", "https://[fd00::1]/"],
+            ["files.corp:8080"],
+        )
+        for host, literal, ports in (
+            ("127.0.0.1", "127.0.0.1", {3141}),
+            ("devpi.corp", "10.0.0.1", {80, 443}),
+            ("fd00::1", "fd00::1", {443}),
+            ("files.corp", "10.0.0.1", {8080}),
+            ("other.corp", "10.0.0.1", set()),
+        ):
+            tried = {22, 80, 443, 3141, 8080}
+            allowed = {port for port in tried if rule.allows(host, literal, port)}
+            self.assertEqual(allowed, ports, host)
+
+    def test_names_that_a_proxy_resolves(self) -> None:
+        rule = Rule.of(["10.0.0.0/8", "localhost:81"])
+        for host in ("x.example", "1.1.1.1", "2606:4700::1111", "10.0.0.1", "10.1"):
+            self.assertTrue(rule.allows_unresolved(host, 443), host)
+        for host in (
+            *self.INSIDE[:-1],
+            "127.1",
+            "2130706433",
+            "0x7f.1",
+            "0177.0.0.1",
+            "1.2.3.4.5",
+            "localhost",
+            "LocalHost.",
+            "a.localhost",
+        ):
+            self.assertFalse(Rule().allows_unresolved(host, 443), host)
+        self.assertTrue(rule.allows_unresolved("localhost", 81))
+
+    def connect(
+        self,
+        *addresses: str,
+        url: bytes = b"http://x.example/",
+        rule: Rule = Rule(),  # noqa: B008  immutable
+    ) -> Any:
         reactor = MemoryReactorClock()
         reactor.nameResolver = Resolver(*addresses)
-        endpoints = GuardedEndpoints(reactor, Rule(), 5.0, BrowserLikePolicyForHTTPS())
+        endpoints = GuardedEndpoints(reactor, rule, 5.0, BrowserLikePolicyForHTTPS())
         endpoint = endpoints.endpointForURI(URI.fromBytes(url))
         connecting = endpoint.connect(Factory.forProtocol(Protocol))
         connecting.addErrback(lambda f: f.trap(DNSLookupError))
@@ -696,6 +752,13 @@ class GuardTests(SynchronousTestCase):
             hosts, connecting = self.connect("10.0.0.1", "::1", url=url)
             self.assertEqual(hosts, [])
             self.assertIs(self.successResultOf(connecting), DNSLookupError)
+
+    def test_only_the_named_port(self) -> None:
+        rule = Rule.for_upstreams(["http://127.0.0.1:3141/simple/"], [])
+        for port, expected in ((3141, ["127.0.0.1"]), (5432, [])):
+            url = b"http://127.0.0.1:%d/" % port
+            hosts, _ = self.connect("127.0.0.1", url=url, rule=rule)
+            self.assertEqual(hosts, expected)
 
     def test_the_resolver(self) -> None:
         verifyObject(IHostnameResolver, GuardedResolver(Resolver(), Rule()))

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from attrs import define, field, frozen
 from treq.client import HTTPClient
@@ -25,6 +25,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 
 from pypicloud_tw.errors import NotFound, PypicloudError
+from pypicloud_tw.upstream.addresses import resolve
 from pypicloud_tw.upstream.body import Body
 from pypicloud_tw.upstream.breaker import SHORT_WAIT, Breakers, Visit
 from pypicloud_tw.upstream.connection import CODING, AsSent, in_our_words, too_slow
@@ -286,13 +287,12 @@ class Client:
         raise Refused(f"The upstream index at {_host(url)} redirects in circles.")
 
     def _redirected(self, url: str, location: str) -> str:
-        try:
-            there = without_userinfo(urljoin(url, location.strip()))
-            origin_of(there)
-        except ValueError:
+        found = resolve(url, location)
+        if found is None:
             raise Refused(
                 f"The upstream index at {_host(url)} redirects to no address."
-            ) from None
+            )
+        there = without_userinfo(found)
         if url.startswith("https:") and not there.startswith("https:"):
             raise Refused(
                 f"The upstream index at {_host(url)} redirects from https to http, "
