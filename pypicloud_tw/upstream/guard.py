@@ -22,7 +22,9 @@ from typing import Any
 
 from attrs import define, frozen
 from twisted.internet import address, interfaces
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.error import DNSLookupError
 from twisted.internet.interfaces import (
     IHostnameResolver,
     IHostResolution,
@@ -32,9 +34,18 @@ from twisted.internet.interfaces import (
 )
 from twisted.web.client import URI
 from twisted.web.error import SchemeNotSupported
-from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import (
+    IAgent,
+    IAgentEndpointFactory,
+    IBodyProducer,
+    IPolicyForHTTPS,
+    IResponse,
+)
 from zope.interface import directlyProvides, implementer
 
+from pypicloud_tw.proxy_agent import find_proxy
+from pypicloud_tw.proxy_settings import ProxySettings
 from pypicloud_tw.upstream.heads import BoundedHeads
 from pypicloud_tw.upstream.source import origin_of
 
@@ -253,3 +264,32 @@ class GuardedEndpoints:
             raise SchemeNotSupported("Only http and https are spoken here.")
         tls = self._tls.creatorForNetloc(uri.host, uri.port)
         return BoundedHeads(wrapClientTLS(tls, endpoint))
+
+
+@implementer(IAgent)
+@frozen
+class GuardedAgent:
+    """Keeps the rule, as far as it can be, where a proxy connects instead of us.
+
+    The proxy resolves names, so what they resolve to is its to judge. What is judged
+    here are addresses, in any form, and the names of this host.
+    """
+
+    agent: IAgent
+    proxies: ProxySettings
+    rule: Rule
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: IBodyProducer | None = None,
+    ) -> Deferred[IResponse]:
+        """See :class:`~twisted.web.iweb.IAgent`."""
+        parsed = URI.fromBytes(uri)
+        host = parsed.host.decode("latin-1")
+        is_proxied = find_proxy(self.proxies, parsed) is not None
+        if is_proxied and not self.rule.allows_unresolved(host, parsed.port):
+            return fail(DNSLookupError("The rule allows no such address."))
+        return self.agent.request(method, uri, headers, bodyProducer)
