@@ -442,6 +442,13 @@ class UpstreamSection:
     absent_for: float = key(
         kinds.seconds(), "30s", "How long it is remembered that a project is not there."
     )
+    absent_statuses: tuple[int, ...] = key(
+        kinds.words(kinds.absent_status),
+        "404, 410",
+        "The statuses by which the other index says that it has no such project; 404 "
+        "and 410 always do. With 403 (a bucket behind a CDN) it also seems to have "
+        "none where it refuses us.",
+    )
     cache_memory: int = key(
         kinds.size(0), "128MiB", "The memory for pages of the other index."
     )

@@ -78,6 +78,14 @@ def whole(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+def absent_status(text: str) -> int:
+    """Understand a status that may mean absence: of 4xx, none that means "later"."""
+    code = whole(400, 499)(text)
+    if code in (407, 408, 425, 429):
+        raise BadValueError(f"has {code}, which says nothing of what is there.")
+    return code
+
+
 def size(low: int = 1) -> Callable[[str], int]:
     """Make the kind of the sizes from *low* bytes: ``6GiB``, ``100MB``, ``1048576``."""
 

@@ -204,6 +204,14 @@ class NetworkTests(KindTestCase):
         for text in ("[a", "a]:1", "[]:1", "a:1:2", ":80"):
             self.assertIn("no host's name", self.refused(kind, text), text)
 
+    def test_absent_statuses(self) -> None:
+        kind = kinds.words(kinds.absent_status)
+        self.assertEqual(kind("404, 403"), (404, 403))
+        for text in ("200", "500", "399", "4O4", "404.0"):
+            self.assertIn("from 400 to 499", self.refused(kind, text))
+        for text in ("407", "408", "425", "429"):
+            self.assertIn("says nothing of what is there", self.refused(kind, text))
+
     def test_endpoints(self) -> None:
         reactor = MemoryReactor()
         for host in ("127.0.0.1", "::1", "localhost"):

@@ -138,6 +138,32 @@ class AskingTests(SynchronousTestCase):
             self.assertIn("has no such thing", failure.value.message)
         self.assertEqual(len(self.upstream.asked), 2)
 
+    def test_absent_by_a_status_of_its_own(self) -> None:
+        bench = Bench(absent=frozenset({403, 404, 410}))
+        for code in (403, 404, 410):
+            bench.upstream.on(ACME, status(code))
+            self.failureResultOf(bench.ask(), NotFound)
+        # A file that a page links to is there: this is a refusal.
+        bench.upstream.on(f"{BASE}a.whl", status(403))
+        opened = started(bench.client.open(bench.source, f"{BASE}a.whl"))
+        failure = self.failureResultOf(opened, Refused)
+        self.assertEqual(failure.value.message, f"{HOST} refuses us (status 403).")
+
+    def test_who_is_blamed_for_a_refusal(self) -> None:
+        for url, code, expected in (
+            (BASE, 403, "if that is its answer for what it does not have, say so: "),
+            (BASE, 403, "upstream.absent_statuses = 404, 403."),
+            (BASE, 401, "it wants credentials, which pypi.fallback_url has not."),
+            (f"https://u:p@{HOST}/simple/", 401, "the credentials in pypi.fallback_"),
+            (f"https://u:p@{HOST}/simple/", 403, "the credentials in pypi.fallback_"),
+            (BASE, 407, "a proxy that wants credentials (status 407)"),
+        ):
+            bench = Bench(url)
+            bench.upstream.on(ACME, status(code))
+            failure = self.failureResultOf(bench.ask(), Refused)
+            self.assertIn(expected, failure.value.message)
+            self.assertEqual("may be wrong" in failure.value.message, "@" in url)
+
     def test_no_other_status_is_absence(self) -> None:
         for code in (204, 206, 400, 401, 403, 405, 418, 451, 501):
             bench = Bench(retries=0)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Coroutine as AnyCoroutine
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -29,7 +27,7 @@ from pypicloud_tw.upstream.addresses import resolve
 from pypicloud_tw.upstream.body import Body
 from pypicloud_tw.upstream.breaker import SHORT_WAIT, Breakers, Visit
 from pypicloud_tw.upstream.connection import CODING, AsSent, in_our_words, too_slow
-from pypicloud_tw.upstream.failures import AskingFailed, Busy, Failing, Refused
+from pypicloud_tw.upstream.failures import AskingFailed, Busy, Refused
 from pypicloud_tw.upstream.prepare import Answer, too_large
 from pypicloud_tw.upstream.source import (
     Limits,
@@ -38,6 +36,7 @@ from pypicloud_tw.upstream.source import (
     shown,
     without_userinfo,
 )
+from pypicloud_tw.upstream.statuses import ABSENT, explain, retry_after
 
 T = TypeVar("T")
 
@@ -46,7 +45,6 @@ Coroutine = AnyCoroutine[Deferred[Any], Any, T]
 _PERMANENT = frozenset({301, 308})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CONDITIONS = frozenset({"If-None-Match", "If-Modified-Since"})
-_ABSENT = frozenset({404, 410})
 
 #: Bytes up to which what arrives is joined: an answer may come byte by byte, and an
 #: object for each takes thirty times as much.
@@ -154,7 +152,7 @@ class Client:
             reply = await self._follow(source, there, sent, visit)
             if reply.code in (200, 206):
                 return reply
-            raise self._unusable(reply)
+            raise self._unusable(source, reply, page=False)
 
         return await self._persist(once, _host(url))
 
@@ -186,7 +184,7 @@ class Client:
                 cache_control = reply.header(b"cache-control") or ""
                 return NotModified(cache_control, reply.header(b"age"))
             if reply.code != 200:
-                raise self._unusable(reply)
+                raise self._unusable(source, reply, page=True)
             pieces = await self._pieces(reply, self.limits.page)
             self._remember_move(source, url, reply)
             return _answer(reply, pieces)
@@ -287,7 +285,8 @@ class Client:
         raise Refused(f"The upstream index at {_host(url)} redirects in circles.")
 
     def _redirected(self, url: str, location: str) -> str:
-        found = resolve(url, location)
+        # Servers write UTF-8 where RFC 9110, section 5.5, has opaque bytes.
+        found = resolve(url, location.encode("latin-1").decode("utf-8", "replace"))
         if found is None:
             raise Refused(
                 f"The upstream index at {_host(url)} redirects to no address."
@@ -342,23 +341,17 @@ class Client:
         length = response.length if isinstance(response.length, int) else None
         return Reply(response.code, response.headers, body, url, length)
 
-    def _unusable(self, reply: Reply) -> Exception:
+    def _unusable(self, source: Source, reply: Reply, *, page: bool) -> Exception:
         """Say what a status that we have no use for means."""
         reply.body.drain()
-        code, host = reply.code, _host(reply.url)
-        if code in _ABSENT:
-            return NotFound(f"The upstream index at {host} has no such thing.")
-        wait = _retry_after(reply.header(b"retry-after"), self.clock.seconds())
-        if code == 429 or (code == 503 and wait is not None):
-            return Busy(f"{host} asks for patience ({code}).", wait or 5.0)
-        if code >= 500:
-            return Failing(f"{host} answered with status {code}.")
-        if code in (401, 403, 407):
-            return Refused(
-                f"{host} refuses us (status {code}); the credentials in "
-                "pypi.fallback_url may be wrong."
-            )
-        return Refused(f"{host} answered with status {code}.")
+        return explain(
+            reply.code,
+            _host(reply.url),
+            retry_after(reply.header(b"retry-after"), self.clock.seconds()),
+            absent=self.limits.absent if page else ABSENT,
+            page=page,
+            logged_in=source.authorization is not None and _is_at(source, reply.url),
+        )
 
     def _remember_move(self, source: Source, url: str, reply: Reply) -> None:
         """Ask there at once, if the whole index has moved for good."""
@@ -415,20 +408,6 @@ def _is_at(source: Source, url: str) -> bool:
     if (scheme, host, port) == source.origin:
         return True
     return source.origin == ("http", host, 80) and (scheme, port) == ("https", 443)
-
-
-def _retry_after(value: str | None, now: float) -> float | None:
-    """Read Retry-After (RFC 9110, section 10.2.3), in seconds from now."""
-    if value is None:
-        return None
-    if value.strip().isdecimal():
-        return float(value.strip()[:9])
-    try:
-        moment = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.fromtimestamp(now, UTC)).total_seconds())
 
 
 def _host(url: str) -> str:
