@@ -19,6 +19,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import URI, BrowserLikePolicyForHTTPS
 from zope.interface import implementer
@@ -28,6 +29,7 @@ from pypicloud_tw.errors import NotFound, UpstreamError
 from pypicloud_tw.upstream.breaker import Breaker
 from pypicloud_tw.upstream.client import Client, NotModified, Validators
 from pypicloud_tw.upstream.failures import (
+    AskingFailed,
     Away,
     Busy,
     Closed,
@@ -207,6 +209,42 @@ class AskingTests(SynchronousTestCase):
         asked = self.bench.ask()
         self.upstream.flush()
         self.assertFalse(self.answer(asked).whole)
+
+
+class LogTests(SynchronousTestCase):
+    """An upstream that is away is told of once a minute, and when it is back."""
+
+    def test_away_and_back(self) -> None:
+        bench = Bench(f"https://user:s3cr3t@{HOST}/simple/", retries=0)
+        bench.upstream.refuses.add(HOST)
+        with capturedLogs() as logs:
+            for _ in range(90):
+                self.failureResultOf(bench.ask(), AskingFailed)
+                bench.wait(1)
+            bench.upstream.refuses.clear()
+            bench.wait(60)
+            bench.upstream.on(ACME, page(PAGE))
+            self.successResultOf(bench.ask())
+        first, again, back = [formatEvent(event) for event in logs]
+        self.assertEqual(
+            first,
+            f"The upstream index at {HOST} fails: {HOST} cannot be reached, or broke "
+            "off (ConnectionRefusedError).",
+        )
+        self.assertIn("failures since it was last told", again)
+        self.assertIn("answers again, after 150 s", back)
+        self.assertNotIn("s3cr3t", f"{first}{again}{back}")
+
+    def test_refusals_are_told(self) -> None:
+        bench = Bench()
+        bench.upstream.on(ACME, status(403), status(404))
+        with capturedLogs() as logs:
+            self.failureResultOf(bench.ask(), Refused)
+            self.failureResultOf(bench.ask(), NotFound)
+        said = [formatEvent(event) for event in logs]
+        self.assertIn("upstream.absent_statuses", said[0])
+        self.assertIn("answers again", said[1])
+        self.assertEqual(len(said), 2)
 
 
 class BoundTests(SynchronousTestCase):

@@ -23,6 +23,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 
 from pypicloud_tw.errors import NotFound, PypicloudError
+from pypicloud_tw.outages import Outages
 from pypicloud_tw.upstream.addresses import resolve
 from pypicloud_tw.upstream.body import Body
 from pypicloud_tw.upstream.breaker import SHORT_WAIT, Breakers, Visit
@@ -113,10 +114,12 @@ class Client:
     _http: HTTPClient = field(init=False, repr=False)
     _moved: dict[str, str] = field(factory=dict, init=False)
     _doubted: set[str] = field(factory=set, init=False)
+    _outages: Outages = field(init=False)
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
         no_cookies = IndexableCookieJar(DefaultCookiePolicy(allowed_domains=[]))
+        self._outages = Outages("The upstream index at", self.clock.seconds, self._log)
         self._http = HTTPClient(AsSent(self.agent), no_cookies)
 
     async def page(
@@ -219,6 +222,20 @@ class Client:
         return [*pieces, bytes(last)]
 
     async def _persist(self, once: Callable[[Visit], Coroutine[T]], host: str) -> T:
+        """Ask patiently, and have the log say whether that is in vain."""
+        try:
+            result = await self._patiently(once, host)
+        except AskingFailed as e:
+            self._outages.failed(host, e.message)
+            raise
+        except PypicloudError:
+            # It answered, with nothing that is of use.
+            self._outages.succeeded(host)
+            raise
+        self._outages.succeeded(host)
+        return result
+
+    async def _patiently(self, once: Callable[[Visit], Coroutine[T]], host: str) -> T:
         """Try, and try again where that is safe and quick."""
         attempt = 0
         while True:
