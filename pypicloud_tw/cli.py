@@ -22,6 +22,7 @@ from pypicloud_tw.cli_base import (
 )
 from pypicloud_tw.cli_index import remove, sweep, verify, yank
 from pypicloud_tw.cli_make_config import make_config
+from pypicloud_tw.cli_serve import serve
 from pypicloud_tw.make_config import ini_text, write_private
 from pypicloud_tw.migrate import migrate as migrated_from
 
@@ -34,7 +35,7 @@ _MAX_LINE = 4 * 4096 + 2
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="pypicloud")
 def main() -> None:
-    """Look after a pypicloud server; `twistd pypicloud` runs one."""
+    """A private Python package index: run the server, and look after it."""
 
 
 @main.command()
@@ -143,5 +144,5 @@ def migrate(old: Path, new: Path, force: bool) -> None:
     finish(work)
 
 
-for command in (make_config, verify, sweep, yank, remove):
+for command in (serve, make_config, verify, sweep, yank, remove):
     main.add_command(command)
