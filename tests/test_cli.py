@@ -24,7 +24,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw import __version__, cli, maintenance
 from pypicloud_tw.__main__ import with_command
-from pypicloud_tw.access.hashes import verify
+from pypicloud_tw.access.hashes import SCHEMES, verify
 from pypicloud_tw.cli_base import Surroundings
 from pypicloud_tw.config import Config, document_keys, load
 from pypicloud_tw.errors import ConfigError, StoreError
@@ -167,6 +167,25 @@ class CheckTests(CliTestCase):
         self.assertIn("line 2: there is no key 'aws.bukcet'", lines[0])
         self.assertIn("line 3: pypi.max_upload = 'lots'", lines[1])
         self.assertIn("PYPICLOUD_X", lines[2])
+
+    def test_variables_of_pypicloud_1_x(self) -> None:
+        """They are named, and their values are not."""
+        self.environ = {"PPC_B": "hunter2", "PPC_A": "", "XPPC_C": "x"}
+        text = self.succeed("check")
+        self.assertIn("PPC_A, PPC_B: set for pypicloud 1.x, and ignored here", text)
+        self.assertNotIn("hunter2", text)
+        self.assertNotIn("XPPC", text)
+        self.environ = {}
+        self.assertNotIn("1.x", self.succeed("check"))
+
+    def test_hashes_of_other_kinds(self) -> None:
+        """Which work, and how to make one, is told where one is refused."""
+        for other in ("$apr1$nI/ss8sc$zcKzBAX5gC63oKTMLVtiz0", "{SHA}nope", "plain"):
+            self.ini.write_text(f"[pypicloud]\nuser.al = {other}\n")
+            text = self.fail_with(1, "check", self.ini)
+            for part in (*SCHEMES, "pypicloud-gen-password", "htpasswd -nB"):
+                self.assertIn(part, text)
+            self.assertNotIn(other, text)
 
     def test_no_file(self) -> None:
         self.assertIn("there is no such file", self.fail_with(1, "check", self.ini))

@@ -76,8 +76,8 @@ class ServingTests(ServeTestCase):
                 assert server.process is not None
                 codes.setdefault(number, []).append(server.process.wait(1))
                 server.start()
-        for number, (twistd, serve) in codes.items():
-            self.assertEqual(serve, twistd, number)
+        for ended_by, (twistd, serve) in codes.items():
+            self.assertEqual(serve, twistd, ended_by)
 
     def test_hangup(self) -> None:
         server = self.started_by(SERVE)
