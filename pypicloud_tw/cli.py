@@ -1,7 +1,7 @@
 """The commands: ``pypicloud`` and the ``pypicloud-*`` of the programs before.
 
 What goes wrong is a sentence on stderr and exit code 1; a command line that is not
-understood, 2.
+understood, 2. ``migrate`` has one more: 3, where read protection is lost.
 """
 
 from __future__ import annotations
@@ -22,10 +22,16 @@ from pypicloud_tw.cli_base import (
 )
 from pypicloud_tw.cli_index import remove, sweep, verify, yank
 from pypicloud_tw.cli_make_config import make_config
+from pypicloud_tw.cli_serve import serve
+from pypicloud_tw.config_sources import former_variables
 from pypicloud_tw.make_config import ini_text, write_private
+from pypicloud_tw.migrate import Migrated
 from pypicloud_tw.migrate import migrate as migrated_from
 
 __all__ = ["create_schema", "gen_password", "main", "make_config", "refresh"]
+
+#: The exit code of a migration after which more people may read.
+_READ_PROTECTION_LOST = 3
 
 #: No password is longer, in bytes of a line: 4 for each character, and its end.
 _MAX_LINE = 4 * 4096 + 2
@@ -34,13 +40,13 @@ _MAX_LINE = 4 * 4096 + 2
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="pypicloud")
 def main() -> None:
-    """Look after a pypicloud server; `twistd pypicloud` runs one."""
+    """A private Python package index: run the server, and look after it."""
 
 
 @main.command()
 @takes_config
 def check(ini: Path | None, config: Path | None) -> None:
-    """Tell every mistake in a configuration, or that there is none."""
+    """Report every error in a configuration."""
     checked = load_config(ini, config)
     place = (
         f"the bucket {checked.aws.bucket}"
@@ -63,7 +69,7 @@ def check(ini: Path | None, config: Path | None) -> None:
 @main.command("create-schema")
 @takes_config
 def create_schema(ini: Path | None, config: Path | None) -> None:
-    """Prepare the store: create its folder or its bucket."""
+    """Create the folder or the bucket."""
     checked = load_config(ini, config)
 
     def work() -> int:
@@ -77,11 +83,12 @@ def create_schema(ini: Path | None, config: Path | None) -> None:
 
 @main.command()
 @takes_config
-@click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 def refresh(ini: Path | None, config: Path | None, dry_run: bool) -> None:
-    """Adopt the packages that lie in the store without being listed.
+    """Adopt packages that lie in the store.
 
-    It may run beside the servers, and may be repeated.
+    Files that no project lists are checked and listed where they are. It may run beside
+    the servers, and may be repeated.
     """
     checked = load_config(ini, config)
     finish(lambda: surroundings().maintenance().run_refresh(checked, dry_run=dry_run))
@@ -89,9 +96,10 @@ def refresh(ini: Path | None, config: Path | None, dry_run: bool) -> None:
 
 @main.command("gen-password")
 def gen_password() -> None:
-    """Print the hash of a password, for a line `user.NAME = ...` in the ini.
+    """Hash a password for the ini.
 
-    Asks for it twice; or reads one line, if stdin is not a terminal.
+    The hash is for a line `user.NAME = ...`. Asks for the password twice; or reads one
+    line, if stdin is not a terminal.
     """
     if surroundings().is_terminal():
         # Asked for on stderr, so that stdout has the hash and nothing else.
@@ -123,10 +131,12 @@ def _read_line() -> str:
 @click.argument("new", type=click.Path(path_type=Path), default=Path("-"))
 @click.option("--force", is_flag=True, help="Replace a file that is there already.")
 def migrate(old: Path, new: Path, force: bool) -> None:
-    """Translate an ini file of the program before, of any version.
+    """Translate an ini of pypicloud 1.x.
 
-    Writes ours to NEW, or to stdout. What could not be carried over, and what changes,
-    is told on stderr.
+    Files of older versions are understood, too. Writes the new file to NEW, or to
+    stdout. What could not be carried over, and what changes, is told on stderr;
+    permissions last. The exit code is 3 if somebody may read by the new file what was
+    closed to them by the old one.
     """
 
     def work() -> int:
@@ -136,12 +146,28 @@ def migrate(old: Path, new: Path, force: bool) -> None:
             click.echo(text, nl=False)
         else:
             write_private(new, text, replace=force)
-        for note in migrated.notes:
-            click.echo(note, err=True)
-        return 0
+        return _tell(migrated)
 
     finish(work)
 
 
-for command in (make_config, verify, sweep, yank, remove):
+def _tell(migrated: Migrated) -> int:
+    """Tell on stderr what a migration changes; give the exit code."""
+    for note in (*migrated.changes, *former_variables(surroundings().environ)):
+        click.echo(note, err=True)
+    if migrated.lost:
+        click.echo("\nPermissions that are lost:", err=True)
+        for note in migrated.lost:
+            click.echo(f"- {note}", err=True)
+    if not migrated.opened:
+        return 0
+    click.echo(
+        "\nRead protection is lost: by the new file, more people may read than by the "
+        "old one. Decide about that before you run a server with it.",
+        err=True,
+    )
+    return _READ_PROTECTION_LOST
+
+
+for command in (serve, make_config, verify, sweep, yank, remove):
     main.add_command(command)
