@@ -66,8 +66,9 @@ class _Factory(WrappingFactory):
     noisy = False
 
 
+# By identity: a pool keeps connections to a proxy by its endpoint.
 @implementer(IStreamClientEndpoint)
-@define
+@define(eq=False)
 class BoundedHeads:
     """An endpoint for an HTTP client, with the bound."""
 
