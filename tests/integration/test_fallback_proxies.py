@@ -7,6 +7,7 @@ import ssl
 from cryptography.hazmat.primitives import serialization
 
 from tests.certificates import certificate
+from tests.integration import apart
 from tests.integration.dists import make_wheel
 from tests.integration.fake_upstream import FakeUpstream
 from tests.integration.forward_proxy import PASSWORD, ForwardProxy
@@ -97,3 +98,6 @@ class ProxyTests(IntegrationTestCase):
             lambda: server.get("/simple/acme/").status == 200, lambda: "the page"
         )
         self.assertIn("127.0.0.1 answers again, after", server.log)
+
+
+test_suite = apart(__name__)
