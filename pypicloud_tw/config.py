@@ -45,6 +45,7 @@ from pypicloud_tw.config_sources import (
 from pypicloud_tw.config_values import BadValueError, tcp_endpoint
 from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.ini import IniError, read_text
+from pypicloud_tw.proxy_settings import ProxySettings
 
 __all__ = [
     "AuthSection",
@@ -61,7 +62,7 @@ __all__ = [
     "load_settings",
 ]
 
-#: No key or token is longer; bytes.
+#: No key or token is longer; bytes. Session tokens of AWS have up to 4 KiB.
 _MAX_SECRET = 64 * 1024
 
 
@@ -93,7 +94,8 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     """Read the configuration.
 
     :param path: the ini file, if there is one.
-    :param environ: the environment; only what begins with ``PYPICLOUD_`` is read.
+    :param environ: the environment; what begins with ``PYPICLOUD_`` is read, and
+        proxies are checked.
     :raises ConfigError: with every mistake, a sentence each.
     """
     base = Path.cwd() if path is None else path.absolute().parent
@@ -101,7 +103,18 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     if path is not None:
         sources.append(from_ini(path))
     config = _read(base, sources)
+    ProxySettings.of(environ, *_schemes_asked(config))
     return attrs.evolve(config, notices=(*config.notices, *former_variables(environ)))
+
+
+def _schemes_asked(config: Config) -> set[str]:
+    """Name the schemes that this server connects by."""
+    urls = list(config.pypi.fallback_url) if config.pypi.use_fallback else []
+    if config.aws.bucket is not None:
+        urls.append(config.aws.endpoint_url or "https:")
+    schemes = {url.partition(":")[0].lower() for url in urls}
+    # Links of a page may lead to https from either.
+    return schemes | {"https"} if urls else schemes
 
 
 def load_settings(

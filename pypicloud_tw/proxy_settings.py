@@ -75,6 +75,11 @@ class Exceptions:
                 names.append((plain, port))
         return cls(tuple(names), tuple(networks))
 
+    @property
+    def hold_all(self) -> bool:
+        """Whether nothing is reached through a proxy."""
+        return ("*", None) in self.names
+
     def hold(self, host: str, port: int) -> bool:
         """Tell whether a host is reached without a proxy."""
         host = host.lower().rstrip(".")
@@ -104,22 +109,23 @@ class ProxySettings:
     def of(cls, environ: Mapping[str, str], *schemes: str) -> ProxySettings:
         """Read ``https_proxy``, ``http_proxy``, ``all_proxy`` and ``no_proxy``.
 
-        In small letters or capitals; small ones win, and an empty one is none.
+        In small letters or capitals; small ones win, and an empty one is as none.
         ``HTTP_PROXY`` is not read: in CGI it is the client's to set (CVE-2016-5385).
 
         :param schemes: what will be asked for; only their proxies need be usable.
         :raises ConfigError: a proxy is not an HTTP proxy.
         """
-        named = {scheme: _variable(environ, scheme) for scheme in schemes}
         without = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
-        return cls(
-            {
-                scheme: Proxy.parse(name, environ[name])
-                for scheme, name in named.items()
-                if name is not None
-            },
-            Exceptions.parse(without),
-        )
+        exceptions = Exceptions.parse(without)
+        if exceptions.hold_all:
+            return cls({}, exceptions)
+        named = {scheme: _variable(environ, scheme) for scheme in schemes}
+        found = {
+            scheme: Proxy.parse(name, environ[name])
+            for scheme, name in named.items()
+            if name is not None
+        }
+        return cls(found, exceptions)
 
     def find(self, scheme: str, host: str, port: int) -> Proxy | None:
         """Tell the proxy for an address; None: it is reached without one."""

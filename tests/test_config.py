@@ -344,6 +344,18 @@ class EnvironmentTests(ConfigTestCase):
         )
         self.assertEqual(config.server.port, 6543)
 
+    def test_proxies(self) -> None:
+        """A proxy that would be used, and cannot be, is told of before the start."""
+        socks = {"ALL_PROXY": "socks5://u:s3cr3t@h:1"}
+        problem = self.problem(**socks)
+        self.assertIn("ALL_PROXY in the environment is not an HTTP proxy", problem)
+        self.assertNotIn("s3cr3t", problem)
+        self.load("[pypicloud]\npypi.fallback = none\n", **socks)
+        self.load(**socks, no_proxy="*")
+        self.load(HTTPS_PROXY="http://u:s3cr3t@h:1")
+        bucket = "[pypicloud]\npypi.fallback = none\naws.bucket = acme-packages\n"
+        self.assertIn("ALL_PROXY", self.problem(bucket, **socks))
+
     def test_undecodable(self) -> None:
         problem = self.problem(PYPICLOUD_AWS_PREFIX="a\udcffb")
         self.assertIn("PYPICLOUD_AWS_PREFIX: aws.prefix", problem)

@@ -139,6 +139,30 @@ class TagTests(SynchronousTestCase):
             self.assertEqual(file["hashes"], {"sha256": SHA})
             self.assertEqual(file["core-metadata"]["sha256"], SHA)
 
+    def test_charsets(self) -> None:
+        page = f"<!DOCTYPE html>{{}}<a href='{AT}' data-yanked='é€'>"
+        meta = page.format("<meta charset='ISO-8859-1'>")
+        other = page.format(
+            '<META http-equiv=content-type content="text/html; charset=windows-1252">'
+        )
+        plain = page.format("")
+        for data, kind in (
+            (plain.encode(), "text/html"),
+            (plain.encode(), 'Text/HTML;Charset="UTF-8"'),
+            (plain.encode(), "text/html; charset=no-such"),
+            (plain.encode(), "text/html; charset=hex"),
+            (plain.encode("utf-8-sig"), "text/html; charset=iso-8859-1"),
+            (plain.encode("utf-16"), "text/html"),
+            (b"\xfe\xff" + plain.encode("utf-16-be"), "text/html; charset=utf-8"),
+            (plain.encode("cp1252"), "text/html; charset=latin1"),
+            (meta.encode("cp1252"), "text/html"),
+            (other.encode("cp1252"), "text/html"),
+            (meta.encode(), "text/html; charset=utf-8"),
+            (page.format("<meta charset=utf-16>").encode(), "text/html"),
+        ):
+            (file,) = parse_page(data, kind, URL, "acme")["files"]
+            self.assertEqual(file["yanked"], "é€", (data, kind))
+
     def test_no_page(self) -> None:
         for text in ("", "just words", "<foo>", "<!doctype svg>", "<!-- <a> -->"):
             self.assertIsNone(read_html(text, URL), text)

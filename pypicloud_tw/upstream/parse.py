@@ -43,10 +43,20 @@ _HTML_TYPES = frozenset(
         "text/html",
     }
 )
+#: From CRC32 to SHA-512 and BLAKE2b, the longest that hashlib has by default.
 _HEX = re.compile(r"[0-9a-fA-F]{8,128}")
 #: Codecs of Python that a page cannot be in: they make other markup out of it.
 _NO_CHARSETS = frozenset(
     {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
+)
+_WINDOWS_1252 = {"iso8859-1": "cp1252", "ascii": "cp1252"}
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+_META_CHARSET = re.compile(
+    rb"""<meta[^>]*[\s"';/]charset\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE | re.ASCII
 )
 #: In the order of PEP 714; the last one is what the big index writes besides.
 _METADATA_KEYS = ("core-metadata", "dist-info-metadata", "data-dist-info-metadata")
@@ -112,21 +122,41 @@ def file_version(filename: str, name: str) -> str | None:
     return str(parsed.version)
 
 
-def _media_type(content_type: str | None) -> tuple[str | None, str]:
+def _media_type(content_type: str | None) -> tuple[str | None, str | None]:
     if not content_type:
-        return None, "utf-8"
+        return None, None
     message = Message()
     message["Content-Type"] = content_type
-    return message.get_content_type(), message.get_content_charset() or "utf-8"
+    return message.get_content_type(), message.get_content_charset()
 
 
-def _decode(data: bytes, charset: str) -> str:
+def _decode(data: bytes, told: str | None) -> str:
+    """Decode HTML (HTML, 13.2.3.2): a byte order mark, the header, the page, UTF-8."""
+    for mark, charset in _MARKS.items():
+        if data.startswith(mark):
+            return data[len(mark) :].decode(charset, "replace")
+    return data.decode(
+        _codec(told) or _codec(_charset_within(data)) or "utf-8", "replace"
+    )
+
+
+def _charset_within(data: bytes) -> str | None:
+    found = _META_CHARSET.search(data[:1024])
+    name = None if found is None else found[1].decode("ascii")
+    # Who could read as much of a page that were in UTF-16?
+    return None if name is None or name.lower().startswith("utf-16") else name
+
+
+def _codec(charset: str | None) -> str | None:
+    """Find the codec of a charset; None if there is none that a page can be in."""
     try:
-        if codecs.lookup(charset).name not in _NO_CHARSETS:
-            return data.decode(charset, "replace")
+        found = codecs.lookup(charset or "")
+        "".encode(found.name)  # else it is no codec of text
     except (LookupError, ValueError):
-        pass  # a name may be no codec's, or that of one for no text
-    return data.decode("utf-8", "replace")
+        return None
+    # As the Encoding standard has it, and whoever wrote the page meant.
+    name = _WINDOWS_1252.get(found.name, found.name)
+    return None if name in _NO_CHARSETS else name
 
 
 def load_json(data: bytes) -> Any:
@@ -235,6 +265,7 @@ def _file(item: object, links: Links) -> Document | None:
     return file
 
 
+# 255 bytes is the longest name that file systems have, and twice the longest real one.
 def _is_filename(value: object) -> bool:
     return (
         isinstance(value, str)
