@@ -44,6 +44,7 @@ FORM_MEMORY = 64 * 2**20
 #: What a value takes of memory beside its bytes: thousands may be empty.
 _VALUE = 128
 
+#: Of every file system (NAME_MAX).
 _MAX_FILENAME = 255
 
 _BOUNDARY = re.compile(r';\s*boundary\s*=\s*(?:"([^"]+)"|([^;]+))', re.IGNORECASE)
