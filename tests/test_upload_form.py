@@ -453,7 +453,7 @@ class MemoryTests(FormTestCase):
     """What is kept of forms, and the memory that all have together."""
 
     def setUp(self) -> None:
-        self.budget = BufferBudget(3 * 2**20)
+        self.budget = BufferBudget(350_000)
 
     def form(
         self, body: bytes, content_type: bytes = CONTENT_TYPE, at: Sequence[int] = ()
@@ -489,16 +489,16 @@ class MemoryTests(FormTestCase):
     def test_too_much_of_one_form(self) -> None:
         for body in (
             part("summary", b"x" * upload.MAX_KEPT) + END,
-            part("name", b"") * 11_000 + END,
+            part("name", b"") * 1_100 + END,
         ):
             memory, form = self.form(body)
             error = self.failureResultOf(form, PayloadTooLarge).value
-            self.assertIn("longer than 1048576 bytes together", error.message)
+            self.assertIn("longer than 131072 bytes together", error.message)
             memory.release()
             self.assertEqual(self.budget.used, 0)
 
     def test_too_much_of_all_forms(self) -> None:
-        summary = part("summary", b"x" * 1_000_000) + END
+        summary = part("summary", b"x" * 100_000) + END
         memories = []
         for _ in range(3):
             memory, form = self.form(summary)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
+from time import process_time
 from typing import Any
 
 from hypothesis import given
@@ -40,7 +42,7 @@ from pypicloud_tw.upstream.failures import (
 )
 from pypicloud_tw.upstream.guard import GuardedEndpoints, GuardedResolver, Rule
 from pypicloud_tw.upstream.heads import MAX_HEAD, BoundedHeads
-from pypicloud_tw.upstream.prepare import Answer, unpack
+from pypicloud_tw.upstream.prepare import MAX_MEMBERS, Answer, unpack
 from pypicloud_tw.upstream.source import Limits, Source, sources
 from tests.doubles_upstream import (
     BASE,
@@ -253,6 +255,24 @@ class BoundTests(SynchronousTestCase):
         answer = Answer(ACME, body, coding="gzip")
         error = self.assertRaises(UpstreamError, unpack, answer, 1000)
         self.assertIn("is larger than 1000 bytes", error.message)
+
+    def test_very_many_gzip_files(self) -> None:
+        # Each copied what followed it, and what had come before: minutes.
+        blocks = gzip.compress(b"x" * 65536, 1) * 500
+        answer = Answer(ACME, blocks, coding="gzip")
+        began = process_time()
+        self.assertEqual(len(unpack(answer, 2**27)), 500 * 65536)
+        self.assertLess(process_time() - began, 5)
+        empty = Answer(ACME, gzip.compress(b"") * (MAX_MEMBERS + 1), coding="gzip")
+        error = self.assertRaises(UpstreamError, unpack, empty, 2**27)
+        self.assertIn("more than 10000 gzip files", error.message)
+
+    def test_at_most_so_many_bytes(self) -> None:
+        data = bytes(range(256)) * 1000
+        for packed in (gzip.compress(data), zlib.compress(data, 0)):
+            answer = Answer(ACME, packed, coding="gzip")
+            self.assertEqual(unpack(answer, len(data)), data)
+            self.assertRaises(UpstreamError, unpack, answer, len(data) - 1)
 
     def test_several_gzip_files_are_one(self) -> None:
         whole = gzip.compress(b"a" * 600) + gzip.compress(b"b" * 600)

@@ -143,7 +143,8 @@ class IObjectStore(Interface):
     ) -> StoredBytes | None:
         """Read a small object whole; None if it still has the ETag *unless*.
 
-        :param limit: more bytes than this are a StoreError, and are not read.
+        :param limit: more bytes than this are a StoreError, and are not read. The
+            manifest of 43,000 files, as many as the largest project known, has 30 MB.
         :raises ObjectNotFound: there is no such object.
         """
 

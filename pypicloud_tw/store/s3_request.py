@@ -26,10 +26,12 @@ from pypicloud_tw.store.sigv4 import (
     sign_headers,
 )
 
-#: An error's document, or a short answer, is at most this long, in bytes.
+#: An error's document, or a short answer, is at most this long, in bytes. Those of AWS
+#: are below 2 kB, the HTML of proxies before others below 10: a factor of 25.
 MAX_DOCUMENT = 256 * 1024
 
-#: A page of a listing: 1,000 keys of 1,024 bytes, encoded, and what is around them.
+#: A page of a listing: 1,000 keys of 1,024 bytes, each encoded as three, and 500 bytes
+#: around each are 3.6 MB, which is the most there can be: a factor of 2.
 MAX_LISTING = 8 * 2**20
 
 #: Tries of one request, the first included.

@@ -31,6 +31,12 @@ Render = Callable[[Document], tuple[T, int]]
 #: How every member of a gzip file begins.
 _GZIP = b"\x1f\x8b"
 
+#: Members of a gzip file. Servers write one; bgzip one for each 64 KiB, which are 2,048
+#: for the largest page that is taken by default: a factor of 5.
+MAX_MEMBERS = 10_000
+#: Bytes that are unpacked in one step.
+_STEP = 64 * 1024
+
 #: Bytes of a result above which it is compressed for its way through the pipe.
 _PACKED_FROM = 1024 * 1024
 
@@ -192,21 +198,36 @@ def unpack_within(answer: Answer, limit: int) -> bytes | None:
             f"The upstream index at {shown(answer.url)} answered in a coding that was "
             "not asked for."
         )
-    packed, body, ended = answer.body, b"", False
-    # RFC 1952, section 2.2: a gzip file may be several, one after the other.
-    while not ended or packed.startswith(_GZIP):
-        # 32: zlib's or gzip's frame, whichever it is.
-        inflate = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)
+    return _inflated(answer.body, answer.url, limit)
+
+
+def _inflated(packed: bytes, url: str, limit: int) -> bytes | None:
+    """Unpack gzip or zlib; what is unused of a step must be short, as it is copied."""
+    pieces: list[bytes] = []
+    size = at = members = 0
+    inflate = None
+    while at < len(packed):
+        if inflate is None or inflate.eof:
+            # RFC 1952, section 2.2: a gzip file may be several, one after the other.
+            if members and not packed.startswith(_GZIP, at):
+                break
+            members += 1
+            if members > MAX_MEMBERS:
+                raise _too_many(url)
+            # 32: zlib's or gzip's frame, whichever it is.
+            inflate = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)
+        step = packed[at : at + _STEP]
         try:
-            body += inflate.decompress(packed, limit + 1 - len(body))
+            pieces.append(inflate.decompress(step, limit + 1 - size))
         except zlib.error:
-            raise _damaged(answer.url) from None
-        if len(body) > limit:
+            raise _damaged(url) from None
+        size += len(pieces[-1])
+        if size > limit:
             return None
-        if not inflate.eof:
-            raise _damaged(answer.url)
-        packed, ended = inflate.unused_data, True
-    return body
+        at += len(step) - len(inflate.unused_data)
+    if inflate is None or not inflate.eof:
+        raise _damaged(url)
+    return b"".join(pieces)
 
 
 def too_large(url: str, limit: int) -> UpstreamError:
@@ -214,6 +235,13 @@ def too_large(url: str, limit: int) -> UpstreamError:
     return UpstreamError(
         f"The answer of the upstream index at {shown(url)} is larger than {limit} "
         "bytes."
+    )
+
+
+def _too_many(url: str) -> UpstreamError:
+    return UpstreamError(
+        f"The answer of the upstream index at {shown(url)} is made of more than "
+        f"{MAX_MEMBERS} gzip files."
     )
 
 

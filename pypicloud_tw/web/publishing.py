@@ -35,7 +35,8 @@ _FORMER = {
     "md5_digest": "hash-md5",
 }
 
-#: What a form may be longer than its file: field names, a README as the description.
+#: What a form may be longer than its file: fields, heads of parts, a signature. The
+#: largest known (boto3-stubs, mujoco) are 0.3 MB longer: a factor of 100.
 _FORM_ALLOWANCE = 32 * 2**20
 
 _BLAKE2B_512_DIGITS = 128

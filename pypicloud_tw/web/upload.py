@@ -33,10 +33,9 @@ MAX_FIELDS = 12_000
 #: the largest known has 232,823 (mujoco): a factor of 45.
 MAX_FIELD_BYTES = 10 * 2**20
 
-#: Bytes of a form that is not multipart, and of the fields that are kept of any: a
-#: summary is the longest. The largest header of any metadata has 74,656 (matplotlib): a
-#: factor of 14.
-MAX_URLENCODED = MAX_KEPT = 2**20
+#: Bytes of a form that is not multipart, as old clients send it without a file, and of
+#: the fields that are kept of any. They are short: 1 kB is much, a factor of 128.
+MAX_URLENCODED = MAX_KEPT = 128 * 1024
 
 #: Bytes that the kept fields of all forms may have together; one form's are about 1 kB.
 FORM_MEMORY = 64 * 2**20
@@ -44,6 +43,7 @@ FORM_MEMORY = 64 * 2**20
 #: What a value takes of memory beside its bytes: thousands may be empty.
 _VALUE = 128
 
+#: Of every file system (NAME_MAX).
 _MAX_FILENAME = 255
 
 _BOUNDARY = re.compile(r';\s*boundary\s*=\s*(?:"([^"]+)"|([^;]+))', re.IGNORECASE)
