@@ -59,7 +59,7 @@ def check_beginning(data: bytes) -> None:
     :param data: what has come, which is not a whole head yet.
     :raises BadHeadError: no request begins so.
     """
-    if data and _TOKEN.match(data) is None:
+    if data not in (b"", b"\r") and _TOKEN.match(data) is None:
         raise _no_request()
 
 
