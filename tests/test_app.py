@@ -364,6 +364,28 @@ class ConditionalTests(AppCase):
                     response = self.web.request(method, "/simple/acme/", fields)
                     self.assertEqual(response.status, status)
 
+    def test_required(self) -> None:
+        first = self.get("/simple/acme/")
+        date, tag = first["Last-Modified"], first["ETag"]
+        for status, fields in (
+            (200, {"If-Match": f"{tag}"}),
+            (200, {"If-Match": f'"x", {tag}'}),
+            (200, {"If-Match": "*"}),
+            (412, {"If-Match": '"x"'}),
+            (412, {"If-Match": f"W/{tag}"}),
+            (412, {"If-Match": '"x"', "If-None-Match": f"{tag}"}),
+            (304, {"If-Match": f"{tag}", "If-None-Match": f"{tag}"}),
+            (200, {"If-Unmodified-Since": f"{date}"}),
+            (200, {"If-Unmodified-Since": "yesterday"}),
+            (412, {"If-Unmodified-Since": "Sun, 01 Mar 2026 09:29:59 GMT"}),
+        ):
+            for method in ("GET", "HEAD"):
+                with self.subTest(fields=fields, method=method):
+                    response = self.web.request(method, "/simple/acme/", fields)
+                    self.assertEqual(response.status, status)
+        # What is not there is not there.
+        self.assertEqual(self.get("/simple/no/", If_Match='"x"').status, 404)
+
     def test_tags_on_several_lines(self) -> None:
         tag = self.get("/simple/acme/")["ETag"]
         for value in (f'{tag}\r\nIf-None-Match: "x"', f'"x"\r\nIf-None-Match: {tag}'):

@@ -881,6 +881,10 @@ class Heads(SynchronousTestCase):
             (b"GET / HTTP/3.0\r\nHost: h\r\n\r\n", 505, b"spoken"),
             (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, b"spoken"),
             (b"GET /\r\n\r\n", 400, b"first line"),
+            (b"\n" + one + b"\r\n", 400, b"CR LF"),
+            (b"\r" + one + b"\r\n", 400, b"CR LF"),
+            (b"\r\n\r\r\n" + one + b"\r\n", 400, b"CR LF"),
+            (b" " + one + b"\r\n", 400, b"first line"),
             (b"GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505, b"spoken"),
             (b"GET  / HTTP/1.1\r\nHost: h\r\n\r\n", 400, b"first line"),
             (b"G(T / HTTP/1.1\r\nHost: h\r\n\r\n", 400, b"first line"),
@@ -975,8 +979,9 @@ class Heads(SynchronousTestCase):
 
     def test_empty_lines_before(self) -> None:
         client = Client(sized)
-        client.send(b"\r\n\r\n" + GET, at_once=3)
-        self.assertEqual(statuses(client.received()), [200])
+        for at_once in (0, 1, 3):
+            client.send(b"\r\n\r\n" + GET, at_once=at_once)
+            self.assertEqual(statuses(client.received()), [200])
 
     def test_names_in_any_case(self) -> None:
         client = Client(sized)

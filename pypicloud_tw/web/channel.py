@@ -7,6 +7,7 @@ and carries a refusal to a client that is still sending.
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import TYPE_CHECKING, cast
 
@@ -40,7 +41,7 @@ MOST_AT_ONCE = 16
 #: Seconds for an idle client to take leave of when the server stops.
 LEAVE = 1.0
 
-_LINE_ENDS = b"\r\n"
+_EMPTY_LINES = re.compile(rb"(?:\r\n)+")
 
 
 class State(Enum):
@@ -184,9 +185,9 @@ class Channel(HTTPChannel):
     def _serve_next(self) -> bool:
         """Serve the first request in the buffer; false if it is not there yet."""
         buffer = self._buffer
-        if buffer and buffer[0] in _LINE_ENDS:
-            # Lines before a request are to be ignored (RFC 9112, section 2.2).
-            buffer = self._buffer = buffer.lstrip(b"\r\n")
+        if buffer.startswith(b"\r\n"):
+            # Before a request they are to be ignored (RFC 9112, section 2.2).
+            buffer = self._buffer = _EMPTY_LINES.sub(b"", buffer, count=1)
         end = buffer.find(b"\r\n\r\n", 0, MAX_HEAD + 4)
         try:
             if end >= 0:

@@ -66,15 +66,6 @@ def joined(request: Request, name: bytes) -> bytes | None:
     return values[0] if len(values) == 1 else b", ".join(values)
 
 
-def single(request: Request, name: bytes) -> bytes | None:
-    """Give the value of a header field that has one; where several came, there is none.
-
-    So say RFC 9110, sections 13.1.3 and 13.1.4, of dates; and of ranges, section 14.2.
-    """
-    values = request.requestHeaders.getRawHeaders(name)
-    return values[0] if values is not None and len(values) == 1 else None
-
-
 def _form(request: Request) -> str:
     accept = (joined(request, b"Accept") or b"").decode("latin-1")
     accepted = parse_accept_header(accept, MIMEAccept)

@@ -12,7 +12,6 @@ from attrs import field, frozen
 from twisted.logger import Logger
 
 from pypicloud_tw.errors import (
-    ConditionFailed,
     NotFound,
     ObjectNotFound,
     StoreError,
@@ -21,9 +20,10 @@ from pypicloud_tw.errors import (
 from pypicloud_tw.index.layout import METADATA_SUFFIX
 from pypicloud_tw.index.model import File
 from pypicloud_tw.store.interfaces import ByteRange, IDownload, IObjectStore
-from pypicloud_tw.web.errors import joined, measured, single
+from pypicloud_tw.web.conditions import check_required, is_known, single
+from pypicloud_tw.web.errors import joined, measured
 from pypicloud_tw.web.media import content_type
-from pypicloud_tw.web.negotiation import http_date, is_as_required, is_not_modified
+from pypicloud_tw.web.negotiation import http_date
 from pypicloud_tw.web.ranges import content_range, resolve
 from pypicloud_tw.web.site import Request
 
@@ -167,21 +167,8 @@ def _is_known(request: Request, blob: Blob) -> bool:
     """Judge the request's conditions, in the order of RFC 9110, section 13.2.2."""
     if blob.etag is None:
         return False
-    if not is_as_required(
-        joined(request, b"If-Match"),
-        blob.etag,
-        single(request, b"If-Unmodified-Since"),
-        blob.modified,
-    ):
-        raise ConditionFailed(
-            "This file is not the one that If-Match or If-Unmodified-Since requires."
-        )
-    return is_not_modified(
-        joined(request, b"If-None-Match"),
-        blob.etag,
-        single(request, b"If-Modified-Since"),
-        blob.modified,
-    )
+    check_required(request, blob.etag, blob.modified)
+    return is_known(request, blob.etag, blob.modified)
 
 
 def _asked_part(request: Request, blob: Blob, size: int) -> ByteRange | None:
