@@ -165,7 +165,10 @@ class SdistTests(ArchiveCase):
             self.refused(SDIST, broken, "cannot be opened as the archive")
 
     def test_no_pkg_info(self) -> None:
-        self.assertEqual(self.look(SDIST, bare_sdist()), Inspection(None, None))
+        found = self.look(SDIST, bare_sdist())
+        self.assertEqual((found.name, found.metadata), (None, None))
+        (shortfall,) = found.shortfalls
+        self.assertIn("has a PKG-INFO in its top folder", shortfall)
 
     def test_what_escapes(self) -> None:
         for bad in (

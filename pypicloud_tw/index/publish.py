@@ -112,7 +112,9 @@ class Publication:
         _check_claims(claims, self.filename)
         _check_digests(claims, digests)
         inspection = await self.publisher.inspect(spool, self.filename)
-        _check_described(inspection, self.filename, self.publisher.rules)
+        if self.publisher.rules.legacy_formats:
+            inspection = inspection.lenient()
+        inspection = inspection.strict()
         file = File(
             filename=self.filename.text,
             version=str(self.filename.version),
@@ -402,15 +404,6 @@ def _check_claims(claims: Claims, filename: Filename) -> None:
         claims.version, str(filename.version)
     ):
         raise BadRequest("The form's version is not the one that the filename says.")
-
-
-def _check_described(inspection: Inspection, filename: Filename, rules: Rules) -> None:
-    if rules.legacy_formats or inspection.name or not filename.text.endswith(".tar.gz"):
-        return
-    raise BadRequest(
-        "A source distribution has a PKG-INFO in its top folder (PEP 643); build it "
-        "again."
-    )
 
 
 def _normalized(name: str) -> str | None:

@@ -1,0 +1,42 @@
+"""Source distributions."""
+
+from __future__ import annotations
+
+from typing import IO
+
+from pypicloud_tw.index.archive.findings import Findings
+from pypicloud_tw.index.archive.paths import is_pkg_info
+from pypicloud_tw.index.archive.tar import tar_metadata
+from pypicloud_tw.index.archive.volume import bounded
+from pypicloud_tw.index.archive.zips import checked_members, open_zip
+from pypicloud_tw.index.names import Filename
+
+
+def judge_sdist(
+    file: IO[bytes], filename: Filename, size: int, findings: Findings
+) -> bytes | None:
+    """Check a source distribution, and read its core metadata if it has any.
+
+    :raises BadRequest: it is unsafe, or no archive of the kind that its name says.
+    """
+    text = filename.text
+    if text.endswith(".zip"):
+        return _zip_metadata(file, size)
+    if text.endswith(".tar.Z"):
+        return None  # compress(1): nothing in the standard library reads it
+    found = tar_metadata(file, size, gzipped=text.endswith((".tar.gz", ".tgz")))
+    if found is None and text.endswith(".tar.gz"):
+        findings.fall_short(
+            "A source distribution has a PKG-INFO in its top folder (PEP 643); build "
+            "it again."
+        )
+    return found
+
+
+def _zip_metadata(file: IO[bytes], size: int) -> bytes | None:
+    with open_zip(file) as archive:
+        for member in checked_members(archive, size):
+            if is_pkg_info(member.filename):
+                with archive.open(member) as metadata:
+                    return bounded(metadata)
+    return None

@@ -1,0 +1,32 @@
+"""How much an archive unpacks to."""
+
+from __future__ import annotations
+
+from typing import IO
+
+from pypicloud_tw.index.archive.bounds import (
+    BOMB_RATIO,
+    BOMB_SIZE,
+    MAX_MEMBERS,
+    MAX_METADATA,
+)
+from pypicloud_tw.index.archive.findings import refuse
+
+
+def check_volume(members: int, unpacked: int, size: int) -> None:
+    """Refuse an archive of *size* bytes that unpacks to too much."""
+    if members > MAX_MEMBERS:
+        refuse(f"The archive has more than {MAX_MEMBERS} members.")
+    if unpacked > BOMB_SIZE and unpacked > BOMB_RATIO * size:
+        refuse(
+            f"The archive unpacks to more than {BOMB_RATIO} times its size; it is "
+            "taken for an archive bomb."
+        )
+
+
+def bounded(file: IO[bytes]) -> bytes:
+    """Read core metadata, and no more of it than there can be."""
+    data = file.read(MAX_METADATA + 1)
+    if len(data) > MAX_METADATA:
+        refuse(f"The core metadata is longer than {MAX_METADATA // 2**20} MiB.")
+    return data
