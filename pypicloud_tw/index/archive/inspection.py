@@ -6,9 +6,9 @@ has vouched for, and reads everything with a bound.
 
 from __future__ import annotations
 
-import tarfile
 import zipfile
 import zlib
+from lzma import LZMAError
 from typing import IO
 
 from attrs import evolve, frozen
@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.archive.egg import egg_metadata
 from pypicloud_tw.index.archive.findings import Findings
-from pypicloud_tw.index.archive.metadata import judge_metadata
+from pypicloud_tw.index.archive.metadata import judge_filename, judge_metadata
 from pypicloud_tw.index.archive.sdist import judge_sdist
 from pypicloud_tw.index.archive.wheel import judge_wheel
 from pypicloud_tw.index.names import FileKind, Filename
@@ -73,8 +73,8 @@ def inspect_file(file: IO[bytes], filename: Filename, size: int) -> Inspection:
         metadata = _metadata(file, filename, size, findings)
     except (
         zipfile.BadZipFile,
-        tarfile.TarError,
         zlib.error,
+        LZMAError,
         EOFError,
         NotImplementedError,
         RuntimeError,  # an encrypted member, to zipfile
@@ -106,6 +106,7 @@ def _metadata(
 def _conclude(
     metadata: bytes | None, filename: Filename, findings: Findings
 ) -> Inspection:
+    judge_filename(filename, findings)
     found = Inspection(None, None)
     if metadata is not None:
         fields = judge_metadata(metadata, filename, findings)

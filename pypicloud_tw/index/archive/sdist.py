@@ -24,8 +24,8 @@ def judge_sdist(
         return _zip_metadata(file, size)
     if text.endswith(".tar.Z"):
         return None  # compress(1): nothing in the standard library reads it
-    found = tar_metadata(file, size, gzipped=text.endswith((".tar.gz", ".tgz")))
-    if found is None and text.endswith(".tar.gz"):
+    found = tar_metadata(file, text, size, findings)
+    if found is None and not findings.shortfalls and text.endswith(".tar.gz"):
         findings.fall_short(
             "A source distribution has a PKG-INFO in its top folder (PEP 643); build "
             "it again."
