@@ -7,7 +7,6 @@ has vouched for, and reads everything with a bound.
 from __future__ import annotations
 
 import tarfile
-import zipfile
 import zlib
 from typing import IO
 
@@ -69,15 +68,14 @@ def inspect_file(file: IO[bytes], filename: Filename, size: int) -> Inspection:
     """Do what :func:`inspect` does with a file that is open already."""
     file.seek(0)
     findings = Findings()
+    _judge_name(filename, findings)
     try:
         metadata = _metadata(file, filename, size, findings)
     except (
-        zipfile.BadZipFile,
         tarfile.TarError,
         zlib.error,
         EOFError,
         NotImplementedError,
-        RuntimeError,  # an encrypted member, to zipfile
         ValueError,
         OSError,  # gzip and bz2: not in that format
         MemoryError,
@@ -87,6 +85,15 @@ def inspect_file(file: IO[bytes], filename: Filename, size: int) -> Inspection:
             f"({type(e).__name__}); build it again."
         ) from None
     return _conclude(metadata, filename, findings)
+
+
+def _judge_name(filename: Filename, findings: Findings) -> None:
+    current = filename.kind is FileKind.WHEEL or filename.text.endswith(".tar.gz")
+    if current and not filename.is_normalized():
+        findings.warn(
+            f"The filename is not normalised: it should begin with "
+            f"{filename.normalized_start()}; current build tools name it so."
+        )
 
 
 def _metadata(
