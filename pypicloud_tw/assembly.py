@@ -341,7 +341,10 @@ def make_fallback(config: Config, index: Index, reactor: Any) -> Fallback | None
         merge=frozenset(config.upstream.merge),
     )
     if caches:
-        files = CachingFiles(upstreams, client, index.publisher.store, reactor)
+        publisher = index.publisher
+        files = CachingFiles(
+            upstreams, client, publisher.store, reactor, publisher.inspect
+        )
         fallback.files, fallback.kept_names = files, files.names
     elif relays:
         fallback.files = Relay(upstreams, client)

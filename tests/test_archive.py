@@ -60,7 +60,8 @@ class WheelTests(ArchiveCase):
         self.refused(WHEEL, wheel(core_metadata=other), "Name is not the project")
         later = metadata(version="2.0")
         self.refused(WHEEL, wheel(core_metadata=later), "Version is not the one")
-        self.refused(WHEEL, wheel(version="2.0"), "another project or version")
+        self.refused(WHEEL, wheel(version="2.0"), "Version is not the one")
+        self.refused(WHEEL, wheel("other"), ".dist-info folder names another project")
         for version in (b"9.9", b"3.0", b"", b"2", b"2.x", b"two"):
             unknown = metadata().replace(b"2.1", version, 1)
             self.refused(

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.archive.fields import read_fields
 from pypicloud_tw.index.archive.findings import Findings
-from pypicloud_tw.index.archive.metadata import judge_filename, judge_metadata
+from pypicloud_tw.index.archive.metadata import judge_metadata
 from pypicloud_tw.index.names import Filename
 from tests.builders import metadata
 
@@ -178,23 +178,6 @@ class JudgementTests(SynchronousTestCase):
         with self.assertRaises(BadRequest) as caught:
             judge_metadata(data, Filename.parse("klein-1.0.tar.gz"), findings)
         self.assertIn("Name is not the project", caught.exception.message)
-
-    def test_a_filename_that_is_not_normalised_warns(self) -> None:
-        for text, told in (
-            ("Acme-1.0.tar.gz", "begin with acme-1.0."),
-            ("acme.tool-1.0.tar.gz", "begin with acme_tool-1.0."),
-            ("acme-tool-1.0.tar.gz", "begin with acme_tool-1.0."),
-            ("acme-01.0.tar.gz", "begin with acme-1.0."),
-            ("Acme-1.0-py3-none-any.whl", "begin with acme-1.0-"),
-        ):
-            findings = Findings()
-            judge_filename(Filename.parse(text), findings)
-            [warning] = findings.warnings
-            self.assertIn(told, warning)
-        for text in ("acme_tool-1.0.tar.gz", "acme-1!1.0+a.b-py3-none-any.whl"):
-            findings = Findings()
-            judge_filename(Filename.parse(text), findings)
-            self.assertEqual(findings.warnings, [])
 
     @settings(max_examples=200)
     @given(st.text(max_size=60), st.sampled_from(["Requires-Dist", "Provides-Extra"]))

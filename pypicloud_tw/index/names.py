@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 
 from attrs import frozen
@@ -22,6 +23,15 @@ __all__ = ["FileKind", "Filename", "NormalizedName", "file_identity", "project_n
 
 #: NAME_MAX of every file system that matters; the key's last segment is the filename.
 MAX_FILENAME = 255 - len(".metadata")
+
+
+#: What names of distribution files are made of: names, versions with "!" and "+", and
+#: tags. Anything else is no part of one and would have to be quoted in a URL or a page.
+_CHARACTERS = re.compile(r"[A-Za-z0-9._+!-]+")
+
+#: A compressed tag set ("Platform compatibility tags"): cp311, py2.py3, or
+#: manylinux_2_17_x86_64.manylinux2014_x86_64.
+_TAGS = re.compile(r"[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*")
 
 
 class FileKind(Enum):
@@ -107,6 +117,18 @@ class Filename:
                 )
         raise BadRequest("A distribution file's name must end in .whl or .tar.gz.")
 
+    def is_normalized(self) -> bool:
+        """Tell whether project and version are spelled as build tools spell them now.
+
+        See "Source distribution file name" (PEP 625) and "Escaping and Unicode" of
+        wheels: one spelling, by which anybody can tell whose file it is.
+        """
+        return self.text.startswith(self.normalized_start())
+
+    def normalized_start(self) -> str:
+        """Spell project and version of the name as build tools do now."""
+        return f"{self.project.replace('-', '_')}-{self.version}"
+
     @classmethod
     def _of(
         cls, text: str, suffix: str, kind: FileKind, project: str | None
@@ -129,6 +151,12 @@ class Filename:
             project, version, _, _ = parse_wheel_filename(text)
         except InvalidWheelFilename as e:
             raise BadRequest(_reason("wheel", e)) from None
+        for tags in text.removesuffix(".whl").split("-")[-3:]:
+            if not _TAGS.fullmatch(tags):
+                raise BadRequest(
+                    f"This is not a valid wheel name: the tag {tags!r} is not made of "
+                    "letters, digits and '_', with a '.' between several."
+                )
         return cls(text, project_name(project), version, FileKind.WHEEL)
 
     @classmethod
@@ -178,6 +206,11 @@ def _refuse_unsafe(text: str) -> None:
         raise BadRequest("A distribution file's name is one name, not a path.")
     if len(text) > MAX_FILENAME:
         raise BadRequest(f"This file's name is longer than {MAX_FILENAME} characters.")
+    if not _CHARACTERS.fullmatch(text):
+        raise BadRequest(
+            "A distribution file's name is made of letters, digits and '.', '_', '-', "
+            "'+' and '!'."
+        )
 
 
 def _reason(what: str, error: ValueError) -> str:

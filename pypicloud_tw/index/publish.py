@@ -49,8 +49,9 @@ Entry = TypeVar("Entry", File, Tombstone)
 class Rules:
     """What an index takes.
 
-    :ivar legacy_formats: eggs, installers and old source archives too, and source
-        distributions without core metadata.
+    :ivar legacy_formats: eggs, installers and old source archives too, source
+        distributions without core metadata, and what else falls short of the rules for
+        core metadata and RECORD (:class:`.archive.findings.Findings`).
     :ivar overwrite: a filename may be published again with other bytes.
     :ivar reupload_deleted: so may one that was deleted.
     :ivar sweep_age: seconds after which a sweep takes an unnamed object for an orphan.
@@ -78,7 +79,10 @@ class Claims:
 
 @define
 class Publication:
-    """One file on its way into the index."""
+    """One file on its way into the index.
+
+    :ivar warnings: what its sender should know of it; known when it was judged.
+    """
 
     publisher: Publisher
     filename: Filename
@@ -86,6 +90,7 @@ class Publication:
     _key: str
     _upload: IUpload
     _began: float
+    warnings: tuple[str, ...] = field(default=(), init=False)
 
     async def write(self, data: bytes) -> None:
         """Take more of the file's bytes; returns when the sender may go on.
@@ -114,7 +119,7 @@ class Publication:
         inspection = await self.publisher.inspect(spool, self.filename)
         if self.publisher.rules.legacy_formats:
             inspection = inspection.lenient()
-        inspection = inspection.strict()
+        self.warnings = inspection.strict().warnings
         file = File(
             filename=self.filename.text,
             version=str(self.filename.version),
@@ -130,6 +135,7 @@ class Publication:
         )
         display_name = inspection.name or claims.name or self.filename.project
         project = await self._commit(file, display_name, inspection.metadata)
+        self.publisher.warn(file.filename, self.warnings)
         self.publisher.uploads += 1
         return project
 
@@ -325,6 +331,15 @@ class Publisher:
                     key=key,
                     error=e.message,
                 )
+
+    def warn(self, filename: str, warnings: Iterable[str]) -> None:
+        """Write into the log what is not well with a file that was taken."""
+        for warning in warnings:
+            self._log.warn(
+                "{filename} was published: {sentence}",
+                filename=filename,
+                sentence=warning,
+            )
 
     def now(self) -> datetime:
         """Tell the time by the injected clock."""

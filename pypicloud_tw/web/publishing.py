@@ -6,6 +6,8 @@ The form is what distutils' ``register`` and ``upload`` began and twine and uv s
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from attrs import define, field
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -13,6 +15,7 @@ from packaging.version import InvalidVersion, Version
 from pypicloud_tw.errors import BadRequest, PayloadTooLarge
 from pypicloud_tw.index.names import Filename, project_name
 from pypicloud_tw.index.publish import Claims, Publication, Publisher, shielded
+from pypicloud_tw.web.errors import measured
 from pypicloud_tw.web.site import Request
 from pypicloud_tw.web.upload import FileField, UploadFields, receive_form
 
@@ -97,20 +100,37 @@ def _former_metadata(
 
 async def receive(
     request: Request, publisher: Publisher, *, uploader: str, max_upload: int
-) -> None:
+) -> tuple[str, ...]:
     """Take a form and do what it asks for; durable when this returns.
 
     :param uploader: who was found to send it, and may.
+    :returns: what the sender is to be warned of, in sentences.
     :raises PypicloudError: it was not done, and why.
     """
     # The framework cancels what answers a client that has gone. The body tells us so
     # itself, and what was begun must be cleared away, or be brought to its end.
-    await shielded(_receive(request, publisher, uploader, max_upload))
+    return await shielded(_receive(request, publisher, uploader, max_upload))
+
+
+def taken(request: Request, warnings: Iterable[str]) -> bytes:
+    """Answer an upload that was taken: with what its sender is to be warned of.
+
+    Each warning is a field ``X-Pypicloud-Warning`` and a line of the text. (The field
+    ``Warning`` is obsolete: RFC 9111, section 5.5.)
+    """
+    lines = [
+        " ".join(warning.split()).encode("ascii", "backslashreplace")
+        for warning in warnings
+    ]
+    if lines:
+        request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+        request.responseHeaders.setRawHeaders(b"X-Pypicloud-Warning", lines)
+    return measured(request, b"".join(b"Warning: %b\n" % line for line in lines))
 
 
 async def _receive(
     request: Request, publisher: Publisher, uploader: str, max_upload: int
-) -> None:
+) -> tuple[str, ...]:
     body = request.body
     if body.length is not None and body.length > max_upload + _FORM_ALLOWANCE:
         raise too_large(max_upload)
@@ -122,6 +142,8 @@ async def _receive(
         await _act(form, reception)
     finally:
         await reception.abort()
+    publication = reception.publication
+    return () if publication is None else publication.warnings
 
 
 async def _act(form: UploadFields, reception: _Reception) -> None:

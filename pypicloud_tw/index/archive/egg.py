@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import IO
 
-from pypicloud_tw.index.archive.volume import bounded
-from pypicloud_tw.index.archive.zips import checked_members, open_zip
+from pypicloud_tw.index.archive.zips import zipped_metadata
 
 
 def egg_metadata(file: IO[bytes], size: int) -> bytes | None:
@@ -13,9 +12,4 @@ def egg_metadata(file: IO[bytes], size: int) -> bytes | None:
 
     :raises BadRequest: it is unsafe, or no zip.
     """
-    with open_zip(file) as archive:
-        for member in checked_members(archive, size):
-            if member.filename == "EGG-INFO/PKG-INFO":
-                with archive.open(member) as metadata:
-                    return bounded(metadata)
-    return None
+    return zipped_metadata(file, size, lambda name: name == "EGG-INFO/PKG-INFO")

@@ -11,6 +11,9 @@ from pypicloud_tw.errors import BadRequest
 #: Sentences of each weight that are kept; one is enough to know what to do.
 MOST = 10
 
+#: Characters of a name that are shown of one out of an archive.
+_SHOWN = 100
+
 
 def refuse(sentence: str) -> NoReturn:
     """Refuse a file at every door.
@@ -21,6 +24,12 @@ def refuse(sentence: str) -> NoReturn:
     :raises BadRequest: always.
     """
     raise BadRequest(sentence)
+
+
+def quoted(name: str) -> str:
+    """Show a name out of an archive: in ASCII without control characters, and cut."""
+    shown = ascii(name[: _SHOWN + 1])
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
 
 
 @define

@@ -6,7 +6,6 @@ has vouched for, and reads everything with a bound.
 
 from __future__ import annotations
 
-import zipfile
 import zlib
 from lzma import LZMAError
 from typing import IO
@@ -16,7 +15,7 @@ from attrs import evolve, frozen
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.archive.egg import egg_metadata
 from pypicloud_tw.index.archive.findings import Findings
-from pypicloud_tw.index.archive.metadata import judge_filename, judge_metadata
+from pypicloud_tw.index.archive.metadata import judge_metadata
 from pypicloud_tw.index.archive.sdist import judge_sdist
 from pypicloud_tw.index.archive.wheel import judge_wheel
 from pypicloud_tw.index.names import FileKind, Filename
@@ -69,15 +68,14 @@ def inspect_file(file: IO[bytes], filename: Filename, size: int) -> Inspection:
     """Do what :func:`inspect` does with a file that is open already."""
     file.seek(0)
     findings = Findings()
+    _judge_name(filename, findings)
     try:
         metadata = _metadata(file, filename, size, findings)
     except (
-        zipfile.BadZipFile,
         zlib.error,
         LZMAError,
         EOFError,
         NotImplementedError,
-        RuntimeError,  # an encrypted member, to zipfile
         ValueError,
         OSError,  # gzip and bz2: not in that format
         MemoryError,
@@ -87,6 +85,15 @@ def inspect_file(file: IO[bytes], filename: Filename, size: int) -> Inspection:
             f"({type(e).__name__}); build it again."
         ) from None
     return _conclude(metadata, filename, findings)
+
+
+def _judge_name(filename: Filename, findings: Findings) -> None:
+    current = filename.kind is FileKind.WHEEL or filename.text.endswith(".tar.gz")
+    if current and not filename.is_normalized():
+        findings.warn(
+            f"The filename is not normalised: it should begin with "
+            f"{filename.normalized_start()}; current build tools name it so."
+        )
 
 
 def _metadata(
@@ -106,7 +113,6 @@ def _metadata(
 def _conclude(
     metadata: bytes | None, filename: Filename, findings: Findings
 ) -> Inspection:
-    judge_filename(filename, findings)
     found = Inspection(None, None)
     if metadata is not None:
         fields = judge_metadata(metadata, filename, findings)

@@ -13,7 +13,7 @@ from packaging.version import InvalidVersion, Version
 
 from pypicloud_tw.index.archive.fields import Unparsed, read_fields
 from pypicloud_tw.index.archive.findings import Findings, refuse
-from pypicloud_tw.index.names import FileKind, Filename
+from pypicloud_tw.index.names import Filename
 
 #: Core metadata specification, "Metadata-Version": tools "MUST fail" only if the major
 #: version is greater than those they know. So next year's build tools work, too.
@@ -37,21 +37,6 @@ def judge_metadata(
     _check_identity(fields, unparsed, filename)
     _judge_requirements(fields, unparsed, findings)
     return fields
-
-
-def judge_filename(filename: Filename, findings: Findings) -> None:
-    """Warn of a name that a build tool of today would not have given.
-
-    The packaging specifications, "Source distribution format" (PEP 625) and "Binary
-    distribution format" ("Escaping and Unicode").
-    """
-    normal = f"{filename.project.replace('-', '_')}-{filename.version}"
-    ending = {FileKind.WHEEL: "-", FileKind.SDIST: "."}.get(filename.kind, "")
-    if ending and not filename.text.startswith(normal + ending):
-        findings.warn(
-            f"The filename is not normalised: it should begin with {normal}{ending} "
-            "(PEP 625 and the wheel specification); newer build tools see to that."
-        )
 
 
 def _check_identity(

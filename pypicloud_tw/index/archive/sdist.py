@@ -7,8 +7,7 @@ from typing import IO
 from pypicloud_tw.index.archive.findings import Findings
 from pypicloud_tw.index.archive.paths import is_pkg_info
 from pypicloud_tw.index.archive.tar import tar_metadata
-from pypicloud_tw.index.archive.volume import bounded
-from pypicloud_tw.index.archive.zips import checked_members, open_zip
+from pypicloud_tw.index.archive.zips import zipped_metadata
 from pypicloud_tw.index.names import Filename
 
 
@@ -21,7 +20,7 @@ def judge_sdist(
     """
     text = filename.text
     if text.endswith(".zip"):
-        return _zip_metadata(file, size)
+        return zipped_metadata(file, size, is_pkg_info)
     if text.endswith(".tar.Z"):
         return None  # compress(1): nothing in the standard library reads it
     found = tar_metadata(file, text, size, findings)
@@ -31,12 +30,3 @@ def judge_sdist(
             "it again."
         )
     return found
-
-
-def _zip_metadata(file: IO[bytes], size: int) -> bytes | None:
-    with open_zip(file) as archive:
-        for member in checked_members(archive, size):
-            if is_pkg_info(member.filename):
-                with archive.open(member) as metadata:
-                    return bounded(metadata)
-    return None

@@ -11,7 +11,7 @@ from attrs import define, field
 
 from pypicloud_tw.index.archive.bounds import (
     MAX_METADATA,
-    MAX_PATH,
+    MAX_NAME,
     MAX_PATHS,
     PIECE,
 )
@@ -114,8 +114,8 @@ class _Tree:
     def _measure(self, member: Member) -> None:
         for path in (member.name, member.target):
             self._length += len(path)
-            if len(path) > MAX_PATH:
-                refuse(f"A path in the archive is longer than {MAX_PATH} characters.")
+            if len(path) > MAX_NAME:
+                refuse(f"A path in the archive is longer than {MAX_NAME} characters.")
         if self._length > MAX_PATHS:
             refuse(
                 f"The paths in the archive are longer than {MAX_PATHS // 2**20} MiB "
