@@ -234,10 +234,10 @@ class RefusedTests(ZipCase):
             unicode_path(b"b.py"),
             unicode_path(b""),
         ):
-            for place in ("local", "listed"):
-                part = evolve(A, **{place: {"extra": field}})
-                reason = "are damaged" if field != extra(1, b"123") else " member"
-                self.refused(build([part, B]), reason, (place, field))
+            reason = "are damaged" if field != extra(1, b"123") else " member"
+            fields = {"extra": field}
+            for part in (evolve(A, local=fields), evolve(A, listed=fields)):
+                self.refused(build([part, B]), reason, part)
         for listed in (
             {"extra": sizes(7, BOTH[1])},
             {"size": FULL32, "extra": sizes(BOTH[0], BOTH[1], 9)},
@@ -342,7 +342,7 @@ class PropertyTests(SynchronousTestCase):
     @given(st.data())
     def test_any_damage(self, data: st.DataObject) -> None:
         """It is refused, or read as Python's zipfile reads it."""
-        end64 = data.draw(st.sampled_from([None, {}]))
+        end64: dict[str, int] | None = data.draw(st.sampled_from([None, {}]))
         parts = data.draw(
             st.sampled_from(
                 [[A, B], [described(A), B], [STORED, B], [A, described(B, "<LQQ")]]

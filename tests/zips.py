@@ -99,7 +99,8 @@ class Part:
         fixed = struct.pack(
             "<4s6H3L5H2L", b"PK\1\2", 0x31E, f["needed"], f["flags"], f["method"],
             0, 33, f["crc"], f["packed"], f["size"], len(_raw(f["name"])),
-            len(f["extra"]), len(f["comment"]), f["disk"], 0, f["attributes"], f["header"],
+            len(f["extra"]), len(f["comment"]), f["disk"], 0, f["attributes"],
+            f["header"],
         )  # fmt: skip
         return fixed + _raw(f["name"]) + bytes(f["extra"]) + bytes(f["comment"])
 
