@@ -64,7 +64,7 @@ def judge_record(
     faults: dict[str, list[str]] = {}
     for member in members:
         fault = None
-        if member.is_folder or member.path in free or record is None:
+        if member.is_folder or member.path in free or listed is None:
             check_content(file, member)
         else:
             fault = _fault(file, member, listed.get(member.path))
@@ -100,13 +100,16 @@ def _some(names: list[str]) -> str:
 
 def _listed(
     members: list[Member], record: bytes | None, findings: Findings
-) -> dict[str, Line]:
-    """Read the lines about files that are there; the others are warned of."""
+) -> dict[str, Line] | None:
+    """Read the lines about files that are there; the others are warned of.
+
+    :returns: None if there is nothing to compare with.
+    """
     if record is None:
         findings.fall_short(
             f"The wheel has no .dist-info/RECORD; no installer installs it. {_AGAIN}"
         )
-        return {}
+        return None
     there = {member.path for member in members if not member.is_folder}
     found: dict[str, Line] = {}
     absent: list[str] = []
@@ -122,6 +125,7 @@ def _listed(
                 )
     except _MalformedError as e:
         findings.fall_short(f"The wheel's RECORD {e}. {_AGAIN}")
+        return None
     if absent:
         findings.warn(
             f"The wheel's RECORD lists what is not in the wheel: {_some(absent)}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import IO
+from unicodedata import normalize
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -68,7 +69,10 @@ def _check_names(members: list[Member]) -> None:
                 "again with a current build tool."
             )
     check_unique(
-        ((member.path.casefold(), member.is_folder) for member in members),
+        (
+            (normalize("NFC", member.path.casefold()), member.is_folder)
+            for member in members
+        ),
         "The wheel holds two members of one name but for upper and lower case, which "
         "are one file on Windows and macOS",
     )

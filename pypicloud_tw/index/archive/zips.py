@@ -43,6 +43,9 @@ _LOCAL = Struct("<4s5H3L2H")
 #: a descriptor follows the data; the name is UTF-8; how hard the packer tried.
 _UNREADABLE, _DESCRIBED, _UTF8, _EFFORT = 0x2061, 0x0008, 0x0800, 0x0006
 
+#: The newest version of the format that Python's zipfile reads, and so pip.
+_NEWEST = 63
+
 #: CRC, packed and unpacked size, with and without a signature, of 32 and 64 bits.
 _DESCRIPTORS = {12: "<LLL", 16: "<4sLLL", 20: "<LQQ", 24: "<4sLQQ"}
 
@@ -161,8 +164,10 @@ def _entries(file: IO[bytes], directory: Directory) -> Iterator[Member]:
 
 
 def _entry(data: bytes, at: int) -> tuple[int, Member]:
-    (_, _, _, flags, method, _, _, crc, packed, size, *lengths, disk, _, attributes,
-     header) = _ENTRY.unpack_from(data, at)  # fmt: skip
+    (
+        _, _, needed, flags, method, _, _, crc, packed, size, *lengths, disk, _,
+        attributes, header,
+    ) = _ENTRY.unpack_from(data, at)  # fmt: skip
     name_at = at + _ENTRY.size
     extra_at = name_at + lengths[0]
     comment_at = extra_at + lengths[1]
@@ -174,6 +179,11 @@ def _entry(data: bytes, at: int) -> tuple[int, Member]:
     size, packed, header, disk = extra.widen(size, packed, header, disk)
     if disk:
         refuse(f"The zip is one part of several. {_AGAIN}")
+    if needed & 0xFF > _NEWEST:
+        refuse(
+            f"The member {quoted(name)} needs a newer version of the zip format than "
+            f"pip reads. {_AGAIN}"
+        )
     member = Member(name, flags, method, crc, packed, size, header, attributes >> 16)
     _check_entry(member)
     return after, member
