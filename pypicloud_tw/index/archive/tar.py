@@ -15,7 +15,7 @@ from pypicloud_tw.index.archive.bounds import (
     MAX_PATHS,
     PIECE,
 )
-from pypicloud_tw.index.archive.findings import Findings, refuse
+from pypicloud_tw.index.archive.findings import Findings, quoted, refuse
 from pypicloud_tw.index.archive.paths import check_path
 from pypicloud_tw.index.archive.tar_format import Member, members
 from pypicloud_tw.index.archive.unpacked import Unpacked, unpack
@@ -97,10 +97,10 @@ class _Tree:
             refuse("The archive is empty.")
         for above, below in pairwise(sorted(self._kinds)):
             if self._kinds[above] != "5" and below.startswith(above + "\0"):
+                if self._kinds[above] == "2":
+                    refuse(_THROUGH_LINK)
                 refuse(
-                    _THROUGH_LINK
-                    if self._kinds[above] == "2"
-                    else "The archive has a member below one that is no folder."
+                    f"The archive has {_shown(below)} below what is no folder there."
                 )
         for path, target in self._links:
             _check_symlink(path, target)
@@ -129,7 +129,7 @@ class _Tree:
         if "2" in (kind, member.kind):
             refuse(_THROUGH_LINK)
         if kind != "0" or member.kind != "0":
-            refuse("The archive holds two members of one name.")
+            refuse(f"The archive holds two members of one name, {_shown(key)}.")
         self.twice.add(key)
 
     def _check_target(self, target: str) -> None:
@@ -140,7 +140,10 @@ class _Tree:
             return
         if any(self._kinds.get(_key(parent)) == "2" for parent in path.parents):
             refuse(_THROUGH_LINK)
-        refuse("A hard link in the archive is not of a file that stands before it.")
+        refuse(
+            f"A hard link in the archive is not of a file that stands before it: "
+            f"{quoted(target)}."
+        )
 
 
 def _check_twins(stream: Unpacked, twice: set[str]) -> None:
@@ -152,7 +155,10 @@ def _check_twins(stream: Unpacked, twice: set[str]) -> None:
             continue
         digest = _digest(stream, member)
         if seen.setdefault(key, digest) != digest:
-            refuse("The archive holds two members of one name with other content.")
+            refuse(
+                f"The archive holds two members of one name, {_shown(key)}, with other "
+                "content; build it again."
+            )
 
 
 def _digest(stream: Unpacked, member: Member) -> bytes:
@@ -168,6 +174,10 @@ def _digest(stream: Unpacked, member: Member) -> bytes:
 
 def _key(path: PurePosixPath) -> str:
     return str(path).replace("/", "\0")
+
+
+def _shown(key: str) -> str:
+    return quoted(key.replace("\0", "/"))
 
 
 def _check_symlink(path: PurePosixPath, target: str) -> None:

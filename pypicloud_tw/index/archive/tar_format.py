@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NoReturn
 
 from attrs import define, field, frozen
 
@@ -22,7 +23,7 @@ from pypicloud_tw.index.archive.bounds import (
     MAX_TAR_PADDING,
     PIECE,
 )
-from pypicloud_tw.index.archive.findings import refuse
+from pypicloud_tw.index.archive.findings import quoted, refuse
 from pypicloud_tw.index.archive.unpacked import Unpacked
 
 _BLOCK = 512
@@ -35,7 +36,9 @@ _SIZE, _CHECKSUM = slice(124, 136), slice(148, 156)
 _OCTAL = re.compile(rb" *([0-7]*) *(?:\0.*)?", re.DOTALL)
 _RECORD = re.compile(rb"([1-9][0-9]{0,9}) ([^=]+)=")
 
-_FILE, _LINK, _SYMLINK, _FOLDER = b"0", b"1", b"2", b"5"
+_FILE, _LINK, _SYMLINK = b"0", b"1", b"2"
+#: NUL is the older sign of a file, and "7" that of one that should lie in one piece.
+_OTHER_FILES = (b"\0", b"7")
 _GNU_NAME, _GNU_LINK, _GNU_SPARSE = b"L", b"K", b"S"
 _PAX, _PAX_GLOBAL = b"x", b"g"
 
@@ -113,10 +116,12 @@ def members(stream: Unpacked) -> Iterator[Member]:
     :raises EOFError: it is cut short.
     """
     budget, extended, count = _Budget(), _Extended(), 0
+    waiting = False
     while (block := stream.read(_BLOCK)).strip(b"\0"):
         header = _parse(block)
         if header.kind in (_PAX, _PAX_GLOBAL, _GNU_NAME, _GNU_LINK):
             _extend(extended, header, stream, budget)
+            waiting = True
             continue
         count += 1
         if count > MAX_MEMBERS:
@@ -124,14 +129,14 @@ def members(stream: Unpacked) -> Iterator[Member]:
         end = stream.position + _padded(header.size)
         yield _member(header, extended.records)
         stream.skip_to(end)
-        extended = _Extended()
-    if extended.found:
+        extended, waiting = _Extended(), False
+    if waiting:
         refuse("The archive ends with an extended header that belongs to no member.")
-    _check_padding(stream)
+    _check_end(stream, stream.position - len(block))
 
 
-def _check_padding(stream: Unpacked) -> None:
-    begin = stream.position
+def _check_end(stream: Unpacked, begin: int) -> None:
+    """Check that two empty blocks, and nothing but zeros, follow the last member."""
     while rest := stream.read(PIECE):
         if rest.strip(b"\0"):
             refuse("There are bytes behind the archive's end; build it again.")
@@ -140,6 +145,11 @@ def _check_padding(stream: Unpacked) -> None:
                 f"There are more than {MAX_TAR_PADDING // 2**20} MiB of zeros behind "
                 "the archive's end."
             )
+    if stream.position - begin < 2 * _BLOCK:
+        refuse(
+            "The archive does not end as a tar does, with two empty blocks; it may be "
+            "cut short. Build it again."
+        )
 
 
 def _padded(size: int) -> int:
@@ -162,13 +172,14 @@ def _parse(block: bytes) -> _Header:
             "The archive has a header that installers read differently (a prefix that "
             "is not of the ustar format)."
         )
-    kind = block[156:157].replace(b"\0", _FILE)
+    kind = block[156:157]
     # Before there was a kind for folders, a slash at a name's end told them. It may
     # stand where a long name is cut off, too.
-    if block[156] == 0 and name.endswith(b"/"):
-        refuse("The archive has a file whose name ends in a slash.")
+    if kind == b"\0" and name.endswith(b"/"):
+        _refuse_slash(name)
     size = _number(block[_SIZE], needed=True)
     name = prefix + b"/" + name if prefix else name
+    kind = _FILE if kind in _OTHER_FILES else kind
     return _Header(name, kind, size, _text(block[157:257]))
 
 
@@ -260,7 +271,7 @@ def _records(content: bytes) -> dict[bytes, bytes]:
     return records
 
 
-def _refuse_sparse() -> None:
+def _refuse_sparse() -> NoReturn:
     refuse(
         "The archive has a sparse file, which installers unpack differently; build it "
         "without (GNU tar: not with --sparse)."
@@ -268,35 +279,60 @@ def _refuse_sparse() -> None:
 
 
 def _member(header: _Header, records: dict[bytes, bytes]) -> Member:
-    kind = header.kind
+    name = records.get(b"path", header.name)
+    target = records.get(b"linkpath", header.target)
+    _check_kind(header, name)
+    if records.get(b"size", b"%d" % header.size) != b"%d" % header.size:
+        refuse(f"The archive tells two sizes of {_shown(name)}; build it again.")
+    return Member(
+        _path(name),
+        header.kind.decode("ascii"),
+        header.size,
+        _path(target) if header.kind in (_LINK, _SYMLINK) else "",
+    )
+
+
+def _check_kind(header: _Header, name: bytes) -> None:
+    kind, shown = header.kind, _shown(name)
     if kind in b"346":
-        refuse("The archive holds a device or a pipe.")
+        refuse(f"The archive holds a device or a pipe, {shown}.")
     if kind == _GNU_SPARSE:
         _refuse_sparse()
     if kind not in b"0125":
         refuse(
-            "The archive holds a member that is no file, folder or link; some "
-            "installers would leave it out."
+            f"The archive holds {shown}, which is no file, folder or link; installers "
+            "would not do the same with it."
         )
-    if records.get(b"size", b"%d" % header.size) != b"%d" % header.size:
-        refuse("The archive has a member of two sizes; build it again.")
     if kind != _FILE and header.size:
-        refuse("The archive has a folder or a link with content.")
-    name = records.get(b"path", header.name)
-    target = records.get(b"linkpath", header.target)
-    _check_text(name)
-    if kind in (_LINK, _SYMLINK):
-        _check_text(target)
+        refuse(
+            f"The archive has a folder or a link with content, {shown}, which some "
+            "installers would take for further members."
+        )
     if kind == _FILE and name.endswith(b"/"):
-        refuse("The archive has a file whose name ends in a slash.")
-    return Member(_decoded(name), _decoded(kind), header.size, _decoded(target))
+        _refuse_slash(name)
 
 
-def _check_text(text: bytes) -> None:
-    if not text or b"\0" in text:
-        refuse("The archive has a member or a link whose path is none.")
+def _path(data: bytes) -> str:
+    """Read a path that every system can have, and has as the same one."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        text = ""
+    if not text or "\0" in text or "\\" in text:
+        refuse(
+            f"The archive has a path that is not the same on all systems, "
+            f"{_shown(data)}: it "
+            "is empty or not UTF-8, or has a NUL or a backslash."
+        )
+    return text
 
 
-def _decoded(text: bytes) -> str:
-    # As they come: file systems of those who install store bytes.
-    return text.decode("utf-8", "surrogateescape")
+def _refuse_slash(name: bytes) -> NoReturn:
+    refuse(
+        f"The archive has a file whose name ends in a slash, {_shown(name)}; some "
+        "installers would take it for a folder."
+    )
+
+
+def _shown(name: bytes) -> str:
+    return quoted(name.decode("utf-8", "backslashreplace"))

@@ -84,7 +84,7 @@ def _gunzip(file: IO[bytes]) -> Iterator[bytes]:
     while not unpacker.eof:
         packed = unpacker.unconsumed_tail or _next(file)
         yield unpacker.decompress(packed, PIECE)
-    _check_end(unpacker.unused_data or file.read(1))
+    _check_end(unpacker.unused_data, file)
 
 
 def _decompress(
@@ -93,7 +93,7 @@ def _decompress(
     while not unpacker.eof:
         packed = _next(file) if unpacker.needs_input else b""
         yield unpacker.decompress(packed, PIECE)
-    _check_end(unpacker.unused_data or file.read(1))
+    _check_end(unpacker.unused_data, file)
 
 
 def _next(file: IO[bytes]) -> bytes:
@@ -103,10 +103,12 @@ def _next(file: IO[bytes]) -> bytes:
     return packed
 
 
-def _check_end(rest: bytes) -> None:
-    if rest:
-        refuse(
-            "There are bytes behind the compressed archive, or it is compressed in "
-            "several parts, of which some installers unpack only the first; build it "
-            "again."
-        )
+def _check_end(rest: bytes, file: IO[bytes]) -> None:
+    while rest := rest or file.read(PIECE):
+        if rest.strip(b"\0"):
+            refuse(
+                "There are bytes behind the compressed archive, or it is compressed in "
+                "several parts, of which some installers unpack only the first; build "
+                "it again."
+            )
+        rest = b""
