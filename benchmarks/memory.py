@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks import servers
+from benchmarks import corpus, servers
 from pypicloud_tw.access.hashes import hash_password
 
 _BOUNDARY = "benchmark"
@@ -40,15 +40,20 @@ def resident(pid: int) -> int:
 def big_wheel(path: Path, name: str, size: int) -> None:
     """Write a valid wheel of about *size* bytes that do not compress."""
     block = hashlib.shake_128(name.encode()).digest(2**20)
+    folder, digest = f"{name}-1.0.dist-info", hashlib.sha256()
+    text = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n".encode()
+    small = {f"{folder}/METADATA": text, f"{folder}/WHEEL": corpus.WHEEL}
+    blocks = size // len(block)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         with archive.open(f"{name}/data.bin", "w", force_zip64=True) as member:
-            for _ in range(size // len(block)):
+            for _ in range(blocks):
                 member.write(block)
-        folder = f"{name}-1.0.dist-info"
-        text = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
-        archive.writestr(f"{folder}/METADATA", text)
-        archive.writestr(f"{folder}/WHEEL", "Wheel-Version: 1.0\n")
-        archive.writestr(f"{folder}/RECORD", "")
+                digest.update(block)
+        record = corpus.recorded(f"{name}/data.bin", digest, blocks * len(block))
+        for path_inside, data in small.items():
+            archive.writestr(path_inside, data)
+            record += corpus.recorded(path_inside, hashlib.sha256(data), len(data))
+        archive.writestr(f"{folder}/RECORD", record)
 
 
 def form(path: Path, name: str) -> tuple[bytes, bytes]:

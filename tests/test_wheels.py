@@ -116,6 +116,13 @@ class DistInfoTests(WheelCase):
         self.fit(CODE, Part("acme/vendor-1.0.dist-info/METADATA", b"x"))
         self.fit(CODE, Part(f"{INFO}/", method=0))
 
+    def test_a_data_folder_that_is_not_its_own(self) -> None:
+        for top in ("other-1.0", "ACME-1.0", "acme-2.0", "acme", ""):
+            script = Part(f"{top}.data/scripts/acme", b"#!python\n")
+            self.refused("to different places", CODE, script)
+        self.fit(CODE, Part("acme-1.0.data/scripts/acme", b"#!python\n"))
+        self.fit(CODE, Part("acme/x.data/y", b""), Part("acme.data", b""))
+
     def test_no_metadata(self) -> None:
         with self.assertRaises(BadRequest) as caught:
             judge(build([Part(f"{INFO}/WHEEL", WHEEL)]))
@@ -275,7 +282,6 @@ class EntryPointTests(WheelCase):
             b"[console_scripts]\r\nacme=acme:a.b [extra,more]\r\n# a comment\r\n",
             b"[gui_scripts]\nacme = acme:main\nAcme = acme:main\n",
             b"[other]\na/b = anything %(at)s all\nmore = x\n  y\n",
-            b"[DEFAULT]\nx = y\n[console_scripts]\n",
             "[a]\nna\xefve = x\n".encode(),
             b"[console_scripts]\nacme-tool.py3 = acme.x:main\n",
         ):
@@ -289,6 +295,8 @@ class EntryPointTests(WheelCase):
             b"[a]\nx = y\n[a]\nz = y\n",
             b"[a]\nx = y\nx = z\n",
             b"\xef\xbb\xbf[console_scripts]\n",
+            b"[DEFAULT]\nx = a:b\n[console_scripts]\n",
+            b"[default]\nx = a:b\n[console_scripts]\n",
             b"[a]\nx = \xff\n",
             "[a]\nx = y\n".encode("utf-16"),
         ):

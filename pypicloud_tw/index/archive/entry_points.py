@@ -47,17 +47,23 @@ def _parse(data: bytes, findings: Findings) -> ConfigParser:
     parser.optionxform = str  # type: ignore[assignment,method-assign]  # documented so
     try:
         text = data.decode("utf-8")
-        if text.startswith("\ufeff"):
-            raise ValueError
         parser.read_string(text)
+        if text.startswith("\ufeff") or any(map(_is_default, parser.sections())):
+            raise ValueError
     except (ValueError, Error):
         findings.fall_short(
             "The wheel's entry_points.txt is not UTF-8 (without a byte order mark), or "
-            "has lines that are neither [group] nor name = value, or a name twice. "
+            "has lines that are neither [group] nor name = value, or a name twice, or "
+            "the group DEFAULT. "
             f"{_AGAIN}"
         )
         parser.clear()
     return parser
+
+
+def _is_default(group: str) -> bool:
+    """Tell the group of which INI readers give everything to all others."""
+    return group.lower() == "default"
 
 
 def _judge_script(name: str, value: str, findings: Findings) -> None:

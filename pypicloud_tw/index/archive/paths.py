@@ -51,14 +51,20 @@ def canonical_path(name: str) -> str:
 def check_unique(paths: Iterable[tuple[str, bool]], sentence: str) -> None:
     """Refuse two members of one path, and one that lies in another that is a file.
 
+    A folder may be listed twice: whoever unpacks it makes it once.
+
     :param paths: canonical paths, or what else they are compared by; and whether each
         is a folder.
     :param sentence: says what is wrong, before the name.
     """
     # A path's separators sort first: what lies in a folder comes right behind it.
     ordered = sorted((path.replace("/", "\0"), folder) for path, folder in paths)
-    for (path, folder), (following, _) in pairwise(ordered):
-        if path == following or (not folder and following.startswith(f"{path}\0")):
+    for (path, folder), (following, also) in pairwise(ordered):
+        if path == following:
+            wrong = not (folder and also)
+        else:
+            wrong = not folder and following.startswith(f"{path}\0")
+        if wrong:
             shown = quoted(following.replace("\0", "/"))
             refuse(f"{sentence}, {shown}. Build the file again without one of them.")
 

@@ -42,12 +42,13 @@ def judge_wheel(
     _check_names(members)
     folder = _dist_info(members)
     _judge_folder(folder, filename, findings)
-    by_path = {
-        member.path: member for member in members if member.name.startswith(folder)
+    _check_data(members, folder)
+    by_name = {
+        member.name: member for member in members if member.name.startswith(folder)
     }
 
     def read(name: str, most: int) -> bytes | None:
-        member = by_path.get(f"{folder}/{name}")
+        member = by_name.get(f"{folder}/{name}")
         return None if member is None else read_member(file, member, most)
 
     metadata = read("METADATA", MAX_METADATA)
@@ -109,6 +110,22 @@ def _judge_folder(folder: str, filename: Filename, findings: Findings) -> None:
             f"The wheel's {_SUFFIX} folder names another version than the filename, "
             f"which says {filename.version}: {quoted(folder)}."
         )
+
+
+def _check_data(members: list[Member], folder: str) -> None:
+    """Refuse a ``.data`` folder that is not the wheel's own, by its ``.dist-info``.
+
+    pip moves the content of any to where it belongs; uv only that of the wheel's.
+    """
+    own = f"{folder.removesuffix(_SUFFIX)}.data"
+    for member in members:
+        top, slash, _ = member.path.partition("/")
+        if slash and top.endswith(".data") and top != own:
+            refuse(
+                f"The wheel has files in {quoted(top)}, which is not the name of its "
+                f"{_SUFFIX} folder with .data at its end ({quoted(own)}): installers "
+                "would unpack them to different places."
+            )
 
 
 def _is_escaped(text: str, version: Version) -> bool:

@@ -37,9 +37,8 @@ class Extra:
             name.
         """
         zip64, at = None, 0
-        while at < len(data):
-            if len(data) - at < _HEAD.size:
-                _refuse(name)
+        # Fewer bytes than a head has are padding, to all readers.
+        while len(data) - at >= _HEAD.size:
             kind, length = _HEAD.unpack_from(data, at)
             at += _HEAD.size + length
             field = data[at - length : at]
