@@ -257,6 +257,7 @@ class RefusedTests(TarCase):
     def test_paths(self) -> None:
         for name, reason in (
             (b"./acme-1.0/x", "begins with './'"),
+            (b".", "begins with './'"),
             (TOP + b"../../x", "leads out of it"),
             (b"/acme-1.0/x", "absolute"),
             (TOP + b"a\\b", "not the same on all systems"),

@@ -16,7 +16,7 @@ from pypicloud_tw.index.archive.bounds import (
     PIECE,
 )
 from pypicloud_tw.index.archive.findings import Findings, quoted, refuse
-from pypicloud_tw.index.archive.paths import check_path
+from pypicloud_tw.index.archive.paths import canonical_path, check_path
 from pypicloud_tw.index.archive.tar_format import Member, members
 from pypicloud_tw.index.archive.unpacked import Unpacked, unpack
 
@@ -38,7 +38,7 @@ def tar_metadata(
     tree, found = _Tree(), None
     for member in members(stream):
         path = tree.add(member)
-        if member.is_file and path.parts[1:] == ("PKG-INFO",):
+        if member.is_file and path.partition("/")[2] == "PKG-INFO":
             # Of what is too long enough is read to see that it is.
             found = stream.read(min(member.size, MAX_METADATA + 1))
     tree.check()
@@ -66,17 +66,18 @@ class _Tree:
 
     twice: set[str] = field(factory=set)
     _kinds: dict[str, str] = field(factory=dict)
-    _links: list[tuple[PurePosixPath, str]] = field(factory=list)
+    _links: list[tuple[str, str]] = field(factory=list)
     _tops: set[str] = field(factory=set)
     _length: int = 0
 
-    def add(self, member: Member) -> PurePosixPath:
-        """Take a member, in the order of the archive."""
+    def add(self, member: Member) -> str:
+        """Take a member, in the order of the archive, and give its canonical path."""
         self._measure(member)
         check_path(member.name)
-        if member.name.startswith("./"):
+        top = member.name.partition("/")[0]
+        if top == ".":
             refuse("A path in the archive begins with './'; build it again.")
-        path = PurePosixPath(member.name)
+        path = canonical_path(member.name)
         key = _key(path)
         self._check_new(key, member)
         if member.is_link:
@@ -84,7 +85,7 @@ class _Tree:
         if member.is_symlink:
             self._links.append((path, member.target))
         self._kinds[key] = member.kind
-        self._tops.add(path.parts[0] if path.parts else "")
+        self._tops.add(top)
         return path
 
     def check(self) -> None:
@@ -135,10 +136,11 @@ class _Tree:
     def _check_target(self, target: str) -> None:
         """Check that a hard link is of a file that is there already."""
         check_path(target)
-        path = PurePosixPath(target)
+        path = canonical_path(target)
         if self._kinds.get(_key(path), "") in ("0", "1"):
             return
-        if any(self._kinds.get(_key(parent)) == "2" for parent in path.parents):
+        above = map(str, PurePosixPath(path).parents)
+        if any(self._kinds.get(_key(parent)) == "2" for parent in above):
             refuse(_THROUGH_LINK)
         refuse(
             f"A hard link in the archive is not of a file that stands before it: "
@@ -150,7 +152,7 @@ def _check_twins(stream: Unpacked, twice: set[str]) -> None:
     """Check that files of one name are equal; ruff 0.0.100 has a Cargo.lock twice."""
     seen: dict[str, bytes] = {}
     for member in members(stream):
-        key = _key(PurePosixPath(member.name))
+        key = _key(canonical_path(member.name))
         if key not in twice:
             continue
         digest = _digest(stream, member)
@@ -172,15 +174,15 @@ def _digest(stream: Unpacked, member: Member) -> bytes:
     return digest.digest()
 
 
-def _key(path: PurePosixPath) -> str:
-    return str(path).replace("/", "\0")
+def _key(path: str) -> str:
+    return path.replace("/", "\0")
 
 
 def _shown(key: str) -> str:
     return quoted(key.replace("\0", "/"))
 
 
-def _check_symlink(path: PurePosixPath, target: str) -> None:
+def _check_symlink(path: str, target: str) -> None:
     """Check that a symbolic link leads into the top folder that it lies in.
 
     Its ".." may only stand in front: behind another link it goes up from elsewhere.
@@ -188,5 +190,5 @@ def _check_symlink(path: PurePosixPath, target: str) -> None:
     parts = PurePosixPath(target).parts
     rest = list(dropwhile(lambda part: part == "..", parts))
     check_path(str(PurePosixPath(*rest)))
-    if len(parts) - len(rest) > max(len(path.parts) - 2, 0):
+    if len(parts) - len(rest) > max(path.count("/") - 1, 0):
         refuse("A path in the archive leads out of it, by a symbolic link.")
