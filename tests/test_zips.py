@@ -309,6 +309,8 @@ class RefusedTests(ZipCase):
     def test_overlapping(self) -> None:
         twice = evolve(A, name="b.py", listed={"header": 0, "name": "b.py"})
         self.refused(build([A, evolve(twice, is_listed=True)]), "overlap")
+        beyond = evolve(B, listed={"header": 2**20})
+        self.refused(build([described(A), beyond]), "What follows the member")
         inside = Part("a.py", B.header() + B.content, method=0)
         self.refused(build([inside, evolve(B, listed={"header": 34})]), "overlap")
 

@@ -233,7 +233,7 @@ def _check_local(file: IO[bytes], members: list[Member], end: int) -> None:
             _refuse_gap(member.name)
         member.start = _check_header(file, member, end)
         stop = member.start + member.packed
-        at = members[number].header if number < len(members) else end
+        at = min(members[number].header, end) if number < len(members) else end
         if member.flags & _DESCRIBED:
             _check_descriptor(file, member, at - stop)
         elif at != stop:
