@@ -338,7 +338,10 @@ def make_fallback(
         merge=frozenset(config.upstream.merge),
     )
     if caches:
-        files = CachingFiles(upstreams, client, index.publisher.store, reactor)
+        publisher = index.publisher
+        files = CachingFiles(
+            upstreams, client, publisher.store, reactor, publisher.inspect
+        )
         fallback.files, fallback.kept_names = files, files.names
     elif relays:
         fallback.files = Relay(upstreams, client)

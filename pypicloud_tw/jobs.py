@@ -50,6 +50,8 @@ async def refresh(
     bar.end()
     for skipped in sorted(progress.skipped, key=lambda one: one.key):
         print(f"skipped {skipped.key!r}: {skipped.reason}", file=out)
+    for warned in sorted(progress.warned, key=lambda one: one.key):
+        print(f"warning {warned.key!r}: {' '.join(warned.warnings)}", file=out)
     done = "would be adopted" if dry_run else "adopted"
     print(
         f"{progress.adopted} files {done}, {progress.known} known already, "

@@ -342,3 +342,9 @@ class AdoptionLog:
             _log.warn(
                 "Skipped {key!r}: {reason}", key=skipped.key, reason=skipped.reason
             )
+        for warned in progress.warned:
+            _log.warn(
+                "Adopted {key!r}: {warnings}",
+                key=warned.key,
+                warnings=" ".join(warned.warnings),
+            )

@@ -43,11 +43,13 @@ class Front:
     """A server in front of a fake upstream, which has ``acme`` 9.0.
 
     :ivar mode: ``proxy``, ``relay``, ``cache`` or ``redirect``.
+    :ivar judges: the cache looks into what it keeps, as it does in a server.
     """
 
     mode: str = "relay"
     rules: Rules = field(factory=Rules)
     merge: frozenset[str] = frozenset()
+    judges: bool = False
     domain: Domain = field(factory=Domain)
     upstream: FakeUpstream = field(factory=FakeUpstream)
     web: Web = field(init=False)
@@ -71,7 +73,8 @@ class Front:
         )
         files: Any = None
         if self.mode == "cache":
-            files = CachingFiles(upstreams, client, domain.store, domain.clock)
+            judge = domain.publisher.inspect if self.judges else None
+            files = CachingFiles(upstreams, client, domain.store, domain.clock, judge)
         elif self.mode == "relay":
             files = Relay(upstreams, client)
         self.fallback = Fallback(

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, ParamSpec, TypeVar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import InsufficientStorage, StoreError, Unavailable
@@ -40,6 +41,7 @@ from tests.doubles_http import (
     stored_projects,
     upload_form,
 )
+from tests.zips import build, wheel_parts
 
 ACME = project_name("acme")
 MANIFEST = manifest_key(ACME)
@@ -595,6 +597,41 @@ class OldSetuptoolsTests(UploadCase):
         self.assertEqual(self.web.post(form).status, 200)
         self.assertIn(filename, self.web.get("/simple/acme/").text)
         self.assert_tidy()
+
+
+class WarningTests(UploadCase):
+    """What is taken and is not quite right is answered with a warning."""
+
+    SENTENCE = (
+        "The filename is not normalised: it should begin with acme-1.0; current build "
+        "tools name it so."
+    )
+
+    def test_in_a_field_and_in_the_text(self) -> None:
+        response = self.upload("Acme-1.0-py3-none-any.whl")
+        self.assertEqual(response.status, 200)
+        self.assertEqual(response["X-Pypicloud-Warning"], self.SENTENCE)
+        self.assertEqual(response["Content-Type"], "text/plain; charset=utf-8")
+        self.assertEqual(response.text, f"Warning: {self.SENTENCE}\n")
+
+    def test_each_in_a_field_of_its_own(self) -> None:
+        parts = wheel_parts(folder="Acme-1_1.0.dist-info", core_metadata=metadata())
+        response = self.upload("Acme-1.0-py3-none-any.whl", build(parts))
+        self.assertEqual(response.text.count("Warning: "), 2)
+        for line in response.text.splitlines():
+            told = line.removeprefix("Warning: ")
+            self.assertIn(told, response["X-Pypicloud-Warning"] or "")
+
+    def test_in_the_log(self) -> None:
+        with capturedLogs() as events:
+            self.upload("Acme-1.0-py3-none-any.whl")
+        told = [formatEvent(event) for event in events]
+        name = "Acme-1.0-py3-none-any.whl"
+        self.assertIn(f"{name} was published: {self.SENTENCE}", told)
+
+    def test_none(self) -> None:
+        response = self.upload()
+        self.assertEqual((response["X-Pypicloud-Warning"], response.body), (None, b""))
 
 
 class LegacyFormatTests(UploadCase):

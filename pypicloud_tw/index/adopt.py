@@ -26,15 +26,14 @@ from pypicloud_tw.errors import (
     ObjectNotFound,
     ObjectUnreadable,
 )
-from pypicloud_tw.index.archive import MAX_READ, Inspection
+from pypicloud_tw.index.archive import Inspection
 from pypicloud_tw.index.layout import METADATA_SUFFIX, is_foreign
 from pypicloud_tw.index.manifest import in_order
 from pypicloud_tw.index.manifests import Change, Manifests
 from pypicloud_tw.index.model import File, Project
-from pypicloud_tw.index.names import FileKind, Filename, NormalizedName
-from pypicloud_tw.index.pieces import TAIL, Missing, Piece, inspect_pieces
+from pypicloud_tw.index.names import Filename, NormalizedName
 from pypicloud_tw.index.publish import Publisher
-from pypicloud_tw.store.interfaces import ByteRange, IObjectStore, ObjectInfo
+from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo
 from pypicloud_tw.store.spool import Spool
 from pypicloud_tw.store.spool_consumer import copy
 
@@ -44,9 +43,6 @@ AT_ONCE = 8
 #: Files that are being read, or were read and wait to be named: all of one project that
 #: wait share a swap, and a swap costs as much as its project is large.
 UNDER_WAY = 64
-
-#: Pieces of a wheel that are asked for before it is read whole instead.
-_MOST_PIECES = 4
 
 #: What keeps the files of one project from being adopted, and nothing else.
 _NO_FAULTS = (
@@ -58,7 +54,7 @@ _NO_FAULTS = (
     ObjectUnreadable,
 )
 
-_SHA256, _MD5 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{32}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @frozen
@@ -67,6 +63,17 @@ class Skipped:
 
     key: str
     reason: str
+
+
+@frozen
+class Warned:
+    """A file that was adopted although an upload of it would be refused or warned of.
+
+    :ivar warnings: in the words that the upload would be answered with.
+    """
+
+    key: str
+    warnings: tuple[str, ...]
 
 
 @define
@@ -81,6 +88,7 @@ class Progress:
     known: int = 0
     adopted: int = 0
     skipped: list[Skipped] = field(factory=list)
+    warned: list[Warned] = field(factory=list)
 
     @property
     def done(self) -> int:
@@ -94,8 +102,16 @@ class _Candidate:
     filename: Filename
 
 
-#: A file, its core metadata, and the project's name as it spells it.
-_Description = tuple[File, bytes | None, str]
+@frozen
+class _Description:
+    """A file as it will be named, and what was found in it.
+
+    :ivar display_name: the project's name as the file spells it.
+    """
+
+    file: File
+    display_name: str
+    inspection: Inspection
 
 
 @define
@@ -206,10 +222,13 @@ class Adopter:
     ) -> None:
         while (candidate := await _next(line, reading)) is not None:
             try:
-                if await self._adopt(candidate, line, reading):
-                    progress.adopted += 1
-                else:
+                adopted = await self._adopt(candidate, line, reading)
+                if adopted is None:
                     progress.known += 1
+                else:
+                    progress.adopted += 1
+                    if adopted.warnings:
+                        progress.warned.append(adopted)
             except _NO_FAULTS as e:
                 progress.skipped.append(Skipped(candidate.info.key, e.message))
             self.report(progress)
@@ -219,15 +238,15 @@ class Adopter:
         candidate: _Candidate,
         line: deque[_Candidate],
         reading: DeferredSemaphore,
-    ) -> bool:
-        """Adopt a file; false if its name and bytes are known from another place.
+    ) -> Warned | None:
+        """Adopt a file; None if its name and bytes are known from another place.
 
         :param reading: was acquired; it is released when the file is read.
         """
         name = candidate.filename.project
         try:
             if self.dry_run:
-                return True
+                return Warned(candidate.info.key, ())
             described = await self._describe(candidate)
         except _NO_FAULTS:
             raise
@@ -237,27 +256,23 @@ class Adopter:
         finally:
             reading.release()
         if described is None:
-            return False
-        file, display_name = described
+            return None
+        file = described.file
         project = await self.publisher.change(
-            name, _naming(file, display_name), create=True
+            name, _naming(file, described.display_name), create=True
         )
         self._states[name] = project
         named = project.file(file.filename)
-        return named is not None and named.key == file.key
+        if named is None or named.key != file.key:
+            return None
+        return Warned(candidate.info.key, described.inspection.warnings)
 
-    async def _describe(self, candidate: _Candidate) -> tuple[File, str] | None:
-        """Read a file, and store its metadata; None if it is known.
-
-        :returns: how to name it, and its project's name as it spells it.
-        """
-        # A small one is read as fast as it is asked about.
-        found = None
-        if candidate.info.size > TAIL:
-            found = await self._from_afar(candidate)
-        file, metadata, display_name = found or await self._from_bytes(candidate)
+    async def _describe(self, candidate: _Candidate) -> _Description | None:
+        """Read a file, and store its metadata; None if it is known."""
+        found = await self._read(candidate)
+        file, metadata = found.file, found.inspection.metadata
         state = self._states.get(candidate.filename.project)
-        if state is not None and _naming(file, display_name)(state) is state:
+        if state is not None and _naming(file, found.display_name)(state) is state:
             return None
         if metadata is not None:
             # Beside our own files: the folder that it lies in is its owner's.
@@ -269,10 +284,10 @@ class Adopter:
                 metadata_key=place,
                 metadata_sha256=sha256(metadata).hexdigest(),
             )
-        return file, display_name
+        return evolve(found, file=file)
 
-    async def _from_bytes(self, candidate: _Candidate) -> _Description:
-        """Read the whole file once: its digests and its metadata."""
+    async def _read(self, candidate: _Candidate) -> _Description:
+        """Read the whole file once, as an upload would be: digests and judgement."""
         spool = await Spool.temporary(
             self.publisher.offload, size_hint=candidate.info.size
         )
@@ -280,91 +295,41 @@ class Adopter:
             download = await self.store.open(candidate.info.key)
             await copy(download, spool)
             digests = await spool.finish()
+            inspection = await self.publisher.inspect(spool, candidate.filename)
             if _told_digest(download.info) not in (None, digests.sha256):
                 raise BadRequest("Its bytes are not those that hash-sha256 tells of.")
-            inspection = await self.publisher.inspect(spool, candidate.filename)
         finally:
             await spool.close()
-        return _description(
-            candidate,
-            spool.size,
-            inspection,
+        inspection = _completed(inspection.lenient(), candidate, download.info)
+        file = File(
+            filename=candidate.filename.text,
+            version=str(candidate.filename.version),
+            key=candidate.info.key,
+            size=spool.size,
+            upload_time=candidate.info.modified,
+            requires_python=inspection.requires_python,
+            summary=inspection.summary,
             sha256=digests.sha256,
             md5=digests.md5,
             blake2b_256=digests.blake2b_256,
         )
-
-    async def _from_afar(self, candidate: _Candidate) -> _Description | None:
-        """Spare reading a file whose digest the first program wrote beside it.
-
-        Of a wheel, only what holds its core metadata is read; None if that fails.
-        """
-        info = await self.store.head(candidate.info.key)
-        digest = _told_digest(info)
-        if digest is None:
-            return None
-        name = info.metadata.get("name")
-        if name and canonicalize_name(name) != candidate.filename.project:
-            raise BadRequest("Its metadata names another project than its name does.")
-        md5 = info.metadata.get("hash-md5", "").lower()
-        inspection: Inspection | None = Inspection(
-            name or None,
-            None,
-            info.metadata.get("requires-python") or None,
-            info.metadata.get("summary") or None,
-        )
-        if candidate.filename.kind is FileKind.WHEEL:
-            inspection = await self._inspect_end(candidate, info.size)
-        if inspection is None:
-            return None
-        return _description(
-            candidate,
-            info.size,
-            inspection,
-            sha256=digest,
-            md5=md5 if _MD5.fullmatch(md5) else None,
-        )
-
-    async def _inspect_end(self, candidate: _Candidate, size: int) -> Inspection | None:
-        pieces: tuple[Piece, ...] = ()
-        missing = Missing(max(0, size - TAIL), size)
-        for _ in range(_MOST_PIECES):
-            if missing.stop - missing.start > MAX_READ:
-                return None
-            pieces += (await self._piece(candidate.info.key, missing),)
-            found = await self.publisher.offload.in_process(
-                inspect_pieces, pieces, candidate.filename, size
-            )
-            if isinstance(found, Inspection):
-                return found
-            missing = found
-        return None
-
-    async def _piece(self, key: str, missing: Missing) -> Piece:
-        part = ByteRange(missing.start, missing.stop)
-        spool = await Spool.temporary(self.publisher.offload)
-        try:
-            await copy(await self.store.open(key, byte_range=part), spool)
-            data = await spool.read_at(0, missing.stop - missing.start)
-        finally:
-            await spool.close()
-        return Piece(missing.start, data)
+        display_name = inspection.name or candidate.filename.project
+        return _Description(file, display_name, inspection)
 
 
-def _description(
-    candidate: _Candidate, size: int, inspection: Inspection, **digests: Any
-) -> _Description:
-    file = File(
-        filename=candidate.filename.text,
-        version=str(candidate.filename.version),
-        key=candidate.info.key,
-        size=size,
-        upload_time=candidate.info.modified,
-        requires_python=inspection.requires_python,
-        summary=inspection.summary,
-        **digests,
+def _completed(
+    inspection: Inspection, candidate: _Candidate, info: ObjectInfo
+) -> Inspection:
+    """Add what the first program wrote beside a file that says nothing of itself."""
+    name = info.metadata.get("name", "")
+    if inspection.name or canonicalize_name(name) != candidate.filename.project:
+        return inspection
+    return evolve(
+        inspection,
+        name=name,
+        requires_python=info.metadata.get("requires-python") or None,
+        summary=info.metadata.get("summary") or None,
     )
-    return file, inspection.metadata, inspection.name or candidate.filename.project
 
 
 def _told_digest(info: ObjectInfo) -> str | None:

@@ -58,8 +58,9 @@ Entry = TypeVar("Entry", File, Tombstone)
 class Rules:
     """What an index takes.
 
-    :ivar legacy_formats: eggs, installers and old source archives too, and source
-        distributions without core metadata.
+    :ivar legacy_formats: eggs, installers and old source archives too, source
+        distributions without core metadata, and what else falls short of the rules for
+        core metadata and RECORD (:class:`.archive.findings.Findings`).
     :ivar overwrite: a filename may be published again with other bytes.
     :ivar reupload_deleted: so may one that was deleted.
     :ivar sweep_age: seconds after which a sweep takes an unnamed object for an orphan.
@@ -87,7 +88,10 @@ class Claims:
 
 @define
 class Publication:
-    """One file on its way into the index."""
+    """One file on its way into the index.
+
+    :ivar warnings: what its sender should know of it; known when it was judged.
+    """
 
     publisher: Publisher
     filename: Filename
@@ -97,6 +101,7 @@ class Publication:
     _began: float
     _given_up: bool = field(default=False, init=False)
     _inspecting: Deferred[Inspection] | None = field(default=None, init=False)
+    warnings: tuple[str, ...] = field(default=(), init=False)
 
     async def write(self, data: bytes) -> None:
         """Take more of the file's bytes; returns when the sender may go on.
@@ -124,7 +129,9 @@ class Publication:
         _check_claims(claims, self.filename)
         _check_digests(claims, digests)
         inspection = await self._inspect()
-        _check_described(inspection, self.filename, self.publisher.rules)
+        if self.publisher.rules.legacy_formats:
+            inspection = inspection.lenient()
+        self.warnings = inspection.strict().warnings
         file = File(
             filename=self.filename.text,
             version=str(self.filename.version),
@@ -140,6 +147,7 @@ class Publication:
         )
         display_name = inspection.name or claims.name or self.filename.project
         project = await self._commit(file, display_name, inspection.metadata)
+        self.publisher.warn(file.filename, self.warnings)
         self.publisher.uploads += 1
         return project
 
@@ -371,6 +379,15 @@ class Publisher:
                     error=e.message,
                 )
 
+    def warn(self, filename: str, warnings: Iterable[str]) -> None:
+        """Write into the log what is not well with a file that was taken."""
+        for warning in warnings:
+            self._log.warn(
+                "{filename} was published: {sentence}",
+                filename=filename,
+                sentence=warning,
+            )
+
     def now(self) -> datetime:
         """Tell the time by the injected clock."""
         return datetime.fromtimestamp(self.clock.seconds(), UTC)
@@ -449,15 +466,6 @@ def _check_claims(claims: Claims, filename: Filename) -> None:
         claims.version, str(filename.version)
     ):
         raise BadRequest("The form's version is not the one that the filename says.")
-
-
-def _check_described(inspection: Inspection, filename: Filename, rules: Rules) -> None:
-    if rules.legacy_formats or inspection.name or not filename.text.endswith(".tar.gz"):
-        return
-    raise BadRequest(
-        "A source distribution has a PKG-INFO in its top folder (PEP 643); build it "
-        "again."
-    )
 
 
 def _normalized(name: str) -> str | None:

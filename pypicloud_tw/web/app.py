@@ -48,7 +48,7 @@ from pypicloud_tw.web.files import Blob, find_blob, redirect_to_store, send_blob
 from pypicloud_tw.web.negotiation import Choice, Negotiator
 from pypicloud_tw.web.pages import POLICY, Pages, packages_section
 from pypicloud_tw.web.paths import is_canonical
-from pypicloud_tw.web.publishing import receive
+from pypicloud_tw.web.publishing import receive, taken
 from pypicloud_tw.web.representation import Page
 from pypicloud_tw.web.simple import render_index
 from pypicloud_tw.web.site import Request
@@ -248,14 +248,14 @@ class Application:
         )
         principal = await self._authorize(request, Action.WRITE)
         assert principal.name is not None, "the policy lets nobody write unnamed"
-        await receive(
+        warnings = await receive(
             request,
             self.publisher,
             uploader=principal.name,
             max_upload=self.max_upload,
             forms=self.forms,
         )
-        return measured(request, b"")
+        return taken(request, warnings)
 
     # -- for operators --------------------------------------------------------------
 

@@ -6,6 +6,8 @@ The form is what distutils' ``register`` and ``upload`` began and twine and uv s
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from attrs import define, field
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
@@ -14,6 +16,7 @@ from pypicloud_tw.errors import BadRequest, PayloadTooLarge
 from pypicloud_tw.index.names import Filename, parse_version, project_name
 from pypicloud_tw.index.publish import Claims, Publication, Publisher, shielded
 from pypicloud_tw.store.budget import BufferBudget
+from pypicloud_tw.web.errors import measured
 from pypicloud_tw.web.site import Request
 from pypicloud_tw.web.upload import (
     FileField,
@@ -118,20 +121,40 @@ async def receive(
     uploader: str,
     max_upload: int,
     forms: BufferBudget,
-) -> None:
+) -> tuple[str, ...]:
     """Take a form and do what it asks for; durable when this returns.
 
     :param uploader: who was found to send it, and may.
     :param forms: the memory for the fields of all forms.
+    :returns: what the sender is to be warned of, in sentences.
     :raises PypicloudError: it was not done, and why.
     """
     # The framework cancels what answers a client that has gone. The body tells us so
     # itself, and what was begun must be cleared away, or be brought to its end.
     reception = _Reception(publisher, uploader, request.body.length, max_upload)
-    await shielded(_receive(request, reception, FormMemory(forms)), reception.give_up)
+    memory = FormMemory(forms)
+    return await shielded(_receive(request, reception, memory), reception.give_up)
 
 
-async def _receive(request: Request, reception: _Reception, memory: FormMemory) -> None:
+def taken(request: Request, warnings: Iterable[str]) -> bytes:
+    """Answer an upload that was taken: with what its sender is to be warned of.
+
+    Each warning is a field ``X-Pypicloud-Warning`` and a line of the text. (The field
+    ``Warning`` is obsolete: RFC 9111, section 5.5.)
+    """
+    lines = [
+        " ".join(warning.split()).encode("ascii", "backslashreplace")
+        for warning in warnings
+    ]
+    if lines:
+        request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+        request.responseHeaders.setRawHeaders(b"X-Pypicloud-Warning", lines)
+    return measured(request, b"".join(b"Warning: %b\n" % line for line in lines))
+
+
+async def _receive(
+    request: Request, reception: _Reception, memory: FormMemory
+) -> tuple[str, ...]:
     body, most = request.body, reception.max_upload + _FORM_ALLOWANCE
     if body.length is not None and body.length > most:
         raise too_large(reception.max_upload)
@@ -145,6 +168,8 @@ async def _receive(request: Request, reception: _Reception, memory: FormMemory) 
     finally:
         memory.release()
         await reception.abort()
+    publication = reception.publication
+    return () if publication is None else publication.warnings
 
 
 async def _act(form: UploadFields, reception: _Reception) -> None:
