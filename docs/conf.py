@@ -18,6 +18,7 @@ html_title = f"pypicloud-tw {__version__}"
 
 # A heading's own name is its target: :ref:`guide/operate:backup`.
 autosectionlabel_prefix_document = True
+autosectionlabel_maxdepth = 2
 
 # Only what is marked as a test is one; examples of shells are none.
 doctest_test_doctest_blocks = ""

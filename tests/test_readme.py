@@ -1,4 +1,4 @@
-"""README.rst and contrib: every command, key, address and example in them is true."""
+"""README.rst, docs and contrib: every command, key, address and example is true."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from pypicloud_tw.access.hashes import hash_password
 from pypicloud_tw.cli import main
 from pypicloud_tw.config import Config, load
-from pypicloud_tw.config_keys import FILE_KEYS, KEYS, SECTIONS
+from pypicloud_tw.config_keys import FILE_KEYS, KEYS, SECTIONS, AwsSection
 from pypicloud_tw.index import marker
 from pypicloud_tw.index.manifest import INDEX
 from pypicloud_tw.store.s3_endpoint import find_endpoint
@@ -35,9 +35,15 @@ DOCUMENTS = {
     str(path.relative_to(CHECKOUT)): path.read_text("utf-8")
     for path in (
         *CHECKOUT.glob("*.rst"),
+        *(CHECKOUT / "docs").rglob("*.rst"),
         *(path for path in (CHECKOUT / "contrib").iterdir() if path.is_file()),
     )
 }
+
+#: What users read: the README, and the pages that it leads to.
+PROSE = "\n".join(
+    [README, *(text for name, text in DOCUMENTS.items() if name.startswith("docs/"))]
+)
 
 RUN = (
     "python3 -m venv venv && venv/bin/pip install . "
@@ -83,7 +89,7 @@ class CommandTests(SynchronousTestCase):
             self.assertEqual(set(re.findall(named, text)) - scripts, set(), name)
             called = set(re.findall(command, text, re.MULTILINE))
             self.assertEqual(called - set(main.commands), set(), name)
-        called = set(re.findall(command, README, re.MULTILINE))
+        called = set(re.findall(command, PROSE, re.MULTILINE))
         self.assertIn("check", called, "The pattern finds what there is.")
 
     def test_pidfile(self) -> None:
@@ -146,7 +152,7 @@ class KeyTests(SynchronousTestCase):
             "PYPICLOUD_HOST": "::1",
             "PYPICLOUD_PORT": "8080",
         }
-        named = set(re.findall(r"``(PYPICLOUD_[A-Z]\w+)``", README))
+        named = set(re.findall(r"``(PYPICLOUD_[A-Z]\w+)``", PROSE))
         self.assertEqual(named, set(environ))
         config = load(None, environ)
         self.assertEqual(config.aws.bucket, "acme-pypi")
@@ -155,12 +161,12 @@ class KeyTests(SynchronousTestCase):
 
 
 class ExampleTests(SynchronousTestCase):
-    """The ini files that stand in it."""
+    """The ini files that stand in them."""
 
     def examples(self) -> list[str]:
         """Take them out of the text."""
         pattern = r"^\.\. code-block:: ini\n\n((?:(?: {4}.*)?\n)+)"
-        blocks = re.findall(pattern, README, re.MULTILINE)
+        blocks = re.findall(pattern, PROSE, re.MULTILINE)
         return [re.sub(r"^ {4}", "", block, flags=re.MULTILINE) for block in blocks]
 
     def load(self, text: str) -> Config:
@@ -172,6 +178,11 @@ class ExampleTests(SynchronousTestCase):
         path = folder / "pypicloud.ini"
         path.write_text(text, "utf-8")
         return load(path, {})
+
+    def aws(self) -> AwsSection:
+        """Give the settings of the first example that has a bucket and a prefix."""
+        sections = (self.load(text).aws for text in self.examples())
+        return next(aws for aws in sections if aws.bucket and aws.prefix)
 
     def test_load(self) -> None:
         """Each loads, and nothing in it is passed over or of no use."""
@@ -185,17 +196,19 @@ class ExampleTests(SynchronousTestCase):
         marked = "".join(self.examples())
         for header in ("[pypicloud]", "[app:main]", "[server:main]"):
             self.assertEqual(
-                len(re.findall(rf"^ {{4}}{re.escape(header)}$", README, re.M)),
+                len(re.findall(rf"^ {{4}}{re.escape(header)}$", PROSE, re.M)),
                 marked.count(header),
             )
 
     def test_policy(self) -> None:
         """What S3 has to allow is what the program says itself."""
-        shown = re.search(r"^ {4}(\{\n(?: {4}.*\n)+ {4}\})$", README, re.MULTILINE)
-        assert shown is not None, "There is a policy."
-        aws = self.load(self.examples()[1]).aws
+        pattern = r"^ {4}(\{\n(?: {4}.*\n)+ {4}\})$"
+        shown = re.findall(pattern, PROSE, re.MULTILINE)
+        self.assertNotEqual(shown, [], "There is a policy.")
+        aws = self.aws()
         policy = iam_policy(find_endpoint(aws, None), aws.prefix)
-        self.assertEqual(json.loads(shown[1]), json.loads(policy))
+        for text in shown:
+            self.assertEqual(json.loads(text), json.loads(policy))
 
     def test_lifecycle(self) -> None:
         """Its rules are S3's, and are for what is written, below the same prefix."""
@@ -204,14 +217,14 @@ class ExampleTests(SynchronousTestCase):
         shape = model.shape_for("BucketLifecycleConfiguration")
         self.assertEqual(ParamValidator().validate(rules, shape).generate_report(), "")
         prefixes = [rule["Filter"]["Prefix"] for rule in rules["Rules"]]
-        prefix = self.load(self.examples()[1]).aws.prefix
+        prefix = self.aws().prefix
         keys = ("", marker.KEY, INDEX)
         self.assertEqual(set(prefixes), {f"{prefix}{key}" for key in keys})
 
     def test_listen(self) -> None:
         """Every endpoint that is shown is one."""
         shown = re.findall(
-            r"``(?:server\.listen = )?((?:tcp|ssl|unix|systemd):\S+)``", README
+            r"``(?:server\.listen = )?((?:tcp|ssl|unix|systemd):\S+)``", PROSE
         )
         self.assertGreaterEqual(len(shown), 4)
         for text in shown:
@@ -226,7 +239,7 @@ class AddressTests(SynchronousTestCase):
         """Each is answered, by something other than "there is nothing here"."""
         router: Klein = Application.router
         routes = router.url_map.bind("localhost")
-        told = set(re.findall(r"``(/[a-zA-Z/]*)``", README))
+        told = set(re.findall(r"``(/[a-zA-Z/]*)``", PROSE))
         told = {address for address in told if not address.startswith(("/var", "/etc"))}
         self.assertLessEqual({"/health", "/ready", "/metrics", "/legacy/"}, told)
         for address in told:
@@ -235,24 +248,26 @@ class AddressTests(SynchronousTestCase):
             except MethodNotAllowed:
                 pass  # it takes another: POST
             except NotFound:
-                self.fail(f"README.rst tells of {address}, where nothing is")
+                self.fail(f"They tell of {address}, where nothing is")
 
 
 class FormTests(SynchronousTestCase):
     """The documents as such."""
 
     def test_restructured_text(self) -> None:
-        """No document has a mistake that docutils finds."""
+        """No document has a mistake that docutils finds; Sphinx looks at the pages."""
         try:
             core = import_module("docutils.core")
         except ImportError:
             raise SkipTest("docutils is missing; twine brings it.") from None
         for name, text in DOCUMENTS.items():
-            if name.endswith(".rst"):
+            if name.endswith(".rst") and not name.startswith("docs/"):
                 settings = {"halt_level": 2, "report_level": 2}
                 core.publish_string(text, source_path=name, settings_overrides=settings)
 
     def test_files(self) -> None:
-        """Every file of this repository that it names is there."""
-        for found in re.findall(r"``((?:contrib|tests|benchmarks)/[\w./]+)``", README):
-            self.assertTrue((CHECKOUT / found).exists(), found)
+        """Every file of this repository that they name is there."""
+        folders = "contrib|tests|benchmarks|docs|pypicloud_tw"
+        for name, text in DOCUMENTS.items():
+            for found in re.findall(rf"``((?:{folders})/[\w./-]+)``", text):
+                self.assertTrue((CHECKOUT / found).exists(), f"{name}: {found}")
