@@ -13,6 +13,7 @@ from unittest import SkipTest
 import botocore.session
 from botocore.validate import ParamValidator
 from klein import Klein
+from twisted.python.reflect import namedAny
 from twisted.trial.unittest import SynchronousTestCase
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
@@ -91,6 +92,13 @@ class CommandTests(SynchronousTestCase):
             self.assertEqual(called - set(main.commands), set(), name)
         called = set(re.findall(command, PROSE, re.MULTILINE))
         self.assertIn("check", called, "The pattern finds what there is.")
+
+    def test_tests(self) -> None:
+        """Every test and module that is to be run is there."""
+        called = r"(?:\btrial|python -m) ((?:tests|benchmarks)[\w.]*)"
+        for name, text in DOCUMENTS.items():
+            for found in re.findall(called, text):
+                self.assertTrue(namedAny(found.rstrip(".")), name)
 
     def test_pidfile(self) -> None:
         """What kill -9 leaves behind must not keep anybody's server from starting."""
