@@ -1,7 +1,7 @@
 """The commands: ``pypicloud`` and the ``pypicloud-*`` of the programs before.
 
 What goes wrong is a sentence on stderr and exit code 1; a command line that is not
-understood, 2.
+understood, 2. ``migrate`` has one more: 3, where read protection is lost.
 """
 
 from __future__ import annotations
@@ -22,10 +22,16 @@ from pypicloud_tw.cli_base import (
 )
 from pypicloud_tw.cli_index import remove, sweep, verify, yank
 from pypicloud_tw.cli_make_config import make_config
+from pypicloud_tw.cli_serve import serve
+from pypicloud_tw.config_sources import former_variables
 from pypicloud_tw.make_config import ini_text, write_private
+from pypicloud_tw.migrate import Migrated
 from pypicloud_tw.migrate import migrate as migrated_from
 
 __all__ = ["create_schema", "gen_password", "main", "make_config", "refresh"]
+
+#: The exit code of a migration after which more people may read.
+_READ_PROTECTION_LOST = 3
 
 #: No password is longer, in bytes of a line: 4 for each character, and its end.
 _MAX_LINE = 4 * 4096 + 2
@@ -34,7 +40,7 @@ _MAX_LINE = 4 * 4096 + 2
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="pypicloud")
 def main() -> None:
-    """Look after a pypicloud server; `twistd pypicloud` runs one."""
+    """A private Python package index: run the server, and look after it."""
 
 
 @main.command()
@@ -123,10 +129,11 @@ def _read_line() -> str:
 @click.argument("new", type=click.Path(path_type=Path), default=Path("-"))
 @click.option("--force", is_flag=True, help="Replace a file that is there already.")
 def migrate(old: Path, new: Path, force: bool) -> None:
-    """Translate an ini file of the program before, of any version.
+    """Translate an ini file of pypicloud 1.x, or of any version before.
 
-    Writes ours to NEW, or to stdout. What could not be carried over, and what changes,
-    is told on stderr.
+    Writes the new file to NEW, or to stdout. What could not be carried over, and what
+    changes, is told on stderr; permissions last. The exit code is 3 if somebody may
+    read by the new file what was closed to them by the old one.
     """
 
     def work() -> int:
@@ -136,12 +143,28 @@ def migrate(old: Path, new: Path, force: bool) -> None:
             click.echo(text, nl=False)
         else:
             write_private(new, text, replace=force)
-        for note in migrated.notes:
-            click.echo(note, err=True)
-        return 0
+        return _tell(migrated)
 
     finish(work)
 
 
-for command in (make_config, verify, sweep, yank, remove):
+def _tell(migrated: Migrated) -> int:
+    """Tell on stderr what a migration changes; give the exit code."""
+    for note in (*migrated.changes, *former_variables(surroundings().environ)):
+        click.echo(note, err=True)
+    if migrated.lost:
+        click.echo("\nPermissions that are lost:", err=True)
+        for note in migrated.lost:
+            click.echo(f"- {note}", err=True)
+    if not migrated.opened:
+        return 0
+    click.echo(
+        "\nRead protection is lost: by the new file, more people may read than by the "
+        "old one. Decide about that before you run a server with it.",
+        err=True,
+    )
+    return _READ_PROTECTION_LOST
+
+
+for command in (serve, make_config, verify, sweep, yank, remove):
     main.add_command(command)

@@ -49,6 +49,13 @@ def _maintenance() -> Maintenance:
     return maintenance
 
 
+def _run_server(config: Path | None, listen: str | None) -> None:
+    # Only when needed, and only there: it brings the reactor.
+    from pypicloud_tw.runner import run_server
+
+    run_server(config, listen)
+
+
 def _is_terminal() -> bool:
     return sys.stdin.isatty()
 
@@ -64,6 +71,7 @@ class Surroundings:
     environ: Mapping[str, str] = field(factory=_environ, repr=False)
     is_terminal: Callable[[], bool] = _is_terminal
     maintenance: Callable[[], Maintenance] = _maintenance
+    run_server: Callable[[Path | None, str | None], None] = _run_server
 
 
 class Sentences(click.ClickException):
@@ -82,16 +90,24 @@ def surroundings() -> Surroundings:
 def takes_config(command: Command) -> Command:
     """Let a command take the ini's path, with or without ``--config``."""
     path = click.Path(path_type=Path)
-    option = click.option("--config", type=path, help="The same, as an option.")
+    option = click.option(
+        "-c", "--config", type=path, metavar="INI", help="The same, as an option."
+    )
     return option(click.argument("ini", type=path, required=False)(command))
+
+
+def one_ini(ini: Path | None, config: Path | None) -> Path | None:
+    """Choose the ini file, which may be given in two ways, but once."""
+    if ini is not None and config is not None:
+        raise click.UsageError("Give the ini file once: by its name, or as --config.")
+    return ini or config
 
 
 def load_config(ini: Path | None, config: Path | None) -> Config:
     """Read the configuration for a command; every mistake ends it."""
-    if ini is not None and config is not None:
-        raise click.UsageError("Give the ini file once: by its name, or as --config.")
+    path = one_ini(ini, config)
     try:
-        return load(ini or config, surroundings().environ)
+        return load(path, surroundings().environ)
     except PypicloudError as e:
         raise Sentences(e.message) from None
 

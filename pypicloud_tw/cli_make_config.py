@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pypicloud_tw.access.hashes import identify
+from pypicloud_tw.access.hashes import HOW_TO_HASH, identify
 from pypicloud_tw.cli_base import Command, finish, hash_of, surroundings
 from pypicloud_tw.config_keys import KEYS
 from pypicloud_tw.config_sources import user_name_problem
@@ -69,7 +69,9 @@ def _user_name(text: str) -> str:
 
 def _hash(text: str) -> str:
     if identify(text) is None:
-        raise click.BadParameter("This is not a hash of pypicloud-gen-password.")
+        raise click.BadParameter(
+            f"This is not a hash of a password that works here. {HOW_TO_HASH}"
+        )
     return text
 
 

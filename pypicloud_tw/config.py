@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 from attrs import define, field, frozen
 
-from pypicloud_tw.access.hashes import identify
+from pypicloud_tw.access.hashes import HOW_TO_HASH, identify
 from pypicloud_tw.config_keys import (
     KEYS,
     SECTIONS,
@@ -36,6 +36,7 @@ from pypicloud_tw.config_sources import (
     Given,
     Problem,
     Source,
+    former_variables,
     from_environment,
     from_ini,
     user_name_problem,
@@ -98,7 +99,8 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     sources = [from_environment(environ)]
     if path is not None:
         sources.append(from_ini(path))
-    return _read(base, sources)
+    config = _read(base, sources)
+    return attrs.evolve(config, notices=(*config.notices, *former_variables(environ)))
 
 
 def load_settings(
@@ -367,6 +369,6 @@ def _user_problems(name: str, hashed: str) -> Iterator[str]:
         yield f"user.{name[:80]!a}: {problem}"
     if identify(hashed) is None:
         yield (
-            f"user.{name[:80]} = (not shown) is not a password's hash that can be "
-            "checked here; make one with pypicloud-gen-password."
+            f"user.{name[:80]} = (not shown) is not a password's hash that works "
+            f"here. {HOW_TO_HASH}"
         )

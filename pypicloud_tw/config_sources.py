@@ -7,7 +7,7 @@ nearest that is one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -43,6 +43,9 @@ _KUBERNETES_PORT = re.compile(r"(tcp|udp|sctp)://")
 
 #: Names that mean whole groups wherever rights are given.
 _GROUPS = frozenset({"everyone", "authenticated"})
+
+#: What containers of later versions of the program before were told by.
+_FORMER_PREFIX = "PPC_"
 
 _USER = "user."
 _PREFIX = "PYPICLOUD_"
@@ -133,9 +136,10 @@ def from_ini(path: Path) -> Source:
         entry.section == _SERVER_SECTION and entry.key == "use" for entry in ini.entries
     )
     if any(_is_former(entry) for entry in ini.entries):
-        sentence = "it has keys of later versions of the program before; "
+        # Before what each of its keys is: line 0.
+        sentence = "this is a file of pypicloud 1.x: use migrate. "
         sentence += f"pypicloud migrate {path} translates it."
-        source.problems.append(Problem(f"{path}: {sentence}"))
+        source.problems.append(Problem(sentence, 0))
     for entry in ini.entries:
         given = _given(source, entry, path)
         if entry.section in OWN_SECTIONS:
@@ -227,6 +231,16 @@ def from_environment(environ: Mapping[str, str]) -> Source:
                 )
             )
     return source
+
+
+def former_variables(environ: Mapping[str, str]) -> Iterator[str]:
+    """Name the variables of pypicloud 1.x that are set, in a sentence, if any is."""
+    names = sorted(name for name in environ if name.startswith(_FORMER_PREFIX))
+    if names:
+        yield (
+            f"{', '.join(names)}: set for pypicloud 1.x, and ignored here, where "
+            f"variables begin with {_PREFIX} (aws.bucket is {variable('aws.bucket')})."
+        )
 
 
 def user_name_problem(name: str) -> str | None:

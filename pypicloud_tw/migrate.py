@@ -13,14 +13,15 @@ from types import MappingProxyType
 
 from attrs import field, frozen
 
-from pypicloud_tw.access.hashes import identify
+from pypicloud_tw.access.hashes import HOW_TO_HASH, identify
 from pypicloud_tw.config import load_settings
 from pypicloud_tw.config_keys import FILE_KEYS, KEYS, show_value
 from pypicloud_tw.config_sources import user_name_problem
 from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.former_keys import FORMER, RENAMED, UNNEEDED
 from pypicloud_tw.ini import Ini, IniError, parse_ini, read_text
-from pypicloud_tw.migrate_keys import HANDLERS, Translation, is_true, left_out
+from pypicloud_tw.migrate_keys import HANDLERS, Translation, is_true, leave_out
+from pypicloud_tw.migrate_rights import FormerRights
 
 _REFERENCE = re.compile(r"%(?:(%)|\(([^)]+)\)s)")
 
@@ -43,12 +44,21 @@ class Migrated:
 
     :ivar settings: texts by our keys.
     :ivar users: hashes by name.
-    :ivar notes: what could not be carried over, and what changes; a sentence each.
+    :ivar changes: what could not be carried over, and what changes; a sentence each.
+    :ivar lost: of permissions; a sentence each.
+    :ivar opened: somebody may read now who could not before.
     """
 
     settings: Mapping[str, str] = field(repr=False)
     users: Mapping[str, str] = field(repr=False)
-    notes: tuple[str, ...]
+    changes: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    opened: bool = False
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Everything that is to be told, permissions last."""
+        return self.changes + self.lost
 
 
 def migrate(path: Path) -> Migrated:
@@ -119,7 +129,9 @@ def _translated(work: Translation, base: Path) -> Migrated:
     _keep_place(work, keeps_bucket)
     _shorten_buffer(work)
     if any(FORMER.fullmatch(key) for key in work.old):
+        _keep_fallback(work)
         _guard_rights(work)
+    opened = "pypi.default_read" in work.settings and _tell_opened(work)
     if work.unneeded:
         work.notes.append(f"Not needed any more: {', '.join(work.unneeded)}.")
     try:
@@ -130,6 +142,8 @@ def _translated(work: Translation, base: Path) -> Migrated:
         MappingProxyType(work.settings),
         MappingProxyType(work.users),
         tuple(work.notes),
+        tuple(work.lost),
+        opened,
     )
 
 
@@ -163,7 +177,7 @@ def _translate(work: Translation, key: str, text: str) -> None:
     elif UNNEEDED.fullmatch(key):
         work.unneeded[_family(key)] = None
     else:
-        work.notes.append(left_out(key, text))
+        leave_out(work, key, text)
 
 
 def _translate_user(work: Translation, name: str, hashed: str) -> None:
@@ -172,8 +186,8 @@ def _translate_user(work: Translation, name: str, hashed: str) -> None:
         work.notes.append(f"user.{name[:80]!a} is left out: {problem}")
     elif identify(hashed) is None:
         work.notes.append(
-            f"user.{name} is left out: its password's hash is of a kind that cannot be "
-            "checked here; make another with pypicloud-gen-password."
+            f"user.{name} is left out: its password's hash is of a kind that does not "
+            f"work here. {HOW_TO_HASH}"
         )
     else:
         work.users[name] = hashed
@@ -205,20 +219,44 @@ def _shorten_buffer(work: Translation) -> None:
         )
 
 
+def _keep_fallback(work: Translation) -> None:
+    """Write down what was the default of later versions, as ours is another."""
+    if is_true(work.settings.get("pypi.use_fallback", "true")):
+        work.settings.setdefault("pypi.fallback", "redirect")
+
+
 def _guard_rights(work: Translation) -> None:
     """Later versions let only users read, and only admins write, unless told."""
     work.settings.setdefault("pypi.default_read", "authenticated")
     writers = work.old.get("pypi.default_write", "").split()
-    everybody = any(
-        is_true(work.old.get(f"{section}.zero_security_mode", ""))
-        for section in ("pypi", "auth")
-    )
-    if not everybody and not {"authenticated", "everyone"} & {*writers}:
-        work.notes.append(
+    if not _open_to_all(work) and not {"authenticated", "everyone"} & {*writers}:
+        work.lost.append(
             "Look here: every user of the new file may upload, and remove what is "
             "there. In the old one it was only admins, and who had rights of their "
             "own. Leave out the users who should not."
         )
+
+
+def _open_to_all(work: Translation) -> bool:
+    return any(
+        is_true(work.old.get(f"{section}.zero_security_mode", ""))
+        for section in ("pypi", "auth")
+    )
+
+
+def _tell_opened(work: Translation) -> bool:
+    """Name the projects that more people may read now; tell whether any is opened."""
+    if _open_to_all(work):
+        return False
+    rights = FormerRights.of(work.old)
+    to_everyone = work.settings["pypi.default_read"] == "everyone"
+    projects = [*rights.opened(to_everyone=to_everyone)]
+    work.lost.extend(f"Look here: {project}" for project in projects)
+    return bool(
+        projects
+        or rights.default_opened(to_everyone=to_everyone)
+        or work.rights_elsewhere
+    )
 
 
 def _family(key: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from attrs import define, field
@@ -20,6 +20,8 @@ class Translation:
     :ivar settings: texts by our keys, so far.
     :ivar users: hashes by name.
     :ivar notes: what could not be carried over, and what changes; a sentence each.
+    :ivar lost: permissions among that.
+    :ivar rights_elsewhere: rights were kept where they cannot be read from here.
     :ivar unneeded: what nothing needs any more.
     """
 
@@ -27,6 +29,8 @@ class Translation:
     settings: dict[str, str] = field(factory=dict, repr=False)
     users: dict[str, str] = field(factory=dict, repr=False)
     notes: list[str] = field(factory=list)
+    lost: list[str] = field(factory=list)
+    rights_elsewhere: bool = False
     unneeded: dict[str, None] = field(factory=dict)
 
     def carry(self, old: str, new: str, text: str) -> None:
@@ -132,8 +136,8 @@ def _default_read(work: Translation, key: str, text: str) -> None:
         work.settings[key] = "everyone"
         return
     work.settings[key] = "authenticated"
-    if groups and "authenticated" not in groups:
-        work.notes.append(
+    if "authenticated" not in groups:
+        work.lost.append(
             f"Look here: {key} was {show_value(' '.join(groups))}; there are no groups "
             "here yet, and every user may read."
         )
@@ -141,7 +145,7 @@ def _default_read(work: Translation, key: str, text: str) -> None:
 
 def _default_write(work: Translation, key: str, text: str) -> None:
     if "everyone" in text.split():
-        work.notes.append(f"{key} was everyone; now whoever uploads must be a user.")
+        work.lost.append(f"{key} was everyone; now whoever uploads must be a user.")
 
 
 def _zero_security(work: Translation, key: str, text: str) -> None:
@@ -169,7 +173,8 @@ def _download_url(work: Translation, key: str, text: str) -> None:
 
 def _backend(work: Translation, key: str, text: str) -> None:
     if text not in {"config", "pypicloud.access.ConfigAccessBackend"}:
-        work.notes.append(
+        work.rights_elsewhere = True
+        work.lost.append(
             f"Look here: {key} = {show_value(text)} kept users and their rights "
             "elsewhere. Each needs a line user.NAME in the new file."
         )
@@ -177,7 +182,7 @@ def _backend(work: Translation, key: str, text: str) -> None:
 
 def _allow_delete(work: Translation, key: str, text: str) -> None:
     if not is_true(text):
-        work.notes.append(f"{key} is left out: whoever may upload may remove, too.")
+        work.lost.append(f"{key} is left out: whoever may upload may remove, too.")
 
 
 #: What to do with a key, by its name.
@@ -211,7 +216,8 @@ HANDLERS: Mapping[str, Callable[[Translation, str, str], None]] = MappingProxyTy
     }
 )
 
-_TOLD = (
+#: What gave somebody a permission, or took it from somebody.
+_RIGHTS = (
     (r"group\..+", "there are no groups here yet."),
     (
         r"package\..+",
@@ -220,6 +226,13 @@ _TOLD = (
     ),
     (r"(auth|pypi)\.admins", "there are no admins here yet."),
     (r"pypi\.cache_update", "whoever may read causes files to be cached."),
+    (
+        r"pypi\.allow_(delete|overwrite)_groups",
+        "there are no groups here yet; every user may upload and remove.",
+    ),
+)
+
+_TOLD = (
     (r"pypi\.realm", "the realm is always 'pypicloud'."),
     (r"(storage|aws)\.cloud_front_.+", "CloudFront is not used."),
     (r"storage\.public_url", "files are handed out by signed URLs."),
@@ -230,10 +243,16 @@ _TOLD = (
 )
 
 
-def left_out(key: str, text: str) -> str:
+def leave_out(work: Translation, key: str, text: str) -> None:
     """Tell that a key has no place here, and why."""
-    why = next((why for form, why in _TOLD if re.fullmatch(form, key)), None)
     members = (
         f" = {show_value(' '.join(text.split()))}" if key.startswith("group.") else ""
     )
-    return f"{key[:80]}{members} is left out: {why or 'it is not known here.'}"
+    right, other = _why(_RIGHTS, key), _why(_TOLD, key)
+    place = work.notes if right is None else work.lost
+    why = right or other or "it is not known here."
+    place.append(f"{key[:80]}{members} is left out: {why}")
+
+
+def _why(reasons: Sequence[tuple[str, str]], key: str) -> str | None:
+    return next((why for form, why in reasons if re.fullmatch(form, key)), None)

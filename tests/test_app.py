@@ -7,6 +7,7 @@ import re
 from ipaddress import ip_network
 from typing import Any
 from urllib.parse import quote, urljoin
+from xmlrpc.client import Fault, dumps, loads
 
 import brotli
 import zstandard
@@ -473,6 +474,22 @@ class ErrorFormTests(AppCase):
             self.assertEqual(response["Cache-Control"], "no-store")
             self.assertEqual(response["X-Content-Type-Options"], "nosniff")
 
+    def test_names_what_was_meant(self) -> None:
+        """Uploads go elsewhere than pages come from; under a prefix both are there."""
+        behind = Web(proxies=Proxies((), "https://x.example/python"))
+        for web, prefix in ((self.web, ""), (behind, "/python")):
+            for path in ("/nothing", "/legacy/acme/", "/upload", "/python/legacy/"):
+                response = web.request("POST", path)
+                self.assertEqual(response.status, 404)
+                self.assertIn(f"uploads go to {prefix}/legacy/.", response.text)
+            response = web.request("POST", "/packages/")
+            self.assertEqual(response.status, 405)
+            self.assertIn(f"uploads go to {prefix}/legacy/.", response.text)
+            response = web.get("/nothing", {"Accept": "text/html"})
+            self.assertIn(f"the packages are at {prefix}/simple/.", response.text)
+            links = re.findall('href="([^"]*)"', response.text)
+            self.assertEqual(links, [f"{prefix}/", f"{prefix}/simple/"])
+
     def test_json_has_code_and_message(self) -> None:
         response = self.get("/simple/nothing/", Accept="application/json")
         self.assertEqual(
@@ -507,6 +524,42 @@ class ErrorFormTests(AppCase):
         self.assertIn("see its log", response.text)
         self.assertNotIn("secret", response.text + response.reason)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+
+class XmlRpcTests(AppCase):
+    """``pip search``: told that it is not here, in a form that pip shows."""
+
+    CALL = dumps(({"name": ["acme"], "summary": ["acme"]}, "or"), "search").encode()
+
+    def test_told_at_once(self) -> None:
+        """Without a log-in, whoever may read."""
+        closed = Web(default_read="authenticated")
+        for web in (self.web, closed):
+            for path in ("/pypi", "/pypi/", "/", "/simple", "/simple/", "/legacy/"):
+                for media_type in ("text/xml", "application/xml; charset=utf-8"):
+                    response = web.request(
+                        "POST", path, {"Content-Type": media_type}, self.CALL
+                    )
+                    self.assertEqual(response.status, 200, path)
+                    self.assertEqual(
+                        response["Content-Type"], "text/xml; charset=utf-8"
+                    )
+                    fault = self.assertRaises(Fault, loads, response.body)
+                    self.assertEqual(fault.faultCode, -32601)
+                    self.assertIn("no pip search", fault.faultString)
+                    self.assertIn("listed at /simple/.", fault.faultString)
+
+    def test_under_a_prefix(self) -> None:
+        web = Web(proxies=Proxies((), "https://x.example/python"))
+        response = web.request("POST", "/pypi", {"Content-Type": "text/xml"}, self.CALL)
+        fault = self.assertRaises(Fault, loads, response.body)
+        self.assertIn("/python/simple/", fault.faultString)
+
+    def test_uploads_are_none(self) -> None:
+        for media_type in ("multipart/form-data; boundary=text/xml", "text/xmlish", ""):
+            fields = {"Content-Type": media_type} if media_type else {}
+            response = self.web.request("POST", "/pypi", fields, b"x")
+            self.assertEqual(response.status, 401, media_type)
 
 
 class PrivateTests(AppCase):

@@ -6,6 +6,8 @@ import errno
 import os
 import re
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr
 from io import StringIO
@@ -21,7 +23,8 @@ from passlib.hash import argon2
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw import __version__, cli, maintenance
-from pypicloud_tw.access.hashes import verify
+from pypicloud_tw.__main__ import with_command
+from pypicloud_tw.access.hashes import SCHEMES, verify
 from pypicloud_tw.cli_base import Surroundings
 from pypicloud_tw.config import Config, document_keys, load
 from pypicloud_tw.errors import ConfigError, StoreError
@@ -71,6 +74,8 @@ class CliTestCase(SynchronousTestCase):
         self.folder.mkdir()
         self.ini = self.folder / "x.ini"
         self.maintenance = FakeMaintenance()
+        self.served: list[tuple[Path | None, str | None]] = []
+        self.serving_fails: Exception | None = None
         self.environ: Mapping[str, str] = {}
         self.terminal = False
 
@@ -79,11 +84,17 @@ class CliTestCase(SynchronousTestCase):
             environ=self.environ,
             is_terminal=lambda: self.terminal,
             maintenance=lambda: self.maintenance,
+            run_server=self.run_server,
         )
         result = CliRunner().invoke(cli.main, [*map(str, args)], input=input, obj=world)
         if result.exception is not None:
             self.assertIsInstance(result.exception, SystemExit, result.exception)
         return result
+
+    def run_server(self, config: Path | None, listen: str | None) -> None:
+        self.served.append((config, listen))
+        if self.serving_fails is not None:
+            raise self.serving_fails
 
     def succeed(self, *args: str | Path, input: str | bytes = b"") -> str:
         result = self.run_command(*args, input=input)
@@ -157,6 +168,25 @@ class CheckTests(CliTestCase):
         self.assertIn("line 3: pypi.max_upload = 'lots'", lines[1])
         self.assertIn("PYPICLOUD_X", lines[2])
 
+    def test_variables_of_pypicloud_1_x(self) -> None:
+        """They are named, and their values are not."""
+        self.environ = {"PPC_B": "hunter2", "PPC_A": "", "XPPC_C": "x"}
+        text = self.succeed("check")
+        self.assertIn("PPC_A, PPC_B: set for pypicloud 1.x, and ignored here", text)
+        self.assertNotIn("hunter2", text)
+        self.assertNotIn("XPPC", text)
+        self.environ = {}
+        self.assertNotIn("1.x", self.succeed("check"))
+
+    def test_hashes_of_other_kinds(self) -> None:
+        """Which work, and how to make one, is told where one is refused."""
+        for other in ("$apr1$nI/ss8sc$zcKzBAX5gC63oKTMLVtiz0", "{SHA}nope", "plain"):
+            self.ini.write_text(f"[pypicloud]\nuser.al = {other}\n")
+            text = self.fail_with(1, "check", self.ini)
+            for part in (*SCHEMES, "pypicloud-gen-password", "htpasswd -nB"):
+                self.assertIn(part, text)
+            self.assertNotIn(other, text)
+
     def test_no_file(self) -> None:
         self.assertIn("there is no such file", self.fail_with(1, "check", self.ini))
 
@@ -164,6 +194,59 @@ class CheckTests(CliTestCase):
         self.assertIn(
             "once", self.fail_with(2, "check", self.ini, "--config", self.ini)
         )
+
+
+class ServeTests(CliTestCase):
+    def test_arguments(self) -> None:
+        """As twistd's plugin takes them, or the ini as the other commands take it."""
+        for args in ([self.ini], ["--config", self.ini], ["-c", self.ini]):
+            self.succeed("serve", *args)
+        self.succeed("serve")
+        self.succeed("serve", "--config", self.ini, "--listen", "unix:/run/x")
+        self.assertEqual(
+            self.served,
+            [(self.ini, None)] * 3 + [(None, None), (self.ini, "unix:/run/x")],
+        )
+
+    def test_every_mistake(self) -> None:
+        self.serving_fails = ConfigError(["x.ini, line 1: no.", "x.ini, line 2: no."])
+        said = self.fail_with(1, "serve", self.ini)
+        self.assertEqual(said, "x.ini, line 1: no.\nx.ini, line 2: no.\n")
+        self.assertIn("once", self.fail_with(2, "serve", self.ini, "-c", self.ini))
+
+    def test_cannot_listen(self) -> None:
+        """The plugin's own sentence, and its exit code, go through."""
+
+        def run_server(config: Path | None, listen: str | None) -> None:
+            raise SystemExit("pypicloud: cannot listen")
+
+        world = Surroundings(run_server=run_server)
+        result = CliRunner().invoke(cli.main, ["serve"], obj=world)
+        self.assertEqual(
+            (result.exit_code, result.output), (1, "pypicloud: cannot listen\n")
+        )
+
+    def test_as_a_module(self) -> None:
+        """``python -m pypicloud_tw`` serves, or does what it is told."""
+        for arguments, made in {
+            (): ["serve"],
+            ("--config=x.ini",): ["serve", "--config=x.ini"],
+            ("x.ini", "-l", "tcp:80"): ["serve", "x.ini", "-l", "tcp:80"],
+            ("serve", "x.ini"): ["serve", "x.ini"],
+            ("check", "x.ini"): ["check", "x.ini"],
+            ("--version",): ["--version"],
+            ("-h",): ["-h"],
+        }.items():
+            self.assertEqual(with_command(arguments), made)
+
+    def test_the_reactor_is_not_touched_before(self) -> None:
+        """Importing it installs it, and a command may want another, or none."""
+        code = "import pypicloud_tw.cli, sys; print('twisted.internet.reactor' in "
+        code += "sys.modules)"
+        said = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, check=True, text=True
+        )
+        self.assertEqual(said.stdout, "False\n")
 
 
 class GenPasswordTests(CliTestCase):

@@ -246,7 +246,21 @@ class SettingTests(MigrateTestCase):
             settings, _ = self.settings(f"use = x\n{lines}\n")
             if settings.get("pypi.default_read") == "authenticated":
                 del settings["pypi.default_read"]
+            if "pypi.fallback" not in expected:
+                # What was the default there is not here, and is written down.
+                settings.pop("pypi.fallback", None)
             self.assertEqual(settings, expected, lines)
+
+    def test_the_default_of_the_fallback_stays(self) -> None:
+        """It was redirect in pypicloud 1.x, and is written down."""
+        for lines in ("", "pypi.fallback =", "pypi.use_fallback = true"):
+            settings, _ = self.settings(f"pypi.storage = file\n{lines}\n")
+            self.assertEqual(settings["pypi.fallback"], "redirect", lines)
+        for lines in ("pypi.fallback = none", "pypi.use_fallback = false"):
+            settings, _ = self.settings(f"pypi.storage = file\n{lines}\n")
+            self.assertNotEqual(settings.get("pypi.fallback"), "redirect", lines)
+        config, _ = self.config("[app:main]\npypi.storage = file\n")
+        self.assertEqual(config.pypi.fallback, "redirect")
 
     def test_ca_file(self) -> None:
         (self.folder / "ca.pem").write_text("")
@@ -346,7 +360,118 @@ class RightsTests(MigrateTestCase):
             self.assertNotIn("hunter2", "".join(notes))
 
 
+#: The users and groups of the cases below.
+PEOPLE = f"""
+user.alice = {SHA256_CRYPT}
+user.bob = {SHA256_CRYPT}
+user.carol = {SHA256_CRYPT}
+group.devs = alice
+    bob
+group.all = alice bob carol
+auth.admins = alice
+"""
+
+
+class OpenedTests(MigrateTestCase):
+    """Whether somebody may read now who could not: pypicloud 1.3's own rules."""
+
+    def judge(self, lines: str, people: str = PEOPLE) -> Migrated:
+        return self.migrate(f"[app:main]\npypi.storage = file\n{people}{lines}\n")
+
+    def test_projects(self) -> None:
+        cases = {
+            "package.p.group.devs = rw": "p could be read by alice, bob; now by every",
+            "package.p.user.bob = r": "p could be read by alice, bob; now by every",
+            # By nobody but administrators.
+            "package.p.user.bob =": "p could be read by alice; now by every user",
+            "package.p.user.bob = w": "p could be read by alice; now by every user",
+            "package.p.group.admin = rw": "p could be read by alice; now",
+            "package.p.group.nobody = rw": "p could be read by alice; now",
+            "package.zope.p.user.bob = r": "zope.p could be read by alice, bob; now",
+            "pypi.default_read = everyone\npackage.p.group.authenticated = r": (
+                "p could be read by alice, bob, carol; now by everyone."
+            ),
+        }
+        for lines, sentence in cases.items():
+            migrated = self.judge(lines)
+            self.assertTrue(migrated.opened, lines)
+            self.assertIn(sentence, "\n".join(migrated.lost))
+        for lines in (
+            "",
+            "pypi.default_read = everyone",
+            "package.p.group.all = r",
+            "package.p.group.authenticated = rw",
+            "package.p.group.everyone = r",
+            "package.p.user.bob = r\npackage.p.user.carol = rw",
+            "pypi.default_read = everyone\npackage.p.group.everyone = r",
+            "package.p.user.bob = r\npypi.zero_security_mode = true",
+        ):
+            self.assertFalse(self.judge(lines).opened, lines)
+
+    def test_default(self) -> None:
+        for groups in ("devs", "", "nobody"):
+            migrated = self.judge(f"pypi.default_read = {groups}")
+            self.assertTrue(migrated.opened, groups)
+            self.assertIn("pypi.default_read was", "\n".join(migrated.lost))
+        for groups in ("authenticated", "everyone", "devs everyone", "all"):
+            self.assertFalse(self.judge(f"pypi.default_read = {groups}").opened)
+
+    def test_users_who_are_not_in_the_file(self) -> None:
+        """Who they are is not known, so nothing is taken for open to them."""
+        self.assertTrue(self.judge("package.p.group.devs = r", people="").opened)
+        self.assertTrue(self.judge("pypi.default_read = devs", people="").opened)
+        self.assertTrue(self.judge("pypi.auth = sql", people="").opened)
+        self.assertFalse(self.judge("pypi.auth = config", people="").opened)
+        self.assertTrue(
+            self.judge("package.p.group.devs = r", "user.bo = some hash\n").opened
+        )
+
+    def test_many_names(self) -> None:
+        users = "".join(f"user.u{n} = {SHA256_CRYPT}\n" for n in range(9))
+        rights = "".join(f"package.p.user.u{n} = r\n" for n in range(8))
+        (told,) = [
+            note for note in self.judge(rights, users).lost if "be read by" in note
+        ]
+        self.assertIn("by u0, u1, u2, u3, u4 and 3 more; now", told)
+
+    def test_what_is_lost_comes_last(self) -> None:
+        migrated = self.migrate(VERSION_1_3)
+        self.assertEqual(migrated.notes, migrated.changes + migrated.lost)
+        for part in ("group.devs", "package.acme_core", "auth.admins"):
+            self.assertTrue(any(part in note for note in migrated.lost), part)
+            self.assertFalse(any(part in note for note in migrated.changes), part)
+
+
 class CommandTests(CliTestCase):
+    def test_lost_permissions(self) -> None:
+        """They are told apart from the rest, and last; the exit code tells, too."""
+        old = self.folder / "old.ini"
+        old.write_text(f"[app:main]\ndb.url = x\n{PEOPLE}package.p.user.bob = rw\n")
+        self.environ = {"PPC_AUTH_SIGNING_KEY": "hunter2"}
+        result = self.run_command("migrate", old, self.ini)
+        self.assertEqual((result.exit_code, result.stdout), (3, ""))
+        before, _, lost = result.stderr.partition("\nPermissions that are lost:\n")
+        self.assertIn("Not needed any more: db.*", before)
+        self.assertIn("PPC_AUTH_SIGNING_KEY", before)
+        self.assertNotIn("hunter2", result.stderr)
+        self.assertNotIn("Not needed", lost)
+        for part in (
+            "- group.devs = 'alice bob' is left out",
+            "- package.p.user.bob is left out",
+            "- auth.admins is left out",
+            "- Look here: every user of the new file may upload",
+            "- Look here: p could be read by alice, bob; now by every user.",
+        ):
+            self.assertIn(part, lost)
+        self.assertIn("Read protection is lost", lost.splitlines()[-1])
+        self.assertEqual(sorted(load(self.ini, {}).users), ["alice", "bob", "carol"])
+
+    def test_nothing_is_lost(self) -> None:
+        self.ini.write_text(FIRST_PROGRAM)
+        result = self.run_command("migrate", self.ini)
+        self.assertEqual(result.exit_code, 0)
+        self.assertNotIn("lost", result.stderr)
+
     def test_migrate(self) -> None:
         old = self.folder / "old.ini"
         old.write_text(VERSION_1_3)
@@ -368,6 +493,8 @@ class CommandTests(CliTestCase):
     def test_check_names_it(self) -> None:
         self.ini.write_text(VERSION_1_3)
         text = self.fail_with(1, "check", self.ini)
+        begin = "this is a file of pypicloud 1.x: use migrate. "
+        self.assertTrue(text.startswith(begin), text)
         self.assertIn(f"pypicloud migrate {self.ini} translates it", text)
         self.assertIn("there is no key 'storage.bucket'; here it is aws.bucket.", text)
         self.assertNotIn("hunter2", text)

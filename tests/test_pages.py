@@ -117,6 +117,12 @@ class ErrorTests(SynchronousTestCase):
     def test_does_not_tell_the_version(self) -> None:
         self.assertNotIn(b"1.2.3", Pages("1.2.3").error(401, "Log in."))
 
+    def test_shows_the_way_home(self) -> None:
+        for prefix in ("", "/python", "/a/b"):
+            page = Reader(Pages("1").error(404, "No.", prefix=prefix))
+            links = [f"{prefix}/", f"{prefix}/simple/"]
+            self.assertEqual(page.attributes("href"), links)
+
     def test_status_without_a_name(self) -> None:
         self.assertIn(b"<h1>599 Error</h1>", Pages("1").error(599, "Odd."))
 
@@ -146,7 +152,8 @@ class PackagesTests(SynchronousTestCase):
             a_project("a", a_file(), a_file(url="a/1e/a-2.whl", filename="a-2.whl")),
             a_project("b", a_file(url="b/0f/b-1.whl", hashes={})),
         )
-        hrefs = ["a/0f/a-1.tar.gz#sha256=0f", "a/1e/a-2.whl#sha256=0f", "b/0f/b-1.whl"]
+        hrefs = ["../", "../simple/"]
+        hrefs += ["a/0f/a-1.tar.gz#sha256=0f", "a/1e/a-2.whl#sha256=0f", "b/0f/b-1.whl"]
         self.assertEqual(page.attributes("href"), hrefs)
         self.assertEqual(page.attributes("id"), ["p-a", "p-b"])
         self.assertEqual(page.attributes("aria-labelledby"), ["p-a", "p-b"])
@@ -158,6 +165,15 @@ class PackagesTests(SynchronousTestCase):
         page = self.page(a_project("a", file))
         self.assertEqual(page.attributes("data-yanked"), ["bad"])
         self.assertEqual(page.attributes("data-requires-python"), [">=3.9"])
+
+    def test_yanked(self) -> None:
+        """Marked for people, too: by a class and a word behind the link."""
+        files = a_file(yanked="bad <b>"), a_file(yanked=True), a_file()
+        page = self.page(a_project("a", *files))
+        self.assertEqual(page.attributes("class"), ["yanked", "yanked"])
+        self.assertIn("a-1.tar.gz yanked: bad <b> 10 B\n", page.text)
+        self.assertIn("a-1.tar.gz yanked 10 B\n", page.text)
+        self.assertIn("a-1.tar.gz 10 B\n", page.text)
 
     def test_sizes(self) -> None:
         for size, text in [

@@ -46,10 +46,7 @@ PROSE = "\n".join(
     [README, *(text for name, text in DOCUMENTS.items() if name.startswith("docs/"))]
 )
 
-RUN = (
-    "python3 -m venv venv && venv/bin/pip install . "
-    "&& venv/bin/twistd -n --pidfile= pypicloud"
-)
+RUN = "python3 -m venv venv && venv/bin/pip install . && venv/bin/pypicloud serve"
 TEST = (
     "python3 -m venv venv && venv/bin/pip install -e '.[test]' && venv/bin/trial tests"
 )
@@ -272,6 +269,26 @@ class FormTests(SynchronousTestCase):
             if name.endswith(".rst") and not name.startswith("docs/"):
                 settings = {"halt_level": 2, "report_level": 2}
                 core.publish_string(text, source_path=name, settings_overrides=settings)
+
+    def test_words(self) -> None:
+        """What people search for is there in their own words."""
+        words = " ".join(PROSE.lower().split())
+        for sought in (
+            *("pypicloud 1.x", "proxy pypi", "docker", "reports every error"),
+            *("is ignored", "maintenance", "disk space", "htpasswd", "txaws"),
+        ):
+            self.assertIn(sought, words)
+        for coined in ("first program", "passed over", "errand to"):
+            self.assertNotIn(coined, words)
+
+    def test_each_sentence_once(self) -> None:
+        """What is said in two places soon differs between them."""
+        pages = (text for name, text in DOCUMENTS.items() if name.startswith("docs/"))
+        for document in (README, "\n".join(pages)):
+            text = re.sub(r"^( {4}.*|[*`].*`` : .*)$", "", document, flags=re.MULTILINE)
+            sentences = re.split(r"(?<=[.:])\s+", " ".join(text.split()))
+            long = [sentence for sentence in sentences if len(sentence) > 40]
+            self.assertEqual([s for s in long if long.count(s) > 1], [])
 
     def test_files(self) -> None:
         """Every file of this repository that they name is there."""

@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Callable
 from copy import deepcopy
 from datetime import UTC, datetime
+from html import escape
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import quote
@@ -140,6 +141,18 @@ class HtmlTests(SynchronousTestCase):
         for value in (False, None, ""):
             self.assertNotIn("data-yanked", self.anchor(yanked=value))
 
+    def test_yanked_is_marked_for_people(self) -> None:
+        """Behind the link, whose text is the filename."""
+        for value, word in [(True, "yanked"), ("a <b> & c", "yanked: a <b> & c")]:
+            page = render_project(a_document(a_file(yanked=value), a_file()))
+            body = page.make(Variant(Form.HTML, Encoding.IDENTITY)).body.decode()
+            mark = f'</a> <span class="yanked">{escape(word)}</span><br>'
+            self.assertEqual(body.count(mark), 1)
+            self.assertEqual(body.count("yanked</") + body.count("yanked:"), 1)
+            self.assertEqual(
+                Reader(body.encode()).texts, ["acme_tool-1.0-py3-none-any.whl"] * 2
+            )
+
     def test_core_metadata_has_both_names(self) -> None:
         for value, expected in [
             ({"sha256": "ab"}, "sha256=ab"),
@@ -227,7 +240,7 @@ class HtmlTests(SynchronousTestCase):
             },
         )
         page = html_of(document)
-        tags = {"html", "head", "meta", "title", "body", "h1", "a", "br"}
+        tags = {"html", "head", "meta", "title", "body", "h1", "a", "span", "br"}
         self.assertEqual(page.tags, tags)
         self.assertEqual(page.texts, [NASTY])
         self.assertEqual(page.anchors[0]["data-yanked"], NASTY)

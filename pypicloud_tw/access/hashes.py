@@ -23,6 +23,13 @@ SCHEMES = (
     "pbkdf2_sha256",
 )
 
+#: What to tell whoever gave a hash of another kind.
+HOW_TO_HASH = (
+    f"Hashes of {', '.join(SCHEMES[:-1])} and {SCHEMES[-1]} do. Make one with "
+    "pypicloud-gen-password, or with 'htpasswd -nB NAME': without -B it makes an MD5 "
+    "hash, which does not work."
+)
+
 #: Schemes computed in pure Python, which hold the GIL for as long as they take.
 #: Measured beside a busy main thread: half of its speed, and wake-ups 6 ms late; the
 #: others (argon2, bcrypt, and pbkdf2 by hashlib) cost it nothing but the processor.

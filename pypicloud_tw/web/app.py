@@ -39,7 +39,7 @@ from pypicloud_tw.metrics import CONTENT_TYPE, Metrics
 from pypicloud_tw.offload import IOffload
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.store.interfaces import IObjectStore
-from pypicloud_tw.web import legacy_json
+from pypicloud_tw.web import legacy_json, xml_rpc
 from pypicloud_tw.web.errors import answer_error, joined, measured
 from pypicloud_tw.web.fallback import Fallback, shadows
 from pypicloud_tw.web.files import Blob, find_blob, redirect_to_store, send_blob
@@ -231,6 +231,9 @@ class Application:
     @router.route("/pypi/", methods=["POST"])
     async def upload(self, request: Request) -> bytes:
         """Take a file, or another form of the upload API."""
+        if xml_rpc.is_call(request):
+            request.setHeader(b"Content-Type", xml_rpc.CONTENT_TYPE)
+            return measured(request, xml_rpc.refusal(request.origin.prefix))
         refuse_cross_site(
             "POST",
             origin=_text(request.getHeader(b"Origin")),
@@ -288,7 +291,7 @@ class Application:
         error = failure.value
         if isinstance(error, MethodNotAllowed):
             allowed = {"Allow": ", ".join(sorted(error.valid_methods or ()))}
-            sentence = "This address does not take that method."
+            sentence = f"This address does not take that method; {_way(request)}."
             return self._tell(request, 405, "method-not-allowed", sentence, allowed)
         return self.tell_nothing_there(request)
 
@@ -303,7 +306,7 @@ class Application:
 
     def tell_nothing_there(self, request: Request) -> bytes:
         """Answer for an address that is none of ours."""
-        sentence = "There is nothing at this address; the packages are at /simple/."
+        sentence = f"There is nothing at this address; {_way(request)}."
         return self._tell(request, 404, "not-found", sentence, {})
 
     def tell_bad_host(self, request: Request) -> bytes:
@@ -598,6 +601,13 @@ def _project(name: str) -> NormalizedName:
 
 def _log_name(principal: Principal) -> bytes | None:
     return None if principal.name is None else principal.name.encode()
+
+
+def _way(request: Request) -> str:
+    """Name the address that was probably meant."""
+    if request.method == b"POST":
+        return f"uploads go to {request.origin.prefix}/legacy/"
+    return f"the packages are at {request.origin.prefix}/simple/"
 
 
 def _redirect(request: Request, relative: str) -> None:

@@ -43,23 +43,20 @@ def answer_error(
     request.setHeader(b"Cache-Control", b"no-store")
     request.setHeader(b"X-Content-Type-Options", b"nosniff")
     request.setHeader(b"Content-Security-Policy", POLICY)
-    return measured(request, _body(form, pages, status, code, message))
+    match form:
+        case "application/json":
+            body = json.dumps({"code": code, "message": message}).encode()
+        case "text/html":
+            body = pages.error(status, message, prefix=request.origin.prefix)
+        case _:
+            body = f"{message}\n".encode()
+    return measured(request, body)
 
 
 def measured(request: Request, body: bytes) -> bytes:
     """Tell the length of an answer that is known whole; older clients need it."""
     request.setHeader(b"Content-Length", b"%d" % len(body))
     return body
-
-
-def _body(form: str, pages: Pages, status: int, code: str, message: str) -> bytes:
-    match form:
-        case "application/json":
-            return json.dumps({"code": code, "message": message}).encode()
-        case "text/html":
-            return pages.error(status, message)
-        case _:
-            return f"{message}\n".encode()
 
 
 def joined(request: Request, name: bytes) -> bytes | None:

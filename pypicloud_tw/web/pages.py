@@ -68,6 +68,7 @@ class Pages:
         return self._render(
             "home",
             version=self.version,
+            home=None,
             base=base,
             base_for_reading=base if open_to_read else _with_user(base),
             open_to_read=open_to_read,
@@ -79,17 +80,23 @@ class Pages:
 
         It is meant to be sent section by section: with 100,000 files it has 40 MB.
         """
-        page = self._render("packages", version=self.version, here=_HERE)
+        page = self._render("packages", version=self.version, home="../", here=_HERE)
         start, _, end = page.partition(_HERE.encode())
         return Frame(start, end)
 
-    def error(self, status: int, message: str) -> bytes:
+    def error(self, status: int, message: str, *, prefix: str = "") -> bytes:
         """Tell what went wrong. The version is nobody's business here.
 
         :param message: a sentence that says what to do about it.
+        :param prefix: the path under which this server is mounted, for its links.
         """
         return self._render(
-            "error", version="", status=status, phrase=_phrase(status), message=message
+            "error",
+            version="",
+            home=f"{prefix}/",
+            status=status,
+            phrase=_phrase(status),
+            message=message,
         )
 
     def _render(self, name: str, **values: object) -> bytes:

@@ -124,6 +124,9 @@ def to_json(document: Document) -> bytes:
 def anchor(file: Mapping[str, Any], texts: list[str]) -> str:
     """Write the link of a file, with everything that HTML can say of it.
 
+    That it was yanked is said a second time, behind the link, for people: installers
+    read the attribute, and the link's text is the filename (PEP 503).
+
     :param file: has a ``url`` and a ``filename`` that are strings.
     :param texts: gets the text for each ``SLOT`` of the markup returned.
     """
@@ -135,7 +138,11 @@ def anchor(file: Mapping[str, Any], texts: list[str]) -> str:
         markup += f' data-{name}="{SLOT}"'
         texts.append(text)
     texts.append(file["filename"])
-    return f"{markup}>{SLOT}</a>"
+    markup += f">{SLOT}</a>"
+    if yanked := file.get("yanked"):
+        markup += f' <span class="yanked">{SLOT}</span>'
+        texts.append(f"yanked: {yanked}" if isinstance(yanked, str) else "yanked")
+    return markup
 
 
 def fill(markup: str, texts: Sequence[str]) -> str:

@@ -165,14 +165,16 @@ class Server:
 
     :ivar folder: its own, with the ini, the store and the log.
     :ivar settings: keys of ``[app:main]``.
-    :ivar launcher: the command before ``pypicloud``.
-    :ivar options: of the command ``pypicloud``, beside ``--config``.
+    :ivar launcher: the program, and its options: twistd by default.
+    :ivar command: the program's, which serves.
+    :ivar options: of that command, beside ``--config``.
     :ivar listen: the ini's port is used unless an endpoint is given.
     """
 
     folder: Path
     settings: dict[str, str] = field(factory=dict)
     launcher: Sequence[str] = ()
+    command: Sequence[str] = ("pypicloud",)
     options: Sequence[str] = ()
     environment: Mapping[str, str] = field(factory=dict)
     cwd: Path | None = None
@@ -220,7 +222,8 @@ class Server:
     def start(self, *, ready: bool = True) -> None:
         """Start it, and by default wait until it is ready."""
         launcher = self.launcher or (script("twistd"), "-n", "--pidfile=")
-        command = [*launcher, "pypicloud", f"--config={self.config}", *self.options]
+        config = f"--config={self.config}"
+        command = [*launcher, *self.command, config, *self.options]
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
         with self.log_file.open("ab") as log:

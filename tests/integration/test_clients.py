@@ -303,6 +303,18 @@ class PipTests(ClientTestCase):
         self.assertIn("acme_lib-1.1-py3-none-any.whl.metadata", server.log)
         self.assertNotIn("acme_lib-1.1-py3-none-any.whl HTTP", server.log)
 
+    def test_search(self) -> None:
+        """Told in a sentence that it is not here; nobody is asked to log in."""
+        server = self.server(settings={"pypi.default_read": "authenticated"})
+        for python in self.pips():
+            for path in ("pypi", "simple/"):
+                output = self.run_failing(
+                    *(python, "-m", "pip", "search"),
+                    *("-i", f"{server.url}/{path}", "acme"),
+                )
+                self.assertIn("This index has no XML-RPC, and so no pip", output)
+                self.assertNotIn("User for", output)
+
     def test_requires_python(self) -> None:
         """What needs another Python is passed over."""
         server = self.server()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from http.client import HTTPSConnection
+from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from shutil import which
 from ssl import _create_unverified_context as unverified
@@ -21,10 +21,10 @@ from tests.integration.rig import (
     PATIENCE,
     Answer,
     IntegrationTestCase,
-    Server,
     basic,
     form,
     free_port,
+    script,
     wait_until,
 )
 
@@ -57,16 +57,20 @@ def nginx() -> str:
     return found
 
 
-class NginxTests(IntegrationTestCase):
+class NginxTestCase(IntegrationTestCase):
+    """nginx with the example in front of ``self.upstream``."""
+
     def setUp(self) -> None:
         super().setUp()
         program = nginx()
-        self.port = free_port()
+        self.port, self.plain_port = free_port(), free_port()
         self.upstream = self.server(
-            settings={"pypi.trusted_proxies": "127.0.0.1", "metrics.read": "everyone"}
+            settings={"pypi.trusted_proxies": "127.0.0.1", "metrics.read": "everyone"},
+            start=False,
         )
+        place = self.start_upstream()
         folder = self.make_folder()
-        self.write_site(folder, self.upstream)
+        self.write_site(folder, place)
         (folder / "nginx.conf").write_text(_MAIN.format(folder=folder))
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
@@ -79,15 +83,21 @@ class NginxTests(IntegrationTestCase):
         self.addCleanup(process.terminate)
         wait_until(self.answers, (folder / "log").read_text)
 
-    def write_site(self, folder: Path, upstream: Server) -> None:
+    def start_upstream(self) -> str:
+        """Start the server; tell where nginx finds it."""
+        self.upstream.start()
+        return f"127.0.0.1:{self.upstream.port}"
+
+    def write_site(self, folder: Path, place: str) -> None:
         made = certificate()
         pem = made.dumpPEM() + made.privateKey.dump(FILETYPE_PEM)
         (folder / "both.pem").write_bytes(pem)
         text = (CHECKOUT / "contrib" / "nginx.conf").read_text()
         for pattern, instead, times in (
+            (r"listen 80;", f"listen 127.0.0.1:{self.plain_port};", 1),
             (r"listen 443 ssl;", f"listen 127.0.0.1:{self.port} ssl;", 2),
             (r"/etc/ssl/\S+\.(?:pem|key);", f"{folder}/both.pem;", 4),
-            (r"server 127\.0\.0\.1:6543;", f"server 127.0.0.1:{upstream.port};", 1),
+            (r"server 127\.0\.0\.1:6543;", f"server {place};", 1),
         ):
             text, count = re.subn(pattern, instead, text)
             self.assertEqual(count, times, pattern)
@@ -114,6 +124,8 @@ class NginxTests(IntegrationTestCase):
         finally:
             connection.close()
 
+
+class NginxTests(NginxTestCase):
     def test_publish_and_read(self) -> None:
         """As large as nginx would refuse if it were not told not to (1 MiB)."""
         big = {"acme/data": bytes(range(256)) * 20_000}
@@ -160,6 +172,57 @@ class NginxTests(IntegrationTestCase):
         self.assertEqual(self.upstream.get("/metrics").status, 200)
         for host, prefix in _SITES:
             self.assertEqual(self.ask(host, "GET", f"{prefix}/metrics").status, 404)
+
+    def test_plain_http_is_sent_to_https(self) -> None:
+        connection = HTTPConnection("127.0.0.1", self.plain_port, timeout=PATIENCE)
+        self.addCleanup(connection.close)
+        connection.request("GET", "/simple/acme/?x", headers={"Host": _SITES[0][0]})
+        response = connection.getresponse()
+        self.assertEqual(response.status, 301)
+        there = f"https://{_SITES[0][0]}/simple/acme/?x"
+        self.assertEqual(response.headers["Location"], there)
+
+    def test_errors_show_the_way(self) -> None:
+        for host, prefix in _SITES:
+            page = self.ask(host, "GET", f"{prefix}/nothing", Accept="text/html")
+            self.assertEqual(page.status, 404)
+            self.assertIn(f"at {prefix}/simple/.", page.text)
+            self.assertIn(f'href="{prefix}/"', page.text)
+
+
+class SocketTests(NginxTestCase):
+    """The example's other way: a unix socket, by ``pypicloud serve --listen``."""
+
+    def start_upstream(self) -> str:
+        path = self.upstream.folder / "socket"
+        # nginx's workers are another user's, if root runs these tests.
+        self.upstream.folder.chmod(0o755)
+        self.upstream.launcher, self.upstream.command = (
+            (script("pypicloud"),),
+            ("serve",),
+        )
+        self.upstream.options = [f"--listen=unix:{path}"]
+        self.upstream.start(ready=False)
+        wait_until(path.exists, lambda: self.upstream.log)
+        return f"unix:{path}"
+
+    def test_publish_and_read(self) -> None:
+        host = _SITES[0][0]
+        wait_until(
+            lambda: self.ask(host, "GET", "/ready").status == 200,
+            lambda: self.upstream.log,
+        )
+        wheel = make_wheel(self.folder, "acme", "1.0")
+        fields = {":action": "file_upload", "name": "acme", "version": "1.0"}
+        body, content_type = form(fields, wheel.name, wheel.read_bytes())
+        answer = self.ask(
+            *(host, "POST", "/legacy/", body),
+            Authorization=basic(),
+            Content_Type=content_type,
+        )
+        self.assertEqual(answer.status, 200, answer)
+        self.assertIn(wheel.name, self.ask(host, "GET", "/simple/acme/").text)
+        self.assertIn(f"https://{host}/simple/", self.ask(host, "GET", "/").text)
 
 
 test_suite = apart(__name__)
