@@ -70,7 +70,7 @@ class CommandTests(SynchronousTestCase):
 
     def test_two_commands(self) -> None:
         """It opens with them, in this order, and with no other."""
-        opening = README.partition(".. contents::")[0]
+        opening = re.split(r"^\S.*\n-+$", README, maxsplit=1, flags=re.MULTILINE)[0]
         indented = re.findall(r"^ {4}(\S.*)$", opening, re.MULTILINE)
         self.assertEqual(indented, [RUN, TEST])
 
