@@ -8,11 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 from klein import Klein
+from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw import errors
+from pypicloud_tw.assembly import make_fallback, make_index
+from pypicloud_tw.config import load
 from pypicloud_tw.config_keys import KEYS
 from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.web.app import Application
@@ -121,6 +125,36 @@ class ErrorTests(SynchronousTestCase):
         self.assertNotEqual(entries, [])
         for entry in entries:
             self.assertRegex(entry, r"^    \S")
+
+
+class MetricTests(SynchronousTestCase):
+    """reference/metrics.rst."""
+
+    #: With this, every part that counts something is there.
+    ENVIRON: ClassVar = {
+        "PYPICLOUD_AWS_BUCKET": "acme-pypi",
+        "PYPICLOUD_AWS_REGION": "us-east-1",
+        "PYPICLOUD_AWS_ACCESS_KEY": "AKIAIOSFODNN7EXAMPLE",
+        "PYPICLOUD_AWS_SECRET_KEY": "secret",
+        "PYPICLOUD_PYPI_FALLBACK": "cache",
+    }
+
+    def test_every_metric(self) -> None:
+        """Each by its name, and no other."""
+        text = page("reference/metrics.rst")
+        told = re.findall(r"``(pypicloud_\w+)``", text)
+        self.assertEqual(len(told), len(set(told)), "Each is told once.")
+        self.assertEqual(set(told), self.names())
+
+    def names(self) -> set[str]:
+        config = load(None, self.ENVIRON)
+        reactor = MemoryReactorClock()
+        index = make_index(config, reactor, {})
+        make_fallback(config, index, reactor)
+        shown = index.metrics.render().decode()
+        names = re.findall(r"^# TYPE (\w+)", shown, re.MULTILINE)
+        # The library adds to each when it was made.
+        return {name for name in names if not name.endswith("_created")}
 
 
 class WalkTests(SynchronousTestCase):
