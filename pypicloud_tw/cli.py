@@ -46,7 +46,7 @@ def main() -> None:
 @main.command()
 @takes_config
 def check(ini: Path | None, config: Path | None) -> None:
-    """Tell every mistake in a configuration, or that there is none."""
+    """Report every error in a configuration."""
     checked = load_config(ini, config)
     place = (
         f"the bucket {checked.aws.bucket}"
@@ -69,7 +69,7 @@ def check(ini: Path | None, config: Path | None) -> None:
 @main.command("create-schema")
 @takes_config
 def create_schema(ini: Path | None, config: Path | None) -> None:
-    """Prepare the store: create its folder or its bucket."""
+    """Create the folder or the bucket."""
     checked = load_config(ini, config)
 
     def work() -> int:
@@ -83,11 +83,12 @@ def create_schema(ini: Path | None, config: Path | None) -> None:
 
 @main.command()
 @takes_config
-@click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 def refresh(ini: Path | None, config: Path | None, dry_run: bool) -> None:
-    """Adopt the packages that lie in the store without being listed.
+    """Adopt packages that lie in the store.
 
-    It may run beside the servers, and may be repeated.
+    Files that no project lists are checked and listed where they are. It may run beside
+    the servers, and may be repeated.
     """
     checked = load_config(ini, config)
     finish(lambda: surroundings().maintenance().run_refresh(checked, dry_run=dry_run))
@@ -95,9 +96,10 @@ def refresh(ini: Path | None, config: Path | None, dry_run: bool) -> None:
 
 @main.command("gen-password")
 def gen_password() -> None:
-    """Print the hash of a password, for a line `user.NAME = ...` in the ini.
+    """Hash a password for the ini.
 
-    Asks for it twice; or reads one line, if stdin is not a terminal.
+    The hash is for a line `user.NAME = ...`. Asks for the password twice; or reads one
+    line, if stdin is not a terminal.
     """
     if surroundings().is_terminal():
         # Asked for on stderr, so that stdout has the hash and nothing else.
@@ -129,11 +131,12 @@ def _read_line() -> str:
 @click.argument("new", type=click.Path(path_type=Path), default=Path("-"))
 @click.option("--force", is_flag=True, help="Replace a file that is there already.")
 def migrate(old: Path, new: Path, force: bool) -> None:
-    """Translate an ini file of pypicloud 1.x, or of any version before.
+    """Translate an ini of pypicloud 1.x.
 
-    Writes the new file to NEW, or to stdout. What could not be carried over, and what
-    changes, is told on stderr; permissions last. The exit code is 3 if somebody may
-    read by the new file what was closed to them by the old one.
+    Files of older versions are understood, too. Writes the new file to NEW, or to
+    stdout. What could not be carried over, and what changes, is told on stderr;
+    permissions last. The exit code is 3 if somebody may read by the new file what was
+    closed to them by the old one.
     """
 
     def work() -> int:

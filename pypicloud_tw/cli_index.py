@@ -20,7 +20,10 @@ from pypicloud_tw.config_values import BadValueError, seconds
 @takes_config
 @click.option("--deep", is_flag=True, help="Read every byte and compare the digests.")
 def verify(ini: Path | None, config: Path | None, deep: bool) -> None:
-    """Check that every published file is in the store as it should be."""
+    """Check that every file is in the store.
+
+    With --deep, also that its bytes are right.
+    """
     checked = load_config(ini, config)
     finish(lambda: surroundings().maintenance().run_verify(checked, deep=deep))
 
@@ -37,11 +40,14 @@ def _age(text: str | None) -> float | None:
 @click.command()
 @takes_config
 @click.option("--age", help="Only what is older, as in 2d; at least index.sweep_age.")
-@click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 def sweep(
     ini: Path | None, config: Path | None, age: str | None, dry_run: bool
 ) -> None:
-    """Remove what no project names: what broken uploads left, and deleted files."""
+    """Remove files that no project names.
+
+    Broken uploads left them, or they were removed from the index.
+    """
     checked = load_config(ini, config)
     oldest = _age(age)
     finish(
@@ -61,7 +67,10 @@ _INI = click.argument("ini", type=click.Path(path_type=Path))
 @click.option("--reason", default="", help="Why; installers show it.")
 @click.option("--undo", is_flag=True, help="Make it as if it had not been yanked.")
 def yank(ini: Path, project: str, version: str, reason: str, undo: bool) -> None:
-    """Yank a release: installers pass it over unless it is pinned (PEP 592)."""
+    """Yank a release.
+
+    Installers ignore it unless it is pinned (PEP 592).
+    """
     checked = load_config(ini, None)
     why = None if undo else reason
     finish(
@@ -74,6 +83,9 @@ def yank(ini: Path, project: str, version: str, reason: str, undo: bool) -> None
 @click.argument("project")
 @click.argument("version")
 def remove(ini: Path, project: str, version: str) -> None:
-    """Remove a release; its filenames are not taken again with other bytes."""
+    """Remove a release.
+
+    Its filenames are not taken again with other bytes.
+    """
     checked = load_config(ini, None)
     finish(lambda: surroundings().maintenance().run_remove(checked, project, version))

@@ -92,9 +92,10 @@ def make_config(
     force: bool,
     **options: str | None,
 ) -> None:
-    """Write a commented ini file to PATH (pypicloud.ini); - is stdout.
+    """Write an ini file with every key.
 
-    Asks for what matters most, if stdin is a terminal and no option tells.
+    Writes to PATH (pypicloud.ini by default; - is stdout). At a terminal it asks for
+    what matters most, as far as no option tells.
     """
     if options["dir"] is not None and options["bucket"] is not None:
         raise click.UsageError(
@@ -171,10 +172,11 @@ def _write(
         click.echo(text, nl=False)
         return 0
     write_private(path, text, replace=force)
-    click.echo(f"{path} is written. See whether it is right: pypicloud check {path}")
+    click.echo(f"{path} is written. Run it: pypicloud serve --config={path}")
+    click.echo(f"After a change, see whether it is right: pypicloud check {path}")
     if not users:
         click.echo(
-            "Nobody can upload yet: make a hash with pypicloud-gen-password, and put "
-            "it there as user.NAME."
+            "Nobody can upload yet: make a hash with pypicloud-gen-password, and add "
+            "it to the file as user.NAME."
         )
     return 0

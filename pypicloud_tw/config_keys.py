@@ -242,8 +242,8 @@ class AwsSection:
     write_metadata: bool = key(
         kinds.flag,
         "true",
-        "Write name, version and hashes into the files' user metadata, so that the "
-        "program before can read the bucket again.",
+        "Write name, version and hashes into the files' user metadata, so that "
+        "pypicloud 1.x can read the bucket again.",
     )
     connect_timeout: float = key(
         kinds.seconds(0.1), "10s", "How long a connection to S3 may take."

@@ -44,7 +44,7 @@ _KUBERNETES_PORT = re.compile(r"(tcp|udp|sctp)://")
 #: Names that mean whole groups wherever rights are given.
 _GROUPS = frozenset({"everyone", "authenticated"})
 
-#: What containers of later versions of the program before were told by.
+#: What the variables of pypicloud 1.x begin with.
 _FORMER_PREFIX = "PPC_"
 
 _USER = "user."
@@ -238,8 +238,8 @@ def former_variables(environ: Mapping[str, str]) -> Iterator[str]:
     names = sorted(name for name in environ if name.startswith(_FORMER_PREFIX))
     if names:
         yield (
-            f"{', '.join(names)}: set for pypicloud 1.x, and ignored here, where "
-            f"variables begin with {_PREFIX} (aws.bucket is {variable('aws.bucket')})."
+            f"Ignored: {', '.join(names)}. The variables of pypicloud 1.x have another "
+            f"beginning here: aws.bucket is {variable('aws.bucket')}."
         )
 
 

@@ -16,14 +16,16 @@ from pypicloud_tw.ini import parse_ini, substitute
 _HEAD = """\
 # The configuration of pypicloud.
 #
-#     twistd --pidfile= -n pypicloud --config={name}
+#     pypicloud serve --config={name}
+#
+# runs the server with it, as does: twistd --pidfile= -n pypicloud --config={name}
 #
 # A key behind a '#' has the default that stands there. Every key can come from the
 # environment, too, which then wins: aws.bucket is PYPICLOUD_AWS_BUCKET.
 # Durations: 300 (seconds), 5m, 1h30m, 7d. Sizes: 6GiB, 100MB, 1048576 (bytes).
-# Lists have commas or blanks between their items. A line that is indented goes on with
-# the one before. A percent sign may be written %%; %(here)s is this file's folder.
-# What may be a secret can be kept in a file of its own, which KEY_file names:
+# Lists have commas or blanks between their items. An indented line continues the one
+# before. A percent sign may be written %%; %(here)s is this file's folder.
+# A secret can be kept in a file of its own, which KEY_file names:
 {secrets}
 
 [pypicloud]

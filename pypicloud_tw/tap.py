@@ -260,12 +260,13 @@ def _greeting(config: Config, listen: str, *, has_ini: bool) -> list[str]:
     lines = [f"Serving {place} at {listen}."]
     if not config.users:
         reads = "anyone may read" if _policy(config).public else "nobody may read"
-        how = "run pypicloud-gen-password and add 'user.NAME = HASH' to the ini"
+        how = "Run pypicloud-gen-password and add 'user.NAME = HASH' to the ini."
         if not has_ini:
-            how = f"write an ini with pypicloud-make-config, {how}, and use --config"
-        lines.append(
-            f"There is no user yet: {reads}, nobody may upload. Make one: {how}."
-        )
+            how = (
+                "Run pypicloud-make-config, which writes an ini with a user, and give "
+                "it by --config; pypicloud-gen-password makes hashes for more users."
+            )
+        lines.append(f"There is no user yet: {reads}, nobody may upload. {how}")
     return lines
 
 

@@ -172,7 +172,7 @@ class CheckTests(CliTestCase):
         """They are named, and their values are not."""
         self.environ = {"PPC_B": "hunter2", "PPC_A": "", "XPPC_C": "x"}
         text = self.succeed("check")
-        self.assertIn("PPC_A, PPC_B: set for pypicloud 1.x, and ignored here", text)
+        self.assertIn("Ignored: PPC_A, PPC_B. The variables of pypicloud 1.x", text)
         self.assertNotIn("hunter2", text)
         self.assertNotIn("XPPC", text)
         self.environ = {}

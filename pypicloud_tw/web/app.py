@@ -301,7 +301,7 @@ class Application:
         if failure.check(CancelledError, ConnectionLost, ConnectionDone):
             return b""  # the client went away, and hears nothing
         self._log.failure("Answering {path!r} failed", failure, path=request.path)
-        sentence = "The server met something that it was not made for; see its log."
+        sentence = "Something went wrong in the server; see its log."
         return self._tell(request, 500, "internal-error", sentence, {})
 
     def tell_nothing_there(self, request: Request) -> bytes:

@@ -176,6 +176,30 @@ class ServingTests(IntegrationTestCase):
 
     def test_read_only_site_packages(self) -> None:
         """dropin.cache cannot be written there, nor can byte code."""
+        unprivileged, python, site = self.read_only_installation()
+        twistd = "from twisted.scripts.twistd import run; run()"
+        server = self.server(
+            launcher=(*unprivileged, python, "-c", twistd, "-n", "--pidfile=")
+        )
+        self.assertEqual(server.get("/simple/").status, 200)
+        server.stop()
+        self.assertFalse((site / "twisted/plugins/dropin.cache").exists())
+        self.assertEqual(list(site.rglob("__pycache__")), [])
+        self.assertNotIn("Traceback", server.log)
+
+    def test_serve_from_read_only_site_packages(self) -> None:
+        """It does not look for plugins, so there is nothing to complain about."""
+        unprivileged, python, _ = self.read_only_installation()
+        server = self.server(
+            launcher=(*unprivileged, python, "-m", "pypicloud_tw"), command=("serve",)
+        )
+        self.assertEqual(server.get("/simple/").status, 200)
+        server.stop()
+        self.assertIn("Serving ", server.log.splitlines()[0])
+        self.assertNotIn("dropin.cache", server.log)
+
+    def read_only_installation(self) -> tuple[tuple[str, ...], str, Path]:
+        """Make one; give what makes a command heed that, its Python, its folder."""
         python = self.folder / "environment" / "bin" / "python"
         venv = (sys.executable, "-m", "venv", "--without-pip", "--symlinks")
         run_here(*venv, str(python.parents[1]))
@@ -188,15 +212,7 @@ class ServingTests(IntegrationTestCase):
         probe = run((*unprivileged, "touch", site / "probe"), home=self.home)
         if probe.code == 0:
             raise SkipTest("Nothing keeps this user from writing to a folder.")
-        twistd = "from twisted.scripts.twistd import run; run()"
-        server = self.server(
-            launcher=(*unprivileged, str(python), "-c", twistd, "-n", "--pidfile=")
-        )
-        self.assertEqual(server.get("/simple/").status, 200)
-        server.stop()
-        self.assertFalse((site / "twisted/plugins/dropin.cache").exists())
-        self.assertEqual(list(site.rglob("__pycache__")), [])
-        self.assertNotIn("Traceback", server.log)
+        return unprivileged, str(python), site
 
     def close_for_writing(self, folder: Path) -> None:
         """Do what ``chmod -R a-w`` does to folders, until the test ends."""
