@@ -10,15 +10,9 @@ from contextlib import suppress
 from functools import partial
 from random import random
 from typing import Any
-from urllib.parse import urlsplit
 
 from attrs import define, field
-from twisted.web.client import (
-    Agent,
-    BrowserLikePolicyForHTTPS,
-    HostnameCachingHTTPSPolicy,
-    HTTPConnectionPool,
-)
+from twisted.web.client import HTTPConnectionPool
 
 from pypicloud_tw import __version__, jobs
 from pypicloud_tw.config import Config
@@ -40,9 +34,9 @@ from pypicloud_tw.store.metered import MeteredStore
 from pypicloud_tw.store.s3 import make_s3_store
 from pypicloud_tw.store.s3_probe import Conditional
 from pypicloud_tw.store.s3_store import S3Store
+from pypicloud_tw.upstream.agent import make_agent
 from pypicloud_tw.upstream.caching import CachingFiles
 from pypicloud_tw.upstream.client import Client
-from pypicloud_tw.upstream.guard import GuardedEndpoints, Rule
 from pypicloud_tw.upstream.keeper import StoredPages
 from pypicloud_tw.upstream.pages import Settings
 from pypicloud_tw.upstream.relay import Relay
@@ -299,10 +293,13 @@ def _watch(
     )
 
 
-def make_fallback(config: Config, index: Index, reactor: Any) -> Fallback | None:
+def make_fallback(
+    config: Config, index: Index, reactor: Any, environ: Mapping[str, str]
+) -> Fallback | None:
     """Assemble what serves the projects that are not here; None if nothing does.
 
-    :raises ConfigError: the rules cannot be understood.
+    :param environ: of the process: it may name proxies.
+    :raises ConfigError: the rules, or a proxy, cannot be understood.
     """
     mode = config.pypi.fallback if config.pypi.use_fallback else "none"
     if mode == "none":
@@ -310,7 +307,7 @@ def make_fallback(config: Config, index: Index, reactor: Any) -> Fallback | None
     sources = tuple(Source.parse(url) for url in config.pypi.fallback_url)
     pool = HTTPConnectionPool(reactor)
     pool.maxPersistentPerHost = _POOLED
-    client = _upstream_client(config, sources, pool, reactor)
+    client = _upstream_client(config, sources, pool, reactor, environ)
 
     async def close() -> None:
         if isinstance(fallback.files, CachingFiles):
@@ -380,14 +377,15 @@ def _upstream_client(
     sources: tuple[Source, ...],
     pool: HTTPConnectionPool,
     reactor: Any,
+    environ: Mapping[str, str],
 ) -> Client:
-    # An upstream of the operator's own may be at a private address: the ini names it.
-    named = [urlsplit(source.base).hostname or "" for source in sources]
-    rule = Rule.of([*config.upstream.allow_private_hosts, *named])
     limits = Limits.from_config(config.upstream)
-    # Without it every connection reads all certificate authorities again: 20 ms, in
-    # the reactor's thread.
-    tls = HostnameCachingHTTPSPolicy(BrowserLikePolicyForHTTPS())
-    endpoints = GuardedEndpoints(reactor, rule, limits.connect, tls)
-    agent = Agent.usingEndpointFactory(reactor, endpoints, pool)
+    agent = make_agent(
+        reactor,
+        pool,
+        sources,
+        private_hosts=config.upstream.allow_private_hosts,
+        connect_timeout=limits.connect,
+        environ=environ,
+    )
     return Client(agent, reactor, limits, f"pypicloud-tw/{__version__}", random)

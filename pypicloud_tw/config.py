@@ -18,6 +18,7 @@ from attrs import define, field, frozen
 
 from pypicloud_tw.access.hashes import HOW_TO_HASH, identify
 from pypicloud_tw.config_keys import (
+    EMPTY,
     KEYS,
     SECTIONS,
     AuthSection,
@@ -161,7 +162,9 @@ class _Reading:
             return
         self.given.add(key.name)
         try:
-            values[key.attribute] = self._understand(key, given.text)
+            value = values[key.attribute] = self._understand(key, given.text)
+            if key.empty_is_laxer and value in EMPTY:
+                self._refuse_lifting(key, given)
         except BadValueError as e:
             self.bad.add(key.name)
             self.problems.append(
@@ -187,6 +190,20 @@ class _Reading:
             if in_file is not None:
                 return self._from_file(key, in_file)
         return None
+
+    def _refuse_lifting(self, key: Key, empty: Given) -> None:
+        """Complain of an empty variable that would lift what another place says."""
+        for source in self.sources:
+            lifted = source.settings.get(key.name)
+            # Commas alone are an empty list.
+            if lifted is not None and lifted.text.strip(", \t\n"):
+                self.problems.append(
+                    empty.problem(
+                        f"{key.name} is empty, which would lift {key.name} = "
+                        f"{key.show(lifted.text)} ({lifted.origin}). Give the variable "
+                        "a value or unset it; to lift the key, take it out of the file."
+                    )
+                )
 
     def _from_file(self, key: Key, given: Given) -> Given | None:
         path = self.base / given.text

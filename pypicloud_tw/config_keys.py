@@ -22,6 +22,9 @@ from pypicloud_tw.config_values import Network
 
 DAY = 86400
 
+#: The values of keys that are unset.
+EMPTY = (None, (), "")
+
 #: What SigV4 allows (AWS, "Authenticating requests: using query parameters"); seconds.
 LONGEST_SIGNATURE = 7 * DAY
 
@@ -40,6 +43,8 @@ class Key:
     :ivar secret: it is, or may have in it, a secret; the key ``{name}_file`` names a
         file that holds it.
     :ivar optional: to leave it empty is to leave it unset.
+    :ivar empty_is_laxer: unset, it protects less: an empty environment variable, as a
+        template makes whose value was not set, must not lift what the ini says.
     """
 
     name: str
@@ -51,6 +56,7 @@ class Key:
     show: Callable[[str], str]
     secret: bool
     optional: bool
+    empty_is_laxer: bool
 
     @property
     def variable(self) -> str:
@@ -90,6 +96,7 @@ def key(
     secret: bool = False,
     show: Callable[[str], str] | None = None,
     name: str | None = None,
+    empty_is_laxer: bool = False,
 ) -> Any:
     """Declare a field that an ini key sets; the default is written as in an ini.
 
@@ -103,7 +110,8 @@ def key(
         "show": show or (show_nothing if secret else show_value),
         "secret": secret,
         "name": name,
-        "optional": value in (None, (), ""),
+        "optional": value in EMPTY,
+        "empty_is_laxer": empty_is_laxer,
     }
     return field(default=value, repr=not secret, metadata=metadata)
 
@@ -153,13 +161,18 @@ class StorageSection:
 class AwsSection:
     """The bucket. Times are in seconds, sizes in bytes."""
 
+    # What is ours in one bucket is nobody's in another: upstream is asked for it.
     bucket: str | None = key(
-        kinds.bucket, None, "The S3 bucket that keeps the packages."
+        kinds.bucket,
+        None,
+        "The S3 bucket that keeps the packages.",
+        empty_is_laxer=True,
     )
     prefix: str = key(
         kinds.key_prefix,
         "",
         "What every key in the bucket begins with; end it with a slash.",
+        empty_is_laxer=True,
     )
     region: str | None = key(
         kinds.token,
@@ -172,6 +185,7 @@ class AwsSection:
         None,
         "Where S3 is, if it is not Amazon's: https://host:port",
         show=show_url,
+        empty_is_laxer=True,
     )
     access_key: str | None = key(
         kinds.token,
@@ -218,15 +232,22 @@ class AwsSection:
         "The memory for all parts of uploads on their way to S3.",
     )
     ca_file: Path | None = key(  # noqa: RUF009  a field, and a Path is immutable
-        kinds.path, None, "A file of certificate authorities to trust for the endpoint."
+        kinds.path,
+        None,
+        "A file of certificate authorities to trust for the endpoint.",
+        empty_is_laxer=True,
     )
     server_side_encryption: str | None = key(
         kinds.one_of("AES256", "aws:kms", "aws:kms:dsse"),
         None,
         "How S3 encrypts what is stored.",
+        empty_is_laxer=True,
     )
     sse_kms_key_id: str | None = key(
-        kinds.token, None, "The KMS key for aws:kms; the account's own if not given."
+        kinds.token,
+        None,
+        "The KMS key for aws:kms; the account's own if not given.",
+        empty_is_laxer=True,
     )
     storage_class: str | None = key(
         kinds.token, None, "The storage class of files, such as STANDARD_IA."
@@ -292,6 +313,8 @@ class PypiSection:
         "",
         "The networks of the proxies whose X-Forwarded-* fields are believed; those of "
         "whoever connects to a unix: endpoint always are.",
+        # Without it every client has the proxy's address, which metrics.read may allow.
+        empty_is_laxer=True,
     )
     use_fallback: bool = key(
         kinds.flag, "true", "Ask another index for projects that are not here."
@@ -320,6 +343,7 @@ class PypiSection:
         "",
         "Names that are never asked for elsewhere, whether or not they exist here; "
         "acme-* reserves every name that begins so.",
+        empty_is_laxer=True,
     )
 
 
@@ -382,15 +406,21 @@ class UpstreamSection:
         "",
         "If given, only these are let through: names, patterns (acme-*) and versions "
         "(django>=4,<5).",
+        empty_is_laxer=True,
     )
-    deny: tuple[str, ...] = key(kinds.rules, "", "These are not let through.")
+    deny: tuple[str, ...] = key(
+        kinds.rules, "", "These are not let through.", empty_is_laxer=True
+    )
     denied_message: str = key(
         kinds.line,
         "This project or version is not allowed by the rules of this index.",
         "What a client is told of what is not let through.",
     )
     min_age: float | None = key(
-        kinds.seconds(), None, "Files younger than that do not exist yet: 7d"
+        kinds.seconds(),
+        None,
+        "Files younger than that do not exist yet: 7d",
+        empty_is_laxer=True,
     )
     min_age_exempt: tuple[str, ...] = key(
         kinds.words(kinds.pattern),
@@ -399,7 +429,10 @@ class UpstreamSection:
         name="upstream.min_age.exempt",
     )
     not_after: datetime | None = key(  # noqa: RUF009  a field, and immutable
-        kinds.moment, None, "Files that are newer than that do not exist: 2026-01-31"
+        kinds.moment,
+        None,
+        "Files that are newer than that do not exist: 2026-01-31",
+        empty_is_laxer=True,
     )
     stale_for: float = key(
         kinds.seconds(),
@@ -408,6 +441,13 @@ class UpstreamSection:
     )
     absent_for: float = key(
         kinds.seconds(), "30s", "How long it is remembered that a project is not there."
+    )
+    absent_statuses: tuple[int, ...] = key(
+        kinds.words(kinds.absent_status),
+        "404, 410",
+        "The statuses by which the other index says that it has no such project; 404 "
+        "and 410 always do. With 403 (a bucket behind a CDN) it also seems to have "
+        "none where it refuses us.",
     )
     cache_memory: int = key(
         kinds.size(0), "128MiB", "The memory for pages of the other index."
@@ -418,7 +458,9 @@ class UpstreamSection:
     allow_private_hosts: tuple[str, ...] = key(
         kinds.words(kinds.private_host),
         "",
-        "Hosts and networks with private addresses that its links may lead to.",
+        "Hosts and networks with private addresses that its links may lead to: "
+        "files.corp, files.corp:8080, 10.1.0.0/16, [fd00::1]:8443. Without a port, "
+        "ports 80 and 443. pypi.fallback_url's own host and port need not be named.",
     )
     connect_timeout: float = key(
         kinds.seconds(0.1), "10s", "How long a connection to it may take."

@@ -33,6 +33,9 @@ _DURATION_PART = re.compile(rf"({_NUMBER})(ms|[smhdw])")
 _SIZE = re.compile(rf"({_NUMBER})\s*((?:[kmgt]i?)?b)?", re.IGNORECASE)
 
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
+_WITH_PORT = re.compile(
+    r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:]+)(?=:))(?::(?P<port>[^:]*))?"
+)
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _ENDPOINT = re.compile(r"[a-z][a-z0-9_]*:.+", re.DOTALL)
 _PATTERN = re.compile(r"[a-z0-9*?]+(?:-[a-z0-9*?]+)*-?")
@@ -73,6 +76,14 @@ def whole(low: int, high: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def absent_status(text: str) -> int:
+    """Understand a status that may mean absence: of 4xx, none that means "later"."""
+    code = whole(400, 499)(text)
+    if code in (407, 408, 425, 429):
+        raise BadValueError(f"has {code}, which says nothing of what is there.")
+    return code
 
 
 def size(low: int = 1) -> Callable[[str], int]:
@@ -244,7 +255,24 @@ def _is_host_name(text: str) -> bool:
 
 
 def private_host(text: str) -> str:
-    """Understand a host's name, or an address or network; in its normal form."""
+    """Understand a host's name, an address or a network, each with a port or without.
+
+    In its normal form; an IPv6 address with a port is in brackets.
+    """
+    match = _WITH_PORT.fullmatch(text)
+    if match is None:
+        return _private(text)
+    host, port = _private(match["v6"] or match["host"]), match["port"]
+    if port is None:
+        return host
+    try:
+        number = whole(1, 65535)(port)
+    except BadValueError:
+        raise BadValueError("has a port that is not from 1 to 65535.") from None
+    return f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
+
+
+def _private(text: str) -> str:
     try:
         return str(network(text))
     except BadValueError:

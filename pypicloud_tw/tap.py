@@ -95,7 +95,7 @@ def makeService(
         failures=config.auth.max_failures,
         every=config.auth.retry_every,
     )
-    fallback = make_fallback(config, index, reactor)
+    fallback = make_fallback(config, index, reactor, os.environ)
 
     async def close() -> None:
         if fallback is not None:

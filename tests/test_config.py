@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.config import Config, document_keys, load
-from pypicloud_tw.config_keys import FILE_KEYS, SECTIONS, variable
+from pypicloud_tw.config_keys import FILE_KEYS, KEYS, SECTIONS, variable
 from pypicloud_tw.errors import ConfigError
 
 REPOSITORY = Path(__file__).absolute().parent.parent
@@ -266,14 +266,72 @@ class EnvironmentTests(ConfigTestCase):
         self.assertNotIn("hunter2", problem)
 
     def test_empty_is_unset(self) -> None:
-        text = "[pypicloud]\naws.bucket = from-ini\npypi.private = acme-*\n"
-        config = self.load(text, PYPICLOUD_AWS_BUCKET="", PYPICLOUD_PYPI_PRIVATE="")
-        self.assertIsNone(config.aws.bucket)
-        self.assertEqual(config.pypi.private, ())
+        text = "[pypicloud]\naws.region = eu-west-1\nupstream.merge = acme\n"
+        config = self.load(text, PYPICLOUD_AWS_REGION="", PYPICLOUD_UPSTREAM_MERGE=" ")
+        self.assertIsNone(config.aws.region)
+        self.assertEqual(config.upstream.merge, ())
         self.assertIn(
             "PYPICLOUD_PYPI_MAX_UPLOAD: pypi.max_upload = '' is empty",
             self.problem(PYPICLOUD_PYPI_MAX_UPLOAD=""),
         )
+
+    def test_empty_lifts_no_protection(self) -> None:
+        """A template's unset value must not undo what the ini says."""
+        for name, value in {
+            "aws.bucket": "acme-packages",
+            "aws.prefix": "team/",
+            "aws.endpoint_url": "https://s3.example",
+            "aws.ca_file": "/dev/null",
+            "aws.server_side_encryption": "AES256",
+            "pypi.trusted_proxies": "10.0.0.1",
+            "pypi.private": "acme-*",
+            "upstream.allow": "django",
+            "upstream.deny": "django",
+            "upstream.min_age": "7d",
+            "upstream.not_after": "2026-01-31",
+        }.items():
+            variable = KEYS[name].variable
+            for empty in ("", " ", "\t\n", "\u00a0"):
+                (problem,) = self.problems(
+                    f"[pypicloud]\n{name} = {value}\n", **{variable: empty}
+                )
+                self.assertIn(f"{variable}: {name} is empty, which would lift", problem)
+                self.assertIn(f"{value}' (", problem)
+                self.assertIn("line 2). Give the variable a value or unset", problem)
+
+    def test_commas_are_an_empty_list(self) -> None:
+        text = "[pypicloud]\nupstream.allow = django\n"
+        problem = self.problem(text, PYPICLOUD_UPSTREAM_ALLOW=" , ")
+        self.assertIn("upstream.allow is empty, which would lift", problem)
+
+    def test_empty_over_nothing(self) -> None:
+        for text in ("", "upstream.allow =", "upstream.allow = ,"):
+            config = self.load(f"[pypicloud]\n{text}\n", PYPICLOUD_UPSTREAM_ALLOW="")
+            self.assertEqual(config.upstream.allow, ())
+
+    def test_emptiness_of_each_key_was_thought_of(self) -> None:
+        """Where empty is unset, unset protects as much."""
+        harmless = {key.name for key in KEYS.values() if key.optional}
+        harmless -= {key.name for key in KEYS.values() if key.empty_is_laxer}
+        self.assertEqual(
+            harmless,
+            {
+                "aws.access_key",
+                "aws.object_acl",
+                "aws.region",
+                "aws.secret_key",
+                "aws.session_token",
+                "aws.storage_class",
+                "pypi.public_url",
+                "storage.temp_dir",
+                "upstream.allow_private_hosts",
+                "upstream.merge",
+                "upstream.min_age.exempt",
+            },
+        )
+        for key in KEYS.values():
+            if not key.optional:
+                self.assertIn("is empty", self.problem(**{key.variable: ""}))
 
     def test_variables_of_kubernetes(self) -> None:
         config = self.load(

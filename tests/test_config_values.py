@@ -180,6 +180,37 @@ class NetworkTests(KindTestCase):
             ("devpi.corp", "10.0.0.1/32", "fd00::/8"),
         )
         self.assertIn("no host's name", self.refused(kind, "10.0.0.1/8"))
+        self.assertEqual(
+            kind("Files.corp:8080 10.0.0.0/8:81 [FD00::1]:82 [fd00::/8]:83 [::1] ::2"),
+            (
+                "files.corp:8080",
+                "10.0.0.0/8:81",
+                "[fd00::1/128]:82",
+                "[fd00::/8]:83",
+                "::1/128",
+                "::2/128",
+            ),
+        )
+        for text in (
+            "a:0",
+            "a:65536",
+            "a:",
+            "a:x",
+            "[::1]:0",
+            "10.0.0.1:-1",
+            "http://a",
+        ):
+            self.assertIn("a port that is not from", self.refused(kind, text))
+        for text in ("[a", "a]:1", "[]:1", "a:1:2", ":80"):
+            self.assertIn("no host's name", self.refused(kind, text), text)
+
+    def test_absent_statuses(self) -> None:
+        kind = kinds.words(kinds.absent_status)
+        self.assertEqual(kind("404, 403"), (404, 403))
+        for text in ("200", "500", "399", "4O4", "404.0"):
+            self.assertIn("from 400 to 499", self.refused(kind, text))
+        for text in ("407", "408", "425", "429"):
+            self.assertIn("says nothing of what is there", self.refused(kind, text))
 
     def test_endpoints(self) -> None:
         reactor = MemoryReactor()

@@ -19,6 +19,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import URI, BrowserLikePolicyForHTTPS
 from zope.interface import implementer
@@ -28,6 +29,7 @@ from pypicloud_tw.errors import NotFound, UpstreamError
 from pypicloud_tw.upstream.breaker import Breaker
 from pypicloud_tw.upstream.client import Client, NotModified, Validators
 from pypicloud_tw.upstream.failures import (
+    AskingFailed,
     Away,
     Busy,
     Closed,
@@ -138,6 +140,32 @@ class AskingTests(SynchronousTestCase):
             self.assertIn("has no such thing", failure.value.message)
         self.assertEqual(len(self.upstream.asked), 2)
 
+    def test_absent_by_a_status_of_its_own(self) -> None:
+        bench = Bench(absent=frozenset({403, 404, 410}))
+        for code in (403, 404, 410):
+            bench.upstream.on(ACME, status(code))
+            self.failureResultOf(bench.ask(), NotFound)
+        # A file that a page links to is there: this is a refusal.
+        bench.upstream.on(f"{BASE}a.whl", status(403))
+        opened = started(bench.client.open(bench.source, f"{BASE}a.whl"))
+        failure = self.failureResultOf(opened, Refused)
+        self.assertEqual(failure.value.message, f"{HOST} refuses us (status 403).")
+
+    def test_who_is_blamed_for_a_refusal(self) -> None:
+        for url, code, expected in (
+            (BASE, 403, "if that is its answer for what it does not have, say so: "),
+            (BASE, 403, "upstream.absent_statuses = 404, 403."),
+            (BASE, 401, "it wants credentials, which pypi.fallback_url has not."),
+            (f"https://u:p@{HOST}/simple/", 401, "the credentials in pypi.fallback_"),
+            (f"https://u:p@{HOST}/simple/", 403, "the credentials in pypi.fallback_"),
+            (BASE, 407, "a proxy that wants credentials (status 407)"),
+        ):
+            bench = Bench(url)
+            bench.upstream.on(ACME, status(code))
+            failure = self.failureResultOf(bench.ask(), Refused)
+            self.assertIn(expected, failure.value.message)
+            self.assertEqual("may be wrong" in failure.value.message, "@" in url)
+
     def test_no_other_status_is_absence(self) -> None:
         for code in (204, 206, 400, 401, 403, 405, 418, 451, 501):
             bench = Bench(retries=0)
@@ -181,6 +209,42 @@ class AskingTests(SynchronousTestCase):
         asked = self.bench.ask()
         self.upstream.flush()
         self.assertFalse(self.answer(asked).whole)
+
+
+class LogTests(SynchronousTestCase):
+    """An upstream that is away is told of once a minute, and when it is back."""
+
+    def test_away_and_back(self) -> None:
+        bench = Bench(f"https://user:s3cr3t@{HOST}/simple/", retries=0)
+        bench.upstream.refuses.add(HOST)
+        with capturedLogs() as logs:
+            for _ in range(90):
+                self.failureResultOf(bench.ask(), AskingFailed)
+                bench.wait(1)
+            bench.upstream.refuses.clear()
+            bench.wait(60)
+            bench.upstream.on(ACME, page(PAGE))
+            self.successResultOf(bench.ask())
+        first, again, back = [formatEvent(event) for event in logs]
+        self.assertEqual(
+            first,
+            f"The upstream index at {HOST} fails: {HOST} cannot be reached, or broke "
+            "off (ConnectionRefusedError).",
+        )
+        self.assertIn("failures since it was last told", again)
+        self.assertIn("answers again, after 150 s", back)
+        self.assertNotIn("s3cr3t", f"{first}{again}{back}")
+
+    def test_refusals_are_told(self) -> None:
+        bench = Bench()
+        bench.upstream.on(ACME, status(403), status(404))
+        with capturedLogs() as logs:
+            self.failureResultOf(bench.ask(), Refused)
+            self.failureResultOf(bench.ask(), NotFound)
+        said = [formatEvent(event) for event in logs]
+        self.assertIn("upstream.absent_statuses", said[0])
+        self.assertIn("answers again", said[1])
+        self.assertEqual(len(said), 2)
 
 
 class BoundTests(SynchronousTestCase):
@@ -678,10 +742,66 @@ class GuardTests(SynchronousTestCase):
         self.assertTrue(rule.allows("any.example", "192.168.7.7"))
         self.assertFalse(rule.allows("any.example", "192.168.7.8"))
 
-    def connect(self, *addresses: str, url: bytes = b"http://x.example/") -> Any:
+    def test_ports(self) -> None:
+        """What else listens at a host that is named is not for a page to name."""
+        rule = Rule.of(
+            ["files.corp:8080", "devpi.corp", "10.0.0.0/8", "10.0.0.0/8:81", "[::1]:82"]
+        )
+        for host, literal, ports in (
+            ("FILES.corp.", "10.1.1.1", {8080, 80, 81, 443}),
+            ("files.corp", "192.168.0.1", {8080}),
+            ("devpi.corp", "192.168.0.1", {80, 443}),
+            ("x.example", "::ffff:10.1.1.1", {80, 81, 443}),
+            ("x.example", "::1", {82}),
+            ("x.example", "192.168.0.1", set()),
+        ):
+            tried = {22, 80, 81, 82, 443, 5432, 8080}
+            allowed = {port for port in tried if rule.allows(host, literal, port)}
+            self.assertEqual(allowed, ports, (host, literal))
+
+    def test_the_upstreams_of_the_ini(self) -> None:
+        rule = Rule.for_upstreams(
+            ["http://127.0.0.1:3141/root/", "http://devpi.corp/", "https://[fd00::1]/"],
+            ["files.corp:8080"],
+        )
+        for host, literal, ports in (
+            ("127.0.0.1", "127.0.0.1", {3141}),
+            ("devpi.corp", "10.0.0.1", {80, 443}),
+            ("fd00::1", "fd00::1", {443}),
+            ("files.corp", "10.0.0.1", {8080}),
+            ("other.corp", "10.0.0.1", set()),
+        ):
+            tried = {22, 80, 443, 3141, 8080}
+            allowed = {port for port in tried if rule.allows(host, literal, port)}
+            self.assertEqual(allowed, ports, host)
+
+    def test_names_that_a_proxy_resolves(self) -> None:
+        rule = Rule.of(["10.0.0.0/8", "localhost:81"])
+        for host in ("x.example", "1.1.1.1", "2606:4700::1111", "10.0.0.1", "10.1"):
+            self.assertTrue(rule.allows_unresolved(host, 443), host)
+        for host in (
+            *self.INSIDE[:-1],
+            "127.1",
+            "2130706433",
+            "0x7f.1",
+            "0177.0.0.1",
+            "1.2.3.4.5",
+            "localhost",
+            "LocalHost.",
+            "a.localhost",
+        ):
+            self.assertFalse(Rule().allows_unresolved(host, 443), host)
+        self.assertTrue(rule.allows_unresolved("localhost", 81))
+
+    def connect(
+        self,
+        *addresses: str,
+        url: bytes = b"http://x.example/",
+        rule: Rule = Rule(),  # noqa: B008  immutable
+    ) -> Any:
         reactor = MemoryReactorClock()
         reactor.nameResolver = Resolver(*addresses)
-        endpoints = GuardedEndpoints(reactor, Rule(), 5.0, BrowserLikePolicyForHTTPS())
+        endpoints = GuardedEndpoints(reactor, rule, 5.0, BrowserLikePolicyForHTTPS())
         endpoint = endpoints.endpointForURI(URI.fromBytes(url))
         connecting = endpoint.connect(Factory.forProtocol(Protocol))
         connecting.addErrback(lambda f: f.trap(DNSLookupError))
@@ -696,6 +816,13 @@ class GuardTests(SynchronousTestCase):
             hosts, connecting = self.connect("10.0.0.1", "::1", url=url)
             self.assertEqual(hosts, [])
             self.assertIs(self.successResultOf(connecting), DNSLookupError)
+
+    def test_only_the_named_port(self) -> None:
+        rule = Rule.for_upstreams(["http://127.0.0.1:3141/simple/"], [])
+        for port, expected in ((3141, ["127.0.0.1"]), (5432, [])):
+            url = b"http://127.0.0.1:%d/" % port
+            hosts, _ = self.connect("127.0.0.1", url=url, rule=rule)
+            self.assertEqual(hosts, expected)
 
     def test_the_resolver(self) -> None:
         verifyObject(IHostnameResolver, GuardedResolver(Resolver(), Rule()))

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Coroutine as AnyCoroutine
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from attrs import define, field, frozen
 from treq.client import HTTPClient
@@ -25,10 +23,12 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 
 from pypicloud_tw.errors import NotFound, PypicloudError
+from pypicloud_tw.outages import Outages
+from pypicloud_tw.upstream.addresses import resolve
 from pypicloud_tw.upstream.body import Body
 from pypicloud_tw.upstream.breaker import SHORT_WAIT, Breakers, Visit
 from pypicloud_tw.upstream.connection import CODING, AsSent, in_our_words, too_slow
-from pypicloud_tw.upstream.failures import AskingFailed, Busy, Failing, Refused
+from pypicloud_tw.upstream.failures import AskingFailed, Busy, Refused
 from pypicloud_tw.upstream.prepare import Answer, too_large
 from pypicloud_tw.upstream.source import (
     Limits,
@@ -37,6 +37,7 @@ from pypicloud_tw.upstream.source import (
     shown,
     without_userinfo,
 )
+from pypicloud_tw.upstream.statuses import ABSENT, explain, retry_after
 
 T = TypeVar("T")
 
@@ -45,7 +46,6 @@ Coroutine = AnyCoroutine[Deferred[Any], Any, T]
 _PERMANENT = frozenset({301, 308})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CONDITIONS = frozenset({"If-None-Match", "If-Modified-Since"})
-_ABSENT = frozenset({404, 410})
 
 #: Bytes up to which what arrives is joined: an answer may come byte by byte, and an
 #: object for each takes thirty times as much.
@@ -114,10 +114,12 @@ class Client:
     _http: HTTPClient = field(init=False, repr=False)
     _moved: dict[str, str] = field(factory=dict, init=False)
     _doubted: set[str] = field(factory=set, init=False)
+    _outages: Outages = field(init=False)
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
         no_cookies = IndexableCookieJar(DefaultCookiePolicy(allowed_domains=[]))
+        self._outages = Outages("The upstream index at", self.clock.seconds, self._log)
         self._http = HTTPClient(AsSent(self.agent), no_cookies)
 
     async def page(
@@ -153,7 +155,7 @@ class Client:
             reply = await self._follow(source, there, sent, visit)
             if reply.code in (200, 206):
                 return reply
-            raise self._unusable(reply)
+            raise self._unusable(source, reply, page=False)
 
         return await self._persist(once, _host(url))
 
@@ -185,7 +187,7 @@ class Client:
                 cache_control = reply.header(b"cache-control") or ""
                 return NotModified(cache_control, reply.header(b"age"))
             if reply.code != 200:
-                raise self._unusable(reply)
+                raise self._unusable(source, reply, page=True)
             pieces = await self._pieces(reply, self.limits.page)
             self._remember_move(source, url, reply)
             return _answer(reply, pieces)
@@ -220,6 +222,20 @@ class Client:
         return [*pieces, bytes(last)]
 
     async def _persist(self, once: Callable[[Visit], Coroutine[T]], host: str) -> T:
+        """Ask patiently, and have the log say whether that is in vain."""
+        try:
+            result = await self._patiently(once, host)
+        except AskingFailed as e:
+            self._outages.failed(host, e.message)
+            raise
+        except PypicloudError:
+            # It answered, with nothing that is of use.
+            self._outages.succeeded(host)
+            raise
+        self._outages.succeeded(host)
+        return result
+
+    async def _patiently(self, once: Callable[[Visit], Coroutine[T]], host: str) -> T:
         """Try, and try again where that is safe and quick."""
         attempt = 0
         while True:
@@ -286,13 +302,13 @@ class Client:
         raise Refused(f"The upstream index at {_host(url)} redirects in circles.")
 
     def _redirected(self, url: str, location: str) -> str:
-        try:
-            there = without_userinfo(urljoin(url, location.strip()))
-            origin_of(there)
-        except ValueError:
+        # Servers write UTF-8 where RFC 9110, section 5.5, has opaque bytes.
+        found = resolve(url, location.encode("latin-1").decode("utf-8", "replace"))
+        if found is None:
             raise Refused(
                 f"The upstream index at {_host(url)} redirects to no address."
-            ) from None
+            )
+        there = without_userinfo(found)
         if url.startswith("https:") and not there.startswith("https:"):
             raise Refused(
                 f"The upstream index at {_host(url)} redirects from https to http, "
@@ -342,23 +358,17 @@ class Client:
         length = response.length if isinstance(response.length, int) else None
         return Reply(response.code, response.headers, body, url, length)
 
-    def _unusable(self, reply: Reply) -> Exception:
+    def _unusable(self, source: Source, reply: Reply, *, page: bool) -> Exception:
         """Say what a status that we have no use for means."""
         reply.body.drain()
-        code, host = reply.code, _host(reply.url)
-        if code in _ABSENT:
-            return NotFound(f"The upstream index at {host} has no such thing.")
-        wait = _retry_after(reply.header(b"retry-after"), self.clock.seconds())
-        if code == 429 or (code == 503 and wait is not None):
-            return Busy(f"{host} asks for patience ({code}).", wait or 5.0)
-        if code >= 500:
-            return Failing(f"{host} answered with status {code}.")
-        if code in (401, 403, 407):
-            return Refused(
-                f"{host} refuses us (status {code}); the credentials in "
-                "pypi.fallback_url may be wrong."
-            )
-        return Refused(f"{host} answered with status {code}.")
+        return explain(
+            reply.code,
+            _host(reply.url),
+            retry_after(reply.header(b"retry-after"), self.clock.seconds()),
+            absent=self.limits.absent if page else ABSENT,
+            page=page,
+            logged_in=source.authorization is not None and _is_at(source, reply.url),
+        )
 
     def _remember_move(self, source: Source, url: str, reply: Reply) -> None:
         """Ask there at once, if the whole index has moved for good."""
@@ -415,20 +425,6 @@ def _is_at(source: Source, url: str) -> bool:
     if (scheme, host, port) == source.origin:
         return True
     return source.origin == ("http", host, 80) and (scheme, port) == ("https", 443)
-
-
-def _retry_after(value: str | None, now: float) -> float | None:
-    """Read Retry-After (RFC 9110, section 10.2.3), in seconds from now."""
-    if value is None:
-        return None
-    if value.strip().isdecimal():
-        return float(value.strip()[:9])
-    try:
-        moment = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.fromtimestamp(now, UTC)).total_seconds())
 
 
 def _host(url: str) -> str:

@@ -16,6 +16,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
+from pypicloud_tw.proxy_tunnel import ProxyError
 from pypicloud_tw.upstream.failures import AskingFailed, Away, Slow
 
 T = TypeVar("T")
@@ -75,6 +76,8 @@ async def in_our_words(asking: Awaitable[T], host: str) -> T:
         raise
     except ConnectTimeout:
         raise Slow(f"{host} cannot be reached: no connection in time.") from None
+    except ProxyError as e:
+        raise Away(f"{host} cannot be reached: {e}") from None
     except DNSLookupError:
         raise Away(
             f"{host} cannot be reached: it has no address, or only private ones that "

@@ -13,13 +13,13 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from email.message import Message
-from html.parser import HTMLParser
 from typing import Any, NoReturn
-from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 from pypicloud_tw.errors import BadRequest, UpstreamError
 from pypicloud_tw.index.model import Document
-from pypicloud_tw.index.names import LEGACY_SUFFIXES, Filename, project_name
+from pypicloud_tw.index.names import Filename, project_name
+from pypicloud_tw.upstream.addresses import Links
+from pypicloud_tw.upstream.html_page import read_html
 from pypicloud_tw.upstream.source import shown
 
 #: What we ask for, the best first.
@@ -43,13 +43,7 @@ _HTML_TYPES = frozenset(
         "text/html",
     }
 )
-_SUFFIXES = (".whl", ".tar.gz", *LEGACY_SUFFIXES)
 _HEX = re.compile(r"[0-9a-fA-F]{8,128}")
-_WEB = ("https://", "http://")
-#: One of these is in every page, however it was made.
-_TAGS = frozenset({"a", "body", "head", "html"})
-#: What else may stand in a link's fragment.
-_NO_DIGESTS = frozenset({"egg", "subdirectory"})
 #: Codecs of Python that a page cannot be in: they make other markup out of it.
 _NO_CHARSETS = frozenset(
     {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
@@ -92,7 +86,10 @@ def parse_page(
     text = _decode(data, charset)
     if not whole and not text.rstrip().lower().endswith("</html>"):
         _refuse(url, "ended before its end")
-    return _document(_read_html(text, url), url, name)
+    document = read_html(text, url)
+    if document is None:
+        _refuse(url, "is not HTML, although it says so")
+    return _document(document, url, name)
 
 
 def is_json(content_type: str | None) -> bool:
@@ -170,7 +167,7 @@ def _document(page: Document, url: str, name: str) -> Document:
     document = {k: v for k, v in page.items() if not k.startswith("_")}
     document["meta"] = _meta(page.get("meta"), url)
     document["name"] = _name(page.get("name", name), url, name)
-    links = _Links(url)
+    links = Links(url)
     files = [_file(item, links) for item in page["files"]]
     document["files"] = [file for file in files if file is not None]
     document["versions"] = _versions(page.get("versions"), document["files"], name)
@@ -214,7 +211,7 @@ def _status(given: object) -> Document | None:
     return {key: value for key, value in given.items() if key != "reason"}
 
 
-def _file(item: object, links: _Links) -> Document | None:
+def _file(item: object, links: Links) -> Document | None:
     """Check one file; None if it has no usable name or address."""
     if not isinstance(item, dict):
         return None
@@ -249,51 +246,16 @@ def _is_filename(value: object) -> bool:
     )
 
 
-class _Links:
-    """Resolves a page's links; None for what does not lead to the web.
-
-    Most links of a page share an origin, which is judged once.
-    """
-
-    def __init__(self, base: str) -> None:
-        self._base = base
-        self._origins: dict[str, bool] = {}
-
-    def absolute(self, url: object) -> str | None:
-        """Resolve one link: no file:, no javascript:."""
-        if not isinstance(url, str) or not url:
-            return None
-        try:
-            joined = url if url.startswith(_WEB) else urljoin(self._base, url.strip())
-        except ValueError:
-            return None
-        if not joined.startswith(_WEB) or not joined.isprintable():
-            return None
-        end = joined.find("/", len("https://"))
-        origin = joined if end < 0 else joined[:end]
-        if origin not in self._origins:
-            self._origins[origin] = _is_origin(origin)
-        return joined if self._origins[origin] else None
-
-
-def _is_origin(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        # Reading the port is what checks it.
-        return bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-
-
 def _hashes(given: object) -> dict[str, str]:
     if not isinstance(given, dict):
         return {}
-    # An algorithm's name is any text; the digest must be one.
-    return {
-        algorithm: digest.lower()
-        for algorithm, digest in given.items()
-        if isinstance(digest, str) and _HEX.fullmatch(digest)
-    }
+    # An algorithm's name is any text; the digest must be one. Of two spellings of one
+    # name the first counts, as it does for pip.
+    hashes: dict[str, str] = {}
+    for algorithm, digest in given.items():
+        if isinstance(digest, str) and _HEX.fullmatch(digest):
+            hashes.setdefault(algorithm.lower(), digest.lower())
+    return hashes
 
 
 def _core_metadata(value: object) -> bool | dict[str, str] | None:
@@ -302,125 +264,6 @@ def _core_metadata(value: object) -> bool | dict[str, str] | None:
     if isinstance(value, dict):
         return _hashes(value) or True
     return None
-
-
-class _Reader(HTMLParser):
-    """Collects what an HTML page of the simple API tells (PEP 503)."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.base: str | None = None
-        self.anchors: list[dict[str, str | None]] = []
-        self.metas: dict[str, list[str]] = {}
-        self.is_html = False
-
-    def handle_decl(self, decl: str) -> None:
-        """Note that it says what it is."""
-        self.is_html |= decl.lower().startswith("doctype html")
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Keep anchors, the first ``<base>`` (HTML, 4.2.3), and named metas."""
-        self.is_html |= tag in _TAGS
-        if tag == "a":
-            self.anchors.append(dict(attrs))
-        elif tag == "base" and self.base is None:
-            self.base = dict(attrs).get("href")
-        elif tag == "meta":
-            values = dict(attrs)
-            contents = self.metas.setdefault(values.get("name") or "", [])
-            contents.append(values.get("content") or "")
-
-
-def _read_html(text: str, url: str) -> Document:
-    """Turn a page into the form of a JSON one, unchecked."""
-    reader = _Reader()
-    reader.feed(text)
-    reader.close()
-    if not reader.is_html:
-        # Nothing in it would be a project without files, which is an answer.
-        _refuse(url, "is not HTML, although it says so")
-    links = _Links(_base(url, reader.base))
-    files = (_anchor(attributes, links) for attributes in reader.anchors)
-    document: Document = {
-        "meta": {
-            # Without sizes it is no 1.1 (PEP 700), whatever the page says of itself;
-            # a version that is not known here must still be noticed.
-            "api-version": _html_version(_only(reader, "repository-version"))
-        },
-        "files": [file for file in files if file is not None],
-    }
-    status, reason = (
-        _only(reader, name) for name in ("project-status", "project-status-reason")
-    )
-    if status is not None:
-        document["project-status"] = {"status": status}
-        if reason:
-            document["project-status"]["reason"] = reason
-    # PEP 708: each may be there several times.
-    for part, name in (
-        (document["meta"], "tracks"),
-        (document, "alternate-locations"),
-    ):
-        if f"pypi:{name}" in reader.metas:
-            part[name] = reader.metas[f"pypi:{name}"]
-    return document
-
-
-def _only(reader: _Reader, name: str) -> str | None:
-    """Give what is told once; of several the last."""
-    return reader.metas.get(f"pypi:{name}", [None])[-1]
-
-
-def _base(url: str, given: str | None) -> str:
-    """Tell what links are relative to; a ``<base>`` that is no address is none."""
-    try:
-        return urljoin(url, given) if given else url
-    except ValueError:
-        return url
-
-
-def _html_version(told: str | None) -> str:
-    return told if told and told.partition(".")[0] != "1" else "1.0"
-
-
-def _anchor(attributes: dict[str, str | None], links: _Links) -> Document | None:
-    """Turn a link into a file; None for links to anything but distributions."""
-    url = links.absolute(attributes.get("href"))
-    if url is None:
-        return None
-    address, fragment = urldefrag(url)
-    filename = unquote(urlsplit(address).path.rpartition("/")[2])
-    if not filename.endswith(_SUFFIXES):
-        return None
-    file: Document = {
-        "filename": filename,
-        "url": address,
-        "hashes": _digests(fragment),
-    }
-    for key in ("requires-python", "provenance"):
-        if attributes.get(f"data-{key}"):
-            file[key] = attributes[f"data-{key}"]
-    if "data-yanked" in attributes:
-        # PEP 592: the attribute's presence counts; an empty reason is no reason.
-        file["yanked"] = attributes["data-yanked"] or True
-    for key in ("core-metadata", "dist-info-metadata"):
-        if f"data-{key}" in attributes:
-            file[key] = _metadata_attribute(attributes[f"data-{key}"])
-    if attributes.get("data-gpg-sig") in ("true", "false"):
-        file["gpg-sig"] = attributes["data-gpg-sig"] == "true"
-    return file
-
-
-def _digests(fragment: str) -> dict[str, str]:
-    """Read ``sha256=...``, which may stand anywhere among what pip reads there."""
-    pairs = (part.partition("=") for part in fragment.split("&"))
-    return {name: digest for name, _, digest in pairs if name not in _NO_DIGESTS}
-
-
-def _metadata_attribute(value: str | None) -> bool | dict[str, str]:
-    if value and "=" in value:
-        return _digests(value)
-    return value != "false"
 
 
 def _refuse(url: str, why: str) -> NoReturn:

@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from attrs import field, frozen
 
 from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.upstream.statuses import ABSENT
 
 #: scheme, host, port: what credentials belong to (RFC 6454, section 4).
 Origin = tuple[str, str, int]
@@ -36,6 +37,10 @@ class Waits(Protocol):
     def max_page(self) -> int:
         """Bytes."""
 
+    @property
+    def absent_statuses(self) -> tuple[int, ...]:
+        """What means that there is no such page."""
+
 
 @frozen
 class Limits:
@@ -51,6 +56,7 @@ class Limits:
     :ivar redirects: how many are followed.
     :ivar page: bytes of a page, on its way and unpacked.
     :ivar metadata: bytes of a file's core metadata.
+    :ivar absent: statuses that mean that there is no such page.
     :ivar untold: bytes of a file whose size nobody tells before it has come.
     """
 
@@ -64,6 +70,7 @@ class Limits:
     page: int = 128 * 2**20
     metadata: int = 16 * 2**20
     untold: int = 6 * 2**30
+    absent: frozenset[int] = ABSENT
 
     @classmethod
     def from_config(cls, upstream: Waits) -> Limits:
@@ -73,6 +80,7 @@ class Limits:
             first_byte=upstream.first_byte_timeout,
             silence=upstream.silence_timeout,
             page=upstream.max_page,
+            absent=ABSENT | {*upstream.absent_statuses},
         )
 
 

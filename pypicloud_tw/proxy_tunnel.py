@@ -18,6 +18,17 @@ from zope.interface import implementer
 MAX_HEAD = 16 * 1024
 
 
+class ProxyError(ConnectError):
+    """A proxy is away, or refuses; its text is a sentence, fit for a log."""
+
+    def __init__(self, sentence: str) -> None:
+        # Twisted's is not typed.
+        super().__init__(string=sentence)  # type: ignore[no-untyped-call]
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 @implementer(IStreamClientEndpoint)
 @frozen
 class TunnelEndpoint:
@@ -82,7 +93,8 @@ class _Opening(Protocol):
     def _decide(self, head: bytes, rest: bytes) -> None:
         version, _, status = head.partition(b"\r\n")[0].partition(b" ")
         if not version.startswith(b"HTTP/1.") or not status.startswith(b"2"):
-            self._refuse(f"The proxy refused: {status[:60].decode('ascii', 'replace')}")
+            said = "".join(filter(str.isprintable, status[:60].decode("latin-1")))
+            self._refuse(f"The proxy refused: {said}")
             return
         assert self.transport is not None
         inner = self._factory.buildProtocol(self.transport.getPeer())
@@ -97,7 +109,7 @@ class _Opening(Protocol):
 
     def _refuse(self, reason: str) -> None:
         if not self.opened.called:
-            self.opened.errback(ConnectError(string=reason))
+            self.opened.errback(ProxyError(reason))
         self._close()
 
     def _close(self) -> None:

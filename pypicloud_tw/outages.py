@@ -1,0 +1,87 @@
+"""Says in the log that something others depend on is away, and that it is back.
+
+A warning at the first failure, one a minute while it goes on, and a line when it is
+over: enough to be found, and no more for a thousand clients than for one.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from attrs import define, field
+from twisted.logger import Logger
+
+#: Seconds from one warning to the next, about the same thing.
+WARN_EVERY = 60.0
+#: What is remembered; strangers' pages can name any number of hosts.
+_REMEMBERED = 256
+
+
+@define
+class _Outage:
+    """What is known of one thing.
+
+    :ivar since: when it began to fail; None: it works.
+    :ivar warned: when that was last told.
+    :ivar untold: failures since then.
+    :ivar told: this outage was told of, so its end is worth a line.
+    """
+
+    since: float | None = None
+    warned: float = float("-inf")
+    untold: int = 0
+    told: bool = False
+
+
+@define(eq=False)
+class Outages:
+    """The outages of things of one kind, by name.
+
+    :param kind: what they are, as a sentence begins: ``The upstream index at``.
+    :param seconds: tells the time.
+    """
+
+    kind: str
+    seconds: Callable[[], float]
+    log: Logger = field(factory=Logger)
+    _outages: OrderedDict[str, _Outage] = field(factory=OrderedDict, init=False)
+
+    def failed(self, name: str, why: str) -> None:
+        """Note a failure.
+
+        :param why: a sentence without secrets.
+        """
+        outage, now = self._of(name), self.seconds()
+        outage.since = now if outage.since is None else outage.since
+        outage.untold += 1
+        # A clock that was set back must not silence us.
+        if 0 <= now - outage.warned < WARN_EVERY:
+            return
+        text = "{kind} {name} fails: {why}"
+        if outage.untold > 1:
+            text += " ({count} failures since it was last told)"
+        self.log.warn(text, kind=self.kind, name=name, why=why, count=outage.untold)
+        outage.warned, outage.untold, outage.told = now, 0, True
+
+    def succeeded(self, name: str) -> None:
+        """Note that it works."""
+        outage = self._outages.get(name)
+        if outage is None or outage.since is None:
+            return
+        if outage.told:
+            self.log.info(
+                "{kind} {name} answers again, after {seconds:.0f} s",
+                kind=self.kind,
+                name=name,
+                seconds=max(0.0, self.seconds() - outage.since),
+            )
+        # When it was last told is kept: what comes and goes is told once a minute, too.
+        outage.since, outage.told = None, False
+
+    def _of(self, name: str) -> _Outage:
+        outage = self._outages.setdefault(name, _Outage())
+        self._outages.move_to_end(name)
+        if len(self._outages) > _REMEMBERED:
+            self._outages.popitem(last=False)
+        return outage

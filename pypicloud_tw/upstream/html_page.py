@@ -1,0 +1,144 @@
+"""Pages of the simple API in HTML (PEP 503), as they come from an upstream.
+
+Read by turbohtml's tokenizer, which keeps to the HTML standard, in the same way under
+every version of Python, in a time that is linear in the page. The standard library's
+parser reads ``&region=`` in an attribute as ``(R)ion=``, and what it takes for a
+comment or a script depends on its version.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from attrs import define, field
+from turbohtml import Token, TokenType, tokenize
+
+from pypicloud_tw.index.model import Document
+from pypicloud_tw.index.names import LEGACY_SUFFIXES
+from pypicloud_tw.upstream.addresses import Links, resolve
+
+_SUFFIXES = (".whl", ".tar.gz", *LEGACY_SUFFIXES)
+#: One of these is in every page, however it was made.
+_TAGS = frozenset({"a", "body", "head", "html"})
+#: What else may stand in a link's fragment.
+_NO_DIGESTS = frozenset({"egg", "subdirectory"})
+
+
+def read_html(text: str, url: str) -> Document | None:
+    """Turn a page into the form of a JSON one, unchecked; None if it is no HTML.
+
+    :param url: where it was found, which its links are relative to.
+    """
+    page = _Page()
+    for token in tokenize(text):
+        page.take(token)
+    if not page.is_html:
+        # Nothing in it would be a project without files, which is an answer.
+        return None
+    links = Links(_base(url, page.base))
+    files = (_anchor(attributes, links) for attributes in page.anchors)
+    document: Document = {
+        "meta": {
+            # Without sizes it is no 1.1 (PEP 700), whatever the page says of itself;
+            # a version that is not known here must still be noticed.
+            "api-version": _version(page.only("repository-version"))
+        },
+        "files": [file for file in files if file is not None],
+    }
+    status, reason = page.only("project-status"), page.only("project-status-reason")
+    if status is not None:
+        document["project-status"] = {"status": status}
+        if reason:
+            document["project-status"]["reason"] = reason
+    # PEP 708: each may be there several times.
+    for part, name in (
+        (document["meta"], "tracks"),
+        (document, "alternate-locations"),
+    ):
+        if f"pypi:{name}" in page.metas:
+            part[name] = page.metas[f"pypi:{name}"]
+    return document
+
+
+@define
+class _Page:
+    """What the tags of a page tell."""
+
+    base: str | None = None
+    anchors: list[dict[str, str]] = field(factory=list)
+    metas: dict[str, list[str]] = field(factory=dict)
+    is_html: bool = False
+
+    def take(self, token: Token) -> None:
+        """Keep anchors, the first ``<base href>`` (HTML, 4.2.3), and named metas."""
+        if token.type is TokenType.DOCTYPE:
+            self.is_html |= token.name == "html"
+        if token.type is not TokenType.START_TAG:
+            return
+        tag = token.tag
+        self.is_html |= tag in _TAGS
+        if tag == "a":
+            self.anchors.append(_attributes(token))
+        elif tag == "base" and self.base is None:
+            self.base = _attributes(token).get("href")
+        elif tag == "meta":
+            values = _attributes(token)
+            contents = self.metas.setdefault(values.get("name", ""), [])
+            contents.append(values.get("content", ""))
+
+    def only(self, name: str) -> str | None:
+        """Give what is told once; of several the last."""
+        return self.metas.get(f"pypi:{name}", [None])[-1]
+
+
+def _attributes(token: Token) -> dict[str, str]:
+    # Of two that are called alike the tokenizer gives the first, as the standard says.
+    return dict(token.attrs or ())
+
+
+def _base(url: str, given: str | None) -> str:
+    """Tell what links are relative to; a ``<base>`` that is no address is none."""
+    return (resolve(url, given) if given else None) or url
+
+
+def _version(told: str | None) -> str:
+    return told if told and told.partition(".")[0] != "1" else "1.0"
+
+
+def _anchor(attributes: dict[str, str], links: Links) -> Document | None:
+    """Turn a link into a file; None for links to anything but distributions."""
+    url = links.absolute(attributes.get("href"))
+    if url is None:
+        return None
+    address, _, fragment = url.partition("#")
+    filename = unquote(urlsplit(address).path.rpartition("/")[2])
+    if not filename.endswith(_SUFFIXES):
+        return None
+    file: dict[str, Any] = {
+        "filename": filename,
+        "url": address,
+        "hashes": _digests(fragment),
+    }
+    for key in ("requires-python", "provenance"):
+        if attributes.get(f"data-{key}"):
+            file[key] = attributes[f"data-{key}"]
+    if "data-yanked" in attributes:
+        # PEP 592: the attribute's presence counts; an empty reason is no reason.
+        file["yanked"] = attributes["data-yanked"] or True
+    for key in ("core-metadata", "dist-info-metadata"):
+        if f"data-{key}" in attributes:
+            file[key] = _metadata(attributes[f"data-{key}"])
+    if attributes.get("data-gpg-sig") in ("true", "false"):
+        file["gpg-sig"] = attributes["data-gpg-sig"] == "true"
+    return file
+
+
+def _digests(fragment: str) -> dict[str, str]:
+    """Read ``sha256=...``, which may stand anywhere among what pip reads there."""
+    pairs = (part.partition("=") for part in fragment.split("&"))
+    return {name: digest for name, _, digest in pairs if name not in _NO_DIGESTS}
+
+
+def _metadata(value: str) -> bool | dict[str, str]:
+    return _digests(value) if "=" in value else value != "false"
