@@ -150,7 +150,7 @@ class MetricTests(SynchronousTestCase):
         config = load(None, self.ENVIRON)
         reactor = MemoryReactorClock()
         index = make_index(config, reactor, {})
-        make_fallback(config, index, reactor)
+        make_fallback(config, index, reactor, {})
         shown = index.metrics.render().decode()
         names = re.findall(r"^# TYPE (\w+)", shown, re.MULTILINE)
         # The library adds to each when it was made.
