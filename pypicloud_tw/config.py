@@ -61,7 +61,7 @@ __all__ = [
     "load_settings",
 ]
 
-#: No key or token is longer; bytes.
+#: No key or token is longer; bytes. Session tokens of AWS have up to 4 KiB.
 _MAX_SECRET = 64 * 1024
 
 

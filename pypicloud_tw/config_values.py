@@ -366,7 +366,10 @@ def bucket(text: str) -> str:
 
 
 def key_prefix(text: str) -> str:
-    """Understand what every key in the bucket begins with; kept as it is."""
+    """Understand what every key in the bucket begins with; kept as it is.
+
+    Half of what S3 allows for a key: the rest is a project's and a file's name.
+    """
     if not text.isprintable() or len(text.encode()) > 512:
         raise BadValueError("is not printable text of at most 512 bytes.")
     return text

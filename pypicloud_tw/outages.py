@@ -14,7 +14,8 @@ from twisted.logger import Logger
 
 #: Seconds from one warning to the next, about the same thing.
 WARN_EVERY = 60.0
-#: What is remembered; strangers' pages can name any number of hosts.
+#: What is remembered; strangers' pages can name any number of hosts. An index with its
+#: files has two or three.
 _REMEMBERED = 256
 
 

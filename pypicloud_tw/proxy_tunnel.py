@@ -14,7 +14,8 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-#: A proxy's answer to CONNECT is at most this long, in bytes.
+#: A proxy's answer to CONNECT is at most this long, in bytes: real ones have some
+#: hundred. The text of a refusal comes after it and does not count.
 MAX_HEAD = 16 * 1024
 
 

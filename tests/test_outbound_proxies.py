@@ -27,6 +27,7 @@ from pypicloud_tw.proxy_settings import Proxy, ProxySettings
 from pypicloud_tw.proxy_tunnel import MAX_HEAD, TunnelEndpoint
 from pypicloud_tw.upstream.agent import make_agent
 from pypicloud_tw.upstream.guard import GuardedAgent, Rule
+from pypicloud_tw.upstream.heads import BoundedHeads
 from pypicloud_tw.upstream.source import sources
 from tests.doubles_proxy import ProxyEndpoint, ResolvingReactor
 
@@ -132,7 +133,9 @@ class AgentTests(SynchronousTestCase):
         pool, tls = HTTPConnectionPool(self.reactor), BrowserLikePolicyForHTTPS()
         proxies = ProxySettings.of(environ, "http", "https")
         direct = Agent(self.reactor, tls, pool=pool)
-        agent = ProxiedAgent.over(direct, proxies, self.reactor, pool, tls, 5.0)
+        agent = ProxiedAgent.over(
+            direct, proxies, self.reactor, pool, tls, 5.0, BoundedHeads
+        )
         guarded = GuardedAgent(agent, proxies, Rule.of(named))
         asked: Any = guarded.request(b"GET", url.encode(), Headers({"X-A": ["b"]}))
         self.addCleanup(asked.addErrback, lambda _: None)

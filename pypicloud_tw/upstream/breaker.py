@@ -18,7 +18,8 @@ FIRST_PAUSE, LAST_PAUSE = 5.0, 60.0
 #: seconds that are honoured at most, for a slip must not cut us off for days.
 SHORT_WAIT = 2.0
 LONGEST_WAIT = 600.0
-#: Origins that are remembered; pages can name any number of them.
+#: Origins that are remembered; pages can name any number of them. An index with its
+#: files has two or three.
 _REMEMBERED = 256
 
 

@@ -104,7 +104,10 @@ class Memory(Generic[W]):
 
 
 class Absences:
-    """Names that an upstream did not have a moment ago; bounded, anybody may ask."""
+    """Names that an upstream did not have a moment ago; bounded, anybody may ask.
+
+    The bound is fifty times what one lock of a large application asks for (400).
+    """
 
     def __init__(self, limit: int = 20_000) -> None:
         self._limit = limit

@@ -43,6 +43,7 @@ _HTML_TYPES = frozenset(
         "text/html",
     }
 )
+#: From CRC32 to SHA-512 and BLAKE2b, the longest that hashlib has by default.
 _HEX = re.compile(r"[0-9a-fA-F]{8,128}")
 #: Codecs of Python that a page cannot be in: they make other markup out of it.
 _NO_CHARSETS = frozenset(
@@ -235,6 +236,7 @@ def _file(item: object, links: Links) -> Document | None:
     return file
 
 
+# 255 bytes is the longest name that file systems have, and twice the longest real one.
 def _is_filename(value: object) -> bool:
     return (
         isinstance(value, str)

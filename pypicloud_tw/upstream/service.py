@@ -226,4 +226,5 @@ def _is_version(text: str) -> bool:
         Version(text)
     except InvalidVersion:
         return False
+    # Four times the longest real one; it goes into an address.
     return len(text) < 256

@@ -49,15 +49,19 @@ class Limits:
     :ivar connect: seconds for a connection (and its TLS).
     :ivar first_byte: seconds after that for the head of an answer.
     :ivar silence: seconds between two pieces of a body.
-    :ivar total: seconds for a whole page, however many attempts.
+    :ivar total: seconds for one attempt at a whole page: the largest is of 30 MB, 5 MB
+        compressed, which comes in half of it at 0.7 Mbit/s.
     :ivar probe: seconds for the attempt that finds out whether a failed upstream is
         back: the client who happens to make it must not wait as the first one did.
     :ivar retries: attempts after the first, where trying again is safe and quick.
-    :ivar redirects: how many are followed.
-    :ivar page: bytes of a page, on its way and unpacked.
-    :ivar metadata: bytes of a file's core metadata.
+    :ivar redirects: how many are followed; real chains have up to three (an index, its
+        log-in, its CDN).
+    :ivar page: bytes of a page, on its way and unpacked; four times the largest known,
+        which has 40,000 files in 30 MB.
+    :ivar metadata: bytes of a file's core metadata; sixteen times the largest known.
     :ivar absent: statuses that mean that there is no such page.
-    :ivar untold: bytes of a file whose size nobody tells before it has come.
+    :ivar untold: bytes of a file whose size nobody tells before it has come; four
+        times the largest wheels known, of some 4.5 GB (torch for ROCm).
     """
 
     connect: float = 5.0
@@ -69,7 +73,7 @@ class Limits:
     redirects: int = 5
     page: int = 128 * 2**20
     metadata: int = 16 * 2**20
-    untold: int = 6 * 2**30
+    untold: int = 16 * 2**30
     absent: frozenset[int] = ABSENT
 
     @classmethod

@@ -13,6 +13,7 @@ from hashlib import sha256
 from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from ssl import SSLContext
 from threading import Thread
 from typing import Any
 from zipfile import ZipFile
@@ -60,12 +61,14 @@ class Published:
 class FakeUpstream:
     """Has the wheels that it was given.
 
+    :ivar tls: it speaks https with that.
     :ivar failing: the status of every answer while it is set.
     :ivar cache_control: what its pages say of their freshness.
     :ivar asked: every request, in the order in which they came.
     """
 
     port: int = field(factory=free_port)
+    tls: SSLContext | None = None
     failing: int | None = None
     cache_control: str = "max-age=600"
     asked: list[Asked] = field(factory=list)
@@ -74,7 +77,8 @@ class FakeUpstream:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        scheme = "http" if self.tls is None else "https"
+        return f"{scheme}://127.0.0.1:{self.port}"
 
     @property
     def simple(self) -> str:
@@ -90,6 +94,10 @@ class FakeUpstream:
         """Listen."""
         self._server = _Listener(("127.0.0.1", self.port), _Handler)
         self._server.upstream = self
+        if self.tls is not None:
+            self._server.socket = self.tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         # How long the end may take that shutdown() waits for.
         Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
