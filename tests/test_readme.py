@@ -1,4 +1,4 @@
-"""README.rst and contrib: every command, key, address and example in them is true."""
+"""README.rst, docs and contrib: every command, key, address and example is true."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import re
 import tomllib
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from unittest import SkipTest
@@ -13,13 +14,14 @@ from unittest import SkipTest
 import botocore.session
 from botocore.validate import ParamValidator
 from klein import Klein
+from twisted.python.reflect import namedAny
 from twisted.trial.unittest import SynchronousTestCase
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from pypicloud_tw.access.hashes import hash_password
 from pypicloud_tw.cli import main
 from pypicloud_tw.config import Config, load
-from pypicloud_tw.config_keys import FILE_KEYS, KEYS, SECTIONS
+from pypicloud_tw.config_keys import FILE_KEYS, KEYS, SECTIONS, AwsSection
 from pypicloud_tw.index import marker
 from pypicloud_tw.index.manifest import INDEX
 from pypicloud_tw.store.s3_endpoint import find_endpoint
@@ -35,11 +37,20 @@ DOCUMENTS = {
     str(path.relative_to(CHECKOUT)): path.read_text("utf-8")
     for path in (
         *CHECKOUT.glob("*.rst"),
+        *(CHECKOUT / "docs").rglob("*.rst"),
         *(path for path in (CHECKOUT / "contrib").iterdir() if path.is_file()),
     )
 }
 
+#: What users read: the README, and the pages that it leads to.
+PROSE = "\n".join(
+    [README, *(text for name, text in DOCUMENTS.items() if name.startswith("docs/"))]
+)
+
 RUN = "python3 -m venv venv && venv/bin/pip install . && venv/bin/pypicloud serve"
+#: How the addresses begin that are no addresses of the server, but paths.
+FOLDERS = ("/var", "/etc", "/run")
+
 TEST = (
     "python3 -m venv venv && venv/bin/pip install -e '.[test]' && venv/bin/trial tests"
 )
@@ -60,7 +71,7 @@ class CommandTests(SynchronousTestCase):
 
     def test_two_commands(self) -> None:
         """It opens with them, in this order, and with no other."""
-        opening = README.partition(".. contents::")[0]
+        opening = re.split(r"^\S.*\n-+$", README, maxsplit=1, flags=re.MULTILINE)[0]
         indented = re.findall(r"^ {4}(\S.*)$", opening, re.MULTILINE)
         self.assertEqual(indented, [RUN, TEST])
 
@@ -80,8 +91,17 @@ class CommandTests(SynchronousTestCase):
             self.assertEqual(set(re.findall(named, text)) - scripts, set(), name)
             called = set(re.findall(command, text, re.MULTILINE))
             self.assertEqual(called - set(main.commands), set(), name)
-        called = set(re.findall(command, README, re.MULTILINE))
+        called = set(re.findall(command, PROSE, re.MULTILINE))
         self.assertIn("check", called, "The pattern finds what there is.")
+
+    def test_tests(self) -> None:
+        """Every test and module that is to be run is there."""
+        for name, text in DOCUMENTS.items():
+            for found in re.findall(r"\btrial (tests[\w.]*)", text):
+                self.assertTrue(namedAny(found.rstrip(".")), name)
+            # Not imported: what they need, the extra ``test`` does not bring.
+            for found in re.findall(r"\bpython -m ((?:tests|benchmarks)\.\w+)", text):
+                self.assertIsNotNone(find_spec(found), f"{name}: {found}")
 
     def test_pidfile(self) -> None:
         """What kill -9 leaves behind must not keep anybody's server from starting."""
@@ -98,7 +118,7 @@ class KeyTests(SynchronousTestCase):
         """What stands there is what would be written now."""
         self.assertEqual(
             README,
-            replaced(README),
+            replaced(README, keys_text()),
             "Keys have changed: python -m tests.readme_keys",
         )
 
@@ -143,7 +163,7 @@ class KeyTests(SynchronousTestCase):
             "PYPICLOUD_HOST": "::1",
             "PYPICLOUD_PORT": "8080",
         }
-        named = set(re.findall(r"``(PYPICLOUD_[A-Z]\w+)``", README))
+        named = set(re.findall(r"``(PYPICLOUD_[A-Z]\w+)``", PROSE))
         self.assertEqual(named, set(environ))
         config = load(None, environ)
         self.assertEqual(config.aws.bucket, "acme-pypi")
@@ -152,12 +172,12 @@ class KeyTests(SynchronousTestCase):
 
 
 class ExampleTests(SynchronousTestCase):
-    """The ini files that stand in it."""
+    """The ini files that stand in them."""
 
     def examples(self) -> list[str]:
         """Take them out of the text."""
         pattern = r"^\.\. code-block:: ini\n\n((?:(?: {4}.*)?\n)+)"
-        blocks = re.findall(pattern, README, re.MULTILINE)
+        blocks = re.findall(pattern, PROSE, re.MULTILINE)
         return [re.sub(r"^ {4}", "", block, flags=re.MULTILINE) for block in blocks]
 
     def load(self, text: str) -> Config:
@@ -169,6 +189,11 @@ class ExampleTests(SynchronousTestCase):
         path = folder / "pypicloud.ini"
         path.write_text(text, "utf-8")
         return load(path, {})
+
+    def aws(self) -> AwsSection:
+        """Give the settings of the first example that has a bucket and a prefix."""
+        sections = (self.load(text).aws for text in self.examples())
+        return next(aws for aws in sections if aws.bucket and aws.prefix)
 
     def test_load(self) -> None:
         """Each loads, and nothing in it is passed over or of no use."""
@@ -182,17 +207,19 @@ class ExampleTests(SynchronousTestCase):
         marked = "".join(self.examples())
         for header in ("[pypicloud]", "[app:main]", "[server:main]"):
             self.assertEqual(
-                len(re.findall(rf"^ {{4}}{re.escape(header)}$", README, re.M)),
+                len(re.findall(rf"^ {{4}}{re.escape(header)}$", PROSE, re.M)),
                 marked.count(header),
             )
 
     def test_policy(self) -> None:
         """What S3 has to allow is what the program says itself."""
-        shown = re.search(r"^ {4}(\{\n(?: {4}.*\n)+ {4}\})$", README, re.MULTILINE)
-        assert shown is not None, "There is a policy."
-        aws = self.load(self.examples()[1]).aws
+        pattern = r"^ {4}(\{\n(?: {4}.*\n)+ {4}\})$"
+        shown = re.findall(pattern, PROSE, re.MULTILINE)
+        self.assertNotEqual(shown, [], "There is a policy.")
+        aws = self.aws()
         policy = iam_policy(find_endpoint(aws, None), aws.prefix)
-        self.assertEqual(json.loads(shown[1]), json.loads(policy))
+        for text in shown:
+            self.assertEqual(json.loads(text), json.loads(policy))
 
     def test_lifecycle(self) -> None:
         """Its rules are S3's, and are for what is written, below the same prefix."""
@@ -201,14 +228,14 @@ class ExampleTests(SynchronousTestCase):
         shape = model.shape_for("BucketLifecycleConfiguration")
         self.assertEqual(ParamValidator().validate(rules, shape).generate_report(), "")
         prefixes = [rule["Filter"]["Prefix"] for rule in rules["Rules"]]
-        prefix = self.load(self.examples()[1]).aws.prefix
+        prefix = self.aws().prefix
         keys = ("", marker.KEY, INDEX)
         self.assertEqual(set(prefixes), {f"{prefix}{key}" for key in keys})
 
     def test_listen(self) -> None:
         """Every endpoint that is shown is one."""
         shown = re.findall(
-            r"``(?:server\.listen = )?((?:tcp|ssl|unix|systemd):\S+)``", README
+            r"``(?:server\.listen = )?((?:tcp|ssl|unix|systemd):\S+)``", PROSE
         )
         self.assertGreaterEqual(len(shown), 4)
         for text in shown:
@@ -223,8 +250,8 @@ class AddressTests(SynchronousTestCase):
         """Each is answered, by something other than "there is nothing here"."""
         router: Klein = Application.router
         routes = router.url_map.bind("localhost")
-        told = set(re.findall(r"``(/[a-zA-Z/]*)``", README))
-        told = {address for address in told if not address.startswith(("/var", "/etc"))}
+        told = set(re.findall(r"``(/[a-zA-Z/]*)``", PROSE))
+        told = {address for address in told if not address.startswith(FOLDERS)}
         self.assertLessEqual({"/health", "/ready", "/metrics", "/legacy/"}, told)
         for address in told:
             try:
@@ -232,26 +259,26 @@ class AddressTests(SynchronousTestCase):
             except MethodNotAllowed:
                 pass  # it takes another: POST
             except NotFound:
-                self.fail(f"README.rst tells of {address}, where nothing is")
+                self.fail(f"They tell of {address}, where nothing is")
 
 
 class FormTests(SynchronousTestCase):
     """The documents as such."""
 
     def test_restructured_text(self) -> None:
-        """No document has a mistake that docutils finds."""
+        """No document has a mistake that docutils finds; Sphinx looks at the pages."""
         try:
             core = import_module("docutils.core")
         except ImportError:
             raise SkipTest("docutils is missing; twine brings it.") from None
         for name, text in DOCUMENTS.items():
-            if name.endswith(".rst"):
+            if name.endswith(".rst") and not name.startswith("docs/"):
                 settings = {"halt_level": 2, "report_level": 2}
                 core.publish_string(text, source_path=name, settings_overrides=settings)
 
     def test_words(self) -> None:
         """What people search for is there in their own words."""
-        words = " ".join(README.lower().split())
+        words = " ".join(PROSE.lower().split())
         for sought in (
             *("pypicloud 1.x", "proxy pypi", "docker", "reports every error"),
             *("is ignored", "maintenance", "disk space", "htpasswd", "txaws"),
@@ -262,12 +289,16 @@ class FormTests(SynchronousTestCase):
 
     def test_each_sentence_once(self) -> None:
         """What is said in two places soon differs between them."""
-        text = re.sub(r"^( {4}.*|[*`].*`` : .*)$", "", README, flags=re.MULTILINE)
-        sentences = re.split(r"(?<=[.:])\s+", " ".join(text.split()))
-        long = [sentence for sentence in sentences if len(sentence) > 40]
-        self.assertEqual([s for s in long if long.count(s) > 1], [])
+        pages = (text for name, text in DOCUMENTS.items() if name.startswith("docs/"))
+        for document in (README, "\n".join(pages)):
+            text = re.sub(r"^( {4}.*|[*`].*`` : .*)$", "", document, flags=re.MULTILINE)
+            sentences = re.split(r"(?<=[.:])\s+", " ".join(text.split()))
+            long = [sentence for sentence in sentences if len(sentence) > 40]
+            self.assertEqual([s for s in long if long.count(s) > 1], [])
 
     def test_files(self) -> None:
-        """Every file of this repository that it names is there."""
-        for found in re.findall(r"``((?:contrib|tests|benchmarks)/[\w./]+)``", README):
-            self.assertTrue((CHECKOUT / found).exists(), found)
+        """Every file of this repository that they name is there."""
+        folders = "contrib|tests|benchmarks|docs|pypicloud_tw"
+        for name, text in DOCUMENTS.items():
+            for found in re.findall(rf"``((?:{folders})/[\w./-]+)``", text):
+                self.assertTrue((CHECKOUT / found).exists(), f"{name}: {found}")

@@ -1,0 +1,181 @@
+"""The pages of docs that list something: all of it is listed, and nothing else.
+
+What every document has in common is in tests/test_readme.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from klein import Klein
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+
+from pypicloud_tw import errors
+from pypicloud_tw.assembly import make_fallback, make_index
+from pypicloud_tw.config import load
+from pypicloud_tw.config_keys import KEYS
+from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.web.app import Application
+from tests.readme_keys import REFERENCE, reference_text, replaced
+from tests.walks import WALKS
+
+DOCS = Path(__file__).absolute().parents[1] / "docs"
+
+#: Answers that no error of ours makes: the router's.
+ROUTERS = {("405", "method-not-allowed")}
+
+#: What the addresses in the pages call the parts that vary.
+PARTS = {
+    "<name>": "PROJECT",
+    "<version>": "VERSION",
+    "<digest>": "DIGEST",
+    "<filename>": "FILENAME",
+}
+
+#: Each store has modules of its own; the walks are taken over the one in memory.
+STORES = "pypicloud_tw/store/"
+
+
+def page(name: str) -> str:
+    """Read a page."""
+    return (DOCS / name).read_text("utf-8")
+
+
+class KeyTests(SynchronousTestCase):
+    """reference/keys.rst."""
+
+    def test_generated(self) -> None:
+        """What stands there is what would be written now."""
+        text = REFERENCE.read_text("utf-8")
+        self.assertEqual(
+            text,
+            replaced(text, reference_text()),
+            "Keys have changed: python -m tests.readme_keys",
+        )
+
+    def test_every_key(self) -> None:
+        """Each with its default, and no other; whatever the generator does."""
+        pattern = r"^\.\. confval:: (\S+)\n   :default: (.+)$"
+        written = re.findall(pattern, page("reference/keys.rst"), re.MULTILINE)
+        shown = {None: "not set", "": "empty"}
+        self.assertEqual(
+            written,
+            [
+                (name, shown.get(key.default, f"``{key.default}``"))
+                for name, key in KEYS.items()
+            ],
+        )
+
+    def test_docs(self) -> None:
+        """Every word of what a key is for is there, stars and all."""
+        words = " ".join(reference_text().replace("``", "").split())
+        for key in KEYS.values():
+            self.assertIn(" ".join(key.doc.split()), words)
+
+
+class AddressTests(SynchronousTestCase):
+    """reference/addresses.rst."""
+
+    def test_every_route(self) -> None:
+        """Each with its method, and no other."""
+        told = re.findall(r"``(GET|POST) (/\S*)``", page("reference/addresses.rst"))
+        self.assertEqual(len(told), len(set(told)), "Each is told once.")
+        self.assertEqual(set(told), set(self.routes()))
+
+    def routes(self) -> Iterator[tuple[str, str]]:
+        router: Klein = Application.router
+        for rule in router.url_map.iter_rules():
+            address = rule.rule
+            for part, name in PARTS.items():
+                address = address.replace(part, name)
+            for method in (rule.methods or set()) - {"HEAD"}:
+                yield method, address
+
+
+class ErrorTests(SynchronousTestCase):
+    """reference/errors.rst."""
+
+    def test_every_error(self) -> None:
+        """Each status and code, with the classes that have them, and no other."""
+        pattern = r"^``(\d{3}) ([a-z-]+)``(?: : (.+))?$"
+        text = page("reference/errors.rst")
+        told = {
+            (status, code): set(filter(None, classes.split(", ")))
+            for status, code, classes in re.findall(pattern, text, re.MULTILINE)
+        }
+        known: dict[tuple[str, str], set[str]] = {answer: set() for answer in ROUTERS}
+        for kind in self.kinds():
+            known.setdefault((str(kind.status), kind.code), set()).add(kind.__name__)
+        self.assertEqual(told, known)
+
+    def kinds(self) -> Iterator[type[PypicloudError]]:
+        public = (v for name, v in vars(errors).items() if name[0] != "_")
+        for value in public:
+            if isinstance(value, type) and issubclass(value, PypicloudError):
+                yield value
+
+    def test_each_says_something(self) -> None:
+        """No entry is empty."""
+        text = page("reference/errors.rst")
+        entries = re.findall(r"^``\d{3} .+\n(.*)$", text, re.MULTILINE)
+        self.assertNotEqual(entries, [])
+        for entry in entries:
+            self.assertRegex(entry, r"^    \S")
+
+
+class MetricTests(SynchronousTestCase):
+    """reference/metrics.rst."""
+
+    #: With this, every part that counts something is there.
+    ENVIRON: ClassVar = {
+        "PYPICLOUD_AWS_BUCKET": "acme-pypi",
+        "PYPICLOUD_AWS_REGION": "us-east-1",
+        "PYPICLOUD_AWS_ACCESS_KEY": "AKIAIOSFODNN7EXAMPLE",
+        "PYPICLOUD_AWS_SECRET_KEY": "secret",
+        "PYPICLOUD_PYPI_FALLBACK": "cache",
+    }
+
+    def test_every_metric(self) -> None:
+        """Each by its name, and no other."""
+        text = page("reference/metrics.rst")
+        told = re.findall(r"``(pypicloud_\w+)``", text)
+        self.assertEqual(len(told), len(set(told)), "Each is told once.")
+        self.assertEqual(set(told), self.names())
+
+    def names(self) -> set[str]:
+        config = load(None, self.ENVIRON)
+        reactor = MemoryReactorClock()
+        index = make_index(config, reactor, {})
+        make_fallback(config, index, reactor, {})
+        shown = index.metrics.render().decode()
+        names = re.findall(r"^# TYPE (\w+)", shown, re.MULTILINE)
+        # The library adds to each when it was made.
+        return {name for name in names if not name.endswith("_created")}
+
+
+class WalkTests(SynchronousTestCase):
+    """architecture/walks.rst."""
+
+    def test_walks(self) -> None:
+        """Each module is passed, in this order; stores differ, and only must exist."""
+        sections = dict(self.sections())
+        self.assertEqual(set(sections), set(WALKS))
+        for title, walk in WALKS.items():
+            told = [m for m in sections[title] if not m.startswith(STORES)]
+            passed = walk()
+            self.assertEqual(
+                told,
+                [module for module in passed if module in told],
+                f"{title}; python -m tests.walks prints what is passed",
+            )
+
+    def sections(self) -> Iterator[tuple[str, list[str]]]:
+        """Give each walk's heading, and the modules that its steps begin with."""
+        text = page("architecture/walks.rst")
+        for part in re.split(r"^(?=\S.*\n-+$)", text, flags=re.MULTILINE)[1:]:
+            title = part.partition("\n")[0]
+            yield title, re.findall(r"^#\. ``(\S+\.py)``", part, re.MULTILINE)
