@@ -17,7 +17,7 @@ from pypicloud_tw.index.archive import Inspection, inspect
 from pypicloud_tw.index.archive.tar_format import members
 from pypicloud_tw.index.archive.unpacked import unpack
 from pypicloud_tw.index.names import Filename
-from tests.builders import gzipped, metadata
+from tests.builders import gzipped, metadata, zip_of
 from tests.tars import (
     END,
     GNU,
@@ -282,6 +282,17 @@ class TopTests(TarCase):
             [said] = found.shortfalls
             self.assertIn("exactly one top folder", said)
             self.assertIsNone(found.name)
+
+    def test_zips(self) -> None:
+        for names, tops in (
+            (["PKG-INFO", "hexdump.py"], "exactly one top folder"),
+            (["a/PKG-INFO", "b/x"], "exactly one top folder"),
+            (["a/PKG-INFO", "a/"], ""),
+        ):
+            data = zip_of([(n, b"" if n[-1] == "/" else metadata()) for n in names])
+            found = self.look(data, "acme-1.0.zip")
+            self.assertIn(tops, " ".join(found.shortfalls))
+            self.assertEqual(found.name, None if tops else "acme")
 
     def test_a_pkg_info_that_is_none(self) -> None:
         for parts in (

@@ -52,14 +52,16 @@ def is_quick(project: Project, metadata: bytes | None) -> bool:
     field, 15 µs for each file.
     """
     metadata = metadata or b""
-    # An empty line ends the headers, if nothing did before.
-    headers = metadata.partition(b"\n\n")[0]
-    lines = headers.count(b"\n") + headers.count(b"\r")
     return (
         len(project.files) <= QUICK_FILES
         and len(metadata) <= QUICK_METADATA
-        and lines <= QUICK_LINES
+        and _header_lines(metadata) <= QUICK_LINES
     )
+
+
+def _header_lines(metadata: bytes) -> int:
+    headers = metadata.partition(b"\n\n")[0]  # an empty line ends them, if nothing did
+    return headers.count(b"\n") + headers.count(b"\r")
 
 
 def render(

@@ -12,15 +12,22 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from pypicloud_tw.index.archive.fields import Unparsed, read_fields
-from pypicloud_tw.index.archive.findings import Findings, refuse
+from pypicloud_tw.index.archive.findings import Findings, quoted, refuse
 from pypicloud_tw.index.names import Filename
 
 #: Core metadata specification, "Metadata-Version": tools "MUST fail" only if the major
 #: version is greater than those they know. So next year's build tools work, too.
 _KNOWN_METADATA = re.compile(r"[12]\.[0-9]+", re.ASCII)
 
-#: Characters that are shown of what is wrong, and of why.
-_SHOWN = 100
+#: Where it is said what these fields may be.
+_RULES = {
+    "Requires-Dist": "PEP 508",
+    "Requires-Python": "PEP 440",
+    "Provides-Extra": "PEP 685",
+}
+
+#: Characters of packaging's words that are shown: they may quote all of the text.
+_LONGEST_REASON = 200
 
 
 def judge_metadata(
@@ -75,26 +82,25 @@ def _judge_requirements(
         ("Provides-Extra", fields.get("provides_extra", []), _extra),
     ):
         for text in texts:
-            _judge(name, text, parse, findings)
+            reason = _fault(parse, text)
+            if reason is not None:
+                findings.fall_short(
+                    f"The core metadata's {name} {quoted(text)} is not valid: {reason} "
+                    f"({_RULES[name]})."
+                )
 
 
-def _judge(
-    name: str, text: str, parse: Callable[[str], object], findings: Findings
-) -> None:
+def _fault(parse: Callable[[str], object], text: str) -> str | None:
+    """Say why *text* cannot be parsed, if it cannot."""
     try:
         parse(text)
     except RecursionError:
-        reason = "It is nested too deeply"
+        return "it is nested too deeply"
     except ValueError as e:
         # packaging's own words; further lines of them point into the text.
-        said = str(e).partition("\n")[0][: 2 * _SHOWN].rstrip(".")
-        reason = "".join(filter(str.isprintable, said))
-    else:
-        return
-    findings.fall_short(
-        f"The core metadata's {name} {text[:_SHOWN]!a} is not valid: {reason} "
-        "(PEP 508, 440, 685)."
-    )
+        said = str(e).partition("\n")[0][:_LONGEST_REASON].rstrip(".")
+        return "".join(filter(str.isprintable, said))
+    return None
 
 
 def _extra(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from hashlib import blake2b
 from itertools import dropwhile, pairwise
 from pathlib import PurePosixPath
@@ -16,7 +17,12 @@ from pypicloud_tw.index.archive.bounds import (
     PIECE,
 )
 from pypicloud_tw.index.archive.findings import Findings, quoted, refuse
-from pypicloud_tw.index.archive.paths import canonical_path, check_path
+from pypicloud_tw.index.archive.paths import (
+    canonical_path,
+    check_path,
+    has_one_top_folder,
+    is_pkg_info,
+)
 from pypicloud_tw.index.archive.tar_format import Member, members
 from pypicloud_tw.index.archive.unpacked import Unpacked, unpack
 
@@ -38,20 +44,14 @@ def tar_metadata(
     tree, found = _Tree(), None
     for member in members(stream):
         path = tree.add(member)
-        if member.is_file and path.partition("/")[2] == "PKG-INFO":
+        if member.is_file and is_pkg_info(path):
             # Of what is too long enough is read to see that it is.
             found = stream.read(min(member.size, MAX_METADATA + 1))
     tree.check()
     if tree.twice:
         file.seek(begin)
         _check_twins(unpack(file, name, size), tree.twice)
-    if not tree.has_one_top_folder():
-        findings.fall_short(
-            "A source archive has exactly one top folder, which holds all of it (PEP "
-            "517, 625); build it again."
-        )
-        return None
-    return found
+    return found if has_one_top_folder(tree.paths(), findings) else None
 
 
 @define
@@ -67,15 +67,13 @@ class _Tree:
     twice: set[str] = field(factory=set)
     _kinds: dict[str, str] = field(factory=dict)
     _links: list[tuple[str, str]] = field(factory=list)
-    _tops: set[str] = field(factory=set)
     _length: int = 0
 
     def add(self, member: Member) -> str:
         """Take a member, in the order of the archive, and give its canonical path."""
         self._measure(member)
         check_path(member.name)
-        top = member.name.partition("/")[0]
-        if top == ".":
+        if member.name.partition("/")[0] == ".":
             refuse("A path in the archive begins with './'; build it again.")
         path = canonical_path(member.name)
         key = _key(path)
@@ -85,7 +83,6 @@ class _Tree:
         if member.is_symlink:
             self._links.append((path, member.target))
         self._kinds[key] = member.kind
-        self._tops.add(top)
         return path
 
     def check(self) -> None:
@@ -106,11 +103,10 @@ class _Tree:
         for path, target in self._links:
             _check_symlink(path, target)
 
-    def has_one_top_folder(self) -> bool:
-        """Tell whether everything lies in one folder."""
-        return len(self._tops) == 1 and all(
-            self._kinds.get(top, "5") == "5" for top in self._tops
-        )
+    def paths(self) -> Iterator[tuple[str, bool]]:
+        """Give every path, and whether it is a folder."""
+        for key, kind in self._kinds.items():
+            yield key.replace("\0", "/"), kind == "5"
 
     def _measure(self, member: Member) -> None:
         for path in (member.name, member.target):
