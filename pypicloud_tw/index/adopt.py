@@ -27,13 +27,15 @@ from pypicloud_tw.errors import (
     ObjectUnreadable,
 )
 from pypicloud_tw.index.archive import MAX_READ, Inspection
-from pypicloud_tw.index.layout import METADATA_SUFFIX, is_foreign
+from pypicloud_tw.index.layout import METADATA_SUFFIX
 from pypicloud_tw.index.manifest import in_order
 from pypicloud_tw.index.manifests import Change, Manifests
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import FileKind, Filename, NormalizedName
 from pypicloud_tw.index.pieces import TAIL, Missing, Piece, inspect_pieces
 from pypicloud_tw.index.publish import Publisher
+from pypicloud_tw.index.survey import Survey, lost, survey
+from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.store.interfaces import ByteRange, IObjectStore, ObjectInfo
 from pypicloud_tw.store.spool import Spool
 from pypicloud_tw.store.spool_consumer import copy
@@ -102,21 +104,28 @@ _Description = tuple[File, bytes | None, str]
 class Adopter:
     """Finds and adopts files.
 
+    :ivar unserved: told of the projects that are ours without a manifest, before any
+        file is read and at the end.
     :ivar report: told of every step.
-    :ivar waiting: told which projects have files that will now be adopted.
     :ivar dry_run: only tell what would be adopted.
+    :ivar survey: what lies in the store; None: to be found out.
     """
 
     store: IObjectStore
     manifests: Manifests
     publisher: Publisher
+    unserved: Unserved = field()
     report: Callable[[Progress], None] = field(default=lambda progress: None)
-    waiting: Callable[[frozenset[NormalizedName]], None] = field(
-        default=lambda names: None
-    )
     dry_run: bool = False
+    survey: Survey | None = None
     # Projects as they were when last read or changed here, where there is work to do.
     _states: dict[NormalizedName, Project] = field(factory=dict, init=False)
+    # Projects that have a manifest by now, of those that had files to be adopted.
+    _named: set[NormalizedName] = field(factory=set, init=False)
+
+    @unserved.default
+    def _alone(self) -> Unserved:
+        return Unserved(self.store, self.publisher.clock, self.manifests.check_open)
 
     async def run(self) -> Progress:
         """Adopt everything that can be.
@@ -124,7 +133,8 @@ class Adopter:
         :raises StoreError: the store is away; what was adopted stays adopted.
         """
         progress = Progress()
-        by_project = await self._candidates(progress)
+        found = self.survey or await self.look()
+        by_project = self._candidates(found, progress)
         self.report(progress)
         todo: deque[_Candidate] = deque()
         names = deque(by_project)
@@ -145,34 +155,46 @@ class Adopter:
 
         await _side_by_side(AT_ONCE, look, names)
         self.report(progress)
-        self.waiting(frozenset(candidate.filename.project for candidate in todo))
         reading = DeferredSemaphore(AT_ONCE)
         await _side_by_side(
             UNDER_WAY, lambda: self._adopt_each(todo, reading, progress), todo
         )
+        await self._conclude(found, progress)
         return progress
 
-    async def unadopted(self) -> frozenset[NormalizedName]:
-        """Tell the projects of which files lie in a store that has no manifest yet.
+    async def look(self) -> Survey:
+        """Find out what lies in the store; its names are held from now on.
 
         :raises StoreError: the store is away.
         """
-        async for _ in self.manifests.names():
-            return frozenset()
-        return frozenset(await self._candidates(Progress()))
+        self.survey = await survey(self.store, self.manifests)
+        if not self.dry_run:
+            await self.unserved.tell(self.survey.reasons())
+        return self.survey
 
-    async def _candidates(
-        self, progress: Progress
+    async def _conclude(self, found: Survey, progress: Progress) -> None:
+        """Hold the names of what was not adopted, and no others any more."""
+        if self.dry_run:
+            return
+        found.manifests |= self._named
+        skipped = {one.key: _sentence(one.reason) for one in progress.skipped}
+        await self.unserved.tell(found.reasons(skipped))
+
+    def _candidates(
+        self, survey: Survey, progress: Progress
     ) -> dict[NormalizedName, list[_Candidate]]:
         found: dict[NormalizedName, list[_Candidate]] = defaultdict(list)
-        async for info in self.store.list(""):
-            if not is_foreign(info.key):
-                continue
+        gone = survey.lost
+        for info in survey.foreign:
             progress.found += 1
             try:
                 filename = self._understand(info.key)
             except BadRequest as e:
                 progress.skipped.append(Skipped(info.key, e.message))
+                continue
+            if filename.project in gone:
+                # To begin anew would hide what else the manifest named.
+                progress.skipped.append(Skipped(info.key, lost(filename.project)))
             else:
                 found[filename.project].append(_Candidate(info, filename))
         return found
@@ -191,6 +213,7 @@ class Adopter:
             state = await self.manifests.read(name)
         except NotFound:
             return candidates
+        self._named.add(name)
         named = {file.key for file in state.project.files}
         named.update(tombstone.key for tombstone in state.project.tombstones)
         unnamed = [c for c in candidates if c.info.key not in named]
@@ -243,6 +266,7 @@ class Adopter:
             name, _naming(file, display_name), create=True
         )
         self._states[name] = project
+        self._named.add(name)
         named = project.file(file.filename)
         return named is not None and named.key == file.key
 
@@ -371,6 +395,11 @@ def _told_digest(info: ObjectInfo) -> str | None:
     """Read the digest that the first program wrote beside a file, if it did."""
     digest = info.metadata.get("hash-sha256", "").lower()
     return digest if _SHA256.fullmatch(digest) else None
+
+
+def _sentence(reason: str) -> str:
+    """Say to whoever asks for a project why nothing of it is served."""
+    return f"What lies in the store for this project was not taken: {reason}"
 
 
 async def _next(

@@ -166,7 +166,13 @@ class MemoryStore:
         self.objects.pop(key, None)
         await self._leave("delete", key)
 
-    async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
+    async def list(
+        self,
+        prefix: str,
+        *,
+        after: str = "",
+        unreadable: Callable[[str], None] | None = None,
+    ) -> AsyncIterator[ObjectInfo]:
         """See :class:`IObjectStore`."""
         await self.check("list", prefix)
         wanted = [

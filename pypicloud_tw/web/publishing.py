@@ -129,7 +129,7 @@ async def _act(form: UploadFields, reception: _Reception) -> None:
         case action if action == _UPLOAD:
             await _publish(form, reception.publication)
         case "remove_pkg":
-            await _remove(form, reception.publisher)
+            await _remove(form, reception)
         case None:
             raise BadRequest(
                 "The form has no ':action'; an upload says ':action' is 'file_upload'."
@@ -167,14 +167,16 @@ def _blake2b_256(sent: str | None) -> str | None:
     return sent if sent and len(sent) != _BLAKE2B_512_DIGITS else None
 
 
-async def _remove(form: UploadFields, publisher: Publisher) -> None:
+async def _remove(form: UploadFields, reception: _Reception) -> None:
     if not form.name or not form.version:
         raise BadRequest("remove_pkg needs the fields 'name' and 'version'.")
     try:
         Version(form.version)
     except InvalidVersion:
         raise BadRequest("This is not a valid version.") from None
-    await publisher.remove(project_name(form.name), form.version)
+    await reception.publisher.remove(
+        project_name(form.name), form.version, who=reception.uploader
+    )
 
 
 def too_large(max_upload: int) -> PayloadTooLarge:
