@@ -31,6 +31,7 @@ from pypicloud_tw.index.lease import Lease
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.marker import Marker
 from pypicloud_tw.index.publish import Publisher, Rules
+from pypicloud_tw.index.rebuild import Rebuilder
 from pypicloud_tw.index.survey import Survey
 from pypicloud_tw.index.sweep import Sweeper
 from pypicloud_tw.index.unserved import Unserved
@@ -147,6 +148,11 @@ class Index:
             dry_run=dry_run,
             survey=survey,
         )
+
+    def rebuilder(self, *, dry_run: bool) -> Rebuilder:
+        """Make what writes lost manifests anew."""
+        adopter = self.adopter(lambda progress: None, dry_run=dry_run)
+        return Rebuilder(adopter, dry_run)
 
     def verifier(self, *, deep: bool) -> Verifier:
         """Make what compares the manifests with the store."""

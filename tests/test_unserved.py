@@ -96,12 +96,12 @@ class SurveyTests(SurveyCase):
         self.publish()
         del self.store.objects[manifest_key(ACME)]
         self.assertEqual(self.survey().lost, {ACME})
-        self.assertIn("run: pypicloud rebuild acme", self.reasons()["acme"])
+        self.assertIn("run: pypicloud rebuild acme", self.reasons()[ACME])
 
     def test_an_upload_that_was_broken_off(self) -> None:
         self.store.add(f"acme/{ID}/{WHEEL}", wheel())
         self.assertEqual(self.survey().lost, set())
-        self.assertIn("upload it again", self.reasons()["acme"])
+        self.assertIn("upload it again", self.reasons()[ACME])
 
     def test_what_is_left_where_adopting_broke_off(self) -> None:
         self.store.add(f"acme/{ID}/{WHEEL}.metadata", b"")

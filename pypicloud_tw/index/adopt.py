@@ -27,7 +27,7 @@ from pypicloud_tw.errors import (
     ObjectUnreadable,
 )
 from pypicloud_tw.index.archive import MAX_READ, Inspection
-from pypicloud_tw.index.layout import METADATA_SUFFIX
+from pypicloud_tw.index.layout import METADATA_SUFFIX, is_own
 from pypicloud_tw.index.manifest import in_order
 from pypicloud_tw.index.manifests import Change, Manifests
 from pypicloud_tw.index.model import File, Project
@@ -91,7 +91,12 @@ class Progress:
 
 
 @frozen
-class _Candidate:
+class Candidate:
+    """An object that may be named in a manifest.
+
+    :ivar info: as a listing tells of it.
+    """
+
     info: ObjectInfo
     filename: Filename
 
@@ -136,7 +141,7 @@ class Adopter:
         found = self.survey or await self.look()
         by_project = self._candidates(found, progress)
         self.report(progress)
-        todo: deque[_Candidate] = deque()
+        todo: deque[Candidate] = deque()
         names = deque(by_project)
 
         async def look() -> None:
@@ -153,10 +158,10 @@ class Adopter:
                 progress.known += len(by_project[name]) - len(unnamed)
                 todo.extend(unnamed)
 
-        await _side_by_side(AT_ONCE, look, names)
+        await side_by_side(AT_ONCE, look, names)
         self.report(progress)
         reading = DeferredSemaphore(AT_ONCE)
-        await _side_by_side(
+        await side_by_side(
             UNDER_WAY, lambda: self._adopt_each(todo, reading, progress), todo
         )
         await self._conclude(found, progress)
@@ -178,17 +183,17 @@ class Adopter:
             return
         found.manifests |= self._named
         skipped = {one.key: _sentence(one.reason) for one in progress.skipped}
-        await self.unserved.tell(found.reasons(skipped))
+        await self.unserved.tell(found.reasons(skipped.get))
 
     def _candidates(
         self, survey: Survey, progress: Progress
-    ) -> dict[NormalizedName, list[_Candidate]]:
-        found: dict[NormalizedName, list[_Candidate]] = defaultdict(list)
+    ) -> dict[NormalizedName, list[Candidate]]:
+        found: dict[NormalizedName, list[Candidate]] = defaultdict(list)
         gone = survey.lost
         for info in survey.foreign:
             progress.found += 1
             try:
-                filename = self._understand(info.key)
+                filename = self.understand(info.key)
             except BadRequest as e:
                 progress.skipped.append(Skipped(info.key, e.message))
                 continue
@@ -196,10 +201,14 @@ class Adopter:
                 # To begin anew would hide what else the manifest named.
                 progress.skipped.append(Skipped(info.key, lost(filename.project)))
             else:
-                found[filename.project].append(_Candidate(info, filename))
+                found[filename.project].append(Candidate(info, filename))
         return found
 
-    def _understand(self, key: str) -> Filename:
+    def understand(self, key: str) -> Filename:
+        """Tell what a file is by where it lies.
+
+        :raises BadRequest: its name is no distribution's that is taken.
+        """
         legacy = self.publisher.rules.legacy_formats
         folder, _, text = key.rpartition("/")
         # The first program's layouts have the project's name there.
@@ -207,8 +216,8 @@ class Adopter:
         return Filename.parse(text, legacy=legacy, project=project)
 
     async def _unnamed(
-        self, name: NormalizedName, candidates: list[_Candidate]
-    ) -> list[_Candidate]:
+        self, name: NormalizedName, candidates: list[Candidate]
+    ) -> list[Candidate]:
         try:
             state = await self.manifests.read(name)
         except NotFound:
@@ -223,7 +232,7 @@ class Adopter:
 
     async def _adopt_each(
         self,
-        line: deque[_Candidate],
+        line: deque[Candidate],
         reading: DeferredSemaphore,
         progress: Progress,
     ) -> None:
@@ -239,8 +248,8 @@ class Adopter:
 
     async def _adopt(
         self,
-        candidate: _Candidate,
-        line: deque[_Candidate],
+        candidate: Candidate,
+        line: deque[Candidate],
         reading: DeferredSemaphore,
     ) -> bool:
         """Adopt a file; false if its name and bytes are known from another place.
@@ -251,7 +260,7 @@ class Adopter:
         try:
             if self.dry_run:
                 return True
-            described = await self._describe(candidate)
+            described = await self.describe(candidate)
         except _NO_FAULTS:
             raise
         except BaseException:
@@ -270,10 +279,11 @@ class Adopter:
         named = project.file(file.filename)
         return named is not None and named.key == file.key
 
-    async def _describe(self, candidate: _Candidate) -> tuple[File, str] | None:
+    async def describe(self, candidate: Candidate) -> tuple[File, str] | None:
         """Read a file, and store its metadata; None if it is known.
 
         :returns: how to name it, and its project's name as it spells it.
+        :raises BadRequest: it is not a distribution that is taken.
         """
         # A small one is read as fast as it is asked about.
         found = None
@@ -284,10 +294,13 @@ class Adopter:
         if state is not None and _naming(file, display_name)(state) is state:
             return None
         if metadata is not None:
-            # Beside our own files: the folder that it lies in is its owner's.
-            folder = f"{candidate.filename.project}/{token_hex(16)}"
-            place = f"{folder}/{file.filename}{METADATA_SUFFIX}"
-            await self.store.put(place, metadata)
+            place = file.key + METADATA_SUFFIX
+            if not is_own(file.key):
+                # Beside our own files: the folder that it lies in is its owner's.
+                folder = f"{candidate.filename.project}/{token_hex(16)}"
+                place = f"{folder}/{file.filename}{METADATA_SUFFIX}"
+            if not self.dry_run:
+                await self.store.put(place, metadata)
             file = evolve(
                 file,
                 metadata_key=place,
@@ -295,7 +308,7 @@ class Adopter:
             )
         return file, display_name
 
-    async def _from_bytes(self, candidate: _Candidate) -> _Description:
+    async def _from_bytes(self, candidate: Candidate) -> _Description:
         """Read the whole file once: its digests and its metadata."""
         spool = await Spool.temporary(
             self.publisher.offload, size_hint=candidate.info.size
@@ -318,7 +331,7 @@ class Adopter:
             blake2b_256=digests.blake2b_256,
         )
 
-    async def _from_afar(self, candidate: _Candidate) -> _Description | None:
+    async def _from_afar(self, candidate: Candidate) -> _Description | None:
         """Spare reading a file whose digest the first program wrote beside it.
 
         Of a wheel, only what holds its core metadata is read; None if that fails.
@@ -349,7 +362,7 @@ class Adopter:
             md5=md5 if _MD5.fullmatch(md5) else None,
         )
 
-    async def _inspect_end(self, candidate: _Candidate, size: int) -> Inspection | None:
+    async def _inspect_end(self, candidate: Candidate, size: int) -> Inspection | None:
         pieces: tuple[Piece, ...] = ()
         missing = Missing(max(0, size - TAIL), size)
         for _ in range(_MOST_PIECES):
@@ -376,7 +389,7 @@ class Adopter:
 
 
 def _description(
-    candidate: _Candidate, size: int, inspection: Inspection, **digests: Any
+    candidate: Candidate, size: int, inspection: Inspection, **digests: Any
 ) -> _Description:
     file = File(
         filename=candidate.filename.text,
@@ -402,9 +415,7 @@ def _sentence(reason: str) -> str:
     return f"What lies in the store for this project was not taken: {reason}"
 
 
-async def _next(
-    line: deque[_Candidate], reading: DeferredSemaphore
-) -> _Candidate | None:
+async def _next(line: deque[Candidate], reading: DeferredSemaphore) -> Candidate | None:
     """Take one from the line as soon as it may be read; None at the line's end."""
     await reading.acquire()
     if line:
@@ -413,7 +424,7 @@ async def _next(
     return None
 
 
-async def _side_by_side(
+async def side_by_side(
     count: int, worker: Callable[[], Coroutine[Any, Any, None]], line: deque[Any]
 ) -> None:
     """Have workers empty *line*; where one fails, the others leave the rest in it.

@@ -7,7 +7,7 @@ One listing of the store tells it, a request for each 1,000 objects; no object i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from attrs import define, field
 
@@ -33,7 +33,7 @@ UNFINISHED = (
     "The first upload of this project was broken off and nothing of it is published: "
     "upload it again."
 )
-_UNREADABLE = (
+UNREADABLE = (
     "A folder of this project in the store cannot be read by the user that runs the "
     "server; its operator can give it the right to."
 )
@@ -73,21 +73,21 @@ class Survey:
         return self.recorded - self.manifests
 
     def reasons(
-        self, skipped: Mapping[str, str] | None = None
+        self, skipped: Callable[[str], str | None] = lambda key: WAITING
     ) -> dict[NormalizedName, str]:
         """Tell the names that are ours without a manifest, and why each is not served.
 
-        :param skipped: why a file was not adopted, by key; None before that is tried.
+        :param skipped: tells why the file of that key was not adopted, or None.
         """
         reasons: dict[NormalizedName, str] = {}
         for key in self.others:
             _add(reasons, claimed_names(key), _STRANGE)
         for info in self.foreign:
-            why = WAITING if skipped is None else skipped.get(info.key)
+            why = skipped(info.key)
             if why is not None:
                 _add(reasons, claimed_names(info.key), why)
         for folder in self.unreadable:
-            _add(reasons, claimed_names(folder), _UNREADABLE)
+            _add(reasons, claimed_names(folder), UNREADABLE)
         _add(reasons, self.own, UNFINISHED)
         reasons.update((name, lost(name)) for name in self.lost)
         for name in self.manifests & reasons.keys():
@@ -117,14 +117,24 @@ async def survey(store: IObjectStore, manifests: Manifests) -> Survey:
     :raises StoreError: the store is away.
     """
     found = Survey()
-    async for info in store.list(RECORDS):
-        found.recorded.add(NormalizedName(info.key.removeprefix(RECORDS)))
+    found.recorded = await recorded_projects(store)
     found.manifests = {name async for name, _ in manifests.names()}
     async for info in store.list("", unreadable=found.unreadable.append):
         found.see(info)
     if not found.own | found.recorded <= found.manifests:
         found.manifests |= {name async for name, _ in manifests.names()}
     return found
+
+
+async def recorded_projects(store: IObjectStore) -> set[NormalizedName]:
+    """Tell which projects have been published; each has a manifest, or has lost it.
+
+    :raises StoreError: the store is away.
+    """
+    return {
+        NormalizedName(info.key.removeprefix(RECORDS))
+        async for info in store.list(RECORDS)
+    }
 
 
 def _add(

@@ -87,12 +87,17 @@ def _former_metadata(
 
     Claims that turn out to be wrong are never stored: the upload is refused.
     """
-    metadata = {"name": filename.project, "version": str(filename.version)}
+    # First what is needed should the manifest be lost: there may be no room for all.
+    metadata = {
+        "name": filename.project,
+        "version": str(filename.version),
+        "uploader": uploader,
+    }
     for field_name, name in _FORMER.items():
         values = file.before.get(field_name, ())
         if len(values) == 1 and values[0]:
             metadata[name] = values[0]
-    return {**metadata, "uploader": uploader}
+    return metadata
 
 
 async def receive(
