@@ -859,6 +859,15 @@ class TroubleTests(FolderCase):
             self.wait(looked(self.store)), (["b/y", "c/d"], ["a/", "b/x/"])
         )
 
+    def test_names_that_are_no_text_are_told_of(self) -> None:
+        self.wait(self.store.put("a/b", b""))
+        name = os.fsencode(self.path) + b"/a/acme-1.0-\xff.whl"
+        os.close(os.open(name, os.O_CREAT))
+        self.assertEqual(
+            self.wait(looked(self.store)), (["a/b"], ["a/acme-1.0-\ufffd.whl"])
+        )
+        self.assertEqual(self.wait(keys(self.store)), ["a/b"])
+
     def test_an_unreadable_root_is_an_error_all_the_same(self) -> None:
         self.wait(self.store.put("a/b", b""))
         self.forbid(os.fspath(self.path), self.path)  # type: ignore[arg-type]

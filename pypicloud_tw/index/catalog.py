@@ -17,12 +17,13 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from pypicloud_tw.errors import NotFound, StoreError
+from pypicloud_tw.errors import ManifestLost, NotFound, StoreError
 from pypicloud_tw.index.coalesced import Coalesced
 from pypicloud_tw.index.manifests import Manifests, Versioned
 from pypicloud_tw.index.marker import Marker
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.index.survey import lost
 from pypicloud_tw.store.patience import in_time
 
 #: What a project is rendered to; the catalog keeps it and does not look inside.
@@ -238,6 +239,11 @@ class Catalog(Generic[P]):
             self._failed, self._failure = self.clock.seconds(), e.message
             raise
         self._doubt(news)
+        if news:
+            self._log.info(
+                "Changed by another server or a command: {names}.",
+                names=", ".join(sorted(news)),
+            )
         self._asked = began
 
     def _doubt(self, names: set[str] | None) -> None:
@@ -296,7 +302,9 @@ class Catalog(Generic[P]):
         try:
             state = await self.manifests.read(name)
         except NotFound:
-            self._drop(name)
+            if known is not None or name in self._name_set:
+                # It was there, and manifests are never deleted (D1).
+                raise ManifestLost(lost(name)) from None
             self._absent[name] = began
             if len(self._absent) > ABSENT_REMEMBERED:
                 self._absent.popitem(last=False)
@@ -329,7 +337,9 @@ class Catalog(Generic[P]):
 
     async def _list_once(self) -> tuple[NormalizedName, ...]:
         began = self.clock.seconds()
-        names = tuple(sorted([name async for name, _ in self.manifests.names()]))
+        listed = {name async for name, _ in self.manifests.names()}
+        # What is not there any more is lost, and ours all the same.
+        names = tuple(sorted(listed.union(self._names or ())))
         if names != self._names:
             self._names, self._name_set = names, frozenset(names)
         self._names_proved = began

@@ -69,8 +69,9 @@ class Standing:
             return
         opened: Deferred[None] = Deferred()
         self._waiting.append(opened)
-        # What ends a Deferred by its timeout is an error to nobody here.
         opened.addTimeout(PATIENCE, clock)
-        await DeferredList([opened], consumeErrors=True)
-        if opened in self._waiting:
-            self._waiting.remove(opened)
+        try:
+            await DeferredList([opened], consumeErrors=True)
+        finally:
+            if opened in self._waiting:
+                self._waiting.remove(opened)

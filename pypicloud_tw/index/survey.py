@@ -57,7 +57,8 @@ class Survey:
     :ivar own: projects of which files of our layout lie there.
     :ivar foreign: what others put there and may be adopted.
     :ivar others: keys of all else that is not ours, as a lone core metadata file.
-    :ivar unreadable: folders that cannot be read, each with a slash at its end.
+    :ivar unreadable: folders that cannot be read, each with a slash at its end, and
+        what has no name that a key can have.
     """
 
     manifests: set[NormalizedName] = field(factory=set)
@@ -86,8 +87,9 @@ class Survey:
             why = skipped(info.key)
             if why is not None:
                 _add(reasons, claimed_names(info.key), why)
-        for folder in self.unreadable:
-            _add(reasons, claimed_names(folder), UNREADABLE)
+        for key in self.unreadable:
+            why = UNREADABLE if key.endswith("/") else _STRANGE
+            _add(reasons, claimed_names(key), why)
         _add(reasons, self.own, UNFINISHED)
         reasons.update((name, lost(name)) for name in self.lost)
         for name in self.manifests & reasons.keys():

@@ -211,10 +211,10 @@ class IObjectStore(Interface):
         """Tell of every object whose key starts with *prefix* and is above *after*.
 
         :param unreadable: looks for packages: told of each folder that may not be read,
-            by the beginning of its keys, and the listing goes on. A store may then
-            leave out what lies in folders that *prefix* does not name and whose names
-            begin with a dot. Without it such a folder is a StoreError, unless it is
-            hidden so.
+            by the beginning of its keys, and of each name that is no text, and the
+            listing goes on. A store may then leave out what lies in folders that
+            *prefix* does not name and whose names begin with a dot. Without it such a
+            folder is a StoreError, unless it is hidden so.
         """
 
     def url(key: str, *, filename: str) -> SignedUrl | None:

@@ -124,6 +124,11 @@ class _Walker:
             raise StoreError(unreadable(what, self.folder.path)) from error
         self.unreadable(path.decode())
 
+    def _tell_nameless(self, path: bytes, name: bytes) -> None:
+        """Tell of what no key can name, if its name begins as a package's does."""
+        if self.unreadable is not None and not name.startswith(b"."):
+            self.unreadable((path + name).decode("utf-8", "replace"))
+
     def _is_hidden(self, path: bytes) -> bool:
         """Tell whether a folder was hidden on purpose, and was not asked for by name.
 
@@ -150,7 +155,10 @@ class _Walker:
         """
         for entry in entries:
             name = os.fsencode(entry.name)
-            if (not path and name in HIDDEN) or not _is_text(name):
+            if not path and name in HIDDEN:
+                continue
+            if not _is_text(name):
+                self._tell_nameless(path, name)
                 continue
             if entry.is_dir(follow_symlinks=False):
                 below = path + name + b"/"

@@ -23,6 +23,8 @@ from pypicloud_tw.access.users import Users
 from pypicloud_tw.errors import (
     BadRequest,
     Forbidden,
+    ManifestDamaged,
+    ManifestLost,
     NotFound,
     ObjectNotFound,
     PypicloudError,
@@ -236,7 +238,6 @@ class Application:
         )
         principal = await self._authorize(request, Action.WRITE)
         assert principal.name is not None, "the policy lets nobody write unnamed"
-        await self.publisher.manifests.standing.started(self.catalog.clock)
         await receive(
             request,
             self.publisher,
@@ -571,8 +572,8 @@ class Application:
         for name in names:
             try:
                 project = (await self.catalog.project(name)).project
-            except NotFound:
-                continue
+            except (NotFound, ManifestLost, ManifestDamaged):
+                continue  # this says nothing of the others
             yield packages_section(_below_packages(project))
         yield frame.end
 

@@ -120,6 +120,7 @@ async def _receive(
     if body.length is not None and body.length > max_upload + _FORM_ALLOWANCE:
         raise too_large(max_upload)
     body.limit = max_upload + _FORM_ALLOWANCE
+    await publisher.manifests.standing.started(publisher.clock)
     reception = _Reception(publisher, uploader, body.length, max_upload)
     content_type = request.getHeader(b"Content-Type") or b""
     try:
