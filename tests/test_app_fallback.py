@@ -31,7 +31,7 @@ from tests.doubles_upstream import (
     ranged,
 )
 
-ACME = project_name("acme")
+ACME, BETA = project_name("acme"), project_name("beta")
 NAME = "acme-9.0-py3-none-any.whl"
 OURS = "acme-1.0-py3-none-any.whl"
 JSON = {"Accept": "application/vnd.pypi.simple.v1+json"}
@@ -341,6 +341,10 @@ class UnservedTests(SynchronousTestCase):
             front.get("/ready").text,
             "ready\n1 project(s) in the store cannot be served.\nacme: It is broken.\n",
         )
+        front.web.publish("beta-1.0-py3-none-any.whl", wheel("beta"))
+        application.unserved.find({ACME: "It is broken.", BETA: "It was."})
+        front.web.get("/simple/")
+        self.assertNotIn("beta", front.get("/ready").text)
         for judge in (False, Unauthorized("Log in.")):
 
             def may(_principal: Any, _client: str, judge: Any = judge) -> bool:

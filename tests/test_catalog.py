@@ -392,6 +392,8 @@ class LostTests(CatalogCase):
             work = Deferred.fromCoroutine(self.two.page(ACME))
             error = self.failureResultOf(work, ManifestLost).value
             self.assertIn("rebuild acme", error.message)
+            self.assertFalse(self.two.catalog.has(ACME))
+            self.assertTrue(self.two.catalog.has(OTHER))
             self.assertEqual(self.get(self.two.catalog.names()), (ACME, OTHER))
             self.clock.advance(60)
 
@@ -402,6 +404,7 @@ class LostTests(CatalogCase):
         self.failureResultOf(Deferred.fromCoroutine(self.two.page(ACME)), ManifestLost)
         self.store.objects[manifest_key(ACME)] = manifest
         self.assertEqual(self.get(self.two.page(ACME)), "a")
+        self.assertTrue(self.two.catalog.has(ACME))
 
     def test_what_others_change_is_told(self) -> None:
         self.get(self.two.page(ACME))

@@ -112,6 +112,7 @@ class Catalog(Generic[P]):
     _absent: OrderedDict[str, float] = field(factory=OrderedDict, init=False)
     _names: tuple[NormalizedName, ...] | None = field(default=None, init=False)
     _name_set: frozenset[str] = field(default=frozenset(), init=False)
+    _lost: set[NormalizedName] = field(factory=set, init=False)
     _names_proved: float = field(default=NEVER, init=False)
     _overtaken: dict[str, bool] = field(factory=dict, init=False)
     _marker_question: Coalesced[None] = field(factory=Coalesced, init=False)
@@ -194,6 +195,10 @@ class Catalog(Generic[P]):
                 raise
             self._warn_stale("the index", e)
             return self._names
+
+    def has(self, name: str) -> bool:
+        """Tell, of what is known here, whether a project has a manifest."""
+        return name in self._name_set and name not in self._lost
 
     async def changed(self, name: NormalizedName) -> None:
         """Doubt a project that this process changed, and tell every server.
@@ -304,11 +309,13 @@ class Catalog(Generic[P]):
         except NotFound:
             if known is not None or name in self._name_set:
                 # It was there, and manifests are never deleted (D1).
+                self._lost.add(name)
                 raise ManifestLost(lost(name)) from None
             self._absent[name] = began
             if len(self._absent) > ABSENT_REMEMBERED:
                 self._absent.popitem(last=False)
             return None
+        self._lost.discard(name)
         if (
             known is not None
             and state.etag == known.state.etag
@@ -339,6 +346,7 @@ class Catalog(Generic[P]):
         began = self.clock.seconds()
         listed = {name async for name, _ in self.manifests.names()}
         # What is not there any more is lost, and ours all the same.
+        self._lost = set(self._names or ()) - listed
         names = tuple(sorted(listed.union(self._names or ())))
         if names != self._names:
             self._names, self._name_set = names, frozenset(names)

@@ -261,9 +261,10 @@ class Application:
 
     async def _details(self, request: Request) -> list[str]:
         """Tell what is not served, by name to those who may read the metrics."""
-        reasons = self.unserved.reasons()
-        if reasons is None:
-            return ["It is not known yet which projects lie in the store unserved."]
+        known = self.unserved.reasons()
+        if known is None:
+            return ["It is not known yet which projects in the store cannot be served."]
+        reasons = {n: why for n, why in known.items() if not self.catalog.has(n)}
         if not reasons:
             return []
         count = f"{len(reasons)} project(s) in the store cannot be served."
