@@ -90,12 +90,17 @@ def _former_metadata(
 
     Claims that turn out to be wrong are never stored: the upload is refused.
     """
-    metadata = {"name": filename.project, "version": str(filename.version)}
+    # First what is needed should the manifest be lost: there may be no room for all.
+    metadata = {
+        "name": filename.project,
+        "version": str(filename.version),
+        "uploader": uploader,
+    }
     for field_name, name in _FORMER.items():
         values = file.before.get(field_name, ())
         if len(values) == 1 and values[0]:
             metadata[name] = values[0]
-    return {**metadata, "uploader": uploader}
+    return metadata
 
 
 async def receive(
@@ -135,6 +140,7 @@ async def _receive(
     if body.length is not None and body.length > max_upload + _FORM_ALLOWANCE:
         raise too_large(max_upload)
     body.limit = max_upload + _FORM_ALLOWANCE
+    await publisher.manifests.standing.started(publisher.clock)
     reception = _Reception(publisher, uploader, body.length, max_upload)
     content_type = request.getHeader(b"Content-Type") or b""
     try:
@@ -151,7 +157,7 @@ async def _act(form: UploadFields, reception: _Reception) -> None:
         case action if action == _UPLOAD:
             await _publish(form, reception.publication)
         case "remove_pkg":
-            await _remove(form, reception.publisher)
+            await _remove(form, reception)
         case None:
             raise BadRequest(
                 "The form has no ':action'; an upload says ':action' is 'file_upload'."
@@ -189,14 +195,16 @@ def _blake2b_256(sent: str | None) -> str | None:
     return sent if sent and len(sent) != _BLAKE2B_512_DIGITS else None
 
 
-async def _remove(form: UploadFields, publisher: Publisher) -> None:
+async def _remove(form: UploadFields, reception: _Reception) -> None:
     if not form.name or not form.version:
         raise BadRequest("remove_pkg needs the fields 'name' and 'version'.")
     try:
         Version(form.version)
     except InvalidVersion:
         raise BadRequest("This is not a valid version.") from None
-    await publisher.remove(project_name(form.name), form.version)
+    await reception.publisher.remove(
+        project_name(form.name), form.version, who=reception.uploader
+    )
 
 
 def too_large(max_upload: int) -> PayloadTooLarge:
