@@ -21,6 +21,7 @@ from twisted.internet.defer import Deferred, DeferredList, DeferredSemaphore
 from pypicloud_tw.errors import (
     BadRequest,
     Conflict,
+    InsufficientStorage,
     ManifestDamaged,
     NotFound,
     ObjectNotFound,
@@ -48,6 +49,7 @@ UNDER_WAY = 64
 _NO_FAULTS = (
     BadRequest,
     Conflict,
+    InsufficientStorage,  # for this file, while others are read
     ManifestDamaged,
     NotFound,
     ObjectNotFound,

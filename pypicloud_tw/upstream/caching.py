@@ -91,7 +91,8 @@ class CachingFiles:
     _fillings: dict[str, tuple[Filling, Deferred[None]]] = field(
         factory=dict, init=False
     )
-    _refused: OrderedDict[str, Forbidden] = field(factory=OrderedDict, init=False)
+    # Why, by the key at which they would be kept.
+    _refused: OrderedDict[str, str] = field(factory=OrderedDict, init=False)
     _saving: dict[str, bytes] = field(factory=dict, init=False, repr=False)
     _names: frozenset[NormalizedName] | None = field(default=None, init=False)
     _names_until: float = field(default=float("-inf"), init=False)
@@ -179,7 +180,7 @@ class CachingFiles:
             return await self._relay.locate(name, segment, filename)
         refused = self._refused.get(file_key(name, link.sha256, filename))
         if refused is not None:
-            raise Forbidden(refused.message)
+            raise Forbidden(refused)
         return self._on_demand(link, source)
 
     async def _find(
@@ -309,9 +310,9 @@ class CachingFiles:
         running.addBoth(self._filled(filling))
         return filling
 
-    def _refuse(self, key: str, error: Forbidden) -> None:
+    def _refuse(self, key: str, reason: str) -> None:
         """Remember what was refused: the same bytes need not come again for that."""
-        self._refused[key] = error
+        self._refused[key] = reason
         if len(self._refused) > _REMEMBERED:
             self._refused.popitem(last=False)
 
@@ -322,7 +323,7 @@ class CachingFiles:
         def done(_result: object) -> None:
             self._fillings.pop(filling.key, None)
             if isinstance(filling.error, Forbidden):
-                self._refuse(filling.key, filling.error)
+                self._refuse(filling.key, filling.error.message)
             if not filling.stored:
                 return
             address, digest = _address(filling.link), filling.link.sha256 or ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from typing import IO, Protocol
+from typing import IO, NoReturn, Protocol
 
 from pypicloud_tw.index.archive.bounds import PIECE
 from pypicloud_tw.index.archive.findings import quoted, refuse
@@ -91,7 +91,7 @@ def _inflated(file: IO[bytes], member: Packed) -> Iterator[bytes]:
         _refuse_stream(member)
 
 
-def _refuse_stream(member: Packed) -> None:
+def _refuse_stream(member: Packed) -> NoReturn:
     refuse(
         f"The compressed data of the member {quoted(member.name)} is damaged, or does "
         "not end where the archive says. Build the file again with a current build "

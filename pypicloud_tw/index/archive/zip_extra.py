@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from struct import Struct
+from typing import NoReturn
 
 from attrs import frozen
 
@@ -13,8 +14,9 @@ _WIDE_SIZES = Struct("<QQ")
 
 #: ZIP64's sizes, and Info-ZIP's second spelling of the name.
 _ZIP64, _UNICODE_PATH = 0x0001, 0x7075
-#: A 4-byte, or 2-byte, field that stands for one of ZIP64's.
-_TOLD_THERE, _DISK_TOLD_THERE = 0xFFFFFFFF, 0xFFFF
+#: Size, packed size, place and disk of an entry that only ZIP64's field tells, and the
+#: bytes that each has there.
+_TOLD_THERE, _WIDTHS = (0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFF), (8, 8, 8, 4)
 
 _AGAIN = "Build the file again with a current build tool."
 
@@ -58,30 +60,30 @@ class Extra:
         :raises BadRequest: some are missing, or others contradict the entry.
         """
         plain = (size, packed, header, disk)
-        wanted = [
-            value == (_TOLD_THERE if place < 3 else _DISK_TOLD_THERE)
-            for place, value in enumerate(plain)
-        ]
         if self.zip64 is None:
             return plain
-        widths = (8, 8, 8, 4)
-        # As the specification says, only what the entry has no room for; or, as some
-        # tools write, all fields up to some point.
-        needed = sum(w for w, want in zip(widths, wanted, strict=True) if want)
-        whole = len(self.zip64) != needed
-        if whole and len(self.zip64) not in (8, 16, 24, 28):
-            _refuse(self.name)
-        at, found = 0, list(plain)
-        for place, width in enumerate(widths):
-            if wanted[place] or (whole and at < len(self.zip64)):
-                value = int.from_bytes(self.zip64[at : at + width], "little")
-                if at + width > len(self.zip64):
-                    _refuse(self.name)
-                if not wanted[place] and value != plain[place]:
-                    _refuse(self.name)
-                found[place] = value
-                at += width
+        wanted = [value == most for value, most in zip(plain, _TOLD_THERE, strict=True)]
+        found, at = list(plain), 0
+        for place in self._places(wanted):
+            stop = at + _WIDTHS[place]
+            value, at = int.from_bytes(self.zip64[at:stop], "little"), stop
+            if not wanted[place] and value != plain[place]:
+                _refuse(self.name)
+            found[place] = value
         return found[0], found[1], found[2], found[3]
+
+    def _places(self, wanted: list[bool]) -> list[int]:
+        """Tell which of its values the field of a directory's entry holds.
+
+        As the specification says, only what the entry has no room for; or, as some
+        tools write, all up to some point.
+        """
+        needed = [place for place, is_wanted in enumerate(wanted) if is_wanted]
+        for places in (needed, *([*range(n)] for n in range(1, 5))):
+            length = sum(_WIDTHS[place] for place in places)
+            if length == len(self.zip64 or b"") and {*needed} <= {*places}:
+                return places
+        return _refuse(self.name)
 
     def agrees(
         self, size: int, packed: int, true_size: int, true_packed: int, *, later: bool
@@ -92,7 +94,7 @@ class Extra:
         """
         true = (true_size, true_packed)
         here = (size, packed)
-        wide = (_TOLD_THERE, _TOLD_THERE)
+        wide = _TOLD_THERE[:2]
         none = (0, 0)
         if self.zip64 is None:
             return here == true or (later and here == none)
@@ -104,7 +106,7 @@ class Extra:
         )
 
 
-def _refuse(name: str) -> None:
+def _refuse(name: str) -> NoReturn:
     refuse(
         f"The extra fields of the member {quoted(name)} are damaged, or tell other "
         f"sizes or another name than the archive does elsewhere. {_AGAIN}"

@@ -13,7 +13,7 @@ from operator import attrgetter
 from pathlib import PurePosixPath
 from stat import S_ISLNK
 from struct import Struct
-from typing import IO
+from typing import IO, NoReturn
 
 from attrs import define
 
@@ -250,7 +250,7 @@ def _check_local(file: IO[bytes], members: list[Member], end: int) -> None:
         _refuse_gap("")
 
 
-def _refuse_gap(name: str) -> None:
+def _refuse_gap(name: str) -> NoReturn:
     refuse(
         "There are bytes before or behind the archive, or between its members, that "
         f"its directory does not list, or two members overlap (near {quoted(name)}). "
