@@ -31,6 +31,7 @@ from pypicloud_tw.errors import (
 )
 from pypicloud_tw.index.manifest import (
     INDEX,
+    MAX_MANIFEST,
     decode,
     encode,
     manifest_key,
@@ -117,7 +118,9 @@ class Manifests:
         known = self._known.get(name)
         unless = None if known is None else known.etag
         try:
-            stored = await self.store.get(manifest_key(name), unless=unless)
+            stored = await self.store.get(
+                manifest_key(name), unless=unless, limit=MAX_MANIFEST
+            )
         except ObjectNotFound:
             raise NotFound(f"There is no project {name} here.") from None
         if stored is None:

@@ -22,6 +22,8 @@ from pypicloud_tw.errors import BadRequest
 __all__ = ["FileKind", "Filename", "NormalizedName", "file_identity", "project_name"]
 
 #: NAME_MAX of every file system that matters; the key's last segment is the filename.
+#: The longest that is known has 132 characters, a wheel of psycopg2-binary 2.7.3.2 for
+#: five systems (factor 1.9).
 MAX_FILENAME = 255 - len(".metadata")
 
 

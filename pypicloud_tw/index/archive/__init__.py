@@ -6,8 +6,8 @@ It refuses what two installers would unpack differently, and lists what else is 
 """
 
 from pypicloud_tw.index.archive.bounds import MAX_METADATA
+from pypicloud_tw.index.archive.fields import parse_core_metadata
 from pypicloud_tw.index.archive.inspection import Inspection, inspect, inspect_file
-from pypicloud_tw.index.archive.metadata import parse_core_metadata
 
 __all__ = [
     "MAX_METADATA",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import IO
 
-from pypicloud_tw.index.archive.zips import zipped_metadata
+from pypicloud_tw.index.archive.zips import read_whole, zipped_metadata
 
 
 def egg_metadata(file: IO[bytes], size: int) -> bytes | None:
@@ -12,4 +12,5 @@ def egg_metadata(file: IO[bytes], size: int) -> bytes | None:
 
     :raises BadRequest: it is unsafe, or no zip.
     """
-    return zipped_metadata(file, size, lambda name: name == "EGG-INFO/PKG-INFO")
+    members = read_whole(file, size)
+    return zipped_metadata(file, members, lambda name: name == "EGG-INFO/PKG-INFO")

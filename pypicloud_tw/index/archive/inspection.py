@@ -6,8 +6,8 @@ has vouched for, and reads everything with a bound.
 
 from __future__ import annotations
 
-import tarfile
 import zlib
+from lzma import LZMAError
 from typing import IO
 
 from attrs import evolve, frozen
@@ -72,8 +72,8 @@ def inspect_file(file: IO[bytes], filename: Filename, size: int) -> Inspection:
     try:
         metadata = _metadata(file, filename, size, findings)
     except (
-        tarfile.TarError,
         zlib.error,
+        LZMAError,
         EOFError,
         NotImplementedError,
         ValueError,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import PurePosixPath
 
-from pypicloud_tw.index.archive.findings import quoted, refuse
+from pypicloud_tw.index.archive.findings import Findings, quoted, refuse
 
 
 def check_link(name: str, target: str, links: set[PurePosixPath]) -> None:
@@ -67,6 +67,24 @@ def check_unique(paths: Iterable[tuple[str, bool]], sentence: str) -> None:
         if wrong:
             shown = quoted(following.replace("\0", "/"))
             refuse(f"{sentence}, {shown}. Build the file again without one of them.")
+
+
+def has_one_top_folder(paths: Iterable[tuple[str, bool]], findings: Findings) -> bool:
+    """Tell whether all lies in one folder, as a source archive should; note if not.
+
+    pip takes away a folder that all of it lies in, and uv looks into the only one.
+
+    :param paths: canonical ones, and whether each is a folder.
+    """
+    parts = ((*path.partition("/")[::2], folder) for path, folder in paths if path)
+    tops = {top if below or folder else "" for top, below, folder in parts}
+    one = len(tops) == 1 and "" not in tops
+    if not one:
+        findings.fall_short(
+            "A source archive has exactly one top folder, in which all of it lies "
+            "(PEP 517, 625); build it again."
+        )
+    return one
 
 
 def is_pkg_info(name: str) -> bool:

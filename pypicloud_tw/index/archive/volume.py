@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import IO
-
 from pypicloud_tw.index.archive.bounds import (
     BOMB_RATIO,
     BOMB_SIZE,
     MAX_MEMBERS,
-    MAX_METADATA,
     MAX_UNPACKED,
 )
 from pypicloud_tw.index.archive.findings import refuse
@@ -30,11 +27,3 @@ def check_volume(members: int, unpacked: int, size: int) -> None:
 def in_words(size: int) -> str:
     """Spell one of the bounds, in bytes."""
     return f"{size // 2**20} MiB" if size >= 2**20 else f"{size // 2**10} KiB"
-
-
-def bounded(file: IO[bytes]) -> bytes:
-    """Read core metadata, and no more of it than there can be."""
-    data = file.read(MAX_METADATA + 1)
-    if len(data) > MAX_METADATA:
-        refuse(f"The core metadata is longer than {MAX_METADATA // 2**20} MiB.")
-    return data

@@ -130,16 +130,24 @@ def read_member(file: IO[bytes], member: Member, most: int) -> bytes:
     return read_content(file, member)
 
 
-def zipped_metadata(
-    file: IO[bytes], size: int, is_metadata: Callable[[str], bool]
-) -> bytes | None:
-    """Check a zip of before wheels whole, and read its core metadata if it has any.
+def read_whole(file: IO[bytes], size: int) -> list[Member]:
+    """List the members of a zip, all of which can be unpacked.
 
-    :param is_metadata: knows it by its path.
     :raises BadRequest: as :func:`read_members` does, or what is in it is damaged.
     """
     members = read_members(file, size)
     check_contents(file, members)
+    return members
+
+
+def zipped_metadata(
+    file: IO[bytes], members: list[Member], is_metadata: Callable[[str], bool]
+) -> bytes | None:
+    """Read the core metadata of a zip of before wheels, if it has any.
+
+    :param is_metadata: knows it by its path.
+    :raises BadRequest: it is too long.
+    """
     for member in members:
         if is_metadata(member.path) and not member.is_folder:
             return read_member(file, member, MAX_METADATA)
