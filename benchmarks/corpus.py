@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import zipfile
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from attrs import frozen
 
@@ -19,6 +21,13 @@ from pypicloud_tw.index.names import project_name
 ORDINARY = {f"project-{n:03d}": 20 for n in range(300)}
 LARGE, LARGEST = "project-large", "project-largest"
 SIZES: Mapping[str, int] = {**ORDINARY, LARGE: 1000, LARGEST: 5000}
+
+WHEEL = b"""\
+Wheel-Version: 1.0
+Generator: benchmark
+Root-Is-Purelib: true
+Tag: py3-none-any
+"""
 
 _PUBLISHED = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -43,17 +52,24 @@ def wheel(name: str, version: str) -> tuple[bytes, bytes]:
     ).encode()
     escaped = name.replace("-", "_")
     folder = f"{escaped}-{version}.dist-info"
+    members = {
+        f"{escaped}.py": f"version = {version!r}\n".encode(),
+        f"{folder}/WHEEL": WHEEL,
+        f"{folder}/METADATA": metadata,
+    }
+    lines = [recorded(name, sha256(data), len(data)) for name, data in members.items()]
+    members[f"{folder}/RECORD"] = "".join(lines).encode()
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(f"{escaped}.py", f"version = {version!r}\n")
-        archive.writestr(
-            f"{folder}/WHEEL",
-            "Wheel-Version: 1.0\nGenerator: benchmark\nRoot-Is-Purelib: true\n"
-            "Tag: py3-none-any\n",
-        )
-        archive.writestr(f"{folder}/METADATA", metadata)
-        archive.writestr(f"{folder}/RECORD", "")
+        for member, data in members.items():
+            archive.writestr(member, data)
     return buffer.getvalue(), metadata
+
+
+def recorded(name: str, digest: Any, size: int) -> str:
+    """Write a member's line of a RECORD, from its finished sha256."""
+    text = urlsafe_b64encode(digest.digest()).decode().rstrip("=")
+    return f"{name},sha256={text},{size}\n"
 
 
 def make(folder: Path, sizes: Mapping[str, int] = SIZES) -> Corpus:

@@ -25,8 +25,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks import servers
+from benchmarks.corpus import recorded
 from benchmarks.largest import JSON, made_up_page
-from benchmarks.memory import big_wheel, describe, form, record, resident, upload
+from benchmarks.memory import big_wheel, describe, form, resident, upload
 from pypicloud_tw.access.hashes import hash_password, make_context, verify
 from pypicloud_tw.helper import HEADER, address, frame
 from pypicloud_tw.index.archive import inspect
@@ -130,7 +131,7 @@ def _wheel(folder: Path, members: int, fields: str = "") -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in names:
             archive.writestr(name, "x = 1\n")
-        records = "".join(record(name, digest, 6) for name in names)
+        records = "".join(recorded(name, digest, 6) for name in names)
         describe(archive, _NAME, records, fields)
     return path
 

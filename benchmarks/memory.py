@@ -8,7 +8,6 @@ nor the length of the forms.
 from __future__ import annotations
 
 import argparse
-import base64
 import hashlib
 import http.client
 import io
@@ -20,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks import servers
+from benchmarks import corpus, servers
 from pypicloud_tw.access.hashes import hash_password
 
 _BOUNDARY = "benchmark"
@@ -50,7 +49,7 @@ def big_wheel(path: Path, name: str, size: int) -> None:
             for _ in range(count):
                 member.write(block)
                 digest.update(block)
-        data = record(f"{name}/data.bin", digest, count * len(block))
+        data = corpus.recorded(f"{name}/data.bin", digest, count * len(block))
         describe(archive, name, data)
 
 
@@ -62,21 +61,14 @@ def describe(
     :param fields: more header lines of METADATA.
     """
     folder = f"{name}-1.0.dist-info"
-    tags = "Root-Is-Purelib: true\nTag: py3-none-any\n"
-    for member, text in (
-        ("METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{fields}"),
-        ("WHEEL", f"Wheel-Version: 1.0\n{tags}"),
+    text = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{fields}".encode()
+    for path, data in (
+        (f"{folder}/METADATA", text),
+        (f"{folder}/WHEEL", corpus.WHEEL),
     ):
-        archive.writestr(f"{folder}/{member}", text)
-        digest = hashlib.sha256(text.encode())
-        records += record(f"{folder}/{member}", digest, len(text.encode()))
+        archive.writestr(path, data)
+        records += corpus.recorded(path, hashlib.sha256(data), len(data))
     archive.writestr(f"{folder}/RECORD", f"{records}{folder}/RECORD,,\n")
-
-
-def record(name: str, digest: hashlib._Hash, size: int) -> str:
-    """Write a line of a RECORD."""
-    text = base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode()
-    return f"{name},sha256={text},{size}\n"
 
 
 def form(path: Path, name: str) -> tuple[bytes, bytes]:

@@ -20,7 +20,7 @@ from pypicloud_tw.cli_base import (
     surroundings,
     takes_config,
 )
-from pypicloud_tw.cli_index import remove, sweep, verify, yank
+from pypicloud_tw.cli_index import rebuild, remove, sweep, verify, yank
 from pypicloud_tw.cli_make_config import make_config
 from pypicloud_tw.make_config import ini_text, write_private
 from pypicloud_tw.migrate import migrate as migrated_from
@@ -143,5 +143,5 @@ def migrate(old: Path, new: Path, force: bool) -> None:
     finish(work)
 
 
-for command in (make_config, verify, sweep, yank, remove):
+for command in (make_config, verify, sweep, rebuild, yank, remove):
     main.add_command(command)

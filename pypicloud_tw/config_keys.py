@@ -277,8 +277,8 @@ class PypiSection:
     legacy_formats: bool = key(
         kinds.flag,
         "false",
-        "Take .egg, .exe, .zip and .tar.bz2 files, too, and source distributions "
-        "without core metadata.",
+        "Take .egg, .exe, .zip and .tar.bz2 files, too, and with a warning what falls "
+        "short of the rules for core metadata and a wheel's RECORD.",
     )
     public_url: str | None = key(
         kinds.service_url,

@@ -6,6 +6,7 @@ import gzip
 import io
 import tarfile
 import zipfile
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -44,6 +45,22 @@ def zip_of(members: Iterable[tuple[str | zipfile.ZipInfo, bytes]]) -> bytes:
     return buffer.getvalue()
 
 
+WHEEL = b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+
+
+def record(
+    members: Iterable[tuple[str | zipfile.ZipInfo, bytes]], folder: str
+) -> bytes:
+    """A RECORD of these members, in *folder*."""
+    lines = [f"{folder}/RECORD,,"]
+    for name, data in members:
+        text = name if isinstance(name, str) else name.filename
+        digest = urlsafe_b64encode(sha256(data).digest()).decode().rstrip("=")
+        if not text.endswith("/"):
+            lines.append(f"{text},sha256={digest},{len(data)}")
+    return "\n".join(lines).encode() + b"\n"
+
+
 def wheel(
     name: str = "acme",
     version: str = "1.0",
@@ -52,9 +69,13 @@ def wheel(
     extra: Iterable[tuple[str | zipfile.ZipInfo, bytes]] = (),
 ) -> bytes:
     """The bytes of ``{name}-{version}-py3-none-any.whl``."""
-    core_metadata = core_metadata or metadata(name, version)
-    members = [(f"{name}-{version}.dist-info/METADATA", core_metadata)]
-    return zip_of([*members, *extra])
+    folder = f"{name}-{version}.dist-info"
+    members = [
+        (f"{folder}/METADATA", core_metadata or metadata(name, version)),
+        (f"{folder}/WHEEL", WHEEL),
+        *extra,
+    ]
+    return zip_of([*members, (f"{folder}/RECORD", record(members, folder))])
 
 
 def gzipped(data: bytes) -> bytes:

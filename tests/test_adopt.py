@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from hashlib import sha256
+from hashlib import md5, sha256
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,10 +19,8 @@ from pypicloud_tw.errors import (
 from pypicloud_tw.index.adopt import AT_ONCE, UNDER_WAY, Adopter, Progress, Skipped
 from pypicloud_tw.index.layout import is_foreign, is_own
 from pypicloud_tw.index.manifests import BATCH
-from pypicloud_tw.index.names import NormalizedName, project_name
+from pypicloud_tw.index.names import project_name
 from pypicloud_tw.index.publish import Rules
-from pypicloud_tw.store.interfaces import ByteRange, IDownload
-from pypicloud_tw.store.memory import MemoryStore
 from tests.builders import bare_sdist, metadata, sdist, wheel, zip_of
 from tests.doubles_http import (
     BEGINNING,
@@ -459,39 +457,6 @@ class FailureTests(AdoptCase):
         self.assertIn("manifest of other is damaged", progress.skipped[0].reason)
         self.assertEqual(self.store.objects[".index/other.json"].data, b"{")
 
-    def test_whose_files_wait_is_told_before_any_is_read(self) -> None:
-        self.store.add(SDIST, sdist())
-        self.run_it()
-        self.store.add("old/other-1.0.tar.gz", sdist("other"))
-        self.store.add("old/README.txt", b"")
-        told: list[frozenset[str]] = []
-
-        def waiting(names: frozenset[NormalizedName]) -> None:
-            self.assertNotIn("other", self.names())
-            told.append(names)
-
-        domain = self.domain
-        adopter = Adopter(
-            domain.store, domain.manifests, domain.publisher, waiting=waiting
-        )
-        work = started(adopter.run())
-        domain.settle(work)
-        self.successResultOf(work)
-        self.assertEqual(told, [{"other"}])
-
-    def test_the_projects_of_a_store_without_an_index(self) -> None:
-        domain = self.domain
-        adopter = Adopter(domain.store, domain.manifests, domain.publisher)
-        self.store.add(f"old/{WHEEL}", wheel())
-        self.store.add("README.txt", b"")
-        names = self.successResultOf(started(adopter.unadopted()))
-        self.assertEqual(names, {"acme"})
-        self.run_it()
-        # They are known then; to read the whole listing at each start costs time.
-        self.store.add("other-1.0.tar.gz", sdist("other"))
-        names = self.successResultOf(started(adopter.unadopted()))
-        self.assertEqual(names, frozenset())
-
     def test_the_server_stops_meanwhile(self) -> None:
         self.store.add(WHEEL, wheel())
         held: Deferred[None] = Deferred()
@@ -532,83 +497,51 @@ class FailureTests(AdoptCase):
         self.assertIn("already exists", error.message)
 
 
-class FromAfarTests(AdoptCase):
-    """A bucket of the first program tells digests; its wheels are not read whole."""
+class FirstProgramTests(AdoptCase):
+    """A bucket of the first program tells digests; files are judged all the same."""
 
     def put(self, key: str, data: bytes, **metadata: str) -> None:
         named = {name.replace("_", "-"): value for name, value in metadata.items()}
         work = started(self.store.put(key, data, metadata=named))
         self.successResultOf(work)
 
-    def bytes_read(self) -> int:
-        return sum(
-            part.stop - part.start if part else len(self.store.objects[key].data)
-            for key, part in self.opened
-        )
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.opened: list[tuple[str, ByteRange | None]] = []
-        original = self.store.open
-
-        async def recorded(
-            key: str, *, byte_range: ByteRange | None = None
-        ) -> IDownload:
-            self.opened.append((key, byte_range))
-            return await original(key, byte_range=byte_range)
-
-        self.patch(MemoryStore, "open", staticmethod(recorded))
-
-    def test_a_large_wheel_is_understood_from_its_end(self) -> None:
-        stuffing = ("acme/data", random.Random(1).randbytes(2**20))
-        members = [stuffing, ("acme-1.0.dist-info/METADATA", metadata())]
-        data = zip_of(members)
+    def test_a_large_wheel_is_read_whole(self) -> None:
+        data = wheel(extra=[("acme/data", random.Random(1).randbytes(2**20))])
         digest = sha256(data).hexdigest()
         self.put(WHEEL, data, hash_sha256=digest, hash_md5="0" * 32, name="acme")
+        self.store.calls.clear()
         self.assertEqual(self.run_it().adopted, 1)
+        self.assertEqual(self.store.calls.count(("open", WHEEL)), 1)
         [file] = stored_project(self.store, ACME).files
-        self.assertEqual(
-            (file.sha256, file.md5, file.size), (digest, "0" * 32, len(data))
-        )
+        # Its own digests, whatever is told of them.
+        self.assertEqual((file.sha256, file.size), (digest, len(data)))
+        self.assertEqual(file.md5, md5(data).hexdigest())
         self.assertEqual(file.requires_python, ">=3.8")
         assert file.metadata_key is not None
         self.assertEqual(self.store.objects[file.metadata_key].data, metadata())
-        self.assertLess(self.bytes_read(), 2**18)
 
-    def test_metadata_at_the_beginning_costs_one_piece_more(self) -> None:
-        stuffing = ("acme/data", random.Random(1).randbytes(2**20))
-        members = [("acme-1.0.dist-info/METADATA", metadata()), stuffing]
-        data = zip_of(members)
-        self.put(WHEEL, data, hash_sha256=sha256(data).hexdigest())
-        self.assertEqual(self.run_it().adopted, 1)
-        self.assertEqual(len(self.opened), 2)
-        self.assertLess(self.bytes_read(), 2**18)
-
-    def test_a_source_distribution_is_not_read_at_all(self) -> None:
+    def test_what_is_no_archive_is_skipped_whatever_is_told_of_it(self) -> None:
         data = random.Random(1).randbytes(2**20)
-        digest = sha256(data).hexdigest()
-        self.put(SDIST, data, hash_sha256=digest, requires_python=">=3.9")
+        for name in (WHEEL, SDIST):
+            self.put(name, data, hash_sha256=sha256(data).hexdigest(), name="acme")
+            [skipped] = self.run_it().skipped
+            self.assertIn("cannot be opened as the archive", skipped.reason)
+            self.store.objects.clear()
+
+    def test_what_is_told_of_a_file_that_says_nothing_of_itself(self) -> None:
+        told = {"requires_python": ">=3.9", "summary": "Told", "name": "Acme"}
+        self.put(SDIST, bare_sdist(), **told)
+        self.assertEqual(self.run_it().adopted, 1)
+        project = stored_project(self.store, ACME)
+        self.assertEqual(project.display_name, "Acme")
+        [file] = project.files
+        self.assertEqual((file.requires_python, file.summary), (">=3.9", "Told"))
+
+    def test_what_is_told_of_another_project_is_ignored(self) -> None:
+        self.put(SDIST, bare_sdist(), requires_python=">=3.9", name="other")
         self.assertEqual(self.run_it().adopted, 1)
         [file] = stored_project(self.store, ACME).files
-        self.assertEqual((file.sha256, file.requires_python), (digest, ">=3.9"))
-        self.assertEqual(self.opened, [])
-
-    def test_what_it_says_of_itself_must_be_what_its_name_says(self) -> None:
-        data = random.Random(1).randbytes(2**20)
-        digest = sha256(data).hexdigest()
-        self.put("acme-1.0-2.tar.gz", data, hash_sha256=digest, name="acme")
-        [skipped] = self.run_it().skipped
-        self.assertIn("metadata names another project", skipped.reason)
-        self.assertEqual(stored_projects(self.store), {})
-
-    def test_a_small_one_is_read_without_asking_before(self) -> None:
-        self.put(SDIST, sdist(), hash_sha256=sha256(sdist()).hexdigest())
-        self.store.calls.clear()
-        self.assertEqual(self.run_it().adopted, 1)
-        [file] = stored_project(self.store, ACME).files
-        self.assertEqual(file.requires_python, ">=3.8")
-        self.assertEqual(self.opened, [(SDIST, None)])
-        self.assertNotIn(("head", SDIST), self.store.calls)
+        self.assertIsNone(file.requires_python)
 
     def test_bytes_that_are_not_those_of_the_digest_are_skipped(self) -> None:
         self.put(SDIST, sdist(), hash_sha256="0" * 64)

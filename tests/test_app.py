@@ -762,12 +762,12 @@ class LegacyJsonTests(AppCase):
         self.assertNotIn("render", self.web.domain.offload.processed)
 
     def test_what_takes_long_is_made_elsewhere(self) -> None:
-        text = metadata(version="2.0") + b"Classifier: a\n" * 10_000
+        text = metadata(version="2.0") + b"Classifier: a\n" * 1_000
         data = wheel(version="2.0", core_metadata=text)
         self.web.publish("acme-2.0-py3-none-any.whl", data)
         for path in ("/pypi/acme/json", "/pypi/acme/2.0/json"):
             document = self.get(path).json
-            self.assertEqual(document["info"]["classifiers"], ["a"] * 10_000)
+            self.assertEqual(document["info"]["classifiers"], ["a"] * 1_000)
             (one,) = document["urls"]
             self.assertIn("/packages/acme/", one["url"])
         self.assertEqual(self.web.domain.offload.processed.count("render"), 2)

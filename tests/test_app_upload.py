@@ -11,6 +11,7 @@ from typing import Any, ClassVar, ParamSpec, TypeVar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import InsufficientStorage, StoreError, Unavailable
@@ -19,6 +20,7 @@ from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.marker import KEY as MARKER
 from pypicloud_tw.index.names import Filename, project_name
 from pypicloud_tw.index.publish import LOOKED_INTO, WAITING, Rules
+from pypicloud_tw.index.standing import PATIENCE
 from pypicloud_tw.store.spool import Spool
 from pypicloud_tw.web.publishing import _FORM_ALLOWANCE
 from pypicloud_tw.web.upload import FORM_MEMORY
@@ -40,6 +42,7 @@ from tests.doubles_http import (
     stored_projects,
     upload_form,
 )
+from tests.zips import build, wheel_parts
 
 ACME = project_name("acme")
 MANIFEST = manifest_key(ACME)
@@ -597,6 +600,41 @@ class OldSetuptoolsTests(UploadCase):
         self.assert_tidy()
 
 
+class WarningTests(UploadCase):
+    """What is taken and is not quite right is answered with a warning."""
+
+    SENTENCE = (
+        "The filename is not normalised: it should begin with acme-1.0; current build "
+        "tools name it so."
+    )
+
+    def test_in_a_field_and_in_the_text(self) -> None:
+        response = self.upload("Acme-1.0-py3-none-any.whl")
+        self.assertEqual(response.status, 200)
+        self.assertEqual(response["X-Pypicloud-Warning"], self.SENTENCE)
+        self.assertEqual(response["Content-Type"], "text/plain; charset=utf-8")
+        self.assertEqual(response.text, f"Warning: {self.SENTENCE}\n")
+
+    def test_each_in_a_field_of_its_own(self) -> None:
+        parts = wheel_parts(folder="Acme-1_1.0.dist-info", core_metadata=metadata())
+        response = self.upload("Acme-1.0-py3-none-any.whl", build(parts))
+        self.assertEqual(response.text.count("Warning: "), 2)
+        for line in response.text.splitlines():
+            told = line.removeprefix("Warning: ")
+            self.assertIn(told, response["X-Pypicloud-Warning"] or "")
+
+    def test_in_the_log(self) -> None:
+        with capturedLogs() as events:
+            self.upload("Acme-1.0-py3-none-any.whl")
+        told = [formatEvent(event) for event in events]
+        name = "Acme-1.0-py3-none-any.whl"
+        self.assertIn(f"{name} was published: {self.SENTENCE}", told)
+
+    def test_none(self) -> None:
+        response = self.upload()
+        self.assertEqual((response["X-Pypicloud-Warning"], response.body), (None, b""))
+
+
 class LegacyFormatTests(UploadCase):
     rules = Rules(legacy_formats=True)
 
@@ -916,6 +954,16 @@ class LeavingTests(UploadCase):
             self.assertEqual(damage(self.store), [])
         self.assertEqual(self.flushLoggedErrors(), [])
 
+    def test_while_the_store_is_got_ready(self) -> None:
+        standing = self.web.domain.manifests.standing
+        standing.start()
+        connection = self.begin(1)
+        self.assertIsNone(connection.response())
+        connection.leave()
+        standing.open(None)
+        self.nothing_kept()
+        self.assertEqual(self.flushLoggedErrors(), [])
+
     def test_a_sender_that_stalls(self) -> None:
         connection = self.begin(0.6)
         self.web.domain.clock.advance(self.web.limits.body + 1)
@@ -924,3 +972,36 @@ class LeavingTests(UploadCase):
         self.assertEqual(response.status, 408)
         self.assertEqual(response["Connection"], "close")
         self.nothing_kept()
+
+
+class StartTests(UploadCase):
+    """Whoever uploads as soon as the port is open need not try again."""
+
+    def begin(self) -> Connection:
+        self.standing = self.web.domain.manifests.standing
+        self.standing.start()
+        connection = self.web.connect()
+        form = upload_form(WHEEL, wheel())
+        connection.send(request_bytes("POST", "/", {**FORM_TYPE, **basic()}, form))
+        self.assertIsNone(connection.response())
+        return connection
+
+    def test_it_waits_for_the_store(self) -> None:
+        connection = self.begin()
+        self.web.domain.clock.advance(PATIENCE - 1)
+        self.assertIsNone(connection.response())
+        self.standing.open(None)
+        response = connection.response()
+        assert response is not None
+        self.assertEqual(response.status, 200)
+        connection.leave()
+        self.assertEqual(self.web.domain.clock.getDelayedCalls(), [])
+
+    def test_but_not_for_ever(self) -> None:
+        connection = self.begin()
+        self.web.domain.clock.advance(PATIENCE)
+        response = connection.response()
+        assert response is not None
+        self.refused(response, 503, "The store is being got ready")
+        # Whoever may not upload need not wait for that.
+        self.assertEqual(self.web.request("POST", "/", {}).status, 401)

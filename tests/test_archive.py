@@ -60,7 +60,8 @@ class WheelTests(ArchiveCase):
         self.refused(WHEEL, wheel(core_metadata=other), "Name is not the project")
         later = metadata(version="2.0")
         self.refused(WHEEL, wheel(core_metadata=later), "Version is not the one")
-        self.refused(WHEEL, wheel(version="2.0"), "another project or version")
+        self.refused(WHEEL, wheel(version="2.0"), "Version is not the one")
+        self.refused(WHEEL, wheel("other"), ".dist-info folder names another project")
         for version in (b"9.9", b"3.0", b"", b"2", b"2.x", b"two"):
             unknown = metadata().replace(b"2.1", version, 1)
             self.refused(
@@ -130,7 +131,7 @@ class WheelTests(ArchiveCase):
 
     def test_metadata_without_end(self) -> None:
         endless = metadata() + b"\n" + bytes(17 * 2**20)
-        self.refused(WHEEL, wheel(core_metadata=endless), "longer than 16 MiB")
+        self.refused(WHEEL, wheel(core_metadata=endless), "longer than 2 MiB")
 
     def test_no_archive(self) -> None:
         for data in (b"", b"junk", wheel()[:-7], sdist()):
@@ -165,7 +166,10 @@ class SdistTests(ArchiveCase):
             self.refused(SDIST, broken, "cannot be opened as the archive")
 
     def test_no_pkg_info(self) -> None:
-        self.assertEqual(self.look(SDIST, bare_sdist()), Inspection(None, None))
+        found = self.look(SDIST, bare_sdist())
+        self.assertEqual((found.name, found.metadata), (None, None))
+        (shortfall,) = found.shortfalls
+        self.assertIn("has a PKG-INFO in its top folder", shortfall)
 
     def test_what_escapes(self) -> None:
         for bad in (

@@ -13,9 +13,11 @@ from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.web.legacy_json import (
     described_by,
     find_version,
+    is_quick,
     latest_version,
     project_document,
     release_document,
+    render,
 )
 
 BASE = "https://index.example"
@@ -252,3 +254,23 @@ class ReleaseDocumentTests(SynchronousTestCase):
         file = a_file("1.0", upload_time=MOMENT.astimezone(UTC))
         [described] = whole(file)["urls"]
         self.assertEqual(described["upload_time"], "2024-05-06T07:08:09")
+
+
+class QuickTests(SynchronousTestCase):
+    """What is rendered in the reactor thread takes a few milliseconds at most."""
+
+    def test_headers_are_judged_by_their_lines(self) -> None:
+        readme = b"Name: acme\n\n" + b"a line\n" * 3000
+        for quick in (None, b"", readme, b"License: " + b"x" * 30_000, b"a:\n" * 400):
+            self.assertTrue(is_quick(a_project(a_file("1.0")), quick))
+        for slow in (b"a:\n" * 5000, b":\r" * 5000, b"a:\n" + b" \r\n" * 5000):
+            self.assertFalse(is_quick(a_project(a_file("1.0")), slow))
+        self.assertFalse(is_quick(a_project(a_file("1.0")), readme * 2))
+        self.assertFalse(is_quick(a_project(*[a_file("1.0")] * 201), b""))
+
+    def test_metadata_beyond_the_bounds_of_today(self) -> None:
+        """It was taken once; the manifest tells the rest."""
+        names = b"".join(b"N%d:\n" % number for number in range(5400))
+        project = a_project(a_file("1.0", summary="A tool"))
+        document = json.loads(render(project, None, BASE, names))
+        self.assertEqual(document["info"]["summary"], "A tool")

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import StoreError, Unavailable
 from pypicloud_tw.index.manifest import (
+    MAX_MANIFEST,
     decode,
     encode,
     in_order,
@@ -103,6 +104,21 @@ class CodecTests(SynchronousTestCase):
         served = public_document(decode(ACME, json.dumps(document).encode()), str)
         self.assertNotIn("_later", served)
         self.assertNotIn("_later", served["files"][0])
+
+    def test_there_is_room_for_the_most_files(self) -> None:
+        """ddtrace has 46,724 of them, with names of 78 characters at most."""
+        one = file(
+            "ddtrace-" + "1" * 66 + ".whl",
+            md5="0" * 32,
+            blake2b_256="0" * 64,
+            metadata_key="ddtrace/" + "0" * 120 + ".metadata",
+            metadata_sha256="0" * 64,
+            requires_python=">=3.9",
+            uploader="releases",
+            summary="Datadog APM client library",
+        )
+        few = len(encode(Project(project_name("ddtrace"), "ddtrace", (one,) * 100)))
+        self.assertLess(few / 100 * 46_724, MAX_MANIFEST / 5)
 
     def test_refuses_to_write_a_newer_format(self) -> None:
         project = evolve(Project(ACME, "Acme"), format=2)

@@ -62,6 +62,62 @@ class FilenameTests(SynchronousTestCase):
             ("acme-tool", Version("1.0"), FileKind.SDIST),
         )
 
+    def test_tags_in_use(self) -> None:
+        for tags in (
+            "py3-none-any",
+            "py2.py3-none-any",
+            "cp39.cp310-abi3-win_amd64",
+            "cp27-cp27mu-manylinux_2_17_x86_64.manylinux2014_x86_64",
+            "1-cp311-cp311-macosx_10_9_universal2",
+            "2_build.x-cp311-cp311-linux_armv6l",
+            "graalpy311-graalpy242_311_native-musllinux_1_2_x86_64",
+        ):
+            self.assertEqual(Filename.parse(f"acme-1.0-{tags}.whl").project, "acme")
+
+    def test_what_is_no_tag(self) -> None:
+        for tags in (
+            "py3-*-any",
+            "py3-none-*",
+            "py3-<b>-any",
+            "py3-none-%2f",
+            "py3-none-any?x",
+            "py3-none-any#x",
+            "py3-none-'any'",
+            "py3-none-any;",
+            "py3-a..b-any",
+            "py3-none-.any",
+            "py3-none-any.",
+            "py3-none-a+b",
+            "py3-none-a!b",
+            "1<b>-py3-none-any",
+            "1?-py3-none-any",
+        ):
+            for legacy in (False, True):
+                with self.assertRaises(BadRequest) as caught:
+                    Filename.parse(f"acme-1.0-{tags}.whl", legacy=legacy)
+                self.assertRegex(caught.exception.message, "made of|not a valid wheel")
+
+    def test_characters_that_no_name_has(self) -> None:
+        for text in ("acme-1.0-<b>.egg", "acme-1.0?.exe", "acme%2f-1.0.tar.gz"):
+            error = self.assertRaises(BadRequest, Filename.parse, text, legacy=True)
+            self.assertIn("is made of letters", error.message)
+
+    def test_normalized_or_not(self) -> None:
+        for text in (
+            "acme_tool-1.0-py3-none-any.whl",
+            "acme_tool-1.0.tar.gz",
+            "acme-1!2.0+abc.1-1-py3-none-any.whl",
+        ):
+            self.assertTrue(Filename.parse(text).is_normalized(), text)
+        for text in (
+            "Acme-1.0.tar.gz",
+            "acme-tool-1.0.tar.gz",
+            "acme.tool-1.0-py3-none-any.whl",
+            "acme-1.0.RC1.tar.gz",
+            "acme-01.0-py3-none-any.whl",
+        ):
+            self.assertFalse(Filename.parse(text).is_normalized(), text)
+
     def test_legacy_formats_only_if_asked(self) -> None:
         cases = {
             "acme-1.0-py2.7.egg": FileKind.EGG,

@@ -20,7 +20,7 @@ from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.assembly import Index
 from pypicloud_tw.config_values import readers
 from pypicloud_tw.errors import StoreError, Unauthorized
-from pypicloud_tw.index.adopt import Adopter, Progress, Skipped
+from pypicloud_tw.index.adopt import Adopter, Progress, Skipped, Warned
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.publish import Publisher
@@ -372,7 +372,7 @@ class AdoptionTests(TapCase):
                 *(("before: acme", 503), ("before: broken", 503)),
                 ("before: public", 302),
                 *(("while: acme", 503), ("while: broken", 503), ("while: public", 302)),
-                *(("after: acme", 200), ("after: broken", 302), ("after: public", 302)),
+                *(("after: acme", 200), ("after: broken", 503), ("after: public", 302)),
             ],
         )
         self.stop()
@@ -420,6 +420,12 @@ class AdoptionTests(TapCase):
             AdoptionLog().summary(Progress(found=1, skipped=[skipped]))
         # Names of files are anybody's: nothing in them is formatted, or ends a line.
         self.assertIn("Skipped 'a{b}\\n': It is {broken}.", told(logs))
+
+    def test_the_log_names_what_an_upload_would_be_refused_for(self) -> None:
+        with capturedLogs() as logs:
+            warned = Warned("a{b}\n", ("It is {odd}.", "It is old."))
+            AdoptionLog().summary(Progress(found=1, adopted=1, warned=[warned]))
+        self.assertIn("Adopted 'a{b}\\n': It is {odd}. It is old.", told(logs))
 
 
 class ReloadTests(TapCase):

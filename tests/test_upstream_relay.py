@@ -16,10 +16,18 @@ from twisted.web.client import ResponseDone
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from pypicloud_tw.errors import Forbidden, NotFound, StoreError, UpstreamError
+from pypicloud_tw.errors import (
+    BadRequest,
+    Forbidden,
+    NotFound,
+    StoreError,
+    UpstreamError,
+)
+from pypicloud_tw.index.archive import Inspection
 from pypicloud_tw.index.model import Document
-from pypicloud_tw.index.names import project_name
+from pypicloud_tw.index.names import Filename, project_name
 from pypicloud_tw.store.interfaces import ByteRange, IDownload
+from pypicloud_tw.store.spool import Spool
 from pypicloud_tw.upstream.body import DRAIN_BYTES, DRAIN_SECONDS, HIGH_WATER, Body
 from pypicloud_tw.upstream.caching import CachingFiles
 from pypicloud_tw.upstream.failures import Refused, Slow, Truncated
@@ -142,6 +150,20 @@ class CachedBench(FilesBench):
 
     def make(self) -> Any:
         return CachingFiles(self.upstreams, self.client, self.store, self.clock)
+
+
+class JudgingBench(CachedBench):
+    """In cache mode, with somebody who refuses every file."""
+
+    sentence = "This is no wheel."
+    judged = 0
+
+    def make(self) -> Any:
+        async def judge(spool: Spool, filename: Filename) -> Inspection:
+            self.judged += 1
+            raise BadRequest(self.sentence)
+
+        return CachingFiles(self.upstreams, self.client, self.store, self.clock, judge)
 
 
 class CommonTests:
@@ -378,6 +400,61 @@ class RelayTests(CommonTests, SynchronousTestCase):
             sink.producer.resumeProducing()
         self.successResultOf(getting)
         self.assertEqual(sink.data, BODY)
+
+
+class JudgingTests(SynchronousTestCase):
+    """What an upload would be refused for is not kept, and its end is not passed on."""
+
+    def refused(self, bench: JudgingBench) -> None:
+        failure = self.failureResultOf(bench.get(Sink()), Forbidden)
+        self.assertEqual(failure.value.message, bench.sentence)
+        self.assertEqual([k for k in bench.store.objects if NAME in k], [])
+
+    def send(self, bench: JudgingBench, stream: Stream, data: bytes) -> None:
+        for at in range(0, len(data), 2**16):
+            stream.send(data[at : at + 2**16])
+            bench.upstream.flush()
+
+    def test_a_small_one_is_refused_before_anything_is_sent(self) -> None:
+        bench = JudgingBench()
+        stream = Stream(len(BODY))
+        bench.upstream.on(URL, stream)
+        sink = Sink()
+        got = bench.get(sink)
+        self.send(bench, stream, BODY)
+        self.failureResultOf(got, Forbidden)
+        self.assertEqual(sink.data, b"")
+        self.refused(bench)
+
+    def test_it_is_remembered(self) -> None:
+        bench = JudgingBench()
+        self.refused(bench)
+        asked = len(bench.upstream.asked)
+        self.refused(bench)
+        self.assertEqual((len(bench.upstream.asked), bench.judged), (asked, 1))
+
+    def test_a_large_one_is_broken_off_before_its_end(self) -> None:
+        body = bytes(3 * WINDOW)
+        bench = JudgingBench(wheel(body))
+        stream = Stream(len(body))
+        bench.upstream.on(URL, stream)
+        sink = Sink()
+        got = bench.get(sink)
+        half = len(body) // 2
+        self.send(bench, stream, body[:half])
+        self.assertGreater(len(sink.data), 0)
+        self.send(bench, stream, body[half:])
+        self.failureResultOf(got, Forbidden)
+        self.assertLess(len(sink.data), len(body))
+        self.refused(bench)
+
+    def test_a_kind_that_is_not_known_is_not_judged(self) -> None:
+        name = "acme-1.0.rpm"
+        bench = JudgingBench(file(name, BODY))
+        bench.upstream.on(f"{FILES}/{name}", ranged(BODY))
+        sink = Sink()
+        self.successResultOf(bench.get(sink, name))
+        self.assertEqual((sink.data, bench.judged), (BODY, 0))
 
 
 class CachingTests(CommonTests, SynchronousTestCase):

@@ -21,20 +21,22 @@ from twisted.internet.defer import Deferred, DeferredList, DeferredSemaphore
 from pypicloud_tw.errors import (
     BadRequest,
     Conflict,
+    InsufficientStorage,
     ManifestDamaged,
     NotFound,
     ObjectNotFound,
     ObjectUnreadable,
 )
-from pypicloud_tw.index.archive import MAX_READ, Inspection
-from pypicloud_tw.index.layout import METADATA_SUFFIX, is_foreign
+from pypicloud_tw.index.archive import Inspection
+from pypicloud_tw.index.layout import METADATA_SUFFIX, is_own
 from pypicloud_tw.index.manifest import in_order
 from pypicloud_tw.index.manifests import Change, Manifests
 from pypicloud_tw.index.model import File, Project
-from pypicloud_tw.index.names import FileKind, Filename, NormalizedName
-from pypicloud_tw.index.pieces import TAIL, Missing, Piece, inspect_pieces
+from pypicloud_tw.index.names import Filename, NormalizedName
 from pypicloud_tw.index.publish import Publisher
-from pypicloud_tw.store.interfaces import ByteRange, IObjectStore, ObjectInfo
+from pypicloud_tw.index.survey import Survey, lost, survey
+from pypicloud_tw.index.unserved import Unserved
+from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo
 from pypicloud_tw.store.spool import Spool
 from pypicloud_tw.store.spool_consumer import copy
 
@@ -45,20 +47,18 @@ AT_ONCE = 8
 #: wait share a swap, and a swap costs as much as its project is large.
 UNDER_WAY = 64
 
-#: Pieces of a wheel that are asked for before it is read whole instead.
-_MOST_PIECES = 4
-
 #: What keeps the files of one project from being adopted, and nothing else.
 _NO_FAULTS = (
     BadRequest,
     Conflict,
+    InsufficientStorage,  # for this file, while others are read
     ManifestDamaged,
     NotFound,
     ObjectNotFound,
     ObjectUnreadable,
 )
 
-_SHA256, _MD5 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{32}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @frozen
@@ -67,6 +67,17 @@ class Skipped:
 
     key: str
     reason: str
+
+
+@frozen
+class Warned:
+    """A file that was adopted although an upload of it would be refused or warned of.
+
+    :ivar warnings: in the words that the upload would be answered with.
+    """
+
+    key: str
+    warnings: tuple[str, ...]
 
 
 @define
@@ -81,6 +92,7 @@ class Progress:
     known: int = 0
     adopted: int = 0
     skipped: list[Skipped] = field(factory=list)
+    warned: list[Warned] = field(factory=list)
 
     @property
     def done(self) -> int:
@@ -89,34 +101,54 @@ class Progress:
 
 
 @frozen
-class _Candidate:
+class Candidate:
+    """An object that may be named in a manifest.
+
+    :ivar info: as a listing tells of it.
+    """
+
     info: ObjectInfo
     filename: Filename
 
 
-#: A file, its core metadata, and the project's name as it spells it.
-_Description = tuple[File, bytes | None, str]
+@frozen
+class Described:
+    """A file as it will be named, and what was found in it.
+
+    :ivar display_name: the project's name as the file spells it.
+    """
+
+    file: File
+    display_name: str
+    inspection: Inspection
 
 
 @define
 class Adopter:
     """Finds and adopts files.
 
+    :ivar unserved: told of the projects that are ours without a manifest, before any
+        file is read and at the end.
     :ivar report: told of every step.
-    :ivar waiting: told which projects have files that will now be adopted.
     :ivar dry_run: only tell what would be adopted.
+    :ivar survey: what lies in the store; None: to be found out.
     """
 
     store: IObjectStore
     manifests: Manifests
     publisher: Publisher
+    unserved: Unserved = field()
     report: Callable[[Progress], None] = field(default=lambda progress: None)
-    waiting: Callable[[frozenset[NormalizedName]], None] = field(
-        default=lambda names: None
-    )
     dry_run: bool = False
+    survey: Survey | None = None
     # Projects as they were when last read or changed here, where there is work to do.
     _states: dict[NormalizedName, Project] = field(factory=dict, init=False)
+    # Projects that have a manifest by now, of those that had files to be adopted.
+    _named: set[NormalizedName] = field(factory=set, init=False)
+
+    @unserved.default
+    def _alone(self) -> Unserved:
+        return Unserved(self.store, self.publisher.clock, self.manifests.check_open)
 
     async def run(self) -> Progress:
         """Adopt everything that can be.
@@ -124,9 +156,10 @@ class Adopter:
         :raises StoreError: the store is away; what was adopted stays adopted.
         """
         progress = Progress()
-        by_project = await self._candidates(progress)
+        found = self.survey or await self.look()
+        by_project = self._candidates(found, progress)
         self.report(progress)
-        todo: deque[_Candidate] = deque()
+        todo: deque[Candidate] = deque()
         names = deque(by_project)
 
         async def look() -> None:
@@ -143,41 +176,57 @@ class Adopter:
                 progress.known += len(by_project[name]) - len(unnamed)
                 todo.extend(unnamed)
 
-        await _side_by_side(AT_ONCE, look, names)
+        await side_by_side(AT_ONCE, look, names)
         self.report(progress)
-        self.waiting(frozenset(candidate.filename.project for candidate in todo))
         reading = DeferredSemaphore(AT_ONCE)
-        await _side_by_side(
+        await side_by_side(
             UNDER_WAY, lambda: self._adopt_each(todo, reading, progress), todo
         )
+        await self._conclude(found, progress)
         return progress
 
-    async def unadopted(self) -> frozenset[NormalizedName]:
-        """Tell the projects of which files lie in a store that has no manifest yet.
+    async def look(self) -> Survey:
+        """Find out what lies in the store; its names are held from now on.
 
         :raises StoreError: the store is away.
         """
-        async for _ in self.manifests.names():
-            return frozenset()
-        return frozenset(await self._candidates(Progress()))
+        self.survey = await survey(self.store, self.manifests)
+        if not self.dry_run:
+            await self.unserved.tell(self.survey.reasons())
+        return self.survey
 
-    async def _candidates(
-        self, progress: Progress
-    ) -> dict[NormalizedName, list[_Candidate]]:
-        found: dict[NormalizedName, list[_Candidate]] = defaultdict(list)
-        async for info in self.store.list(""):
-            if not is_foreign(info.key):
-                continue
+    async def _conclude(self, found: Survey, progress: Progress) -> None:
+        """Hold the names of what was not adopted, and no others any more."""
+        if self.dry_run:
+            return
+        found.manifests |= self._named
+        skipped = {one.key: _sentence(one.reason) for one in progress.skipped}
+        await self.unserved.tell(found.reasons(skipped.get))
+
+    def _candidates(
+        self, survey: Survey, progress: Progress
+    ) -> dict[NormalizedName, list[Candidate]]:
+        found: dict[NormalizedName, list[Candidate]] = defaultdict(list)
+        gone = survey.lost
+        for info in survey.foreign:
             progress.found += 1
             try:
-                filename = self._understand(info.key)
+                filename = self.understand(info.key)
             except BadRequest as e:
                 progress.skipped.append(Skipped(info.key, e.message))
+                continue
+            if filename.project in gone:
+                # To begin anew would hide what else the manifest named.
+                progress.skipped.append(Skipped(info.key, lost(filename.project)))
             else:
-                found[filename.project].append(_Candidate(info, filename))
+                found[filename.project].append(Candidate(info, filename))
         return found
 
-    def _understand(self, key: str) -> Filename:
+    def understand(self, key: str) -> Filename:
+        """Tell what a file is by where it lies.
+
+        :raises BadRequest: its name is no distribution's that is taken.
+        """
         legacy = self.publisher.rules.legacy_formats
         folder, _, text = key.rpartition("/")
         # The first program's layouts have the project's name there.
@@ -185,12 +234,13 @@ class Adopter:
         return Filename.parse(text, legacy=legacy, project=project)
 
     async def _unnamed(
-        self, name: NormalizedName, candidates: list[_Candidate]
-    ) -> list[_Candidate]:
+        self, name: NormalizedName, candidates: list[Candidate]
+    ) -> list[Candidate]:
         try:
             state = await self.manifests.read(name)
         except NotFound:
             return candidates
+        self._named.add(name)
         named = {file.key for file in state.project.files}
         named.update(tombstone.key for tombstone in state.project.tombstones)
         unnamed = [c for c in candidates if c.info.key not in named]
@@ -200,35 +250,38 @@ class Adopter:
 
     async def _adopt_each(
         self,
-        line: deque[_Candidate],
+        line: deque[Candidate],
         reading: DeferredSemaphore,
         progress: Progress,
     ) -> None:
         while (candidate := await _next(line, reading)) is not None:
             try:
-                if await self._adopt(candidate, line, reading):
-                    progress.adopted += 1
-                else:
+                adopted = await self._adopt(candidate, line, reading)
+                if adopted is None:
                     progress.known += 1
+                else:
+                    progress.adopted += 1
+                    if adopted.warnings:
+                        progress.warned.append(adopted)
             except _NO_FAULTS as e:
                 progress.skipped.append(Skipped(candidate.info.key, e.message))
             self.report(progress)
 
     async def _adopt(
         self,
-        candidate: _Candidate,
-        line: deque[_Candidate],
+        candidate: Candidate,
+        line: deque[Candidate],
         reading: DeferredSemaphore,
-    ) -> bool:
-        """Adopt a file; false if its name and bytes are known from another place.
+    ) -> Warned | None:
+        """Adopt a file; None if its name and bytes are known from another place.
 
         :param reading: was acquired; it is released when the file is read.
         """
         name = candidate.filename.project
         try:
             if self.dry_run:
-                return True
-            described = await self._describe(candidate)
+                return Warned(candidate.info.key, ())
+            described = await self.describe(candidate)
         except _NO_FAULTS:
             raise
         except BaseException:
@@ -237,42 +290,45 @@ class Adopter:
         finally:
             reading.release()
         if described is None:
-            return False
-        file, display_name = described
+            return None
+        file = described.file
         project = await self.publisher.change(
-            name, _naming(file, display_name), create=True
+            name, _naming(file, described.display_name), create=True
         )
         self._states[name] = project
+        self._named.add(name)
         named = project.file(file.filename)
-        return named is not None and named.key == file.key
+        if named is None or named.key != file.key:
+            return None
+        return Warned(candidate.info.key, described.inspection.warnings)
 
-    async def _describe(self, candidate: _Candidate) -> tuple[File, str] | None:
+    async def describe(self, candidate: Candidate) -> Described | None:
         """Read a file, and store its metadata; None if it is known.
 
-        :returns: how to name it, and its project's name as it spells it.
+        :raises BadRequest: it is not a distribution that is taken.
         """
-        # A small one is read as fast as it is asked about.
-        found = None
-        if candidate.info.size > TAIL:
-            found = await self._from_afar(candidate)
-        file, metadata, display_name = found or await self._from_bytes(candidate)
+        found = await self._read(candidate)
+        file, metadata = found.file, found.inspection.metadata
         state = self._states.get(candidate.filename.project)
-        if state is not None and _naming(file, display_name)(state) is state:
+        if state is not None and _naming(file, found.display_name)(state) is state:
             return None
         if metadata is not None:
-            # Beside our own files: the folder that it lies in is its owner's.
-            folder = f"{candidate.filename.project}/{token_hex(16)}"
-            place = f"{folder}/{file.filename}{METADATA_SUFFIX}"
-            await self.store.put(place, metadata)
+            place = file.key + METADATA_SUFFIX
+            if not is_own(file.key):
+                # Beside our own files: the folder that it lies in is its owner's.
+                folder = f"{candidate.filename.project}/{token_hex(16)}"
+                place = f"{folder}/{file.filename}{METADATA_SUFFIX}"
+            if not self.dry_run:
+                await self.store.put(place, metadata)
             file = evolve(
                 file,
                 metadata_key=place,
                 metadata_sha256=sha256(metadata).hexdigest(),
             )
-        return file, display_name
+        return evolve(found, file=file)
 
-    async def _from_bytes(self, candidate: _Candidate) -> _Description:
-        """Read the whole file once: its digests and its metadata."""
+    async def _read(self, candidate: Candidate) -> Described:
+        """Read the whole file once, as an upload would be: digests and judgement."""
         spool = await Spool.temporary(
             self.publisher.offload, size_hint=candidate.info.size
         )
@@ -280,91 +336,41 @@ class Adopter:
             download = await self.store.open(candidate.info.key)
             await copy(download, spool)
             digests = await spool.finish()
+            inspection = await self.publisher.inspect(spool, candidate.filename)
             if _told_digest(download.info) not in (None, digests.sha256):
                 raise BadRequest("Its bytes are not those that hash-sha256 tells of.")
-            inspection = await self.publisher.inspect(spool, candidate.filename)
         finally:
             await spool.close()
-        return _description(
-            candidate,
-            spool.size,
-            inspection,
+        inspection = _completed(inspection.lenient(), candidate, download.info)
+        file = File(
+            filename=candidate.filename.text,
+            version=str(candidate.filename.version),
+            key=candidate.info.key,
+            size=spool.size,
+            upload_time=candidate.info.modified,
+            requires_python=inspection.requires_python,
+            summary=inspection.summary,
             sha256=digests.sha256,
             md5=digests.md5,
             blake2b_256=digests.blake2b_256,
         )
-
-    async def _from_afar(self, candidate: _Candidate) -> _Description | None:
-        """Spare reading a file whose digest the first program wrote beside it.
-
-        Of a wheel, only what holds its core metadata is read; None if that fails.
-        """
-        info = await self.store.head(candidate.info.key)
-        digest = _told_digest(info)
-        if digest is None:
-            return None
-        name = info.metadata.get("name")
-        if name and canonicalize_name(name) != candidate.filename.project:
-            raise BadRequest("Its metadata names another project than its name does.")
-        md5 = info.metadata.get("hash-md5", "").lower()
-        inspection: Inspection | None = Inspection(
-            name or None,
-            None,
-            info.metadata.get("requires-python") or None,
-            info.metadata.get("summary") or None,
-        )
-        if candidate.filename.kind is FileKind.WHEEL:
-            inspection = await self._inspect_end(candidate, info.size)
-        if inspection is None:
-            return None
-        return _description(
-            candidate,
-            info.size,
-            inspection,
-            sha256=digest,
-            md5=md5 if _MD5.fullmatch(md5) else None,
-        )
-
-    async def _inspect_end(self, candidate: _Candidate, size: int) -> Inspection | None:
-        pieces: tuple[Piece, ...] = ()
-        missing = Missing(max(0, size - TAIL), size)
-        for _ in range(_MOST_PIECES):
-            if missing.stop - missing.start > MAX_READ:
-                return None
-            pieces += (await self._piece(candidate.info.key, missing),)
-            found = await self.publisher.offload.in_process(
-                inspect_pieces, pieces, candidate.filename, size
-            )
-            if isinstance(found, Inspection):
-                return found
-            missing = found
-        return None
-
-    async def _piece(self, key: str, missing: Missing) -> Piece:
-        part = ByteRange(missing.start, missing.stop)
-        spool = await Spool.temporary(self.publisher.offload)
-        try:
-            await copy(await self.store.open(key, byte_range=part), spool)
-            data = await spool.read_at(0, missing.stop - missing.start)
-        finally:
-            await spool.close()
-        return Piece(missing.start, data)
+        display_name = inspection.name or candidate.filename.project
+        return Described(file, display_name, inspection)
 
 
-def _description(
-    candidate: _Candidate, size: int, inspection: Inspection, **digests: Any
-) -> _Description:
-    file = File(
-        filename=candidate.filename.text,
-        version=str(candidate.filename.version),
-        key=candidate.info.key,
-        size=size,
-        upload_time=candidate.info.modified,
-        requires_python=inspection.requires_python,
-        summary=inspection.summary,
-        **digests,
+def _completed(
+    inspection: Inspection, candidate: Candidate, info: ObjectInfo
+) -> Inspection:
+    """Add what the first program wrote beside a file that says nothing of itself."""
+    name = info.metadata.get("name", "")
+    if inspection.name or canonicalize_name(name) != candidate.filename.project:
+        return inspection
+    return evolve(
+        inspection,
+        name=name,
+        requires_python=info.metadata.get("requires-python") or None,
+        summary=info.metadata.get("summary") or None,
     )
-    return file, inspection.metadata, inspection.name or candidate.filename.project
 
 
 def _told_digest(info: ObjectInfo) -> str | None:
@@ -373,9 +379,12 @@ def _told_digest(info: ObjectInfo) -> str | None:
     return digest if _SHA256.fullmatch(digest) else None
 
 
-async def _next(
-    line: deque[_Candidate], reading: DeferredSemaphore
-) -> _Candidate | None:
+def _sentence(reason: str) -> str:
+    """Say to whoever asks for a project why nothing of it is served."""
+    return f"What lies in the store for this project was not taken: {reason}"
+
+
+async def _next(line: deque[Candidate], reading: DeferredSemaphore) -> Candidate | None:
     """Take one from the line as soon as it may be read; None at the line's end."""
     await reading.acquire()
     if line:
@@ -384,7 +393,7 @@ async def _next(
     return None
 
 
-async def _side_by_side(
+async def side_by_side(
     count: int, worker: Callable[[], Coroutine[Any, Any, None]], line: deque[Any]
 ) -> None:
     """Have workers empty *line*; where one fails, the others leave the rest in it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from math import prod
 
@@ -29,6 +30,8 @@ __all__ = [
 ]
 
 #: NAME_MAX of every file system that matters; the key's last segment is the filename.
+#: The longest that is known has 132 characters, a wheel of psycopg2-binary 2.7.3.2 for
+#: five systems (factor 1.9).
 MAX_FILENAME = 255 - len(".metadata")
 
 
@@ -39,6 +42,13 @@ MAX_VERSION = 1024
 #: Tags of a wheel, which its name may abbreviate as products of three lists. The most
 #: that are known are 14: a factor of 70. A name of 246 characters could have 36,000.
 MAX_TAGS = 1000
+#: What names of distribution files are made of: names, versions with "!" and "+", and
+#: tags. Anything else is no part of one and would have to be quoted in a URL or a page.
+_CHARACTERS = re.compile(r"[A-Za-z0-9._+!-]+")
+
+#: A compressed tag set ("Platform compatibility tags"): cp311, py2.py3, or
+#: manylinux_2_17_x86_64.manylinux2014_x86_64.
+_TAGS = re.compile(r"[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*")
 
 
 class FileKind(Enum):
@@ -124,6 +134,18 @@ class Filename:
                 )
         raise BadRequest("A distribution file's name must end in .whl or .tar.gz.")
 
+    def is_normalized(self) -> bool:
+        """Tell whether project and version are spelled as build tools spell them now.
+
+        See "Source distribution file name" (PEP 625) and "Escaping and Unicode" of
+        wheels: one spelling, by which anybody can tell whose file it is.
+        """
+        return self.text.startswith(self.normalized_start())
+
+    def normalized_start(self) -> str:
+        """Spell project and version of the name as build tools do now."""
+        return f"{self.project.replace('-', '_')}-{self.version}"
+
     @classmethod
     def _of(
         cls, text: str, suffix: str, kind: FileKind, project: str | None
@@ -149,6 +171,12 @@ class Filename:
             project, version, _, _ = parse_wheel_filename(text)
         except InvalidWheelFilename as e:
             raise BadRequest(_reason("wheel", e)) from None
+        for tags in text.removesuffix(".whl").split("-")[-3:]:
+            if not _TAGS.fullmatch(tags):
+                raise BadRequest(
+                    f"This is not a valid wheel name: the tag {tags!r} is not made of "
+                    "letters, digits and '_', with a '.' between several."
+                )
         return cls(text, project_name(project), version, FileKind.WHEEL)
 
     @classmethod
@@ -208,6 +236,11 @@ def _refuse_unsafe(text: str) -> None:
         raise BadRequest("A distribution file's name is one name, not a path.")
     if len(text) > MAX_FILENAME:
         raise BadRequest(f"This file's name is longer than {MAX_FILENAME} characters.")
+    if not _CHARACTERS.fullmatch(text):
+        raise BadRequest(
+            "A distribution file's name is made of letters, digits and '.', '_', '-', "
+            "'+' and '!'."
+        )
 
 
 def _reason(what: str, error: ValueError) -> str:

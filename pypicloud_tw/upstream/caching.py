@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from pypicloud_tw.errors import (
+    Forbidden,
     InsufficientStorage,
     ObjectNotFound,
     StoreError,
@@ -22,7 +23,7 @@ from pypicloud_tw.index.coalesced import Coalesced
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.store.interfaces import ByteRange, IDownload, IObjectStore
 from pypicloud_tw.upstream.client import Client
-from pypicloud_tw.upstream.filling import WINDOW, WINDOWS, Filling
+from pypicloud_tw.upstream.filling import WINDOW, WINDOWS, Filling, Judge
 from pypicloud_tw.upstream.keeper import CACHE, PAGES, file_key
 from pypicloud_tw.upstream.links import SEGMENT, Link
 from pypicloud_tw.upstream.relay import METADATA, Located, Relay, in_memory
@@ -69,6 +70,8 @@ class CachingFiles:
     cut off. Only where the rules judge by time, and what was kept was not kept for long
     enough, is the page asked, which tells the file's age.
 
+    :ivar judge: looks into each file before it is kept, as into an upload; None keeps
+        whatever has the digest that its page says.
     :ivar at_once: so many files may be on their way into the store; what else is asked
         for meanwhile is passed on, and kept another time.
     """
@@ -77,6 +80,7 @@ class CachingFiles:
     client: Client
     store: IObjectStore
     clock: IReactorTime
+    judge: Judge | None = None
     at_once: int = AT_ONCE
     stored_hits: int = field(default=0, init=False)
     fetched: int = field(default=0, init=False)
@@ -87,6 +91,8 @@ class CachingFiles:
     _fillings: dict[str, tuple[Filling, Deferred[None]]] = field(
         factory=dict, init=False
     )
+    # Why, by the key at which they would be kept.
+    _refused: OrderedDict[str, str] = field(factory=OrderedDict, init=False)
     _saving: dict[str, bytes] = field(factory=dict, init=False, repr=False)
     _names: frozenset[NormalizedName] | None = field(default=None, init=False)
     _names_until: float = field(default=float("-inf"), init=False)
@@ -172,6 +178,9 @@ class CachingFiles:
         if link.sha256 is None:
             # What cannot be checked is passed on, and not kept.
             return await self._relay.locate(name, segment, filename)
+        refused = self._refused.get(file_key(name, link.sha256, filename))
+        if refused is not None:
+            raise Forbidden(refused)
         return self._on_demand(link, source)
 
     async def _find(
@@ -292,12 +301,20 @@ class CachingFiles:
             return self._fillings[key][0]
         if len(self._fillings) >= self.at_once:
             return None
-        filling = Filling(link, source, key, self.client, self.store, self._window)
+        filling = Filling(
+            link, source, key, self.client, self.store, self._window, self.judge
+        )
         self.fetched += 1
         running = Deferred.fromCoroutine(filling.run())
         self._fillings[key] = filling, running
         running.addBoth(self._filled(filling))
         return filling
+
+    def _refuse(self, key: str, reason: str) -> None:
+        """Remember what was refused: the same bytes need not come again for that."""
+        self._refused[key] = reason
+        if len(self._refused) > _REMEMBERED:
+            self._refused.popitem(last=False)
 
     def _window(self) -> int:
         return min(WINDOW, WINDOWS // max(1, len(self._fillings)))
@@ -305,6 +322,8 @@ class CachingFiles:
     def _filled(self, filling: Filling) -> Callable[[object], None]:
         def done(_result: object) -> None:
             self._fillings.pop(filling.key, None)
+            if isinstance(filling.error, Forbidden):
+                self._refuse(filling.key, filling.error.message)
             if not filling.stored:
                 return
             address, digest = _address(filling.link), filling.link.sha256 or ""

@@ -7,7 +7,7 @@ behind reads them from the upload's spool, and from the store when it is there.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
@@ -16,11 +16,15 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from pypicloud_tw.errors import (
+    BadRequest,
+    Forbidden,
     ObjectNotFound,
     PypicloudError,
     StoreError,
     UpstreamError,
 )
+from pypicloud_tw.index.archive import Inspection
+from pypicloud_tw.index.names import Filename
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.store.interfaces import (
     ByteRange,
@@ -29,6 +33,7 @@ from pypicloud_tw.store.interfaces import (
     IUpload,
     ObjectInfo,
 )
+from pypicloud_tw.store.spool import Spool
 from pypicloud_tw.upstream.client import Client, Reply
 from pypicloud_tw.upstream.failures import AskingFailed
 from pypicloud_tw.upstream.links import Link
@@ -43,6 +48,10 @@ WINDOWS = 32 * 1024 * 1024
 _PIECE = 64 * 1024
 #: How often a body that broke off is continued.
 _RESUMES = 2
+
+
+#: Looks into a file; see :meth:`pypicloud_tw.index.publish.Publisher.inspect`.
+Judge = Callable[[Spool, Filename], Awaitable[Inspection]]
 
 
 class Signal:
@@ -70,6 +79,8 @@ class Filling:
     """Fetches a file into the store; see :meth:`run` and :meth:`download`.
 
     :ivar link: has a sha256: only what can be checked is kept.
+    :ivar judge: looks into the file when it has come, as into an upload, and refuses it
+        before its end is passed on; None keeps whatever has the right digest.
     :ivar window: tells how many bytes may be at hand; twice that for a moment.
     :ivar size: of the file, as soon as it is known: when the upstream has begun to
         answer, or at the end where it does not tell.
@@ -85,6 +96,7 @@ class Filling:
     client: Client
     store: IObjectStore
     window: Callable[[], int] = lambda: WINDOW
+    judge: Judge | None = None
     size: int | None = field(default=None, init=False)
     received: int = field(default=0, init=False)
     verified: bool = field(default=False, init=False)
@@ -132,6 +144,10 @@ class Filling:
         :raises PypicloudError: there is none, or the store takes none.
         """
         size = await self.begun()
+        if self.judge is not None and size <= WINDOW:
+            # So soon here that who is refused is told why; later the answer has begun,
+            # and is broken off.
+            await self._until_verified()
         assert self.link.sha256 is not None, "only what can be checked is kept"
         info = ObjectInfo(self.key, size, self.link.sha256, EPOCH)
         return FillingDownload(info, self, part or ByteRange(0, size))
@@ -145,11 +161,36 @@ class Filling:
             self._changed.wake()
             await self._take_all(reply, self._upload)
             self.size = self.received
+            await self._judge(self._upload.spool)
         finally:
             reply.body.abort()
         self.verified = True
         self._changed.wake()
         await self._commit(self._upload)
+
+    async def _judge(self, spool: Spool) -> None:
+        """Refuse what an upload would be refused for, but for what only falls short.
+
+        :raises Forbidden: it is refused, in the words that an upload would be.
+        """
+        if self.judge is None:
+            return
+        try:
+            filename = Filename.parse(
+                self.link.filename, legacy=True, project=self.link.project
+            )
+        except BadRequest:
+            return  # of a kind that is not known here, and that nobody would install
+        try:
+            inspection = await self.judge(spool, filename)
+        except BadRequest as e:
+            raise Forbidden(e.message) from None
+        for warning in inspection.lenient().warnings:
+            self._log.info(
+                "{filename} was kept: {sentence}",
+                filename=self.link.filename,
+                sentence=warning,
+            )
 
     async def _commit(self, upload: IUpload) -> None:
         try:
@@ -240,6 +281,10 @@ class Filling:
                 return await self._upload.spool.read_at(
                     offset, min(limit, begin - offset)
                 )
+            await self._wait()
+
+    async def _until_verified(self) -> None:
+        while not self.verified:
             await self._wait()
 
     async def _wait(self) -> None:

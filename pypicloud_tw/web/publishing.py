@@ -6,6 +6,8 @@ The form is what distutils' ``register`` and ``upload`` began and twine and uv s
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from attrs import define, field
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
@@ -14,6 +16,7 @@ from pypicloud_tw.errors import BadRequest, PayloadTooLarge
 from pypicloud_tw.index.names import Filename, parse_version, project_name
 from pypicloud_tw.index.publish import Claims, Publication, Publisher, shielded
 from pypicloud_tw.store.budget import BufferBudget
+from pypicloud_tw.web.errors import measured
 from pypicloud_tw.web.site import Request
 from pypicloud_tw.web.upload import (
     FileField,
@@ -103,12 +106,17 @@ def _former_metadata(
 
     Claims that turn out to be wrong are never stored: the upload is refused.
     """
-    metadata = {"name": filename.project, "version": str(filename.version)}
+    # First what is needed should the manifest be lost: there may be no room for all.
+    metadata = {
+        "name": filename.project,
+        "version": str(filename.version),
+        "uploader": uploader,
+    }
     for field_name, name in _FORMER.items():
         values = file.before.get(field_name, ())
         if len(values) == 1 and values[0]:
             metadata[name] = values[0]
-    return {**metadata, "uploader": uploader}
+    return metadata
 
 
 async def receive(
@@ -118,24 +126,47 @@ async def receive(
     uploader: str,
     max_upload: int,
     forms: BufferBudget,
-) -> None:
+) -> tuple[str, ...]:
     """Take a form and do what it asks for; durable when this returns.
 
     :param uploader: who was found to send it, and may.
     :param forms: the memory for the fields of all forms.
+    :returns: what the sender is to be warned of, in sentences.
     :raises PypicloudError: it was not done, and why.
     """
     # The framework cancels what answers a client that has gone. The body tells us so
     # itself, and what was begun must be cleared away, or be brought to its end.
     reception = _Reception(publisher, uploader, request.body.length, max_upload)
-    await shielded(_receive(request, reception, FormMemory(forms)), reception.give_up)
+    return await shielded(
+        _receive(request, reception, FormMemory(forms)), reception.give_up
+    )
 
 
-async def _receive(request: Request, reception: _Reception, memory: FormMemory) -> None:
+def taken(request: Request, warnings: Iterable[str]) -> bytes:
+    """Answer an upload that was taken: with what its sender is to be warned of.
+
+    Each warning is a field ``X-Pypicloud-Warning`` and a line of the text. (The field
+    ``Warning`` is obsolete: RFC 9111, section 5.5.)
+    """
+    lines = [
+        " ".join(warning.split()).encode("ascii", "backslashreplace")
+        for warning in warnings
+    ]
+    if lines:
+        request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+        request.responseHeaders.setRawHeaders(b"X-Pypicloud-Warning", lines)
+    return measured(request, b"".join(b"Warning: %b\n" % line for line in lines))
+
+
+async def _receive(
+    request: Request, reception: _Reception, memory: FormMemory
+) -> tuple[str, ...]:
     body, most = request.body, reception.max_upload + _FORM_ALLOWANCE
     if body.length is not None and body.length > most:
         raise too_large(reception.max_upload)
     body.limit = most
+    publisher = reception.publisher
+    await publisher.manifests.standing.started(publisher.clock)
     content_type = request.getHeader(b"Content-Type") or b""
     try:
         form = await receive_form(
@@ -145,6 +176,8 @@ async def _receive(request: Request, reception: _Reception, memory: FormMemory) 
     finally:
         memory.release()
         await reception.abort()
+    publication = reception.publication
+    return () if publication is None else publication.warnings
 
 
 async def _act(form: UploadFields, reception: _Reception) -> None:
@@ -152,7 +185,7 @@ async def _act(form: UploadFields, reception: _Reception) -> None:
         case action if action == _UPLOAD:
             await _publish(form, reception.publication)
         case "remove_pkg":
-            await _remove(form, reception.publisher)
+            await _remove(form, reception)
         case None:
             raise BadRequest(
                 "The form has no ':action'; an upload says ':action' is 'file_upload'."
@@ -190,14 +223,16 @@ def _blake2b_256(sent: str | None) -> str | None:
     return sent if sent and len(sent) != _BLAKE2B_512_DIGITS else None
 
 
-async def _remove(form: UploadFields, publisher: Publisher) -> None:
+async def _remove(form: UploadFields, reception: _Reception) -> None:
     if not form.name or not form.version:
         raise BadRequest("remove_pkg needs the fields 'name' and 'version'.")
     try:
         parse_version(form.version)
     except InvalidVersion:
         raise BadRequest("This is not a valid version.") from None
-    await publisher.remove(project_name(form.name), form.version)
+    await reception.publisher.remove(
+        project_name(form.name), form.version, who=reception.uploader
+    )
 
 
 def too_large(max_upload: int) -> PayloadTooLarge:

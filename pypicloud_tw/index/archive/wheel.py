@@ -1,0 +1,182 @@
+"""Wheels (PEP 427, now "Binary distribution format" among the specifications)."""
+
+from __future__ import annotations
+
+import re
+from typing import IO
+from unicodedata import normalize
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from pypicloud_tw.index.archive.bounds import (
+    MAX_ENTRY_POINTS_BYTES,
+    MAX_METADATA,
+    MAX_RECORD,
+    MAX_WHEEL,
+)
+from pypicloud_tw.index.archive.entry_points import judge_entry_points
+from pypicloud_tw.index.archive.findings import Findings, quoted, refuse
+from pypicloud_tw.index.archive.paths import check_unique
+from pypicloud_tw.index.archive.record import judge_record
+from pypicloud_tw.index.archive.zips import Member, read_member, read_members
+from pypicloud_tw.index.names import Filename
+
+_SUFFIX = ".dist-info"
+
+_WHEEL_VERSION = re.compile(r"[ \t]*([0-9]+)\.[0-9]+[ \t]*", re.ASCII)
+
+#: Fields of WHEEL that an installer reads once, so that two of them are two wheels.
+_ONCE = ("wheel-version", "root-is-purelib")
+
+
+def judge_wheel(
+    file: IO[bytes], filename: Filename, size: int, findings: Findings
+) -> bytes:
+    """Judge a wheel, and read its core metadata.
+
+    :raises BadRequest: it is unsafe, installers would unpack it differently, or it is
+        not the wheel that its name says.
+    """
+    members = read_members(file, size)
+    _check_names(members)
+    folder = _dist_info(members)
+    _judge_folder(folder, filename, findings)
+    _check_data(members, folder)
+    by_name = {
+        member.name: member for member in members if member.name.startswith(folder)
+    }
+
+    def read(name: str, most: int) -> bytes | None:
+        member = by_name.get(f"{folder}/{name}")
+        return None if member is None else read_member(file, member, most)
+
+    metadata = read("METADATA", MAX_METADATA)
+    if metadata is None:
+        refuse("A wheel has exactly one *.dist-info/METADATA; this one has 0.")
+    _judge_wheel_file(read("WHEEL", MAX_WHEEL), findings)
+    judge_entry_points(read("entry_points.txt", MAX_ENTRY_POINTS_BYTES), findings)
+    record = read("RECORD", MAX_RECORD)
+    judge_record(file, members, folder, record, findings)
+    return metadata
+
+
+def _check_names(members: list[Member]) -> None:
+    for member in members:
+        if not member.is_utf8:
+            refuse(
+                f"The name of the member {quoted(member.name)} is not marked as UTF-8, "
+                "so that installers would unpack different names. Build the wheel "
+                "again with a current build tool."
+            )
+    check_unique(
+        (
+            (normalize("NFC", member.path.casefold()), member.is_folder)
+            for member in members
+        ),
+        "The wheel holds two members of one name but for upper and lower case, which "
+        "are one file on Windows and macOS",
+    )
+
+
+def _dist_info(members: list[Member]) -> str:
+    """Find the one folder that tells what the wheel is."""
+    found = {
+        top
+        for top, _, rest in (member.path.partition("/") for member in members)
+        if top.endswith(_SUFFIX) and rest
+    }
+    if len(found) != 1:
+        refuse(
+            f"A wheel has exactly one *.dist-info/METADATA; this one has {len(found)}. "
+            "Build the wheel again with a current build tool."
+        )
+    return found.pop()
+
+
+def _judge_folder(folder: str, filename: Filename, findings: Findings) -> None:
+    parts = folder.removesuffix(_SUFFIX).split("-")
+    for at in range(1, len(parts)):
+        if canonicalize_name("-".join(parts[:at])) == filename.project:
+            version = "-".join(parts[at:])
+            break
+    else:
+        refuse(
+            f"The wheel's {_SUFFIX} folder names another project than the filename, "
+            f"which says {filename.project}: {quoted(folder)}. Build the wheel again."
+        )
+    if not _is_escaped(version, filename.version):
+        findings.warn(
+            f"The wheel's {_SUFFIX} folder names another version than the filename, "
+            f"which says {filename.version}: {quoted(folder)}."
+        )
+
+
+def _check_data(members: list[Member], folder: str) -> None:
+    """Refuse a ``.data`` folder that is not the wheel's own, by its ``.dist-info``.
+
+    pip moves the content of any to where it belongs; uv only that of the wheel's.
+    """
+    own = f"{folder.removesuffix(_SUFFIX)}.data"
+    for member in members:
+        top, slash, _ = member.path.partition("/")
+        if slash and top.endswith(".data") and top != own:
+            refuse(
+                f"The wheel has files in {quoted(top)}, which is not the name of its "
+                f"{_SUFFIX} folder with .data at its end ({quoted(own)}): installers "
+                "would unpack them to different places."
+            )
+
+
+def _is_escaped(text: str, version: Version) -> bool:
+    """Tell whether *text* is a version as PEP 427 has it escaped in a filename.
+
+    There ``_`` stands for what is no letter, digit or dot: the ``!`` of an epoch, the
+    ``+`` of a local version, or any separator that a version may have.
+    """
+    texts = {text, text.replace("_", "!", 1)}
+    texts |= {
+        f"{one[:at]}+{one[at + 1 :]}"
+        for one in tuple(texts)
+        for at, character in enumerate(one)
+        if character == "_"
+    }
+    return any(_is_version(one, version) for one in texts)
+
+
+def _is_version(text: str, version: Version) -> bool:
+    try:
+        return Version(text) == version
+    except InvalidVersion:
+        return False
+
+
+def _judge_wheel_file(data: bytes | None, findings: Findings) -> None:
+    """Judge the file WHEEL; its tags are not compared with the filename's."""
+    again = "no installer installs it. Build the wheel again with a current build tool."
+    if data is None:
+        findings.fall_short(f"The wheel has no {_SUFFIX}/WHEEL; {again}")
+        return
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = "\ufeff"
+    if text.startswith("\ufeff"):
+        findings.fall_short(
+            f"The wheel's {_SUFFIX}/WHEEL is not UTF-8 (without a byte order mark); "
+            f"{again}"
+        )
+        return
+    fields = [line.partition(":") for line in text.split("\n\n")[0].splitlines()]
+    values = {name.lower(): value for name, _, value in reversed(fields)}
+    names = [name.lower() for name, _, _ in fields]
+    known = _WHEEL_VERSION.fullmatch(values.get(_ONCE[0], ""))
+    if known is None or int(known[1]) != 1:
+        findings.fall_short(
+            f"The wheel's {_SUFFIX}/WHEEL has no Wheel-Version of 1, the one that "
+            f"installers know; {again}"
+        )
+    if any(names.count(name) > 1 for name in _ONCE):
+        findings.fall_short(
+            f"The wheel's {_SUFFIX}/WHEEL has a field twice that it has once; {again}"
+        )
