@@ -61,14 +61,13 @@ def describe(
     :param fields: more header lines of METADATA.
     """
     folder = f"{name}-1.0.dist-info"
-    tags = "Root-Is-Purelib: true\nTag: py3-none-any\n"
-    for member, text in (
-        ("METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{fields}"),
-        ("WHEEL", f"Wheel-Version: 1.0\n{tags}"),
+    text = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{fields}".encode()
+    for path, data in (
+        (f"{folder}/METADATA", text),
+        (f"{folder}/WHEEL", corpus.WHEEL),
     ):
-        archive.writestr(f"{folder}/{member}", text)
-        digest = hashlib.sha256(text.encode())
-        records += corpus.recorded(f"{folder}/{member}", digest, len(text.encode()))
+        archive.writestr(path, data)
+        records += corpus.recorded(path, hashlib.sha256(data), len(data))
     archive.writestr(f"{folder}/RECORD", f"{records}{folder}/RECORD,,\n")
 
 

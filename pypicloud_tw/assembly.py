@@ -16,16 +16,19 @@ from twisted.web.client import HTTPConnectionPool
 
 from pypicloud_tw import __version__, jobs
 from pypicloud_tw.config import Config
-from pypicloud_tw.errors import PypicloudError, Unavailable
+from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.index.adopt import Adopter, Progress
+from pypicloud_tw.index.audit import Audit, log_act
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.errands import Errands
-from pypicloud_tw.index.lease import ENDS_AFTER, Lease
+from pypicloud_tw.index.lease import Lease
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.marker import Marker
-from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.publish import Publisher, Rules
+from pypicloud_tw.index.rebuild import Rebuilder
+from pypicloud_tw.index.survey import Survey
 from pypicloud_tw.index.sweep import Sweeper
+from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.index.verify import Verifier
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload import Offload
@@ -47,16 +50,6 @@ from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.simple import render_upstream
 from pypicloud_tw.web.views import ProjectView, SignedViews, view_project
 
-_RIVAL = (
-    "Another process writes to this bucket, which cannot keep two apart: let that do "
-    f"it, or end it and try again; one that was killed counts for {ENDS_AFTER:.0f} s."
-)
-_NOT_RENEWED = (
-    "The claim to be this bucket's only writer could not be renewed for too long: "
-    "nothing is changed before it is; try again."
-)
-_NOT_YET = "The store is being got ready: nothing is changed before; try again."
-
 #: Connections that are kept to one upstream host: an installer asks for a dozen pages
 #: and files at once.
 _POOLED = 16
@@ -73,12 +66,17 @@ class Index:
     catalog: Catalog[ProjectView]
     publisher: Publisher
     reactor: Any
+    unserved: Unserved = field()
     _secured: bool = field(default=False, init=False)
     _lease: Lease | None = field(default=None, init=False)
     _errands: Errands | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.manifests.refusal = self._refusal
+        self.manifests.standing.start()
+
+    @unserved.default
+    def _knowing_nothing(self) -> Unserved:
+        return Unserved(self.publisher.store, self.reactor, self.manifests.check_open)
 
     async def secure(self) -> None:
         """Take a lease where the store cannot keep two writers apart.
@@ -97,11 +95,12 @@ class Index:
             await lease.start()
             self._lease = lease
         self._secured = True
+        self.manifests.standing.open(self._lease)
 
     @property
     def has_rival(self) -> bool:
         """Whether another process holds the lease, and alone may change anything."""
-        return self._lease is not None and self._lease.rival
+        return self.manifests.standing.has_rival
 
     def take_errands(self) -> None:
         """Do what commands may not do themselves, while the lease is ours."""
@@ -116,15 +115,6 @@ class Index:
         )
         self._errands.start()
 
-    def _refusal(self) -> Unavailable | None:
-        if not self._secured:
-            return Unavailable(_NOT_YET)
-        if self.has_rival:
-            return Unavailable(_RIVAL, retry_after=60)
-        if self._lease is not None and not self._lease.held:
-            return Unavailable(_NOT_RENEWED)
-        return None
-
     async def close(self) -> None:
         """Free what it holds in the store and end its helpers."""
         if self._errands is not None:
@@ -138,19 +128,25 @@ class Index:
     def adopter(
         self,
         report: Callable[[Progress], None],
-        waiting: Callable[[frozenset[NormalizedName]], None] = lambda names: None,
         *,
         dry_run: bool = False,
+        survey: Survey | None = None,
     ) -> Adopter:
         """Make what adopts files that lie in the store already."""
         return Adopter(
             self.publisher.store,
             self.manifests,
             self.publisher,
+            self.unserved,
             report=report,
-            waiting=waiting,
             dry_run=dry_run,
+            survey=survey,
         )
+
+    def rebuilder(self, *, dry_run: bool) -> Rebuilder:
+        """Make what writes lost manifests anew."""
+        adopter = self.adopter(lambda progress: None, dry_run=dry_run)
+        return Rebuilder(adopter, dry_run)
 
     def verifier(self, *, deep: bool) -> Verifier:
         """Make what compares the manifests with the store."""
@@ -173,12 +169,14 @@ def make_index(
     environ: Mapping[str, str],
     *,
     checkpoint: Callable[[str], None] = nothing,
+    audit: Audit = log_act,
 ) -> Index:
     """Assemble the domain over the store that the configuration names.
 
     :param environ: of the process: credentials and proxies may come from it.
     :param checkpoint: called with the name of each step of a publish that was just
         done, for tests that end the process there.
+    :param audit: takes a record of every change.
     """
     offload = Offload(reactor)
     metrics = Metrics(reactor)
@@ -208,9 +206,19 @@ def make_index(
             sweep_age=config.index.sweep_age,
         ),
         checkpoint,
+        audit,
+    )
+    unserved = Unserved(
+        metered,
+        reactor,
+        manifests.check_open,
+        config.index.fresh_for,
+        config.index.verify_every,
     )
     _watch(metrics, catalog, publisher)
-    return Index(store, offload, metrics, manifests, catalog, publisher, reactor)
+    return Index(
+        store, offload, metrics, manifests, catalog, publisher, reactor, unserved
+    )
 
 
 def _make_store(

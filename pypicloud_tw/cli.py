@@ -20,7 +20,7 @@ from pypicloud_tw.cli_base import (
     surroundings,
     takes_config,
 )
-from pypicloud_tw.cli_index import remove, sweep, verify, yank
+from pypicloud_tw.cli_index import rebuild, remove, sweep, verify, yank
 from pypicloud_tw.cli_make_config import make_config
 from pypicloud_tw.cli_serve import serve
 from pypicloud_tw.config_sources import former_variables
@@ -169,5 +169,5 @@ def _tell(migrated: Migrated) -> int:
     return _READ_PROTECTION_LOST
 
 
-for command in (serve, make_config, verify, sweep, yank, remove):
+for command in (serve, make_config, verify, sweep, rebuild, yank, remove):
     main.add_command(command)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol, TypeVar
 
@@ -32,6 +33,9 @@ class Maintenance(Protocol):
 
     def run_sweep(self, config: Config, *, age: float | None, dry_run: bool) -> int:
         """Remove what no manifest names."""
+
+    def run_rebuild(self, config: Config, *, project: str | None, dry_run: bool) -> int:
+        """Write manifests anew that were lost."""
 
     def run_yank(
         self, config: Config, project: str, version: str, reason: str | None
@@ -80,6 +84,21 @@ class Sentences(click.ClickException):
     def show(self, file: IO[Any] | None = None) -> None:
         """Print it to stderr."""
         click.echo(self.message, err=True, file=file)
+
+
+class NotLooked(Sentences):
+    """It could not be looked, which is not to have found that something is wrong."""
+
+    exit_code = 2
+
+
+@contextmanager
+def looking() -> Iterator[None]:
+    """Exit with 2 where something goes wrong, for 1 tells of what was found."""
+    try:
+        yield
+    except Sentences as e:
+        raise NotLooked(e.message) from None
 
 
 def surroundings() -> Surroundings:

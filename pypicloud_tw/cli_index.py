@@ -10,6 +10,7 @@ from pypicloud_tw.cli_base import (
     Sentences,
     finish,
     load_config,
+    looking,
     surroundings,
     takes_config,
 )
@@ -20,12 +21,14 @@ from pypicloud_tw.config_values import BadValueError, seconds
 @takes_config
 @click.option("--deep", is_flag=True, help="Read every byte and compare the digests.")
 def verify(ini: Path | None, config: Path | None, deep: bool) -> None:
-    """Check that every file is in the store.
+    """Check that every published file is in the store.
 
-    With --deep, also that its bytes are right.
+    With --deep, also that its bytes are right. Exits with 1 if something is not, and
+    with 2 if it could not be looked at.
     """
-    checked = load_config(ini, config)
-    finish(lambda: surroundings().maintenance().run_verify(checked, deep=deep))
+    with looking():
+        checked = load_config(ini, config)
+        finish(lambda: surroundings().maintenance().run_verify(checked, deep=deep))
 
 
 def _age(text: str | None) -> float | None:
@@ -53,6 +56,25 @@ def sweep(
     finish(
         lambda: (
             surroundings().maintenance().run_sweep(checked, age=oldest, dry_run=dry_run)
+        )
+    )
+
+
+@click.command()
+@click.argument("project", required=False)
+@click.option("--config", type=click.Path(path_type=Path), help="The ini file.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
+def rebuild(project: str | None, config: Path | None, dry_run: bool) -> None:
+    """Write lost manifests anew, from the files that lie in the store.
+
+    With PROJECT, only this one's, also if it is there and damaged.
+    """
+    checked = load_config(None, config)
+    finish(
+        lambda: (
+            surroundings()
+            .maintenance()
+            .run_rebuild(checked, project=project, dry_run=dry_run)
         )
     )
 

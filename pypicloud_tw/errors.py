@@ -185,6 +185,10 @@ class ManifestDamaged(StoreError):
     """A project's manifest has to be restored; this says nothing of the others."""
 
 
+class ManifestLost(StoreError):
+    """A project's manifest has been there and is gone; the others are as they were."""
+
+
 class AmbiguousWrite(StoreError):
     """A conditional write whose first answer was lost, and whose retry was refused.
 

@@ -5,14 +5,16 @@ Each writes what it has to say to two streams, and gives an exit code.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from attrs import define
 
 from pypicloud_tw.errors import Unavailable
 from pypicloud_tw.index.adopt import Progress
-from pypicloud_tw.index.names import project_name
+from pypicloud_tw.index.audit import Act
+from pypicloud_tw.index.names import NormalizedName, project_name
+from pypicloud_tw.index.rebuild import Rebuilt
 
 if TYPE_CHECKING:
     from pypicloud_tw.assembly import Index
@@ -58,6 +60,8 @@ async def refresh(
         f"{len(progress.skipped)} skipped.",
         file=out,
     )
+    if progress.adopted and not dry_run:
+        index.publisher.audit(Act(None, "adopted", reason=f"{progress.adopted} files"))
     return 0
 
 
@@ -98,7 +102,62 @@ async def sweep(
     )
     for problem in swept.left:
         print(f"pypicloud: {problem}", file=err)
+    for place in swept.unreadable:
+        print(f"pypicloud: {place!r} cannot be read.", file=err)
+    if count := 0 if dry_run else len(swept.removed) + len(swept.purged):
+        index.publisher.audit(Act(None, "swept", reason=f"{count} objects"))
     return 1 if swept.left else 0
+
+
+async def rebuild(
+    index: Index,
+    out: TextIO,
+    err: TextIO,
+    *,
+    project: str | None = None,
+    dry_run: bool = False,
+    who: str | None = None,
+) -> int:
+    """Write manifests anew that were lost, from the objects that lie there.
+
+    :param project: only this one's, also if it is there and damaged; None: all that
+        were lost.
+    :returns: 1 if something is left to be done by hand.
+    """
+    rebuilder = index.rebuilder(dry_run=dry_run)
+    names: Sequence[NormalizedName] = await rebuilder.lost()
+    if project is not None:
+        names = [project_name(project)]
+    if not names:
+        print("No manifest is lost.", file=out)
+    left = 0
+    for name in names:
+        rebuilt = await rebuilder.rebuild(name)
+        if rebuilt is None:
+            print(f"{name} has a manifest that can be read; it stays.", file=out)
+            continue
+        left += len(rebuilt.left)
+        _tell_rebuilt(rebuilt, out, dry_run=dry_run)
+        if not dry_run:
+            reason = f"{len(rebuilt.files)} files"
+            index.publisher.audit(Act(who, "rebuilt", name, reason=reason))
+    return 1 if left else 0
+
+
+def _tell_rebuilt(rebuilt: Rebuilt, out: TextIO, *, dry_run: bool) -> None:
+    name, files = rebuilt.name, rebuilt.files
+    for skipped in rebuilt.left:
+        print(f"{name} without {skipped.key!r}: {skipped.reason}", file=out)
+    if rebuilt.damaged is not None:
+        print(f"{name}: the damaged manifest is kept as {rebuilt.damaged}", file=out)
+    unknown = sum(file.uploader is None for file in files)
+    uploaders = f", and who uploaded {unknown} of them," if unknown else ""
+    are = "would be" if dry_run else "are"
+    print(
+        f"{name}: {len(files)} files {are} published. What was yanked or "
+        f"removed{uploaders} is lost: removed files that were not swept are back.",
+        file=out,
+    )
 
 
 async def yank(
@@ -109,22 +168,33 @@ async def yank(
     project: str,
     version: str,
     reason: str | None,
+    who: str | None = None,
 ) -> int:
     """Yank a release (PEP 592).
 
     :param reason: shown by installers; may be empty. None un-yanks.
+    :param who: for the record of the change.
     """
-    await index.publisher.yank(project_name(project), version, reason)
+    await index.publisher.yank(project_name(project), version, reason, who=who)
     state = "not yanked" if reason is None else "yanked"
     print(f"{project} {version} is {state}.", file=out)
     return 0
 
 
 async def remove(
-    index: Index, out: TextIO, err: TextIO, *, project: str, version: str
+    index: Index,
+    out: TextIO,
+    err: TextIO,
+    *,
+    project: str,
+    version: str,
+    who: str | None = None,
 ) -> int:
-    """Remove a release; its filenames stay taken."""
-    await index.publisher.remove(project_name(project), version)
+    """Remove a release; its filenames stay taken.
+
+    :param who: for the record of the change.
+    """
+    await index.publisher.remove(project_name(project), version, who=who)
     print(f"{project} {version} is removed.", file=out)
     return 0
 
@@ -132,6 +202,7 @@ async def remove(
 JOBS: Mapping[str, Callable[..., Awaitable[int]]] = {
     "refresh": refresh,
     "sweep": sweep,
+    "rebuild": rebuild,
     "yank": yank,
     "remove": remove,
 }

@@ -6,6 +6,7 @@ the store cannot keep two writers apart, the one that is there is asked to do it
 
 from __future__ import annotations
 
+import getpass
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -18,6 +19,7 @@ from pypicloud_tw import jobs
 from pypicloud_tw.assembly import Index, make_index
 from pypicloud_tw.config import Config
 from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.index.audit import Act
 from pypicloud_tw.index.errands import Asking, Errand
 
 
@@ -39,22 +41,37 @@ def run_verify(config: Config, *, deep: bool = False) -> int:
     """Check that every file that a manifest names is there as it says.
 
     :param deep: read every byte and compare the digests.
-    :returns: 1 if something is wrong; each fault is a line.
+    :returns: 1 if something is wrong, 2 if it could not all be looked at; each fault
+        is a line.
     """
 
     async def job(index: Index) -> int:
-        checked = wrong = 0
+        checked = wrong = unseen = 0
         async for fault in index.verifier(deep=deep).faults():
             checked += 1
             if fault is not None:
-                wrong += 1
-                print(
-                    f"{fault.project} {fault.filename} ({fault.key}): {fault.problem}"
-                )
-        print(f"{checked} files checked, {wrong} wrong.")
-        return 1 if wrong else 0
+                print(fault)
+                wrong += fault.seen
+                unseen += not fault.seen
+        missed = f", {unseen} could not be looked at" if unseen else ""
+        print(f"{checked} files checked, {wrong} wrong{missed}.")
+        if wrong:
+            return 1
+        return 2 if unseen else 0
 
-    return _run(config, job)
+    return _run(config, job, failed=2)
+
+
+def run_rebuild(config: Config, *, project: str | None, dry_run: bool = False) -> int:
+    """Write lost manifests anew; see :func:`.jobs.rebuild`."""
+    return _run_job(
+        config,
+        "rebuild",
+        changes=not dry_run,
+        project=project,
+        dry_run=dry_run,
+        who=_who(),
+    )
 
 
 def run_sweep(
@@ -66,12 +83,14 @@ def run_sweep(
 
 def run_yank(config: Config, project: str, version: str, reason: str | None) -> int:
     """Yank a release, or un-yank it; see :func:`.jobs.yank`."""
-    return _run_job(config, "yank", project=project, version=version, reason=reason)
+    return _run_job(
+        config, "yank", project=project, version=version, reason=reason, who=_who()
+    )
 
 
 def run_remove(config: Config, project: str, version: str) -> int:
     """Remove a release; see :func:`.jobs.remove`."""
-    return _run_job(config, "remove", project=project, version=version)
+    return _run_job(config, "remove", project=project, version=version, who=_who())
 
 
 def _run_job(
@@ -104,15 +123,34 @@ def _run_job(
     return _run(config, job)
 
 
+def _who() -> str:
+    """Name the command's user in records of what it changes."""
+    try:
+        return f"{getpass.getuser()} (command)"
+    except (KeyError, OSError):
+        return f"uid {os.geteuid()} (command)"  # a container's, which has no name
+
+
+def _show(act: Act) -> None:
+    """Tell of a change where a command's own words do not get in the way."""
+    print(act.sentence, file=sys.stderr)
+
+
 def _run(
-    config: Config, job: Callable[[Index], Awaitable[int]], *, create: bool = False
+    config: Config,
+    job: Callable[[Index], Awaitable[int]],
+    *,
+    create: bool = False,
+    failed: int = 1,
 ) -> int:
     """Run *job* on the assembled index and say in a sentence what went wrong.
+
+    :param failed: the exit code where it could not be done.
 
     :param create: whether a folder that is not there is made. In place of one that is
         misspelt, or whose disk is not mounted, it would pass for a sound store.
     """
-    code = 1
+    code = failed
     folder = config.storage.dir
     if not create and config.aws.bucket is None and not folder.is_dir():
         print(
@@ -124,7 +162,7 @@ def _run(
 
     async def main(reactor: object) -> None:
         nonlocal code
-        index = make_index(config, reactor, os.environ)
+        index = make_index(config, reactor, os.environ, audit=_show)
         index.offload.startService()  # type: ignore[no-untyped-call]  # Twisted's
         try:
             await index.publisher.store.prepare()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
 from twisted.logger import Logger, globalLogPublisher
 from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
@@ -28,12 +29,20 @@ from pypicloud_tw.config_keys import KEYS, Key
 from pypicloud_tw.config_values import BadValueError, Network, endpoint
 from pypicloud_tw.errors import ConfigError, PypicloudError, Unauthorized
 from pypicloud_tw.index.adopt import Progress
+from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.index.survey import Survey
 from pypicloud_tw.server import Server
 from pypicloud_tw.web.access_log import AccessLog
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.site import Limits, Proxies, Site
 
 _log = Logger()
+
+#: Seconds between two tries to look for files and adopt them, at first and at the most.
+FIRST_PAUSE, LONGEST_PAUSE = 10.0, 600.0
+
+#: Projects that a line of the log names.
+NAMED = 20
 
 #: Keys that a reload reads, beside users and the section auth.
 _RELOADED = ("pypi.default_read", "metrics.read")
@@ -120,8 +129,8 @@ def makeService(
         ready=lambda: server.ready(),
         metrics_read=_metrics_reader(config.metrics.read),
         fallback=fallback,
+        unserved=index.unserved,
     )
-    application.hold(None)  # until it is known what lies in the store
     site = Site(
         application.resource(),
         reactor=reactor,
@@ -138,7 +147,7 @@ def makeService(
         endpoint=_endpoint(reactor, listen),
         site=site,
         store=index.publisher.store,
-        secure=lambda: _claim(index, application),
+        secure=lambda: _claim(index),
         offload=index.offload,
         metrics=index.metrics,
         once_ready=lambda: Deferred.fromCoroutine(_begin(index, application)),
@@ -273,19 +282,19 @@ def _greeting(config: Config, listen: str, *, has_ini: bool) -> list[str]:
     return lines
 
 
-async def _claim(index: Index, application: Application) -> None:
-    """Make the store ours; in a new index, see first whose files wait there."""
+async def _claim(index: Index) -> None:
+    """Make the store ours."""
     await index.secure()
     index.take_errands()
-    application.hold(await index.adopter(lambda progress: None).unadopted())
 
 
 async def _begin(index: Index, application: Application) -> None:
     """Do what can be done once the store is there, before anybody asks."""
+    survey = await _look(index)
     await _list(index)
     if application.fallback is not None:
         await application.fallback.warm_up()
-    await _adopt(index, application)
+    await _adopt(index, survey)
 
 
 async def _list(index: Index) -> None:
@@ -296,20 +305,59 @@ async def _list(index: Index) -> None:
         _log.warn("The projects could not be listed: {error}", error=e.message)
 
 
-async def _adopt(index: Index, application: Application) -> None:
+async def _look(index: Index) -> Survey:
+    """Find out whose files lie in the store: before, nothing is taken for absent."""
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            return await index.adopter(lambda progress: None).look()
+        except PypicloudError as e:
+            _log.error(
+                "What lies in the store could not be listed, next try in {pause:.0f} "
+                "s: {error}",
+                pause=pause,
+                error=e.message,
+            )
+        await deferLater(index.reactor, pause, lambda: None)
+        pause = min(LONGEST_PAUSE, pause * 2)
+
+
+async def _adopt(index: Index, survey: Survey | None) -> None:
     """Adopt what lies in the folder, while the server answers."""
-    reporter = AdoptionLog()
-    try:
-        progress = await index.adopter(reporter.report, application.hold).run()
-    except PypicloudError as e:
-        # What it has not come to stays held: it is ours all the same.
-        _log.error(
-            "Adopting files broke off: {error} Run pypicloud refresh for the rest.",
-            error=e.message,
-        )
+    pause = FIRST_PAUSE
+    while True:
+        reporter = AdoptionLog()
+        try:
+            progress = await index.adopter(reporter.report, survey=survey).run()
+        except PypicloudError as e:
+            # What it has not come to stays held: it is ours all the same.
+            _log.error(
+                "Adopting files broke off: {error} Run pypicloud refresh for the rest, "
+                "or leave it to the next try in {pause:.0f} s.",
+                error=e.message,
+                pause=pause,
+            )
+        else:
+            reporter.summary(progress)
+            _tell_unserved(index.unserved.reasons() or {})
+            return
+        await deferLater(index.reactor, pause, lambda: None)
+        survey, pause = None, min(LONGEST_PAUSE, pause * 2)
+
+
+def _tell_unserved(reasons: Mapping[NormalizedName, str]) -> None:
+    """Name the projects that are ours and answered with 503."""
+    if not reasons:
         return
-    application.hold(frozenset())
-    reporter.summary(progress)
+    told = [f"{name} ({why})" for name, why in sorted(reasons.items())[:NAMED]]
+    more = f" And {len(reasons) - NAMED} more." if len(reasons) > NAMED else ""
+    _log.warn(
+        "{count} project(s) in the store cannot be served, and are not asked for "
+        "elsewhere: {told}.{more} See pypicloud verify.",
+        count=len(reasons),
+        told="; ".join(told),
+        more=more,
+    )
 
 
 @define
@@ -329,7 +377,7 @@ class AdoptionLog:
             )
 
     def summary(self, progress: Progress) -> None:
-        """Say how it ended, with every file that was not adopted and why."""
+        """Say how it ended, and why files were not adopted: one line a reason."""
         if not progress.adopted and not progress.skipped:
             return
         _log.info(
@@ -338,9 +386,16 @@ class AdoptionLog:
             known=progress.known,
             skipped=len(progress.skipped),
         )
+        by_reason: dict[str, list[str]] = {}
         for skipped in progress.skipped:
+            by_reason.setdefault(skipped.reason, []).append(skipped.key)
+        for reason, keys in by_reason.items():
+            more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
             _log.warn(
-                "Skipped {key!r}: {reason}", key=skipped.key, reason=skipped.reason
+                "Skipped {key!r}{more}: {reason}",
+                key=keys[0],
+                more=more,
+                reason=reason,
             )
         for warned in progress.warned:
             _log.warn(

@@ -117,6 +117,13 @@ async def keys(store: IObjectStore, prefix: str = "", after: str = "") -> list[s
     return [info.key async for info in store.list(prefix, after=after)]
 
 
+async def looked(store: IObjectStore) -> tuple[list[str], list[str]]:
+    """Look for packages: give the keys, and the folders that may not be read."""
+    unreadable: list[str] = []
+    listing = store.list("", unreadable=unreadable.append)
+    return [info.key async for info in listing], unreadable
+
+
 async def raised(
     work: Coroutine[Any, Any, object], kind: type[PypicloudError]
 ) -> PypicloudError:
@@ -535,6 +542,13 @@ class StoreSuite(AsyncCase):
                 [name for name in expected if name.encode() > after.encode()],
                 after,
             )
+
+    async def test_looking_for_packages(self) -> None:
+        for key in ("a/b", "a/c", "d", ".index/a.json"):
+            await self.store.put(key, b"")
+        found, unreadable = await looked(self.store)
+        self.assertEqual([k for k in found if k[0] != "."], ["a/b", "a/c", "d"])
+        self.assertEqual(unreadable, [])
 
     async def test_list_tells_what_head_does(self) -> None:
         await self.store.put("a/b", b"123")

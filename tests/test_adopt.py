@@ -19,7 +19,7 @@ from pypicloud_tw.errors import (
 from pypicloud_tw.index.adopt import AT_ONCE, UNDER_WAY, Adopter, Progress, Skipped
 from pypicloud_tw.index.layout import is_foreign, is_own
 from pypicloud_tw.index.manifests import BATCH
-from pypicloud_tw.index.names import NormalizedName, project_name
+from pypicloud_tw.index.names import project_name
 from pypicloud_tw.index.publish import Rules
 from tests.builders import bare_sdist, metadata, sdist, wheel, zip_of
 from tests.doubles_http import (
@@ -456,39 +456,6 @@ class FailureTests(AdoptCase):
         self.assertEqual(progress.skipped[0].key, "other-1.0.tar.gz")
         self.assertIn("manifest of other is damaged", progress.skipped[0].reason)
         self.assertEqual(self.store.objects[".index/other.json"].data, b"{")
-
-    def test_whose_files_wait_is_told_before_any_is_read(self) -> None:
-        self.store.add(SDIST, sdist())
-        self.run_it()
-        self.store.add("old/other-1.0.tar.gz", sdist("other"))
-        self.store.add("old/README.txt", b"")
-        told: list[frozenset[str]] = []
-
-        def waiting(names: frozenset[NormalizedName]) -> None:
-            self.assertNotIn("other", self.names())
-            told.append(names)
-
-        domain = self.domain
-        adopter = Adopter(
-            domain.store, domain.manifests, domain.publisher, waiting=waiting
-        )
-        work = started(adopter.run())
-        domain.settle(work)
-        self.successResultOf(work)
-        self.assertEqual(told, [{"other"}])
-
-    def test_the_projects_of_a_store_without_an_index(self) -> None:
-        domain = self.domain
-        adopter = Adopter(domain.store, domain.manifests, domain.publisher)
-        self.store.add(f"old/{WHEEL}", wheel())
-        self.store.add("README.txt", b"")
-        names = self.successResultOf(started(adopter.unadopted()))
-        self.assertEqual(names, {"acme"})
-        self.run_it()
-        # They are known then; to read the whole listing at each start costs time.
-        self.store.add("other-1.0.tar.gz", sdist("other"))
-        names = self.successResultOf(started(adopter.unadopted()))
-        self.assertEqual(names, frozenset())
 
     def test_the_server_stops_meanwhile(self) -> None:
         self.store.add(WHEEL, wheel())

@@ -7,8 +7,9 @@ from typing import Any
 from attrs import define, field
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.errors import StoreError
+from pypicloud_tw.errors import StoreError, Unauthorized
 from pypicloud_tw.index.model import Document
+from pypicloud_tw.index.names import project_name
 from pypicloud_tw.upstream.caching import CachingFiles
 from pypicloud_tw.upstream.client import Client
 from pypicloud_tw.upstream.kept import Settings
@@ -19,7 +20,7 @@ from pypicloud_tw.upstream.source import Limits, sources
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.simple import render_upstream
 from tests.builders import wheel
-from tests.doubles_http import Domain, Response, Web
+from tests.doubles_http import Domain, Response, Web, started
 from tests.doubles_upstream import (
     BASE,
     FILES,
@@ -30,6 +31,7 @@ from tests.doubles_upstream import (
     ranged,
 )
 
+ACME, BETA = project_name("acme"), project_name("beta")
 NAME = "acme-9.0-py3-none-any.whl"
 OURS = "acme-1.0-py3-none-any.whl"
 JSON = {"Accept": "application/vnd.pypi.simple.v1+json"}
@@ -271,3 +273,90 @@ class CachingTests(SynchronousTestCase):
             answer = front.get(front.link())
             self.assertEqual(answer.body, b"bytes")
             self.assertEqual(answer["Cache-Control"], "public, no-cache")
+
+
+class UnservedTests(SynchronousTestCase):
+    """What is ours and cannot be served is asked of nobody, at no address."""
+
+    paths: tuple[str, ...] = (
+        "/simple/acme/",
+        f"/packages/acme/0123456789abcdef/{NAME}",
+        f"/api/package/acme/{NAME}",
+        "/pypi/acme/json",
+        "/pypi/acme/9.0/json",
+    )
+
+    def refused(self, front: Front, sentence: str) -> None:
+        for path in self.paths:
+            answer = front.get(path)
+            self.assertEqual((path, answer.status), (path, 503))
+            self.assertIn(sentence, answer.text)
+        self.assertEqual(front.asked(), [])
+
+    def test_with_every_fallback_and_without(self) -> None:
+        for mode in ("proxy", "relay", "cache", "redirect", "none"):
+            front = Front(mode)
+            front.have()
+            application = front.web.application
+            if mode == "none":
+                application.fallback = None
+            application.unserved.find({ACME: "It is broken."})
+            self.refused(front, "It is broken.")
+            application.unserved.find({})
+            self.assertNotEqual(front.get("/simple/acme/").status, 503)
+
+    def test_a_page_that_is_known_is_not_shown_any_more(self) -> None:
+        front = Front("relay")
+        front.have()
+        path = front.link()
+        for _ in range(2):
+            self.assertEqual(front.get("/simple/acme/").status, 200)
+        front.asked()
+        front.web.application.unserved.find({ACME: "It is broken."})
+        self.paths = (*self.paths, path)
+        self.refused(front, "It is broken.")
+
+    def test_what_is_merged_shows_the_upstream_s_all_the_same(self) -> None:
+        """Its page never shows less than before."""
+        front = Front("proxy", merge=frozenset({"acme"}))
+        front.have()
+        front.web.application.unserved.find({ACME: "It is broken."})
+        for _ in range(2):
+            self.assertEqual(front.get("/simple/acme/").status, 200)
+
+    def test_another_process_has_found_it(self) -> None:
+        front = Front("proxy")
+        front.have(headers=STALE)
+        self.assertEqual(front.get("/simple/acme/").status, 200)
+        front.asked()
+        other = Web(front.domain.beside()).application.unserved
+        self.successResultOf(started(other.tell({ACME: "It is broken."})))
+        front.domain.clock.advance(1)
+        self.refused(front, "It is broken.")
+
+    def test_readiness_names_it_to_those_who_may_know(self) -> None:
+        front = Front("none")
+        front.web.application.fallback = None
+        application = front.web.application
+        self.assertEqual(front.get("/ready").text, "ready\n")
+        application.unserved.find({ACME: "It is broken."})
+        self.assertEqual(
+            front.get("/ready").text,
+            "ready\n1 project(s) in the store cannot be served.\nacme: It is broken.\n",
+        )
+        front.web.publish("beta-1.0-py3-none-any.whl", wheel("beta"))
+        application.unserved.find({ACME: "It is broken.", BETA: "It was."})
+        front.web.get("/simple/")
+        self.assertNotIn("beta", front.get("/ready").text)
+        for judge in (False, Unauthorized("Log in.")):
+
+            def may(_principal: Any, _client: str, judge: Any = judge) -> bool:
+                if isinstance(judge, Exception):
+                    raise judge
+                return False
+
+            application.metrics_read = may
+            answer = front.get("/ready")
+            self.assertEqual(answer.status, 200)
+            self.assertNotIn("acme", answer.text)
+            self.assertIn("1 project(s)", answer.text)

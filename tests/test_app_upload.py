@@ -20,6 +20,7 @@ from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.marker import KEY as MARKER
 from pypicloud_tw.index.names import Filename, project_name
 from pypicloud_tw.index.publish import LOOKED_INTO, WAITING, Rules
+from pypicloud_tw.index.standing import PATIENCE
 from pypicloud_tw.store.spool import Spool
 from pypicloud_tw.web.publishing import _FORM_ALLOWANCE
 from pypicloud_tw.web.upload import FORM_MEMORY
@@ -953,6 +954,16 @@ class LeavingTests(UploadCase):
             self.assertEqual(damage(self.store), [])
         self.assertEqual(self.flushLoggedErrors(), [])
 
+    def test_while_the_store_is_got_ready(self) -> None:
+        standing = self.web.domain.manifests.standing
+        standing.start()
+        connection = self.begin(1)
+        self.assertIsNone(connection.response())
+        connection.leave()
+        standing.open(None)
+        self.nothing_kept()
+        self.assertEqual(self.flushLoggedErrors(), [])
+
     def test_a_sender_that_stalls(self) -> None:
         connection = self.begin(0.6)
         self.web.domain.clock.advance(self.web.limits.body + 1)
@@ -961,3 +972,36 @@ class LeavingTests(UploadCase):
         self.assertEqual(response.status, 408)
         self.assertEqual(response["Connection"], "close")
         self.nothing_kept()
+
+
+class StartTests(UploadCase):
+    """Whoever uploads as soon as the port is open need not try again."""
+
+    def begin(self) -> Connection:
+        self.standing = self.web.domain.manifests.standing
+        self.standing.start()
+        connection = self.web.connect()
+        form = upload_form(WHEEL, wheel())
+        connection.send(request_bytes("POST", "/", {**FORM_TYPE, **basic()}, form))
+        self.assertIsNone(connection.response())
+        return connection
+
+    def test_it_waits_for_the_store(self) -> None:
+        connection = self.begin()
+        self.web.domain.clock.advance(PATIENCE - 1)
+        self.assertIsNone(connection.response())
+        self.standing.open(None)
+        response = connection.response()
+        assert response is not None
+        self.assertEqual(response.status, 200)
+        connection.leave()
+        self.assertEqual(self.web.domain.clock.getDelayedCalls(), [])
+
+    def test_but_not_for_ever(self) -> None:
+        connection = self.begin()
+        self.web.domain.clock.advance(PATIENCE)
+        response = connection.response()
+        assert response is not None
+        self.refused(response, 503, "The store is being got ready")
+        # Whoever may not upload need not wait for that.
+        self.assertEqual(self.web.request("POST", "/", {}).status, 401)

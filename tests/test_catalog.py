@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.errors import AmbiguousWrite, NotFound, StoreError
+from pypicloud_tw.errors import AmbiguousWrite, ManifestLost, NotFound, StoreError
 from pypicloud_tw.index import catalog as catalog_module
 from pypicloud_tw.index import marker
 from pypicloud_tw.index.catalog import PATIENCE, Catalog, Rendered
@@ -363,6 +364,63 @@ class OutageTests(CatalogCase):
     def only_marker(self, operation: str, key: str) -> None:
         if key != marker.KEY:
             raise StoreError("The store is away.")
+
+
+class LostTests(CatalogCase):
+    """A manifest that was there and is gone is no project that never was."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.publish(self.one, ACME, "a")
+        self.publish(self.one, OTHER, "o")
+
+    def lose(self) -> None:
+        del self.store.objects[manifest_key(ACME)]
+        self.clock.advance(60)
+
+    def test_a_page_that_is_known_is_served(self) -> None:
+        self.get(self.two.page(ACME))
+        self.lose()
+        with capturedLogs() as logs:
+            self.assertEqual(self.get(self.two.page(ACME)), "a")
+        self.assertIn("rebuild acme", formatEvent(logs[-1]))
+
+    def test_one_whose_name_is_known_is_not_absent(self) -> None:
+        self.get(self.two.catalog.names())
+        self.lose()
+        for _ in range(2):
+            work = Deferred.fromCoroutine(self.two.page(ACME))
+            error = self.failureResultOf(work, ManifestLost).value
+            self.assertIn("rebuild acme", error.message)
+            self.assertFalse(self.two.catalog.has(ACME))
+            self.assertTrue(self.two.catalog.has(OTHER))
+            self.assertEqual(self.get(self.two.catalog.names()), (ACME, OTHER))
+            self.clock.advance(60)
+
+    def test_it_is_back(self) -> None:
+        self.get(self.two.catalog.names())
+        manifest = self.store.objects[manifest_key(ACME)]
+        self.lose()
+        self.failureResultOf(Deferred.fromCoroutine(self.two.page(ACME)), ManifestLost)
+        self.store.objects[manifest_key(ACME)] = manifest
+        self.assertEqual(self.get(self.two.page(ACME)), "a")
+        self.assertTrue(self.two.catalog.has(ACME))
+
+    def test_what_others_change_is_told(self) -> None:
+        self.get(self.two.page(ACME))
+        self.publish(self.one, ACME, "b")
+        self.clock.advance(1)
+        with capturedLogs() as logs:
+            self.get(self.two.page(ACME))
+        self.assertEqual(
+            [formatEvent(event) for event in logs],
+            ["Changed by another server or a command: acme."],
+        )
+        self.publish(self.two, ACME, "c")
+        self.clock.advance(1)
+        with capturedLogs() as logs:
+            self.get(self.two.page(ACME))
+        self.assertEqual(logs, [])
 
 
 class MemoryTests(CatalogCase):

@@ -53,6 +53,9 @@ class FakeMaintenance:
     def run_sweep(self, config: Config, *, age: float | None, dry_run: bool) -> int:
         return self._do(f"sweep {age}", config, dry_run)
 
+    def run_rebuild(self, config: Config, *, project: str | None, dry_run: bool) -> int:
+        return self._do(f"rebuild {project}", config, dry_run)
+
     def run_yank(
         self, config: Config, project: str, version: str, reason: str | None
     ) -> int:
@@ -288,15 +291,16 @@ class NoFolderTests(CliTestCase):
     def test_a_folder_that_is_not_there_does_not_pass_for_an_empty_one(self) -> None:
         self.ini.write_text("[pypicloud]\nstorage.dir = mispelt\n")
         config = load(self.ini, {})
-        works: list[Callable[[], int]] = [
-            lambda: maintenance.run_verify(config),
-            lambda: maintenance.run_refresh(config),
-            lambda: maintenance.run_sweep(config),
-            lambda: maintenance.run_remove(config, "acme", "1.0"),
+        works: list[tuple[int, Callable[[], int]]] = [
+            (2, lambda: maintenance.run_verify(config)),
+            (1, lambda: maintenance.run_refresh(config)),
+            (1, lambda: maintenance.run_sweep(config)),
+            (1, lambda: maintenance.run_rebuild(config, project=None)),
+            (1, lambda: maintenance.run_remove(config, "acme", "1.0")),
         ]
-        for work in works:
+        for code, work in works:
             with redirect_stderr(StringIO()) as said:
-                self.assertEqual(work(), 1)
+                self.assertEqual(work(), code)
             self.assertIn(f"There is no folder {config.storage.dir}", said.getvalue())
         self.assertFalse(config.storage.dir.exists())
 
@@ -521,6 +525,26 @@ class IndexCommandTests(CliTestCase):
         )
         self.assertEqual(
             self.asked("remove", self.ini, "acme", "1.0"), ("remove acme 1.0", False)
+        )
+        self.assertEqual(
+            self.asked("rebuild", "--config", self.ini), ("rebuild None", False)
+        )
+        self.assertEqual(
+            self.asked("rebuild", "acme", "--config", self.ini, "--dry-run"),
+            ("rebuild acme", True),
+        )
+
+    def test_verify_tells_what_is_wrong_from_what_was_not_seen(self) -> None:
+        self.ini.write_text("[app:main]\nnonsense = 1\n")
+        self.fail_with(1, "sweep", self.ini)
+        self.fail_with(2, "verify", self.ini)
+        self.ini.write_text("[app:main]\n")
+        for code in (1, 2):
+            self.maintenance.code = code
+            self.fail_with(code, "verify", self.ini)
+        self.maintenance.error = StoreError("The bucket is not there.")
+        self.assertEqual(
+            self.fail_with(2, "verify", self.ini), "The bucket is not there.\n"
         )
 
     def test_an_age_that_is_none(self) -> None:

@@ -116,13 +116,6 @@ class MergeTests(SynchronousTestCase):
             self.urls(self.own("acme-1.9.tar.gz")), ["../../acme-1.9.tar.gz"]
         )
 
-    def test_what_waits_to_be_adopted_is_merged_all_the_same(self) -> None:
-        """Its page never shows less than before."""
-        self.have("acme-1.0.tar.gz")
-        self.fallback.hold(frozenset({ACME, project_name("other")}))
-        self.assertEqual(self.fallback.upstreams.waiting, {"other"})
-        self.assertEqual(len(self.urls(self.own("acme-1.9.tar.gz"))), 2)
-
     def test_made_once(self) -> None:
         self.have("acme-1.0.tar.gz")
         own = self.own("acme-1.9.tar.gz")

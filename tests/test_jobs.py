@@ -88,6 +88,37 @@ class JobTests(JobCase):
         self.failureResultOf(work, Unavailable)
 
 
+class RebuildTests(JobCase):
+    def test_what_it_tells(self) -> None:
+        self.assertEqual(self.do("rebuild"), 0)
+        self.assertEqual(self.out.getvalue(), "No manifest is lost.\n")
+        self.publish()
+        self.assertEqual(self.do("rebuild", project="Acme"), 0)
+        self.assertIn("can be read; it stays", self.out.getvalue())
+        del self.domain.store.objects[manifest_key(ACME)]
+        for dry_run, word in ((True, "would be"), (False, "are")):
+            self.assertEqual(self.do("rebuild", dry_run=dry_run), 0)
+            self.assertIn(f"acme: 1 files {word} published", self.out.getvalue())
+            self.assertIn("who uploaded 1 of them", self.out.getvalue())
+        self.assertEqual(self.do("rebuild"), 0)
+        self.assertEqual(self.out.getvalue(), "No manifest is lost.\n")
+
+    def test_a_damaged_one_is_written_anew_where_it_is_named(self) -> None:
+        self.publish()
+        self.domain.store.add(manifest_key(ACME), b"{")
+        self.assertEqual(self.do("rebuild"), 0)
+        self.assertEqual(self.out.getvalue(), "No manifest is lost.\n")
+        self.assertEqual(self.do("rebuild", project="acme"), 0)
+        self.assertIn("kept as .index/acme.json.damaged-", self.out.getvalue())
+
+    def test_what_is_left_is_no_success(self) -> None:
+        self.publish()
+        self.domain.store.add(f"acme/{'1' * 32}/acme-2.0.tar.gz", b"")
+        del self.domain.store.objects[manifest_key(ACME)]
+        self.assertEqual(self.do("rebuild"), 1)
+        self.assertIn("acme without 'acme/1111", self.out.getvalue())
+
+
 class SweepTests(JobCase):
     def test_what_was_swept(self) -> None:
         orphan = f"acme/{'0' * 32}/{WHEEL}"

@@ -91,6 +91,28 @@ ROWS: dict[str, Row] = {
     "entry points that cannot be read": Row(
         SHORT, "entry_points.txt is not UTF-8", made(entry_points=b"[a]\nb\n")
     ),
+    "a requirement that is none": Row(
+        SHORT,
+        "Requires-Dist '!!!' is not valid",
+        wheel(core_metadata=metadata() + b"Requires-Dist: !!!\n"),
+    ),
+    "two top folders": Row(
+        SHORT,
+        "exactly one top folder",
+        tar_of([(member("acme-1.0/PKG-INFO"), metadata()), (member("b/x"), b"")]),
+        SDIST,
+    ),
+    "a data folder of another name": Row(
+        REFUSED, "to different places", made(CODE, Part("b-1.0.data/purelib/x", b""))
+    ),
+    "a script outside of its folder": Row(
+        REFUSED,
+        "another folder than that of scripts",
+        made(entry_points=b"[console_scripts]\n../sh = acme:main\n"),
+    ),
+    "metadata of another version": Row(
+        REFUSED, "Version is not", made(core_metadata=metadata(version="2.0"))
+    ),
     "no PKG-INFO": Row(SHORT, "has a PKG-INFO in its top folder", bare_sdist(), SDIST),
     "an entry that is not listed": Row(REFUSED, "before or behind", hidden()),
     "a second archive": Row(REFUSED, "before or behind", wheel() + wheel()),

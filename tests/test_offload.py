@@ -50,7 +50,7 @@ class FakeProcess:
     protocol: Any  # a ProcessProtocol, which has no types of its own
     written: bytearray = field(factory=bytearray)
     killed: bool = False
-    pid: int | None = 1
+    pid: int | None = None  # of no process, whose memory would be measured
 
     def write(self, data: bytes) -> None:
         self.written += data

@@ -23,6 +23,7 @@ from pypicloud_tw.errors import (
     Unavailable,
 )
 from pypicloud_tw.index import marker
+from pypicloud_tw.index.layout import record_key
 from pypicloud_tw.index.manifest import encode, manifest_key
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import Filename, project_name
@@ -170,9 +171,17 @@ class RecordTests(PublishCase):
         )
         changes = [c for c in self.store.calls if c[0] in ("commit", "put")]
         self.assertEqual(
-            [operation for operation, _ in changes], ["commit", "put", "put", "put"]
+            [operation for operation, _ in changes],
+            ["commit", "put", "put", "put", "put"],
         )
-        self.assertEqual([key for _, key in changes[2:]], [MANIFEST, marker.KEY])
+        self.assertEqual(
+            [key for _, key in changes[2:]],
+            [MANIFEST, record_key(ACME), marker.KEY],
+        )
+        # The project's first: no other costs the record.
+        self.store.calls.clear()
+        self.publish(SDIST, sdist())
+        self.assertNotIn(("put", record_key(ACME)), self.store.calls)
 
     def test_archives_are_looked_into_elsewhere(self) -> None:
         self.publish()

@@ -36,7 +36,15 @@ from pypicloud_tw.store import locks as locks_module
 from pypicloud_tw.store.directory import DirectoryStore
 from pypicloud_tw.store.interfaces import IfAbsent, IfMatch, IObjectStore
 from tests.doubles import InlineOffload
-from tests.store_suite import LARGE, Consumer, StoreProperties, StoreSuite, keys, swaps
+from tests.store_suite import (
+    LARGE,
+    Consumer,
+    StoreProperties,
+    StoreSuite,
+    keys,
+    looked,
+    swaps,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -817,6 +825,53 @@ class TroubleTests(FolderCase):
         self.patch(os, "open", forbidding)
         message = self.error(StoreError, keys(self.store))
         self.assertIn(r"The folder 'a/b\nc/' in the store's folder", message)
+
+    def forbid(self, *names: bytes) -> None:
+        real = os.open
+
+        def forbidding(path: Any, *args: Any, **kwargs: Any) -> int:
+            if path in names:
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return real(path, *args, **kwargs)
+
+        self.patch(os, "open", forbidding)
+
+    def test_what_is_hidden_on_purpose_is_never_entered(self) -> None:
+        for key in ("a/b", ".Trash-0/x/a.whl", "a/.snapshot/b", ".index/a.json"):
+            self.wait(self.store.put(key, b""))
+        self.assertEqual(
+            self.wait(looked(self.store)),
+            (["a/b"], []),
+        )
+        # By a name that was asked for it is found; where nobody may read, or else.
+        self.forbid(b".Trash-0", b".snapshot")
+        self.assertEqual(self.wait(looked(self.store)), (["a/b"], []))
+        self.assertEqual(self.wait(keys(self.store)), [".index/a.json", "a/b"])
+        self.assertEqual(self.wait(keys(self.store, ".index/")), [".index/a.json"])
+        message = self.error(StoreError, keys(self.store, ".Trash-0/"))
+        self.assertIn("The folder '.Trash-0/'", message)
+
+    def test_an_unreadable_folder_is_told_of_and_the_rest_is_listed(self) -> None:
+        for key in ("a/b", "b/x/c", "b/y", "c/d"):
+            self.wait(self.store.put(key, b""))
+        self.forbid(b"a", b"x")
+        self.assertEqual(
+            self.wait(looked(self.store)), (["b/y", "c/d"], ["a/", "b/x/"])
+        )
+
+    def test_names_that_are_no_text_are_told_of(self) -> None:
+        self.wait(self.store.put("a/b", b""))
+        name = os.fsencode(self.path) + b"/a/acme-1.0-\xff.whl"
+        os.close(os.open(name, os.O_CREAT))
+        self.assertEqual(
+            self.wait(looked(self.store)), (["a/b"], ["a/acme-1.0-\ufffd.whl"])
+        )
+        self.assertEqual(self.wait(keys(self.store)), ["a/b"])
+
+    def test_an_unreadable_root_is_an_error_all_the_same(self) -> None:
+        self.wait(self.store.put("a/b", b""))
+        self.forbid(os.fspath(self.path), self.path)  # type: ignore[arg-type]
+        self.error(StoreError, looked(self.store))
 
     def test_ping_wants_to_write(self) -> None:
         self.wait(self.store.ping())

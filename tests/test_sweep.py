@@ -9,6 +9,8 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import StoreError
+from pypicloud_tw.index.layout import record_key
+from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.index.publish import Claims
@@ -176,6 +178,63 @@ class SweepTests(IndexCase):
         self.assertIn("mine/acme.whl", self.store.objects)
 
 
+class LostTests(IndexCase):
+    """A project that has lost its manifest is a loss, and not a heap of orphans."""
+
+    def lose(self) -> set[str]:
+        self.publish()
+        self.later(DAY + 1)
+        del self.store.objects[manifest_key(ACME)]
+        return {key for key in self.store.objects if key.startswith("acme/")}
+
+    def test_nothing_of_it_is_touched(self) -> None:
+        kept = self.lose()
+        for dry_run in (True, False):
+            swept = self.sweep(dry_run=dry_run)
+            self.assertEqual(swept.removed, [])
+            [left] = swept.left
+            self.assertIn("pypicloud rebuild acme", left)
+        self.assertLessEqual(kept, set(self.store.objects))
+
+    def test_a_first_upload_that_was_broken_off_is_swept(self) -> None:
+        self.domain.publisher.checkpoint = self.die
+        work = started(self.domain.publish(WHEEL, wheel(), Claims()))
+        self.failureResultOf(work, ZeroDivisionError)
+        self.assertIn(f"{ACME}/", str(list(self.store.objects)))
+        self.later(DAY + 1)
+        self.assertEqual(len(self.sweep().removed), 1)
+
+    def test_and_may_be_repeated(self) -> None:
+        self.domain.publisher.checkpoint = self.die
+        work = started(self.domain.publish(WHEEL, wheel(), Claims()))
+        self.failureResultOf(work, ZeroDivisionError)
+        self.domain = self.domain.beside()
+        self.publish()
+        [file] = self.project().files
+        self.later(DAY + 1)
+        self.assertEqual(len(self.sweep().removed), 1)
+        self.assertIn(file.key, self.store.objects)
+
+    def die(self, step: str) -> None:
+        if step == "publish:file":
+            raise ZeroDivisionError
+
+    def test_a_sweep_makes_up_for_a_record_that_was_not_written(self) -> None:
+        def before(operation: str, key: str) -> None:
+            if (operation, key) == ("put", record_key(ACME)):
+                raise StoreError("away")
+
+        self.store.before = before
+        self.publish()
+        self.assertNotIn(record_key(ACME), self.store.objects)
+        self.store.before = lambda operation, key: None
+        self.later(DAY + 1)
+        self.sweep(dry_run=True)
+        self.assertNotIn(record_key(ACME), self.store.objects)
+        self.sweep()
+        self.assertIn(record_key(ACME), self.store.objects)
+
+
 class VerifyTests(IndexCase):
     def faults(self, *, deep: bool = False) -> list[Fault | None]:
         work: Awaitable[list[Fault | None]] = started(self.collect(deep=deep))
@@ -247,3 +306,28 @@ class VerifyTests(IndexCase):
         wrong = [fault for fault in self.faults() if fault is not None]
         self.assertEqual([fault.project for fault in wrong], ["other"])
         self.assertIn("damaged", wrong[0].problem)
+
+    def test_what_makes_a_name_ours_and_is_not_served(self) -> None:
+        self.publish()
+        self.publish("other-1.0.tar.gz", sdist("other"))
+        del self.store.objects[manifest_key(ACME)]
+        self.store.add("beta-1.0-py3-none-any.whl", b"")
+        self.store.add("README", b"")
+        wrong = [fault for fault in self.faults() if fault is not None]
+        told = {fault.project: fault.problem for fault in wrong}
+        self.assertEqual(set(told), {"acme", "beta"})
+        self.assertIn("pypicloud rebuild acme", told["acme"])
+        self.assertIn("pypicloud refresh", told["beta"])
+        self.assertTrue(all(fault.seen for fault in wrong))
+        self.assertEqual(str(wrong[1]), f"beta (.index/beta.json): {wrong[1].problem}")
+
+    def test_what_could_not_be_looked_at(self) -> None:
+        self.publish()
+        self.store.fail_next("head", StoreError("S3 refuses access."))
+        [fault] = self.faults()
+        assert fault is not None
+        self.assertFalse(fault.seen)
+        self.store.fail_next("get", StoreError("S3 refuses access."))
+        [fault] = self.faults()
+        assert fault is not None
+        self.assertFalse(fault.seen)

@@ -372,7 +372,7 @@ class AdoptionTests(TapCase):
                 *(("before: acme", 503), ("before: broken", 503)),
                 ("before: public", 302),
                 *(("while: acme", 503), ("while: broken", 503), ("while: public", 302)),
-                *(("after: acme", 200), ("after: broken", 302), ("after: public", 302)),
+                *(("after: acme", 200), ("after: broken", 503), ("after: public", 302)),
             ],
         )
         self.stop()

@@ -119,38 +119,6 @@ def rendered(document: Document) -> tuple[Document, int]:
 MAX_AGE = {"cache-control": "max-age=600"}
 
 
-class WaitingTests(SynchronousTestCase):
-    """What lies in the store and is not adopted yet is ours all the same."""
-
-    def setUp(self) -> None:
-        self.bench = Bench()
-        self.bench.upstream.on(ACME, page(project("acme", file("acme-9.tar.gz"))))
-
-    def refusals(self) -> list[str]:
-        upstreams = self.bench.upstreams
-        failures = [
-            self.failureResultOf(self.bench.ask(), Unavailable),
-            self.failureResultOf(
-                started(upstreams.legacy_json(ACME_NAME, None, HERE)), Unavailable
-            ),
-        ]
-        messages = [failure.value.message for failure in failures]
-        with self.assertRaises(Unavailable) as caught:
-            upstreams.address(ACME_NAME)
-        return [*messages, caught.exception.message]
-
-    def test_nobody_is_asked_for_it(self) -> None:
-        for waiting in (None, frozenset({ACME_NAME})):
-            self.bench.upstreams.waiting = waiting
-            for message in self.refusals():
-                self.assertIn("files in the store are being read", message)
-        self.assertEqual(self.bench.upstream.asked, [])
-
-    def test_others_are_asked_for(self) -> None:
-        self.bench.upstreams.waiting = frozenset({project_name("other")})
-        self.successResultOf(self.bench.ask())
-
-
 class PageTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.bench = Bench()

@@ -28,12 +28,14 @@ from pypicloud_tw.errors import (
     ObjectUnreadable,
 )
 from pypicloud_tw.index.archive import Inspection
-from pypicloud_tw.index.layout import METADATA_SUFFIX, is_foreign
+from pypicloud_tw.index.layout import METADATA_SUFFIX, is_own
 from pypicloud_tw.index.manifest import in_order
 from pypicloud_tw.index.manifests import Change, Manifests
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import Filename, NormalizedName
 from pypicloud_tw.index.publish import Publisher
+from pypicloud_tw.index.survey import Survey, lost, survey
+from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo
 from pypicloud_tw.store.spool import Spool
 from pypicloud_tw.store.spool_consumer import copy
@@ -99,13 +101,18 @@ class Progress:
 
 
 @frozen
-class _Candidate:
+class Candidate:
+    """An object that may be named in a manifest.
+
+    :ivar info: as a listing tells of it.
+    """
+
     info: ObjectInfo
     filename: Filename
 
 
 @frozen
-class _Description:
+class Described:
     """A file as it will be named, and what was found in it.
 
     :ivar display_name: the project's name as the file spells it.
@@ -120,21 +127,28 @@ class _Description:
 class Adopter:
     """Finds and adopts files.
 
+    :ivar unserved: told of the projects that are ours without a manifest, before any
+        file is read and at the end.
     :ivar report: told of every step.
-    :ivar waiting: told which projects have files that will now be adopted.
     :ivar dry_run: only tell what would be adopted.
+    :ivar survey: what lies in the store; None: to be found out.
     """
 
     store: IObjectStore
     manifests: Manifests
     publisher: Publisher
+    unserved: Unserved = field()
     report: Callable[[Progress], None] = field(default=lambda progress: None)
-    waiting: Callable[[frozenset[NormalizedName]], None] = field(
-        default=lambda names: None
-    )
     dry_run: bool = False
+    survey: Survey | None = None
     # Projects as they were when last read or changed here, where there is work to do.
     _states: dict[NormalizedName, Project] = field(factory=dict, init=False)
+    # Projects that have a manifest by now, of those that had files to be adopted.
+    _named: set[NormalizedName] = field(factory=set, init=False)
+
+    @unserved.default
+    def _alone(self) -> Unserved:
+        return Unserved(self.store, self.publisher.clock, self.manifests.check_open)
 
     async def run(self) -> Progress:
         """Adopt everything that can be.
@@ -142,9 +156,10 @@ class Adopter:
         :raises StoreError: the store is away; what was adopted stays adopted.
         """
         progress = Progress()
-        by_project = await self._candidates(progress)
+        found = self.survey or await self.look()
+        by_project = self._candidates(found, progress)
         self.report(progress)
-        todo: deque[_Candidate] = deque()
+        todo: deque[Candidate] = deque()
         names = deque(by_project)
 
         async def look() -> None:
@@ -161,41 +176,57 @@ class Adopter:
                 progress.known += len(by_project[name]) - len(unnamed)
                 todo.extend(unnamed)
 
-        await _side_by_side(AT_ONCE, look, names)
+        await side_by_side(AT_ONCE, look, names)
         self.report(progress)
-        self.waiting(frozenset(candidate.filename.project for candidate in todo))
         reading = DeferredSemaphore(AT_ONCE)
-        await _side_by_side(
+        await side_by_side(
             UNDER_WAY, lambda: self._adopt_each(todo, reading, progress), todo
         )
+        await self._conclude(found, progress)
         return progress
 
-    async def unadopted(self) -> frozenset[NormalizedName]:
-        """Tell the projects of which files lie in a store that has no manifest yet.
+    async def look(self) -> Survey:
+        """Find out what lies in the store; its names are held from now on.
 
         :raises StoreError: the store is away.
         """
-        async for _ in self.manifests.names():
-            return frozenset()
-        return frozenset(await self._candidates(Progress()))
+        self.survey = await survey(self.store, self.manifests)
+        if not self.dry_run:
+            await self.unserved.tell(self.survey.reasons())
+        return self.survey
 
-    async def _candidates(
-        self, progress: Progress
-    ) -> dict[NormalizedName, list[_Candidate]]:
-        found: dict[NormalizedName, list[_Candidate]] = defaultdict(list)
-        async for info in self.store.list(""):
-            if not is_foreign(info.key):
-                continue
+    async def _conclude(self, found: Survey, progress: Progress) -> None:
+        """Hold the names of what was not adopted, and no others any more."""
+        if self.dry_run:
+            return
+        found.manifests |= self._named
+        skipped = {one.key: _sentence(one.reason) for one in progress.skipped}
+        await self.unserved.tell(found.reasons(skipped.get))
+
+    def _candidates(
+        self, survey: Survey, progress: Progress
+    ) -> dict[NormalizedName, list[Candidate]]:
+        found: dict[NormalizedName, list[Candidate]] = defaultdict(list)
+        gone = survey.lost
+        for info in survey.foreign:
             progress.found += 1
             try:
-                filename = self._understand(info.key)
+                filename = self.understand(info.key)
             except BadRequest as e:
                 progress.skipped.append(Skipped(info.key, e.message))
+                continue
+            if filename.project in gone:
+                # To begin anew would hide what else the manifest named.
+                progress.skipped.append(Skipped(info.key, lost(filename.project)))
             else:
-                found[filename.project].append(_Candidate(info, filename))
+                found[filename.project].append(Candidate(info, filename))
         return found
 
-    def _understand(self, key: str) -> Filename:
+    def understand(self, key: str) -> Filename:
+        """Tell what a file is by where it lies.
+
+        :raises BadRequest: its name is no distribution's that is taken.
+        """
         legacy = self.publisher.rules.legacy_formats
         folder, _, text = key.rpartition("/")
         # The first program's layouts have the project's name there.
@@ -203,12 +234,13 @@ class Adopter:
         return Filename.parse(text, legacy=legacy, project=project)
 
     async def _unnamed(
-        self, name: NormalizedName, candidates: list[_Candidate]
-    ) -> list[_Candidate]:
+        self, name: NormalizedName, candidates: list[Candidate]
+    ) -> list[Candidate]:
         try:
             state = await self.manifests.read(name)
         except NotFound:
             return candidates
+        self._named.add(name)
         named = {file.key for file in state.project.files}
         named.update(tombstone.key for tombstone in state.project.tombstones)
         unnamed = [c for c in candidates if c.info.key not in named]
@@ -218,7 +250,7 @@ class Adopter:
 
     async def _adopt_each(
         self,
-        line: deque[_Candidate],
+        line: deque[Candidate],
         reading: DeferredSemaphore,
         progress: Progress,
     ) -> None:
@@ -237,8 +269,8 @@ class Adopter:
 
     async def _adopt(
         self,
-        candidate: _Candidate,
-        line: deque[_Candidate],
+        candidate: Candidate,
+        line: deque[Candidate],
         reading: DeferredSemaphore,
     ) -> Warned | None:
         """Adopt a file; None if its name and bytes are known from another place.
@@ -249,7 +281,7 @@ class Adopter:
         try:
             if self.dry_run:
                 return Warned(candidate.info.key, ())
-            described = await self._describe(candidate)
+            described = await self.describe(candidate)
         except _NO_FAULTS:
             raise
         except BaseException:
@@ -264,23 +296,30 @@ class Adopter:
             name, _naming(file, described.display_name), create=True
         )
         self._states[name] = project
+        self._named.add(name)
         named = project.file(file.filename)
         if named is None or named.key != file.key:
             return None
         return Warned(candidate.info.key, described.inspection.warnings)
 
-    async def _describe(self, candidate: _Candidate) -> _Description | None:
-        """Read a file, and store its metadata; None if it is known."""
+    async def describe(self, candidate: Candidate) -> Described | None:
+        """Read a file, and store its metadata; None if it is known.
+
+        :raises BadRequest: it is not a distribution that is taken.
+        """
         found = await self._read(candidate)
         file, metadata = found.file, found.inspection.metadata
         state = self._states.get(candidate.filename.project)
         if state is not None and _naming(file, found.display_name)(state) is state:
             return None
         if metadata is not None:
-            # Beside our own files: the folder that it lies in is its owner's.
-            folder = f"{candidate.filename.project}/{token_hex(16)}"
-            place = f"{folder}/{file.filename}{METADATA_SUFFIX}"
-            await self.store.put(place, metadata)
+            place = file.key + METADATA_SUFFIX
+            if not is_own(file.key):
+                # Beside our own files: the folder that it lies in is its owner's.
+                folder = f"{candidate.filename.project}/{token_hex(16)}"
+                place = f"{folder}/{file.filename}{METADATA_SUFFIX}"
+            if not self.dry_run:
+                await self.store.put(place, metadata)
             file = evolve(
                 file,
                 metadata_key=place,
@@ -288,7 +327,7 @@ class Adopter:
             )
         return evolve(found, file=file)
 
-    async def _read(self, candidate: _Candidate) -> _Description:
+    async def _read(self, candidate: Candidate) -> Described:
         """Read the whole file once, as an upload would be: digests and judgement."""
         spool = await Spool.temporary(
             self.publisher.offload, size_hint=candidate.info.size
@@ -316,11 +355,11 @@ class Adopter:
             blake2b_256=digests.blake2b_256,
         )
         display_name = inspection.name or candidate.filename.project
-        return _Description(file, display_name, inspection)
+        return Described(file, display_name, inspection)
 
 
 def _completed(
-    inspection: Inspection, candidate: _Candidate, info: ObjectInfo
+    inspection: Inspection, candidate: Candidate, info: ObjectInfo
 ) -> Inspection:
     """Add what the first program wrote beside a file that says nothing of itself."""
     name = info.metadata.get("name", "")
@@ -340,9 +379,12 @@ def _told_digest(info: ObjectInfo) -> str | None:
     return digest if _SHA256.fullmatch(digest) else None
 
 
-async def _next(
-    line: deque[_Candidate], reading: DeferredSemaphore
-) -> _Candidate | None:
+def _sentence(reason: str) -> str:
+    """Say to whoever asks for a project why nothing of it is served."""
+    return f"What lies in the store for this project was not taken: {reason}"
+
+
+async def _next(line: deque[Candidate], reading: DeferredSemaphore) -> Candidate | None:
     """Take one from the line as soon as it may be read; None at the line's end."""
     await reading.acquire()
     if line:
@@ -351,7 +393,7 @@ async def _next(
     return None
 
 
-async def _side_by_side(
+async def side_by_side(
     count: int, worker: Callable[[], Coroutine[Any, Any, None]], line: deque[Any]
 ) -> None:
     """Have workers empty *line*; where one fails, the others leave the rest in it.

@@ -18,11 +18,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from pypicloud_tw.concurrency.coalesced import Coalesced
-from pypicloud_tw.errors import NotFound, StoreError
+from pypicloud_tw.errors import ManifestLost, NotFound, StoreError
 from pypicloud_tw.index.manifests import Manifests, Versioned
 from pypicloud_tw.index.marker import Marker
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.index.survey import lost
 from pypicloud_tw.store.patience import in_time
 
 #: What a project is rendered to; the catalog keeps it and does not look inside.
@@ -111,6 +112,7 @@ class Catalog(Generic[P]):
     _absent: OrderedDict[str, float] = field(factory=OrderedDict, init=False)
     _names: tuple[NormalizedName, ...] | None = field(default=None, init=False)
     _name_set: frozenset[str] = field(default=frozenset(), init=False)
+    _lost: set[NormalizedName] = field(factory=set, init=False)
     _names_proved: float = field(default=NEVER, init=False)
     _overtaken: dict[str, bool] = field(factory=dict, init=False)
     _marker_question: Coalesced[None] = field(factory=Coalesced, init=False)
@@ -194,6 +196,10 @@ class Catalog(Generic[P]):
             self._warn_stale("the index", e)
             return self._names
 
+    def has(self, name: str) -> bool:
+        """Tell, of what is known here, whether a project has a manifest."""
+        return name in self._name_set and name not in self._lost
+
     async def changed(self, name: NormalizedName) -> None:
         """Doubt a project that this process changed, and tell every server.
 
@@ -238,6 +244,11 @@ class Catalog(Generic[P]):
             self._failed, self._failure = self.clock.seconds(), e.message
             raise
         self._doubt(news)
+        if news:
+            self._log.info(
+                "Changed by another server or a command: {names}.",
+                names=", ".join(sorted(news)),
+            )
         self._asked = began
 
     def _doubt(self, names: set[str] | None) -> None:
@@ -296,11 +307,15 @@ class Catalog(Generic[P]):
         try:
             state = await self.manifests.read(name)
         except NotFound:
-            self._drop(name)
+            if known is not None or name in self._name_set:
+                # It was there, and manifests are never deleted (D1).
+                self._lost.add(name)
+                raise ManifestLost(lost(name)) from None
             self._absent[name] = began
             if len(self._absent) > ABSENT_REMEMBERED:
                 self._absent.popitem(last=False)
             return None
+        self._lost.discard(name)
         if (
             known is not None
             and state.etag == known.state.etag
@@ -329,7 +344,10 @@ class Catalog(Generic[P]):
 
     async def _list_once(self) -> tuple[NormalizedName, ...]:
         began = self.clock.seconds()
-        names = tuple(sorted([name async for name, _ in self.manifests.names()]))
+        listed = {name async for name, _ in self.manifests.names()}
+        # What is not there any more is lost, and ours all the same.
+        self._lost = set(self._names or ()) - listed
+        names = tuple(sorted(listed.union(self._names or ())))
         if names != self._names:
             self._names, self._name_set = names, frozenset(names)
         self._names_proved = began

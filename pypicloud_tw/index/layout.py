@@ -1,14 +1,32 @@
-"""Which keys are ours (DESIGN.md D1)."""
+"""Which keys are ours, and whose name a key makes ours (DESIGN.md D1, D5)."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+
+from packaging.utils import InvalidName, NormalizedName, canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 #: PEP 658: what a file's core metadata is called, beside it.
 METADATA_SUFFIX = ".metadata"
 
 #: {project}/{id}/{filename}: what a publish makes, and its metadata.
-_OWN = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*/[0-9a-f]{32}/[^/]+")
+_OWN = re.compile(r"([a-z0-9]+(?:-[a-z0-9]+)*)/[0-9a-f]{32}/[^/]+")
+
+#: Where it is kept which projects have been published.
+RECORDS = ".published/"
+
+_ID = re.compile(r"[0-9a-f]{32}")
+
+#: What a distribution's name ends in, of whatever program, wherever it stands: behind
+#: it may come ``.bad``, ``.part`` or ``.asc``.
+_SUFFIX = re.compile(
+    r"\.(whl|tar|tgz|zip|egg|exe|rpm|deb|msi|dmg)(?=$|[^A-Za-z0-9])", re.IGNORECASE
+)
+
+#: Where a version begins behind a project's name; the other where there is none such.
+_VERSION, _ODD_VERSION = re.compile(r"-v?[0-9]"), re.compile(r"[_.]v?[0-9]")
 
 
 def is_own(key: str) -> bool:
@@ -16,11 +34,90 @@ def is_own(key: str) -> bool:
     return _OWN.fullmatch(key) is not None
 
 
+def own_project(key: str) -> NormalizedName | None:
+    """Tell for which project a publish made this object, if one did."""
+    found = _OWN.fullmatch(key)
+    return None if found is None else NormalizedName(found[1])
+
+
+def record_key(name: NormalizedName) -> str:
+    """Where it is kept that a project was published, for its manifest to be missed.
+
+    Without it nothing would tell the objects of a manifest that was lost from those of
+    a first upload that never ended: the ones are a loss, the others orphans. It is one
+    small object a project, written once. Apart from the manifests, for a slip must not
+    take both.
+    """
+    return f"{RECORDS}{name}"
+
+
 def is_foreign(key: str) -> bool:
     """Tell whether this can be a file that somebody else put into the store."""
-    parts = key.split("/")
-    # What begins with a dot is ours (.index/, .marker, .cache/) or hidden on purpose;
-    # what ends in a slash is a folder that a console has drawn.
-    if any(part.startswith(".") for part in parts) or not parts[-1]:
+    if is_hidden(key) or is_harmless(key):
         return False
     return not key.endswith(METADATA_SUFFIX) and not is_own(key)
+
+
+def is_hidden(key: str) -> bool:
+    """Tell whether a key is no package's: ours (.index/, .cache/) or hidden on purpose.
+
+    What ends in a slash is a folder that a console has drawn.
+    """
+    return any(part.startswith(".") for part in key.split("/")) or key.endswith("/")
+
+
+def is_harmless(key: str) -> bool:
+    """Tell whether pypicloud 1.x wrote this beside a file: {name}/{version}/..."""
+    folder, _, text = key.rpartition("/")
+    return text == "metadata.json" and _is_version(folder.rpartition("/")[2])
+
+
+def claimed_names(key: str) -> frozenset[NormalizedName]:
+    """Tell the projects under whose names this lies, as well as can be told.
+
+    For what is not understood as a distribution: several where its name can be read
+    so, none where nothing speaks of a project. Of a key that ends in a slash, the
+    folder's.
+    """
+    *folders, text = key.split("/")
+    names = frozenset(_names_in(text)) or frozenset(_names_of(folders))
+    return frozenset(filter(None, map(_normalized, names)))
+
+
+def _names_in(text: str) -> Iterator[str]:
+    """Read ``name-version...``, split wherever a version can begin."""
+    text = text.removesuffix(METADATA_SUFFIX)
+    suffix = _SUFFIX.search(text)
+    stem = text if suffix is None else text[: suffix.start()]
+    splits = [match.start() for match in _VERSION.finditer(stem)]
+    if not splits and suffix is not None:
+        splits = [match.start() for match in _ODD_VERSION.finditer(stem)][:1]
+    for at in splits:
+        yield stem[:at]
+    if suffix is not None and suffix[1].lower() == "whl":
+        yield stem.partition("-")[0]  # PEP 427: a name has no hyphens
+    elif suffix is not None and not splits:
+        yield stem
+
+
+def _names_of(folders: Sequence[str]) -> Iterator[str]:
+    """Read {name}/, {name}/{version}/ (pypicloud 1.x) and {name}/{id}/."""
+    for folder in reversed(folders):
+        if not _ID.fullmatch(folder) and not _is_version(folder):
+            yield folder
+            return
+
+
+def _is_version(text: str) -> bool:
+    try:
+        Version(text)
+    except InvalidVersion:
+        return False
+    return True
+
+
+def _normalized(text: str) -> NormalizedName | None:
+    try:
+        return canonicalize_name(text, validate=True)
+    except InvalidName:
+        return None

@@ -39,6 +39,7 @@ from pypicloud_tw.index.manifest import (
 )
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.index.standing import Standing
 from pypicloud_tw.store.interfaces import IfAbsent, IfMatch, IObjectStore, ObjectInfo
 
 #: How many changes may share one swap, and how many ids a manifest remembers. It must
@@ -62,11 +63,15 @@ Change = Callable[[Project], Project]
 
 @frozen
 class Versioned:
-    """A project as it lies in the store, and that state's ETag and time."""
+    """A project as it lies in the store, and that state's ETag and time.
+
+    :ivar created: a change has just made it the project's first.
+    """
 
     project: Project
     etag: str
     modified: datetime
+    created: bool = False
 
 
 @define
@@ -86,7 +91,7 @@ class Manifests:
     A state that somebody still has is not fetched and decoded again: with 5,000 files
     that takes 3 MB and 26 ms of the reactor's time. The store is asked all the same.
 
-    :ivar refusal: tells why nothing may be changed now, or None if it may.
+    :ivar standing: tells whether projects may be changed now.
     :ivar swaps: tries to write a manifest.
     :ivar overtaken: those of them that found it changed by another writer.
     """
@@ -94,7 +99,7 @@ class Manifests:
     store: IObjectStore
     clock: IReactorTime
     random: Random = field(factory=Random)
-    refusal: Callable[[], Unavailable | None] = field(default=lambda: None)
+    standing: Standing = field(factory=Standing)
     _queues: dict[NormalizedName, list[_Waiting]] = field(factory=dict, init=False)
     swaps: int = field(default=0, init=False)
     overtaken: int = field(default=0, init=False)
@@ -141,9 +146,7 @@ class Manifests:
 
         :raises Unavailable: they may not; the message says why.
         """
-        refusal = self.refusal()
-        if refusal is not None:
-            raise refusal
+        self.standing.check()
 
     def change(
         self, name: NormalizedName, change: Change, *, create: bool = False
@@ -216,7 +219,8 @@ class Manifests:
                 if len(lost) > LOST:
                     break
                 continue
-            outcome.settle(self._learn(outcome.project, info))
+            state = self._learn(outcome.project, info)
+            outcome.settle(evolve(state, created=True) if found is None else state)
             return
         if lost:
             raise lost[-1]

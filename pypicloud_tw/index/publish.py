@@ -24,14 +24,17 @@ from pypicloud_tw.errors import (
     BadRequest,
     Conflict,
     NotFound,
+    ObjectNotFound,
     PypicloudError,
     StoreError,
+    Unavailable,
 )
 from pypicloud_tw.index.archive import Inspection, inspect, inspect_file
+from pypicloud_tw.index.audit import Act, Audit, log_act
 from pypicloud_tw.index.catalog import Catalog
-from pypicloud_tw.index.layout import METADATA_SUFFIX
+from pypicloud_tw.index.layout import METADATA_SUFFIX, record_key
 from pypicloud_tw.index.manifest import in_order
-from pypicloud_tw.index.manifests import Change, Manifests
+from pypicloud_tw.index.manifests import Change, Manifests, Versioned
 from pypicloud_tw.index.model import File, Project, Tombstone
 from pypicloud_tw.index.names import (
     Filename,
@@ -39,6 +42,7 @@ from pypicloud_tw.index.names import (
     file_identity,
     parse_version,
 )
+from pypicloud_tw.index.survey import lost
 from pypicloud_tw.offload import IOffload
 from pypicloud_tw.store.interfaces import IObjectStore, IUpload
 from pypicloud_tw.store.spool import Digests, Spool
@@ -99,9 +103,9 @@ class Publication:
     _key: str
     _upload: IUpload
     _began: float
+    warnings: tuple[str, ...] = field(default=(), init=False)
     _given_up: bool = field(default=False, init=False)
     _inspecting: Deferred[Inspection] | None = field(default=None, init=False)
-    warnings: tuple[str, ...] = field(default=(), init=False)
 
     async def write(self, data: bytes) -> None:
         """Take more of the file's bytes; returns when the sender may go on.
@@ -198,6 +202,8 @@ class Publication:
         named = project.file(file.filename)
         if named is not None and named.key != file.key:
             await publisher.discard(file)
+        else:
+            publisher.audit(_published(file, name))
         return project
 
     def _timely(self, change: Change) -> Change:
@@ -229,6 +235,7 @@ class Publisher:
     :ivar checkpoint: for tests that end the process between two steps; called with
         ``publish:file`` when the file is stored, ``publish:metadata``,
         ``publish:swapped`` when the manifest names it, and ``publish:told``.
+    :ivar audit: takes a record of every change, once it is durable.
     :ivar changes: how many were made since the start.
     :ivar uploads: how many of these were uploads, of files that were there already too.
     """
@@ -240,6 +247,7 @@ class Publisher:
     clock: IReactorTime
     rules: Rules = field(factory=Rules)
     checkpoint: Callable[[str], None] = field(default=_nothing)
+    audit: Audit = field(default=log_act)
     changes: int = field(default=0, init=False)
     uploads: int = field(default=0, init=False)
     _turns: Turns = field(
@@ -267,9 +275,12 @@ class Publisher:
         upload = await self.store.begin(key, size_hint=size_hint, metadata=metadata)
         return Publication(self, filename, uploader, key, upload, self.clock.seconds())
 
-    async def remove(self, name: NormalizedName, version: str) -> Project:
+    async def remove(
+        self, name: NormalizedName, version: str, *, who: str | None = None
+    ) -> Project:
         """Remove a release; its filenames stay taken (tombstones).
 
+        :param who: for the record of the change.
         :raises NotFound: there is no such project or release.
         """
         now = self.now()
@@ -282,24 +293,39 @@ class Publisher:
                 tombstones=(*project.tombstones, *(_bury(f, now) for f in gone)),
             )
 
-        return await self.change(name, change)
+        project = await self.change(name, change)
+        self.audit(Act(who, "removed", name, version))
+        return project
 
     async def yank(
-        self, name: NormalizedName, version: str, reason: str | None
+        self,
+        name: NormalizedName,
+        version: str,
+        reason: str | None,
+        *,
+        who: str | None = None,
     ) -> Project:
         """Yank a release with a reason that may be empty, or un-yank it with None.
 
+        :param who: for the record of the change.
         :raises NotFound: there is no such project or release.
         """
+        changed = False
 
         def change(project: Project) -> Project:
+            nonlocal changed
             yanked = _files_of(project, version)
             files = tuple(
                 evolve(f, yanked=reason) if f in yanked else f for f in project.files
             )
-            return project if files == project.files else evolve(project, files=files)
+            changed = files != project.files
+            return evolve(project, files=files) if changed else project
 
-        return await self.change(name, change)
+        project = await self.change(name, change)
+        if changed:
+            act = "un-yanked" if reason is None else "yanked"
+            self.audit(Act(who, act, name, version, reason=reason))
+        return project
 
     async def change(
         self, name: NormalizedName, change: Change, *, create: bool = False
@@ -317,6 +343,8 @@ class Publisher:
         state = await self.manifests.change(name, change, create=create)
         self.changes += 1
         self.checkpoint("publish:swapped")
+        if state.created:
+            await self.record(name)
         await self.catalog.changed(name)
         self.checkpoint("publish:told")
         return state.project
@@ -324,13 +352,45 @@ class Publisher:
     async def is_done(self, name: NormalizedName, change: Change) -> bool:
         """Tell whether a change would change nothing, before anything is stored.
 
+        :raises Unavailable: the project has lost its manifest; a new one would hide
+            what the old one named.
         :raises PypicloudError: what the change raises.
         """
+        state = await self._look(name)
+        if state is None and await self._is_recorded(name):
+            # Another may have made it since.
+            state = await self._look(name)
+            if state is None:
+                raise Unavailable(lost(name), retry_after=60)
+        return state is not None and change(state.project) is state.project
+
+    async def _look(self, name: NormalizedName) -> Versioned | None:
         try:
-            state = await self.manifests.read(name)
+            return await self.manifests.read(name)
         except NotFound:
+            return None
+
+    async def record(self, name: NormalizedName) -> None:
+        """Keep beside a project's files that it has a manifest, for that to be missed.
+
+        After the swap and not before it: a first upload that ends in between may be
+        repeated as any other. Where it fails, the next sweep makes up for it.
+        """
+        try:
+            await self.store.put(record_key(name), b"")
+        except PypicloudError as e:
+            self._log.warn(
+                "It is not recorded that {name} is published: {error}",
+                name=name,
+                error=e.message,
+            )
+
+    async def _is_recorded(self, name: NormalizedName) -> bool:
+        try:
+            await self.store.head(record_key(name))
+        except ObjectNotFound:
             return False
-        return change(state.project) is state.project
+        return True
 
     async def inspect(
         self, spool: Spool, filename: Filename, uploader: str | None = None
@@ -391,6 +451,12 @@ class Publisher:
     def now(self) -> datetime:
         """Tell the time by the injected clock."""
         return datetime.fromtimestamp(self.clock.seconds(), UTC)
+
+
+def _published(file: File, name: NormalizedName) -> Act:
+    return Act(
+        file.uploader, "published", name, file.version, file.filename, file.sha256
+    )
 
 
 def _admission(file: File, display_name: str, rules: Rules) -> Change:

@@ -3,6 +3,10 @@
 Objects are listed first and manifests read after, so that what is named in between is
 seen as named. Age is judged by the store's own clock. Only keys of our own layout are
 ever removed; what others put into the store is theirs.
+
+Of a project without a manifest its record decides (:func:`.layout.record_key`): with
+one the manifest was lost, and nothing of it is touched. Without one it never had any:
+what lies there is left of a first upload that was broken off.
 """
 
 from __future__ import annotations
@@ -12,13 +16,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from attrs import define, evolve, field
-from packaging.utils import is_normalized_name
 
 from pypicloud_tw.errors import ManifestDamaged, NotFound
-from pypicloud_tw.index.layout import is_own
+from pypicloud_tw.index.layout import is_own, own_project, record_key
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.model import Project, Tombstone
 from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.index.survey import lost, recorded_projects
 from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo
 
 #: An object that is written only to learn the store's time from it.
@@ -38,6 +42,7 @@ class Swept:
     :ivar unfinished: how many uploads had been begun and never ended; None if the
         store cannot tell.
     :ivar left: why a project was passed over; a sentence each.
+    :ivar unreadable: folders that may not be read, and what is in them stays.
     """
 
     seen: int = 0
@@ -45,6 +50,7 @@ class Swept:
     purged: list[str] = field(factory=list)
     unfinished: int | None = 0
     left: list[str] = field(factory=list)
+    unreadable: list[str] = field(factory=list)
 
 
 @define
@@ -70,16 +76,18 @@ class Sweeper:
         swept = Swept()
         limit = (await self._now()) - timedelta(seconds=self.age)
         old: dict[NormalizedName, list[ObjectInfo]] = defaultdict(list)
-        async for info in self.store.list(""):
+        async for info in self.store.list("", unreadable=swept.unreadable.append):
             swept.seen += 1
-            if info.key.startswith(PROBE) and info.modified < limit:
+            name = own_project(info.key)
+            if name is not None and info.modified < limit:
+                old[name].append(info)
+        async for info in self.store.list(PROBE):
+            if info.modified < limit:
                 await self._remove(info.key)
                 swept.removed.append(info.key)
-            name = info.key.partition("/")[0]
-            if is_own(info.key) and info.modified < limit and is_normalized_name(name):
-                old[NormalizedName(name)].append(info)
+        recorded = await recorded_projects(self.store)
         for name, objects in old.items():
-            await self._sweep_project(name, objects, limit, swept)
+            await self._sweep_project(name, objects, limit, swept, name in recorded)
         swept.unfinished = await self.store.abandon_uploads(limit, dry_run=self.dry_run)
         return swept
 
@@ -92,10 +100,14 @@ class Sweeper:
         objects: list[ObjectInfo],
         limit: datetime,
         swept: Swept,
+        recorded: bool,
     ) -> None:
         try:
             state = await self.manifests.read(name)
         except NotFound:
+            if recorded:
+                swept.left.append(lost(name))
+                return
             project = Project(name, name)
         except ManifestDamaged as e:
             # It may name any of them.
@@ -103,6 +115,9 @@ class Sweeper:
             return
         else:
             project = state.project
+            if not recorded and not self.dry_run:
+                # A server ended between the two, or the record could not be written.
+                await self.store.put(record_key(name), b"")
         named = named_keys(project)
         for info in objects:
             if info.key not in named:

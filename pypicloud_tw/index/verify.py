@@ -1,4 +1,7 @@
-"""Verifying: is everything there that the manifests name, as they name it?"""
+"""Verifying: is everything there that the manifests name, as they name it?
+
+And has everything a manifest that makes a project's name ours (DESIGN.md D5)?
+"""
 
 from __future__ import annotations
 
@@ -8,24 +11,39 @@ from hashlib import sha256
 
 from attrs import frozen
 
-from pypicloud_tw.errors import ObjectNotFound, StoreError
+from pypicloud_tw.errors import ManifestDamaged, ObjectNotFound, StoreError
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.model import File, Project
+from pypicloud_tw.index.survey import UNREADABLE, survey
 from pypicloud_tw.offload import IOffload
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.store.spool import Spool
 from pypicloud_tw.store.spool_consumer import copy
 
+_NOT_ADOPTED = (
+    "it lies in the store and is not published: pypicloud refresh adopts it, or says "
+    "why not"
+)
+
 
 @frozen
 class Fault:
-    """Something that is not as a manifest says."""
+    """Something that is not as a manifest says, or that none tells of.
+
+    :ivar seen: it was looked at; otherwise it may be as it should.
+    """
 
     project: str
     filename: str
     key: str
     problem: str
+    seen: bool = True
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        what = " ".join(filter(None, (self.project, self.filename)))
+        return f"{what} ({self.key}): {self.problem}"
 
 
 @frozen
@@ -50,12 +68,17 @@ class Verifier:
                 state = await self.manifests.read(name)
             except StoreError as e:
                 await self.store.ping()
-                yield Fault(name, "", manifest_key(name), e.message)
+                seen = isinstance(e, ManifestDamaged)
+                yield Fault(name, "", manifest_key(name), e.message, seen)
                 continue
             for file in state.project.files:
                 yield await self._check(state.project, file)
+        found = await survey(self.store, self.manifests)
+        for name, why in sorted(found.reasons(lambda key: _NOT_ADOPTED).items()):
+            yield Fault(name, "", manifest_key(name), why, why != UNREADABLE)
 
     async def _check(self, project: Project, file: File) -> Fault | None:
+        seen = True
         try:
             problem = await self._problem(file)
             if problem is None and file.metadata_key is not None:
@@ -63,10 +86,10 @@ class Verifier:
         except StoreError as e:
             # One object that cannot be read is a fault; all of them are an outage.
             await self.store.ping()
-            problem = e.message
+            problem, seen = e.message, False
         if problem is None:
             return None
-        return Fault(project.name, file.filename, file.key, problem)
+        return Fault(project.name, file.filename, file.key, problem, seen)
 
     async def _problem(self, file: File) -> str | None:
         try:

@@ -168,9 +168,15 @@ class DirectoryStore:
         key_segments(key)
         await self._in_line(key, self._folder.delete, key)
 
-    def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
+    def list(
+        self,
+        prefix: str,
+        *,
+        after: str = "",
+        unreadable: Callable[[str], None] | None = None,
+    ) -> AsyncIterator[ObjectInfo]:
         """See :class:`IObjectStore`."""
-        return walk(self._folder, self.offload, prefix, after)
+        return walk(self._folder, self.offload, prefix, after, unreadable)
 
     def url(self, key: str, *, filename: str) -> None:
         """Tell that only this server serves the object."""

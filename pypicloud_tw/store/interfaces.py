@@ -6,7 +6,7 @@ manifest remembers. Listings come in the order of the key's UTF-8 bytes.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 
 from attrs import Factory, frozen
@@ -203,8 +203,20 @@ class IObjectStore(Interface):
     async def delete(key: str) -> None:
         """Remove an object; not an error if it is not there."""
 
-    def list(prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
-        """Tell of every object whose key starts with *prefix* and is above *after*."""
+    def list(
+        prefix: str,
+        *,
+        after: str = "",
+        unreadable: Callable[[str], None] | None = None,
+    ) -> AsyncIterator[ObjectInfo]:
+        """Tell of every object whose key starts with *prefix* and is above *after*.
+
+        :param unreadable: looks for packages: told of each folder that may not be read,
+            by the beginning of its keys, and of each name that is no text, and the
+            listing goes on. A store may then leave out what lies in folders that
+            *prefix* does not name and whose names begin with a dot. Without it such a
+            folder is a StoreError, unless it is hidden so.
+        """
 
     def url(key: str, *, filename: str) -> SignedUrl | None:
         """An address that serves the object without this server, or None."""

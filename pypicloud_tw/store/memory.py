@@ -140,7 +140,8 @@ class MemoryStore:
     ) -> IUpload:
         """See :class:`IObjectStore`."""
         await self._enter("begin", key)
-        upload = MemoryUpload(self, key, Spool(BytesIO(), self.offload))
+        spool = Spool(BytesIO(), self.offload)
+        upload = MemoryUpload(self, key, spool, metadata or {})
         await self._leave("begin", key)
         return upload
 
@@ -166,7 +167,13 @@ class MemoryStore:
         self.objects.pop(key, None)
         await self._leave("delete", key)
 
-    async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
+    async def list(
+        self,
+        prefix: str,
+        *,
+        after: str = "",
+        unreadable: Callable[[str], None] | None = None,
+    ) -> AsyncIterator[ObjectInfo]:
         """See :class:`IObjectStore`."""
         await self.check("list", prefix)
         wanted = [
@@ -231,6 +238,7 @@ class MemoryUpload:
     store: MemoryStore
     key: str
     spool: Spool
+    metadata: Mapping[str, str]
 
     async def write(self, data: bytes) -> None:
         """See :class:`IUpload`."""
@@ -243,7 +251,7 @@ class MemoryUpload:
         if self.key in self.store.objects:
             raise StoreError("There is an object of that key already.")
         data = await self.spool.read_at(0, self.spool.size)
-        info = self.store.add(self.key, data)
+        info = self.store.add(self.key, data, self.metadata)
         await self.spool.close()
         await _heed(self.store.after, "commit", self.key)
         return info

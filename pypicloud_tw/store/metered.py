@@ -108,9 +108,15 @@ class MeteredStore:
         """See :class:`IObjectStore`."""
         await self.timed("delete", self.store.delete(key))
 
-    def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
+    def list(
+        self,
+        prefix: str,
+        *,
+        after: str = "",
+        unreadable: Callable[[str], None] | None = None,
+    ) -> AsyncIterator[ObjectInfo]:
         """See :class:`IObjectStore`."""
-        return self.store.list(prefix, after=after)
+        return self.store.list(prefix, after=after, unreadable=unreadable)
 
     def url(self, key: str, *, filename: str) -> SignedUrl | None:
         """See :class:`IObjectStore`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -274,8 +274,14 @@ class S3Store:
 
     # -- listing --
 
-    async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
-        """See :class:`IObjectStore`.
+    async def list(
+        self,
+        prefix: str,
+        *,
+        after: str = "",
+        unreadable: Callable[[str], None] | None = None,
+    ) -> AsyncIterator[ObjectInfo]:
+        """See :class:`IObjectStore`; whoever may list a bucket may list all of it.
 
         From a server that lists in another order, all is read before the first one is
         told: a quarter of a kilobyte each.

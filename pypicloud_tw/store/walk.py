@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from heapq import merge
@@ -39,10 +39,15 @@ def object_info(key: str, state: os.stat_result) -> ObjectInfo:
 
 
 async def walk(
-    folder: Folder, offload: IOffload, prefix: str, after: str
+    folder: Folder,
+    offload: IOffload,
+    prefix: str,
+    after: str,
+    unreadable: Callable[[str], None] | None = None,
 ) -> AsyncIterator[ObjectInfo]:
     """Tell of every object whose key begins with *prefix* and is above *after*.
 
+    :param unreadable: see :meth:`.interfaces.IObjectStore.list`; called in a thread.
     :raises StoreError: a folder cannot be read; what is in it is not absent.
     """
     start = prefix.rpartition("/")[0]
@@ -51,7 +56,7 @@ async def walk(
     except StoreError:
         # There are no such keys, so there is nothing to tell of.
         return
-    walker = _Walker(folder, key_order(prefix), key_order(after))
+    walker = _Walker(folder, key_order(prefix), key_order(after), unreadable)
     # Never closed by hand: a listing may be given up while a thread is at work in it.
     steps = walker.below(segments)
     while (piece := await offload.in_thread(_turn, folder, steps)) is not None:
@@ -81,6 +86,7 @@ class _Walker:
     folder: Folder
     prefix: bytes
     after: bytes
+    unreadable: Callable[[str], None] | None
 
     def below(self, folders: tuple[bytes, ...]) -> Iterator[ObjectInfo | None]:
         """Walk a folder; every None is a good moment for a pause."""
@@ -101,11 +107,34 @@ class _Walker:
         except OSError as e:
             # Deletes remove folders; what was in it was deleted before.
             if e.errno == errno.EACCES:
-                # repr: a name may have anything in it.
-                what = f"The folder {path.decode()!r}"
-                raise StoreError(unreadable(what, self.folder.path)) from e
-            if e.errno not in ABSENT:
+                self._pass_over(path, e)
+            elif e.errno not in ABSENT:
                 raise
+
+    def _pass_over(self, path: bytes, error: OSError) -> None:
+        """Pass a folder by that belongs to somebody else.
+
+        :raises StoreError: it may hold what was asked for, and nobody would be told.
+        """
+        if self._is_hidden(path):
+            return
+        if self.unreadable is None or not path:
+            # repr: a name may have anything in it.
+            what = f"The folder {path.decode()!r}"
+            raise StoreError(unreadable(what, self.folder.path)) from error
+        self.unreadable(path.decode())
+
+    def _tell_nameless(self, path: bytes, name: bytes) -> None:
+        """Tell of what no key can name, if its name begins as a package's does."""
+        if self.unreadable is not None and not name.startswith(b"."):
+            self.unreadable((path + name).decode("utf-8", "replace"))
+
+    def _is_hidden(self, path: bytes) -> bool:
+        """Tell whether a folder was hidden on purpose, and was not asked for by name.
+
+        A desktop's ``.Trash-0``, a file server's ``.snapshot``: they are not packages.
+        """
+        return b"/." in b"/" + path and not self.prefix.startswith(path)
 
     def _names(
         self, path: bytes, fd: int
@@ -126,10 +155,16 @@ class _Walker:
         """
         for entry in entries:
             name = os.fsencode(entry.name)
-            if (not path and name in HIDDEN) or not _is_text(name):
+            if not path and name in HIDDEN:
+                continue
+            if not _is_text(name):
+                self._tell_nameless(path, name)
                 continue
             if entry.is_dir(follow_symlinks=False):
-                if self._leads_on(path + name + b"/"):
+                below = path + name + b"/"
+                if self.unreadable is not None and self._is_hidden(below):
+                    continue
+                if self._leads_on(below):
                     yield name + b"/"
             elif entry.is_file(follow_symlinks=False):
                 key = path + name

@@ -12,7 +12,6 @@ from twisted.logger import Logger
 
 from pypicloud_tw.errors import NotFound, Unavailable
 from pypicloud_tw.index.names import NormalizedName, parse_version
-from pypicloud_tw.index.waiting import Waiting, refuse_waiting
 from pypicloud_tw.offload import IOffload
 from pypicloud_tw.upstream.client import Client
 from pypicloud_tw.upstream.kept import IKeeper, Settings, UpstreamPage
@@ -54,8 +53,6 @@ class Upstreams(Generic[T]):
         module-level function, for large documents are rendered in a helper process.
     :param own_links: files are linked to this server (``relay`` and ``cache``).
     :param keeper: where pages are kept beyond this process (``cache``).
-    :ivar waiting: projects of ours that are not known here yet, for their files wait to
-        be adopted; None while any may be such a one.
     """
 
     client: Client
@@ -67,7 +64,6 @@ class Upstreams(Generic[T]):
     settings: Settings
     own_links: bool = False
     keeper: IKeeper | None = None
-    waiting: Waiting = field(default=frozenset(), init=False)
     pages: Pages[T] = field(init=False)
     legacy: Pages[LegacyPage] = field(init=False)
     _log = Logger()
@@ -101,7 +97,6 @@ class Upstreams(Generic[T]):
 
         :raises NotFound: its name is reserved, or no upstream has it.
         :raises Forbidden: it is denied.
-        :raises Unavailable: it may prove to be ours.
         :raises UpstreamError: an upstream fails, and nothing is known.
         """
         self._judge(name)
@@ -116,7 +111,6 @@ class Upstreams(Generic[T]):
 
         :raises NotFound: the name is reserved.
         :raises Forbidden: it is denied.
-        :raises Unavailable: it may prove to be ours.
         """
         self._judge(name)
         return self.sources[0].project_url(name)
@@ -211,7 +205,6 @@ class Upstreams(Generic[T]):
         refusal = self.rules.refusal(name)
         if refusal is not None:
             raise refusal
-        refuse_waiting(name, self.waiting)
 
     def _judge_release(self, name: NormalizedName, version: str) -> None:
         if not _is_version(version):

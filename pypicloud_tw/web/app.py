@@ -24,6 +24,8 @@ from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.errors import (
     BadRequest,
     Forbidden,
+    ManifestDamaged,
+    ManifestLost,
     NotFound,
     ObjectNotFound,
     PypicloudError,
@@ -34,7 +36,7 @@ from pypicloud_tw.index.manifest import public_document
 from pypicloud_tw.index.model import Document, Project
 from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.index.publish import Publisher
-from pypicloud_tw.index.waiting import Waiting, refuse_waiting
+from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.metrics import CONTENT_TYPE, Metrics
 from pypicloud_tw.offload import IOffload
 from pypicloud_tw.store.budget import BufferBudget
@@ -70,7 +72,7 @@ class Application:
     :ivar fallback: what serves the projects that are not here; None: nothing does.
     :ivar metrics_read: judges who may read ``/metrics``, by principal and address;
         raises Unauthorized where a log-in would help.
-    :ivar waiting: where there is no fallback, projects whose files wait to be adopted.
+    :ivar unserved: knows the names that are ours although they have no page.
     :ivar forms: the memory that the forms of all uploads have together.
     """
 
@@ -85,7 +87,7 @@ class Application:
     ready: Callable[[], Awaitable[None]]
     metrics_read: Callable[[Principal, str], bool]
     fallback: Fallback | None = None
-    waiting: Waiting = field(default=frozenset(), init=False)
+    unserved: Unserved = field()
     forms: BufferBudget = field(factory=lambda: BufferBudget(FORM_MEMORY), init=False)
     _negotiator: Negotiator = field(factory=Negotiator, init=False)
     _pages: Pages = field(factory=lambda: Pages(__version__), init=False)
@@ -99,15 +101,12 @@ class Application:
     # A double slash is a wrong address, not a redirect that breaks uploads.
     router.url_map.merge_slashes = False
 
-    def hold(self, names: Waiting) -> None:
-        """Call these projects, whose files wait to be adopted, neither here nor absent.
-
-        :param names: None for any project.
-        """
-        if self.fallback is None:
-            self.waiting = names
-        else:
-            self.fallback.hold(names)
+    @unserved.default
+    def _nothing_unserved(self) -> Unserved:
+        manifests = self.publisher.manifests
+        known = Unserved(self.store, self.catalog.clock, manifests.check_open)
+        known.find({})
+        return known
 
     def resource(self) -> Resource:
         """Make the root resource of a Site."""
@@ -205,7 +204,7 @@ class Application:
         """Serve a file by the address that old lock files have for it."""
         normalized = _project(name)
         await self._authorize(request, Action.READ, normalized)
-        entry = await self.catalog.project(normalized)
+        entry = await self._entry(normalized, asks=False)
         file = entry.project.file(filename)
         if file is None:
             raise NotFound("There is no such file here; it may have been removed.")
@@ -268,7 +267,24 @@ class Application:
     async def readiness(self, request: Request) -> bytes:
         """Tell whether the store answers and the server is not stopping."""
         await self.ready()
-        return _plain(request, "ready")
+        return _plain(request, "\n".join(["ready", *await self._details(request)]))
+
+    async def _details(self, request: Request) -> list[str]:
+        """Tell what is not served, by name to those who may read the metrics."""
+        known = self.unserved.reasons()
+        if known is None:
+            return ["It is not known yet which projects in the store cannot be served."]
+        reasons = {n: why for n, why in known.items() if not self.catalog.has(n)}
+        if not reasons:
+            return []
+        count = f"{len(reasons)} project(s) in the store cannot be served."
+        try:
+            principal = await self._principal(request)
+            if not self.metrics_read(principal, request.client_address):
+                return [count]
+        except PypicloudError:
+            return [count]
+        return [count, *(f"{name}: {why}" for name, why in sorted(reasons.items()))]
 
     @router.route("/metrics", methods=_READ)
     async def show_metrics(self, request: Request) -> bytes:
@@ -381,6 +397,8 @@ class Application:
             return None if merged else entry.page.page
         if fallback is None or not self.catalog.known_absent(name):
             return None
+        if self.unserved.holds(name) and name not in fallback.merge:
+            return None
         known = fallback.upstreams.fresh(NormalizedName(name))
         return None if known is None or known.stale else known.page
 
@@ -419,13 +437,14 @@ class Application:
 
         :param asks: where there is none, others may be asked for it.
         :raises NotFound: it is proved that there is none.
-        :raises Unavailable: its files may wait; a fallback judges that by itself.
+        :raises Unavailable: it is ours all the same, and cannot be served.
         """
         try:
             return await self.catalog.project(name, prove_absence=asks)
         except NotFound:
-            if self.fallback is None:
-                refuse_waiting(name, self.waiting)
+            # Of what is merged, the upstream's files may be shown at any time.
+            if self.fallback is None or name not in self.fallback.merge:
+                await self.unserved.refuse(name, asks=asks)
             raise
 
     def _send_made(
@@ -561,8 +580,8 @@ class Application:
         for name in names:
             try:
                 project = (await self.catalog.project(name)).project
-            except NotFound:
-                continue
+            except (NotFound, ManifestLost, ManifestDamaged):
+                continue  # this says nothing of the others
             yield packages_section(_below_packages(project))
         yield frame.end
 

@@ -64,15 +64,6 @@ class Fallback:
     )
     _merging: Coalesced[Page] = field(factory=Coalesced, init=False)
 
-    def hold(self, names: frozenset[NormalizedName] | None) -> None:
-        """Ask nobody for these projects, whose files wait to be adopted; None: for any.
-
-        Of what is merged the upstream's files may be shown at any time.
-        """
-        if names is not None:
-            names = frozenset(name for name in names if name not in self.merge)
-        self.upstreams.waiting = names
-
     async def warm_up(self) -> None:
         """Be quick for the first client, too."""
         if not self.redirects:

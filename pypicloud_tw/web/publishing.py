@@ -106,12 +106,17 @@ def _former_metadata(
 
     Claims that turn out to be wrong are never stored: the upload is refused.
     """
-    metadata = {"name": filename.project, "version": str(filename.version)}
+    # First what is needed should the manifest be lost: there may be no room for all.
+    metadata = {
+        "name": filename.project,
+        "version": str(filename.version),
+        "uploader": uploader,
+    }
     for field_name, name in _FORMER.items():
         values = file.before.get(field_name, ())
         if len(values) == 1 and values[0]:
             metadata[name] = values[0]
-    return {**metadata, "uploader": uploader}
+    return metadata
 
 
 async def receive(
@@ -132,8 +137,9 @@ async def receive(
     # The framework cancels what answers a client that has gone. The body tells us so
     # itself, and what was begun must be cleared away, or be brought to its end.
     reception = _Reception(publisher, uploader, request.body.length, max_upload)
-    memory = FormMemory(forms)
-    return await shielded(_receive(request, reception, memory), reception.give_up)
+    return await shielded(
+        _receive(request, reception, FormMemory(forms)), reception.give_up
+    )
 
 
 def taken(request: Request, warnings: Iterable[str]) -> bytes:
@@ -159,6 +165,8 @@ async def _receive(
     if body.length is not None and body.length > most:
         raise too_large(reception.max_upload)
     body.limit = most
+    publisher = reception.publisher
+    await publisher.manifests.standing.started(publisher.clock)
     content_type = request.getHeader(b"Content-Type") or b""
     try:
         form = await receive_form(
@@ -177,7 +185,7 @@ async def _act(form: UploadFields, reception: _Reception) -> None:
         case action if action == _UPLOAD:
             await _publish(form, reception.publication)
         case "remove_pkg":
-            await _remove(form, reception.publisher)
+            await _remove(form, reception)
         case None:
             raise BadRequest(
                 "The form has no ':action'; an upload says ':action' is 'file_upload'."
@@ -215,14 +223,16 @@ def _blake2b_256(sent: str | None) -> str | None:
     return sent if sent and len(sent) != _BLAKE2B_512_DIGITS else None
 
 
-async def _remove(form: UploadFields, publisher: Publisher) -> None:
+async def _remove(form: UploadFields, reception: _Reception) -> None:
     if not form.name or not form.version:
         raise BadRequest("remove_pkg needs the fields 'name' and 'version'.")
     try:
         parse_version(form.version)
     except InvalidVersion:
         raise BadRequest("This is not a valid version.") from None
-    await publisher.remove(project_name(form.name), form.version)
+    await reception.publisher.remove(
+        project_name(form.name), form.version, who=reception.uploader
+    )
 
 
 def too_large(max_upload: int) -> PayloadTooLarge:

@@ -119,6 +119,15 @@ class UploadTests(ClientTestCase):
             self.files(server, "acme"), ["acme-1.0-py3-none-any.whl", "acme-1.0.tar.gz"]
         )
 
+    def test_as_many_fields_as_the_largest_project_has(self) -> None:
+        """boto3-stubs: a field each for 882 Requires-Dist; here 439 extras as well."""
+        extras = [f"mypy-boto3-service{n}<1.1.0,>=1.0.0" for n in range(1321)]
+        wheel = make_wheel(self.dist, "acme", "1.0", requires=extras)
+        server = self.server()
+        self.run_client(*self.twine(server, wheel))
+        self.run_client(*self.uv_publish(server, wheel))
+        self.assertEqual(self.files(server, "acme"), [wheel.name])
+
     def test_every_address(self) -> None:
         """uv refuses every redirect."""
         server = self.server()

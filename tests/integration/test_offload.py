@@ -148,6 +148,27 @@ class OffloadTests(TestCase):
         self.assertTrue(await self.offload.in_process(hashes.verify, "x", hashed))
         self.assertFalse(await self.offload.in_process(hashes.verify, "y", hashed))
 
+    async def test_log_ins_wait_for_no_files(self) -> None:
+        over = threading.Event()
+        self.addCleanup(over.set)
+        waiting = [self.offload.in_thread(over.wait, 30) for _ in range(40)]
+        hashed = hashes.make_context().handler("argon2").using(rounds=1).hash("x")
+        self.assertTrue(await self.offload.in_thread(hashes.verify, "x", hashed))
+        self.assertFalse(over.is_set())
+        over.set()
+        await gatherResults(waiting)
+
+    async def test_kinds_of_work_do_not_wait_for_each_other(self) -> None:
+        # A minute's work in every helper, and in the queue, of one kind.
+        waiting = [
+            self.offload.in_process(frame, Does("time", "sleep", 60)) for _ in range(9)
+        ]
+        hashed = hashes.make_context().handler("sha256_crypt").hash("x", rounds=1000)
+        self.assertTrue(await self.offload.in_process(hashes.verify, "x", hashed))
+        for one in waiting:
+            one.addErrback(lambda failure: failure.trap(CancelledError))
+            one.cancel()
+
     async def test_printing_harms_nothing(self) -> None:
         await self.offload.in_process(frame, Does("builtins", "print", "noise"))
         await self.offload.in_process(frame, Does("os", "write", 1, b"noise\n"))

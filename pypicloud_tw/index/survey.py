@@ -1,0 +1,146 @@
+"""What lies in the store, and whose names that makes ours (DESIGN.md D5).
+
+Whatever lies under a project's name makes it ours, with a manifest or without: a file
+that was skipped or cannot be read, what is left of a project whose manifest was lost.
+One listing of the store tells it, a request for each 1,000 objects; no object is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from attrs import define, field
+
+from pypicloud_tw.index.layout import (
+    METADATA_SUFFIX,
+    RECORDS,
+    claimed_names,
+    is_foreign,
+    is_hidden,
+    own_project,
+)
+from pypicloud_tw.index.manifest import manifest_key
+from pypicloud_tw.index.manifests import Manifests
+from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo
+
+#: Why a name is held, in a sentence for whoever asks for it.
+WAITING = (
+    "The files in the store are being read, and this project's may be among them; "
+    "try again."
+)
+UNFINISHED = (
+    "The first upload of this project was broken off and nothing of it is published: "
+    "upload it again."
+)
+UNREADABLE = (
+    "A folder of this project in the store cannot be read by the user that runs the "
+    "server; its operator can give it the right to."
+)
+_STRANGE = "What lies in the store under this name is no distribution that is taken."
+
+
+def lost(name: NormalizedName) -> str:
+    """Say that a project's manifest is gone, and what its operator can do."""
+    return (
+        f"The manifest of {name} is lost: its operator can restore "
+        f"{manifest_key(name)} from a backup, or run: pypicloud rebuild {name}."
+    )
+
+
+@define
+class Survey:
+    """Everything that one listing told.
+
+    :ivar manifests: projects that have one.
+    :ivar recorded: projects that have been published, whether they have one or not.
+    :ivar own: projects of which files of our layout lie there.
+    :ivar foreign: what others put there and may be adopted.
+    :ivar others: keys of all else that is not ours, as a lone core metadata file.
+    :ivar unreadable: folders that cannot be read, each with a slash at its end, and
+        what has no name that a key can have.
+    """
+
+    manifests: set[NormalizedName] = field(factory=set)
+    recorded: set[NormalizedName] = field(factory=set)
+    own: set[NormalizedName] = field(factory=set)
+    foreign: list[ObjectInfo] = field(factory=list)
+    others: list[str] = field(factory=list)
+    unreadable: list[str] = field(factory=list)
+
+    @property
+    def lost(self) -> set[NormalizedName]:
+        """The projects whose manifest is gone; manifests are never deleted (D1)."""
+        return self.recorded - self.manifests
+
+    def reasons(
+        self, skipped: Callable[[str], str | None] = lambda key: WAITING
+    ) -> dict[NormalizedName, str]:
+        """Tell the names that are ours without a manifest, and why each is not served.
+
+        :param skipped: tells why the file of that key was not adopted, or None.
+        """
+        reasons: dict[NormalizedName, str] = {}
+        for key in self.others:
+            _add(reasons, claimed_names(key), _STRANGE)
+        for info in self.foreign:
+            why = skipped(info.key)
+            if why is not None:
+                _add(reasons, claimed_names(info.key), why)
+        for key in self.unreadable:
+            why = UNREADABLE if key.endswith("/") else _STRANGE
+            _add(reasons, claimed_names(key), why)
+        _add(reasons, self.own, UNFINISHED)
+        reasons.update((name, lost(name)) for name in self.lost)
+        for name in self.manifests & reasons.keys():
+            del reasons[name]
+        return reasons
+
+    def see(self, info: ObjectInfo) -> None:
+        """Take an object into account."""
+        key = info.key
+        own = own_project(key)
+        if own is not None:
+            # Core metadata alone is left where adopting a file broke off.
+            if not key.endswith(METADATA_SUFFIX):
+                self.own.add(own)
+        elif is_foreign(key):
+            self.foreign.append(info)
+        elif not is_hidden(key):
+            self.others.append(key)
+
+
+async def survey(store: IObjectStore, manifests: Manifests) -> Survey:
+    """List the whole store.
+
+    Manifests are listed before the files, and again if one is missed: a project that
+    was published in between has one by then.
+
+    :raises StoreError: the store is away.
+    """
+    found = Survey()
+    found.recorded = await recorded_projects(store)
+    found.manifests = {name async for name, _ in manifests.names()}
+    async for info in store.list("", unreadable=found.unreadable.append):
+        found.see(info)
+    if not found.own | found.recorded <= found.manifests:
+        found.manifests |= {name async for name, _ in manifests.names()}
+    return found
+
+
+async def recorded_projects(store: IObjectStore) -> set[NormalizedName]:
+    """Tell which projects have been published; each has a manifest, or has lost it.
+
+    :raises StoreError: the store is away.
+    """
+    return {
+        NormalizedName(info.key.removeprefix(RECORDS))
+        async for info in store.list(RECORDS)
+    }
+
+
+def _add(
+    reasons: dict[NormalizedName, str], names: Iterable[NormalizedName], why: str
+) -> None:
+    for name in names:
+        reasons.setdefault(name, why)
