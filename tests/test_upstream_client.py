@@ -232,7 +232,7 @@ class LogTests(SynchronousTestCase):
             "off (ConnectionRefusedError).",
         )
         self.assertIn("failures since it was last told", again)
-        self.assertIn("answers again, after 150 s", back)
+        self.assertIn("is back, after 150 s", back)
         self.assertNotIn("s3cr3t", f"{first}{again}{back}")
 
     def test_refusals_are_told(self) -> None:
@@ -243,7 +243,7 @@ class LogTests(SynchronousTestCase):
             self.failureResultOf(bench.ask(), NotFound)
         said = [formatEvent(event) for event in logs]
         self.assertIn("upstream.absent_statuses", said[0])
-        self.assertIn("answers again", said[1])
+        self.assertIn("is back", said[1])
         self.assertEqual(len(said), 2)
 
 

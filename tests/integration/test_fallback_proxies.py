@@ -97,7 +97,7 @@ class ProxyTests(IntegrationTestCase):
         wait_until(
             lambda: server.get("/simple/acme/").status == 200, lambda: "the page"
         )
-        self.assertIn("127.0.0.1 answers again, after", server.log)
+        self.assertIn("127.0.0.1 is back, after", server.log)
 
 
 test_suite = apart(__name__)
