@@ -25,6 +25,7 @@ from twisted.web.client import URI, BrowserLikePolicyForHTTPS
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from pypicloud_tw.config import UpstreamSection
 from pypicloud_tw.errors import NotFound, UpstreamError
 from pypicloud_tw.upstream.breaker import Breaker
 from pypicloud_tw.upstream.client import Client, NotModified, Validators
@@ -209,6 +210,14 @@ class AskingTests(SynchronousTestCase):
         asked = self.bench.ask()
         self.upstream.flush()
         self.assertFalse(self.answer(asked).whole)
+
+
+class LimitTests(SynchronousTestCase):
+    def test_absent_statuses(self) -> None:
+        """What the ini adds to those that always mean absence."""
+        for told, expected in (((403,), {403, 404, 410}), ((404,), {404, 410})):
+            limits = Limits.from_config(UpstreamSection(absent_statuses=told))
+            self.assertEqual(limits.absent, expected)
 
 
 class LogTests(SynchronousTestCase):
