@@ -91,14 +91,15 @@ class ProxyTests(IntegrationTestCase):
         self.upstream.stop()
         for _ in range(5):
             self.assertEqual(server.get("/simple/acme/").status, 502)
-        told = "The upstream index at 127.0.0.1 fails: 127.0.0.1 cannot be reached"
+        at = f"127.0.0.1:{self.upstream.port}"
+        told = f"The upstream index at {at} fails: 127.0.0.1 cannot be reached"
         self.assertEqual(server.log.count(told), 1)
         self.assertNotIn("s3cr3t", server.log)
         self.upstream.start()
         wait_until(
             lambda: server.get("/simple/acme/").status == 200, lambda: "the page"
         )
-        self.assertIn("127.0.0.1 is back, after", server.log)
+        self.assertIn(f"{at} is back, after", server.log)
 
 
 class BucketTests(S3TestCase):
