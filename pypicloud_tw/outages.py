@@ -72,7 +72,7 @@ class Outages:
             return
         if outage.told:
             self.log.info(
-                "{kind} {name} answers again, after {seconds:.0f} s",
+                "{kind} {name} is back, after {seconds:.0f} s",
                 kind=self.kind,
                 name=name,
                 seconds=max(0.0, self.seconds() - outage.since),

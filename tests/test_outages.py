@@ -49,7 +49,7 @@ class OutageTests(SynchronousTestCase):
         self.outages.succeeded("up.example")
         self.outages.succeeded("up.example")
         self.assertEqual(
-            self.said(), ["The upstream index at up.example answers again, after 75 s"]
+            self.said(), ["The upstream index at up.example is back, after 75 s"]
         )
 
     def test_nothing_to_say(self) -> None:

@@ -27,6 +27,7 @@ from twisted.web.client import URI, BrowserLikePolicyForHTTPS
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from pypicloud_tw.config import UpstreamSection
 from pypicloud_tw.errors import NotFound, UpstreamError
 from pypicloud_tw.upstream.breaker import Breaker
 from pypicloud_tw.upstream.client import Client, NotModified, Validators
@@ -213,6 +214,14 @@ class AskingTests(SynchronousTestCase):
         self.assertFalse(self.answer(asked).whole)
 
 
+class LimitTests(SynchronousTestCase):
+    def test_absent_statuses(self) -> None:
+        """What the ini adds to those that always mean absence."""
+        for told, expected in (((403,), {403, 404, 410}), ((404,), {404, 410})):
+            limits = Limits.from_config(UpstreamSection(absent_statuses=told))
+            self.assertEqual(limits.absent, expected)
+
+
 class LogTests(SynchronousTestCase):
     """An upstream that is away is told of once a minute, and when it is back."""
 
@@ -234,7 +243,7 @@ class LogTests(SynchronousTestCase):
             "off (ConnectionRefusedError).",
         )
         self.assertIn("failures since it was last told", again)
-        self.assertIn("answers again, after 150 s", back)
+        self.assertIn("is back, after 150 s", back)
         self.assertNotIn("s3cr3t", f"{first}{again}{back}")
 
     def test_refusals_are_told(self) -> None:
@@ -245,7 +254,7 @@ class LogTests(SynchronousTestCase):
             self.failureResultOf(bench.ask(), NotFound)
         said = [formatEvent(event) for event in logs]
         self.assertIn("upstream.absent_statuses", said[0])
-        self.assertIn("answers again", said[1])
+        self.assertIn("is back", said[1])
         self.assertEqual(len(said), 2)
 
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.errors import UpstreamError
 from pypicloud_tw.upstream.addresses import resolve
-from pypicloud_tw.upstream.html_page import read_html
+from pypicloud_tw.upstream.html_page import HtmlError, read_html
 from pypicloud_tw.upstream.parse import parse_page
 
 URL = "https://up.example/simple/acme/"
@@ -165,9 +166,18 @@ class TagTests(SynchronousTestCase):
 
     def test_no_page(self) -> None:
         for text in ("", "just words", "<foo>", "<!doctype svg>", "<!-- <a> -->"):
-            self.assertIsNone(read_html(text, URL), text)
+            self.assertRaises(HtmlError, read_html, text, URL)
         for text in ("<!DOCTYPE HTML>", "<a>", "<BODY>", "<html/>"):
-            self.assertIsNotNone(read_html(text, URL), text)
+            self.assertEqual(read_html(text, URL)["files"], [], text)
+
+    def test_links_that_a_script_swallows(self) -> None:
+        """No page of no files is made of XML's <script/>, nor of a part of a page."""
+        for tag in ("<script src='x'/>", "<title/>", "<style>", "<textarea>x"):
+            error = self.assertRaises(
+                UpstreamError, files, f"<html>{tag}<a href='{AT}'>"
+            )
+            self.assertIn("that is not closed", error.message)
+        self.assertEqual(len(files(f"<script src='x'></SCRIPT ><a href='{AT}'>")), 1)
 
     def test_unfinished_tag(self) -> None:
         self.assertEqual(files(f"<a href='{AT}"), [])

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, TypeVarTuple
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred, fail
-from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
@@ -386,6 +386,12 @@ class FailureTests(SynchronousTestCase):
         self.bench.clock.advance(31)
         self.bench.upstream.on(ACME, page(project("acme")))
         self.successResultOf(self.bench.ask())
+        said = [formatEvent(event) for event in self.logged]
+        self.assertEqual(len(said), 2)
+        self.assertIn(
+            f"upstream index at https://{HOST} fails: acme: The page", said[0]
+        )
+        self.assertIn("is back, after 31 s", said[1])
 
     def test_a_slow_upstream_keeps_nobody_from_what_is_known(self) -> None:
         slow: Deferred[bytes] = Deferred()

@@ -157,7 +157,7 @@ class Client:
                 return reply
             raise self._unusable(source, reply, page=False)
 
-        return await self._persist(once, _host(url))
+        return await self._persist(once, url)
 
     async def _page(
         self, source: Source, url: str, headers: dict[str, str]
@@ -192,7 +192,7 @@ class Client:
             self._remember_move(source, url, reply)
             return _answer(reply, pieces)
 
-        return await self._persist(once, _host(url))
+        return await self._persist(once, url)
 
     async def whole(self, reply: Reply, limit: int) -> bytes:
         """Read a body that may have *limit* bytes.
@@ -221,18 +221,19 @@ class Client:
             reply.body.abort()
         return [*pieces, bytes(last)]
 
-    async def _persist(self, once: Callable[[Visit], Coroutine[T]], host: str) -> T:
+    async def _persist(self, once: Callable[[Visit], Coroutine[T]], url: str) -> T:
         """Ask patiently, and have the log say whether that is in vain."""
+        asked = urlsplit(without_userinfo(url)).netloc
         try:
-            result = await self._patiently(once, host)
+            result = await self._patiently(once, _host(url))
         except AskingFailed as e:
-            self._outages.failed(host, e.message)
+            self._outages.failed(asked, e.message)
             raise
         except PypicloudError:
             # It answered, with nothing that is of use.
-            self._outages.succeeded(host)
+            self._outages.succeeded(asked)
             raise
-        self._outages.succeeded(host)
+        self._outages.succeeded(asked)
         return result
 
     async def _patiently(self, once: Callable[[Visit], Coroutine[T]], host: str) -> T:

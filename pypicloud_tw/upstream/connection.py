@@ -81,7 +81,7 @@ async def in_our_words(asking: Awaitable[T], host: str) -> T:
     except DNSLookupError:
         raise Away(
             f"{host} cannot be reached: it has no address, or only private ones that "
-            "the ini does not name (upstream.allow_private_hosts)."
+            "the ini does not name with this port (upstream.allow_private_hosts)."
         ) from None
     except Exception as e:
         if _is_cancelled(e):

@@ -21,21 +21,33 @@ from pypicloud_tw.upstream.addresses import Links, resolve
 _SUFFIXES = (".whl", ".tar.gz", *LEGACY_SUFFIXES)
 #: One of these is in every page, however it was made.
 _TAGS = frozenset({"a", "body", "head", "html"})
+#: What stands in them is text, up to their end tag (HTML, 13.2.6.4.4 and 13.2.6.4.7).
+_TEXT = frozenset(
+    {"iframe", "noembed", "noframes", "noscript", "script", "style", "textarea"}
+    | {"title", "xmp"}
+)
 #: What else may stand in a link's fragment.
 _NO_DIGESTS = frozenset({"egg", "subdirectory"})
 
 
-def read_html(text: str, url: str) -> Document | None:
-    """Turn a page into the form of a JSON one, unchecked; None if it is no HTML.
+class HtmlError(ValueError):
+    """This is no page of an index; the message is the rest of a sentence."""
+
+
+def read_html(text: str, url: str) -> Document:
+    """Turn a page into the form of a JSON one, unchecked.
 
     :param url: where it was found, which its links are relative to.
+    :raises HtmlError: it is no HTML, or links may be missing.
     """
     page = _Page()
     for token in tokenize(text):
         page.take(token)
+    # A project without files is an answer, which is not to be had by mistake.
     if not page.is_html:
-        # Nothing in it would be a project without files, which is an answer.
-        return None
+        raise HtmlError("is not HTML, although it says so")
+    if page.within is not None:
+        raise HtmlError(f"ended amid a <{page.within}> that is not closed")
     links = Links(_base(url, page.base))
     files = (_anchor(attributes, links) for attributes in page.anchors)
     document: Document = {
@@ -63,20 +75,28 @@ def read_html(text: str, url: str) -> Document | None:
 
 @define
 class _Page:
-    """What the tags of a page tell."""
+    """What the tags of a page tell.
+
+    :ivar within: the element whose text is being read.
+    """
 
     base: str | None = None
     anchors: list[dict[str, str]] = field(factory=list)
     metas: dict[str, list[str]] = field(factory=dict)
     is_html: bool = False
+    within: str | None = None
 
     def take(self, token: Token) -> None:
         """Keep anchors, the first ``<base href>`` (HTML, 4.2.3), and named metas."""
         if token.type is TokenType.DOCTYPE:
             self.is_html |= token.name == "html"
+        if token.type is TokenType.END_TAG and token.tag == self.within:
+            self.within = None
         if token.type is not TokenType.START_TAG:
             return
         tag = token.tag
+        if tag in _TEXT:
+            self.within = tag
         self.is_html |= tag in _TAGS
         if tag == "a":
             self.anchors.append(_attributes(token))

@@ -19,6 +19,7 @@ from pypicloud_tw.errors import (
     UpstreamError,
 )
 from pypicloud_tw.offload import IOffload
+from pypicloud_tw.outages import Outages
 from pypicloud_tw.upstream.client import Client, NotModified, Validators
 from pypicloud_tw.upstream.kept import (
     IKeeper,
@@ -42,7 +43,7 @@ from pypicloud_tw.upstream.prepare import (
     unpack_within,
     unpacked,
 )
-from pypicloud_tw.upstream.source import Source
+from pypicloud_tw.upstream.source import Source, shown
 
 __all__ = ["Address", "Kept", "Pages", "Settings", "UpstreamPage", "Work"]
 
@@ -114,11 +115,17 @@ class Pages(Generic[T]):
     _unreadable: Absences = field(factory=Absences, init=False)
     _questions: Coalesced[UpstreamPage[T]] = field(init=False)
     _queue: dict[str, Deferred[Any]] = field(factory=dict, init=False)
+    _outages: Outages = field(init=False)
     _log = Logger()
 
     @_questions.default
     def _make_questions(self) -> Coalesced[UpstreamPage[T]]:
         return Coalesced(self._unwanted)
+
+    @_outages.default
+    def _make_outages(self) -> Outages:
+        kind = "What is read of the upstream index at"
+        return Outages(kind, self.clock.seconds, self._log)
 
     def fresh(self, key: str) -> UpstreamPage[T] | None:
         """Look a page up without asking anybody; None means: ask."""
@@ -257,18 +264,21 @@ class Pages(Generic[T]):
     ) -> Prepared[T]:
         """Prepare an answer; what cannot be, is not tried again at once."""
         try:
-            return await self._prepare(answer, work, now)
+            prepared = await self._prepare(answer, work, now)
         except (Unavailable, CancelledError):
             raise
         except Exception as e:
             self._unreadable.put(key, self.clock.seconds(), UNREADABLE_FOR)
             if isinstance(e, UpstreamError):
+                self._outages.failed(shown(answer.url), f"{key}: {e.message}")
                 raise
             # Strangers wrote it: what nobody foresaw in it is their failure as well.
             self._log.failure("Reading the upstream's page of {key} failed", key=key)
             raise UpstreamError(
                 f"What the upstream index says of {key} cannot be read."
             ) from None
+        self._outages.succeeded(shown(answer.url))
+        return prepared
 
     async def _prepare(self, answer: Answer, work: Work, now: float) -> Prepared[T]:
         function, recipe = work

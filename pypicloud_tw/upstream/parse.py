@@ -19,7 +19,7 @@ from pypicloud_tw.errors import BadRequest, UpstreamError
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import Filename, project_name
 from pypicloud_tw.upstream.addresses import Links
-from pypicloud_tw.upstream.html_page import read_html
+from pypicloud_tw.upstream.html_page import HtmlError, read_html
 from pypicloud_tw.upstream.source import shown
 
 #: What we ask for, the best first.
@@ -96,9 +96,10 @@ def parse_page(
     text = _decode(data, charset)
     if not whole and not text.rstrip().lower().endswith("</html>"):
         _refuse(url, "ended before its end")
-    document = read_html(text, url)
-    if document is None:
-        _refuse(url, "is not HTML, although it says so")
+    try:
+        document = read_html(text, url)
+    except HtmlError as e:
+        _refuse(url, str(e))
     return _document(document, url, name)
 
 

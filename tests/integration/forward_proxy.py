@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -64,28 +64,26 @@ class _Handler(BaseHTTPRequestHandler):
 
     server: Any
 
-    def do_GET(self) -> None:
+    def pass_on(self) -> None:
         """Ask for what is asked here in absolute form."""
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if not self._may_pass():
             return
         parts = urlsplit(self.path)
         host, port = self.server.proxy.address(parts.hostname, parts.port or 80)
         there = HTTPConnection(host, port, timeout=10)
-        headers = {
-            name: value
-            for name, value in self.headers.items()
-            if name.lower() not in _OF_THE_HOP
-        }
-        there.request("GET", f"{parts.path}", headers=headers)
+        target = self.path.removeprefix(f"{parts.scheme}://{parts.netloc}")
+        there.request(self.command, target, body or None, _passed(self.headers.items()))
         answer = there.getresponse()
-        body = answer.read()
+        data = answer.read()
         self.send_response(answer.status)
-        for name, value in answer.getheaders():
-            if name.lower() not in _OF_THE_HOP:
-                self.send_header(name, value)
+        for name, value in _passed(answer.getheaders()).items():
+            self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(data)
         there.close()
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = pass_on
 
     def do_CONNECT(self) -> None:
         """Open a tunnel (RFC 9110, section 9.3.6)."""
@@ -110,6 +108,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # its name
         """Say nothing."""
+
+
+def _passed(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Leave out what is of one hop."""
+    return {name: value for name, value in headers if name.lower() not in _OF_THE_HOP}
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""The fallback behind a company's proxy, and an upstream that is away."""
+"""The fallback and the bucket behind a company's proxy; an upstream that is away."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tests.integration.dists import make_wheel
 from tests.integration.fake_upstream import FakeUpstream
 from tests.integration.forward_proxy import PASSWORD, ForwardProxy
 from tests.integration.rig import IntegrationTestCase, Server, wait_until
+from tests.integration.s3_rig import S3TestCase
 
 
 class ProxyTests(IntegrationTestCase):
@@ -90,14 +91,34 @@ class ProxyTests(IntegrationTestCase):
         self.upstream.stop()
         for _ in range(5):
             self.assertEqual(server.get("/simple/acme/").status, 502)
-        told = "The upstream index at 127.0.0.1 fails: 127.0.0.1 cannot be reached"
+        at = f"127.0.0.1:{self.upstream.port}"
+        told = f"The upstream index at {at} fails: 127.0.0.1 cannot be reached"
         self.assertEqual(server.log.count(told), 1)
         self.assertNotIn("s3cr3t", server.log)
         self.upstream.start()
         wait_until(
             lambda: server.get("/simple/acme/").status == 200, lambda: "the page"
         )
-        self.assertIn("127.0.0.1 answers again, after", server.log)
+        self.assertIn(f"{at} is back, after", server.log)
+
+
+class BucketTests(S3TestCase):
+    """The same variables hold for the bucket."""
+
+    def test_s3(self) -> None:
+        proxy = ForwardProxy()
+        proxy.start()
+        self.addCleanup(proxy.stop)
+        server = self.server(
+            settings=self.settings(), environment={"http_proxy": proxy.url}
+        )
+        wheel = make_wheel(self.dist, "acme", "1.0")
+        self.assertEqual(server.upload(wheel).status, 200)
+        (file,) = self.files(server, "acme").values()
+        self.assertEqual(self.fetch(server, file), wheel.read_bytes())
+        methods = {method for method, _ in proxy.asked}
+        self.assertLessEqual({"GET", "PUT"}, methods)
+        self.assertNotIn(PASSWORD, server.log)
 
 
 test_suite = apart(__name__)
