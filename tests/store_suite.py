@@ -549,6 +549,9 @@ class StoreSuite(AsyncCase):
         found, unreadable = await looked(self.store)
         self.assertEqual([k for k in found if k[0] != "."], ["a/b", "a/c", "d"])
         self.assertEqual(unreadable, [])
+        found = [info.key async for info in self.store.list("", skip="a/".__eq__)]
+        self.assertIn("d", found)
+        self.assertLessEqual(set(found), {"a/b", "a/c", "d", ".index/a.json"})
 
     async def test_list_tells_what_head_does(self) -> None:
         await self.store.put("a/b", b"123")

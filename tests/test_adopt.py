@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from hashlib import md5, sha256
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from pypicloud_tw.index.layout import is_foreign, is_own
 from pypicloud_tw.index.manifests import BATCH
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.index.publish import Rules
+from pypicloud_tw.store.memory import MemoryStore
 from tests.builders import bare_sdist, metadata, sdist, wheel, zip_of
 from tests.doubles_http import (
     BEGINNING,
@@ -456,6 +458,22 @@ class FailureTests(AdoptCase):
         self.assertEqual(progress.skipped[0].key, "other-1.0.tar.gz")
         self.assertIn("manifest of other is damaged", progress.skipped[0].reason)
         self.assertEqual(self.store.objects[".index/other.json"].data, b"{")
+
+    def test_a_folder_that_may_not_be_read_is_told_of(self) -> None:
+        self.store.add(f"old/{SDIST}", sdist())
+        listed = MemoryStore.list
+
+        def listing(store: MemoryStore, prefix: str, **options: Any) -> Any:
+            if not prefix:
+                options["unreadable"]("beta/")
+            return listed(store, prefix, **options)
+
+        self.patch(MemoryStore, "list", listing)
+        progress = self.run_it()
+        self.assertEqual(self.counts(progress), (2, 0, 1, 1))
+        [skipped] = progress.skipped
+        self.assertEqual(skipped.key, "beta/")
+        self.assertIn("give it the right to", skipped.reason)
 
     def test_the_server_stops_meanwhile(self) -> None:
         self.store.add(WHEEL, wheel())

@@ -859,6 +859,17 @@ class TroubleTests(FolderCase):
             self.wait(looked(self.store)), (["b/y", "c/d"], ["a/", "b/x/"])
         )
 
+    def test_what_nobody_wants_to_know_is_not_entered(self) -> None:
+        for key in ("a/b", "a/c/d", "e/c/f"):
+            self.wait(self.store.put(key, b""))
+        self.forbid(b"c")
+
+        async def listed() -> list[str]:
+            listing = self.store.list("", skip={"a/c/", "e/"}.__contains__)
+            return [info.key async for info in listing]
+
+        self.assertEqual(self.wait(listed()), ["a/b"])
+
     def test_names_that_are_no_text_are_told_of(self) -> None:
         self.wait(self.store.put("a/b", b""))
         name = os.fsencode(self.path) + b"/a/acme-1.0-\xff.whl"

@@ -24,6 +24,7 @@ from pypicloud_tw.index.adopt import Adopter, Progress, Skipped, Warned
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.publish import Publisher
+from pypicloud_tw.index.survey import Survey
 from pypicloud_tw.server import Server
 from pypicloud_tw.tap import AdoptionLog, Options, makeService
 from tests.builders import sdist, wheel
@@ -410,6 +411,65 @@ class AdoptionTests(TapCase):
             told(logs).splitlines(),
             ["Adopting: 100 of 250 files.", "Adopting: 200 of 250 files."],
         )
+
+    def test_what_repeats_is_one_line(self) -> None:
+        skipped = [Skipped(f"{n}.txt", "It is none.") for n in range(3)]
+        with capturedLogs() as logs:
+            AdoptionLog().summary(Progress(found=3, skipped=skipped))
+        self.assertEqual(
+            told(logs).splitlines()[1:], ["Skipped '0.txt' and 2 more: It is none."]
+        )
+
+    def test_what_pypicloud_1_left_is_passed_over(self) -> None:
+        for version in ("1.0", "2.0"):
+            folder = self.packages / "acme" / version
+            folder.mkdir(parents=True)
+            (folder / "metadata.json").write_text("{}")
+            (folder / f"acme-{version}.tar.gz").write_bytes(sdist(version=version))
+        (self.packages / ".Trash-0").mkdir()
+        (self.packages / ".Trash-0" / "x-1.0.tar.gz").write_bytes(b"")
+        logs = self.start()
+        self.assertIn("Adopted 2 files, 0 were known, 0 skipped.", logs)
+        self.assertNotIn("Skipped", logs)
+        self.assertNotIn("cannot be served", logs)
+        self.assertEqual(self.status("/simple/x/"), 404)
+        self.stop()
+
+    def test_what_cannot_be_served_is_named(self) -> None:
+        self.packages.mkdir()
+        (self.packages / "acme-1.0-1.noarch.rpm").write_bytes(b"")
+        logs = self.start()
+        self.assertIn(
+            "2 project(s) in the store cannot be served, and are not asked for "
+            "elsewhere: acme (What lies in the store for this project was not taken",
+            logs,
+        )
+        ready = self.request("GET", "/ready")
+        self.assertEqual(ready.status, 200)
+        self.assertIn("2 project(s)", ready.text)
+        self.assertEqual(self.status("/simple/acme/"), 503)
+        self.assertEqual(self.status("/api/package/acme/acme-1.0-1.noarch.rpm"), 503)
+        self.stop()
+
+    def test_a_store_that_cannot_be_listed_is_looked_at_again(self) -> None:
+        self.packages.mkdir()
+        (self.packages / SDIST).write_bytes(sdist())
+        look = Adopter.look
+        failures = [StoreError("The store is away.")]
+
+        async def failing(adopter: Adopter) -> Survey:
+            if failures:
+                raise failures.pop()
+            return await look(adopter)
+
+        self.patch(Adopter, "look", failing)
+        self.assertIn("could not be listed, next try in 10 s", self.start())
+        self.assertEqual(self.status("/simple/other/"), 503)
+        with capturedLogs():
+            self.reactor.advance(10)
+        self.assertEqual(self.status("/simple/acme/"), 200)
+        self.assertEqual(self.status("/simple/other/"), 404)
+        self.stop()
 
     def test_the_log_is_quiet_where_nothing_is_new(self) -> None:
         with capturedLogs() as logs:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from packaging.utils import InvalidName, NormalizedName, canonicalize_name
+from packaging.utils import (
+    InvalidName,
+    NormalizedName,
+    canonicalize_name,
+    is_normalized_name,
+)
 from packaging.version import InvalidVersion, Version
 
 #: PEP 658: what a file's core metadata is called, beside it.
@@ -38,6 +43,17 @@ def own_project(key: str) -> NormalizedName | None:
     """Tell for which project a publish made this object, if one did."""
     found = _OWN.fullmatch(key)
     return None if found is None else NormalizedName(found[1])
+
+
+def id_folder_of(folder: str) -> NormalizedName | None:
+    """Tell for which project a publish made this folder, if one did.
+
+    :param folder: a key's beginning, with the slash at its end.
+    """
+    name, _, rest = folder.partition("/")
+    if _ID.fullmatch(rest.removesuffix("/")) and is_normalized_name(name):
+        return NormalizedName(name)
+    return None
 
 
 def record_key(name: NormalizedName) -> str:

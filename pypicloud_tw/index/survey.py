@@ -15,6 +15,7 @@ from pypicloud_tw.index.layout import (
     METADATA_SUFFIX,
     RECORDS,
     claimed_names,
+    id_folder_of,
     is_foreign,
     is_hidden,
     own_project,
@@ -37,6 +38,9 @@ UNREADABLE = (
     "A folder of this project in the store cannot be read by the user that runs the "
     "server; its operator can give it the right to."
 )
+_NAMELESS = (
+    "A file in the store has a name that is no UTF-8; its operator can rename it."
+)
 _STRANGE = "What lies in the store under this name is no distribution that is taken."
 
 
@@ -46,6 +50,11 @@ def lost(name: NormalizedName) -> str:
         f"The manifest of {name} is lost: its operator can restore "
         f"{manifest_key(name)} from a backup, or run: pypicloud rebuild {name}."
     )
+
+
+def why_unreadable(key: str) -> str:
+    """Say of what a listing could not tell more of why that is."""
+    return UNREADABLE if key.endswith("/") else _NAMELESS
 
 
 @define
@@ -88,8 +97,7 @@ class Survey:
             if why is not None:
                 _add(reasons, claimed_names(info.key), why)
         for key in self.unreadable:
-            why = UNREADABLE if key.endswith("/") else _STRANGE
-            _add(reasons, claimed_names(key), why)
+            _add(reasons, claimed_names(key), why_unreadable(key))
         _add(reasons, self.own, UNFINISHED)
         reasons.update((name, lost(name)) for name in self.lost)
         for name in self.manifests & reasons.keys():
@@ -121,7 +129,13 @@ async def survey(store: IObjectStore, manifests: Manifests) -> Survey:
     found = Survey()
     found.recorded = await recorded_projects(store)
     found.manifests = {name async for name, _ in manifests.names()}
-    async for info in store.list("", unreadable=found.unreadable.append):
+
+    def is_known(folder: str) -> bool:
+        # A publish of a project with a manifest made it: half of a walk is spared.
+        return id_folder_of(folder) in found.manifests
+
+    listing = store.list("", unreadable=found.unreadable.append, skip=is_known)
+    async for info in listing:
         found.see(info)
     if not found.own | found.recorded <= found.manifests:
         found.manifests |= {name async for name, _ in manifests.names()}

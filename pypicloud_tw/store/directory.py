@@ -39,6 +39,7 @@ from pypicloud_tw.store.interfaces import (
     IUpload,
     ObjectInfo,
     StoredBytes,
+    enter,
 )
 from pypicloud_tw.store.keys import key_segments
 from pypicloud_tw.store.line import Line
@@ -174,9 +175,10 @@ class DirectoryStore:
         *,
         after: str = "",
         unreadable: Callable[[str], None] | None = None,
+        skip: Callable[[str], bool] = enter,
     ) -> AsyncIterator[ObjectInfo]:
         """See :class:`IObjectStore`."""
-        return walk(self._folder, self.offload, prefix, after, unreadable)
+        return walk(self._folder, self.offload, prefix, after, unreadable, skip)
 
     def url(self, key: str, *, filename: str) -> None:
         """Tell that only this server serves the object."""

@@ -79,6 +79,11 @@ class SignedUrl:
     ends: float
 
 
+def enter(folder: str) -> bool:
+    """Skip no folder."""
+    return False
+
+
 class IDownload(Interface):
     """An object that was opened; its bytes have not been asked for yet."""
 
@@ -208,6 +213,7 @@ class IObjectStore(Interface):
         *,
         after: str = "",
         unreadable: Callable[[str], None] | None = None,
+        skip: Callable[[str], bool] = enter,
     ) -> AsyncIterator[ObjectInfo]:
         """Tell of every object whose key starts with *prefix* and is above *after*.
 
@@ -216,6 +222,9 @@ class IObjectStore(Interface):
             listing goes on. A store may then leave out what lies in folders that
             *prefix* does not name and whose names begin with a dot. Without it such a
             folder is a StoreError, unless it is hidden so.
+        :param skip: tells of a folder, by the beginning of its keys, whether nobody
+            wants to know what is in it. A store for which that costs no less tells it
+            all the same. It may be called in a thread.
         """
 
     def url(key: str, *, filename: str) -> SignedUrl | None:

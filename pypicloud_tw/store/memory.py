@@ -30,6 +30,7 @@ from pypicloud_tw.store.interfaces import (
     IUpload,
     ObjectInfo,
     StoredBytes,
+    enter,
 )
 from pypicloud_tw.store.keys import key_order, key_segments
 from pypicloud_tw.store.spool import Spool
@@ -173,6 +174,7 @@ class MemoryStore:
         *,
         after: str = "",
         unreadable: Callable[[str], None] | None = None,
+        skip: Callable[[str], bool] = enter,
     ) -> AsyncIterator[ObjectInfo]:
         """See :class:`IObjectStore`."""
         await self.check("list", prefix)

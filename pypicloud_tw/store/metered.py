@@ -19,6 +19,7 @@ from pypicloud_tw.store.interfaces import (
     ObjectInfo,
     SignedUrl,
     StoredBytes,
+    enter,
 )
 from pypicloud_tw.store.spool import Spool
 
@@ -114,9 +115,10 @@ class MeteredStore:
         *,
         after: str = "",
         unreadable: Callable[[str], None] | None = None,
+        skip: Callable[[str], bool] = enter,
     ) -> AsyncIterator[ObjectInfo]:
         """See :class:`IObjectStore`."""
-        return self.store.list(prefix, after=after, unreadable=unreadable)
+        return self.store.list(prefix, after=after, unreadable=unreadable, skip=skip)
 
     def url(self, key: str, *, filename: str) -> SignedUrl | None:
         """See :class:`IObjectStore`."""

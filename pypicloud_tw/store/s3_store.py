@@ -34,6 +34,7 @@ from pypicloud_tw.store.interfaces import (
     ObjectInfo,
     SignedUrl,
     StoredBytes,
+    enter,
 )
 from pypicloud_tw.store.keys import key_order, key_segments
 from pypicloud_tw.store.s3_client import S3Client
@@ -280,6 +281,7 @@ class S3Store:
         *,
         after: str = "",
         unreadable: Callable[[str], None] | None = None,
+        skip: Callable[[str], bool] = enter,
     ) -> AsyncIterator[ObjectInfo]:
         """See :class:`IObjectStore`; whoever may list a bucket may list all of it.
 

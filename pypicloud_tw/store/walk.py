@@ -23,7 +23,7 @@ from pypicloud_tw.errors import StoreError
 from pypicloud_tw.offload import IOffload
 from pypicloud_tw.store.folder import Folder, etag
 from pypicloud_tw.store.folder_errors import ABSENT, explained, unreadable
-from pypicloud_tw.store.interfaces import ObjectInfo
+from pypicloud_tw.store.interfaces import ObjectInfo, enter
 from pypicloud_tw.store.keys import HIDDEN, MAX_DEPTH, key_order, key_segments
 from pypicloud_tw.store.owner import FOLDER
 
@@ -44,10 +44,12 @@ async def walk(
     prefix: str,
     after: str,
     unreadable: Callable[[str], None] | None = None,
+    skip: Callable[[str], bool] = enter,
 ) -> AsyncIterator[ObjectInfo]:
     """Tell of every object whose key begins with *prefix* and is above *after*.
 
-    :param unreadable: see :meth:`.interfaces.IObjectStore.list`; called in a thread.
+    :param unreadable: see :meth:`.interfaces.IObjectStore.list`; called in a thread,
+        as *skip* is.
     :raises StoreError: a folder cannot be read; what is in it is not absent.
     """
     start = prefix.rpartition("/")[0]
@@ -56,7 +58,7 @@ async def walk(
     except StoreError:
         # There are no such keys, so there is nothing to tell of.
         return
-    walker = _Walker(folder, key_order(prefix), key_order(after), unreadable)
+    walker = _Walker(folder, key_order(prefix), key_order(after), unreadable, skip)
     # Never closed by hand: a listing may be given up while a thread is at work in it.
     steps = walker.below(segments)
     while (piece := await offload.in_thread(_turn, folder, steps)) is not None:
@@ -87,6 +89,7 @@ class _Walker:
     prefix: bytes
     after: bytes
     unreadable: Callable[[str], None] | None
+    skip: Callable[[str], bool]
 
     def below(self, folders: tuple[bytes, ...]) -> Iterator[ObjectInfo | None]:
         """Walk a folder; every None is a good moment for a pause."""
@@ -164,7 +167,7 @@ class _Walker:
                 below = path + name + b"/"
                 if self.unreadable is not None and self._is_hidden(below):
                     continue
-                if self._leads_on(below):
+                if self._leads_on(below) and not self.skip(below.decode()):
                     yield name + b"/"
             elif entry.is_file(follow_symlinks=False):
                 key = path + name
