@@ -9,6 +9,7 @@ from __future__ import annotations
 import getpass
 import os
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from pypicloud_tw.config import Config
 from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.index.audit import Act
 from pypicloud_tw.index.errands import Asking, Errand
+from pypicloud_tw.index.verify import Kind
 
 
 def prepare(config: Config) -> int:
@@ -42,19 +44,23 @@ def run_verify(config: Config, *, deep: bool = False) -> int:
 
     :param deep: read every byte and compare the digests.
     :returns: 1 if something is wrong, 2 if it could not all be looked at; each fault
-        is a line.
+        is a line. What was never published is named, and is no fault.
     """
 
     async def job(index: Index) -> int:
-        checked = wrong = unseen = 0
+        checked = 0
+        faults: Counter[Kind] = Counter()
         async for fault in index.verifier(deep=deep).faults():
-            checked += 1
             if fault is not None:
                 print(fault)
-                wrong += fault.seen
-                unseen += not fault.seen
-        missed = f", {unseen} could not be looked at" if unseen else ""
-        print(f"{checked} files checked, {wrong} wrong{missed}.")
+                faults[fault.kind] += 1
+            checked += fault is None or fault.kind is not Kind.UNSERVED
+        wrong, unseen = faults[Kind.WRONG], faults[Kind.UNSEEN]
+        print(f"{checked} files checked, {wrong} wrong.")
+        if unseen:
+            print(f"{unseen} could not be looked at.")
+        if faults[Kind.UNSERVED]:
+            print(f"{faults[Kind.UNSERVED]} projects are not published.")
         if wrong:
             return 1
         return 2 if unseen else 0

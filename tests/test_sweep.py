@@ -15,7 +15,7 @@ from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.index.publish import Claims
 from pypicloud_tw.index.sweep import CLOCK, Sweeper, Swept
-from pypicloud_tw.index.verify import Fault, Verifier
+from pypicloud_tw.index.verify import Fault, Kind, Verifier
 from pypicloud_tw.store.memory import MemoryStore
 from tests.builders import sdist, wheel
 from tests.doubles_http import Domain, started, stored_project
@@ -318,7 +318,8 @@ class VerifyTests(IndexCase):
         self.assertEqual(set(told), {"acme", "beta"})
         self.assertIn("pypicloud rebuild acme", told["acme"])
         self.assertIn("pypicloud refresh", told["beta"])
-        self.assertTrue(all(fault.seen for fault in wrong))
+        kinds = {fault.project: fault.kind for fault in wrong}
+        self.assertEqual(kinds, {"acme": Kind.WRONG, "beta": Kind.UNSERVED})
         self.assertEqual(str(wrong[1]), f"beta (.index/beta.json): {wrong[1].problem}")
 
     def test_what_could_not_be_looked_at(self) -> None:
@@ -326,8 +327,8 @@ class VerifyTests(IndexCase):
         self.store.fail_next("head", StoreError("S3 refuses access."))
         [fault] = self.faults()
         assert fault is not None
-        self.assertFalse(fault.seen)
+        self.assertIs(fault.kind, Kind.UNSEEN)
         self.store.fail_next("get", StoreError("S3 refuses access."))
         [fault] = self.faults()
         assert fault is not None
-        self.assertFalse(fault.seen)
+        self.assertIs(fault.kind, Kind.UNSEEN)

@@ -12,7 +12,7 @@ from pypicloud_tw.index.adopt import Adopter
 from pypicloud_tw.index.layout import claimed_names, is_foreign
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.names import NormalizedName, project_name
-from pypicloud_tw.index.survey import WAITING, Survey, survey
+from pypicloud_tw.index.survey import UNFINISHED, WAITING, Survey, survey
 from pypicloud_tw.index.unserved import KEY, Unserved
 from tests.builders import sdist, wheel
 from tests.doubles_http import Domain, started
@@ -217,6 +217,11 @@ class UnservedTests(UnservedCase):
         self.store.before = before
         self.successResultOf(started(self.one.tell({ACME: "Broken."})))
         self.assertEqual(self.one.reasons(), {ACME: "Broken.", BETA: "Damaged."})
+
+    def test_what_a_broken_upload_left_is_not_written_down(self) -> None:
+        self.successResultOf(started(self.one.tell({ACME: UNFINISHED})))
+        self.assertEqual(self.refusal(self.one, "acme"), UNFINISHED)
+        self.assertNotIn(KEY, self.store.objects)
 
     def test_a_store_that_takes_nothing_now(self) -> None:
         self.store.fail_next("put", StoreError(AWAY))

@@ -21,7 +21,7 @@ from pypicloud_tw.errors import (
     Unavailable,
 )
 from pypicloud_tw.index.names import NormalizedName
-from pypicloud_tw.index.survey import WAITING
+from pypicloud_tw.index.survey import UNFINISHED, WAITING
 from pypicloud_tw.store.interfaces import IfAbsent, IfMatch, IObjectStore, StoredBytes
 
 KEY = ".unserved"
@@ -99,15 +99,18 @@ class Unserved:
     async def tell(self, reasons: Reasons) -> None:
         """Hold these names from now on, here and on every server.
 
-        Where that cannot be written, they are held here.
+        Where that cannot be written, they are held here. So is what was left where a
+        first upload broke off: a server that starts after that finds it too, and to
+        write it down would be one more thing to be broken off.
         """
         self.find(reasons)
+        shared = {name: why for name, why in reasons.items() if why != UNFINISHED}
         try:
             await self._read()
-            if self._recorded != reasons:
+            if self._recorded != shared:
                 self.check_open()
-                await self._write(reasons)
-            self._found = {}
+                await self._write(shared)
+            self._found = {n: why for n, why in reasons.items() if n not in shared}
         except PypicloudError as e:
             self._log.warn(
                 "Other servers were not told which projects are not served: {error}",

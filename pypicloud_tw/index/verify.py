@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
+from enum import Enum
 from hashlib import sha256
 
 from attrs import frozen
@@ -27,23 +28,34 @@ _NOT_ADOPTED = (
 )
 
 
+class Kind(Enum):
+    """What a fault means for whoever looks after the store."""
+
+    #: Something is not as its manifest says, or the manifest is lost.
+    WRONG = "wrong"
+    #: It could not be looked at; it may be as it should.
+    UNSEEN = "unseen"
+    #: It makes a project's name ours, and was never published.
+    UNSERVED = "unserved"
+
+
 @frozen
 class Fault:
-    """Something that is not as a manifest says, or that none tells of.
-
-    :ivar seen: it was looked at; otherwise it may be as it should.
-    """
+    """Something that is not as a manifest says, or that none tells of."""
 
     project: str
     filename: str
     key: str
     problem: str
-    seen: bool = True
+    kind: Kind = Kind.WRONG
 
     def __str__(self) -> str:
         """Say it in a line."""
         what = " ".join(filter(None, (self.project, self.filename)))
         return f"{what} ({self.key}): {self.problem}"
+
+
+_KINDS = {UNREADABLE: Kind.UNSEEN}
 
 
 @frozen
@@ -68,17 +80,19 @@ class Verifier:
                 state = await self.manifests.read(name)
             except StoreError as e:
                 await self.store.ping()
-                seen = isinstance(e, ManifestDamaged)
-                yield Fault(name, "", manifest_key(name), e.message, seen)
+                damaged = isinstance(e, ManifestDamaged)
+                kind = Kind.WRONG if damaged else Kind.UNSEEN
+                yield Fault(name, "", manifest_key(name), e.message, kind)
                 continue
             for file in state.project.files:
                 yield await self._check(state.project, file)
         found = await survey(self.store, self.manifests)
         for name, why in sorted(found.reasons(lambda key: _NOT_ADOPTED).items()):
-            yield Fault(name, "", manifest_key(name), why, why != UNREADABLE)
+            kind = Kind.WRONG if name in found.lost else _KINDS.get(why, Kind.UNSERVED)
+            yield Fault(name, "", manifest_key(name), why, kind)
 
     async def _check(self, project: Project, file: File) -> Fault | None:
-        seen = True
+        kind = Kind.WRONG
         try:
             problem = await self._problem(file)
             if problem is None and file.metadata_key is not None:
@@ -86,10 +100,10 @@ class Verifier:
         except StoreError as e:
             # One object that cannot be read is a fault; all of them are an outage.
             await self.store.ping()
-            problem, seen = e.message, False
+            problem, kind = e.message, Kind.UNSEEN
         if problem is None:
             return None
-        return Fault(project.name, file.filename, file.key, problem, seen)
+        return Fault(project.name, file.filename, file.key, problem, kind)
 
     async def _problem(self, file: File) -> str | None:
         try:
