@@ -15,7 +15,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
-from twisted.logger import Logger
+from twisted.logger import Logger, globalLogPublisher
 from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
@@ -202,7 +202,10 @@ def _access_log(config: Config, reactor: Any) -> AccessLog | None:
                     "The access log cannot be written: {error}", error=e.strerror
                 )
 
-    return AccessLog(write, reactor)
+    log = AccessLog(write, reactor)
+    # twistd begins to write its own log later, and often to the same place.
+    log.go_before(globalLogPublisher)
+    return log
 
 
 def _policy(config: Config) -> Policy:

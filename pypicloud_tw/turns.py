@@ -16,11 +16,15 @@ from twisted.internet.defer import Deferred
 from pypicloud_tw.errors import Unavailable
 
 
-class NoRoomError(Unavailable):
-    """The queue is full, and whoever hears it has the most places in it."""
+class QueueFullError(Unavailable):
+    """Too many wait.
 
-    def __init__(self, what: str) -> None:
+    :ivar own_fault: the same client, or others for the same user, have more places.
+    """
+
+    def __init__(self, what: str, *, own_fault: bool) -> None:
         super().__init__(f"Too many {what} at this moment; try again.")
+        self.own_fault = own_fault
 
 
 @frozen
@@ -78,7 +82,7 @@ class Turns:
     async def enter(self, asker: Asker) -> None:
         """Wait for a turn, to be ended by :meth:`leave`.
 
-        :raises NoRoomError: there is none, or no longer.
+        :raises QueueFullError: there is no room, or no longer.
         """
         if self.free > 0:
             self.free -= 1
@@ -122,4 +126,5 @@ class Turns:
 
         _, place = max(enumerate(self._places), key=excess)
         self._places.remove(place)
-        place.admitted.errback(NoRoomError(self.what))
+        most = max(clients[place.asker.client], users[place.asker.user])
+        place.admitted.errback(QueueFullError(self.what, own_fault=most > 1))

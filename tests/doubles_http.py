@@ -13,6 +13,7 @@ from attrs import define, field, frozen
 from passlib.hash import pbkdf2_sha256
 from twisted.internet import main
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
@@ -326,9 +327,9 @@ def upload_form(
 class Connection:
     """One client's connection to a server in memory."""
 
-    def __init__(self, site: Site) -> None:
-        self.wire = Wire(PEER)
-        self.channel = site.buildProtocol(PEER)
+    def __init__(self, site: Site, peer: IAddress = PEER) -> None:
+        self.wire = Wire(peer)
+        self.channel = site.buildProtocol(peer)
         self.channel.makeConnection(self.wire)
         self._received = b""
 

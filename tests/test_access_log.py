@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from threading import Thread
+from time import thread_time
 from typing import Any, cast
+from urllib.parse import quote, unquote_to_bytes
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
-from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
+from twisted.logger import (
+    ILogObserver,
+    LogEvent,
+    Logger,
+    LogPublisher,
+    formatEvent,
+    globalLogPublisher,
+)
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.web.access_log import AccessLog, without_secrets
@@ -16,8 +27,8 @@ from tests.measures import memory_kept
 SECRET = b"hunter2"
 
 
-def record_in(log: AccessLog, **more: Any) -> None:
-    """Write one line at once."""
+def add(log: AccessLog, **more: Any) -> None:
+    """Write one line, soon."""
     values: dict[str, Any] = {
         "client": b"192.0.2.1",
         "user": None,
@@ -31,6 +42,11 @@ def record_in(log: AccessLog, **more: Any) -> None:
         "seconds": 0.0,
     }
     log.record(**(values | more))
+
+
+def record_in(log: AccessLog, **more: Any) -> None:
+    """Write one line at once."""
+    add(log, **more)
     log.flush()
 
 
@@ -69,14 +85,103 @@ class Secrets(SynchronousTestCase):
         self.assertNotIn(SECRET, line)
         self.assertIn(b"=***", line)
 
+    @settings(max_examples=400, deadline=None)
+    @given(
+        st.sampled_from(
+            ["password", "PassWord", "token", "X-Amz-Signature", "pw", "client_secret"]
+        ),
+        st.integers(0, 7),
+        st.sampled_from(
+            [
+                "{name}={secret}",
+                "a=1&{name}={secret}&b=2",
+                "{name}={secret};more",
+                "https://h/?{name}={secret}",
+                "https://h/?a={nested}&b=1",
+                "next={nested}",
+                "https://ann:{secret}@h/p",
+                "//ann:{secret}@h",
+                "u=https://{secret}@h/p?q",
+                "proxy=ann:{secret}@h:3128",
+            ]
+        ),
+        st.integers(0, 3),
+        st.booleans(),
+        st.sampled_from(["/p?{}", "/p?a=1&{}", "/r/{}", "/p?go={}&b=2", "/p?x#{}"]),
+        st.sampled_from(["target", "referrer"]),
+    )
+    def test_encoded(
+        self,
+        name: str,
+        letter: int,
+        inner: str,
+        levels: int,
+        every_letter: bool,
+        outer: str,
+        where: str,
+    ) -> None:
+        """However often, and wherever in the address, it is percent-encoded."""
+        at = letter % len(name)
+        name = f"{name[:at]}%{ord(name[at]):02x}{name[at + 1 :]}" if letter else name
+        nested = quote(f"https://h/?{name}=hunter2", safe="")
+        address = inner.format(name=name, secret="hunter2", nested=nested)
+        for _ in range(levels):
+            address = "".join(
+                f"%{ord(c):02X}" if every_letter else quote(c, safe="") for c in address
+            )
+        line = record(**{where: outer.format(address).encode()})
+        while (decoded := unquote_to_bytes(line)) != line:
+            line = decoded
+        self.assertNotIn(SECRET, line)
+
+    def test_work_is_bounded(self) -> None:
+        """What was not looked at is not shown."""
+        for address in (
+            b"/?" + b"a=%3D&" * 2000 + b"token=hunter2",
+            b"/?" + b"=" * 15_000 + b"token=hunter2",
+            b"/?a=" + b"%253d" * 3000 + b"token%3Dhunter2",
+            b"/?a=" + b"x:" * 8000 + b"hunter2@",
+            b"//" * 8000 + b"//a:hunter2@",
+            b"/@" + b"//a:" * 4000 + b"?token=hunter2",
+            b"/" + b"%25" * 5000 + b"?token=hunter2",
+        ):
+            with self.subTest(address=address[:20]):
+                began = thread_time()
+                line = record(target=address)
+                self.assertLess(thread_time() - began, 0.03)
+                self.assertNotIn(SECRET, line)
+
+    def test_value_with_separators(self) -> None:
+        for secret in (
+            b"a;hunter2",
+            b"a#hunter2",
+            b"a?hunter2",
+            b"a=hunter2",
+            b"a/hunter2",
+        ):
+            line = record(referrer=b"https://h/?password=%b&b=2" % secret)
+            self.assertNotIn(SECRET, line)
+            self.assertIn(b"/?password=***&b=2", line)
+
     def test_userinfo(self) -> None:
         line = record(referrer=b"https://ann:hunter2@host/p")
         self.assertNotIn(SECRET, line)
         self.assertIn(b'"https://***@host/p"', line)
         self.assertNotIn(SECRET, record(target=b"/r/https://ann:hunter2@host/p"))
+        for password in (b"a/hunter2", b"a?hunter2", b"a@hunter2", b"a hunter2"):
+            line = record(referrer=b"https://ann:%b@host/p" % password)
+            self.assertNotIn(SECRET, line)
+            self.assertIn(b'"https://***@host/p"', line)
 
     def test_others_stay(self) -> None:
-        for address in (b"/simple/?format=json", b"/a@b/?x=1&y", b"/?=&=", b"/?a"):
+        for address in (
+            b"/simple/?format=json",
+            b"/a@b/?x=1&y",
+            b"/?=&=",
+            b"/?a",
+            b"/packages/a/0/a-1%21.0%2Bb%25-py3-none-any.whl",
+            b"/p?a=%2Fb%3Fc%3D1&d=%zz;e#f",
+        ):
             self.assertEqual(without_secrets(address), address)
 
 
@@ -109,6 +214,43 @@ class Lines(SynchronousTestCase):
         clock.advance(1)
         self.assertEqual(len(written), 2)
         self.assertEqual(b"".join(written).count(b"\n"), 20)
+
+    def test_before_what_other_logs_say(self) -> None:
+        """Both may go to one place, in the order in which it happened."""
+        output: list[Any] = []
+        others = LogPublisher()
+        log = AccessLog(output.append, Clock())
+        log.go_before(others)
+        others.addObserver(
+            cast(ILogObserver, lambda event: output.append(event["log_format"]))
+        )
+        other = Logger(observer=others)
+        other.info("first")
+        for target in (b"/1", b"/2"):
+            add(log, target=target)
+        other.info("second")
+        add(log, target=b"/3")
+        thread = Thread(target=other.info, args=("from elsewhere",))
+        thread.start()
+        thread.join()
+        log.close()
+        add(log, target=b"/4")
+        other.info("not observed any more")
+        marks = [
+            line if isinstance(line, str) else re.findall(rb"/[0-9] (?=HTTP)", line)
+            for line in output
+        ]
+        self.assertEqual(
+            marks,
+            [
+                "first",
+                [b"/1 ", b"/2 "],
+                "second",
+                "from elsewhere",
+                [b"/3 "],
+                "not observed any more",
+            ],
+        )
 
     def test_long_agents_are_not_remembered(self) -> None:
         log = AccessLog(len, Clock())

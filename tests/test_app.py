@@ -251,6 +251,50 @@ class NegotiationTests(AppCase):
         self.assertIsNone(response["Content-Encoding"])
 
 
+class GuardTests(AppCase):
+    """What keeps browsers from doing more with an answer than showing it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.web.publish(WHEEL, wheel())
+
+    def test_every_answer(self) -> None:
+        file = stored_project(self.web.store).files[0]
+        for path, status in (
+            ("/health", 200),
+            ("/ready", 200),
+            ("/metrics", 200),
+            ("/", 200),
+            ("/simple/", 200),
+            ("/simple/acme/", 200),
+            ("/simple/acme", 301),
+            ("/packages/", 200),
+            (f"/packages/acme/{file.sha256[:16]}/{WHEEL}", 200),
+            ("/pypi/acme/json", 200),
+            ("/legacy/", 405),
+            ("/nothing", 404),
+            ("no path", 400),
+        ):
+            with self.subTest(path=path):
+                response = self.get(path)
+                self.assertEqual(response.status, status)
+                self.assertEqual(response["X-Content-Type-Options"], "nosniff")
+                self.assertEqual(response["Referrer-Policy"], "same-origin")
+
+    def test_every_page(self) -> None:
+        for path in ("/", "/simple/", "/simple/acme/", "/packages/", "/nothing"):
+            for accept in ("text/html", HTML):
+                response = self.get(path, Accept=accept)
+                policy = (response["Content-Security-Policy"] or "").split("; ")
+                for directive in (
+                    "default-src",
+                    "base-uri",
+                    "form-action",
+                    "frame-ancestors",
+                ):
+                    self.assertIn(f"{directive} 'none'", policy, path)
+
+
 class ConditionalTests(AppCase):
     REPEATED = ("ETag", "Cache-Control", "Vary")
 
@@ -298,6 +342,54 @@ class ConditionalTests(AppCase):
         other = Web(domain=self.web.domain.beside())
         for path in ("/simple/acme/", "/simple/"):
             self.assertEqual(other.get(path)["ETag"], self.get(path)["ETag"])
+
+    def test_two_dates_are_none(self) -> None:
+        """RFC 9110, section 13.1.3; nor is what only begins with a date one."""
+        date = "Sun, 01 Mar 2026 09:30:00 GMT"
+        for value, status in (
+            (date, 304),
+            ("Sunday, 01-Mar-26 09:30:00 GMT", 304),
+            ("Sun Mar  1 09:30:00 2026", 304),
+            (f"{date}\r\nIf-Modified-Since: {date}", 200),
+            ("Sun\r\nIf-Modified-Since: 01 Mar 2026 09:30:00 GMT", 200),
+            (f"{date}, {date}", 200),
+            (f"{date}; length=3", 200),
+            ("Sun, 01 Mar 2026 09:30:00 +0000", 200),
+            ("01 Mar 2026 09:30:00 GMT", 200),
+        ):
+            with self.subTest(value=value):
+                for method in ("GET", "HEAD"):
+                    fields = {"If-Modified-Since": value}
+                    response = self.web.request(method, "/simple/acme/", fields)
+                    self.assertEqual(response.status, status)
+
+    def test_required(self) -> None:
+        first = self.get("/simple/acme/")
+        date, tag = first["Last-Modified"], first["ETag"]
+        for status, fields in (
+            (200, {"If-Match": f"{tag}"}),
+            (200, {"If-Match": f'"x", {tag}'}),
+            (200, {"If-Match": "*"}),
+            (412, {"If-Match": '"x"'}),
+            (412, {"If-Match": f"W/{tag}"}),
+            (412, {"If-Match": '"x"', "If-None-Match": f"{tag}"}),
+            (304, {"If-Match": f"{tag}", "If-None-Match": f"{tag}"}),
+            (200, {"If-Unmodified-Since": f"{date}"}),
+            (200, {"If-Unmodified-Since": "yesterday"}),
+            (412, {"If-Unmodified-Since": "Sun, 01 Mar 2026 09:29:59 GMT"}),
+        ):
+            for method in ("GET", "HEAD"):
+                with self.subTest(fields=fields, method=method):
+                    response = self.web.request(method, "/simple/acme/", fields)
+                    self.assertEqual(response.status, status)
+        # What is not there is not there.
+        self.assertEqual(self.get("/simple/no/", If_Match='"x"').status, 404)
+
+    def test_tags_on_several_lines(self) -> None:
+        tag = self.get("/simple/acme/")["ETag"]
+        for value in (f'{tag}\r\nIf-None-Match: "x"', f'"x"\r\nIf-None-Match: {tag}'):
+            response = self.get("/simple/acme/", If_None_Match=value)
+            self.assertEqual(response.status, 304)
 
     def test_by_date(self) -> None:
         first = self.get("/simple/acme/")

@@ -218,6 +218,20 @@ class RangeTests(FilesCase):
             response = self.get(Range="bytes=0-9", If_Range=validator)
             self.assertEqual(response.status, status, validator)
 
+    def test_two_of_them_are_none(self) -> None:
+        """RFC 9110, section 14.2."""
+        one = "bytes=0-9"
+        for fields in (
+            {"Range": f"{one}\r\nRange: {one}"},
+            {"Range": f"{one}, {one}"},
+            {"Range": "bytes=0-\r\nRange: 9"},
+            {"Range": one, "If-Range": f"{self.etag}\r\nIf-Range: {self.etag}"},
+            {"Range": one, "If-Range": f"{DATE}\r\nIf-Range: {DATE}"},
+        ):
+            with self.subTest(fields=fields):
+                response = self.web.get(self.address, fields)
+                self.assertEqual((response.status, response.body), (200, self.data))
+
     def test_known_already_before_range(self) -> None:
         response = self.get(Range="bytes=0-9", If_None_Match=self.etag)
         self.assertEqual(response.status, 304)
@@ -279,6 +293,13 @@ class ConditionalTests(FilesCase):
             (200, {"If-Unmodified-Since": later}),
             (200, {"If-Unmodified-Since": "yesterday"}),
             (412, {"If-Unmodified-Since": earlier}),
+            (200, {"If-Unmodified-Since": f"{earlier}, {earlier}"}),
+            (
+                200,
+                {"If-Unmodified-Since": f"{later}\r\nIf-Unmodified-Since: {earlier}"},
+            ),
+            (200, {"If-Match": f'"x"\r\nIf-Match: {self.etag}'}),
+            (200, {"If-Match": f'{self.etag}\r\nIf-Match: "x"'}),
             (200, {"If-Match": self.etag, "If-Unmodified-Since": earlier}),
             (412, {"If-Match": '"x"', "If-None-Match": self.etag}),
             (412, {"If-Match": '"x"', "Range": "bytes=0-1"}),

@@ -16,6 +16,7 @@ from twisted.web.http_headers import Headers
 from pypicloud_tw.web.proxies import Notices, Origin, Peer, Proxies
 from pypicloud_tw.web.request import Request
 from tests.doubles_edge import Client
+from tests.doubles_http import Connection, Web, basic, request_bytes
 
 OURS = Proxies((ip_network("10.0.0.0/8"), ip_network("fd00::/8")))
 PROXY = IPv4Address("TCP", "10.0.0.1", 1)
@@ -306,3 +307,25 @@ class OnTheWire(SynchronousTestCase):
         client = Client(handler)
         client.send(b"GET / HTTP/1.0\r\n\r\n")
         self.assertEqual(seen, ["http://192.0.2.1:6543"])
+
+
+class BehindASocket(SynchronousTestCase):
+    """Behind a proxy at a UNIX socket, with nothing about it in the ini."""
+
+    def status(self, web: Web, client: str, password: str) -> int:
+        connection = Connection(web.site, UNIXAddress(None))
+        headers = {"X-Forwarded-For": client, **basic(password=password)}
+        connection.send(request_bytes("GET", "/simple/", headers))
+        for _ in range(20):
+            web.domain.clock.advance(0.1)
+        response = connection.response()
+        assert response is not None
+        connection.leave()
+        return response.status
+
+    def test_wrong_passwords_of_one_client_are_its_own(self) -> None:
+        web = Web(default_read="authenticated")
+        for n in range(10):
+            self.assertEqual(self.status(web, "198.51.100.1", f"wrong{n}"), 401)
+        self.assertEqual(self.status(web, "198.51.100.1", "secret"), 429)
+        self.assertEqual(self.status(web, "198.51.100.2", "secret"), 200)

@@ -392,7 +392,9 @@ class RepresentationTests(SynchronousTestCase):
                 "Content-Type": "application/vnd.pypi.simple.v1+json",
                 "Content-Length": str(len(made.body)),
                 "X-Content-Type-Options": "nosniff",
-                "Content-Security-Policy": "default-src 'none'",
+                "Referrer-Policy": "same-origin",
+                "Content-Security-Policy": "default-src 'none'; base-uri 'none'; "
+                "form-action 'none'; frame-ancestors 'none'",
                 "ETag": made.etag.decode(),
                 # Not Authorization: pip's cache would write the password to disk.
                 "Vary": "Accept, Accept-Encoding",

@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.internet.task import Clock
 from twisted.internet.tcp import Connection
 from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
@@ -780,6 +781,17 @@ class Answers(SynchronousTestCase):
         length = int(data.split(b"Content-Length: ")[1].split(b"\r\n")[0])
         self.assertEqual(len(data.split(b"\r\n\r\n")[1]), length)
 
+    def test_failure_tells_no_secret(self) -> None:
+        async def fail(_request: Request) -> None:
+            raise KeyError
+
+        client = Client(fail)
+        with capturedLogs() as logs:
+            client.send(GET.replace(b"/next", b"/next?token=hunter2&a=1"))
+        self.flushLoggedErrors(KeyError)
+        texts = [formatEvent(event) for event in logs]
+        self.assertIn("<Request GET /next?token=***&a=1> failed", texts)
+
     def test_failure_after_the_beginning_cuts(self) -> None:
         async def handler(request: Request) -> None:
             request.write(b"abc")
@@ -869,6 +881,10 @@ class Heads(SynchronousTestCase):
             (b"GET / HTTP/3.0\r\nHost: h\r\n\r\n", 505, b"spoken"),
             (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, b"spoken"),
             (b"GET /\r\n\r\n", 400, b"first line"),
+            (b"\n" + one + b"\r\n", 400, b"CR LF"),
+            (b"\r" + one + b"\r\n", 400, b"CR LF"),
+            (b"\r\n\r\r\n" + one + b"\r\n", 400, b"CR LF"),
+            (b" " + one + b"\r\n", 400, b"first line"),
             (b"GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505, b"spoken"),
             (b"GET  / HTTP/1.1\r\nHost: h\r\n\r\n", 400, b"first line"),
             (b"G(T / HTTP/1.1\r\nHost: h\r\n\r\n", 400, b"first line"),
@@ -933,6 +949,13 @@ class Heads(SynchronousTestCase):
             )
         )
 
+    def test_head_is_refused_without_a_body(self) -> None:
+        client = Client(sized)
+        client.send(b"HEAD / HTTP/1.1\r\n\r\n")
+        answered = client.received()
+        self.assertEqual(statuses(answered), [400])
+        self.assertTrue(answered.endswith(b"\r\n\r\n"))
+
     def test_absolute_target(self) -> None:
         client = Client(sized)
         client.send(b"GET http://u:p@real:1/a?b HTTP/1.1\r\nHost: other\r\n\r\n")
@@ -956,8 +979,9 @@ class Heads(SynchronousTestCase):
 
     def test_empty_lines_before(self) -> None:
         client = Client(sized)
-        client.send(b"\r\n\r\n" + GET, at_once=3)
-        self.assertEqual(statuses(client.received()), [200])
+        for at_once in (0, 1, 3):
+            client.send(b"\r\n\r\n" + GET, at_once=at_once)
+            self.assertEqual(statuses(client.received()), [200])
 
     def test_names_in_any_case(self) -> None:
         client = Client(sized)

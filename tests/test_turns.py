@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.turns import Asker, NoRoomError, Turns
+from pypicloud_tw.turns import Asker, QueueFullError, Turns
 
 ALICE, BOB = "alice", "bob"
 
@@ -24,7 +24,7 @@ class TurnsTests(SynchronousTestCase):
         """Wait for a turn; *what* is noted when it comes."""
         entered = Deferred.fromCoroutine(self.turns.enter(Asker(client, user, known)))
         entered.addCallback(lambda _: self.entered.append(what))
-        return entered.addErrback(lambda failure: failure.trap(NoRoomError) and None)
+        return entered.addErrback(lambda failure: failure.trap(QueueFullError) and None)
 
     def leave(self, times: int) -> list[object]:
         """End so many turns, and tell whose were next."""

@@ -514,6 +514,22 @@ class TogetherTests(UsersCase):
             self.assertEqual(error.status, 503)
         self.assertIsInstance(self.refused("argon2", "again"), TooManyRequests)
 
+    def test_who_is_refused_for_others_is_not_charged(self) -> None:
+        self.users = self.make(
+            {"ann": SECRET["argon2"]},
+            queue=3,
+            throttle=Throttle(self.clock.seconds, failures=2),
+        )
+        for n in range(5):
+            self.begin(f"nobody{n}", client=f"10.0.0.{n}").addErrback(lambda _: None)
+        for _ in range(3):
+            self.assertIsInstance(self.refused("ann", client=THERE), Unavailable)
+        for _ in range(5):
+            self.offload.answer(False)
+        result = self.begin("ann", client=THERE)
+        self.offload.answer(True)
+        self.assertEqual(self.successResultOf(result), Principal("ann"))
+
     def test_unavailable_reaches_all_and_is_not_charged(self) -> None:
         for n in range(20):
             results = [self.begin("argon2", f"{n}") for _ in range(2)]

@@ -42,7 +42,7 @@ class Checks:
     ) -> bool:
         """Whether a password is the one that was hashed.
 
-        :raises NoRoomError: too many wait already.
+        :raises QueueFullError: too many wait already.
         :raises Unavailable: it could not be computed.
         """
         if stored.scheme in PURE_PYTHON:

@@ -23,7 +23,7 @@ from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.access.throttle import Attempt, Throttle
 from pypicloud_tw.errors import Unauthorized
 from pypicloud_tw.offload import IOffload
-from pypicloud_tw.turns import NoRoomError
+from pypicloud_tw.turns import QueueFullError
 
 
 @define(eq=False)
@@ -231,11 +231,12 @@ class Users:
 
 
 def _judged(answer: bool | Exception) -> bool | None:
-    """Tell what an answer means to the throttle; a refused place is a wrong password.
+    """Tell what an answer means to the throttle.
 
-    Else a flood would cost nothing.
+    Of too many at once each that is refused is like a wrong password, or a flood would
+    cost nothing.
     """
-    if isinstance(answer, NoRoomError):
+    if isinstance(answer, QueueFullError) and answer.own_fault:
         return False
     return None if isinstance(answer, Exception) else answer
 

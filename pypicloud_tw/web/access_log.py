@@ -2,20 +2,23 @@
 
     client - user [date] "request line" status length "referrer" "agent" milliseconds
 
-Lines are gathered and written together, about once a second. No line holds a secret or
-a control character.
+Lines are gathered and written together, about once a second, or before the program's
+log says something, which may go to the same place. No line holds a secret or a control
+character.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from threading import get_ident
 from time import gmtime
+from typing import cast
 from urllib.parse import unquote_to_bytes
 
 from attrs import define, field
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, LogEvent, Logger, LogPublisher
 
 _log = Logger()
 
@@ -34,11 +37,20 @@ _UNSAFE_WORD = re.compile(rb"[^\x21\x23-\x5a\x5e-\x7e]")
 # What may carry a secret in an address: signed S3, Google and Azure URLs, tokens, and
 # whatever a mistaken client puts there.
 _SECRET_NAME = re.compile(
-    rb"(?i)^x-(?:amz|goog)-|token|passw|pwd|secret|signature|^sig$|key|credential"
-    rb"|auth|session|policy|cookie|^code$|jwt"
+    rb"(?i)^x-(?:amz|goog)-|token|pass|pwd|secret|signature|key|credential|auth|session"
+    rb"|policy|cookie|jwt|bearer|assertion|hmac|otp|^(?:sig|code|pw|pin|ticket)$"
 )
-_PARAMETER = re.compile(rb"([?&;])([^=&;?#]*)=([^&;#]*)")
-_USERINFO = re.compile(rb"//[^/?#\s]*@")
+_SEPARATOR = re.compile(rb"([?&;#])")
+_USERINFO = re.compile(rb"//[^/?#]*@")
+_USER_AND_COLON = re.compile(rb"//[^/?#:@]*:")
+
+# An address in an address in an address is encoded so often; what is encoded more often
+# is not looked into, and not shown.
+_LEVELS = 5
+
+# Nor is what has more pieces, longer ones, or more signs of equality in one. Signed
+# addresses have ten pieces, of which the long one is secret; 1 ms is the most it takes.
+_PIECES, _LONGEST, _SIGNS = 100, 2048, 10
 
 
 @define(eq=False)
@@ -56,6 +68,8 @@ class AccessLog:
     _flushing: IDelayedCall | None = field(default=None, init=False)
     _agents: dict[bytes, bytes] = field(factory=dict, init=False, repr=False)
     _failed: bool = field(default=False, init=False)
+    _thread: int = field(factory=get_ident, init=False)
+    _others: LogPublisher | None = field(default=None, init=False, repr=False)
     _second: int = field(default=-1, init=False)
     _date: bytes = field(default=b"", init=False)
 
@@ -111,6 +125,25 @@ class AccessLog:
                 self._agents[agent] = escaped
         return escaped
 
+    def go_before(self, others: LogPublisher) -> None:
+        """Write what waits before the events of *others*, until :meth:`close`.
+
+        To be called before they have observers that write: those are asked in order.
+        """
+        self._others = others
+        others.addObserver(cast(ILogObserver, self._before))
+
+    def _before(self, _event: LogEvent) -> None:
+        # What other threads say has no order that could be kept.
+        if self._lines and get_ident() == self._thread:
+            self.flush()
+
+    def close(self) -> None:
+        """Write what waits, and observe nothing any more."""
+        self.flush()
+        if self._others is not None:
+            self._others.removeObserver(cast(ILogObserver, self._before))
+
     def flush(self) -> None:
         """Write what waits."""
         if self._flushing is not None:
@@ -139,19 +172,65 @@ def escape(value: bytes) -> bytes:
 
 
 def without_secrets(address: bytes) -> bytes:
-    """Blot out what may be secret in an address: parameters' values and user names."""
-    if b"=" in address:
-        address = _PARAMETER.sub(_blotted, address)
-    if b"@" in address:
-        address = _USERINFO.sub(b"//***@", address)
+    """Blot out what may be secret in an address: parameters' values and user names.
+
+    Likewise in an address that is the value of a parameter, or a part of the path,
+    however often it is percent-encoded.
+    """
+    if b"=" not in address and b"@" not in address and b"%" not in address:
+        return address
+    return _without_secrets(address, _LEVELS)
+
+
+def _without_secrets(address: bytes, levels: int) -> bytes:
+    pieces = _SEPARATOR.split(_without_users(address), maxsplit=_PIECES)
+    if len(pieces) > 2 * _PIECES:
+        pieces[-1] = b"***"
+    shown: list[bytes] = []
+    secret = False
+    for separator, piece in zip([b"", *pieces[1::2]], pieces[::2], strict=True):
+        if secret and separator != b"&":
+            continue  # of a value, which only "&" ends for certain
+        *names, value = piece.split(b"=", maxsplit=_SIGNS)
+        secret = len(names) == _SIGNS or any(map(_is_secret, names))
+        if secret or _hides_secret(piece, levels) or (names and _has_user(value)):
+            piece = names[0] + b"=***" if names else b"***"
+        shown += separator, piece
+    return b"".join(shown)
+
+
+def _without_users(address: bytes) -> bytes:
+    address = _USERINFO.sub(b"//***@", address)
+    match = _USER_AND_COLON.search(address)
+    end = address.rfind(b"@")
+    if match is not None and end > match.end():
+        # A password that was not encoded has whatever it likes in it.
+        return address[: match.start()] + b"//***" + address[end:]
     return address
 
 
-def _blotted(parameter: re.Match[bytes]) -> bytes:
-    name = unquote_to_bytes(parameter[2].replace(b"+", b" "))
-    if _SECRET_NAME.search(name) is None:
-        return parameter[0]
-    return b"%b%b=***" % (parameter[1], parameter[2])
+def _has_user(value: bytes) -> bool:
+    """Tell whether a value is like ann:password@host."""
+    return 0 < value.find(b":") < value.rfind(b"@")
+
+
+def _is_secret(name: bytes) -> bool:
+    name = name.rpartition(b"/")[2]
+    for _ in range(_LEVELS):
+        name, encoded = unquote_to_bytes(name.replace(b"+", b" ")), name
+        if name == encoded:
+            break
+    return b"%" in name or _SECRET_NAME.search(name) is not None
+
+
+def _hides_secret(piece: bytes, levels: int) -> bool:
+    """Tell whether there is a secret under the encoding of a piece."""
+    if b"%" not in piece:
+        return False
+    if levels == 0 or len(piece) > _LONGEST:
+        return True
+    decoded = unquote_to_bytes(piece)
+    return decoded != piece and _without_secrets(decoded, levels - 1) != decoded
 
 
 def _escaped(unsafe: re.Match[bytes]) -> bytes:

@@ -43,10 +43,11 @@ from pypicloud_tw.store.budget import BufferBudget
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.web import legacy_json
+from pypicloud_tw.web.conditions import check_required, is_known, requires
 from pypicloud_tw.web.errors import answer_error, joined, measured
 from pypicloud_tw.web.fallback import Fallback, shadows
 from pypicloud_tw.web.files import Blob, find_blob, redirect_to_store, send_blob
-from pypicloud_tw.web.negotiation import Choice, Negotiator, is_not_modified
+from pypicloud_tw.web.negotiation import Choice, Negotiator
 from pypicloud_tw.web.pages import POLICY, Pages, packages_section
 from pypicloud_tw.web.paths import is_canonical
 from pypicloud_tw.web.publishing import receive, taken
@@ -363,6 +364,8 @@ class Application:
             return False
         if request.method not in (b"GET", b"HEAD") or request.args:
             return False
+        if requires(request):
+            return False
         page = self._known_page(path[len(_SIMPLE) : -1].decode("latin-1"))
         if page is None:
             return False
@@ -454,14 +457,7 @@ class Application:
             return False
         private = not self.policy.public
         more = b"" if warning is None else f"Warning: {warning}\r\n".encode()
-        asked = request.getHeader(b"If-None-Match")
-        if asked is None and representation.modified is not None:
-            since = request.getHeader(b"If-Modified-Since")
-        else:
-            since = None
-        if (asked is not None or since is not None) and is_not_modified(
-            asked, representation.etag, since, representation.modified
-        ):
+        if is_known(request, representation.etag, representation.modified):
             block = representation.not_modified_block(private)
             request.send_whole(304, block + more, b"")
         else:
@@ -473,11 +469,13 @@ class Application:
         self, request: Request, page: Page, warning: str | None = None
     ) -> None:
         variant = page.variant(self._choose(request))
-        if page.find(variant) is None:
+        made = page.find(variant)
+        if made is None:
             if page.quick(variant):
-                page.make(variant)
+                made = page.make(variant)
             else:
-                await self.offload.in_thread(page.make, variant)
+                made = await self.offload.in_thread(page.make, variant)
+        check_required(request, made.etag, made.modified)
         self._send_made(request, page, warning)
 
     async def _send_file(self, request: Request, blob: Blob) -> None:

@@ -7,6 +7,7 @@ and carries a refusal to a client that is still sending.
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import TYPE_CHECKING, cast
 
@@ -28,7 +29,7 @@ from pypicloud_tw.web.deadline import Deadline
 from pypicloud_tw.web.framing import ByChunks, ByLength, Framing
 from pypicloud_tw.web.head import MAX_HEAD, BadHeadError, Head, check_beginning
 from pypicloud_tw.web.proxies import Peer
-from pypicloud_tw.web.request import Request
+from pypicloud_tw.web.request import Request, plain_text
 from pypicloud_tw.web.wire import Wire, as_socket, written_at_once
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ MOST_AT_ONCE = 16
 #: Seconds for an idle client to take leave of when the server stops.
 LEAVE = 1.0
 
-_LINE_ENDS = b"\r\n"
+_EMPTY_LINES = re.compile(rb"(?:\r\n)+")
 
 
 class State(Enum):
@@ -184,9 +185,9 @@ class Channel(HTTPChannel):
     def _serve_next(self) -> bool:
         """Serve the first request in the buffer; false if it is not there yet."""
         buffer = self._buffer
-        if buffer and buffer[0] in _LINE_ENDS:
-            # Lines before a request are to be ignored (RFC 9112, section 2.2).
-            buffer = self._buffer = buffer.lstrip(b"\r\n")
+        if buffer.startswith(b"\r\n"):
+            # Before a request they are to be ignored (RFC 9112, section 2.2).
+            buffer = self._buffer = _EMPTY_LINES.sub(b"", buffer, count=1)
         end = buffer.find(b"\r\n\r\n", 0, MAX_HEAD + 4)
         try:
             if end >= 0:
@@ -339,12 +340,11 @@ class Channel(HTTPChannel):
     def _refuse(self, error: BadHeadError) -> None:
         """Answer what is no request, and end."""
         self.site.log_refusal(self.peer, error.status)
-        body = error.sentence.encode() + b"\n"
-        self.wire.write(
-            b"%bContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"
-            b"Connection: close\r\n\r\n%b"
-            % (self.site.answer_head(error.status), len(body), body)
-        )
+        fields, body = plain_text(error.sentence.encode())
+        if self._buffer.startswith(b"HEAD "):
+            body = b""
+        head = self.site.answer_head(error.status) + fields
+        self.wire.write(head + b"Connection: close\r\n\r\n" + body)
         self._framing = None
         self._linger()
 

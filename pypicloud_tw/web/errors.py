@@ -41,7 +41,6 @@ def answer_error(
     form = _form(request)
     request.setHeader(b"Content-Type", f"{form}; charset=utf-8".encode())
     request.setHeader(b"Cache-Control", b"no-store")
-    request.setHeader(b"X-Content-Type-Options", b"nosniff")
     request.setHeader(b"Content-Security-Policy", POLICY)
     return measured(request, _body(form, pages, status, code, message))
 

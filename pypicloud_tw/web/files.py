@@ -12,7 +12,6 @@ from attrs import field, frozen
 from twisted.logger import Logger
 
 from pypicloud_tw.errors import (
-    ConditionFailed,
     NotFound,
     ObjectNotFound,
     StoreError,
@@ -21,9 +20,10 @@ from pypicloud_tw.errors import (
 from pypicloud_tw.index.layout import METADATA_SUFFIX
 from pypicloud_tw.index.model import File
 from pypicloud_tw.store.interfaces import ByteRange, IDownload, IObjectStore
-from pypicloud_tw.web.errors import measured
+from pypicloud_tw.web.conditions import check_required, is_known, single
+from pypicloud_tw.web.errors import joined, measured
 from pypicloud_tw.web.media import content_type
-from pypicloud_tw.web.negotiation import http_date, is_as_required, is_not_modified
+from pypicloud_tw.web.negotiation import http_date
 from pypicloud_tw.web.ranges import content_range, resolve
 from pypicloud_tw.web.site import Request
 
@@ -167,23 +167,16 @@ def _is_known(request: Request, blob: Blob) -> bool:
     """Judge the request's conditions, in the order of RFC 9110, section 13.2.2."""
     if blob.etag is None:
         return False
-    get = request.getHeader
-    if not is_as_required(
-        get(b"If-Match"), blob.etag, get(b"If-Unmodified-Since"), blob.modified
-    ):
-        raise ConditionFailed(
-            "This file is not the one that If-Match or If-Unmodified-Since requires."
-        )
-    return is_not_modified(
-        get(b"If-None-Match"), blob.etag, get(b"If-Modified-Since"), blob.modified
-    )
+    check_required(request, blob.etag, blob.modified)
+    return is_known(request, blob.etag, blob.modified)
 
 
 def _asked_part(request: Request, blob: Blob, size: int) -> ByteRange | None:
     if request.method != b"GET" or blob.etag is None:
         return None
-    get = request.getHeader
-    return resolve(get(b"Range"), get(b"If-Range"), size, blob.etag, blob.modified)
+    # Two of If-Range name nothing that we have, so all of the bytes are sent.
+    asked, on_condition = single(request, b"Range"), joined(request, b"If-Range")
+    return resolve(asked, on_condition, size, blob.etag, blob.modified)
 
 
 def _sends_head(request: Request, part: ByteRange | None, size: int) -> bool:
@@ -222,4 +215,3 @@ def _set_headers(request: Request, blob: Blob, private: bool) -> None:
         request.setHeader(b"Last-Modified", http_date(blob.modified))
     lifetime = _FOREVER if blob.permanent else "no-cache"
     request.setHeader(b"Cache-Control", f"{scope}, {lifetime}".encode())
-    request.setHeader(b"X-Content-Type-Options", b"nosniff")

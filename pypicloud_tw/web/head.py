@@ -25,10 +25,6 @@ _REQUEST_LINE = re.compile(
     rb"(" + _TOKEN.pattern + rb") ([\x21\x22\x24-\x7e]+) HTTP/([0-9])\.([0-9])"
 )
 
-# Upper and lower case differ (RFC 9110, section 9.1), and all methods are in capitals:
-# what a router took for HEAD would be answered with a body.
-_SMALL = re.compile(rb"[a-z]")
-
 #: Fields of one value, on which it depends who gets which answer. Of two, a proxy in
 #: front may have judged the other (RFC 9110, section 5.3).
 _SINGLE = frozenset(
@@ -63,7 +59,7 @@ def check_beginning(data: bytes) -> None:
     :param data: what has come, which is not a whole head yet.
     :raises BadHeadError: no request begins so.
     """
-    if data and _TOKEN.match(data) is None:
+    if data not in (b"", b"\r") and _TOKEN.match(data) is None:
         raise _no_request()
 
 
@@ -195,7 +191,9 @@ def _request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
     method, target, major, minor = match.groups()
     if major != b"1":
         raise BadHeadError(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here.")
-    if _SMALL.search(method) is not None:
+    if method != method.upper():
+        # Their case differs (RFC 9110, section 9.1): what a router behind took for HEAD
+        # would be answered with a body.
         raise BadHeadError(501, "Methods are written in capitals; their case differs.")
     return method, target, b"HTTP/1.0" if minor == b"0" else b"HTTP/1.1"
 

@@ -36,6 +36,17 @@ _ENCODING_ORDER = (Encoding.ZSTD, Encoding.BROTLI, Encoding.GZIP)
 _QUALITY = re.compile(r"\d+(\.\d*)?|\.\d+", re.ASCII)
 _ENTITY_TAG = re.compile(rb'(W/)?("[^"]*")')
 
+_TIME, _MONTH = rb"[0-9]{2}:[0-9]{2}:[0-9]{2}", rb"[A-Z][a-z]{2}"
+
+# RFC 9110, section 5.6.7: IMF-fixdate, and what came before it. The library reads more
+# than that, up to two dates as the first of them.
+_HTTP_DATE = re.compile(
+    rb"[A-Z][a-z]{2}, [0-9]{2} %(month)b [0-9]{4} %(time)b GMT"
+    rb"|[A-Z][a-z]{5,8}, [0-9]{2}-%(month)b-[0-9]{2} %(time)b GMT"
+    rb"|[A-Z][a-z]{2} %(month)b [ 0-9][0-9] %(time)b [0-9]{4}"
+    % {b"month": _MONTH, b"time": _TIME}
+)
+
 #: How many pairs of headers are remembered, and how long each header may be for that;
 #: so the memory is bounded, whatever clients send.
 REMEMBERED, LONGEST = 1024, 1024
@@ -163,6 +174,8 @@ def http_date(moment: datetime) -> bytes:
 
 def parse_http_date(value: bytes) -> datetime | None:
     """Read an instant in any of HTTP's three formats; None if it is none."""
+    if _HTTP_DATE.fullmatch(value) is None:
+        return None
     try:
         moment = parsedate_to_datetime(_text(value))
         # The formats without a zone are in GMT by definition.

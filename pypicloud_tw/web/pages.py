@@ -15,14 +15,12 @@ from attrs import define, field, frozen
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pypicloud_tw.index.model import Document
+from pypicloud_tw.web.media import PAGE_POLICY
 from pypicloud_tw.web.simple import SLOT, anchor, fill
 
 #: The Content-Security-Policy field's value for these pages: their own style, and
 #: nothing else.
-POLICY = (
-    b"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
-    b"form-action 'none'; frame-ancestors 'none'"
-)
+POLICY = PAGE_POLICY + b"; style-src 'unsafe-inline'"
 
 CONTENT_TYPE = b"text/html; charset=utf-8"
 

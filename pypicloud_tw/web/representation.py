@@ -14,7 +14,7 @@ import brotli
 import zstandard
 from attrs import define, field, frozen
 
-from pypicloud_tw.web.media import Encoding, Form, Variant
+from pypicloud_tw.web.media import GUARDS, PAGE_POLICY, Encoding, Form, Variant
 from pypicloud_tw.web.negotiation import Choice, http_date
 
 #: Bytes under which a page goes out plain: it fits in one packet, or nearly.
@@ -42,10 +42,9 @@ _PUBLIC = b"Cache-Control: no-cache, public\r\n"
 _PRIVATE = b"Cache-Control: no-cache, private\r\n"
 _VARY = b"Vary: Accept, Accept-Encoding\r\n"
 
-# A link can have any address that an upstream wrote: no script runs from these pages.
-_GUARD = (
-    b"X-Content-Type-Options: nosniff\r\n"
-    b"Content-Security-Policy: default-src 'none'\r\n"
+_GUARDS = b"".join(
+    b"%b: %b\r\n" % guard
+    for guard in (*GUARDS, (b"Content-Security-Policy", PAGE_POLICY))
 )
 
 
@@ -104,7 +103,7 @@ class Representation:
         )
         if encoding is not Encoding.IDENTITY:
             fields += b"Content-Encoding: " + encoding.encode() + b"\r\n"
-        return cls(body, etag, modified, fields + _GUARD + validators, validators)
+        return cls(body, etag, modified, fields + _GUARDS + validators, validators)
 
     def header_block(self, private: bool) -> bytes:
         """Give the header fields of a 200, each line with its CRLF.

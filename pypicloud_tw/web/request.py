@@ -14,8 +14,10 @@ from twisted.python.failure import Failure
 from twisted.web import server
 from twisted.web.http import NO_BODY_CODES, parse_qs
 
+from pypicloud_tw.web.access_log import escape, without_secrets
 from pypicloud_tw.web.body import RequestBody
 from pypicloud_tw.web.head import Head, ReceivedHeaders
+from pypicloud_tw.web.media import GUARDS
 from pypicloud_tw.web.proxies import Origin, Peer
 
 if TYPE_CHECKING:
@@ -59,6 +61,11 @@ class Request(server.Request):
         # Asked for in the access log, when the channel may be gone.
         self._peer = channel.peer
         self._secure = channel.isSecure()
+
+    def __repr__(self) -> str:
+        """Name it for the log; its address may hold secrets."""
+        target = escape(without_secrets(self.uri)).decode()
+        return f"<Request {self.method.decode()} {target}>"
 
     @property
     def body(self) -> RequestBody:
@@ -203,8 +210,7 @@ class Request(server.Request):
             return reason
         self.send_whole(
             500,
-            b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 38\r\n",
-            b"The server failed; its log tells why.\n",
+            *plain_text(b"The server failed; its log tells why."),
         )
         return reason
 
@@ -230,6 +236,14 @@ class Request(server.Request):
         if self.code in NO_BODY_CODES:
             return True
         return lengths[0] == b"%d" % self.sentLength
+
+
+def plain_text(sentence: bytes) -> tuple[bytes, bytes]:
+    """Give header fields and body of an answer that is made by the edge itself."""
+    body = sentence + b"\n"
+    fields = b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n%b"
+    guards = b"".join(b"%b: %b\r\n" % guard for guard in GUARDS)
+    return fields % (len(body), guards), body
 
 
 def _host_and_port(address: object) -> str:

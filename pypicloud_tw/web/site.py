@@ -17,6 +17,7 @@ from pypicloud_tw.web.access_log import AccessLog
 from pypicloud_tw.web.body import RequestBody
 from pypicloud_tw.web.channel import Channel
 from pypicloud_tw.web.head import HeadParser
+from pypicloud_tw.web.media import GUARDS
 from pypicloud_tw.web.proxies import Notices, Origin, Peer, Proxies
 from pypicloud_tw.web.request import Request
 
@@ -99,7 +100,8 @@ class Site(server.Site):
 
     def stopFactory(self) -> None:
         """Write the lines of the access log that wait."""
-        self._flush_log()
+        if self.access_log is not None:
+            self.access_log.flush()
 
     # --- what every answer begins with
 
@@ -121,7 +123,7 @@ class Site(server.Site):
     def common_headers(self) -> Sequence[tuple[bytes, bytes]]:
         """Give the fields that every answer has, unless its handler set others."""
         self._look_at_clock()
-        return ((b"Server", self._server), (b"Date", self._date))
+        return (b"Server", self._server), (b"Date", self._date), *GUARDS
 
     def _look_at_clock(self) -> None:
         second = int(self.reactor.seconds())
@@ -190,7 +192,7 @@ class Site(server.Site):
         if not done.called:
             cut = self.reactor.callLater(grace, self._cut_all)
             done.addCallback(lambda _: cut.cancel() if cut.active() else None)
-        done.addCallback(lambda _: self._flush_log())
+        done.addCallback(lambda _: self._close_log())
         return done
 
     def channel_lost(self, channel: Channel) -> None:
@@ -198,9 +200,9 @@ class Site(server.Site):
         self.channels.discard(channel)
         self._tell_drained()
 
-    def _flush_log(self) -> None:
+    def _close_log(self) -> None:
         if self.access_log is not None:
-            self.access_log.flush()
+            self.access_log.close()
 
     def _cut_all(self) -> None:
         for channel in tuple(self.channels):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import time
@@ -170,6 +171,22 @@ class StartingTests(IntegrationTestCase):
         assert server.process is not None
         self.assertNotEqual(server.process.wait(30), 0)
         return server.log
+
+
+class LogTests(IntegrationTestCase):
+    """What goes to standard output stands there in the order in which it happened."""
+
+    def test_order(self) -> None:
+        server = self.server()
+        expected = []
+        for n in range(5):
+            server.get(f"/health?{n}")
+            wrong = {"Authorization": basic(password=f"wrong{n}")}
+            self.assertEqual(server.request("POST", "/", b"", wrong).status, 401)
+            expected += [f"GET /health?{n}", "Wrong password for", "POST / "]
+        server.stop()
+        marks = re.findall(r"GET /health\?\d|Wrong password for|POST / ", server.log)
+        self.assertEqual(marks, expected)
 
 
 class ReloadingTests(IntegrationTestCase):
