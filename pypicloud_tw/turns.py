@@ -22,7 +22,7 @@ class QueueFullError(Unavailable):
     :ivar own_fault: the same client, or others for the same user, have more places.
     """
 
-    def __init__(self, what: str, own_fault: bool) -> None:
+    def __init__(self, what: str, *, own_fault: bool) -> None:
         super().__init__(f"Too many {what} at this moment; try again.")
         self.own_fault = own_fault
 
