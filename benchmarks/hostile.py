@@ -105,14 +105,15 @@ def _as_html(size: int) -> tuple[bytes, str]:
 
 def archives(folder: Path) -> Iterator[Job]:
     """Make an archive of as many members as the largest, and archives that hurt."""
-    for label, path in (
-        ("wheel of 22,000 members", _wheel(folder, 22_000)),
-        ("source archive of 23,000 members", _sdist(folder, 23_000)),
-        ("wheel of 8,000 names of fields", _wheel(folder, 1, _many_names(8_000))),
-        ("tar of 1,700 pax global headers", _global_headers(folder, 1_700)),
-        ("zip of a million entries", _entries(folder, 1_000_000)),
-    ):
-        yield label, ARCHIVES, inspect, look_into(path)
+    made: list[tuple[str, Callable[[], Path]]] = [
+        ("wheel of 22,000 members", lambda: _wheel(folder, 22_000)),
+        ("source archive of 23,000 members", lambda: _sdist(folder, 23_000)),
+        ("wheel of 8,000 names of fields", lambda: _many_names(folder, 8_000)),
+        ("tar of 1,700 pax global headers", lambda: _global_headers(folder, 1_700)),
+        ("zip of a million entries", lambda: _entries(folder, 1_000_000)),
+    ]
+    for label, make in made:
+        yield label, ARCHIVES, inspect, look_into(make())
 
 
 def look_into(path: Path) -> tuple[Any, ...]:
@@ -120,8 +121,8 @@ def look_into(path: Path) -> tuple[Any, ...]:
     return str(path), Filename.parse(path.name), path.stat().st_size
 
 
-def _many_names(count: int) -> str:
-    return "".join(f"X{n}: \n" for n in range(count))
+def _many_names(folder: Path, count: int) -> Path:
+    return _wheel(folder, 1, "".join(f"X{n}: \n" for n in range(count)))
 
 
 def _wheel(folder: Path, members: int, fields: str = "") -> Path:
@@ -190,15 +191,14 @@ def wait_behind_others(folder: Path) -> None:
     with servers.ours(folder, settings, port):
         honest = folder / "honest-1.0-py3-none-any.whl"
         big_wheel(honest, "honest", 2**20)
-        slow = _wheel(folder, 1, _many_names(16_000))
+        slow = _wheel(folder, 60_000)
         for _ in range(2):
             hang_up(port, slow)
         time.sleep(1)
         began = time.monotonic()
         status = upload(port, honest, "honest")
-        print(
-            f"an honest upload beside two: {time.monotonic() - began:.1f} s, {status}"
-        )
+        seconds = time.monotonic() - began
+        print(f"upload beside two that hung up: {seconds:.1f} s, answered {status}")
 
 
 def hang_up(port: int, path: Path) -> None:
