@@ -41,9 +41,16 @@ async def do(
 
 
 async def refresh(
-    index: Index, out: TextIO, err: TextIO, *, dry_run: bool = False
+    index: Index,
+    out: TextIO,
+    err: TextIO,
+    *,
+    dry_run: bool = False,
+    who: str | None = None,
 ) -> int:
     """Adopt what lies in the store without being named.
+
+    :param who: for the record of the change.
 
     :returns: 0 also if files were skipped: what is no distribution is no fault.
     """
@@ -61,7 +68,7 @@ async def refresh(
         file=out,
     )
     if progress.adopted and not dry_run:
-        index.publisher.audit(Act(None, "adopted", reason=f"{progress.adopted} files"))
+        index.publisher.audit(Act(who, "adopted", reason=f"{progress.adopted} files"))
     return 0
 
 
@@ -72,11 +79,13 @@ async def sweep(
     *,
     age: float | None = None,
     dry_run: bool = False,
+    who: str | None = None,
 ) -> int:
     """Remove what no manifest names, and what was deleted long enough ago.
 
     :param age: seconds; None is ``index.sweep_age``, and less is refused: the servers
         rely on it.
+    :param who: for the record of the change.
     :returns: 1 also if a project was passed over, because its manifest is damaged.
     """
     at_least = index.publisher.rules.sweep_age
@@ -105,7 +114,7 @@ async def sweep(
     for place in swept.unreadable:
         print(f"pypicloud: {place!r} cannot be read.", file=err)
     if count := 0 if dry_run else len(swept.removed) + len(swept.purged):
-        index.publisher.audit(Act(None, "swept", reason=f"{count} objects"))
+        index.publisher.audit(Act(who, "swept", reason=f"{count} objects"))
     return 1 if swept.left else 0
 
 

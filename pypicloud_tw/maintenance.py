@@ -36,7 +36,7 @@ def prepare(config: Config) -> int:
 
 def run_refresh(config: Config, *, dry_run: bool = False) -> int:
     """Adopt what lies in the store without being named; see :func:`.jobs.refresh`."""
-    return _run_job(config, "refresh", changes=not dry_run, dry_run=dry_run)
+    return _run_job(config, "refresh", changes=not dry_run, dry_run=dry_run, who=_who())
 
 
 def run_verify(config: Config, *, deep: bool = False) -> int:
@@ -84,7 +84,9 @@ def run_sweep(
     config: Config, *, age: float | None = None, dry_run: bool = False
 ) -> int:
     """Remove what no manifest names; see :func:`.jobs.sweep`."""
-    return _run_job(config, "sweep", changes=not dry_run, age=age, dry_run=dry_run)
+    return _run_job(
+        config, "sweep", changes=not dry_run, age=age, dry_run=dry_run, who=_who()
+    )
 
 
 def run_yank(config: Config, project: str, version: str, reason: str | None) -> int:

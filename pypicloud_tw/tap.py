@@ -29,6 +29,7 @@ from pypicloud_tw.config_keys import KEYS, Key
 from pypicloud_tw.config_values import BadValueError, Network, endpoint
 from pypicloud_tw.errors import ConfigError, PypicloudError, Unauthorized
 from pypicloud_tw.index.adopt import Progress
+from pypicloud_tw.index.audit import Act
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.survey import Survey
 from pypicloud_tw.server import Server
@@ -339,6 +340,9 @@ async def _adopt(index: Index, survey: Survey | None) -> None:
             )
         else:
             reporter.summary(progress)
+            if progress.adopted:
+                reason = f"{progress.adopted} files"
+                index.publisher.audit(Act(None, "adopted", reason=reason))
             _tell_unserved(index.unserved.reasons() or {})
             return
         await deferLater(index.reactor, pause, lambda: None)

@@ -387,7 +387,8 @@ class Publisher:
 
     async def _is_recorded(self, name: NormalizedName) -> bool:
         try:
-            await self.store.head(record_key(name))
+            # Not a HEAD: S3 answers that with no body, which proves no absence.
+            await self.store.get(record_key(name))
         except ObjectNotFound:
             return False
         return True
