@@ -14,7 +14,7 @@ import boto3
 from attrs import field, frozen
 from botocore.config import Config as BotoConfig
 
-from pypicloud_tw.store.sigv4 import (
+from pypicloud_tw.store.s3.sigv4 import (
     UNSIGNED_PAYLOAD,
     Identity,
     quote_path,

@@ -29,10 +29,10 @@ from benchmarks.corpus import recorded
 from benchmarks.largest import JSON, made_up_page
 from benchmarks.memory import big_wheel, describe, form, resident, upload
 from pypicloud_tw.access.hashes import hash_password, make_context, verify
-from pypicloud_tw.helper import HEADER, address, frame
 from pypicloud_tw.index.archive import inspect
 from pypicloud_tw.index.names import Filename
-from pypicloud_tw.limits import ARCHIVES, LOG_INS, PAGES, Limits
+from pypicloud_tw.offload.helper import HEADER, address, frame
+from pypicloud_tw.offload.limits import ARCHIVES, LOG_INS, PAGES, Limits
 from pypicloud_tw.upstream.prepare import Answer, Recipe, prepare_elsewhere
 from pypicloud_tw.upstream.rules import Rules
 from pypicloud_tw.web.simple import render_upstream
@@ -50,7 +50,7 @@ Job = tuple[str, Limits, Callable[..., object], tuple[Any, ...]]
 def run(job: Job) -> None:
     """Do one job in a helper of its own, and tell what it took."""
     label, limits, function, args = job
-    command = [sys.executable, "-m", "pypicloud_tw.helper", str(limits.memory)]
+    command = [sys.executable, "-m", "pypicloud_tw.offload.helper", str(limits.memory)]
     request = frame((*address(function), args))
     began = time.monotonic()
     with subprocess.Popen(

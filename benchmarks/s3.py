@@ -37,8 +37,8 @@ from pypicloud_tw.access.hashes import hash_password
 from pypicloud_tw.index.manifest import encode, manifest_key
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import project_name
-from pypicloud_tw.store.signed_urls import SignedUrls
-from pypicloud_tw.store.sigv4 import Identity, Presigner
+from pypicloud_tw.store.s3.signed_urls import SignedUrls
+from pypicloud_tw.store.s3.sigv4 import Identity, Presigner
 from tests.integration.s3_rig import Bucket
 from tests.integration.seaweedfs import CREDENTIALS, find_weed, shared
 

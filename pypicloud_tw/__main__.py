@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from pypicloud_tw.cli import main
+from pypicloud_tw.cli.main import main
 
 _ABOUT_ALL = frozenset({"-h", "--help", "--version"})
 

@@ -14,10 +14,9 @@ from typing import Any
 from attrs import define, field
 from twisted.web.client import HTTPConnectionPool
 
-from pypicloud_tw import __version__, jobs
-from pypicloud_tw.config import Config
+from pypicloud_tw import __version__
+from pypicloud_tw.config.load import Config
 from pypicloud_tw.errors import PypicloudError
-from pypicloud_tw.index.adopt import Adopter, Progress
 from pypicloud_tw.index.audit import Audit, log_act
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.errands import Errands
@@ -25,18 +24,20 @@ from pypicloud_tw.index.lease import Lease
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.marker import Marker
 from pypicloud_tw.index.publish import Publisher, Rules
-from pypicloud_tw.index.rebuild import Rebuilder
 from pypicloud_tw.index.survey import Survey
-from pypicloud_tw.index.sweep import Sweeper
 from pypicloud_tw.index.unserved import Unserved
-from pypicloud_tw.index.verify import Verifier
+from pypicloud_tw.maintenance import jobs
+from pypicloud_tw.maintenance.adopt import Adopter, Progress
+from pypicloud_tw.maintenance.rebuild import Rebuilder
+from pypicloud_tw.maintenance.sweep import Sweeper
+from pypicloud_tw.maintenance.verify import Verifier
 from pypicloud_tw.metrics import Metrics
-from pypicloud_tw.offload import Offload
-from pypicloud_tw.store.directory import DirectoryStore
+from pypicloud_tw.offload.service import Offload
+from pypicloud_tw.store.folder.store import DirectoryStore
 from pypicloud_tw.store.metered import MeteredStore
-from pypicloud_tw.store.s3 import make_s3_store
-from pypicloud_tw.store.s3_probe import Conditional
-from pypicloud_tw.store.s3_store import S3Store
+from pypicloud_tw.store.s3.make import make_s3_store
+from pypicloud_tw.store.s3.probe import Conditional
+from pypicloud_tw.store.s3.store import S3Store
 from pypicloud_tw.upstream.agent import make_agent
 from pypicloud_tw.upstream.caching import CachingFiles
 from pypicloud_tw.upstream.client import Client

@@ -19,12 +19,12 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from pypicloud_tw.concurrency.timeout import in_time
 from pypicloud_tw.errors import PypicloudError, Unavailable
 from pypicloud_tw.metrics import Metrics
-from pypicloud_tw.offload import Offload
+from pypicloud_tw.offload.service import Offload
 from pypicloud_tw.store.interfaces import IObjectStore
-from pypicloud_tw.store.patience import in_time
-from pypicloud_tw.web.site import Site
+from pypicloud_tw.web.http.site import Site
 
 #: Seconds between two tries to reach a store that is away, at first and at the most.
 FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0

@@ -24,18 +24,18 @@ from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.users import Users
 from pypicloud_tw.assembly import Index, make_fallback, make_index, nothing
-from pypicloud_tw.config import Config, load
-from pypicloud_tw.config_keys import KEYS, Key
-from pypicloud_tw.config_values import BadValueError, Network, endpoint
+from pypicloud_tw.config.keys import KEYS, Key
+from pypicloud_tw.config.load import Config, load
+from pypicloud_tw.config.values import BadValueError, Network, endpoint
 from pypicloud_tw.errors import ConfigError, PypicloudError, Unauthorized
-from pypicloud_tw.index.adopt import Progress
 from pypicloud_tw.index.audit import Act
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.survey import Survey
+from pypicloud_tw.maintenance.adopt import Progress
 from pypicloud_tw.server import Server
-from pypicloud_tw.web.access_log import AccessLog
 from pypicloud_tw.web.app import Application
-from pypicloud_tw.web.site import Limits, Proxies, Site
+from pypicloud_tw.web.http.access_log import AccessLog
+from pypicloud_tw.web.http.site import Limits, Proxies, Site
 
 _log = Logger()
 

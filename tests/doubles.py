@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, execute
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from pypicloud_tw.offload import IOffload
+from pypicloud_tw.offload.service import IOffload
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from textwrap import fill, indent
 
-from pypicloud_tw.config_keys import SECTIONS, Key, document_keys
+from pypicloud_tw.config.keys import SECTIONS, Key, document_keys
 
 CHECKOUT = Path(__file__).absolute().parents[1]
 README = CHECKOUT / "README.rst"

@@ -14,10 +14,10 @@ from pypicloud_tw.index import lease
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.names import Filename
 from pypicloud_tw.index.publish import Publisher
-from pypicloud_tw.store.s3_probe import Abilities, Conditional
-from pypicloud_tw.store.s3_store import S3Store
+from pypicloud_tw.store.s3.probe import Abilities, Conditional
+from pypicloud_tw.store.s3.store import S3Store
 from tests.doubles import InlineOffload
-from tests.doubles_s3 import Drop, Harness
+from tests.store.s3.doubles import Drop, Harness
 
 T = TypeVar("T")
 

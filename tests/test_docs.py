@@ -16,8 +16,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw import errors
 from pypicloud_tw.assembly import make_fallback, make_index
-from pypicloud_tw.config import load
-from pypicloud_tw.config_keys import KEYS
+from pypicloud_tw.config.keys import KEYS
+from pypicloud_tw.config.load import load
 from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.web.app import Application
 from tests.readme_keys import REFERENCE, reference_text, replaced

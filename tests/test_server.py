@@ -22,10 +22,10 @@ from zope.interface.verify import verifyObject
 
 from pypicloud_tw.errors import StoreError, Unavailable
 from pypicloud_tw.metrics import Metrics
-from pypicloud_tw.offload import Offload
+from pypicloud_tw.offload.service import Offload
 from pypicloud_tw.server import FIRST_RETRY, LONGEST_RETRY, Server
 from tests.builders import wheel
-from tests.doubles_http import (
+from tests.web.doubles import (
     FORM_TYPE,
     Connection,
     Response,

@@ -18,18 +18,18 @@ from twisted.trial.unittest import SynchronousTestCase
 from pypicloud_tw import assembly, tap
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.assembly import Index
-from pypicloud_tw.config_values import readers
+from pypicloud_tw.config.values import readers
 from pypicloud_tw.errors import StoreError, Unauthorized
-from pypicloud_tw.index.adopt import Adopter, Progress, Skipped, Warned
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.survey import Survey
+from pypicloud_tw.maintenance.adopt import Adopter, Progress, Skipped, Warned
 from pypicloud_tw.server import Server
 from pypicloud_tw.tap import AdoptionLog, Options, makeService
 from tests.builders import sdist, wheel
 from tests.doubles import InlineOffload
-from tests.doubles_http import (
+from tests.web.doubles import (
     FORM_TYPE,
     HASH,
     Connection,

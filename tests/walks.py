@@ -14,8 +14,8 @@ from types import FrameType, MappingProxyType
 
 import pypicloud_tw
 from tests.builders import wheel
-from tests.doubles_http import Response, Web, stored_project, upload_form
-from tests.test_app_fallback import JSON, Front
+from tests.web.doubles import Response, Web, stored_project, upload_form
+from tests.web.test_app_fallback import JSON, Front
 
 _PACKAGE = Path(pypicloud_tw.__file__).parent
 _WHEEL = "acme-1.0-py3-none-any.whl"

@@ -6,9 +6,9 @@ from attrs import field, frozen
 from twisted.logger import Logger
 
 from pypicloud_tw.access.hashes import PURE_PYTHON, HashingError, verify
+from pypicloud_tw.concurrency.turns import ANYBODY, Asker, Turns
 from pypicloud_tw.errors import Unavailable
-from pypicloud_tw.offload import IOffload
-from pypicloud_tw.turns import ANYBODY, Asker, Turns
+from pypicloud_tw.offload.service import IOffload
 
 
 @frozen

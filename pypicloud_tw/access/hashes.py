@@ -13,7 +13,7 @@ from typing import Any
 
 from passlib.context import CryptContext
 
-from pypicloud_tw.limits import LOG_INS, limited
+from pypicloud_tw.offload.limits import LOG_INS, limited
 
 #: What can be verified here, the one for new hashes first.
 SCHEMES = (

@@ -26,8 +26,8 @@ from math import ceil
 
 from attrs import define, field
 
+from pypicloud_tw.concurrency.turns import Asker
 from pypicloud_tw.errors import TooManyRequests
-from pypicloud_tw.turns import Asker
 
 #: How many users, clients and pairs of them are remembered.
 _LIMIT = 10_000

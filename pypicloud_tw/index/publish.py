@@ -20,6 +20,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from pypicloud_tw.concurrency.turns import Asker, Turns
 from pypicloud_tw.errors import (
     BadRequest,
     Conflict,
@@ -43,10 +44,9 @@ from pypicloud_tw.index.names import (
     parse_version,
 )
 from pypicloud_tw.index.survey import lost
-from pypicloud_tw.offload import IOffload
+from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.interfaces import IObjectStore, IUpload
 from pypicloud_tw.store.spool import Digests, Spool
-from pypicloud_tw.turns import Asker, Turns
 
 #: Seconds after which a sweep takes an unnamed object for an orphan.
 SWEEP_AGE = 24 * 3600.0

@@ -18,7 +18,7 @@ from pypicloud_tw.errors import (
     RangeNotSatisfiable,
     StoreError,
 )
-from pypicloud_tw.offload import IOffload
+from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.store.interfaces import (
     ByteRange,

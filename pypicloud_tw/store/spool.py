@@ -18,9 +18,9 @@ from typing import BinaryIO, ParamSpec, Protocol, TypeVar
 
 from attrs import define, field, frozen
 
+from pypicloud_tw.concurrency.serial import Line
 from pypicloud_tw.errors import InsufficientStorage, PypicloudError, StoreError
-from pypicloud_tw.offload import IOffload
-from pypicloud_tw.store.line import Line
+from pypicloud_tw.offload.service import IOffload
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -13,8 +13,8 @@ from twisted.web.client import (
 )
 from twisted.web.iweb import IAgent
 
-from pypicloud_tw.proxy_agent import ProxiedAgent
-from pypicloud_tw.proxy_settings import ProxySettings
+from pypicloud_tw.outbound.agent import ProxiedAgent
+from pypicloud_tw.outbound.proxies import ProxySettings
 from pypicloud_tw.upstream.guard import GuardedAgent, GuardedEndpoints, Rule
 from pypicloud_tw.upstream.heads import BoundedHeads
 from pypicloud_tw.upstream.source import Source

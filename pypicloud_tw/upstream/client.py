@@ -22,14 +22,14 @@ from twisted.logger import Logger
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 
+from pypicloud_tw.concurrency.outages import Outages
 from pypicloud_tw.errors import NotFound, PypicloudError
-from pypicloud_tw.outages import Outages
 from pypicloud_tw.upstream.addresses import resolve
-from pypicloud_tw.upstream.body import Body
 from pypicloud_tw.upstream.breaker import SHORT_WAIT, Breakers, Visit
 from pypicloud_tw.upstream.connection import CODING, AsSent, in_our_words, too_slow
 from pypicloud_tw.upstream.failures import AskingFailed, Busy, Refused
 from pypicloud_tw.upstream.prepare import Answer, too_large
+from pypicloud_tw.upstream.receiving import Body
 from pypicloud_tw.upstream.source import (
     Limits,
     Source,

@@ -16,7 +16,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
-from pypicloud_tw.proxy_tunnel import ProxyError
+from pypicloud_tw.outbound.tunnel import ProxyError
 from pypicloud_tw.upstream.failures import AskingFailed, Away, Slow
 
 T = TypeVar("T")

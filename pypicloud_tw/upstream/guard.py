@@ -44,8 +44,8 @@ from twisted.web.iweb import (
 )
 from zope.interface import directlyProvides, implementer
 
-from pypicloud_tw.proxy_agent import find_proxy
-from pypicloud_tw.proxy_settings import ProxySettings
+from pypicloud_tw.outbound.agent import find_proxy
+from pypicloud_tw.outbound.proxies import ProxySettings
 from pypicloud_tw.upstream.heads import BoundedHeads
 from pypicloud_tw.upstream.source import origin_of
 

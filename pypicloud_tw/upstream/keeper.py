@@ -11,7 +11,7 @@ from twisted.internet.defer import DeferredSemaphore
 
 from pypicloud_tw.errors import ObjectNotFound
 from pypicloud_tw.index.names import NormalizedName
-from pypicloud_tw.offload import IOffload
+from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.upstream.kept import KeptAnswer
 from pypicloud_tw.upstream.prepare import Answer, squeezed

@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from pypicloud_tw.concurrency.coalesced import Coalesced
+from pypicloud_tw.concurrency.outages import Outages
 from pypicloud_tw.errors import (
     NotFound,
     PypicloudError,
@@ -18,21 +19,20 @@ from pypicloud_tw.errors import (
     Unavailable,
     UpstreamError,
 )
-from pypicloud_tw.offload import IOffload
-from pypicloud_tw.outages import Outages
+from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.upstream.client import Client, NotModified, Validators
+from pypicloud_tw.upstream.freshness import (
+    Absences,
+    Memory,
+    fresh_for,
+    may_keep,
+)
 from pypicloud_tw.upstream.kept import (
     IKeeper,
     Kept,
     KeptAnswer,
     Settings,
     UpstreamPage,
-)
-from pypicloud_tw.upstream.memory import (
-    Absences,
-    Memory,
-    fresh_for,
-    may_keep,
 )
 from pypicloud_tw.upstream.parse import is_json
 from pypicloud_tw.upstream.prepare import (

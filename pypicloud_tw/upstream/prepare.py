@@ -16,7 +16,7 @@ from attrs import evolve, field, frozen
 
 from pypicloud_tw.errors import UpstreamError
 from pypicloud_tw.index.model import Document
-from pypicloud_tw.limits import PAGES, limited
+from pypicloud_tw.offload.limits import PAGES, limited
 from pypicloud_tw.upstream.links import relinked, table
 from pypicloud_tw.upstream.parse import parse_page
 from pypicloud_tw.upstream.rules import Rules

@@ -12,8 +12,9 @@ from twisted.logger import Logger
 
 from pypicloud_tw.errors import NotFound, Unavailable
 from pypicloud_tw.index.names import NormalizedName, parse_version
-from pypicloud_tw.offload import IOffload
+from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.upstream.client import Client
+from pypicloud_tw.upstream.freshness import Memory
 from pypicloud_tw.upstream.kept import IKeeper, Settings, UpstreamPage
 from pypicloud_tw.upstream.legacy import (
     LegacyPage,
@@ -24,7 +25,6 @@ from pypicloud_tw.upstream.legacy import (
     prepare_legacy,
 )
 from pypicloud_tw.upstream.links import Link, find
-from pypicloud_tw.upstream.memory import Memory
 from pypicloud_tw.upstream.pages import INLINE, Pages
 from pypicloud_tw.upstream.parse import ACCEPT
 from pypicloud_tw.upstream.prepare import (

@@ -20,6 +20,7 @@ from pypicloud_tw import __version__
 from pypicloud_tw.access.policy import Action, Policy, refuse_cross_site
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.access.users import Users
+from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.errors import (
     BadRequest,
@@ -38,22 +39,21 @@ from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.metrics import CONTENT_TYPE, Metrics
-from pypicloud_tw.offload import IOffload
-from pypicloud_tw.store.budget import BufferBudget
+from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.store.interfaces import IObjectStore
-from pypicloud_tw.web import legacy_json, xml_rpc
-from pypicloud_tw.web.conditions import check_required, is_known, requires
-from pypicloud_tw.web.errors import answer_error, joined, measured
+from pypicloud_tw.web.answers import answer_error, joined, measured
+from pypicloud_tw.web.api import legacy_json, xml_rpc
 from pypicloud_tw.web.fallback import Fallback, shadows
 from pypicloud_tw.web.files import Blob, find_blob, redirect_to_store, send_blob
+from pypicloud_tw.web.http.conditions import check_required, is_known, requires
+from pypicloud_tw.web.http.paths import is_canonical
+from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.negotiation import Choice, Negotiator
-from pypicloud_tw.web.pages import POLICY, Pages, packages_section
-from pypicloud_tw.web.paths import is_canonical
+from pypicloud_tw.web.pages.pages import POLICY, Pages, packages_section
 from pypicloud_tw.web.publishing import receive, taken
 from pypicloud_tw.web.representation import Page
 from pypicloud_tw.web.simple import render_index
-from pypicloud_tw.web.site import Request
 from pypicloud_tw.web.upload import FORM_MEMORY
 from pypicloud_tw.web.views import DIGEST_DIGITS, ProjectView, file_path
 

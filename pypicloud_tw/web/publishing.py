@@ -12,12 +12,12 @@ from attrs import define, field
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
+from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.errors import BadRequest, PayloadTooLarge
 from pypicloud_tw.index.names import Filename, parse_version, project_name
 from pypicloud_tw.index.publish import Claims, Publication, Publisher, shielded
-from pypicloud_tw.store.budget import BufferBudget
-from pypicloud_tw.web.errors import measured
-from pypicloud_tw.web.site import Request
+from pypicloud_tw.web.answers import measured
+from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.upload import (
     FileField,
     FormMemory,

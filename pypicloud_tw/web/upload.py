@@ -20,8 +20,8 @@ from multipart import (
     PushMultipartParser,
 )
 
+from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.errors import BadRequest, PayloadTooLarge, Unavailable
-from pypicloud_tw.store.budget import BufferBudget
 
 #: The one field whose file is kept; a ``gpg_signature``'s is read and forgotten.
 FILE_FIELD = "content"

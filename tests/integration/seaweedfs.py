@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 from attrs import frozen
 
-from pypicloud_tw.store.sigv4 import AWSCredentials
+from pypicloud_tw.store.s3.sigv4 import AWSCredentials
 
 CREDENTIALS = AWSCredentials("AKIDWEED", "weed-secret/with+signs")
 

@@ -24,7 +24,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import ObjectNotFound
-from pypicloud_tw.store.directory import DirectoryStore
+from pypicloud_tw.store.folder.store import DirectoryStore
 from pypicloud_tw.store.interfaces import IObjectStore
 from tests.doubles import InlineOffload
 from tests.integration import apart

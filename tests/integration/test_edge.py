@@ -17,11 +17,11 @@ from twisted.internet.posixbase import PosixReactorBase
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from pypicloud_tw.web.request import Request
-from pypicloud_tw.web.site import Limits, Site
+from pypicloud_tw.web.http.request import Request
+from pypicloud_tw.web.http.site import Limits, Site
 from tests.certificates import certificate
-from tests.doubles_edge import AsyncResource
 from tests.integration import apart
+from tests.web.http.doubles import AsyncResource
 
 P = ParamSpec("P")
 T = TypeVar("T")

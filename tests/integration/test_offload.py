@@ -21,9 +21,9 @@ from twisted.trial.unittest import TestCase
 
 from pypicloud_tw.access import hashes
 from pypicloud_tw.errors import BadRequest, Unavailable, UpstreamError
-from pypicloud_tw.helper import frame
 from pypicloud_tw.index.names import project_name
-from pypicloud_tw.offload import IOffloadReactor, Offload
+from pypicloud_tw.offload.helper import frame
+from pypicloud_tw.offload.service import IOffloadReactor, Offload
 from pypicloud_tw.upstream.prepare import Answer, Recipe, prepare_elsewhere
 from pypicloud_tw.upstream.rules import Rules
 from pypicloud_tw.web.simple import render_upstream
@@ -35,8 +35,8 @@ MEDIA_TYPE = "application/vnd.pypi.simple.v1+json"
 SERVER = """
 import sys
 from twisted.internet import reactor
-from pypicloud_tw.helper import frame
-from pypicloud_tw.offload import IOffloadReactor, Offload
+from pypicloud_tw.offload.helper import frame
+from pypicloud_tw.offload.service import IOffloadReactor, Offload
 from tests.integration.test_offload import Does
 offload = Offload(reactor, processes=1)
 offload.startService()
@@ -59,7 +59,7 @@ from threading import Barrier, Lock
 from twisted.internet import reactor
 from twisted.internet.defer import gatherResults
 from pypicloud_tw.access.hashes import hash_password, verify
-from pypicloud_tw.offload import Offload
+from pypicloud_tw.offload.service import Offload
 offload = Offload(reactor)
 offload.startService()
 barrier, lock = Barrier(8), Lock()

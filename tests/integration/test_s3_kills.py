@@ -23,7 +23,7 @@ from attrs import define, field, frozen
 from pypicloud_tw.index.layout import is_own
 from pypicloud_tw.index.manifest import decode, manifest_key
 from pypicloud_tw.index.names import project_name
-from pypicloud_tw.index.sweep import named_keys
+from pypicloud_tw.maintenance.sweep import named_keys
 from tests.integration import apart
 from tests.integration.dists import make_wheel
 from tests.integration.dying_server import last_words

@@ -17,13 +17,13 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
-from pypicloud_tw.config_keys import AwsSection
+from pypicloud_tw.config.keys import AwsSection
 from pypicloud_tw.errors import StoreError
-from pypicloud_tw.offload import IOffload
+from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.interfaces import IObjectStore
-from pypicloud_tw.store.s3 import make_s3_store
-from pypicloud_tw.store.s3_probe import Abilities, Conditional
-from pypicloud_tw.store.s3_store import S3Store
+from pypicloud_tw.store.s3.make import make_s3_store
+from pypicloud_tw.store.s3.probe import Abilities, Conditional
+from pypicloud_tw.store.s3.store import S3Store
 from tests.integration import apart
 from tests.integration.seaweedfs import CREDENTIALS, SeaweedFS, shared
 from tests.store_suite import UNUSUAL_KEYS, StoreSuite, keys, raised

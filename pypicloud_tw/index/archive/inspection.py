@@ -19,7 +19,7 @@ from pypicloud_tw.index.archive.metadata import judge_metadata
 from pypicloud_tw.index.archive.sdist import judge_sdist
 from pypicloud_tw.index.archive.wheel import judge_wheel
 from pypicloud_tw.index.names import FileKind, Filename
-from pypicloud_tw.limits import ARCHIVES, limited
+from pypicloud_tw.offload.limits import ARCHIVES, limited
 
 
 @frozen

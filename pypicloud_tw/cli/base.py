@@ -1,0 +1,153 @@
+"""What the commands share: the world they work in, and how they say what went wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Protocol, TypeVar
+
+import click
+from attrs import field, frozen
+
+from pypicloud_tw.access.hashes import hash_password
+from pypicloud_tw.config.load import Config, load
+from pypicloud_tw.errors import PypicloudError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Maintenance(Protocol):
+    """What works on the store; each returns an exit code."""
+
+    def prepare(self, config: Config) -> int:
+        """Create the folder or the bucket; idempotent."""
+
+    def run_refresh(self, config: Config, *, dry_run: bool) -> int:
+        """Adopt the files that lie in the store and that no manifest names."""
+
+    def run_verify(self, config: Config, *, deep: bool) -> int:
+        """Check that every file that a manifest names is there as it says."""
+
+    def run_sweep(self, config: Config, *, age: float | None, dry_run: bool) -> int:
+        """Remove what no manifest names."""
+
+    def run_rebuild(self, config: Config, *, project: str | None, dry_run: bool) -> int:
+        """Write manifests anew that were lost."""
+
+    def run_yank(
+        self, config: Config, project: str, version: str, reason: str | None
+    ) -> int:
+        """Yank a release, or un-yank it."""
+
+    def run_remove(self, config: Config, project: str, version: str) -> int:
+        """Remove a release."""
+
+
+def _maintenance() -> Maintenance:
+    # Only when needed: it brings the reactor and the whole server with it.
+    from pypicloud_tw.cli import opened
+
+    return opened
+
+
+def _run_server(config: Path | None, listen: str | None) -> None:
+    # Only when needed, and only there: it brings the reactor.
+    from pypicloud_tw.cli.runner import run_server
+
+    run_server(config, listen)
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
+def _environ() -> Mapping[str, str]:
+    return os.environ
+
+
+@frozen
+class Surroundings:
+    """What the commands use of the world; tests give their own as click's ``obj``."""
+
+    environ: Mapping[str, str] = field(factory=_environ, repr=False)
+    is_terminal: Callable[[], bool] = _is_terminal
+    maintenance: Callable[[], Maintenance] = _maintenance
+    run_server: Callable[[Path | None, str | None], None] = _run_server
+
+
+class Sentences(click.ClickException):
+    """What went wrong, as it is, without a word in front; exit code 1."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print it to stderr."""
+        click.echo(self.message, err=True, file=file)
+
+
+class NotLooked(Sentences):
+    """It could not be looked, which is not to have found that something is wrong."""
+
+    exit_code = 2
+
+
+@contextmanager
+def looking() -> Iterator[None]:
+    """Exit with 2 where something goes wrong, for 1 tells of what was found."""
+    try:
+        yield
+    except Sentences as e:
+        raise NotLooked(e.message) from None
+
+
+def surroundings() -> Surroundings:
+    """Find the world of the command that runs."""
+    return click.get_current_context().ensure_object(Surroundings)
+
+
+def takes_config(command: Command) -> Command:
+    """Let a command take the ini's path, with or without ``--config``."""
+    path = click.Path(path_type=Path)
+    option = click.option(
+        "-c", "--config", type=path, metavar="INI", help="The same, as an option."
+    )
+    return option(click.argument("ini", type=path, required=False)(command))
+
+
+def one_ini(ini: Path | None, config: Path | None) -> Path | None:
+    """Choose the ini file, which may be given in two ways, but once."""
+    if ini is not None and config is not None:
+        raise click.UsageError("Give the ini file once: by its name, or as --config.")
+    return ini or config
+
+
+def load_config(ini: Path | None, config: Path | None) -> Config:
+    """Read the configuration for a command; every mistake ends it."""
+    path = one_ini(ini, config)
+    try:
+        return load(path, surroundings().environ)
+    except PypicloudError as e:
+        raise Sentences(e.message) from None
+
+
+def finish(work: Callable[[], int]) -> None:
+    """Do the work and exit with its code; what goes wrong becomes a sentence."""
+    try:
+        code = work()
+    except PypicloudError as e:
+        raise Sentences(e.message) from None
+    except OSError as e:
+        where = "" if e.filename is None else f"{e.filename}: "
+        raise Sentences(f"{where}{e.strerror or e}.") from None
+    click.get_current_context().exit(code)
+
+
+def hash_of(password: str) -> str:
+    """Hash a password that was asked for."""
+    if not password:
+        raise Sentences("There is no password; an empty one is not taken.")
+    try:
+        return hash_password(password)
+    except ValueError as e:
+        raise Sentences(str(e)) from None

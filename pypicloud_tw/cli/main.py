@@ -1,0 +1,173 @@
+"""The commands: ``pypicloud`` and the ``pypicloud-*`` of the programs before.
+
+What goes wrong is a sentence on stderr and exit code 1; a command line that is not
+understood, 2. ``migrate`` has one more: 3, where read protection is lost.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from pypicloud_tw import __version__
+from pypicloud_tw.cli.base import (
+    Sentences,
+    finish,
+    hash_of,
+    load_config,
+    surroundings,
+    takes_config,
+)
+from pypicloud_tw.cli.index import rebuild, remove, sweep, verify, yank
+from pypicloud_tw.cli.make_config import make_config
+from pypicloud_tw.cli.serve import serve
+from pypicloud_tw.config.example import ini_text, write_private
+from pypicloud_tw.config.migrate.convert import Migrated
+from pypicloud_tw.config.migrate.convert import migrate as migrated_from
+from pypicloud_tw.config.sources import former_variables
+
+__all__ = ["create_schema", "gen_password", "main", "make_config", "refresh"]
+
+#: The exit code of a migration after which more people may read.
+_READ_PROTECTION_LOST = 3
+
+#: No password is longer, in bytes of a line: 4 for each character, and its end.
+_MAX_LINE = 4 * 4096 + 2
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="pypicloud")
+def main() -> None:
+    """A private Python package index: run the server, and look after it."""
+
+
+@main.command()
+@takes_config
+def check(ini: Path | None, config: Path | None) -> None:
+    """Report every error in a configuration."""
+    checked = load_config(ini, config)
+    place = (
+        f"the bucket {checked.aws.bucket}"
+        if checked.aws.bucket is not None
+        else f"the folder {checked.storage.dir}"
+    )
+
+    def work() -> int:
+        click.echo(
+            f"OK: packages in {place}, {len(checked.users)} user(s), listening at "
+            f"{checked.server.listen}"
+        )
+        for notice in checked.notices:
+            click.echo(notice)
+        return 0
+
+    finish(work)
+
+
+@main.command("create-schema")
+@takes_config
+def create_schema(ini: Path | None, config: Path | None) -> None:
+    """Create the folder or the bucket."""
+    checked = load_config(ini, config)
+
+    def work() -> int:
+        code = surroundings().maintenance().prepare(checked)
+        if code == 0:
+            click.echo("The store is ready. There is no schema: no database is needed.")
+        return code
+
+    finish(work)
+
+
+@main.command()
+@takes_config
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+def refresh(ini: Path | None, config: Path | None, dry_run: bool) -> None:
+    """Adopt packages that lie in the store.
+
+    Files that no project lists are checked and listed where they are. It may run beside
+    the servers, and may be repeated.
+    """
+    checked = load_config(ini, config)
+    finish(lambda: surroundings().maintenance().run_refresh(checked, dry_run=dry_run))
+
+
+@main.command("gen-password")
+def gen_password() -> None:
+    """Hash a password for the ini.
+
+    The hash is for a line `user.NAME = ...`. Asks for the password twice; or reads one
+    line, if stdin is not a terminal.
+    """
+    if surroundings().is_terminal():
+        # Asked for on stderr, so that stdout has the hash and nothing else.
+        password = click.prompt(
+            "Password", hide_input=True, confirmation_prompt=True, err=True
+        )
+    else:
+        password = _read_line()
+    hashed = hash_of(password)
+
+    def work() -> int:
+        click.echo(hashed)
+        return 0
+
+    finish(work)
+
+
+def _read_line() -> str:
+    stream = sys.stdin.buffer
+    line = stream.readline(_MAX_LINE)
+    try:
+        return line.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise Sentences("The password on stdin is not UTF-8 text.") from None
+
+
+@main.command()
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", type=click.Path(path_type=Path), default=Path("-"))
+@click.option("--force", is_flag=True, help="Replace a file that is there already.")
+def migrate(old: Path, new: Path, force: bool) -> None:
+    """Translate an ini of pypicloud 1.x.
+
+    Files of older versions are understood, too. Writes the new file to NEW, or to
+    stdout. What could not be carried over, and what changes, is told on stderr;
+    permissions last. The exit code is 3 if somebody may read by the new file what was
+    closed to them by the old one.
+    """
+
+    def work() -> int:
+        migrated = migrated_from(old)
+        text = ini_text(migrated.settings, migrated.users, name=new.name)
+        if str(new) == "-":
+            click.echo(text, nl=False)
+        else:
+            write_private(new, text, replace=force)
+        return _tell(migrated)
+
+    finish(work)
+
+
+def _tell(migrated: Migrated) -> int:
+    """Tell on stderr what a migration changes; give the exit code."""
+    for note in (*migrated.changes, *former_variables(surroundings().environ)):
+        click.echo(note, err=True)
+    if migrated.lost:
+        click.echo("\nPermissions that are lost:", err=True)
+        for note in migrated.lost:
+            click.echo(f"- {note}", err=True)
+    if not migrated.opened:
+        return 0
+    click.echo(
+        "\nRead protection is lost: by the new file, more people may read than by the "
+        "old one. Decide about that before you run a server with it.",
+        err=True,
+    )
+    return _READ_PROTECTION_LOST
+
+
+for command in (serve, make_config, verify, sweep, rebuild, yank, remove):
+    main.add_command(command)

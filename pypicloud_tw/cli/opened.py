@@ -1,0 +1,189 @@
+"""What the commands do to an index; each call runs a reactor and returns an exit code.
+
+They work beside live servers: whatever they change goes through the same swaps. Where
+the store cannot keep two writers apart, the one that is there is asked to do it.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import react
+
+from pypicloud_tw.assembly import Index, make_index
+from pypicloud_tw.config.load import Config
+from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.index.audit import Act
+from pypicloud_tw.index.errands import Asking, Errand
+from pypicloud_tw.maintenance import jobs
+from pypicloud_tw.maintenance.verify import Kind
+
+
+def prepare(config: Config) -> int:
+    """Create the folder or the bucket that will keep the packages."""
+
+    async def job(index: Index) -> int:
+        return 0
+
+    return _run(config, job, create=True)
+
+
+def run_refresh(config: Config, *, dry_run: bool = False) -> int:
+    """Adopt what lies in the store without being named; see :func:`.jobs.refresh`."""
+    return _run_job(config, "refresh", changes=not dry_run, dry_run=dry_run, who=_who())
+
+
+def run_verify(config: Config, *, deep: bool = False) -> int:
+    """Check that every file that a manifest names is there as it says.
+
+    :param deep: read every byte and compare the digests.
+    :returns: 1 if something is wrong, 2 if it could not all be looked at; each fault
+        is a line. What was never published is named, and is no fault.
+    """
+
+    async def job(index: Index) -> int:
+        checked = 0
+        faults: Counter[Kind] = Counter()
+        async for fault in index.verifier(deep=deep).faults():
+            if fault is not None:
+                print(fault)
+                faults[fault.kind] += 1
+            checked += fault is None or fault.kind is not Kind.UNSERVED
+        wrong, unseen = faults[Kind.WRONG], faults[Kind.UNSEEN]
+        print(f"{checked} files checked, {wrong} wrong.")
+        if unseen:
+            print(f"{unseen} could not be looked at.")
+        if faults[Kind.UNSERVED]:
+            print(f"{faults[Kind.UNSERVED]} projects are not published.")
+        if wrong:
+            return 1
+        return 2 if unseen else 0
+
+    return _run(config, job, failed=2)
+
+
+def run_rebuild(config: Config, *, project: str | None, dry_run: bool = False) -> int:
+    """Write lost manifests anew; see :func:`.jobs.rebuild`."""
+    return _run_job(
+        config,
+        "rebuild",
+        changes=not dry_run,
+        project=project,
+        dry_run=dry_run,
+        who=_who(),
+    )
+
+
+def run_sweep(
+    config: Config, *, age: float | None = None, dry_run: bool = False
+) -> int:
+    """Remove what no manifest names; see :func:`.jobs.sweep`."""
+    return _run_job(
+        config, "sweep", changes=not dry_run, age=age, dry_run=dry_run, who=_who()
+    )
+
+
+def run_yank(config: Config, project: str, version: str, reason: str | None) -> int:
+    """Yank a release, or un-yank it; see :func:`.jobs.yank`."""
+    return _run_job(
+        config, "yank", project=project, version=version, reason=reason, who=_who()
+    )
+
+
+def run_remove(config: Config, project: str, version: str) -> int:
+    """Remove a release; see :func:`.jobs.remove`."""
+    return _run_job(config, "remove", project=project, version=version, who=_who())
+
+
+def _run_job(
+    config: Config, command: str, *, changes: bool = True, **arguments: Any
+) -> int:
+    """Do a job here, or have it done where another process alone may change things.
+
+    :param changes: whether the job changes anything at all.
+    """
+
+    async def job(index: Index) -> int:
+        if changes and index.has_rival:
+            print(
+                "Another process writes to this bucket, which cannot keep two apart: "
+                "that is asked to do it.",
+                file=sys.stderr,
+            )
+            asking = Asking(
+                index.publisher.store,
+                index.reactor,
+                lambda: not index.has_rival,
+                sys.stdout,
+                sys.stderr,
+            )
+            code = await asking.have_done(Errand(command, arguments))
+            if code is not None:
+                return code
+        return await jobs.do(index, command, arguments, sys.stdout, sys.stderr)
+
+    return _run(config, job)
+
+
+def _who() -> str:
+    """Name the command's user in records of what it changes."""
+    try:
+        return f"{getpass.getuser()} (command)"
+    except (KeyError, OSError):
+        return f"uid {os.geteuid()} (command)"  # a container's, which has no name
+
+
+def _show(act: Act) -> None:
+    """Tell of a change where a command's own words do not get in the way."""
+    print(act.sentence, file=sys.stderr)
+
+
+def _run(
+    config: Config,
+    job: Callable[[Index], Awaitable[int]],
+    *,
+    create: bool = False,
+    failed: int = 1,
+) -> int:
+    """Run *job* on the assembled index and say in a sentence what went wrong.
+
+    :param failed: the exit code where it could not be done.
+
+    :param create: whether a folder that is not there is made. In place of one that is
+        misspelt, or whose disk is not mounted, it would pass for a sound store.
+    """
+    code = failed
+    folder = config.storage.dir
+    if not create and config.aws.bucket is None and not folder.is_dir():
+        print(
+            f"pypicloud: There is no folder {folder} (storage.dir); see whether its "
+            "disk is mounted, or make it: pypicloud create-schema.",
+            file=sys.stderr,
+        )
+        return code
+
+    async def main(reactor: object) -> None:
+        nonlocal code
+        index = make_index(config, reactor, os.environ, audit=_show)
+        index.offload.startService()  # type: ignore[no-untyped-call]  # Twisted's
+        try:
+            await index.publisher.store.prepare()
+            await index.secure()
+            code = await job(index)
+        except PypicloudError as e:
+            print(f"pypicloud: {e.message}", file=sys.stderr)
+        finally:
+            await index.close()
+
+    try:
+        react(lambda reactor: Deferred.fromCoroutine(main(reactor)))
+    except SystemExit as e:
+        # react ends the process when it is done; an interrupt shows as its code.
+        code = code or int(e.code or 0)
+    return code

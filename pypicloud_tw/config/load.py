@@ -1,0 +1,404 @@
+"""The configuration: an ini file and the environment in, frozen sections out.
+
+Every mistake is told at once. Where the ini and the environment both give a key, the
+environment's is used. With neither, everything has its default.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+from attrs import define, field, frozen
+
+from pypicloud_tw.access.hashes import HOW_TO_HASH, identify
+from pypicloud_tw.config.ini import IniError, read_text
+from pypicloud_tw.config.keys import (
+    EMPTY,
+    KEYS,
+    SECTIONS,
+    AuthSection,
+    AwsSection,
+    IndexSection,
+    Key,
+    MetricsSection,
+    PypiSection,
+    ServerSection,
+    StorageSection,
+    UpstreamSection,
+    document_keys,
+    show_value,
+)
+from pypicloud_tw.config.sources import (
+    Given,
+    Problem,
+    Source,
+    former_variables,
+    from_environment,
+    from_ini,
+    user_name_problem,
+)
+from pypicloud_tw.config.values import BadValueError, tcp_endpoint
+from pypicloud_tw.errors import ConfigError
+from pypicloud_tw.outbound.proxies import ProxySettings
+
+__all__ = [
+    "AuthSection",
+    "AwsSection",
+    "Config",
+    "IndexSection",
+    "MetricsSection",
+    "PypiSection",
+    "ServerSection",
+    "StorageSection",
+    "UpstreamSection",
+    "document_keys",
+    "load",
+    "load_settings",
+]
+
+#: No key or token is longer; bytes. Session tokens of AWS have up to 4 KiB.
+_MAX_SECRET = 64 * 1024
+
+
+def _no_users() -> Mapping[str, str]:
+    return MappingProxyType({})
+
+
+@frozen
+class Config:
+    """Everything that is set.
+
+    :ivar users: password hashes by user name.
+    :ivar notices: what the operator should know, a sentence each.
+    """
+
+    server: ServerSection = field(factory=ServerSection)
+    storage: StorageSection = field(factory=StorageSection)
+    aws: AwsSection = field(factory=AwsSection)
+    pypi: PypiSection = field(factory=PypiSection)
+    auth: AuthSection = field(factory=AuthSection)
+    index: IndexSection = field(factory=IndexSection)
+    upstream: UpstreamSection = field(factory=UpstreamSection)
+    metrics: MetricsSection = field(factory=MetricsSection)
+    users: Mapping[str, str] = field(factory=_no_users, repr=False)
+    notices: tuple[str, ...] = ()
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """Read the configuration.
+
+    :param path: the ini file, if there is one.
+    :param environ: the environment; what begins with ``PYPICLOUD_`` is read, and
+        proxies are checked.
+    :raises ConfigError: with every mistake, a sentence each.
+    """
+    base = Path.cwd() if path is None else path.absolute().parent
+    sources = [from_environment(environ)]
+    if path is not None:
+        sources.append(from_ini(path))
+    config = _read(base, sources)
+    ProxySettings.of(environ, *_schemes_asked(config))
+    return attrs.evolve(config, notices=(*config.notices, *former_variables(environ)))
+
+
+def _schemes_asked(config: Config) -> set[str]:
+    """Name the schemes that this server connects by."""
+    urls = list(config.pypi.fallback_url) if config.pypi.use_fallback else []
+    if config.aws.bucket is not None:
+        urls.append(config.aws.endpoint_url or "https:")
+    schemes = {url.partition(":")[0].lower() for url in urls}
+    # Links of a page may lead to https from either.
+    return schemes | {"https"} if urls else schemes
+
+
+def load_settings(
+    settings: Mapping[str, str], users: Mapping[str, str], base: Path
+) -> Config:
+    """Understand settings that are in no file yet.
+
+    :param settings: texts by key.
+    :param users: password hashes by name.
+    :param base: the folder at which paths begin.
+    :raises ConfigError: as :func:`load` does.
+    """
+    source = Source()
+    for key, text in settings.items():
+        source.add(key, Given(text, key))
+    for name, hashed in users.items():
+        source.add(f"user.{name}", Given(hashed, f"user.{name}"))
+    return _read(base, [source])
+
+
+def _read(base: Path, sources: list[Source]) -> Config:
+    reading = _Reading(base, sources)
+    config = reading.config()
+    if reading.problems:
+        # In the order of the file, which the person has open; then the rest.
+        ordered = sorted(
+            reading.problems, key=lambda one: (one.line is None, one.line or 0)
+        )
+        raise ConfigError([problem.text for problem in ordered])
+    return config
+
+
+@define
+class _Reading:
+    """One reading: sources in the order in which they win, and what is wrong."""
+
+    base: Path
+    sources: list[Source]
+    problems: list[Problem] = field(factory=list)
+    bad: set[str] = field(factory=set)
+    given: set[str] = field(factory=set)
+
+    def config(self) -> Config:
+        """Understand everything; what is wrong is in :attr:`problems`."""
+        for source in self.sources:
+            self.problems.extend(source.problems)
+        users = self._users()
+        values: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+        for key in KEYS.values():
+            self._read(key, values[key.section])
+        sections = {name: SECTIONS[name](**values[name]) for name in SECTIONS}
+        config = Config(**sections, users=users, notices=tuple(self._notices()))
+        return self._complete(config)
+
+    def _read(self, key: Key, values: dict[str, Any]) -> None:
+        given = self._find(key)
+        if given is None:
+            return
+        self.given.add(key.name)
+        try:
+            value = values[key.attribute] = self._understand(key, given.text)
+            if key.empty_is_laxer and value in EMPTY:
+                self._refuse_lifting(key, given)
+        except BadValueError as e:
+            self.bad.add(key.name)
+            self.problems.append(
+                given.problem(
+                    f"{key.name} = {key.show(given.text)} {e}"
+                    f"{_about_comments(given.text)}"
+                )
+            )
+
+    def _find(self, key: Key) -> Given | None:
+        """Find a key's text in the first source that has it, or its file."""
+        for source in self.sources:
+            given = source.settings.get(key.name)
+            in_file = source.settings.get(f"{key.name}_file") if key.secret else None
+            if given is not None and in_file is not None:
+                self.problems.append(
+                    in_file.problem(
+                        f"{key.name} and {key.name}_file are both given; keep one."
+                    )
+                )
+            if given is not None:
+                return given
+            if in_file is not None:
+                return self._from_file(key, in_file)
+        return None
+
+    def _refuse_lifting(self, key: Key, empty: Given) -> None:
+        """Complain of an empty variable that would lift what another place says."""
+        for source in self.sources:
+            lifted = source.settings.get(key.name)
+            # Commas alone are an empty list.
+            if lifted is not None and lifted.text.strip(", \t\n"):
+                self.problems.append(
+                    empty.problem(
+                        f"{key.name} is empty, which would lift {key.name} = "
+                        f"{key.show(lifted.text)} ({lifted.origin}). Give the variable "
+                        "a value or unset it; to lift the key, take it out of the file."
+                    )
+                )
+
+    def _from_file(self, key: Key, given: Given) -> Given | None:
+        path = self.base / given.text
+        # Its path is not shown: it may be the secret itself, under the wrong key.
+        what = f"{key.name}_file"
+        try:
+            text = read_text(path, _MAX_SECRET).strip()
+        except IniError as e:
+            self.problems.append(given.problem(f"{what}: {e}"))
+        else:
+            if text:
+                return Given(text, given.origin, given.line)
+            self.problems.append(given.problem(f"{what}: the file is empty."))
+        self.bad.add(key.name)
+        return None
+
+    def _understand(self, key: Key, text: str) -> object:
+        if not text:
+            if key.optional:
+                return attrs.fields_dict(SECTIONS[key.section])[key.attribute].default
+            raise BadValueError("is empty; give a value, or leave the key out.")
+        if not text.replace("\n", "").replace("\t", "").isprintable():
+            raise BadValueError("has characters that cannot be seen.")
+        value = key.parse(text)
+        return self.base / value if isinstance(value, Path) else value
+
+    def _users(self) -> Mapping[str, str]:
+        users: dict[str, Given] = {}
+        for source in reversed(self.sources):
+            users |= source.users
+        for name, given in users.items():
+            for problem in _user_problems(name, given.text):
+                self.problems.append(given.problem(problem))
+        return MappingProxyType({name: given.text for name, given in users.items()})
+
+    def _notices(self) -> Iterator[str]:
+        old = [name for source in self.sources for name in source.old]
+        if old:
+            yield (
+                "Passed over, as it belonged to the web framework of the program "
+                f"before: {', '.join(old)}."
+            )
+        for source in self.sources:
+            for name in source.database:
+                yield f"{name}: no database is needed any more; the line can go."
+
+    def _complete(self, config: Config) -> Config:
+        """Fill in what follows from several keys, and check what must agree."""
+        problems = [*_contradictions(config, self.given), *_missing_files(config)]
+        for keys, problem in problems:
+            if not self.bad & set(keys):
+                self.problems.append(Problem(problem))
+        notices = (*config.notices, *_unused(config, self.given))
+        return attrs.evolve(
+            config,
+            server=self._listen(config.server),
+            storage=attrs.evolve(config.storage, dir=self.base / config.storage.dir),
+            pypi=self._fallback(config.pypi),
+            notices=notices,
+        )
+
+    def _listen(self, server: ServerSection) -> ServerSection:
+        if "server.listen" in self.given:
+            return server
+        return attrs.evolve(server, listen=tcp_endpoint(server.host, server.port))
+
+    def _fallback(self, pypi: PypiSection) -> PypiSection:
+        """Make the old key and the new one say the same."""
+        fallback = pypi.fallback if pypi.use_fallback else "none"
+        return attrs.evolve(pypi, fallback=fallback, use_fallback=fallback != "none")
+
+
+def _about_comments(text: str) -> str:
+    if re.search(r"\s[#;]", text) is None:
+        return ""
+    return " (A comment behind a value needs a blank on both sides of its '#'.)"
+
+
+#: The keys that a problem speaks of, and its sentence.
+_Finding = tuple[tuple[str, ...], str]
+
+
+def _contradictions(config: Config, given: set[str]) -> Iterator[_Finding]:
+    aws, pypi = config.aws, config.pypi
+    if aws.buffer_time >= aws.expire_after:
+        yield (
+            ("aws.buffer_time", "aws.expire_after"),
+            f"aws.buffer_time = {aws.buffer_time} must be less than aws.expire_after = "
+            f"{aws.expire_after}, or no signed URL could ever be handed out.",
+        )
+    if (aws.access_key is None) != (aws.secret_key is None):
+        yield (
+            ("aws.access_key", "aws.secret_key"),
+            "aws.access_key and aws.secret_key belong together, and only one is given.",
+        )
+    if aws.session_token is not None and aws.access_key is None:
+        yield (
+            ("aws.session_token", "aws.access_key"),
+            "aws.session_token is given without the aws.access_key that it belongs to.",
+        )
+    if aws.sse_kms_key_id and "kms" not in (aws.server_side_encryption or ""):
+        yield (
+            ("aws.sse_kms_key_id", "aws.server_side_encryption"),
+            "aws.sse_kms_key_id is of use only with aws.server_side_encryption = "
+            "aws:kms.",
+        )
+    if {"pypi.fallback", "pypi.use_fallback"} <= given and (
+        pypi.use_fallback != (pypi.fallback != "none")
+    ):
+        yield (
+            ("pypi.fallback", "pypi.use_fallback"),
+            f"pypi.use_fallback = {str(pypi.use_fallback).lower()} contradicts "
+            f"pypi.fallback = {pypi.fallback}; keep pypi.fallback.",
+        )
+    for name in sorted({*pypi.private} & {*config.upstream.merge}):
+        yield (
+            ("pypi.private", "upstream.merge"),
+            f"upstream.merge names {name}, which pypi.private says is never asked for.",
+        )
+    if _redirects(pypi):
+        for key in _about_files(config.upstream):
+            yield (
+                ("pypi.fallback", "pypi.use_fallback", key),
+                f"{key} judges files, which nobody does with pypi.fallback = redirect: "
+                "clients ask the other index for them. Choose proxy, or leave it out.",
+            )
+
+
+def _redirects(pypi: PypiSection) -> bool:
+    return pypi.use_fallback and pypi.fallback == "redirect"
+
+
+def _about_files(upstream: UpstreamSection) -> Iterator[str]:
+    """Name the rules that cannot be kept by judging a project's name."""
+    for name, rules in (("allow", upstream.allow), ("deny", upstream.deny)):
+        if any(re.search("[<=>!~]", entry) for entry in rules):
+            yield f"upstream.{name}"
+    if upstream.min_age is not None:
+        yield "upstream.min_age"
+    if upstream.not_after is not None:
+        yield "upstream.not_after"
+
+
+def _missing_files(config: Config) -> Iterator[_Finding]:
+    # os.path, because pathlib raises for what this process may not look at.
+    ca_file, temp_dir = config.aws.ca_file, config.storage.temp_dir
+    if ca_file is not None and not os.path.isfile(ca_file):
+        sentence = f"aws.ca_file = {_shown(ca_file)}: there is no such file."
+        yield ("aws.ca_file",), sentence
+    if temp_dir is not None and not os.path.isdir(temp_dir):
+        sentence = f"storage.temp_dir = {_shown(temp_dir)}: there is no such folder."
+        yield ("storage.temp_dir",), sentence
+    folder = config.storage.dir
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+        sentence = f"storage.dir = {_shown(folder)}: this is not a folder."
+        yield ("storage.dir",), sentence
+
+
+def _shown(path: Path) -> str:
+    return show_value(str(path))
+
+
+def _unused(config: Config, given: set[str]) -> Iterator[str]:
+    """Tell of what is set and changes nothing."""
+    if config.aws.bucket is not None and "storage.dir" in given:
+        yield "storage.dir is not used: the packages are kept in the bucket."
+    if config.aws.bucket is None:
+        unused = sorted(name for name in given if name.startswith("aws."))
+        if unused:
+            yield f"Not used, as aws.bucket is not set: {', '.join(unused)}."
+    if _redirects(config.pypi) and len(config.pypi.fallback_url) > 1:
+        yield "With pypi.fallback = redirect clients are sent to the first index alone."
+    if "server.listen" in given and {"server.host", "server.port"} & given:
+        yield "host and port are not used: server.listen says where to listen."
+
+
+def _user_problems(name: str, hashed: str) -> Iterator[str]:
+    problem = user_name_problem(name)
+    if problem is not None:
+        yield f"user.{name[:80]!a}: {problem}"
+    if identify(hashed) is None:
+        yield (
+            f"user.{name[:80]} = (not shown) is not a password's hash that works "
+            f"here. {HOW_TO_HASH}"
+        )

@@ -1,0 +1,243 @@
+"""What commands change in an index: in a process of their own, or in the server's.
+
+Each writes what it has to say to two streams, and gives an exit code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+from attrs import define
+
+from pypicloud_tw.errors import Unavailable
+from pypicloud_tw.index.audit import Act
+from pypicloud_tw.index.names import NormalizedName, project_name
+from pypicloud_tw.maintenance.adopt import Progress
+from pypicloud_tw.maintenance.rebuild import Rebuilt
+
+if TYPE_CHECKING:
+    from pypicloud_tw.assembly import Index
+
+#: Seconds between two lines of progress where there is no terminal to draw a bar on.
+_LINE_EVERY = 5.0
+
+
+async def do(
+    index: Index,
+    command: str,
+    arguments: Mapping[str, Any],
+    out: TextIO,
+    err: TextIO,
+) -> int:
+    """Do a job by its name.
+
+    :raises PypicloudError: it failed, or is not known here.
+    """
+    job = JOBS.get(command)
+    if job is None:
+        raise Unavailable(f"This server knows no {command}; it is of another version.")
+    return await job(index, out, err, **arguments)
+
+
+async def refresh(
+    index: Index,
+    out: TextIO,
+    err: TextIO,
+    *,
+    dry_run: bool = False,
+    who: str | None = None,
+) -> int:
+    """Adopt what lies in the store without being named.
+
+    :param who: for the record of the change.
+
+    :returns: 0 also if files were skipped: what is no distribution is no fault.
+    """
+    bar = ProgressBar(err, index.reactor.seconds)
+    progress = await index.adopter(bar.show, dry_run=dry_run).run()
+    bar.end()
+    for skipped in sorted(progress.skipped, key=lambda one: one.key):
+        print(f"skipped {skipped.key!r}: {skipped.reason}", file=out)
+    for warned in sorted(progress.warned, key=lambda one: one.key):
+        print(f"warning {warned.key!r}: {' '.join(warned.warnings)}", file=out)
+    done = "would be adopted" if dry_run else "adopted"
+    print(
+        f"{progress.adopted} files {done}, {progress.known} known already, "
+        f"{len(progress.skipped)} skipped.",
+        file=out,
+    )
+    if progress.adopted and not dry_run:
+        index.publisher.audit(Act(who, "adopted", reason=f"{progress.adopted} files"))
+    return 0
+
+
+async def sweep(
+    index: Index,
+    out: TextIO,
+    err: TextIO,
+    *,
+    age: float | None = None,
+    dry_run: bool = False,
+    who: str | None = None,
+) -> int:
+    """Remove what no manifest names, and what was deleted long enough ago.
+
+    :param age: seconds; None is ``index.sweep_age``, and less is refused: the servers
+        rely on it.
+    :param who: for the record of the change.
+    :returns: 1 also if a project was passed over, because its manifest is damaged.
+    """
+    at_least = index.publisher.rules.sweep_age
+    if age is not None and age < at_least:
+        print(
+            f"pypicloud: the age must be at least index.sweep_age ({at_least:.0f} s), "
+            "by which the servers judge how long an upload may take.",
+            file=err,
+        )
+        return 1
+
+    def report(key: str) -> None:
+        print(f"{'would remove' if dry_run else 'removed'} {key}", file=out)
+
+    swept = await index.sweeper(age or at_least, report, dry_run=dry_run).run()
+    unfinished = f"{swept.unfinished} unfinished uploads"
+    if swept.unfinished is None:
+        unfinished = "unfinished uploads unknown (the S3 server does not list them)"
+    print(
+        f"{swept.seen} objects seen, {len(swept.removed)} orphans, "
+        f"{len(swept.purged)} of deleted files, {unfinished}.",
+        file=out,
+    )
+    for problem in swept.left:
+        print(f"pypicloud: {problem}", file=err)
+    for place in swept.unreadable:
+        print(f"pypicloud: {place!r} cannot be read.", file=err)
+    if count := 0 if dry_run else len(swept.removed) + len(swept.purged):
+        index.publisher.audit(Act(who, "swept", reason=f"{count} objects"))
+    return 1 if swept.left else 0
+
+
+async def rebuild(
+    index: Index,
+    out: TextIO,
+    err: TextIO,
+    *,
+    project: str | None = None,
+    dry_run: bool = False,
+    who: str | None = None,
+) -> int:
+    """Write manifests anew that were lost, from the objects that lie there.
+
+    :param project: only this one's, also if it is there and damaged; None: all that
+        were lost.
+    :returns: 1 if something is left to be done by hand.
+    """
+    rebuilder = index.rebuilder(dry_run=dry_run)
+    names: Sequence[NormalizedName] = await rebuilder.lost()
+    if project is not None:
+        names = [project_name(project)]
+    if not names:
+        print("No manifest is lost.", file=out)
+    left = 0
+    for name in names:
+        rebuilt = await rebuilder.rebuild(name)
+        if rebuilt is None:
+            print(f"{name} has a manifest that can be read; it stays.", file=out)
+            continue
+        left += len(rebuilt.left)
+        _tell_rebuilt(rebuilt, out, dry_run=dry_run)
+        if not dry_run:
+            reason = f"{len(rebuilt.files)} files"
+            index.publisher.audit(Act(who, "rebuilt", name, reason=reason))
+    return 1 if left else 0
+
+
+def _tell_rebuilt(rebuilt: Rebuilt, out: TextIO, *, dry_run: bool) -> None:
+    name, files = rebuilt.name, rebuilt.files
+    for skipped in rebuilt.left:
+        print(f"{name} without {skipped.key!r}: {skipped.reason}", file=out)
+    if rebuilt.damaged is not None:
+        print(f"{name}: the damaged manifest is kept as {rebuilt.damaged}", file=out)
+    unknown = sum(file.uploader is None for file in files)
+    uploaders = f", and who uploaded {unknown} of them," if unknown else ""
+    are = "would be" if dry_run else "are"
+    print(
+        f"{name}: {len(files)} files {are} published. What was yanked or "
+        f"removed{uploaders} is lost: removed files that were not swept are back.",
+        file=out,
+    )
+
+
+async def yank(
+    index: Index,
+    out: TextIO,
+    err: TextIO,
+    *,
+    project: str,
+    version: str,
+    reason: str | None,
+    who: str | None = None,
+) -> int:
+    """Yank a release (PEP 592).
+
+    :param reason: shown by installers; may be empty. None un-yanks.
+    :param who: for the record of the change.
+    """
+    await index.publisher.yank(project_name(project), version, reason, who=who)
+    state = "not yanked" if reason is None else "yanked"
+    print(f"{project} {version} is {state}.", file=out)
+    return 0
+
+
+async def remove(
+    index: Index,
+    out: TextIO,
+    err: TextIO,
+    *,
+    project: str,
+    version: str,
+    who: str | None = None,
+) -> int:
+    """Remove a release; its filenames stay taken.
+
+    :param who: for the record of the change.
+    """
+    await index.publisher.remove(project_name(project), version, who=who)
+    print(f"{project} {version} is removed.", file=out)
+    return 0
+
+
+JOBS: Mapping[str, Callable[..., Awaitable[int]]] = {
+    "refresh": refresh,
+    "sweep": sweep,
+    "rebuild": rebuild,
+    "yank": yank,
+    "remove": remove,
+}
+
+
+@define
+class ProgressBar:
+    """Shows how far a run has come: a bar on a terminal, lines elsewhere."""
+
+    output: TextIO
+    seconds: Callable[[], float]
+    _told: float = float("-inf")
+
+    def show(self, progress: Progress) -> None:
+        """Draw, or write a line now and then."""
+        done, found = progress.done, progress.found
+        if self.output.isatty():
+            filled = 30 * done // max(found, 1)
+            bar = "#" * filled + "." * (30 - filled)
+            self.output.write(f"\r[{bar}] {done}/{found}")
+            self.output.flush()
+        elif self.seconds() - self._told >= _LINE_EVERY:
+            self._told = self.seconds()
+            self.output.write(f"{done} of {found} files done\n")
+
+    def end(self) -> None:
+        """Leave the line of the bar."""
+        if self.output.isatty():
+            self.output.write("\n")

@@ -1,0 +1,198 @@
+"""Writing a lost manifest anew from the objects that lie there (DESIGN.md D1).
+
+Each file is judged as adopting judges it. What only the manifest knew is lost with it:
+what was yanked, which files were removed, the project's status. Who uploaded a file is
+found again where the store keeps that beside it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from attrs import define, evolve, field, frozen
+
+from pypicloud_tw.errors import (
+    BadRequest,
+    Conflict,
+    ManifestDamaged,
+    NotFound,
+    PreconditionFailed,
+    PypicloudError,
+)
+from pypicloud_tw.index.layout import METADATA_SUFFIX, own_project
+from pypicloud_tw.index.manifest import encode, in_order, manifest_key
+from pypicloud_tw.index.model import File, Project
+from pypicloud_tw.index.names import Filename, NormalizedName, file_identity
+from pypicloud_tw.index.survey import Survey, survey
+from pypicloud_tw.maintenance.adopt import (
+    AT_ONCE,
+    Adopter,
+    Candidate,
+    Skipped,
+    side_by_side,
+)
+from pypicloud_tw.store.interfaces import IfAbsent, IfMatch, StoredBytes
+
+
+@frozen
+class Rebuilt:
+    """What came of one project.
+
+    :ivar files: what its manifest names now, or would.
+    :ivar left: objects that it does not name, and why.
+    :ivar damaged: where the manifest that could not be read is kept.
+    """
+
+    name: NormalizedName
+    files: tuple[File, ...]
+    left: tuple[Skipped, ...]
+    damaged: str | None = None
+
+
+@define
+class Rebuilder:
+    """Rebuilds manifests, and never overwrites one that can be read.
+
+    :ivar adopter: judges the files.
+    :ivar dry_run: only tell what would be done.
+    """
+
+    adopter: Adopter
+    dry_run: bool = False
+    _survey: Survey = field(factory=Survey, init=False)
+
+    async def lost(self) -> list[NormalizedName]:
+        """Look for the projects whose manifests were lost.
+
+        :raises StoreError: the store is away.
+        """
+        self._survey = await survey(self.adopter.store, self.adopter.manifests)
+        return sorted(self._survey.lost)
+
+    async def rebuild(self, name: NormalizedName) -> Rebuilt | None:
+        """Write a project's manifest anew; None if it has one that can be read.
+
+        To be called after :meth:`lost`.
+
+        :raises NotFound: nothing in the store is of this project.
+        :raises Conflict: another made it meanwhile; this one was not written.
+        :raises StoreError: the store is away.
+        """
+        adopter = self.adopter
+        try:
+            await adopter.manifests.read(name)
+        except NotFound:
+            damaged = None
+        except ManifestDamaged:
+            damaged = await adopter.store.get(manifest_key(name))
+        else:
+            return None
+        found, left = await self._describe(name)
+        if not found and damaged is None and name not in self._survey.lost:
+            raise NotFound(f"There is nothing of {name} in the store to rebuild it of.")
+        files, display_name = _newest(found, left)
+        kept = None
+        if not self.dry_run:
+            kept = await self._keep(name, damaged)
+            await self._write(Project(name, display_name or name, files), damaged)
+        return Rebuilt(name, files, tuple(left), kept)
+
+    async def _describe(
+        self, name: NormalizedName
+    ) -> tuple[list[tuple[File, str]], list[Skipped]]:
+        """Judge everything that can be a file of the project."""
+        found: list[tuple[File, str]] = []
+        left: list[Skipped] = []
+        queue: deque[Candidate] = deque()
+        async for candidate in self._candidates(name, left):
+            queue.append(candidate)
+
+        async def work() -> None:
+            while queue:
+                candidate = queue.popleft()
+                try:
+                    described = await self._described(candidate)
+                except PypicloudError as e:
+                    # What cannot be read now stays where it is; the rest is served.
+                    await self.adopter.store.ping()
+                    left.append(Skipped(candidate.info.key, e.message))
+                else:
+                    found.append(described)
+
+        await side_by_side(AT_ONCE, work, queue)
+        return found, left
+
+    async def _candidates(
+        self, name: NormalizedName, left: list[Skipped]
+    ) -> AsyncIterator[Candidate]:
+        async for info in self.adopter.store.list(f"{name}/"):
+            key = info.key
+            if own_project(key) != name or key.endswith(METADATA_SUFFIX):
+                continue
+            try:
+                # It was published once, whatever the settings are now.
+                text = key.rpartition("/")[2]
+                yield Candidate(info, Filename.parse(text, legacy=True, project=name))
+            except BadRequest as e:
+                left.append(Skipped(key, e.message))
+        for info in self._survey.foreign:
+            with suppress(BadRequest):
+                filename = self.adopter.understand(info.key)
+                if filename.project == name:
+                    yield Candidate(info, filename)
+
+    async def _described(self, candidate: Candidate) -> tuple[File, str]:
+        described = await self.adopter.describe(candidate)
+        assert described is not None, "nothing is known of a project that is lost"
+        file = described.file
+        info = await self.adopter.store.head(file.key)
+        uploader = info.metadata.get("uploader")
+        return evolve(file, uploader=uploader), described.display_name
+
+    async def _keep(
+        self, name: NormalizedName, damaged: StoredBytes | None
+    ) -> str | None:
+        """Keep a manifest that cannot be read, under a key that is no project's."""
+        if damaged is None:
+            return None
+        moment = self.adopter.publisher.now().strftime("%Y%m%dT%H%M%S.%f")
+        key = f"{manifest_key(name)}.damaged-{moment}"
+        await self.adopter.store.put(key, damaged.data)
+        return key
+
+    async def _write(self, project: Project, damaged: StoredBytes | None) -> None:
+        adopter, name = self.adopter, project.name
+        adopter.manifests.check_open()
+        try:
+            await adopter.store.put(
+                manifest_key(name),
+                encode(project),
+                condition=IfAbsent() if damaged is None else IfMatch(damaged.info.etag),
+                content_type="application/vnd.pypi.simple.v1+json",
+            )
+        except PreconditionFailed:
+            raise Conflict(
+                f"The manifest of {name} was written by another meanwhile; this one "
+                "was not. Repeat this to see whether anything is left to do."
+            ) from None
+        await adopter.publisher.record(name)
+        await adopter.publisher.catalog.changed(name)
+
+
+def _newest(
+    found: list[tuple[File, str]], left: list[Skipped]
+) -> tuple[tuple[File, ...], str | None]:
+    """Choose among files of one name: the newest was the one that was served.
+
+    :returns: the files in order, and the project's name as the newest spells it.
+    """
+    chosen: dict[object, File] = {}
+    found = sorted(found, key=lambda one: one[0].upload_time)
+    for file, _ in found:
+        identity = file_identity(file.filename)
+        if identity in chosen:
+            left.append(Skipped(chosen[identity].key, "A newer one has its name."))
+        chosen[identity] = file
+    return in_order(chosen.values()), found[-1][1] if found else None

@@ -1,0 +1,276 @@
+"""The store in a folder: every object is a file under its key.
+
+What lies in the folder already is an object too, unless its name is not UTF-8, or it
+is a symbolic link (never followed, wherever it leads), a pipe or the like. The file
+system must be a case-sensitive one of POSIX, with locks (flock). Neither content types
+nor user metadata are kept: the manifests hold all that matters.
+
+========================  ===========================================================
+``.tmp/{id}/``            a process's files on their way, see :mod:`.scratch`
+``.locks/{00-ff}``        locks that guard the changes of an object, never removed
+everything else           objects
+========================  ===========================================================
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from attrs import define, field
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from pypicloud_tw.concurrency.serial import Line
+from pypicloud_tw.errors import RangeNotSatisfiable, StoreError
+from pypicloud_tw.offload.service import IOffload
+from pypicloud_tw.store.folder.download import SMALL, DirectoryDownload
+from pypicloud_tw.store.folder.explain import explained
+from pypicloud_tw.store.folder.locks import stripe
+from pypicloud_tw.store.folder.scratch import Draft, Scratch, sweep
+from pypicloud_tw.store.folder.tree import Folder, etag
+from pypicloud_tw.store.folder.upload import DirectoryUpload
+from pypicloud_tw.store.folder.walk import object_info, walk
+from pypicloud_tw.store.interfaces import (
+    ByteRange,
+    Condition,
+    IDownload,
+    IObjectStore,
+    IUpload,
+    ObjectInfo,
+    StoredBytes,
+    enter,
+)
+from pypicloud_tw.store.keys import key_segments
+from pypicloud_tw.store.spool import Spool, check_room
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: Times that a small object is read again because somebody wrote into its file.
+READS = 3
+
+
+def _nothing(_point: str) -> None:
+    """Pass a checkpoint by."""
+
+
+def _absolute(path: Path) -> Path:
+    """Keep the folder where it is, should the process change its own."""
+    return path.absolute()
+
+
+@implementer(IObjectStore)
+@define(eq=False)
+class DirectoryStore:
+    """Objects in *path*. Several processes may use one folder at the same time.
+
+    Call :meth:`prepare` before anything else and :meth:`close` after everything.
+
+    :param clock: seconds since 1970.
+    :param checkpoint: for tests that end a process between two steps; called in the
+        working thread with the name of the step that was just done:
+
+        ``object:written``
+            its bytes are in a file below ``.tmp``;
+        ``object:synced``
+            ... and durable;
+        ``folder:made``
+            a folder on the way to its place is there, durably;
+        ``object:linked``
+            it is visible under its key, new or in place of the one before;
+        ``folder:synced``
+            ... durably; what is left is to answer;
+        ``object:unlinked``
+            a deleted object's name is gone.
+    """
+
+    path: Path = field(converter=_absolute)
+    offload: IOffload = field(repr=False)
+    _clock: Callable[[], float] = field(default=time.time, kw_only=True)
+    _checkpoint: Callable[[str], None] = field(
+        default=_nothing, kw_only=True, repr=False
+    )
+    _folder: Folder = field(init=False, repr=False)
+    _scratch: Scratch | None = field(default=None, init=False, repr=False)
+    _lines: dict[int, Line] = field(factory=dict, init=False, repr=False)
+    _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        self._folder = Folder(self.path, self._clock, self._checkpoint)
+
+    async def prepare(self) -> None:
+        """Create the folder, remove what dead processes left, and begin."""
+        if self._scratch is None:
+            self._scratch = await self._thread(self._begin)
+
+    async def close(self) -> None:
+        """Remove our temporary files; nothing can be written any more."""
+        scratch, self._scratch = self._scratch, None
+        if scratch is not None:
+            await self._thread(scratch.release)
+
+    async def ping(self) -> None:
+        """See :class:`IObjectStore`; it must be possible to write, too."""
+        await self._thread(self._folder.ping)
+
+    async def get(
+        self, key: str, *, unless: str | None = None, limit: int = 64 * 2**20
+    ) -> StoredBytes | None:
+        """See :class:`IObjectStore`."""
+        return await self._thread(self._get, key, unless, limit)
+
+    async def head(self, key: str) -> ObjectInfo:
+        """See :class:`IObjectStore`."""
+        return await self._thread(self._head, key)
+
+    async def put(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        condition: Condition = None,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+    ) -> ObjectInfo:
+        """See :class:`IObjectStore`."""
+        key_segments(key)
+        return await self._in_line(key, self._put, key, data, condition)
+
+    async def begin(
+        self,
+        key: str,
+        *,
+        size_hint: int | None = None,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+    ) -> IUpload:
+        """See :class:`IObjectStore`."""
+        key_segments(key)
+        draft = await self._thread(self._draft, size_hint)
+        spool = Spool(draft.file, self.offload, path=draft.path)
+        line = self._line(key)
+        return DirectoryUpload(key, spool, draft, self._folder, self.offload, line)
+
+    async def abandon_uploads(self, before: datetime, *, dry_run: bool = False) -> int:
+        """See :class:`IObjectStore`; the start removes what broke off."""
+        return 0
+
+    async def open(self, key: str, *, byte_range: ByteRange | None = None) -> IDownload:
+        """See :class:`IObjectStore`."""
+        return await self._thread(self._open, key, byte_range)
+
+    async def delete(self, key: str) -> None:
+        """See :class:`IObjectStore`."""
+        key_segments(key)
+        await self._in_line(key, self._folder.delete, key)
+
+    def list(
+        self,
+        prefix: str,
+        *,
+        after: str = "",
+        unreadable: Callable[[str], None] | None = None,
+        skip: Callable[[str], bool] = enter,
+    ) -> AsyncIterator[ObjectInfo]:
+        """See :class:`IObjectStore`."""
+        return walk(self._folder, self.offload, prefix, after, unreadable, skip)
+
+    def url(self, key: str, *, filename: str) -> None:
+        """Tell that only this server serves the object."""
+
+    async def _thread(
+        self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        with explained(self.path):
+            return await self.offload.in_thread(function, *args, **kwargs)
+
+    async def _in_line(
+        self, key: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Do it when this process does nothing else under that lock.
+
+        So at most one thread for each lock waits for other processes.
+        """
+        with explained(self.path):
+            return await self._line(key).run(
+                lambda: self.offload.in_thread(function, *args, **kwargs)
+            )
+
+    def _line(self, key: str) -> Line:
+        return self._lines.setdefault(stripe(key), Line())
+
+    def _begin(self) -> Scratch:
+        self._folder.prepare()
+        for left in sweep(self.path / ".tmp"):
+            self._log.warn(
+                "Another user's files are left, remove them: {path}", path=left
+            )
+        return Scratch.claim(self.path / ".tmp")
+
+    def _draft(self, size_hint: int | None = None) -> Draft:
+        if self._scratch is None:
+            raise StoreError("The store is closed: the server starts or stops.")
+        check_room(self._scratch.path, size_hint)
+        return self._scratch.draft()
+
+    def _get(self, key: str, unless: str | None, limit: int) -> StoredBytes | None:
+        for _ in range(READS):
+            file, state = self._folder.open(key)
+            with file:
+                if etag(state) == unless:
+                    return None
+                if state.st_size > limit:
+                    raise StoreError(
+                        f"An object of {state.st_size} bytes lies where at most "
+                        f"{limit} are expected."
+                    )
+                data = file.read(state.st_size + 1)
+                now = os.fstat(file.fileno())
+                if len(data) == state.st_size and etag(now) == etag(state):
+                    return StoredBytes(object_info(key, state), data)
+        raise StoreError("An object changes while it is read; nothing may write there.")
+
+    def _head(self, key: str) -> ObjectInfo:
+        file, state = self._folder.open(key)
+        file.close()
+        return object_info(key, state)
+
+    def _put(self, key: str, data: bytes, condition: Condition) -> ObjectInfo:
+        if condition is not None:
+            self._folder.check(key, condition)
+        draft = self._draft()
+        try:
+            draft.file.write(data)
+            draft.file.flush()
+            return object_info(key, self._folder.place(draft, key, condition))
+        finally:
+            draft.discard()
+
+    def _open(self, key: str, byte_range: ByteRange | None) -> DirectoryDownload:
+        file, state = self._folder.open(key)
+        try:
+            start, stop = _clamp(byte_range, state.st_size)
+            small = file.read() if state.st_size <= SMALL else None
+        except BaseException:
+            file.close()
+            raise
+        if small is not None:
+            file.close()
+        return DirectoryDownload(
+            object_info(key, state), self.path, self.offload, file, start, stop, small
+        )
+
+
+def _clamp(byte_range: ByteRange | None, size: int) -> tuple[int, int]:
+    if byte_range is None:
+        return 0, size
+    if byte_range.start >= size:
+        raise RangeNotSatisfiable(
+            f"The range begins at byte {byte_range.start} of {size}.", size
+        )
+    return byte_range.start, min(byte_range.stop, size)

@@ -1,0 +1,73 @@
+"""A large object on its way into a folder; its spool is the file that it becomes."""
+
+from __future__ import annotations
+
+from attrs import define, field
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from pypicloud_tw.concurrency.serial import Line
+from pypicloud_tw.errors import PreconditionFailed, StoreError
+from pypicloud_tw.offload.service import IOffload
+from pypicloud_tw.store.folder.explain import explained
+from pypicloud_tw.store.folder.scratch import Draft
+from pypicloud_tw.store.folder.tree import Folder
+from pypicloud_tw.store.folder.walk import object_info
+from pypicloud_tw.store.interfaces import IfAbsent, IUpload, ObjectInfo
+from pypicloud_tw.store.spool import Spool
+
+
+@implementer(IUpload)
+@define(eq=False)
+class DirectoryUpload:
+    """See :class:`IUpload`.
+
+    :ivar line: for changes under the lock of this key.
+    """
+
+    key: str
+    spool: Spool
+    _draft: Draft = field(repr=False)
+    _folder: Folder = field(repr=False)
+    _offload: IOffload = field(repr=False)
+    _line: Line = field(repr=False)
+    _ended: bool = field(default=False, init=False)
+    _log = Logger()
+
+    async def write(self, data: bytes) -> None:
+        """See :class:`IUpload`."""
+        await self.spool.write(data)
+
+    async def commit(self) -> ObjectInfo:
+        """See :class:`IUpload`.
+
+        :raises StoreError: also if there is an object of that key; it is left alone.
+        """
+        await self.spool.finish()
+        with explained(self._folder.path):
+            return await self._line.run(lambda: self._offload.in_thread(self._commit))
+
+    async def abort(self) -> None:
+        """See :class:`IUpload`. A commit that is under way is waited for."""
+        try:
+            await self.spool.close()
+            await self._line.run(lambda: self._offload.in_thread(self._end))
+        except Exception:
+            # What stays is removed when the store is closed, or by the next start.
+            self._log.failure("An upload that was given up left a temporary file")
+
+    def _commit(self) -> ObjectInfo:
+        if self._ended:
+            raise StoreError("The upload was given up.")
+        try:
+            state = self._folder.place(self._draft, self.key, IfAbsent())
+        except PreconditionFailed:
+            raise StoreError("There is an object of that key already.") from None
+        finally:
+            self._end()
+        return object_info(self.key, state)
+
+    def _end(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self._draft.discard()

@@ -1,0 +1,215 @@
+"""Listing a folder in the order of the keys, in pieces.
+
+Within a folder the names are sorted with ``/`` behind those of folders, and a folder's
+keys come where its name does: that is the order of the whole keys (``a-`` before
+``a/b``, although ``a`` comes before ``a-``).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from heapq import merge
+from itertools import islice
+
+from attrs import frozen
+
+from pypicloud_tw.errors import StoreError
+from pypicloud_tw.offload.service import IOffload
+from pypicloud_tw.store.folder.explain import ABSENT, explained, unreadable
+from pypicloud_tw.store.folder.owner import FOLDER
+from pypicloud_tw.store.folder.tree import Folder, etag
+from pypicloud_tw.store.interfaces import ObjectInfo, enter
+from pypicloud_tw.store.keys import HIDDEN, MAX_DEPTH, key_order, key_segments
+
+#: Names that are read and sorted at once, and seconds of a thread's turn: threads that
+#: work in Python for longer than the interpreter's switch interval (5 ms) slow the
+#: reactor's thread to a crawl (DESIGN.md D6).
+RUN, TURN = 256, 0.002
+
+
+def object_info(key: str, state: os.stat_result) -> ObjectInfo:
+    """Tell of an object what its file's state does."""
+    return ObjectInfo(key, state.st_size, etag(state), _moment(state.st_mtime))
+
+
+async def walk(
+    folder: Folder,
+    offload: IOffload,
+    prefix: str,
+    after: str,
+    unreadable: Callable[[str], None] | None = None,
+    skip: Callable[[str], bool] = enter,
+) -> AsyncIterator[ObjectInfo]:
+    """Tell of every object whose key begins with *prefix* and is above *after*.
+
+    :param unreadable: see :meth:`.interfaces.IObjectStore.list`; called in a thread,
+        as *skip* is.
+    :raises StoreError: a folder cannot be read; what is in it is not absent.
+    """
+    start = prefix.rpartition("/")[0]
+    try:
+        segments = key_segments(start) if start else ()
+    except StoreError:
+        # There are no such keys, so there is nothing to tell of.
+        return
+    walker = _Walker(folder, key_order(prefix), key_order(after), unreadable, skip)
+    # Never closed by hand: a listing may be given up while a thread is at work in it.
+    steps = walker.below(segments)
+    while (piece := await offload.in_thread(_turn, folder, steps)) is not None:
+        for info in piece:
+            yield info
+
+
+def _turn(
+    folder: Folder, steps: Iterator[ObjectInfo | None]
+) -> list[ObjectInfo] | None:
+    """Walk on for a short while; None at the end."""
+    found = []
+    until = time.monotonic() + TURN
+    with explained(folder.path):
+        for step in steps:
+            if step is not None:
+                found.append(step)
+            if time.monotonic() > until:
+                return found
+    return found or None
+
+
+@frozen
+class _Walker:
+    """What is looked for."""
+
+    folder: Folder
+    prefix: bytes
+    after: bytes
+    unreadable: Callable[[str], None] | None
+    skip: Callable[[str], bool]
+
+    def below(self, folders: tuple[bytes, ...]) -> Iterator[ObjectInfo | None]:
+        """Walk a folder; every None is a good moment for a pause."""
+        path = b"".join(name + b"/" for name in folders)
+        return self._walk(path, self.folder.opened(folders), len(folders))
+
+    def _walk(
+        self, path: bytes, opening: AbstractContextManager[int], depth: int
+    ) -> Iterator[ObjectInfo | None]:
+        try:
+            with opening as fd:
+                for name in (yield from self._names(path, fd)):
+                    if not name.endswith(b"/"):
+                        yield self._info(path, fd, name)
+                    elif depth < MAX_DEPTH - 1:
+                        below = _opened(fd, name[:-1])
+                        yield from self._walk(path + name, below, depth + 1)
+        except OSError as e:
+            # Deletes remove folders; what was in it was deleted before.
+            if e.errno == errno.EACCES:
+                self._pass_over(path, e)
+            elif e.errno not in ABSENT:
+                raise
+
+    def _pass_over(self, path: bytes, error: OSError) -> None:
+        """Pass a folder by that belongs to somebody else.
+
+        :raises StoreError: it may hold what was asked for, and nobody would be told.
+        """
+        if self._is_hidden(path):
+            return
+        if self.unreadable is None or not path:
+            # repr: a name may have anything in it.
+            what = f"The folder {path.decode()!r}"
+            raise StoreError(unreadable(what, self.folder.path)) from error
+        self.unreadable(path.decode())
+
+    def _tell_nameless(self, path: bytes, name: bytes) -> None:
+        """Tell of what no key can name, if its name begins as a package's does."""
+        if self.unreadable is not None and not name.startswith(b"."):
+            self.unreadable((path + name).decode("utf-8", "replace"))
+
+    def _is_hidden(self, path: bytes) -> bool:
+        """Tell whether a folder was hidden on purpose, and was not asked for by name.
+
+        A desktop's ``.Trash-0``, a file server's ``.snapshot``: they are not packages.
+        """
+        return b"/." in b"/" + path and not self.prefix.startswith(path)
+
+    def _names(
+        self, path: bytes, fd: int
+    ) -> Generator[ObjectInfo | None, None, Iterator[bytes]]:
+        """Return what is wanted of a folder, sorted; folders end with a slash."""
+        runs: list[list[bytes]] = []
+        with os.scandir(fd) as entries:
+            while names := list(islice(entries, RUN)):
+                runs.append(sorted(self._wanted(path, names)))
+                yield None
+        return merge(*runs)
+
+    def _wanted(self, path: bytes, entries: list[os.DirEntry[str]]) -> Iterator[bytes]:
+        """Choose files and folders that lead to wanted keys.
+
+        Neither are links, pipes and the like, and names that are not UTF-8, which no
+        manifest can hold.
+        """
+        for entry in entries:
+            name = os.fsencode(entry.name)
+            if not path and name in HIDDEN:
+                continue
+            if not _is_text(name):
+                self._tell_nameless(path, name)
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                below = path + name + b"/"
+                if self.unreadable is not None and self._is_hidden(below):
+                    continue
+                if self._leads_on(below) and not self.skip(below.decode()):
+                    yield name + b"/"
+            elif entry.is_file(follow_symlinks=False):
+                key = path + name
+                if key.startswith(self.prefix) and key > self.after:
+                    yield name
+
+    def _leads_on(self, path: bytes) -> bool:
+        """Tell whether keys that begin with *path* may be wanted."""
+        if not (path.startswith(self.prefix) or self.prefix.startswith(path)):
+            return False
+        return path > self.after or self.after.startswith(path)
+
+    def _info(self, path: bytes, fd: int, name: bytes) -> ObjectInfo | None:
+        try:
+            state = os.stat(name, dir_fd=fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        if not stat.S_ISREG(state.st_mode):
+            return None
+        return object_info((path + name).decode("utf-8"), state)
+
+
+@contextmanager
+def _opened(parent: int, name: bytes) -> Iterator[int]:
+    fd = os.open(name, FOLDER, dir_fd=parent)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _is_text(name: bytes) -> bool:
+    try:
+        name.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _moment(seconds: float) -> datetime:
+    """Tell a file's time of change; adopted files may claim one beyond any calendar."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(0, UTC)

@@ -1,0 +1,175 @@
+"""Addresses that S3 itself answers, signed once and reused (DESIGN.md D4).
+
+An address must not change while it is good, or clients' caches miss; nor may it depend
+on the server that made it. So the signing time is rounded down to a window whose offset
+is a hash of the key: every server with the same credentials makes the same address, and
+not all addresses change at the same moment. A window is as long as an address is
+reused, ``expire_after - buffer_time``.
+
+An address takes some 830 bytes, 1,800 with a session token. Only its signature and its
+times are kept; the rest is put together again.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from zlib import crc32
+
+from attrs import define, field
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from pypicloud_tw.store.interfaces import SignedUrl
+from pypicloud_tw.store.s3.sigv4 import (
+    MAX_EXPIRES,
+    Presigner,
+    canonical_query,
+    quote_path,
+)
+
+#: As many are kept; 0.3 KB each.
+LIMIT = 100_000
+
+
+@define(eq=False)
+class _Entry:
+    """All of an address that cannot be worked out again for nothing."""
+
+    instant: int
+    expires: int
+    signature: bytes = field(repr=False)
+    fresh_until: int
+
+
+@define(eq=False)
+class SignedUrls:
+    """Addresses by key. Look-ups are plain calls and cost some microseconds.
+
+    :ivar _presigner: what signs now, or None without credentials; whenever it is
+        another one than before, everything is forgotten.
+    :ivar _path: an object's path, encoded, by its key.
+    :ivar _instant: by S3's clock, as far as we know it.
+    :ivar expire_after: how long an address is good, in seconds.
+    :ivar buffer_time: it is not given out within so many seconds of its end.
+    """
+
+    _presigner: Callable[[], Presigner | None]
+    _path: Callable[[str], str]
+    _instant: Callable[[], float]
+    _clock: IReactorTime
+    expire_after: int = 86400
+    buffer_time: int = 300
+    limit: int = LIMIT
+    _life: int = field(init=False)
+    _window: int = field(init=False)
+    _signer: Presigner | None = field(init=False, default=None)
+    _entries: dict[str, _Entry] = field(init=False, factory=dict, repr=False)
+    # (fresh_until, name) of every entry: the oldest first.
+    _queue: list[tuple[int, str]] = field(init=False, factory=list, repr=False)
+    _call: IDelayedCall | None = field(init=False, default=None)
+    hits: int = field(init=False, default=0)
+    misses: int = field(init=False, default=0)
+
+    def __attrs_post_init__(self) -> None:
+        self._life = min(self.expire_after, MAX_EXPIRES)
+        self._window = max(self._life - self.buffer_time, self._life // 2, 1)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def look_up(self, key: str, filename: str) -> SignedUrl | None:
+        """Tell an address of the object *key*, or None while there are no credentials.
+
+        Its instants are by S3's clock. It ends in the object's name; a name other than
+        *filename* is put right by ``response-content-disposition``.
+        """
+        signer = self._presigner()
+        if signer is not self._signer:
+            self.clear()
+            self._signer = signer
+        if signer is None:
+            return None
+        extra = _extra(key, filename)
+        name = f"{key}\n{extra}" if extra else key
+        path, now = self._path(key), self._instant()
+        entry = self._entries.get(name)
+        if entry is not None and entry.fresh_until > now:
+            self.hits += 1
+        else:
+            self.misses += 1
+            entry = self._sign(signer, key, path, extra, int(now))
+            if entry is None:
+                return None
+            if entry.fresh_until > now:
+                self._keep(name, entry, now)
+        instant, expires = entry.instant, entry.expires
+        url = signer.url(path, instant, expires, entry.signature, extra)
+        return SignedUrl(url, entry.fresh_until, instant + expires)
+
+    def clear(self) -> None:
+        """Forget everything, because it is no longer good; also when all ends."""
+        self._entries.clear()
+        self._queue.clear()
+        if self._call is not None and self._call.active():
+            self._call.cancel()
+        self._call = None
+
+    def _sign(
+        self, signer: Presigner, key: str, path: str, extra: str, now: int
+    ) -> _Entry | None:
+        # Where the present window of this key begins; the same in every process.
+        instant = now - (now - crc32(key.encode())) % self._window
+        ends = instant + self._life
+        fresh_until = instant + self._window
+        credentials_end = signer.identity.credentials.expires
+        if credentials_end is not None:
+            ends = min(ends, int(credentials_end))
+            fresh_until = min(fresh_until, ends - self.buffer_time)
+            if ends <= now:
+                return None
+        expires = ends - instant
+        signature = signer.sign(path, instant, expires, extra)
+        return _Entry(instant, expires, signature, fresh_until)
+
+    def _keep(self, name: str, entry: _Entry, now: float) -> None:
+        if len(self._entries) >= self.limit:
+            self._forget_oldest()
+        # An entry that has ended before its call came is still in the queue once.
+        if name not in self._entries:
+            heapq.heappush(self._queue, (entry.fresh_until, name))
+        self._entries[name] = entry
+        if self._call is None:
+            self._wait(now)
+
+    def _wait(self, now: float) -> None:
+        """Come back for the oldest entry; one call for all of them."""
+        self._call = None
+        if self._queue:
+            pause = max(self._queue[0][0] - now, 1.0)
+            self._call = self._clock.callLater(pause, self._evict)
+
+    def _evict(self) -> None:
+        now = self._instant()
+        while self._queue and self._queue[0][0] <= now:
+            self._forget_oldest()
+        self._wait(now)
+
+    def _forget_oldest(self) -> None:
+        fresh_until, name = heapq.heappop(self._queue)
+        entry = self._entries[name]
+        if entry.fresh_until > fresh_until:
+            heapq.heappush(self._queue, (entry.fresh_until, name))
+        else:
+            del self._entries[name]
+
+
+def _extra(key: str, filename: str) -> str:
+    if key.rpartition("/")[2] == filename:
+        return ""
+    disposition = f"attachment; filename*=UTF-8''{quote_path(filename)}"
+    return canonical_query(
+        [
+            ("response-content-disposition", disposition),
+            ("response-content-type", "application/octet-stream"),
+        ]
+    )

@@ -1,0 +1,153 @@
+"""What commands do and say, wherever it is done."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from pypicloud_tw.assembly import Index
+from pypicloud_tw.errors import PypicloudError, Unavailable
+from pypicloud_tw.index.manifest import manifest_key
+from pypicloud_tw.index.names import project_name
+from pypicloud_tw.index.publish import SWEEP_AGE
+from pypicloud_tw.maintenance import jobs
+from tests.builders import wheel
+from tests.web.doubles import Domain, started
+
+ACME, WHEEL = project_name("acme"), "acme-1.0-py3-none-any.whl"
+
+
+class JobCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.domain = domain = Domain()
+        anything: Any = domain
+        self.index = Index(
+            anything.store,
+            anything.offload,
+            anything,
+            domain.manifests,
+            domain.catalog,
+            domain.publisher,
+            domain.clock,
+        )
+        self.successResultOf(started(self.index.secure()))
+        self.out, self.err = StringIO(), StringIO()
+
+    def do(self, command: str, **arguments: Any) -> int:
+        """Do a job; what it said is in *out* and *err*, and nothing from before."""
+        for stream in (self.out, self.err):
+            stream.truncate(stream.seek(0))
+        work = started(jobs.do(self.index, command, arguments, self.out, self.err))
+        self.domain.settle(work)
+        code: int = self.successResultOf(work)
+        return code
+
+    def fails(self, command: str, **arguments: Any) -> str:
+        work = started(jobs.do(self.index, command, arguments, self.out, self.err))
+        error: PypicloudError = self.failureResultOf(work, PypicloudError).value
+        return error.message
+
+    def publish(self) -> None:
+        work = started(self.domain.publish(WHEEL, wheel()))
+        self.domain.settle(work)
+        self.successResultOf(work)
+
+
+class JobTests(JobCase):
+    def test_yank_and_remove(self) -> None:
+        self.publish()
+        release = {"project": "Acme", "version": "1.0"}
+        for command, arguments, said in (
+            ("yank", {"reason": "broken"}, "Acme 1.0 is yanked.\n"),
+            ("yank", {"reason": None}, "Acme 1.0 is not yanked.\n"),
+            ("remove", {}, "Acme 1.0 is removed.\n"),
+        ):
+            self.assertEqual(self.do(command, **release, **arguments), 0)
+            self.assertEqual(self.out.getvalue(), said)
+        self.assertIn("no such release", self.fails("remove", **release))
+
+    def test_refresh(self) -> None:
+        self.domain.store.add(f"old/{WHEEL}", wheel())
+        self.domain.store.add("notes.txt", b"")
+        skipped = (
+            "skipped 'notes.txt': A distribution file's name must end in .whl or "
+            ".tar.gz.\n"
+        )
+        for dry_run, done in ((True, "would be adopted"), (False, "adopted")):
+            self.assertEqual(self.do("refresh", dry_run=dry_run), 0)
+            self.assertEqual(
+                self.out.getvalue(),
+                f"{skipped}1 files {done}, 0 known already, 1 skipped.\n",
+            )
+            self.assertIn("of 2 files done", self.err.getvalue())
+
+    def test_what_is_not_known(self) -> None:
+        work = started(jobs.do(self.index, "dance", {}, self.out, self.err))
+        self.failureResultOf(work, Unavailable)
+
+
+class RebuildTests(JobCase):
+    def test_what_it_tells(self) -> None:
+        self.assertEqual(self.do("rebuild"), 0)
+        self.assertEqual(self.out.getvalue(), "No manifest is lost.\n")
+        self.publish()
+        self.assertEqual(self.do("rebuild", project="Acme"), 0)
+        self.assertIn("can be read; it stays", self.out.getvalue())
+        del self.domain.store.objects[manifest_key(ACME)]
+        for dry_run, word in ((True, "would be"), (False, "are")):
+            self.assertEqual(self.do("rebuild", dry_run=dry_run), 0)
+            self.assertIn(f"acme: 1 files {word} published", self.out.getvalue())
+            self.assertIn("who uploaded 1 of them", self.out.getvalue())
+        self.assertEqual(self.do("rebuild"), 0)
+        self.assertEqual(self.out.getvalue(), "No manifest is lost.\n")
+
+    def test_a_damaged_one_is_written_anew_where_it_is_named(self) -> None:
+        self.publish()
+        self.domain.store.add(manifest_key(ACME), b"{")
+        self.assertEqual(self.do("rebuild"), 0)
+        self.assertEqual(self.out.getvalue(), "No manifest is lost.\n")
+        self.assertEqual(self.do("rebuild", project="acme"), 0)
+        self.assertIn("kept as .index/acme.json.damaged-", self.out.getvalue())
+
+    def test_what_is_left_is_no_success(self) -> None:
+        self.publish()
+        self.domain.store.add(f"acme/{'1' * 32}/acme-2.0.tar.gz", b"")
+        del self.domain.store.objects[manifest_key(ACME)]
+        self.assertEqual(self.do("rebuild"), 1)
+        self.assertIn("acme without 'acme/1111", self.out.getvalue())
+
+
+class SweepTests(JobCase):
+    def test_what_was_swept(self) -> None:
+        orphan = f"acme/{'0' * 32}/{WHEEL}"
+        self.domain.store.add(orphan, b"")
+        self.domain.clock.advance(SWEEP_AGE + 1)
+        # The other one told the store's time.
+        told = "2 objects seen, 1 orphans, 0 of deleted files, 0 unfinished uploads.\n"
+        for dry_run, word in ((True, "would remove"), (False, "removed")):
+            self.assertEqual(self.do("sweep", dry_run=dry_run), 0)
+            self.assertEqual(self.out.getvalue(), f"{word} {orphan}\n{told}")
+        self.assertNotIn(orphan, self.domain.store.objects)
+
+    def test_no_age_by_which_a_slow_upload_would_be_an_orphan(self) -> None:
+        self.assertEqual(self.do("sweep", age=SWEEP_AGE - 1), 1)
+        self.assertIn("at least index.sweep_age (86400 s)", self.err.getvalue())
+        self.assertEqual(self.do("sweep", age=SWEEP_AGE), 0)
+
+    def test_a_project_that_is_passed_over_is_no_success(self) -> None:
+        self.publish()
+        self.domain.store.add(manifest_key(ACME), b"{")
+        self.domain.clock.advance(SWEEP_AGE + 1)
+        self.assertEqual(self.do("sweep"), 1)
+        self.assertIn("pypicloud: ", self.err.getvalue())
+        self.assertIn("acme", self.err.getvalue())
+
+    def test_uploads_that_cannot_be_listed(self) -> None:
+        async def unknown(*_: Any, **__: Any) -> None:
+            return None
+
+        self.patch(type(self.domain.store), "abandon_uploads", unknown)
+        self.assertEqual(self.do("sweep"), 0)
+        self.assertIn("unfinished uploads unknown", self.out.getvalue())

@@ -1,0 +1,312 @@
+"""Whatever lies in the store under a project's name makes the name ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from pypicloud_tw.errors import StoreError, Unavailable
+from pypicloud_tw.index.layout import claimed_names, is_foreign
+from pypicloud_tw.index.manifest import manifest_key
+from pypicloud_tw.index.names import NormalizedName, project_name
+from pypicloud_tw.index.survey import UNFINISHED, WAITING, Survey, survey
+from pypicloud_tw.index.unserved import KEY, Unserved
+from pypicloud_tw.maintenance.adopt import Adopter
+from tests.builders import sdist, wheel
+from tests.web.doubles import Domain, started
+
+ACME, BETA = project_name("acme"), project_name("beta")
+WHEEL, SDIST = "acme-1.0-py3-none-any.whl", "acme-1.0.tar.gz"
+ID = "0" * 32
+AWAY = "The store is away."
+
+
+class ClaimedNamesTests(SynchronousTestCase):
+    def test_names(self) -> None:
+        for key, names in (
+            (WHEEL, "acme"),
+            ("acme-1.0-py3-none-any.whl.bad", "acme"),
+            ("acme-1.0.tar.gz.asc", "acme"),
+            (f"sub/folder/{WHEEL}.metadata", "acme"),
+            ("foo-bar-1.0.tar.gz", "foo-bar"),
+            ("Foo_Bar-v1.0.zip", "foo-bar"),
+            ("foo_bar-1.0-py2.7.egg", "foo-bar"),
+            ("acme_core_1.0.zip", "acme-core"),
+            # What could be read as several names is all of them.
+            ("acme-1.0-2.tar.gz", "acme acme-1-0"),
+            ("foo-bar-1.0-1.noarch.rpm", "foo-bar foo-bar-1-0"),
+            ("foo-bar-1.0-py3-none-any.whl", "foo foo-bar"),
+            # What tells no version is all name.
+            ("acme.whl", "acme"),
+            ("django-acme-latest.tar.gz", "django-acme-latest"),
+            ("acme-1.0 (1).whl", "acme"),
+            ("acme-1.0-\u00e9.whl", "acme"),
+            # Of what is no distribution the folder tells, as pypicloud 1.x wrote it.
+            ("beta/notes.txt", "beta"),
+            ("0a1b/beta/notes.txt", "beta"),
+            ("beta/1.0/notes.txt", "beta"),
+            (f"beta/{ID}/", "beta"),
+            ("Beta.Tool/", "beta-tool"),
+            ("notes.txt", ""),
+            ("1.0/notes.txt", ""),
+            ("-/.-", ""),
+        ):
+            self.assertEqual(claimed_names(key), set(names.split()), key)
+
+    def test_what_pypicloud_1_wrote_beside_a_file_is_none(self) -> None:
+        self.assertFalse(is_foreign("acme/1.0/metadata.json"))
+        self.assertTrue(is_foreign("acme/docs/metadata.json"))
+        self.assertEqual(claimed_names("acme/1.0/metadata.json"), {"acme"})
+
+
+class SurveyCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.domain = Domain()
+        self.store = self.domain.store
+
+    def publish(self, filename: str = WHEEL, data: bytes | None = None) -> None:
+        work = started(self.domain.publish(filename, data or wheel()))
+        self.domain.settle(work)
+        self.successResultOf(work)
+
+    def survey(self) -> Survey:
+        return self.successResultOf(started(survey(self.store, self.domain.manifests)))
+
+    def reasons(self) -> Mapping[NormalizedName, str]:
+        return self.survey().reasons()
+
+
+class SurveyTests(SurveyCase):
+    def test_nothing_is_amiss(self) -> None:
+        self.assertEqual(self.reasons(), {})
+        self.publish()
+        self.store.add("README", b"")
+        self.assertEqual(self.reasons(), {})
+
+    def test_no_object_is_read(self) -> None:
+        self.publish()
+        self.store.add(f"old/{SDIST}", b"")
+        self.store.calls.clear()
+        self.survey()
+        self.assertEqual({operation for operation, _ in self.store.calls}, {"list"})
+
+    def test_a_manifest_that_was_lost(self) -> None:
+        self.publish()
+        del self.store.objects[manifest_key(ACME)]
+        self.assertEqual(self.survey().lost, {ACME})
+        self.assertIn("run: pypicloud rebuild acme", self.reasons()[ACME])
+
+    def test_an_upload_that_was_broken_off(self) -> None:
+        self.store.add(f"acme/{ID}/{WHEEL}", wheel())
+        self.assertEqual(self.survey().lost, set())
+        self.assertIn("upload it again", self.reasons()[ACME])
+
+    def test_what_is_left_where_adopting_broke_off(self) -> None:
+        self.store.add(f"acme/{ID}/{WHEEL}.metadata", b"")
+        self.assertEqual(self.reasons(), {})
+
+    def test_what_waits_and_what_is_none(self) -> None:
+        self.publish("gamma-1.0.tar.gz", sdist("gamma"))
+        for key in (WHEEL, "beta/notes.txt", "gamma-2.0.zip", "delta/x.whl.metadata"):
+            self.store.add(key, b"")
+        self.assertEqual(
+            {name: why is WAITING for name, why in self.reasons().items()},
+            {"acme": True, "beta": True, "x": False},
+        )
+
+    def test_one_that_is_published_meanwhile(self) -> None:
+        def before(operation: str, key: str) -> None:
+            if (operation, key) == ("list", ""):
+                self.store.before = lambda operation, key: None
+                self.publish()
+
+        self.store.before = before
+        self.assertEqual(self.reasons(), {})
+
+
+class UnservedCase(SurveyCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.one, self.two = self.make(self.domain), self.make(self.domain.beside())
+
+    def make(self, domain: Domain) -> Unserved:
+        return Unserved(self.store, domain.clock, domain.manifests.check_open)
+
+    def adopt(self, unserved: Unserved) -> None:
+        domain = self.domain
+        adopter = Adopter(domain.store, domain.manifests, domain.publisher, unserved)
+        work = started(adopter.run())
+        domain.settle(work)
+        self.successResultOf(work)
+
+    def refusal(self, unserved: Unserved, name: str, *, asks: bool = True) -> str:
+        work = started(unserved.refuse(project_name(name), asks=asks))
+        error: Unavailable = self.failureResultOf(work, Unavailable).value
+        return error.message
+
+    def absent(self, unserved: Unserved, name: str, *, asks: bool = True) -> None:
+        self.successResultOf(started(unserved.refuse(project_name(name), asks=asks)))
+
+
+class UnservedTests(UnservedCase):
+    def test_nothing_is_absent_before_anybody_has_looked(self) -> None:
+        self.assertEqual(self.refusal(self.one, "acme"), WAITING)
+        self.assertIsNone(self.one.reasons())
+        self.assertTrue(self.one.holds("acme"))
+        self.one.find({})
+        self.absent(self.one, "acme")
+        self.assertFalse(self.one.holds("acme"))
+
+    def test_while_files_are_read_and_after(self) -> None:
+        self.store.add(WHEEL, wheel())
+        self.store.add("beta-1.0-py3-none-any.whl", wheel("beta")[:99])
+        self.two.find({})
+        held: Deferred[None] = Deferred()
+        self.store.before = lambda operation, key: held if operation == "open" else None
+        domain = self.domain
+        adopter = Adopter(domain.store, domain.manifests, domain.publisher, self.one)
+        work = started(adopter.run())
+        for unserved in (self.one, self.two):
+            for name in ("acme", "beta"):
+                self.assertEqual(self.refusal(unserved, name), WAITING)
+            self.absent(unserved, "gamma")
+        held.callback(None)
+        self.successResultOf(work)
+        self.domain.clock.advance(1)
+        for unserved in (self.one, self.two):
+            # It has a manifest by now; who asks here has not found one.
+            self.absent(unserved, "acme")
+            self.assertIn("was not taken: ", self.refusal(unserved, "beta"))
+
+    def test_another_server_reads_it_before_it_asks_others(self) -> None:
+        for server in (self.one, self.two):
+            server.find({})
+        self.absent(self.two, "acme")
+        self.successResultOf(started(self.one.tell({ACME: "It is broken."})))
+        self.absent(self.two, "acme", asks=False)
+        self.domain.clock.advance(1)
+        # Where nobody is asked, it has a minute.
+        self.absent(self.two, "acme", asks=False)
+        self.assertEqual(self.refusal(self.two, "acme"), "It is broken.")
+        self.successResultOf(started(self.one.tell({})))
+        self.domain.clock.advance(60)
+        self.absent(self.two, "acme", asks=False)
+
+    def test_it_is_asked_once_in_a_while_however_many_ask(self) -> None:
+        self.one.find({})
+        self.store.calls.clear()
+        for name in ("acme", "beta", "gamma"):
+            self.absent(self.one, name)
+        self.assertEqual(self.store.calls, [("get", KEY)])
+
+    def test_nothing_is_written_where_nothing_is_new(self) -> None:
+        for _ in range(2):
+            self.successResultOf(started(self.one.tell({ACME: "It is broken."})))
+        self.successResultOf(started(self.two.tell({ACME: "It is broken."})))
+        puts = [key for operation, key in self.store.calls if operation == "put"]
+        self.assertEqual(puts, [KEY])
+
+    def test_two_look_at_the_same_time(self) -> None:
+        def before(operation: str, key: str) -> None:
+            if operation == "put":
+                self.store.before = lambda operation, key: None
+                self.successResultOf(started(self.two.tell({BETA: "Damaged."})))
+
+        self.store.before = before
+        self.successResultOf(started(self.one.tell({ACME: "Broken."})))
+        self.assertEqual(self.one.reasons(), {ACME: "Broken.", BETA: "Damaged."})
+
+    def test_what_a_broken_upload_left_is_not_written_down(self) -> None:
+        self.successResultOf(started(self.one.tell({ACME: UNFINISHED})))
+        self.assertEqual(self.refusal(self.one, "acme"), UNFINISHED)
+        self.assertNotIn(KEY, self.store.objects)
+
+    def test_a_store_that_takes_nothing_now(self) -> None:
+        self.store.fail_next("put", StoreError(AWAY))
+        self.successResultOf(started(self.one.tell({ACME: "Broken."})))
+        self.assertEqual(self.refusal(self.one, "acme"), "Broken.")
+        self.assertEqual(self.one.reasons(), {ACME: "Broken."})
+
+    def test_a_store_that_is_away(self) -> None:
+        self.one.find({})
+        self.store.fail_next("get", StoreError(AWAY))
+        self.assertEqual(self.refusal(self.one, "acme"), AWAY)
+
+    def test_a_damaged_object_makes_nothing_absent(self) -> None:
+        self.one.find({})
+        self.store.add(KEY, b"[")
+        self.assertIn("pypicloud refresh", self.refusal(self.one, "acme"))
+        self.assertTrue(self.one.holds("acme"))
+        self.adopt(self.two)
+        self.domain.clock.advance(1)
+        self.absent(self.one, "acme")
+
+    def test_a_read_that_a_write_overtook_is_not_believed(self) -> None:
+        self.successResultOf(started(self.one.tell({BETA: "Broken."})))
+        self.domain.clock.advance(1)
+        held: Deferred[None] = Deferred()
+
+        def after(operation: str, key: str) -> Deferred[None] | None:
+            self.store.after = lambda operation, key: None
+            return held
+
+        self.store.after = after
+        work = started(self.one.refuse(ACME, asks=True))
+        self.assertNoResult(work)
+        self.successResultOf(started(self.one.tell({ACME: "Broken."})))
+        held.callback(None)
+        self.failureResultOf(work, Unavailable)
+        self.assertEqual(self.refusal(self.one, "acme"), "Broken.")
+
+
+class AdoptingTests(UnservedCase):
+    def test_what_is_good_is_served_and_what_is_not_is_ours(self) -> None:
+        for key, data in (
+            (SDIST, sdist()),
+            (WHEEL, wheel()[:50]),
+            ("beta-1.0-py3-none-any.whl", wheel("beta")[:50]),
+            ("gamma-1.0.egg", b""),
+            ("delta/delta-1.0.rpm", b""),
+            ("epsilon/1.0/metadata.json", b"{}"),
+        ):
+            self.store.add(key, data)
+        self.adopt(self.one)
+        self.assertEqual(
+            set(self.one.reasons() or {}), {"beta", "gamma", "delta", "epsilon"}
+        )
+        # Another run finds the same, and the next server at its start.
+        self.adopt(self.two)
+        self.assertEqual(self.one.reasons(), self.two.reasons())
+
+    def test_one_that_breaks_off(self) -> None:
+        self.store.add(WHEEL, wheel())
+        self.store.fail_next("open", StoreError(AWAY))
+        domain = self.domain
+        adopter = Adopter(domain.store, domain.manifests, domain.publisher, self.one)
+        self.failureResultOf(started(adopter.run()), StoreError)
+        self.two.find({})
+        for unserved in (self.one, self.two):
+            self.assertEqual(self.refusal(unserved, "acme"), WAITING)
+
+    def test_a_dry_run_tells_nobody(self) -> None:
+        self.store.add(WHEEL, b"")
+        domain = self.domain
+        adopter = Adopter(
+            domain.store, domain.manifests, domain.publisher, self.one, dry_run=True
+        )
+        self.successResultOf(started(adopter.run()))
+        self.assertNotIn(KEY, self.store.objects)
+
+    def test_nothing_is_begun_anew_where_a_manifest_is_lost(self) -> None:
+        self.store.add(SDIST, sdist())
+        self.publish()
+        del self.store.objects[manifest_key(ACME)]
+        self.adopt(self.one)
+        self.assertIn("rebuild acme", self.refusal(self.one, "acme"))
+        self.assertNotIn(manifest_key(ACME), self.store.objects)
+        work = started(self.domain.publish(SDIST, sdist()))
+        error = self.failureResultOf(work, Unavailable).value
+        self.assertIn("rebuild acme", error.message)
+        self.assertNotIn(manifest_key(ACME), self.store.objects)

@@ -1,0 +1,334 @@
+"""A sweep removes what nothing names and no more; a verify tells what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from datetime import datetime
+
+from attrs import evolve
+from twisted.trial.unittest import SynchronousTestCase
+
+from pypicloud_tw.errors import StoreError
+from pypicloud_tw.index.layout import record_key
+from pypicloud_tw.index.manifest import manifest_key
+from pypicloud_tw.index.model import Project
+from pypicloud_tw.index.names import project_name
+from pypicloud_tw.index.publish import Claims
+from pypicloud_tw.maintenance.sweep import CLOCK, Sweeper, Swept
+from pypicloud_tw.maintenance.verify import Fault, Kind, Verifier
+from pypicloud_tw.store.memory import MemoryStore
+from tests.builders import sdist, wheel
+from tests.web.doubles import Domain, started, stored_project
+
+ACME = project_name("acme")
+WHEEL, SDIST = "acme-1.0-py3-none-any.whl", "acme-1.0.tar.gz"
+DAY = 86_400.0
+ORPHAN = f"acme/{'a' * 32}/{WHEEL}"
+
+
+class IndexCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.domain = Domain()
+        self.store = self.domain.store
+
+    def publish(self, filename: str = WHEEL, data: bytes | None = None) -> None:
+        work = started(self.domain.publish(filename, data or wheel(), Claims()))
+        self.domain.settle(work)
+        self.successResultOf(work)
+
+    def remove(self) -> None:
+        work = started(self.domain.publisher.remove(ACME, "1.0"))
+        self.domain.settle(work)
+        self.successResultOf(work)
+
+    def sweep(self, *, dry_run: bool = False) -> Swept:
+        sweeper = Sweeper(self.store, self.domain.manifests, DAY, dry_run)
+        work = started(sweeper.run())
+        self.domain.settle(work)
+        return self.successResultOf(work)
+
+    def project(self) -> Project:
+        return stored_project(self.store, ACME)
+
+    def later(self, seconds: float) -> None:
+        self.domain.clock.advance(seconds)
+
+
+class SweepTests(IndexCase):
+    def test_removes_orphans_that_are_old(self) -> None:
+        self.publish()
+        before = set(self.store.objects)
+        self.store.add(ORPHAN, b"broken off")
+        self.store.add(f"{ORPHAN}.metadata", b"broken off")
+        self.store.add(f"never-published/{'b' * 32}/x.whl", b"broken off")
+        self.store.add(".probe/x/y", b"broken off")
+        self.assertEqual(self.sweep().removed, [])
+        self.later(DAY + 1)
+        self.assertEqual(len(self.sweep().removed), 4)
+        self.assertEqual(set(self.store.objects) - {CLOCK}, before)
+
+    def test_leaves_what_is_not_ours(self) -> None:
+        others = {"acme-2.0.tar.gz", "acme/acme-2.0.tar.gz", "notes/2020/plan.txt"}
+        for key in others:
+            self.store.add(key, b"theirs")
+        self.later(10 * DAY)
+        self.assertEqual(self.sweep().removed, [])
+        self.assertLessEqual(others, set(self.store.objects))
+
+    def test_a_dry_run_only_tells(self) -> None:
+        self.store.add(ORPHAN, b"broken off")
+        self.later(DAY + 1)
+        self.assertEqual(self.sweep(dry_run=True).removed, [ORPHAN])
+        self.assertIn(ORPHAN, self.store.objects)
+
+    def test_a_dry_run_counts_unfinished_uploads(self) -> None:
+        asked: list[bool] = []
+
+        async def abandon(before: datetime, *, dry_run: bool = False) -> int:
+            asked.append(dry_run)
+            return 3
+
+        self.patch(MemoryStore, "abandon_uploads", staticmethod(abandon))
+        self.assertEqual(self.sweep(dry_run=True).unfinished, 3)
+        self.assertEqual(self.sweep().unfinished, 3)
+        self.assertEqual(asked, [True, False])
+
+    def test_a_damaged_manifest_keeps_its_project_only(self) -> None:
+        """It may name anything, so nothing of that project is touched."""
+        kept = f"other/{'c' * 32}/other-1.0.tar.gz"
+        for key in (ORPHAN, kept, ".index/other.json"):
+            self.store.add(key, b"{}")
+        self.later(DAY + 1)
+        swept = self.sweep()
+        self.assertEqual(swept.removed, [ORPHAN])
+        self.assertIn(kept, self.store.objects)
+        [left] = swept.left
+        self.assertIn("The manifest of other is damaged", left)
+
+    def test_what_is_named_while_it_sweeps_is_left(self) -> None:
+        """Objects are listed first and manifests read after, never the other way."""
+        self.publish(SDIST, sdist())
+        self.later(DAY + 1)
+        named = self.project().files[0].key
+        first_get = next(
+            i for i, call in enumerate(self.calls_of_a_sweep()) if call[0] == "get"
+        )
+        listed = self.calls_of_a_sweep().index(("list", ""))
+        self.assertLess(listed, first_get)
+        self.assertIn(named, self.store.objects)
+
+    def calls_of_a_sweep(self) -> list[tuple[str, str]]:
+        before = len(self.store.calls)
+        self.sweep()
+        return self.store.calls[before:]
+
+    def test_purges_what_was_removed_long_enough_ago(self) -> None:
+        self.publish()
+        [file] = self.project().files
+        self.remove()
+        self.assertEqual(self.sweep().purged, [])
+        self.assertIn(file.key, self.store.objects)
+        self.later(DAY + 1)
+        self.assertEqual(self.sweep().purged, [file.key, file.metadata_key])
+        self.assertNotIn(file.key, self.store.objects)
+        [tombstone] = self.project().tombstones
+        self.assertTrue(tombstone.purged)
+        self.assertEqual(self.sweep().purged, [])
+
+    def test_says_purged_before_it_removes(self) -> None:
+        self.publish()
+        [file] = self.project().files
+        self.remove()
+        self.later(DAY + 1)
+        purged: list[bool] = []
+
+        def before(operation: str, key: str) -> None:
+            if (operation, key) == ("delete", file.key):
+                purged.append(self.project().tombstones[0].purged)
+
+        self.store.before = before
+        self.sweep()
+        self.assertEqual(purged, [True])
+
+    def test_a_file_that_came_back_is_left(self) -> None:
+        self.publish()
+        self.remove()
+        self.publish()
+        [file] = self.project().files
+        self.later(DAY + 1)
+        self.sweep()
+        self.assertIn(file.key, self.store.objects)
+        self.assertEqual(self.project().files, (file,))
+
+    def test_an_adopted_file_stays_where_its_owner_put_it(self) -> None:
+        self.publish()
+        work = started(
+            self.domain.publisher.change(
+                ACME,
+                lambda p: evolve(
+                    p, files=tuple(evolve(f, key="mine/acme.whl") for f in p.files)
+                ),
+            )
+        )
+        self.domain.settle(work)
+        self.store.add("mine/acme.whl", b"theirs")
+        self.remove()
+        self.later(DAY + 1)
+        self.sweep()
+        self.assertIn("mine/acme.whl", self.store.objects)
+
+
+class LostTests(IndexCase):
+    """A project that has lost its manifest is a loss, and not a heap of orphans."""
+
+    def lose(self) -> set[str]:
+        self.publish()
+        self.later(DAY + 1)
+        del self.store.objects[manifest_key(ACME)]
+        return {key for key in self.store.objects if key.startswith("acme/")}
+
+    def test_nothing_of_it_is_touched(self) -> None:
+        kept = self.lose()
+        for dry_run in (True, False):
+            swept = self.sweep(dry_run=dry_run)
+            self.assertEqual(swept.removed, [])
+            [left] = swept.left
+            self.assertIn("pypicloud rebuild acme", left)
+        self.assertLessEqual(kept, set(self.store.objects))
+
+    def test_a_first_upload_that_was_broken_off_is_swept(self) -> None:
+        self.domain.publisher.checkpoint = self.die
+        work = started(self.domain.publish(WHEEL, wheel(), Claims()))
+        self.failureResultOf(work, ZeroDivisionError)
+        self.assertIn(f"{ACME}/", str(list(self.store.objects)))
+        self.later(DAY + 1)
+        self.assertEqual(len(self.sweep().removed), 1)
+
+    def test_and_may_be_repeated(self) -> None:
+        self.domain.publisher.checkpoint = self.die
+        work = started(self.domain.publish(WHEEL, wheel(), Claims()))
+        self.failureResultOf(work, ZeroDivisionError)
+        self.domain = self.domain.beside()
+        self.publish()
+        [file] = self.project().files
+        self.later(DAY + 1)
+        self.assertEqual(len(self.sweep().removed), 1)
+        self.assertIn(file.key, self.store.objects)
+
+    def die(self, step: str) -> None:
+        if step == "publish:file":
+            raise ZeroDivisionError
+
+    def test_a_sweep_makes_up_for_a_record_that_was_not_written(self) -> None:
+        def before(operation: str, key: str) -> None:
+            if (operation, key) == ("put", record_key(ACME)):
+                raise StoreError("away")
+
+        self.store.before = before
+        self.publish()
+        self.assertNotIn(record_key(ACME), self.store.objects)
+        self.store.before = lambda operation, key: None
+        self.later(DAY + 1)
+        self.sweep(dry_run=True)
+        self.assertNotIn(record_key(ACME), self.store.objects)
+        self.sweep()
+        self.assertIn(record_key(ACME), self.store.objects)
+
+
+class VerifyTests(IndexCase):
+    def faults(self, *, deep: bool = False) -> list[Fault | None]:
+        work: Awaitable[list[Fault | None]] = started(self.collect(deep=deep))
+        return self.successResultOf(work)  # type: ignore[arg-type]  # a Deferred
+
+    async def collect(self, *, deep: bool = False) -> list[Fault | None]:
+        domain = self.domain
+        verifier = Verifier(self.store, domain.manifests, domain.offload, deep)
+        return [fault async for fault in verifier.faults()]
+
+    def problem(self, *, deep: bool = False) -> str:
+        [fault] = self.faults(deep=deep)
+        assert fault is not None
+        self.assertEqual((fault.project, fault.filename), ("acme", WHEEL))
+        return fault.problem
+
+    def replace(self, key: str | None, data: bytes) -> None:
+        assert key is not None
+        self.store.add(key, data)
+
+    def test_all_is_well(self) -> None:
+        self.publish()
+        self.publish(SDIST, sdist())
+        self.assertEqual(self.faults(deep=True), [None, None])
+
+    def test_what_is_gone_short_or_other(self) -> None:
+        self.publish()
+        [file] = self.project().files
+        whole = self.store.objects[file.key].data
+        self.replace(file.key, whole[:-1])
+        self.assertIn("bytes and not", self.problem())
+        self.replace(file.key, b"x" + whole[1:])
+        self.assertEqual(self.faults(), [None])
+        self.assertIn("another SHA-256", self.problem(deep=True))
+        del self.store.objects[file.key]
+        self.assertEqual(self.problem(), "it is not in the store")
+
+    def test_core_metadata_is_looked_at_too(self) -> None:
+        self.publish()
+        [file] = self.project().files
+        self.replace(file.metadata_key, b"other")
+        self.assertIn("core metadata has another", self.problem())
+
+    def test_a_file_that_cannot_be_read_is_a_fault_and_not_the_end(self) -> None:
+        self.publish()
+        self.publish(SDIST, sdist())
+        self.store.fail_next("head", StoreError("S3 refuses access."))
+        told = [fault.problem for fault in self.faults() if fault is not None]
+        self.assertEqual(told, ["S3 refuses access."])
+
+    def test_a_store_that_is_away_is_no_fault(self) -> None:
+        """Nothing is known of what it keeps."""
+        self.publish()
+        for operation in ("get", "head"):
+            self.store.fail_next(operation, StoreError("away"))
+            self.store.fail_next("ping", StoreError("away"))
+            work = started(self.collect())
+            self.failureResultOf(work, StoreError)
+
+    def test_digests_take_no_room_on_disk(self) -> None:
+        self.publish()
+        self.faults(deep=True)
+        self.assertNotIn("_open_temporary", self.domain.offload.threaded)
+
+    def test_a_damaged_manifest_is_a_fault_and_not_the_end(self) -> None:
+        self.publish()
+        self.store.add(".index/other.json", b"{}")
+        self.publish(SDIST, sdist())
+        wrong = [fault for fault in self.faults() if fault is not None]
+        self.assertEqual([fault.project for fault in wrong], ["other"])
+        self.assertIn("damaged", wrong[0].problem)
+
+    def test_what_makes_a_name_ours_and_is_not_served(self) -> None:
+        self.publish()
+        self.publish("other-1.0.tar.gz", sdist("other"))
+        del self.store.objects[manifest_key(ACME)]
+        self.store.add("beta-1.0-py3-none-any.whl", b"")
+        self.store.add("README", b"")
+        wrong = [fault for fault in self.faults() if fault is not None]
+        told = {fault.project: fault.problem for fault in wrong}
+        self.assertEqual(set(told), {"acme", "beta"})
+        self.assertIn("pypicloud rebuild acme", told["acme"])
+        self.assertIn("pypicloud refresh", told["beta"])
+        kinds = {fault.project: fault.kind for fault in wrong}
+        self.assertEqual(kinds, {"acme": Kind.WRONG, "beta": Kind.UNSERVED})
+        self.assertEqual(str(wrong[1]), f"beta (.index/beta.json): {wrong[1].problem}")
+
+    def test_what_could_not_be_looked_at(self) -> None:
+        self.publish()
+        self.store.fail_next("head", StoreError("S3 refuses access."))
+        [fault] = self.faults()
+        assert fault is not None
+        self.assertIs(fault.kind, Kind.UNSEEN)
+        self.store.fail_next("get", StoreError("S3 refuses access."))
+        [fault] = self.faults()
+        assert fault is not None
+        self.assertIs(fault.kind, Kind.UNSEEN)

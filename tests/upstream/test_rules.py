@@ -1,0 +1,228 @@
+"""What may come from upstream."""
+
+from __future__ import annotations
+
+import pickle
+from datetime import UTC, datetime
+from typing import Any
+
+from attrs import frozen
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from pypicloud_tw.errors import ConfigError, Forbidden, NotFound
+from pypicloud_tw.index.model import Document
+from pypicloud_tw.upstream.rules import Entry, Rules, upload_time
+from tests.upstream.doubles import file, project
+
+DAY = 86_400.0
+NOW = datetime(2024, 6, 15, tzinfo=UTC).timestamp()
+
+
+@frozen
+class Section:
+    """Both sections in one."""
+
+    private: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    min_age: float | None = None
+    min_age_exempt: tuple[str, ...] = ()
+    not_after: datetime | None = None
+    denied_message: str | None = None
+
+
+def rules(**keys: Any) -> Rules:
+    section = Section(**keys)
+    made = Rules.from_config(section, section)
+    return pickle.loads(pickle.dumps(made))  # type: ignore[no-any-return]  # as it was
+
+
+def names(document: Document) -> list[str]:
+    return [file["filename"] for file in document["files"]]
+
+
+def acme(**uploaded: str | None) -> Document:
+    """A project with a wheel of each version (``v1_0="2024-01-01..."``)."""
+    versions = {name[1:].replace("_", "."): t for name, t in uploaded.items()}
+    files = [
+        file(f"acme-{v}-py3-none-any.whl", uploaded=t) for v, t in versions.items()
+    ]
+    return project("acme", *files) | {"versions": [*versions, "0.0"]}
+
+
+class EntryTests(SynchronousTestCase):
+    def test_names_are_compared_normalised(self) -> None:
+        self.assertTrue(Entry.parse("Acme_*").names("acme-tool"))
+        self.assertFalse(Entry.parse("acme-*").names("acme"))
+        self.assertFalse(Entry.parse("acme").names("acme-tool"))
+
+    def test_versions(self) -> None:
+        entry = Entry.parse("urllib3 >= 2, < 3")
+        self.assertTrue(entry.holds("2.1"))
+        self.assertTrue(entry.holds("2.1rc1"))
+        self.assertFalse(entry.holds("3.0"))
+        self.assertFalse(entry.holds(None))
+
+    def test_nonsense(self) -> None:
+        for text in ("", "==1", "a b", "acme==", "acme>=x", "[a]", "ä", "acme/x"):
+            self.assertRaises(ValueError, Entry.parse, text)
+
+    @given(st.text(max_size=20))
+    def test_any_text_is_an_entry_or_a_value_error(self, text: str) -> None:
+        try:
+            entry = Entry.parse(text)
+        except ValueError:
+            return
+        entry.names("acme")
+        entry.holds("1.0")
+
+
+class RefusalTests(SynchronousTestCase):
+    def test_reserved(self) -> None:
+        refusal = rules(private=("acme-*", "corp")).refusal("acme-new")
+        assert isinstance(refusal, NotFound)
+        self.assertIn("its name is reserved for this index", refusal.message)
+        self.assertIsNone(rules(private=("acme-*", "corp")).refusal("requests"))
+
+    def test_denied(self) -> None:
+        refusal = rules(deny=("left-pad",)).refusal("left-pad")
+        assert isinstance(refusal, Forbidden)
+        self.assertIn("The project left-pad is denied here", refusal.message)
+
+    def test_denied_in_the_operators_words(self) -> None:
+        refusal = rules(deny=("x",), denied_message="Ask Ann.").refusal("x")
+        assert isinstance(refusal, Forbidden)
+        self.assertEqual(refusal.message, "Ask Ann.")
+
+    def test_not_allowed(self) -> None:
+        allowed = rules(allow=("requests", "django>=4"))
+        self.assertIsNone(allowed.refusal("requests"))
+        self.assertIsNone(allowed.refusal("django"))
+        refusal = allowed.refusal("flask")
+        assert isinstance(refusal, Forbidden)
+        self.assertIn("not among those that are allowed", refusal.message)
+
+    def test_private_wins(self) -> None:
+        both = rules(private=("acme-*",), deny=("acme-*",))
+        self.assertIsInstance(both.refusal("acme-x"), NotFound)
+
+    def test_denied_version_of_a_file(self) -> None:
+        denied = rules(deny=("acme<2",))
+        for beside in ("", ".metadata", ".asc"):
+            refusal = denied.file_refusal("acme", "acme-1.0.tar.gz" + beside)
+            assert isinstance(refusal, Forbidden)
+            self.assertIn("version of acme-1.0.tar.gz is denied", refusal.message)
+        self.assertIsNone(denied.file_refusal("acme", "acme-2.0.tar.gz"))
+        self.assertIsNone(denied.file_refusal("other", "other-1.0.tar.gz"))
+
+    def test_every_mistake_at_once(self) -> None:
+        error = self.assertRaises(
+            ConfigError, rules, private=("a==1",), allow=("b>=",), deny=("/",)
+        )
+        self.assertEqual(
+            [problem.partition(":")[0] for problem in error.problems],
+            ["upstream.allow", "upstream.deny", "pypi.private"],
+        )
+
+
+class VersionTests(SynchronousTestCase):
+    def test_denied_versions_are_left_out(self) -> None:
+        document = acme(v1_0=None, v2_0=None)
+        kept = rules(deny=("acme==1.0",)).filter_document(document, NOW).document
+        self.assertEqual(names(kept), ["acme-2.0-py3-none-any.whl"])
+        self.assertEqual(kept["versions"], ["2.0", "0.0"])
+        self.assertEqual(len(document["files"]), 2)
+
+    def test_allowed_versions_are_kept(self) -> None:
+        allowed = rules(allow=("acme>=2", "acme==1.0"))
+        kept = allowed.filter_document(acme(v1_0=None, v1_5=None, v2_0=None), NOW)
+        self.assertEqual(kept.document["versions"], ["1.0", "2.0", "0.0"])
+
+    def test_a_file_of_unknown_version_may_be_the_denied_one(self) -> None:
+        document = project("acme", file("acme-1.0-1.tar.gz"))
+        kept = rules(deny=("acme==1.0",)).filter_document(document, NOW).document
+        self.assertEqual(names(kept), [])
+
+    def test_nothing_to_do_is_the_same_document(self) -> None:
+        document = acme(v1_0=None)
+        self.assertIs(Rules().filter_document(document, NOW).document, document)
+
+
+class TimeTests(SynchronousTestCase):
+    def test_too_young(self) -> None:
+        document = acme(
+            v1="2024-06-01T00:00:00Z",
+            v2="2024-06-10T00:00:00.5Z",
+            v3="2024-06-14T00:00Z",
+        )
+        filtered = rules(min_age=7 * DAY).filter_document(document, NOW)
+        self.assertEqual(filtered.document["versions"], ["1", "0.0"])
+        # The next to appear is the second, seven days after its upload.
+        due = datetime(2024, 6, 17, 0, 0, 0, 500_000, UTC).timestamp()
+        self.assertEqual(filtered.changes_at, due)
+
+    def test_unknown_age_fails_closed(self) -> None:
+        for uploaded in (None, "yesterday", "9999-99-99"):
+            filtered = rules(min_age=1.0).filter_document(acme(v1=uploaded), NOW)
+            self.assertEqual(names(filtered.document), [])
+            self.assertIsNone(filtered.changes_at)
+
+    def test_exempt(self) -> None:
+        exempt = rules(min_age=7 * DAY, min_age_exempt=("acme",))
+        document = acme(v1="2024-06-14T00:00:00Z", v2=None)
+        self.assertIs(exempt.filter_document(document, NOW).document, document)
+
+    def test_what_was_kept_for_long_enough(self) -> None:
+        """Whenever it was uploaded, that was before."""
+        week = rules(min_age=7 * DAY, min_age_exempt=("acme",))
+        self.assertTrue(week.shows_kept("other", NOW - 7 * DAY, NOW))
+        self.assertFalse(week.shows_kept("other", NOW - 7 * DAY + 1, NOW))
+        self.assertFalse(week.shows_kept("other", NOW + 1, NOW))
+        self.assertTrue(week.shows_kept("acme", NOW, NOW))
+        past = rules(not_after=datetime.fromtimestamp(NOW, UTC), min_age=None)
+        self.assertTrue(past.shows_kept("acme", NOW, NOW + DAY))
+        self.assertFalse(past.shows_kept("acme", NOW + 1, NOW + DAY))
+        self.assertTrue(rules().shows_kept("acme", NOW + 1, NOW))
+
+    def test_exempt_version(self) -> None:
+        exempt = rules(min_age=7 * DAY, min_age_exempt=("acme==2",))
+        document = acme(v1="2024-06-14T00:00:00Z", v2="2024-06-14T00:00:00Z")
+        kept = exempt.filter_document(document, NOW).document
+        self.assertEqual(names(kept), ["acme-2-py3-none-any.whl"])
+
+    def test_not_after(self) -> None:
+        # A naive moment is one in UTC.
+        limited = rules(not_after=datetime(2024, 6, 10))
+        document = acme(v1="2024-06-09T23:59:59Z", v2="2024-06-10T00:00:01Z", v3=None)
+        filtered = limited.filter_document(document, NOW)
+        self.assertEqual(names(filtered.document), ["acme-1-py3-none-any.whl"])
+        self.assertIsNone(filtered.changes_at)
+
+    def test_not_after_holds_for_the_exempt(self) -> None:
+        limited = rules(
+            not_after=datetime(2024, 6, 10, tzinfo=UTC),
+            min_age=7 * DAY,
+            min_age_exempt=("acme",),
+        )
+        document = acme(v1="2024-06-11T00:00:00Z")
+        self.assertEqual(names(limited.filter_document(document, NOW).document), [])
+
+    @given(st.floats(0, 40 * DAY), st.floats(0, 30 * DAY))
+    def test_a_file_appears_when_it_was_said_to(self, age: float, wait: float) -> None:
+        limited = rules(min_age=age)
+        document = acme(v1="2024-06-14T00:00:00Z")
+        filtered = limited.filter_document(document, NOW)
+        if filtered.changes_at is None:
+            self.assertEqual(len(names(filtered.document)), 1)
+            return
+        later = NOW + wait
+        shown = names(limited.filter_document(document, later).document)
+        self.assertEqual(bool(shown), later >= filtered.changes_at)
+
+    def test_times(self) -> None:
+        self.assertEqual(upload_time("1970-01-01T00:00:01Z"), 1.0)
+        self.assertEqual(upload_time("1970-01-01T00:00:01"), 1.0)
+        for nothing in (None, 5, "", "x", "0001-13-01"):
+            self.assertIsNone(upload_time(nothing), nothing)

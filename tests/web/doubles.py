@@ -1,0 +1,441 @@
+"""One server in memory, from the store to the bytes on the wire, and its clients."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Coroutine, Iterable, Mapping
+from hashlib import sha256
+from random import Random
+from typing import Any, TypeVar
+
+from attrs import define, field, frozen
+from passlib.hash import pbkdf2_sha256
+from twisted.internet import main
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+
+from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.access.users import Users
+from pypicloud_tw.index.catalog import Catalog
+from pypicloud_tw.index.manifest import INDEX, decode, project_of
+from pypicloud_tw.index.manifests import Manifests
+from pypicloud_tw.index.marker import Marker
+from pypicloud_tw.index.model import Project
+from pypicloud_tw.index.names import Filename, NormalizedName, project_name
+from pypicloud_tw.index.publish import Claims, Publisher, Rules
+from pypicloud_tw.metrics import Metrics
+from pypicloud_tw.store.memory import MemoryStore
+from pypicloud_tw.web.app import Application
+from pypicloud_tw.web.http.proxies import Proxies
+from pypicloud_tw.web.http.site import Limits, Site
+from pypicloud_tw.web.views import ProjectView, view_project
+from tests.doubles import InlineOffload
+from tests.web.http.doubles import PEER, Wire
+
+T = TypeVar("T")
+
+#: When a test's clock begins; a moment of 2026.
+BEGINNING = 1_772_357_400.0
+
+
+def new_clock() -> Clock:
+    """A clock that shows a time of our days."""
+    clock = Clock()
+    clock.advance(BEGINNING)
+    return clock
+
+
+def started(work: Coroutine[Any, Any, T]) -> Deferred[T]:
+    """Begin *work*, as a server does for each request."""
+    return Deferred.fromCoroutine(work)
+
+
+@define
+class Domain:
+    """What one process knows of an index; several can share a store and a clock."""
+
+    clock: Clock = field(factory=new_clock)
+    store: MemoryStore = field()
+    rules: Rules = field(factory=Rules)
+    fresh_for: float = 1.0
+    offload: InlineOffload = field(factory=InlineOffload)
+    seed: int = 1
+    manifests: Manifests = field(init=False)
+    catalog: Catalog[ProjectView] = field(init=False)
+    publisher: Publisher = field(init=False)
+    #: The steps of publishes, in order.
+    steps: list[str] = field(factory=list)
+
+    @store.default
+    def _new_store(self) -> MemoryStore:
+        return MemoryStore(InlineOffload(), clock=self.clock.seconds)
+
+    def __attrs_post_init__(self) -> None:
+        self.manifests = Manifests(self.store, self.clock, Random(self.seed))
+        self.catalog = Catalog(
+            self.manifests,
+            Marker(self.store),
+            self.clock,
+            view_project,
+            fresh_for=self.fresh_for,
+        )
+        self.publisher = Publisher(
+            self.store,
+            self.manifests,
+            self.catalog,
+            self.offload,
+            self.clock,
+            self.rules,
+            self.steps.append,
+        )
+
+    def beside(self) -> Domain:
+        """Another process on the same store."""
+        return Domain(
+            clock=self.clock,
+            store=self.store,
+            rules=self.rules,
+            fresh_for=self.fresh_for,
+            seed=self.seed + 1,
+        )
+
+    async def publish(
+        self,
+        filename: str,
+        data: bytes,
+        claims: Claims | None = None,
+        uploader: str | None = "ann",
+    ) -> Project:
+        """Take a file whole, as the edge does."""
+        name = Filename.parse(filename, legacy=self.rules.legacy_formats)
+        publication = await self.publisher.begin(
+            name, uploader=uploader, size_hint=len(data)
+        )
+        try:
+            await publication.write(data)
+            return await publication.finish(claims or Claims())
+        finally:
+            await publication.abort()
+
+    def settle(self, work: Deferred[Any]) -> None:
+        """Let the pauses between tries pass."""
+        for _ in range(200):
+            if work.called:
+                return
+            self.clock.advance(2)
+
+
+def stored_project(store: MemoryStore, name: str = "acme") -> Project:
+    """Read a project as it lies in the store."""
+    normalized = project_name(name)
+    return decode(normalized, store.objects[f"{INDEX}{normalized}.json"].data)
+
+
+def stored_projects(store: MemoryStore) -> dict[NormalizedName, Project]:
+    """Read every project that lies in the store."""
+    names = filter(None, (project_of(key) for key in store.objects))
+    return {name: stored_project(store, name) for name in names}
+
+
+def damage(store: MemoryStore) -> list[str]:
+    """Tell what the manifests name and the store does not have as it should be."""
+    found = []
+    for project in stored_projects(store).values():
+        for file in project.files:
+            wanted = [(file.key, file.sha256)]
+            if file.metadata_key is not None:
+                wanted.append((file.metadata_key, file.metadata_sha256 or ""))
+            for key, digest in wanted:
+                there = store.objects.get(key)
+                if there is None:
+                    found.append(f"{key} is missing")
+                elif sha256(there.data).hexdigest() != digest:
+                    found.append(f"{key} has other bytes")
+    return found
+
+
+def named(store: MemoryStore) -> set[str]:
+    """Give the keys that a manifest names."""
+    return {
+        key
+        for project in stored_projects(store).values()
+        for file in project.files
+        for key in (file.key, file.metadata_key)
+        if key is not None
+    }
+
+
+def data_keys(store: MemoryStore) -> set[str]:
+    """Give the keys of everything but manifests and the marker."""
+    return {key for key in store.objects if not key.startswith(".")}
+
+
+# -- HTTP ------------------------------------------------------------------------------
+
+#: As cheap as a hash can be; of the password ``secret``.
+HASH = pbkdf2_sha256.using(rounds=1, salt=b"salt").hash("secret")
+
+#: What may log in.
+USERS = {"ann": HASH}
+
+HOST_HEADER = "pypi.example:6543"
+
+Headers = Mapping[str, str]
+#: A form's fields; a file's value is its name and its bytes.
+Fields = Iterable[tuple[str, str | tuple[str, bytes]]]
+
+
+def basic(user: str = "ann", password: str = "secret") -> dict[str, str]:
+    """The header field of somebody who logs in."""
+    text = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return {"Authorization": f"Basic {text}"}
+
+
+@frozen
+class Response:
+    """An answer, taken from the wire.
+
+    :ivar fields: names in lower case; the values of several fields of one name are
+        joined by commas.
+    :ivar body: without what chunks add.
+    """
+
+    status: int
+    reason: str
+    fields: Mapping[str, str]
+    body: bytes
+
+    def __getitem__(self, name: str) -> str | None:
+        """Give a header field's value, or None."""
+        return self.fields.get(name.lower())
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode()
+
+    @property
+    def json(self) -> Any:
+        """The body, understood."""
+        return json.loads(self.body)
+
+
+def parse_response(data: bytes, method: str = "GET") -> tuple[Response, bytes] | None:
+    """Take the first answer from what came; None if it has not come whole.
+
+    :returns: it, and the bytes behind it.
+    """
+    head, end, rest = data.partition(b"\r\n\r\n")
+    if not end:
+        return None
+    line, *lines = head.decode("latin-1").split("\r\n")
+    version, status, reason = line.split(" ", 2)
+    assert version == "HTTP/1.1", line
+    fields: dict[str, str] = {}
+    for one in lines:
+        name, colon, value = one.partition(":")
+        assert colon and name == name.strip(), one
+        lower = name.lower()
+        value = value.strip()
+        fields[lower] = f"{fields[lower]}, {value}" if lower in fields else value
+    body = b""
+    if int(status) == 100 or method == "HEAD" or int(status) in (204, 304):
+        pass
+    elif "content-length" in fields:
+        length = int(fields["content-length"])
+        if len(rest) < length:
+            return None
+        body, rest = rest[:length], rest[length:]
+    elif fields.get("transfer-encoding") == "chunked":
+        parsed = _parse_chunks(rest)
+        if parsed is None:
+            return None
+        body, rest = parsed
+    else:
+        body, rest = rest, b""
+    return Response(int(status), reason, fields, body), rest
+
+
+def _parse_chunks(data: bytes) -> tuple[bytes, bytes] | None:
+    body = b""
+    while True:
+        size, end, data = data.partition(b"\r\n")
+        if not end:
+            return None
+        length = int(size, 16)
+        if len(data) < length + 2:
+            return None
+        body, data = body + data[:length], data[length + 2 :]
+        if not length:
+            return body, data
+
+
+def request_bytes(
+    method: str, path: str, headers: Headers | None = None, body: bytes = b""
+) -> bytes:
+    """Write a request; Host and Content-Length are added where they are missing."""
+    fields = {"Host": HOST_HEADER, **(headers or {})}
+    if body and not {"Content-Length", "Transfer-Encoding"} & set(fields):
+        fields["Content-Length"] = str(len(body))
+    lines = [f"{method} {path} HTTP/1.1"]
+    lines += [f"{name}: {value}" for name, value in fields.items()]
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+
+
+BOUNDARY = "an-unlikely-boundary"
+
+
+def form_bytes(fields: Fields) -> bytes:
+    """Write a multipart form."""
+    parts = b""
+    for name, value in fields:
+        disposition = f'form-data; name="{name}"'
+        data = value.encode() if isinstance(value, str) else value[1]
+        if not isinstance(value, str):
+            disposition += f'; filename="{value[0]}"'
+        parts += (
+            f"--{BOUNDARY}\r\nContent-Disposition: {disposition}\r\n\r\n".encode()
+            + data
+            + b"\r\n"
+        )
+    return parts + f"--{BOUNDARY}--\r\n".encode()
+
+
+FORM_TYPE = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+
+
+def upload_form(
+    filename: str, data: bytes, *, name: str = "acme", version: str = "1.0", **more: str
+) -> bytes:
+    """Write the form that uploads a file, with what twine sends beside it."""
+    given = {
+        ":action": "file_upload",
+        "protocol_version": "1",
+        "metadata_version": "2.1",
+        "filetype": "bdist_wheel",
+        "name": name,
+        "version": version,
+        "sha256_digest": sha256(data).hexdigest(),
+        **more,
+    }
+    return form_bytes([*given.items(), ("content", (filename, data))])
+
+
+class Connection:
+    """One client's connection to a server in memory."""
+
+    def __init__(self, site: Site, peer: IAddress = PEER) -> None:
+        self.wire = Wire(peer)
+        self.channel = site.buildProtocol(peer)
+        self.channel.makeConnection(self.wire)
+        self._received = b""
+
+    def send(self, data: bytes) -> None:
+        """Send bytes."""
+        self.channel.dataReceived(data)
+
+    def response(self, method: str = "GET") -> Response | None:
+        """Take the next answer, if it has come whole."""
+        self._received += self.wire.value()
+        self.wire.clear()
+        taken = parse_response(self._received, method)
+        if taken is None:
+            return None
+        response, self._received = taken
+        return response
+
+    @property
+    def unread(self) -> bytes:
+        """What came and is no whole answer."""
+        self._received += self.wire.value()
+        self.wire.clear()
+        return self._received
+
+    def leave(self) -> None:
+        """Close from the client's side."""
+        self.channel.connectionLost(Failure(main.CONNECTION_DONE))
+
+
+@define
+class Web:
+    """A server: the real site and application over a domain in memory."""
+
+    domain: Domain = field(factory=Domain)
+    users: Mapping[str, str] = field(factory=lambda: USERS)
+    default_read: Any = "everyone"
+    max_upload: int = 10_000_000
+    limits: Limits = field(factory=Limits)
+    proxies: Proxies = field(factory=Proxies)
+    application: Application = field(init=False)
+    site: Site = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        domain = self.domain
+        self.application = Application(
+            users=Users(self.users, offload=InlineOffload(), clock=domain.clock),
+            policy=Policy(self.default_read, has_users=bool(self.users)),
+            catalog=domain.catalog,
+            publisher=domain.publisher,
+            store=domain.store,
+            offload=domain.offload,
+            metrics=Metrics(domain.clock),
+            max_upload=self.max_upload,
+            ready=domain.store.ping,
+            metrics_read=lambda principal, client: True,
+        )
+        self.site = Site(
+            self.application.resource(),
+            reactor=domain.clock,
+            limits=self.limits,
+            proxies=self.proxies,
+        )
+
+    @property
+    def store(self) -> MemoryStore:
+        """Where everything lies."""
+        return self.domain.store
+
+    def connect(self) -> Connection:
+        """Open a connection."""
+        return Connection(self.site)
+
+    def request(
+        self, method: str, path: str, headers: Headers | None = None, body: bytes = b""
+    ) -> Response:
+        """Ask on a connection of its own, and wait for the answer."""
+        connection = self.connect()
+        connection.send(request_bytes(method, path, headers, body))
+        for _ in range(200):
+            response = connection.response(method)
+            if response is not None:
+                connection.leave()
+                return response
+            self.domain.clock.advance(0.5)
+        raise AssertionError(f"no answer, only {connection.unread!r}")
+
+    def get(self, path: str, headers: Headers | None = None) -> Response:
+        """GET."""
+        return self.request("GET", path, headers)
+
+    def head(self, path: str, headers: Headers | None = None) -> Response:
+        """HEAD."""
+        return self.request("HEAD", path, headers)
+
+    def post(
+        self, body: bytes, path: str = "/", headers: Headers | None = None
+    ) -> Response:
+        """Send a form, logged in unless *headers* say otherwise."""
+        return self.request("POST", path, {**FORM_TYPE, **(headers or basic())}, body)
+
+    def publish(self, filename: str, data: bytes) -> None:
+        """Have a file, without HTTP."""
+        work = started(self.domain.publish(filename, data))
+        failed: list[Failure] = []
+        work.addErrback(failed.append)
+        self.domain.settle(work)
+        assert work.called, failed
+        for failure in failed:
+            failure.raiseException()
