@@ -1,4 +1,4 @@
-"""The domain: names, archives, manifests, the catalog, and the acts that change projects.
+"""The domain: names, archives, manifests, the catalog, and the acts on projects.
 
 A project is a value, and a change of it is a function that a compare-and-swap makes
 durable. Nothing here knows HTTP, or which store the bytes are in.
