@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
 from random import random
 from typing import Any
 
@@ -19,14 +18,12 @@ from pypicloud_tw.config.load import Config
 from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.index.audit import Audit, log_act
 from pypicloud_tw.index.catalog import Catalog
-from pypicloud_tw.index.errands import Errands
 from pypicloud_tw.index.lease import Lease
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.marker import Marker
 from pypicloud_tw.index.publish import Publisher, Rules
 from pypicloud_tw.index.survey import Survey
 from pypicloud_tw.index.unserved import Unserved
-from pypicloud_tw.maintenance import jobs
 from pypicloud_tw.maintenance.adopt import Adopter, Progress
 from pypicloud_tw.maintenance.rebuild import Rebuilder
 from pypicloud_tw.maintenance.sweep import Sweeper
@@ -70,7 +67,6 @@ class Index:
     unserved: Unserved = field()
     _secured: bool = field(default=False, init=False)
     _lease: Lease | None = field(default=None, init=False)
-    _errands: Errands | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.manifests.standing.start()
@@ -98,28 +94,8 @@ class Index:
         self._secured = True
         self.manifests.standing.open(self._lease)
 
-    @property
-    def has_rival(self) -> bool:
-        """Whether another process holds the lease, and alone may change anything."""
-        return self.manifests.standing.has_rival
-
-    def take_errands(self) -> None:
-        """Do what commands may not do themselves, while the lease is ours."""
-        lease = self._lease
-        if lease is None or self._errands is not None:
-            return
-        self._errands = Errands(
-            self.publisher.store,
-            self.reactor,
-            partial(jobs.do, self),
-            lambda: lease.held,
-        )
-        self._errands.start()
-
     async def close(self) -> None:
         """Free what it holds in the store and end its helpers."""
-        if self._errands is not None:
-            await self._errands.stop()
         if self._lease is not None:
             with suppress(PypicloudError):
                 await self._lease.stop()

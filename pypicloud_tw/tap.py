@@ -148,7 +148,7 @@ def makeService(
         endpoint=_endpoint(reactor, listen),
         site=site,
         store=index.publisher.store,
-        secure=lambda: _claim(index),
+        secure=index.secure,
         offload=index.offload,
         metrics=index.metrics,
         once_ready=lambda: Deferred.fromCoroutine(_begin(index, application)),
@@ -281,12 +281,6 @@ def _greeting(config: Config, listen: str, *, has_ini: bool) -> list[str]:
             )
         lines.append(f"There is no user yet: {reads}, nobody may upload. {how}")
     return lines
-
-
-async def _claim(index: Index) -> None:
-    """Make the store ours."""
-    await index.secure()
-    index.take_errands()
 
 
 async def _begin(index: Index, application: Application) -> None:

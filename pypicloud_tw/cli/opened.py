@@ -1,7 +1,8 @@
 """What the commands do to an index; each call runs a reactor and returns an exit code.
 
 They work beside live servers: whatever they change goes through the same swaps. Where
-the store cannot keep two writers apart, the one that is there is asked to do it.
+the store does not honour conditional writes, they refuse to change anything while
+another process writes to it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any
+from functools import partial
+from typing import TextIO
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
@@ -20,9 +22,12 @@ from pypicloud_tw.assembly import Index, make_index
 from pypicloud_tw.config.load import Config
 from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.index.audit import Act
-from pypicloud_tw.index.errands import Asking, Errand
 from pypicloud_tw.maintenance import jobs
 from pypicloud_tw.maintenance.verify import Kind
+
+#: Does its work with what it has to say to standard output and standard error; returns
+#: the exit code.
+_Job = Callable[[Index, TextIO, TextIO], Awaitable[int]]
 
 
 def prepare(config: Config) -> int:
@@ -36,7 +41,8 @@ def prepare(config: Config) -> int:
 
 def run_refresh(config: Config, *, dry_run: bool = False) -> int:
     """Adopt what lies in the store without being named; see :func:`.jobs.refresh`."""
-    return _run_job(config, "refresh", changes=not dry_run, dry_run=dry_run, who=_who())
+    job = partial(jobs.refresh, dry_run=dry_run, who=_who())
+    return _run_job(config, job, changes=not dry_run)
 
 
 def run_verify(config: Config, *, deep: bool = False) -> int:
@@ -70,65 +76,44 @@ def run_verify(config: Config, *, deep: bool = False) -> int:
 
 def run_rebuild(config: Config, *, project: str | None, dry_run: bool = False) -> int:
     """Write lost manifests anew; see :func:`.jobs.rebuild`."""
-    return _run_job(
-        config,
-        "rebuild",
-        changes=not dry_run,
-        project=project,
-        dry_run=dry_run,
-        who=_who(),
-    )
+    job = partial(jobs.rebuild, project=project, dry_run=dry_run, who=_who())
+    return _run_job(config, job, changes=not dry_run)
 
 
 def run_sweep(
     config: Config, *, age: float | None = None, dry_run: bool = False
 ) -> int:
     """Remove what no manifest names; see :func:`.jobs.sweep`."""
-    return _run_job(
-        config, "sweep", changes=not dry_run, age=age, dry_run=dry_run, who=_who()
-    )
+    job = partial(jobs.sweep, age=age, dry_run=dry_run, who=_who())
+    return _run_job(config, job, changes=not dry_run)
 
 
 def run_yank(config: Config, project: str, version: str, reason: str | None) -> int:
     """Yank a release, or un-yank it; see :func:`.jobs.yank`."""
-    return _run_job(
-        config, "yank", project=project, version=version, reason=reason, who=_who()
+    job = partial(
+        jobs.yank, project=project, version=version, reason=reason, who=_who()
     )
+    return _run_job(config, job)
 
 
 def run_remove(config: Config, project: str, version: str) -> int:
     """Remove a release; see :func:`.jobs.remove`."""
-    return _run_job(config, "remove", project=project, version=version, who=_who())
+    job = partial(jobs.remove, project=project, version=version, who=_who())
+    return _run_job(config, job)
 
 
-def _run_job(
-    config: Config, command: str, *, changes: bool = True, **arguments: Any
-) -> int:
-    """Do a job here, or have it done where another process alone may change things.
+def _run_job(config: Config, job: _Job, *, changes: bool = True) -> int:
+    """Do a job, unless another process alone may change things.
 
     :param changes: whether the job changes anything at all.
     """
 
-    async def job(index: Index) -> int:
-        if changes and index.has_rival:
-            print(
-                "Another process writes to this bucket, which cannot keep two apart: "
-                "that is asked to do it.",
-                file=sys.stderr,
-            )
-            asking = Asking(
-                index.publisher.store,
-                index.reactor,
-                lambda: not index.has_rival,
-                sys.stdout,
-                sys.stderr,
-            )
-            code = await asking.have_done(Errand(command, arguments))
-            if code is not None:
-                return code
-        return await jobs.do(index, command, arguments, sys.stdout, sys.stderr)
+    async def checked(index: Index) -> int:
+        if changes:
+            index.manifests.check_open()
+        return await job(index, sys.stdout, sys.stderr)
 
-    return _run(config, job)
+    return _run(config, checked)
 
 
 def _who() -> str:

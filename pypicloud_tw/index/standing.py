@@ -14,8 +14,10 @@ from pypicloud_tw.index.lease import ENDS_AFTER, Lease
 PATIENCE = 15.0
 
 _RIVAL = (
-    "Another process writes to this bucket, which cannot keep two apart: let that do "
-    f"it, or end it and try again; one that was killed counts for {ENDS_AFTER:.0f} s."
+    "Another process writes to this bucket, and its S3 server does not honour "
+    "conditional writes, so that only one process may. Stop that one, a server or a "
+    "command, and try again. If it was killed, its claim ends after "
+    f"{ENDS_AFTER:.0f} seconds."
 )
 _NOT_RENEWED = (
     "The claim to be this bucket's only writer could not be renewed for too long: "

@@ -1,16 +1,15 @@
-"""What commands change in an index: in a process of their own, or in the server's.
+"""What commands change in an index.
 
-Each writes what it has to say to two streams, and gives an exit code.
+Each writes what it has to say to two streams, and returns an exit code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TextIO
 
 from attrs import define
 
-from pypicloud_tw.errors import Unavailable
 from pypicloud_tw.index.audit import Act
 from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.maintenance.adopt import Progress
@@ -21,23 +20,6 @@ if TYPE_CHECKING:
 
 #: Seconds between two lines of progress where there is no terminal to draw a bar on.
 _LINE_EVERY = 5.0
-
-
-async def do(
-    index: Index,
-    command: str,
-    arguments: Mapping[str, Any],
-    out: TextIO,
-    err: TextIO,
-) -> int:
-    """Do a job by its name.
-
-    :raises PypicloudError: it failed, or is not known here.
-    """
-    job = JOBS.get(command)
-    if job is None:
-        raise Unavailable(f"This server knows no {command}; it is of another version.")
-    return await job(index, out, err, **arguments)
 
 
 async def refresh(
@@ -206,15 +188,6 @@ async def remove(
     await index.publisher.remove(project_name(project), version, who=who)
     print(f"{project} {version} is removed.", file=out)
     return 0
-
-
-JOBS: Mapping[str, Callable[..., Awaitable[int]]] = {
-    "refresh": refresh,
-    "sweep": sweep,
-    "rebuild": rebuild,
-    "yank": yank,
-    "remove": remove,
-}
 
 
 @define
