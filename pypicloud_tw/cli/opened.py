@@ -18,12 +18,19 @@ from typing import TextIO
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
-from pypicloud_tw.assembly import Index, make_index
+from pypicloud_tw.assembly import make_index, make_process
 from pypicloud_tw.config.load import Config
-from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.errors import PypicloudError, Unavailable
 from pypicloud_tw.index.audit import Act
+from pypicloud_tw.index.index import Index
 from pypicloud_tw.maintenance import jobs
-from pypicloud_tw.maintenance.verify import Kind
+from pypicloud_tw.maintenance.verify import Kind, Verifier
+
+_ONE_WRITER = (
+    "Another process, probably the server, writes to this bucket, whose S3 server does "
+    "not honour conditional writes, so that only one process may. Stop the server, run "
+    "this again, then start the server."
+)
 
 #: Does its work with what it has to say to standard output and standard error; returns
 #: the exit code.
@@ -56,7 +63,9 @@ def run_verify(config: Config, *, deep: bool = False) -> int:
     async def job(index: Index) -> int:
         checked = 0
         faults: Counter[Kind] = Counter()
-        async for fault in index.verifier(deep=deep).faults():
+        offload = index.publisher.offload
+        verifier = Verifier(index.store, index.manifests, offload, deep)
+        async for fault in verifier.faults():
             if fault is not None:
                 print(fault)
                 faults[fault.kind] += 1
@@ -109,8 +118,8 @@ def _run_job(config: Config, job: _Job, *, changes: bool = True) -> int:
     """
 
     async def checked(index: Index) -> int:
-        if changes:
-            index.manifests.check_open()
+        if changes and index.standing.has_rival:
+            raise Unavailable(_ONE_WRITER)
         return await job(index, sys.stdout, sys.stderr)
 
     return _run(config, checked)
@@ -155,16 +164,18 @@ def _run(
 
     async def main(reactor: object) -> None:
         nonlocal code
-        index = make_index(config, reactor, os.environ, audit=_show)
-        index.offload.startService()  # type: ignore[no-untyped-call]  # Twisted's
+        process = make_process(reactor)
+        index = make_index(config, process, os.environ, audit=_show)
+        process.start()
         try:
-            await index.publisher.store.prepare()
+            await index.store.prepare()
             await index.secure()
             code = await job(index)
         except PypicloudError as e:
             print(f"pypicloud: {e.message}", file=sys.stderr)
         finally:
             await index.close()
+            await process.stop()
 
     try:
         react(lambda reactor: Deferred.fromCoroutine(main(reactor)))

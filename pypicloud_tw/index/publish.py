@@ -44,6 +44,7 @@ from pypicloud_tw.index.names import (
     parse_version,
 )
 from pypicloud_tw.index.survey import lost
+from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.interfaces import IObjectStore, IUpload
 from pypicloud_tw.store.spool import Digests, Spool
@@ -254,6 +255,21 @@ class Publisher:
         factory=lambda: Turns(LOOKED_INTO, WAITING, "uploads"), init=False
     )
     _log = Logger()
+
+    def register(self, metrics: Metrics) -> None:
+        """Have its counters shown."""
+        metrics.read(
+            "pypicloud_uploads",
+            "Files that were uploaded, and are published",
+            lambda: self.uploads,
+            counts=True,
+        )
+        metrics.read(
+            "pypicloud_changes",
+            "Uploads, removals and other changes of projects",
+            lambda: self.changes,
+            counts=True,
+        )
 
     async def begin(
         self,

@@ -21,6 +21,7 @@ from pypicloud_tw.errors import (
     StoreError,
 )
 from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.store.interfaces import ByteRange, IDownload, IObjectStore
 from pypicloud_tw.upstream.client import Client
 from pypicloud_tw.upstream.filling import WINDOW, WINDOWS, Filling, Judge
@@ -103,6 +104,21 @@ class CachingFiles:
 
     def __attrs_post_init__(self) -> None:
         self._relay = Relay(self.upstreams, self.client)
+
+    def register(self, metrics: Metrics) -> None:
+        """Have its counters shown."""
+        metrics.read(
+            "pypicloud_upstream_files_kept",
+            "Files given from the store",
+            lambda: self.stored_hits,
+            counts=True,
+        )
+        metrics.read(
+            "pypicloud_upstream_files_fetched",
+            "Files fetched to be kept",
+            lambda: self.fetched,
+            counts=True,
+        )
 
     async def locate(
         self, name: NormalizedName, segment: str, filename: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from attrs import define, field
@@ -12,6 +13,7 @@ from twisted.logger import Logger
 
 from pypicloud_tw.errors import NotFound, Unavailable
 from pypicloud_tw.index.names import NormalizedName, parse_version
+from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.upstream.client import Client
 from pypicloud_tw.upstream.freshness import Memory
@@ -76,6 +78,25 @@ class Upstreams(Generic[T]):
         memory: Memory[Any] = Memory(self.settings.capacity)
         self.pages = self._pages("simple", ACCEPT, memory)
         self.legacy = self._pages("legacy", "application/json", memory)
+
+    def register(self, metrics: Metrics) -> None:
+        """Have its counters shown."""
+        for name, description, counter in (
+            ("hits", "Upstream pages known", "hits"),
+            ("misses", "Upstream pages asked for", "misses"),
+            ("failures", "Questions that upstreams failed", "failures"),
+            ("stale", "Pages as last known, answered", "served_stale"),
+        ):
+            metrics.read(
+                f"pypicloud_upstream_{name}",
+                description,
+                partial(self._total, counter),
+                counts=True,
+            )
+
+    def _total(self, counter: str) -> float:
+        kinds = self.pages, self.legacy
+        return sum(float(getattr(pages, counter)) for pages in kinds)
 
     async def warm_up(self) -> None:
         """Have a helper stand by, so that the first large page need not wait for it."""

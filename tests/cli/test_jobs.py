@@ -8,8 +8,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.assembly import Index
 from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.index.publish import SWEEP_AGE
@@ -26,8 +26,6 @@ class JobCase(SynchronousTestCase):
         anything: Any = domain
         self.index = Index(
             anything.store,
-            anything.offload,
-            anything,
             domain.manifests,
             domain.catalog,
             domain.publisher,

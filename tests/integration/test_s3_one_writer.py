@@ -37,8 +37,8 @@ class OneWriterTests(S3TestCase):
         ):
             outcome = run([script("pypicloud"), *command], home=self.home)
             self.assertEqual(outcome.code, 1, outcome.output)
-            self.assertIn("pypicloud: Another process writes", outcome.output)
-            self.assertIn("Stop that one, a server or a command, and", outcome.output)
+            self.assertIn("pypicloud: Another process, probably", outcome.output)
+            self.assertIn("Stop the server, run this again", outcome.output)
         self.assertEqual(self.objects(), before)
         # Whatever changes nothing needs no claim.
         self.assertIn("1 files would", self.command(server, "refresh", "--dry-run"))
