@@ -7,8 +7,10 @@ is away for a while. Then the server learns what is in it, and adopts what is ne
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
 
 from attrs import define
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
@@ -28,6 +30,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 10.0, 600.0
 #: Projects that a line of the log names.
 NAMED = 20
 
+T = TypeVar("T")
+
 _log = Logger()
 
 
@@ -45,40 +49,27 @@ async def start(index: Index, warm_up: Callable[[], Awaitable[None]]) -> None:
 
 async def get_ready(index: Index) -> None:
     """Prepare the store, and claim it where only one process may write to it."""
-    pause = FIRST_RETRY
-    while True:
+
+    async def prepare() -> None:
         try:
             await index.store.prepare()
             await index.secure()
         except PypicloudError as e:
             index.standing.wait(e.message)
-            _log.error(
-                "The store is not ready, next try in {pause:.0f} s: {error}",
-                pause=pause,
-                error=e.message,
-            )
-            await deferLater(index.clock, pause, lambda: None)
-            pause = min(LONGEST_RETRY, pause * 2)
-        else:
-            _log.info("The store is ready.")
-            return
+            raise
+
+    said = "The store is not ready, next try in {pause:.0f} s: {error}"
+    await _retry(prepare, index.clock, said, FIRST_RETRY, LONGEST_RETRY)
+    _log.info("The store is ready.")
 
 
 async def _survey(index: Index) -> Survey:
     """Find out whose files are in the store: before, no project is absent."""
-    pause = FIRST_PAUSE
-    while True:
-        try:
-            return await Adopter.over(index).look()
-        except PypicloudError as e:
-            _log.error(
-                "What lies in the store could not be listed, next try in {pause:.0f} "
-                "s: {error}",
-                pause=pause,
-                error=e.message,
-            )
-        await deferLater(index.clock, pause, lambda: None)
-        pause = min(LONGEST_PAUSE, pause * 2)
+    said = (
+        "What lies in the store could not be listed, next try in {pause:.0f} s: {error}"
+    )
+    look = Adopter.over(index).look
+    return await _retry(look, index.clock, said, FIRST_PAUSE, LONGEST_PAUSE)
 
 
 async def _list_projects(index: Index) -> None:
@@ -89,30 +80,50 @@ async def _list_projects(index: Index) -> None:
         _log.warn("The projects could not be listed: {error}", error=e.message)
 
 
-async def _adopt(index: Index, survey: Survey | None) -> None:
+async def _adopt(index: Index, survey: Survey) -> None:
     """Adopt the files that are in the store and that no manifest names."""
-    pause = FIRST_PAUSE
-    while True:
+    # One that broke off has changed what there is: the next looks anew.
+    surveys: list[Survey] = [survey]
+
+    async def adopt() -> None:
         log = AdoptionLog()
+        known = surveys.pop() if surveys else None
+        progress = await Adopter.over(index, report=log.report, survey=known).run()
+        log.summary(progress)
+        if progress.adopted:
+            reason = f"{progress.adopted} files"
+            index.publisher.audit(Act(None, "adopted", reason=reason))
+
+    # What it has not come to stays reserved: it is ours all the same.
+    said = (
+        "Adopting files broke off: {error} Run pypicloud refresh for the rest, or "
+        "leave it to the next try in {pause:.0f} s."
+    )
+    await _retry(adopt, index.clock, said, FIRST_PAUSE, LONGEST_PAUSE)
+    _warn_of_unserved(index.unserved.reasons() or {})
+
+
+async def _retry(
+    work: Callable[[], Awaitable[T]],
+    clock: IReactorTime,
+    said: str,
+    first: float,
+    longest: float,
+) -> T:
+    """Do work until it succeeds.
+
+    :param said: is logged of each failure, with ``error`` and ``pause``.
+    :param first: seconds between the first two tries; doubled each time.
+    :param longest: seconds between two tries at the most.
+    """
+    pause = first
+    while True:
         try:
-            progress = await Adopter.over(index, report=log.report, survey=survey).run()
+            return await work()
         except PypicloudError as e:
-            # What it has not come to stays reserved: it is ours all the same.
-            _log.error(
-                "Adopting files broke off: {error} Run pypicloud refresh for the rest, "
-                "or leave it to the next try in {pause:.0f} s.",
-                error=e.message,
-                pause=pause,
-            )
-        else:
-            log.summary(progress)
-            if progress.adopted:
-                reason = f"{progress.adopted} files"
-                index.publisher.audit(Act(None, "adopted", reason=reason))
-            _warn_of_unserved(index.unserved.reasons() or {})
-            return
-        await deferLater(index.clock, pause, lambda: None)
-        survey, pause = None, min(LONGEST_PAUSE, pause * 2)
+            _log.error(said, pause=pause, error=e.message)
+        await deferLater(clock, pause)
+        pause = min(longest, pause * 2)
 
 
 def _warn_of_unserved(reasons: Mapping[NormalizedName, str]) -> None:
