@@ -108,10 +108,14 @@ def _names_in(text: str) -> Iterator[str]:
 
 
 def _names_of(folders: Sequence[str]) -> Iterator[str]:
-    """Read {name}/, {name}/{version}/ (pypicloud 1.x) and {name}/{id}/."""
+    """Read {name}/, {name}/{version}/ (pypicloud 1.x) and {name}/{id}/.
+
+    What is called as a file would be may be the one or the other.
+    """
     for folder in reversed(folders):
         if not _ID.fullmatch(folder) and not _is_version(folder):
             yield folder
+            yield from _names_in(folder)
             return
 
 

@@ -24,7 +24,7 @@ from pypicloud_tw.index.layout import (
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.names import NormalizedName
-from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo
+from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo, Unlistable, Unlisted
 
 #: Why a name is held, in a sentence for whoever asks for it.
 WAITING = (
@@ -43,9 +43,20 @@ UNREADABLE = (
     "A folder of this project in the store cannot be read by the user that runs the "
     "server; its operator can give it the right to."
 )
-_NAMELESS = (
-    "A file in the store has a name that is no UTF-8; its operator can rename it."
-)
+_UNLISTED = {
+    Unlistable.FOLDER: UNREADABLE,
+    Unlistable.DEEP: (
+        "What lies in the store for this project is in too many folders; its operator "
+        "can move it up."
+    ),
+    Unlistable.NAME: (
+        "A file in the store has a name that is no UTF-8; its operator can rename it."
+    ),
+    Unlistable.LINK: (
+        "What lies in the store under this project's name is a symbolic link or no "
+        "regular file, which is never read; its operator can put a copy in its place."
+    ),
+}
 _STRANGE = "What lies in the store under this name is no distribution that is taken."
 
 
@@ -57,9 +68,9 @@ def lost(name: NormalizedName) -> str:
     )
 
 
-def why_unreadable(key: str) -> str:
-    """Say of what a listing could not tell more of why that is."""
-    return UNREADABLE if key.endswith("/") else _NAMELESS
+def why_unlisted(what: Unlisted) -> str:
+    """Say of what is no object in the store what its operator can do."""
+    return _UNLISTED[what.why]
 
 
 @define
@@ -72,8 +83,7 @@ class Survey:
     :ivar under_way: first uploads.
     :ivar foreign: what others put there and may be adopted.
     :ivar others: keys of all else that is not ours, as a lone core metadata file.
-    :ivar unreadable: folders that cannot be read, each with a slash at its end, and
-        what has no name that a key can have.
+    :ivar unlisted: what lies there and is no object, or cannot be looked at.
     """
 
     under_way: UnderWay
@@ -81,7 +91,7 @@ class Survey:
     own: dict[NormalizedName, set[str]] = field(factory=lambda: defaultdict(set))
     foreign: list[ObjectInfo] = field(factory=list)
     others: list[str] = field(factory=list)
-    unreadable: list[str] = field(factory=list)
+    unlisted: list[Unlisted] = field(factory=list)
 
     @property
     def lost(self) -> set[NormalizedName]:
@@ -110,8 +120,8 @@ class Survey:
             why = skipped(info.key)
             if why is not None:
                 _add(reasons, claimed_names(info.key), why)
-        for key in self.unreadable:
-            _add(reasons, claimed_names(key), why_unreadable(key))
+        for what in self.unlisted:
+            _add(reasons, claimed_names(what.key), why_unlisted(what))
         for name, folders in self.own.items():
             stages = {self.under_way.stage(f"{folder}/") for folder in folders}
             _add(reasons, {name}, IN_DOUBT if Stage.SWAPPING in stages else UNFINISHED)
@@ -148,7 +158,7 @@ async def survey(store: IObjectStore, manifests: Manifests) -> Survey:
         # A publish of a project with a manifest made it: half of a walk is spared.
         return id_folder_of(folder) in found.manifests
 
-    listing = store.list("", unreadable=found.unreadable.append, skip=is_known)
+    listing = store.list("", unlisted=found.unlisted.append, skip=is_known)
     async for info in listing:
         found.see(info)
     found.under_way = await UnderWay.listed(store)

@@ -35,7 +35,7 @@ from pypicloud_tw.index.manifests import Change, Manifests
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import Filename, NormalizedName
 from pypicloud_tw.index.publish import Publisher
-from pypicloud_tw.index.survey import Survey, lost, survey, why_unreadable
+from pypicloud_tw.index.survey import Survey, lost, survey, why_unlisted
 from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo
 from pypicloud_tw.store.spool import Spool
@@ -211,9 +211,9 @@ class Adopter:
     ) -> dict[NormalizedName, list[Candidate]]:
         found: dict[NormalizedName, list[Candidate]] = defaultdict(list)
         gone = survey.lost
-        for key in survey.unreadable:
+        for what in survey.unlisted:
             progress.found += 1
-            progress.skipped.append(Skipped(key, why_unreadable(key)))
+            progress.skipped.append(Skipped(what.key, why_unlisted(what)))
         for info in survey.foreign:
             progress.found += 1
             try:

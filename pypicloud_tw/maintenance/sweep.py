@@ -24,7 +24,7 @@ from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.model import Project, Tombstone
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.survey import IN_DOUBT, lost
-from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo
+from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo, Unlisted
 
 #: An object that is written only to learn the store's time from it.
 CLOCK = ".clock"
@@ -43,7 +43,7 @@ class Swept:
     :ivar unfinished: how many uploads had been begun and never ended; None if the
         store cannot tell.
     :ivar left: why a project was passed over; a sentence each.
-    :ivar unreadable: folders that may not be read, and what is in them stays.
+    :ivar unlisted: what could not be looked at, and stays.
     """
 
     seen: int = 0
@@ -51,7 +51,7 @@ class Swept:
     purged: list[str] = field(factory=list)
     unfinished: int | None = 0
     left: list[str] = field(factory=list)
-    unreadable: list[str] = field(factory=list)
+    unlisted: list[Unlisted] = field(factory=list)
 
 
 @define
@@ -77,7 +77,7 @@ class Sweeper:
         swept = Swept()
         limit = (await self._now()) - timedelta(seconds=self.age)
         old: dict[NormalizedName, list[ObjectInfo]] = defaultdict(list)
-        async for info in self.store.list("", unreadable=swept.unreadable.append):
+        async for info in self.store.list("", unlisted=swept.unlisted.append):
             swept.seen += 1
             name = own_project(info.key)
             if name is not None and info.modified < limit:

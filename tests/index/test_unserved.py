@@ -51,6 +51,9 @@ class ClaimedNamesTests(SynchronousTestCase):
             ("beta/1.0/notes.txt", "beta"),
             (f"beta/{ID}/", "beta"),
             ("Beta.Tool/", "beta-tool"),
+            # A link that leads nowhere, and an archive that was unpacked.
+            (f"{SDIST}/", "acme acme-1-0-tar-gz"),
+            ("acme-1.0/setup.py", "acme acme-1-0"),
             ("notes.txt", ""),
             ("1.0/notes.txt", ""),
             ("-/.-", ""),
