@@ -161,17 +161,17 @@ def make_index(
         ),
         checkpoint,
         audit,
-    )
-    unserved = Unserved(
-        metered,
-        reactor,
-        manifests.check_open,
-        config.index.fresh_for,
-        config.index.verify_every,
+        unserved=Unserved(
+            metered,
+            reactor,
+            manifests.check_open,
+            config.index.fresh_for,
+            config.index.verify_every,
+        ),
     )
     for part in (manifests, catalog, publisher):
         part.register(metrics)
-    return Index(store, manifests, catalog, publisher, reactor, unserved)
+    return Index(store, manifests, catalog, publisher, reactor)
 
 
 def _make_store(
@@ -307,7 +307,6 @@ def _make_application(
         ready=index.ready,
         metrics_read=metrics_reader(config.metrics.read),
         fallback=fallback,
-        unserved=index.unserved,
     )
 
 

@@ -37,18 +37,18 @@ class Index:
     catalog: Catalog[Any]
     publisher: Publisher
     clock: IReactorTime
-    unserved: Unserved = field()
     _lease: Lease | None = field(default=None, init=False)
     _secured: bool = field(default=False, init=False)
-
-    @unserved.default
-    def _knowing_nothing(self) -> Unserved:
-        return Unserved(self.store, self.clock, self.manifests.check_open)
 
     @property
     def store(self) -> IObjectStore:
         """Where everything of it is."""
         return self.publisher.store
+
+    @property
+    def unserved(self) -> Unserved:
+        """What knows the names that are ours although they have no page."""
+        return self.publisher.unserved
 
     @property
     def standing(self) -> Standing:

@@ -64,15 +64,11 @@ Change = Callable[[Project], Project]
 
 @frozen
 class Versioned:
-    """A project as it lies in the store, and that state's ETag and time.
-
-    :ivar created: a change has just made it the project's first.
-    """
+    """A project as it lies in the store, and that state's ETag and time."""
 
     project: Project
     etag: str
     modified: datetime
-    created: bool = False
 
 
 @define
@@ -235,8 +231,7 @@ class Manifests:
                 if len(lost) > LOST:
                     break
                 continue
-            state = self._learn(outcome.project, info)
-            outcome.settle(evolve(state, created=True) if found is None else state)
+            outcome.settle(self._learn(outcome.project, info))
             return
         if lost:
             raise lost[-1]
