@@ -28,7 +28,8 @@ from benchmarks import servers
 from benchmarks.corpus import recorded
 from benchmarks.largest import JSON, made_up_page
 from benchmarks.memory import big_wheel, describe, form, resident, upload
-from pypicloud_tw.access.hashes import hash_password, make_context, verify
+from pypicloud_tw.access.hashes import hash_password, verify
+from pypicloud_tw.config.hashes import make_context
 from pypicloud_tw.index.archive import inspect
 from pypicloud_tw.index.names import Filename
 from pypicloud_tw.offload.helper import HEADER, address, frame

@@ -42,7 +42,6 @@ from pypicloud_tw.upstream.agent import make_agent
 from pypicloud_tw.upstream.caching import CachingFiles
 from pypicloud_tw.upstream.client import Client
 from pypicloud_tw.upstream.keeper import StoredPages
-from pypicloud_tw.upstream.pages import Settings
 from pypicloud_tw.upstream.relay import Relay
 from pypicloud_tw.upstream.rules import Rules as UpstreamRules
 from pypicloud_tw.upstream.service import Upstreams
@@ -336,7 +335,7 @@ def make_fallback(
         render_upstream,
         index.offload,
         reactor,
-        Settings.from_config(config.upstream),
+        config.upstream,
         own_links=caches or relays,
         keeper=keeper,
     )

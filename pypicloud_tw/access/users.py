@@ -17,11 +17,11 @@ from twisted.logger import Logger
 
 from pypicloud_tw.access.basic import Login, parse_basic
 from pypicloud_tw.access.checks import Checks, StoredPassword
-from pypicloud_tw.access.hashes import identify
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.access.remembered import Memory, make_sealer
 from pypicloud_tw.access.throttle import Attempt, Throttle
 from pypicloud_tw.concurrency.turns import QueueFullError
+from pypicloud_tw.config.hashes import identify
 from pypicloud_tw.errors import Unauthorized
 from pypicloud_tw.offload.service import IOffload
 

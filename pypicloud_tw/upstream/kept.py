@@ -15,42 +15,6 @@ T = TypeVar("T")
 _OVERHEAD = 1024
 
 
-class Keeping(Protocol):
-    """The part of the configuration's ``upstream`` section that is about pages."""
-
-    @property
-    def cache_memory(self) -> int:
-        """Bytes."""
-
-    @property
-    def stale_for(self) -> float:
-        """Seconds."""
-
-    @property
-    def absent_for(self) -> float:
-        """Seconds."""
-
-
-@frozen
-class Settings:
-    """How pages are remembered.
-
-    :ivar capacity: bytes.
-    :ivar stale_for: seconds after it was last confirmed for which a page is served
-        while its upstream fails.
-    :ivar absent_for: seconds for which a 404 is remembered.
-    """
-
-    capacity: int = 128 * 2**20
-    stale_for: float = 7 * 86_400.0
-    absent_for: float = 30.0
-
-    @classmethod
-    def from_config(cls, upstream: Keeping) -> Settings:
-        """Read the settings out of the configuration's section."""
-        return cls(upstream.cache_memory, upstream.stale_for, upstream.absent_for)
-
-
 class IKeeper(Protocol):
     """Keeps answers beyond the life of this process."""
 

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.concurrency.outages import Outages
+from pypicloud_tw.config.keys import UpstreamSection
 from pypicloud_tw.errors import (
     NotFound,
     PypicloudError,
@@ -31,7 +32,6 @@ from pypicloud_tw.upstream.kept import (
     IKeeper,
     Kept,
     KeptAnswer,
-    Settings,
     UpstreamPage,
 )
 from pypicloud_tw.upstream.parse import is_json
@@ -45,7 +45,7 @@ from pypicloud_tw.upstream.prepare import (
 )
 from pypicloud_tw.upstream.source import Source, shown
 
-__all__ = ["Address", "Kept", "Pages", "Settings", "UpstreamPage", "Work"]
+__all__ = ["Address", "Kept", "Pages", "UpstreamPage", "Work"]
 
 T = TypeVar("T")
 
@@ -103,7 +103,7 @@ class Pages(Generic[T]):
     offload: IOffload
     clock: IReactorTime
     memory: Memory[Kept[T]]
-    settings: Settings
+    settings: UpstreamSection
     turns: DeferredSemaphore
     keeper: IKeeper | None = None
     hits: int = field(default=0, init=False)

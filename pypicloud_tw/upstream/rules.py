@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import cache
-from typing import Protocol
 
 from attrs import define, frozen
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name, canonicalize_version
 
+from pypicloud_tw.config.keys import PypiSection, UpstreamSection
 from pypicloud_tw.errors import ConfigError, Forbidden, NotFound, PypicloudError
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.upstream.parse import file_version
@@ -67,42 +67,6 @@ class Entry:
         if self.versions is None:
             return True
         return version is not None and self.versions.contains(version, prereleases=True)
-
-
-class PypiSection(Protocol):
-    """The part of the configuration's ``pypi`` section that is used here."""
-
-    @property
-    def private(self) -> tuple[str, ...]:
-        """Reserved names and patterns."""
-
-
-class UpstreamSection(Protocol):
-    """The part of the configuration's ``upstream`` section that is used here."""
-
-    @property
-    def allow(self) -> tuple[str, ...]:
-        """What alone may come from upstream; empty: everything."""
-
-    @property
-    def deny(self) -> tuple[str, ...]:
-        """What may not."""
-
-    @property
-    def min_age(self) -> float | None:
-        """Seconds."""
-
-    @property
-    def min_age_exempt(self) -> tuple[str, ...]:
-        """What may be younger."""
-
-    @property
-    def not_after(self) -> datetime | None:
-        """Nothing uploaded later exists."""
-
-    @property
-    def denied_message(self) -> str | None:
-        """What a refused client is told."""
 
 
 @define

@@ -10,12 +10,13 @@ from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from pypicloud_tw.config.keys import UpstreamSection
 from pypicloud_tw.errors import NotFound, Unavailable
 from pypicloud_tw.index.names import NormalizedName, parse_version
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.upstream.client import Client
 from pypicloud_tw.upstream.freshness import Memory
-from pypicloud_tw.upstream.kept import IKeeper, Settings, UpstreamPage
+from pypicloud_tw.upstream.kept import IKeeper, UpstreamPage
 from pypicloud_tw.upstream.legacy import (
     LegacyPage,
     LegacyRecipe,
@@ -61,7 +62,7 @@ class Upstreams(Generic[T]):
     render: Render[T]
     offload: IOffload
     clock: IReactorTime
-    settings: Settings
+    settings: UpstreamSection
     own_links: bool = False
     keeper: IKeeper | None = None
     pages: Pages[T] = field(init=False)
@@ -73,7 +74,7 @@ class Upstreams(Generic[T]):
 
     def __attrs_post_init__(self) -> None:
         # One bound for both: they are one budget of the ini.
-        memory: Memory[Any] = Memory(self.settings.capacity)
+        memory: Memory[Any] = Memory(self.settings.cache_memory)
         self.pages = self._pages("simple", ACCEPT, memory)
         self.legacy = self._pages("legacy", "application/json", memory)
 

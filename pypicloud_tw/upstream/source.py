@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterable
-from typing import Protocol
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from attrs import field, frozen
 
+from pypicloud_tw.config.keys import UpstreamSection
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.upstream.statuses import ABSENT
 
@@ -16,30 +16,6 @@ from pypicloud_tw.upstream.statuses import ABSENT
 Origin = tuple[str, str, int]
 
 _PORTS = {"http": 80, "https": 443}
-
-
-class Waits(Protocol):
-    """The part of the configuration's ``upstream`` section that limits asking."""
-
-    @property
-    def connect_timeout(self) -> float:
-        """Seconds."""
-
-    @property
-    def first_byte_timeout(self) -> float:
-        """Seconds."""
-
-    @property
-    def silence_timeout(self) -> float:
-        """Seconds."""
-
-    @property
-    def max_page(self) -> int:
-        """Bytes."""
-
-    @property
-    def absent_statuses(self) -> tuple[int, ...]:
-        """What means that there is no such page."""
 
 
 @frozen
@@ -77,7 +53,7 @@ class Limits:
     absent: frozenset[int] = ABSENT
 
     @classmethod
-    def from_config(cls, upstream: Waits) -> Limits:
+    def from_config(cls, upstream: UpstreamSection) -> Limits:
         """Read the limits out of the configuration's section."""
         return cls(
             connect=upstream.connect_timeout,

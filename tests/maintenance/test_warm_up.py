@@ -11,8 +11,8 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.config.keys import UpstreamSection
 from pypicloud_tw.errors import Unavailable
-from pypicloud_tw.upstream.kept import Settings
 from pypicloud_tw.upstream.prepare import stand_by
 from pypicloud_tw.upstream.rules import Rules
 from pypicloud_tw.upstream.service import Upstreams
@@ -41,7 +41,7 @@ class WarmUpTests(SynchronousTestCase):
     def fallback(self, offload: InlineOffload, **options: Any) -> Fallback:
         client: Any = None  # nobody is asked
         upstreams = Upstreams(
-            client, (), Rules(), render_upstream, offload, Clock(), Settings()
+            client, (), Rules(), render_upstream, offload, Clock(), UpstreamSection()
         )
         return Fallback(upstreams, **options)
 

@@ -27,7 +27,7 @@ from twisted.web.client import URI, BrowserLikePolicyForHTTPS
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from pypicloud_tw.config.load import UpstreamSection
+from pypicloud_tw.config.keys import UpstreamSection
 from pypicloud_tw.errors import NotFound, UpstreamError
 from pypicloud_tw.upstream.breaker import Breaker
 from pypicloud_tw.upstream.client import Client, NotModified, Validators

@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from pypicloud_tw.concurrency.coalesced import Coalesced
+from pypicloud_tw.config.keys import UpstreamSection
 from pypicloud_tw.errors import Forbidden, NotFound, Unavailable, UpstreamError
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import NormalizedName, project_name
@@ -31,7 +32,7 @@ from pypicloud_tw.upstream.freshness import (
     may_keep,
 )
 from pypicloud_tw.upstream.keeper import StoredPages, page_key
-from pypicloud_tw.upstream.kept import Settings, UpstreamPage
+from pypicloud_tw.upstream.kept import UpstreamPage
 from pypicloud_tw.upstream.pages import HURRY, SQUEEZED_FROM
 from pypicloud_tw.upstream.rules import Entry, Rules
 from pypicloud_tw.upstream.service import AT_ONCE, Upstreams
@@ -96,7 +97,7 @@ class Bench:
             rendered,
             self.offload,
             self.clock,
-            Settings(**settings),
+            UpstreamSection(**settings),
             own_links=own_links,
             keeper=keeper,
         )
@@ -280,7 +281,7 @@ class PageTests(SynchronousTestCase):
         self.assertIsNone(self.bench.upstreams.fresh(ACME_NAME))
 
     def test_the_least_used_goes_first(self) -> None:
-        bench = Bench(capacity=3000)
+        bench = Bench(cache_memory=3000)
         for name in ("acme", "beta", "gamma"):
             bench.upstream.on(f"{BASE}{name}/", page(project(name), headers=MAX_AGE))
         beta = project_name("beta")

@@ -6,11 +6,11 @@ import pickle
 from datetime import UTC, datetime
 from typing import Any
 
-from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.config.keys import PypiSection, UpstreamSection
 from pypicloud_tw.errors import ConfigError, Forbidden, NotFound
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.upstream.rules import Entry, Rules, upload_time
@@ -20,22 +20,9 @@ DAY = 86_400.0
 NOW = datetime(2024, 6, 15, tzinfo=UTC).timestamp()
 
 
-@frozen
-class Section:
-    """Both sections in one."""
-
-    private: tuple[str, ...] = ()
-    allow: tuple[str, ...] = ()
-    deny: tuple[str, ...] = ()
-    min_age: float | None = None
-    min_age_exempt: tuple[str, ...] = ()
-    not_after: datetime | None = None
-    denied_message: str | None = None
-
-
 def rules(**keys: Any) -> Rules:
-    section = Section(**keys)
-    made = Rules.from_config(section, section)
+    pypi = PypiSection(private=keys.pop("private", ()))
+    made = Rules.from_config(pypi, UpstreamSection(**{"denied_message": "", **keys}))
     return pickle.loads(pickle.dumps(made))  # type: ignore[no-any-return]  # as it was
 
 

@@ -7,12 +7,12 @@ from typing import Any
 from attrs import define, field
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.config.keys import UpstreamSection
 from pypicloud_tw.errors import StoreError, Unauthorized
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.upstream.caching import CachingFiles
 from pypicloud_tw.upstream.client import Client
-from pypicloud_tw.upstream.kept import Settings
 from pypicloud_tw.upstream.relay import Relay
 from pypicloud_tw.upstream.rules import Entry, Rules
 from pypicloud_tw.upstream.service import Upstreams
@@ -70,7 +70,7 @@ class Front:
             render_upstream,
             domain.offload,
             domain.clock,
-            Settings(),
+            UpstreamSection(),
             own_links=self.mode in ("relay", "cache"),
         )
         files: Any = None

@@ -8,12 +8,12 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.config.keys import UpstreamSection
 from pypicloud_tw.errors import UpstreamError
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.upstream.client import Client
 from pypicloud_tw.upstream.freshness import UNTOLD
-from pypicloud_tw.upstream.kept import Settings
 from pypicloud_tw.upstream.rules import Rules
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import Limits, sources
@@ -52,7 +52,7 @@ class MergeTests(SynchronousTestCase):
             render_upstream,
             self.offload,
             self.clock,
-            Settings(),
+            UpstreamSection(),
         )
         self.fallback = Fallback(upstreams, merge=frozenset({ACME}))
 

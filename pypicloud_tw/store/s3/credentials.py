@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from zope.interface import Interface, implementer
 
 from pypicloud_tw.concurrency.waiters import Waiters
+from pypicloud_tw.config.keys import AwsSection
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.s3.sigv4 import AWSCredentials
@@ -46,22 +47,6 @@ LONGEST_PAUSE = 60.0
 #: A request waits so many seconds for credentials, and no longer: a command that the
 #: chain runs (``credential_process``) may hang.
 PATIENCE = 30.0
-
-
-class AWSSettings(Protocol):
-    """What is needed of the configuration's ``aws`` section."""
-
-    @property
-    def access_key(self) -> str | None:
-        """``aws.access_key``."""
-
-    @property
-    def secret_key(self) -> str | None:
-        """``aws.secret_key``."""
-
-    @property
-    def session_token(self) -> str | None:
-        """``aws.session_token``."""
 
 
 class ICredentialSource(Interface):
@@ -324,7 +309,7 @@ def _end(found: Any) -> float | None:
 
 
 def written_credentials(
-    aws: AWSSettings, environ: Mapping[str, str]
+    aws: AwsSection, environ: Mapping[str, str]
 ) -> AWSCredentials | None:
     """Find the credentials that the ini, or else the environment, spells out."""
     if aws.access_key and aws.secret_key:
@@ -338,7 +323,7 @@ def written_credentials(
 
 
 def choose_credentials(
-    aws: AWSSettings,
+    aws: AwsSection,
     environ: Mapping[str, str],
     offload: IOffload,
     clock: IReactorTime,

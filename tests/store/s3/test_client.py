@@ -20,6 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import Agent
 from zope.interface import implementer
 
+from pypicloud_tw.config.keys import AwsSection
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.store.interfaces import ByteRange, IfAbsent, IfMatch
 from pypicloud_tw.store.s3.client import S3Client
@@ -613,21 +614,11 @@ class PresignTests(ClientTestCase):
         self.assertEqual(self.fetch(url), 403)
 
 
-@define
-class AWS:
-    """The configuration's keys that matter here."""
-
-    bucket: str | None = "bucket"
-    region: str | None = None
-    endpoint_url: str | None = None
-    addressing: str = "auto"
-
-
 class EndpointTests(SynchronousTestCase):
     """Where a bucket is."""
 
-    def check(self, origin: str, path: str, default: str | None = None, **aws: Any):  # type: ignore[no-untyped-def]  # keywords of AWS
-        endpoint = find_endpoint(AWS(**aws), default)
+    def check(self, origin: str, path: str, default: str | None = None, **aws: Any):  # type: ignore[no-untyped-def]  # keywords of AwsSection
+        endpoint = find_endpoint(AwsSection(**{"bucket": "bucket", **aws}), default)
         self.assertEqual((endpoint.origin, endpoint.path("k y")), (origin, path))
 
     def test_aws(self) -> None:
