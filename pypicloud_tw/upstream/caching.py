@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from pypicloud_tw.concurrency.cache import Cache
 from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.errors import (
     Forbidden,
@@ -85,14 +85,12 @@ class CachingFiles:
     stored_hits: int = field(default=0, init=False)
     fetched: int = field(default=0, init=False)
     _relay: Relay = field(init=False)
-    _known: OrderedDict[Address, tuple[float, _Place]] = field(
-        factory=OrderedDict, init=False
-    )
+    _known: Cache[Address, _Place] = field(init=False)
     _fillings: dict[str, tuple[Filling, Deferred[None]]] = field(
         factory=dict, init=False
     )
     # Why, by the key at which they would be kept.
-    _refused: OrderedDict[str, str] = field(factory=OrderedDict, init=False)
+    _refused: Cache[str, str] = field(factory=lambda: Cache(_REMEMBERED), init=False)
     _saving: dict[str, bytes] = field(factory=dict, init=False, repr=False)
     _names: frozenset[NormalizedName] | None = field(default=None, init=False)
     _names_until: float = field(default=float("-inf"), init=False)
@@ -103,6 +101,10 @@ class CachingFiles:
 
     def __attrs_post_init__(self) -> None:
         self._relay = Relay(self.upstreams, self.client)
+
+    @_known.default
+    def _make_known(self) -> Cache[Address, _Place]:
+        return Cache(_REMEMBERED, seconds=self.clock.seconds, lifetime=_REMEMBERED_FOR)
 
     async def locate(
         self, name: NormalizedName, segment: str, filename: str
@@ -124,7 +126,7 @@ class CachingFiles:
         """See :class:`~pypicloud_tw.upstream.relay.IFiles`."""
         if self.upstreams.knows(name):
             return True
-        place = self._remembered((name, segment, filename))
+        place = self._known.get((name, segment, filename))
         return place is not None and self._shows(name, place)
 
     async def names(self) -> frozenset[NormalizedName]:
@@ -169,7 +171,7 @@ class CachingFiles:
     ) -> Located:
         """Find a file at the upstream; it is kept when it is opened."""
         link, source = await self._relay.link(name, segment, filename)
-        place = self._remembered((name, segment, filename))
+        place = self._known.get((name, segment, filename))
         if place is not None:
             # It was put there since it was looked for.
             return self._kept((name, segment, filename), place)
@@ -188,11 +190,11 @@ class CachingFiles:
     ) -> _Place | None:
         """Find a file in the store."""
         address = name, segment, filename
-        place = self._remembered(address)
+        place = self._known.get(address)
         if place is None:
             place = await self._search(name, segment, filename)
             if place is not None:
-                self._remember(address, place)
+                self._known.put(address, place)
         return place
 
     def _shows(self, name: NormalizedName, place: _Place) -> bool:
@@ -207,7 +209,7 @@ class CachingFiles:
                 return await self.store.open(key, byte_range=part)
             except ObjectNotFound:
                 # Somebody emptied the cache behind our back, as is their right.
-                self._known.pop(address, None)
+                self._known.drop(address)
                 located = await self._locate_upstream(name, segment, filename)
                 return await located.open(part)
 
@@ -227,17 +229,6 @@ class CachingFiles:
                 since = info.modified.timestamp()
                 return _Place(info.key, digest, info.size, since)
         return None
-
-    def _remembered(self, address: Address) -> _Place | None:
-        now = self.clock.seconds()
-        until, place = self._known.get(address, (now, None))
-        return place if until > now else None
-
-    def _remember(self, address: Address, place: _Place) -> None:
-        self._known.pop(address, None)
-        self._known[address] = self.clock.seconds() + _REMEMBERED_FOR, place
-        if len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
 
     async def _new_metadata(self, link: Link, source: Source) -> bytes:
         """Give a file's core metadata, and keep it if it could be checked."""
@@ -267,14 +258,14 @@ class CachingFiles:
 
     def _put(self, address: Address, key: str, digest: str, size: int) -> None:
         """Note what was put there, for who has looked for it too early."""
-        self._remember(address, _Place(key, digest, size, self.clock.seconds()))
+        self._known.put(address, _Place(key, digest, size, self.clock.seconds()))
 
     def _on_demand(self, link: Link, source: Source) -> Located:
         """Offer a file that is fetched when it is opened, once for all."""
         address = _address(link)
 
         async def open_it(part: ByteRange | None) -> IDownload:
-            place = self._remembered(address)
+            place = self._known.get(address)
             if place is not None:
                 return await self._kept(address, place).open(part)
             filling = self._filling(link, source)
@@ -310,12 +301,6 @@ class CachingFiles:
         running.addBoth(self._filled(filling))
         return filling
 
-    def _refuse(self, key: str, reason: str) -> None:
-        """Remember what was refused: the same bytes need not come again for that."""
-        self._refused[key] = reason
-        if len(self._refused) > _REMEMBERED:
-            self._refused.popitem(last=False)
-
     def _window(self) -> int:
         return min(WINDOW, WINDOWS // max(1, len(self._fillings)))
 
@@ -323,7 +308,8 @@ class CachingFiles:
         def done(_result: object) -> None:
             self._fillings.pop(filling.key, None)
             if isinstance(filling.error, Forbidden):
-                self._refuse(filling.key, filling.error.message)
+                # The same bytes need not come again for that.
+                self._refused.put(filling.key, filling.error.message)
             if not filling.stored:
                 return
             address, digest = _address(filling.link), filling.link.sha256 or ""

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from attrs import define, field
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IConsumer
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from pypicloud_tw.concurrency.waiters import Waiters
 from pypicloud_tw.errors import (
     BadRequest,
     Forbidden,
@@ -54,26 +55,6 @@ _RESUMES = 2
 Judge = Callable[[Spool, Filename], Awaitable[Inspection]]
 
 
-class Signal:
-    """Wakes everybody who waits for something to change."""
-
-    def __init__(self) -> None:
-        self._waiting: list[Deferred[None]] = []
-
-    def wait(self) -> Deferred[None]:
-        """Fire at the next :meth:`wake`."""
-        waiting: Deferred[None] = Deferred()
-        self._waiting.append(waiting)
-        return waiting
-
-    def wake(self) -> None:
-        """Something has changed."""
-        waiting, self._waiting = self._waiting, []
-        for one in waiting:
-            if not one.called:
-                one.callback(None)
-
-
 @define(eq=False)
 class Filling:
     """Fetches a file into the store; see :meth:`run` and :meth:`download`.
@@ -105,7 +86,7 @@ class Filling:
     _upload: IUpload | None = field(default=None, init=False)
     _window: bytearray = field(factory=bytearray, init=False, repr=False)
     _last: int = field(default=0, init=False)
-    _changed: Signal = field(factory=Signal, init=False)
+    _changed: Waiters[None] = field(factory=Waiters, init=False)
     _log = Logger()
 
     async def run(self) -> None:
@@ -127,7 +108,7 @@ class Filling:
         finally:
             if self._upload is not None and not self.stored:
                 await self._upload.abort()
-            self._changed.wake()
+            self._changed.answer(None)
 
     async def begun(self) -> int:
         """Wait until the file's size is known.
@@ -158,14 +139,14 @@ class Filling:
             size = size_of(reply, self.link, None)
             self._upload = await self.store.begin(self.key, size_hint=size)
             self.size = size
-            self._changed.wake()
+            self._changed.answer(None)
             await self._take_all(reply, self._upload)
             self.size = self.received
             await self._judge(self._upload.spool)
         finally:
             reply.body.abort()
         self.verified = True
-        self._changed.wake()
+        self._changed.answer(None)
         await self._commit(self._upload)
 
     async def _judge(self, spool: Spool) -> None:
@@ -254,7 +235,7 @@ class Filling:
         window = max(self.window(), self._last)
         if len(self._window) > 2 * window:
             del self._window[:-window]
-        self._changed.wake()
+        self._changed.answer(None)
 
     # For the downloads
 

@@ -10,6 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from pypicloud_tw.concurrency.cache import Cache
 from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.concurrency.outages import Outages
 from pypicloud_tw.config.keys import UpstreamSection
@@ -22,12 +23,7 @@ from pypicloud_tw.errors import (
 )
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.upstream.client import Client, NotModified, Validators
-from pypicloud_tw.upstream.freshness import (
-    Absences,
-    Memory,
-    fresh_for,
-    may_keep,
-)
+from pypicloud_tw.upstream.freshness import fresh_for, may_keep
 from pypicloud_tw.upstream.kept import (
     IKeeper,
     Kept,
@@ -69,6 +65,10 @@ PATIENCE = 60.0
 #: out may have taken a helper all its patience.
 UNREADABLE_FOR = 30.0
 
+#: Names that are remembered as absent, or unreadable; anybody may ask for any name.
+#: Fifty times what one lock of a large application asks for (400).
+ABSENT_REMEMBERED = 20_000
+
 #: Seconds that a client waits for an upstream to confirm what is remembered: pip gives
 #: up after 15, and comes again.
 HURRY = 5.0
@@ -102,7 +102,7 @@ class Pages(Generic[T]):
     accept: str
     offload: IOffload
     clock: IReactorTime
-    memory: Memory[Kept[T]]
+    memory: Cache[str, Kept[T]]
     settings: UpstreamSection
     turns: DeferredSemaphore
     keeper: IKeeper | None = None
@@ -111,8 +111,8 @@ class Pages(Generic[T]):
     failures: int = field(default=0, init=False)
     served_stale: int = field(default=0, init=False)
     _in_vain: float = field(default=float("-inf"), init=False)
-    _absent: Absences = field(factory=Absences, init=False)
-    _unreadable: Absences = field(factory=Absences, init=False)
+    _absent: Cache[str, bool] = field(init=False)
+    _unreadable: Cache[str, bool] = field(init=False)
     _questions: Coalesced[UpstreamPage[T]] = field(init=False)
     _queue: dict[str, Deferred[Any]] = field(factory=dict, init=False)
     _outages: Outages = field(init=False)
@@ -121,6 +121,20 @@ class Pages(Generic[T]):
     @_questions.default
     def _make_questions(self) -> Coalesced[UpstreamPage[T]]:
         return Coalesced(self._unwanted)
+
+    @_absent.default
+    def _make_absent(self) -> Cache[str, bool]:
+        return Cache(
+            ABSENT_REMEMBERED,
+            seconds=self.clock.seconds,
+            lifetime=self.settings.absent_for,
+        )
+
+    @_unreadable.default
+    def _make_unreadable(self) -> Cache[str, bool]:
+        return Cache(
+            ABSENT_REMEMBERED, seconds=self.clock.seconds, lifetime=UNREADABLE_FOR
+        )
 
     @_outages.default
     def _make_outages(self) -> Outages:
@@ -139,7 +153,7 @@ class Pages(Generic[T]):
         """Tell whether :meth:`get` answers without asking anybody."""
         now = self.clock.seconds()
         kept = self.memory.get(self._slot(key))
-        return self._absent.holds(key, now) or (kept is not None and kept.is_fresh(now))
+        return key in self._absent or (kept is not None and kept.is_fresh(now))
 
     async def get(self, key: str, address: Address, work: Work) -> UpstreamPage[T]:
         """Give a page as it is now, or as it was last known if the upstream fails.
@@ -150,7 +164,7 @@ class Pages(Generic[T]):
         fresh = self.fresh(key)
         if fresh is not None:
             return fresh
-        if self._absent.holds(key, self.clock.seconds()):
+        if key in self._absent:
             self.hits += 1
             raise _absent(key)
         self.misses += 1
@@ -194,7 +208,7 @@ class Pages(Generic[T]):
             self._queue[key].cancel()
 
     async def _ask_each(self, key: str, address: Address, work: Work) -> Kept[T]:
-        if self._unreadable.holds(key, self.clock.seconds()):
+        if key in self._unreadable:
             raise UpstreamError(
                 f"What the upstream index said of {key} a moment ago could not be read."
             )
@@ -213,7 +227,7 @@ class Pages(Generic[T]):
                 return self._confirm(key, known, answer)
             return await self._take(key, place, answer, work)
         self.memory.drop(self._slot(key))
-        self._absent.put(key, self.clock.seconds(), self.settings.absent_for)
+        self._absent.put(key, True)
         if self.keeper is not None:
             # What was taken off the upstream must not come back when that fails.
             self._in_background(key, self.keeper.drop(key))
@@ -268,7 +282,7 @@ class Pages(Generic[T]):
         except (Unavailable, CancelledError):
             raise
         except Exception as e:
-            self._unreadable.put(key, self.clock.seconds(), UNREADABLE_FOR)
+            self._unreadable.put(key, True)
             if isinstance(e, UpstreamError):
                 self._outages.failed(shown(answer.url), f"{key}: {e.message}")
                 raise

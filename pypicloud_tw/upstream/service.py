@@ -10,12 +10,12 @@ from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from pypicloud_tw.concurrency.cache import Cache
 from pypicloud_tw.config.keys import UpstreamSection
 from pypicloud_tw.errors import NotFound, Unavailable
 from pypicloud_tw.index.names import NormalizedName, parse_version
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.upstream.client import Client
-from pypicloud_tw.upstream.freshness import Memory
 from pypicloud_tw.upstream.kept import IKeeper, UpstreamPage
 from pypicloud_tw.upstream.legacy import (
     LegacyPage,
@@ -74,7 +74,9 @@ class Upstreams(Generic[T]):
 
     def __attrs_post_init__(self) -> None:
         # One bound for both: they are one budget of the ini.
-        memory: Memory[Any] = Memory(self.settings.cache_memory)
+        memory: Cache[str, Any] = Cache(
+            self.settings.cache_memory, weigh=lambda kept: kept.weight
+        )
         self.pages = self._pages("simple", ACCEPT, memory)
         self.legacy = self._pages("legacy", "application/json", memory)
 
@@ -188,7 +190,7 @@ class Upstreams(Generic[T]):
             return self.sources
         return (self.sources[(await self.page(name)).source],)
 
-    def _pages(self, kind: str, accept: str, memory: Memory[Any]) -> Pages[Any]:
+    def _pages(self, kind: str, accept: str, memory: Cache[str, Any]) -> Pages[Any]:
         return Pages(
             kind,
             self.client,

@@ -26,8 +26,6 @@ from pypicloud_tw.upstream.failures import Closed, Refused, Slow
 from pypicloud_tw.upstream.freshness import (
     LONGEST,
     UNTOLD,
-    Absences,
-    Memory,
     fresh_for,
     may_keep,
 )
@@ -800,44 +798,7 @@ class FreshnessTests(SynchronousTestCase):
         self.assertTrue(0 <= fresh_for(told, age) <= LONGEST)
 
 
-class MemoryTests(SynchronousTestCase):
-    def test_absences_are_bounded(self) -> None:
-        absences = Absences(2)
-        for name in "abc":
-            absences.put(name, 5.0, 5.0)
-        self.assertEqual([absences.holds(n, 5.0) for n in "abc"], [False, True, True])
-        self.assertFalse(absences.holds("c", 10.0))
-
-    def test_a_clock_that_is_set_back_prolongs_no_absence(self) -> None:
-        absences = Absences()
-        absences.put("a", 3600.0, 5.0)
-        self.assertTrue(absences.holds("a", 3600.0))
-        self.assertFalse(absences.holds("a", 0.0))
-
-    @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 60))))
-    def test_memory_is_bounded(self, puts: list[tuple[str, int]]) -> None:
-        memory: Memory[Any] = Memory(100)
-
-        class Item:
-            def __init__(self, weight: int) -> None:
-                self.weight = weight
-
-        for key, weight in puts:
-            memory.put(key, Item(weight))
-            self.assertIsNotNone(memory.get(key))
-            self.assertLessEqual(memory.weight, 100)
-        held = [memory.get(key) for key in "abcdef"]
-        self.assertEqual(memory.weight, sum(item.weight for item in held if item))
-
-    def test_what_is_too_large_is_not_kept(self) -> None:
-        memory: Memory[Any] = Memory(100)
-
-        class Item:
-            weight = 101
-
-        memory.put("a", Item())
-        self.assertIsNone(memory.get("a"))
-
+class QuestionTests(SynchronousTestCase):
     def test_a_failed_question_fails_all_and_is_asked_anew(self) -> None:
         questions: Coalesced[int] = Coalesced()
         answer: Deferred[int] = Deferred()
