@@ -24,12 +24,12 @@ from twisted.web.iweb import IAgent
 
 from pypicloud_tw.concurrency.outages import Outages
 from pypicloud_tw.errors import NotFound, PypicloudError
+from pypicloud_tw.outbound.response_body import ResponseBody
 from pypicloud_tw.upstream.addresses import resolve
 from pypicloud_tw.upstream.breaker import SHORT_WAIT, Breakers, Visit
 from pypicloud_tw.upstream.connection import CODING, AsSent, in_our_words, too_slow
-from pypicloud_tw.upstream.failures import AskingFailed, Busy, Refused
+from pypicloud_tw.upstream.failures import AskingFailed, Busy, Refused, Slow, Truncated
 from pypicloud_tw.upstream.prepare import Answer, too_large
-from pypicloud_tw.upstream.receiving import Body
 from pypicloud_tw.upstream.source import (
     Limits,
     Source,
@@ -46,10 +46,6 @@ Coroutine = AnyCoroutine[Deferred[Any], Any, T]
 _PERMANENT = frozenset({301, 308})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CONDITIONS = frozenset({"If-None-Match", "If-Modified-Since"})
-
-#: Bytes up to which what arrives is joined: an answer may come byte by byte, and an
-#: object for each takes thirty times as much.
-_JOINED = 64 * 1024
 
 
 @frozen
@@ -84,7 +80,7 @@ class Reply:
 
     code: int
     headers: Headers
-    body: Body
+    body: ResponseBody
     url: str
     length: int | None
     forever: bool = False
@@ -203,23 +199,10 @@ class Client:
         return b"".join(await self._pieces(reply, limit))
 
     async def _pieces(self, reply: Reply, limit: int) -> list[bytes]:
-        pieces: list[bytes] = []
-        last = bytearray()
-        size = 0
-        try:
-            if reply.length is not None and reply.length > limit:
-                raise too_large(reply.url, limit)
-            while piece := await reply.body.read():
-                last += piece
-                size += len(piece)
-                if size > limit:
-                    raise too_large(reply.url, limit)
-                if len(last) >= _JOINED:
-                    pieces.append(bytes(last))
-                    last.clear()
-        finally:
+        if reply.length is not None and reply.length > limit:
             reply.body.abort()
-        return [*pieces, bytes(last)]
+            raise too_large(reply.url, limit)
+        return await reply.body.read_all(limit, lambda: too_large(reply.url, limit))
 
     async def _persist(self, once: Callable[[Visit], Coroutine[T]], url: str) -> T:
         """Ask patiently, and have the log say whether that is in vain."""
@@ -354,7 +337,7 @@ class Client:
             raise Refused(f"An address at {host} cannot be asked for.") from None
         asking.addTimeout(patience, self.clock, too_slow(host))
         response = await in_our_words(asking, host)
-        body = Body(self.clock, limits.silence, host)
+        body = receive(self.clock, limits.silence, host)
         response.deliverBody(body)
         length = response.length if isinstance(response.length, int) else None
         return Reply(response.code, response.headers, body, url, length)
@@ -400,6 +383,16 @@ class Client:
         reply.body.drain()
         if reply.forever and reply.url == base:
             self._moved[source.base] = base
+
+
+def receive(clock: IReactorTime, silence: float, host: str) -> ResponseBody:
+    """Make what reads an upstream's body."""
+    return ResponseBody(
+        clock,
+        silence,
+        lambda how: Truncated(f"The answer of {host} {how}."),
+        lambda: Slow(f"{host} sent nothing for {silence:g} s amid an answer."),
+    )
 
 
 def _answer(reply: Reply, pieces: list[bytes]) -> Answer:

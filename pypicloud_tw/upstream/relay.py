@@ -212,7 +212,7 @@ class RelayDownload:
         :raises UpstreamError: the upstream failed half-way, or sent something else.
         """
         try:
-            await deliver(consumer, self._pieces())
+            await deliver(consumer, self._pieces(), self.abandon)
         finally:
             self.abandon()
 

@@ -16,6 +16,7 @@ from twisted.web.client import ResponseDone
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from pypicloud_tw.concurrency.body_reader import HIGH_WATER
 from pypicloud_tw.errors import (
     BadRequest,
     Forbidden,
@@ -26,14 +27,15 @@ from pypicloud_tw.errors import (
 from pypicloud_tw.index.archive import Inspection
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import Filename, project_name
+from pypicloud_tw.outbound.response_body import DRAIN_BYTES, DRAIN_SECONDS
 from pypicloud_tw.store.interfaces import ByteRange, IDownload
 from pypicloud_tw.store.spool import Spool
 from pypicloud_tw.upstream.caching import CachingFiles
+from pypicloud_tw.upstream.client import receive
 from pypicloud_tw.upstream.failures import Refused, Slow, Truncated
 from pypicloud_tw.upstream.filling import WINDOW, WINDOWS, Filling
 from pypicloud_tw.upstream.keeper import CACHE, PAGES
 from pypicloud_tw.upstream.links import Link, segment
-from pypicloud_tw.upstream.receiving import DRAIN_BYTES, DRAIN_SECONDS, HIGH_WATER, Body
 from pypicloud_tw.upstream.relay import Located, Relay
 from pypicloud_tw.upstream.rules import Entry, Rules
 from pypicloud_tw.upstream.source import Source
@@ -892,7 +894,7 @@ class Transport:
 class BodyTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.body = Body(self.clock, 10, HOST)
+        self.body = receive(self.clock, 10, HOST)
         self.transport = Transport()
         # Twisted's is not typed.
         self.body.makeConnection(self.transport)  # type: ignore[no-untyped-call]

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from attrs import define, field
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IConsumer, IPushProducer, IReactorTime
-from twisted.internet.protocol import Protocol, connectionDone
-from twisted.python.failure import Failure
-from twisted.web.client import ResponseDone
-from twisted.web.http import PotentialDataLoss
+from attrs import define
+from twisted.internet.interfaces import IConsumer, IReactorTime
 from twisted.web.iweb import UNKNOWN_LENGTH
-from zope.interface import implementer
 
-from pypicloud_tw.concurrency.deadline import Deadline
+from pypicloud_tw.outbound.response_body import ResponseBody
+from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.store.s3.faults import S3TooLong, S3Unreachable
 from pypicloud_tw.store.s3.timeouts import Timeouts
 from pypicloud_tw.store.s3.xml import in_utc
@@ -31,146 +27,6 @@ class BrokenOff(S3Unreachable):
     def __init__(self, delivered: int) -> None:
         super().__init__("S3 broke off half-way.")
         self.delivered = delivered
-
-
-@define(eq=False)
-class _Collector(Protocol):
-    """Gathers a body of limited length."""
-
-    _limit: int
-    _clock: IReactorTime
-    _silence: float
-    done: Deferred[bytes] = field(init=False)
-    _deadline: Deadline = field(init=False)
-    _pieces: list[bytes] = field(init=False, factory=list)
-    _size: int = field(init=False, default=0)
-
-    def __attrs_post_init__(self) -> None:
-        self.done = Deferred(lambda _: self._abort())
-        self._deadline = Deadline(self._clock, self._abort)
-
-    def connectionMade(self) -> None:
-        self._deadline.set(self._silence)
-
-    def dataReceived(self, data: bytes) -> None:
-        self._deadline.set(self._silence)
-        self._size += len(data)
-        if self._size > self._limit:
-            self._abort()
-        else:
-            self._pieces.append(data)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self._deadline.cancel()
-        if self.done.called:
-            return
-        if self._size > self._limit:
-            self.done.errback(S3TooLong(_too_long(self._limit)))
-        elif not self._deadline.passed and _is_whole(reason):
-            self.done.callback(b"".join(self._pieces))
-        else:
-            self.done.errback(S3Unreachable("S3's answer broke off."))
-
-    def _abort(self) -> None:
-        _hang_up(self)
-
-
-@implementer(IPushProducer)
-@define(eq=False)
-class _Delivery(Protocol):
-    """Passes a body on to a consumer, at the consumer's pace."""
-
-    _consumer: IConsumer
-    _clock: IReactorTime
-    _silence: float
-    done: Deferred[int] = field(init=False)
-    _deadline: Deadline = field(init=False)
-    _size: int = field(init=False, default=0)
-    _over: bool = field(init=False, default=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.done = Deferred(lambda _: self._give_up())
-        self._deadline = Deadline(self._clock, lambda: _hang_up(self))
-
-    def connectionMade(self) -> None:
-        self._deadline.set(self._silence)
-        self._consumer.registerProducer(self, True)
-
-    def dataReceived(self, data: bytes) -> None:
-        if not self._over:
-            self._size += len(data)
-            self._deadline.set(self._silence)
-            self._consumer.write(data)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self._over:
-            return
-        self._release()
-        if not self._deadline.passed and _is_whole(reason):
-            self.done.callback(self._size)
-        else:
-            self.done.errback(BrokenOff(self._size))
-
-    def pauseProducing(self) -> None:
-        """Wait for the consumer, however long it takes: that is not S3's silence."""
-        self._deadline.cancel()
-        _producer(self).pauseProducing()
-
-    def resumeProducing(self) -> None:
-        """Go on."""
-        if not self._over:
-            self._deadline.set(self._silence)
-            _producer(self).resumeProducing()
-
-    def stopProducing(self) -> None:
-        """The consumer is gone, and has forgotten us; so are we."""
-        self._over = True
-        self._deadline.cancel()
-        _hang_up(self)
-        self.done.errback(CancelledError())
-
-    def _give_up(self) -> None:
-        self._release()
-        _hang_up(self)
-
-    def _release(self) -> None:
-        self._over = True
-        self._deadline.cancel()
-        self._consumer.unregisterProducer()
-
-
-class _Discard(Protocol):
-    """Wants nothing of a body."""
-
-    def connectionMade(self) -> None:
-        _hang_up(self)
-
-
-def _too_long(limit: int) -> str:
-    return f"S3's answer is longer than {limit} bytes."
-
-
-def _producer(protocol: Protocol) -> IPushProducer:
-    """See the transport of a body as what it is there to do."""
-    transport: Any = protocol.transport
-    producer: IPushProducer = transport
-    return producer
-
-
-def _hang_up(protocol: Protocol) -> None:
-    """Close the connection at once, with all that is still to come."""
-    transport: Any = protocol.transport
-    # Twisted puts a proxy before the transport that has no abortConnection. Without
-    # it, TLS would wait for the other side's farewell behind a body nobody reads.
-    transport = getattr(transport, "_producer", transport)
-    if transport is not None:
-        getattr(transport, "abortConnection", transport.loseConnection)()
-
-
-def _is_whole(reason: Failure) -> bool:
-    # PotentialDataLoss: the end of the connection is the end of the body, which is
-    # right for an answer without a length; whoever knows the length checks it.
-    return isinstance(reason.value, (ResponseDone, PotentialDataLoss))
 
 
 @define
@@ -224,12 +80,11 @@ class Answer:
 
         :raises S3Unreachable: it is longer than *limit* bytes, or broke off.
         """
+        body = self._body()
         if self.length is not None and self.length > limit:
-            self.discard()
-            raise S3TooLong(_too_long(limit))
-        collector = _Collector(limit, self._clock, self._timeouts.silence)
-        self._response.deliverBody(collector)
-        return await collector.done
+            body.abort()
+            raise _too_long(limit)
+        return b"".join(await body.read_all(limit, lambda: _too_long(limit)))
 
     async def deliver(self, consumer: IConsumer) -> int:
         """Pass the body on; tell how many bytes it had.
@@ -237,10 +92,39 @@ class Answer:
         :raises BrokenOff: not all of it came.
         :raises CancelledError: the consumer went away.
         """
-        delivery = _Delivery(consumer, self._clock, self._timeouts.silence)
-        self._response.deliverBody(delivery)
-        return await delivery.done
+        body = self._body()
+        delivered = 0
+
+        async def pieces() -> AsyncIterator[bytes]:
+            nonlocal delivered
+            while piece := await body.read():
+                delivered += len(piece)
+                yield piece
+
+        try:
+            await deliver(consumer, pieces(), body.abort)
+        except S3Unreachable:
+            raise BrokenOff(delivered) from None
+        finally:
+            body.abort()
+        return delivered
 
     def discard(self) -> None:
         """Let go of the body, and of the connection if it still has to come."""
-        self._response.deliverBody(_Discard())
+        self._body().abort()
+
+    def _body(self) -> ResponseBody:
+        # What is delivered waits in its consumer, not in here.
+        body = ResponseBody(
+            self._clock,
+            self._timeouts.silence,
+            lambda _how: S3Unreachable("S3's answer broke off."),
+            lambda: S3Unreachable("S3's answer broke off."),
+            high_water=0,
+        )
+        self._response.deliverBody(body)
+        return body
+
+
+def _too_long(limit: int) -> S3TooLong:
+    return S3TooLong(f"S3's answer is longer than {limit} bytes.")
