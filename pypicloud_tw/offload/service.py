@@ -29,6 +29,7 @@ from zope.interface import Interface, implementer
 import pypicloud_tw
 from pypicloud_tw.offload.helper import address, frame
 from pypicloud_tw.offload.limits import OTHERS, Limits, limits_of
+from pypicloud_tw.offload.packing import Packed, unpacked
 from pypicloud_tw.offload.pool import HelperPool, not_running
 
 P = ParamSpec("P")
@@ -246,3 +247,11 @@ class Offload(Service):
 
 def _all(waiting: Iterable[Deferred[None]]) -> Deferred[None]:
     return DeferredList(list(waiting), consumeErrors=True).addCallback(lambda _: None)
+
+
+async def unpack_apart(offload: IOffload, result: T | Packed) -> T:
+    """Undo :func:`pack` in a thread, if there is anything to undo."""
+    if isinstance(result, Packed):
+        opened: T = await offload.in_thread(unpacked, result)
+        return opened
+    return result

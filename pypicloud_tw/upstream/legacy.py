@@ -13,9 +13,10 @@ from pypicloud_tw.errors import NotFound, UpstreamError
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import parse_version
 from pypicloud_tw.offload.limits import PAGES, limited
+from pypicloud_tw.offload.packing import Packed, pack
 from pypicloud_tw.upstream.links import checked_sha256, path, segment
 from pypicloud_tw.upstream.parse import load_json
-from pypicloud_tw.upstream.prepare import Answer, Packed, Prepared, pack, unpack
+from pypicloud_tw.upstream.prepare import Answer, Prepared, unpack
 from pypicloud_tw.upstream.rules import Rules
 from pypicloud_tw.upstream.source import shown
 

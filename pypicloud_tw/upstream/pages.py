@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, NoReturn, TypeVar
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -21,7 +21,8 @@ from pypicloud_tw.errors import (
     Unavailable,
     UpstreamError,
 )
-from pypicloud_tw.offload.service import IOffload
+from pypicloud_tw.offload.packing import Packed, unpacked
+from pypicloud_tw.offload.service import IOffload, unpack_apart
 from pypicloud_tw.upstream.client import Client, NotModified, Validators
 from pypicloud_tw.upstream.freshness import fresh_for, may_keep
 from pypicloud_tw.upstream.kept import (
@@ -33,15 +34,13 @@ from pypicloud_tw.upstream.kept import (
 from pypicloud_tw.upstream.parse import is_json
 from pypicloud_tw.upstream.prepare import (
     Answer,
-    Packed,
     Prepared,
     squeezed,
     unpack_within,
-    unpacked,
 )
 from pypicloud_tw.upstream.source import Source, shown
 
-__all__ = ["Address", "Kept", "Pages", "UpstreamPage", "Work"]
+__all__ = ["Kept", "PageQuestion", "Pages", "UpstreamPage"]
 
 T = TypeVar("T")
 
@@ -77,10 +76,21 @@ HURRY = 5.0
 #: page after the other. The first answer ends it.
 IN_VAIN = 30.0
 
-#: Gives a page's address at an upstream, or None where it has no such page.
-Address = Callable[[Source], str | None]
-#: Prepares an answer: a module-level function and its second argument.
-Work = tuple[Callable[[Answer, Any, float], Any], Any]
+
+@frozen
+class PageQuestion:
+    """A page that is wanted of the upstreams.
+
+    :ivar key: tells it from others of its kind.
+    :ivar addresses: where each upstream has it, in order; None: it has no such page.
+    :ivar prepare: makes of an answer, *recipe* and the time what is kept; a
+        module-level function, for large answers are prepared in a helper process.
+    """
+
+    key: str
+    addresses: tuple[str | None, ...]
+    prepare: Callable[[Answer, Any, float], Any]
+    recipe: Any
 
 
 @define
@@ -155,12 +165,13 @@ class Pages(Generic[T]):
         kept = self.memory.get(self._slot(key))
         return key in self._absent or (kept is not None and kept.is_fresh(now))
 
-    async def get(self, key: str, address: Address, work: Work) -> UpstreamPage[T]:
+    async def get(self, question: PageQuestion) -> UpstreamPage[T]:
         """Give a page as it is now, or as it was last known if the upstream fails.
 
         :raises NotFound: every upstream said that it has none, now or a moment ago.
         :raises UpstreamError: an upstream fails, and nothing is known.
         """
+        key = question.key
         fresh = self.fresh(key)
         if fresh is not None:
             return fresh
@@ -168,7 +179,7 @@ class Pages(Generic[T]):
             self.hits += 1
             raise _absent(key)
         self.misses += 1
-        asking = self._questions.ask(key, lambda: self._ask(key, address, work))
+        asking = self._questions.ask(key, lambda: self._ask(question))
         known = self.memory.get(self._slot(key))
         if known is not None and not self._is_too_old(known):
             # The question goes on; who asks later has the answer.
@@ -186,17 +197,18 @@ class Pages(Generic[T]):
             self._in_vain = self.clock.seconds()
         return self._stale(key, known, f"no answer within {HURRY:g} s")
 
-    async def _ask(self, key: str, address: Address, work: Work) -> UpstreamPage[T]:
+    async def _ask(self, question: PageQuestion) -> UpstreamPage[T]:
+        key = question.key
         turn = self._queue[key] = self.turns.acquire()
         try:
             await turn
         finally:
             del self._queue[key]
         try:
-            kept = await self._ask_each(key, address, work)
+            kept = await self._ask_each(question)
         except (UpstreamError, Unavailable) as e:
             self.failures += 1
-            return await self._last_known(key, work, e)
+            return await self._last_known(question, e)
         finally:
             self.turns.release()
         self._in_vain = float("-inf")
@@ -207,14 +219,15 @@ class Pages(Generic[T]):
         if key in self._queue and self.memory.get(self._slot(key)) is None:
             self._queue[key].cancel()
 
-    async def _ask_each(self, key: str, address: Address, work: Work) -> Kept[T]:
+    async def _ask_each(self, question: PageQuestion) -> Kept[T]:
+        key = question.key
         if key in self._unreadable:
             raise UpstreamError(
                 f"What the upstream index said of {key} a moment ago could not be read."
             )
         known = self.memory.get(self._slot(key))
-        for place, source in enumerate(self.sources):
-            url = address(source)
+        asked = zip(self.sources, question.addresses, strict=True)
+        for place, (source, url) in enumerate(asked):
             if url is None:
                 continue
             unless = self._unless(known, place)
@@ -225,7 +238,7 @@ class Pages(Generic[T]):
             if isinstance(answer, NotModified):
                 assert known is not None, "asked conditionally, so something was known"
                 return self._confirm(key, known, answer)
-            return await self._take(key, place, answer, work)
+            return await self._take(question, place, answer)
         self.memory.drop(self._slot(key))
         self._absent.put(key, True)
         if self.keeper is not None:
@@ -255,9 +268,11 @@ class Pages(Generic[T]):
         self.memory.put(self._slot(key), known)
         return known
 
-    async def _take(self, key: str, place: int, answer: Answer, work: Work) -> Kept[T]:
-        now = self.clock.seconds()
-        prepared = await self._read(key, answer, work, now)
+    async def _take(
+        self, question: PageQuestion, place: int, answer: Answer
+    ) -> Kept[T]:
+        key, now = question.key, self.clock.seconds()
+        prepared = await self._read(question, answer, now)
         kept = Kept.of(
             prepared,
             place,
@@ -274,11 +289,12 @@ class Pages(Generic[T]):
         return kept
 
     async def _read(
-        self, key: str, answer: Answer, work: Work, now: float
+        self, question: PageQuestion, answer: Answer, now: float
     ) -> Prepared[T]:
         """Prepare an answer; what cannot be, is not tried again at once."""
+        key = question.key
         try:
-            prepared = await self._prepare(answer, work, now)
+            prepared = await self._prepare(question, answer, now)
         except (Unavailable, CancelledError):
             raise
         except Exception as e:
@@ -294,8 +310,10 @@ class Pages(Generic[T]):
         self._outages.succeeded(shown(answer.url))
         return prepared
 
-    async def _prepare(self, answer: Answer, work: Work, now: float) -> Prepared[T]:
-        function, recipe = work
+    async def _prepare(
+        self, question: PageQuestion, answer: Answer, now: float
+    ) -> Prepared[T]:
+        function, recipe = question.prepare, question.recipe
         small = _small(answer)
         if small is not None:
             return _checked(function(small, recipe, now))
@@ -303,19 +321,17 @@ class Pages(Generic[T]):
             answer = await self.offload.in_thread(squeezed, answer)
         working = self.offload.in_process(function, answer, recipe, now)
         working.addTimeout(PATIENCE, self.clock, _gave_up)
-        result = await working
-        if isinstance(result, Packed):
-            result = await self.offload.in_thread(unpacked, result)
-        return _checked(result)
+        return _checked(await unpack_apart(self.offload, await working))
 
     async def _last_known(
-        self, key: str, work: Work, error: PypicloudError
+        self, question: PageQuestion, error: PypicloudError
     ) -> UpstreamPage[T]:
         """Serve what is remembered, here or in the store, or fail as the upstream."""
+        key = question.key
         kept = self.memory.get(self._slot(key))
         if kept is None or kept.is_due(self.clock.seconds()):
             # The store has all of the answer, memory what the rules left of it then.
-            kept = await self._load(key, work, kept) or kept
+            kept = await self._load(question, kept) or kept
         if kept is None or self._is_too_old(kept):
             raise error
         return self._stale(key, kept, error.message)
@@ -339,9 +355,10 @@ class Pages(Generic[T]):
         return page
 
     async def _load(
-        self, key: str, work: Work, known: Kept[T] | None
+        self, question: PageQuestion, known: Kept[T] | None
     ) -> Kept[T] | None:
         """Remember what is kept in the store, if anything is."""
+        key = question.key
         if self.keeper is None:
             return None
         try:
@@ -351,7 +368,7 @@ class Pages(Generic[T]):
             if found is None or found.base not in bases:
                 return None
             now = self.clock.seconds()
-            prepared: Prepared[T] = await self._prepare(found.answer, work, now)
+            prepared: Prepared[T] = await self._prepare(question, found.answer, now)
         except StoreError as e:
             self._log.warn("The kept page of {key}: {error}", key=key, error=e.message)
             return None

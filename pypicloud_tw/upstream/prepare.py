@@ -6,17 +6,16 @@ still compressed, one way, and the result, compressed if it is large, the other.
 
 from __future__ import annotations
 
-import pickle
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
-import zstandard
 from attrs import evolve, field, frozen
 
 from pypicloud_tw.errors import UpstreamError
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.offload.limits import PAGES, limited
+from pypicloud_tw.offload.packing import Packed, pack
 from pypicloud_tw.upstream.links import relinked, table
 from pypicloud_tw.upstream.parse import parse_page
 from pypicloud_tw.upstream.rules import Rules
@@ -36,9 +35,6 @@ _GZIP = b"\x1f\x8b"
 MAX_MEMBERS = 10_000
 #: Bytes that are unpacked in one step.
 _STEP = 64 * 1024
-
-#: Bytes of a result above which it is compressed for its way through the pipe.
-_PACKED_FROM = 1024 * 1024
 
 
 def _as_pieces(body: bytes | Sequence[bytes]) -> tuple[bytes, ...]:
@@ -106,14 +102,6 @@ class Prepared(Generic[T]):
     changes_at: float | None = None
 
 
-@frozen
-class Packed:
-    """A large result, compressed for its way."""
-
-    data: bytes = field(repr=False)
-    size: int
-
-
 def prepare(answer: Answer, recipe: Recipe[T], now: float) -> Prepared[T]:
     """Read a project's page, apply the rules, render it.
 
@@ -158,21 +146,6 @@ def squeezed(answer: Answer) -> Answer:
     packer = zlib.compressobj(1)
     pieces = [*map(packer.compress, answer.pieces), packer.flush()]
     return evolve(answer, pieces=b"".join(pieces), coding="deflate")
-
-
-def pack(result: T) -> T | Packed:
-    """Compress a result that is large when pickled."""
-    data = pickle.dumps(result, pickle.HIGHEST_PROTOCOL)
-    if len(data) < _PACKED_FROM:
-        return result
-    return Packed(zstandard.ZstdCompressor(level=1).compress(data), len(data))
-
-
-@limited(PAGES)
-def unpacked(packed: Packed) -> Any:
-    """Undo :func:`pack`; for a thread: decompression is without the GIL."""
-    data = zstandard.ZstdDecompressor().decompress(packed.data)
-    return pickle.loads(data)  # noqa: S301  made by our own helper process
 
 
 def unpack(answer: Answer, limit: int) -> bytes:

@@ -26,7 +26,7 @@ from pypicloud_tw.upstream.legacy import (
     prepare_legacy,
 )
 from pypicloud_tw.upstream.links import Link, find
-from pypicloud_tw.upstream.pages import INLINE, Pages
+from pypicloud_tw.upstream.pages import INLINE, PageQuestion, Pages
 from pypicloud_tw.upstream.parse import ACCEPT
 from pypicloud_tw.upstream.prepare import (
     Recipe,
@@ -105,8 +105,9 @@ class Upstreams(Generic[T]):
         self._judge(name)
         limit = self.client.limits.page
         recipe = Recipe(name, self.render, self.rules, limit, self.own_links)
+        addresses = tuple(source.project_url(name) for source in self.sources)
         return await self.pages.get(
-            name, lambda source: source.project_url(name), (prepare_elsewhere, recipe)
+            PageQuestion(name, addresses, prepare_elsewhere, recipe)
         )
 
     def address(self, name: NormalizedName) -> str:
@@ -178,10 +179,13 @@ class Upstreams(Generic[T]):
         limit = self.client.limits.page
         recipe = LegacyRecipe(name, version, self.rules, limit, self.own_links)
         teller = await self._teller(name)
+        addresses = tuple(
+            source.legacy_url(name, version) if source in teller else None
+            for source in self.sources
+        )
+        key = name if version is None else f"{name}/{version}"
         return await self.legacy.get(
-            name if version is None else f"{name}/{version}",
-            lambda s: s.legacy_url(name, version) if s in teller else None,
-            (prepare_legacy, recipe),
+            PageQuestion(key, addresses, prepare_legacy, recipe)
         )
 
     async def _teller(self, name: NormalizedName) -> tuple[Source, ...]:

@@ -19,7 +19,7 @@ from pypicloud_tw.index.manifest import API_VERSION, in_version_order
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import NormalizedName, file_identity
 from pypicloud_tw.offload.limits import PAGES, limited
-from pypicloud_tw.upstream.prepare import Packed, pack, unpacked
+from pypicloud_tw.offload.packing import Packed, pack, unpacked
 from pypicloud_tw.web.representation import Page
 
 #: PEP 833 freezes the HTML form at this version, whatever the JSON form says.

@@ -55,7 +55,7 @@ class BodyReaderTests(SynchronousTestCase):
 
     def test_pieces_count(self) -> None:
         body = BodyReader(
-            self.clock, 10, list, lambda: self.told.append("pause"), piece=2**18
+            self.clock, 10, self.fail, lambda: self.told.append("pause"), piece=2**18
         )
         body.feed(b"x")
         self.assertEqual(self.told, ["pause"])
