@@ -18,23 +18,23 @@ _PACKED_FROM = 1024 * 1024
 
 
 @frozen
-class Packed:
+class PackedResult:
     """A large result, compressed for its way."""
 
     data: bytes = field(repr=False)
     size: int
 
 
-def pack(result: T) -> T | Packed:
+def pack(result: T) -> T | PackedResult:
     """Compress a result that is large when pickled."""
     data = pickle.dumps(result, pickle.HIGHEST_PROTOCOL)
     if len(data) < _PACKED_FROM:
         return result
-    return Packed(zstandard.ZstdCompressor(level=1).compress(data), len(data))
+    return PackedResult(zstandard.ZstdCompressor(level=1).compress(data), len(data))
 
 
 @limited(PAGES)
-def unpacked(packed: Packed) -> Any:
+def unpacked(packed: PackedResult) -> Any:
     """Undo :func:`pack`; for a thread: decompression is without the GIL."""
     data = zstandard.ZstdDecompressor().decompress(packed.data)
     return pickle.loads(data)  # noqa: S301  made by our own helper process

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 
 from pypicloud_tw.errors import Unavailable
 from pypicloud_tw.offload.helper import HEADER
-from pypicloud_tw.offload.limits import Limits
+from pypicloud_tw.offload.limits import JobLimits
 
 #: Longer lines from a helper's standard error are cut, in bytes.
 _MAX_LOG_LINE = 4096
@@ -73,7 +73,7 @@ class HelperPool:
         self,
         spawn: Callable[[ProcessProtocol], None],
         clock: IReactorTime,
-        limits: Limits,
+        limits: JobLimits,
         *,
         size: int,
         queue: int,

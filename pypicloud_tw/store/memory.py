@@ -73,7 +73,7 @@ class MemoryStore:
     def fail_next(self, operation: str, error: Exception) -> None:
         """Have the next *operation* raise *error* instead of doing anything.
 
-        Several wait in line, also for one operation.
+        Several are queued, also for one operation.
         """
         self._failures.append((operation, error))
 

@@ -60,7 +60,7 @@ class Breaker:
         self._probing = False
 
     def failed(self, error: AskingFailed, now: float) -> None:
-        """It failed, or asked for patience."""
+        """It failed, or asked us to wait."""
         was_open, self._probing = self._open_until is not None, False
         self._why = error.message
         if isinstance(error, Busy):

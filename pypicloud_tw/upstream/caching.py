@@ -22,13 +22,13 @@ from pypicloud_tw.errors import (
 )
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.store.interfaces import ByteRange, IDownload, IObjectStore
+from pypicloud_tw.upstream.cache_fill import WINDOW, WINDOWS, CacheFill, Judge
 from pypicloud_tw.upstream.client import Client
-from pypicloud_tw.upstream.filling import WINDOW, WINDOWS, Filling, Judge
 from pypicloud_tw.upstream.keeper import CACHE, PAGES, file_key
 from pypicloud_tw.upstream.links import SEGMENT, Link
 from pypicloud_tw.upstream.relay import METADATA, Located, Relay, in_memory
 from pypicloud_tw.upstream.service import Upstreams
-from pypicloud_tw.upstream.source import Source
+from pypicloud_tw.upstream.source import UpstreamIndex
 
 _SEGMENT = re.compile(rf"[0-9a-f]{{{SEGMENT}}}")
 #: Files of which it is remembered where they are kept, and for how many seconds: the
@@ -49,7 +49,7 @@ def _address(link: Link) -> Address:
 
 
 @frozen
-class _Place:
+class _StoredFile:
     """Where a file is kept.
 
     :ivar sha256: of its bytes; empty for core metadata, whose digest is in no key.
@@ -85,8 +85,8 @@ class CachingFiles:
     stored_hits: int = field(default=0, init=False)
     fetched: int = field(default=0, init=False)
     _relay: Relay = field(init=False)
-    _known: Cache[Address, _Place] = field(init=False)
-    _fillings: dict[str, tuple[Filling, Deferred[None]]] = field(
+    _known: Cache[Address, _StoredFile] = field(init=False)
+    _fills: dict[str, tuple[CacheFill, Deferred[None]]] = field(
         factory=dict, init=False
     )
     # Why, by the key at which they would be kept.
@@ -103,7 +103,7 @@ class CachingFiles:
         self._relay = Relay(self.upstreams, self.client)
 
     @_known.default
-    def _make_known(self) -> Cache[Address, _Place]:
+    def _make_known(self) -> Cache[Address, _StoredFile]:
         return Cache(_REMEMBERED, seconds=self.clock.seconds, lifetime=_REMEMBERED_FOR)
 
     async def locate(
@@ -161,7 +161,7 @@ class CachingFiles:
 
     async def close(self) -> None:
         """Give up what is on its way; returns when nothing is left of it."""
-        running = [ended for _, ended in self._fillings.values()]
+        running = [ended for _, ended in self._fills.values()]
         for one in running:
             one.cancel()
         await DeferredList(running, consumeErrors=True)
@@ -187,7 +187,7 @@ class CachingFiles:
 
     async def _find(
         self, name: NormalizedName, segment: str, filename: str
-    ) -> _Place | None:
+    ) -> _StoredFile | None:
         """Find a file in the store."""
         address = name, segment, filename
         place = self._known.get(address)
@@ -197,11 +197,11 @@ class CachingFiles:
                 self._known.put(address, place)
         return place
 
-    def _shows(self, name: NormalizedName, place: _Place) -> bool:
+    def _shows(self, name: NormalizedName, place: _StoredFile) -> bool:
         rules, now = self.upstreams.rules, self.clock.seconds()
         return rules.shows_kept(name, place.since, now)
 
-    def _kept(self, address: Address, place: _Place) -> Located:
+    def _kept(self, address: Address, place: _StoredFile) -> Located:
         key, (name, segment, filename) = place.key, address
 
         async def open_it(part: ByteRange | None) -> IDownload:
@@ -217,7 +217,7 @@ class CachingFiles:
 
     async def _search(
         self, name: NormalizedName, segment: str, filename: str
-    ) -> _Place | None:
+    ) -> _StoredFile | None:
         """Find a kept file by the digest's beginning, which is all that we are told."""
         if not _SEGMENT.fullmatch(segment) or not filename.isprintable():
             return None
@@ -227,10 +227,10 @@ class CachingFiles:
                 # The digest in the key is the file's, not its metadata's.
                 digest = "" if filename.endswith(METADATA) else parts[2]
                 since = info.modified.timestamp()
-                return _Place(info.key, digest, info.size, since)
+                return _StoredFile(info.key, digest, info.size, since)
         return None
 
-    async def _new_metadata(self, link: Link, source: Source) -> bytes:
+    async def _new_metadata(self, link: Link, source: UpstreamIndex) -> bytes:
         """Give a file's core metadata, and keep it if it could be checked."""
         if link.sha256 is None or not link.metadata:
             return await self._relay.metadata(link, source)
@@ -258,9 +258,9 @@ class CachingFiles:
 
     def _put(self, address: Address, key: str, digest: str, size: int) -> None:
         """Note what was put there, for who has looked for it too early."""
-        self._known.put(address, _Place(key, digest, size, self.clock.seconds()))
+        self._known.put(address, _StoredFile(key, digest, size, self.clock.seconds()))
 
-    def _on_demand(self, link: Link, source: Source) -> Located:
+    def _on_demand(self, link: Link, source: UpstreamIndex) -> Located:
         """Offer a file that is fetched when it is opened, once for all."""
         address = _address(link)
 
@@ -268,11 +268,11 @@ class CachingFiles:
             place = self._known.get(address)
             if place is not None:
                 return await self._kept(address, place).open(part)
-            filling = self._filling(link, source)
-            if filling is None:
+            fill = self._fill(link, source)
+            if fill is None:
                 return await self._relay.open(link, source, part)
             try:
-                return await filling.download(part)
+                return await fill.download(part)
             except (StoreError, InsufficientStorage) as e:
                 self._log.warn(
                     "{name} is passed on and not kept: {error}",
@@ -283,37 +283,37 @@ class CachingFiles:
 
         return Located(link.filename, link.sha256, link.size, open_it)
 
-    def _filling(self, link: Link, source: Source) -> Filling | None:
+    def _fill(self, link: Link, source: UpstreamIndex) -> CacheFill | None:
         """Find a file on its way, or fetch it; None where too many are fetched."""
         assert link.sha256 is not None, "only what can be checked is kept"
         name, _, filename = _address(link)
         key = file_key(name, link.sha256, filename)
-        if key in self._fillings:
-            return self._fillings[key][0]
-        if len(self._fillings) >= self.at_once:
+        if key in self._fills:
+            return self._fills[key][0]
+        if len(self._fills) >= self.at_once:
             return None
-        filling = Filling(
+        fill = CacheFill(
             link, source, key, self.client, self.store, self._window, self.judge
         )
         self.fetched += 1
-        running = Deferred.fromCoroutine(filling.run())
-        self._fillings[key] = filling, running
-        running.addBoth(self._filled(filling))
-        return filling
+        running = Deferred.fromCoroutine(fill.run())
+        self._fills[key] = fill, running
+        running.addBoth(self._filled(fill))
+        return fill
 
     def _window(self) -> int:
-        return min(WINDOW, WINDOWS // max(1, len(self._fillings)))
+        return min(WINDOW, WINDOWS // max(1, len(self._fills)))
 
-    def _filled(self, filling: Filling) -> Callable[[object], None]:
+    def _filled(self, fill: CacheFill) -> Callable[[object], None]:
         def done(_result: object) -> None:
-            self._fillings.pop(filling.key, None)
-            if isinstance(filling.error, Forbidden):
+            self._fills.pop(fill.key, None)
+            if isinstance(fill.error, Forbidden):
                 # The same bytes need not come again for that.
-                self._refused.put(filling.key, filling.error.message)
-            if not filling.stored:
+                self._refused.put(fill.key, fill.error.message)
+            if not fill.stored:
                 return
-            address, digest = _address(filling.link), filling.link.sha256 or ""
-            self._put(address, filling.key, digest, filling.received)
+            address, digest = _address(fill.link), fill.link.sha256 or ""
+            self._put(address, fill.key, digest, fill.received)
             if address[0] not in (self._names or ()):
                 self._names_until = float("-inf")
 

@@ -7,7 +7,7 @@ from typing import Generic, Protocol, TypeVar
 from attrs import define, evolve, field, frozen
 
 from pypicloud_tw.upstream.client import Validators
-from pypicloud_tw.upstream.prepare import Answer, Prepared
+from pypicloud_tw.upstream.prepare import PageResponse, Prepared
 
 T = TypeVar("T")
 
@@ -18,13 +18,13 @@ _OVERHEAD = 1024
 class IKeeper(Protocol):
     """Keeps answers beyond the life of this process."""
 
-    async def save(self, name: str, kept: KeptAnswer) -> None:
+    async def save(self, name: str, kept: KeptResponse) -> None:
         """Keep an answer."""
 
     async def confirm(self, name: str, confirmed: float) -> None:
         """Note that the answer that is kept still holds."""
 
-    async def load(self, name: str) -> KeptAnswer | None:
+    async def load(self, name: str) -> KeptResponse | None:
         """Give an answer that was kept, or None."""
 
     async def drop(self, name: str) -> None:
@@ -32,14 +32,14 @@ class IKeeper(Protocol):
 
 
 @frozen
-class KeptAnswer:
+class KeptResponse:
     """What is needed to prepare a page again.
 
     :ivar base: of the upstream that gave it.
     :ivar confirmed: when that was, in seconds since the epoch.
     """
 
-    answer: Answer
+    answer: PageResponse
     base: str
     confirmed: float
 

@@ -13,11 +13,11 @@ from pypicloud_tw.errors import NotFound, UpstreamError
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import parse_version
 from pypicloud_tw.offload.limits import PAGES, limited
-from pypicloud_tw.offload.packing import Packed, pack
+from pypicloud_tw.offload.packing import PackedResult, pack
 from pypicloud_tw.upstream.links import checked_sha256, path, segment
 from pypicloud_tw.upstream.parse import load_json
-from pypicloud_tw.upstream.prepare import Answer, Prepared, unpack
-from pypicloud_tw.upstream.rules import Rules
+from pypicloud_tw.upstream.prepare import PageResponse, Prepared, unpack
+from pypicloud_tw.upstream.rules import UpstreamRules
 from pypicloud_tw.upstream.source import shown
 
 #: How a link to this server begins while its address is not known, and so in JSON.
@@ -36,7 +36,7 @@ class LegacyRecipe:
 
     name: str
     version: str | None
-    rules: Rules
+    rules: UpstreamRules
     limit: int
     own_links: bool = False
 
@@ -58,8 +58,8 @@ class LegacyPage:
 
 @limited(PAGES)
 def prepare_legacy(
-    answer: Answer, recipe: LegacyRecipe, now: float
-) -> Prepared[LegacyPage] | Packed:
+    answer: PageResponse, recipe: LegacyRecipe, now: float
+) -> Prepared[LegacyPage] | PackedResult:
     """Read a document of the older JSON API and apply the rules.
 
     :raises UpstreamError: it is none.

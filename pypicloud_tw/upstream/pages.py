@@ -21,26 +21,26 @@ from pypicloud_tw.errors import (
     Unavailable,
     UpstreamError,
 )
-from pypicloud_tw.offload.packing import Packed, unpacked
+from pypicloud_tw.offload.packing import PackedResult, unpacked
 from pypicloud_tw.offload.service import IOffload, unpack_apart
 from pypicloud_tw.upstream.client import Client, NotModified, Validators
 from pypicloud_tw.upstream.freshness import fresh_for, may_keep
 from pypicloud_tw.upstream.kept import (
     IKeeper,
     Kept,
-    KeptAnswer,
+    KeptResponse,
     UpstreamPage,
 )
 from pypicloud_tw.upstream.parse import is_json
 from pypicloud_tw.upstream.prepare import (
-    Answer,
+    PageResponse,
     Prepared,
     squeezed,
     unpack_within,
 )
-from pypicloud_tw.upstream.source import Source, shown
+from pypicloud_tw.upstream.source import UpstreamIndex, shown
 
-__all__ = ["Kept", "PageQuestion", "Pages", "UpstreamPage"]
+__all__ = ["Kept", "PageQuestion", "UpstreamPage", "UpstreamPages"]
 
 T = TypeVar("T")
 
@@ -58,10 +58,10 @@ SQUEEZED_FROM = 8 * 1024 * 1024
 WARN_EVERY = 60.0
 
 #: Seconds that a helper may work on a page.
-PATIENCE = 60.0
+PREPARE_TIMEOUT = 60.0
 
 #: Seconds for which a page that could not be read is not asked for again: finding that
-#: out may have taken a helper all its patience.
+#: out may have taken a helper all of its time.
 UNREADABLE_FOR = 30.0
 
 #: Names that are remembered as absent, or unreadable; anybody may ask for any name.
@@ -89,12 +89,12 @@ class PageQuestion:
 
     key: str
     addresses: tuple[str | None, ...]
-    prepare: Callable[[Answer, Any, float], Any]
+    prepare: Callable[[PageResponse, Any, float], Any]
     recipe: Any
 
 
 @define
-class Pages(Generic[T]):
+class UpstreamPages(Generic[T]):
     """One kind of page of every project (or release), by key.
 
     :ivar kind: tells its pages in *memory*, which may be shared, from others.
@@ -108,7 +108,7 @@ class Pages(Generic[T]):
 
     kind: str
     client: Client
-    sources: tuple[Source, ...]
+    sources: tuple[UpstreamIndex, ...]
     accept: str
     offload: IOffload
     clock: IReactorTime
@@ -184,11 +184,11 @@ class Pages(Generic[T]):
         if known is not None and not self._is_too_old(known):
             # The question goes on; who asks later has the answer.
             asking.addTimeout(
-                self._patience(), self.clock, lambda _r, s: self._hurry(key, known, s)
+                self._timeout(), self.clock, lambda _r, s: self._hurry(key, known, s)
             )
         return await asking
 
-    def _patience(self) -> float:
+    def _timeout(self) -> float:
         waited = 0 <= self.clock.seconds() - self._in_vain < IN_VAIN
         return 0.0 if waited else HURRY
 
@@ -269,7 +269,7 @@ class Pages(Generic[T]):
         return known
 
     async def _take(
-        self, question: PageQuestion, place: int, answer: Answer
+        self, question: PageQuestion, place: int, answer: PageResponse
     ) -> Kept[T]:
         key, now = question.key, self.clock.seconds()
         prepared = await self._read(question, answer, now)
@@ -284,12 +284,12 @@ class Pages(Generic[T]):
         if may_keep(answer.cache_control):
             self.memory.put(self._slot(key), kept)
             if self.keeper is not None:
-                answered = KeptAnswer(answer, self.sources[place].base, now)
+                answered = KeptResponse(answer, self.sources[place].base, now)
                 self._in_background(key, self.keeper.save(key, answered))
         return kept
 
     async def _read(
-        self, question: PageQuestion, answer: Answer, now: float
+        self, question: PageQuestion, answer: PageResponse, now: float
     ) -> Prepared[T]:
         """Prepare an answer; what cannot be, is not tried again at once."""
         key = question.key
@@ -311,7 +311,7 @@ class Pages(Generic[T]):
         return prepared
 
     async def _prepare(
-        self, question: PageQuestion, answer: Answer, now: float
+        self, question: PageQuestion, answer: PageResponse, now: float
     ) -> Prepared[T]:
         function, recipe = question.prepare, question.recipe
         small = _small(answer)
@@ -320,7 +320,7 @@ class Pages(Generic[T]):
         if not answer.coding and answer.size > SQUEEZED_FROM:
             answer = await self.offload.in_thread(squeezed, answer)
         working = self.offload.in_process(function, answer, recipe, now)
-        working.addTimeout(PATIENCE, self.clock, _gave_up)
+        working.addTimeout(PREPARE_TIMEOUT, self.clock, _gave_up)
         return _checked(await unpack_apart(self.offload, await working))
 
     async def _last_known(
@@ -395,7 +395,7 @@ class Pages(Generic[T]):
         )
 
 
-def _small(answer: Answer) -> Answer | None:
+def _small(answer: PageResponse) -> PageResponse | None:
     """Unpack what may be prepared in the reactor's thread; None: it may not be."""
     # The standard library's HTML parser takes half a second for 4 kB of malice.
     if answer.size > INLINE or not is_json(answer.content_type):
@@ -405,7 +405,7 @@ def _small(answer: Answer) -> Answer | None:
 
 
 def _checked(result: Any) -> Prepared[Any]:
-    if isinstance(result, Packed):
+    if isinstance(result, PackedResult):
         result = unpacked(result)
     assert isinstance(result, Prepared), "what prepares an answer gives a Prepared"
     return result

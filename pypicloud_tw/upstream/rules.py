@@ -24,7 +24,7 @@ _OPERATORS = "<>=!~"
 
 
 @frozen
-class Entry:
+class RuleEntry:
     """One project or pattern of a rule, and the versions that are meant.
 
     :ivar pattern: normalised; ``*`` and ``?`` stand for any characters, for any one.
@@ -35,7 +35,7 @@ class Entry:
     versions: SpecifierSet | None = None
 
     @classmethod
-    def parse(cls, text: str) -> Entry:
+    def parse(cls, text: str) -> RuleEntry:
         """Read an entry.
 
         :raises ValueError: the message says what would be right.
@@ -82,7 +82,7 @@ class Filtered:
 
 
 @frozen
-class Rules:
+class UpstreamRules:
     """The operator's rules. Immutable and picklable: helpers apply them too.
 
     :ivar private: names that are never asked upstream, whether or not they exist.
@@ -90,16 +90,16 @@ class Rules:
     :ivar not_after: aware.
     """
 
-    private: tuple[Entry, ...] = ()
-    allow: tuple[Entry, ...] = ()
-    deny: tuple[Entry, ...] = ()
+    private: tuple[RuleEntry, ...] = ()
+    allow: tuple[RuleEntry, ...] = ()
+    deny: tuple[RuleEntry, ...] = ()
     min_age: float | None = None
-    min_age_exempt: tuple[Entry, ...] = ()
+    min_age_exempt: tuple[RuleEntry, ...] = ()
     not_after: datetime | None = None
     denied_message: str | None = None
 
     @classmethod
-    def from_config(cls, pypi: PypiSection, upstream: UpstreamSection) -> Rules:
+    def from_config(cls, pypi: PypiSection, upstream: UpstreamSection) -> UpstreamRules:
         """Read the rules out of the configuration's sections.
 
         :raises ConfigError: with every entry that cannot be understood.
@@ -244,7 +244,7 @@ class _Clock:
 
     def __init__(
         self,
-        rules: Rules,
+        rules: UpstreamRules,
         name: str,
         now: float,
         version_of: Callable[[str], str | None],
@@ -305,11 +305,13 @@ def _remaining(
     return [v for v in document["versions"] if canonicalize_version(v) not in spelled]
 
 
-def _entries(key: str, texts: Iterable[str], problems: list[str]) -> tuple[Entry, ...]:
+def _entries(
+    key: str, texts: Iterable[str], problems: list[str]
+) -> tuple[RuleEntry, ...]:
     entries = []
     for text in texts:
         try:
-            entries.append(Entry.parse(text))
+            entries.append(RuleEntry.parse(text))
         except ValueError as e:
             problems.append(f"{key}: {e}.")
     return tuple(entries)

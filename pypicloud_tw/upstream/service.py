@@ -26,7 +26,7 @@ from pypicloud_tw.upstream.legacy import (
     prepare_legacy,
 )
 from pypicloud_tw.upstream.links import Link, find
-from pypicloud_tw.upstream.pages import INLINE, PageQuestion, Pages
+from pypicloud_tw.upstream.pages import INLINE, PageQuestion, UpstreamPages
 from pypicloud_tw.upstream.parse import ACCEPT
 from pypicloud_tw.upstream.prepare import (
     Recipe,
@@ -34,8 +34,8 @@ from pypicloud_tw.upstream.prepare import (
     prepare_elsewhere,
     stand_by,
 )
-from pypicloud_tw.upstream.rules import Rules
-from pypicloud_tw.upstream.source import Source
+from pypicloud_tw.upstream.rules import UpstreamRules
+from pypicloud_tw.upstream.source import UpstreamIndex
 
 T = TypeVar("T")
 
@@ -57,16 +57,16 @@ class Upstreams(Generic[T]):
     """
 
     client: Client
-    sources: tuple[Source, ...]
-    rules: Rules
+    sources: tuple[UpstreamIndex, ...]
+    rules: UpstreamRules
     render: Render[T]
     offload: IOffload
     clock: IReactorTime
     settings: UpstreamSection
     own_links: bool = False
     keeper: IKeeper | None = None
-    pages: Pages[T] = field(init=False)
-    legacy: Pages[LegacyPage] = field(init=False)
+    pages: UpstreamPages[T] = field(init=False)
+    legacy: UpstreamPages[LegacyPage] = field(init=False)
     _log = Logger()
     _turns: DeferredSemaphore = field(
         factory=lambda: DeferredSemaphore(AT_ONCE), init=False
@@ -149,7 +149,7 @@ class Upstreams(Generic[T]):
 
     async def link(
         self, name: NormalizedName, segment: str, filename: str
-    ) -> tuple[Link, Source]:
+    ) -> tuple[Link, UpstreamIndex]:
         """Find a file that the rules let be seen, by its address here.
 
         :param segment: see :func:`~pypicloud_tw.upstream.links.segment`.
@@ -188,14 +188,16 @@ class Upstreams(Generic[T]):
             PageQuestion(key, addresses, prepare_legacy, recipe)
         )
 
-    async def _teller(self, name: NormalizedName) -> tuple[Source, ...]:
+    async def _teller(self, name: NormalizedName) -> tuple[UpstreamIndex, ...]:
         """Give the upstream whose project it is: a later one's may be another."""
         if len(self.sources) < 2:
             return self.sources
         return (self.sources[(await self.page(name)).source],)
 
-    def _pages(self, kind: str, accept: str, memory: Cache[str, Any]) -> Pages[Any]:
-        return Pages(
+    def _pages(
+        self, kind: str, accept: str, memory: Cache[str, Any]
+    ) -> UpstreamPages[Any]:
+        return UpstreamPages(
             kind,
             self.client,
             self.sources,

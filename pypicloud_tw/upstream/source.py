@@ -19,7 +19,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 @frozen
-class Limits:
+class ClientLimits:
     """How long an upstream is waited for, and how much is taken from it.
 
     :ivar connect: seconds for a connection (and its TLS).
@@ -53,7 +53,7 @@ class Limits:
     absent: frozenset[int] = ABSENT
 
     @classmethod
-    def from_config(cls, upstream: UpstreamSection) -> Limits:
+    def from_config(cls, upstream: UpstreamSection) -> ClientLimits:
         """Read the limits out of the configuration's section."""
         return cls(
             connect=upstream.connect_timeout,
@@ -65,7 +65,7 @@ class Limits:
 
 
 @frozen
-class Source:
+class UpstreamIndex:
     """One configured upstream.
 
     :ivar base: its simple API's root, without credentials, ending in a slash.
@@ -76,7 +76,7 @@ class Source:
     authorization: str | None = field(default=None, repr=False)
 
     @classmethod
-    def parse(cls, url: str) -> Source:
+    def parse(cls, url: str) -> UpstreamIndex:
         """Read an address as ``pypi.fallback_url`` has it, credentials included.
 
         :raises ValueError: it is no address of a web server. The message does not
@@ -113,7 +113,7 @@ class Source:
         return f"{root}pypi/{name}/{release}json"
 
 
-def sources(urls: Iterable[str]) -> tuple[Source, ...]:
+def sources(urls: Iterable[str]) -> tuple[UpstreamIndex, ...]:
     """Read every configured upstream, in order.
 
     :raises ValueError: one is no address; the message tells which by its place.
@@ -121,7 +121,7 @@ def sources(urls: Iterable[str]) -> tuple[Source, ...]:
     found = []
     for place, url in enumerate(urls, 1):
         try:
-            found.append(Source.parse(url))
+            found.append(UpstreamIndex.parse(url))
         except ValueError as e:
             # Python's own messages quote parts of the address.
             why = e if str(e).startswith("it must") else "its host or port is not valid"

@@ -12,7 +12,7 @@ from pypicloud_tw.upstream.failures import Busy, Failing, Refused
 #: Always mean absence (RFC 9110, sections 15.5.5 and 15.5.11).
 ABSENT = frozenset({404, 410})
 
-#: Seconds that an upstream is left alone that asks for patience and does not say how
+#: Seconds that an upstream is left alone that asks us to wait and does not say how
 #: long.
 _UNTOLD_WAIT = 5.0
 

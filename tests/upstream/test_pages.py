@@ -32,9 +32,9 @@ from pypicloud_tw.upstream.freshness import (
 from pypicloud_tw.upstream.keeper import StoredPages, page_key
 from pypicloud_tw.upstream.kept import UpstreamPage
 from pypicloud_tw.upstream.pages import HURRY, SQUEEZED_FROM
-from pypicloud_tw.upstream.rules import Entry, Rules
+from pypicloud_tw.upstream.rules import RuleEntry, UpstreamRules
 from pypicloud_tw.upstream.service import AT_ONCE, Upstreams
-from pypicloud_tw.upstream.source import Limits, sources
+from pypicloud_tw.upstream.source import ClientLimits, sources
 from tests.doubles import InlineOffload
 from tests.upstream.doubles import (
     BASE,
@@ -74,7 +74,7 @@ class Bench:
     def __init__(
         self,
         *urls: str,
-        rules: Rules = Rules(),  # noqa: B008  immutable
+        rules: UpstreamRules = UpstreamRules(),  # noqa: B008  immutable
         keep: bool = False,
         own_links: bool = False,
         store: MemoryStore | None = None,
@@ -84,7 +84,7 @@ class Bench:
         self.upstream = FakeUpstream()
         self.offload = InlineOffload()
         self.client = Client(
-            self.upstream, self.clock, Limits(retries=0), "tests", lambda: 0.5
+            self.upstream, self.clock, ClientLimits(retries=0), "tests", lambda: 0.5
         )
         self.store = store or MemoryStore(self.offload)
         keeper = StoredPages.over(self.store, self.offload, 2**20) if keep else None
@@ -516,7 +516,11 @@ class SeveralTests(SynchronousTestCase):
 
 class RuleTests(SynchronousTestCase):
     def test_what_is_refused_is_not_asked_for(self) -> None:
-        bench = Bench(rules=Rules(private=(Entry("acme*"),), deny=(Entry("evil"),)))
+        bench = Bench(
+            rules=UpstreamRules(
+                private=(RuleEntry("acme*"),), deny=(RuleEntry("evil"),)
+            )
+        )
         self.failureResultOf(bench.ask(), NotFound)
         self.failureResultOf(bench.ask(project_name("evil")), Forbidden)
         for name in ("acme", "evil"):
@@ -525,12 +529,14 @@ class RuleTests(SynchronousTestCase):
         self.assertEqual(bench.upstream.asked, [])
 
     def test_where_clients_are_sent(self) -> None:
-        bench = Bench("https://u:p@up.example/simple", rules=Rules(deny=(Entry("x"),)))
+        bench = Bench(
+            "https://u:p@up.example/simple", rules=UpstreamRules(deny=(RuleEntry("x"),))
+        )
         self.assertEqual(bench.upstreams.address(ACME_NAME), ACME)
         self.assertRaises(Forbidden, bench.upstreams.address, project_name("x"))
 
     def test_what_is_too_young_appears_in_time(self) -> None:
-        bench = Bench(rules=Rules(min_age=DAY))
+        bench = Bench(rules=UpstreamRules(min_age=DAY))
         young = file("acme-1.0.tar.gz", uploaded=moment(START - DAY + 60))
         year = {"cache-control": "max-age=86000"}
         bench.upstream.on(ACME, page(project("acme", young), etag='"1"', headers=year))
@@ -580,7 +586,7 @@ class KeptTests(SynchronousTestCase):
         bench = Bench(keep=True)
         bench.upstream.on(ACME, page(project("acme", file("acme-1.0.tar.gz"))))
         self.successResultOf(bench.ask())
-        rules = Rules(deny=(Entry.parse("acme==1.0"),))
+        rules = UpstreamRules(deny=(RuleEntry.parse("acme==1.0"),))
         later = Bench(keep=True, store=bench.store, rules=rules)
         later.upstream.refuses.add(HOST)
         self.assertEqual(self.successResultOf(later.ask()).page["files"], [])
@@ -691,7 +697,7 @@ class LegacyTests(SynchronousTestCase):
         self.assertEqual(bench.upstream.asked, [])
 
     def test_the_newest_is_hidden(self) -> None:
-        bench = Bench(rules=Rules(deny=(Entry.parse("acme>=2"),)))
+        bench = Bench(rules=UpstreamRules(deny=(RuleEntry.parse("acme>=2"),)))
         releases = (("1.0", None), ("1.1rc1", None), ("2.0", None))
         bench.upstream.on(self.URL, page(self.legacy("2.0", *releases)))
         bench.upstream.on(
@@ -704,7 +710,7 @@ class LegacyTests(SynchronousTestCase):
         self.assertEqual(list(got["releases"]), ["1.0", "1.1rc1"])
 
     def test_all_is_hidden(self) -> None:
-        bench = Bench(rules=Rules(min_age=DAY))
+        bench = Bench(rules=UpstreamRules(min_age=DAY))
         bench.upstream.on(self.URL, page(self.legacy("1.0", ("1.0", moment(START)))))
         asked = started(bench.upstreams.legacy_json(ACME_NAME, None, HERE))
         failure = self.failureResultOf(asked, NotFound)
@@ -715,7 +721,9 @@ class LegacyTests(SynchronousTestCase):
 
     def test_a_release_that_is_denied(self) -> None:
         """As its files are, by their addresses."""
-        rules = Rules(deny=(Entry.parse("acme==2.*"),), denied_message="Ask Ann.")
+        rules = UpstreamRules(
+            deny=(RuleEntry.parse("acme==2.*"),), denied_message="Ask Ann."
+        )
         bench = Bench(rules=rules)
         asked = started(bench.upstreams.legacy_json(ACME_NAME, "2.0", HERE))
         failure = self.failureResultOf(asked, Forbidden)

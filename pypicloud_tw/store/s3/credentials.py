@@ -46,7 +46,7 @@ LONGEST_PAUSE = 60.0
 
 #: A request waits so many seconds for credentials, and no longer: a command that the
 #: chain runs (``credential_process``) may hang.
-PATIENCE = 30.0
+CREDENTIALS_TIMEOUT = 30.0
 
 
 class ICredentialSource(Interface):
@@ -168,7 +168,7 @@ class CredentialKeeper:
         if self._loading is None and self._since_asked() >= self._pause():
             self._ask()
         if self._loading is not None:
-            await self._waiters.wait_at_most(PATIENCE, self._clock)
+            await self._waiters.wait_at_most(CREDENTIALS_TIMEOUT, self._clock)
 
     def _ask(self) -> None:
         self._asked = self._clock.seconds()

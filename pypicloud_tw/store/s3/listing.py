@@ -30,7 +30,7 @@ _DEPTH = 8
 
 
 @frozen
-class Pages:
+class ListingPages:
     """The pages of a listing, in the server's order.
 
     :ivar ordered: the server's order is that of the keys' bytes.

@@ -22,11 +22,11 @@ from pypicloud_tw.store.s3.objects import (
     common_headers,
 )
 from pypicloud_tw.store.s3.request import Observe, S3Requester
+from pypicloud_tw.store.s3.sender import S3Sender
 from pypicloud_tw.store.s3.signed_urls import SignedUrls
 from pypicloud_tw.store.s3.sigv4 import AWSCredentials, Presigner
 from pypicloud_tw.store.s3.store import S3Store
 from pypicloud_tw.store.s3.timeouts import Timeouts
-from pypicloud_tw.store.s3.wire import Wire
 
 
 @define
@@ -83,7 +83,7 @@ def make_s3_store(
         aws, environ, offload, reactor, now, jitter, endpoint.region
     )
     requester = S3Requester(
-        Wire(agent, reactor, timeouts), endpoint, credentials, now, jitter
+        S3Sender(agent, reactor, timeouts), endpoint, credentials, now, jitter
     )
     if observe is not None:
         requester.observe = observe

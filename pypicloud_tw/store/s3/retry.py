@@ -43,7 +43,7 @@ def is_retryable(fault: S3Fault) -> bool:
 
 @define
 class RetryBudget:
-    """One purse for all retries of a client (the SDKs' "standard" mode).
+    """One budget for all retries of a client (the SDKs' "standard" mode).
 
     While S3 works, it fills; when S3 is down, it is soon empty, and requests fail at
     once instead of multiplying.

@@ -18,7 +18,7 @@ from zope.interface import implementer
 CHUNK = 1024 * 1024
 
 
-class Body(Protocol):
+class RepeatableBody(Protocol):
     """Bytes of known length that can be sent more than once."""
 
     @property
@@ -57,12 +57,12 @@ class BytesBody:
 @implementer(IBodyProducer)
 @define(eq=False)
 class BodyProducer:
-    """Sends a :class:`Body` as fast as it is taken, and no faster.
+    """Sends a :class:`RepeatableBody` as fast as it is taken, and no faster.
 
     :ivar _progress: called after every piece.
     """
 
-    _body: Body
+    _body: RepeatableBody
     _progress: Callable[[], None]
     length: int = field(init=False)
     _consumer: Any = field(init=False, default=None)

@@ -41,7 +41,7 @@ from pypicloud_tw.store.s3.client import S3Client
 from pypicloud_tw.store.s3.download import S3Download
 from pypicloud_tw.store.s3.explain import ARCHIVED, explain, iam_policy
 from pypicloud_tw.store.s3.faults import S3Error, S3Fault, S3TooLong, S3Unreachable
-from pypicloud_tw.store.s3.listing import Pages
+from pypicloud_tw.store.s3.listing import ListingPages
 from pypicloud_tw.store.s3.objects import ObjectHeaders, object_info
 from pypicloud_tw.store.s3.probe import Abilities, Conditional, probe
 from pypicloud_tw.store.s3.signed_urls import SignedUrls
@@ -289,7 +289,7 @@ class S3Store:
         told: a quarter of a kilobyte each.
         """
         ordered = self.abilities is not None and self.abilities.ordered
-        pages = Pages(self.client, _encodable(self.prefix + prefix), ordered)
+        pages = ListingPages(self.client, _encodable(self.prefix + prefix), ordered)
         start = _encodable(self.prefix + after) if after else ""
         with self._explained():
             if ordered:

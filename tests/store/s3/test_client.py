@@ -28,9 +28,9 @@ from pypicloud_tw.store.s3.credentials import ICredentialSource
 from pypicloud_tw.store.s3.endpoint import Endpoint, dns_suffix, find_endpoint
 from pypicloud_tw.store.s3.faults import S3Error, S3Unreachable
 from pypicloud_tw.store.s3.retry import RetryBudget
+from pypicloud_tw.store.s3.sender import S3Sender
 from pypicloud_tw.store.s3.sending import CHUNK, BytesBody
 from pypicloud_tw.store.s3.sigv4 import AWSCredentials
-from pypicloud_tw.store.s3.wire import Wire
 from pypicloud_tw.store.s3.xml import (
     parse_completed,
     parse_error,
@@ -340,7 +340,7 @@ class RetryTests(ClientTestCase):
         """Twisted has a word of its own for that."""
         reactor = MemoryReactorClock()
         make_agent: Any = Agent
-        wire = Wire(make_agent(reactor), self.harness.clock)
+        wire = S3Sender(make_agent(reactor), self.harness.clock)
         evolved = evolve(
             self.client, requester=evolve(self.client.requester, wire=wire)
         )

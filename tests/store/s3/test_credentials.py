@@ -20,7 +20,7 @@ from pypicloud_tw.config.keys import AwsSection
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.store.s3.credentials import (
     ADVISORY,
-    PATIENCE,
+    CREDENTIALS_TIMEOUT,
     AWSCredentials,
     BotocoreChain,
     CredentialKeeper,
@@ -205,7 +205,7 @@ class KeeperTests(SynchronousTestCase):
 
     def test_a_chain_that_hangs_is_not_waited_for_without_end(self) -> None:
         waiting = self.get()
-        self.clock.advance(PATIENCE)
+        self.clock.advance(CREDENTIALS_TIMEOUT)
         error = self.failureResultOf(waiting, StoreError).value
         self.assertIn("does not answer", error.message)
         # Nobody asks twice at a time, and what it says in the end is taken.

@@ -35,11 +35,11 @@ from pypicloud_tw.store.interfaces import (
     ObjectInfo,
 )
 from pypicloud_tw.store.spool import Spool
-from pypicloud_tw.upstream.client import Client, Reply
+from pypicloud_tw.upstream.client import Client, UpstreamResponse
 from pypicloud_tw.upstream.failures import AskingFailed
 from pypicloud_tw.upstream.links import Link
 from pypicloud_tw.upstream.relay import EPOCH, mismatch, size_of
-from pypicloud_tw.upstream.source import Source
+from pypicloud_tw.upstream.source import UpstreamIndex
 
 #: Bytes at hand of each file on its way: most are smaller than that.
 WINDOW = 1024 * 1024
@@ -56,7 +56,7 @@ Judge = Callable[[Spool, Filename], Awaitable[Inspection]]
 
 
 @define(eq=False)
-class Filling:
+class CacheFill:
     """Fetches a file into the store; see :meth:`run` and :meth:`download`.
 
     :ivar link: has a sha256: only what can be checked is kept.
@@ -72,7 +72,7 @@ class Filling:
     """
 
     link: Link
-    source: Source
+    source: UpstreamIndex
     key: str
     client: Client
     store: IObjectStore
@@ -131,20 +131,20 @@ class Filling:
             await self._until_verified()
         assert self.link.sha256 is not None, "only what can be checked is kept"
         info = ObjectInfo(self.key, size, self.link.sha256, EPOCH)
-        return FillingDownload(info, self, part or ByteRange(0, size))
+        return CacheFillDownload(info, self, part or ByteRange(0, size))
 
     async def _run(self) -> None:
-        reply = await self.client.open(self.source, self.link.url)
+        response = await self.client.open(self.source, self.link.url)
         try:
-            size = size_of(reply, self.link, None)
+            size = size_of(response, self.link, None)
             self._upload = await self.store.begin(self.key, size_hint=size)
             self.size = size
             self._changed.answer(None)
-            await self._take_all(reply, self._upload)
+            await self._take_all(response, self._upload)
             self.size = self.received
             await self._judge(self._upload.spool)
         finally:
-            reply.body.abort()
+            response.body.abort()
         self.verified = True
         self._changed.answer(None)
         await self._commit(self._upload)
@@ -188,17 +188,17 @@ class Filling:
         except PypicloudError:
             return False
 
-    async def _take_all(self, reply: Reply, upload: IUpload) -> None:
+    async def _take_all(self, response: UpstreamResponse, upload: IUpload) -> None:
         resumes, size = 0, self.size
         most = self.client.limits.untold if size is None else size
         while True:
             try:
-                piece = await reply.body.read()
+                piece = await response.body.read()
             except AskingFailed as e:
                 if not e.again or resumes == _RESUMES or size is None:
                     raise
                 resumes += 1
-                reply = await self._continued()
+                response = await self._continued()
                 continue
             if not piece:
                 break
@@ -211,20 +211,20 @@ class Filling:
         if size not in (None, self.received) or digests.sha256 != self.link.sha256:
             raise mismatch(self.link.filename)
 
-    async def _continued(self) -> Reply:
+    async def _continued(self) -> UpstreamResponse:
         """Ask for the rest of a body that broke off; the digest tells if it fits."""
         span = ByteRange(self.received, self.size or 0)
-        reply = await self.client.open(
+        response = await self.client.open(
             self.source, self.link.url, {"Range": f"bytes={span.start}-"}
         )
         try:
-            if reply.code != 206:
+            if response.code != 206:
                 raise UpstreamError("The upstream index cannot continue a file.")
-            size_of(reply, self.link, span)
+            size_of(response, self.link, span)
         except UpstreamError:
-            reply.body.abort()
+            response.body.abort()
             raise
-        return reply
+        return response
 
     def _arrived(self, piece: bytes) -> None:
         self.received += len(piece)
@@ -278,11 +278,11 @@ class Filling:
 
 @implementer(IDownload)
 @define(eq=False)
-class FillingDownload:
+class CacheFillDownload:
     """A client's view of a file on its way."""
 
     info: ObjectInfo
-    filling: Filling
+    fill: CacheFill
     span: ByteRange
     _at: int = field(default=0, init=False)
 
@@ -301,7 +301,7 @@ class FillingDownload:
 
     async def _stored(self, part: ByteRange) -> IDownload:
         try:
-            return await self.filling.store.open(self.info.key, byte_range=part)
+            return await self.fill.store.open(self.info.key, byte_range=part)
         except ObjectNotFound:
             raise StoreError("The cache was emptied while it was read.") from None
 
@@ -311,7 +311,7 @@ class FillingDownload:
     async def _pieces(self) -> AsyncIterator[bytes]:
         while self._at < self.span.stop:
             limit = min(_PIECE, self.span.stop - self._at)
-            piece = await self.filling.read(self._at, limit)
+            piece = await self.fill.read(self._at, limit)
             if piece is None:
                 return
             self._at += len(piece)

@@ -30,7 +30,7 @@ class BrokenOff(S3Unreachable):
 
 
 @define
-class Answer:
+class S3Response:
     """The head of an answer, and its body, not yet read."""
 
     # An IResponse, whose deliverBody has no types.
