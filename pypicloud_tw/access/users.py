@@ -144,7 +144,7 @@ class Users:
     def remembered(
         self, authorization: bytes | None, client: str | None = None
     ) -> Principal | None:
-        """Tell at once who it is, or None if that takes :meth:`authenticate`.
+        """Return at once who it is, or None if that takes :meth:`authenticate`.
 
         :param client: the address, if only those count that have shown the password
             themselves. Without it, an address that is slowed could still try as many
@@ -225,7 +225,7 @@ class Users:
 
 
 def _judged(answer: bool | Exception) -> bool | None:
-    """Tell what an answer means to the throttle.
+    """Return what an answer means to the throttle.
 
     Of too many at once each that is refused is like a wrong password, or a flood would
     cost nothing.

@@ -79,6 +79,6 @@ def limited(limits: JobLimits) -> Callable[[F], F]:
 
 
 def limits_of(function: Callable[..., object]) -> JobLimits:
-    """Tell the limits of a function; :data:`OTHERS` if it does not say."""
+    """Return the limits of a function; :data:`OTHERS` if it does not say."""
     limits: JobLimits = getattr(function, "limits", OTHERS)
     return limits

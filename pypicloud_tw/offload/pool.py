@@ -35,7 +35,7 @@ KEPT = 96 * 2**20
 
 
 def resident(pid: int | None) -> int:
-    """Tell the bytes that a process has in memory; 0 where there is no ``/proc``."""
+    """Return the bytes that a process has in memory; 0 where there is no ``/proc``."""
     try:
         pages = Path(f"/proc/{pid}/statm").read_bytes().split()[1]
     except OSError:

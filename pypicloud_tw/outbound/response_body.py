@@ -56,7 +56,7 @@ class ResponseBody(Protocol):
         self.whole = False
 
     async def read(self) -> bytes:
-        """Give what has come, at least one byte; empty at the end.
+        """Return what has come, at least one byte; empty at the end.
 
         :raises Exception: what *broken* or *silent* made.
         """

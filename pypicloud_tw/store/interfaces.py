@@ -154,7 +154,7 @@ class IObjectStore(Interface):
         """
 
     async def head(key: str) -> ObjectInfo:
-        """Tell of an object.
+        """Return what is known of an object.
 
         :raises ObjectNotFound: there is no such object.
         """
@@ -215,7 +215,7 @@ class IObjectStore(Interface):
         unreadable: Callable[[str], None] | None = None,
         skip: Callable[[str], bool] = enter,
     ) -> AsyncIterator[ObjectInfo]:
-        """Tell of every object whose key starts with *prefix* and is above *after*.
+        """List every object whose key starts with *prefix* and is above *after*.
 
         :param unreadable: looks for packages: told of each folder that may not be read,
             by the beginning of its keys, and of each name that is no text, and the

@@ -189,7 +189,7 @@ class MemoryStore:
         await self._leave("list", prefix)
 
     def url(self, key: str, *, filename: str) -> None:
-        """Tell that nothing else serves the object."""
+        """Return None: nothing else serves the object."""
 
     def add(
         self, key: str, data: bytes, metadata: Mapping[str, str] | None = None

@@ -49,7 +49,7 @@ class _Hash(Protocol):
         """Take more bytes."""
 
     def hexdigest(self) -> str:
-        """Tell the digest of the bytes so far."""
+        """Return the digest of the bytes so far."""
 
 
 @define
@@ -68,7 +68,7 @@ class _Hashes:
         self.blake2b_256.update(data)
 
     def digests(self) -> Digests:
-        """Tell the digests of the bytes so far."""
+        """Return the digests of the bytes so far."""
         return Digests(
             self.sha256.hexdigest(),
             self.md5.hexdigest(),

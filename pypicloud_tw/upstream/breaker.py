@@ -89,7 +89,7 @@ class Breakers:
         self._breakers: Cache[Origin, Breaker] = Cache(_REMEMBERED)
 
     def of(self, origin: Origin) -> Breaker:
-        """Give an origin's breaker."""
+        """Return an origin's breaker."""
         return self._breakers.get_or_put(origin, lambda: Breaker(origin))
 
 

@@ -245,7 +245,7 @@ class CacheFill:
         return self.received if self.verified else self.received - self._last
 
     async def read(self, offset: int, limit: int) -> bytes | None:
-        """Give bytes from *offset*, when there are any; None: read them in the store.
+        """Return bytes from *offset*, when there are any; None: read them in the store.
 
         :raises PypicloudError: they will never come.
         """

@@ -231,7 +231,7 @@ class CachingFiles:
         return None
 
     async def _new_metadata(self, link: Link, source: UpstreamIndex) -> bytes:
-        """Give a file's core metadata, and keep it if it could be checked."""
+        """Return a file's core metadata, and keep it if it could be checked."""
         if link.sha256 is None or not link.metadata:
             return await self._relay.metadata(link, source)
         name, segment, beside = _address(link)

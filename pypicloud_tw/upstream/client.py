@@ -86,7 +86,7 @@ class UpstreamResponse:
     forever: bool = False
 
     def header(self, name: bytes) -> str | None:
-        """Give a header field's first value."""
+        """Return a header field's first value."""
         values = self.headers.getRawHeaders(name)
         return values[0].decode("latin-1") if values else None
 
@@ -260,7 +260,7 @@ class Client:
         return result
 
     def _wait(self, error: AskingFailed, attempt: int) -> float | None:
-        """Tell how long to wait before the next attempt; None: give up."""
+        """Return how long to wait before the next attempt; None: give up."""
         if attempt >= self.limits.retries:
             return None
         if isinstance(error, Busy) and error.wait <= SHORT_WAIT:
@@ -430,7 +430,7 @@ def _answer(response: UpstreamResponse, pieces: list[bytes]) -> PageResponse:
 
 
 def _is_at(source: UpstreamIndex, url: str) -> bool:
-    """Tell whether an address is the source's own, or its https side."""
+    """Return whether an address is the source's own, or its https side."""
     scheme, host, port = origin_of(url)
     if (scheme, host, port) == source.origin:
         return True

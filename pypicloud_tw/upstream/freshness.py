@@ -22,12 +22,12 @@ def directives(cache_control: str) -> dict[str, str]:
 
 
 def may_keep(cache_control: str) -> bool:
-    """Tell whether a page may be remembered at all."""
+    """Return whether a page may be remembered at all."""
     return "no-store" not in directives(cache_control)
 
 
 def fresh_for(cache_control: str, age: str | None) -> float:
-    """Tell for how many seconds from now a page need not be asked again.
+    """Return for how many seconds from now a page need not be asked again.
 
     ``private`` pages are asked again each time: this is a shared cache (RFC 9111,
     section 3.5).

@@ -25,7 +25,7 @@ class IKeeper(Protocol):
         """Note that the answer that is kept still holds."""
 
     async def load(self, name: str) -> KeptResponse | None:
-        """Give an answer that was kept, or None."""
+        """Return an answer that was kept, or None."""
 
     async def drop(self, name: str) -> None:
         """Keep nothing of a project that is gone."""
@@ -119,14 +119,14 @@ class Kept(Generic[T]):
         )
 
     def stale(self, now: float) -> UpstreamPage[T]:
-        """Give it as the last that is known."""
+        """Return it as the last that is known."""
         return evolve(self.shown, stale=True, age=now - self.confirmed)
 
     def is_fresh(self, now: float) -> bool:
-        """Tell whether nobody needs to be asked."""
+        """Return whether nobody needs to be asked."""
         # A clock that was set back tells nothing.
         return self.confirmed <= now < self.fresh_until and not self.is_due(now)
 
     def is_due(self, now: float) -> bool:
-        """Tell whether time has changed what the rules make of it."""
+        """Return whether time has changed what the rules make of it."""
         return self.changes_at is not None and now >= self.changes_at

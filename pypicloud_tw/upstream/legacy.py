@@ -108,7 +108,7 @@ class _Shows:
         self.changes_at: float | None = None
 
     def files(self, files: Iterable[Any]) -> list[Any]:
-        """Give those that are shown."""
+        """Return those that are shown."""
         kept = [file for file in files if self._shows(file)]
         if not self._recipe.own_links:
             return kept

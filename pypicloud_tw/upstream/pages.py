@@ -160,13 +160,13 @@ class UpstreamPages(Generic[T]):
         return kept.shown
 
     def knows(self, key: str) -> bool:
-        """Tell whether :meth:`get` answers without asking anybody."""
+        """Return whether :meth:`get` answers without asking anybody."""
         now = self.clock.seconds()
         kept = self.memory.get(self._slot(key))
         return key in self._absent or (kept is not None and kept.is_fresh(now))
 
     async def get(self, question: PageQuestion) -> UpstreamPage[T]:
-        """Give a page as it is now, or as it was last known if the upstream fails.
+        """Return a page as it is now, or as it was last known if the upstream fails.
 
         :raises NotFound: every upstream said that it has none, now or a moment ago.
         :raises UpstreamError: an upstream fails, and nothing is known.

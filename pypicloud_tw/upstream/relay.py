@@ -61,7 +61,7 @@ class IFiles(Protocol):
         """
 
     def knows(self, name: NormalizedName, segment: str, filename: str) -> bool:
-        """Tell whether :meth:`locate` tells no upstream the project's name."""
+        """Return whether :meth:`locate` tells no upstream the project's name."""
 
 
 @define
@@ -155,7 +155,7 @@ class Relay:
 def size_of(
     response: UpstreamResponse, link: Link, part: ByteRange | None
 ) -> int | None:
-    """Tell a file's whole length by the upstream's answer and page; None: neither does.
+    """Return a file's length by the upstream's answer and page; None: neither says.
 
     :raises UpstreamError: they contradict each other.
     """
@@ -239,7 +239,7 @@ class RelayDownload:
             yield held
 
     async def _wanted(self) -> AsyncIterator[bytes]:
-        """Give what comes after the skipped bytes; no more of a range than asked."""
+        """Return what comes after the skipped bytes; no more of a range than asked."""
         skip, left = self.skip, self.length
         whole = self.skip == 0 and self.length == self.info.size
         while left or whole:

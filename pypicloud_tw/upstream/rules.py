@@ -59,11 +59,11 @@ class RuleEntry:
             ) from None
 
     def names(self, name: str) -> bool:
-        """Tell whether it speaks of the project, of whatever version."""
+        """Return whether it speaks of the project, of whatever version."""
         return fnmatchcase(name, self.pattern)
 
     def holds(self, version: str | None) -> bool:
-        """Tell whether it speaks of that version of its project."""
+        """Return whether it speaks of that version of its project."""
         if self.versions is None:
             return True
         return version is not None and self.versions.contains(version, prereleases=True)
@@ -126,7 +126,7 @@ class UpstreamRules:
         return rules
 
     def refusal(self, name: str) -> PypicloudError | None:
-        """Tell why a project must not be asked upstream, if it must not.
+        """Return why a project must not be asked upstream, if it must not.
 
         :return: NotFound for a reserved name, so that clients are told no more than
             that; Forbidden for what is denied or not allowed.
@@ -146,7 +146,7 @@ class UpstreamRules:
         return None
 
     def file_refusal(self, name: str, filename: str) -> PypicloudError | None:
-        """Tell why a file must not be fetched by its version, if it must not.
+        """Return why a file must not be fetched by its version, if it must not.
 
         Its age is judged by its page, which alone tells it.
         """
@@ -155,7 +155,7 @@ class UpstreamRules:
         return self._refusal_of(name, file_version(filename, name), filename)
 
     def release_refusal(self, name: str, version: str) -> PypicloudError | None:
-        """Tell why a release must not be described, if it must not."""
+        """Return why a release must not be described, if it must not."""
         return self._refusal_of(name, version, f"{name} {version}")
 
     def _refusal_of(
@@ -201,7 +201,7 @@ class UpstreamRules:
         )
 
     def shows_kept(self, name: str, since: float, now: float) -> bool:
-        """Tell whether a file that was there at *since* is old enough for certain.
+        """Return whether a file that was there at *since* is old enough for certain.
 
         Whenever it was uploaded, that was before; so its page need not be asked.
         """
@@ -211,7 +211,7 @@ class UpstreamRules:
         return not age or since + age <= now
 
     def age_of(self, name: str, version: str | None) -> float:
-        """Tell the seconds for which a file is hidden after its upload."""
+        """Return the seconds for which a file is hidden after its upload."""
         exempt = any(e.names(name) and e.holds(version) for e in self.min_age_exempt)
         return 0.0 if exempt else self.min_age or 0.0
 

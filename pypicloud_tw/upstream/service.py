@@ -92,11 +92,11 @@ class Upstreams(Generic[T]):
         return self.pages.fresh(name)
 
     def knows(self, name: NormalizedName) -> bool:
-        """Tell whether a project's page is given without asking anybody."""
+        """Return whether a project's page is given without asking anybody."""
         return self.pages.knows(name)
 
     async def page(self, name: NormalizedName) -> UpstreamPage[T]:
-        """Give a project's page, rendered.
+        """Return a project's page, rendered.
 
         :raises NotFound: its name is reserved, or no upstream has it.
         :raises Forbidden: it is denied.
@@ -111,7 +111,7 @@ class Upstreams(Generic[T]):
         )
 
     def address(self, name: NormalizedName) -> str:
-        """Give the address that the mode ``redirect`` sends clients to.
+        """Return the address that the mode ``redirect`` sends clients to.
 
         :raises NotFound: the name is reserved.
         :raises Forbidden: it is denied.
@@ -122,7 +122,7 @@ class Upstreams(Generic[T]):
     async def legacy_json(
         self, name: NormalizedName, version: str | None, base_url: str
     ) -> tuple[bytes, str | None]:
-        """Give the older API's JSON of a project, or of one of its releases.
+        """Return the older API's JSON of a project, or of one of its releases.
 
         :param base_url: of this server, for links to files that lead here.
         :return: and the value of a Warning header field, if it needs one.
@@ -189,7 +189,7 @@ class Upstreams(Generic[T]):
         )
 
     async def _teller(self, name: NormalizedName) -> tuple[UpstreamIndex, ...]:
-        """Give the upstream whose project it is: a later one's may be another."""
+        """Return the upstream whose project it is: a later one's may be another."""
         if len(self.sources) < 2:
             return self.sources
         return (self.sources[(await self.page(name)).source],)

@@ -101,11 +101,11 @@ class UpstreamIndex:
         return origin_of(self.base)
 
     def project_url(self, name: NormalizedName) -> str:
-        """Give the address of a project's page; normalised, with its slash."""
+        """Return the address of a project's page; normalised, with its slash."""
         return f"{self.base}{name}/"
 
     def legacy_url(self, name: NormalizedName, version: str | None) -> str | None:
-        """Give the address of the older JSON API, beside ``/simple/``; None if none."""
+        """Return the address of the older JSON API beside ``/simple/``, if there is one."""
         root, found, _ = self.base.rpartition("simple/")
         if not found or not root.endswith("/"):
             return None
@@ -130,7 +130,7 @@ def sources(urls: Iterable[str]) -> tuple[UpstreamIndex, ...]:
 
 
 def origin_of(url: str) -> Origin:
-    """Tell an address's scheme, host and port.
+    """Return an address's scheme, host and port.
 
     :raises ValueError: it is no address of a web server.
     """

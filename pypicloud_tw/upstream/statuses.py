@@ -26,7 +26,7 @@ def explain(
     page: bool,
     logged_in: bool,
 ) -> Exception:
-    """Give the error to raise.
+    """Return the error to raise.
 
     :param wait: see :func:`retry_after`.
     :param absent: what means here that there is no such page.

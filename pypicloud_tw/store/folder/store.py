@@ -181,7 +181,7 @@ class DirectoryStore:
         return walk(self._folder, self.offload, prefix, after, unreadable, skip)
 
     def url(self, key: str, *, filename: str) -> None:
-        """Tell that only this server serves the object."""
+        """Return None: only this server serves the object."""
 
     async def _thread(
         self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs

@@ -184,7 +184,7 @@ class S3Client:
         return await self._perform(call)
 
     async def head_object(self, key: str) -> Mapping[str, str]:
-        """Tell an object's header fields, by lower-case name."""
+        """Return an object's header fields, by lower-case name."""
         reply = await self._perform(Call("head_object", "HEAD", key))
         return reply.answer.headers()
 

@@ -59,10 +59,10 @@ class ICredentialSource(Interface):
         """Keep them fresh no longer."""
 
     def current() -> AWSCredentials | None:
-        """Tell the credentials that are at hand and have not ended."""
+        """Return the credentials that are at hand and have not ended."""
 
     async def get() -> AWSCredentials:
-        """Tell the credentials, waiting for the first ones if need be.
+        """Return the credentials, waiting for the first ones if need be.
 
         :raises StoreError: there are none.
         """
@@ -90,15 +90,15 @@ class FixedCredentials:
         """Nothing to do."""
 
     def current(self) -> AWSCredentials:
-        """Tell them."""
+        """Return them."""
         return self._credentials
 
     async def get(self) -> AWSCredentials:
-        """Tell them."""
+        """Return them."""
         return self._credentials
 
     async def renew(self, refused: AWSCredentials) -> AWSCredentials:
-        """Tell them: there are no others."""
+        """Return them: there are no others."""
         return self._credentials
 
 
@@ -141,13 +141,13 @@ class CredentialKeeper:
             self._loading.cancel()
 
     def current(self) -> AWSCredentials | None:
-        """Tell the credentials that are at hand and have not ended."""
+        """Return the credentials that are at hand and have not ended."""
         if self._credentials is not None and self._left(self._credentials) > 0:
             return self._credentials
         return None
 
     async def get(self) -> AWSCredentials:
-        """Tell the credentials, waiting for the first ones if need be."""
+        """Return the credentials, waiting for the first ones if need be."""
         credentials = self.current()
         if credentials is None:
             await self._answer()

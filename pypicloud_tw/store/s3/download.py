@@ -88,7 +88,7 @@ class S3Download:
 def _served(
     answer: S3Response, info: ObjectInfo, byte_range: ByteRange | None
 ) -> tuple[int, int]:
-    """Tell which bytes of the object an answer bears."""
+    """Return which bytes of the object an answer bears."""
     if byte_range is None:
         return 0, info.size
     start, stop = byte_range.start, min(byte_range.stop, info.size)

@@ -35,7 +35,7 @@ is_region = re.compile(r"[A-Za-z0-9_-]{1,40}").fullmatch
 
 
 def dns_suffix(region: str) -> str:
-    """Tell the domain of the AWS partition that *region* belongs to."""
+    """Return the domain of the AWS partition that *region* belongs to."""
     for beginning, suffix in _SUFFIXES:
         if region.startswith(beginning):
             return suffix
@@ -82,7 +82,7 @@ class Endpoint:
             object.__setattr__(self, name, value)
 
     def path(self, key: str | None) -> str:
-        """Tell the path of an object, encoded; of the bucket for None."""
+        """Return the path of an object, encoded; of the bucket for None."""
         if key is None:
             return self._base or "/"
         return f"{self._base}/{quote_path(key)}"

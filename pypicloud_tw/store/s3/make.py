@@ -39,7 +39,7 @@ class CurrentPresigner:
     _presigner: Presigner | None = field(init=False, default=None)
 
     def __call__(self) -> Presigner | None:
-        """Tell the presigner to use now, or None without credentials."""
+        """Return the presigner to use now, or None without credentials."""
         credentials = self._client.requester.credentials.current()
         endpoint = self._client.endpoint
         if credentials is not self._credentials or endpoint is not self._endpoint:

@@ -46,14 +46,14 @@ class ObjectHeaders:
     def small(
         self, content_type: str, metadata: Mapping[str, str] | None
     ) -> dict[str, str]:
-        """Tell the fields of a small object."""
+        """Return the fields of a small object."""
         told = metadata_headers(metadata or {}) if self.write_metadata else {}
         return {"content-type": content_type, **told}
 
     def file(
         self, filename: str, content_type: str, metadata: Mapping[str, str] | None
     ) -> dict[str, str]:
-        """Tell the fields of a distribution file."""
+        """Return the fields of a distribution file."""
         fields = {**self.small(content_type, metadata), **self.files}
         if filename.isascii() and filename.isprintable() and '"' not in filename:
             # For what a person downloads from the bucket itself.
@@ -62,7 +62,7 @@ class ObjectHeaders:
 
 
 def common_headers(aws: AwsSection) -> dict[str, str]:
-    """Tell the fields of every object, whatever it is: bucket policies demand them."""
+    """Return the fields of every object: bucket policies demand them."""
     return _given(
         {
             ENCRYPTION: aws.server_side_encryption,

@@ -108,11 +108,11 @@ class S3Requester:
     _log = Logger()
 
     def instant(self) -> float:
-        """Tell the instant by S3's clock, as far as we know it."""
+        """Return the instant by S3's clock, as far as we know it."""
         return self.now() + self.offset
 
     def identity(self, credentials: AWSCredentials) -> Identity:
-        """Tell whose signature counts here and now."""
+        """Return whose signature counts here and now."""
         return Identity(credentials, self.endpoint.region, self._keys)
 
     async def perform(self, call: Call) -> S3Reply:

@@ -35,7 +35,7 @@ LONGEST_PAUSE = 20.0
 
 
 def is_retryable(fault: S3Fault) -> bool:
-    """Tell whether another try of the same request makes sense."""
+    """Return whether another try of the same request makes sense."""
     if isinstance(fault, S3Error):
         return fault.status in RETRYABLE_STATUS or fault.code in RETRYABLE_CODES
     return isinstance(fault, S3Unreachable) and not isinstance(fault, S3TooLong)
@@ -87,7 +87,7 @@ class Tries:
     unknown: bool = False
 
     def pause(self, fault: S3Fault) -> float | None:
-        """Tell how long to wait before the next try, in seconds; None to give up.
+        """Return how long to wait before the next try, in seconds; None to give up.
 
         Full jitter ("Exponential Backoff And Jitter", AWS Architecture Blog).
         """

@@ -30,7 +30,7 @@ class RepeatableBody(Protocol):
         """Their digest, where it is known."""
 
     async def read(self, offset: int, size: int) -> bytes:
-        """Give up to *size* bytes; none only at the end."""
+        """Return up to *size* bytes; none only at the end."""
 
 
 @frozen
@@ -50,7 +50,7 @@ class BytesBody:
         return sha256(self.data).digest()
 
     async def read(self, offset: int, size: int) -> bytes:
-        """Give a piece."""
+        """Return a piece."""
         return self.data[offset : offset + size]
 
 

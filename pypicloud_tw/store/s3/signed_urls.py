@@ -78,7 +78,7 @@ class SignedUrls:
         return len(self._entries)
 
     def look_up(self, key: str, filename: str) -> SignedUrl | None:
-        """Tell an address of the object *key*, or None while there are no credentials.
+        """Return an address of the object *key*; None while there are no credentials.
 
         Its instants are by S3's clock. It ends in the object's name; a name other than
         *filename* is put right by ``response-content-disposition``.

@@ -309,7 +309,7 @@ class S3Store:
     # -- how --
 
     def _path(self, key: str) -> str:
-        """Tell an object's key in the bucket.
+        """Return an object's key in the bucket.
 
         What others have put there may be called anything, but not nothing (that would
         be the bucket itself), nor lead elsewhere where a path is tidied up on the way.
@@ -363,7 +363,7 @@ class S3Store:
     def _lost(
         self, error: S3Error, condition: Condition
     ) -> AmbiguousWrite | PreconditionFailed | None:
-        """Tell what a refusal of a conditional write means, if it is one."""
+        """Return what a refusal of a conditional write means, if it is one."""
         # A bucket that is gone is no conflict; all else that is not there is.
         missing = error.status == 404 and error.code != "NoSuchBucket"
         if condition is None or not (error.status == 412 or missing):
