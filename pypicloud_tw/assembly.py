@@ -42,11 +42,10 @@ from pypicloud_tw.upstream.agent import make_agent
 from pypicloud_tw.upstream.caching import CachingFiles
 from pypicloud_tw.upstream.client import Client
 from pypicloud_tw.upstream.keeper import StoredPages
-from pypicloud_tw.upstream.pages import Settings
 from pypicloud_tw.upstream.relay import Relay
-from pypicloud_tw.upstream.rules import Rules as UpstreamRules
+from pypicloud_tw.upstream.rules import UpstreamRules
 from pypicloud_tw.upstream.service import Upstreams
-from pypicloud_tw.upstream.source import Limits, Source
+from pypicloud_tw.upstream.source import ClientLimits, UpstreamIndex
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.http.site import Limits as EdgeLimits
@@ -210,7 +209,7 @@ def make_fallback(
     mode = config.pypi.fallback if config.pypi.use_fallback else "none"
     if mode == "none":
         return None
-    sources = tuple(Source.parse(url) for url in config.pypi.fallback_url)
+    sources = tuple(UpstreamIndex.parse(url) for url in config.pypi.fallback_url)
     pool = HTTPConnectionPool(process.reactor)
     pool.maxPersistentPerHost = _POOLED
     client = _make_client(config, sources, pool, process.reactor, environ)
@@ -227,7 +226,7 @@ def make_fallback(
         render_upstream,
         process.offload,
         process.reactor,
-        Settings.from_config(config.upstream),
+        config.upstream,
         own_links=caches or relays,
         keeper=keeper,
     )
@@ -265,12 +264,12 @@ async def _close_pool(pool: HTTPConnectionPool) -> None:
 
 def _make_client(
     config: Config,
-    sources: tuple[Source, ...],
+    sources: tuple[UpstreamIndex, ...],
     pool: HTTPConnectionPool,
     reactor: Any,
     environ: Mapping[str, str],
 ) -> Client:
-    limits = Limits.from_config(config.upstream)
+    limits = ClientLimits.from_config(config.upstream)
     agent = make_agent(
         reactor,
         pool,
