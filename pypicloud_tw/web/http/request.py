@@ -16,9 +16,9 @@ from twisted.web.http import NO_BODY_CODES, parse_qs
 
 from pypicloud_tw.web.http.access_log import escape, without_secrets
 from pypicloud_tw.web.http.body import RequestBody
+from pypicloud_tw.web.http.fields import GUARDS, lines
 from pypicloud_tw.web.http.head import Head, ReceivedHeaders
 from pypicloud_tw.web.http.proxies import Origin, Peer
-from pypicloud_tw.web.media import GUARDS
 
 if TYPE_CHECKING:
     from pypicloud_tw.web.http.connection import Channel
@@ -31,7 +31,7 @@ _log = Logger()
 CLIENT_LEFT = 499
 
 _MAX_REASON = 200
-_GUARDS = b"".join(b"%b: %b\r\n" % guard for guard in GUARDS)
+_GUARDS = lines(GUARDS)
 _NOT_PRINTABLE = re.compile(rb"[^\x20-\x7e]")
 
 

@@ -16,10 +16,10 @@ from pypicloud_tw import __version__
 from pypicloud_tw.web.http.access_log import AccessLog
 from pypicloud_tw.web.http.body import RequestBody
 from pypicloud_tw.web.http.connection import Channel
+from pypicloud_tw.web.http.fields import GUARDS
 from pypicloud_tw.web.http.head import HeadParser
 from pypicloud_tw.web.http.proxies import Notices, Origin, Peer, Proxies
 from pypicloud_tw.web.http.request import Request
-from pypicloud_tw.web.media import GUARDS
 
 __all__ = ["Channel", "Limits", "Origin", "Proxies", "Request", "RequestBody", "Site"]
 
