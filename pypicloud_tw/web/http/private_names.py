@@ -12,16 +12,9 @@ from types import MappingProxyType
 #: The release of Twisted they were last checked with.
 CHECKED_WITH = "26.10.0"
 
-#: By the module that uses them. All would otherwise be written anew, or cost time that
-#: the modules name.
+#: By the module that uses them, which says what time they save.
 PRIVATE_NAMES = MappingProxyType(
     {
-        "framing": (
-            "twisted.web.http._ChunkedTransferDecoder",
-            "twisted.web.http._ChunkedTransferDecoder._maxTrailerHeadersSize",
-            "twisted.web.http._ChunkedTransferDecoder._trailerHeaders",
-            "twisted.web.http._MalformedChunkedDataError",
-        ),
         "head": ("twisted.web.http_headers.Headers._rawHeaders",),
         "wire": ("twisted.internet.tcp.Connection._tempDataBuffer",),
     }

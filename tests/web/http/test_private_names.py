@@ -17,7 +17,6 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.tcp import Connection
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
-from twisted.web import http
 from twisted.web.http_headers import Headers
 
 import pypicloud_tw
@@ -66,15 +65,6 @@ class PrivateNamesTests(SynchronousTestCase):
             for module, names in PRIVATE_NAMES.items()
         }
         self.assertEqual(found, listed)
-
-    def test_chunks(self) -> None:
-        decoder = http._ChunkedTransferDecoder(lambda data: None, lambda rest: None)
-        self.assertGreater(decoder._maxTrailerHeadersSize, 0)
-        decoder.dataReceived(b"0\r\nA: b\r\n\r\n")
-        self.assertEqual(decoder._trailerHeaders, [b"A: b"])
-        with self.assertRaises(http._MalformedChunkedDataError):
-            decoder = http._ChunkedTransferDecoder(decoder.dataReceived, print)
-            decoder.dataReceived(b"zz\r\n")
 
     def test_headers(self) -> None:
         fields = {b"A": [b"b"]}
