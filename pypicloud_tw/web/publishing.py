@@ -13,9 +13,12 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
 from pypicloud_tw.concurrency.budget import BufferBudget
+from pypicloud_tw.concurrency.shielded import shielded
 from pypicloud_tw.errors import BadRequest, PayloadTooLarge
+from pypicloud_tw.index.admission import Claims
 from pypicloud_tw.index.names import Filename, parse_version, project_name
-from pypicloud_tw.index.publish import Claims, Publication, Publisher, shielded
+from pypicloud_tw.index.publication import Publication
+from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.web.answers import measured
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.upload import (
@@ -69,7 +72,8 @@ class _Reception:
         filename = Filename.parse(
             file.filename, legacy=legacy, project=name and canonicalize_name(name)
         )
-        self.publication = await self.publisher.begin(
+        self.publication = await Publication.begin(
+            self.publisher,
             filename,
             uploader=self.uploader,
             size_hint=self.size_hint,
