@@ -73,7 +73,7 @@ class Versioned:
 
 @define
 class _QueuedChange:
-    """One change in line, and whoever waits for it."""
+    """One change in the queue, and whoever waits for it."""
 
     change: Change
     create: bool
