@@ -21,10 +21,13 @@ from pypicloud_tw.errors import (
     Unavailable,
 )
 from pypicloud_tw.index.names import NormalizedName
-from pypicloud_tw.index.survey import UNFINISHED, WAITING
+from pypicloud_tw.index.survey import IN_DOUBT, UNFINISHED, WAITING
 from pypicloud_tw.store.interfaces import IfAbsent, IfMatch, IObjectStore, StoredBytes
 
 KEY = ".unserved"
+
+#: What is left of a first upload.
+_BROKEN_OFF = UNFINISHED, IN_DOUBT
 
 #: Seconds after which another try makes sense: at the start, and where an operator has
 #: to do something first.
@@ -104,7 +107,7 @@ class Unserved:
         write it down would be one more thing to be broken off.
         """
         self.find(reasons)
-        shared = {name: why for name, why in reasons.items() if why != UNFINISHED}
+        shared = {name: why for name, why in reasons.items() if why not in _BROKEN_OFF}
         try:
             await self._read()
             if self._recorded != shared:

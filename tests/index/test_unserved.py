@@ -124,6 +124,12 @@ class SurveyTests(SurveyCase):
         self.assertEqual(self.survey().lost, {ACME})
         self.assertIn("rebuild acme", self.reasons()[ACME])
 
+    def test_what_was_copied_to_a_key_that_nobody_can_open(self) -> None:
+        self.store.add(f"./{WHEEL}", wheel())
+        self.store.add("x/../beta-1.0.tar.gz", sdist("beta"))
+        self.assertEqual(set(self.reasons()), {"acme", "beta"})
+        self.assertEqual(self.survey().foreign, [])
+
     def test_an_upload_that_was_broken_off(self) -> None:
         self.store.add(f"acme/{ID}/{WHEEL}", wheel())
         self.store.add(f"{PUBLISHING}acme/{ID}", b"")
@@ -286,9 +292,10 @@ class UnservedTests(UnservedCase):
         self.assertEqual(self.one.reasons(), {ACME: "Broken.", BETA: "Damaged."})
 
     def test_what_a_broken_upload_left_is_not_written_down(self) -> None:
-        self.successResultOf(started(self.one.tell({ACME: UNFINISHED})))
-        self.assertEqual(self.refusal(self.one, "acme"), UNFINISHED)
-        self.assertNotIn(KEY, self.store.objects)
+        for why in (UNFINISHED, IN_DOUBT):
+            self.successResultOf(started(self.one.tell({ACME: why})))
+            self.assertEqual(self.refusal(self.one, "acme"), why)
+            self.assertNotIn(KEY, self.store.objects)
 
     def test_a_store_that_takes_nothing_now(self) -> None:
         self.store.fail_next("put", StoreError(AWAY))
