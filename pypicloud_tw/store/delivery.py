@@ -10,6 +10,10 @@ from twisted.internet.interfaces import IConsumer, IPushProducer
 from zope.interface import implementer
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 @implementer(IPushProducer)
 @define(eq=False)
 class Gate:
@@ -20,7 +24,7 @@ class Gate:
     :ivar stopped: the consumer wants no more, ever, and has let go of us.
     """
 
-    _stop: Callable[[], None]
+    _stop: Callable[[], None] = _nothing
     stopped: bool = field(default=False, init=False)
     _paused: bool = field(default=False, init=False)
     _waiting: Deferred[None] | None = field(default=None, init=False)
@@ -55,10 +59,6 @@ class Gate:
                 await self._waiting
             finally:
                 self._waiting = None
-
-
-def _nothing() -> None:
-    """Do nothing."""
 
 
 async def deliver(
