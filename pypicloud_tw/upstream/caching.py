@@ -93,7 +93,7 @@ class CachingFiles:
     _refused: Cache[str, str] = field(factory=lambda: Cache(_REMEMBERED), init=False)
     _saving: dict[str, bytes] = field(factory=dict, init=False, repr=False)
     _names: frozenset[NormalizedName] | None = field(default=None, init=False)
-    _names_until: float = field(default=float("-inf"), init=False)
+    _names_listed: float = field(default=float("-inf"), init=False)
     _listing: Coalesced[frozenset[NormalizedName]] = field(
         factory=Coalesced, init=False
     )
@@ -134,7 +134,8 @@ class CachingFiles:
 
         :raises StoreError: the store is away, and nothing is known.
         """
-        if self.clock.seconds() < self._names_until:
+        # A negative age is a clock that was set back.
+        if 0 <= self.clock.seconds() - self._names_listed < _NAMES_FOR:
             return self._names or frozenset()
         try:
             return await self._listing.ask("", self._list)
@@ -152,7 +153,7 @@ class CachingFiles:
             if is_normalized_name(name) and self._may_be_shown(name):
                 found.add(NormalizedName(name))
         self._names = names = frozenset(found)
-        self._names_until = self.clock.seconds() + _NAMES_FOR
+        self._names_listed = self.clock.seconds()
         return names
 
     def _may_be_shown(self, name: str) -> bool:
@@ -315,6 +316,6 @@ class CachingFiles:
             address, digest = _address(fill.link), fill.link.sha256 or ""
             self._put(address, fill.key, digest, fill.received)
             if address[0] not in (self._names or ()):
-                self._names_until = float("-inf")
+                self._names_listed = float("-inf")
 
         return done
