@@ -6,7 +6,7 @@ from attrs import field, frozen
 from twisted.logger import Logger
 
 from pypicloud_tw.access.hashes import PURE_PYTHON, HashingError, verify
-from pypicloud_tw.concurrency.turns import ANYBODY, Asker, Turns
+from pypicloud_tw.concurrency.fair_queue import ANYBODY, Asker, FairQueue
 from pypicloud_tw.errors import Unavailable
 from pypicloud_tw.offload.service import IOffload
 
@@ -34,8 +34,8 @@ class Checks:
         self._offload = offload
         # Two of them: threads are not kept waiting by helpers. A flood of log-ins
         # never has more than its two calls in the helpers' own queue.
-        self._threads = Turns(at_once, queue)
-        self._processes = Turns(at_once, queue)
+        self._threads = FairQueue(at_once, queue)
+        self._processes = FairQueue(at_once, queue)
 
     async def verify(
         self, password: str, stored: StoredPassword, asker: Asker = ANYBODY

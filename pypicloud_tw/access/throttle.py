@@ -27,7 +27,7 @@ from math import ceil
 from attrs import define, field
 
 from pypicloud_tw.concurrency.cache import Cache
-from pypicloud_tw.concurrency.turns import Asker
+from pypicloud_tw.concurrency.fair_queue import Asker
 from pypicloud_tw.errors import TooManyRequests
 
 #: How many users, clients and pairs of them are remembered.

@@ -21,7 +21,7 @@ from pypicloud_tw.access.checks import Checks, StoredPassword
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.access.remembered import RememberedLogins, make_sealer
 from pypicloud_tw.access.throttle import Attempt, Throttle
-from pypicloud_tw.concurrency.turns import QueueFullError
+from pypicloud_tw.concurrency.fair_queue import QueueFullError
 from pypicloud_tw.concurrency.waiters import Waiters
 from pypicloud_tw.config.hashes import identify
 from pypicloud_tw.errors import Unauthorized

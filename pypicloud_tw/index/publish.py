@@ -20,7 +20,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from pypicloud_tw.concurrency.turns import Asker, Turns
+from pypicloud_tw.concurrency.fair_queue import Asker, FairQueue
 from pypicloud_tw.errors import (
     BadRequest,
     Conflict,
@@ -250,8 +250,8 @@ class Publisher:
     audit: Audit = field(default=log_act)
     changes: int = field(default=0, init=False)
     uploads: int = field(default=0, init=False)
-    _turns: Turns = field(
-        factory=lambda: Turns(LOOKED_INTO, WAITING, "uploads"), init=False
+    _turns: FairQueue = field(
+        factory=lambda: FairQueue(LOOKED_INTO, WAITING, "uploads"), init=False
     )
     _log = Logger()
 

@@ -26,7 +26,7 @@ from pypicloud_tw.upstream.cache_fill import WINDOW, WINDOWS, CacheFill, Judge
 from pypicloud_tw.upstream.client import Client
 from pypicloud_tw.upstream.keeper import CACHE, PAGES, file_key
 from pypicloud_tw.upstream.links import SEGMENT, Link
-from pypicloud_tw.upstream.relay import METADATA, Located, Relay, in_memory
+from pypicloud_tw.upstream.relay import METADATA, LocatedFile, Relay, in_memory
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import UpstreamIndex
 
@@ -108,7 +108,7 @@ class CachingFiles:
 
     async def locate(
         self, name: NormalizedName, segment: str, filename: str
-    ) -> Located:
+    ) -> LocatedFile:
         """See :class:`~pypicloud_tw.upstream.relay.IFiles`."""
         refusal = self.upstreams.rules.file_refusal(name, filename)
         if refusal is not None:
@@ -169,7 +169,7 @@ class CachingFiles:
 
     async def _locate_upstream(
         self, name: NormalizedName, segment: str, filename: str
-    ) -> Located:
+    ) -> LocatedFile:
         """Find a file at the upstream; it is kept when it is opened."""
         link, source = await self._relay.link(name, segment, filename)
         place = self._known.get((name, segment, filename))
@@ -202,7 +202,7 @@ class CachingFiles:
         rules, now = self.upstreams.rules, self.clock.seconds()
         return rules.shows_kept(name, place.since, now)
 
-    def _kept(self, address: Address, place: _StoredFile) -> Located:
+    def _kept(self, address: Address, place: _StoredFile) -> LocatedFile:
         key, (name, segment, filename) = place.key, address
 
         async def open_it(part: ByteRange | None) -> IDownload:
@@ -214,7 +214,7 @@ class CachingFiles:
                 located = await self._locate_upstream(name, segment, filename)
                 return await located.open(part)
 
-        return Located(filename, place.sha256, place.size, open_it, key)
+        return LocatedFile(filename, place.sha256, place.size, open_it, key)
 
     async def _search(
         self, name: NormalizedName, segment: str, filename: str
@@ -261,7 +261,7 @@ class CachingFiles:
         """Note what was put there, for who has looked for it too early."""
         self._known.put(address, _StoredFile(key, digest, size, self.clock.seconds()))
 
-    def _on_demand(self, link: Link, source: UpstreamIndex) -> Located:
+    def _on_demand(self, link: Link, source: UpstreamIndex) -> LocatedFile:
         """Offer a file that is fetched when it is opened, once for all."""
         address = _address(link)
 
@@ -282,7 +282,7 @@ class CachingFiles:
                 )
                 return await self._relay.open(link, source, part)
 
-        return Located(link.filename, link.sha256, link.size, open_it)
+        return LocatedFile(link.filename, link.sha256, link.size, open_it)
 
     def _fill(self, link: Link, source: UpstreamIndex) -> CacheFill | None:
         """Find a file on its way, or fetch it; None where too many are fetched."""

@@ -65,7 +65,7 @@ class _Place:
 
 
 @define(eq=False)
-class Turns:
+class FairQueue:
     """Lets in a few at a time.
 
     :ivar free: so many more may come in now.
