@@ -1,4 +1,4 @@
-"""Checking passwords where it slows nothing down, a few at a time (DESIGN.md D6)."""
+"""Password checks in threads and helper processes, a few at a time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class StoredPassword:
 
 
 class Checks:
-    """A bounded, fair queue before a few checks at a time.
+    """A few password checks at a time, behind a bounded, fair queue.
 
     :param offload: where they run: in threads, and in a helper process what is pure
         Python.

@@ -1,4 +1,4 @@
-"""Wrong passwords are slowed (429), and nobody can lock another out.
+"""Rate limits for wrong passwords (429) that lock nobody else out.
 
 Three buckets are charged for each attempt, before its password is checked, and get
 their charge back if it was right or could not be checked. So what an address has under
@@ -170,7 +170,7 @@ class Throttle:
 
 @define
 class Attempt:
-    """One attempt under way."""
+    """One log-in attempt, charged and not yet judged."""
 
     _throttle: Throttle
     _pair: tuple[str, str]

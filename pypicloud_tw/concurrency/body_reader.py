@@ -1,4 +1,4 @@
-"""The one reader of a body: what is pushed at us is read at our pace."""
+"""Reading a body that is pushed at us: bounded, with back-pressure and a timeout."""
 
 from __future__ import annotations
 

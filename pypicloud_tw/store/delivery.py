@@ -1,4 +1,4 @@
-"""Bytes to a consumer, no faster than it takes them."""
+"""Writing to a consumer with back-pressure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _nothing() -> None:
 @implementer(IPushProducer)
 @define(eq=False)
 class Gate:
-    """A push producer that only opens and closes; the flow is whoever awaits it.
+    """A push producer that opens and closes; whoever writes awaits :meth:`passage`.
 
     :ivar _stop: called when the consumer wants no more, so that nobody waits for what
         it would not take.

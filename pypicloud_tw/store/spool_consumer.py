@@ -1,4 +1,4 @@
-"""From a store into a spool: an object read once, at the spool's pace."""
+"""Copying an object from a store into a spool, with back-pressure."""
 
 from __future__ import annotations
 

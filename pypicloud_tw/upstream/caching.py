@@ -50,7 +50,7 @@ def _address(link: Link) -> Address:
 
 @frozen
 class _StoredFile:
-    """Where a file is kept.
+    """Where a file lies in the store.
 
     :ivar sha256: of its bytes; empty for core metadata, whose digest is in no key.
     :ivar since: when it was put there, in seconds since the epoch.

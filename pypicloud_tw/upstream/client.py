@@ -93,7 +93,7 @@ class UpstreamResponse:
 
 @define
 class Client:
-    """Asks upstreams.
+    """An HTTP client for upstream indexes.
 
     :param agent: connects, with a pool of its own; see
         :class:`~pypicloud_tw.upstream.guard.GuardedEndpoints`.

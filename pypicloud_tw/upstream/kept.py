@@ -1,4 +1,4 @@
-"""What is remembered of pages, here and in the store, and for how long."""
+"""Remembered upstream pages, in memory and in the store."""
 
 from __future__ import annotations
 

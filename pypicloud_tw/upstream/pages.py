@@ -1,4 +1,4 @@
-"""Pages of the upstreams: asked once, prepared, remembered, kept while they fail."""
+"""Upstream pages: fetched once, prepared, remembered, and served stale on failure."""
 
 from __future__ import annotations
 

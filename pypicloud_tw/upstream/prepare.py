@@ -1,4 +1,4 @@
-"""From an answer's bytes to what is kept: one function, run in a helper if it is large.
+"""Making what is served of an upstream's response, in a helper if it is large.
 
 What crosses the pipe is as small as it can be: the answer as it came over the network,
 still compressed, one way, and the result, compressed if it is large, the other.

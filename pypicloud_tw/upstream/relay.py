@@ -1,4 +1,4 @@
-"""Files of the upstream, streamed through with back-pressure (``relay``)."""
+"""Upstream files, streamed through with back-pressure (``relay``)."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def mismatch(filename: str) -> UpstreamError:
 @implementer(IDownload)
 @define(eq=False)
 class RelayDownload:
-    """A file on its way through.
+    """A file that is relayed.
 
     The last piece is held back until the digest is known to be right, so that a client
     never holds a whole wrong file.
