@@ -85,7 +85,7 @@ class Front:
             redirects=self.mode == "redirect",
             merge=self.merge,
         )
-        self.web.application.fallback = self.fallback
+        self.web.application.projects.fallback = self.fallback
 
     def have(
         self, told: Document | None = None, headers: dict[str, str] = FRESH
@@ -206,7 +206,7 @@ class AskedByNobodyTests(SynchronousTestCase):
         for mode in ("relay", "cache", "redirect"):
             front = Front(mode)
             front.web = Web(front.domain, default_read="authenticated")
-            front.web.application.fallback = front.fallback
+            front.web.application.projects.fallback = front.fallback
             front.have()
             for path in self.PATHS:
                 self.assertEqual(front.get(path).status, 401, (mode, path))
@@ -299,7 +299,7 @@ class UnservedTests(SynchronousTestCase):
             front.have()
             application = front.web.application
             if mode == "none":
-                application.fallback = None
+                application.projects.fallback = None
             application.unserved.find({ACME: "It is broken."})
             self.refused(front, "It is broken.")
             application.unserved.find({})
@@ -336,7 +336,7 @@ class UnservedTests(SynchronousTestCase):
 
     def test_readiness_names_it_to_those_who_may_know(self) -> None:
         front = Front("none")
-        front.web.application.fallback = None
+        front.web.application.projects.fallback = None
         application = front.web.application
         self.assertEqual(front.get("/ready").text, "ready\n")
         application.unserved.find({ACME: "It is broken."})

@@ -22,6 +22,7 @@ from pypicloud_tw.errors import (
     RangeNotSatisfiable,
     StoreError,
 )
+from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.interfaces import (
     ByteRange,
@@ -34,6 +35,7 @@ from pypicloud_tw.store.interfaces import (
     ObjectInfo,
     SignedUrl,
     StoredBytes,
+    Unlisted,
     enter,
 )
 from pypicloud_tw.store.keys import key_order, key_segments
@@ -85,6 +87,16 @@ class S3Store:
     def conditional(self) -> Conditional | None:
         """How the server honours conditions; None before :meth:`prepare`."""
         return None if self.abilities is None else self.abilities.conditional
+
+    def register(self, metrics: Metrics) -> None:
+        """Have its numbers shown."""
+        metrics.read(
+            "pypicloud_upload_buffer_bytes",
+            "What is taken of aws.buffer_memory",
+            lambda: self.budget.used,
+        )
+        if self.signed_urls is not None:
+            self.signed_urls.register(metrics)
 
     # -- the bucket --
 
@@ -280,7 +292,7 @@ class S3Store:
         prefix: str,
         *,
         after: str = "",
-        unreadable: Callable[[str], None] | None = None,
+        unlisted: Callable[[Unlisted], None] | None = None,
         skip: Callable[[str], bool] = enter,
     ) -> AsyncIterator[ObjectInfo]:
         """See :class:`IObjectStore`; whoever may list a bucket may list all of it.
