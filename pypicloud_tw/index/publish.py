@@ -16,8 +16,8 @@ from attrs import define, evolve, field
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from pypicloud_tw.concurrency.fair_queue import Asker, FairQueue
 from pypicloud_tw.concurrency.shielded import shielded
-from pypicloud_tw.concurrency.turns import Asker, Turns
 from pypicloud_tw.errors import (
     NotFound,
     PypicloudError,
@@ -76,8 +76,8 @@ class Publisher:
     unserved: Unserved = field(kw_only=True)
     changes: int = field(default=0, init=False)
     uploads: int = field(default=0, init=False)
-    _turns: Turns = field(
-        factory=lambda: Turns(LOOKED_INTO, WAITING, "uploads"), init=False
+    _turns: FairQueue = field(
+        factory=lambda: FairQueue(LOOKED_INTO, WAITING, "uploads"), init=False
     )
     _log = Logger()
 

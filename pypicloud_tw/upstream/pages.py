@@ -1,4 +1,4 @@
-"""Pages of the upstreams: asked once, prepared, remembered, kept while they fail."""
+"""Upstream pages: fetched once, prepared, remembered, and served stale on failure."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from pypicloud_tw.upstream.client import Client, NotModified, Validators
 from pypicloud_tw.upstream.freshness import fresh_for, may_keep
 from pypicloud_tw.upstream.kept import (
     IKeeper,
-    Kept,
     KeptResponse,
+    RememberedPage,
     UpstreamPage,
 )
 from pypicloud_tw.upstream.parse import is_json
 from pypicloud_tw.upstream.prepare import (
     PageResponse,
-    Prepared,
+    PreparedPage,
     squeezed,
     unpack_within,
 )
 from pypicloud_tw.upstream.source import UpstreamIndex, shown
 
-__all__ = ["Kept", "PageQuestion", "UpstreamPage", "UpstreamPages"]
+__all__ = ["PageQuestion", "UpstreamPage", "UpstreamPages"]
 
 T = TypeVar("T")
 
@@ -112,7 +112,7 @@ class UpstreamPages(Generic[T]):
     accept: str
     offload: IOffload
     clock: IReactorTime
-    memory: Cache[str, Kept[T]]
+    memory: Cache[str, RememberedPage[T]]
     settings: UpstreamSection
     turns: DeferredSemaphore
     keeper: IKeeper | None = None
@@ -192,7 +192,9 @@ class UpstreamPages(Generic[T]):
         waited = 0 <= self.clock.seconds() - self._in_vain < IN_VAIN
         return 0.0 if waited else HURRY
 
-    def _hurry(self, key: str, known: Kept[T], waited: float) -> UpstreamPage[T]:
+    def _hurry(
+        self, key: str, known: RememberedPage[T], waited: float
+    ) -> UpstreamPage[T]:
         if waited:
             self._in_vain = self.clock.seconds()
         return self._stale(key, known, f"no answer within {HURRY:g} s")
@@ -219,7 +221,7 @@ class UpstreamPages(Generic[T]):
         if key in self._queue and self.memory.get(self._slot(key)) is None:
             self._queue[key].cancel()
 
-    async def _ask_each(self, question: PageQuestion) -> Kept[T]:
+    async def _ask_each(self, question: PageQuestion) -> RememberedPage[T]:
         key = question.key
         if key in self._unreadable:
             raise UpstreamError(
@@ -246,7 +248,7 @@ class UpstreamPages(Generic[T]):
             self._in_background(key, self.keeper.drop(key))
         raise _absent(key)
 
-    def _unless(self, known: Kept[T] | None, place: int) -> Validators | None:
+    def _unless(self, known: RememberedPage[T] | None, place: int) -> Validators | None:
         """Ask conditionally, if an unchanged page would be of use."""
         if (
             known is None
@@ -256,7 +258,9 @@ class UpstreamPages(Generic[T]):
             return None
         return known.validators
 
-    def _confirm(self, key: str, known: Kept[T], answer: NotModified) -> Kept[T]:
+    def _confirm(
+        self, key: str, known: RememberedPage[T], answer: NotModified
+    ) -> RememberedPage[T]:
         now = self.clock.seconds()
         known.confirmed = now
         known.fresh_until = now + fresh_for(answer.cache_control, answer.age)
@@ -270,10 +274,10 @@ class UpstreamPages(Generic[T]):
 
     async def _take(
         self, question: PageQuestion, place: int, answer: PageResponse
-    ) -> Kept[T]:
+    ) -> RememberedPage[T]:
         key, now = question.key, self.clock.seconds()
         prepared = await self._read(question, answer, now)
-        kept = Kept.of(
+        kept = RememberedPage.of(
             prepared,
             place,
             Validators(answer.etag, answer.modified),
@@ -290,7 +294,7 @@ class UpstreamPages(Generic[T]):
 
     async def _read(
         self, question: PageQuestion, answer: PageResponse, now: float
-    ) -> Prepared[T]:
+    ) -> PreparedPage[T]:
         """Prepare an answer; what cannot be, is not tried again at once."""
         key = question.key
         try:
@@ -312,7 +316,7 @@ class UpstreamPages(Generic[T]):
 
     async def _prepare(
         self, question: PageQuestion, answer: PageResponse, now: float
-    ) -> Prepared[T]:
+    ) -> PreparedPage[T]:
         function, recipe = question.prepare, question.recipe
         small = _small(answer)
         if small is not None:
@@ -336,10 +340,10 @@ class UpstreamPages(Generic[T]):
             raise error
         return self._stale(key, kept, error.message)
 
-    def _is_too_old(self, kept: Kept[T]) -> bool:
+    def _is_too_old(self, kept: RememberedPage[T]) -> bool:
         return self.clock.seconds() - kept.confirmed > self.settings.stale_for
 
-    def _stale(self, key: str, kept: Kept[T], why: str) -> UpstreamPage[T]:
+    def _stale(self, key: str, kept: RememberedPage[T], why: str) -> UpstreamPage[T]:
         now = self.clock.seconds()
         page = kept.stale(now)
         self.served_stale += 1
@@ -355,8 +359,8 @@ class UpstreamPages(Generic[T]):
         return page
 
     async def _load(
-        self, question: PageQuestion, known: Kept[T] | None
-    ) -> Kept[T] | None:
+        self, question: PageQuestion, known: RememberedPage[T] | None
+    ) -> RememberedPage[T] | None:
         """Remember what is kept in the store, if anything is."""
         key = question.key
         if self.keeper is None:
@@ -368,7 +372,7 @@ class UpstreamPages(Generic[T]):
             if found is None or found.base not in bases:
                 return None
             now = self.clock.seconds()
-            prepared: Prepared[T] = await self._prepare(question, found.answer, now)
+            prepared: PreparedPage[T] = await self._prepare(question, found.answer, now)
         except StoreError as e:
             self._log.warn("The kept page of {key}: {error}", key=key, error=e.message)
             return None
@@ -376,7 +380,7 @@ class UpstreamPages(Generic[T]):
             self._log.failure("The kept page of {key} is of no use", key=key)
             return None
         confirmed = max(found.confirmed, known.confirmed if known else 0.0)
-        kept = Kept.of(
+        kept = RememberedPage.of(
             prepared,
             bases.index(found.base),
             Validators(found.answer.etag, found.answer.modified),
@@ -404,10 +408,10 @@ def _small(answer: PageResponse) -> PageResponse | None:
     return None if body is None else evolve(answer, pieces=body, coding="")
 
 
-def _checked(result: Any) -> Prepared[Any]:
+def _checked(result: Any) -> PreparedPage[Any]:
     if isinstance(result, PackedResult):
         result = unpacked(result)
-    assert isinstance(result, Prepared), "what prepares an answer gives a Prepared"
+    assert isinstance(result, PreparedPage), "what prepares an answer gives a Prepared"
     return result
 
 

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.concurrency.turns import Asker, QueueFullError, Turns
+from pypicloud_tw.concurrency.fair_queue import Asker, FairQueue, QueueFullError
 
 ALICE, BOB = "alice", "bob"
 
 
 class TurnsTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.turns = Turns(free=1, queue=64)
+        self.turns = FairQueue(free=1, queue=64)
         self.entered: list[object] = []
         self.enter("first", "elsewhere", "somebody")
 
@@ -116,7 +116,7 @@ class TurnsTests(SynchronousTestCase):
     def test_never_more_than_may_and_nobody_forgotten(
         self, steps: list[tuple[int, int, bool] | None]
     ) -> None:
-        self.turns, self.entered = Turns(free=2, queue=5), []
+        self.turns, self.entered = FairQueue(free=2, queue=5), []
         asked = running = 0
         results: list[Deferred[None]] = []
         for step in steps:
