@@ -40,6 +40,7 @@ from pypicloud_tw.index.manifest import (
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.standing import Standing
+from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.store.interfaces import IfAbsent, IfMatch, IObjectStore, ObjectInfo
 
 #: How many changes may share one swap, and how many ids a manifest remembers. It must
@@ -63,15 +64,11 @@ Change = Callable[[Project], Project]
 
 @frozen
 class Versioned:
-    """A project as it lies in the store, and that state's ETag and time.
-
-    :ivar created: a change has just made it the project's first.
-    """
+    """A project as it lies in the store, and that state's ETag and time."""
 
     project: Project
     etag: str
     modified: datetime
-    created: bool = False
 
 
 @define
@@ -108,6 +105,21 @@ class Manifests:
     )
     _recent: deque[Versioned] = field(factory=lambda: deque(maxlen=RECENT), init=False)
     _log = Logger()
+
+    def register(self, metrics: Metrics) -> None:
+        """Have its counters shown."""
+        metrics.read(
+            "pypicloud_swaps",
+            "Tries to write a manifest; changes of one project share them",
+            lambda: self.swaps,
+            counts=True,
+        )
+        metrics.read(
+            "pypicloud_swaps_overtaken",
+            "Tries to write a manifest that another writer was ahead of",
+            lambda: self.overtaken,
+            counts=True,
+        )
 
     async def read(self, name: NormalizedName) -> Versioned:
         """Read a project as it is now.
@@ -219,8 +231,7 @@ class Manifests:
                 if len(lost) > LOST:
                     break
                 continue
-            state = self._learn(outcome.project, info)
-            outcome.settle(evolve(state, created=True) if found is None else state)
+            outcome.settle(self._learn(outcome.project, info))
             return
         if lost:
             raise lost[-1]

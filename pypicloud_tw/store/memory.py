@@ -30,6 +30,7 @@ from pypicloud_tw.store.interfaces import (
     IUpload,
     ObjectInfo,
     StoredBytes,
+    Unlisted,
     enter,
 )
 from pypicloud_tw.store.keys import key_order, key_segments
@@ -73,7 +74,7 @@ class MemoryStore:
     def fail_next(self, operation: str, error: Exception) -> None:
         """Have the next *operation* raise *error* instead of doing anything.
 
-        Several wait in line, also for one operation.
+        Several are queued, also for one operation.
         """
         self._failures.append((operation, error))
 
@@ -173,7 +174,7 @@ class MemoryStore:
         prefix: str,
         *,
         after: str = "",
-        unreadable: Callable[[str], None] | None = None,
+        unlisted: Callable[[Unlisted], None] | None = None,
         skip: Callable[[str], bool] = enter,
     ) -> AsyncIterator[ObjectInfo]:
         """See :class:`IObjectStore`."""
@@ -189,7 +190,7 @@ class MemoryStore:
         await self._leave("list", prefix)
 
     def url(self, key: str, *, filename: str) -> None:
-        """Tell that nothing else serves the object."""
+        """Return None: nothing else serves the object."""
 
     def add(
         self, key: str, data: bytes, metadata: Mapping[str, str] | None = None

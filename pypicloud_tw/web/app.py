@@ -70,7 +70,6 @@ class Application:
     :ivar fallback: what serves the projects that are not here; None: nothing does.
     :ivar metrics_read: judges who may read ``/metrics``, by principal and address;
         raises Unauthorized where a log-in would help.
-    :ivar unserved: knows the names that are ours although they have no page.
     :ivar forms: the memory that the forms of all uploads have together.
     """
 
@@ -85,7 +84,6 @@ class Application:
     ready: Callable[[], Awaitable[None]]
     metrics_read: Callable[[Principal, str], bool]
     fallback: Fallback | None = field(default=None, on_setattr=setters.frozen)
-    unserved: Unserved = field()
     forms: BufferBudget = field(factory=lambda: BufferBudget(FORM_MEMORY), init=False)
     projects: Projects = field(init=False)
     _pages: Pages = field(factory=lambda: Pages(__version__), init=False)
@@ -99,12 +97,10 @@ class Application:
     # A double slash is a wrong address, not a redirect that breaks uploads.
     router.url_map.merge_slashes = False
 
-    @unserved.default
-    def _nothing_unserved(self) -> Unserved:
-        manifests = self.publisher.manifests
-        known = Unserved(self.store, self.catalog.clock, manifests.check_open)
-        known.find({})
-        return known
+    @property
+    def unserved(self) -> Unserved:
+        """What knows the names that are ours although they have no page."""
+        return self.publisher.unserved
 
     @projects.default
     def _make_projects(self) -> Projects:
@@ -129,6 +125,12 @@ class Application:
     def resource(self) -> Resource:
         """Make the root resource of a Site."""
         return Root(self.send_known, self.router.resource(), self._errors)
+
+    def reload(
+        self, *, policy: Policy, metrics_read: Callable[[Principal, str], bool]
+    ) -> None:
+        """Put new settings of access into force."""
+        self.policy, self.metrics_read = policy, metrics_read
 
     # -- for people -----------------------------------------------------------------
 

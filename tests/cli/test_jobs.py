@@ -5,10 +5,11 @@ from __future__ import annotations
 from io import StringIO
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.assembly import Index
-from pypicloud_tw.errors import PypicloudError, Unavailable
+from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.index.publish import SWEEP_AGE
@@ -25,8 +26,6 @@ class JobCase(SynchronousTestCase):
         anything: Any = domain
         self.index = Index(
             anything.store,
-            anything.offload,
-            anything,
             domain.manifests,
             domain.catalog,
             domain.publisher,
@@ -35,17 +34,21 @@ class JobCase(SynchronousTestCase):
         self.successResultOf(started(self.index.secure()))
         self.out, self.err = StringIO(), StringIO()
 
+    def begin(self, command: str, **arguments: Any) -> Deferred[int]:
+        job = getattr(jobs, command)
+        return started(job(self.index, self.out, self.err, **arguments))
+
     def do(self, command: str, **arguments: Any) -> int:
         """Do a job; what it said is in *out* and *err*, and nothing from before."""
         for stream in (self.out, self.err):
             stream.truncate(stream.seek(0))
-        work = started(jobs.do(self.index, command, arguments, self.out, self.err))
+        work = self.begin(command, **arguments)
         self.domain.settle(work)
         code: int = self.successResultOf(work)
         return code
 
     def fails(self, command: str, **arguments: Any) -> str:
-        work = started(jobs.do(self.index, command, arguments, self.out, self.err))
+        work = self.begin(command, **arguments)
         error: PypicloudError = self.failureResultOf(work, PypicloudError).value
         return error.message
 
@@ -83,9 +86,22 @@ class JobTests(JobCase):
             )
             self.assertIn("of 2 files done", self.err.getvalue())
 
-    def test_what_is_not_known(self) -> None:
-        work = started(jobs.do(self.index, "dance", {}, self.out, self.err))
-        self.failureResultOf(work, Unavailable)
+    def test_a_project_that_is_not_served(self) -> None:
+        """They say what its page says."""
+        self.publish()
+        del self.domain.store.objects[manifest_key(ACME)]
+        self.refused("rebuild acme")
+        self.domain.store.objects.clear()
+        unserved = self.domain.publisher.unserved
+        self.successResultOf(started(unserved.tell({ACME: "It is broken."})))
+        self.refused("It is broken.")
+        unserved.find({})
+        self.refused("It is broken.")  # by what another process wrote down
+
+    def refused(self, why: str) -> None:
+        for command, more in (("yank", {"reason": ""}), ("remove", {})):
+            arguments = {"project": "acme", "version": "1.0", **more}
+            self.assertIn(why, self.fails(command, **arguments), command)
 
 
 class RebuildTests(JobCase):
@@ -122,10 +138,11 @@ class RebuildTests(JobCase):
 class SweepTests(JobCase):
     def test_what_was_swept(self) -> None:
         orphan = f"acme/{'0' * 32}/{WHEEL}"
+        self.publish()
         self.domain.store.add(orphan, b"")
         self.domain.clock.advance(SWEEP_AGE + 1)
-        # The other one told the store's time.
-        told = "2 objects seen, 1 orphans, 0 of deleted files, 0 unfinished uploads.\n"
+        # Four are of what was published, the last told the store's time.
+        told = "6 objects seen, 1 orphans, 0 of deleted files, 0 unfinished uploads.\n"
         for dry_run, word in ((True, "would remove"), (False, "removed")):
             self.assertEqual(self.do("sweep", dry_run=dry_run), 0)
             self.assertEqual(self.out.getvalue(), f"{word} {orphan}\n{told}")

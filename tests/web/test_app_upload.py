@@ -254,6 +254,14 @@ class ActionTests(UploadCase):
         self.refused(self.upload(data=OTHER_WHEEL), 409, "already existed")
         self.assertEqual(self.upload().status, 200)
 
+    def test_remove_pkg_of_a_project_that_is_not_served(self) -> None:
+        self.upload()
+        del self.store.objects[MANIFEST]
+        fields = (":action", "remove_pkg"), ("name", "acme"), ("version", "1.0")
+        response = self.act(*fields)
+        self.assertEqual(response.status, 503)
+        self.assertIn("pypicloud rebuild acme", response.text)
+
     def test_remove_pkg_of_what_is_not_there(self) -> None:
         def remove(**fields: str) -> Response:
             return self.act((":action", "remove_pkg"), *fields.items())
@@ -956,7 +964,7 @@ class LeavingTests(UploadCase):
 
     def test_while_the_store_is_got_ready(self) -> None:
         standing = self.web.domain.manifests.standing
-        standing.start()
+        standing.wait()
         connection = self.begin(1)
         self.assertIsNone(connection.response())
         connection.leave()
@@ -979,7 +987,7 @@ class StartTests(UploadCase):
 
     def begin(self) -> Connection:
         self.standing = self.web.domain.manifests.standing
-        self.standing.start()
+        self.standing.wait()
         connection = self.web.connect()
         form = upload_form(WHEEL, wheel())
         connection.send(request_bytes("POST", "/", {**FORM_TYPE, **basic()}, form))

@@ -22,6 +22,7 @@ from pypicloud_tw.errors import (
     RangeNotSatisfiable,
     StoreError,
 )
+from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.interfaces import (
     ByteRange,
@@ -34,6 +35,7 @@ from pypicloud_tw.store.interfaces import (
     ObjectInfo,
     SignedUrl,
     StoredBytes,
+    Unlisted,
     enter,
 )
 from pypicloud_tw.store.keys import key_order, key_segments
@@ -41,7 +43,7 @@ from pypicloud_tw.store.s3.client import S3Client
 from pypicloud_tw.store.s3.download import S3Download
 from pypicloud_tw.store.s3.explain import ARCHIVED, explain, iam_policy
 from pypicloud_tw.store.s3.faults import S3Error, S3Fault, S3TooLong, S3Unreachable
-from pypicloud_tw.store.s3.listing import Pages
+from pypicloud_tw.store.s3.listing import ListingPages
 from pypicloud_tw.store.s3.objects import ObjectHeaders, object_info
 from pypicloud_tw.store.s3.probe import Abilities, Conditional, probe
 from pypicloud_tw.store.s3.signed_urls import SignedUrls
@@ -85,6 +87,16 @@ class S3Store:
     def conditional(self) -> Conditional | None:
         """How the server honours conditions; None before :meth:`prepare`."""
         return None if self.abilities is None else self.abilities.conditional
+
+    def register(self, metrics: Metrics) -> None:
+        """Have its numbers shown."""
+        metrics.read(
+            "pypicloud_upload_buffer_bytes",
+            "What is taken of aws.buffer_memory",
+            lambda: self.budget.used,
+        )
+        if self.signed_urls is not None:
+            self.signed_urls.register(metrics)
 
     # -- the bucket --
 
@@ -280,7 +292,7 @@ class S3Store:
         prefix: str,
         *,
         after: str = "",
-        unreadable: Callable[[str], None] | None = None,
+        unlisted: Callable[[Unlisted], None] | None = None,
         skip: Callable[[str], bool] = enter,
     ) -> AsyncIterator[ObjectInfo]:
         """See :class:`IObjectStore`; whoever may list a bucket may list all of it.
@@ -289,7 +301,7 @@ class S3Store:
         told: a quarter of a kilobyte each.
         """
         ordered = self.abilities is not None and self.abilities.ordered
-        pages = Pages(self.client, _encodable(self.prefix + prefix), ordered)
+        pages = ListingPages(self.client, _encodable(self.prefix + prefix), ordered)
         start = _encodable(self.prefix + after) if after else ""
         with self._explained():
             if ordered:
@@ -309,7 +321,7 @@ class S3Store:
     # -- how --
 
     def _path(self, key: str) -> str:
-        """Tell an object's key in the bucket.
+        """Return an object's key in the bucket.
 
         What others have put there may be called anything, but not nothing (that would
         be the bucket itself), nor lead elsewhere where a path is tidied up on the way.
@@ -363,7 +375,7 @@ class S3Store:
     def _lost(
         self, error: S3Error, condition: Condition
     ) -> AmbiguousWrite | PreconditionFailed | None:
-        """Tell what a refusal of a conditional write means, if it is one."""
+        """Return what a refusal of a conditional write means, if it is one."""
         # A bucket that is gone is no conflict; all else that is not there is.
         missing = error.status == 404 and error.code != "NoSuchBucket"
         if condition is None or not (error.status == 412 or missing):

@@ -558,6 +558,17 @@ class LinkTests(FolderCase):
         (self.path / "inside").symlink_to("real")
         (self.path / "loop").symlink_to("loop")
 
+    def test_whoever_looks_for_packages_is_told_of_them(self) -> None:
+        """By a slash of what is a folder, or was one before its disk was away."""
+        os.mkfifo(self.path / "pipe")
+        (self.path / "gone").symlink_to(self.outside / "nothing")
+        (self.path / ".hidden").symlink_to(self.outside)
+        found, told = self.wait(looked(self.store))
+        self.assertEqual(found, ["real"])
+        self.assertEqual(
+            sorted(told), ["file", "folder/", "gone/", "inside", "loop/", "pipe"]
+        )
+
     def test_listing(self) -> None:
         self.assertEqual(self.wait(keys(self.store)), ["real"])
         self.assertEqual(self.wait(keys(self.store, "folder/")), [])
