@@ -49,8 +49,7 @@ from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import ClientLimits, UpstreamIndex
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.fallback import Fallback
-from pypicloud_tw.web.http.site import Limits as EdgeLimits
-from pypicloud_tw.web.http.site import Proxies, Site
+from pypicloud_tw.web.http.site import ConnectionLimits, Proxies, Site
 from pypicloud_tw.web.http.standard_output import access_log_on_standard_output
 from pypicloud_tw.web.simple import render_upstream
 from pypicloud_tw.web.views import SignedViews, view_project
@@ -316,7 +315,7 @@ def _make_site(config: Config, application: Application, process: Process) -> Si
     return Site(
         application.resource(),
         reactor=reactor,
-        limits=EdgeLimits(body=config.server.body_timeout),
+        limits=ConnectionLimits(body=config.server.body_timeout),
         proxies=Proxies(config.pypi.trusted_proxies, config.pypi.public_url),
         access_log=access_log_on_standard_output(reactor) if logs else None,
         observe=lambda request, seconds: observe(request.method, request.code, seconds),

@@ -50,7 +50,7 @@ class SecuringTests(SynchronousTestCase):
         """Try to publish; tell why not."""
         filename = Filename.parse("acme-1.0.tar.gz")
         error = self.failureResultOf(
-            self.harness.run(Publication.begin(index.publisher, filename)), Unavailable
+            self.harness.run(Publication(index.publisher).begin(filename)), Unavailable
         ).value
         return str(error.message)
 

@@ -9,7 +9,13 @@ from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
 
 from pypicloud_tw.errors import PypicloudError, StoreError
-from pypicloud_tw.index.admission import Claims, admission, check_claims, check_digests
+from pypicloud_tw.index.admission import (
+    Claims,
+    admission,
+    check_claims,
+    check_digests,
+    too_large,
+)
 from pypicloud_tw.index.archive import Inspection
 from pypicloud_tw.index.audit import Act
 from pypicloud_tw.index.first_uploads import FirstUpload, Stage
@@ -20,54 +26,59 @@ from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.store.interfaces import IUpload
 
 
-@define
+@define(eq=False)
 class Publication:
-    """One file on its way into the index.
+    """One file on its way into the index: begun, written, then finished or aborted.
 
+    :ivar size_hint: about how many bytes will come, if the sender told.
+    :ivar limit: bytes of the largest file that is taken; None: of any.
+    :ivar begun: there is a file; before, there is no ``filename``.
     :ivar warnings: what its sender should know of it; known when it was judged.
     """
 
     publisher: Publisher
-    filename: Filename
-    uploader: str | None
-    _key: str
-    _upload: IUpload
-    _began: float
+    uploader: str | None = None
+    size_hint: int | None = None
+    limit: int | None = None
+    begun: bool = field(default=False, init=False)
+    filename: Filename = field(init=False, repr=False)
+    _key: str = field(init=False, repr=False)
+    _upload: IUpload = field(init=False, repr=False)
+    _began: float = field(init=False, repr=False)
+    _received: int = field(default=0, init=False)
     warnings: tuple[str, ...] = field(default=(), init=False)
     _given_up: bool = field(default=False, init=False)
     _inspecting: Deferred[Inspection] | None = field(default=None, init=False)
 
-    @classmethod
     async def begin(
-        cls,
-        publisher: Publisher,
-        filename: Filename,
-        *,
-        uploader: str | None = None,
-        size_hint: int | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> Publication:
-        """Start to take a file.
+        self, filename: Filename, metadata: Mapping[str, str] | None = None
+    ) -> None:
+        """Make ready to take the file's bytes.
 
-        :param size_hint: about how many bytes will come, if the sender told.
         :param metadata: what is written beside the object, where the store can.
         :raises InsufficientStorage: so many would not fit.
         :raises Unavailable: nothing may be changed now, so the bytes would be in vain.
         """
+        publisher = self.publisher
         publisher.manifests.check_open()
-        key = f"{filename.project}/{token_hex(16)}/{filename.text}"
-        upload = await publisher.store.begin(
-            key, size_hint=size_hint, metadata=metadata
+        self.filename = filename
+        self._key = f"{filename.project}/{token_hex(16)}/{filename.text}"
+        self._upload = await publisher.store.begin(
+            self._key, size_hint=self.size_hint, metadata=metadata
         )
-        began = publisher.clock.seconds()
-        return cls(publisher, filename, uploader, key, upload, began)
+        self._began = publisher.clock.seconds()
+        self.begun = True
 
     async def write(self, data: bytes) -> None:
         """Take more of the file's bytes; returns when the sender may go on.
 
+        :raises PayloadTooLarge: they are more than :attr:`limit`.
         :raises InsufficientStorage: there is no room for them.
         :raises StoreError: the store failed for good.
         """
+        self._received += len(data)
+        if self.limit is not None and self._received > self.limit:
+            raise too_large(self.limit)
         await self._upload.write(data)
 
     async def finish(self, claims: Claims) -> Project:
@@ -129,8 +140,9 @@ class Publication:
         return await self._inspecting
 
     async def abort(self) -> None:
-        """Forget it; harmless after :meth:`finish`."""
-        await self._upload.abort()
+        """Forget it; harmless after :meth:`finish`, and if it never began."""
+        if self.begun:
+            await self._upload.abort()
 
     async def _commit(
         self, file: File, display_name: str, metadata: bytes | None

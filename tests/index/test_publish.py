@@ -499,9 +499,8 @@ class FailureTests(PublishCase):
         self.assert_tidy()
 
     def test_too_slow_for_the_sweep(self) -> None:
-        publication = self.successResultOf(
-            started(Publication.begin(self.one.publisher, Filename.parse(WHEEL)))
-        )
+        publication = Publication(self.one.publisher)
+        self.successResultOf(started(publication.begin(Filename.parse(WHEEL))))
         self.successResultOf(started(publication.write(wheel())))
         self.one.clock.advance(SWEEP_AGE / 2 + 1)
         error = self.failureResultOf(

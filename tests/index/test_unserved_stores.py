@@ -62,9 +62,8 @@ class StoresMixin:
 
     async def publish(self, filename: str, data: bytes) -> None:
         name = Filename.parse(filename)
-        publication = await Publication.begin(
-            self.domain.publisher, name, uploader="ann", metadata={"uploader": "ann"}
-        )
+        publication = Publication(self.domain.publisher, "ann")
+        await publication.begin(name, {"uploader": "ann"})
         try:
             await publication.write(data)
             await publication.finish(Claims())

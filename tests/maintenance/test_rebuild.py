@@ -29,12 +29,8 @@ class RebuildCase(SynchronousTestCase):
 
     def publish(self, filename: str, data: bytes) -> None:
         async def publish() -> None:
-            publication = await Publication.begin(
-                self.domain.publisher,
-                Filename.parse(filename),
-                uploader="ann",
-                metadata={"uploader": "ann"},
-            )
+            publication = Publication(self.domain.publisher, "ann")
+            await publication.begin(Filename.parse(filename), {"uploader": "ann"})
             await publication.write(data)
             await publication.finish(Claims())
 

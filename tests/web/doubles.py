@@ -32,7 +32,7 @@ from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.store.memory import MemoryStore
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.http.proxies import Proxies
-from pypicloud_tw.web.http.site import Limits, Site
+from pypicloud_tw.web.http.site import ConnectionLimits, Site
 from pypicloud_tw.web.views import ProjectView, view_project
 from tests.doubles import InlineOffload
 from tests.web.http.doubles import PEER, Wire
@@ -113,9 +113,8 @@ class Domain:
     ) -> Project:
         """Take a file whole, as the edge does."""
         name = Filename.parse(filename, legacy=self.rules.legacy_formats)
-        publication = await Publication.begin(
-            self.publisher, name, uploader=uploader, size_hint=len(data)
-        )
+        publication = Publication(self.publisher, uploader, len(data))
+        await publication.begin(name)
         try:
             await publication.write(data)
             return await publication.finish(claims or Claims())
@@ -369,7 +368,7 @@ class Web:
     users: Mapping[str, str] = field(factory=lambda: USERS)
     default_read: Any = "everyone"
     max_upload: int = 10_000_000
-    limits: Limits = field(factory=Limits)
+    limits: ConnectionLimits = field(factory=ConnectionLimits)
     proxies: Proxies = field(factory=Proxies)
     application: Application = field(init=False)
     site: Site = field(init=False)
