@@ -142,7 +142,7 @@ def _lines(record: bytes) -> Iterator[tuple[str, Line]]:
         if number == MAX_RECORD_LINES:
             refuse(f"The wheel's RECORD has more than {MAX_RECORD_LINES} lines.")
         columns = _columns(raw, number + 1)
-        if columns and not columns[0].endswith("/"):
+        if columns and not columns[0].endswith(("/", "\\")):
             yield columns[0], _line(columns)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from email.parser import HeaderParser
 from typing import IO
 from unicodedata import normalize
 
@@ -14,6 +15,7 @@ from pypicloud_tw.index.archive.bounds import (
     MAX_METADATA,
     MAX_RECORD,
     MAX_WHEEL,
+    MAX_WHEEL_TAGS,
 )
 from pypicloud_tw.index.archive.entry_points import judge_entry_points
 from pypicloud_tw.index.archive.findings import Findings, quoted, refuse
@@ -24,7 +26,7 @@ from pypicloud_tw.index.names import Filename
 
 _SUFFIX = ".dist-info"
 
-_WHEEL_VERSION = re.compile(r"[ \t]*([0-9]+)\.[0-9]+[ \t]*", re.ASCII)
+_WHEEL_VERSION = re.compile(r"[ \t]*([0-9]+)(?:\.[0-9]+)+[ \t]*", re.ASCII)
 
 #: Fields of WHEEL that an installer reads once, so that two of them are two wheels.
 _ONCE = ("wheel-version", "root-is-purelib")
@@ -81,14 +83,11 @@ def _check_names(members: list[Member]) -> None:
 
 def _dist_info(members: list[Member]) -> str:
     """Find the one folder that tells what the wheel is."""
-    found = {
-        top
-        for top, _, rest in (member.path.partition("/") for member in members)
-        if top.endswith(_SUFFIX) and rest
-    }
+    tops = {member.path.partition("/")[0] for member in members}
+    found = {top for top in tops if top.endswith(_SUFFIX)}
     if len(found) != 1:
         refuse(
-            f"A wheel has exactly one *.dist-info/METADATA; this one has {len(found)}. "
+            f"A wheel has exactly one *.dist-info; this one has {len(found)}. "
             "Build the wheel again with a current build tool."
         )
     return found.pop()
@@ -167,16 +166,16 @@ def _judge_wheel_file(data: bytes | None, findings: Findings) -> None:
             f"{again}"
         )
         return
-    fields = [line.partition(":") for line in text.split("\n\n")[0].splitlines()]
-    values = {name.lower(): value for name, _, value in reversed(fields)}
-    names = [name.lower() for name, _, _ in fields]
-    known = _WHEEL_VERSION.fullmatch(values.get(_ONCE[0], ""))
+    fields = HeaderParser().parsestr(text)
+    if len(fields.get_all("Tag", [])) > MAX_WHEEL_TAGS:
+        refuse(f"The wheel's {_SUFFIX}/WHEEL has more than {MAX_WHEEL_TAGS} tags.")
+    known = _WHEEL_VERSION.fullmatch(fields.get(_ONCE[0], ""))
     if known is None or int(known[1]) != 1:
         findings.fall_short(
             f"The wheel's {_SUFFIX}/WHEEL has no Wheel-Version of 1, the one that "
             f"installers know; {again}"
         )
-    if any(names.count(name) > 1 for name in _ONCE):
+    if any(len(fields.get_all(name, [])) > 1 for name in _ONCE):
         findings.fall_short(
             f"The wheel's {_SUFFIX}/WHEEL has a field twice that it has once; {again}"
         )

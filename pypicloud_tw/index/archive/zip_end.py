@@ -74,7 +74,10 @@ def find_directory(file: IO[bytes], size: int) -> Directory:
 
 
 def _end(file: IO[bytes], size: int) -> tuple[int, list[int]]:
-    """Find the last end record; it and its comment are the end of the file."""
+    """Find the last end record; it and its comment are the end of the file.
+
+    Zeros may follow, as many as let pip find the record: it looks no further back.
+    """
     begin = max(0, size - _END.size - _LONGEST_COMMENT)
     file.seek(begin)
     tail = file.read(size - begin)
@@ -85,7 +88,9 @@ def _end(file: IO[bytes], size: int) -> tuple[int, list[int]]:
             "zip's end. It may have been cut short; send it again, or build it again."
         )
     _, *fields, comment = _END.unpack_from(tail, found)
-    if found + _END.size + comment != len(tail):
+    end = found + _END.size + comment
+    # Zeros behind the end are padding, to all readers.
+    if end > len(tail) or tail[end:].strip(b"\0"):
         refuse(f"There are bytes before or behind the archive. {_AGAIN}")
     return begin + found, fields
 

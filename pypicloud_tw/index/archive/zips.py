@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from hashlib import blake2b
 from operator import attrgetter
 from pathlib import PurePosixPath
 from stat import S_ISLNK
@@ -31,6 +32,7 @@ from pypicloud_tw.index.archive.unzip import (
     STORED,
     check_content,
     read_content,
+    unpack,
 )
 from pypicloud_tw.index.archive.volume import check_volume, in_words
 from pypicloud_tw.index.archive.zip_end import Directory, find_directory
@@ -40,8 +42,9 @@ _ENTRY = Struct("<4s6H3L5H2L")
 _LOCAL = Struct("<4s5H3L2H")
 
 #: Bits of the flags (APPNOTE.TXT, 4.4.4): encrypted in one way or another, or a patch;
-#: a descriptor follows the data; the name is UTF-8; how hard the packer tried.
-_UNREADABLE, _DESCRIBED, _UTF8, _EFFORT = 0x2061, 0x0008, 0x0800, 0x0006
+#: a descriptor follows the data; the name is UTF-8; how hard the packer tried. The
+#: others are read by no installer.
+_UNREADABLE, _DESCRIBED, _UTF8, _EFFORT = 0x0061, 0x0008, 0x0800, 0x0006
 
 #: The newest version of the format that Python's zipfile reads, and so pip.
 _NEWEST = 63
@@ -96,6 +99,8 @@ class Member:
 def read_members(file: IO[bytes], size: int) -> list[Member]:
     """List the members of a zip of *size* bytes, in the order in which they lie there.
 
+    A file that it holds twice, byte for byte, is listed once.
+
     :raises BadRequest: two readers could find different members in it, or it unpacks to
         too much, or to outside of the folder that it is unpacked in.
     """
@@ -104,6 +109,7 @@ def read_members(file: IO[bytes], size: int) -> list[Member]:
     members.sort(key=attrgetter("header"))
     check_volume(len(members), sum(member.size for member in members), size)
     _check_local(file, members, directory.start)
+    members = list(_without_twins(file, members))
     _check_names(file, members)
     return members
 
@@ -229,7 +235,8 @@ def _check_entry(member: Member) -> None:
             f"The member {shown} is stored, and its two sizes differ or follow only "
             f"after it. {_AGAIN}"
         )
-    if member.is_folder and member.size:
+    described = member.flags & _DESCRIBED  # then uv lets nothing take no bytes
+    if member.is_folder and (member.size or (member.packed and described)):
         refuse(f"The folder {shown} has content, as only files have. {_AGAIN}")
 
 
@@ -300,6 +307,34 @@ def _check_descriptor(file: IO[bytes], member: Member, length: int) -> None:
             f"What follows the member {quoted(member.name)} is not the record of its "
             f"checksum and sizes that the directory has. {_AGAIN}"
         )
+
+
+def _without_twins(file: IO[bytes], members: list[Member]) -> Iterator[Member]:
+    """Leave out files that equal one before them: all readers unpack the same."""
+    first: dict[str, Member] = {}
+    digests: dict[str, bytes] = {}
+    for member in members:
+        original = first.setdefault(member.name, member)
+        if original is member or member.is_folder:
+            yield member
+            continue
+        if member.name not in digests:
+            digests[member.name] = _digest(file, original)
+        if (
+            original.mode != member.mode
+            or _digest(file, member) != digests[member.name]
+        ):
+            refuse(
+                f"The archive holds two members of one name, {quoted(member.name)}, "
+                "that differ. Build the file again without one of them."
+            )
+
+
+def _digest(file: IO[bytes], member: Member) -> bytes:
+    digest = blake2b(digest_size=32)
+    for piece in unpack(file, member):
+        digest.update(piece)
+    return digest.digest()
 
 
 def _check_names(file: IO[bytes], members: list[Member]) -> None:

@@ -108,8 +108,12 @@ class DistInfoTests(WheelCase):
             self.refused("names another project", folder=f"{folder}.dist-info")
 
     def test_exactly_one(self) -> None:
-        second = Part("other-1.0.dist-info/x")
-        self.refused("this one has 2", CODE, second)
+        for second in (
+            Part("other-1.0.dist-info/x"),
+            Part("other-1.0.dist-info/", method=0),
+            Part("other.dist-info", b"a file"),
+        ):
+            self.refused("this one has 2", CODE, second)
         with self.assertRaises(BadRequest) as caught:
             judge(build([CODE]))
         self.assertIn("this one has 0", caught.exception.message)
@@ -157,6 +161,9 @@ class WheelFileTests(WheelCase):
             b"Wheel-Version: 1.9",
             b"wheel-version:1.0\r\nRoot-Is-Purelib: true\r\n",
             b"Generator: x\nWheel-Version: 1.0\nTag: py3-none-any\nTag: a\n",
+            b"Wheel-Version: 1.0.1\n",
+            b"Wheel-Version: 1.0\nno field\nTag: a\n",
+            b"Wheel-Version: 1.0\r\r\nTag: a\r\r\n",
         ):
             self.fit(wheel_file=data)
         for data in (
@@ -167,6 +174,11 @@ class WheelFileTests(WheelCase):
             b"Wheel-Version:\n",
             b"Generator: x\n\nWheel-Version: 1.0\n",
             b"\n",
+            b"\nWheel-Version: 1.0\n",
+            b"\r\nWheel-Version: 1.0\r\n",
+            b"no field\nWheel-Version: 1.0\n",
+            b" Wheel-Version: 1.0\n",
+            b"Wheel-Version : 1.0\n",
         ):
             self.short("no Wheel-Version of 1", wheel_file=data)
         twice = b"Wheel-Version: 1.0\nWheel-Version: 1.0\n"
@@ -181,6 +193,7 @@ class WheelFileTests(WheelCase):
     def test_none_or_too_long(self) -> None:
         self.short("has no .dist-info/WHEEL", wheel_file=None)
         self.refused("longer than 16 KiB", wheel_file=WHEEL + b"Tag: a-b-c\n" * 2000)
+        self.refused("more than 1000 tags", wheel_file=WHEEL + b"Tag: a-b-c\n" * 1000)
 
 
 class RecordTests(WheelCase):
@@ -207,6 +220,7 @@ class RecordTests(WheelCase):
         for record in (
             recorded(good, end="\r\n"),
             recorded(good, "acme/,,", "acme/more/,,7"),
+            recorded(good, "acme\\,,", "acme\\more\\,,7"),
             recorded(good, good),
             recorded(good, ""),
             recorded(f"{good},more"),
@@ -297,6 +311,8 @@ class EntryPointTests(WheelCase):
             b"\xef\xbb\xbf[console_scripts]\n",
             b"[DEFAULT]\nx = a:b\n[console_scripts]\n",
             b"[default]\nx = a:b\n[console_scripts]\n",
+            b"[console_scripts] x\na = acme:main\n",
+            b"[console_scripts] ; x\na = acme:main\n",
             b"[a]\nx = \xff\n",
             "[a]\nx = y\n".encode("utf-16"),
         ):

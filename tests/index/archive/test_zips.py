@@ -82,6 +82,7 @@ class TakenTests(ZipCase):
             evolve(A, flags=UTF8),
             evolve(A, local={"flags": UTF8}),
             Part("caf\xe9.py", b"x", flags=UTF8),
+            evolve(A, flags=0xB790),  # bits that nobody reads
             Part("b/", method=0),
             Part("b/"),
             Part("./a.py", b"x"),
@@ -124,6 +125,19 @@ class TakenTests(ZipCase):
         self.taken(build([A, B], end64={}, end=full))
         self.taken(build([]))
 
+    def test_zeros_behind_the_end(self) -> None:
+        for count in (1, 2, 4096, 2**16 - 1):
+            self.taken(build([A, B], last=bytes(count)), count)
+        self.taken(build([A, B], end64={}, comment=b"x", last=bytes(60)))
+        self.refused(build([A, B], last=bytes(2**16)), "no zip's end")
+
+    def test_a_file_twice(self) -> None:
+        packed = evolve(A, method=0)
+        for parts in ([A, A], [A, B, A, A], [A, packed], [Part("e"), Part("e")]):
+            self.taken(build(parts), parts)
+            names = [part.name for part in parts]
+            self.assertEqual(list(contents(build(parts))), list(dict.fromkeys(names)))
+
     def test_a_zip_in_a_zip(self) -> None:
         inner = build([EVIL, B], comment=b"inner")
         self.taken(build([A, Part("b.zip", inner, method=0)]))
@@ -156,7 +170,8 @@ class RefusedTests(ZipCase):
             build([A, B], first=b"#!/bin/sh\n"),
             build([evolve(A, before=b"#!/bin/sh\n"), B]),
             build([A, B], last=b"x"),
-            build([A, B], last=b"\0\0"),
+            build([A, B], last=b"\0x\0"),
+            build([A, B], comment=b"12")[:-1],
             build([A, B], between=b"x"),
             build([A, B], between=b"x", end64={}),
             b"x" + build([A, B]),
@@ -267,7 +282,7 @@ class RefusedTests(ZipCase):
     def test_methods(self) -> None:
         for method in (1, 9, 12, 14, 93, 95, 99):
             self.refused(build([evolve(A, method=method)]), "by a method", method)
-        for flags in (0x1, 0x20, 0x40, 0x2000):
+        for flags in (0x1, 0x20, 0x40, 0x61):
             self.refused(build([evolve(A, flags=flags)]), "encrypted", flags)
 
     def test_data_that_does_not_end_where_it_should(self) -> None:
@@ -289,7 +304,9 @@ class RefusedTests(ZipCase):
     def test_names(self) -> None:
         for parts, reason in (
             ([A, EVIL], "two members of one name"),
-            ([A, A], "two members of one name"),
+            ([A, B, EVIL], "two members of one name"),
+            ([A, evolve(A, name="./a.py")], "two members of one name"),
+            ([A, evolve(A, listed={"attributes": 0o100755 << 16})], "two members of"),
             ([A, evolve(EVIL, name="./a.py")], "two members of one name"),
             ([B, Part("b//c.py")], "two members of one name"),
             ([B, Part("b\\c.py")], "two members of one name"),
@@ -303,6 +320,7 @@ class RefusedTests(ZipCase):
             ([Part("x" * 1025)], "longer than 1024 bytes"),
             ([Part(b"\xff", flags=UTF8)], "is not the UTF-8"),
             ([Part("b/", b"x")], "has content"),
+            ([described(Part("b/"))], "has content"),
         ):
             self.refused(build(parts), reason, parts)
 
