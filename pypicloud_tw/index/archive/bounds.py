@@ -25,6 +25,9 @@ MAX_MEMBERS = 200_000
 #: Bytes of a zip's directory: the largest has 2.7 MB (factor 12).
 MAX_DIRECTORY = 32 * 2**20
 
+#: Zeros behind a zip's end, of which uv passes over so many.
+MAX_ZIP_PADDING = 4096
+
 #: Bytes of a member's name: the longest has 238 (factor 4).
 MAX_NAME = 1024
 

@@ -28,6 +28,11 @@ _SUFFIX = ".dist-info"
 
 _WHEEL_VERSION = re.compile(r"[ \t]*([0-9]+)(?:\.[0-9]+)+[ \t]*", re.ASCII)
 
+#: Folders in ``.data``: the places that installers know ("Binary distribution format").
+_SCHEMES = ("purelib", "platlib", "headers", "scripts", "data")
+#: Those that are one folder nearly everywhere; which is filled first is up to each.
+_LIBRARIES = _SCHEMES[:2]
+
 #: Fields of WHEEL that an installer reads once, so that two of them are two wheels.
 _ONCE = ("wheel-version", "root-is-purelib")
 
@@ -44,7 +49,7 @@ def judge_wheel(
     _check_names(members)
     folder = _dist_info(members)
     _judge_folder(folder, filename, findings)
-    _check_data(members, folder)
+    _check_data(members, folder, findings)
     by_name = {
         member.name: member for member in members if member.name.startswith(folder)
     }
@@ -56,6 +61,7 @@ def judge_wheel(
     metadata = read("METADATA", MAX_METADATA)
     if metadata is None:
         refuse("A wheel has exactly one *.dist-info/METADATA; this one has 0.")
+    _judge_encoding(metadata, findings)
     _judge_wheel_file(read("WHEEL", MAX_WHEEL), findings)
     judge_entry_points(read("entry_points.txt", MAX_ENTRY_POINTS_BYTES), findings)
     record = read("RECORD", MAX_RECORD)
@@ -111,20 +117,41 @@ def _judge_folder(folder: str, filename: Filename, findings: Findings) -> None:
         )
 
 
-def _check_data(members: list[Member], folder: str) -> None:
-    """Refuse a ``.data`` folder that is not the wheel's own, by its ``.dist-info``.
+def _check_data(members: list[Member], folder: str, findings: Findings) -> None:
+    """Judge what lies in a ``.data`` folder, which installers move elsewhere.
 
-    pip moves the content of any to where it belongs; uv only that of the wheel's.
+    :raises BadRequest: pip would move something, and uv would not or over other files.
     """
     own = f"{folder.removesuffix(_SUFFIX)}.data"
+    libraries: list[tuple[str, bool]] = []
     for member in members:
-        top, slash, _ = member.path.partition("/")
-        if slash and top.endswith(".data") and top != own:
+        top, slash, below = member.path.partition("/")
+        if not (slash or member.is_folder) or not top.endswith(".data"):
+            continue
+        if top != own:
             refuse(
                 f"The wheel has files in {quoted(top)}, which is not the name of its "
                 f"{_SUFFIX} folder with .data at its end ({quoted(own)}): installers "
                 "would unpack them to different places."
             )
+        scheme, _, path = below.partition("/")
+        if not _has_place(scheme, path, member.is_folder):
+            findings.fall_short(
+                f"The wheel has {quoted(member.name)}, and not every installer knows "
+                f"where to put it: {quoted(own)} holds folders of the names "
+                f"{', '.join(_SCHEMES)}, and that of scripts no folders. Build the "
+                "wheel again."
+            )
+        elif scheme in _LIBRARIES and path:
+            libraries.append((path, member.is_folder))
+    check_unique(libraries, "The wheel has a file both in purelib and in platlib")
+
+
+def _has_place(scheme: str, path: str, is_folder: bool) -> bool:
+    """Tell whether all installers know where something in ``.data`` belongs."""
+    if scheme == "scripts" and ("/" in path or (path and is_folder)):
+        return False  # uv refuses it
+    return not scheme or (scheme in _SCHEMES and bool(path or is_folder))
 
 
 def _is_escaped(text: str, version: Version) -> bool:
@@ -148,6 +175,17 @@ def _is_version(text: str, version: Version) -> bool:
         return Version(text) == version
     except InvalidVersion:
         return False
+
+
+def _judge_encoding(metadata: bytes, findings: Findings) -> None:
+    """Judge what pip cannot read; of a source archive it reads none."""
+    try:
+        metadata.decode("utf-8")
+    except UnicodeDecodeError:
+        findings.fall_short(
+            "The wheel's METADATA is not UTF-8, which pip cannot read; correct the "
+            "project's description or summary and build it again."
+        )
 
 
 def _judge_wheel_file(data: bytes | None, findings: Findings) -> None:

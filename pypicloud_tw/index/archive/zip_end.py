@@ -11,7 +11,11 @@ from typing import IO
 
 from attrs import frozen
 
-from pypicloud_tw.index.archive.bounds import MAX_DIRECTORY, MAX_MEMBERS
+from pypicloud_tw.index.archive.bounds import (
+    MAX_DIRECTORY,
+    MAX_MEMBERS,
+    MAX_ZIP_PADDING,
+)
 from pypicloud_tw.index.archive.findings import refuse
 
 _END = Struct("<4s4H2LH")
@@ -76,7 +80,7 @@ def find_directory(file: IO[bytes], size: int) -> Directory:
 def _end(file: IO[bytes], size: int) -> tuple[int, list[int]]:
     """Find the last end record; it and its comment are the end of the file.
 
-    Zeros may follow, as many as let pip find the record: it looks no further back.
+    A few zeros may follow.
     """
     begin = max(0, size - _END.size - _LONGEST_COMMENT)
     file.seek(begin)
@@ -90,7 +94,8 @@ def _end(file: IO[bytes], size: int) -> tuple[int, list[int]]:
     _, *fields, comment = _END.unpack_from(tail, found)
     end = found + _END.size + comment
     # Zeros behind the end are padding, to all readers.
-    if end > len(tail) or tail[end:].strip(b"\0"):
+    padding = tail[end:]
+    if end > len(tail) or len(padding) > MAX_ZIP_PADDING or padding.strip(b"\0"):
         refuse(f"There are bytes before or behind the archive. {_AGAIN}")
     return begin + found, fields
 

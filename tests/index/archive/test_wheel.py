@@ -127,6 +127,28 @@ class DistInfoTests(WheelCase):
         self.fit(CODE, Part("acme-1.0.data/scripts/acme", b"#!python\n"))
         self.fit(CODE, Part("acme/x.data/y", b""), Part("acme.data", b""))
 
+    def test_what_no_installer_can_place(self) -> None:
+        for name in ("bogus/x", "x", "scripts", "Scripts/x", "bogus/", "scripts/a/b"):
+            part = Part(f"acme-1.0.data/{name}", method=0)
+            self.short("knows where to put it", CODE, part)
+        folders = [f"acme-1.0.data/{n}" for n in ("", "scripts/", "data/a/")]
+        self.fit(CODE, *(Part(folder, method=0) for folder in folders))
+        for name in ("purelib/x", "platlib/x", "headers/a/x.h", "data/x", "scripts/a"):
+            self.fit(CODE, Part(f"acme-1.0.data/{name}", b"x"))
+
+    def test_two_libraries(self) -> None:
+        def part(name: str) -> Part:
+            return Part(f"acme-1.0.data/{name}", b"x")
+
+        for names in (("purelib/x", "platlib/x"), ("platlib/a/b", "purelib/a")):
+            self.refused("both in purelib and in platlib", *map(part, names))
+        self.fit(part("purelib/x"), part("platlib/y"), part("scripts/x"))
+
+    def test_metadata_in_another_encoding(self) -> None:
+        latin = metadata().replace(b"Acme", b"Acm\xe9")
+        self.short("METADATA is not UTF-8", core_metadata=latin)
+        self.short("METADATA is not UTF-8", core_metadata=metadata() + b"\n\xe9\n")
+
     def test_no_metadata(self) -> None:
         with self.assertRaises(BadRequest) as caught:
             judge(build([Part(f"{INFO}/WHEEL", WHEEL)]))
@@ -222,7 +244,6 @@ class RecordTests(WheelCase):
             recorded(good, "acme/,,", "acme/more/,,7"),
             recorded(good, "acme\\,,", "acme\\more\\,,7"),
             recorded(good, good),
-            recorded(good, ""),
             recorded(f"{good},more"),
             recorded(good.replace("acme/x.py", '"acme/x.py"')),
             recorded(good.replace("acme/x.py", "acme\\x.py")),
@@ -266,6 +287,8 @@ class RecordTests(WheelCase):
         for bad, reason in (
             ("acme/x.py,sha256=x", "fewer than 3 columns"),
             ("acme/x.py", "fewer than 3 columns"),
+            ("", "has an empty line, number 2"),
+            (f"{good}\r\r", "has an empty line, number 2"),
             ("acme/x.py,sha256=x,-7", "no number"),
             ("acme/x.py,sha256=x,seven", "no number"),
             ('"acme/x.py,sha256=x,7', "not CSV"),
@@ -285,7 +308,7 @@ class RecordTests(WheelCase):
         self.warned("what is not in the wheel: 'acme/gone.py'", record_file=record)
 
     def test_more_lines_than_are_read(self) -> None:
-        self.refused("more than 400000 lines", record_file=b"\n" * 400_001)
+        self.refused("more than 400000 lines", record_file=b"x,,\n" * 400_001)
 
 
 class EntryPointTests(WheelCase):
