@@ -178,13 +178,13 @@ def _is_version(text: str, version: Version) -> bool:
 
 
 def _judge_encoding(metadata: bytes, findings: Findings) -> None:
-    """Judge what pip cannot read; of a source archive it reads none."""
+    """Warn of what pip cannot read and uv can; of a source archive neither reads it."""
     try:
         metadata.decode("utf-8")
     except UnicodeDecodeError:
-        findings.fall_short(
-            "The wheel's METADATA is not UTF-8, which pip cannot read; correct the "
-            "project's description or summary and build it again."
+        findings.warn(
+            "The wheel's METADATA is not UTF-8, so that pip cannot install it; correct "
+            "the project's description or summary and build it again."
         )
 
 
