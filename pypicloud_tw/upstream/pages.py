@@ -27,6 +27,7 @@ from pypicloud_tw.upstream.freshness import (
     fresh_for,
     may_keep,
 )
+from pypicloud_tw.upstream.jobs import Jobs
 from pypicloud_tw.upstream.kept import (
     IKeeper,
     Kept,
@@ -93,6 +94,7 @@ class Pages(Generic[T]):
         (dependency confusion), and must not appear because an earlier one is away.
     :ivar accept: the header field to ask with.
     :ivar turns: how many pages may be asked for at once.
+    :ivar jobs: the work of helpers on them.
     :ivar keeper: where answers are kept beyond this process, if they are.
     """
 
@@ -105,6 +107,7 @@ class Pages(Generic[T]):
     memory: Memory[Kept[T]]
     settings: Settings
     turns: DeferredSemaphore
+    jobs: Jobs
     keeper: IKeeper | None = None
     hits: int = field(default=0, init=False)
     misses: int = field(default=0, init=False)
@@ -155,6 +158,7 @@ class Pages(Generic[T]):
             raise _absent(key)
         self.misses += 1
         asking = self._questions.ask(key, lambda: self._ask(key, address, work))
+        self.jobs.wanted(self._slot(key))
         known = self.memory.get(self._slot(key))
         if known is not None and not self._is_too_old(known):
             # The question goes on; who asks later has the answer.
@@ -185,13 +189,18 @@ class Pages(Generic[T]):
             return await self._last_known(key, work, e)
         finally:
             self.turns.release()
+            self.jobs.wanted(self._slot(key))
         self._in_vain = float("-inf")
         return kept.shown
 
     def _unwanted(self, key: str) -> None:
         """Leave the queue, unless it is to freshen what is remembered."""
-        if key in self._queue and self.memory.get(self._slot(key)) is None:
+        if self.memory.get(self._slot(key)) is not None:
+            return
+        if key in self._queue:
             self._queue[key].cancel()
+        else:
+            self.jobs.unwanted(self._slot(key))
 
     async def _ask_each(self, key: str, address: Address, work: Work) -> Kept[T]:
         if self._unreadable.holds(key, self.clock.seconds()):
@@ -264,7 +273,7 @@ class Pages(Generic[T]):
     ) -> Prepared[T]:
         """Prepare an answer; what cannot be, is not tried again at once."""
         try:
-            prepared = await self._prepare(answer, work, now)
+            prepared = await self._prepare(key, answer, work, now)
         except (Unavailable, CancelledError):
             raise
         except Exception as e:
@@ -280,16 +289,21 @@ class Pages(Generic[T]):
         self._outages.succeeded(shown(answer.url))
         return prepared
 
-    async def _prepare(self, answer: Answer, work: Work, now: float) -> Prepared[T]:
+    async def _prepare(
+        self, key: str, answer: Answer, work: Work, now: float
+    ) -> Prepared[T]:
         function, recipe = work
         small = _small(answer)
         if small is not None:
             return _checked(function(small, recipe, now))
         if not answer.coding and answer.size > SQUEEZED_FROM:
             answer = await self.offload.in_thread(squeezed, answer)
-        working = self.offload.in_process(function, answer, recipe, now)
-        working.addTimeout(PATIENCE, self.clock, _gave_up)
-        result = await working
+        result = await self.jobs.run(
+            self._slot(key),
+            lambda: self.offload.in_process(function, answer, recipe, now).addTimeout(
+                PATIENCE, self.clock, _gave_up
+            ),
+        )
         if isinstance(result, Packed):
             result = await self.offload.in_thread(unpacked, result)
         return _checked(result)
@@ -337,7 +351,9 @@ class Pages(Generic[T]):
             if found is None or found.base not in bases:
                 return None
             now = self.clock.seconds()
-            prepared: Prepared[T] = await self._prepare(found.answer, work, now)
+            prepared: Prepared[T] = await self._prepare(key, found.answer, work, now)
+        except CancelledError:
+            raise
         except StoreError as e:
             self._log.warn("The kept page of {key}: {error}", key=key, error=e.message)
             return None
