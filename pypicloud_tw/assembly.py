@@ -67,7 +67,6 @@ class Index:
     catalog: Catalog[ProjectView]
     publisher: Publisher
     reactor: Any
-    unserved: Unserved = field()
     _secured: bool = field(default=False, init=False)
     _lease: Lease | None = field(default=None, init=False)
     _errands: Errands | None = field(default=None, init=False)
@@ -75,9 +74,10 @@ class Index:
     def __attrs_post_init__(self) -> None:
         self.manifests.standing.start()
 
-    @unserved.default
-    def _knowing_nothing(self) -> Unserved:
-        return Unserved(self.publisher.store, self.reactor, self.manifests.check_open)
+    @property
+    def unserved(self) -> Unserved:
+        """What knows the names that are ours although they have no page."""
+        return self.publisher.unserved
 
     async def secure(self) -> None:
         """Take a lease where the store cannot keep two writers apart.
@@ -138,7 +138,6 @@ class Index:
             self.publisher.store,
             self.manifests,
             self.publisher,
-            self.unserved,
             report=report,
             dry_run=dry_run,
             survey=survey,
@@ -208,18 +207,16 @@ def make_index(
         ),
         checkpoint,
         audit,
-    )
-    unserved = Unserved(
-        metered,
-        reactor,
-        manifests.check_open,
-        config.index.fresh_for,
-        config.index.verify_every,
+        unserved=Unserved(
+            metered,
+            reactor,
+            manifests.check_open,
+            config.index.fresh_for,
+            config.index.verify_every,
+        ),
     )
     _watch(metrics, catalog, publisher)
-    return Index(
-        store, offload, metrics, manifests, catalog, publisher, reactor, unserved
-    )
+    return Index(store, offload, metrics, manifests, catalog, publisher, reactor)
 
 
 def _make_store(

@@ -130,7 +130,6 @@ def makeService(
         ready=lambda: server.ready(),
         metrics_read=_metrics_reader(config.metrics.read),
         fallback=fallback,
-        unserved=index.unserved,
     )
     site = Site(
         application.resource(),

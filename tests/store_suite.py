@@ -37,6 +37,7 @@ from pypicloud_tw.store.interfaces import (
     IObjectStore,
     IUpload,
     ObjectInfo,
+    Unlisted,
 )
 
 T = TypeVar("T")
@@ -118,10 +119,10 @@ async def keys(store: IObjectStore, prefix: str = "", after: str = "") -> list[s
 
 
 async def looked(store: IObjectStore) -> tuple[list[str], list[str]]:
-    """Look for packages: give the keys, and the folders that may not be read."""
-    unreadable: list[str] = []
-    listing = store.list("", unreadable=unreadable.append)
-    return [info.key async for info in listing], unreadable
+    """Look for packages: give the keys, and what else is told of."""
+    unlisted: list[Unlisted] = []
+    listing = store.list("", unlisted=unlisted.append)
+    return [info.key async for info in listing], [what.key for what in unlisted]
 
 
 async def raised(
@@ -546,9 +547,9 @@ class StoreSuite(AsyncCase):
     async def test_looking_for_packages(self) -> None:
         for key in ("a/b", "a/c", "d", ".index/a.json"):
             await self.store.put(key, b"")
-        found, unreadable = await looked(self.store)
+        found, unlisted = await looked(self.store)
         self.assertEqual([k for k in found if k[0] != "."], ["a/b", "a/c", "d"])
-        self.assertEqual(unreadable, [])
+        self.assertEqual(unlisted, [])
         found = [info.key async for info in self.store.list("", skip="a/".__eq__)]
         self.assertIn("d", found)
         self.assertLessEqual(set(found), {"a/b", "a/c", "d", ".index/a.json"})

@@ -270,6 +270,9 @@ class AssemblyTests(TapCase):
             self.server = makeService(self.options(), checkpoint=points.append)
             self.server.startService()
         self.upload(basic())
+        # What told of the project's first upload goes last.
+        self.assertEqual(points[-2:], ["publish:told", "object:unlinked"])
+        self.upload(basic())
         self.assertEqual(points[-1], "publish:told")
         self.assertGreater(len(set(points)), 4)
         self.stop()
@@ -386,7 +389,12 @@ class AdoptionTests(TapCase):
         (self.packages / "link").symlink_to(outside)
         (self.packages / SDIST).symlink_to(outside / SDIST)
         self.start()
-        self.assertEqual(self.status("/simple/acme/"), 404)
+        # They make the names ours, as whatever lies there does.
+        for name in ("acme", "link"):
+            answer = self.request("GET", f"/simple/{name}/")
+            self.assertEqual(answer.status, 503)
+            self.assertIn("symbolic link", answer.text)
+            self.assertNotIn(SDIST, answer.text)
         self.stop()
 
     def test_a_failure_is_told_and_the_server_goes_on(self) -> None:

@@ -175,6 +175,7 @@ def _run(
         try:
             await index.publisher.store.prepare()
             await index.secure()
+            index.unserved.find({})  # what servers found out is in the store
             code = await job(index)
         except PypicloudError as e:
             print(f"pypicloud: {e.message}", file=sys.stderr)

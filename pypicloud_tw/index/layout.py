@@ -19,9 +19,6 @@ METADATA_SUFFIX = ".metadata"
 #: {project}/{id}/{filename}: what a publish makes, and its metadata.
 _OWN = re.compile(r"([a-z0-9]+(?:-[a-z0-9]+)*)/[0-9a-f]{32}/[^/]+")
 
-#: Where it is kept which projects have been published.
-RECORDS = ".published/"
-
 _ID = re.compile(r"[0-9a-f]{32}")
 
 #: What a distribution's name ends in, of whatever program, wherever it stands: behind
@@ -56,15 +53,9 @@ def id_folder_of(folder: str) -> NormalizedName | None:
     return None
 
 
-def record_key(name: NormalizedName) -> str:
-    """Where it is kept that a project was published, for its manifest to be missed.
-
-    Without it nothing would tell the objects of a manifest that was lost from those of
-    a first upload that never ended: the ones are a loss, the others orphans. It is one
-    small object a project, written once. Apart from the manifests, for a slip must not
-    take both.
-    """
-    return f"{RECORDS}{name}"
+def id_folder(key: str) -> str:
+    """Tell the folder that a publish made for an object of ours: {project}/{id}."""
+    return key.rpartition("/")[0]
 
 
 def is_foreign(key: str) -> bool:
@@ -96,8 +87,17 @@ def claimed_names(key: str) -> frozenset[NormalizedName]:
     folder's.
     """
     *folders, text = key.split("/")
-    names = frozenset(_names_in(text)) or frozenset(_names_of(folders))
+    names = set(_names_in(text))
+    if not _is_telling(text):
+        names.update(_names_of(folders))
     return frozenset(filter(None, map(_normalized, names)))
+
+
+def _is_telling(text: str) -> bool:
+    """Tell whether a file's name tells its project, wherever it lies."""
+    suffix = _SUFFIX.search(text)
+    stem = "" if suffix is None else text[: suffix.start()]
+    return any(pattern.search(stem) for pattern in (_VERSION, _ODD_VERSION))
 
 
 def _names_in(text: str) -> Iterator[str]:
@@ -117,10 +117,14 @@ def _names_in(text: str) -> Iterator[str]:
 
 
 def _names_of(folders: Sequence[str]) -> Iterator[str]:
-    """Read {name}/, {name}/{version}/ (pypicloud 1.x) and {name}/{id}/."""
+    """Read {name}/, {name}/{version}/ (pypicloud 1.x) and {name}/{id}/.
+
+    What is called as a file would be may be the one or the other.
+    """
     for folder in reversed(folders):
         if not _ID.fullmatch(folder) and not _is_version(folder):
             yield folder
+            yield from _names_in(folder)
             return
 
 

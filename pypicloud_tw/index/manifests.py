@@ -40,7 +40,13 @@ from pypicloud_tw.index.manifest import (
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.standing import Standing
-from pypicloud_tw.store.interfaces import IfAbsent, IfMatch, IObjectStore, ObjectInfo
+from pypicloud_tw.store.interfaces import (
+    IfAbsent,
+    IfMatch,
+    IObjectStore,
+    ObjectInfo,
+    Unlisted,
+)
 
 #: How many changes may share one swap, and how many ids a manifest remembers. It must
 #: remember far more than fit in one swap: an id is looked for after others' swaps too.
@@ -63,15 +69,11 @@ Change = Callable[[Project], Project]
 
 @frozen
 class Versioned:
-    """A project as it lies in the store, and that state's ETag and time.
-
-    :ivar created: a change has just made it the project's first.
-    """
+    """A project as it lies in the store, and that state's ETag and time."""
 
     project: Project
     etag: str
     modified: datetime
-    created: bool = False
 
 
 @define
@@ -134,9 +136,14 @@ class Manifests:
         self._recent.append(state)
         return state
 
-    async def names(self) -> AsyncIterator[tuple[NormalizedName, ObjectInfo]]:
-        """List every project there is, by the name's bytes."""
-        async for info in self.store.list(INDEX):
+    async def names(
+        self, unlisted: Callable[[Unlisted], None] | None = None
+    ) -> AsyncIterator[tuple[NormalizedName, ObjectInfo]]:
+        """List every project there is, by the name's bytes.
+
+        :param unlisted: told of what lies among the manifests and is none.
+        """
+        async for info in self.store.list(INDEX, unlisted=unlisted):
             name = project_of(info.key)
             if name is not None:
                 yield name, info
@@ -219,8 +226,7 @@ class Manifests:
                 if len(lost) > LOST:
                     break
                 continue
-            state = self._learn(outcome.project, info)
-            outcome.settle(evolve(state, created=True) if found is None else state)
+            outcome.settle(self._learn(outcome.project, info))
             return
         if lost:
             raise lost[-1]

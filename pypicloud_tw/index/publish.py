@@ -25,7 +25,6 @@ from pypicloud_tw.errors import (
     BadRequest,
     Conflict,
     NotFound,
-    ObjectNotFound,
     PypicloudError,
     StoreError,
     Unavailable,
@@ -33,7 +32,8 @@ from pypicloud_tw.errors import (
 from pypicloud_tw.index.archive import Inspection, inspect, inspect_file
 from pypicloud_tw.index.audit import Act, Audit, log_act
 from pypicloud_tw.index.catalog import Catalog
-from pypicloud_tw.index.layout import METADATA_SUFFIX, record_key
+from pypicloud_tw.index.first_uploads import FirstUpload, Stage, is_lost
+from pypicloud_tw.index.layout import METADATA_SUFFIX
 from pypicloud_tw.index.manifest import in_order
 from pypicloud_tw.index.manifests import Change, Manifests, Versioned
 from pypicloud_tw.index.model import File, Project, Tombstone
@@ -44,6 +44,7 @@ from pypicloud_tw.index.names import (
     parse_version,
 )
 from pypicloud_tw.index.survey import lost
+from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.interfaces import IObjectStore, IUpload
 from pypicloud_tw.store.spool import Digests, Spool
@@ -183,28 +184,39 @@ class Publication:
     ) -> Project:
         publisher, name = self.publisher, self.filename.project
         change = _admission(file, display_name, publisher.rules)
-        if await publisher.is_done(name, change):
-            return await publisher.change(name, change, create=True)
+        state = await publisher.find(name)
+        if state is not None and change(state.project) is state.project:
+            return await publisher.change(name, change)
+        first = None
+        if state is None:
+            first = FirstUpload.of(publisher.store, file.key)
+            await first.reach(Stage.STORING)
         await self._upload.commit()
         publisher.checkpoint("publish:file")
         if metadata is not None:
             file = await publisher.put_metadata(file, metadata)
             change = _admission(file, display_name, publisher.rules)
             publisher.checkpoint("publish:metadata")
+        if first is not None:
+            await first.reach(Stage.SWAPPING)
         try:
-            project = await publisher.change(name, self._timely(change), create=True)
+            project = await publisher.change(
+                name, self._timely(change), create=first is not None
+            )
         except StoreError:
             raise  # it may be committed, and then it names the object
         except PypicloudError:
-            await publisher.discard(file)
+            await publisher.discard(file, first)
             raise
         # By the key alone: it may have been yanked in the same swap. One that is gone
         # again has a tombstone, which is the sweep's.
         named = project.file(file.filename)
         if named is not None and named.key != file.key:
-            await publisher.discard(file)
+            await publisher.discard(file, first)
         else:
             publisher.audit(_published(file, name))
+            if first is not None:
+                await first.end()
         return project
 
     def _timely(self, change: Change) -> Change:
@@ -237,6 +249,7 @@ class Publisher:
         ``publish:file`` when the file is stored, ``publish:metadata``,
         ``publish:swapped`` when the manifest names it, and ``publish:told``.
     :ivar audit: takes a record of every change, once it is durable.
+    :ivar unserved: knows the names that are ours although they have no page.
     :ivar changes: how many were made since the start.
     :ivar uploads: how many of these were uploads, of files that were there already too.
     """
@@ -249,6 +262,7 @@ class Publisher:
     rules: Rules = field(factory=Rules)
     checkpoint: Callable[[str], None] = field(default=_nothing)
     audit: Audit = field(default=log_act)
+    unserved: Unserved = field(kw_only=True)
     changes: int = field(default=0, init=False)
     uploads: int = field(default=0, init=False)
     _turns: Turns = field(
@@ -256,6 +270,12 @@ class Publisher:
         init=False,
     )
     _log = Logger()
+
+    @unserved.default
+    def _nothing_unserved(self) -> Unserved:
+        known = Unserved(self.store, self.clock, self.manifests.check_open)
+        known.find({})
+        return known
 
     async def begin(
         self,
@@ -342,58 +362,45 @@ class Publisher:
     async def _swap_and_tell(
         self, name: NormalizedName, change: Change, create: bool
     ) -> Project:
-        state = await self.manifests.change(name, change, create=create)
+        try:
+            state = await self.manifests.change(name, change, create=create)
+        except NotFound:
+            await self._refuse_unserved(name)
+            raise
         self.changes += 1
         self.checkpoint("publish:swapped")
-        if state.created:
-            await self.record(name)
         await self.catalog.changed(name)
         self.checkpoint("publish:told")
         return state.project
 
-    async def is_done(self, name: NormalizedName, change: Change) -> bool:
-        """Tell whether a change would change nothing, before anything is stored.
+    async def find(self, name: NormalizedName) -> Versioned | None:
+        """Read a project as it is now; None if it has never been published.
 
         :raises Unavailable: the project has lost its manifest; a new one would hide
             what the old one named.
-        :raises PypicloudError: what the change raises.
+        :raises StoreError: the store is away or the manifest damaged.
         """
         state = await self._look(name)
-        if state is None and await self._is_recorded(name):
+        if state is None and await is_lost(self.store, name):
             # Another may have made it since.
             state = await self._look(name)
             if state is None:
                 raise Unavailable(lost(name), retry_after=60)
-        return state is not None and change(state.project) is state.project
+        return state
+
+    async def _refuse_unserved(self, name: NormalizedName) -> None:
+        """Return if a project is not here, or is and may be changed.
+
+        :raises Unavailable: it is ours without being served, as its page says.
+        """
+        if await self.find(name) is None:
+            await self.unserved.refuse(name, asks=True)
 
     async def _look(self, name: NormalizedName) -> Versioned | None:
         try:
             return await self.manifests.read(name)
         except NotFound:
             return None
-
-    async def record(self, name: NormalizedName) -> None:
-        """Keep beside a project's files that it has a manifest, for that to be missed.
-
-        After the swap and not before it: a first upload that ends in between may be
-        repeated as any other. Where it fails, the next sweep makes up for it.
-        """
-        try:
-            await self.store.put(record_key(name), b"")
-        except PypicloudError as e:
-            self._log.warn(
-                "It is not recorded that {name} is published: {error}",
-                name=name,
-                error=e.message,
-            )
-
-    async def _is_recorded(self, name: NormalizedName) -> bool:
-        try:
-            # Not a HEAD: S3 answers that with no body, which proves no absence.
-            await self.store.get(record_key(name))
-        except ObjectNotFound:
-            return False
-        return True
 
     async def inspect(
         self, spool: Spool, filename: Filename, uploader: str | None = None
@@ -431,17 +438,23 @@ class Publisher:
         digest = sha256(metadata).hexdigest()
         return evolve(file, metadata_key=key, metadata_sha256=digest)
 
-    async def discard(self, file: File) -> None:
-        """Remove the objects of a publish that is known not to be committed."""
+    async def discard(self, file: File, first: FirstUpload | None) -> None:
+        """Remove the objects of a publish that is known not to be committed.
+
+        :param first: what tells of the publish; it stays if one of them does.
+        """
         for key in filter(None, (file.key, file.metadata_key)):
             try:
                 await self.store.delete(key)
             except PypicloudError as e:
+                first = None
                 self._log.warn(
                     "An orphan is left for the next sweep, {key}: {error}",
                     key=key,
                     error=e.message,
                 )
+        if first is not None:
+            await first.end()
 
     def warn(self, filename: str, warnings: Iterable[str]) -> None:
         """Write into the log what is not well with a file that was taken."""

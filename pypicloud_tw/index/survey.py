@@ -7,23 +7,24 @@ One listing of the store tells it, a request for each 1,000 objects; no object i
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 from attrs import define, field
 
+from pypicloud_tw.index.first_uploads import FirstUpload, Stage, UnderWay
 from pypicloud_tw.index.layout import (
-    METADATA_SUFFIX,
-    RECORDS,
     claimed_names,
+    id_folder,
     id_folder_of,
     is_foreign,
     is_hidden,
     own_project,
 )
-from pypicloud_tw.index.manifest import manifest_key
+from pypicloud_tw.index.manifest import manifest_key, project_of
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.names import NormalizedName
-from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo
+from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo, Unlistable, Unlisted
 
 #: Why a name is held, in a sentence for whoever asks for it.
 WAITING = (
@@ -34,13 +35,28 @@ UNFINISHED = (
     "The first upload of this project was broken off and nothing of it is published: "
     "upload it again."
 )
+IN_DOUBT = (
+    "The first upload of this project was broken off at its last step: upload it "
+    "again, or let its operator run pypicloud rebuild with the project's name."
+)
 UNREADABLE = (
     "A folder of this project in the store cannot be read by the user that runs the "
     "server; its operator can give it the right to."
 )
-_NAMELESS = (
-    "A file in the store has a name that is no UTF-8; its operator can rename it."
-)
+_UNLISTED = {
+    Unlistable.FOLDER: UNREADABLE,
+    Unlistable.DEEP: (
+        "What lies in the store for this project is in too many folders; its operator "
+        "can move it up."
+    ),
+    Unlistable.NAME: (
+        "A file in the store has a name that is no UTF-8; its operator can rename it."
+    ),
+    Unlistable.LINK: (
+        "What lies in the store under this project's name is a symbolic link or no "
+        "regular file, which is never read; its operator can put a copy in its place."
+    ),
+}
 _STRANGE = "What lies in the store under this name is no distribution that is taken."
 
 
@@ -52,9 +68,9 @@ def lost(name: NormalizedName) -> str:
     )
 
 
-def why_unreadable(key: str) -> str:
-    """Say of what a listing could not tell more of why that is."""
-    return UNREADABLE if key.endswith("/") else _NAMELESS
+def why_unlisted(what: Unlisted) -> str:
+    """Say of what is no object in the store what its operator can do."""
+    return _UNLISTED[what.why]
 
 
 @define
@@ -62,25 +78,35 @@ class Survey:
     """Everything that one listing told.
 
     :ivar manifests: projects that have one.
-    :ivar recorded: projects that have been published, whether they have one or not.
-    :ivar own: projects of which files of our layout lie there.
+    :ivar own: projects without one of which objects of our layout lie there, and the
+        folders of these.
+    :ivar under_way: first uploads.
     :ivar foreign: what others put there and may be adopted.
     :ivar others: keys of all else that is not ours, as a lone core metadata file.
-    :ivar unreadable: folders that cannot be read, each with a slash at its end, and
-        what has no name that a key can have.
+    :ivar unlisted: what lies there and is no object, or cannot be looked at; also in
+        a manifest's place.
     """
 
+    under_way: UnderWay
     manifests: set[NormalizedName] = field(factory=set)
-    recorded: set[NormalizedName] = field(factory=set)
-    own: set[NormalizedName] = field(factory=set)
+    own: dict[NormalizedName, set[str]] = field(factory=lambda: defaultdict(set))
     foreign: list[ObjectInfo] = field(factory=list)
     others: list[str] = field(factory=list)
-    unreadable: list[str] = field(factory=list)
+    unlisted: list[Unlisted] = field(factory=list)
 
     @property
     def lost(self) -> set[NormalizedName]:
         """The projects whose manifest is gone; manifests are never deleted (D1)."""
-        return self.recorded - self.manifests
+        told = self.under_way.told.keys()
+        lost = {name for name, folders in self.own.items() if not folders <= told}
+        displaced = {project_of(what.key.removesuffix("/")) for what in self.unlisted}
+        return lost.union(filter(None, displaced)) - self.manifests
+
+    @property
+    def ended(self) -> list[FirstUpload]:
+        """First uploads of projects that have a manifest: nobody need know of them."""
+        uploads = self.under_way.uploads()
+        return [one for one, name in uploads.items() if name in self.manifests]
 
     def reasons(
         self, skipped: Callable[[str], str | None] = lambda key: WAITING
@@ -96,9 +122,11 @@ class Survey:
             why = skipped(info.key)
             if why is not None:
                 _add(reasons, claimed_names(info.key), why)
-        for key in self.unreadable:
-            _add(reasons, claimed_names(key), why_unreadable(key))
-        _add(reasons, self.own, UNFINISHED)
+        for what in self.unlisted:
+            _add(reasons, claimed_names(what.key), why_unlisted(what))
+        for name, folders in self.own.items():
+            stages = {self.under_way.stage(f"{folder}/") for folder in folders}
+            _add(reasons, {name}, IN_DOUBT if Stage.SWAPPING in stages else UNFINISHED)
         reasons.update((name, lost(name)) for name in self.lost)
         for name in self.manifests & reasons.keys():
             del reasons[name]
@@ -109,9 +137,8 @@ class Survey:
         key = info.key
         own = own_project(key)
         if own is not None:
-            # Core metadata alone is left where adopting a file broke off.
-            if not key.endswith(METADATA_SUFFIX):
-                self.own.add(own)
+            if own not in self.manifests:
+                self.own[own].add(id_folder(key))
         elif is_foreign(key):
             self.foreign.append(info)
         elif not is_hidden(key):
@@ -126,31 +153,21 @@ async def survey(store: IObjectStore, manifests: Manifests) -> Survey:
 
     :raises StoreError: the store is away.
     """
-    found = Survey()
-    found.recorded = await recorded_projects(store)
-    found.manifests = {name async for name, _ in manifests.names()}
+    found = Survey(UnderWay(store, {}))
+    names = manifests.names(found.unlisted.append)
+    found.manifests = {name async for name, _ in names}
 
     def is_known(folder: str) -> bool:
         # A publish of a project with a manifest made it: half of a walk is spared.
         return id_folder_of(folder) in found.manifests
 
-    listing = store.list("", unreadable=found.unreadable.append, skip=is_known)
+    listing = store.list("", unlisted=found.unlisted.append, skip=is_known)
     async for info in listing:
         found.see(info)
-    if not found.own | found.recorded <= found.manifests:
+    found.under_way = await UnderWay.listed(store)
+    if found.own:
         found.manifests |= {name async for name, _ in manifests.names()}
     return found
-
-
-async def recorded_projects(store: IObjectStore) -> set[NormalizedName]:
-    """Tell which projects have been published; each has a manifest, or has lost it.
-
-    :raises StoreError: the store is away.
-    """
-    return {
-        NormalizedName(info.key.removeprefix(RECORDS))
-        async for info in store.list(RECORDS)
-    }
 
 
 def _add(

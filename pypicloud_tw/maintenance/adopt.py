@@ -28,13 +28,14 @@ from pypicloud_tw.errors import (
     ObjectUnreadable,
 )
 from pypicloud_tw.index.archive import Inspection
+from pypicloud_tw.index.first_uploads import FirstUpload, Stage
 from pypicloud_tw.index.layout import METADATA_SUFFIX, is_own
 from pypicloud_tw.index.manifest import in_order
 from pypicloud_tw.index.manifests import Change, Manifests
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import Filename, NormalizedName
 from pypicloud_tw.index.publish import Publisher
-from pypicloud_tw.index.survey import Survey, lost, survey, why_unreadable
+from pypicloud_tw.index.survey import Survey, lost, survey, why_unlisted
 from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo
 from pypicloud_tw.store.spool import Spool
@@ -147,8 +148,8 @@ class Adopter:
     _named: set[NormalizedName] = field(factory=set, init=False)
 
     @unserved.default
-    def _alone(self) -> Unserved:
-        return Unserved(self.store, self.publisher.clock, self.manifests.check_open)
+    def _the_publishers(self) -> Unserved:
+        return self.publisher.unserved
 
     async def run(self) -> Progress:
         """Adopt everything that can be.
@@ -193,6 +194,8 @@ class Adopter:
         self.survey = await survey(self.store, self.manifests)
         if not self.dry_run:
             await self.unserved.tell(self.survey.reasons())
+            for ended in self.survey.ended:
+                await ended.end()
         return self.survey
 
     async def _conclude(self, found: Survey, progress: Progress) -> None:
@@ -208,9 +211,9 @@ class Adopter:
     ) -> dict[NormalizedName, list[Candidate]]:
         found: dict[NormalizedName, list[Candidate]] = defaultdict(list)
         gone = survey.lost
-        for key in survey.unreadable:
+        for what in survey.unlisted:
             progress.found += 1
-            progress.skipped.append(Skipped(key, why_unreadable(key)))
+            progress.skipped.append(Skipped(what.key, why_unlisted(what)))
         for info in survey.foreign:
             progress.found += 1
             try:
@@ -285,6 +288,10 @@ class Adopter:
             if self.dry_run:
                 return Warned(candidate.info.key, ())
             described = await self.describe(candidate)
+            first = None
+            if described is not None:
+                first = await self._begin(name, described)
+                await self.keep_metadata(described)
         except _NO_FAULTS:
             raise
         except BaseException:
@@ -296,8 +303,10 @@ class Adopter:
             return None
         file = described.file
         project = await self.publisher.change(
-            name, _naming(file, described.display_name), create=True
+            name, _naming(file, described.display_name), create=name not in self._named
         )
+        if first is not None:
+            await first.end()
         self._states[name] = project
         self._named.add(name)
         named = project.file(file.filename)
@@ -306,29 +315,50 @@ class Adopter:
         return Warned(candidate.info.key, described.inspection.warnings)
 
     async def describe(self, candidate: Candidate) -> Described | None:
-        """Read a file, and store its metadata; None if it is known.
+        """Read a file; None if it is known.
 
         :raises BadRequest: it is not a distribution that is taken.
         """
         found = await self._read(candidate)
-        file, metadata = found.file, found.inspection.metadata
         state = self._states.get(candidate.filename.project)
-        if state is not None and _naming(file, found.display_name)(state) is state:
+        if (
+            state is not None
+            and _naming(found.file, found.display_name)(state) is state
+        ):
             return None
-        if metadata is not None:
-            place = file.key + METADATA_SUFFIX
-            if not is_own(file.key):
-                # Beside our own files: the folder that it lies in is its owner's.
-                folder = f"{candidate.filename.project}/{token_hex(16)}"
-                place = f"{folder}/{file.filename}{METADATA_SUFFIX}"
-            if not self.dry_run:
-                await self.store.put(place, metadata)
-            file = evolve(
-                file,
-                metadata_key=place,
-                metadata_sha256=sha256(metadata).hexdigest(),
-            )
-        return evolve(found, file=file)
+        metadata = found.inspection.metadata
+        if metadata is None:
+            return found
+        file = found.file
+        place = file.key + METADATA_SUFFIX
+        if not is_own(file.key):
+            # Beside our own files: the folder that it lies in is its owner's.
+            folder = f"{candidate.filename.project}/{token_hex(16)}"
+            place = f"{folder}/{file.filename}{METADATA_SUFFIX}"
+        digest = sha256(metadata).hexdigest()
+        return evolve(
+            found, file=evolve(file, metadata_key=place, metadata_sha256=digest)
+        )
+
+    async def keep_metadata(self, described: Described) -> None:
+        """Store a file's core metadata, if it has any."""
+        metadata, place = described.inspection.metadata, described.file.metadata_key
+        if metadata is not None and place is not None:
+            await self.store.put(place, metadata)
+
+    async def _begin(
+        self, name: NormalizedName, described: Described
+    ) -> FirstUpload | None:
+        """Say of a project without a manifest that none names its core metadata yet.
+
+        That this is about to be named need not be said: it is in the file, too.
+        """
+        place = described.file.metadata_key
+        if place is None or name in self._named:
+            return None
+        first = FirstUpload.of(self.store, place)
+        await first.reach(Stage.STORING)
+        return first
 
     async def _read(self, candidate: Candidate) -> Described:
         """Read the whole file once, as an upload would be: digests and judgement."""

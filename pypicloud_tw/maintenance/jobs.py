@@ -111,8 +111,8 @@ async def sweep(
     )
     for problem in swept.left:
         print(f"pypicloud: {problem}", file=err)
-    for place in swept.unreadable:
-        print(f"pypicloud: {place!r} cannot be read.", file=err)
+    for what in swept.unlisted:
+        print(f"pypicloud: {what.key!r} stays: it is {what.why.value}.", file=err)
     if count := 0 if dry_run else len(swept.removed) + len(swept.purged):
         index.publisher.audit(Act(who, "swept", reason=f"{count} objects"))
     return 1 if swept.left else 0

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, frozen
 
 from pypicloud_tw.errors import (
     BadRequest,
@@ -21,6 +21,7 @@ from pypicloud_tw.errors import (
     PreconditionFailed,
     PypicloudError,
 )
+from pypicloud_tw.index.first_uploads import Stage, UnderWay
 from pypicloud_tw.index.layout import METADATA_SUFFIX, own_project
 from pypicloud_tw.index.manifest import encode, in_order, manifest_key
 from pypicloud_tw.index.model import File, Project
@@ -61,20 +62,22 @@ class Rebuilder:
 
     adopter: Adopter
     dry_run: bool = False
-    _survey: Survey = field(factory=Survey, init=False)
+    _survey: Survey | None = None
 
     async def lost(self) -> list[NormalizedName]:
         """Look for the projects whose manifests were lost.
 
         :raises StoreError: the store is away.
         """
-        self._survey = await survey(self.adopter.store, self.adopter.manifests)
-        return sorted(self._survey.lost)
+        return sorted((await self._look()).lost)
+
+    async def _look(self) -> Survey:
+        if self._survey is None:
+            self._survey = await survey(self.adopter.store, self.adopter.manifests)
+        return self._survey
 
     async def rebuild(self, name: NormalizedName) -> Rebuilt | None:
         """Write a project's manifest anew; None if it has one that can be read.
-
-        To be called after :meth:`lost`.
 
         :raises NotFound: nothing in the store is of this project.
         :raises Conflict: another made it meanwhile; this one was not written.
@@ -90,7 +93,8 @@ class Rebuilder:
         else:
             return None
         found, left = await self._describe(name)
-        if not found and damaged is None and name not in self._survey.lost:
+        lost = (await self._look()).lost
+        if not found and damaged is None and name not in lost:
             raise NotFound(f"There is nothing of {name} in the store to rebuild it of.")
         files, display_name = _newest(found, left)
         kept = None
@@ -108,6 +112,7 @@ class Rebuilder:
         queue: deque[Candidate] = deque()
         async for candidate in self._candidates(name, left):
             queue.append(candidate)
+        await self._leave_unfinished(name, queue, left)
 
         async def work() -> None:
             while queue:
@@ -137,15 +142,31 @@ class Rebuilder:
                 yield Candidate(info, Filename.parse(text, legacy=True, project=name))
             except BadRequest as e:
                 left.append(Skipped(key, e.message))
-        for info in self._survey.foreign:
+        for info in (await self._look()).foreign:
             with suppress(BadRequest):
                 filename = self.adopter.understand(info.key)
                 if filename.project == name:
                     yield Candidate(info, filename)
 
+    async def _leave_unfinished(
+        self,
+        name: NormalizedName,
+        queue: deque[Candidate],
+        left: list[Skipped],
+    ) -> None:
+        """Leave what no manifest has ever named; nobody was told that it was taken."""
+        under_way = await UnderWay.listed(self.adopter.store, name)
+        for candidate in list(queue):
+            key = candidate.info.key
+            if under_way.stage(key) is Stage.STORING:
+                queue.remove(candidate)
+                left.append(Skipped(key, "Its upload was broken off."))
+
     async def _described(self, candidate: Candidate) -> tuple[File, str]:
         described = await self.adopter.describe(candidate)
         assert described is not None, "nothing is known of a project that is lost"
+        if not self.dry_run:
+            await self.adopter.keep_metadata(described)
         file = described.file
         info = await self.adopter.store.head(file.key)
         uploader = info.metadata.get("uploader")
@@ -177,7 +198,8 @@ class Rebuilder:
                 f"The manifest of {name} was written by another meanwhile; this one "
                 "was not. Repeat this to see whether anything is left to do."
             ) from None
-        await adopter.publisher.record(name)
+        for first in (await UnderWay.listed(adopter.store, name)).uploads():
+            await first.end()
         await adopter.publisher.catalog.changed(name)
 
 

@@ -4,9 +4,9 @@ Objects are listed first and manifests read after, so that what is named in betw
 seen as named. Age is judged by the store's own clock. Only keys of our own layout are
 ever removed; what others put into the store is theirs.
 
-Of a project without a manifest its record decides (:func:`.layout.record_key`): with
-one the manifest was lost, and nothing of it is touched. Without one it never had any:
-what lies there is left of a first upload that was broken off.
+Of a project without a manifest nothing is touched: its manifest is lost. But objects of
+which it is known that none has ever named them (:mod:`.first_uploads`) are left of a
+first upload that was broken off.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from datetime import datetime, timedelta
 from attrs import define, evolve, field
 
 from pypicloud_tw.errors import ManifestDamaged, NotFound
-from pypicloud_tw.index.layout import is_own, own_project, record_key
+from pypicloud_tw.index.first_uploads import FirstUpload, Stage, UnderWay
+from pypicloud_tw.index.layout import is_own, own_project
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.model import Project, Tombstone
 from pypicloud_tw.index.names import NormalizedName
-from pypicloud_tw.index.survey import lost, recorded_projects
-from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo
+from pypicloud_tw.index.survey import IN_DOUBT, lost
+from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo, Unlisted
 
 #: An object that is written only to learn the store's time from it.
 CLOCK = ".clock"
@@ -42,7 +43,7 @@ class Swept:
     :ivar unfinished: how many uploads had been begun and never ended; None if the
         store cannot tell.
     :ivar left: why a project was passed over; a sentence each.
-    :ivar unreadable: folders that may not be read, and what is in them stays.
+    :ivar unlisted: what could not be looked at, and stays.
     """
 
     seen: int = 0
@@ -50,7 +51,7 @@ class Swept:
     purged: list[str] = field(factory=list)
     unfinished: int | None = 0
     left: list[str] = field(factory=list)
-    unreadable: list[str] = field(factory=list)
+    unlisted: list[Unlisted] = field(factory=list)
 
 
 @define
@@ -76,7 +77,7 @@ class Sweeper:
         swept = Swept()
         limit = (await self._now()) - timedelta(seconds=self.age)
         old: dict[NormalizedName, list[ObjectInfo]] = defaultdict(list)
-        async for info in self.store.list("", unreadable=swept.unreadable.append):
+        async for info in self.store.list("", unlisted=swept.unlisted.append):
             swept.seen += 1
             name = own_project(info.key)
             if name is not None and info.modified < limit:
@@ -85,9 +86,12 @@ class Sweeper:
             if info.modified < limit:
                 await self._remove(info.key)
                 swept.removed.append(info.key)
-        recorded = await recorded_projects(self.store)
+        under_way = await UnderWay.listed(self.store)
         for name, objects in old.items():
-            await self._sweep_project(name, objects, limit, swept, name in recorded)
+            await self._sweep_project(name, objects, limit, swept, under_way)
+        for first, name in under_way.uploads().items():
+            if not self.dry_run:
+                await self._end(first, name, under_way.told[first.folder], limit)
         swept.unfinished = await self.store.abandon_uploads(limit, dry_run=self.dry_run)
         return swept
 
@@ -100,30 +104,59 @@ class Sweeper:
         objects: list[ObjectInfo],
         limit: datetime,
         swept: Swept,
-        recorded: bool,
+        under_way: UnderWay,
     ) -> None:
         try:
             state = await self.manifests.read(name)
         except NotFound:
-            if recorded:
-                swept.left.append(lost(name))
-                return
-            project = Project(name, name)
+            await self._sweep_unfinished(name, objects, swept, under_way)
+            return
         except ManifestDamaged as e:
             # It may name any of them.
             swept.left.append(e.message)
             return
-        else:
-            project = state.project
-            if not recorded and not self.dry_run:
-                # A server ended between the two, or the record could not be written.
-                await self.store.put(record_key(name), b"")
-        named = named_keys(project)
+        named = named_keys(state.project)
         for info in objects:
             if info.key not in named:
                 await self._remove(info.key)
                 swept.removed.append(info.key)
-        await self._purge(project, limit, swept)
+        await self._purge(state.project, limit, swept)
+
+    async def _sweep_unfinished(
+        self,
+        name: NormalizedName,
+        objects: list[ObjectInfo],
+        swept: Swept,
+        under_way: UnderWay,
+    ) -> None:
+        """Remove what no manifest has ever named of a project without one."""
+        stages = {info.key: under_way.stage(info.key) for info in objects}
+        for key, stage in stages.items():
+            if stage is Stage.STORING:
+                await self._remove(key)
+                swept.removed.append(key)
+        if None in stages.values():
+            swept.left.append(lost(name))
+        elif Stage.SWAPPING in stages.values():
+            swept.left.append(f"{name}: {IN_DOUBT}")
+
+    async def _end(
+        self,
+        first: FirstUpload,
+        name: NormalizedName,
+        told: ObjectInfo,
+        limit: datetime,
+    ) -> None:
+        """Take back what tells of a first upload that nobody need know of."""
+        try:
+            await self.manifests.read(name)
+        except NotFound:
+            left = [info async for info in self.store.list(f"{first.folder}/")]
+            if left or told.modified >= limit:
+                return
+        except ManifestDamaged:
+            pass  # it is there
+        await first.end()
 
     async def _purge(self, project: Project, limit: datetime, swept: Swept) -> None:
         """Remove what was deleted: first say so in the manifest, then do it.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
+from enum import Enum
 
 from attrs import Factory, frozen
 from twisted.internet.interfaces import IConsumer
@@ -77,6 +78,27 @@ class SignedUrl:
     url: str
     fresh_until: float
     ends: float
+
+
+class Unlistable(Enum):
+    """Why a listing cannot tell of what lies there."""
+
+    FOLDER = "a folder that may not be read"
+    DEEP = "a folder below more others than a key has"
+    NAME = "a name that is no UTF-8"
+    LINK = "a symbolic link, a pipe or the like"
+
+
+@frozen
+class Unlisted:
+    """Something that lies where objects do and is none, or cannot be looked at.
+
+    :ivar key: its name as well as can be told, with a slash at the end where it may be
+        a folder.
+    """
+
+    key: str
+    why: Unlistable
 
 
 def enter(folder: str) -> bool:
@@ -212,16 +234,16 @@ class IObjectStore(Interface):
         prefix: str,
         *,
         after: str = "",
-        unreadable: Callable[[str], None] | None = None,
+        unlisted: Callable[[Unlisted], None] | None = None,
         skip: Callable[[str], bool] = enter,
     ) -> AsyncIterator[ObjectInfo]:
         """Tell of every object whose key starts with *prefix* and is above *after*.
 
-        :param unreadable: looks for packages: told of each folder that may not be read,
-            by the beginning of its keys, and of each name that is no text, and the
-            listing goes on. A store may then leave out what lies in folders that
-            *prefix* does not name and whose names begin with a dot. Without it such a
-            folder is a StoreError, unless it is hidden so.
+        :param unlisted: looks for packages: told of whatever lies there and is no
+            object, and the listing goes on. A store may then leave out what lies in
+            folders that *prefix* does not name and whose names begin with a dot.
+            Without it a folder that may not be read is a StoreError, unless it is
+            hidden so, and the rest is passed over.
         :param skip: tells of a folder, by the beginning of its keys, whether nobody
             wants to know what is in it. A store for which that costs no less tells it
             all the same. It may be called in a thread.

@@ -30,6 +30,7 @@ from pypicloud_tw.store.interfaces import (
     IUpload,
     ObjectInfo,
     StoredBytes,
+    Unlisted,
     enter,
 )
 from pypicloud_tw.store.keys import key_order, key_segments
@@ -173,7 +174,7 @@ class MemoryStore:
         prefix: str,
         *,
         after: str = "",
-        unreadable: Callable[[str], None] | None = None,
+        unlisted: Callable[[Unlisted], None] | None = None,
         skip: Callable[[str], bool] = enter,
     ) -> AsyncIterator[ObjectInfo]:
         """See :class:`IObjectStore`."""

@@ -19,6 +19,7 @@ from pypicloud_tw.store.interfaces import (
     ObjectInfo,
     SignedUrl,
     StoredBytes,
+    Unlisted,
     enter,
 )
 from pypicloud_tw.store.spool import Spool
@@ -114,11 +115,11 @@ class MeteredStore:
         prefix: str,
         *,
         after: str = "",
-        unreadable: Callable[[str], None] | None = None,
+        unlisted: Callable[[Unlisted], None] | None = None,
         skip: Callable[[str], bool] = enter,
     ) -> AsyncIterator[ObjectInfo]:
         """See :class:`IObjectStore`."""
-        return self.store.list(prefix, after=after, unreadable=unreadable, skip=skip)
+        return self.store.list(prefix, after=after, unlisted=unlisted, skip=skip)
 
     def url(self, key: str, *, filename: str) -> SignedUrl | None:
         """See :class:`IObjectStore`."""

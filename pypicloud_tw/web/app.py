@@ -72,7 +72,6 @@ class Application:
     :ivar fallback: what serves the projects that are not here; None: nothing does.
     :ivar metrics_read: judges who may read ``/metrics``, by principal and address;
         raises Unauthorized where a log-in would help.
-    :ivar unserved: knows the names that are ours although they have no page.
     :ivar forms: the memory that the forms of all uploads have together.
     """
 
@@ -87,7 +86,6 @@ class Application:
     ready: Callable[[], Awaitable[None]]
     metrics_read: Callable[[Principal, str], bool]
     fallback: Fallback | None = None
-    unserved: Unserved = field()
     forms: BufferBudget = field(factory=lambda: BufferBudget(FORM_MEMORY), init=False)
     _negotiator: Negotiator = field(factory=Negotiator, init=False)
     _pages: Pages = field(factory=lambda: Pages(__version__), init=False)
@@ -101,12 +99,10 @@ class Application:
     # A double slash is a wrong address, not a redirect that breaks uploads.
     router.url_map.merge_slashes = False
 
-    @unserved.default
-    def _nothing_unserved(self) -> Unserved:
-        manifests = self.publisher.manifests
-        known = Unserved(self.store, self.catalog.clock, manifests.check_open)
-        known.find({})
-        return known
+    @property
+    def unserved(self) -> Unserved:
+        """What knows the names that are ours although they have no page."""
+        return self.publisher.unserved
 
     def resource(self) -> Resource:
         """Make the root resource of a Site."""

@@ -83,6 +83,23 @@ class JobTests(JobCase):
             )
             self.assertIn("of 2 files done", self.err.getvalue())
 
+    def test_a_project_that_is_not_served(self) -> None:
+        """They say what its page says."""
+        self.publish()
+        del self.domain.store.objects[manifest_key(ACME)]
+        self.refused("rebuild acme")
+        self.domain.store.objects.clear()
+        unserved = self.domain.publisher.unserved
+        self.successResultOf(started(unserved.tell({ACME: "It is broken."})))
+        self.refused("It is broken.")
+        unserved.find({})
+        self.refused("It is broken.")  # by what another process wrote down
+
+    def refused(self, why: str) -> None:
+        for command, more in (("yank", {"reason": ""}), ("remove", {})):
+            arguments = {"project": "acme", "version": "1.0", **more}
+            self.assertIn(why, self.fails(command, **arguments), command)
+
     def test_what_is_not_known(self) -> None:
         work = started(jobs.do(self.index, "dance", {}, self.out, self.err))
         self.failureResultOf(work, Unavailable)
@@ -122,10 +139,11 @@ class RebuildTests(JobCase):
 class SweepTests(JobCase):
     def test_what_was_swept(self) -> None:
         orphan = f"acme/{'0' * 32}/{WHEEL}"
+        self.publish()
         self.domain.store.add(orphan, b"")
         self.domain.clock.advance(SWEEP_AGE + 1)
-        # The other one told the store's time.
-        told = "2 objects seen, 1 orphans, 0 of deleted files, 0 unfinished uploads.\n"
+        # Four are of what was published, the last told the store's time.
+        told = "6 objects seen, 1 orphans, 0 of deleted files, 0 unfinished uploads.\n"
         for dry_run, word in ((True, "would remove"), (False, "removed")):
             self.assertEqual(self.do("sweep", dry_run=dry_run), 0)
             self.assertEqual(self.out.getvalue(), f"{word} {orphan}\n{told}")

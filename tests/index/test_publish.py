@@ -23,7 +23,7 @@ from pypicloud_tw.errors import (
     Unavailable,
 )
 from pypicloud_tw.index import marker
-from pypicloud_tw.index.layout import record_key
+from pypicloud_tw.index.first_uploads import PUBLISHING
 from pypicloud_tw.index.manifest import encode, manifest_key
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import Filename, project_name
@@ -172,16 +172,20 @@ class RecordTests(PublishCase):
         changes = [c for c in self.store.calls if c[0] in ("commit", "put")]
         self.assertEqual(
             [operation for operation, _ in changes],
-            ["commit", "put", "put", "put", "put"],
+            ["put", "commit", "put", "put", "put", "put"],
         )
+        [file] = stored_project(self.store).files
+        told = f"{PUBLISHING}{file.key.rpartition('/')[0]}"
         self.assertEqual(
-            [key for _, key in changes[2:]],
-            [MANIFEST, record_key(ACME), marker.KEY],
+            [key for _, key in changes],
+            [told, file.key, file.metadata_key, told, MANIFEST, marker.KEY],
         )
-        # The project's first: no other costs the record.
+        # The project's first: no other costs what tells of it.
+        self.assertEqual(self.store.calls[-1], ("delete", told))
         self.store.calls.clear()
         self.publish(SDIST, sdist())
-        self.assertNotIn(("put", record_key(ACME)), self.store.calls)
+        self.assertNotIn(PUBLISHING, str(self.store.calls))
+        self.assertNotIn("list", str(self.store.calls))
 
     def test_archives_are_looked_into_elsewhere(self) -> None:
         self.publish()

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+from packaging.utils import canonicalize_name
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import StoreError, Unavailable
+from pypicloud_tw.index.first_uploads import PUBLISHING
 from pypicloud_tw.index.layout import claimed_names, is_foreign
-from pypicloud_tw.index.manifest import manifest_key
+from pypicloud_tw.index.manifest import INDEX, manifest_key
 from pypicloud_tw.index.names import NormalizedName, project_name
-from pypicloud_tw.index.survey import UNFINISHED, WAITING, Survey, survey
+from pypicloud_tw.index.survey import IN_DOUBT, UNFINISHED, WAITING, Survey, survey
 from pypicloud_tw.index.unserved import KEY, Unserved
 from pypicloud_tw.maintenance.adopt import Adopter
+from pypicloud_tw.store.interfaces import Unlistable, Unlisted
+from pypicloud_tw.store.memory import Hook, MemoryStore
 from tests.builders import sdist, wheel
 from tests.web.doubles import Domain, started
 
@@ -49,6 +54,14 @@ class ClaimedNamesTests(SynchronousTestCase):
             ("beta/1.0/notes.txt", "beta"),
             (f"beta/{ID}/", "beta"),
             ("Beta.Tool/", "beta-tool"),
+            # A link that leads nowhere, and an archive that was unpacked.
+            (f"{SDIST}/", "acme acme-1-0-tar-gz"),
+            ("acme-1.0/setup.py", "acme acme-1-0"),
+            (f"{WHEEL}/x.whl", f"acme x {canonicalize_name(WHEEL)}"),
+            # What tells of no version may be of the folder's project.
+            ("beta/notes-2.txt", "beta notes"),
+            ("beta/latest.whl", "beta latest"),
+            ("beta/acme_1.0.zip", "acme"),
             ("notes.txt", ""),
             ("1.0/notes.txt", ""),
             ("-/.-", ""),
@@ -98,14 +111,68 @@ class SurveyTests(SurveyCase):
         self.assertEqual(self.survey().lost, {ACME})
         self.assertIn("run: pypicloud rebuild acme", self.reasons()[ACME])
 
+    def test_what_lies_in_a_manifests_place(self) -> None:
+        self.found = Unlisted(f"{manifest_key(ACME)}/", Unlistable.LINK)
+        listed = MemoryStore.list
+
+        def listing(store: MemoryStore, prefix: str, **options: Any) -> Any:
+            if prefix == INDEX and options.get("unlisted"):
+                options["unlisted"](self.found)
+            return listed(store, prefix, **options)
+
+        self.patch(MemoryStore, "list", listing)
+        self.assertEqual(self.survey().lost, {ACME})
+        self.assertIn("rebuild acme", self.reasons()[ACME])
+
     def test_an_upload_that_was_broken_off(self) -> None:
         self.store.add(f"acme/{ID}/{WHEEL}", wheel())
+        self.store.add(f"{PUBLISHING}acme/{ID}", b"")
         self.assertEqual(self.survey().lost, set())
-        self.assertIn("upload it again", self.reasons()[ACME])
+        self.assertEqual(self.reasons(), {ACME: UNFINISHED})
+        self.store.add(f"{PUBLISHING}acme/{ID}", b"swapping")
+        self.assertEqual(self.survey().lost, set())
+        self.assertEqual(self.reasons(), {ACME: IN_DOUBT})
 
-    def test_what_is_left_where_adopting_broke_off(self) -> None:
-        self.store.add(f"acme/{ID}/{WHEEL}.metadata", b"")
-        self.assertEqual(self.reasons(), {})
+    def test_it_covers_its_own_objects_and_no_others(self) -> None:
+        for stage in (b"", b"swapping"):
+            self.store.add(f"{PUBLISHING}acme/{ID}", stage)
+            self.store.add(f"acme/{ID}/{WHEEL}", wheel())
+            self.store.add(f"acme/{'1' * 32}/{WHEEL}", wheel())
+            self.assertEqual(self.survey().lost, {ACME})
+
+    def test_whatever_we_placed_and_nothing_tells_of_is_a_loss(self) -> None:
+        for ending in ("", ".metadata"):
+            self.store.objects.clear()
+            self.store.add(f"acme/{ID}/{WHEEL}{ending}", b"")
+            self.assertEqual(self.survey().lost, {ACME})
+
+    def test_a_first_upload_at_any_moment(self) -> None:
+        """It is never taken for a loss, whatever another server sees of it."""
+        moments: list[set[NormalizedName]] = []
+
+        def look(operation: str, key: str) -> None:
+            self.store.before = self.store.after = lambda operation, key: None
+            moments.append(self.survey().lost)
+            self.store.before = self.store.after = look
+
+        self.store.before = self.store.after = look
+        self.publish()
+        self.assertGreater(len(moments), 10)
+        self.assertEqual(set().union(*moments), set())
+
+    def test_one_that_ends_while_it_is_looked_at(self) -> None:
+        for wanted in ("", PUBLISHING, ".index/"):
+            self.setUp()
+            self.store.after = self.publishing_at(wanted)
+            self.assertEqual(self.reasons(), {}, wanted)
+
+    def publishing_at(self, wanted: str) -> Hook:
+        def after(operation: str, key: str) -> None:
+            if (operation, key) == ("list", wanted):
+                self.store.after = lambda operation, key: None
+                self.publish()
+
+        return after
 
     def test_what_waits_and_what_is_none(self) -> None:
         self.publish("gamma-1.0.tar.gz", sdist("gamma"))
@@ -113,7 +180,7 @@ class SurveyTests(SurveyCase):
             self.store.add(key, b"")
         self.assertEqual(
             {name: why is WAITING for name, why in self.reasons().items()},
-            {"acme": True, "beta": True, "x": False},
+            {"acme": True, "beta": True, "delta": False, "x": False},
         )
 
     def test_one_that_is_published_meanwhile(self) -> None:

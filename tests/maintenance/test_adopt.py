@@ -28,6 +28,7 @@ from pypicloud_tw.maintenance.adopt import (
     Progress,
     Skipped,
 )
+from pypicloud_tw.store.interfaces import Unlistable, Unlisted
 from pypicloud_tw.store.memory import MemoryStore
 from tests.builders import bare_sdist, metadata, sdist, wheel, zip_of
 from tests.web.doubles import (
@@ -471,7 +472,7 @@ class FailureTests(AdoptCase):
 
         def listing(store: MemoryStore, prefix: str, **options: Any) -> Any:
             if not prefix:
-                options["unreadable"]("beta/")
+                options["unlisted"](Unlisted("beta/", Unlistable.FOLDER))
             return listed(store, prefix, **options)
 
         self.patch(MemoryStore, "list", listing)

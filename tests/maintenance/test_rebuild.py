@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import Conflict, NotFound, StoreError
-from pypicloud_tw.index.layout import record_key
+from pypicloud_tw.index.first_uploads import PUBLISHING
 from pypicloud_tw.index.manifest import manifest_key, project_of
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import Filename, NormalizedName, project_name
@@ -170,11 +170,27 @@ class RebuildTests(RebuildCase):
         )
         self.assertEqual(damage(self.store), [])
 
-    def test_a_project_without_files_is_ours_all_the_same(self) -> None:
-        self.store.add(record_key(ACME), b"")
+    def test_files_that_were_removed_come_back_unless_they_were_swept(self) -> None:
+        self.publish(WHEEL, wheel())
+        before = self.project()
+        self.successResultOf(started(self.domain.publisher.remove(ACME, "1.0")))
+        del self.store.objects[MANIFEST]
         self.assertEqual(self.lost(), [ACME])
         self.rebuild()
-        self.assertEqual(self.project().files, ())
+        self.assertEqual(self.project().files, before.files)
+
+    def test_an_upload_that_was_broken_off_is_left(self) -> None:
+        self.publish(WHEEL, wheel())
+        [file] = self.project().files
+        unfinished = f"acme/{'a' * 32}"
+        self.store.add(f"{unfinished}/{WHEEL}", OTHER_WHEEL)
+        self.store.add(f"{PUBLISHING}{unfinished}", b"")
+        del self.store.objects[MANIFEST]
+        rebuilt = self.rebuild()
+        assert rebuilt is not None
+        self.assertEqual(rebuilt.files, (file,))
+        self.assertEqual([left.key for left in rebuilt.left], [f"{unfinished}/{WHEEL}"])
+        self.assertEqual([k for k in self.store.objects if PUBLISHING in k], [])
 
     def test_nothing_of_nothing(self) -> None:
         work = started(self._rebuild(False))

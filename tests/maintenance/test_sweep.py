@@ -9,7 +9,7 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import StoreError
-from pypicloud_tw.index.layout import record_key
+from pypicloud_tw.index.first_uploads import PUBLISHING
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import project_name
@@ -61,6 +61,7 @@ class SweepTests(IndexCase):
         self.store.add(ORPHAN, b"broken off")
         self.store.add(f"{ORPHAN}.metadata", b"broken off")
         self.store.add(f"never-published/{'b' * 32}/x.whl", b"broken off")
+        self.store.add(f"{PUBLISHING}never-published/{'b' * 32}", b"")
         self.store.add(".probe/x/y", b"broken off")
         self.assertEqual(self.sweep().removed, [])
         self.later(DAY + 1)
@@ -76,6 +77,7 @@ class SweepTests(IndexCase):
         self.assertLessEqual(others, set(self.store.objects))
 
     def test_a_dry_run_only_tells(self) -> None:
+        self.publish()
         self.store.add(ORPHAN, b"broken off")
         self.later(DAY + 1)
         self.assertEqual(self.sweep(dry_run=True).removed, [ORPHAN])
@@ -95,6 +97,7 @@ class SweepTests(IndexCase):
 
     def test_a_damaged_manifest_keeps_its_project_only(self) -> None:
         """It may name anything, so nothing of that project is touched."""
+        self.publish()
         kept = f"other/{'c' * 32}/other-1.0.tar.gz"
         for key in (ORPHAN, kept, ".index/other.json"):
             self.store.add(key, b"{}")
@@ -215,24 +218,67 @@ class LostTests(IndexCase):
         self.assertEqual(len(self.sweep().removed), 1)
         self.assertIn(file.key, self.store.objects)
 
+    at = "publish:file"
+
     def die(self, step: str) -> None:
-        if step == "publish:file":
+        if step == self.at:
             raise ZeroDivisionError
 
-    def test_a_sweep_makes_up_for_a_record_that_was_not_written(self) -> None:
-        def before(operation: str, key: str) -> None:
-            if (operation, key) == ("put", record_key(ACME)):
-                raise StoreError("away")
-
-        self.store.before = before
-        self.publish()
-        self.assertNotIn(record_key(ACME), self.store.objects)
-        self.store.before = lambda operation, key: None
+    def test_of_a_store_that_knows_nothing_of_first_uploads(self) -> None:
+        """One that was made before they were told."""
+        self.store.add(ORPHAN, wheel())
         self.later(DAY + 1)
+        swept = self.sweep()
+        self.assertEqual((swept.removed, len(swept.left)), ([], 1))
+        self.assertIn("pypicloud rebuild acme", swept.left[0])
+
+    def test_one_that_was_broken_off_beside_what_was_lost(self) -> None:
+        kept = self.lose()
+        folder = ORPHAN.rpartition("/")[0]
+        self.store.add(ORPHAN, b"broken off")
+        self.store.add(f"{PUBLISHING}{folder}", b"")
+        self.later(DAY + 1)
+        self.assertEqual(self.sweep().removed, [ORPHAN])
+        self.assertLessEqual(kept, set(self.store.objects))
+        self.assertEqual(self.told(), [])
+
+    def test_a_manifest_that_is_lost_before_its_upload_has_ended(self) -> None:
+        """Whether it was written is not known any more."""
+        for step in ("publish:swapped", "publish:told"):
+            self.setUp()
+            self.at = step
+            self.domain.publisher.checkpoint = self.die
+            work = started(self.domain.publish(WHEEL, wheel(), Claims()))
+            self.failureResultOf(work, ZeroDivisionError)
+            del self.store.objects[manifest_key(ACME)]
+            self.later(DAY + 1)
+            swept = self.sweep()
+            self.assertEqual(swept.removed, [], step)
+            self.assertIn("upload it again, or let its operator", swept.left[0])
+            self.assertEqual(len(self.told()), 1)
+
+    def told(self) -> list[str]:
+        return [key for key in self.store.objects if key.startswith(PUBLISHING)]
+
+    def test_what_tells_of_an_upload_ends_with_it(self) -> None:
+        self.at = "publish:swapped"
+        self.domain.publisher.checkpoint = self.die
+        work = started(self.domain.publish(WHEEL, wheel(), Claims()))
+        self.failureResultOf(work, ZeroDivisionError)
+        self.assertEqual(len(self.told()), 1)
         self.sweep(dry_run=True)
-        self.assertNotIn(record_key(ACME), self.store.objects)
+        self.assertEqual(len(self.told()), 1)
         self.sweep()
-        self.assertIn(record_key(ACME), self.store.objects)
+        self.assertEqual(self.told(), [])
+
+    def test_what_tells_of_one_that_may_go_on_stays(self) -> None:
+        folder = ORPHAN.rpartition("/")[0]
+        self.store.add(f"{PUBLISHING}{folder}", b"")
+        self.sweep()
+        self.assertEqual(len(self.told()), 1)
+        self.later(DAY + 1)
+        self.sweep()
+        self.assertEqual(self.told(), [])
 
 
 class VerifyTests(IndexCase):

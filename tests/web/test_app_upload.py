@@ -254,6 +254,14 @@ class ActionTests(UploadCase):
         self.refused(self.upload(data=OTHER_WHEEL), 409, "already existed")
         self.assertEqual(self.upload().status, 200)
 
+    def test_remove_pkg_of_a_project_that_is_not_served(self) -> None:
+        self.upload()
+        del self.store.objects[MANIFEST]
+        fields = (":action", "remove_pkg"), ("name", "acme"), ("version", "1.0")
+        response = self.act(*fields)
+        self.assertEqual(response.status, 503)
+        self.assertIn("pypicloud rebuild acme", response.text)
+
     def test_remove_pkg_of_what_is_not_there(self) -> None:
         def remove(**fields: str) -> Response:
             return self.act((":action", "remove_pkg"), *fields.items())

@@ -43,6 +43,7 @@ from pypicloud_tw.store.interfaces import (
     IUpload,
     ObjectInfo,
     StoredBytes,
+    Unlisted,
     enter,
 )
 from pypicloud_tw.store.keys import key_segments
@@ -174,11 +175,11 @@ class DirectoryStore:
         prefix: str,
         *,
         after: str = "",
-        unreadable: Callable[[str], None] | None = None,
+        unlisted: Callable[[Unlisted], None] | None = None,
         skip: Callable[[str], bool] = enter,
     ) -> AsyncIterator[ObjectInfo]:
         """See :class:`IObjectStore`."""
-        return walk(self._folder, self.offload, prefix, after, unreadable, skip)
+        return walk(self._folder, self.offload, prefix, after, unlisted, skip)
 
     def url(self, key: str, *, filename: str) -> None:
         """Tell that only this server serves the object."""

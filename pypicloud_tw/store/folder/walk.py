@@ -24,7 +24,7 @@ from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.folder.explain import ABSENT, explained, unreadable
 from pypicloud_tw.store.folder.owner import FOLDER
 from pypicloud_tw.store.folder.tree import Folder, etag
-from pypicloud_tw.store.interfaces import ObjectInfo, enter
+from pypicloud_tw.store.interfaces import ObjectInfo, Unlistable, Unlisted, enter
 from pypicloud_tw.store.keys import HIDDEN, MAX_DEPTH, key_order, key_segments
 
 #: Names that are read and sorted at once, and seconds of a thread's turn: threads that
@@ -43,12 +43,12 @@ async def walk(
     offload: IOffload,
     prefix: str,
     after: str,
-    unreadable: Callable[[str], None] | None = None,
+    unlisted: Callable[[Unlisted], None] | None = None,
     skip: Callable[[str], bool] = enter,
 ) -> AsyncIterator[ObjectInfo]:
     """Tell of every object whose key begins with *prefix* and is above *after*.
 
-    :param unreadable: see :meth:`.interfaces.IObjectStore.list`; called in a thread,
+    :param unlisted: see :meth:`.interfaces.IObjectStore.list`; called in a thread,
         as *skip* is.
     :raises StoreError: a folder cannot be read; what is in it is not absent.
     """
@@ -58,7 +58,7 @@ async def walk(
     except StoreError:
         # There are no such keys, so there is nothing to tell of.
         return
-    walker = _Walker(folder, key_order(prefix), key_order(after), unreadable, skip)
+    walker = _Walker(folder, key_order(prefix), key_order(after), unlisted, skip)
     # Never closed by hand: a listing may be given up while a thread is at work in it.
     steps = walker.below(segments)
     while (piece := await offload.in_thread(_turn, folder, steps)) is not None:
@@ -88,7 +88,7 @@ class _Walker:
     folder: Folder
     prefix: bytes
     after: bytes
-    unreadable: Callable[[str], None] | None
+    unlisted: Callable[[Unlisted], None] | None
     skip: Callable[[str], bool]
 
     def below(self, folders: tuple[bytes, ...]) -> Iterator[ObjectInfo | None]:
@@ -107,6 +107,8 @@ class _Walker:
                     elif depth < MAX_DEPTH - 1:
                         below = _opened(fd, name[:-1])
                         yield from self._walk(path + name, below, depth + 1)
+                    else:
+                        self._tell(path + name, Unlistable.DEEP)
         except OSError as e:
             # Deletes remove folders; what was in it was deleted before.
             if e.errno == errno.EACCES:
@@ -121,23 +123,26 @@ class _Walker:
         """
         if self._is_hidden(path):
             return
-        if self.unreadable is None or not path:
+        if self.unlisted is None or not path:
             # repr: a name may have anything in it.
             what = f"The folder {path.decode()!r}"
             raise StoreError(unreadable(what, self.folder.path)) from error
-        self.unreadable(path.decode())
+        self._tell(path, Unlistable.FOLDER)
 
-    def _tell_nameless(self, path: bytes, name: bytes) -> None:
-        """Tell of what no key can name, if its name begins as a package's does."""
-        if self.unreadable is not None and not name.startswith(b"."):
-            self.unreadable((path + name).decode("utf-8", "replace"))
+    def _tell(self, path: bytes, why: Unlistable) -> None:
+        """Tell of what is no object, unless it was hidden on purpose."""
+        if self.unlisted is not None and not self._is_hidden(path):
+            self.unlisted(Unlisted(path.decode("utf-8", "replace"), why))
 
     def _is_hidden(self, path: bytes) -> bool:
         """Tell whether a folder was hidden on purpose, and was not asked for by name.
 
         A desktop's ``.Trash-0``, a file server's ``.snapshot``: they are not packages.
         """
-        return b"/." in b"/" + path and not self.prefix.startswith(path)
+        if self.prefix.startswith(path):
+            return False
+        named = self.prefix[: self.prefix.rfind(b"/") + 1]
+        return b"/." in b"/" + path.removeprefix(named)
 
     def _names(
         self, path: bytes, fd: int
@@ -153,19 +158,20 @@ class _Walker:
     def _wanted(self, path: bytes, entries: list[os.DirEntry[str]]) -> Iterator[bytes]:
         """Choose files and folders that lead to wanted keys.
 
-        Neither are links, pipes and the like, and names that are not UTF-8, which no
-        manifest can hold.
+        Of links, pipes and the like, and names that are not UTF-8, which no manifest
+        can hold, nothing but their being there is told.
         """
         for entry in entries:
             name = os.fsencode(entry.name)
             if not path and name in HIDDEN:
                 continue
             if not _is_text(name):
-                self._tell_nameless(path, name)
+                end = b"/" if entry.is_dir(follow_symlinks=False) else b""
+                self._tell(path + name + end, Unlistable.NAME)
                 continue
             if entry.is_dir(follow_symlinks=False):
                 below = path + name + b"/"
-                if self.unreadable is not None and self._is_hidden(below):
+                if self.unlisted is not None and self._is_hidden(below):
                     continue
                 if self._leads_on(below) and not self.skip(below.decode()):
                     yield name + b"/"
@@ -173,6 +179,9 @@ class _Walker:
                 key = path + name
                 if key.startswith(self.prefix) and key > self.after:
                     yield name
+            elif self.unlisted is not None:
+                end = b"/" if _may_be_folder(entry) else b""
+                self._tell(path + name + end, Unlistable.LINK)
 
     def _leads_on(self, path: bytes) -> bool:
         """Tell whether keys that begin with *path* may be wanted."""
@@ -197,6 +206,17 @@ def _opened(parent: int, name: bytes) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def _may_be_folder(entry: os.DirEntry[str]) -> bool:
+    """Tell whether a link leads to a folder, or did: its disk may not be mounted.
+
+    Nothing of what it leads to is opened.
+    """
+    try:
+        return stat.S_ISDIR(entry.stat().st_mode)
+    except OSError:
+        return True
 
 
 def _is_text(name: bytes) -> bool:

@@ -34,6 +34,7 @@ from pypicloud_tw.store.interfaces import (
     ObjectInfo,
     SignedUrl,
     StoredBytes,
+    Unlisted,
     enter,
 )
 from pypicloud_tw.store.keys import key_order, key_segments
@@ -280,7 +281,7 @@ class S3Store:
         prefix: str,
         *,
         after: str = "",
-        unreadable: Callable[[str], None] | None = None,
+        unlisted: Callable[[Unlisted], None] | None = None,
         skip: Callable[[str], bool] = enter,
     ) -> AsyncIterator[ObjectInfo]:
         """See :class:`IObjectStore`; whoever may list a bucket may list all of it.
