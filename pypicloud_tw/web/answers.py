@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 
 from twisted.web.http_headers import Headers
-from werkzeug.datastructures import MIMEAccept
-from werkzeug.http import parse_accept_header
 
+from pypicloud_tw.web.http.accept import media_quality, parse_accept
+from pypicloud_tw.web.http.fields import joined
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.pages import POLICY, Pages
 
@@ -58,15 +58,8 @@ def measured(request: Request, body: bytes) -> bytes:
     return body
 
 
-def joined(request: Request, name: bytes) -> bytes | None:
-    """Give a header field's value; those of several by one name are joined."""
-    values = request.requestHeaders.getRawHeaders(name)
-    if not values:
-        return None
-    return values[0] if len(values) == 1 else b", ".join(values)
-
-
 def _form(request: Request) -> str:
-    accept = (joined(request, b"Accept") or b"").decode("latin-1")
-    accepted = parse_accept_header(accept, MIMEAccept)
-    return accepted.best_match(_FORMS) or _FORMS[0]
+    accepted = parse_accept(joined(request, b"Accept"))
+    qualities = {form: media_quality((form,), accepted) for form in _FORMS}
+    acceptable = (form for form in _FORMS if qualities[form][0] > 0)
+    return max(acceptable, key=qualities.__getitem__, default=_FORMS[0])

@@ -42,11 +42,12 @@ from pypicloud_tw.metrics import CONTENT_TYPE, Metrics
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.store.interfaces import IObjectStore
-from pypicloud_tw.web.answers import answer_error, joined, measured
+from pypicloud_tw.web.answers import answer_error, measured
 from pypicloud_tw.web.api import legacy_json, xml_rpc
 from pypicloud_tw.web.fallback import Fallback, shadows
 from pypicloud_tw.web.files import Blob, find_blob, redirect_to_store, send_blob
 from pypicloud_tw.web.http.conditions import check_required, is_known, requires
+from pypicloud_tw.web.http.fields import joined
 from pypicloud_tw.web.http.paths import is_canonical
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.negotiation import Choice, Negotiator

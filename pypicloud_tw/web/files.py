@@ -20,12 +20,12 @@ from pypicloud_tw.errors import (
 from pypicloud_tw.index.layout import METADATA_SUFFIX
 from pypicloud_tw.index.model import File
 from pypicloud_tw.store.interfaces import ByteRange, IDownload, IObjectStore
-from pypicloud_tw.web.answers import joined, measured
-from pypicloud_tw.web.http.conditions import check_required, is_known, single
-from pypicloud_tw.web.http.ranges import content_range, resolve
+from pypicloud_tw.web.answers import measured
+from pypicloud_tw.web.http.conditions import check_required, is_known
+from pypicloud_tw.web.http.fields import http_date, joined, single
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.media import content_type
-from pypicloud_tw.web.negotiation import http_date
+from pypicloud_tw.web.ranges import content_range, resolve
 
 _log = Logger()
 

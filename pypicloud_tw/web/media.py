@@ -5,13 +5,6 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-#: For every answer: its type is what Content-Type says, and other sites do not hear
-#: which page led to them (a private project's name may stand in its address).
-GUARDS = (
-    (b"X-Content-Type-Options", b"nosniff"),
-    (b"Referrer-Policy", b"same-origin"),
-)
-
 #: For pages, the Content-Security-Policy field's value: nothing is loaded and no script
 #: runs, whatever an upstream wrote into a link; no other site shows them as its own.
 PAGE_POLICY = (

@@ -14,8 +14,9 @@ import brotli
 import zstandard
 from attrs import define, field, frozen
 
-from pypicloud_tw.web.media import GUARDS, PAGE_POLICY, Encoding, Form, Variant
-from pypicloud_tw.web.negotiation import Choice, http_date
+from pypicloud_tw.web.http.fields import GUARDS, http_date, lines
+from pypicloud_tw.web.media import PAGE_POLICY, Encoding, Form, Variant
+from pypicloud_tw.web.negotiation import Choice
 
 #: Bytes under which a page goes out plain: it fits in one packet, or nearly.
 SMALL = 1024
@@ -42,10 +43,7 @@ _PUBLIC = b"Cache-Control: no-cache, public\r\n"
 _PRIVATE = b"Cache-Control: no-cache, private\r\n"
 _VARY = b"Vary: Accept, Accept-Encoding\r\n"
 
-_GUARDS = b"".join(
-    b"%b: %b\r\n" % guard
-    for guard in (*GUARDS, (b"Content-Security-Policy", PAGE_POLICY))
-)
+_GUARDS = lines((*GUARDS, (b"Content-Security-Policy", PAGE_POLICY)))
 
 
 def compress(data: bytes, encoding: Encoding) -> bytes:

@@ -579,6 +579,8 @@ class ErrorFormTests(AppCase):
                 "application/json; charset=utf-8",
             ),
             ("image/png", "text/plain; charset=utf-8"),
+            ("application/json;q=0", "text/plain; charset=utf-8"),
+            ("text/html, */*", "text/html; charset=utf-8"),
             ("this is ; not = a header,,;q=", "text/plain; charset=utf-8"),
         ):
             fields = {} if accept is None else {"Accept": accept}

@@ -1,32 +1,26 @@
-"""A request's conditions (RFC 9110, section 13), from its header fields."""
+"""A request's conditions (RFC 9110, section 13)."""
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
+from twisted.web.iweb import IRequest
+
 from pypicloud_tw.errors import ConditionFailed
-from pypicloud_tw.web.answers import joined
-from pypicloud_tw.web.http.site import Request
-from pypicloud_tw.web.negotiation import is_as_required, is_not_modified
+from pypicloud_tw.web.http.fields import joined, parse_http_date, single
+
+_ENTITY_TAG = re.compile(rb'(W/)?("[^"]*")')
 
 _REQUIREMENTS = b"If-Match", b"If-Unmodified-Since"
 
 
-def single(request: Request, name: bytes) -> bytes | None:
-    """Give the value of a header field that has one; where several came, there is none.
-
-    So say RFC 9110, sections 13.1.3 and 13.1.4, of dates; and of ranges, section 14.2.
-    """
-    values = request.requestHeaders.getRawHeaders(name)
-    return values[0] if values is not None and len(values) == 1 else None
-
-
-def requires(request: Request) -> bool:
+def requires(request: IRequest) -> bool:
     """Tell whether the client wants an answer about something certain only."""
     return any(map(request.requestHeaders.hasHeader, _REQUIREMENTS))
 
 
-def check_required(request: Request, etag: bytes, modified: datetime | None) -> None:
+def check_required(request: IRequest, etag: bytes, modified: datetime | None) -> None:
     """Judge what is required; to be asked before :func:`is_known`.
 
     :param etag: of what would be sent, with its quotes.
@@ -42,7 +36,7 @@ def check_required(request: Request, etag: bytes, modified: datetime | None) -> 
         )
 
 
-def is_known(request: Request, etag: bytes, modified: datetime | None) -> bool:
+def is_known(request: IRequest, etag: bytes, modified: datetime | None) -> bool:
     """Tell whether the client has it already, and is answered 304.
 
     :param etag: of what would be sent, with its quotes.
@@ -51,3 +45,54 @@ def is_known(request: Request, etag: bytes, modified: datetime | None) -> bool:
     tags = joined(request, b"If-None-Match")
     since = single(request, b"If-Modified-Since") if tags is None else None
     return is_not_modified(tags, etag, since, modified)
+
+
+def is_not_modified(
+    if_none_match: bytes | None,
+    etag: bytes,
+    if_modified_since: bytes | None = None,
+    modified: datetime | None = None,
+) -> bool:
+    """Tell whether a GET or HEAD is answered 304 (RFC 9110, section 13.2.2).
+
+    :param etag: of the representation chosen, with its quotes.
+    :param modified: its Last-Modified; aware.
+    """
+    if if_none_match is not None:
+        # The date is ignored where there is a tag, even one that does not match.
+        return _matches(if_none_match, etag)
+    if if_modified_since is None or modified is None:
+        return False
+    since = parse_http_date(if_modified_since)
+    return since is not None and modified.replace(microsecond=0) <= since
+
+
+def _matches(field_value: bytes, etag: bytes) -> bool:
+    if field_value == etag or field_value.strip() == b"*":
+        return True
+    # Weakly (section 8.8.3.2): proxies that compress make strong tags weak.
+    opaque = etag.removeprefix(b"W/")
+    return any(tag == opaque for _, tag in _ENTITY_TAG.findall(field_value))
+
+
+def is_as_required(
+    if_match: bytes | None,
+    etag: bytes,
+    if_unmodified_since: bytes | None = None,
+    modified: datetime | None = None,
+) -> bool:
+    """Tell whether what the client builds upon is still so; if not, that is 412.
+
+    RFC 9110, section 13.2.2: asked before :func:`is_not_modified`.
+
+    :param etag: strong, with its quotes.
+    :param modified: its Last-Modified; aware.
+    """
+    if if_match is not None:
+        # Strongly (section 13.1.1), and the date is ignored.
+        found = _ENTITY_TAG.findall(if_match)
+        return if_match.strip() == b"*" or (b"", etag) in found
+    if if_unmodified_since is None or modified is None:
+        return True
+    since = parse_http_date(if_unmodified_since)
+    return since is None or modified.replace(microsecond=0) <= since

@@ -1,36 +1,45 @@
 """A connection: bytes -> requests, one after the other, and their answers' way out.
 
-Twisted's channel reads a request whole before anyone sees it. This one starts the
-handler at the end of the head (DESIGN.md D6), lets it read the body at its own pace,
-and carries a refusal to a client that is still sending.
+Why it is not Twisted's ``HTTPChannel``:
+
+- Twisted calls the handler when the whole body has come, and keeps the body in memory
+  or in a temporary file until then (Twisted's issue #4688). So no request can be
+  refused by its head alone, an upload is written twice, and a client that sends too
+  fast cannot be slowed down. Here the handler is called at the end of the head and
+  reads the body at its own pace (DESIGN.md D6); a refusal reaches a client that is
+  still sending.
+- Twisted sends ``100 Continue`` at the end of every head that asks for it. Here that
+  waits until the handler wants the body (RFC 9110, section 10.1.1).
+- Twisted has one timeout, from one piece of input to the next. Here the whole head, a
+  body that is waited for, an answer that is not read and an idle connection have one
+  each.
+- Twisted accepts header fields that are folded, and requests with no Host or several.
+  A proxy in front may understand those differently; ``head.py`` refuses them.
+
+When Twisted calls handlers at the end of the head, delete ``body.py``, ``framing.py``
+and, in this file, the states of a body (``BODY``, ``NOISE``, ``REFUSED``) with the
+methods that serve them. The timeouts and the strict head would still be missing.
 """
 
 from __future__ import annotations
 
 import re
 from enum import Enum
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import (
-    IAddress,
-    IDelayedCall,
-    IPushProducer,
-    ISSLTransport,
-    ITCPTransport,
-)
+from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
+from zope.interface import implementer
 
 from pypicloud_tw.concurrency.deadline import Deadline
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.web.http.body import RequestBody
 from pypicloud_tw.web.http.framing import ByChunks, ByLength, Framing
 from pypicloud_tw.web.http.head import MAX_HEAD, BadHeadError, Head, check_beginning
+from pypicloud_tw.web.http.outgoing import Outgoing
 from pypicloud_tw.web.http.proxies import Peer
 from pypicloud_tw.web.http.request import Request, plain_text
-from pypicloud_tw.web.http.wire import Wire, as_socket, written_at_once
 
 if TYPE_CHECKING:
     from pypicloud_tw.web.http.site import Site
@@ -66,22 +75,23 @@ class State(Enum):
 HEAD, BODY, LATER, NOISE, REFUSED, CLOSING = State
 
 
-class Channel(HTTPChannel):
-    """One connection.
+@implementer(IPushProducer)
+class Channel(Outgoing):
+    """One connection: how its bytes become requests.
 
-    Of Twisted's channel remain the way of the answers and their producers; how bytes
-    become requests is ours, and with it the deadlines.
+    :ivar persistent: the connection may carry another request after the current one.
     """
 
     _log = Logger()
 
-    factory: Site
-    site: Site
-    wire: Wire
     peer: Peer
 
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
+    def __init__(self, site: Site) -> None:
+        super().__init__(site.reactor)
+        # By the name `factory` Twisted's Request asks where its end is to be logged.
+        self.site = self.factory = site
+        self.persistent = True
+        self._request: Request | None = None
         self._state = HEAD
         self._buffer = b""
         self._serving = False
@@ -95,18 +105,9 @@ class Channel(HTTPChannel):
     # --- the transport's side
 
     def connectionMade(self) -> None:
-        """Begin: remember what every request will ask, and wait for the first."""
-        self.wire = wire = cast(Wire, self.transport)
-        self._socket = as_socket(wire)
-        self._secure = ISSLTransport.providedBy(wire)
-        self._address, self._host = wire.getPeer(), wire.getHost()
-        # By the address: a UNIX socket says that it is TCP, and so does TLS over one.
-        if isinstance(self._host, IPv4Address | IPv6Address):
-            cast(ITCPTransport, wire).setTcpNoDelay(True)
+        """Begin: wait for the first request."""
+        super().connectionMade()
         self.peer = Peer.of(self._address, self.site.proxies)
-        self._networkProducer = wire
-        wire.registerProducer(self, True)
-        self._registered = True
         self._deadline = Deadline(self.site.reactor, self._expired)
         self._deadline.set(self.site.limits.head)
         self._in_head = False
@@ -134,29 +135,26 @@ class Channel(HTTPChannel):
             self._resumption.cancel()
             self._resumption = None
         self._buffer = b""
-        for request in self.requests:
+        request, self._request = self._request, None
+        if request is not None:
             request.connectionLost(reason)
-        self.requests.clear()
         self.site.channel_lost(self)
 
     def pauseProducing(self) -> None:
         """The client does not read as fast as we answer."""
-        self._waitingForTransport = True
         self._deadline.set(self.site.limits.send)
-        if self._requestProducer is not None:
-            self._requestProducer.pauseProducing()
+        self.bridge.pause()
 
     def resumeProducing(self) -> None:
         """The client has read what was waiting."""
-        self._waitingForTransport = False
-        if self._state is HEAD:
+        idle = self._state is HEAD
+        if self._state in (BODY, LATER, NOISE):
+            self._deadline.clear()
+        self.bridge.resume()
+        if idle:
             self._deadline.set(self.site.limits.idle)
             self._in_head = False
             self._serve()
-        elif self._state in (BODY, LATER, NOISE):
-            self._deadline.clear()
-        if self._requestProducer is not None:
-            self._requestProducer.resumeProducing()
 
     # --- requests
 
@@ -172,7 +170,7 @@ class Channel(HTTPChannel):
         self._serving = True
         try:
             for _ in range(MOST_AT_ONCE):
-                if self._state is not HEAD or self._waitingForTransport:
+                if self._state is not HEAD or self.bridge.paused:
                     break
                 if not self._serve_next():
                     break
@@ -220,8 +218,7 @@ class Channel(HTTPChannel):
         self._deadline.clear()
         self._in_head = False
         self.persistent = head.persistent and not site.draining
-        request: Request = site.requestFactory(self)
-        self.requests.append(request)
+        self._request = request = Request(self)
         if head.length == 0:
             self._state = LATER
             request.begin(head, None)
@@ -240,8 +237,8 @@ class Channel(HTTPChannel):
 
     def requestDone(self, request: Request) -> None:
         """Go on after an answer: with the next request, or to the end."""
-        assert self.requests[0] is request, "one request is handled at a time"
-        self.requests.clear()
+        assert self._request is request, "one request is handled at a time"
+        self._request = None
         body, self._body = self._body, None
         if self._state in (BODY, NOISE):
             self._linger()
@@ -252,8 +249,8 @@ class Channel(HTTPChannel):
         else:
             self._state = HEAD
             limits = self.site.limits
-            waiting = self._waitingForTransport
-            self._deadline.set(limits.send if waiting else limits.idle)
+            paused = self.bridge.paused
+            self._deadline.set(limits.send if paused else limits.idle)
             if self._buffer:
                 self._serve()
             elif self._paused:
@@ -318,7 +315,7 @@ class Channel(HTTPChannel):
         self._state = REFUSED
         self._buffer = b""
         self._deadline.set(self.site.limits.linger)
-        self._unregister()
+        self.let_go()
         half_close = getattr(self.wire, "loseWriteConnection", None)
         # TLS has no half-closing: it would cut the TCP connection below it.
         if half_close is not None and not self._secure:
@@ -350,7 +347,7 @@ class Channel(HTTPChannel):
 
     def _expired(self) -> None:
         """Something took too long."""
-        if self._state is HEAD and not self._waitingForTransport:
+        if self._state is HEAD and not self.bridge.paused:
             if self._in_head:
                 self._refuse(
                     BadHeadError(408, "The request's head did not come in time.")
@@ -377,19 +374,12 @@ class Channel(HTTPChannel):
         """Close when everything has been written."""
         self._state = CLOSING
         self._deadline.set(self.site.limits.send)
-        self._unregister()
-        self.wire.loseConnection()
-
-    def _unregister(self) -> None:
-        """Let the transport write what it has without asking us for more."""
-        if self._registered:
-            self._registered = False
-            self.wire.unregisterProducer()
+        super().loseConnection()
 
     def abort(self) -> None:
         """Close now, whatever is still to be written."""
         self._state = CLOSING
-        self.wire.abortConnection()
+        super().abort()
 
     # --- reading and not reading
 
@@ -410,33 +400,6 @@ class Channel(HTTPChannel):
                 self.wire.pauseProducing()
             else:
                 self.wire.resumeProducing()
-
-    def write(self, data: bytes) -> None:
-        """Write bytes of an answer; at once, where nothing else waits to be written."""
-        if self._socket is not None and self._state is not CLOSING:
-            data = written_at_once(self._socket, data)
-        if data:
-            self.wire.write(data)
-
-    # --- what requests ask
-
-    def getPeer(self) -> IAddress:
-        """The other end; asked of the transport once, for that makes it anew."""
-        return self._address
-
-    def getHost(self) -> IAddress:
-        """Our end."""
-        return self._host
-
-    def isSecure(self) -> bool:
-        """Whether this is TLS."""
-        return self._secure
-
-    def registerProducer(self, producer: IPushProducer, streaming: bool) -> None:
-        """Let a producer write the answer's body; it may have to wait at first."""
-        super().registerProducer(producer, streaming)  # type: ignore[no-untyped-call]  # Twisted's
-        if self._waitingForTransport and self._requestProducer is not None:
-            self._requestProducer.pauseProducing()
 
 
 class AnsweredError(ConnectionError):

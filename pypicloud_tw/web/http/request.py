@@ -16,19 +16,22 @@ from twisted.web.http import NO_BODY_CODES, parse_qs
 
 from pypicloud_tw.web.http.access_log import escape, without_secrets
 from pypicloud_tw.web.http.body import RequestBody
+from pypicloud_tw.web.http.fields import GUARDS, lines
 from pypicloud_tw.web.http.head import Head, ReceivedHeaders
 from pypicloud_tw.web.http.proxies import Origin, Peer
-from pypicloud_tw.web.media import GUARDS
 
 if TYPE_CHECKING:
     from pypicloud_tw.web.http.connection import Channel
     from pypicloud_tw.web.http.site import Site
+
+_log = Logger()
 
 #: The status in the access log of a request whose client went away unanswered; never
 #: sent. nginx introduced it.
 CLIENT_LEFT = 499
 
 _MAX_REASON = 200
+_GUARDS = lines(GUARDS)
 _NOT_PRINTABLE = re.compile(rb"[^\x20-\x7e]")
 
 
@@ -41,9 +44,8 @@ class Request(server.Request):
 
     # No page of ours relies on it; what forgets its type is shown as it is.
     defaultContentType = b"text/plain; charset=utf-8"
-    _log = Logger()
 
-    channel: Channel
+    channel: Channel  # type: ignore[assignment]  # not Twisted's
     site: Site
     principal_name: bytes | None = None
     began: float
@@ -51,7 +53,9 @@ class Request(server.Request):
     _secure: bool
     _body: RequestBody | None = None
     _origin: Origin | None = None
-    # Beyond _disconnected, which abort() sets too: the channel is not there any more.
+    # The client hears nothing any more: it left, or the answer was cut off.
+    _cut = False
+    # It left: there is no channel any more.
     _lost = False
 
     def __init__(self, channel: Channel) -> None:
@@ -114,7 +118,8 @@ class Request(server.Request):
         self.prepath = []
         self.postpath = [unquote_to_bytes(s) for s in self.path[1:].split(b"/")]
         if self.path == b"*":
-            self._handleStar()
+            # Its method is OPTIONS: any other was refused with the head.
+            self.send_whole(200, b"Content-Length: 0\r\n" + _GUARDS, b"")
             return
         try:
             self.render(self.site.getResourceFor(self))
@@ -135,7 +140,9 @@ class Request(server.Request):
 
     def write(self, data: bytes) -> None:
         """Send the head, if that has not been done, and bytes of the body."""
-        if not self.startedWriting and not self._disconnected:
+        if self._cut:
+            return
+        if not self.startedWriting:
             headers = self.responseHeaders
             if self.channel.answer_begins():
                 headers.setRawHeaders(b"Connection", [b"close"])
@@ -150,7 +157,7 @@ class Request(server.Request):
         An answer that is shorter than it said ends the connection: whatever came next
         would be taken for the rest of it.
         """
-        if self._disconnected:
+        if self._cut:
             return
         if self.startedWriting and not self.finished and not self._keeps_promise():
             self.abort()
@@ -159,8 +166,8 @@ class Request(server.Request):
 
     def abort(self) -> None:
         """Cut the connection, so that the client sees that the answer is not whole."""
-        if not self._disconnected and not self.finished:
-            self._disconnected = True
+        if not self._cut and not self.finished:
+            self._cut = True
             self.channel.abort()
 
     def send_whole(self, status: int, header_block: bytes, body: bytes) -> None:
@@ -170,7 +177,7 @@ class Request(server.Request):
             Server, Date and Connection, and without the empty line.
         :param body: not sent where there is none to send (HEAD, 204, 304).
         """
-        if self._disconnected:
+        if self._cut:
             return
         channel = self.channel
         if self.method == b"HEAD" or status in NO_BODY_CODES:
@@ -182,13 +189,11 @@ class Request(server.Request):
         channel.write(
             b"".join((self.site.answer_head(status), header_block, end, body))
         )
-        self.site.log(self)
-        self.finished = 1
-        self._cleanup()
+        super().finish()  # type: ignore[no-untyped-call]  # Twisted's
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """Take a producer of the body; one that comes too late is stopped."""
-        if self._disconnected:
+        if self._cut:
             producer.stopProducing()
             return
         super().registerProducer(producer, streaming)  # type: ignore[no-untyped-call]  # Twisted's
@@ -202,8 +207,8 @@ class Request(server.Request):
 
     def processingFailed(self, reason: Failure) -> Failure:
         """Log what no handler took care of, and answer 500 if that can still be."""
-        self._log.failure("{request!r} failed", failure=reason, request=self)
-        if self._disconnected or self.finished:
+        _log.failure("{request!r} failed", failure=reason, request=self)
+        if self._cut or self.finished:
             return reason
         if self.startedWriting:
             self.abort()
@@ -219,7 +224,7 @@ class Request(server.Request):
         site = self.site
         if not self.startedWriting:
             self.code = CLIENT_LEFT
-        self._disconnected = True
+        self._cut = True
         if self._body is not None:
             # Not the reason: all connections share its exception, whose every raise
             # would keep the frames it passes.
@@ -241,9 +246,8 @@ class Request(server.Request):
 def plain_text(sentence: bytes) -> tuple[bytes, bytes]:
     """Give header fields and body of an answer that is made by the edge itself."""
     body = sentence + b"\n"
-    fields = b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n%b"
-    guards = b"".join(b"%b: %b\r\n" % guard for guard in GUARDS)
-    return fields % (len(body), guards), body
+    fields = b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"
+    return fields % len(body) + _GUARDS, body
 
 
 def _host_and_port(address: object) -> str:

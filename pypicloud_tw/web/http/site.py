@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.web import server
 from twisted.web.resource import IResource, getChildForRequest
 
@@ -16,10 +16,10 @@ from pypicloud_tw import __version__
 from pypicloud_tw.web.http.access_log import AccessLog
 from pypicloud_tw.web.http.body import RequestBody
 from pypicloud_tw.web.http.connection import Channel
+from pypicloud_tw.web.http.fields import GUARDS
 from pypicloud_tw.web.http.head import HeadParser
 from pypicloud_tw.web.http.proxies import Notices, Origin, Peer, Proxies
 from pypicloud_tw.web.http.request import Request
-from pypicloud_tw.web.media import GUARDS
 
 __all__ = ["Channel", "Limits", "Origin", "Proxies", "Request", "RequestBody", "Site"]
 
@@ -53,10 +53,6 @@ class Site(server.Site):
         seconds.
     """
 
-    # Without the original's wrapper, which chooses between HTTP/1.1 and HTTP/2.
-    protocol = Channel  # type: ignore[assignment]
-    requestFactory = Request  # type: ignore[assignment]  # it takes fewer arguments
-
     def __init__(
         self,
         resource: IResource,
@@ -83,6 +79,12 @@ class Site(server.Site):
         self._date = b""
         self._answer_heads: dict[int, bytes] = {}
         self._drained: list[Deferred[None]] = []
+
+    def buildProtocol(  # type: ignore[override]  # the original's is one of its own
+        self, addr: IAddress | None
+    ) -> Channel:
+        """Make a connection."""
+        return Channel(self)
 
     def getResourceFor(self, request: Request) -> IResource:
         """Give the one resource, where it is a leaf; else look below it."""

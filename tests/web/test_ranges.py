@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import RangeNotSatisfiable
 from pypicloud_tw.store.interfaces import ByteRange
-from pypicloud_tw.web.http.ranges import content_range, resolve
+from pypicloud_tw.web.ranges import content_range, resolve
 
 ETAG = b'"abc"'
 MODIFIED = datetime(2024, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pypicloud_tw.errors import RangeNotSatisfiable
 from pypicloud_tw.store.interfaces import ByteRange
-from pypicloud_tw.web.negotiation import parse_http_date
+from pypicloud_tw.web.http.fields import parse_http_date
 
 # Range units are case-insensitive (section 14.1).
 # Possessive: between "=" and "-" there may be 16 kB of blanks, which could otherwise be

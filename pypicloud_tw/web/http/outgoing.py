@@ -1,0 +1,112 @@
+"""A connection's way out: what Twisted's ``Request`` asks of its channel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import cast
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import (
+    IAddress,
+    IConsumer,
+    IProducer,
+    IReactorTime,
+    ISSLTransport,
+    ITCPTransport,
+)
+from twisted.internet.protocol import Protocol
+from twisted.web.http_headers import Headers
+from zope.interface import implementer
+
+from pypicloud_tw.web.http.producing import ProducerBridge
+from pypicloud_tw.web.http.wire import Wire, as_socket, written_at_once
+
+
+@implementer(IConsumer)
+class Outgoing(Protocol):
+    """Writes answers to a transport, as fast as the client reads.
+
+    :ivar bridge: between the transport and the producer of the current answer.
+    """
+
+    wire: Wire
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self.bridge = ProducerBridge(clock)
+
+    def connectionMade(self) -> None:
+        """Remember what every request asks, and become the transport's producer."""
+        self.wire = wire = cast(Wire, self.transport)
+        self._socket = as_socket(wire)
+        self._secure = ISSLTransport.providedBy(wire)
+        self._address, self._host = wire.getPeer(), wire.getHost()
+        # By the address: a UNIX socket says that it is TCP, and so does TLS over one.
+        if isinstance(self._host, IPv4Address | IPv6Address):
+            cast(ITCPTransport, wire).setTcpNoDelay(True)
+        wire.registerProducer(cast(IProducer, self), True)
+        self._registered = True
+
+    def stopProducing(self) -> None:
+        """The transport is closed; :meth:`connectionLost` follows."""
+        self.bridge.stop()
+
+    # --- what requests ask
+
+    def getPeer(self) -> IAddress:
+        """The other end; asked of the transport once, for that makes it anew."""
+        return self._address
+
+    def getHost(self) -> IAddress:
+        """Our end."""
+        return self._host
+
+    def isSecure(self) -> bool:
+        """Whether this is TLS."""
+        return self._secure
+
+    def writeHeaders(
+        self, version: bytes, code: bytes, reason: bytes, headers: Headers
+    ) -> None:
+        """Write the head of an answer; it is sent together with what follows."""
+        lines = [b"%b %b %b\r\n" % (version, code, reason)]
+        for name, values in headers.getAllRawHeaders():
+            lines += [b"%b: %b\r\n" % (name, value) for value in values]
+        self.wire.write(b"".join((*lines, b"\r\n")))
+
+    def write(self, data: bytes) -> None:
+        """Write bytes of an answer; at once, where nothing else waits to be written."""
+        if self._socket is not None:
+            data = written_at_once(self._socket, data)
+        if data:
+            self.wire.write(data)
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        """Write bytes of an answer that are in pieces."""
+        self.wire.writeSequence(data)
+
+    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
+        """Let a producer write the answer's body; it may have to wait at first."""
+        self.bridge.register(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """Forget the producer of the answer's body."""
+        self.bridge.unregister()
+
+    # --- the end
+
+    def loseConnection(self) -> None:
+        """Close when everything has been written."""
+        self._socket = None
+        self.let_go()
+        self.wire.loseConnection()
+
+    def abort(self) -> None:
+        """Close now, whatever is still to be written."""
+        self._socket = None
+        self.wire.abortConnection()
+
+    def let_go(self) -> None:
+        """Let the transport write what it has without asking us for more."""
+        if self._registered:
+            self._registered = False
+            self.wire.unregisterProducer()
