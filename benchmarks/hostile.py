@@ -28,13 +28,14 @@ from benchmarks import servers
 from benchmarks.corpus import recorded
 from benchmarks.largest import JSON, made_up_page
 from benchmarks.memory import big_wheel, describe, form, resident, upload
-from pypicloud_tw.access.hashes import hash_password, make_context, verify
+from pypicloud_tw.access.hashes import hash_password, verify
+from pypicloud_tw.config.hashes import make_context
 from pypicloud_tw.index.archive import inspect
 from pypicloud_tw.index.names import Filename
 from pypicloud_tw.offload.helper import HEADER, address, frame
-from pypicloud_tw.offload.limits import ARCHIVES, LOG_INS, PAGES, Limits
-from pypicloud_tw.upstream.prepare import Answer, Recipe, prepare_elsewhere
-from pypicloud_tw.upstream.rules import Rules
+from pypicloud_tw.offload.limits import ARCHIVES, LOG_INS, PAGES, JobLimits
+from pypicloud_tw.upstream.prepare import PageResponse, Recipe, prepare_elsewhere
+from pypicloud_tw.upstream.rules import UpstreamRules
 from pypicloud_tw.web.simple import render_upstream
 
 _NAME = "largest"
@@ -44,7 +45,7 @@ _METADATA = f"Metadata-Version: 2.1\nName: {_NAME}\nVersion: 1.0\n".encode()
 _MAX_PAGE = 128 * 2**20
 
 #: One job: what it is called, its limits, a function and its arguments.
-Job = tuple[str, Limits, Callable[..., object], tuple[Any, ...]]
+Job = tuple[str, JobLimits, Callable[..., object], tuple[Any, ...]]
 
 
 def run(job: Job) -> None:
@@ -79,8 +80,8 @@ def _reply(source: Any) -> str:
 def page(body: bytes, content_type: str = JSON) -> tuple[Any, ...]:
     """Give the arguments that read and render an upstream's page."""
     packed = gzip.compress(body, 6)
-    answer = Answer("http://upstream/simple/x/", packed, content_type, "gzip")
-    return answer, Recipe(_NAME, render_upstream, Rules(), _MAX_PAGE), 0.0
+    answer = PageResponse("http://upstream/simple/x/", packed, content_type, "gzip")
+    return answer, Recipe(_NAME, render_upstream, UpstreamRules(), _MAX_PAGE), 0.0
 
 
 def pages() -> Iterator[Job]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks import servers
-from pypicloud_tw.access.hashes import SCHEMES, make_context
+from pypicloud_tw.config.hashes import SCHEMES, make_context
 
 _HONEST, _OTHER = "127.0.0.2", "127.0.0.3"
 _NAMES = 20

@@ -24,7 +24,8 @@ from attrs import frozen
 from benchmarks import corpus, servers
 from benchmarks.clients import Headers, header_sets
 from benchmarks.load import Result, play, raw_request, run
-from pypicloud_tw.access.hashes import hash_password, make_context
+from pypicloud_tw.access.hashes import hash_password
+from pypicloud_tw.config.hashes import make_context
 
 ORDINARY = [f"/simple/{name}/" for name in corpus.ORDINARY]
 PAGES = {

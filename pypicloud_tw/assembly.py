@@ -42,11 +42,10 @@ from pypicloud_tw.upstream.agent import make_agent
 from pypicloud_tw.upstream.caching import CachingFiles
 from pypicloud_tw.upstream.client import Client
 from pypicloud_tw.upstream.keeper import StoredPages
-from pypicloud_tw.upstream.pages import Settings
 from pypicloud_tw.upstream.relay import Relay
-from pypicloud_tw.upstream.rules import Rules as UpstreamRules
+from pypicloud_tw.upstream.rules import UpstreamRules
 from pypicloud_tw.upstream.service import Upstreams
-from pypicloud_tw.upstream.source import Limits, Source
+from pypicloud_tw.upstream.source import ClientLimits, UpstreamIndex
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.simple import render_upstream
 from pypicloud_tw.web.views import ProjectView, SignedViews, view_project
@@ -310,7 +309,7 @@ def make_fallback(
     mode = config.pypi.fallback if config.pypi.use_fallback else "none"
     if mode == "none":
         return None
-    sources = tuple(Source.parse(url) for url in config.pypi.fallback_url)
+    sources = tuple(UpstreamIndex.parse(url) for url in config.pypi.fallback_url)
     pool = HTTPConnectionPool(reactor)
     pool.maxPersistentPerHost = _POOLED
     client = _upstream_client(config, sources, pool, reactor, environ)
@@ -333,7 +332,7 @@ def make_fallback(
         render_upstream,
         index.offload,
         reactor,
-        Settings.from_config(config.upstream),
+        config.upstream,
         own_links=caches or relays,
         keeper=keeper,
     )
@@ -383,12 +382,12 @@ def _watch_upstream(metrics: Metrics, fallback: Fallback) -> None:
 
 def _upstream_client(
     config: Config,
-    sources: tuple[Source, ...],
+    sources: tuple[UpstreamIndex, ...],
     pool: HTTPConnectionPool,
     reactor: Any,
     environ: Mapping[str, str],
 ) -> Client:
-    limits = Limits.from_config(config.upstream)
+    limits = ClientLimits.from_config(config.upstream)
     agent = make_agent(
         reactor,
         pool,

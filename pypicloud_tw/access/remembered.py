@@ -6,9 +6,10 @@ import os
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
 
-from attrs import frozen
+from attrs import field, frozen
 
 from pypicloud_tw.access.principal import Principal
+from pypicloud_tw.concurrency.cache import Cache
 
 #: Right headers that are remembered, and addresses that each came from.
 _LIMIT = 4096
@@ -34,21 +35,18 @@ def make_sealer(key: bytes | None = None) -> Callable[[bytes], bytes]:
 
 
 @frozen
-class Remembered:
-    """A header that was right at an instant, and the addresses that sent it."""
+class RememberedLogin:
+    """A header that was right, and the addresses that sent it."""
 
     principal: Principal
-    since: float
-    clients: dict[str, None]
+    clients: Cache[str, bool] = field(factory=lambda: Cache(_LIMIT))
 
     def came_from(self, client: str) -> None:
-        """Add an address; the oldest is forgotten if there are too many."""
-        if len(self.clients) >= _LIMIT:
-            del self.clients[next(iter(self.clients))]
-        self.clients[client] = None
+        """Add an address; one is forgotten if there are too many."""
+        self.clients.put(client, True)
 
 
-class Memory:
+class RememberedLogins:
     """Headers that were right, by their seals.
 
     :param seconds: the clock.
@@ -56,32 +54,25 @@ class Memory:
     """
 
     def __init__(self, seconds: Callable[[], float], lifetime: float) -> None:
-        self._seconds = seconds
-        self._lifetime = lifetime
-        self._entries: dict[bytes, Remembered] = {}
+        self._logins: Cache[bytes, RememberedLogin] = Cache(
+            _LIMIT, seconds=seconds, lifetime=lifetime
+        )
         self.seal = make_sealer()
 
     def recall(self, authorization: bytes, client: str | None) -> Principal | None:
         """Find who sent a header, if it is remembered, and from *client* if given."""
-        entry = self.find(self.seal(authorization))
-        if entry is None or (client is not None and client not in entry.clients):
+        login = self.find(self.seal(authorization))
+        if login is None or (client is not None and client not in login.clients):
             return None
-        return entry.principal
+        return login.principal
 
-    def find(self, seal: bytes) -> Remembered | None:
+    def find(self, seal: bytes) -> RememberedLogin | None:
         """Find what is remembered and not too old."""
-        entry = self._entries.get(seal)
-        # A negative age is a clock that was set back.
-        if entry is None or 0 <= self._seconds() - entry.since < self._lifetime:
-            return entry
-        del self._entries[seal]
-        return None
+        return self._logins.get(seal)
 
     def add(self, seal: bytes, principal: Principal, clients: Iterable[str]) -> None:
         """Remember that a header is right, and who sent it."""
-        self._entries.pop(seal, None)
-        if len(self._entries) >= _LIMIT:
-            del self._entries[next(iter(self._entries))]
-        self._entries[seal] = Remembered(
-            principal, self._seconds(), dict.fromkeys(clients)
-        )
+        login = RememberedLogin(principal)
+        for client in clients:
+            login.came_from(client)
+        self._logins.put(seal, login)

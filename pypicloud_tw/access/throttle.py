@@ -34,7 +34,7 @@ _LIMIT = 10_000
 
 
 def network(client: str) -> str:
-    """Tell what counts as one client; anything but an address stands for itself."""
+    """Return what counts as one client; anything but an address stands for itself."""
     try:
         # A zone (fe80::1%eth0, RFC 4007) is ours, not the client's.
         address = ip_address(client.partition("%")[0])
@@ -160,7 +160,7 @@ class Throttle:
             buckets.refund(key, now)
 
     def knows(self, pair: tuple[str, str]) -> bool:
-        """Tell whether this user has logged in from there."""
+        """Return whether this user has logged in from there."""
         return pair in self._welcome
 
     def welcome(self, pair: tuple[str, str]) -> None:
@@ -185,7 +185,7 @@ class Attempt:
         return Asker(client, user, self._throttle.knows(self._pair))
 
     def end(self, right: bool | None) -> None:
-        """Tell what came of it, once.
+        """Note what came of it, once.
 
         :param right: whether the password was; None if it could not be checked, for a
             reason that is not the client's.

@@ -14,14 +14,16 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from pypicloud_tw.access.basic import Login, parse_basic
 from pypicloud_tw.access.checks import Checks, StoredPassword
-from pypicloud_tw.access.hashes import identify
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
-from pypicloud_tw.access.remembered import Memory, make_sealer
+from pypicloud_tw.access.remembered import RememberedLogins, make_sealer
 from pypicloud_tw.access.throttle import Attempt, Throttle
 from pypicloud_tw.concurrency.turns import QueueFullError
+from pypicloud_tw.concurrency.waiters import Waiters
+from pypicloud_tw.config.hashes import identify
 from pypicloud_tw.errors import Unauthorized
 from pypicloud_tw.offload.service import IOffload
 
@@ -34,23 +36,15 @@ class _Check:
     """
 
     attempts: dict[str, Attempt] = field(factory=dict)
-    waiting: list[Deferred[bool]] = field(factory=list)
-
-    def wait(self) -> Deferred[bool]:
-        """Wait for the answer; to cancel this disturbs nobody else."""
-        answer: Deferred[bool] = Deferred()
-        self.waiting.append(answer)
-        return answer
+    waiting: Waiters[bool] = field(factory=Waiters)
 
     def finish(self, answer: bool | Exception) -> None:
         """Give the answer to all who wait, if they still do."""
         for attempt in self.attempts.values():
             attempt.end(_judged(answer))
-        for waiting in self.waiting:
-            if isinstance(answer, Exception):
-                waiting.errback(answer)
-            else:
-                waiting.callback(answer)
+        self.waiting.answer(
+            Failure(answer) if isinstance(answer, Exception) else answer
+        )
 
 
 class _Known:
@@ -58,7 +52,7 @@ class _Known:
 
     _log = Logger()
 
-    def __init__(self, hashes: Mapping[str, str], memory: Memory) -> None:
+    def __init__(self, hashes: Mapping[str, str], memory: RememberedLogins) -> None:
         self._passwords = dict(self._usable(hashes))
         self._stand_ins = [
             (make_sealer(blake2b(stored.hash.encode()).digest()), stored)
@@ -140,7 +134,7 @@ class Users:
         """
         if cache_time is not None:
             self._cache_time = cache_time
-        self._known = _Known(hashes, Memory(self._seconds, self._cache_time))
+        self._known = _Known(hashes, RememberedLogins(self._seconds, self._cache_time))
 
     @property
     def exist(self) -> bool:
@@ -150,7 +144,7 @@ class Users:
     def remembered(
         self, authorization: bytes | None, client: str | None = None
     ) -> Principal | None:
-        """Tell at once who it is, or None if that takes :meth:`authenticate`.
+        """Return at once who it is, or None if that takes :meth:`authenticate`.
 
         :param client: the address, if only those count that have shown the password
             themselves. Without it, an address that is slowed could still try as many
@@ -195,7 +189,7 @@ class Users:
         seal = known.memory.seal(authorization)
         check = known.running.get(seal)
         if check is not None and client in check.attempts:
-            return await check.wait()
+            return await check.waiting.wait()
         attempt = self._throttle.admit(login.user, client)
         remembered = known.memory.find(seal)
         if remembered is not None:
@@ -204,9 +198,9 @@ class Users:
             return True
         if check is not None:
             check.attempts[client] = attempt
-            return await check.wait()
+            return await check.waiting.wait()
         check = known.running[seal] = _Check({client: attempt})
-        answer = check.wait()
+        answer = check.waiting.wait()
         # Not awaited: it goes on when a client that waits for it hangs up, so that
         # guessing and hanging up costs as much as waiting.
         Deferred.fromCoroutine(self._run(known, seal, login, check))
@@ -231,7 +225,7 @@ class Users:
 
 
 def _judged(answer: bool | Exception) -> bool | None:
-    """Tell what an answer means to the throttle.
+    """Return what an answer means to the throttle.
 
     Of too many at once each that is refused is like a wrong password, or a flood would
     cost nothing.

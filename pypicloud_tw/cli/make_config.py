@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from pypicloud_tw.access.hashes import HOW_TO_HASH, identify
 from pypicloud_tw.cli.base import Command, finish, hash_of, surroundings
 from pypicloud_tw.config.example import ini_text, write_private
+from pypicloud_tw.config.hashes import HOW_TO_HASH, identify
 from pypicloud_tw.config.keys import KEYS
 from pypicloud_tw.config.sources import user_name_problem
 from pypicloud_tw.config.values import BadValueError

@@ -60,6 +60,9 @@ class Cache(Generic[K, V]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    def __contains__(self, key: K) -> bool:
+        return self.get(key) is not None
+
     def get(self, key: K) -> V | None:
         """Find a value, and note that it is in use."""
         entry = self._entries.get(key)
@@ -70,6 +73,14 @@ class Cache(Generic[K, V]):
             return None
         self._entries.move_to_end(key)
         return entry.value
+
+    def get_or_put(self, key: K, make: Callable[[], V]) -> V:
+        """Find a value, or make one and keep it."""
+        value = self.get(key)
+        if value is None:
+            value = make()
+            self.put(key, value)
+        return value
 
     def put(self, key: K, value: V, *, lifetime: float | None = None) -> None:
         """Keep a value in the place of any before it."""

@@ -6,11 +6,12 @@ over: enough to be found, and no more for a thousand clients than for one.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 
 from attrs import define, field
 from twisted.logger import Logger
+
+from pypicloud_tw.concurrency.cache import Cache
 
 #: Seconds from one warning to the next, about the same thing.
 WARN_EVERY = 60.0
@@ -46,14 +47,16 @@ class Outages:
     kind: str
     seconds: Callable[[], float]
     log: Logger = field(factory=Logger)
-    _outages: OrderedDict[str, _Outage] = field(factory=OrderedDict, init=False)
+    _outages: Cache[str, _Outage] = field(
+        factory=lambda: Cache(_REMEMBERED), init=False
+    )
 
     def failed(self, name: str, why: str) -> None:
         """Note a failure.
 
         :param why: a sentence without secrets.
         """
-        outage, now = self._of(name), self.seconds()
+        outage, now = self._outages.get_or_put(name, _Outage), self.seconds()
         outage.since = now if outage.since is None else outage.since
         outage.untold += 1
         # A clock that was set back must not silence us.
@@ -79,10 +82,3 @@ class Outages:
             )
         # When it was last told is kept: what comes and goes is told once a minute, too.
         outage.since, outage.told = None, False
-
-    def _of(self, name: str) -> _Outage:
-        outage = self._outages.setdefault(name, _Outage())
-        self._outages.move_to_end(name)
-        if len(self._outages) > _REMEMBERED:
-            self._outages.popitem(last=False)
-        return outage

@@ -1,4 +1,4 @@
-"""Waiting in line for work that cannot be stopped half-way."""
+"""A queue for work that cannot be stopped half-way."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ T = TypeVar("T")
 
 
 @define(eq=False)
-class Line:
+class SerialQueue:
     """One piece of work at a time, in the order in which they were asked for.
 
     Somebody who stops waiting (a cancelled request) does not stop a thread. So the
-    next in line waits for the thread, and not for whoever asked for it.
+    next in the queue waits for the thread, and not for whoever asked for it.
     """
 
     _lock: DeferredLock = field(factory=DeferredLock, init=False)

@@ -15,7 +15,9 @@ from secrets import token_hex
 from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
+from pypicloud_tw.concurrency.waiters import Waiters
 from pypicloud_tw.errors import ObjectNotFound, PreconditionFailed, StoreError
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.store.interfaces import IfAbsent, IfMatch, IObjectStore, StoredBytes
@@ -38,7 +40,8 @@ class Marker:
     _seen: str | None = field(default=None, init=False)
     _pending: set[NormalizedName] = field(factory=set, init=False)
     _writing: bool = field(default=False, init=False)
-    _next: list[Deferred[None]] = field(factory=list, init=False)
+    _told: bool = field(default=False, init=False)
+    _next: Waiters[None] = field(factory=Waiters, init=False)
     _log = Logger()
 
     async def ask(self) -> set[str] | None:
@@ -63,8 +66,8 @@ class Marker:
         :raises StoreError: it could not be written.
         """
         self._pending.add(name)
-        waiting: Deferred[None] = Deferred()
-        self._next.append(waiting)
+        self._told = True
+        waiting = self._next.wait()
         if not self._writing:
             Deferred.fromCoroutine(self._write_all()).addErrback(
                 lambda failure: self._log.failure("Writing the marker", failure)
@@ -74,19 +77,18 @@ class Marker:
     async def _write_all(self) -> None:
         self._writing = True
         try:
-            while self._next:
-                waiting, self._next = self._next, []
+            while self._told:
+                self._told = False
+                waiting, self._next = self._next, Waiters()
                 names, self._pending = self._pending, set()
                 try:
                     await self._write(sorted(names))
                 except Exception as e:
                     # Whatever it was, who waits must hear of it.
                     self._pending |= names
-                    for one in waiting:
-                        one.errback(e)
+                    waiting.answer(Failure(e))
                 else:
-                    for one in waiting:
-                        one.callback(None)
+                    waiting.answer(None)
         finally:
             self._writing = False
 

@@ -39,7 +39,7 @@ def frame(value: object) -> bytes:
 
 
 def address(function: Callable[..., object]) -> tuple[str, str]:
-    """Tell a function's module and name, by which a helper finds it.
+    """Return a function's module and name, by which a helper finds it.
 
     :raises TypeError: it is not a module-level function of this package.
     """

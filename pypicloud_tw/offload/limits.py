@@ -19,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 @frozen
-class Limits:
+class JobLimits:
     """The limits of one job, and whose mistake it is to exceed them.
 
     :ivar kind: what kind of work it is, for logs.
@@ -53,20 +53,22 @@ class Limits:
 #: Uploads, and files that are adopted. A wheel of 22,000 members (the largest known has
 #: 21,388) takes 45 MiB; one that unpacks to 1.27 GB (tensorflow-cpu, the largest known)
 #: takes 4.3 s, and twice that on a busy machine: factors of 11, and of 35.
-ARCHIVES = Limits("archives", "This archive", seconds=300.0, error=BadRequest)
+ARCHIVES = JobLimits("archives", "This archive", seconds=300.0, error=BadRequest)
 
 #: Pages of an upstream index, read and rendered. The largest known, 30 MB, takes
 #: 193 MiB and 2 s as JSON, 266 MiB and 10 s as HTML: factors of 4 and 3, 30 and 6.
-PAGES = Limits("pages", "The upstream's page", memory=768 * 2**20, error=UpstreamError)
+PAGES = JobLimits(
+    "pages", "The upstream's page", memory=768 * 2**20, error=UpstreamError
+)
 
 #: Passwords whose hashes are computed in Python: 26 MiB, 0.3 s (sha256_crypt).
-LOG_INS = Limits("log-ins", "This password", memory=128 * 2**20)
+LOG_INS = JobLimits("log-ins", "This password", memory=128 * 2**20)
 
 #: Everything else, as our own pages. One of 30 MB takes as much as an upstream's.
-OTHERS = Limits("others", "This page", memory=768 * 2**20)
+OTHERS = JobLimits("others", "This page", memory=768 * 2**20)
 
 
-def limited(limits: Limits) -> Callable[[F], F]:
+def limited(limits: JobLimits) -> Callable[[F], F]:
     """Decorate a function that is called in a helper or a thread of its kind."""
 
     def decorate(function: F) -> F:
@@ -76,7 +78,7 @@ def limited(limits: Limits) -> Callable[[F], F]:
     return decorate
 
 
-def limits_of(function: Callable[..., object]) -> Limits:
-    """Tell the limits of a function; :data:`OTHERS` if it does not say."""
-    limits: Limits = getattr(function, "limits", OTHERS)
+def limits_of(function: Callable[..., object]) -> JobLimits:
+    """Return the limits of a function; :data:`OTHERS` if it does not say."""
+    limits: JobLimits = getattr(function, "limits", OTHERS)
     return limits

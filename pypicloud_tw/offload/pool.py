@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 
 from pypicloud_tw.errors import Unavailable
 from pypicloud_tw.offload.helper import HEADER
-from pypicloud_tw.offload.limits import Limits
+from pypicloud_tw.offload.limits import JobLimits
 
 #: Longer lines from a helper's standard error are cut, in bytes.
 _MAX_LOG_LINE = 4096
@@ -35,7 +35,7 @@ KEPT = 96 * 2**20
 
 
 def resident(pid: int | None) -> int:
-    """Tell the bytes that a process has in memory; 0 where there is no ``/proc``."""
+    """Return the bytes that a process has in memory; 0 where there is no ``/proc``."""
     try:
         pages = Path(f"/proc/{pid}/statm").read_bytes().split()[1]
     except OSError:
@@ -73,7 +73,7 @@ class HelperPool:
         self,
         spawn: Callable[[ProcessProtocol], None],
         clock: IReactorTime,
-        limits: Limits,
+        limits: JobLimits,
         *,
         size: int,
         queue: int,

@@ -28,7 +28,8 @@ from zope.interface import Interface, implementer
 
 import pypicloud_tw
 from pypicloud_tw.offload.helper import address, frame
-from pypicloud_tw.offload.limits import OTHERS, Limits, limits_of
+from pypicloud_tw.offload.limits import OTHERS, JobLimits, limits_of
+from pypicloud_tw.offload.packing import PackedResult, unpacked
 from pypicloud_tw.offload.pool import HelperPool, not_running
 
 P = ParamSpec("P")
@@ -144,8 +145,8 @@ class Offload(Service):
         self._environ = environ
         self._processes = processes
         self._queue = queue
-        self._pools: dict[Limits, ThreadPool] = {}
-        self._helpers: dict[Limits, HelperPool] = {}
+        self._pools: dict[JobLimits, ThreadPool] = {}
+        self._helpers: dict[JobLimits, HelperPool] = {}
 
     def in_thread(
         self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
@@ -205,7 +206,7 @@ class Offload(Service):
         gone.addTimeout(5, self._reactor, onTimeoutCancel=lambda _result, _delay: None)
         await gone
 
-    def _thread_pool(self, limits: Limits) -> ThreadPool:
+    def _thread_pool(self, limits: JobLimits) -> ThreadPool:
         if limits not in self._pools:
             give_back_large_blocks()
             most = self._threads if limits is OTHERS else KIND_THREADS
@@ -214,7 +215,7 @@ class Offload(Service):
             pool.start()
         return self._pools[limits]
 
-    def _helper_pool(self, limits: Limits) -> HelperPool:
+    def _helper_pool(self, limits: JobLimits) -> HelperPool:
         if limits not in self._helpers:
             self._helpers[limits] = HelperPool(
                 partial(self._spawn, limits),
@@ -236,7 +237,7 @@ class Offload(Service):
         threading.Thread(target=join, name="pypicloud-join").start()
         return joined
 
-    def _spawn(self, limits: Limits, protocol: ProcessProtocol) -> None:
+    def _spawn(self, limits: JobLimits, protocol: ProcessProtocol) -> None:
         # -P: the working folder is not searched, unless the server itself does.
         command = [sys.executable, "-P", "-m", "pypicloud_tw.offload.helper"]
         self._reactor.spawnProcess(
@@ -249,3 +250,11 @@ class Offload(Service):
 
 def _all(waiting: Iterable[Deferred[None]]) -> Deferred[None]:
     return DeferredList(list(waiting), consumeErrors=True).addCallback(lambda _: None)
+
+
+async def unpack_apart(offload: IOffload, result: T | PackedResult) -> T:
+    """Undo :func:`pack` in a thread, if there is anything to undo."""
+    if isinstance(result, PackedResult):
+        opened: T = await offload.in_thread(unpacked, result)
+        return opened
+    return result

@@ -94,7 +94,7 @@ class ProxiedAgent:
 
 
 def find_proxy(proxies: ProxySettings, uri: URI) -> Proxy | None:
-    """Tell the proxy for *uri*, if there is one."""
+    """Return the proxy for *uri*, if there is one."""
     scheme, host = uri.scheme.decode("latin-1"), uri.host.decode("latin-1")
     return proxies.find(scheme, host, uri.port)
 
@@ -159,7 +159,7 @@ class _Tunnels:
     wrap: Wrap
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
-        """Tell how to connect to *uri*."""
+        """Return how to connect to *uri*."""
         tunnel = TunnelEndpoint(self.proxy, uri.host, uri.port, self.authorization)
         creator = self.tls.creatorForNetloc(uri.host, uri.port)
         endpoint: IStreamClientEndpoint = wrapClientTLS(creator, tunnel)

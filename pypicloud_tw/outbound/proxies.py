@@ -82,7 +82,7 @@ class Exceptions:
         return ("*", None) in self.names
 
     def hold(self, host: str, port: int) -> bool:
-        """Tell whether a host is reached without a proxy."""
+        """Return whether a host is reached without a proxy."""
         host = host.lower().rstrip(".")
         try:
             address = ip_address(host.strip("[]"))
@@ -130,7 +130,7 @@ class ProxySettings:
         return cls(found, exceptions)
 
     def find(self, scheme: str, host: str, port: int) -> Proxy | None:
-        """Tell the proxy for an address; None: it is reached without one."""
+        """Return the proxy for an address; None: it is reached without one."""
         proxy = self.by_scheme.get(scheme)
         if proxy is None or self.exceptions.hold(host, port):
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Callable
 
 from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
@@ -15,9 +15,12 @@ from zope.interface import implementer
 class Gate:
     """A push producer that only opens and closes; the flow is whoever awaits it.
 
+    :ivar _stop: called when the consumer wants no more, so that nobody waits for what
+        it would not take.
     :ivar stopped: the consumer wants no more, ever, and has let go of us.
     """
 
+    _stop: Callable[[], None]
     stopped: bool = field(default=False, init=False)
     _paused: bool = field(default=False, init=False)
     _waiting: Deferred[None] | None = field(default=None, init=False)
@@ -36,7 +39,8 @@ class Gate:
         """Close for good, and send away who waits."""
         self.stopped = True
         if self._waiting is not None:
-            self._waiting.errback(CancelledError())
+            self._waiting.cancel()
+        self._stop()
 
     async def passage(self) -> None:
         """Return when the consumer takes more.
@@ -53,17 +57,32 @@ class Gate:
                 self._waiting = None
 
 
-async def deliver(consumer: IConsumer, pieces: AsyncIterable[bytes]) -> None:
+def _nothing() -> None:
+    """Do nothing."""
+
+
+async def deliver(
+    consumer: IConsumer,
+    pieces: AsyncIterable[bytes],
+    stop: Callable[[], None] = _nothing,
+) -> None:
     """Write *pieces* to *consumer*, each when it takes more.
 
+    :param stop: ends *pieces* at once, when the consumer goes away.
     :raises CancelledError: the consumer went away.
     """
-    gate = Gate()
+    gate = Gate(stop)
     consumer.registerProducer(gate, True)
     try:
         async for piece in pieces:
             await gate.passage()
             consumer.write(piece)
+        if gate.stopped:
+            raise CancelledError
+    except Exception:
+        if gate.stopped:
+            raise CancelledError from None
+        raise
     finally:
         # A consumer that stopped us has forgotten us, and may have lost what it
         # would need for this (twisted.web's Request has lost its channel).

@@ -176,7 +176,7 @@ class IObjectStore(Interface):
         """
 
     async def head(key: str) -> ObjectInfo:
-        """Tell of an object.
+        """Return what is known of an object.
 
         :raises ObjectNotFound: there is no such object.
         """
@@ -237,7 +237,7 @@ class IObjectStore(Interface):
         unlisted: Callable[[Unlisted], None] | None = None,
         skip: Callable[[str], bool] = enter,
     ) -> AsyncIterator[ObjectInfo]:
-        """Tell of every object whose key starts with *prefix* and is above *after*.
+        """List every object whose key starts with *prefix* and is above *after*.
 
         :param unlisted: looks for packages: told of whatever lies there and is no
             object, and the listing goes on. A store may then leave out what lies in

@@ -34,7 +34,7 @@ def key_segments(key: str) -> tuple[bytes, ...]:
 
 
 def key_order(key: str) -> bytes:
-    """Tell the sort key: listings come in the order of the key's UTF-8 bytes."""
+    """Return the sort key: listings come in the order of the key's UTF-8 bytes."""
     # Any string may be asked for as a prefix or a starting point.
     return key.encode("utf-8", "surrogatepass")
 

@@ -74,7 +74,7 @@ class MemoryStore:
     def fail_next(self, operation: str, error: Exception) -> None:
         """Have the next *operation* raise *error* instead of doing anything.
 
-        Several wait in line, also for one operation.
+        Several are queued, also for one operation.
         """
         self._failures.append((operation, error))
 
@@ -190,7 +190,7 @@ class MemoryStore:
         await self._leave("list", prefix)
 
     def url(self, key: str, *, filename: str) -> None:
-        """Tell that nothing else serves the object."""
+        """Return None: nothing else serves the object."""
 
     def add(
         self, key: str, data: bytes, metadata: Mapping[str, str] | None = None

@@ -18,7 +18,7 @@ from typing import BinaryIO, ParamSpec, Protocol, TypeVar
 
 from attrs import define, field, frozen
 
-from pypicloud_tw.concurrency.serial import Line
+from pypicloud_tw.concurrency.serial import SerialQueue
 from pypicloud_tw.errors import InsufficientStorage, PypicloudError, StoreError
 from pypicloud_tw.offload.service import IOffload
 
@@ -49,7 +49,7 @@ class _Hash(Protocol):
         """Take more bytes."""
 
     def hexdigest(self) -> str:
-        """Tell the digest of the bytes so far."""
+        """Return the digest of the bytes so far."""
 
 
 @define
@@ -68,7 +68,7 @@ class _Hashes:
         self.blake2b_256.update(data)
 
     def digests(self) -> Digests:
-        """Tell the digests of the bytes so far."""
+        """Return the digests of the bytes so far."""
         return Digests(
             self.sha256.hexdigest(),
             self.md5.hexdigest(),
@@ -80,7 +80,7 @@ class _Hashes:
 class Spool:
     """A seekable file that grows, its size, and its digests.
 
-    One write at a time is at work; those that are not awaited wait in line.
+    One write at a time is at work; those that are not awaited are queued.
 
     :ivar file: opened to read and write in binary. To be read only after
         :meth:`finish`, and only in a thread or another process.
@@ -97,7 +97,7 @@ class Spool:
     _hashes: _Hashes = field(factory=_Hashes, init=False, repr=False)
     _digests: Digests | None = field(default=None, init=False)
     _error: PypicloudError | None = field(default=None, init=False)
-    _line: Line = field(factory=Line, init=False, repr=False)
+    _line: SerialQueue = field(factory=SerialQueue, init=False, repr=False)
 
     @classmethod
     async def temporary(

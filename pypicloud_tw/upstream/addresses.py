@@ -48,7 +48,7 @@ class Links:
 
 
 def resolve(base: str, link: str) -> str | None:
-    """Give the address that a link at *base* leads to; None: to no web server."""
+    """Return the address that a link at *base* leads to; None: to no web server."""
     return Links(base).absolute(link)
 
 

@@ -17,13 +17,13 @@ from pypicloud_tw.outbound.agent import ProxiedAgent
 from pypicloud_tw.outbound.proxies import ProxySettings
 from pypicloud_tw.upstream.guard import GuardedAgent, GuardedEndpoints, Rule
 from pypicloud_tw.upstream.heads import BoundedHeads
-from pypicloud_tw.upstream.source import Source
+from pypicloud_tw.upstream.source import UpstreamIndex
 
 
 def make_agent(
     reactor: Any,
     pool: HTTPConnectionPool,
-    sources: Sequence[Source],
+    sources: Sequence[UpstreamIndex],
     *,
     private_hosts: Sequence[str],
     connect_timeout: float,

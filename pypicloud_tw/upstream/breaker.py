@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
+from pypicloud_tw.concurrency.cache import Cache
 from pypicloud_tw.upstream.failures import AskingFailed, Busy, Closed
 from pypicloud_tw.upstream.source import Origin
 
@@ -61,7 +60,7 @@ class Breaker:
         self._probing = False
 
     def failed(self, error: AskingFailed, now: float) -> None:
-        """It failed, or asked for patience."""
+        """It failed, or asked us to wait."""
         was_open, self._probing = self._open_until is not None, False
         self._why = error.message
         if isinstance(error, Busy):
@@ -87,15 +86,11 @@ class Breakers:
     """The breakers of the origins that were asked lately."""
 
     def __init__(self) -> None:
-        self._breakers: OrderedDict[Origin, Breaker] = OrderedDict()
+        self._breakers: Cache[Origin, Breaker] = Cache(_REMEMBERED)
 
     def of(self, origin: Origin) -> Breaker:
-        """Give an origin's breaker."""
-        breaker = self._breakers.pop(origin, None) or Breaker(origin)
-        self._breakers[origin] = breaker
-        if len(self._breakers) > _REMEMBERED:
-            self._breakers.popitem(last=False)
-        return breaker
+        """Return an origin's breaker."""
+        return self._breakers.get_or_put(origin, lambda: Breaker(origin))
 
 
 class Visit:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from pypicloud_tw.concurrency.cache import Cache
 from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.errors import (
     Forbidden,
@@ -22,13 +22,13 @@ from pypicloud_tw.errors import (
 )
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.store.interfaces import ByteRange, IDownload, IObjectStore
+from pypicloud_tw.upstream.cache_fill import WINDOW, WINDOWS, CacheFill, Judge
 from pypicloud_tw.upstream.client import Client
-from pypicloud_tw.upstream.filling import WINDOW, WINDOWS, Filling, Judge
 from pypicloud_tw.upstream.keeper import CACHE, PAGES, file_key
 from pypicloud_tw.upstream.links import SEGMENT, Link
 from pypicloud_tw.upstream.relay import METADATA, Located, Relay, in_memory
 from pypicloud_tw.upstream.service import Upstreams
-from pypicloud_tw.upstream.source import Source
+from pypicloud_tw.upstream.source import UpstreamIndex
 
 _SEGMENT = re.compile(rf"[0-9a-f]{{{SEGMENT}}}")
 #: Files of which it is remembered where they are kept, and for how many seconds: the
@@ -49,7 +49,7 @@ def _address(link: Link) -> Address:
 
 
 @frozen
-class _Place:
+class _StoredFile:
     """Where a file is kept.
 
     :ivar sha256: of its bytes; empty for core metadata, whose digest is in no key.
@@ -85,14 +85,12 @@ class CachingFiles:
     stored_hits: int = field(default=0, init=False)
     fetched: int = field(default=0, init=False)
     _relay: Relay = field(init=False)
-    _known: OrderedDict[Address, tuple[float, _Place]] = field(
-        factory=OrderedDict, init=False
-    )
-    _fillings: dict[str, tuple[Filling, Deferred[None]]] = field(
+    _known: Cache[Address, _StoredFile] = field(init=False)
+    _fills: dict[str, tuple[CacheFill, Deferred[None]]] = field(
         factory=dict, init=False
     )
     # Why, by the key at which they would be kept.
-    _refused: OrderedDict[str, str] = field(factory=OrderedDict, init=False)
+    _refused: Cache[str, str] = field(factory=lambda: Cache(_REMEMBERED), init=False)
     _saving: dict[str, bytes] = field(factory=dict, init=False, repr=False)
     _names: frozenset[NormalizedName] | None = field(default=None, init=False)
     _names_until: float = field(default=float("-inf"), init=False)
@@ -103,6 +101,10 @@ class CachingFiles:
 
     def __attrs_post_init__(self) -> None:
         self._relay = Relay(self.upstreams, self.client)
+
+    @_known.default
+    def _make_known(self) -> Cache[Address, _StoredFile]:
+        return Cache(_REMEMBERED, seconds=self.clock.seconds, lifetime=_REMEMBERED_FOR)
 
     async def locate(
         self, name: NormalizedName, segment: str, filename: str
@@ -124,7 +126,7 @@ class CachingFiles:
         """See :class:`~pypicloud_tw.upstream.relay.IFiles`."""
         if self.upstreams.knows(name):
             return True
-        place = self._remembered((name, segment, filename))
+        place = self._known.get((name, segment, filename))
         return place is not None and self._shows(name, place)
 
     async def names(self) -> frozenset[NormalizedName]:
@@ -159,7 +161,7 @@ class CachingFiles:
 
     async def close(self) -> None:
         """Give up what is on its way; returns when nothing is left of it."""
-        running = [ended for _, ended in self._fillings.values()]
+        running = [ended for _, ended in self._fills.values()]
         for one in running:
             one.cancel()
         await DeferredList(running, consumeErrors=True)
@@ -169,7 +171,7 @@ class CachingFiles:
     ) -> Located:
         """Find a file at the upstream; it is kept when it is opened."""
         link, source = await self._relay.link(name, segment, filename)
-        place = self._remembered((name, segment, filename))
+        place = self._known.get((name, segment, filename))
         if place is not None:
             # It was put there since it was looked for.
             return self._kept((name, segment, filename), place)
@@ -185,21 +187,21 @@ class CachingFiles:
 
     async def _find(
         self, name: NormalizedName, segment: str, filename: str
-    ) -> _Place | None:
+    ) -> _StoredFile | None:
         """Find a file in the store."""
         address = name, segment, filename
-        place = self._remembered(address)
+        place = self._known.get(address)
         if place is None:
             place = await self._search(name, segment, filename)
             if place is not None:
-                self._remember(address, place)
+                self._known.put(address, place)
         return place
 
-    def _shows(self, name: NormalizedName, place: _Place) -> bool:
+    def _shows(self, name: NormalizedName, place: _StoredFile) -> bool:
         rules, now = self.upstreams.rules, self.clock.seconds()
         return rules.shows_kept(name, place.since, now)
 
-    def _kept(self, address: Address, place: _Place) -> Located:
+    def _kept(self, address: Address, place: _StoredFile) -> Located:
         key, (name, segment, filename) = place.key, address
 
         async def open_it(part: ByteRange | None) -> IDownload:
@@ -207,7 +209,7 @@ class CachingFiles:
                 return await self.store.open(key, byte_range=part)
             except ObjectNotFound:
                 # Somebody emptied the cache behind our back, as is their right.
-                self._known.pop(address, None)
+                self._known.drop(address)
                 located = await self._locate_upstream(name, segment, filename)
                 return await located.open(part)
 
@@ -215,7 +217,7 @@ class CachingFiles:
 
     async def _search(
         self, name: NormalizedName, segment: str, filename: str
-    ) -> _Place | None:
+    ) -> _StoredFile | None:
         """Find a kept file by the digest's beginning, which is all that we are told."""
         if not _SEGMENT.fullmatch(segment) or not filename.isprintable():
             return None
@@ -225,22 +227,11 @@ class CachingFiles:
                 # The digest in the key is the file's, not its metadata's.
                 digest = "" if filename.endswith(METADATA) else parts[2]
                 since = info.modified.timestamp()
-                return _Place(info.key, digest, info.size, since)
+                return _StoredFile(info.key, digest, info.size, since)
         return None
 
-    def _remembered(self, address: Address) -> _Place | None:
-        now = self.clock.seconds()
-        until, place = self._known.get(address, (now, None))
-        return place if until > now else None
-
-    def _remember(self, address: Address, place: _Place) -> None:
-        self._known.pop(address, None)
-        self._known[address] = self.clock.seconds() + _REMEMBERED_FOR, place
-        if len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
-
-    async def _new_metadata(self, link: Link, source: Source) -> bytes:
-        """Give a file's core metadata, and keep it if it could be checked."""
+    async def _new_metadata(self, link: Link, source: UpstreamIndex) -> bytes:
+        """Return a file's core metadata, and keep it if it could be checked."""
         if link.sha256 is None or not link.metadata:
             return await self._relay.metadata(link, source)
         name, segment, beside = _address(link)
@@ -267,21 +258,21 @@ class CachingFiles:
 
     def _put(self, address: Address, key: str, digest: str, size: int) -> None:
         """Note what was put there, for who has looked for it too early."""
-        self._remember(address, _Place(key, digest, size, self.clock.seconds()))
+        self._known.put(address, _StoredFile(key, digest, size, self.clock.seconds()))
 
-    def _on_demand(self, link: Link, source: Source) -> Located:
+    def _on_demand(self, link: Link, source: UpstreamIndex) -> Located:
         """Offer a file that is fetched when it is opened, once for all."""
         address = _address(link)
 
         async def open_it(part: ByteRange | None) -> IDownload:
-            place = self._remembered(address)
+            place = self._known.get(address)
             if place is not None:
                 return await self._kept(address, place).open(part)
-            filling = self._filling(link, source)
-            if filling is None:
+            fill = self._fill(link, source)
+            if fill is None:
                 return await self._relay.open(link, source, part)
             try:
-                return await filling.download(part)
+                return await fill.download(part)
             except (StoreError, InsufficientStorage) as e:
                 self._log.warn(
                     "{name} is passed on and not kept: {error}",
@@ -292,42 +283,37 @@ class CachingFiles:
 
         return Located(link.filename, link.sha256, link.size, open_it)
 
-    def _filling(self, link: Link, source: Source) -> Filling | None:
+    def _fill(self, link: Link, source: UpstreamIndex) -> CacheFill | None:
         """Find a file on its way, or fetch it; None where too many are fetched."""
         assert link.sha256 is not None, "only what can be checked is kept"
         name, _, filename = _address(link)
         key = file_key(name, link.sha256, filename)
-        if key in self._fillings:
-            return self._fillings[key][0]
-        if len(self._fillings) >= self.at_once:
+        if key in self._fills:
+            return self._fills[key][0]
+        if len(self._fills) >= self.at_once:
             return None
-        filling = Filling(
+        fill = CacheFill(
             link, source, key, self.client, self.store, self._window, self.judge
         )
         self.fetched += 1
-        running = Deferred.fromCoroutine(filling.run())
-        self._fillings[key] = filling, running
-        running.addBoth(self._filled(filling))
-        return filling
-
-    def _refuse(self, key: str, reason: str) -> None:
-        """Remember what was refused: the same bytes need not come again for that."""
-        self._refused[key] = reason
-        if len(self._refused) > _REMEMBERED:
-            self._refused.popitem(last=False)
+        running = Deferred.fromCoroutine(fill.run())
+        self._fills[key] = fill, running
+        running.addBoth(self._filled(fill))
+        return fill
 
     def _window(self) -> int:
-        return min(WINDOW, WINDOWS // max(1, len(self._fillings)))
+        return min(WINDOW, WINDOWS // max(1, len(self._fills)))
 
-    def _filled(self, filling: Filling) -> Callable[[object], None]:
+    def _filled(self, fill: CacheFill) -> Callable[[object], None]:
         def done(_result: object) -> None:
-            self._fillings.pop(filling.key, None)
-            if isinstance(filling.error, Forbidden):
-                self._refuse(filling.key, filling.error.message)
-            if not filling.stored:
+            self._fills.pop(fill.key, None)
+            if isinstance(fill.error, Forbidden):
+                # The same bytes need not come again for that.
+                self._refused.put(fill.key, fill.error.message)
+            if not fill.stored:
                 return
-            address, digest = _address(filling.link), filling.link.sha256 or ""
-            self._put(address, filling.key, digest, filling.received)
+            address, digest = _address(fill.link), fill.link.sha256 or ""
+            self._put(address, fill.key, digest, fill.received)
             if address[0] not in (self._names or ()):
                 self._names_until = float("-inf")
 

@@ -1,4 +1,4 @@
-"""Asks an upstream: over treq, patiently but not too long, and nobody else than meant.
+"""Asks an upstream index over treq: with retries and timeouts, and no other host.
 
 Only addresses of the configured scheme or https are asked; a redirect never leads from
 https to http; credentials go to the configured host alone, cookies to nobody.
@@ -24,15 +24,15 @@ from twisted.web.iweb import IAgent
 
 from pypicloud_tw.concurrency.outages import Outages
 from pypicloud_tw.errors import NotFound, PypicloudError
+from pypicloud_tw.outbound.response_body import ResponseBody
 from pypicloud_tw.upstream.addresses import resolve
 from pypicloud_tw.upstream.breaker import SHORT_WAIT, Breakers, Visit
 from pypicloud_tw.upstream.connection import CODING, AsSent, in_our_words, too_slow
-from pypicloud_tw.upstream.failures import AskingFailed, Busy, Refused
-from pypicloud_tw.upstream.prepare import Answer, too_large
-from pypicloud_tw.upstream.receiving import Body
+from pypicloud_tw.upstream.failures import AskingFailed, Busy, Refused, Slow, Truncated
+from pypicloud_tw.upstream.prepare import PageResponse, too_large
 from pypicloud_tw.upstream.source import (
-    Limits,
-    Source,
+    ClientLimits,
+    UpstreamIndex,
     origin_of,
     shown,
     without_userinfo,
@@ -46,10 +46,6 @@ Coroutine = AnyCoroutine[Deferred[Any], Any, T]
 _PERMANENT = frozenset({301, 308})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CONDITIONS = frozenset({"If-None-Match", "If-Modified-Since"})
-
-#: Bytes up to which what arrives is joined: an answer may come byte by byte, and an
-#: object for each takes thirty times as much.
-_JOINED = 64 * 1024
 
 
 @frozen
@@ -75,7 +71,7 @@ class NotModified:
 
 
 @define
-class Reply:
+class UpstreamResponse:
     """A response whose head has come.
 
     :ivar url: where it was finally found.
@@ -84,13 +80,13 @@ class Reply:
 
     code: int
     headers: Headers
-    body: Body
+    body: ResponseBody
     url: str
     length: int | None
     forever: bool = False
 
     def header(self, name: bytes) -> str | None:
-        """Give a header field's first value."""
+        """Return a header field's first value."""
         values = self.headers.getRawHeaders(name)
         return values[0].decode("latin-1") if values else None
 
@@ -107,7 +103,7 @@ class Client:
 
     agent: IAgent = field(repr=False)
     clock: IReactorTime
-    limits: Limits
+    limits: ClientLimits
     user_agent: str
     random: Callable[[], float]
     breakers: Breakers = field(factory=Breakers, init=False)
@@ -123,8 +119,12 @@ class Client:
         self._http = HTTPClient(AsSent(self.agent), no_cookies)
 
     async def page(
-        self, source: Source, url: str, accept: str, unless: Validators | None = None
-    ) -> Answer | NotModified:
+        self,
+        source: UpstreamIndex,
+        url: str,
+        accept: str,
+        unless: Validators | None = None,
+    ) -> PageResponse | NotModified:
         """Fetch a page of an upstream, whole.
 
         :param url: below ``source.base``, or beside it.
@@ -137,9 +137,9 @@ class Client:
         return await self._page(source, url, headers)
 
     async def open(
-        self, source: Source, url: str, headers: dict[str, str] | None = None
-    ) -> Reply:
-        """Ask for a file: a reply of status 200 or 206, its body not yet read.
+        self, source: UpstreamIndex, url: str, headers: dict[str, str] | None = None
+    ) -> UpstreamResponse:
+        """Ask for a file: a response of status 200 or 206, its body not yet read.
 
         :param url: one that a page of *source* links to.
         :param headers: further fields, such as Range.
@@ -151,17 +151,17 @@ class Client:
 
         there = without_userinfo(url)
 
-        async def once(visit: Visit) -> Reply:
-            reply = await self._follow(source, there, sent, visit)
-            if reply.code in (200, 206):
-                return reply
-            raise self._unusable(source, reply, page=False)
+        async def once(visit: Visit) -> UpstreamResponse:
+            response = await self._follow(source, there, sent, visit)
+            if response.code in (200, 206):
+                return response
+            raise self._unusable(source, response, page=False)
 
         return await self._persist(once, url)
 
     async def _page(
-        self, source: Source, url: str, headers: dict[str, str]
-    ) -> Answer | NotModified:
+        self, source: UpstreamIndex, url: str, headers: dict[str, str]
+    ) -> PageResponse | NotModified:
         moved = self._moved.get(source.base)
         if moved is None or not url.startswith(source.base):
             return await self._page_at(source, url, headers)
@@ -178,54 +178,43 @@ class Client:
             return await self._page_at(source, url, headers)
 
     async def _page_at(
-        self, source: Source, url: str, headers: dict[str, str]
-    ) -> Answer | NotModified:
-        async def once(visit: Visit) -> Answer | NotModified:
-            reply = await self._follow(source, url, headers, visit)
-            if reply.code == 304 and not _CONDITIONS.isdisjoint(headers):
-                reply.body.drain()
-                cache_control = reply.header(b"cache-control") or ""
-                return NotModified(cache_control, reply.header(b"age"))
-            if reply.code != 200:
-                raise self._unusable(source, reply, page=True)
-            pieces = await self._pieces(reply, self.limits.page)
-            self._remember_move(source, url, reply)
-            return _answer(reply, pieces)
+        self, source: UpstreamIndex, url: str, headers: dict[str, str]
+    ) -> PageResponse | NotModified:
+        async def once(visit: Visit) -> PageResponse | NotModified:
+            response = await self._follow(source, url, headers, visit)
+            if response.code == 304 and not _CONDITIONS.isdisjoint(headers):
+                response.body.drain()
+                cache_control = response.header(b"cache-control") or ""
+                return NotModified(cache_control, response.header(b"age"))
+            if response.code != 200:
+                raise self._unusable(source, response, page=True)
+            pieces = await self._pieces(response, self.limits.page)
+            self._remember_move(source, url, response)
+            return _answer(response, pieces)
 
         return await self._persist(once, url)
 
-    async def whole(self, reply: Reply, limit: int) -> bytes:
+    async def whole(self, response: UpstreamResponse, limit: int) -> bytes:
         """Read a body that may have *limit* bytes.
 
         :raises UpstreamError: it has more.
         :raises AskingFailed: it ended early or fell silent.
         """
-        return b"".join(await self._pieces(reply, limit))
+        return b"".join(await self._pieces(response, limit))
 
-    async def _pieces(self, reply: Reply, limit: int) -> list[bytes]:
-        pieces: list[bytes] = []
-        last = bytearray()
-        size = 0
-        try:
-            if reply.length is not None and reply.length > limit:
-                raise too_large(reply.url, limit)
-            while piece := await reply.body.read():
-                last += piece
-                size += len(piece)
-                if size > limit:
-                    raise too_large(reply.url, limit)
-                if len(last) >= _JOINED:
-                    pieces.append(bytes(last))
-                    last.clear()
-        finally:
-            reply.body.abort()
-        return [*pieces, bytes(last)]
+    async def _pieces(self, response: UpstreamResponse, limit: int) -> list[bytes]:
+        if response.length is not None and response.length > limit:
+            response.body.abort()
+            raise too_large(response.url, limit)
+        return await response.body.read_all(
+            limit, lambda: too_large(response.url, limit)
+        )
 
     async def _persist(self, once: Callable[[Visit], Coroutine[T]], url: str) -> T:
-        """Ask patiently, and have the log say whether that is in vain."""
+        """Ask with retries, and have the log say when the upstream fails."""
         asked = urlsplit(without_userinfo(url)).netloc
         try:
-            result = await self._patiently(once, _host(url))
+            result = await self._with_retries(once, _host(url))
         except AskingFailed as e:
             self._outages.failed(asked, e.message)
             raise
@@ -236,7 +225,9 @@ class Client:
         self._outages.succeeded(asked)
         return result
 
-    async def _patiently(self, once: Callable[[Visit], Coroutine[T]], host: str) -> T:
+    async def _with_retries(
+        self, once: Callable[[Visit], Coroutine[T]], host: str
+    ) -> T:
         """Try, and try again where that is safe and quick."""
         attempt = 0
         while True:
@@ -269,7 +260,7 @@ class Client:
         return result
 
     def _wait(self, error: AskingFailed, attempt: int) -> float | None:
-        """Tell how long to wait before the next attempt; None: give up."""
+        """Return how long to wait before the next attempt; None: give up."""
         if attempt >= self.limits.retries:
             return None
         if isinstance(error, Busy) and error.wait <= SHORT_WAIT:
@@ -281,24 +272,24 @@ class Client:
 
     async def _follow(
         self,
-        source: Source,
+        source: UpstreamIndex,
         url: str,
         headers: dict[str, str],
         visit: Visit,
         method: str = "GET",
-    ) -> Reply:
+    ) -> UpstreamResponse:
         """Ask, and go where the answer sends us."""
         forever = True
         for _ in range(self.limits.redirects + 1):
             self._check(source, url)
             probing = visit.enter(origin_of(url))
-            reply = await self._ask(source, url, headers, probing, method)
-            location = reply.header(b"location")
-            if reply.code not in _REDIRECTS or location is None:
-                reply.forever = forever
-                return reply
-            reply.body.drain()
-            forever = forever and reply.code in _PERMANENT
+            response = await self._ask(source, url, headers, probing, method)
+            location = response.header(b"location")
+            if response.code not in _REDIRECTS or location is None:
+                response.forever = forever
+                return response
+            response.body.drain()
+            forever = forever and response.code in _PERMANENT
             url = self._redirected(url, location)
         raise Refused(f"The upstream index at {_host(url)} redirects in circles.")
 
@@ -317,7 +308,7 @@ class Client:
             )
         return there
 
-    def _check(self, source: Source, url: str) -> None:
+    def _check(self, source: UpstreamIndex, url: str) -> None:
         scheme = urlsplit(url).scheme
         if scheme != "https" and scheme != urlsplit(source.base).scheme:
             raise Refused(
@@ -327,19 +318,19 @@ class Client:
 
     async def _ask(
         self,
-        source: Source,
+        source: UpstreamIndex,
         url: str,
         headers: dict[str, str],
         probing: bool,
         method: str,
-    ) -> Reply:
+    ) -> UpstreamResponse:
         limits, host = self.limits, _host(url)
         fields = Headers({name: [value] for name, value in headers.items()})
         fields.setRawHeaders("User-Agent", [self.user_agent])
         if source.authorization is not None and _is_at(source, url):
             fields.setRawHeaders("Authorization", [source.authorization])
-        patience = limits.connect + limits.first_byte
-        patience = min(patience, limits.probe) if probing else patience
+        timeout = limits.connect + limits.first_byte
+        timeout = min(timeout, limits.probe) if probing else timeout
         try:
             asking = self._http.request(
                 method,
@@ -352,32 +343,40 @@ class Client:
             )
         except ValueError:
             raise Refused(f"An address at {host} cannot be asked for.") from None
-        asking.addTimeout(patience, self.clock, too_slow(host))
-        response = await in_our_words(asking, host)
-        body = Body(self.clock, limits.silence, host)
-        response.deliverBody(body)
-        length = response.length if isinstance(response.length, int) else None
-        return Reply(response.code, response.headers, body, url, length)
+        asking.addTimeout(timeout, self.clock, too_slow(host))
+        answered = await in_our_words(asking, host)
+        body = receive(self.clock, limits.silence, host)
+        answered.deliverBody(body)
+        length = answered.length if isinstance(answered.length, int) else None
+        return UpstreamResponse(answered.code, answered.headers, body, url, length)
 
-    def _unusable(self, source: Source, reply: Reply, *, page: bool) -> Exception:
+    def _unusable(
+        self, source: UpstreamIndex, response: UpstreamResponse, *, page: bool
+    ) -> Exception:
         """Say what a status that we have no use for means."""
-        reply.body.drain()
+        response.body.drain()
         return explain(
-            reply.code,
-            _host(reply.url),
-            retry_after(reply.header(b"retry-after"), self.clock.seconds()),
+            response.code,
+            _host(response.url),
+            retry_after(response.header(b"retry-after"), self.clock.seconds()),
             absent=self.limits.absent if page else ABSENT,
             page=page,
-            logged_in=source.authorization is not None and _is_at(source, reply.url),
+            logged_in=source.authorization is not None and _is_at(source, response.url),
         )
 
-    def _remember_move(self, source: Source, url: str, reply: Reply) -> None:
+    def _remember_move(
+        self, source: UpstreamIndex, url: str, response: UpstreamResponse
+    ) -> None:
         """Ask there at once, if the whole index has moved for good."""
-        if not reply.forever or reply.url == url or not url.startswith(source.base):
+        if (
+            not response.forever
+            or response.url == url
+            or not url.startswith(source.base)
+        ):
             return
         page = url.removeprefix(source.base)
-        base = reply.url.removesuffix(page)
-        if not page or base == reply.url or not base.endswith("/"):
+        base = response.url.removesuffix(page)
+        if not page or base == response.url or not base.endswith("/"):
             return
         if source.base not in self._doubted:
             self._doubted.add(source.base)
@@ -387,41 +386,51 @@ class Client:
                 )
             )
 
-    async def _prove_move(self, source: Source, base: str) -> None:
+    async def _prove_move(self, source: UpstreamIndex, base: str) -> None:
         """Ask whether not one project alone has moved: others' names stay here."""
         # A root that is slow to list all there is says nothing of how its pages are.
         visit = Visit(Breakers(), self.clock)
         try:
-            reply = await self._follow(source, source.base, {}, visit, "HEAD")
+            response = await self._follow(source, source.base, {}, visit, "HEAD")
         except PypicloudError:
             # Nothing was learned: the next page that has moved may ask again.
             self._doubted.discard(source.base)
             return
-        reply.body.drain()
-        if reply.forever and reply.url == base:
+        response.body.drain()
+        if response.forever and response.url == base:
             self._moved[source.base] = base
 
 
-def _answer(reply: Reply, pieces: list[bytes]) -> Answer:
-    codings = reply.headers.getRawHeaders(CODING) or []
-    return Answer(
-        url=reply.url,
-        pieces=pieces,
-        content_type=reply.header(b"content-type"),
-        coding=b",".join(codings).decode("latin-1").strip().lower(),
-        etag=reply.header(b"etag"),
-        modified=reply.header(b"last-modified"),
-        cache_control=", ".join(
-            value.decode("latin-1")
-            for value in reply.headers.getRawHeaders(b"cache-control") or []
-        ),
-        age=reply.header(b"age"),
-        whole=reply.body.whole,
+def receive(clock: IReactorTime, silence: float, host: str) -> ResponseBody:
+    """Make what reads an upstream's body."""
+    return ResponseBody(
+        clock,
+        silence,
+        lambda how: Truncated(f"The answer of {host} {how}."),
+        lambda: Slow(f"{host} sent nothing for {silence:g} s amid an answer."),
     )
 
 
-def _is_at(source: Source, url: str) -> bool:
-    """Tell whether an address is the source's own, or its https side."""
+def _answer(response: UpstreamResponse, pieces: list[bytes]) -> PageResponse:
+    codings = response.headers.getRawHeaders(CODING) or []
+    return PageResponse(
+        url=response.url,
+        pieces=pieces,
+        content_type=response.header(b"content-type"),
+        coding=b",".join(codings).decode("latin-1").strip().lower(),
+        etag=response.header(b"etag"),
+        modified=response.header(b"last-modified"),
+        cache_control=", ".join(
+            value.decode("latin-1")
+            for value in response.headers.getRawHeaders(b"cache-control") or []
+        ),
+        age=response.header(b"age"),
+        whole=response.body.whole,
+    )
+
+
+def _is_at(source: UpstreamIndex, url: str) -> bool:
+    """Return whether an address is the source's own, or its https side."""
     scheme, host, port = origin_of(url)
     if (scheme, host, port) == source.origin:
         return True

@@ -96,7 +96,7 @@ async def in_our_words(asking: Awaitable[T], host: str) -> T:
 
 
 def _is_cancelled(error: Exception) -> bool:
-    """Tell whether somebody of ours gave up; Twisted dresses that in many ways."""
+    """Return whether somebody of ours gave up; Twisted dresses that in many ways."""
     if isinstance(error, CancelledError | ConnectingCancelledError):
         return True
     return any(isinstance(reason.value, CancelledError) for reason in _reasons(error))

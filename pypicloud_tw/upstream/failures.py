@@ -67,7 +67,7 @@ class Closed(AskingFailed):
 
 
 class Busy(AskingFailed):
-    """It asks for patience: 429, or 503 with Retry-After.
+    """It asks us to wait: 429, or 503 with Retry-After.
 
     :param wait: seconds for which it wants to be left alone.
     """

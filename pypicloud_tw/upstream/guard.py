@@ -145,7 +145,7 @@ def _plain(host: str) -> str:
 
 
 def _literal(name: str) -> str | None:
-    """Give the address that a name is; None: it is a name.
+    """Return the address that a name is; None: it is a name.
 
     ``127.1``, ``0x7f000001`` and ``2130706433`` are addresses (inet_aton(3)), too.
     """
@@ -165,7 +165,7 @@ def _is_public(found: IPv4Address | IPv6Address) -> bool:
 
 
 def _unwrapped(found: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """Give the IPv4 address that an IPv6 one stands for, where it does."""
+    """Return the IPv4 address that an IPv6 one stands for, where it does."""
     if isinstance(found, IPv4Address):
         return found
     inner = found.ipv4_mapped or found.sixtofour

@@ -108,7 +108,7 @@ class _Page:
             contents.append(values.get("content", ""))
 
     def only(self, name: str) -> str | None:
-        """Give what is told once; of several the last."""
+        """Return what is given once; of several the last."""
         return self.metas.get(f"pypi:{name}", [None])[-1]
 
 
@@ -118,7 +118,7 @@ def _attributes(token: Token) -> dict[str, str]:
 
 
 def _base(url: str, given: str | None) -> str:
-    """Tell what links are relative to; a ``<base>`` that is no address is none."""
+    """Return what links are relative to; a ``<base>`` that is no address is none."""
     return (resolve(url, given) if given else None) or url
 
 

@@ -13,8 +13,8 @@ from pypicloud_tw.errors import ObjectNotFound
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.interfaces import IObjectStore
-from pypicloud_tw.upstream.kept import KeptAnswer
-from pypicloud_tw.upstream.prepare import Answer, squeezed
+from pypicloud_tw.upstream.kept import KeptResponse
+from pypicloud_tw.upstream.prepare import PageResponse, squeezed
 
 #: What comes from upstream lies apart from what is ours (DESIGN.md D5).
 CACHE = ".cache/"
@@ -56,7 +56,7 @@ class StoredPages:
         """
         return cls(store, offload, limit, DeferredSemaphore(_AT_ONCE))
 
-    async def save(self, name: str, kept: KeptAnswer) -> None:
+    async def save(self, name: str, kept: KeptResponse) -> None:
         """See :class:`~pypicloud_tw.upstream.kept.IKeeper`.
 
         :raises StoreError: it may or may not have been kept.
@@ -80,7 +80,7 @@ class StoredPages:
         if kept is not None:
             await self.save(name, evolve(kept, confirmed=confirmed))
 
-    async def load(self, name: str) -> KeptAnswer | None:
+    async def load(self, name: str) -> KeptResponse | None:
         """See :class:`~pypicloud_tw.upstream.kept.IKeeper`.
 
         :raises StoreError: the store is away.
@@ -106,7 +106,7 @@ class StoredPages:
         await self.store.delete(page_key(name))
 
 
-def _encode(kept: KeptAnswer) -> bytes:
+def _encode(kept: KeptResponse) -> bytes:
     answer, body = kept.answer, kept.answer.body
     about = {
         "_format": _FORMAT,
@@ -123,14 +123,14 @@ def _encode(kept: KeptAnswer) -> bytes:
     return json.dumps(about).encode() + b"\n" + body
 
 
-def _decode(data: bytes) -> KeptAnswer | None:
+def _decode(data: bytes) -> KeptResponse | None:
     head, _, body = data.partition(b"\n")
     about: dict[str, Any] = json.loads(head)
     if about["_format"] > _FORMAT:
         return None
     if about["checksum"] != zlib.crc32(body):
         raise ValueError("its checksum is wrong")
-    answer = Answer(
+    answer = PageResponse(
         url=str(about["url"]),
         pieces=body,
         content_type=about["content_type"],
@@ -139,4 +139,4 @@ def _decode(data: bytes) -> KeptAnswer | None:
         modified=about["modified"],
         whole=bool(about["whole"]),
     )
-    return KeptAnswer(answer, str(about["base"]), float(about["confirmed"]))
+    return KeptResponse(answer, str(about["base"]), float(about["confirmed"]))

@@ -7,7 +7,7 @@ from typing import Generic, Protocol, TypeVar
 from attrs import define, evolve, field, frozen
 
 from pypicloud_tw.upstream.client import Validators
-from pypicloud_tw.upstream.prepare import Answer, Prepared
+from pypicloud_tw.upstream.prepare import PageResponse, Prepared
 
 T = TypeVar("T")
 
@@ -15,67 +15,31 @@ T = TypeVar("T")
 _OVERHEAD = 1024
 
 
-class Keeping(Protocol):
-    """The part of the configuration's ``upstream`` section that is about pages."""
-
-    @property
-    def cache_memory(self) -> int:
-        """Bytes."""
-
-    @property
-    def stale_for(self) -> float:
-        """Seconds."""
-
-    @property
-    def absent_for(self) -> float:
-        """Seconds."""
-
-
-@frozen
-class Settings:
-    """How pages are remembered.
-
-    :ivar capacity: bytes.
-    :ivar stale_for: seconds after it was last confirmed for which a page is served
-        while its upstream fails.
-    :ivar absent_for: seconds for which a 404 is remembered.
-    """
-
-    capacity: int = 128 * 2**20
-    stale_for: float = 7 * 86_400.0
-    absent_for: float = 30.0
-
-    @classmethod
-    def from_config(cls, upstream: Keeping) -> Settings:
-        """Read the settings out of the configuration's section."""
-        return cls(upstream.cache_memory, upstream.stale_for, upstream.absent_for)
-
-
 class IKeeper(Protocol):
     """Keeps answers beyond the life of this process."""
 
-    async def save(self, name: str, kept: KeptAnswer) -> None:
+    async def save(self, name: str, kept: KeptResponse) -> None:
         """Keep an answer."""
 
     async def confirm(self, name: str, confirmed: float) -> None:
         """Note that the answer that is kept still holds."""
 
-    async def load(self, name: str) -> KeptAnswer | None:
-        """Give an answer that was kept, or None."""
+    async def load(self, name: str) -> KeptResponse | None:
+        """Return an answer that was kept, or None."""
 
     async def drop(self, name: str) -> None:
         """Keep nothing of a project that is gone."""
 
 
 @frozen
-class KeptAnswer:
+class KeptResponse:
     """What is needed to prepare a page again.
 
     :ivar base: of the upstream that gave it.
     :ivar confirmed: when that was, in seconds since the epoch.
     """
 
-    answer: Answer
+    answer: PageResponse
     base: str
     confirmed: float
 
@@ -155,14 +119,14 @@ class Kept(Generic[T]):
         )
 
     def stale(self, now: float) -> UpstreamPage[T]:
-        """Give it as the last that is known."""
+        """Return it as the last that is known."""
         return evolve(self.shown, stale=True, age=now - self.confirmed)
 
     def is_fresh(self, now: float) -> bool:
-        """Tell whether nobody needs to be asked."""
+        """Return whether nobody needs to be asked."""
         # A clock that was set back tells nothing.
         return self.confirmed <= now < self.fresh_until and not self.is_due(now)
 
     def is_due(self, now: float) -> bool:
-        """Tell whether time has changed what the rules make of it."""
+        """Return whether time has changed what the rules make of it."""
         return self.changes_at is not None and now >= self.changes_at

@@ -13,10 +13,11 @@ from pypicloud_tw.errors import NotFound, UpstreamError
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import parse_version
 from pypicloud_tw.offload.limits import PAGES, limited
+from pypicloud_tw.offload.packing import PackedResult, pack
 from pypicloud_tw.upstream.links import checked_sha256, path, segment
 from pypicloud_tw.upstream.parse import load_json
-from pypicloud_tw.upstream.prepare import Answer, Packed, Prepared, pack, unpack
-from pypicloud_tw.upstream.rules import Rules
+from pypicloud_tw.upstream.prepare import PageResponse, Prepared, unpack
+from pypicloud_tw.upstream.rules import UpstreamRules
 from pypicloud_tw.upstream.source import shown
 
 #: How a link to this server begins while its address is not known, and so in JSON.
@@ -35,7 +36,7 @@ class LegacyRecipe:
 
     name: str
     version: str | None
-    rules: Rules
+    rules: UpstreamRules
     limit: int
     own_links: bool = False
 
@@ -57,8 +58,8 @@ class LegacyPage:
 
 @limited(PAGES)
 def prepare_legacy(
-    answer: Answer, recipe: LegacyRecipe, now: float
-) -> Prepared[LegacyPage] | Packed:
+    answer: PageResponse, recipe: LegacyRecipe, now: float
+) -> Prepared[LegacyPage] | PackedResult:
     """Read a document of the older JSON API and apply the rules.
 
     :raises UpstreamError: it is none.
@@ -107,7 +108,7 @@ class _Shows:
         self.changes_at: float | None = None
 
     def files(self, files: Iterable[Any]) -> list[Any]:
-        """Give those that are shown."""
+        """Return those that are shown."""
         kept = [file for file in files if self._shows(file)]
         if not self._recipe.own_links:
             return kept

@@ -47,7 +47,7 @@ class Link:
 
 
 def segment(digest: str | None, url: str) -> str:
-    """Give the part of our address that stands for a file's bytes.
+    """Return the part of our address that stands for a file's bytes.
 
     Where no digest is known the address stands for them; its first letter cannot begin
     a digest, so neither can be taken for the other.
@@ -58,7 +58,7 @@ def segment(digest: str | None, url: str) -> str:
 
 
 def tells_bytes(part: str) -> bool:
-    """Tell whether a :func:`segment` is of a digest: what lies there never changes."""
+    """Whether a :func:`segment` is of a digest: what lies there never changes."""
     return not part.startswith(_UNTOLD)
 
 
@@ -137,7 +137,7 @@ def _relinked(project: str, file: Document) -> Document:
 
 
 def path(project: str, part: str, filename: str) -> str:
-    """Give the address of a file here, below the server's root."""
+    """Return the address of a file here, below the server's root."""
     return f"packages/{project}/{part}/{quote(filename)}"
 
 
@@ -146,5 +146,5 @@ def _sha256(file: Document) -> str | None:
 
 
 def checked_sha256(digest: object) -> str | None:
-    """Give a digest if it can be one."""
+    """Return a digest if it can be one."""
     return digest if isinstance(digest, str) and len(digest) == 64 else None

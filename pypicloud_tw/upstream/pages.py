@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, NoReturn, TypeVar
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from pypicloud_tw.concurrency.cache import Cache
 from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.concurrency.outages import Outages
+from pypicloud_tw.config.keys import UpstreamSection
 from pypicloud_tw.errors import (
     NotFound,
     PypicloudError,
@@ -19,34 +21,27 @@ from pypicloud_tw.errors import (
     Unavailable,
     UpstreamError,
 )
-from pypicloud_tw.offload.service import IOffload
+from pypicloud_tw.offload.packing import PackedResult, unpacked
+from pypicloud_tw.offload.service import IOffload, unpack_apart
 from pypicloud_tw.upstream.client import Client, NotModified, Validators
-from pypicloud_tw.upstream.freshness import (
-    Absences,
-    Memory,
-    fresh_for,
-    may_keep,
-)
+from pypicloud_tw.upstream.freshness import fresh_for, may_keep
 from pypicloud_tw.upstream.jobs import Jobs
 from pypicloud_tw.upstream.kept import (
     IKeeper,
     Kept,
-    KeptAnswer,
-    Settings,
+    KeptResponse,
     UpstreamPage,
 )
 from pypicloud_tw.upstream.parse import is_json
 from pypicloud_tw.upstream.prepare import (
-    Answer,
-    Packed,
+    PageResponse,
     Prepared,
     squeezed,
     unpack_within,
-    unpacked,
 )
-from pypicloud_tw.upstream.source import Source, shown
+from pypicloud_tw.upstream.source import UpstreamIndex, shown
 
-__all__ = ["Address", "Kept", "Pages", "Settings", "UpstreamPage", "Work"]
+__all__ = ["Kept", "PageQuestion", "UpstreamPage", "UpstreamPages"]
 
 T = TypeVar("T")
 
@@ -64,11 +59,15 @@ SQUEEZED_FROM = 8 * 1024 * 1024
 WARN_EVERY = 60.0
 
 #: Seconds that a helper may work on a page.
-PATIENCE = 60.0
+PREPARE_TIMEOUT = 60.0
 
 #: Seconds for which a page that could not be read is not asked for again: finding that
-#: out may have taken a helper all its patience.
+#: out may have taken a helper all of its time.
 UNREADABLE_FOR = 30.0
+
+#: Names that are remembered as absent, or unreadable; anybody may ask for any name.
+#: Fifty times what one lock of a large application asks for (400).
+ABSENT_REMEMBERED = 20_000
 
 #: Seconds that a client waits for an upstream to confirm what is remembered: pip gives
 #: up after 15, and comes again.
@@ -78,14 +77,25 @@ HURRY = 5.0
 #: page after the other. The first answer ends it.
 IN_VAIN = 30.0
 
-#: Gives a page's address at an upstream, or None where it has no such page.
-Address = Callable[[Source], str | None]
-#: Prepares an answer: a module-level function and its second argument.
-Work = tuple[Callable[[Answer, Any, float], Any], Any]
+
+@frozen
+class PageQuestion:
+    """A page that is wanted of the upstreams.
+
+    :ivar key: tells it from others of its kind.
+    :ivar addresses: where each upstream has it, in order; None: it has no such page.
+    :ivar prepare: makes of an answer, *recipe* and the time what is kept; a
+        module-level function, for large answers are prepared in a helper process.
+    """
+
+    key: str
+    addresses: tuple[str | None, ...]
+    prepare: Callable[[PageResponse, Any, float], Any]
+    recipe: Any
 
 
 @define
-class Pages(Generic[T]):
+class UpstreamPages(Generic[T]):
     """One kind of page of every project (or release), by key.
 
     :ivar kind: tells its pages in *memory*, which may be shared, from others.
@@ -100,12 +110,12 @@ class Pages(Generic[T]):
 
     kind: str
     client: Client
-    sources: tuple[Source, ...]
+    sources: tuple[UpstreamIndex, ...]
     accept: str
     offload: IOffload
     clock: IReactorTime
-    memory: Memory[Kept[T]]
-    settings: Settings
+    memory: Cache[str, Kept[T]]
+    settings: UpstreamSection
     turns: DeferredSemaphore
     jobs: Jobs
     keeper: IKeeper | None = None
@@ -114,8 +124,8 @@ class Pages(Generic[T]):
     failures: int = field(default=0, init=False)
     served_stale: int = field(default=0, init=False)
     _in_vain: float = field(default=float("-inf"), init=False)
-    _absent: Absences = field(factory=Absences, init=False)
-    _unreadable: Absences = field(factory=Absences, init=False)
+    _absent: Cache[str, bool] = field(init=False)
+    _unreadable: Cache[str, bool] = field(init=False)
     _questions: Coalesced[UpstreamPage[T]] = field(init=False)
     _queue: dict[str, Deferred[Any]] = field(factory=dict, init=False)
     _outages: Outages = field(init=False)
@@ -124,6 +134,20 @@ class Pages(Generic[T]):
     @_questions.default
     def _make_questions(self) -> Coalesced[UpstreamPage[T]]:
         return Coalesced(self._unwanted)
+
+    @_absent.default
+    def _make_absent(self) -> Cache[str, bool]:
+        return Cache(
+            ABSENT_REMEMBERED,
+            seconds=self.clock.seconds,
+            lifetime=self.settings.absent_for,
+        )
+
+    @_unreadable.default
+    def _make_unreadable(self) -> Cache[str, bool]:
+        return Cache(
+            ABSENT_REMEMBERED, seconds=self.clock.seconds, lifetime=UNREADABLE_FOR
+        )
 
     @_outages.default
     def _make_outages(self) -> Outages:
@@ -139,35 +163,36 @@ class Pages(Generic[T]):
         return kept.shown
 
     def knows(self, key: str) -> bool:
-        """Tell whether :meth:`get` answers without asking anybody."""
+        """Return whether :meth:`get` answers without asking anybody."""
         now = self.clock.seconds()
         kept = self.memory.get(self._slot(key))
-        return self._absent.holds(key, now) or (kept is not None and kept.is_fresh(now))
+        return key in self._absent or (kept is not None and kept.is_fresh(now))
 
-    async def get(self, key: str, address: Address, work: Work) -> UpstreamPage[T]:
-        """Give a page as it is now, or as it was last known if the upstream fails.
+    async def get(self, question: PageQuestion) -> UpstreamPage[T]:
+        """Return a page as it is now, or as it was last known if the upstream fails.
 
         :raises NotFound: every upstream said that it has none, now or a moment ago.
         :raises UpstreamError: an upstream fails, and nothing is known.
         """
+        key = question.key
         fresh = self.fresh(key)
         if fresh is not None:
             return fresh
-        if self._absent.holds(key, self.clock.seconds()):
+        if key in self._absent:
             self.hits += 1
             raise _absent(key)
         self.misses += 1
-        asking = self._questions.ask(key, lambda: self._ask(key, address, work))
+        asking = self._questions.ask(key, lambda: self._ask(question))
         self.jobs.wanted(self._slot(key))
         known = self.memory.get(self._slot(key))
         if known is not None and not self._is_too_old(known):
             # The question goes on; who asks later has the answer.
             asking.addTimeout(
-                self._patience(), self.clock, lambda _r, s: self._hurry(key, known, s)
+                self._timeout(), self.clock, lambda _r, s: self._hurry(key, known, s)
             )
         return await asking
 
-    def _patience(self) -> float:
+    def _timeout(self) -> float:
         waited = 0 <= self.clock.seconds() - self._in_vain < IN_VAIN
         return 0.0 if waited else HURRY
 
@@ -176,17 +201,18 @@ class Pages(Generic[T]):
             self._in_vain = self.clock.seconds()
         return self._stale(key, known, f"no answer within {HURRY:g} s")
 
-    async def _ask(self, key: str, address: Address, work: Work) -> UpstreamPage[T]:
+    async def _ask(self, question: PageQuestion) -> UpstreamPage[T]:
+        key = question.key
         turn = self._queue[key] = self.turns.acquire()
         try:
             await turn
         finally:
             del self._queue[key]
         try:
-            kept = await self._ask_each(key, address, work)
+            kept = await self._ask_each(question)
         except (UpstreamError, Unavailable) as e:
             self.failures += 1
-            return await self._last_known(key, work, e)
+            return await self._last_known(question, e)
         finally:
             self.turns.release()
             self.jobs.wanted(self._slot(key))
@@ -202,14 +228,15 @@ class Pages(Generic[T]):
         else:
             self.jobs.unwanted(self._slot(key))
 
-    async def _ask_each(self, key: str, address: Address, work: Work) -> Kept[T]:
-        if self._unreadable.holds(key, self.clock.seconds()):
+    async def _ask_each(self, question: PageQuestion) -> Kept[T]:
+        key = question.key
+        if key in self._unreadable:
             raise UpstreamError(
                 f"What the upstream index said of {key} a moment ago could not be read."
             )
         known = self.memory.get(self._slot(key))
-        for place, source in enumerate(self.sources):
-            url = address(source)
+        asked = zip(self.sources, question.addresses, strict=True)
+        for place, (source, url) in enumerate(asked):
             if url is None:
                 continue
             unless = self._unless(known, place)
@@ -220,9 +247,9 @@ class Pages(Generic[T]):
             if isinstance(answer, NotModified):
                 assert known is not None, "asked conditionally, so something was known"
                 return self._confirm(key, known, answer)
-            return await self._take(key, place, answer, work)
+            return await self._take(question, place, answer)
         self.memory.drop(self._slot(key))
-        self._absent.put(key, self.clock.seconds(), self.settings.absent_for)
+        self._absent.put(key, True)
         if self.keeper is not None:
             # What was taken off the upstream must not come back when that fails.
             self._in_background(key, self.keeper.drop(key))
@@ -250,9 +277,11 @@ class Pages(Generic[T]):
         self.memory.put(self._slot(key), known)
         return known
 
-    async def _take(self, key: str, place: int, answer: Answer, work: Work) -> Kept[T]:
-        now = self.clock.seconds()
-        prepared = await self._read(key, answer, work, now)
+    async def _take(
+        self, question: PageQuestion, place: int, answer: PageResponse
+    ) -> Kept[T]:
+        key, now = question.key, self.clock.seconds()
+        prepared = await self._read(question, answer, now)
         kept = Kept.of(
             prepared,
             place,
@@ -264,20 +293,21 @@ class Pages(Generic[T]):
         if may_keep(answer.cache_control):
             self.memory.put(self._slot(key), kept)
             if self.keeper is not None:
-                answered = KeptAnswer(answer, self.sources[place].base, now)
+                answered = KeptResponse(answer, self.sources[place].base, now)
                 self._in_background(key, self.keeper.save(key, answered))
         return kept
 
     async def _read(
-        self, key: str, answer: Answer, work: Work, now: float
+        self, question: PageQuestion, answer: PageResponse, now: float
     ) -> Prepared[T]:
         """Prepare an answer; what cannot be, is not tried again at once."""
+        key = question.key
         try:
-            prepared = await self._prepare(key, answer, work, now)
+            prepared = await self._prepare(question, answer, now)
         except (Unavailable, CancelledError):
             raise
         except Exception as e:
-            self._unreadable.put(key, self.clock.seconds(), UNREADABLE_FOR)
+            self._unreadable.put(key, True)
             if isinstance(e, UpstreamError):
                 self._outages.failed(shown(answer.url), f"{key}: {e.message}")
                 raise
@@ -290,32 +320,31 @@ class Pages(Generic[T]):
         return prepared
 
     async def _prepare(
-        self, key: str, answer: Answer, work: Work, now: float
+        self, question: PageQuestion, answer: PageResponse, now: float
     ) -> Prepared[T]:
-        function, recipe = work
+        function, recipe = question.prepare, question.recipe
         small = _small(answer)
         if small is not None:
             return _checked(function(small, recipe, now))
         if not answer.coding and answer.size > SQUEEZED_FROM:
             answer = await self.offload.in_thread(squeezed, answer)
         result = await self.jobs.run(
-            self._slot(key),
+            self._slot(question.key),
             lambda: self.offload.in_process(function, answer, recipe, now).addTimeout(
-                PATIENCE, self.clock, _gave_up
+                PREPARE_TIMEOUT, self.clock, _gave_up
             ),
         )
-        if isinstance(result, Packed):
-            result = await self.offload.in_thread(unpacked, result)
-        return _checked(result)
+        return _checked(await unpack_apart(self.offload, result))
 
     async def _last_known(
-        self, key: str, work: Work, error: PypicloudError
+        self, question: PageQuestion, error: PypicloudError
     ) -> UpstreamPage[T]:
         """Serve what is remembered, here or in the store, or fail as the upstream."""
+        key = question.key
         kept = self.memory.get(self._slot(key))
         if kept is None or kept.is_due(self.clock.seconds()):
             # The store has all of the answer, memory what the rules left of it then.
-            kept = await self._load(key, work, kept) or kept
+            kept = await self._load(question, kept) or kept
         if kept is None or self._is_too_old(kept):
             raise error
         return self._stale(key, kept, error.message)
@@ -339,9 +368,10 @@ class Pages(Generic[T]):
         return page
 
     async def _load(
-        self, key: str, work: Work, known: Kept[T] | None
+        self, question: PageQuestion, known: Kept[T] | None
     ) -> Kept[T] | None:
         """Remember what is kept in the store, if anything is."""
+        key = question.key
         if self.keeper is None:
             return None
         try:
@@ -351,7 +381,7 @@ class Pages(Generic[T]):
             if found is None or found.base not in bases:
                 return None
             now = self.clock.seconds()
-            prepared: Prepared[T] = await self._prepare(key, found.answer, work, now)
+            prepared: Prepared[T] = await self._prepare(question, found.answer, now)
         except CancelledError:
             raise
         except StoreError as e:
@@ -380,7 +410,7 @@ class Pages(Generic[T]):
         )
 
 
-def _small(answer: Answer) -> Answer | None:
+def _small(answer: PageResponse) -> PageResponse | None:
     """Unpack what may be prepared in the reactor's thread; None: it may not be."""
     # The standard library's HTML parser takes half a second for 4 kB of malice.
     if answer.size > INLINE or not is_json(answer.content_type):
@@ -390,7 +420,7 @@ def _small(answer: Answer) -> Answer | None:
 
 
 def _checked(result: Any) -> Prepared[Any]:
-    if isinstance(result, Packed):
+    if isinstance(result, PackedResult):
         result = unpacked(result)
     assert isinstance(result, Prepared), "what prepares an answer gives a Prepared"
     return result

@@ -104,12 +104,12 @@ def parse_page(
 
 
 def is_json(content_type: str | None) -> bool:
-    """Tell whether :func:`parse_page` reads such an answer as JSON."""
+    """Return whether :func:`parse_page` reads such an answer as JSON."""
     return _media_type(content_type)[0] in _JSON_TYPES
 
 
 def file_version(filename: str, name: str) -> str | None:
-    """Tell the version that a filename carries, or None where it does not.
+    """Return the version that a filename carries, or None where it does not.
 
     None also for a name that can be read as another project's: rules about versions
     must not be dodged by an ambiguous name.

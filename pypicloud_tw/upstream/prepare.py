@@ -6,20 +6,19 @@ still compressed, one way, and the result, compressed if it is large, the other.
 
 from __future__ import annotations
 
-import pickle
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
-import zstandard
 from attrs import evolve, field, frozen
 
 from pypicloud_tw.errors import UpstreamError
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.offload.limits import PAGES, limited
+from pypicloud_tw.offload.packing import PackedResult, pack
 from pypicloud_tw.upstream.links import relinked, table
 from pypicloud_tw.upstream.parse import parse_page
-from pypicloud_tw.upstream.rules import Rules
+from pypicloud_tw.upstream.rules import UpstreamRules
 from pypicloud_tw.upstream.source import shown
 
 T = TypeVar("T")
@@ -37,16 +36,13 @@ MAX_MEMBERS = 10_000
 #: Bytes that are unpacked in one step.
 _STEP = 64 * 1024
 
-#: Bytes of a result above which it is compressed for its way through the pipe.
-_PACKED_FROM = 1024 * 1024
-
 
 def _as_pieces(body: bytes | Sequence[bytes]) -> tuple[bytes, ...]:
     return (body,) if isinstance(body, bytes) else tuple(body)
 
 
 @frozen
-class Answer:
+class PageResponse:
     """An upstream's answer to a request for a page.
 
     :ivar url: where it was finally found, without credentials.
@@ -86,7 +82,7 @@ class Recipe(Generic[T]):
 
     name: str
     render: Render[T]
-    rules: Rules
+    rules: UpstreamRules
     limit: int
     own_links: bool = False
 
@@ -106,15 +102,7 @@ class Prepared(Generic[T]):
     changes_at: float | None = None
 
 
-@frozen
-class Packed:
-    """A large result, compressed for its way."""
-
-    data: bytes = field(repr=False)
-    size: int
-
-
-def prepare(answer: Answer, recipe: Recipe[T], now: float) -> Prepared[T]:
+def prepare(answer: PageResponse, recipe: Recipe[T], now: float) -> Prepared[T]:
     """Read a project's page, apply the rules, render it.
 
     :raises UpstreamError: it is no page, or larger than the limit.
@@ -130,7 +118,7 @@ def prepare(answer: Answer, recipe: Recipe[T], now: float) -> Prepared[T]:
     return Prepared(page, weight + len(links), links, filtered.changes_at)
 
 
-def read(answer: Answer, name: str, limit: int) -> Document:
+def read(answer: PageResponse, name: str, limit: int) -> Document:
     """Unpack and read a project's page.
 
     :raises UpstreamError: it is no page, or larger than *limit* bytes.
@@ -141,8 +129,8 @@ def read(answer: Answer, name: str, limit: int) -> Document:
 
 @limited(PAGES)
 def prepare_elsewhere(
-    answer: Answer, recipe: Recipe[Any], now: float
-) -> Prepared[Any] | Packed:
+    answer: PageResponse, recipe: Recipe[Any], now: float
+) -> Prepared[Any] | PackedResult:
     """Do :func:`prepare` in a helper process."""
     return pack(prepare(answer, recipe, now))
 
@@ -153,29 +141,14 @@ def stand_by(_render: Render[Any]) -> None:
 
 
 @limited(PAGES)
-def squeezed(answer: Answer) -> Answer:
+def squeezed(answer: PageResponse) -> PageResponse:
     """Compress an answer for its way; for a thread, as the GIL is not needed."""
     packer = zlib.compressobj(1)
     pieces = [*map(packer.compress, answer.pieces), packer.flush()]
     return evolve(answer, pieces=b"".join(pieces), coding="deflate")
 
 
-def pack(result: T) -> T | Packed:
-    """Compress a result that is large when pickled."""
-    data = pickle.dumps(result, pickle.HIGHEST_PROTOCOL)
-    if len(data) < _PACKED_FROM:
-        return result
-    return Packed(zstandard.ZstdCompressor(level=1).compress(data), len(data))
-
-
-@limited(PAGES)
-def unpacked(packed: Packed) -> Any:
-    """Undo :func:`pack`; for a thread: decompression is without the GIL."""
-    data = zstandard.ZstdDecompressor().decompress(packed.data)
-    return pickle.loads(data)  # noqa: S301  made by our own helper process
-
-
-def unpack(answer: Answer, limit: int) -> bytes:
+def unpack(answer: PageResponse, limit: int) -> bytes:
     """Undo the Content-Encoding, within a bound.
 
     :raises UpstreamError: it is damaged, too large, or of an unknown coding.
@@ -186,7 +159,7 @@ def unpack(answer: Answer, limit: int) -> bytes:
     return body
 
 
-def unpack_within(answer: Answer, limit: int) -> bytes | None:
+def unpack_within(answer: PageResponse, limit: int) -> bytes | None:
     """Undo the Content-Encoding; None: that makes more than *limit* bytes.
 
     :raises UpstreamError: it is damaged, or of an unknown coding.

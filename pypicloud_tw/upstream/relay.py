@@ -16,10 +16,10 @@ from pypicloud_tw.errors import NotFound, UpstreamError
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.store.interfaces import ByteRange, IDownload, ObjectInfo
-from pypicloud_tw.upstream.client import Client, Reply
+from pypicloud_tw.upstream.client import Client, UpstreamResponse
 from pypicloud_tw.upstream.links import Link
 from pypicloud_tw.upstream.service import Upstreams
-from pypicloud_tw.upstream.source import Source
+from pypicloud_tw.upstream.source import UpstreamIndex
 
 #: PEP 658: what is added to a file's address for its core metadata.
 METADATA = ".metadata"
@@ -61,7 +61,7 @@ class IFiles(Protocol):
         """
 
     def knows(self, name: NormalizedName, segment: str, filename: str) -> bool:
-        """Tell whether :meth:`locate` tells no upstream the project's name."""
+        """Return whether :meth:`locate` tells no upstream the project's name."""
 
 
 @define
@@ -92,7 +92,7 @@ class Relay:
 
     async def link(
         self, name: NormalizedName, segment: str, filename: str
-    ) -> tuple[Link, Source]:
+    ) -> tuple[Link, UpstreamIndex]:
         """Find the file that an address is of, or beside of.
 
         :raises PypicloudError: as :meth:`IFiles.locate` does.
@@ -107,7 +107,7 @@ class Relay:
         return link, source
 
     async def open(
-        self, link: Link, source: Source, part: ByteRange | None = None
+        self, link: Link, source: UpstreamIndex, part: ByteRange | None = None
     ) -> IDownload:
         """Ask the upstream for a file's bytes.
 
@@ -117,24 +117,24 @@ class Relay:
         headers = {}
         if part is not None:
             headers["Range"] = f"bytes={part.start}-{part.stop - 1}"
-        reply = await self.client.open(source, link.url, headers)
+        response = await self.client.open(source, link.url, headers)
         try:
-            size = size_of(reply, link, part)
+            size = size_of(response, link, part)
             if size is None:
                 raise UpstreamError(
                     f"The upstream index does not tell the size of {link.filename}."
                 )
         except UpstreamError:
-            reply.body.abort()
+            response.body.abort()
             raise
         info = ObjectInfo(link.filename, size, link.sha256 or link.segment, EPOCH)
         span = part or ByteRange(0, size)
-        skip = 0 if reply.code == 206 else span.start
+        skip = 0 if response.code == 206 else span.start
         return RelayDownload(
-            info, reply, skip, span.stop - span.start, None if part else link.sha256
+            info, response, skip, span.stop - span.start, None if part else link.sha256
         )
 
-    async def metadata(self, link: Link, source: Source) -> bytes:
+    async def metadata(self, link: Link, source: UpstreamIndex) -> bytes:
         """Fetch a file's core metadata, checked where the page tells its digest.
 
         :raises NotFound: the upstream says that it has none.
@@ -144,24 +144,26 @@ class Relay:
             link.url, lambda: self._fetch_metadata(link, source)
         )
 
-    async def _fetch_metadata(self, link: Link, source: Source) -> bytes:
-        reply = await self.client.open(source, link.url + METADATA)
-        data = await self.client.whole(reply, self.client.limits.metadata)
+    async def _fetch_metadata(self, link: Link, source: UpstreamIndex) -> bytes:
+        response = await self.client.open(source, link.url + METADATA)
+        data = await self.client.whole(response, self.client.limits.metadata)
         if link.metadata and sha256(data).hexdigest() != link.metadata:
             raise mismatch(link.filename + METADATA)
         return data
 
 
-def size_of(reply: Reply, link: Link, part: ByteRange | None) -> int | None:
-    """Tell a file's whole length by the upstream's answer and page; None: neither does.
+def size_of(
+    response: UpstreamResponse, link: Link, part: ByteRange | None
+) -> int | None:
+    """Return a file's length by the upstream's answer and page; None: neither says.
 
     :raises UpstreamError: they contradict each other.
     """
-    size = reply.length
-    if reply.code == 206:
+    size = response.length
+    if response.code == 206:
         if part is None:
             raise mismatch(link.filename)
-        size = _range_total(reply.header(b"content-range"), part.start)
+        size = _range_total(response.header(b"content-range"), part.start)
     if size is None:
         return link.size
     if link.size is not None and link.size != size:
@@ -201,7 +203,7 @@ class RelayDownload:
     """
 
     info: ObjectInfo
-    reply: Reply
+    response: UpstreamResponse
     skip: int
     length: int
     sha256: str | None
@@ -212,13 +214,13 @@ class RelayDownload:
         :raises UpstreamError: the upstream failed half-way, or sent something else.
         """
         try:
-            await deliver(consumer, self._pieces())
+            await deliver(consumer, self._pieces(), self.abandon)
         finally:
             self.abandon()
 
     def abandon(self) -> None:
         """See :class:`IDownload`."""
-        self.reply.body.abort()
+        self.response.body.abort()
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         digest, held, left = sha256(), b"", self.length
@@ -237,11 +239,11 @@ class RelayDownload:
             yield held
 
     async def _wanted(self) -> AsyncIterator[bytes]:
-        """Give what comes after the skipped bytes; no more of a range than asked."""
+        """Return what comes after the skipped bytes; no more of a range than asked."""
         skip, left = self.skip, self.length
         whole = self.skip == 0 and self.length == self.info.size
         while left or whole:
-            piece = await self.reply.body.read()
+            piece = await self.response.body.read()
             if not piece:
                 return
             skipped = min(skip, len(piece))

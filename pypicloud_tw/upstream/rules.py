@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import cache
-from typing import Protocol
 
 from attrs import define, frozen
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name, canonicalize_version
 
+from pypicloud_tw.config.keys import PypiSection, UpstreamSection
 from pypicloud_tw.errors import ConfigError, Forbidden, NotFound, PypicloudError
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.upstream.parse import file_version
@@ -24,7 +24,7 @@ _OPERATORS = "<>=!~"
 
 
 @frozen
-class Entry:
+class RuleEntry:
     """One project or pattern of a rule, and the versions that are meant.
 
     :ivar pattern: normalised; ``*`` and ``?`` stand for any characters, for any one.
@@ -35,7 +35,7 @@ class Entry:
     versions: SpecifierSet | None = None
 
     @classmethod
-    def parse(cls, text: str) -> Entry:
+    def parse(cls, text: str) -> RuleEntry:
         """Read an entry.
 
         :raises ValueError: the message says what would be right.
@@ -59,50 +59,14 @@ class Entry:
             ) from None
 
     def names(self, name: str) -> bool:
-        """Tell whether it speaks of the project, of whatever version."""
+        """Return whether it speaks of the project, of whatever version."""
         return fnmatchcase(name, self.pattern)
 
     def holds(self, version: str | None) -> bool:
-        """Tell whether it speaks of that version of its project."""
+        """Return whether it speaks of that version of its project."""
         if self.versions is None:
             return True
         return version is not None and self.versions.contains(version, prereleases=True)
-
-
-class PypiSection(Protocol):
-    """The part of the configuration's ``pypi`` section that is used here."""
-
-    @property
-    def private(self) -> tuple[str, ...]:
-        """Reserved names and patterns."""
-
-
-class UpstreamSection(Protocol):
-    """The part of the configuration's ``upstream`` section that is used here."""
-
-    @property
-    def allow(self) -> tuple[str, ...]:
-        """What alone may come from upstream; empty: everything."""
-
-    @property
-    def deny(self) -> tuple[str, ...]:
-        """What may not."""
-
-    @property
-    def min_age(self) -> float | None:
-        """Seconds."""
-
-    @property
-    def min_age_exempt(self) -> tuple[str, ...]:
-        """What may be younger."""
-
-    @property
-    def not_after(self) -> datetime | None:
-        """Nothing uploaded later exists."""
-
-    @property
-    def denied_message(self) -> str | None:
-        """What a refused client is told."""
 
 
 @define
@@ -118,7 +82,7 @@ class Filtered:
 
 
 @frozen
-class Rules:
+class UpstreamRules:
     """The operator's rules. Immutable and picklable: helpers apply them too.
 
     :ivar private: names that are never asked upstream, whether or not they exist.
@@ -126,16 +90,16 @@ class Rules:
     :ivar not_after: aware.
     """
 
-    private: tuple[Entry, ...] = ()
-    allow: tuple[Entry, ...] = ()
-    deny: tuple[Entry, ...] = ()
+    private: tuple[RuleEntry, ...] = ()
+    allow: tuple[RuleEntry, ...] = ()
+    deny: tuple[RuleEntry, ...] = ()
     min_age: float | None = None
-    min_age_exempt: tuple[Entry, ...] = ()
+    min_age_exempt: tuple[RuleEntry, ...] = ()
     not_after: datetime | None = None
     denied_message: str | None = None
 
     @classmethod
-    def from_config(cls, pypi: PypiSection, upstream: UpstreamSection) -> Rules:
+    def from_config(cls, pypi: PypiSection, upstream: UpstreamSection) -> UpstreamRules:
         """Read the rules out of the configuration's sections.
 
         :raises ConfigError: with every entry that cannot be understood.
@@ -162,7 +126,7 @@ class Rules:
         return rules
 
     def refusal(self, name: str) -> PypicloudError | None:
-        """Tell why a project must not be asked upstream, if it must not.
+        """Return why a project must not be asked upstream, if it must not.
 
         :return: NotFound for a reserved name, so that clients are told no more than
             that; Forbidden for what is denied or not allowed.
@@ -182,7 +146,7 @@ class Rules:
         return None
 
     def file_refusal(self, name: str, filename: str) -> PypicloudError | None:
-        """Tell why a file must not be fetched by its version, if it must not.
+        """Return why a file must not be fetched by its version, if it must not.
 
         Its age is judged by its page, which alone tells it.
         """
@@ -191,7 +155,7 @@ class Rules:
         return self._refusal_of(name, file_version(filename, name), filename)
 
     def release_refusal(self, name: str, version: str) -> PypicloudError | None:
-        """Tell why a release must not be described, if it must not."""
+        """Return why a release must not be described, if it must not."""
         return self._refusal_of(name, version, f"{name} {version}")
 
     def _refusal_of(
@@ -237,7 +201,7 @@ class Rules:
         )
 
     def shows_kept(self, name: str, since: float, now: float) -> bool:
-        """Tell whether a file that was there at *since* is old enough for certain.
+        """Return whether a file that was there at *since* is old enough for certain.
 
         Whenever it was uploaded, that was before; so its page need not be asked.
         """
@@ -247,7 +211,7 @@ class Rules:
         return not age or since + age <= now
 
     def age_of(self, name: str, version: str | None) -> float:
-        """Tell the seconds for which a file is hidden after its upload."""
+        """Return the seconds for which a file is hidden after its upload."""
         exempt = any(e.names(name) and e.holds(version) for e in self.min_age_exempt)
         return 0.0 if exempt else self.min_age or 0.0
 
@@ -280,7 +244,7 @@ class _Clock:
 
     def __init__(
         self,
-        rules: Rules,
+        rules: UpstreamRules,
         name: str,
         now: float,
         version_of: Callable[[str], str | None],
@@ -341,11 +305,13 @@ def _remaining(
     return [v for v in document["versions"] if canonicalize_version(v) not in spelled]
 
 
-def _entries(key: str, texts: Iterable[str], problems: list[str]) -> tuple[Entry, ...]:
+def _entries(
+    key: str, texts: Iterable[str], problems: list[str]
+) -> tuple[RuleEntry, ...]:
     entries = []
     for text in texts:
         try:
-            entries.append(Entry.parse(text))
+            entries.append(RuleEntry.parse(text))
         except ValueError as e:
             problems.append(f"{key}: {e}.")
     return tuple(entries)

@@ -10,13 +10,14 @@ from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from pypicloud_tw.concurrency.cache import Cache
+from pypicloud_tw.config.keys import UpstreamSection
 from pypicloud_tw.errors import NotFound, Unavailable
 from pypicloud_tw.index.names import NormalizedName, parse_version
 from pypicloud_tw.offload.service import HELPERS, IOffload
 from pypicloud_tw.upstream.client import Client
-from pypicloud_tw.upstream.freshness import Memory
 from pypicloud_tw.upstream.jobs import Jobs
-from pypicloud_tw.upstream.kept import IKeeper, Settings, UpstreamPage
+from pypicloud_tw.upstream.kept import IKeeper, UpstreamPage
 from pypicloud_tw.upstream.legacy import (
     LegacyPage,
     LegacyRecipe,
@@ -26,7 +27,7 @@ from pypicloud_tw.upstream.legacy import (
     prepare_legacy,
 )
 from pypicloud_tw.upstream.links import Link, find
-from pypicloud_tw.upstream.pages import INLINE, Pages
+from pypicloud_tw.upstream.pages import INLINE, PageQuestion, UpstreamPages
 from pypicloud_tw.upstream.parse import ACCEPT
 from pypicloud_tw.upstream.prepare import (
     Recipe,
@@ -34,8 +35,8 @@ from pypicloud_tw.upstream.prepare import (
     prepare_elsewhere,
     stand_by,
 )
-from pypicloud_tw.upstream.rules import Rules
-from pypicloud_tw.upstream.source import Source
+from pypicloud_tw.upstream.rules import UpstreamRules
+from pypicloud_tw.upstream.source import UpstreamIndex
 
 T = TypeVar("T")
 
@@ -57,16 +58,16 @@ class Upstreams(Generic[T]):
     """
 
     client: Client
-    sources: tuple[Source, ...]
-    rules: Rules
+    sources: tuple[UpstreamIndex, ...]
+    rules: UpstreamRules
     render: Render[T]
     offload: IOffload
     clock: IReactorTime
-    settings: Settings
+    settings: UpstreamSection
     own_links: bool = False
     keeper: IKeeper | None = None
-    pages: Pages[T] = field(init=False)
-    legacy: Pages[LegacyPage] = field(init=False)
+    pages: UpstreamPages[T] = field(init=False)
+    legacy: UpstreamPages[LegacyPage] = field(init=False)
     _log = Logger()
     _turns: DeferredSemaphore = field(
         factory=lambda: DeferredSemaphore(AT_ONCE), init=False
@@ -75,7 +76,9 @@ class Upstreams(Generic[T]):
 
     def __attrs_post_init__(self) -> None:
         # One bound for both: they are one budget of the ini.
-        memory: Memory[Any] = Memory(self.settings.capacity)
+        memory: Cache[str, Any] = Cache(
+            self.settings.cache_memory, weigh=lambda kept: kept.weight
+        )
         self.pages = self._pages("simple", ACCEPT, memory)
         self.legacy = self._pages("legacy", "application/json", memory)
 
@@ -91,11 +94,11 @@ class Upstreams(Generic[T]):
         return self.pages.fresh(name)
 
     def knows(self, name: NormalizedName) -> bool:
-        """Tell whether a project's page is given without asking anybody."""
+        """Return whether a project's page is given without asking anybody."""
         return self.pages.knows(name)
 
     async def page(self, name: NormalizedName) -> UpstreamPage[T]:
-        """Give a project's page, rendered.
+        """Return a project's page, rendered.
 
         :raises NotFound: its name is reserved, or no upstream has it.
         :raises Forbidden: it is denied.
@@ -104,12 +107,13 @@ class Upstreams(Generic[T]):
         self._judge(name)
         limit = self.client.limits.page
         recipe = Recipe(name, self.render, self.rules, limit, self.own_links)
+        addresses = tuple(source.project_url(name) for source in self.sources)
         return await self.pages.get(
-            name, lambda source: source.project_url(name), (prepare_elsewhere, recipe)
+            PageQuestion(name, addresses, prepare_elsewhere, recipe)
         )
 
     def address(self, name: NormalizedName) -> str:
-        """Give the address that the mode ``redirect`` sends clients to.
+        """Return the address that the mode ``redirect`` sends clients to.
 
         :raises NotFound: the name is reserved.
         :raises Forbidden: it is denied.
@@ -120,7 +124,7 @@ class Upstreams(Generic[T]):
     async def legacy_json(
         self, name: NormalizedName, version: str | None, base_url: str
     ) -> tuple[bytes, str | None]:
-        """Give the older API's JSON of a project, or of one of its releases.
+        """Return the older API's JSON of a project, or of one of its releases.
 
         :param base_url: of this server, for links to files that lead here.
         :return: and the value of a Warning header field, if it needs one.
@@ -147,7 +151,7 @@ class Upstreams(Generic[T]):
 
     async def link(
         self, name: NormalizedName, segment: str, filename: str
-    ) -> tuple[Link, Source]:
+    ) -> tuple[Link, UpstreamIndex]:
         """Find a file that the rules let be seen, by its address here.
 
         :param segment: see :func:`~pypicloud_tw.upstream.links.segment`.
@@ -177,20 +181,25 @@ class Upstreams(Generic[T]):
         limit = self.client.limits.page
         recipe = LegacyRecipe(name, version, self.rules, limit, self.own_links)
         teller = await self._teller(name)
+        addresses = tuple(
+            source.legacy_url(name, version) if source in teller else None
+            for source in self.sources
+        )
+        key = name if version is None else f"{name}/{version}"
         return await self.legacy.get(
-            name if version is None else f"{name}/{version}",
-            lambda s: s.legacy_url(name, version) if s in teller else None,
-            (prepare_legacy, recipe),
+            PageQuestion(key, addresses, prepare_legacy, recipe)
         )
 
-    async def _teller(self, name: NormalizedName) -> tuple[Source, ...]:
-        """Give the upstream whose project it is: a later one's may be another."""
+    async def _teller(self, name: NormalizedName) -> tuple[UpstreamIndex, ...]:
+        """Return the upstream whose project it is: a later one's may be another."""
         if len(self.sources) < 2:
             return self.sources
         return (self.sources[(await self.page(name)).source],)
 
-    def _pages(self, kind: str, accept: str, memory: Memory[Any]) -> Pages[Any]:
-        return Pages(
+    def _pages(
+        self, kind: str, accept: str, memory: Cache[str, Any]
+    ) -> UpstreamPages[Any]:
+        return UpstreamPages(
             kind,
             self.client,
             self.sources,

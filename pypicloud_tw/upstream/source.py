@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterable
-from typing import Protocol
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from attrs import field, frozen
 
+from pypicloud_tw.config.keys import UpstreamSection
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.upstream.statuses import ABSENT
 
@@ -18,32 +18,8 @@ Origin = tuple[str, str, int]
 _PORTS = {"http": 80, "https": 443}
 
 
-class Waits(Protocol):
-    """The part of the configuration's ``upstream`` section that limits asking."""
-
-    @property
-    def connect_timeout(self) -> float:
-        """Seconds."""
-
-    @property
-    def first_byte_timeout(self) -> float:
-        """Seconds."""
-
-    @property
-    def silence_timeout(self) -> float:
-        """Seconds."""
-
-    @property
-    def max_page(self) -> int:
-        """Bytes."""
-
-    @property
-    def absent_statuses(self) -> tuple[int, ...]:
-        """What means that there is no such page."""
-
-
 @frozen
-class Limits:
+class ClientLimits:
     """How long an upstream is waited for, and how much is taken from it.
 
     :ivar connect: seconds for a connection (and its TLS).
@@ -77,7 +53,7 @@ class Limits:
     absent: frozenset[int] = ABSENT
 
     @classmethod
-    def from_config(cls, upstream: Waits) -> Limits:
+    def from_config(cls, upstream: UpstreamSection) -> ClientLimits:
         """Read the limits out of the configuration's section."""
         return cls(
             connect=upstream.connect_timeout,
@@ -89,7 +65,7 @@ class Limits:
 
 
 @frozen
-class Source:
+class UpstreamIndex:
     """One configured upstream.
 
     :ivar base: its simple API's root, without credentials, ending in a slash.
@@ -100,7 +76,7 @@ class Source:
     authorization: str | None = field(default=None, repr=False)
 
     @classmethod
-    def parse(cls, url: str) -> Source:
+    def parse(cls, url: str) -> UpstreamIndex:
         """Read an address as ``pypi.fallback_url`` has it, credentials included.
 
         :raises ValueError: it is no address of a web server. The message does not
@@ -125,11 +101,11 @@ class Source:
         return origin_of(self.base)
 
     def project_url(self, name: NormalizedName) -> str:
-        """Give the address of a project's page; normalised, with its slash."""
+        """Return the address of a project's page; normalised, with its slash."""
         return f"{self.base}{name}/"
 
     def legacy_url(self, name: NormalizedName, version: str | None) -> str | None:
-        """Give the address of the older JSON API, beside ``/simple/``; None if none."""
+        """Return the address of the older JSON API beside ``/simple/``, if there is one."""
         root, found, _ = self.base.rpartition("simple/")
         if not found or not root.endswith("/"):
             return None
@@ -137,7 +113,7 @@ class Source:
         return f"{root}pypi/{name}/{release}json"
 
 
-def sources(urls: Iterable[str]) -> tuple[Source, ...]:
+def sources(urls: Iterable[str]) -> tuple[UpstreamIndex, ...]:
     """Read every configured upstream, in order.
 
     :raises ValueError: one is no address; the message tells which by its place.
@@ -145,7 +121,7 @@ def sources(urls: Iterable[str]) -> tuple[Source, ...]:
     found = []
     for place, url in enumerate(urls, 1):
         try:
-            found.append(Source.parse(url))
+            found.append(UpstreamIndex.parse(url))
         except ValueError as e:
             # Python's own messages quote parts of the address.
             why = e if str(e).startswith("it must") else "its host or port is not valid"
@@ -154,7 +130,7 @@ def sources(urls: Iterable[str]) -> tuple[Source, ...]:
 
 
 def origin_of(url: str) -> Origin:
-    """Tell an address's scheme, host and port.
+    """Return an address's scheme, host and port.
 
     :raises ValueError: it is no address of a web server.
     """

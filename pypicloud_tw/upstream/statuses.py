@@ -12,7 +12,7 @@ from pypicloud_tw.upstream.failures import Busy, Failing, Refused
 #: Always mean absence (RFC 9110, sections 15.5.5 and 15.5.11).
 ABSENT = frozenset({404, 410})
 
-#: Seconds that an upstream is left alone that asks for patience and does not say how
+#: Seconds that an upstream is left alone that asks us to wait and does not say how
 #: long.
 _UNTOLD_WAIT = 5.0
 
@@ -26,7 +26,7 @@ def explain(
     page: bool,
     logged_in: bool,
 ) -> Exception:
-    """Give the error to raise.
+    """Return the error to raise.
 
     :param wait: see :func:`retry_after`.
     :param absent: what means here that there is no such page.

@@ -14,9 +14,10 @@ from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.errors import Forbidden, NotFound
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import NormalizedName, file_identity
+from pypicloud_tw.offload.packing import pack
+from pypicloud_tw.offload.service import unpack_apart
 from pypicloud_tw.upstream.links import tells_bytes
 from pypicloud_tw.upstream.pages import INLINE, UpstreamPage
-from pypicloud_tw.upstream.prepare import Packed, pack, unpacked
 from pypicloud_tw.upstream.relay import METADATA, IFiles
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.web.files import Blob
@@ -104,10 +105,7 @@ class Fallback:
         offload = self.upstreams.offload
         packed = await offload.in_thread(pack, (own, theirs))
         merged = await offload.in_process(merge_elsewhere, packed)
-        if isinstance(merged, Packed):
-            page: Page = await offload.in_thread(unpacked, merged)
-            return page
-        return merged
+        return await unpack_apart(offload, merged)
 
     def asks(self, name: NormalizedName, segment: str, filename: str) -> bool:
         """Tell whether finding a file may be heard by an upstream."""

@@ -19,7 +19,7 @@ from pypicloud_tw.index.manifest import API_VERSION, in_version_order
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import NormalizedName, file_identity
 from pypicloud_tw.offload.limits import PAGES, limited
-from pypicloud_tw.upstream.prepare import Packed, pack, unpacked
+from pypicloud_tw.offload.packing import PackedResult, pack, unpacked
 from pypicloud_tw.web.representation import Page
 
 #: PEP 833 freezes the HTML form at this version, whatever the JSON form says.
@@ -71,9 +71,9 @@ def merge_projects(own: bytes, theirs: bytes) -> Page:
 
 
 @limited(PAGES)
-def merge_elsewhere(pages: tuple[bytes, bytes] | Packed) -> Page | Packed:
+def merge_elsewhere(pages: tuple[bytes, bytes] | PackedResult) -> Page | PackedResult:
     """Do :func:`merge_projects` in a helper process."""
-    own, theirs = unpacked(pages) if isinstance(pages, Packed) else pages
+    own, theirs = unpacked(pages) if isinstance(pages, PackedResult) else pages
     return pack(merge_projects(own, theirs))
 
 

@@ -20,7 +20,7 @@ from pypicloud_tw.access.basic import Login, parse_basic
 from pypicloud_tw.access.checks import Checks, StoredPassword
 from pypicloud_tw.access.hashes import HashingError
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
-from pypicloud_tw.access.remembered import Memory
+from pypicloud_tw.access.remembered import RememberedLogins
 from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.users import Users
 from pypicloud_tw.errors import TooManyRequests, Unauthorized, Unavailable
@@ -336,7 +336,7 @@ class RememberedTests(UsersCase):
         self.assertIsNone(self.users.remembered(self.header))
 
     def test_memory_is_bounded(self) -> None:
-        memory = Memory(self.clock.seconds, 300)
+        memory = RememberedLogins(self.clock.seconds, 300)
         for n in range(5000):
             memory.add(memory.seal(b"%d" % n), ANONYMOUS, [HERE])
         self.assertIsNone(memory.find(memory.seal(b"0")))
@@ -347,10 +347,12 @@ class RememberedTests(UsersCase):
         self.assertLess(len(entry.clients), 5000)
 
     def test_headers_are_not_kept(self) -> None:
-        memory = Memory(self.clock.seconds, 300)
+        memory = RememberedLogins(self.clock.seconds, 300)
         seal = memory.seal(self.header)
         self.assertEqual(seal, memory.seal(self.header))
-        self.assertNotEqual(seal, Memory(self.clock.seconds, 1).seal(self.header))
+        self.assertNotEqual(
+            seal, RememberedLogins(self.clock.seconds, 1).seal(self.header)
+        )
         self.assertNotIn(self.header, seal)
 
 

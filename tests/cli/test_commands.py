@@ -24,11 +24,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw import __version__
 from pypicloud_tw.__main__ import with_command
-from pypicloud_tw.access.hashes import SCHEMES, verify
+from pypicloud_tw.access.hashes import verify
 from pypicloud_tw.cli import main as cli
 from pypicloud_tw.cli import opened as maintenance
 from pypicloud_tw.cli.base import Surroundings
 from pypicloud_tw.config.example import CannotWriteError, ini_text
+from pypicloud_tw.config.hashes import SCHEMES
 from pypicloud_tw.config.load import Config, document_keys, load
 from pypicloud_tw.errors import ConfigError, StoreError
 

@@ -100,3 +100,18 @@ class AgeTests(SynchronousTestCase):
         self.cache.put("a", 1)
         self.clock.rightNow = 50.0
         self.assertIsNone(self.cache.get("a"))
+
+    def test_names_are_bounded(self) -> None:
+        """So a cache tells which names an upstream did not have a moment ago."""
+        absent: Cache[str, bool] = Cache(2, seconds=self.clock.seconds, lifetime=5.0)
+        for name in "abc":
+            absent.put(name, True)
+        self.assertEqual([name in absent for name in "abc"], [False, True, True])
+        self.clock.advance(5.0)
+        self.assertNotIn("c", absent)
+
+    def test_get_or_put(self) -> None:
+        self.assertEqual(self.cache.get_or_put("a", lambda: 1), 1)
+        self.assertEqual(self.cache.get_or_put("a", lambda: 2), 1)
+        self.clock.advance(10)
+        self.assertEqual(self.cache.get_or_put("a", lambda: 3), 3)

@@ -20,12 +20,13 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from pypicloud_tw.access import hashes
+from pypicloud_tw.config.hashes import make_context
 from pypicloud_tw.errors import BadRequest, Unavailable, UpstreamError
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.offload.helper import frame
 from pypicloud_tw.offload.service import IOffloadReactor, Offload
-from pypicloud_tw.upstream.prepare import Answer, Recipe, prepare_elsewhere
-from pypicloud_tw.upstream.rules import Rules
+from pypicloud_tw.upstream.prepare import PageResponse, Recipe, prepare_elsewhere
+from pypicloud_tw.upstream.rules import UpstreamRules
 from pypicloud_tw.web.simple import render_upstream
 from tests.integration import apart
 
@@ -144,7 +145,7 @@ class OffloadTests(TestCase):
         self.assertIn(data, reply)
 
     async def test_verify(self) -> None:
-        hashed = hashes.make_context().handler("sha256_crypt").hash("x", rounds=1000)
+        hashed = make_context().handler("sha256_crypt").hash("x", rounds=1000)
         self.assertTrue(await self.offload.in_process(hashes.verify, "x", hashed))
         self.assertFalse(await self.offload.in_process(hashes.verify, "y", hashed))
 
@@ -152,7 +153,7 @@ class OffloadTests(TestCase):
         over = threading.Event()
         self.addCleanup(over.set)
         waiting = [self.offload.in_thread(over.wait, 30) for _ in range(40)]
-        hashed = hashes.make_context().handler("argon2").using(rounds=1).hash("x")
+        hashed = make_context().handler("argon2").using(rounds=1).hash("x")
         self.assertTrue(await self.offload.in_thread(hashes.verify, "x", hashed))
         self.assertFalse(over.is_set())
         over.set()
@@ -163,7 +164,7 @@ class OffloadTests(TestCase):
         waiting = [
             self.offload.in_process(frame, Does("time", "sleep", 60)) for _ in range(9)
         ]
-        hashed = hashes.make_context().handler("sha256_crypt").hash("x", rounds=1000)
+        hashed = make_context().handler("sha256_crypt").hash("x", rounds=1000)
         self.assertTrue(await self.offload.in_process(hashes.verify, "x", hashed))
         for one in waiting:
             one.addErrback(lambda failure: failure.trap(CancelledError))
@@ -189,8 +190,8 @@ class OffloadTests(TestCase):
     async def test_small_page_of_an_upstream_that_takes_all_memory(self) -> None:
         # 84 MB of empty lists, 82 kB by the wire, 2.3 GB as Python has them.
         page = b'{"name":"x","files":[],"y":[' + b"[]," * 28_000_000 + b"[]]}"
-        answer = Answer("http://u/x/", gzip.compress(page, 6), MEDIA_TYPE, "gzip")
-        recipe = Recipe("x", render_upstream, Rules(), 2**27)
+        answer = PageResponse("http://u/x/", gzip.compress(page, 6), MEDIA_TYPE, "gzip")
+        recipe = Recipe("x", render_upstream, UpstreamRules(), 2**27)
         with self.assertRaises(UpstreamError) as caught:
             await self.offload.in_process(prepare_elsewhere, answer, recipe, 0.0)
         self.assertIn("The upstream's page needs more memory", str(caught.exception))

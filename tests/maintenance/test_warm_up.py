@@ -11,10 +11,10 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.config.keys import UpstreamSection
 from pypicloud_tw.errors import Unavailable
-from pypicloud_tw.upstream.kept import Settings
 from pypicloud_tw.upstream.prepare import stand_by
-from pypicloud_tw.upstream.rules import Rules
+from pypicloud_tw.upstream.rules import UpstreamRules
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.simple import render_upstream
@@ -41,7 +41,13 @@ class WarmUpTests(SynchronousTestCase):
     def fallback(self, offload: InlineOffload, **options: Any) -> Fallback:
         client: Any = None  # nobody is asked
         upstreams = Upstreams(
-            client, (), Rules(), render_upstream, offload, Clock(), Settings()
+            client,
+            (),
+            UpstreamRules(),
+            render_upstream,
+            offload,
+            Clock(),
+            UpstreamSection(),
         )
         return Fallback(upstreams, **options)
 

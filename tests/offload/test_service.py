@@ -32,7 +32,7 @@ from pypicloud_tw.offload.limits import (
     LOG_INS,
     OTHERS,
     PAGES,
-    Limits,
+    JobLimits,
     limited,
     limits_of,
 )
@@ -422,7 +422,7 @@ class LimitsTests(SynchronousTestCase):
             self.assertIsInstance(limits.too_slow(), error)
 
     def test_sentences(self) -> None:
-        limits = Limits("x", "This thing", memory=3 * 2**20, seconds=1.5)
+        limits = JobLimits("x", "This thing", memory=3 * 2**20, seconds=1.5)
         self.assertEqual(
             limits.too_large().message,
             "This thing needs more memory to be read than the 3 MiB that this server "

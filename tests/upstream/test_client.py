@@ -27,7 +27,7 @@ from twisted.web.client import URI, BrowserLikePolicyForHTTPS
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from pypicloud_tw.config.load import UpstreamSection
+from pypicloud_tw.config.keys import UpstreamSection
 from pypicloud_tw.errors import NotFound, UpstreamError
 from pypicloud_tw.upstream.breaker import Breaker
 from pypicloud_tw.upstream.client import Client, NotModified, Validators
@@ -43,8 +43,8 @@ from pypicloud_tw.upstream.failures import (
 )
 from pypicloud_tw.upstream.guard import GuardedEndpoints, GuardedResolver, Rule
 from pypicloud_tw.upstream.heads import MAX_HEAD, BoundedHeads
-from pypicloud_tw.upstream.prepare import MAX_MEMBERS, Answer, unpack
-from pypicloud_tw.upstream.source import Limits, Source, sources
+from pypicloud_tw.upstream.prepare import MAX_MEMBERS, PageResponse, unpack
+from pypicloud_tw.upstream.source import ClientLimits, UpstreamIndex, sources
 from tests.upstream.doubles import (
     BASE,
     HOST,
@@ -73,14 +73,14 @@ class Bench:
     def __init__(self, url: str = BASE, **limits: Any) -> None:
         self.clock = clock()
         self.upstream = FakeUpstream()
-        self.source = Source.parse(url)
+        self.source = UpstreamIndex.parse(url)
         self.client = Client(
-            self.upstream, self.clock, Limits(**limits), "tests", lambda: 0.5
+            self.upstream, self.clock, ClientLimits(**limits), "tests", lambda: 0.5
         )
 
     def ask(
         self, url: str = ACME, unless: Validators | None = None
-    ) -> Deferred[Answer | NotModified]:
+    ) -> Deferred[PageResponse | NotModified]:
         return started(self.client.page(self.source, url, "application/json", unless))
 
     def wait(self, seconds: float) -> None:
@@ -95,9 +95,9 @@ class AskingTests(SynchronousTestCase):
         self.bench = Bench()
         self.upstream = self.bench.upstream
 
-    def answer(self, asked: Deferred[Answer | NotModified]) -> Answer:
+    def answer(self, asked: Deferred[PageResponse | NotModified]) -> PageResponse:
         result = self.successResultOf(asked)
-        assert isinstance(result, Answer)
+        assert isinstance(result, PageResponse)
         return result
 
     def test_a_page(self) -> None:
@@ -218,7 +218,7 @@ class LimitTests(SynchronousTestCase):
     def test_absent_statuses(self) -> None:
         """What the ini adds to those that always mean absence."""
         for told, expected in (((403,), {403, 404, 410}), ((404,), {404, 410})):
-            limits = Limits.from_config(UpstreamSection(absent_statuses=told))
+            limits = ClientLimits.from_config(UpstreamSection(absent_statuses=told))
             self.assertEqual(limits.absent, expected)
 
 
@@ -261,52 +261,54 @@ class LogTests(SynchronousTestCase):
 class BoundTests(SynchronousTestCase):
     def test_a_bomb_is_not_unpacked(self) -> None:
         body = gzip.compress(bytes(10_000_000))
-        answer = Answer(ACME, body, coding="gzip")
+        answer = PageResponse(ACME, body, coding="gzip")
         error = self.assertRaises(UpstreamError, unpack, answer, 1000)
         self.assertIn("is larger than 1000 bytes", error.message)
 
     def test_very_many_gzip_files(self) -> None:
         # Each copied what followed it, and what had come before: minutes.
         blocks = gzip.compress(b"x" * 65536, 1) * 500
-        answer = Answer(ACME, blocks, coding="gzip")
+        answer = PageResponse(ACME, blocks, coding="gzip")
         began = process_time()
         self.assertEqual(len(unpack(answer, 2**27)), 500 * 65536)
         self.assertLess(process_time() - began, 5)
-        empty = Answer(ACME, gzip.compress(b"") * (MAX_MEMBERS + 1), coding="gzip")
+        empty = PageResponse(
+            ACME, gzip.compress(b"") * (MAX_MEMBERS + 1), coding="gzip"
+        )
         error = self.assertRaises(UpstreamError, unpack, empty, 2**27)
         self.assertIn("more than 10000 gzip files", error.message)
 
     def test_at_most_so_many_bytes(self) -> None:
         data = bytes(range(256)) * 1000
         for packed in (gzip.compress(data), zlib.compress(data, 0)):
-            answer = Answer(ACME, packed, coding="gzip")
+            answer = PageResponse(ACME, packed, coding="gzip")
             self.assertEqual(unpack(answer, len(data)), data)
             self.assertRaises(UpstreamError, unpack, answer, len(data) - 1)
 
     def test_several_gzip_files_are_one(self) -> None:
         whole = gzip.compress(b"a" * 600) + gzip.compress(b"b" * 600)
-        answer = Answer(ACME, whole, coding="gzip")
+        answer = PageResponse(ACME, whole, coding="gzip")
         self.assertEqual(unpack(answer, 1200), b"a" * 600 + b"b" * 600)
         self.assertRaises(UpstreamError, unpack, answer, 1199)
-        cut = Answer(ACME, whole[:-9], coding="gzip")
+        cut = PageResponse(ACME, whole[:-9], coding="gzip")
         self.assertRaises(UpstreamError, unpack, cut, 1200)
-        padded = Answer(ACME, gzip.compress(b"a") + bytes(9), coding="gzip")
+        padded = PageResponse(ACME, gzip.compress(b"a") + bytes(9), coding="gzip")
         self.assertEqual(unpack(padded, 1), b"a")
 
     def test_damaged_coding(self) -> None:
         whole = gzip.compress(b"x" * 1000)
         for body in (whole[:-9], b"no", whole[:20] + b"!!" + whole[22:]):
-            answer = Answer(ACME, body, coding="gzip")
+            answer = PageResponse(ACME, body, coding="gzip")
             error = self.assertRaises(UpstreamError, unpack, answer, 10_000)
             self.assertIn("ended early or is damaged", error.message)
 
     def test_codings(self) -> None:
-        self.assertEqual(unpack(Answer(ACME, b"x", coding="identity"), 10), b"x")
+        self.assertEqual(unpack(PageResponse(ACME, b"x", coding="identity"), 10), b"x")
         self.assertEqual(
-            unpack(Answer(ACME, gzip.compress(b""), coding="gzip"), 9), b""
+            unpack(PageResponse(ACME, gzip.compress(b""), coding="gzip"), 9), b""
         )
         error = self.assertRaises(
-            UpstreamError, unpack, Answer(ACME, b"", coding="br"), 10
+            UpstreamError, unpack, PageResponse(ACME, b"", coding="br"), 10
         )
         self.assertIn("coding that was not asked for", error.message)
 
@@ -363,7 +365,7 @@ class PatienceTests(SynchronousTestCase):
         bench.upstream.on(ACME, truncated(b"{"), page(PAGE))
         asked = bench.ask()
         bench.wait(1)
-        self.assertIsInstance(self.successResultOf(asked), Answer)
+        self.assertIsInstance(self.successResultOf(asked), PageResponse)
 
     def test_failing_once(self) -> None:
         for code in (500, 502, 503, 504):
@@ -371,7 +373,7 @@ class PatienceTests(SynchronousTestCase):
             bench.upstream.on(ACME, status(code), page(PAGE))
             asked = bench.ask()
             bench.wait(1)
-            self.assertIsInstance(self.successResultOf(asked), Answer)
+            self.assertIsInstance(self.successResultOf(asked), PageResponse)
 
     def test_failing(self) -> None:
         bench = Bench()
@@ -399,7 +401,7 @@ class PatienceTests(SynchronousTestCase):
         bench.wait(5)
         # Nothing goes on behind the back of who gave up, and nothing was learned.
         self.assertEqual(len(bench.upstream.asked), 1)
-        self.assertIsInstance(self.successResultOf(bench.ask()), Answer)
+        self.assertIsInstance(self.successResultOf(bench.ask()), PageResponse)
 
 
 class BreakerTests(SynchronousTestCase):
@@ -608,7 +610,7 @@ class RedirectTests(SynchronousTestCase):
         bench.upstream.on(ACME, redirect("../beta/"))
         bench.upstream.on(f"{BASE}beta/", page(PAGE))
         answer = self.successResultOf(bench.ask())
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, PageResponse)
         self.assertEqual(answer.url, f"{BASE}beta/")
 
     def test_never_from_https_to_http(self) -> None:
@@ -689,7 +691,7 @@ class CredentialTests(SynchronousTestCase):
 
 class SourceTests(SynchronousTestCase):
     def test_addresses(self) -> None:
-        source = Source.parse("https://up.example/root/simple")
+        source = UpstreamIndex.parse("https://up.example/root/simple")
         self.assertEqual(source.base, "https://up.example/root/simple/")
         self.assertEqual(
             source.project_url("acme"),  # type: ignore[arg-type]  # it is normalised
@@ -699,7 +701,7 @@ class SourceTests(SynchronousTestCase):
             source.legacy_url("acme", "1!0"),  # type: ignore[arg-type]  # as above
             "https://up.example/root/pypi/acme/1%210/json",
         )
-        other = Source.parse("https://up.example/root/+simple/")
+        other = UpstreamIndex.parse("https://up.example/root/+simple/")
         self.assertIsNone(other.legacy_url("acme", None))  # type: ignore[arg-type]
 
 

@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from pypicloud_tw.concurrency.coalesced import Coalesced
+from pypicloud_tw.config.keys import UpstreamSection
 from pypicloud_tw.errors import Forbidden, NotFound, Unavailable, UpstreamError
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import NormalizedName, project_name
@@ -25,17 +26,15 @@ from pypicloud_tw.upstream.failures import Closed, Refused, Slow
 from pypicloud_tw.upstream.freshness import (
     LONGEST,
     UNTOLD,
-    Absences,
-    Memory,
     fresh_for,
     may_keep,
 )
 from pypicloud_tw.upstream.keeper import StoredPages, page_key
-from pypicloud_tw.upstream.kept import Settings, UpstreamPage
+from pypicloud_tw.upstream.kept import UpstreamPage
 from pypicloud_tw.upstream.pages import HURRY, INLINE, SQUEEZED_FROM
-from pypicloud_tw.upstream.rules import Entry, Rules
+from pypicloud_tw.upstream.rules import RuleEntry, UpstreamRules
 from pypicloud_tw.upstream.service import AT_ONCE, Upstreams
-from pypicloud_tw.upstream.source import Limits, sources
+from pypicloud_tw.upstream.source import ClientLimits, sources
 from tests.doubles import InlineOffload
 from tests.upstream.doubles import (
     BASE,
@@ -96,7 +95,7 @@ class Bench:
     def __init__(
         self,
         *urls: str,
-        rules: Rules = Rules(),  # noqa: B008  immutable
+        rules: UpstreamRules = UpstreamRules(),  # noqa: B008  immutable
         keep: bool = False,
         own_links: bool = False,
         store: MemoryStore | None = None,
@@ -107,7 +106,7 @@ class Bench:
         self.upstream = FakeUpstream()
         self.offload = offload or InlineOffload()
         self.client = Client(
-            self.upstream, self.clock, Limits(retries=0), "tests", lambda: 0.5
+            self.upstream, self.clock, ClientLimits(retries=0), "tests", lambda: 0.5
         )
         self.store = store or MemoryStore(self.offload)
         keeper = StoredPages.over(self.store, self.offload, 2**20) if keep else None
@@ -118,7 +117,7 @@ class Bench:
             rendered,
             self.offload,
             self.clock,
-            Settings(**settings),
+            UpstreamSection(**settings),
             own_links=own_links,
             keeper=keeper,
         )
@@ -368,7 +367,7 @@ class PageTests(SynchronousTestCase):
         self.assertIsNone(self.bench.upstreams.fresh(ACME_NAME))
 
     def test_the_least_used_goes_first(self) -> None:
-        bench = Bench(capacity=3000)
+        bench = Bench(cache_memory=3000)
         for name in ("acme", "beta", "gamma"):
             bench.upstream.on(f"{BASE}{name}/", page(project(name), headers=MAX_AGE))
         beta = project_name("beta")
@@ -605,7 +604,11 @@ class SeveralTests(SynchronousTestCase):
 
 class RuleTests(SynchronousTestCase):
     def test_what_is_refused_is_not_asked_for(self) -> None:
-        bench = Bench(rules=Rules(private=(Entry("acme*"),), deny=(Entry("evil"),)))
+        bench = Bench(
+            rules=UpstreamRules(
+                private=(RuleEntry("acme*"),), deny=(RuleEntry("evil"),)
+            )
+        )
         self.failureResultOf(bench.ask(), NotFound)
         self.failureResultOf(bench.ask(project_name("evil")), Forbidden)
         for name in ("acme", "evil"):
@@ -614,12 +617,14 @@ class RuleTests(SynchronousTestCase):
         self.assertEqual(bench.upstream.asked, [])
 
     def test_where_clients_are_sent(self) -> None:
-        bench = Bench("https://u:p@up.example/simple", rules=Rules(deny=(Entry("x"),)))
+        bench = Bench(
+            "https://u:p@up.example/simple", rules=UpstreamRules(deny=(RuleEntry("x"),))
+        )
         self.assertEqual(bench.upstreams.address(ACME_NAME), ACME)
         self.assertRaises(Forbidden, bench.upstreams.address, project_name("x"))
 
     def test_what_is_too_young_appears_in_time(self) -> None:
-        bench = Bench(rules=Rules(min_age=DAY))
+        bench = Bench(rules=UpstreamRules(min_age=DAY))
         young = file("acme-1.0.tar.gz", uploaded=moment(START - DAY + 60))
         year = {"cache-control": "max-age=86000"}
         bench.upstream.on(ACME, page(project("acme", young), etag='"1"', headers=year))
@@ -669,7 +674,7 @@ class KeptTests(SynchronousTestCase):
         bench = Bench(keep=True)
         bench.upstream.on(ACME, page(project("acme", file("acme-1.0.tar.gz"))))
         self.successResultOf(bench.ask())
-        rules = Rules(deny=(Entry.parse("acme==1.0"),))
+        rules = UpstreamRules(deny=(RuleEntry.parse("acme==1.0"),))
         later = Bench(keep=True, store=bench.store, rules=rules)
         later.upstream.refuses.add(HOST)
         self.assertEqual(self.successResultOf(later.ask()).page["files"], [])
@@ -780,7 +785,7 @@ class LegacyTests(SynchronousTestCase):
         self.assertEqual(bench.upstream.asked, [])
 
     def test_the_newest_is_hidden(self) -> None:
-        bench = Bench(rules=Rules(deny=(Entry.parse("acme>=2"),)))
+        bench = Bench(rules=UpstreamRules(deny=(RuleEntry.parse("acme>=2"),)))
         releases = (("1.0", None), ("1.1rc1", None), ("2.0", None))
         bench.upstream.on(self.URL, page(self.legacy("2.0", *releases)))
         bench.upstream.on(
@@ -793,7 +798,7 @@ class LegacyTests(SynchronousTestCase):
         self.assertEqual(list(got["releases"]), ["1.0", "1.1rc1"])
 
     def test_all_is_hidden(self) -> None:
-        bench = Bench(rules=Rules(min_age=DAY))
+        bench = Bench(rules=UpstreamRules(min_age=DAY))
         bench.upstream.on(self.URL, page(self.legacy("1.0", ("1.0", moment(START)))))
         asked = started(bench.upstreams.legacy_json(ACME_NAME, None, HERE))
         failure = self.failureResultOf(asked, NotFound)
@@ -804,7 +809,9 @@ class LegacyTests(SynchronousTestCase):
 
     def test_a_release_that_is_denied(self) -> None:
         """As its files are, by their addresses."""
-        rules = Rules(deny=(Entry.parse("acme==2.*"),), denied_message="Ask Ann.")
+        rules = UpstreamRules(
+            deny=(RuleEntry.parse("acme==2.*"),), denied_message="Ask Ann."
+        )
         bench = Bench(rules=rules)
         asked = started(bench.upstreams.legacy_json(ACME_NAME, "2.0", HERE))
         failure = self.failureResultOf(asked, Forbidden)
@@ -887,44 +894,7 @@ class FreshnessTests(SynchronousTestCase):
         self.assertTrue(0 <= fresh_for(told, age) <= LONGEST)
 
 
-class MemoryTests(SynchronousTestCase):
-    def test_absences_are_bounded(self) -> None:
-        absences = Absences(2)
-        for name in "abc":
-            absences.put(name, 5.0, 5.0)
-        self.assertEqual([absences.holds(n, 5.0) for n in "abc"], [False, True, True])
-        self.assertFalse(absences.holds("c", 10.0))
-
-    def test_a_clock_that_is_set_back_prolongs_no_absence(self) -> None:
-        absences = Absences()
-        absences.put("a", 3600.0, 5.0)
-        self.assertTrue(absences.holds("a", 3600.0))
-        self.assertFalse(absences.holds("a", 0.0))
-
-    @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 60))))
-    def test_memory_is_bounded(self, puts: list[tuple[str, int]]) -> None:
-        memory: Memory[Any] = Memory(100)
-
-        class Item:
-            def __init__(self, weight: int) -> None:
-                self.weight = weight
-
-        for key, weight in puts:
-            memory.put(key, Item(weight))
-            self.assertIsNotNone(memory.get(key))
-            self.assertLessEqual(memory.weight, 100)
-        held = [memory.get(key) for key in "abcdef"]
-        self.assertEqual(memory.weight, sum(item.weight for item in held if item))
-
-    def test_what_is_too_large_is_not_kept(self) -> None:
-        memory: Memory[Any] = Memory(100)
-
-        class Item:
-            weight = 101
-
-        memory.put("a", Item())
-        self.assertIsNone(memory.get("a"))
-
+class QuestionTests(SynchronousTestCase):
     def test_a_failed_question_fails_all_and_is_asked_anew(self) -> None:
         questions: Coalesced[int] = Coalesced()
         answer: Deferred[int] = Deferred()

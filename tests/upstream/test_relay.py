@@ -16,6 +16,7 @@ from twisted.web.client import ResponseDone
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from pypicloud_tw.concurrency.body_reader import HIGH_WATER
 from pypicloud_tw.errors import (
     BadRequest,
     Forbidden,
@@ -26,17 +27,18 @@ from pypicloud_tw.errors import (
 from pypicloud_tw.index.archive import Inspection
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import Filename, project_name
+from pypicloud_tw.outbound.response_body import DRAIN_BYTES, DRAIN_SECONDS
 from pypicloud_tw.store.interfaces import ByteRange, IDownload
 from pypicloud_tw.store.spool import Spool
+from pypicloud_tw.upstream.cache_fill import WINDOW, WINDOWS, CacheFill
 from pypicloud_tw.upstream.caching import CachingFiles
+from pypicloud_tw.upstream.client import receive
 from pypicloud_tw.upstream.failures import Refused, Slow, Truncated
-from pypicloud_tw.upstream.filling import WINDOW, WINDOWS, Filling
 from pypicloud_tw.upstream.keeper import CACHE, PAGES
 from pypicloud_tw.upstream.links import Link, segment
-from pypicloud_tw.upstream.receiving import DRAIN_BYTES, DRAIN_SECONDS, HIGH_WATER, Body
 from pypicloud_tw.upstream.relay import Located, Relay
-from pypicloud_tw.upstream.rules import Entry, Rules
-from pypicloud_tw.upstream.source import Source
+from pypicloud_tw.upstream.rules import RuleEntry, UpstreamRules
+from pypicloud_tw.upstream.source import UpstreamIndex
 from tests.upstream.doubles import (
     BASE,
     FILES,
@@ -270,14 +272,14 @@ class CommonTests:
             self.failureResultOf(bench.locate(NAME, filename), NotFound)
 
     def test_denied_version(self: Any) -> None:
-        bench = self.bench_type(rules=Rules(deny=(Entry.parse("acme<2"),)))
+        bench = self.bench_type(rules=UpstreamRules(deny=(RuleEntry.parse("acme<2"),)))
         failure = self.failureResultOf(bench.locate(), Forbidden)
         self.assertIn("is denied here", failure.value.message)
         self.assertEqual(bench.upstream.asked, [])
 
     def test_too_young(self: Any) -> None:
         told = wheel(uploaded=moment(START))
-        bench = self.bench_type(told, rules=Rules(min_age=DAY))
+        bench = self.bench_type(told, rules=UpstreamRules(min_age=DAY))
         self.failureResultOf(bench.locate(), NotFound)
         bench.clock.advance(DAY + 1)
         self.successResultOf(bench.locate())
@@ -500,7 +502,7 @@ class CachingTests(CommonTests, SynchronousTestCase):
         told = wheel(uploaded=moment(START))
         bench = CachedBench(told)
         self.successResultOf(bench.get(Sink()))
-        later = CachedBench(told, store=bench.store, rules=Rules(min_age=DAY))
+        later = CachedBench(told, store=bench.store, rules=UpstreamRules(min_age=DAY))
         failure = self.failureResultOf(later.get(Sink()), NotFound)
         self.assertIn("too new", failure.value.message)
         # The kept page tells the file's age when the upstream cannot.
@@ -510,7 +512,7 @@ class CachingTests(CommonTests, SynchronousTestCase):
 
     def test_old_enough_for_having_been_kept(self) -> None:
         """Nothing is asked, not even when the page is too old to be believed."""
-        rules = Rules(min_age=DAY)
+        rules = UpstreamRules(min_age=DAY)
         bench = CachedBench(wheel(uploaded=moment(START - DAY)), rules=rules)
         bench.store.clock = bench.clock.seconds
         self.successResultOf(bench.get(Sink()))
@@ -616,29 +618,29 @@ class CachingTests(CommonTests, SynchronousTestCase):
         """Else a thousand of them would take two gigabytes."""
         room = 40_000
         bench = CachedBench()
-        filling = Filling(
+        fill = CacheFill(
             Link("acme", NAME, URL, DIGEST, len(BODY)),
-            Source(BASE),
+            UpstreamIndex(BASE),
             KEY,
             bench.client,
             bench.store,
             lambda: room,
         )
         for _ in range(20):
-            filling._arrived(bytes(1000))
-        self.assertEqual(len(filling._window), 20_000)
+            fill._arrived(bytes(1000))
+        self.assertEqual(len(fill._window), 20_000)
         room = 3000
         for _ in range(20):
-            filling._arrived(bytes(1000))
-            self.assertLessEqual(len(filling._window), 2 * room)
+            fill._arrived(bytes(1000))
+            self.assertLessEqual(len(fill._window), 2 * room)
         # What may not be passed on yet is not in the past.
-        filling._arrived(bytes(9000))
-        self.assertGreaterEqual(len(filling._window), 9000)
+        fill._arrived(bytes(9000))
+        self.assertGreaterEqual(len(fill._window), 9000)
 
     def test_how_much_each_of_them_has(self) -> None:
         bench = CachedBench()
         self.assertEqual(bench.files._window(), WINDOW)
-        bench.files._fillings = dict.fromkeys(map(str, range(1000)))
+        bench.files._fills = dict.fromkeys(map(str, range(1000)))
         self.assertEqual(bench.files._window(), WINDOWS // 1000)
 
     def test_emptied_under_a_slow_client(self) -> None:
@@ -853,7 +855,9 @@ class CachingTests(CommonTests, SynchronousTestCase):
 
     def test_names_that_the_rules_hide(self) -> None:
         """They may be younger than what is kept."""
-        rules = Rules(private=(Entry.parse("corp-*"),), deny=(Entry.parse("evil"),))
+        rules = UpstreamRules(
+            private=(RuleEntry.parse("corp-*"),), deny=(RuleEntry.parse("evil"),)
+        )
         bench = CachedBench(rules=rules)
         for name in ("corp-x", "evil", "fine"):
             bench.store.add(f".cache/{name}/x/y", b"")
@@ -892,7 +896,7 @@ class Transport:
 class BodyTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.body = Body(self.clock, 10, HOST)
+        self.body = receive(self.clock, 10, HOST)
         self.transport = Transport()
         # Twisted's is not typed.
         self.body.makeConnection(self.transport)  # type: ignore[no-untyped-call]

@@ -6,36 +6,25 @@ import pickle
 from datetime import UTC, datetime
 from typing import Any
 
-from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.config.keys import PypiSection, UpstreamSection
 from pypicloud_tw.errors import ConfigError, Forbidden, NotFound
 from pypicloud_tw.index.model import Document
-from pypicloud_tw.upstream.rules import Entry, Rules, upload_time
+from pypicloud_tw.upstream.rules import RuleEntry, UpstreamRules, upload_time
 from tests.upstream.doubles import file, project
 
 DAY = 86_400.0
 NOW = datetime(2024, 6, 15, tzinfo=UTC).timestamp()
 
 
-@frozen
-class Section:
-    """Both sections in one."""
-
-    private: tuple[str, ...] = ()
-    allow: tuple[str, ...] = ()
-    deny: tuple[str, ...] = ()
-    min_age: float | None = None
-    min_age_exempt: tuple[str, ...] = ()
-    not_after: datetime | None = None
-    denied_message: str | None = None
-
-
-def rules(**keys: Any) -> Rules:
-    section = Section(**keys)
-    made = Rules.from_config(section, section)
+def rules(**keys: Any) -> UpstreamRules:
+    pypi = PypiSection(private=keys.pop("private", ()))
+    made = UpstreamRules.from_config(
+        pypi, UpstreamSection(**{"denied_message": "", **keys})
+    )
     return pickle.loads(pickle.dumps(made))  # type: ignore[no-any-return]  # as it was
 
 
@@ -54,12 +43,12 @@ def acme(**uploaded: str | None) -> Document:
 
 class EntryTests(SynchronousTestCase):
     def test_names_are_compared_normalised(self) -> None:
-        self.assertTrue(Entry.parse("Acme_*").names("acme-tool"))
-        self.assertFalse(Entry.parse("acme-*").names("acme"))
-        self.assertFalse(Entry.parse("acme").names("acme-tool"))
+        self.assertTrue(RuleEntry.parse("Acme_*").names("acme-tool"))
+        self.assertFalse(RuleEntry.parse("acme-*").names("acme"))
+        self.assertFalse(RuleEntry.parse("acme").names("acme-tool"))
 
     def test_versions(self) -> None:
-        entry = Entry.parse("urllib3 >= 2, < 3")
+        entry = RuleEntry.parse("urllib3 >= 2, < 3")
         self.assertTrue(entry.holds("2.1"))
         self.assertTrue(entry.holds("2.1rc1"))
         self.assertFalse(entry.holds("3.0"))
@@ -67,12 +56,12 @@ class EntryTests(SynchronousTestCase):
 
     def test_nonsense(self) -> None:
         for text in ("", "==1", "a b", "acme==", "acme>=x", "[a]", "ä", "acme/x"):
-            self.assertRaises(ValueError, Entry.parse, text)
+            self.assertRaises(ValueError, RuleEntry.parse, text)
 
     @given(st.text(max_size=20))
     def test_any_text_is_an_entry_or_a_value_error(self, text: str) -> None:
         try:
-            entry = Entry.parse(text)
+            entry = RuleEntry.parse(text)
         except ValueError:
             return
         entry.names("acme")
@@ -147,7 +136,7 @@ class VersionTests(SynchronousTestCase):
 
     def test_nothing_to_do_is_the_same_document(self) -> None:
         document = acme(v1_0=None)
-        self.assertIs(Rules().filter_document(document, NOW).document, document)
+        self.assertIs(UpstreamRules().filter_document(document, NOW).document, document)
 
 
 class TimeTests(SynchronousTestCase):

@@ -7,16 +7,16 @@ from typing import Any
 from attrs import define, field
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.config.keys import UpstreamSection
 from pypicloud_tw.errors import StoreError, Unauthorized
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.upstream.caching import CachingFiles
 from pypicloud_tw.upstream.client import Client
-from pypicloud_tw.upstream.kept import Settings
 from pypicloud_tw.upstream.relay import Relay
-from pypicloud_tw.upstream.rules import Entry, Rules
+from pypicloud_tw.upstream.rules import RuleEntry, UpstreamRules
 from pypicloud_tw.upstream.service import Upstreams
-from pypicloud_tw.upstream.source import Limits, sources
+from pypicloud_tw.upstream.source import ClientLimits, sources
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.simple import render_upstream
 from tests.builders import wheel
@@ -49,7 +49,7 @@ class Front:
     """
 
     mode: str = "relay"
-    rules: Rules = field(factory=Rules)
+    rules: UpstreamRules = field(factory=UpstreamRules)
     merge: frozenset[str] = frozenset()
     judges: bool = False
     domain: Domain = field(factory=Domain)
@@ -61,7 +61,7 @@ class Front:
         domain = self.domain
         self.web = Web(domain)
         client = Client(
-            self.upstream, domain.clock, Limits(retries=0), "tests", lambda: 0.5
+            self.upstream, domain.clock, ClientLimits(retries=0), "tests", lambda: 0.5
         )
         upstreams = Upstreams(
             client,
@@ -70,7 +70,7 @@ class Front:
             render_upstream,
             domain.offload,
             domain.clock,
-            Settings(),
+            UpstreamSection(),
             own_links=self.mode in ("relay", "cache"),
         )
         files: Any = None
@@ -217,9 +217,9 @@ class MergeTests(SynchronousTestCase):
     def test_what_is_denied_does_not_hide_ours(self) -> None:
         """By its name, or for not being among what is allowed."""
         for rules in (
-            Rules(deny=(Entry.parse("acme"),)),
-            Rules(allow=(Entry.parse("other"),)),
-            Rules(private=(Entry.parse("acme"),)),
+            UpstreamRules(deny=(RuleEntry.parse("acme"),)),
+            UpstreamRules(allow=(RuleEntry.parse("other"),)),
+            UpstreamRules(private=(RuleEntry.parse("acme"),)),
         ):
             front = Front("relay", rules, frozenset({"acme"}))
             front.have()

@@ -8,15 +8,15 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.config.keys import UpstreamSection
 from pypicloud_tw.errors import UpstreamError
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.upstream.client import Client
 from pypicloud_tw.upstream.freshness import UNTOLD
-from pypicloud_tw.upstream.kept import Settings
-from pypicloud_tw.upstream.rules import Rules
+from pypicloud_tw.upstream.rules import UpstreamRules
 from pypicloud_tw.upstream.service import Upstreams
-from pypicloud_tw.upstream.source import Limits, sources
+from pypicloud_tw.upstream.source import ClientLimits, sources
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.representation import Page
 from pypicloud_tw.web.simple import render_project, render_upstream
@@ -43,16 +43,16 @@ class MergeTests(SynchronousTestCase):
         self.upstream = FakeUpstream()
         self.offload = InlineOffload()
         client = Client(
-            self.upstream, self.clock, Limits(retries=0), "tests", lambda: 0.5
+            self.upstream, self.clock, ClientLimits(retries=0), "tests", lambda: 0.5
         )
         upstreams = Upstreams(
             client,
             sources([BASE]),
-            Rules(),
+            UpstreamRules(),
             render_upstream,
             self.offload,
             self.clock,
-            Settings(),
+            UpstreamSection(),
         )
         self.fallback = Fallback(upstreams, merge=frozenset({ACME}))
 

@@ -13,8 +13,8 @@ from types import MappingProxyType
 
 from attrs import field, frozen
 
-from pypicloud_tw.access.hashes import HOW_TO_HASH, identify
 from pypicloud_tw.config.former_keys import FORMER, RENAMED, UNNEEDED
+from pypicloud_tw.config.hashes import HOW_TO_HASH, identify
 from pypicloud_tw.config.ini import Ini, IniError, parse_ini, read_text
 from pypicloud_tw.config.keys import FILE_KEYS, KEYS, show_value
 from pypicloud_tw.config.load import load_settings

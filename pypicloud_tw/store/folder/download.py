@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer
 from zope.interface import implementer
 
-from pypicloud_tw.concurrency.serial import Line
+from pypicloud_tw.concurrency.serial import SerialQueue
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.delivery import deliver
@@ -42,7 +42,7 @@ class DirectoryDownload:
     _start: int
     _stop: int
     _small: bytes | None = field(repr=False)
-    _line: Line = field(factory=Line, init=False, repr=False)
+    _line: SerialQueue = field(factory=SerialQueue, init=False, repr=False)
 
     async def deliver(self, consumer: IConsumer) -> None:
         """See :class:`IDownload`."""

@@ -23,7 +23,7 @@ LOCK_PATIENCE, LOCK_PAUSE = 30.0, 0.002
 
 
 def stripe(key: str) -> int:
-    """Tell which lock file guards an object; the same in every process, for ever."""
+    """Return the lock file that guards an object; the same in all processes."""
     return sha256(key.encode()).digest()[0] % STRIPES
 
 

@@ -25,7 +25,7 @@ from attrs import define, field
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from pypicloud_tw.concurrency.serial import Line
+from pypicloud_tw.concurrency.serial import SerialQueue
 from pypicloud_tw.errors import RangeNotSatisfiable, StoreError
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.folder.download import SMALL, DirectoryDownload
@@ -98,7 +98,7 @@ class DirectoryStore:
     )
     _folder: Folder = field(init=False, repr=False)
     _scratch: Scratch | None = field(default=None, init=False, repr=False)
-    _lines: dict[int, Line] = field(factory=dict, init=False, repr=False)
+    _lines: dict[int, SerialQueue] = field(factory=dict, init=False, repr=False)
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
@@ -182,7 +182,7 @@ class DirectoryStore:
         return walk(self._folder, self.offload, prefix, after, unlisted, skip)
 
     def url(self, key: str, *, filename: str) -> None:
-        """Tell that only this server serves the object."""
+        """Return None: only this server serves the object."""
 
     async def _thread(
         self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
@@ -202,8 +202,8 @@ class DirectoryStore:
                 lambda: self.offload.in_thread(function, *args, **kwargs)
             )
 
-    def _line(self, key: str) -> Line:
-        return self._lines.setdefault(stripe(key), Line())
+    def _line(self, key: str) -> SerialQueue:
+        return self._lines.setdefault(stripe(key), SerialQueue())
 
     def _begin(self) -> Scratch:
         self._folder.prepare()

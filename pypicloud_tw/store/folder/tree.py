@@ -202,7 +202,7 @@ class Folder:
         return fd
 
     def _now(self) -> int:
-        """Tell a time of change, in nanoseconds since 1970.
+        """Return a time of change, in nanoseconds since 1970.
 
         The last millisecond is drawn: an object that was deleted and came again may
         get its old inode, and its old time if the clock was set back.
@@ -322,7 +322,7 @@ def _step_down(fd: int, name: bytes) -> int:
 
 
 def _state(parent: int, name: bytes) -> os.stat_result | None:
-    """Tell of what lies under a name: None if nothing does.
+    """Return what lies under a name: None if nothing does.
 
     :raises OSError: something does that is no file.
     """

@@ -6,7 +6,7 @@ from attrs import define, field
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from pypicloud_tw.concurrency.serial import Line
+from pypicloud_tw.concurrency.serial import SerialQueue
 from pypicloud_tw.errors import PreconditionFailed, StoreError
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.folder.explain import explained
@@ -30,7 +30,7 @@ class DirectoryUpload:
     _draft: Draft = field(repr=False)
     _folder: Folder = field(repr=False)
     _offload: IOffload = field(repr=False)
-    _line: Line = field(repr=False)
+    _line: SerialQueue = field(repr=False)
     _ended: bool = field(default=False, init=False)
     _log = Logger()
 

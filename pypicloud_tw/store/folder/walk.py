@@ -34,7 +34,7 @@ RUN, TURN = 256, 0.002
 
 
 def object_info(key: str, state: os.stat_result) -> ObjectInfo:
-    """Tell of an object what its file's state does."""
+    """Return what a file's state says of its object."""
     return ObjectInfo(key, state.st_size, etag(state), _moment(state.st_mtime))
 
 
@@ -46,7 +46,7 @@ async def walk(
     unlisted: Callable[[Unlisted], None] | None = None,
     skip: Callable[[str], bool] = enter,
 ) -> AsyncIterator[ObjectInfo]:
-    """Tell of every object whose key begins with *prefix* and is above *after*.
+    """List every object whose key begins with *prefix* and is above *after*.
 
     :param unlisted: see :meth:`.interfaces.IObjectStore.list`; called in a thread,
         as *skip* is.
@@ -135,7 +135,7 @@ class _Walker:
             self.unlisted(Unlisted(path.decode("utf-8", "replace"), why))
 
     def _is_hidden(self, path: bytes) -> bool:
-        """Tell whether a folder was hidden on purpose, and was not asked for by name.
+        """Return whether a folder was hidden on purpose, and was not asked for by name.
 
         A desktop's ``.Trash-0``, a file server's ``.snapshot``: they are not packages.
         """
@@ -184,7 +184,7 @@ class _Walker:
                 self._tell(path + name + end, Unlistable.LINK)
 
     def _leads_on(self, path: bytes) -> bool:
-        """Tell whether keys that begin with *path* may be wanted."""
+        """Return whether keys that begin with *path* may be wanted."""
         if not (path.startswith(self.prefix) or self.prefix.startswith(path)):
             return False
         return path > self.after or self.after.startswith(path)
@@ -228,7 +228,7 @@ def _is_text(name: bytes) -> bool:
 
 
 def _moment(seconds: float) -> datetime:
-    """Tell a file's time of change; adopted files may claim one beyond any calendar."""
+    """Return a file's time of change; adopted files may have one beyond any date."""
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):

@@ -17,8 +17,8 @@ from attrs import define, field, frozen
 from pypicloud_tw.store.interfaces import ByteRange, Condition, IfAbsent
 from pypicloud_tw.store.s3.endpoint import DEFAULT_REGION, Endpoint
 from pypicloud_tw.store.s3.faults import ErrorDocument, S3Error, S3Unreachable
-from pypicloud_tw.store.s3.request import MAX_LISTING, Call, Reply, S3Requester
-from pypicloud_tw.store.s3.sending import Body, BytesBody
+from pypicloud_tw.store.s3.request import MAX_LISTING, Call, S3Reply, S3Requester
+from pypicloud_tw.store.s3.sending import BytesBody, RepeatableBody
 from pypicloud_tw.store.s3.sigv4 import (
     AWSCredentials,
     Presigner,
@@ -123,7 +123,7 @@ class S3Client:
     async def put_object(
         self,
         key: str,
-        body: bytes | Body,
+        body: bytes | RepeatableBody,
         *,
         condition: Condition = None,
         headers: Mapping[str, str] | None = None,
@@ -158,7 +158,7 @@ class S3Client:
         unless: str | None = None,
         match: str | None = None,
         limit: int | None = None,
-    ) -> Reply:
+    ) -> S3Reply:
         """Open an object.
 
         :param limit: read it whole if it has no more bytes than this; with None the
@@ -184,7 +184,7 @@ class S3Client:
         return await self._perform(call)
 
     async def head_object(self, key: str) -> Mapping[str, str]:
-        """Tell an object's header fields, by lower-case name."""
+        """Return an object's header fields, by lower-case name."""
         reply = await self._perform(Call("head_object", "HEAD", key))
         return reply.answer.headers()
 
@@ -247,7 +247,7 @@ class S3Client:
         return parse_upload_id(reply.data)
 
     async def upload_part(
-        self, key: str, upload_id: str, number: int, body: Body
+        self, key: str, upload_id: str, number: int, body: RepeatableBody
     ) -> Part:
         """Send one part; numbers begin at 1."""
         reply = await self._perform(
@@ -353,17 +353,17 @@ class S3Client:
     def _etag(self, etag: str) -> str:
         return f'"{etag}"' if self.quoted else etag
 
-    def _checksum(self, body: Body) -> dict[str, str]:
+    def _checksum(self, body: RepeatableBody) -> dict[str, str]:
         digest = body.sha256 if self.checksums else None
         if digest is None:
             return {}
         return {"x-amz-checksum-sha256": base64.b64encode(digest).decode()}
 
-    async def _perform(self, call: Call) -> Reply:
+    async def _perform(self, call: Call) -> S3Reply:
         return await self.requester.perform(call)
 
 
-def _written(reply: Reply) -> Written:
+def _written(reply: S3Reply) -> Written:
     etag = unquote_etag(reply.answer.header("etag") or "")
     return Written(etag, reply.answer.date)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from zope.interface import Interface, implementer
 
 from pypicloud_tw.concurrency.waiters import Waiters
+from pypicloud_tw.config.keys import AwsSection
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.s3.sigv4 import AWSCredentials
@@ -45,23 +46,7 @@ LONGEST_PAUSE = 60.0
 
 #: A request waits so many seconds for credentials, and no longer: a command that the
 #: chain runs (``credential_process``) may hang.
-PATIENCE = 30.0
-
-
-class AWSSettings(Protocol):
-    """What is needed of the configuration's ``aws`` section."""
-
-    @property
-    def access_key(self) -> str | None:
-        """``aws.access_key``."""
-
-    @property
-    def secret_key(self) -> str | None:
-        """``aws.secret_key``."""
-
-    @property
-    def session_token(self) -> str | None:
-        """``aws.session_token``."""
+CREDENTIALS_TIMEOUT = 30.0
 
 
 class ICredentialSource(Interface):
@@ -74,10 +59,10 @@ class ICredentialSource(Interface):
         """Keep them fresh no longer."""
 
     def current() -> AWSCredentials | None:
-        """Tell the credentials that are at hand and have not ended."""
+        """Return the credentials that are at hand and have not ended."""
 
     async def get() -> AWSCredentials:
-        """Tell the credentials, waiting for the first ones if need be.
+        """Return the credentials, waiting for the first ones if need be.
 
         :raises StoreError: there are none.
         """
@@ -105,15 +90,15 @@ class FixedCredentials:
         """Nothing to do."""
 
     def current(self) -> AWSCredentials:
-        """Tell them."""
+        """Return them."""
         return self._credentials
 
     async def get(self) -> AWSCredentials:
-        """Tell them."""
+        """Return them."""
         return self._credentials
 
     async def renew(self, refused: AWSCredentials) -> AWSCredentials:
-        """Tell them: there are no others."""
+        """Return them: there are no others."""
         return self._credentials
 
 
@@ -156,13 +141,13 @@ class CredentialKeeper:
             self._loading.cancel()
 
     def current(self) -> AWSCredentials | None:
-        """Tell the credentials that are at hand and have not ended."""
+        """Return the credentials that are at hand and have not ended."""
         if self._credentials is not None and self._left(self._credentials) > 0:
             return self._credentials
         return None
 
     async def get(self) -> AWSCredentials:
-        """Tell the credentials, waiting for the first ones if need be."""
+        """Return the credentials, waiting for the first ones if need be."""
         credentials = self.current()
         if credentials is None:
             await self._answer()
@@ -183,7 +168,7 @@ class CredentialKeeper:
         if self._loading is None and self._since_asked() >= self._pause():
             self._ask()
         if self._loading is not None:
-            await self._waiters.wait_at_most(PATIENCE, self._clock)
+            await self._waiters.wait_at_most(CREDENTIALS_TIMEOUT, self._clock)
 
     def _ask(self) -> None:
         self._asked = self._clock.seconds()
@@ -324,7 +309,7 @@ def _end(found: Any) -> float | None:
 
 
 def written_credentials(
-    aws: AWSSettings, environ: Mapping[str, str]
+    aws: AwsSection, environ: Mapping[str, str]
 ) -> AWSCredentials | None:
     """Find the credentials that the ini, or else the environment, spells out."""
     if aws.access_key and aws.secret_key:
@@ -338,7 +323,7 @@ def written_credentials(
 
 
 def choose_credentials(
-    aws: AWSSettings,
+    aws: AwsSection,
     environ: Mapping[str, str],
     offload: IOffload,
     clock: IReactorTime,

@@ -8,10 +8,10 @@ from zope.interface import implementer
 
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.store.interfaces import ByteRange, IDownload, ObjectInfo
-from pypicloud_tw.store.s3.answer import Answer, BrokenOff
 from pypicloud_tw.store.s3.client import S3Client
 from pypicloud_tw.store.s3.explain import explained
 from pypicloud_tw.store.s3.objects import object_info
+from pypicloud_tw.store.s3.response import BrokenOff, S3Response
 
 #: Times that a download which broke off is taken up again where it ended.
 RESUMPTIONS = 3
@@ -25,7 +25,7 @@ class S3Download:
     info: ObjectInfo
     _client: S3Client = field(repr=False)
     _path: str
-    _answer: Answer | None = field(repr=False)
+    _answer: S3Response | None = field(repr=False)
     _start: int
     _stop: int
 
@@ -35,7 +35,7 @@ class S3Download:
         key: str,
         client: S3Client,
         path: str,
-        answer: Answer,
+        answer: S3Response,
         byte_range: ByteRange | None,
     ) -> S3Download:
         """Take over an answer to GET.
@@ -71,7 +71,7 @@ class S3Download:
         if answer is not None:
             answer.discard()
 
-    async def _take(self) -> Answer:
+    async def _take(self) -> S3Response:
         answer, self._answer = self._answer, None
         if answer is not None:
             return answer
@@ -86,9 +86,9 @@ class S3Download:
 
 
 def _served(
-    answer: Answer, info: ObjectInfo, byte_range: ByteRange | None
+    answer: S3Response, info: ObjectInfo, byte_range: ByteRange | None
 ) -> tuple[int, int]:
-    """Tell which bytes of the object an answer bears."""
+    """Return which bytes of the object an answer bears."""
     if byte_range is None:
         return 0, info.size
     start, stop = byte_range.start, min(byte_range.stop, info.size)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address
-from typing import Protocol
 from urllib.parse import urlsplit
 
 from attrs import evolve, field, frozen
 
+from pypicloud_tw.config.keys import AwsSection
 from pypicloud_tw.store.s3.sigv4 import quote_path
 
 #: By the beginning of the region's name ("AWS partitions"); the longest match first.
@@ -34,28 +34,8 @@ _hostable = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]").fullmatch
 is_region = re.compile(r"[A-Za-z0-9_-]{1,40}").fullmatch
 
 
-class EndpointSettings(Protocol):
-    """What is needed of the configuration's ``aws`` section."""
-
-    @property
-    def bucket(self) -> str | None:
-        """``aws.bucket``."""
-
-    @property
-    def region(self) -> str | None:
-        """``aws.region``."""
-
-    @property
-    def endpoint_url(self) -> str | None:
-        """``aws.endpoint_url``."""
-
-    @property
-    def addressing(self) -> str:
-        """``aws.addressing``: ``auto``, ``path`` or ``virtual``."""
-
-
 def dns_suffix(region: str) -> str:
-    """Tell the domain of the AWS partition that *region* belongs to."""
+    """Return the domain of the AWS partition that *region* belongs to."""
     for beginning, suffix in _SUFFIXES:
         if region.startswith(beginning):
             return suffix
@@ -102,7 +82,7 @@ class Endpoint:
             object.__setattr__(self, name, value)
 
     def path(self, key: str | None) -> str:
-        """Tell the path of an object, encoded; of the bucket for None."""
+        """Return the path of an object, encoded; of the bucket for None."""
         if key is None:
             return self._base or "/"
         return f"{self._base}/{quote_path(key)}"
@@ -112,7 +92,7 @@ class Endpoint:
         return evolve(self, region=region)
 
 
-def find_endpoint(aws: EndpointSettings, default_region: str | None = None) -> Endpoint:
+def find_endpoint(aws: AwsSection, default_region: str | None = None) -> Endpoint:
     """Work out a bucket's address from the configuration.
 
     Virtual-host addressing is for AWS: other servers answer by path everywhere and by

@@ -30,7 +30,7 @@ _DEPTH = 8
 
 
 @frozen
-class Pages:
+class ListingPages:
     """The pages of a listing, in the server's order.
 
     :ivar ordered: the server's order is that of the keys' bytes.
@@ -42,7 +42,7 @@ class Pages:
     short: int = SHORT
 
     async def read(self, after: str) -> AsyncIterator[ListedObject]:
-        """Tell all objects above *after*.
+        """List all objects above *after*.
 
         :raises S3Fault: the listing failed.
         """
@@ -59,7 +59,7 @@ class Pages:
                 return
 
     async def _rest(self, last: str) -> AsyncIterator[ListedObject]:
-        """Tell all objects above *last*, range by range."""
+        """List all objects above *last*, range by range."""
         starts = [last, *sorted(cuts(self.prefix, last), key=key_order)]
         ends: list[str | None] = [*starts[1:], None]
         ranges = deque(zip(starts, ends, strict=True))

@@ -6,75 +6,27 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from attrs import define, field
 
 from pypicloud_tw.concurrency.budget import BufferBudget
+from pypicloud_tw.config.keys import AwsSection
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.s3.agent import make_agent
 from pypicloud_tw.store.s3.client import S3Client
-from pypicloud_tw.store.s3.credentials import AWSSettings, choose_credentials
-from pypicloud_tw.store.s3.endpoint import Endpoint, EndpointSettings, find_endpoint
+from pypicloud_tw.store.s3.credentials import choose_credentials
+from pypicloud_tw.store.s3.endpoint import Endpoint, find_endpoint
 from pypicloud_tw.store.s3.objects import (
     ObjectHeaders,
-    ObjectSettings,
     common_headers,
 )
 from pypicloud_tw.store.s3.request import Observe, S3Requester
+from pypicloud_tw.store.s3.sender import S3Sender
 from pypicloud_tw.store.s3.signed_urls import SignedUrls
 from pypicloud_tw.store.s3.sigv4 import AWSCredentials, Presigner
 from pypicloud_tw.store.s3.store import S3Store
 from pypicloud_tw.store.s3.timeouts import Timeouts
-from pypicloud_tw.store.s3.wire import Wire
-
-
-class S3Settings(AWSSettings, EndpointSettings, ObjectSettings, Protocol):
-    """The configuration's ``aws`` section."""
-
-    @property
-    def prefix(self) -> str:
-        """``aws.prefix``."""
-
-    @property
-    def create_bucket(self) -> bool:
-        """``aws.create_bucket``."""
-
-    @property
-    def expire_after(self) -> int:
-        """``aws.expire_after``, in seconds."""
-
-    @property
-    def buffer_time(self) -> int:
-        """``aws.buffer_time``, in seconds."""
-
-    @property
-    def link(self) -> str:
-        """``aws.link``: ``redirect``, ``signed`` or ``stream``."""
-
-    @property
-    def buffer_memory(self) -> int:
-        """``aws.buffer_memory``, in bytes."""
-
-    @property
-    def ca_file(self) -> Path | None:
-        """``aws.ca_file``."""
-
-    @property
-    def checksums(self) -> bool:
-        """``aws.checksums``."""
-
-    @property
-    def connect_timeout(self) -> float:
-        """``aws.connect_timeout``, in seconds."""
-
-    @property
-    def first_byte_timeout(self) -> float:
-        """``aws.first_byte_timeout``, in seconds."""
-
-    @property
-    def silence_timeout(self) -> float:
-        """``aws.silence_timeout``, in seconds."""
 
 
 @define
@@ -87,7 +39,7 @@ class CurrentPresigner:
     _presigner: Presigner | None = field(init=False, default=None)
 
     def __call__(self) -> Presigner | None:
-        """Tell the presigner to use now, or None without credentials."""
+        """Return the presigner to use now, or None without credentials."""
         credentials = self._client.requester.credentials.current()
         endpoint = self._client.endpoint
         if credentials is not self._credentials or endpoint is not self._endpoint:
@@ -99,7 +51,7 @@ class CurrentPresigner:
 
 
 def make_s3_store(
-    aws: S3Settings,
+    aws: AwsSection,
     reactor: Any,
     offload: IOffload,
     environ: Mapping[str, str],
@@ -131,7 +83,7 @@ def make_s3_store(
         aws, environ, offload, reactor, now, jitter, endpoint.region
     )
     requester = S3Requester(
-        Wire(agent, reactor, timeouts), endpoint, credentials, now, jitter
+        S3Sender(agent, reactor, timeouts), endpoint, credentials, now, jitter
     )
     if observe is not None:
         requester.observe = observe
@@ -148,7 +100,7 @@ def make_s3_store(
     )
 
 
-def _signed_urls(aws: S3Settings, client: S3Client, reactor: Any) -> SignedUrls | None:
+def _signed_urls(aws: AwsSection, client: S3Client, reactor: Any) -> SignedUrls | None:
     if aws.link == "stream":
         return None
     return SignedUrls(

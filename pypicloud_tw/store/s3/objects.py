@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from email.errors import HeaderParseError
 from email.header import Header, decode_header, make_header
 from email.utils import parsedate_to_datetime
-from typing import Protocol
 
 from attrs import field, frozen
 
+from pypicloud_tw.config.keys import AwsSection
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.store.interfaces import ObjectInfo
 from pypicloud_tw.store.s3.xml import in_utc, unquote_etag
@@ -25,30 +25,6 @@ KMS_KEY = "x-amz-server-side-encryption-aws-kms-key-id"
 ACL = "x-amz-acl"
 
 
-class ObjectSettings(Protocol):
-    """What is needed of the configuration's ``aws`` section."""
-
-    @property
-    def server_side_encryption(self) -> str | None:
-        """``aws.server_side_encryption``: ``AES256``, ``aws:kms`` or None."""
-
-    @property
-    def sse_kms_key_id(self) -> str | None:
-        """``aws.sse_kms_key_id``."""
-
-    @property
-    def storage_class(self) -> str | None:
-        """``aws.storage_class``."""
-
-    @property
-    def object_acl(self) -> str | None:
-        """``aws.object_acl``."""
-
-    @property
-    def write_metadata(self) -> bool:
-        """``aws.write_metadata``."""
-
-
 @frozen
 class ObjectHeaders:
     """Header fields that objects get by configuration.
@@ -62,7 +38,7 @@ class ObjectHeaders:
     write_metadata: bool = True
 
     @classmethod
-    def of(cls, aws: ObjectSettings) -> ObjectHeaders:
+    def of(cls, aws: AwsSection) -> ObjectHeaders:
         """Read the configuration."""
         files = {"x-amz-storage-class": aws.storage_class}
         return cls(_given(files), aws.write_metadata)
@@ -70,14 +46,14 @@ class ObjectHeaders:
     def small(
         self, content_type: str, metadata: Mapping[str, str] | None
     ) -> dict[str, str]:
-        """Tell the fields of a small object."""
+        """Return the fields of a small object."""
         told = metadata_headers(metadata or {}) if self.write_metadata else {}
         return {"content-type": content_type, **told}
 
     def file(
         self, filename: str, content_type: str, metadata: Mapping[str, str] | None
     ) -> dict[str, str]:
-        """Tell the fields of a distribution file."""
+        """Return the fields of a distribution file."""
         fields = {**self.small(content_type, metadata), **self.files}
         if filename.isascii() and filename.isprintable() and '"' not in filename:
             # For what a person downloads from the bucket itself.
@@ -85,8 +61,8 @@ class ObjectHeaders:
         return fields
 
 
-def common_headers(aws: ObjectSettings) -> dict[str, str]:
-    """Tell the fields of every object, whatever it is: bucket policies demand them."""
+def common_headers(aws: AwsSection) -> dict[str, str]:
+    """Return the fields of every object: bucket policies demand them."""
     return _given(
         {
             ENCRYPTION: aws.server_side_encryption,

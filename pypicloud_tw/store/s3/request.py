@@ -8,12 +8,13 @@ from attrs import define, field, frozen
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from pypicloud_tw.store.s3.answer import Answer
 from pypicloud_tw.store.s3.credentials import ICredentialSource
 from pypicloud_tw.store.s3.endpoint import Endpoint, is_region
 from pypicloud_tw.store.s3.faults import S3Error, S3Fault, S3Unreachable
+from pypicloud_tw.store.s3.response import S3Response
 from pypicloud_tw.store.s3.retry import RetryBudget, Tries
-from pypicloud_tw.store.s3.sending import Body
+from pypicloud_tw.store.s3.sender import S3Sender
+from pypicloud_tw.store.s3.sending import RepeatableBody
 from pypicloud_tw.store.s3.sigv4 import (
     EMPTY_SHA256,
     UNSIGNED_PAYLOAD,
@@ -23,7 +24,6 @@ from pypicloud_tw.store.s3.sigv4 import (
     canonical_query,
     sign_headers,
 )
-from pypicloud_tw.store.s3.wire import Wire
 from pypicloud_tw.store.s3.xml import parse_error
 
 #: An error's document, or a short answer, is at most this long, in bytes. Those of AWS
@@ -38,9 +38,9 @@ MAX_LISTING = 8 * 2**20
 MAX_TRIES = 5
 
 #: No try begins later than this many seconds after the first ...
-PATIENCE = 60.0
-#: ... and as many more as the body takes on the slowest line that we put up with, in
-#: bytes per second.
+RETRY_WINDOW = 60.0
+#: ... and as many more as the body takes over the slowest connection that is
+#: supported, in bytes per second.
 SLOWEST = 50_000
 
 #: A clock that is off by more seconds may be why S3 refuses; it tolerates 900.
@@ -71,17 +71,17 @@ class Call:
     key: str | None = None
     query: Sequence[tuple[str, str]] = ()
     headers: Mapping[str, str] = field(factory=dict)
-    body: Body | None = None
+    body: RepeatableBody | None = None
     good: frozenset[int] = frozenset({200, 204, 206})
     limit: int | None = MAX_DOCUMENT
     judge: Callable[[bytes], None] | None = None
 
 
 @frozen
-class Reply:
+class S3Reply:
     """An answer, and its body if it was read."""
 
-    answer: Answer
+    answer: S3Response
     data: bytes = field(default=b"", repr=False)
 
 
@@ -95,7 +95,7 @@ class S3Requester:
     :ivar offset: seconds that S3's clock is ahead of *now*, as far as we know.
     """
 
-    wire: Wire
+    wire: S3Sender
     endpoint: Endpoint
     credentials: ICredentialSource
     now: Callable[[], float]
@@ -108,14 +108,14 @@ class S3Requester:
     _log = Logger()
 
     def instant(self) -> float:
-        """Tell the instant by S3's clock, as far as we know it."""
+        """Return the instant by S3's clock, as far as we know it."""
         return self.now() + self.offset
 
     def identity(self, credentials: AWSCredentials) -> Identity:
-        """Tell whose signature counts here and now."""
+        """Return whose signature counts here and now."""
         return Identity(credentials, self.endpoint.region, self._keys)
 
-    async def perform(self, call: Call) -> Reply:
+    async def perform(self, call: Call) -> S3Reply:
         """Make a request until it succeeds, or there is no point in going on.
 
         :raises S3Error: S3 refused.
@@ -138,10 +138,10 @@ class S3Requester:
             self.observe(call.operation, result, self.wire.clock.seconds() - began)
         return reply
 
-    async def _insist(self, call: Call) -> Reply:
+    async def _insist(self, call: Call) -> S3Reply:
         seconds = self.wire.clock.seconds
         length = 0 if call.body is None else call.body.length
-        ends = seconds() + PATIENCE + length / SLOWEST
+        ends = seconds() + RETRY_WINDOW + length / SLOWEST
         tries = Tries(self.budget, self.random, MAX_TRIES, seconds, ends)
         mended: set[str] = set()
         while True:
@@ -166,13 +166,13 @@ class S3Requester:
                 raise fault
             await deferLater(self.wire.clock, pause)
 
-    async def _try(self, call: Call, credentials: AWSCredentials) -> Reply:
+    async def _try(self, call: Call, credentials: AWSCredentials) -> S3Reply:
         url, headers = self._sign(call, credentials)
         answer = await self.wire.send(call.method, url, headers, call.body)
         if answer.status not in call.good:
             raise await _error(answer)
         if call.limit is None:
-            return Reply(answer)
+            return S3Reply(answer)
         try:
             data = await answer.read(call.limit)
             if call.judge is not None:
@@ -181,7 +181,7 @@ class S3Requester:
             # S3 had already said that it was done.
             fault.unknown = True
             raise
-        return Reply(answer, data)
+        return S3Reply(answer, data)
 
     def _sign(
         self, call: Call, credentials: AWSCredentials
@@ -202,7 +202,7 @@ class S3Requester:
         signed["accept-encoding"] = "identity"
         return f"{self.endpoint.origin}{path}{'?' if query else ''}{query}", signed
 
-    def _payload(self, body: Body | None) -> str:
+    def _payload(self, body: RepeatableBody | None) -> str:
         if body is None:
             return EMPTY_SHA256
         if self.endpoint.secure:
@@ -269,7 +269,7 @@ class S3Requester:
         return True
 
 
-async def _error(answer: Answer) -> S3Error:
+async def _error(answer: S3Response) -> S3Error:
     """Make an error of an answer that is one."""
     try:
         data = await answer.read(MAX_DOCUMENT)

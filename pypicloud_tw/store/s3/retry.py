@@ -35,7 +35,7 @@ LONGEST_PAUSE = 20.0
 
 
 def is_retryable(fault: S3Fault) -> bool:
-    """Tell whether another try of the same request makes sense."""
+    """Return whether another try of the same request makes sense."""
     if isinstance(fault, S3Error):
         return fault.status in RETRYABLE_STATUS or fault.code in RETRYABLE_CODES
     return isinstance(fault, S3Unreachable) and not isinstance(fault, S3TooLong)
@@ -43,7 +43,7 @@ def is_retryable(fault: S3Fault) -> bool:
 
 @define
 class RetryBudget:
-    """One purse for all retries of a client (the SDKs' "standard" mode).
+    """One budget for all retries of a client (the SDKs' "standard" mode).
 
     While S3 works, it fills; when S3 is down, it is soon empty, and requests fail at
     once instead of multiplying.
@@ -87,7 +87,7 @@ class Tries:
     unknown: bool = False
 
     def pause(self, fault: S3Fault) -> float | None:
-        """Tell how long to wait before the next try, in seconds; None to give up.
+        """Return how long to wait before the next try, in seconds; None to give up.
 
         Full jitter ("Exponential Backoff And Jitter", AWS Architecture Blog).
         """

@@ -18,7 +18,7 @@ from zope.interface import implementer
 CHUNK = 1024 * 1024
 
 
-class Body(Protocol):
+class RepeatableBody(Protocol):
     """Bytes of known length that can be sent more than once."""
 
     @property
@@ -30,7 +30,7 @@ class Body(Protocol):
         """Their digest, where it is known."""
 
     async def read(self, offset: int, size: int) -> bytes:
-        """Give up to *size* bytes; none only at the end."""
+        """Return up to *size* bytes; none only at the end."""
 
 
 @frozen
@@ -50,19 +50,19 @@ class BytesBody:
         return sha256(self.data).digest()
 
     async def read(self, offset: int, size: int) -> bytes:
-        """Give a piece."""
+        """Return a piece."""
         return self.data[offset : offset + size]
 
 
 @implementer(IBodyProducer)
 @define(eq=False)
 class BodyProducer:
-    """Sends a :class:`Body` as fast as it is taken, and no faster.
+    """Sends a :class:`RepeatableBody` as fast as it is taken, and no faster.
 
     :ivar _progress: called after every piece.
     """
 
-    _body: Body
+    _body: RepeatableBody
     _progress: Callable[[], None]
     length: int = field(init=False)
     _consumer: Any = field(init=False, default=None)

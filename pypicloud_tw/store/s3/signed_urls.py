@@ -32,7 +32,7 @@ LIMIT = 100_000
 
 
 @define(eq=False)
-class _Entry:
+class _Signature:
     """All of an address that cannot be worked out again for nothing."""
 
     instant: int
@@ -63,7 +63,7 @@ class SignedUrls:
     _life: int = field(init=False)
     _window: int = field(init=False)
     _signer: Presigner | None = field(init=False, default=None)
-    _entries: dict[str, _Entry] = field(init=False, factory=dict, repr=False)
+    _entries: dict[str, _Signature] = field(init=False, factory=dict, repr=False)
     # (fresh_until, name) of every entry: the oldest first.
     _queue: list[tuple[int, str]] = field(init=False, factory=list, repr=False)
     _call: IDelayedCall | None = field(init=False, default=None)
@@ -78,7 +78,7 @@ class SignedUrls:
         return len(self._entries)
 
     def look_up(self, key: str, filename: str) -> SignedUrl | None:
-        """Tell an address of the object *key*, or None while there are no credentials.
+        """Return an address of the object *key*; None while there are no credentials.
 
         Its instants are by S3's clock. It ends in the object's name; a name other than
         *filename* is put right by ``response-content-disposition``.
@@ -116,7 +116,7 @@ class SignedUrls:
 
     def _sign(
         self, signer: Presigner, key: str, path: str, extra: str, now: int
-    ) -> _Entry | None:
+    ) -> _Signature | None:
         # Where the present window of this key begins; the same in every process.
         instant = now - (now - crc32(key.encode())) % self._window
         ends = instant + self._life
@@ -129,9 +129,9 @@ class SignedUrls:
                 return None
         expires = ends - instant
         signature = signer.sign(path, instant, expires, extra)
-        return _Entry(instant, expires, signature, fresh_until)
+        return _Signature(instant, expires, signature, fresh_until)
 
-    def _keep(self, name: str, entry: _Entry, now: float) -> None:
+    def _keep(self, name: str, entry: _Signature, now: float) -> None:
         if len(self._entries) >= self.limit:
             self._forget_oldest()
         # An entry that has ended before its call came is still in the queue once.

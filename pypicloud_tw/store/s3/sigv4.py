@@ -117,7 +117,7 @@ class Identity:
     service: str = "s3"
 
     def scope(self, day: str) -> str:
-        """Tell what a signature made on *day* is good for."""
+        """Return what a signature made on *day* is good for."""
         return f"{day}/{self.region}/{self.service}/aws4_request"
 
     def signature(self, stamp: str, canonical_request: str) -> bytes:

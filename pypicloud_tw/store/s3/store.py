@@ -42,7 +42,7 @@ from pypicloud_tw.store.s3.client import S3Client
 from pypicloud_tw.store.s3.download import S3Download
 from pypicloud_tw.store.s3.explain import ARCHIVED, explain, iam_policy
 from pypicloud_tw.store.s3.faults import S3Error, S3Fault, S3TooLong, S3Unreachable
-from pypicloud_tw.store.s3.listing import Pages
+from pypicloud_tw.store.s3.listing import ListingPages
 from pypicloud_tw.store.s3.objects import ObjectHeaders, object_info
 from pypicloud_tw.store.s3.probe import Abilities, Conditional, probe
 from pypicloud_tw.store.s3.signed_urls import SignedUrls
@@ -290,7 +290,7 @@ class S3Store:
         told: a quarter of a kilobyte each.
         """
         ordered = self.abilities is not None and self.abilities.ordered
-        pages = Pages(self.client, _encodable(self.prefix + prefix), ordered)
+        pages = ListingPages(self.client, _encodable(self.prefix + prefix), ordered)
         start = _encodable(self.prefix + after) if after else ""
         with self._explained():
             if ordered:
@@ -310,7 +310,7 @@ class S3Store:
     # -- how --
 
     def _path(self, key: str) -> str:
-        """Tell an object's key in the bucket.
+        """Return an object's key in the bucket.
 
         What others have put there may be called anything, but not nothing (that would
         be the bucket itself), nor lead elsewhere where a path is tidied up on the way.
@@ -364,7 +364,7 @@ class S3Store:
     def _lost(
         self, error: S3Error, condition: Condition
     ) -> AmbiguousWrite | PreconditionFailed | None:
-        """Tell what a refusal of a conditional write means, if it is one."""
+        """Return what a refusal of a conditional write means, if it is one."""
         # A bucket that is gone is no conflict; all else that is not there is.
         missing = error.status == 404 and error.code != "NoSuchBucket"
         if condition is None or not (error.status == 412 or missing):

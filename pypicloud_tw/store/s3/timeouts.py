@@ -1,4 +1,4 @@
-"""How long we wait for the other side."""
+"""Timeouts of the S3 client."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from attrs import frozen
 
 @frozen
 class Timeouts:
-    """How long to be patient, in seconds.
+    """How long to wait for S3, in seconds.
 
     :ivar connect: until there is a connection; the Agent watches over it.
     :ivar first_byte: from the last byte of the request to the answer's headers.

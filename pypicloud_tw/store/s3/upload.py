@@ -63,7 +63,7 @@ class SpoolBody:
     sha256: bytes | None
 
     async def read(self, offset: int, size: int) -> bytes:
-        """Give a piece of the piece."""
+        """Return a part of the piece."""
         return await self.spool.read_at(self.offset + offset, size)
 
 

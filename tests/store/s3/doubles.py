@@ -38,9 +38,9 @@ from pypicloud_tw.store.s3.client import S3Client
 from pypicloud_tw.store.s3.credentials import FixedCredentials
 from pypicloud_tw.store.s3.endpoint import Endpoint
 from pypicloud_tw.store.s3.request import S3Requester
+from pypicloud_tw.store.s3.sender import S3Sender
 from pypicloud_tw.store.s3.sigv4 import AWSCredentials
 from pypicloud_tw.store.s3.timeouts import Timeouts
-from pypicloud_tw.store.s3.wire import Wire
 
 T = TypeVar("T")
 
@@ -744,7 +744,7 @@ class Harness:
     ) -> S3Client:
         endpoint = Endpoint("bucket", "us-east-1", "http://s3.example", False)
         requester = S3Requester(
-            Wire(self.agent, self.clock, Timeouts(1, 2, 3)),
+            S3Sender(self.agent, self.clock, Timeouts(1, 2, 3)),
             endpoint,
             FixedCredentials(credentials),
             self.now,

@@ -20,6 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import Agent
 from zope.interface import implementer
 
+from pypicloud_tw.config.keys import AwsSection
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.store.interfaces import ByteRange, IfAbsent, IfMatch
 from pypicloud_tw.store.s3.client import S3Client
@@ -27,9 +28,9 @@ from pypicloud_tw.store.s3.credentials import ICredentialSource
 from pypicloud_tw.store.s3.endpoint import Endpoint, dns_suffix, find_endpoint
 from pypicloud_tw.store.s3.faults import S3Error, S3Unreachable
 from pypicloud_tw.store.s3.retry import RetryBudget
+from pypicloud_tw.store.s3.sender import S3Sender
 from pypicloud_tw.store.s3.sending import CHUNK, BytesBody
 from pypicloud_tw.store.s3.sigv4 import AWSCredentials
-from pypicloud_tw.store.s3.wire import Wire
 from pypicloud_tw.store.s3.xml import (
     parse_completed,
     parse_error,
@@ -339,7 +340,7 @@ class RetryTests(ClientTestCase):
         """Twisted has a word of its own for that."""
         reactor = MemoryReactorClock()
         make_agent: Any = Agent
-        wire = Wire(make_agent(reactor), self.harness.clock)
+        wire = S3Sender(make_agent(reactor), self.harness.clock)
         evolved = evolve(
             self.client, requester=evolve(self.client.requester, wire=wire)
         )
@@ -613,21 +614,11 @@ class PresignTests(ClientTestCase):
         self.assertEqual(self.fetch(url), 403)
 
 
-@define
-class AWS:
-    """The configuration's keys that matter here."""
-
-    bucket: str | None = "bucket"
-    region: str | None = None
-    endpoint_url: str | None = None
-    addressing: str = "auto"
-
-
 class EndpointTests(SynchronousTestCase):
     """Where a bucket is."""
 
-    def check(self, origin: str, path: str, default: str | None = None, **aws: Any):  # type: ignore[no-untyped-def]  # keywords of AWS
-        endpoint = find_endpoint(AWS(**aws), default)
+    def check(self, origin: str, path: str, default: str | None = None, **aws: Any):  # type: ignore[no-untyped-def]  # keywords of AwsSection
+        endpoint = find_endpoint(AwsSection(**{"bucket": "bucket", **aws}), default)
         self.assertEqual((endpoint.origin, endpoint.path("k y")), (origin, path))
 
     def test_aws(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from attrs import define, field, frozen
+from attrs import define, field
 from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import CredentialRetrievalError
 from botocore.session import Session
@@ -16,10 +16,11 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from pypicloud_tw.config.keys import AwsSection
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.store.s3.credentials import (
     ADVISORY,
-    PATIENCE,
+    CREDENTIALS_TIMEOUT,
     AWSCredentials,
     BotocoreChain,
     CredentialKeeper,
@@ -29,15 +30,6 @@ from pypicloud_tw.store.s3.credentials import (
     written_credentials,
 )
 from tests.doubles import InlineOffload
-
-
-@frozen
-class Settings:
-    """The three keys of the ini."""
-
-    access_key: str | None = None
-    secret_key: str | None = None
-    session_token: str | None = None
 
 
 @define
@@ -69,22 +61,31 @@ class WrittenTests(SynchronousTestCase):
     }
 
     def test_ini_first(self) -> None:
-        found = written_credentials(Settings("ini", "s"), self.environ)
+        aws = AwsSection(access_key="ini", secret_key="s")
+        found = written_credentials(aws, self.environ)
         self.assertEqual(found, AWSCredentials("ini", "s"))
 
     def test_environment_second(self) -> None:
-        found = written_credentials(Settings(), self.environ)
+        found = written_credentials(AwsSection(), self.environ)
         self.assertEqual(found, AWSCredentials("env", "es", "et"))
 
     def test_half_a_pair_is_none(self) -> None:
         self.assertIsNone(
-            written_credentials(Settings("ini"), {"AWS_ACCESS_KEY_ID": "env"})
+            written_credentials(
+                AwsSection(access_key="ini"), {"AWS_ACCESS_KEY_ID": "env"}
+            )
         )
 
     def test_chain_last(self) -> None:
         def choose(environ: dict[str, str]) -> ICredentialSource:
             return choose_credentials(
-                Settings(), environ, InlineOffload(), Clock(), float, float, "eu-west-1"
+                AwsSection(),
+                environ,
+                InlineOffload(),
+                Clock(),
+                float,
+                float,
+                "eu-west-1",
             )
 
         self.assertIsInstance(choose(self.environ), FixedCredentials)
@@ -204,7 +205,7 @@ class KeeperTests(SynchronousTestCase):
 
     def test_a_chain_that_hangs_is_not_waited_for_without_end(self) -> None:
         waiting = self.get()
-        self.clock.advance(PATIENCE)
+        self.clock.advance(CREDENTIALS_TIMEOUT)
         error = self.failureResultOf(waiting, StoreError).value
         self.assertIn("does not answer", error.message)
         # Nobody asks twice at a time, and what it says in the end is taken.

@@ -32,7 +32,7 @@ from pypicloud_tw.store.interfaces import (
 )
 from pypicloud_tw.store.s3.endpoint import Endpoint
 from pypicloud_tw.store.s3.explain import iam_policy
-from pypicloud_tw.store.s3.listing import Pages
+from pypicloud_tw.store.s3.listing import ListingPages
 from pypicloud_tw.store.s3.make import CurrentPresigner
 from pypicloud_tw.store.s3.objects import ObjectHeaders, metadata_headers, object_info
 from pypicloud_tw.store.s3.probe import Abilities, Conditional
@@ -462,7 +462,7 @@ class LongListingTests(SynchronousTestCase):
         harness.fake.store("other", {}, b"")
 
         async def read() -> list[str]:
-            pages = Pages(harness.client, prefix, ordered=True, short=1)
+            pages = ListingPages(harness.client, prefix, ordered=True, short=1)
             start = prefix + after if after else ""
             return [found.key.removeprefix(prefix) async for found in pages.read(start)]
 
@@ -500,7 +500,7 @@ class LongListingTests(SynchronousTestCase):
             harness.fake.store(f"{n:02}", {}, b"")
 
         async def first() -> str:
-            async for found in Pages(harness.client, "", ordered=True).read(""):
+            async for found in ListingPages(harness.client, "", ordered=True).read(""):
                 if found.key > "10":
                     return found.key
             return ""

@@ -25,9 +25,9 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 
 from pypicloud_tw.concurrency.deadline import Deadline
-from pypicloud_tw.store.s3.answer import Answer
 from pypicloud_tw.store.s3.faults import S3Unreachable
-from pypicloud_tw.store.s3.sending import Body, BodyProducer
+from pypicloud_tw.store.s3.response import S3Response
+from pypicloud_tw.store.s3.sending import BodyProducer, RepeatableBody
 from pypicloud_tw.store.s3.timeouts import Timeouts
 
 #: TLS broke, or the certificate is somebody else's.
@@ -35,7 +35,7 @@ _TLS_ERRORS = (SSL.Error, VerificationError)
 
 
 @frozen
-class Wire:
+class S3Sender:
     """Sends requests, one try each."""
 
     agent: IAgent
@@ -43,8 +43,12 @@ class Wire:
     timeouts: Timeouts = field(factory=Timeouts)
 
     async def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: Body | None
-    ) -> Answer:
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: RepeatableBody | None,
+    ) -> S3Response:
         """Send one request and wait for the head of its answer.
 
         :raises S3Unreachable: there was none; ``unknown`` is set if the request may
@@ -61,7 +65,7 @@ class Wire:
         asking = self.agent.request(method.encode(), url.encode(), raw, producer)
         deadline.set(times.connect + times.first_byte)
         try:
-            answer = Answer(await asking, self.clock, times)
+            answer = S3Response(await asking, self.clock, times)
         except Exception as error:
             if _was_cancelled(error) and not deadline.passed:
                 raise CancelledError from None

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from attrs import define, field
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IConsumer
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from pypicloud_tw.concurrency.waiters import Waiters
 from pypicloud_tw.errors import (
     BadRequest,
     Forbidden,
@@ -34,11 +35,11 @@ from pypicloud_tw.store.interfaces import (
     ObjectInfo,
 )
 from pypicloud_tw.store.spool import Spool
-from pypicloud_tw.upstream.client import Client, Reply
+from pypicloud_tw.upstream.client import Client, UpstreamResponse
 from pypicloud_tw.upstream.failures import AskingFailed
 from pypicloud_tw.upstream.links import Link
 from pypicloud_tw.upstream.relay import EPOCH, mismatch, size_of
-from pypicloud_tw.upstream.source import Source
+from pypicloud_tw.upstream.source import UpstreamIndex
 
 #: Bytes at hand of each file on its way: most are smaller than that.
 WINDOW = 1024 * 1024
@@ -54,28 +55,8 @@ _RESUMES = 2
 Judge = Callable[[Spool, Filename], Awaitable[Inspection]]
 
 
-class Signal:
-    """Wakes everybody who waits for something to change."""
-
-    def __init__(self) -> None:
-        self._waiting: list[Deferred[None]] = []
-
-    def wait(self) -> Deferred[None]:
-        """Fire at the next :meth:`wake`."""
-        waiting: Deferred[None] = Deferred()
-        self._waiting.append(waiting)
-        return waiting
-
-    def wake(self) -> None:
-        """Something has changed."""
-        waiting, self._waiting = self._waiting, []
-        for one in waiting:
-            if not one.called:
-                one.callback(None)
-
-
 @define(eq=False)
-class Filling:
+class CacheFill:
     """Fetches a file into the store; see :meth:`run` and :meth:`download`.
 
     :ivar link: has a sha256: only what can be checked is kept.
@@ -91,7 +72,7 @@ class Filling:
     """
 
     link: Link
-    source: Source
+    source: UpstreamIndex
     key: str
     client: Client
     store: IObjectStore
@@ -105,7 +86,7 @@ class Filling:
     _upload: IUpload | None = field(default=None, init=False)
     _window: bytearray = field(factory=bytearray, init=False, repr=False)
     _last: int = field(default=0, init=False)
-    _changed: Signal = field(factory=Signal, init=False)
+    _changed: Waiters[None] = field(factory=Waiters, init=False)
     _log = Logger()
 
     async def run(self) -> None:
@@ -127,7 +108,7 @@ class Filling:
         finally:
             if self._upload is not None and not self.stored:
                 await self._upload.abort()
-            self._changed.wake()
+            self._changed.answer(None)
 
     async def begun(self) -> int:
         """Wait until the file's size is known.
@@ -150,22 +131,22 @@ class Filling:
             await self._until_verified()
         assert self.link.sha256 is not None, "only what can be checked is kept"
         info = ObjectInfo(self.key, size, self.link.sha256, EPOCH)
-        return FillingDownload(info, self, part or ByteRange(0, size))
+        return CacheFillDownload(info, self, part or ByteRange(0, size))
 
     async def _run(self) -> None:
-        reply = await self.client.open(self.source, self.link.url)
+        response = await self.client.open(self.source, self.link.url)
         try:
-            size = size_of(reply, self.link, None)
+            size = size_of(response, self.link, None)
             self._upload = await self.store.begin(self.key, size_hint=size)
             self.size = size
-            self._changed.wake()
-            await self._take_all(reply, self._upload)
+            self._changed.answer(None)
+            await self._take_all(response, self._upload)
             self.size = self.received
             await self._judge(self._upload.spool)
         finally:
-            reply.body.abort()
+            response.body.abort()
         self.verified = True
-        self._changed.wake()
+        self._changed.answer(None)
         await self._commit(self._upload)
 
     async def _judge(self, spool: Spool) -> None:
@@ -207,17 +188,17 @@ class Filling:
         except PypicloudError:
             return False
 
-    async def _take_all(self, reply: Reply, upload: IUpload) -> None:
+    async def _take_all(self, response: UpstreamResponse, upload: IUpload) -> None:
         resumes, size = 0, self.size
         most = self.client.limits.untold if size is None else size
         while True:
             try:
-                piece = await reply.body.read()
+                piece = await response.body.read()
             except AskingFailed as e:
                 if not e.again or resumes == _RESUMES or size is None:
                     raise
                 resumes += 1
-                reply = await self._continued()
+                response = await self._continued()
                 continue
             if not piece:
                 break
@@ -230,20 +211,20 @@ class Filling:
         if size not in (None, self.received) or digests.sha256 != self.link.sha256:
             raise mismatch(self.link.filename)
 
-    async def _continued(self) -> Reply:
+    async def _continued(self) -> UpstreamResponse:
         """Ask for the rest of a body that broke off; the digest tells if it fits."""
         span = ByteRange(self.received, self.size or 0)
-        reply = await self.client.open(
+        response = await self.client.open(
             self.source, self.link.url, {"Range": f"bytes={span.start}-"}
         )
         try:
-            if reply.code != 206:
+            if response.code != 206:
                 raise UpstreamError("The upstream index cannot continue a file.")
-            size_of(reply, self.link, span)
+            size_of(response, self.link, span)
         except UpstreamError:
-            reply.body.abort()
+            response.body.abort()
             raise
-        return reply
+        return response
 
     def _arrived(self, piece: bytes) -> None:
         self.received += len(piece)
@@ -254,7 +235,7 @@ class Filling:
         window = max(self.window(), self._last)
         if len(self._window) > 2 * window:
             del self._window[:-window]
-        self._changed.wake()
+        self._changed.answer(None)
 
     # For the downloads
 
@@ -264,7 +245,7 @@ class Filling:
         return self.received if self.verified else self.received - self._last
 
     async def read(self, offset: int, limit: int) -> bytes | None:
-        """Give bytes from *offset*, when there are any; None: read them in the store.
+        """Return bytes from *offset*, when there are any; None: read them in the store.
 
         :raises PypicloudError: they will never come.
         """
@@ -297,11 +278,11 @@ class Filling:
 
 @implementer(IDownload)
 @define(eq=False)
-class FillingDownload:
+class CacheFillDownload:
     """A client's view of a file on its way."""
 
     info: ObjectInfo
-    filling: Filling
+    fill: CacheFill
     span: ByteRange
     _at: int = field(default=0, init=False)
 
@@ -320,7 +301,7 @@ class FillingDownload:
 
     async def _stored(self, part: ByteRange) -> IDownload:
         try:
-            return await self.filling.store.open(self.info.key, byte_range=part)
+            return await self.fill.store.open(self.info.key, byte_range=part)
         except ObjectNotFound:
             raise StoreError("The cache was emptied while it was read.") from None
 
@@ -330,7 +311,7 @@ class FillingDownload:
     async def _pieces(self) -> AsyncIterator[bytes]:
         while self._at < self.span.stop:
             limit = min(_PIECE, self.span.stop - self._at)
-            piece = await self.filling.read(self._at, limit)
+            piece = await self.fill.read(self._at, limit)
             if piece is None:
                 return
             self._at += len(piece)
