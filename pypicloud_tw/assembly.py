@@ -1,42 +1,42 @@
-"""Putting the parts together: an index over the store that the configuration names.
+"""The program's table of contents: from the configuration to a server that can run.
 
-Called by the server (:mod:`pypicloud_tw.tap`) and by the commands alike.
+The server is assembled by :func:`assemble`; the commands need an index alone. Every
+part is made complete, from parts that are made before it, and handed what it needs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 from random import random
 from typing import Any
 
-from attrs import define, field
+from twisted.logger import Logger
 from twisted.web.client import HTTPConnectionPool
 
 from pypicloud_tw import __version__
-from pypicloud_tw.config.load import Config
-from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.access.metrics_readers import metrics_reader
+from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.access.throttle import Throttle
+from pypicloud_tw.access.users import Users
+from pypicloud_tw.config.load import Config, load
 from pypicloud_tw.index.audit import Audit, log_act
 from pypicloud_tw.index.catalog import Catalog
-from pypicloud_tw.index.errands import Errands
-from pypicloud_tw.index.lease import Lease
+from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.marker import Marker
 from pypicloud_tw.index.publish import Publisher, Rules
-from pypicloud_tw.index.survey import Survey
+from pypicloud_tw.index.standing import Standing
 from pypicloud_tw.index.unserved import Unserved
-from pypicloud_tw.maintenance import jobs
-from pypicloud_tw.maintenance.adopt import Adopter, Progress
-from pypicloud_tw.maintenance.rebuild import Rebuilder
-from pypicloud_tw.maintenance.sweep import Sweeper
-from pypicloud_tw.maintenance.verify import Verifier
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.service import Offload
+from pypicloud_tw.process import Process
+from pypicloud_tw.reload import Reloader
+from pypicloud_tw.server import Front, Server, make_endpoint
+from pypicloud_tw.startup import start
 from pypicloud_tw.store.folder.store import DirectoryStore
 from pypicloud_tw.store.metered import MeteredStore
 from pypicloud_tw.store.s3.make import make_s3_store
-from pypicloud_tw.store.s3.probe import Conditional
 from pypicloud_tw.store.s3.store import S3Store
 from pypicloud_tw.upstream.agent import make_agent
 from pypicloud_tw.upstream.caching import CachingFiles
@@ -46,125 +46,80 @@ from pypicloud_tw.upstream.relay import Relay
 from pypicloud_tw.upstream.rules import UpstreamRules
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import ClientLimits, UpstreamIndex
+from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.fallback import Fallback
+from pypicloud_tw.web.http.site import Limits as EdgeLimits
+from pypicloud_tw.web.http.site import Proxies, Site
+from pypicloud_tw.web.http.standard_output import access_log_on_standard_output
 from pypicloud_tw.web.simple import render_upstream
-from pypicloud_tw.web.views import ProjectView, SignedViews, view_project
+from pypicloud_tw.web.views import SignedViews, view_project
 
 #: Connections that are kept to one upstream host: an installer asks for a dozen pages
 #: and files at once.
 _POOLED = 16
 
-
-@define(eq=False)
-class Index:
-    """The domain of one server or one command, assembled; nothing has started."""
-
-    store: DirectoryStore | S3Store
-    offload: Offload
-    metrics: Metrics
-    manifests: Manifests
-    catalog: Catalog[ProjectView]
-    publisher: Publisher
-    reactor: Any
-    _secured: bool = field(default=False, init=False)
-    _lease: Lease | None = field(default=None, init=False)
-    _errands: Errands | None = field(default=None, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.manifests.standing.start()
-
-    @property
-    def unserved(self) -> Unserved:
-        """What knows the names that are ours although they have no page."""
-        return self.publisher.unserved
-
-    async def secure(self) -> None:
-        """Take a lease where the store cannot keep two writers apart.
-
-        To be called when the store is ready. Before, nothing is changed: what the store
-        does with a condition is known only then.
-
-        :raises StoreError: the store is away.
-        """
-        if self._secured:
-            return
-        if isinstance(self.store, S3Store) and (
-            self.store.conditional is Conditional.NONE
-        ):
-            lease = Lease(self.publisher.store, self.reactor)
-            await lease.start()
-            self._lease = lease
-        self._secured = True
-        self.manifests.standing.open(self._lease)
-
-    @property
-    def has_rival(self) -> bool:
-        """Whether another process holds the lease, and alone may change anything."""
-        return self.manifests.standing.has_rival
-
-    def take_errands(self) -> None:
-        """Do what commands may not do themselves, while the lease is ours."""
-        lease = self._lease
-        if lease is None or self._errands is not None:
-            return
-        self._errands = Errands(
-            self.publisher.store,
-            self.reactor,
-            partial(jobs.do, self),
-            lambda: lease.held,
-        )
-        self._errands.start()
-
-    async def close(self) -> None:
-        """Free what it holds in the store and end its helpers."""
-        if self._errands is not None:
-            await self._errands.stop()
-        if self._lease is not None:
-            with suppress(PypicloudError):
-                await self._lease.stop()
-        await self.store.close()
-        await self.offload.stopService()
-
-    def adopter(
-        self,
-        report: Callable[[Progress], None],
-        *,
-        dry_run: bool = False,
-        survey: Survey | None = None,
-    ) -> Adopter:
-        """Make what adopts files that lie in the store already."""
-        return Adopter(
-            self.publisher.store,
-            self.manifests,
-            self.publisher,
-            report=report,
-            dry_run=dry_run,
-            survey=survey,
-        )
-
-    def rebuilder(self, *, dry_run: bool) -> Rebuilder:
-        """Make what writes lost manifests anew."""
-        adopter = self.adopter(lambda progress: None, dry_run=dry_run)
-        return Rebuilder(adopter, dry_run)
-
-    def verifier(self, *, deep: bool) -> Verifier:
-        """Make what compares the manifests with the store."""
-        return Verifier(self.publisher.store, self.manifests, self.offload, deep)
-
-    def sweeper(
-        self, age: float, report: Callable[[str], None], *, dry_run: bool
-    ) -> Sweeper:
-        """Make what removes orphans."""
-        return Sweeper(self.publisher.store, self.manifests, age, dry_run, report)
+_log = Logger()
 
 
 def nothing(point: str) -> None:
-    """Pass a checkpoint by."""
+    """Ignore a checkpoint."""
+
+
+def assemble(
+    config: Config,
+    reactor: Any,
+    environ: Mapping[str, str],
+    *,
+    read: Callable[[], Config] | None = None,
+    offload: Offload | None = None,
+    checkpoint: Callable[[str], None] = nothing,
+) -> Server:
+    """Assemble a server; nothing has started.
+
+    :param environ: of the process: credentials and proxies may come from it.
+    :param read: reads the configuration as it is now, at SIGHUP.
+    :param offload: what does work in helper processes and threads.
+    :param checkpoint: see :func:`make_index`.
+    :raises ConfigError: a rule, a CA file or a proxy cannot be understood.
+    :raises SystemExit: it cannot listen as it is configured to.
+    """
+    process = make_process(reactor, offload)
+    index = make_index(config, process, environ, checkpoint=checkpoint)
+    fallback = make_fallback(config, index, process, environ)
+    throttle = Throttle(
+        reactor.seconds,
+        failures=config.auth.max_failures,
+        every=config.auth.retry_every,
+    )
+    application = _make_application(config, index, fallback, process, throttle)
+    site = _make_site(config, application, process)
+    reloader = Reloader(
+        config,
+        read or partial(load, config.ini, environ),
+        application,
+        throttle,
+    )
+    server = Server(
+        process,
+        Front(make_endpoint(reactor, config.server.listen), site, config.server.grace),
+        index.standing,
+        start=partial(start, index, partial(_warm_up, fallback)),
+        on_hangup=reloader.reload,
+        close=partial(_close, fallback, index),
+    )
+    for notice in (*config.notices, *_greeting(config, application.policy)):
+        _log.info("{notice}", notice=notice)
+    return server
+
+
+def make_process(reactor: Any, offload: Offload | None = None) -> Process:
+    """Make what all parts share."""
+    return Process(reactor, offload or Offload(reactor), Metrics(reactor))
 
 
 def make_index(
     config: Config,
-    reactor: Any,
+    process: Process,
     environ: Mapping[str, str],
     *,
     checkpoint: Callable[[str], None] = nothing,
@@ -177,12 +132,11 @@ def make_index(
         done, for tests that end the process there.
     :param audit: takes a record of every change.
     """
-    offload = Offload(reactor)
-    metrics = Metrics(reactor)
-    store = _make_store(config, reactor, offload, metrics, environ, checkpoint)
+    reactor, metrics = process.reactor, process.metrics
+    store = _make_store(config, process, environ, checkpoint)
     metered = MeteredStore(store, metrics.observe_store, reactor.seconds)
     signed = config.aws.bucket is not None and config.aws.link == "signed"
-    manifests = Manifests(metered, reactor)
+    manifests = Manifests(metered, reactor, standing=Standing.starting())
     catalog = Catalog(
         manifests,
         Marker(metered),
@@ -196,7 +150,7 @@ def make_index(
         metered,
         manifests,
         catalog,
-        offload,
+        process.offload,
         reactor,
         Rules(
             legacy_formats=config.pypi.legacy_formats,
@@ -214,92 +168,38 @@ def make_index(
             config.index.verify_every,
         ),
     )
-    _watch(metrics, catalog, publisher)
-    return Index(store, offload, metrics, manifests, catalog, publisher, reactor)
+    for part in (manifests, catalog, publisher):
+        part.register(metrics)
+    return Index(store, manifests, catalog, publisher, reactor)
 
 
 def _make_store(
     config: Config,
-    reactor: Any,
-    offload: Offload,
-    metrics: Metrics,
+    process: Process,
     environ: Mapping[str, str],
     checkpoint: Callable[[str], None],
 ) -> DirectoryStore | S3Store:
     if config.aws.bucket is None:
         return DirectoryStore(
-            config.storage.dir, offload, clock=reactor.seconds, checkpoint=checkpoint
+            config.storage.dir,
+            process.offload,
+            clock=process.reactor.seconds,
+            checkpoint=checkpoint,
         )
     store = make_s3_store(
         config.aws,
-        reactor,
-        offload,
+        process.reactor,
+        process.offload,
         environ,
         temp_dir=config.storage.temp_dir,
-        observe=metrics.observe_s3,
+        observe=process.metrics.observe_s3,
     )
-    _watch_s3(metrics, store)
+    store.register(process.metrics)
     return store
 
 
-def _watch_s3(metrics: Metrics, store: S3Store) -> None:
-    read = metrics.read
-    read(
-        "pypicloud_upload_buffer_bytes",
-        "What is taken of aws.buffer_memory",
-        lambda: store.budget.used,
-    )
-    signed = store.signed_urls
-    if signed is None:
-        return
-    read("pypicloud_signed_urls", "Signed addresses kept", lambda: len(signed))
-    read(
-        "pypicloud_signed_url_hits", "... used again", lambda: signed.hits, counts=True
-    )
-    read("pypicloud_signed_url_misses", "... made", lambda: signed.misses, counts=True)
-
-
-def _watch(
-    metrics: Metrics, catalog: Catalog[ProjectView], publisher: Publisher
-) -> None:
-    read = metrics.read
-    read("pypicloud_pages_bytes", "Memory of known pages", lambda: catalog.weight)
-    read("pypicloud_page_hits", "Pages known", lambda: catalog.hits, counts=True)
-    read("pypicloud_page_misses", "Pages read", lambda: catalog.misses, counts=True)
-    read(
-        "pypicloud_stale_answers",
-        "Answers as last known while the store was away",
-        lambda: catalog.served_stale,
-        counts=True,
-    )
-    read(
-        "pypicloud_uploads",
-        "Files that were uploaded, and are published",
-        lambda: publisher.uploads,
-        counts=True,
-    )
-    read(
-        "pypicloud_changes",
-        "Uploads, removals and other changes of projects",
-        lambda: publisher.changes,
-        counts=True,
-    )
-    read(
-        "pypicloud_swaps",
-        "Tries to write a manifest; changes of one project share them",
-        lambda: publisher.manifests.swaps,
-        counts=True,
-    )
-    read(
-        "pypicloud_swaps_overtaken",
-        "Tries to write a manifest that another writer was ahead of",
-        lambda: publisher.manifests.overtaken,
-        counts=True,
-    )
-
-
 def make_fallback(
-    config: Config, index: Index, reactor: Any, environ: Mapping[str, str]
+    config: Config, index: Index, process: Process, environ: Mapping[str, str]
 ) -> Fallback | None:
     """Assemble what serves the projects that are not here; None if nothing does.
 
@@ -310,77 +210,59 @@ def make_fallback(
     if mode == "none":
         return None
     sources = tuple(UpstreamIndex.parse(url) for url in config.pypi.fallback_url)
-    pool = HTTPConnectionPool(reactor)
+    pool = HTTPConnectionPool(process.reactor)
     pool.maxPersistentPerHost = _POOLED
-    client = _upstream_client(config, sources, pool, reactor, environ)
-
-    async def close() -> None:
-        if isinstance(fallback.files, CachingFiles):
-            await fallback.files.close()
-        await pool.closeCachedConnections()
-
+    client = _make_client(config, sources, pool, process.reactor, environ)
     caches = mode == "cache"
     relays = config.pypi.fallback_files == "relay"
     keeper = None
     if caches:
-        store, limit = index.publisher.store, config.upstream.max_page
-        keeper = StoredPages.over(store, index.offload, limit)
+        limit = config.upstream.max_page
+        keeper = StoredPages.over(index.store, process.offload, limit)
     upstreams = Upstreams(
         client,
         sources,
         UpstreamRules.from_config(config.pypi, config.upstream),
         render_upstream,
-        index.offload,
-        reactor,
+        process.offload,
+        process.reactor,
         config.upstream,
         own_links=caches or relays,
         keeper=keeper,
     )
-    fallback = Fallback(
-        upstreams,
-        close=close,
-        redirects=mode == "redirect",
-        merge=frozenset(config.upstream.merge),
-    )
+    upstreams.register(process.metrics)
+    merge = frozenset(config.upstream.merge)
     if caches:
-        publisher = index.publisher
         files = CachingFiles(
-            upstreams, client, publisher.store, reactor, publisher.inspect
+            upstreams, client, index.store, process.reactor, index.publisher.inspect
         )
-        fallback.files, fallback.kept_names = files, files.names
-    elif relays:
-        fallback.files = Relay(upstreams, client)
-    _watch_upstream(index.metrics, fallback)
-    return fallback
+        files.register(process.metrics)
+        return Fallback(
+            upstreams,
+            close=partial(_close_cache, files, pool),
+            files=files,
+            merge=merge,
+            kept_names=files.names,
+        )
+    return Fallback(
+        upstreams,
+        close=partial(_close_pool, pool),
+        files=Relay(upstreams, client) if relays else None,
+        redirects=mode == "redirect",
+        merge=merge,
+    )
 
 
-def _watch_upstream(metrics: Metrics, fallback: Fallback) -> None:
-    upstreams, files = fallback.upstreams, fallback.files
-    kinds = upstreams.pages, upstreams.legacy
-    readings: list[tuple[str, str, Callable[[], float]]] = [
-        ("hits", "Upstream pages known", lambda: sum(p.hits for p in kinds)),
-        ("misses", "Upstream pages asked for", lambda: sum(p.misses for p in kinds)),
-        (
-            "failures",
-            "Questions that upstreams failed",
-            lambda: sum(p.failures for p in kinds),
-        ),
-        (
-            "stale",
-            "Pages as last known, answered",
-            lambda: sum(p.served_stale for p in kinds),
-        ),
-    ]
-    if isinstance(files, CachingFiles):
-        readings += [
-            ("files_kept", "Files given from the store", lambda: files.stored_hits),
-            ("files_fetched", "Files fetched to be kept", lambda: files.fetched),
-        ]
-    for name, description, reading in readings:
-        metrics.read(f"pypicloud_upstream_{name}", description, reading, counts=True)
+async def _close_cache(files: CachingFiles, pool: HTTPConnectionPool) -> None:
+    await files.close()
+    await _close_pool(pool)
 
 
-def _upstream_client(
+async def _close_pool(pool: HTTPConnectionPool) -> None:
+    await pool.closeCachedConnections()
+
+
+def _make_client(
     config: Config,
     sources: tuple[UpstreamIndex, ...],
     pool: HTTPConnectionPool,
@@ -397,3 +279,72 @@ def _upstream_client(
         environ=environ,
     )
     return Client(agent, reactor, limits, f"pypicloud-tw/{__version__}", random)
+
+
+def _make_application(
+    config: Config,
+    index: Index,
+    fallback: Fallback | None,
+    process: Process,
+    throttle: Throttle,
+) -> Application:
+    return Application(
+        users=Users(
+            config.users,
+            offload=process.offload,
+            clock=process.reactor,
+            cache_time=config.auth.cache_time,
+            throttle=throttle,
+        ),
+        policy=Policy(config.pypi.default_read, has_users=bool(config.users)),
+        catalog=index.catalog,
+        publisher=index.publisher,
+        store=index.store,
+        offload=process.offload,
+        metrics=process.metrics,
+        max_upload=config.pypi.max_upload,
+        ready=index.ready,
+        metrics_read=metrics_reader(config.metrics.read),
+        fallback=fallback,
+    )
+
+
+def _make_site(config: Config, application: Application, process: Process) -> Site:
+    reactor, observe = process.reactor, process.metrics.observe
+    logs = config.server.access_log
+    return Site(
+        application.resource(),
+        reactor=reactor,
+        limits=EdgeLimits(body=config.server.body_timeout),
+        proxies=Proxies(config.pypi.trusted_proxies, config.pypi.public_url),
+        access_log=access_log_on_standard_output(reactor) if logs else None,
+        observe=lambda request, seconds: observe(request.method, request.code, seconds),
+    )
+
+
+async def _warm_up(fallback: Fallback | None) -> None:
+    if fallback is not None:
+        await fallback.warm_up()
+
+
+async def _close(fallback: Fallback | None, index: Index) -> None:
+    if fallback is not None:
+        await fallback.close()
+    await index.close()
+
+
+def _greeting(config: Config, policy: Policy) -> list[str]:
+    """Say what is served where, and what is missing before anybody can upload."""
+    bucket = config.aws.bucket
+    place = config.storage.dir if bucket is None else f"the bucket {bucket}"
+    lines = [f"Serving {place} at {config.server.listen}."]
+    if not config.users:
+        reads = "anyone may read" if policy.public else "nobody may read"
+        how = "Run pypicloud-gen-password and add 'user.NAME = HASH' to the ini."
+        if config.ini is None:
+            how = (
+                "Run pypicloud-make-config, which writes an ini with a user, and give "
+                "it by --config; pypicloud-gen-password makes hashes for more users."
+            )
+        lines.append(f"There is no user yet: {reads}, nobody may upload. {how}")
+    return lines

@@ -1,49 +1,49 @@
-"""The running server: starts, gets its store ready, reloads, stops in good order."""
+"""The running server: listens, reloads, and stops in good order."""
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from attrs import frozen
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
-from twisted.internet.interfaces import (
-    IListeningPort,
-    IReactorTime,
-    IStreamServerEndpoint,
-)
-from twisted.internet.task import deferLater
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from pypicloud_tw.concurrency.timeout import in_time
-from pypicloud_tw.errors import PypicloudError, Unavailable
-from pypicloud_tw.metrics import Metrics
-from pypicloud_tw.offload.service import Offload
-from pypicloud_tw.store.interfaces import IObjectStore
+from pypicloud_tw.index.standing import Standing
+from pypicloud_tw.process import Process
 from pypicloud_tw.web.http.site import Site
 
-#: Seconds between two tries to reach a store that is away, at first and at the most.
-FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0
 
-#: Seconds for the store to show that it is there: whoever asks ``/ready`` is impatient.
-PING_PATIENCE = 5.0
+@frozen
+class Front:
+    """Where clients reach the server.
+
+    :ivar grace: seconds that requests under way have to finish after a stop.
+    """
+
+    endpoint: IStreamServerEndpoint
+    site: Site
+    grace: float
 
 
 class Server(Service):
-    """One process of the index.
+    """One process that serves.
 
-    It listens at once, and answers ``/health``; the store is got ready beside that, as
-    long as it takes (DESIGN.md 3: a server never exits because its store blinked).
+    It listens at once, and answers ``/health``; what it needs for the rest is got ready
+    beside that.
 
-    :param secure: claims the store, where it cannot keep two writers apart.
-    :param once_ready: what to do in the background when the store is ready.
-    :param close: frees what the index holds, after everything has ended.
-    :ivar on_hangup: what SIGHUP does; set before the start.
-    :param grace: seconds that requests under way have to finish after a stop.
+    :param standing: is told of the stop.
+    :param start: does what is to be done at the start, beside the requests.
+    :param on_hangup: what SIGHUP does.
+    :param close: frees what is held, after everything has ended.
     """
 
     name = "pypicloud"
@@ -51,47 +51,31 @@ class Server(Service):
 
     def __init__(
         self,
+        process: Process,
+        front: Front,
+        standing: Standing,
         *,
-        clock: IReactorTime,
-        endpoint: IStreamServerEndpoint,
-        site: Site,
-        store: IObjectStore,
-        secure: Callable[[], Awaitable[None]],
-        offload: Offload,
-        metrics: Metrics,
-        once_ready: Callable[[], Deferred[None]],
+        start: Callable[[], Awaitable[None]],
+        on_hangup: Callable[[], None],
         close: Callable[[], Awaitable[None]],
-        grace: float,
     ) -> None:
-        self._clock = clock
-        self._endpoint = endpoint
-        self._site = site
-        self._store = store
-        self._secure = secure
-        self._offload = offload
-        self._metrics = metrics
-        self._once_ready = once_ready
+        self._process = process
+        self._front = front
+        self._standing = standing
+        self._start = start
+        self._on_hangup = on_hangup
         self._close = close
-        self._grace = grace
         self._port: Deferred[IListeningPort] | None = None
         self._work: Deferred[None] | None = None
-        self._away: str | None = "The store is being got ready; try again."
-        self.on_hangup: Callable[[], None] | None = None
 
-    async def ready(self) -> None:
-        """Return if the store answers and the server is not stopping.
-
-        :raises Unavailable: not so; the message says which.
-        """
-        if not self.running:
-            raise Unavailable("This server is stopping.")
-        if self._away is not None:
-            raise Unavailable(self._away)
-        await in_time(self._store.ping(), PING_PATIENCE, self._clock)
+    @property
+    def site(self) -> Site:
+        """What answers the requests."""
+        return self._front.site
 
     def privilegedStartService(self) -> None:
         """Listen; before privileges are dropped, so that port 80 can be had."""
-        self._port = self._endpoint.listen(self._site)
+        self._port = self._front.endpoint.listen(self.site)
         failed: list[Any] = []
         self._port.addErrback(failed.append)
         if failed:
@@ -99,12 +83,11 @@ class Server(Service):
             raise SystemExit(f"pypicloud: {_reason(failed[0].value)}")
 
     def startService(self) -> None:
-        """Begin to get the store ready."""
+        """Begin to get ready."""
         if self._port is None:
             self.privilegedStartService()
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's is untyped
-        self._offload.startService()  # type: ignore[no-untyped-call]  # Twisted's
-        self._metrics.start()
+        self._process.start()
         self._catch_hangup()
         self._work = Deferred.fromCoroutine(self._run())
         self._work.addErrback(self._work_failed)
@@ -112,56 +95,57 @@ class Server(Service):
     def stopService(self) -> Deferred[None]:
         """Stop listening, let requests finish, end the work, free what is held."""
         super().stopService()  # type: ignore[no-untyped-call]  # Twisted's is untyped
+        self._standing.stop()
         return Deferred.fromCoroutine(self._stop())
 
     def _catch_hangup(self) -> None:
         def caught(number: int, frame: object) -> None:
             # In the middle of whatever Python did: leave it to the reactor.
-            if self.on_hangup is not None:
-                self._clock.callLater(0, self.on_hangup)
+            self._process.reactor.callLater(0, self._on_hangup)
 
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGHUP, caught)
+
+    async def _run(self) -> None:
+        await self._start()
 
     def _work_failed(self, failure: Failure) -> None:
         if failure.check(CancelledError) is None:
             self._log.failure("Background work failed", failure)
 
-    async def _run(self) -> None:
-        await self._prepare()
-        await self._once_ready()
-
-    async def _prepare(self) -> None:
-        pause = FIRST_RETRY
-        while True:
-            try:
-                await self._store.prepare()
-                await self._secure()
-            except PypicloudError as e:
-                self._away = e.message
-                self._log.error(
-                    "The store is not ready, next try in {pause:.0f} s: {error}",
-                    pause=pause,
-                    error=e.message,
-                )
-                await deferLater(self._clock, pause, lambda: None)
-                pause = min(LONGEST_RETRY, pause * 2)
-            else:
-                self._away = None
-                self._log.info("The store is ready.")
-                return
-
     async def _stop(self) -> None:
         if self._port is not None:
             port = await self._port
             await maybeDeferred(port.stopListening)
-        await self._site.drain(self._grace)
+        await self.site.drain(self._front.grace)
         if self._work is not None:
             self._work.cancel()
             # It clears away what it has begun, while there is a store to do it in.
             await self._work
-        self._metrics.stop()
         await self._close()
+        await self._process.stop()
+
+
+def make_endpoint(reactor: Any, listen: str) -> IStreamServerEndpoint:
+    """Make an endpoint of its description.
+
+    :raises SystemExit: it cannot be made; the message says why.
+    """
+    try:
+        made: IStreamServerEndpoint = serverFromString(reactor, listen)
+        return made
+    except Exception as e:
+        # Each kind of endpoint has a parser of its own, which raises what it likes;
+        # TLS reads its files here. Not a traceback: this is the operator's to mend.
+        raise SystemExit(f"pypicloud: cannot listen at {listen!r}: {_why(e)}") from None
+
+
+def _why(error: Exception) -> str:
+    """Say what a parser of endpoints means by its error."""
+    if isinstance(error, LookupError):
+        return "systemd has given no such socket; its unit needs a .socket unit"
+    # A wrong option is a wrong argument of the parser; its name tells nobody anything.
+    return re.sub(r"^_\w+\(\) ", "", str(error))
 
 
 def _reason(error: BaseException) -> str:

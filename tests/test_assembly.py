@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.assembly import Index
 from pypicloud_tw.errors import StoreError, Unavailable
 from pypicloud_tw.index import lease
+from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.names import Filename
 from pypicloud_tw.index.publish import Publisher
+from pypicloud_tw.index.standing import Standing
 from pypicloud_tw.store.s3.probe import Abilities, Conditional
 from pypicloud_tw.store.s3.store import S3Store
 from tests.doubles import InlineOffload
@@ -36,9 +37,9 @@ class SecuringTests(SynchronousTestCase):
         clock = self.harness.clock
         offload: Any = InlineOffload()
         unused: Any = None
-        manifests = Manifests(self.store, clock)
+        manifests = Manifests(self.store, clock, standing=Standing.starting())
         publisher = Publisher(self.store, manifests, unused, offload, clock)
-        return Index(self.store, offload, unused, manifests, unused, publisher, clock)
+        return Index(self.store, manifests, unused, publisher, clock)
 
     def run_now(self, work: Coroutine[Any, Any, T]) -> T:
         result: T = self.successResultOf(self.harness.run(work))

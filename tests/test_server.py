@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, fail, succeed
@@ -21,9 +21,12 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from pypicloud_tw.errors import StoreError, Unavailable
+from pypicloud_tw.index.index import Index
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.service import Offload
-from pypicloud_tw.server import FIRST_RETRY, LONGEST_RETRY, Server
+from pypicloud_tw.process import Process
+from pypicloud_tw.server import Front, Server
+from pypicloud_tw.startup import FIRST_RETRY, LONGEST_RETRY, get_ready
 from tests.builders import wheel
 from tests.web.doubles import (
     FORM_TYPE,
@@ -84,6 +87,21 @@ class OffloadService:
         """Remember it."""
         self.events.append("start offload")
 
+    async def stopService(self) -> None:
+        """Do nothing."""
+
+
+class Claimed(Index):
+    """An index that another process may have claimed."""
+
+    not_ours: str | None = None
+
+    async def secure(self) -> None:
+        """Take it, if nobody else has."""
+        if self.not_ours is not None:
+            raise Unavailable(self.not_ours)
+        await super().secure()
+
 
 class ServerCase(SynchronousTestCase):
     def setUp(self) -> None:
@@ -91,34 +109,33 @@ class ServerCase(SynchronousTestCase):
         before = signal.getsignal(signal.SIGHUP)
         self.addCleanup(signal.signal, signal.SIGHUP, before)
         self.events: list[str] = []
-        self.not_ours: str | None = None
         self.web = Web()
         self.clock = self.web.domain.clock
         self.store = self.web.store
         self.port = Port(self.events)
         self.endpoint = Endpoint(self.port)
         self.work: Deferred[None] = Deferred(lambda _: self.events.append("cancelled"))
-        self.server = Server(
-            clock=self.clock,
-            endpoint=self.endpoint,
-            site=self.web.site,
-            store=self.store,
-            secure=self.secure,
-            offload=cast(Offload, OffloadService(self.events)),
-            metrics=Metrics(self.clock),
-            once_ready=self.once_ready,
-            close=self.close,
-            grace=30,
+        domain: Any = self.web.domain
+        self.index = Claimed(
+            domain.store, domain.manifests, domain.catalog, domain.publisher, self.clock
         )
-        self.web.application.ready = self.server.ready
+        self.index.standing.wait()
+        self.hang_ups: list[str] = []
+        offload = cast(Offload, OffloadService(self.events))
+        self.server = Server(
+            Process(self.clock, offload, Metrics(self.clock)),
+            Front(self.endpoint, self.web.site, 30),
+            self.index.standing,
+            start=self.begin,
+            on_hangup=lambda: self.hang_ups.append("hung up"),
+            close=self.close,
+        )
+        self.web.application.ready = self.index.ready
 
-    def once_ready(self) -> Deferred[None]:
+    async def begin(self) -> None:
+        await get_ready(self.index)
         self.events.append("ready")
-        return self.work
-
-    async def secure(self) -> None:
-        if self.not_ours is not None:
-            raise Unavailable(self.not_ours)
+        await self.work
 
     async def close(self) -> None:
         self.events.append("close")
@@ -199,10 +216,10 @@ class StartTests(ServerCase):
         self.stop()
 
     def test_a_store_that_another_server_has_claimed(self) -> None:
-        self.not_ours = "Another server writes here."
+        self.index.not_ours = "Another server writes here."
         self.start()
         self.assertIn("Another server writes here", self.web.get("/ready").text)
-        self.not_ours = None
+        self.index.not_ours = None
         with capturedLogs():
             self.clock.advance(FIRST_RETRY)
         self.assertEqual(self.web.get("/ready").status, 200)
@@ -239,15 +256,11 @@ class StartTests(ServerCase):
 
 class HangUpTests(ServerCase):
     def test_is_heeded_by_the_reactor_and_not_in_between(self) -> None:
-        heard: list[str] = []
         self.start()
-        os.kill(os.getpid(), signal.SIGHUP)  # nobody set what to do: harmless
-        self.clock.advance(0)
-        self.server.on_hangup = lambda: heard.append("hung up")
         os.kill(os.getpid(), signal.SIGHUP)
-        self.assertEqual(heard, [])
+        self.assertEqual(self.hang_ups, [])
         self.clock.advance(0)
-        self.assertEqual(heard, ["hung up"])
+        self.assertEqual(self.hang_ups, ["hung up"])
         self.stop()
 
 
@@ -309,7 +322,7 @@ class StopTests(ServerCase):
     def test_is_not_ready_from_then_on(self) -> None:
         self.start()
         stopped = self.server.stopService()
-        error = self.failureResultOf(started(self.server.ready()), Unavailable).value
+        error = self.failureResultOf(started(self.index.ready()), Unavailable).value
         self.assertIn("stopping", error.message)
         self.successResultOf(stopped)
 

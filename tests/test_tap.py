@@ -8,25 +8,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import twisted.internet
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import LogEvent, capturedLogs, formatEvent
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw import assembly, tap
+from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
-from pypicloud_tw.assembly import Index
+from pypicloud_tw.assembly import assemble
 from pypicloud_tw.config.values import readers
 from pypicloud_tw.errors import StoreError, Unauthorized
 from pypicloud_tw.index.catalog import Catalog
+from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.survey import Survey
 from pypicloud_tw.maintenance.adopt import Adopter, Progress, Skipped, Warned
 from pypicloud_tw.server import Server
-from pypicloud_tw.tap import AdoptionLog, Options, makeService
+from pypicloud_tw.startup import AdoptionLog
+from pypicloud_tw.tap import Options
 from tests.builders import sdist, wheel
 from tests.doubles import InlineOffload
 from tests.web.doubles import (
@@ -57,12 +58,8 @@ class TapCase(SynchronousTestCase):
     def setUp(self) -> None:
         before = signal.getsignal(signal.SIGHUP)
         self.addCleanup(signal.signal, signal.SIGHUP, before)
-        others = {n: v for n, v in os.environ.items() if n[:10] != "PYPICLOUD_"}
-        self.patch(os, "environ", others)
         self.reactor = MemoryReactorClock()
         self.reactor.advance(1_772_357_400.0)
-        self.patch(twisted.internet, "reactor", self.reactor)
-        self.patch(assembly, "Offload", lambda reactor: OffloadService())
         self.folder = Path(self.mktemp())
         self.folder.mkdir()
         self.ini = self.folder / "x.ini"
@@ -83,9 +80,20 @@ class TapCase(SynchronousTestCase):
 
     def make(self, *arguments: str) -> Server:
         with capturedLogs() as logs:
-            self.server = makeService(self.options(*arguments))
+            self.server = self.assemble(self.options(*arguments))
         self.made = told(logs)
         return self.server
+
+    def assemble(self, options: Options, **parts: Any) -> Server:
+        offload: Any = OffloadService()
+        return assemble(
+            options.settings,
+            self.reactor,
+            options.environ,
+            read=options.read,
+            offload=offload,
+            **parts,
+        )
 
     def start(self, *lines: str) -> str:
         """Start a server with that in its ini; tell what it logs."""
@@ -105,7 +113,7 @@ class TapCase(SynchronousTestCase):
         headers: dict[str, str] | None = None,
         body: bytes = b"",
     ) -> Response:
-        connection = Connection(self.server._site)
+        connection = Connection(self.server.site)
         connection.send(request_bytes(method, path, headers, body))
         response = connection.response(method)
         connection.leave()
@@ -128,7 +136,7 @@ class TapCase(SynchronousTestCase):
 
 
 def parsed(arguments: list[str]) -> Options:
-    options = Options()  # type: ignore[no-untyped-call]  # Twisted's
+    options = Options({})
     options.parseOptions(arguments)  # type: ignore[no-untyped-call]  # Twisted's
     return options
 
@@ -183,7 +191,7 @@ class OptionsTests(TapCase):
         ):
             options = self.options(f"--config={self.ini}", f"--listen={listen}")
             with capturedLogs(), self.assertRaises(SystemExit) as caught:
-                makeService(options)
+                self.assemble(options)
             sentence = str(caught.exception)
             self.assertTrue(sentence.startswith("pypicloud: "), sentence)
             self.assertIn(listen, sentence)
@@ -196,7 +204,7 @@ class AssemblyTests(TapCase):
         self.assertIn("The store is ready", logs)
         ((port, factory, _, interface),) = self.reactor.tcpServers
         self.assertEqual((port, interface), (6543, "127.0.0.1"))
-        self.assertIs(factory, self.server._site)
+        self.assertIs(factory, self.server.site)
         self.assertEqual(self.status("/ready"), 200)
         self.assertEqual(self.upload(basic()).status, 200)
         page = self.request("GET", "/simple/acme/").text
@@ -267,7 +275,7 @@ class AssemblyTests(TapCase):
         self.write(f"user.ann = {HASH}")
         points: list[str] = []
         with capturedLogs():
-            self.server = makeService(self.options(), checkpoint=points.append)
+            self.server = self.assemble(self.options(), checkpoint=points.append)
             self.server.startService()
         self.upload(basic())
         # What told of the project's first upload goes last.
@@ -579,7 +587,7 @@ class ReloadTests(TapCase):
 
     def test_no_request_is_dropped(self) -> None:
         self.start(f"user.ann = {HASH}")
-        connection = Connection(self.server._site)
+        connection = Connection(self.server.site)
         form = upload_form(WHEEL, wheel())
         request = request_bytes("POST", "/", {**FORM_TYPE, **basic()}, form)
         connection.send(request[:-50])
@@ -610,7 +618,7 @@ class ReloadTests(TapCase):
 
 class MetricsReaderTests(SynchronousTestCase):
     def may(self, allowed: Any, principal: Principal, client: str) -> bool:
-        return tap._metrics_reader(allowed)(principal, client)
+        return metrics_reader(allowed)(principal, client)
 
     def test_who_may_read(self) -> None:
         ann = Principal("ann")
@@ -648,7 +656,7 @@ class AccessLogTests(TapCase):
         line = os.read(read, 1000)
         os.close(read)
         self.assertIn(b'"GET /health HTTP/1.1" 200', line)
-        self.assertEqual(self.server._site.access_log is None, False)
+        self.assertEqual(self.server.site.access_log is None, False)
 
     def test_nobody_who_reads_it_is_no_reason_to_fail(self) -> None:
         self.ini.write_text("[pypicloud]\nstorage.dir = packages\n")

@@ -1,7 +1,8 @@
 """What the commands do to an index; each call runs a reactor and returns an exit code.
 
 They work beside live servers: whatever they change goes through the same swaps. Where
-the store cannot keep two writers apart, the one that is there is asked to do it.
+the store does not honour conditional writes, they refuse to change anything while
+another process writes to it.
 """
 
 from __future__ import annotations
@@ -11,18 +12,29 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any
+from functools import partial
+from typing import TextIO
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
-from pypicloud_tw.assembly import Index, make_index
+from pypicloud_tw.assembly import make_index, make_process
 from pypicloud_tw.config.load import Config
-from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.errors import PypicloudError, Unavailable
 from pypicloud_tw.index.audit import Act
-from pypicloud_tw.index.errands import Asking, Errand
+from pypicloud_tw.index.index import Index
 from pypicloud_tw.maintenance import jobs
-from pypicloud_tw.maintenance.verify import Kind
+from pypicloud_tw.maintenance.verify import Kind, Verifier
+
+_ONE_WRITER = (
+    "Another process, probably the server, writes to this bucket, whose S3 server does "
+    "not honour conditional writes, so that only one process may. Stop the server, run "
+    "this again, then start the server."
+)
+
+#: Does its work with what it has to say to standard output and standard error; returns
+#: the exit code.
+_Job = Callable[[Index, TextIO, TextIO], Awaitable[int]]
 
 
 def prepare(config: Config) -> int:
@@ -36,7 +48,8 @@ def prepare(config: Config) -> int:
 
 def run_refresh(config: Config, *, dry_run: bool = False) -> int:
     """Adopt what lies in the store without being named; see :func:`.jobs.refresh`."""
-    return _run_job(config, "refresh", changes=not dry_run, dry_run=dry_run, who=_who())
+    job = partial(jobs.refresh, dry_run=dry_run, who=_who())
+    return _run_job(config, job, changes=not dry_run)
 
 
 def run_verify(config: Config, *, deep: bool = False) -> int:
@@ -50,7 +63,9 @@ def run_verify(config: Config, *, deep: bool = False) -> int:
     async def job(index: Index) -> int:
         checked = 0
         faults: Counter[Kind] = Counter()
-        async for fault in index.verifier(deep=deep).faults():
+        offload = index.publisher.offload
+        verifier = Verifier(index.store, index.manifests, offload, deep)
+        async for fault in verifier.faults():
             if fault is not None:
                 print(fault)
                 faults[fault.kind] += 1
@@ -70,65 +85,44 @@ def run_verify(config: Config, *, deep: bool = False) -> int:
 
 def run_rebuild(config: Config, *, project: str | None, dry_run: bool = False) -> int:
     """Write lost manifests anew; see :func:`.jobs.rebuild`."""
-    return _run_job(
-        config,
-        "rebuild",
-        changes=not dry_run,
-        project=project,
-        dry_run=dry_run,
-        who=_who(),
-    )
+    job = partial(jobs.rebuild, project=project, dry_run=dry_run, who=_who())
+    return _run_job(config, job, changes=not dry_run)
 
 
 def run_sweep(
     config: Config, *, age: float | None = None, dry_run: bool = False
 ) -> int:
     """Remove what no manifest names; see :func:`.jobs.sweep`."""
-    return _run_job(
-        config, "sweep", changes=not dry_run, age=age, dry_run=dry_run, who=_who()
-    )
+    job = partial(jobs.sweep, age=age, dry_run=dry_run, who=_who())
+    return _run_job(config, job, changes=not dry_run)
 
 
 def run_yank(config: Config, project: str, version: str, reason: str | None) -> int:
     """Yank a release, or un-yank it; see :func:`.jobs.yank`."""
-    return _run_job(
-        config, "yank", project=project, version=version, reason=reason, who=_who()
+    job = partial(
+        jobs.yank, project=project, version=version, reason=reason, who=_who()
     )
+    return _run_job(config, job)
 
 
 def run_remove(config: Config, project: str, version: str) -> int:
     """Remove a release; see :func:`.jobs.remove`."""
-    return _run_job(config, "remove", project=project, version=version, who=_who())
+    job = partial(jobs.remove, project=project, version=version, who=_who())
+    return _run_job(config, job)
 
 
-def _run_job(
-    config: Config, command: str, *, changes: bool = True, **arguments: Any
-) -> int:
-    """Do a job here, or have it done where another process alone may change things.
+def _run_job(config: Config, job: _Job, *, changes: bool = True) -> int:
+    """Do a job, unless another process alone may change things.
 
     :param changes: whether the job changes anything at all.
     """
 
-    async def job(index: Index) -> int:
-        if changes and index.has_rival:
-            print(
-                "Another process writes to this bucket, which cannot keep two apart: "
-                "that is asked to do it.",
-                file=sys.stderr,
-            )
-            asking = Asking(
-                index.publisher.store,
-                index.reactor,
-                lambda: not index.has_rival,
-                sys.stdout,
-                sys.stderr,
-            )
-            code = await asking.have_done(Errand(command, arguments))
-            if code is not None:
-                return code
-        return await jobs.do(index, command, arguments, sys.stdout, sys.stderr)
+    async def checked(index: Index) -> int:
+        if changes and index.standing.has_rival:
+            raise Unavailable(_ONE_WRITER)
+        return await job(index, sys.stdout, sys.stderr)
 
-    return _run(config, job)
+    return _run(config, checked)
 
 
 def _who() -> str:
@@ -170,10 +164,11 @@ def _run(
 
     async def main(reactor: object) -> None:
         nonlocal code
-        index = make_index(config, reactor, os.environ, audit=_show)
-        index.offload.startService()  # type: ignore[no-untyped-call]  # Twisted's
+        process = make_process(reactor)
+        index = make_index(config, process, os.environ, audit=_show)
+        process.start()
         try:
-            await index.publisher.store.prepare()
+            await index.store.prepare()
             await index.secure()
             index.unserved.find({})  # what servers found out is in the store
             code = await job(index)
@@ -181,6 +176,7 @@ def _run(
             print(f"pypicloud: {e.message}", file=sys.stderr)
         finally:
             await index.close()
+            await process.stop()
 
     try:
         react(lambda reactor: Deferred.fromCoroutine(main(reactor)))

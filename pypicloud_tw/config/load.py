@@ -76,6 +76,7 @@ class Config:
 
     :ivar users: password hashes by user name.
     :ivar notices: what the operator should know, a sentence each.
+    :ivar ini: the file that it was read from.
     """
 
     server: ServerSection = field(factory=ServerSection)
@@ -88,6 +89,7 @@ class Config:
     metrics: MetricsSection = field(factory=MetricsSection)
     users: Mapping[str, str] = field(factory=_no_users, repr=False)
     notices: tuple[str, ...] = ()
+    ini: Path | None = None
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -104,7 +106,8 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
         sources.append(from_ini(path))
     config = _read(base, sources)
     ProxySettings.of(environ, *_schemes_asked(config))
-    return attrs.evolve(config, notices=(*config.notices, *former_variables(environ)))
+    notices = (*config.notices, *former_variables(environ))
+    return attrs.evolve(config, notices=notices, ini=path)
 
 
 def _schemes_asked(config: Config) -> set[str]:

@@ -25,6 +25,7 @@ from pypicloud_tw.index.marker import Marker
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.survey import lost
+from pypicloud_tw.metrics import Metrics
 
 #: What a project is rendered to; the catalog keeps it and does not look inside.
 P = TypeVar("P")
@@ -121,6 +122,19 @@ class Catalog(Generic[P]):
         factory=Coalesced, init=False
     )
     _log = Logger()
+
+    def register(self, metrics: Metrics) -> None:
+        """Have its counters shown."""
+        read = metrics.read
+        read("pypicloud_pages_bytes", "Memory of known pages", lambda: self.weight)
+        read("pypicloud_page_hits", "Pages known", lambda: self.hits, counts=True)
+        read("pypicloud_page_misses", "Pages read", lambda: self.misses, counts=True)
+        read(
+            "pypicloud_stale_answers",
+            "Answers as last known while the store was away",
+            lambda: self.served_stale,
+            counts=True,
+        )
 
     def fresh(self, name: str) -> Entry[P] | None:
         """Look a project up without asking anybody; None means: ask.

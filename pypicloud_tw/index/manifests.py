@@ -40,6 +40,7 @@ from pypicloud_tw.index.manifest import (
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.standing import Standing
+from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.store.interfaces import (
     IfAbsent,
     IfMatch,
@@ -110,6 +111,21 @@ class Manifests:
     )
     _recent: deque[Versioned] = field(factory=lambda: deque(maxlen=RECENT), init=False)
     _log = Logger()
+
+    def register(self, metrics: Metrics) -> None:
+        """Have its counters shown."""
+        metrics.read(
+            "pypicloud_swaps",
+            "Tries to write a manifest; changes of one project share them",
+            lambda: self.swaps,
+            counts=True,
+        )
+        metrics.read(
+            "pypicloud_swaps_overtaken",
+            "Tries to write a manifest that another writer was ahead of",
+            lambda: self.overtaken,
+            counts=True,
+        )
 
     async def read(self, name: NormalizedName) -> Versioned:
         """Read a project as it is now.

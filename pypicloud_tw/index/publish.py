@@ -45,6 +45,7 @@ from pypicloud_tw.index.names import (
 )
 from pypicloud_tw.index.survey import lost
 from pypicloud_tw.index.unserved import Unserved
+from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.interfaces import IObjectStore, IUpload
 from pypicloud_tw.store.spool import Digests, Spool
@@ -276,6 +277,21 @@ class Publisher:
         known = Unserved(self.store, self.clock, self.manifests.check_open)
         known.find({})
         return known
+
+    def register(self, metrics: Metrics) -> None:
+        """Have its counters shown."""
+        metrics.read(
+            "pypicloud_uploads",
+            "Files that were uploaded, and are published",
+            lambda: self.uploads,
+            counts=True,
+        )
+        metrics.read(
+            "pypicloud_changes",
+            "Uploads, removals and other changes of projects",
+            lambda: self.changes,
+            counts=True,
+        )
 
     async def begin(
         self,

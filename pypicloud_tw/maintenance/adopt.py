@@ -29,6 +29,7 @@ from pypicloud_tw.errors import (
 )
 from pypicloud_tw.index.archive import Inspection
 from pypicloud_tw.index.first_uploads import FirstUpload, Stage
+from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.layout import METADATA_SUFFIX, is_own
 from pypicloud_tw.index.manifest import in_order
 from pypicloud_tw.index.manifests import Change, Manifests
@@ -150,6 +151,25 @@ class Adopter:
     @unserved.default
     def _the_publishers(self) -> Unserved:
         return self.publisher.unserved
+
+    @classmethod
+    def over(
+        cls,
+        index: Index,
+        *,
+        report: Callable[[Progress], None] = lambda progress: None,
+        dry_run: bool = False,
+        survey: Survey | None = None,
+    ) -> Adopter:
+        """Make what adopts files of an index's store."""
+        return cls(
+            index.store,
+            index.manifests,
+            index.publisher,
+            report=report,
+            dry_run=dry_run,
+            survey=survey,
+        )
 
     async def run(self) -> Progress:
         """Adopt everything that can be.

@@ -1,43 +1,24 @@
-"""What commands change in an index: in a process of their own, or in the server's.
+"""What commands change in an index.
 
-Each writes what it has to say to two streams, and gives an exit code.
+Each writes what it has to say to two streams, and returns an exit code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from collections.abc import Callable, Sequence
+from typing import TextIO
 
 from attrs import define
 
-from pypicloud_tw.errors import Unavailable
 from pypicloud_tw.index.audit import Act
+from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.names import NormalizedName, project_name
-from pypicloud_tw.maintenance.adopt import Progress
-from pypicloud_tw.maintenance.rebuild import Rebuilt
-
-if TYPE_CHECKING:
-    from pypicloud_tw.assembly import Index
+from pypicloud_tw.maintenance.adopt import Adopter, Progress
+from pypicloud_tw.maintenance.rebuild import Rebuilder, Rebuilt
+from pypicloud_tw.maintenance.sweep import Sweeper
 
 #: Seconds between two lines of progress where there is no terminal to draw a bar on.
 _LINE_EVERY = 5.0
-
-
-async def do(
-    index: Index,
-    command: str,
-    arguments: Mapping[str, Any],
-    out: TextIO,
-    err: TextIO,
-) -> int:
-    """Do a job by its name.
-
-    :raises PypicloudError: it failed, or is not known here.
-    """
-    job = JOBS.get(command)
-    if job is None:
-        raise Unavailable(f"This server knows no {command}; it is of another version.")
-    return await job(index, out, err, **arguments)
 
 
 async def refresh(
@@ -54,8 +35,8 @@ async def refresh(
 
     :returns: 0 also if files were skipped: what is no distribution is no fault.
     """
-    bar = ProgressBar(err, index.reactor.seconds)
-    progress = await index.adopter(bar.show, dry_run=dry_run).run()
+    bar = ProgressBar(err, index.clock.seconds)
+    progress = await Adopter.over(index, report=bar.show, dry_run=dry_run).run()
     bar.end()
     for skipped in sorted(progress.skipped, key=lambda one: one.key):
         print(f"skipped {skipped.key!r}: {skipped.reason}", file=out)
@@ -100,7 +81,8 @@ async def sweep(
     def report(key: str) -> None:
         print(f"{'would remove' if dry_run else 'removed'} {key}", file=out)
 
-    swept = await index.sweeper(age or at_least, report, dry_run=dry_run).run()
+    sweeper = Sweeper(index.store, index.manifests, age or at_least, dry_run, report)
+    swept = await sweeper.run()
     unfinished = f"{swept.unfinished} unfinished uploads"
     if swept.unfinished is None:
         unfinished = "unfinished uploads unknown (the S3 server does not list them)"
@@ -133,7 +115,7 @@ async def rebuild(
         were lost.
     :returns: 1 if something is left to be done by hand.
     """
-    rebuilder = index.rebuilder(dry_run=dry_run)
+    rebuilder = Rebuilder(Adopter.over(index, dry_run=dry_run), dry_run)
     names: Sequence[NormalizedName] = await rebuilder.lost()
     if project is not None:
         names = [project_name(project)]
@@ -206,15 +188,6 @@ async def remove(
     await index.publisher.remove(project_name(project), version, who=who)
     print(f"{project} {version} is removed.", file=out)
     return 0
-
-
-JOBS: Mapping[str, Callable[..., Awaitable[int]]] = {
-    "refresh": refresh,
-    "sweep": sweep,
-    "rebuild": rebuild,
-    "yank": yank,
-    "remove": remove,
-}
 
 
 @define

@@ -21,6 +21,7 @@ from pypicloud_tw.errors import (
     StoreError,
 )
 from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.store.interfaces import ByteRange, IDownload, IObjectStore
 from pypicloud_tw.upstream.cache_fill import WINDOW, WINDOWS, CacheFill, Judge
 from pypicloud_tw.upstream.client import Client
@@ -105,6 +106,21 @@ class CachingFiles:
     @_known.default
     def _make_known(self) -> Cache[Address, _StoredFile]:
         return Cache(_REMEMBERED, seconds=self.clock.seconds, lifetime=_REMEMBERED_FOR)
+
+    def register(self, metrics: Metrics) -> None:
+        """Have its counters shown."""
+        metrics.read(
+            "pypicloud_upstream_files_kept",
+            "Files given from the store",
+            lambda: self.stored_hits,
+            counts=True,
+        )
+        metrics.read(
+            "pypicloud_upstream_files_fetched",
+            "Files fetched to be kept",
+            lambda: self.fetched,
+            counts=True,
+        )
 
     async def locate(
         self, name: NormalizedName, segment: str, filename: str

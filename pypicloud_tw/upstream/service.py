@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from attrs import define, field
@@ -14,6 +15,7 @@ from pypicloud_tw.concurrency.cache import Cache
 from pypicloud_tw.config.keys import UpstreamSection
 from pypicloud_tw.errors import NotFound, Unavailable
 from pypicloud_tw.index.names import NormalizedName, parse_version
+from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.service import HELPERS, IOffload
 from pypicloud_tw.upstream.client import Client
 from pypicloud_tw.upstream.jobs import Jobs
@@ -81,6 +83,25 @@ class Upstreams(Generic[T]):
         )
         self.pages = self._pages("simple", ACCEPT, memory)
         self.legacy = self._pages("legacy", "application/json", memory)
+
+    def register(self, metrics: Metrics) -> None:
+        """Have its counters shown."""
+        for name, description, counter in (
+            ("hits", "Upstream pages known", "hits"),
+            ("misses", "Upstream pages asked for", "misses"),
+            ("failures", "Questions that upstreams failed", "failures"),
+            ("stale", "Pages as last known, answered", "served_stale"),
+        ):
+            metrics.read(
+                f"pypicloud_upstream_{name}",
+                description,
+                partial(self._total, counter),
+                counts=True,
+            )
+
+    def _total(self, counter: str) -> float:
+        kinds = self.pages, self.legacy
+        return sum(float(getattr(pages, counter)) for pages in kinds)
 
     async def warm_up(self) -> None:
         """Have a helper stand by, so that the first large page need not wait for it."""

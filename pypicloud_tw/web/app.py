@@ -109,6 +109,12 @@ class Application:
         """Make the root resource of a Site."""
         return _Root(self)
 
+    def reload(
+        self, *, policy: Policy, metrics_read: Callable[[Principal, str], bool]
+    ) -> None:
+        """Put new settings of access into force."""
+        self.policy, self.metrics_read = policy, metrics_read
+
     # -- for people -----------------------------------------------------------------
 
     @router.route("/", methods=_READ)

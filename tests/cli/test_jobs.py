@@ -5,10 +5,11 @@ from __future__ import annotations
 from io import StringIO
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.assembly import Index
-from pypicloud_tw.errors import PypicloudError, Unavailable
+from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.index.publish import SWEEP_AGE
@@ -25,8 +26,6 @@ class JobCase(SynchronousTestCase):
         anything: Any = domain
         self.index = Index(
             anything.store,
-            anything.offload,
-            anything,
             domain.manifests,
             domain.catalog,
             domain.publisher,
@@ -35,17 +34,21 @@ class JobCase(SynchronousTestCase):
         self.successResultOf(started(self.index.secure()))
         self.out, self.err = StringIO(), StringIO()
 
+    def begin(self, command: str, **arguments: Any) -> Deferred[int]:
+        job = getattr(jobs, command)
+        return started(job(self.index, self.out, self.err, **arguments))
+
     def do(self, command: str, **arguments: Any) -> int:
         """Do a job; what it said is in *out* and *err*, and nothing from before."""
         for stream in (self.out, self.err):
             stream.truncate(stream.seek(0))
-        work = started(jobs.do(self.index, command, arguments, self.out, self.err))
+        work = self.begin(command, **arguments)
         self.domain.settle(work)
         code: int = self.successResultOf(work)
         return code
 
     def fails(self, command: str, **arguments: Any) -> str:
-        work = started(jobs.do(self.index, command, arguments, self.out, self.err))
+        work = self.begin(command, **arguments)
         error: PypicloudError = self.failureResultOf(work, PypicloudError).value
         return error.message
 
@@ -99,10 +102,6 @@ class JobTests(JobCase):
         for command, more in (("yank", {"reason": ""}), ("remove", {})):
             arguments = {"project": "acme", "version": "1.0", **more}
             self.assertIn(why, self.fails(command, **arguments), command)
-
-    def test_what_is_not_known(self) -> None:
-        work = started(jobs.do(self.index, "dance", {}, self.out, self.err))
-        self.failureResultOf(work, Unavailable)
 
 
 class RebuildTests(JobCase):

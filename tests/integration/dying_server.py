@@ -20,7 +20,8 @@ from typing import Any, TextIO
 from twisted.internet import epollreactor
 from twisted.python.log import startLogging
 
-from pypicloud_tw.tap import Options, makeService
+from pypicloud_tw.assembly import assemble
+from pypicloud_tw.tap import Options
 
 
 def main() -> None:
@@ -67,11 +68,17 @@ def live(wanted: Mapping[str, Any]) -> None:
 def serve(arguments: list[str], checkpoint: Callable[[str], None], log: TextIO) -> None:
     """Do what ``twistd -n pypicloud`` does."""
     startLogging(log)
-    options = Options()  # type: ignore[no-untyped-call]  # a class of Twisted's
+    options = Options()
     options.parseOptions(arguments)  # type: ignore[no-untyped-call]  # as above
-    service = makeService(options, checkpoint=checkpoint)
     from twisted.internet import reactor
 
+    service = assemble(
+        options.settings,
+        reactor,
+        options.environ,
+        read=options.read,
+        checkpoint=checkpoint,
+    )
     service.privilegedStartService()
     service.startService()
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)

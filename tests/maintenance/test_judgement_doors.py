@@ -10,7 +10,7 @@ from typing import Any
 from attrs import frozen
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.assembly import Index
+from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.publish import Rules
 from pypicloud_tw.maintenance import jobs
 from pypicloud_tw.maintenance.adopt import Adopter
@@ -191,8 +191,6 @@ def refresh(row: Row) -> Answer:
     domain.store.add(f"old/{row.filename}", row.data)
     index = Index(
         domain.store,
-        domain.offload,
-        domain,
         domain.manifests,
         domain.catalog,
         domain.publisher,

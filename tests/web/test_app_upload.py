@@ -969,7 +969,7 @@ class LeavingTests(UploadCase):
 
     def test_while_the_store_is_got_ready(self) -> None:
         standing = self.web.domain.manifests.standing
-        standing.start()
+        standing.wait()
         connection = self.begin(1)
         self.assertIsNone(connection.response())
         connection.leave()
@@ -992,7 +992,7 @@ class StartTests(UploadCase):
 
     def begin(self) -> Connection:
         self.standing = self.web.domain.manifests.standing
-        self.standing.start()
+        self.standing.wait()
         connection = self.web.connect()
         form = upload_form(WHEEL, wheel())
         connection.send(request_bytes("POST", "/", {**FORM_TYPE, **basic()}, form))

@@ -19,6 +19,7 @@ from zlib import crc32
 from attrs import define, field
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.store.interfaces import SignedUrl
 from pypicloud_tw.store.s3.sigv4 import (
     MAX_EXPIRES,
@@ -73,6 +74,20 @@ class SignedUrls:
     def __attrs_post_init__(self) -> None:
         self._life = min(self.expire_after, MAX_EXPIRES)
         self._window = max(self._life - self.buffer_time, self._life // 2, 1)
+
+    def register(self, metrics: Metrics) -> None:
+        """Have its numbers shown."""
+        read = metrics.read
+        read("pypicloud_signed_urls", "Signed addresses kept", lambda: len(self))
+        read(
+            "pypicloud_signed_url_hits",
+            "... used again",
+            lambda: self.hits,
+            counts=True,
+        )
+        read(
+            "pypicloud_signed_url_misses", "... made", lambda: self.misses, counts=True
+        )
 
     def __len__(self) -> int:
         return len(self._entries)

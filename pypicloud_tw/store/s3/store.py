@@ -22,6 +22,7 @@ from pypicloud_tw.errors import (
     RangeNotSatisfiable,
     StoreError,
 )
+from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.interfaces import (
     ByteRange,
@@ -86,6 +87,16 @@ class S3Store:
     def conditional(self) -> Conditional | None:
         """How the server honours conditions; None before :meth:`prepare`."""
         return None if self.abilities is None else self.abilities.conditional
+
+    def register(self, metrics: Metrics) -> None:
+        """Have its numbers shown."""
+        metrics.read(
+            "pypicloud_upload_buffer_bytes",
+            "What is taken of aws.buffer_memory",
+            lambda: self.budget.used,
+        )
+        if self.signed_urls is not None:
+            self.signed_urls.register(metrics)
 
     # -- the bucket --
 

@@ -1,0 +1,93 @@
+"""One index: everything that belongs to it, on one object that is handed down."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.interfaces import IReactorTime
+
+from pypicloud_tw.concurrency.timeout import in_time
+from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.index.catalog import Catalog
+from pypicloud_tw.index.lease import Lease
+from pypicloud_tw.index.manifests import Manifests
+from pypicloud_tw.index.publish import Publisher
+from pypicloud_tw.index.standing import Standing
+from pypicloud_tw.index.unserved import Unserved
+from pypicloud_tw.store.folder.store import DirectoryStore
+from pypicloud_tw.store.interfaces import IObjectStore
+from pypicloud_tw.store.s3.probe import Conditional
+from pypicloud_tw.store.s3.store import S3Store
+
+#: Seconds for the store to show that it is there: whoever asks ``/ready`` is impatient.
+PING_PATIENCE = 5.0
+
+
+@define(eq=False)
+class Index:
+    """An index over one store; nothing has started.
+
+    :ivar backend: what the store is made of, which is to be closed at the end.
+    """
+
+    backend: DirectoryStore | S3Store
+    manifests: Manifests
+    catalog: Catalog[Any]
+    publisher: Publisher
+    clock: IReactorTime
+    _lease: Lease | None = field(default=None, init=False)
+    _secured: bool = field(default=False, init=False)
+
+    @property
+    def store(self) -> IObjectStore:
+        """Where everything of it is."""
+        return self.publisher.store
+
+    @property
+    def unserved(self) -> Unserved:
+        """What knows the names that are ours although they have no page."""
+        return self.publisher.unserved
+
+    @property
+    def standing(self) -> Standing:
+        """Whether it is ready, and may be changed."""
+        return self.manifests.standing
+
+    async def ready(self) -> None:
+        """Return if the store answers, and this neither starts nor stops.
+
+        :raises Unavailable: not so; the message says which.
+        :raises StoreError: the store is away.
+        """
+        self.standing.check_ready()
+        await in_time(self.store.ping(), PING_PATIENCE, self.clock)
+
+    async def secure(self) -> None:
+        """Take a lease where the store does not honour conditional writes.
+
+        To be called when the store is ready. Before, nothing is changed: what the store
+        does with a condition is known only then.
+
+        :raises StoreError: the store is away.
+        """
+        if self._secured:
+            return
+        if self._has_one_writer():
+            lease = Lease(self.store, self.clock)
+            await lease.start()
+            self._lease = lease
+        self._secured = True
+        self.standing.open(self._lease)
+
+    def _has_one_writer(self) -> bool:
+        backend = self.backend
+        return isinstance(backend, S3Store) and backend.conditional is Conditional.NONE
+
+    async def close(self) -> None:
+        """Give up what it claims in the store, and close that."""
+        if self._lease is not None:
+            with suppress(PypicloudError):
+                await self._lease.stop()
+        await self.backend.close()
