@@ -87,8 +87,17 @@ def claimed_names(key: str) -> frozenset[NormalizedName]:
     folder's.
     """
     *folders, text = key.split("/")
-    names = frozenset(_names_in(text)) or frozenset(_names_of(folders))
+    names = set(_names_in(text))
+    if not _is_telling(text):
+        names.update(_names_of(folders))
     return frozenset(filter(None, map(_normalized, names)))
+
+
+def _is_telling(text: str) -> bool:
+    """Tell whether a file's name tells its project, wherever it lies."""
+    suffix = _SUFFIX.search(text)
+    stem = "" if suffix is None else text[: suffix.start()]
+    return any(pattern.search(stem) for pattern in (_VERSION, _ODD_VERSION))
 
 
 def _names_in(text: str) -> Iterator[str]:

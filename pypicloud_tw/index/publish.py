@@ -53,7 +53,8 @@ from pypicloud_tw.store.spool import Digests, Spool
 #: Seconds after which a sweep takes an unnamed object for an orphan.
 SWEEP_AGE = 24 * 3600.0
 
-#: Archives that are looked into at a time, by as many helpers, and that may wait.
+#: Archives that are looked into at a time, by as many helpers, and that may wait. Of
+#: one uploader's one fewer are: there is a place for others, however large they are.
 LOOKED_INTO, WAITING = 2, 64
 
 T = TypeVar("T")
@@ -266,7 +267,8 @@ class Publisher:
     changes: int = field(default=0, init=False)
     uploads: int = field(default=0, init=False)
     _turns: FairQueue = field(
-        factory=lambda: FairQueue(LOOKED_INTO, WAITING, "uploads"), init=False
+        factory=lambda: FairQueue(LOOKED_INTO, WAITING, "uploads", LOOKED_INTO - 1),
+        init=False,
     )
     _log = Logger()
 
@@ -428,11 +430,12 @@ class Publisher:
         :raises Unavailable: this uploader has too many that wait already.
         """
         name = uploader or ""
-        await self._turns.enter(Asker(name, name))
+        asker = Asker(name, name)
+        await self._turns.enter(asker)
         try:
             return await self._look_into(spool, filename)
         finally:
-            self._turns.leave()
+            self._turns.leave(asker)
 
     async def _look_into(self, spool: Spool, filename: Filename) -> Inspection:
         if spool.path is not None:

@@ -21,7 +21,7 @@ from pypicloud_tw.index.layout import (
     is_hidden,
     own_project,
 )
-from pypicloud_tw.index.manifest import manifest_key
+from pypicloud_tw.index.manifest import manifest_key, project_of
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo, Unlistable, Unlisted
@@ -83,7 +83,8 @@ class Survey:
     :ivar under_way: first uploads.
     :ivar foreign: what others put there and may be adopted.
     :ivar others: keys of all else that is not ours, as a lone core metadata file.
-    :ivar unlisted: what lies there and is no object, or cannot be looked at.
+    :ivar unlisted: what lies there and is no object, or cannot be looked at; also in
+        a manifest's place.
     """
 
     under_way: UnderWay
@@ -98,7 +99,8 @@ class Survey:
         """The projects whose manifest is gone; manifests are never deleted (D1)."""
         told = self.under_way.told.keys()
         lost = {name for name, folders in self.own.items() if not folders <= told}
-        return lost - self.manifests
+        displaced = {project_of(what.key.removesuffix("/")) for what in self.unlisted}
+        return lost.union(filter(None, displaced)) - self.manifests
 
     @property
     def ended(self) -> list[FirstUpload]:
@@ -152,7 +154,8 @@ async def survey(store: IObjectStore, manifests: Manifests) -> Survey:
     :raises StoreError: the store is away.
     """
     found = Survey(UnderWay(store, {}))
-    found.manifests = {name async for name, _ in manifests.names()}
+    names = manifests.names(found.unlisted.append)
+    found.manifests = {name async for name, _ in names}
 
     def is_known(folder: str) -> bool:
         # A publish of a project with a manifest made it: half of a walk is spared.

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+from packaging.utils import canonicalize_name
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import StoreError, Unavailable
 from pypicloud_tw.index.first_uploads import PUBLISHING
 from pypicloud_tw.index.layout import claimed_names, is_foreign
-from pypicloud_tw.index.manifest import manifest_key
+from pypicloud_tw.index.manifest import INDEX, manifest_key
 from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.index.survey import IN_DOUBT, UNFINISHED, WAITING, Survey, survey
 from pypicloud_tw.index.unserved import KEY, Unserved
 from pypicloud_tw.maintenance.adopt import Adopter
-from pypicloud_tw.store.memory import Hook
+from pypicloud_tw.store.interfaces import Unlistable, Unlisted
+from pypicloud_tw.store.memory import Hook, MemoryStore
 from tests.builders import sdist, wheel
 from tests.web.doubles import Domain, started
 
@@ -54,6 +57,11 @@ class ClaimedNamesTests(SynchronousTestCase):
             # A link that leads nowhere, and an archive that was unpacked.
             (f"{SDIST}/", "acme acme-1-0-tar-gz"),
             ("acme-1.0/setup.py", "acme acme-1-0"),
+            (f"{WHEEL}/x.whl", f"acme x {canonicalize_name(WHEEL)}"),
+            # What tells of no version may be of the folder's project.
+            ("beta/notes-2.txt", "beta notes"),
+            ("beta/latest.whl", "beta latest"),
+            ("beta/acme_1.0.zip", "acme"),
             ("notes.txt", ""),
             ("1.0/notes.txt", ""),
             ("-/.-", ""),
@@ -102,6 +110,19 @@ class SurveyTests(SurveyCase):
         del self.store.objects[manifest_key(ACME)]
         self.assertEqual(self.survey().lost, {ACME})
         self.assertIn("run: pypicloud rebuild acme", self.reasons()[ACME])
+
+    def test_what_lies_in_a_manifests_place(self) -> None:
+        self.found = Unlisted(f"{manifest_key(ACME)}/", Unlistable.LINK)
+        listed = MemoryStore.list
+
+        def listing(store: MemoryStore, prefix: str, **options: Any) -> Any:
+            if prefix == INDEX and options.get("unlisted"):
+                options["unlisted"](self.found)
+            return listed(store, prefix, **options)
+
+        self.patch(MemoryStore, "list", listing)
+        self.assertEqual(self.survey().lost, {ACME})
+        self.assertIn("rebuild acme", self.reasons()[ACME])
 
     def test_an_upload_that_was_broken_off(self) -> None:
         self.store.add(f"acme/{ID}/{WHEEL}", wheel())
@@ -159,7 +180,7 @@ class SurveyTests(SurveyCase):
             self.store.add(key, b"")
         self.assertEqual(
             {name: why is WAITING for name, why in self.reasons().items()},
-            {"acme": True, "beta": True, "x": False},
+            {"acme": True, "beta": True, "delta": False, "x": False},
         )
 
     def test_one_that_is_published_meanwhile(self) -> None:
