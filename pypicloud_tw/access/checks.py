@@ -58,4 +58,4 @@ class Checks:
                 "The password could not be checked; try again, or tell the operator."
             ) from None
         finally:
-            turns.leave()
+            turns.leave(asker)

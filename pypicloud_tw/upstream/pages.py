@@ -25,6 +25,7 @@ from pypicloud_tw.offload.packing import PackedResult, unpacked
 from pypicloud_tw.offload.service import IOffload, unpack_apart
 from pypicloud_tw.upstream.client import Client, NotModified, Validators
 from pypicloud_tw.upstream.freshness import fresh_for, may_keep
+from pypicloud_tw.upstream.jobs import Jobs
 from pypicloud_tw.upstream.kept import (
     IKeeper,
     KeptResponse,
@@ -103,6 +104,7 @@ class UpstreamPages(Generic[T]):
         (dependency confusion), and must not appear because an earlier one is away.
     :ivar accept: the header field to ask with.
     :ivar turns: how many pages may be asked for at once.
+    :ivar jobs: the work of helpers on them.
     :ivar keeper: where answers are kept beyond this process, if they are.
     """
 
@@ -115,6 +117,7 @@ class UpstreamPages(Generic[T]):
     memory: Cache[str, RememberedPage[T]]
     settings: UpstreamSection
     turns: DeferredSemaphore
+    jobs: Jobs
     keeper: IKeeper | None = None
     hits: int = field(default=0, init=False)
     misses: int = field(default=0, init=False)
@@ -180,6 +183,7 @@ class UpstreamPages(Generic[T]):
             raise _absent(key)
         self.misses += 1
         asking = self._questions.ask(key, lambda: self._ask(question))
+        self.jobs.wanted(self._slot(key))
         known = self.memory.get(self._slot(key))
         if known is not None and not self._is_too_old(known):
             # The question goes on; who asks later has the answer.
@@ -213,13 +217,18 @@ class UpstreamPages(Generic[T]):
             return await self._last_known(question, e)
         finally:
             self.turns.release()
+            self.jobs.wanted(self._slot(key))
         self._in_vain = float("-inf")
         return kept.shown
 
     def _unwanted(self, key: str) -> None:
         """Leave the queue, unless it is to freshen what is remembered."""
-        if key in self._queue and self.memory.get(self._slot(key)) is None:
+        if self.memory.get(self._slot(key)) is not None:
+            return
+        if key in self._queue:
             self._queue[key].cancel()
+        else:
+            self.jobs.unwanted(self._slot(key))
 
     async def _ask_each(self, question: PageQuestion) -> RememberedPage[T]:
         key = question.key
@@ -323,9 +332,13 @@ class UpstreamPages(Generic[T]):
             return _checked(function(small, recipe, now))
         if not answer.coding and answer.size > SQUEEZED_FROM:
             answer = await self.offload.in_thread(squeezed, answer)
-        working = self.offload.in_process(function, answer, recipe, now)
-        working.addTimeout(PREPARE_TIMEOUT, self.clock, _gave_up)
-        return _checked(await unpack_apart(self.offload, await working))
+        result = await self.jobs.run(
+            self._slot(question.key),
+            lambda: self.offload.in_process(function, answer, recipe, now).addTimeout(
+                PREPARE_TIMEOUT, self.clock, _gave_up
+            ),
+        )
+        return _checked(await unpack_apart(self.offload, result))
 
     async def _last_known(
         self, question: PageQuestion, error: PypicloudError
@@ -373,6 +386,8 @@ class UpstreamPages(Generic[T]):
                 return None
             now = self.clock.seconds()
             prepared: PreparedPage[T] = await self._prepare(question, found.answer, now)
+        except CancelledError:
+            raise
         except StoreError as e:
             self._log.warn("The kept page of {key}: {error}", key=key, error=e.message)
             return None

@@ -41,6 +41,27 @@ class TurnsTests(SynchronousTestCase):
         self.enter("later", "here", ALICE)
         self.assertEqual(self.entered[-1], "later")
 
+    def test_a_bound_for_each(self) -> None:
+        """Nobody has all turns; those that are left are for others who come."""
+        self.turns, self.entered = FairQueue(free=2, queue=9, each=1), []
+        alice, bob = Asker("here", ALICE), Asker("there", BOB)
+        for n in range(3):
+            self.enter(n, "here", ALICE)
+        self.assertEqual(self.entered, [0])
+        self.enter("bob", "there", BOB)
+        self.assertEqual(self.entered, [0, "bob"])
+        self.turns.leave(bob)
+        self.assertEqual(self.entered, [0, "bob"])
+        self.enter("again", "there", BOB)
+        self.enter("waits", "there", BOB)
+        self.assertEqual(self.entered[2:], ["again"])
+        self.turns.leave(alice)
+        self.turns.leave(bob)
+        self.assertEqual(self.entered[3:], [1, "waits"])
+        for asker in (bob, alice, alice):
+            self.turns.leave(asker)
+        self.assertEqual((self.entered[5:], self.turns.free), ([2], 2))
+
     def test_client_with_many_names(self) -> None:
         for n in range(60):
             self.enter(n, "here", f"user{n}")
