@@ -20,12 +20,13 @@ from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.users import Users
 from pypicloud_tw.config.load import Config, load
+from pypicloud_tw.index.admission import UploadRules
 from pypicloud_tw.index.audit import Audit, log_act
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.marker import Marker
-from pypicloud_tw.index.publish import Publisher, Rules
+from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.standing import Standing
 from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.metrics import Metrics
@@ -151,7 +152,7 @@ def make_index(
         catalog,
         process.offload,
         reactor,
-        Rules(
+        UploadRules(
             legacy_formats=config.pypi.legacy_formats,
             overwrite=config.pypi.allow_overwrite,
             reupload_deleted=config.pypi.allow_reupload_deleted,

@@ -13,6 +13,7 @@ from pypicloud_tw.index import lease
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.names import Filename
+from pypicloud_tw.index.publication import Publication
 from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.standing import Standing
 from pypicloud_tw.store.s3.probe import Abilities, Conditional
@@ -49,7 +50,7 @@ class SecuringTests(SynchronousTestCase):
         """Try to publish; tell why not."""
         filename = Filename.parse("acme-1.0.tar.gz")
         error = self.failureResultOf(
-            self.harness.run(index.publisher.begin(filename)), Unavailable
+            self.harness.run(Publication(index.publisher).begin(filename)), Unavailable
         ).value
         return str(error.message)
 

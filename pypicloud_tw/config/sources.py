@@ -15,9 +15,9 @@ from attrs import define, field, frozen
 
 from pypicloud_tw.config.former_keys import FORMER, RENAMED
 from pypicloud_tw.config.ini import (
-    Entry,
     Ini,
     IniError,
+    Setting,
     parse_ini,
     read_text,
     substitute,
@@ -156,7 +156,7 @@ def from_ini(path: Path) -> Source:
     return source
 
 
-def _is_former(entry: Entry) -> bool:
+def _is_former(entry: Setting) -> bool:
     # Keys of the old framework have always been passed over, with or without a version.
     return (
         entry.section in OWN_SECTIONS
@@ -166,7 +166,7 @@ def _is_former(entry: Entry) -> bool:
     )
 
 
-def _given(source: Source, entry: Entry, path: Path) -> Given:
+def _given(source: Source, entry: Setting, path: Path) -> Given:
     text, unknown = substitute(entry.value, path.absolute().parent)
     given = Given(text, f"{path}, line {entry.line}", entry.line)
     if unknown and (entry.key in KEYS or entry.key in FILE_KEYS):

@@ -58,7 +58,7 @@ class Rendered(Generic[P]):
 
 
 @define
-class Entry(Generic[P]):
+class CachedProject(Generic[P]):
     """A project that was read, what it was rendered to, and when it was last proved."""
 
     state: Versioned
@@ -109,7 +109,9 @@ class Catalog(Generic[P]):
     _asked: float = field(default=NEVER, init=False)
     _failed: float = field(default=NEVER, init=False)
     _failure: str = field(default="", init=False)
-    _entries: OrderedDict[str, Entry[P]] = field(factory=OrderedDict, init=False)
+    _entries: OrderedDict[str, CachedProject[P]] = field(
+        factory=OrderedDict, init=False
+    )
     _absent: OrderedDict[str, float] = field(factory=OrderedDict, init=False)
     _names: tuple[NormalizedName, ...] | None = field(default=None, init=False)
     _name_set: frozenset[str] = field(default=frozenset(), init=False)
@@ -117,7 +119,7 @@ class Catalog(Generic[P]):
     _names_proved: float = field(default=NEVER, init=False)
     _overtaken: dict[str, bool] = field(factory=dict, init=False)
     _marker_question: Coalesced[None] = field(factory=Coalesced, init=False)
-    _questions: Coalesced[Entry[P]] = field(factory=Coalesced, init=False)
+    _questions: Coalesced[CachedProject[P]] = field(factory=Coalesced, init=False)
     _names_question: Coalesced[tuple[NormalizedName, ...]] = field(
         factory=Coalesced, init=False
     )
@@ -136,7 +138,7 @@ class Catalog(Generic[P]):
             counts=True,
         )
 
-    def fresh(self, name: str) -> Entry[P] | None:
+    def fresh(self, name: str) -> CachedProject[P] | None:
         """Look a project up without asking anybody; None means: ask.
 
         This is the hot path: two comparisons and a look-up.
@@ -159,7 +161,7 @@ class Catalog(Generic[P]):
 
     async def project(
         self, name: NormalizedName, *, prove_absence: bool = False
-    ) -> Entry[P]:
+    ) -> CachedProject[P]:
         """Give a project as it is now, or as it was last known if the store is away.
 
         :param prove_absence: only a read that begins now tells that there is none:
@@ -229,7 +231,7 @@ class Catalog(Generic[P]):
         self._asked = self._failed = NEVER
         self._doubt(None)
 
-    async def _ask(self, name: NormalizedName, believed: float) -> Entry[P]:
+    async def _ask(self, name: NormalizedName, believed: float) -> CachedProject[P]:
         while True:
             try:
                 return await self._questions.ask(name, lambda: self._read(name))
@@ -309,13 +311,13 @@ class Catalog(Generic[P]):
             self._doubt(None if what == _LISTING else {what})
         return result
 
-    async def _read(self, name: NormalizedName) -> Entry[P]:
+    async def _read(self, name: NormalizedName) -> CachedProject[P]:
         entry = await self._undisturbed(name, lambda: self._read_once(name))
         if entry is None:
             raise _no_project(name)
         return entry
 
-    async def _read_once(self, name: NormalizedName) -> Entry[P] | None:
+    async def _read_once(self, name: NormalizedName) -> CachedProject[P] | None:
         known = self._entries.get(name)
         began = self.clock.seconds()
         try:
@@ -337,9 +339,9 @@ class Catalog(Generic[P]):
         ):
             known.proved = began
             return self._keep(name, known)
-        return self._keep(name, Entry(state, await self.render(state), began))
+        return self._keep(name, CachedProject(state, await self.render(state), began))
 
-    def _keep(self, name: NormalizedName, entry: Entry[P]) -> Entry[P]:
+    def _keep(self, name: NormalizedName, entry: CachedProject[P]) -> CachedProject[P]:
         self._drop(name)
         self._absent.pop(name, None)
         self._entries[name] = entry

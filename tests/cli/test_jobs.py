@@ -9,10 +9,10 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.index.admission import SWEEP_AGE
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.names import project_name
-from pypicloud_tw.index.publish import SWEEP_AGE
 from pypicloud_tw.maintenance import jobs
 from tests.builders import wheel
 from tests.web.doubles import Domain, started

@@ -10,8 +10,8 @@ from typing import Any
 from attrs import frozen
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.index.admission import UploadRules
 from pypicloud_tw.index.index import Index
-from pypicloud_tw.index.publish import Rules
 from pypicloud_tw.maintenance import jobs
 from pypicloud_tw.maintenance.adopt import Adopter
 from tests.builders import bare_sdist, member, metadata, sdist, tar_of, wheel
@@ -157,7 +157,7 @@ class Answer:
     text: str
 
 
-def _uploaded(row: Row, rules: Rules) -> Answer:
+def _uploaded(row: Row, rules: UploadRules) -> Answer:
     web = Web(domain=Domain(rules=rules))
     version = row.filename.split("-")[1].removesuffix(".tar.gz")
     response = web.post(upload_form(row.filename, row.data, version=version))
@@ -168,11 +168,11 @@ def _uploaded(row: Row, rules: Rules) -> Answer:
 
 
 def upload(row: Row) -> Answer:
-    return _uploaded(row, Rules())
+    return _uploaded(row, UploadRules())
 
 
 def upload_with_legacy_formats(row: Row) -> Answer:
-    return _uploaded(row, Rules(legacy_formats=True))
+    return _uploaded(row, UploadRules(legacy_formats=True))
 
 
 def adopt(row: Row) -> Answer:

@@ -9,11 +9,11 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import StoreError
+from pypicloud_tw.index.admission import Claims
 from pypicloud_tw.index.first_uploads import PUBLISHING
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import project_name
-from pypicloud_tw.index.publish import Claims
 from pypicloud_tw.maintenance.sweep import CLOCK, Sweeper, Swept
 from pypicloud_tw.maintenance.verify import Fault, Kind, Verifier
 from pypicloud_tw.store.memory import MemoryStore

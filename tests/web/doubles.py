@@ -19,13 +19,15 @@ from twisted.python.failure import Failure
 
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.users import Users
+from pypicloud_tw.index.admission import Claims, UploadRules
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.manifest import INDEX, decode, project_of
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.marker import Marker
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import Filename, NormalizedName, project_name
-from pypicloud_tw.index.publish import Claims, Publisher, Rules
+from pypicloud_tw.index.publication import Publication
+from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.store.memory import MemoryStore
 from pypicloud_tw.web.app import Application
@@ -59,7 +61,7 @@ class Domain:
 
     clock: Clock = field(factory=new_clock)
     store: MemoryStore = field()
-    rules: Rules = field(factory=Rules)
+    rules: UploadRules = field(factory=UploadRules)
     fresh_for: float = 1.0
     offload: InlineOffload = field(factory=InlineOffload)
     seed: int = 1
@@ -111,9 +113,8 @@ class Domain:
     ) -> Project:
         """Take a file whole, as the edge does."""
         name = Filename.parse(filename, legacy=self.rules.legacy_formats)
-        publication = await self.publisher.begin(
-            name, uploader=uploader, size_hint=len(data)
-        )
+        publication = Publication(self.publisher, uploader, len(data))
+        await publication.begin(name)
         try:
             await publication.write(data)
             return await publication.finish(claims or Claims())
