@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import InvalidVersion
 
-from pypicloud_tw.errors import BadRequest, Conflict, NotFound, PayloadTooLarge
+from pypicloud_tw.errors import BadRequest, Conflict, NotFound
 from pypicloud_tw.index.manifest import in_order
 from pypicloud_tw.index.manifests import Change
 from pypicloud_tw.index.model import File, Project, Tombstone
@@ -164,11 +164,3 @@ def check_digests(claims: Claims, computed: Digests) -> None:
                 f"The {algorithm} digest sent is not that of the bytes received; "
                 "send the file again."
             )
-
-
-def too_large(limit: int) -> PayloadTooLarge:
-    """Say how much is too much."""
-    return PayloadTooLarge(
-        f"Files of more than {limit} bytes are not taken here "
-        "(pypi.max_upload in the ini)."
-    )

@@ -8,14 +8,8 @@ from secrets import token_hex
 from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
 
-from pypicloud_tw.errors import PypicloudError, StoreError
-from pypicloud_tw.index.admission import (
-    Claims,
-    admission,
-    check_claims,
-    check_digests,
-    too_large,
-)
+from pypicloud_tw.errors import PayloadTooLarge, PypicloudError, StoreError
+from pypicloud_tw.index.admission import Claims, admission, check_claims, check_digests
 from pypicloud_tw.index.archive import Inspection
 from pypicloud_tw.index.audit import Act
 from pypicloud_tw.index.first_uploads import FirstUpload, Stage
@@ -213,4 +207,12 @@ class Publication:
 def _published(file: File, name: NormalizedName) -> Act:
     return Act(
         file.uploader, "published", name, file.version, file.filename, file.sha256
+    )
+
+
+def too_large(limit: int) -> PayloadTooLarge:
+    """Say how much is too much."""
+    return PayloadTooLarge(
+        f"Files of more than {limit} bytes are not taken here "
+        "(pypi.max_upload in the ini)."
     )

@@ -15,9 +15,9 @@ from packaging.version import InvalidVersion
 from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.concurrency.shielded import shielded
 from pypicloud_tw.errors import BadRequest
-from pypicloud_tw.index.admission import Claims, too_large
+from pypicloud_tw.index.admission import Claims
 from pypicloud_tw.index.names import Filename, parse_version, project_name
-from pypicloud_tw.index.publication import Publication
+from pypicloud_tw.index.publication import Publication, too_large
 from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.web.answers import measured
 from pypicloud_tw.web.http.site import Request
