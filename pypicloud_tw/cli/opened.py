@@ -118,11 +118,20 @@ def _run_job(config: Config, job: _Job, *, changes: bool = True) -> int:
     """
 
     async def checked(index: Index) -> int:
-        if changes and index.standing.has_rival:
-            raise Unavailable(_ONE_WRITER)
+        if changes:
+            check_only_writer(index)
         return await job(index, sys.stdout, sys.stderr)
 
     return _run(config, checked)
+
+
+def check_only_writer(index: Index) -> None:
+    """Return if no other process alone may write to the store.
+
+    :raises Unavailable: one may; the message says what to do.
+    """
+    if index.standing.has_rival:
+        raise Unavailable(_ONE_WRITER)
 
 
 def _who() -> str:
