@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.cli.opened import check_only_writer
+from pypicloud_tw.cli.offline import check_only_writer
 from pypicloud_tw.errors import StoreError, Unavailable
 from pypicloud_tw.index import lease
 from pypicloud_tw.index.index import Index

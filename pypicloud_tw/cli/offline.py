@@ -47,7 +47,7 @@ def prepare(config: Config) -> int:
 
 
 def run_refresh(config: Config, *, dry_run: bool = False) -> int:
-    """Adopt what lies in the store without being named; see :func:`.jobs.refresh`."""
+    """Adopt what is in the store without being named; see :func:`.jobs.refresh`."""
     job = partial(jobs.refresh, dry_run=dry_run, who=_who())
     return _run_job(config, job, changes=not dry_run)
 
@@ -143,7 +143,7 @@ def _who() -> str:
 
 
 def _show(act: Act) -> None:
-    """Tell of a change where a command's own words do not get in the way."""
+    """Print a change where a command's own words do not get in the way."""
     print(act.sentence, file=sys.stderr)
 
 
