@@ -1,4 +1,4 @@
-"""The fallback as the rest of the program sees it."""
+"""The interface of the fallback to the rest of the program."""
 
 from __future__ import annotations
 

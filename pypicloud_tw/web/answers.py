@@ -1,12 +1,17 @@
-"""How an error is told: in the status line, and in the body in a form that is read."""
+"""What routes answer with: errors in a form that is read, redirects, short texts."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
+from urllib.parse import quote
 
+from attrs import frozen
 from twisted.web.http_headers import Headers
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from pypicloud_tw.errors import BadRequest, PypicloudError
 from pypicloud_tw.web.http.accept import media_quality, parse_accept
 from pypicloud_tw.web.http.fields import joined
 from pypicloud_tw.web.http.site import Request
@@ -16,46 +21,114 @@ from pypicloud_tw.web.pages.pages import POLICY, Pages
 _FORMS = ("text/plain", "text/html", "application/json")
 
 
-def answer_error(
-    request: Request,
-    pages: Pages,
-    *,
-    status: int,
-    code: str,
-    message: str,
-    headers: Mapping[str, str],
-) -> bytes:
-    """Set up the answer and give its body; cut off one that has begun already.
+@frozen
+class ErrorAnswers:
+    """Answers with an error, in the form that the client reads.
 
     twine shows the status line, pip and uv the body; uv reads ``code`` and ``message``
     of the JSON form.
     """
-    if request.startedWriting:
-        request.abort()
-        return b""
-    # What was said of the answer that did not come is not true of this one.
-    request.responseHeaders = Headers()
-    request.set_status(status, message)
-    for name, value in headers.items():
-        request.setHeader(name.encode(), value.encode())
-    form = _form(request)
-    request.setHeader(b"Content-Type", f"{form}; charset=utf-8".encode())
-    request.setHeader(b"Cache-Control", b"no-store")
-    request.setHeader(b"Content-Security-Policy", POLICY)
-    match form:
-        case "application/json":
-            body = json.dumps({"code": code, "message": message}).encode()
-        case "text/html":
-            body = pages.error(status, message, prefix=request.origin.prefix)
-        case _:
-            body = f"{message}\n".encode()
-    return measured(request, body)
+
+    _pages: Pages
+
+    def domain_error(self, request: Request, error: PypicloudError) -> bytes:
+        """Answer with an error's own status and sentence."""
+        return self.tell(
+            request, error.status, error.code, error.message, error.headers
+        )
+
+    def routing_error(self, request: Request, error: HTTPException) -> bytes:
+        """Answer what no route takes."""
+        if isinstance(error, MethodNotAllowed):
+            allowed = {"Allow": ", ".join(sorted(error.valid_methods or ()))}
+            sentence = f"This address does not take that method; {_way(request)}."
+            return self.tell(request, 405, "method-not-allowed", sentence, allowed)
+        return self.nothing_there(request)
+
+    def nothing_there(self, request: Request) -> bytes:
+        """Answer for an address that is none of ours."""
+        sentence = f"There is nothing at this address; {_way(request)}."
+        return self.tell(request, 404, "not-found", sentence)
+
+    def bad_host(self, request: Request) -> bytes:
+        """Answer for a Host that cannot be a host's name."""
+        sentence = "The request's Host is not one valid name."
+        return self.tell(request, BadRequest.status, BadRequest.code, sentence)
+
+    def bug(self, request: Request) -> bytes:
+        """Answer what nobody foresaw."""
+        sentence = "Something went wrong in the server; see its log."
+        return self.tell(request, 500, "internal-error", sentence)
+
+    def tell(
+        self,
+        request: Request,
+        status: int,
+        code: str,
+        message: str,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> bytes:
+        """Set up the answer and return its body; cut off one that has begun already."""
+        if request.startedWriting:
+            request.abort()
+            return b""
+        # What was said of the answer that did not come is not true of this one.
+        request.responseHeaders = Headers()
+        request.set_status(status, message)
+        for name, value in headers.items():
+            request.setHeader(name.encode(), value.encode())
+        form = _form(request)
+        request.setHeader(b"Content-Type", f"{form}; charset=utf-8".encode())
+        request.setHeader(b"Cache-Control", b"no-store")
+        request.setHeader(b"Content-Security-Policy", POLICY)
+        match form:
+            case "application/json":
+                body = json.dumps({"code": code, "message": message}).encode()
+            case "text/html":
+                body = self._pages.error(status, message, prefix=request.origin.prefix)
+            case _:
+                body = f"{message}\n".encode()
+        return measured(request, body)
 
 
 def measured(request: Request, body: bytes) -> bytes:
     """Tell the length of an answer that is known whole; older clients need it."""
     request.setHeader(b"Content-Length", b"%d" % len(body))
     return body
+
+
+def plain_text(request: Request, text: str) -> bytes:
+    """Answer an operator or a program of theirs."""
+    request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+    request.setHeader(b"Cache-Control", b"no-store")
+    return measured(request, text.encode() + b"\n")
+
+
+def set_html(request: Request) -> None:
+    """Say that the answer is a page for people."""
+    # It may name the user's own address and version: not for shared caches.
+    request.setHeader(b"Content-Type", b"text/html; charset=utf-8")
+    request.setHeader(b"Cache-Control", b"no-cache, private")
+    request.setHeader(b"Content-Security-Policy", POLICY)
+
+
+def redirect(request: Request, relative: str) -> None:
+    """Redirect for good; relative, so that it is right under every path prefix.
+
+    The query goes along: it may name the form that is wanted (PEP 691).
+    """
+    _, question, query = request.uri.partition(b"?")
+    location = quote(relative, safe="/.-_~").encode() + question + query
+    request.setResponseCode(301)
+    request.setHeader(b"Location", location)
+    measured(request, b"")
+
+
+def _way(request: Request) -> str:
+    """Name the address that was probably meant."""
+    if request.method == b"POST":
+        return f"uploads go to {request.origin.prefix}/legacy/"
+    return f"the packages are at {request.origin.prefix}/simple/"
 
 
 def _form(request: Request) -> str:

@@ -11,16 +11,19 @@ from xmlrpc.client import Fault, dumps, loads
 
 import brotli
 import zstandard
+from attrs import frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.errors import StoreError, Unavailable
+from pypicloud_tw.access.policy import Action, Policy
+from pypicloud_tw.access.principal import Principal
+from pypicloud_tw.errors import Forbidden, StoreError
 from pypicloud_tw.index.manifest import encode, manifest_key
 from pypicloud_tw.index.model import Project
-from pypicloud_tw.index.names import project_name
+from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.web.http.proxies import Proxies
 from tests.builders import file, metadata, sdist, wheel
 from tests.web.doubles import (
@@ -758,6 +761,35 @@ class PrivateTests(AppCase):
         self.assertEqual(self.web.get("/ready").status, 200)
 
 
+@frozen
+class SparingPolicy(Policy):
+    """Nobody may read one project."""
+
+    def check(
+        self, principal: Principal, action: Action, project: NormalizedName | None
+    ) -> None:
+        super().check(principal, action, project)
+        if project == "acme":
+            raise Forbidden("Not this one.")
+
+
+class OneRuleTests(AppCase):
+    """The policy is asked for warm pages, too."""
+
+    def make(self) -> Web:
+        return Web(default_read="authenticated")
+
+    def test_a_warm_page(self) -> None:
+        self.web.publish(WHEEL, wheel())
+        for _ in range(2):
+            self.assertEqual(self.web.get("/simple/acme/", basic()).status, 200)
+        self.web.application.policy = SparingPolicy("authenticated", has_users=True)
+        response = self.web.get("/simple/acme/", basic())
+        self.assertEqual(response.status, 403)
+        self.assertIn("Not this one.", response.text)
+        self.assertEqual(self.web.get("/simple/acme/").status, 401)
+
+
 class NobodyTests(AppCase):
     def make(self) -> Web:
         return Web(default_read="authenticated", users={})
@@ -931,10 +963,7 @@ class OperatorTests(AppCase):
         self.assertEqual(response["Retry-After"], "5")
 
     def test_not_ready_says_why(self) -> None:
-        async def ready() -> None:
-            raise Unavailable("This server is stopping.")
-
-        self.web.application.ready = ready
+        self.web.domain.index.standing.stop()
         response = self.get("/ready")
         self.assertEqual(
             (response.status, response.text), (503, "This server is stopping.\n")

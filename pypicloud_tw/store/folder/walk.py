@@ -130,7 +130,7 @@ class _Walker:
         self._tell(path, Unlistable.FOLDER)
 
     def _tell(self, path: bytes, why: Unlistable) -> None:
-        """Tell of what is no object, unless it was hidden on purpose."""
+        """Report what is no object, unless it was hidden on purpose."""
         if self.unlisted is not None and not self._is_hidden(path):
             self.unlisted(Unlisted(path.decode("utf-8", "replace"), why))
 

@@ -5,21 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import cast
 
+from twisted.internet import tcp
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import (
     IAddress,
     IConsumer,
     IProducer,
+    IPushProducer,
     IReactorTime,
     ISSLTransport,
     ITCPTransport,
+    ITransport,
 )
 from twisted.internet.protocol import Protocol
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
 from pypicloud_tw.web.http.producing import ProducerBridge
-from pypicloud_tw.web.http.wire import Wire, as_socket, written_at_once
+
+
+class ClientTransport(ITransport, IPushProducer, IConsumer):
+    """What we use of a transport: TCP, UNIX sockets, TLS and their wrappers have it."""
+
+    def abortConnection() -> None:
+        """Close now, whatever is still to be written."""
 
 
 @implementer(IConsumer)
@@ -29,15 +38,15 @@ class Outgoing(Protocol):
     :ivar bridge: between the transport and the producer of the current answer.
     """
 
-    wire: Wire
+    wire: ClientTransport
 
     def __init__(self, clock: IReactorTime) -> None:
         self.bridge = ProducerBridge(clock)
 
     def connectionMade(self) -> None:
         """Remember what every request asks, and become the transport's producer."""
-        self.wire = wire = cast(Wire, self.transport)
-        self._socket = as_socket(wire)
+        self.wire = wire = cast(ClientTransport, self.transport)
+        self._socket = _as_socket(wire)
         self._secure = ISSLTransport.providedBy(wire)
         self._address, self._host = wire.getPeer(), wire.getHost()
         # By the address: a UNIX socket says that it is TCP, and so does TLS over one.
@@ -76,7 +85,7 @@ class Outgoing(Protocol):
     def write(self, data: bytes) -> None:
         """Write bytes of an answer; at once, where nothing else waits to be written."""
         if self._socket is not None:
-            data = written_at_once(self._socket, data)
+            data = _written_at_once(self._socket, data)
         if data:
             self.wire.write(data)
 
@@ -110,3 +119,24 @@ class Outgoing(Protocol):
         if self._registered:
             self._registered = False
             self.wire.unregisterProducer()
+
+
+def _as_socket(transport: object) -> tcp.Connection | None:
+    """Give a plain socket whose buffers can be seen; None for any wrapper of one."""
+    if isinstance(transport, tcp.Connection) and hasattr(transport, "_tempDataBuffer"):
+        return transport
+    return None
+
+
+def _written_at_once(connection: tcp.Connection, data: bytes) -> bytes:
+    """Write to a socket what it takes, unless bytes wait; give what is left.
+
+    Left to itself a transport writes at the reactor's next turn, for which the reactor
+    is asked to watch the socket and told to stop watching again: measured, 9 of the
+    37 µs that a small answer costs.
+    """
+    if connection.dataBuffer or connection._tempDataBuffer:
+        return data
+    sent = connection.writeSomeData(data)
+    # A lost connection is left to the transport to find out, and to tell.
+    return data[sent:] if isinstance(sent, int) else data

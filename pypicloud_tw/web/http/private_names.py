@@ -16,6 +16,6 @@ CHECKED_WITH = "26.10.0"
 PRIVATE_NAMES = MappingProxyType(
     {
         "head": ("twisted.web.http_headers.Headers._rawHeaders",),
-        "wire": ("twisted.internet.tcp.Connection._tempDataBuffer",),
+        "outgoing": ("twisted.internet.tcp.Connection._tempDataBuffer",),
     }
 )

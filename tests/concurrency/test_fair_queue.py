@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.concurrency.turns import Asker, QueueFullError, Turns
+from pypicloud_tw.concurrency.fair_queue import Asker, FairQueue, QueueFullError
 
 ALICE, BOB = "alice", "bob"
 
 
 class TurnsTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.turns = Turns(free=1, queue=64)
+        self.turns = FairQueue(free=1, queue=64)
         self.entered: list[object] = []
         self.enter("first", "elsewhere", "somebody")
 
@@ -43,7 +43,7 @@ class TurnsTests(SynchronousTestCase):
 
     def test_a_bound_for_each(self) -> None:
         """Nobody has all turns; those that are left are for others who come."""
-        self.turns, self.entered = Turns(free=2, queue=9, each=1), []
+        self.turns, self.entered = FairQueue(free=2, queue=9, each=1), []
         alice, bob = Asker("here", ALICE), Asker("there", BOB)
         for n in range(3):
             self.enter(n, "here", ALICE)
@@ -137,7 +137,7 @@ class TurnsTests(SynchronousTestCase):
     def test_never_more_than_may_and_nobody_forgotten(
         self, steps: list[tuple[int, int, bool] | None]
     ) -> None:
-        self.turns, self.entered = Turns(free=2, queue=5), []
+        self.turns, self.entered = FairQueue(free=2, queue=5), []
         asked = running = 0
         results: list[Deferred[None]] = []
         for step in steps:

@@ -1,4 +1,4 @@
-"""Whose turn it is: a bounded queue that is fair to clients and to users.
+"""A bounded queue that is fair to clients and to users.
 
 A client that asks for much waits behind itself, and so do those who all ask for one
 user; whoever asks for little is next or nearly so. Where the queue is full, the newest
@@ -65,8 +65,8 @@ class _Place:
 
 
 @define(eq=False)
-class Turns:
-    """Lets in a few at a time.
+class FairQueue:
+    """Admits a few at a time.
 
     :ivar free: so many more may come in now.
     :ivar queue: at most so many wait. Each change looks at all of them.

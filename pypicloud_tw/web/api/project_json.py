@@ -1,0 +1,71 @@
+"""The answer to ``/pypi/{project}/json``: of ours, or of the upstream's."""
+
+from __future__ import annotations
+
+from attrs import frozen
+from twisted.logger import Logger
+
+from pypicloud_tw.errors import NotFound, ObjectNotFound
+from pypicloud_tw.index.archive import MAX_METADATA
+from pypicloud_tw.index.model import Project
+from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.offload.service import IOffload
+from pypicloud_tw.store.interfaces import IObjectStore
+from pypicloud_tw.web.api import legacy_json
+from pypicloud_tw.web.projects import Projects
+
+
+@frozen
+class ProjectJson:
+    """Makes the document of a project or a release."""
+
+    _projects: Projects
+    _store: IObjectStore
+    _offload: IOffload
+    _log = Logger()
+
+    async def document(
+        self, name: NormalizedName, version: str | None, base_url: str
+    ) -> tuple[bytes, str | None]:
+        """Make it.
+
+        :param version: None for the project with its newest release.
+        :param base_url: this server's own address, without a final slash.
+        :returns: it, and the value of a Warning header field if it needs one.
+        :raises NotFound: there is no such project or release.
+        """
+        fallback = self._projects.fallback
+        try:
+            entry = await self._projects.entry(name, asks=fallback is not None)
+        except NotFound:
+            if fallback is None:
+                raise
+            return await fallback.upstreams.legacy_json(name, version, base_url)
+        return await self._render(entry.project, version, base_url), None
+
+    async def _render(
+        self, project: Project, version: str | None, base_url: str
+    ) -> bytes:
+        described = (
+            legacy_json.latest_version(project)
+            if version is None
+            else legacy_json.find_version(project, version)
+        )
+        metadata = await self._core_metadata(project, described)
+        if legacy_json.is_quick(project, metadata):
+            return legacy_json.render(project, version, base_url, metadata)
+        return await self._offload.in_process(
+            legacy_json.render, project, version, base_url, metadata
+        )
+
+    async def _core_metadata(self, project: Project, version: str) -> bytes | None:
+        file = legacy_json.described_by(project, version)
+        if file is None or file.metadata_key is None:
+            return None
+        try:
+            stored = await self._store.get(file.metadata_key, limit=MAX_METADATA)
+        except ObjectNotFound:
+            self._log.error("The core metadata {key} is lost.", key=file.metadata_key)
+            return None
+        assert stored is not None, "an unconditional read answers"
+        return stored.data

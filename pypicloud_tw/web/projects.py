@@ -1,0 +1,138 @@
+"""What is served under a project's name: ours, the upstream's, or both (DESIGN.md D5).
+
+Whoever asks here has checked that the reader may read.
+"""
+
+from __future__ import annotations
+
+from attrs import define, frozen
+
+from pypicloud_tw.errors import NotFound
+from pypicloud_tw.index.catalog import CachedProject, Catalog
+from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.index.unserved import Unserved
+from pypicloud_tw.store.interfaces import IObjectStore
+from pypicloud_tw.web.fallback import Fallback, shadows
+from pypicloud_tw.web.files import Blob, find_blob
+from pypicloud_tw.web.representation import Page
+from pypicloud_tw.web.views import DIGEST_DIGITS, ProjectView
+
+
+@frozen
+class Found:
+    """A page that is served here.
+
+    :ivar warning: the value of a Warning header field, if it needs one.
+    """
+
+    page: Page
+    warning: str | None = None
+
+
+@frozen
+class Elsewhere:
+    """A page that the client finds at another server."""
+
+    address: str
+
+
+@define(eq=False)
+class Projects:
+    """Finds projects and files, here or upstream.
+
+    :ivar fallback: what serves the projects that are not here; None: nothing does.
+    """
+
+    catalog: Catalog[ProjectView]
+    store: IObjectStore
+    unserved: Unserved
+    fallback: Fallback | None
+
+    def known_page(self, name: NormalizedName) -> Page | None:
+        """Return a page that is known to be fresh; None if that takes a question."""
+        entry = self.catalog.fresh(name)
+        fallback = self.fallback
+        if entry is not None:
+            merged = fallback is not None and name in fallback.merge
+            return None if merged else entry.page.page
+        if fallback is None or not self.catalog.known_absent(name):
+            return None
+        if self.unserved.holds(name) and name not in fallback.merge:
+            return None
+        known = fallback.upstreams.fresh(name)
+        return None if known is None or known.stale else known.page
+
+    async def page(self, name: NormalizedName) -> Found | Elsewhere:
+        """Find a project's page.
+
+        :raises NotFound: there is no such project, here or upstream.
+        :raises PypicloudError: see :meth:`entry` and :class:`Fallback`.
+        """
+        # What is not here may be asked of others: they must not hear our names.
+        fallback = self.fallback
+        asks = fallback is not None and not fallback.upstreams.knows(name)
+        try:
+            entry = await self.entry(name, asks)
+        except NotFound:
+            if fallback is None:
+                raise
+            if fallback.redirects:
+                return Elsewhere(fallback.upstreams.address(name))
+            known = await fallback.page(name)
+            return Found(known.page, known.warning)
+        if fallback is not None and name in fallback.merge:
+            return Found(*await fallback.merged(name, entry.page.page))
+        return Found(entry.page.page)
+
+    async def blob(self, name: NormalizedName, digest: str, filename: str) -> Blob:
+        """Find a file, or the core metadata beside it, by its address.
+
+        :raises NotFound: there is none.
+        :raises PypicloudError: see :meth:`entry` and :class:`Fallback`.
+        """
+        fallback = self.fallback
+        asks = fallback is not None and fallback.asks(name, digest, filename)
+        try:
+            entry = await self.entry(name, asks)
+        except NotFound:
+            if fallback is None:
+                raise
+            return await fallback.blob(name, digest, filename)
+        try:
+            return find_blob(entry.page.files, digest, filename, self.store)
+        except NotFound:
+            if fallback is None or name not in fallback.merge:
+                raise
+            if shadows(entry.project, filename):
+                raise
+            return await fallback.blob(name, digest, filename)
+
+    async def own_blob(self, name: NormalizedName, filename: str) -> Blob:
+        """Find a file of ours by its name alone.
+
+        :raises NotFound: there is none.
+        :raises PypicloudError: see :meth:`entry`.
+        """
+        entry = await self.entry(name, asks=False)
+        file = entry.project.file(filename)
+        if file is None:
+            raise NotFound("There is no such file here; it may have been removed.")
+        digest = file.sha256[:DIGEST_DIGITS]
+        return find_blob(entry.page.files, digest, filename, self.store)
+
+    async def entry(
+        self, name: NormalizedName, asks: bool
+    ) -> CachedProject[ProjectView]:
+        """Find a project of ours.
+
+        :param asks: where there is none, others may be asked for it.
+        :raises NotFound: it is proved that there is none.
+        :raises Unavailable: it is ours all the same, and cannot be served.
+        """
+        try:
+            return await self.catalog.project(name, prove_absence=asks)
+        except NotFound:
+            # Of what is merged, the upstream's files may be shown at any time.
+            if self.fallback is None or name not in self.fallback.merge:
+                await self.unserved.refuse(name, asks=asks)
+            raise

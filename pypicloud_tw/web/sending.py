@@ -1,0 +1,72 @@
+"""Pages of the simple API on their way out, in the format that the client wants."""
+
+from __future__ import annotations
+
+from attrs import define, field
+
+from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.offload.service import IOffload
+from pypicloud_tw.web.http.conditions import check_required, is_known
+from pypicloud_tw.web.http.fields import joined
+from pypicloud_tw.web.http.site import Request
+from pypicloud_tw.web.negotiation import Choice, Negotiator
+from pypicloud_tw.web.representation import Page
+
+
+@define(eq=False)
+class PageSender:
+    """Sends pages."""
+
+    _offload: IOffload
+    _negotiator: Negotiator = field(factory=Negotiator, init=False)
+
+    def send_made(
+        self, request: Request, page: Page, *, private: bool, warning: str | None = None
+    ) -> bool:
+        """Send a page if it was made in the client's format already.
+
+        :param private: not everyone may read it.
+        :param warning: the value of a Warning header field.
+        :returns: whether it was sent.
+        """
+        try:
+            variant = page.variant(self._choose(request))
+        except PypicloudError:
+            return False
+        representation = page.find(variant)
+        if representation is None:
+            return False
+        more = b"" if warning is None else f"Warning: {warning}\r\n".encode()
+        if is_known(request, representation.etag, representation.modified):
+            block = representation.not_modified_block(private)
+            request.send_whole(304, block + more, b"")
+        else:
+            block = representation.header_block(private)
+            request.send_whole(200, block + more, representation.body)
+        return True
+
+    async def send(
+        self, request: Request, page: Page, *, private: bool, warning: str | None = None
+    ) -> None:
+        """Send a page; parameters as of :meth:`send_made`.
+
+        :raises NotAcceptable: the client accepts no format that there is.
+        :raises ConditionFailed: it requires another page.
+        """
+        variant = page.variant(self._choose(request))
+        made = page.find(variant)
+        if made is None:
+            if page.quick(variant):
+                made = page.make(variant)
+            else:
+                made = await self._offload.in_thread(page.make, variant)
+        check_required(request, made.etag, made.modified)
+        self.send_made(request, page, private=private, warning=warning)
+
+    def _choose(self, request: Request) -> Choice:
+        formats = request.args.get(b"format") if request.args else None
+        return self._negotiator.choose(
+            joined(request, b"Accept"),
+            joined(request, b"Accept-Encoding"),
+            formats[0] if formats else None,
+        )
