@@ -341,9 +341,12 @@ class Application:
         if page is None:
             return False
         try:
-            if self._authorize_at_once(request, Action.READ, name) is None:
-                return False
+            principal = authorize_at_once(
+                request, self.users, self.policy, Action.READ, name
+            )
         except PypicloudError:
+            return False
+        if principal is None:
             return False
         return self._sender.send_made(request, page, private=not self.policy.public)
 
@@ -370,11 +373,6 @@ class Application:
         request.setHeader(b"Content-Type", b"application/json")
         request.setHeader(b"Cache-Control", b"no-cache, private")
         return measured(request, document)
-
-    def _authorize_at_once(
-        self, request: Request, action: Action, project: NormalizedName
-    ) -> Principal | None:
-        return authorize_at_once(request, self.users, self.policy, action, project)
 
     async def _authorize(
         self,

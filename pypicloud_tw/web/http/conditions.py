@@ -42,8 +42,11 @@ def is_known(request: IRequest, etag: bytes, modified: datetime | None) -> bool:
     :param etag: of what would be sent, with its quotes.
     :param modified: its Last-Modified; aware.
     """
-    tags = joined(request, b"If-None-Match")
-    since = single(request, b"If-Modified-Since") if tags is None else None
+    tags, since = joined(request, b"If-None-Match"), None
+    if tags is None:
+        since = single(request, b"If-Modified-Since")
+        if since is None:
+            return False
     return is_not_modified(tags, etag, since, modified)
 
 

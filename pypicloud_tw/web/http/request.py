@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import server
 from twisted.web.http import NO_BODY_CODES, parse_qs
+from twisted.web.http import Request as HTTPRequest
 
 from pypicloud_tw.web.http.access_log import escape, without_secrets
 from pypicloud_tw.web.http.body import RequestBody
@@ -189,7 +190,8 @@ class Request(server.Request):
         channel.write(
             b"".join((self.site.answer_head(status), header_block, end, body))
         )
-        super().finish()  # type: ignore[no-untyped-call]  # Twisted's
+        # Not server.Request's: there is no encoder to be flushed.
+        HTTPRequest.finish(self)
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """Take a producer of the body; one that comes too late is stopped."""
