@@ -259,9 +259,9 @@ class Channel(Outgoing):
             body.fail(AnsweredError("The request has been answered already."))
 
     def answer_begins(self) -> bool:
-        """Tell whether the answer must say that the connection ends with it.
+        """Return whether the answer must say that the connection ends with it.
 
-        So it does when the body has not come whole: nobody will look for its end.
+        It does if the body has not come whole: its end will not be looked for.
         """
         if self.site.draining or self._state is not LATER:
             self.persistent = False
@@ -403,4 +403,4 @@ class Channel(Outgoing):
 
 
 class AnsweredError(ConnectionError):
-    """A body is read after its request was answered; nobody sends it any more."""
+    """A body is read after its request was answered, when no more of it comes."""

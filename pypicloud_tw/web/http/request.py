@@ -246,7 +246,7 @@ class Request(server.Request):
 
 
 def plain_text(sentence: bytes) -> tuple[bytes, bytes]:
-    """Give header fields and body of an answer that is made by the edge itself."""
+    """Return header fields and body of an answer in plain text."""
     body = sentence + b"\n"
     fields = b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"
     return fields % len(body) + _GUARDS, body

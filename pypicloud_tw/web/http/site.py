@@ -95,14 +95,14 @@ class Site(server.Site):
         return Channel(self)
 
     def getResourceFor(self, request: Request) -> IResource:
-        """Give the one resource, where it is a leaf; else look below it."""
+        """Return the one resource, if it is a leaf; else look below it."""
         resource: IResource = self.resource
         if not resource.isLeaf:
             resource = getChildForRequest(resource, request)
         return resource
 
     def acceptableProtocols(self) -> list[bytes]:
-        """Tell what TLS may negotiate: our channel speaks HTTP/1.1 only."""
+        """Return what TLS may negotiate: HTTP/1.1 alone."""
         return [b"http/1.1"]
 
     def startFactory(self) -> None:
@@ -116,7 +116,7 @@ class Site(server.Site):
     # --- what every answer begins with
 
     def answer_head(self, status: int) -> bytes:
-        """Give status line, Server and Date; made once a second for each status."""
+        """Return status line, Server and Date; made once a second for each status."""
         self._look_at_clock()
         head = self._answer_heads.get(status)
         if head is None:
@@ -131,7 +131,7 @@ class Site(server.Site):
         return head
 
     def common_headers(self) -> Sequence[tuple[bytes, bytes]]:
-        """Give the fields that every answer has, unless its handler set others."""
+        """Return the fields that every answer has, unless its handler set others."""
         self._look_at_clock()
         return (b"Server", self._server), (b"Date", self._date), *GUARDS
 
@@ -147,7 +147,7 @@ class Site(server.Site):
     def log(  # type: ignore[override]  # we make no other requests
         self, request: Request
     ) -> None:
-        """Tell the access log and the observer of a request that has ended."""
+        """Report a request that has ended to the access log and the observer."""
         seconds = max(0.0, self.reactor.seconds() - request.began)
         if self.access_log is not None:
             get = request.requestHeaders.getRawHeaders
@@ -168,7 +168,7 @@ class Site(server.Site):
             self.observe(request, seconds)
 
     def log_refusal(self, peer: Peer, status: int) -> None:
-        """Tell the access log of bytes that were no request."""
+        """Write bytes that were no request into the access log."""
         if self.access_log is not None:
             self.access_log.record(
                 client=peer.text.encode(),
