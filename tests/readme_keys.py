@@ -1,22 +1,19 @@
-"""The parts of the documents that tell of every key, written from its declaration.
+"""The part of docs/reference/keys.rst that tells of every key.
 
-``python -m tests.readme_keys`` writes them into README.rst and
-docs/reference/keys.rst; tests/test_readme.py and tests/test_docs.py fail while they
-are not what stands there.
+``python -m tests.readme_keys`` writes it from where keys are declared;
+tests/test_docs.py fails while it is not what stands there.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from textwrap import fill, indent
 
 from pypicloud_tw.config.keys import SECTIONS, Key, document_keys
 
-CHECKOUT = Path(__file__).absolute().parents[1]
-README = CHECKOUT / "README.rst"
-REFERENCE = CHECKOUT / "docs/reference/keys.rst"
+REFERENCE = Path(__file__).absolute().parents[1] / "docs/reference/keys.rst"
 
 BEGIN = ".. keys: what follows is written by python -m tests.readme_keys\n"
 END = ".. end of keys\n"
@@ -28,32 +25,18 @@ _OF_SERVER = {"server.host": "host", "server.port": "port"}
 
 
 def keys_text() -> str:
-    """Write every key as a definition list: its name, its default, what it is for."""
-    return _by_section(lambda title: f"**{title}**", _definition)
-
-
-def reference_text() -> str:
     """Write every key as an object of Sphinx, to which every page can link."""
-    return _by_section(lambda title: f"{title}\n{'-' * len(title)}", _object)
+    return "\n" + "\n".join(_parts()) + "\n"
 
 
-def _by_section(heading: Callable[[str], str], entry: Callable[[Key], str]) -> str:
-    return "\n" + "\n".join(_parts(heading, entry, document_keys())) + "\n"
-
-
-def _parts(
-    heading: Callable[[str], str], entry: Callable[[Key], str], keys: Iterable[Key]
-) -> Iterator[str]:
+def _parts() -> Iterator[str]:
+    keys = document_keys()
     for section, made_of in SECTIONS.items():
         title = (made_of.__doc__ or "").partition(". ")[0].rstrip(".")
-        yield f"{heading(title)}\n"
+        yield f"{title}\n{'-' * len(title)}\n"
         for key in keys:
             if key.section == section:
-                yield entry(key)
-
-
-def _definition(key: Key) -> str:
-    return f"``{key.name}`` : {_default(key)}\n{indent(_paragraph(key), '    ')}\n"
+                yield _object(key)
 
 
 def _object(key: Key) -> str:
@@ -79,14 +62,7 @@ def _default(key: Key) -> str:
     return f"``{key.default}``" if key.default else "empty"
 
 
-#: The documents, and what writes their part.
-WRITTEN: Mapping[Path, Callable[[], str]] = {
-    README: keys_text,
-    REFERENCE: reference_text,
-}
-
-
-def replaced(document: str, part: str) -> str:
+def replaced(document: str) -> str:
     """Give a document's text with the part of the keys as it should be.
 
     :raises ValueError: the marks are not there.
@@ -95,9 +71,8 @@ def replaced(document: str, part: str) -> str:
     _, end, tail = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"The document needs the lines {BEGIN!r} and {END!r}.")
-    return f"{head}{begin}{part}{end}{tail}"
+    return f"{head}{begin}{keys_text()}{end}{tail}"
 
 
 if __name__ == "__main__":
-    for path, write in WRITTEN.items():
-        path.write_text(replaced(path.read_text("utf-8"), write()), "utf-8")
+    REFERENCE.write_text(replaced(REFERENCE.read_text("utf-8")), "utf-8")

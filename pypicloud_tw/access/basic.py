@@ -18,7 +18,7 @@ _MAX_USER = 256
 
 @frozen
 class Login:
-    """What somebody claims."""
+    """A user name and password, as sent."""
 
     user: str
     password: str = field(repr=False)

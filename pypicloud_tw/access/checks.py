@@ -1,4 +1,4 @@
-"""Checking passwords where it slows nothing down, a few at a time (DESIGN.md D6)."""
+"""Password checks in threads and helper processes, a few at a time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from attrs import field, frozen
 from twisted.logger import Logger
 
 from pypicloud_tw.access.hashes import PURE_PYTHON, HashingError, verify
-from pypicloud_tw.concurrency.turns import ANYBODY, Asker, Turns
+from pypicloud_tw.concurrency.fair_queue import ANYBODY, Asker, FairQueue
 from pypicloud_tw.errors import Unavailable
 from pypicloud_tw.offload.service import IOffload
 
@@ -20,7 +20,7 @@ class StoredPassword:
 
 
 class Checks:
-    """A bounded, fair queue before a few checks at a time.
+    """A few password checks at a time, behind a bounded, fair queue.
 
     :param offload: where they run: in threads, and in a helper process what is pure
         Python.
@@ -34,8 +34,8 @@ class Checks:
         self._offload = offload
         # Two of them: threads are not kept waiting by helpers. A flood of log-ins
         # never has more than its two calls in the helpers' own queue.
-        self._threads = Turns(at_once, queue)
-        self._processes = Turns(at_once, queue)
+        self._threads = FairQueue(at_once, queue)
+        self._processes = FairQueue(at_once, queue)
 
     async def verify(
         self, password: str, stored: StoredPassword, asker: Asker = ANYBODY
@@ -58,4 +58,4 @@ class Checks:
                 "The password could not be checked; try again, or tell the operator."
             ) from None
         finally:
-            turns.leave()
+            turns.leave(asker)

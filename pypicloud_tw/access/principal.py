@@ -1,4 +1,4 @@
-"""Who asks."""
+"""Who makes a request."""
 
 from __future__ import annotations
 

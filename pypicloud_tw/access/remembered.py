@@ -1,4 +1,4 @@
-"""Right passwords, remembered for a while under a key that nobody else has."""
+"""Successful log-ins, remembered for a while under keyed hashes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ _LIMIT = 4096
 
 
 def make_sealer(key: bytes | None = None) -> Callable[[bytes], bytes]:
-    """Make a function that turns secrets into names that tell nothing of them.
+    """Make a function that hashes secrets with a key.
 
-    :param key: at most 64 bytes; None: random, and nowhere but in the function.
+    Keyed BLAKE2b is a message authentication code (RFC 7693, section 2.9) as HMAC is;
+    with the key absorbed beforehand it takes 1.6 µs where HMAC-SHA-256 took 7.7.
 
-    Keyed BLAKE2b is a message authentication
-    code (RFC 7693, section 2.9) as HMAC is; with the key absorbed beforehand it takes
-    1.6 µs where HMAC-SHA-256 took 7.7.
+    :param key: at most 64 bytes; None: random, and known to the function alone.
     """
     keyed = blake2b(key=key or os.urandom(32), digest_size=32)
 
@@ -36,7 +35,7 @@ def make_sealer(key: bytes | None = None) -> Callable[[bytes], bytes]:
 
 @frozen
 class RememberedLogin:
-    """A header that was right, and the addresses that sent it."""
+    """Who an Authorization header belongs to, and the addresses that sent it."""
 
     principal: Principal
     clients: Cache[str, bool] = field(factory=lambda: Cache(_LIMIT))
@@ -47,7 +46,7 @@ class RememberedLogin:
 
 
 class RememberedLogins:
-    """Headers that were right, by their seals.
+    """Authorization headers that were right, by their keyed hashes.
 
     :param seconds: the clock.
     :param lifetime: seconds for which one is remembered.

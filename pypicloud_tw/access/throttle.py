@@ -1,4 +1,4 @@
-"""Wrong passwords are slowed (429), and nobody can lock another out.
+"""Rate limits for wrong passwords (429) that lock nobody else out.
 
 Three buckets are charged for each attempt, before its password is checked, and get
 their charge back if it was right or could not be checked. So what an address has under
@@ -26,7 +26,8 @@ from math import ceil
 
 from attrs import define, field
 
-from pypicloud_tw.concurrency.turns import Asker
+from pypicloud_tw.concurrency.cache import Cache
+from pypicloud_tw.concurrency.fair_queue import Asker
 from pypicloud_tw.errors import TooManyRequests
 
 #: How many users, clients and pairs of them are remembered.
@@ -58,7 +59,11 @@ class Buckets:
     burst: int
     every: float
     limit: int = _LIMIT
-    _empty_at: dict[Hashable, float] = field(factory=dict, init=False)
+    _empty_at: Cache[Hashable, float] = field(init=False)
+
+    @_empty_at.default
+    def _make_empty_at(self) -> Cache[Hashable, float]:
+        return Cache(self.limit)
 
     def adjust(self, burst: int, every: float) -> None:
         """Change the numbers; what is held now leaks out in the time it had."""
@@ -74,24 +79,20 @@ class Buckets:
 
     def charge(self, key: Hashable, now: float) -> None:
         """Hold one more attempt against *key*."""
-        fill = self._fill(key, now)
-        # Taken out first, so that the order of the dictionary is that of the charges.
-        self._empty_at.pop(key, None)
-        if len(self._empty_at) >= self.limit:
-            del self._empty_at[next(iter(self._empty_at))]
-        self._empty_at[key] = now + fill + self.every
+        self._empty_at.put(key, now + self._fill(key, now) + self.every)
 
     def refund(self, key: Hashable, now: float) -> None:
         """Take one charge back."""
         fill = self._fill(key, now) - self.every
         if fill > 0:
-            self._empty_at[key] = now + fill
+            self._empty_at.put(key, now + fill)
         else:
-            self._empty_at.pop(key, None)
+            self._empty_at.drop(key)
 
     def _fill(self, key: Hashable, now: float) -> float:
         """Seconds until the bucket is empty."""
-        fill = self._empty_at.get(key, now) - now
+        empty_at = self._empty_at.get(key)
+        fill = 0.0 if empty_at is None else empty_at - now
         # The upper bound is for a clock that was set back.
         return min(max(fill, 0.0), self.burst * self.every)
 
@@ -111,8 +112,7 @@ class Throttle:
         self._pairs = Buckets(failures, every)
         self._clients = Buckets(failures * 10, every / 10)
         self._users = Buckets(failures * 10, every / 10)
-        # A dictionary for its order; the values mean nothing.
-        self._welcome: dict[tuple[str, str], None] = {}
+        self._welcome: Cache[tuple[str, str], bool] = Cache(_LIMIT)
 
     def adjust(self, *, failures: int, every: float) -> None:
         """Change the rules, and forget nothing."""
@@ -165,15 +165,12 @@ class Throttle:
 
     def welcome(self, pair: tuple[str, str]) -> None:
         """Remember that this user has logged in from there."""
-        self._welcome.pop(pair, None)
-        if len(self._welcome) >= _LIMIT:
-            del self._welcome[next(iter(self._welcome))]
-        self._welcome[pair] = None
+        self._welcome.put(pair, True)
 
 
 @define
 class Attempt:
-    """One attempt under way."""
+    """One log-in attempt, charged and not yet judged."""
 
     _throttle: Throttle
     _pair: tuple[str, str]

@@ -1,4 +1,4 @@
-"""Who somebody is, by the ini's ``user.NAME = hash`` lines.
+"""Authentication by the ini's ``user.NAME = hash`` keys.
 
 A right password is remembered, so that nearly every request costs a look-up. Checking
 one is slow by design: it is done elsewhere, once for all who send the same at the same
@@ -21,7 +21,7 @@ from pypicloud_tw.access.checks import Checks, StoredPassword
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.access.remembered import RememberedLogins, make_sealer
 from pypicloud_tw.access.throttle import Attempt, Throttle
-from pypicloud_tw.concurrency.turns import QueueFullError
+from pypicloud_tw.concurrency.fair_queue import QueueFullError
 from pypicloud_tw.concurrency.waiters import Waiters
 from pypicloud_tw.config.hashes import identify
 from pypicloud_tw.errors import Unauthorized
@@ -30,7 +30,7 @@ from pypicloud_tw.offload.service import IOffload
 
 @define(eq=False)
 class _Check:
-    """One check under way, and all who wait for its answer.
+    """One password check under way, and the requests that wait for it.
 
     :ivar attempts: what was charged, by the client that it was charged to.
     """
@@ -47,8 +47,8 @@ class _Check:
         )
 
 
-class _Known:
-    """The users of one reading of the ini, and what was found out about them."""
+class _LoadedUsers:
+    """The users of one reading of the ini, and their remembered log-ins."""
 
     _log = Logger()
 
@@ -134,7 +134,9 @@ class Users:
         """
         if cache_time is not None:
             self._cache_time = cache_time
-        self._known = _Known(hashes, RememberedLogins(self._seconds, self._cache_time))
+        self._known = _LoadedUsers(
+            hashes, RememberedLogins(self._seconds, self._cache_time)
+        )
 
     @property
     def exist(self) -> bool:
@@ -183,7 +185,7 @@ class Users:
         return Principal(login.user)
 
     async def _answer(
-        self, known: _Known, authorization: bytes, login: Login, client: str
+        self, known: _LoadedUsers, authorization: bytes, login: Login, client: str
     ) -> bool:
         """Whether the password is right, by as few checks as possible."""
         seal = known.memory.seal(authorization)
@@ -207,7 +209,7 @@ class Users:
         return await answer
 
     async def _run(
-        self, known: _Known, seal: bytes, login: Login, check: _Check
+        self, known: _LoadedUsers, seal: bytes, login: Login, check: _Check
     ) -> None:
         """Check a password for all who wait."""
         stored = known.password(login.user)

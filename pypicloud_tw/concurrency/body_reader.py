@@ -1,4 +1,4 @@
-"""The one reader of a body: what is pushed at us is read at our pace."""
+"""Reading a body that is pushed at us: bounded, with back-pressure and a timeout."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class BodyReader:
     # Not a list of pieces: they may be of a byte each.
     _unread: bytearray = field(factory=bytearray, init=False, repr=False)
     _weight: int = field(default=0, init=False)
-    _waiting: Deferred[None] | None = field(default=None, init=False)
+    _waiting: Deferred[bytes] | None = field(default=None, init=False)
     _deadline: Deadline = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -67,10 +67,10 @@ class BodyReader:
         """
         if self._waiting is not None:
             raise RuntimeError("A body has one reader at a time.")
-        if not self._unread and not self.ended:
-            await self._more()
         if self._unread:
             return self.take()
+        if not self.ended and (data := await self._more()):
+            return data
         if self.error is not None:
             raise self.error
         return b""
@@ -87,13 +87,15 @@ class BodyReader:
 
     def feed(self, data: bytes) -> None:
         """Take bytes from the sender; they are dropped after the end."""
-        if self.ended:
+        if self.ended or not data:
+            return
+        if self._waiting is not None:
+            # Nothing is unread, and so nothing is copied.
+            self._wake(data)
             return
         self._unread += data
         self._weight += len(data) + self.piece
-        if self._waiting is not None:
-            self._wake()
-        elif not self.full and self._weight > self.high_water:
+        if not self.full and self._weight > self.high_water:
             self.full = True
             self.pause()
 
@@ -101,7 +103,7 @@ class BodyReader:
         """All of it has come."""
         self.ended = True
         self._deadline.cancel()
-        self._wake()
+        self._wake(b"")
 
     def fail(self, error: BaseException, *, drop: bool = False) -> None:
         """No more of it will come.
@@ -116,18 +118,18 @@ class BodyReader:
             self._weight, self.full = 0, False
         self.end()
 
-    async def _more(self) -> None:
-        waiting: Deferred[None] = Deferred(self._given_up)
+    async def _more(self) -> bytes:
+        waiting: Deferred[bytes] = Deferred(self._given_up)
         self._waiting = waiting
         self._deadline.set(self.timeout)
-        await waiting
+        return await waiting
 
-    def _wake(self) -> None:
+    def _wake(self, data: bytes) -> None:
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             self._deadline.clear()
-            waiting.callback(None)
+            waiting.callback(data)
 
-    def _given_up(self, _waiting: Deferred[None]) -> None:
+    def _given_up(self, _waiting: Deferred[bytes]) -> None:
         self._waiting = None
         self._deadline.cancel()

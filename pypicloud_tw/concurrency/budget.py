@@ -1,4 +1,4 @@
-"""A bound of memory that many share."""
+"""A memory budget that many share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 
 @define(eq=False)
 class BufferBudget:
-    """Bytes of memory that all work of one sort in the process may have together.
+    """The bytes of memory that all work of one kind in the process may use together.
 
     First come, first served; a demand above *capacity* gets all of it.
     """

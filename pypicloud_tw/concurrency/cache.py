@@ -1,4 +1,4 @@
-"""A bounded cache: by weight, by age, and by what was used least recently."""
+"""A cache bounded by weight and age that evicts the least recently used."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Entry(Generic[V]):
 
 @define(eq=False)
 class Cache(Generic[K, V]):
-    """What was put in, up to a capacity; what was not used for longest makes room.
+    """Values by key up to a capacity; the least recently used are evicted first.
 
     :ivar capacity: the sum of the weights that are kept at most.
     :ivar weigh: a value's weight, asked once, when it is put in. What alone weighs

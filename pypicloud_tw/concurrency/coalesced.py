@@ -1,4 +1,4 @@
-"""One question at a time."""
+"""Concurrent calls for the same key share one answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A moment that is moved often and reached seldom."""
+"""A deadline that is moved often and reached seldom."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 @define(eq=False)
 class Deadline:
-    """Calls back once when a moment has come that was not moved or cleared before.
+    """Calls back once when its time has come, unless it was moved or cleared.
 
     Moving it later costs a look at the clock and no more: its one delayed call finds
     out, when it comes, that it came too early (measured: 0.3 µs against 3 µs for a
     delayed call cancelled and made anew, which a connection would do at each request).
 
-    :ivar expired: called with no arguments when the moment has come.
+    :ivar expired: called with no arguments when the time has come.
     :ivar passed: whether it has ever come.
     """
 
@@ -28,7 +28,7 @@ class Deadline:
     _call_time: float = field(default=0.0, init=False)
 
     def set(self, seconds: float) -> None:
-        """Let the moment be so many seconds from now."""
+        """Move the deadline to so many seconds from now."""
         now = self.clock.seconds()
         self._moment = now + seconds
         if self._call is None:
@@ -38,11 +38,11 @@ class Deadline:
             self._call_time = self._moment
 
     def clear(self) -> None:
-        """Let there be no such moment until the next :meth:`set`."""
+        """Have no deadline until the next :meth:`set`."""
         self._moment = None
 
     def cancel(self) -> None:
-        """Clear it and leave no delayed call behind, for whoever is done with it."""
+        """Clear it and leave no delayed call behind."""
         self._moment = None
         call, self._call = self._call, None
         if call is not None:

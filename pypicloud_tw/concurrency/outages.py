@@ -1,4 +1,4 @@
-"""Says in the log that something others depend on is away, and that it is back.
+"""Logs that something others depend on fails, and that it works again.
 
 A warning at the first failure, one a minute while it goes on, and a line when it is
 over: enough to be found, and no more for a thousand clients than for one.
@@ -22,7 +22,7 @@ _REMEMBERED = 256
 
 @define
 class _Outage:
-    """What is known of one thing.
+    """The state of one thing.
 
     :ivar since: when it began to fail; None: it works.
     :ivar warned: when that was last told.

@@ -1,4 +1,4 @@
-"""Waiting for a store only so long: its own tries and timeouts add up to minutes."""
+"""A timeout for calls of the store: its retries and timeouts add up to minutes."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @define(eq=False)
 class Waiters(Generic[T]):
-    """Everybody who waits for the next answer.
+    """The Deferreds of everybody who waits for the next answer.
 
     Cancelling one waiter leaves the others and the work that they wait for alone.
 

@@ -212,6 +212,11 @@ class Catalog(Generic[P]):
             self._warn_stale("the index", e)
             return self._names
 
+    @property
+    def lost(self) -> frozenset[NormalizedName]:
+        """Projects whose manifests are known to be gone."""
+        return frozenset(self._lost)
+
     def has(self, name: str) -> bool:
         """Tell, of what is known here, whether a project has a manifest."""
         return name in self._name_set and name not in self._lost

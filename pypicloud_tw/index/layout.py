@@ -60,7 +60,7 @@ def id_folder(key: str) -> str:
 
 def is_foreign(key: str) -> bool:
     """Tell whether this can be a file that somebody else put into the store."""
-    if is_hidden(key) or is_harmless(key):
+    if is_hidden(key) or is_harmless(key) or _leads_elsewhere(key):
         return False
     return not key.endswith(METADATA_SUFFIX) and not is_own(key)
 
@@ -70,7 +70,14 @@ def is_hidden(key: str) -> bool:
 
     What ends in a slash is a folder that a console has drawn.
     """
-    return any(part.startswith(".") for part in key.split("/")) or key.endswith("/")
+    parts = key.split("/")
+    hidden = any(part.startswith(".") and part not in (".", "..") for part in parts)
+    return hidden or key.endswith("/")
+
+
+def _leads_elsewhere(key: str) -> bool:
+    """Tell whether no store opens this, as what was copied to ``s3://bucket/./``."""
+    return bool({".", ".."}.intersection(key.split("/")))
 
 
 def is_harmless(key: str) -> bool:
@@ -87,8 +94,17 @@ def claimed_names(key: str) -> frozenset[NormalizedName]:
     folder's.
     """
     *folders, text = key.split("/")
-    names = frozenset(_names_in(text)) or frozenset(_names_of(folders))
+    names = set(_names_in(text))
+    if not _is_telling(text):
+        names.update(_names_of(folders))
     return frozenset(filter(None, map(_normalized, names)))
+
+
+def _is_telling(text: str) -> bool:
+    """Tell whether a file's name tells its project, wherever it lies."""
+    suffix = _SUFFIX.search(text)
+    stem = "" if suffix is None else text[: suffix.start()]
+    return any(pattern.search(stem) for pattern in (_VERSION, _ODD_VERSION))
 
 
 def _names_in(text: str) -> Iterator[str]:

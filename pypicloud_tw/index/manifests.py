@@ -41,7 +41,13 @@ from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.standing import Standing
 from pypicloud_tw.metrics import Metrics
-from pypicloud_tw.store.interfaces import IfAbsent, IfMatch, IObjectStore, ObjectInfo
+from pypicloud_tw.store.interfaces import (
+    IfAbsent,
+    IfMatch,
+    IObjectStore,
+    ObjectInfo,
+    Unlisted,
+)
 
 #: How many changes may share one swap, and how many ids a manifest remembers. It must
 #: remember far more than fit in one swap: an id is looked for after others' swaps too.
@@ -73,7 +79,7 @@ class Versioned:
 
 @define
 class _QueuedChange:
-    """One change in line, and whoever waits for it."""
+    """One change in the queue, and whoever waits for it."""
 
     change: Change
     create: bool
@@ -146,9 +152,14 @@ class Manifests:
         self._recent.append(state)
         return state
 
-    async def names(self) -> AsyncIterator[tuple[NormalizedName, ObjectInfo]]:
-        """List every project there is, by the name's bytes."""
-        async for info in self.store.list(INDEX):
+    async def names(
+        self, unlisted: Callable[[Unlisted], None] | None = None
+    ) -> AsyncIterator[tuple[NormalizedName, ObjectInfo]]:
+        """List every project there is, by the name's bytes.
+
+        :param unlisted: told of what lies among the manifests and is none.
+        """
+        async for info in self.store.list(INDEX, unlisted=unlisted):
             name = project_of(info.key)
             if name is not None:
                 yield name, info

@@ -157,6 +157,7 @@ class Publication:
             change = admission(file, display_name, publisher.rules)
             publisher.checkpoint("publish:metadata")
         if first is not None:
+            self._check_time()
             await first.reach(Stage.SWAPPING)
         try:
             project = await publisher.change(
@@ -178,19 +179,26 @@ class Publication:
                 await first.end()
         return project
 
+    def _check_time(self) -> None:
+        """Return if no sweep may take our objects for orphans yet.
+
+        :raises StoreError: one may. Like a store that failed: the sweep takes away what
+            is not named.
+        """
+        ends = self._began + self.publisher.rules.sweep_age / 2
+        if self.publisher.clock.seconds() > ends:
+            raise StoreError("This upload took too long to be kept; send it again.")
+
     def _timely(self, change: Change) -> Change:
-        """Refuse a change before a sweep may take our objects for orphans.
+        """Refuse a change that comes too late.
 
         It is asked at every try to swap: one may wait long for its turn.
         """
-        publisher = self.publisher
-        ends = self._began + publisher.rules.sweep_age / 2
 
         def timely(project: Project) -> Project:
             after = change(project)
-            if after is not project and publisher.clock.seconds() > ends:
-                # Like a store that failed: the sweep takes away what is not named.
-                raise StoreError("This upload took too long to be kept; send it again.")
+            if after is not project:
+                self._check_time()
             return after
 
         return timely

@@ -16,8 +16,8 @@ from attrs import define, evolve, field
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from pypicloud_tw.concurrency.fair_queue import Asker, FairQueue
 from pypicloud_tw.concurrency.shielded import shielded
-from pypicloud_tw.concurrency.turns import Asker, Turns
 from pypicloud_tw.errors import (
     NotFound,
     PypicloudError,
@@ -42,7 +42,8 @@ from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.store.spool import Spool
 
-#: Archives that are looked into at a time, by as many helpers, and that may wait.
+#: Archives that are looked into at a time, by as many helpers, and that may wait. Of
+#: one uploader's one fewer are: there is a place for others, however large they are.
 LOOKED_INTO, WAITING = 2, 64
 
 T = TypeVar("T")
@@ -76,8 +77,9 @@ class Publisher:
     unserved: Unserved = field(kw_only=True)
     changes: int = field(default=0, init=False)
     uploads: int = field(default=0, init=False)
-    _turns: Turns = field(
-        factory=lambda: Turns(LOOKED_INTO, WAITING, "uploads"), init=False
+    _turns: FairQueue = field(
+        factory=lambda: FairQueue(LOOKED_INTO, WAITING, "uploads", LOOKED_INTO - 1),
+        init=False,
     )
     _log = Logger()
 
@@ -219,11 +221,12 @@ class Publisher:
         :raises Unavailable: this uploader has too many that wait already.
         """
         name = uploader or ""
-        await self._turns.enter(Asker(name, name))
+        asker = Asker(name, name)
+        await self._turns.enter(asker)
         try:
             return await self._look_into(spool, filename)
         finally:
-            self._turns.leave()
+            self._turns.leave(asker)
 
     async def _look_into(self, spool: Spool, filename: Filename) -> Inspection:
         if spool.path is not None:

@@ -13,7 +13,8 @@ from attrs import define
 from pypicloud_tw.index.audit import Act
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.names import NormalizedName, project_name
-from pypicloud_tw.maintenance.adopt import Adopter, Progress
+from pypicloud_tw.maintenance.adopt import Adopter
+from pypicloud_tw.maintenance.progress import Progress
 from pypicloud_tw.maintenance.rebuild import Rebuilder, Rebuilt
 from pypicloud_tw.maintenance.sweep import Sweeper
 

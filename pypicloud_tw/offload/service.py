@@ -45,6 +45,9 @@ _LARGE = 8 * 2**20
 #: as :class:`pypicloud_tw.access.checks.Checks` has at a time.
 KIND_THREADS = 2
 
+#: Helpers for each kind of work.
+HELPERS = 2
+
 #: What a helper may know of the environment: enough to start Python. No credentials.
 _ENVIRONMENT = frozenset(
     {"PATH", "VIRTUAL_ENV", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH"}
@@ -133,7 +136,7 @@ class Offload(Service):
         reactor: IOffloadReactor,
         *,
         threads: int = 8,
-        processes: int = 2,
+        processes: int = HELPERS,
         queue: int = 64,
         environ: Mapping[str, str] = os.environ,
     ) -> None:

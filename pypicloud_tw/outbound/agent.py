@@ -1,4 +1,4 @@
-"""An Agent that asks through the environment's proxies, where they are to be used."""
+"""An Agent that uses the HTTP proxies that the environment names."""
 
 from __future__ import annotations
 

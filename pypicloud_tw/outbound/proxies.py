@@ -1,7 +1,8 @@
 """Which HTTP proxy the environment names for an address.
 
 One reading for whatever this program connects to, the bucket and the upstream alike;
-as curl reads it (https://curl.se/docs/manpage.html, "ENVIRONMENT").
+as curl reads it (https://curl.se/docs/manpage.html, "ENVIRONMENT"), and as Python's
+urllib does where they differ.
 """
 
 from __future__ import annotations
@@ -110,7 +111,8 @@ class ProxySettings:
         """Read ``https_proxy``, ``http_proxy``, ``all_proxy`` and ``no_proxy``.
 
         In small letters or capitals; small ones win, and an empty one is as none.
-        ``HTTP_PROXY`` is not read: in CGI it is the client's to set (CVE-2016-5385).
+        ``HTTP_PROXY`` is not read in CGI, where it is the client's to set
+        (CVE-2016-5385); Python's urllib and Go tell that by ``REQUEST_METHOD``, too.
 
         :param schemes: what will be asked for; only their proxies need be usable.
         :raises ConfigError: a proxy is not an HTTP proxy.
@@ -136,10 +138,10 @@ class ProxySettings:
 
 
 def _variable(environ: Mapping[str, str], scheme: str) -> str | None:
-    small = f"{scheme}_proxy"
-    names = [small] if small == "http_proxy" else [small, small.upper()]
-    names += ["all_proxy", "ALL_PROXY"]
-    return next((name for name in names if environ.get(name)), None)
+    names = [f"{scheme}_proxy", f"{scheme}_proxy".upper(), "all_proxy", "ALL_PROXY"]
+    not_ours = {"HTTP_PROXY"} if "REQUEST_METHOD" in environ else set()
+    found = (name for name in names if environ.get(name) and name not in not_ours)
+    return next(found, None)
 
 
 def _split(entry: str) -> tuple[str, int | None]:

@@ -17,9 +17,9 @@ from pypicloud_tw.concurrency.deadline import Deadline
 #: Bytes and seconds that reading what nobody wants may take, to keep the connection.
 DRAIN_BYTES, DRAIN_SECONDS = 64 * 1024, 5.0
 
-#: Bytes up to which what arrives is joined: an answer may come byte by byte, and an
-#: object for each takes thirty times as much.
-_JOINED = 64 * 1024
+#: Bytes below which pieces are joined: an answer may come byte by byte, and an object
+#: for each takes thirty times as much.
+_SMALL = 4 * 1024
 
 
 class ResponseBody(Protocol):
@@ -71,20 +71,23 @@ class ResponseBody(Protocol):
         :raises Exception: what it made, or as :meth:`read` does.
         """
         pieces: list[bytes] = []
-        last = bytearray()
+        small = bytearray()
         size = 0
         try:
             while piece := await self.read():
-                last += piece
                 size += len(piece)
                 if size > limit:
                     raise too_long()
-                if len(last) >= _JOINED:
-                    pieces.append(bytes(last))
-                    last.clear()
+                if not small and len(piece) >= _SMALL:
+                    pieces.append(piece)
+                    continue
+                small += piece
+                if len(small) >= _SMALL:
+                    pieces.append(bytes(small))
+                    small.clear()
         finally:
             self.abort()
-        return [*pieces, bytes(last)]
+        return [*pieces, bytes(small)]
 
     def abort(self) -> None:
         """Take no more; the connection is closed unless the body is at its end."""

@@ -56,7 +56,7 @@ class TunnelEndpoint:
 
 @define(eq=False)
 class _Opening(Protocol):
-    """Asks for a tunnel, and then only passes on.
+    """Asks for a tunnel, then passes everything on.
 
     :ivar opened: fires with the inner protocol.
     """

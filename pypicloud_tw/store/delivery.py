@@ -1,4 +1,4 @@
-"""Bytes to a consumer, no faster than it takes them."""
+"""Writing to a consumer with back-pressure."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from twisted.internet.interfaces import IConsumer, IPushProducer
 from zope.interface import implementer
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 @implementer(IPushProducer)
 @define(eq=False)
 class Gate:
-    """A push producer that only opens and closes; the flow is whoever awaits it.
+    """A push producer that opens and closes; whoever writes awaits :meth:`passage`.
 
     :ivar _stop: called when the consumer wants no more, so that nobody waits for what
         it would not take.
     :ivar stopped: the consumer wants no more, ever, and has let go of us.
     """
 
-    _stop: Callable[[], None]
+    _stop: Callable[[], None] = _nothing
     stopped: bool = field(default=False, init=False)
     _paused: bool = field(default=False, init=False)
     _waiting: Deferred[None] | None = field(default=None, init=False)
@@ -55,10 +59,6 @@ class Gate:
                 await self._waiting
             finally:
                 self._waiting = None
-
-
-def _nothing() -> None:
-    """Do nothing."""
 
 
 async def deliver(

@@ -1,4 +1,4 @@
-"""From a store into a spool: an object read once, at the spool's pace."""
+"""Copying an object from a store into a spool, with back-pressure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from twisted.internet.interfaces import IConsumer, IProducer, IPushProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from pypicloud_tw.concurrency.waiters import Waiters
 from pypicloud_tw.store.interfaces import IDownload
 from pypicloud_tw.store.spool import Spool
 
@@ -39,7 +40,7 @@ class _SpoolConsumer:
     _producer: IPushProducer | None = field(default=None, init=False)
     _writing: int = field(default=0, init=False)
     _failure: Failure | None = field(default=None, init=False)
-    _idle: Deferred[None] | None = field(default=None, init=False)
+    _idle: Waiters[None] = field(factory=Waiters, init=False)
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """Take a push producer's bytes from now on."""
@@ -61,8 +62,7 @@ class _SpoolConsumer:
     async def drained(self) -> None:
         """Return once every byte that came is taken, or raise as :meth:`check`."""
         if self._writing:
-            self._idle = Deferred()
-            await self._idle
+            await self._idle.wait()
         self.check()
 
     def check(self) -> None:
@@ -79,7 +79,6 @@ class _SpoolConsumer:
         self._writing -= 1
         if self._writing:
             return
-        if self._idle is not None:
-            self._idle.callback(None)
-        elif self._producer is not None and self._failure is None:
+        self._idle.answer(None)
+        if self._producer is not None and self._failure is None:
             self._producer.resumeProducing()

@@ -1,4 +1,4 @@
-"""From a link, as it stands in a page or a redirect, to an address.
+"""Resolving the links of pages and redirects to URLs.
 
 By the rules of the URL standard (https://url.spec.whatwg.org/) that browsers and uv
 follow. The standard library's ``urljoin`` keeps to an older one, differently in each

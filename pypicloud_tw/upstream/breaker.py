@@ -1,4 +1,4 @@
-"""A breaker an origin: what is known to be dead is not waited for again."""
+"""A circuit breaker for each origin: one that is known to be dead is not asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One file on its way from the upstream into the store, and to whoever wants it.
+"""Fetching a file from the upstream into the store, and to clients meanwhile.
 
 The upstream's pace is the store's: no client slows it, and a client that goes away
 leaves it to the others and to the store. The newest bytes are at hand; who is further
@@ -279,7 +279,7 @@ class CacheFill:
 @implementer(IDownload)
 @define(eq=False)
 class CacheFillDownload:
-    """A client's view of a file on its way."""
+    """A client's download of a file that is still being fetched."""
 
     info: ObjectInfo
     fill: CacheFill

@@ -27,7 +27,7 @@ from pypicloud_tw.upstream.cache_fill import WINDOW, WINDOWS, CacheFill, Judge
 from pypicloud_tw.upstream.client import Client
 from pypicloud_tw.upstream.keeper import CACHE, PAGES, file_key
 from pypicloud_tw.upstream.links import SEGMENT, Link
-from pypicloud_tw.upstream.relay import METADATA, Located, Relay, in_memory
+from pypicloud_tw.upstream.relay import METADATA, LocatedFile, Relay, in_memory
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import UpstreamIndex
 
@@ -51,7 +51,7 @@ def _address(link: Link) -> Address:
 
 @frozen
 class _StoredFile:
-    """Where a file is kept.
+    """Where a file lies in the store.
 
     :ivar sha256: of its bytes; empty for core metadata, whose digest is in no key.
     :ivar since: when it was put there, in seconds since the epoch.
@@ -94,7 +94,7 @@ class CachingFiles:
     _refused: Cache[str, str] = field(factory=lambda: Cache(_REMEMBERED), init=False)
     _saving: dict[str, bytes] = field(factory=dict, init=False, repr=False)
     _names: frozenset[NormalizedName] | None = field(default=None, init=False)
-    _names_until: float = field(default=float("-inf"), init=False)
+    _names_listed: float = field(default=float("-inf"), init=False)
     _listing: Coalesced[frozenset[NormalizedName]] = field(
         factory=Coalesced, init=False
     )
@@ -124,7 +124,7 @@ class CachingFiles:
 
     async def locate(
         self, name: NormalizedName, segment: str, filename: str
-    ) -> Located:
+    ) -> LocatedFile:
         """See :class:`~pypicloud_tw.upstream.relay.IFiles`."""
         refusal = self.upstreams.rules.file_refusal(name, filename)
         if refusal is not None:
@@ -150,7 +150,8 @@ class CachingFiles:
 
         :raises StoreError: the store is away, and nothing is known.
         """
-        if self.clock.seconds() < self._names_until:
+        # A negative age is a clock that was set back.
+        if 0 <= self.clock.seconds() - self._names_listed < _NAMES_FOR:
             return self._names or frozenset()
         try:
             return await self._listing.ask("", self._list)
@@ -168,7 +169,7 @@ class CachingFiles:
             if is_normalized_name(name) and self._may_be_shown(name):
                 found.add(NormalizedName(name))
         self._names = names = frozenset(found)
-        self._names_until = self.clock.seconds() + _NAMES_FOR
+        self._names_listed = self.clock.seconds()
         return names
 
     def _may_be_shown(self, name: str) -> bool:
@@ -184,7 +185,7 @@ class CachingFiles:
 
     async def _locate_upstream(
         self, name: NormalizedName, segment: str, filename: str
-    ) -> Located:
+    ) -> LocatedFile:
         """Find a file at the upstream; it is kept when it is opened."""
         link, source = await self._relay.link(name, segment, filename)
         place = self._known.get((name, segment, filename))
@@ -217,7 +218,7 @@ class CachingFiles:
         rules, now = self.upstreams.rules, self.clock.seconds()
         return rules.shows_kept(name, place.since, now)
 
-    def _kept(self, address: Address, place: _StoredFile) -> Located:
+    def _kept(self, address: Address, place: _StoredFile) -> LocatedFile:
         key, (name, segment, filename) = place.key, address
 
         async def open_it(part: ByteRange | None) -> IDownload:
@@ -229,7 +230,7 @@ class CachingFiles:
                 located = await self._locate_upstream(name, segment, filename)
                 return await located.open(part)
 
-        return Located(filename, place.sha256, place.size, open_it, key)
+        return LocatedFile(filename, place.sha256, place.size, open_it, key)
 
     async def _search(
         self, name: NormalizedName, segment: str, filename: str
@@ -276,7 +277,7 @@ class CachingFiles:
         """Note what was put there, for who has looked for it too early."""
         self._known.put(address, _StoredFile(key, digest, size, self.clock.seconds()))
 
-    def _on_demand(self, link: Link, source: UpstreamIndex) -> Located:
+    def _on_demand(self, link: Link, source: UpstreamIndex) -> LocatedFile:
         """Offer a file that is fetched when it is opened, once for all."""
         address = _address(link)
 
@@ -297,7 +298,7 @@ class CachingFiles:
                 )
                 return await self._relay.open(link, source, part)
 
-        return Located(link.filename, link.sha256, link.size, open_it)
+        return LocatedFile(link.filename, link.sha256, link.size, open_it)
 
     def _fill(self, link: Link, source: UpstreamIndex) -> CacheFill | None:
         """Find a file on its way, or fetch it; None where too many are fetched."""
@@ -331,6 +332,6 @@ class CachingFiles:
             address, digest = _address(fill.link), fill.link.sha256 or ""
             self._put(address, fill.key, digest, fill.received)
             if address[0] not in (self._names or ()):
-                self._names_until = float("-inf")
+                self._names_listed = float("-inf")
 
         return done

@@ -93,7 +93,7 @@ class UpstreamResponse:
 
 @define
 class Client:
-    """Asks upstreams.
+    """An HTTP client for upstream indexes.
 
     :param agent: connects, with a pool of its own; see
         :class:`~pypicloud_tw.upstream.guard.GuardedEndpoints`.
@@ -134,7 +134,20 @@ class Client:
         """
         headers = {"Accept": accept, "Accept-Encoding": "gzip"}
         headers |= unless.headers if unless else {}
-        return await self._page(source, url, headers)
+        moved = self._moved.get(source.base)
+        if moved is None or not url.startswith(source.base):
+            return await self._page_at(source, url, headers)
+        there = moved + url.removeprefix(source.base)
+        try:
+            return await self._page_at(source, there, headers)
+        except AskingFailed:
+            # Permanent for as long as it works.
+            self._moved.pop(source.base, None)
+            self._doubted.discard(source.base)
+            raise
+        except NotFound:
+            # Absence is proved where the ini says, in case it has moved again.
+            return await self._page_at(source, url, headers)
 
     async def open(
         self, source: UpstreamIndex, url: str, headers: dict[str, str] | None = None
@@ -158,24 +171,6 @@ class Client:
             raise self._unusable(source, response, page=False)
 
         return await self._persist(once, url)
-
-    async def _page(
-        self, source: UpstreamIndex, url: str, headers: dict[str, str]
-    ) -> PageResponse | NotModified:
-        moved = self._moved.get(source.base)
-        if moved is None or not url.startswith(source.base):
-            return await self._page_at(source, url, headers)
-        there = moved + url.removeprefix(source.base)
-        try:
-            return await self._page_at(source, there, headers)
-        except AskingFailed:
-            # Permanent for as long as it works.
-            self._moved.pop(source.base, None)
-            self._doubted.discard(source.base)
-            raise
-        except NotFound:
-            # Absence is proved where the ini says, in case it has moved again.
-            return await self._page_at(source, url, headers)
 
     async def _page_at(
         self, source: UpstreamIndex, url: str, headers: dict[str, str]

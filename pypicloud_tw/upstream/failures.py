@@ -25,7 +25,7 @@ class AskingFailed(UpstreamError):
 
 
 class Slow(AskingFailed):
-    """It kept us waiting as long as it may.
+    """It timed out.
 
     Never repeated, and it opens the breaker at once, so that a dead upstream costs no
     client its timeout twice.

@@ -1,4 +1,4 @@
-"""Whom we connect to: no address inside the house that the ini does not name (SSRF).
+"""Protection from SSRF: private addresses are connected to only if the ini says so.
 
 An upstream's page can name any host, and its name can resolve to anything, differently
 each time. So the address is judged that is about to be connected to, by the resolver

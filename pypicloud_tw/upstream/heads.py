@@ -1,4 +1,4 @@
-"""The head of an answer has a bound: Twisted's client collects lines without end."""
+"""A bound for the head of a response: Twisted's client has none."""
 
 from __future__ import annotations
 

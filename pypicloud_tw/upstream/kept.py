@@ -1,4 +1,4 @@
-"""What is remembered of pages, here and in the store, and for how long."""
+"""Remembered upstream pages, in memory and in the store."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Generic, Protocol, TypeVar
 from attrs import define, evolve, field, frozen
 
 from pypicloud_tw.upstream.client import Validators
-from pypicloud_tw.upstream.prepare import PageResponse, Prepared
+from pypicloud_tw.upstream.prepare import PageResponse, PreparedPage
 
 T = TypeVar("T")
 
@@ -73,7 +73,7 @@ class UpstreamPage(Generic[T]):
 
 
 @define
-class Kept(Generic[T]):
+class RememberedPage(Generic[T]):
     """What is remembered of a page.
 
     :ivar shown: as it is served while it is fresh; made once, for it is often asked.
@@ -98,12 +98,12 @@ class Kept(Generic[T]):
     @classmethod
     def of(
         cls,
-        prepared: Prepared[T],
+        prepared: PreparedPage[T],
         source: int,
         validators: Validators,
         confirmed: float,
         fresh_until: float,
-    ) -> Kept[T]:
+    ) -> RememberedPage[T]:
         """Keep what was made of an answer, which the keeper has as well.
 
         :param source: the place of the upstream that gave it.

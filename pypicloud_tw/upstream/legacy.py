@@ -16,7 +16,7 @@ from pypicloud_tw.offload.limits import PAGES, limited
 from pypicloud_tw.offload.packing import PackedResult, pack
 from pypicloud_tw.upstream.links import checked_sha256, path, segment
 from pypicloud_tw.upstream.parse import load_json
-from pypicloud_tw.upstream.prepare import PageResponse, Prepared, unpack
+from pypicloud_tw.upstream.prepare import PageResponse, PreparedPage, unpack
 from pypicloud_tw.upstream.rules import UpstreamRules
 from pypicloud_tw.upstream.source import shown
 
@@ -59,7 +59,7 @@ class LegacyPage:
 @limited(PAGES)
 def prepare_legacy(
     answer: PageResponse, recipe: LegacyRecipe, now: float
-) -> Prepared[LegacyPage] | PackedResult:
+) -> PreparedPage[LegacyPage] | PackedResult:
     """Read a document of the older JSON API and apply the rules.
 
     :raises UpstreamError: it is none.
@@ -76,7 +76,7 @@ def prepare_legacy(
             f"The answer of the upstream index at {shown(answer.url)} is not of the "
             "JSON API."
         ) from None
-    return pack(Prepared(page, len(page.body), changes_at=shows.changes_at))
+    return pack(PreparedPage(page, len(page.body), changes_at=shows.changes_at))
 
 
 @limited(PAGES)

@@ -1,4 +1,4 @@
-"""Where a page's files are: a compact table, and addresses of our own.
+"""The files of an upstream page: a compact table, and addresses of our own.
 
 In the modes ``relay`` and ``cache`` a page links to this server, which must then find
 the upstream's address of a file again. The largest pages have 40,000 files: their

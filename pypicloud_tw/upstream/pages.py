@@ -1,4 +1,4 @@
-"""Pages of the upstreams: asked once, prepared, remembered, kept while they fail."""
+"""Upstream pages: fetched once, prepared, remembered, and served stale on failure."""
 
 from __future__ import annotations
 
@@ -25,22 +25,23 @@ from pypicloud_tw.offload.packing import PackedResult, unpacked
 from pypicloud_tw.offload.service import IOffload, unpack_apart
 from pypicloud_tw.upstream.client import Client, NotModified, Validators
 from pypicloud_tw.upstream.freshness import fresh_for, may_keep
+from pypicloud_tw.upstream.jobs import Jobs
 from pypicloud_tw.upstream.kept import (
     IKeeper,
-    Kept,
     KeptResponse,
+    RememberedPage,
     UpstreamPage,
 )
 from pypicloud_tw.upstream.parse import is_json
 from pypicloud_tw.upstream.prepare import (
     PageResponse,
-    Prepared,
+    PreparedPage,
     squeezed,
     unpack_within,
 )
 from pypicloud_tw.upstream.source import UpstreamIndex, shown
 
-__all__ = ["Kept", "PageQuestion", "UpstreamPage", "UpstreamPages"]
+__all__ = ["PageQuestion", "UpstreamPage", "UpstreamPages"]
 
 T = TypeVar("T")
 
@@ -103,6 +104,7 @@ class UpstreamPages(Generic[T]):
         (dependency confusion), and must not appear because an earlier one is away.
     :ivar accept: the header field to ask with.
     :ivar turns: how many pages may be asked for at once.
+    :ivar jobs: the work of helpers on them.
     :ivar keeper: where answers are kept beyond this process, if they are.
     """
 
@@ -112,9 +114,10 @@ class UpstreamPages(Generic[T]):
     accept: str
     offload: IOffload
     clock: IReactorTime
-    memory: Cache[str, Kept[T]]
+    memory: Cache[str, RememberedPage[T]]
     settings: UpstreamSection
     turns: DeferredSemaphore
+    jobs: Jobs
     keeper: IKeeper | None = None
     hits: int = field(default=0, init=False)
     misses: int = field(default=0, init=False)
@@ -180,6 +183,7 @@ class UpstreamPages(Generic[T]):
             raise _absent(key)
         self.misses += 1
         asking = self._questions.ask(key, lambda: self._ask(question))
+        self.jobs.wanted(self._slot(key))
         known = self.memory.get(self._slot(key))
         if known is not None and not self._is_too_old(known):
             # The question goes on; who asks later has the answer.
@@ -192,7 +196,9 @@ class UpstreamPages(Generic[T]):
         waited = 0 <= self.clock.seconds() - self._in_vain < IN_VAIN
         return 0.0 if waited else HURRY
 
-    def _hurry(self, key: str, known: Kept[T], waited: float) -> UpstreamPage[T]:
+    def _hurry(
+        self, key: str, known: RememberedPage[T], waited: float
+    ) -> UpstreamPage[T]:
         if waited:
             self._in_vain = self.clock.seconds()
         return self._stale(key, known, f"no answer within {HURRY:g} s")
@@ -211,15 +217,20 @@ class UpstreamPages(Generic[T]):
             return await self._last_known(question, e)
         finally:
             self.turns.release()
+            self.jobs.wanted(self._slot(key))
         self._in_vain = float("-inf")
         return kept.shown
 
     def _unwanted(self, key: str) -> None:
         """Leave the queue, unless it is to freshen what is remembered."""
-        if key in self._queue and self.memory.get(self._slot(key)) is None:
+        if self.memory.get(self._slot(key)) is not None:
+            return
+        if key in self._queue:
             self._queue[key].cancel()
+        else:
+            self.jobs.unwanted(self._slot(key))
 
-    async def _ask_each(self, question: PageQuestion) -> Kept[T]:
+    async def _ask_each(self, question: PageQuestion) -> RememberedPage[T]:
         key = question.key
         if key in self._unreadable:
             raise UpstreamError(
@@ -246,7 +257,7 @@ class UpstreamPages(Generic[T]):
             self._in_background(key, self.keeper.drop(key))
         raise _absent(key)
 
-    def _unless(self, known: Kept[T] | None, place: int) -> Validators | None:
+    def _unless(self, known: RememberedPage[T] | None, place: int) -> Validators | None:
         """Ask conditionally, if an unchanged page would be of use."""
         if (
             known is None
@@ -256,7 +267,9 @@ class UpstreamPages(Generic[T]):
             return None
         return known.validators
 
-    def _confirm(self, key: str, known: Kept[T], answer: NotModified) -> Kept[T]:
+    def _confirm(
+        self, key: str, known: RememberedPage[T], answer: NotModified
+    ) -> RememberedPage[T]:
         now = self.clock.seconds()
         known.confirmed = now
         known.fresh_until = now + fresh_for(answer.cache_control, answer.age)
@@ -270,10 +283,10 @@ class UpstreamPages(Generic[T]):
 
     async def _take(
         self, question: PageQuestion, place: int, answer: PageResponse
-    ) -> Kept[T]:
+    ) -> RememberedPage[T]:
         key, now = question.key, self.clock.seconds()
         prepared = await self._read(question, answer, now)
-        kept = Kept.of(
+        kept = RememberedPage.of(
             prepared,
             place,
             Validators(answer.etag, answer.modified),
@@ -290,7 +303,7 @@ class UpstreamPages(Generic[T]):
 
     async def _read(
         self, question: PageQuestion, answer: PageResponse, now: float
-    ) -> Prepared[T]:
+    ) -> PreparedPage[T]:
         """Prepare an answer; what cannot be, is not tried again at once."""
         key = question.key
         try:
@@ -312,16 +325,20 @@ class UpstreamPages(Generic[T]):
 
     async def _prepare(
         self, question: PageQuestion, answer: PageResponse, now: float
-    ) -> Prepared[T]:
+    ) -> PreparedPage[T]:
         function, recipe = question.prepare, question.recipe
         small = _small(answer)
         if small is not None:
             return _checked(function(small, recipe, now))
         if not answer.coding and answer.size > SQUEEZED_FROM:
             answer = await self.offload.in_thread(squeezed, answer)
-        working = self.offload.in_process(function, answer, recipe, now)
-        working.addTimeout(PREPARE_TIMEOUT, self.clock, _gave_up)
-        return _checked(await unpack_apart(self.offload, await working))
+        result = await self.jobs.run(
+            self._slot(question.key),
+            lambda: self.offload.in_process(function, answer, recipe, now).addTimeout(
+                PREPARE_TIMEOUT, self.clock, _gave_up
+            ),
+        )
+        return _checked(await unpack_apart(self.offload, result))
 
     async def _last_known(
         self, question: PageQuestion, error: PypicloudError
@@ -336,10 +353,10 @@ class UpstreamPages(Generic[T]):
             raise error
         return self._stale(key, kept, error.message)
 
-    def _is_too_old(self, kept: Kept[T]) -> bool:
+    def _is_too_old(self, kept: RememberedPage[T]) -> bool:
         return self.clock.seconds() - kept.confirmed > self.settings.stale_for
 
-    def _stale(self, key: str, kept: Kept[T], why: str) -> UpstreamPage[T]:
+    def _stale(self, key: str, kept: RememberedPage[T], why: str) -> UpstreamPage[T]:
         now = self.clock.seconds()
         page = kept.stale(now)
         self.served_stale += 1
@@ -355,8 +372,8 @@ class UpstreamPages(Generic[T]):
         return page
 
     async def _load(
-        self, question: PageQuestion, known: Kept[T] | None
-    ) -> Kept[T] | None:
+        self, question: PageQuestion, known: RememberedPage[T] | None
+    ) -> RememberedPage[T] | None:
         """Remember what is kept in the store, if anything is."""
         key = question.key
         if self.keeper is None:
@@ -368,7 +385,9 @@ class UpstreamPages(Generic[T]):
             if found is None or found.base not in bases:
                 return None
             now = self.clock.seconds()
-            prepared: Prepared[T] = await self._prepare(question, found.answer, now)
+            prepared: PreparedPage[T] = await self._prepare(question, found.answer, now)
+        except CancelledError:
+            raise
         except StoreError as e:
             self._log.warn("The kept page of {key}: {error}", key=key, error=e.message)
             return None
@@ -376,7 +395,7 @@ class UpstreamPages(Generic[T]):
             self._log.failure("The kept page of {key} is of no use", key=key)
             return None
         confirmed = max(found.confirmed, known.confirmed if known else 0.0)
-        kept = Kept.of(
+        kept = RememberedPage.of(
             prepared,
             bases.index(found.base),
             Validators(found.answer.etag, found.answer.modified),
@@ -404,10 +423,10 @@ def _small(answer: PageResponse) -> PageResponse | None:
     return None if body is None else evolve(answer, pieces=body, coding="")
 
 
-def _checked(result: Any) -> Prepared[Any]:
+def _checked(result: Any) -> PreparedPage[Any]:
     if isinstance(result, PackedResult):
         result = unpacked(result)
-    assert isinstance(result, Prepared), "what prepares an answer gives a Prepared"
+    assert isinstance(result, PreparedPage), "what prepares an answer gives a Prepared"
     return result
 
 

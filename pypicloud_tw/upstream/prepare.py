@@ -1,4 +1,4 @@
-"""From an answer's bytes to what is kept: one function, run in a helper if it is large.
+"""Making what is served of an upstream's response, in a helper if it is large.
 
 What crosses the pipe is as small as it can be: the answer as it came over the network,
 still compressed, one way, and the result, compressed if it is large, the other.
@@ -88,7 +88,7 @@ class Recipe(Generic[T]):
 
 
 @frozen
-class Prepared(Generic[T]):
+class PreparedPage(Generic[T]):
     """What is kept of an answer.
 
     :ivar links: see :func:`~pypicloud_tw.upstream.links.table`; empty if not wanted.
@@ -102,7 +102,7 @@ class Prepared(Generic[T]):
     changes_at: float | None = None
 
 
-def prepare(answer: PageResponse, recipe: Recipe[T], now: float) -> Prepared[T]:
+def prepare(answer: PageResponse, recipe: Recipe[T], now: float) -> PreparedPage[T]:
     """Read a project's page, apply the rules, render it.
 
     :raises UpstreamError: it is no page, or larger than the limit.
@@ -115,7 +115,7 @@ def prepare(answer: PageResponse, recipe: Recipe[T], now: float) -> Prepared[T]:
         links = table(document)
         document = relinked(document)
     page, weight = recipe.render(document)
-    return Prepared(page, weight + len(links), links, filtered.changes_at)
+    return PreparedPage(page, weight + len(links), links, filtered.changes_at)
 
 
 def read(answer: PageResponse, name: str, limit: int) -> Document:
@@ -130,7 +130,7 @@ def read(answer: PageResponse, name: str, limit: int) -> Document:
 @limited(PAGES)
 def prepare_elsewhere(
     answer: PageResponse, recipe: Recipe[Any], now: float
-) -> Prepared[Any] | PackedResult:
+) -> PreparedPage[Any] | PackedResult:
     """Do :func:`prepare` in a helper process."""
     return pack(prepare(answer, recipe, now))
 

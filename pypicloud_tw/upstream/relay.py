@@ -1,4 +1,4 @@
-"""Files of the upstream, streamed through with back-pressure (``relay``)."""
+"""Upstream files, streamed through with back-pressure (``relay``)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 @frozen
-class Located:
+class LocatedFile:
     """A file of an upstream that may be had here.
 
     :ivar sha256: of its bytes, for an ETag; None where nobody tells.
@@ -52,7 +52,7 @@ class IFiles(Protocol):
 
     async def locate(
         self, name: NormalizedName, segment: str, filename: str
-    ) -> Located:
+    ) -> LocatedFile:
         """Find a file, or the core metadata beside it.
 
         :raises NotFound: there is none, or the rules hide it.
@@ -74,7 +74,7 @@ class Relay:
 
     async def locate(
         self, name: NormalizedName, segment: str, filename: str
-    ) -> Located:
+    ) -> LocatedFile:
         """See :class:`IFiles`."""
         link, source = await self.link(name, segment, filename)
         if filename.endswith(METADATA):
@@ -84,7 +84,7 @@ class Relay:
         async def open_it(part: ByteRange | None) -> IDownload:
             return await self.open(link, source, part)
 
-        return Located(filename, link.sha256, link.size, open_it)
+        return LocatedFile(filename, link.sha256, link.size, open_it)
 
     def knows(self, name: NormalizedName, segment: str, filename: str) -> bool:
         """See :class:`IFiles`."""
@@ -192,7 +192,7 @@ def mismatch(filename: str) -> UpstreamError:
 @implementer(IDownload)
 @define(eq=False)
 class RelayDownload:
-    """A file on its way through.
+    """A file that is relayed.
 
     The last piece is held back until the digest is known to be right, so that a client
     never holds a whole wrong file.
@@ -254,7 +254,7 @@ class RelayDownload:
                 yield piece
 
 
-def in_memory(filename: str, data: bytes) -> Located:
+def in_memory(filename: str, data: bytes) -> LocatedFile:
     """Offer bytes that are at hand."""
     digest = sha256(data).hexdigest()
     info = ObjectInfo(filename, len(data), digest, EPOCH)
@@ -263,7 +263,7 @@ def in_memory(filename: str, data: bytes) -> Located:
         span = part or ByteRange(0, len(data))
         return BytesDownload(info, data[span.start : span.stop])
 
-    return Located(filename, digest, len(data), open_it)
+    return LocatedFile(filename, digest, len(data), open_it)
 
 
 @implementer(IDownload)

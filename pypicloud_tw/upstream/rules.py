@@ -1,4 +1,4 @@
-"""What may come from upstream: reserved names, allow, deny, minimum age (pure).
+"""Rules for what may come from upstream: private names, allow, deny, minimum age.
 
 A rule's entry is a project's name or a pattern (``acme-*``), with or without a version
 specifier (``urllib3>=2,<3``); names are compared normalised, versions by packaging.

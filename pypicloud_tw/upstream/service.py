@@ -1,4 +1,4 @@
-"""The fallback as the rest of the program sees it."""
+"""The interface of the fallback to the rest of the program."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from pypicloud_tw.config.keys import UpstreamSection
 from pypicloud_tw.errors import NotFound, Unavailable
 from pypicloud_tw.index.names import NormalizedName, parse_version
 from pypicloud_tw.metrics import Metrics
-from pypicloud_tw.offload.service import IOffload
+from pypicloud_tw.offload.service import HELPERS, IOffload
 from pypicloud_tw.upstream.client import Client
+from pypicloud_tw.upstream.jobs import Jobs
 from pypicloud_tw.upstream.kept import IKeeper, UpstreamPage
 from pypicloud_tw.upstream.legacy import (
     LegacyPage,
@@ -73,6 +74,7 @@ class Upstreams(Generic[T]):
     _turns: DeferredSemaphore = field(
         factory=lambda: DeferredSemaphore(AT_ONCE), init=False
     )
+    _jobs: Jobs = field(factory=lambda: Jobs(HELPERS), init=False)
 
     def __attrs_post_init__(self) -> None:
         # One bound for both: they are one budget of the ini.
@@ -228,6 +230,7 @@ class Upstreams(Generic[T]):
             memory,
             self.settings,
             self._turns,
+            self._jobs,
             self.keeper if accept == ACCEPT else None,
         )
 

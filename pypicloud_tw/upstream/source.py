@@ -105,7 +105,7 @@ class UpstreamIndex:
         return f"{self.base}{name}/"
 
     def legacy_url(self, name: NormalizedName, version: str | None) -> str | None:
-        """Return the address of the older JSON API beside ``/simple/``, or None."""
+        """Return the older JSON API's address beside ``/simple/``, if there is one."""
         root, found, _ = self.base.rpartition("simple/")
         if not found or not root.endswith("/"):
             return None

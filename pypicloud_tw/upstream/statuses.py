@@ -1,4 +1,4 @@
-"""What an upstream means by a status that brings no page and no file."""
+"""The errors for an upstream's statuses other than success."""
 
 from __future__ import annotations
 

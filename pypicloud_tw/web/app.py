@@ -23,6 +23,7 @@ from pypicloud_tw.errors import BadRequest, Forbidden, NotFound, PypicloudError
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.index.publish import Publisher
+from pypicloud_tw.index.survey import lost
 from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.metrics import CONTENT_TYPE, Metrics
 from pypicloud_tw.offload.service import IOffload
@@ -269,10 +270,12 @@ class Application:
 
     async def _details(self, request: Request) -> list[str]:
         """Say what is not served, by name to those who may read the metrics."""
+        await self.unserved.learn()
         known = self.unserved.reasons()
         if known is None:
             return ["It is not known yet which projects in the store cannot be served."]
         reasons = {n: why for n, why in known.items() if not self.catalog.has(n)}
+        reasons |= {name: lost(name) for name in self.catalog.lost}
         if not reasons:
             return []
         count = f"{len(reasons)} project(s) in the store cannot be served."

@@ -53,6 +53,13 @@ class BodyReaderTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(reading), b"abcdef")
         self.assertEqual(self.told, [])
 
+    def test_nothing_is_not_the_end(self) -> None:
+        reading = self.read()
+        self.body.feed(b"")
+        self.assertNoResult(reading)
+        self.body.feed(b"x")
+        self.assertEqual(self.successResultOf(reading), b"x")
+
     def test_pieces_count(self) -> None:
         body = BodyReader(
             self.clock, 10, self.fail, lambda: self.told.append("pause"), piece=2**18

@@ -95,10 +95,8 @@ class WheelTests(IntegrationTestCase):
             "pypicloud_tw/py.typed",
             "pypicloud_tw/tap.py",
         }
-        templates = CHECKOUT / "pypicloud_tw" / "web" / "templates"
-        expected |= {
-            f"pypicloud_tw/web/templates/{t.name}" for t in templates.iterdir()
-        }
+        templates = CHECKOUT / "pypicloud_tw" / "web" / "pages" / "templates"
+        expected |= {str(t.relative_to(CHECKOUT)) for t in templates.iterdir()}
         self.assertLessEqual(expected, members)
         modules = (CHECKOUT / "pypicloud_tw").rglob("*.py")
         ours = {str(module.relative_to(CHECKOUT)) for module in modules}

@@ -21,13 +21,8 @@ from pypicloud_tw.index.admission import UploadRules
 from pypicloud_tw.index.layout import is_foreign, is_own
 from pypicloud_tw.index.manifests import BATCH
 from pypicloud_tw.index.names import project_name
-from pypicloud_tw.maintenance.adopt import (
-    AT_ONCE,
-    UNDER_WAY,
-    Adopter,
-    Progress,
-    Skipped,
-)
+from pypicloud_tw.maintenance.adopt import AT_ONCE, UNDER_WAY, Adopter
+from pypicloud_tw.maintenance.progress import Progress, Skipped
 from pypicloud_tw.store.interfaces import Unlistable, Unlisted
 from pypicloud_tw.store.memory import MemoryStore
 from tests.builders import bare_sdist, metadata, sdist, wheel, zip_of

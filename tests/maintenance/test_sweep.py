@@ -108,6 +108,18 @@ class SweepTests(IndexCase):
         [left] = swept.left
         self.assertIn("The manifest of other is damaged", left)
 
+    def test_a_newer_format_keeps_its_project(self) -> None:
+        """It may name files where this version does not look."""
+        self.publish()
+        kept = set(self.store.objects)
+        manifest = self.store.objects[manifest_key(ACME)].data
+        newer = manifest.replace(b'"_format":1', b'"_format":9')
+        self.store.add(manifest_key(ACME), newer.replace(b'"files"', b'"more_files"'))
+        self.later(DAY + 1)
+        swept = self.sweep()
+        self.assertEqual((swept.removed, swept.purged), ([], []))
+        self.assertLessEqual(kept, set(self.store.objects))
+
     def test_what_is_named_while_it_sweeps_is_left(self) -> None:
         """Objects are listed first and manifests read after, never the other way."""
         self.publish(SDIST, sdist())

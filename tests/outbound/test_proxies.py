@@ -71,9 +71,23 @@ class ProxyTests(SynchronousTestCase):
             environ = {"https_proxy": "http://proxy:1", "no_proxy": names}
             self.assertEqual(find(S3, environ), expected)
 
+    def test_capitals_for_http(self) -> None:
+        for environ in (
+            {"HTTP_PROXY": "http://proxy:1"},
+            {"http_proxy": "", "HTTP_PROXY": "http://proxy:1"},
+            {"http_proxy": "http://proxy:1", "HTTP_PROXY": "http://other:1"},
+            {"HTTP_PROXY": "http://proxy:1", "ALL_PROXY": "http://other:1"},
+        ):
+            self.assertEqual(find("http://s3", environ), Proxy("proxy", 1))
+            self.assertIsNone(find("http://s3", environ | {"NO_PROXY": "s3"}))
+
     def test_capitals_are_not_trusted_for_http(self) -> None:
         """HTTP_PROXY is what a client of CGI can set (CVE-2016-5385)."""
-        self.assertIsNone(find("http://s3", {"HTTP_PROXY": "http://evil:1"}))
+        in_cgi = {"REQUEST_METHOD": "GET", "HTTP_PROXY": "http://evil:1"}
+        self.assertIsNone(find("http://s3", in_cgi))
+        also = in_cgi | {"HTTPS_PROXY": "http://proxy:1", "ALL_PROXY": "http://all:1"}
+        self.assertEqual(find("http://s3", also), Proxy("all", 1))
+        self.assertEqual(find(S3, also), Proxy("proxy", 1))
 
     def test_socks(self) -> None:
         error = self.assertRaises(

@@ -31,7 +31,7 @@ from pypicloud_tw.upstream.freshness import (
 )
 from pypicloud_tw.upstream.keeper import StoredPages, page_key
 from pypicloud_tw.upstream.kept import UpstreamPage
-from pypicloud_tw.upstream.pages import HURRY, SQUEEZED_FROM
+from pypicloud_tw.upstream.pages import HURRY, INLINE, SQUEEZED_FROM
 from pypicloud_tw.upstream.rules import RuleEntry, UpstreamRules
 from pypicloud_tw.upstream.service import AT_ONCE, Upstreams
 from pypicloud_tw.upstream.source import ClientLimits, sources
@@ -68,6 +68,27 @@ def moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
+class SlowOffload(InlineOffload):
+    """Does what helpers do when told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.jobs: list[Deferred[Any]] = []
+        self._begun: list[Callable[[], Deferred[Any]]] = []
+
+    def in_process(self, function: Callable[[*Ts], T], *args: *Ts) -> Deferred[T]:
+        """Begin a job."""
+        job: Deferred[T] = Deferred()
+        self.jobs.append(job)
+        inline = super().in_process
+        self._begun.append(lambda: inline(function, *args))
+        return job
+
+    def finish(self, number: int) -> None:
+        """Finish the job that began as number so many."""
+        self._begun[number]().chainDeferred(self.jobs[number])
+
+
 class Bench:
     """The fallback over a fake upstream."""
 
@@ -78,11 +99,12 @@ class Bench:
         keep: bool = False,
         own_links: bool = False,
         store: MemoryStore | None = None,
+        offload: InlineOffload | None = None,
         **settings: Any,
     ) -> None:
         self.clock = clock()
         self.upstream = FakeUpstream()
-        self.offload = InlineOffload()
+        self.offload = offload or InlineOffload()
         self.client = Client(
             self.upstream, self.clock, ClientLimits(retries=0), "tests", lambda: 0.5
         )
@@ -253,6 +275,73 @@ class PageTests(SynchronousTestCase):
         self.successResultOf(shared)
         self.assertNotIn(f"{BASE}{names[-2]}/", self.upstream.urls())
         self.successResultOf(self.bench.ask(names[-2]))
+
+    def test_nobody_who_hung_up_keeps_a_helper_from_others(self) -> None:
+        slow = SlowOffload()
+        self.bench = Bench(offload=slow)
+        names = [project_name(f"p{number}") for number in range(6)]
+        for name in names:
+            self.upstream_of(self.bench, name)
+        one, two, three, four, *_ = asking = [self.bench.ask(name) for name in names]
+        self.assertEqual(len(slow.jobs), 6)
+        # One that waits for a helper ends at once; one that is worked on goes on.
+        four.cancel()
+        self.assertTrue(slow.jobs[3].called)
+        for late in asking[4:]:
+            late.cancel()
+        three.cancel()
+        self.assertTrue(slow.jobs[2].called)
+        two.cancel()
+        self.assertFalse(slow.jobs[1].called)
+        # Until somebody needs its place.
+        self.bench.ask(names[5])
+        self.assertTrue(slow.jobs[1].called)
+        self.assertFalse(slow.jobs[0].called)
+        slow.finish(0)
+        self.successResultOf(one)
+        for gone in (*asking[1:],):
+            self.failureResultOf(gone, CancelledError)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_who_comes_again_finds_what_was_found_out(self) -> None:
+        slow = SlowOffload()
+        self.bench = Bench(offload=slow)
+        names = [project_name(f"p{number}") for number in range(3)]
+        for name in names:
+            self.upstream_of(self.bench, name)
+        first, second = (self.bench.ask(name) for name in names[:2])
+        first.cancel()
+        second.cancel()
+        again = self.bench.ask(names[1])
+        self.bench.ask(names[2])
+        # Somebody waits for the second again.
+        self.assertEqual([job.called for job in slow.jobs], [True, False, False])
+        slow.finish(1)
+        self.successResultOf(again)
+        for gone in (first, second):
+            self.failureResultOf(gone, CancelledError)
+        self.successResultOf(self.bench.ask(names[1]))
+        self.assertEqual(len(slow.jobs), 3)
+
+    def test_who_hung_up_before_its_page_came(self) -> None:
+        slow = SlowOffload()
+        self.bench = Bench(offload=slow)
+        names = [project_name(f"p{number}") for number in range(3)]
+        for name in names[:2]:
+            self.upstream_of(self.bench, name)
+            self.bench.ask(name)
+        answer: Deferred[bytes] = Deferred()
+        self.bench.upstream.on(f"{BASE}{names[2]}/", later(answer))
+        left = self.bench.ask(names[2])
+        left.cancel()
+        answer.callback(b"{" + b" " * INLINE + b'"files": []}')
+        self.bench.upstream.flush()
+        self.failureResultOf(left, CancelledError)
+        self.assertEqual(len(slow.jobs), 2)
+
+    def upstream_of(self, bench: Bench, name: NormalizedName) -> None:
+        large = b"{" + b" " * INLINE + b'"files": []}'
+        bench.upstream.on(f"{BASE}{name}/", page(large, JSON))
 
     def test_what_is_remembered_stays_in_line(self) -> None:
         self.upstream.on(ACME, page(project("acme")))

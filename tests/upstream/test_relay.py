@@ -36,7 +36,7 @@ from pypicloud_tw.upstream.client import receive
 from pypicloud_tw.upstream.failures import Refused, Slow, Truncated
 from pypicloud_tw.upstream.keeper import CACHE, PAGES
 from pypicloud_tw.upstream.links import Link, segment
-from pypicloud_tw.upstream.relay import Located, Relay
+from pypicloud_tw.upstream.relay import LocatedFile, Relay
 from pypicloud_tw.upstream.rules import RuleEntry, UpstreamRules
 from pypicloud_tw.upstream.source import UpstreamIndex
 from tests.upstream.doubles import (
@@ -121,7 +121,7 @@ class FilesBench(Bench):
 
     def locate(
         self, filename: str = NAME, address: str | None = None
-    ) -> Deferred[Located]:
+    ) -> Deferred[LocatedFile]:
         if address is None:
             address = segment(self.told["hashes"].get("sha256"), self.told["url"])
         return started(self.files.locate(ACME_NAME, address, filename))

@@ -510,13 +510,18 @@ class TurnTests(UploadCase):
     def test_a_second_uploader_is_next(self) -> None:
         many = [self.inspect("ann") for _ in range(10)]
         other, adopted = self.inspect("bob"), self.inspect(None)
-        for number in range(5):
-            # No more than two at a time.
+        # No more than two at a time, and one of each: there is a place for others.
+        for number in range(3):
             self.assertEqual(len(self.offload.looking), number + 2)
             self.offload.looking[number].callback(None)
+        self.offload.looking[3].callback(None)
         self.successResultOf(other)
         self.successResultOf(adopted)
-        self.assertEqual(sum(one.called for one in many), 3)
+        self.assertEqual(sum(one.called for one in many), 2)
+        for number in range(4, 12):
+            self.assertEqual(len(self.offload.looking), number + 1)
+            self.offload.looking[number].callback(None)
+        self.assertTrue(all(one.called for one in many))
 
     def test_who_has_the_most_is_refused_where_there_is_no_room(self) -> None:
         many = [self.inspect("ann") for _ in range(LOOKED_INTO + WAITING)]

@@ -25,6 +25,9 @@ MAX_MEMBERS = 200_000
 #: Bytes of a zip's directory: the largest has 2.7 MB (factor 12).
 MAX_DIRECTORY = 32 * 2**20
 
+#: Zeros behind a zip's end, of which uv passes over so many.
+MAX_ZIP_PADDING = 4096
+
 #: Bytes of a member's name: the longest has 238 (factor 4).
 MAX_NAME = 1024
 
@@ -40,8 +43,9 @@ BOMB_SIZE, BOMB_RATIO = 64 * 2**20, 50
 #: Bytes of the path that a symbolic link leads to (PATH_MAX).
 LONGEST_TARGET = 4096
 
-#: Bytes of a wheel's WHEEL: the longest has 602 (factor 27), with 14 tags.
-MAX_WHEEL = 16 * 2**10
+#: Bytes of a wheel's WHEEL: the longest has 602 (factor 27). Tags in it: 14 are known
+#: (factor 71).
+MAX_WHEEL, MAX_WHEEL_TAGS = 16 * 2**10, 1_000
 
 #: Bytes of a wheel's RECORD: the longest has 2.9 MB (factor 11).
 MAX_RECORD = 32 * 2**20

@@ -50,6 +50,8 @@ def _parse(data: bytes, findings: Findings) -> ConfigParser:
         parser.read_string(text)
         if text.startswith("\ufeff") or any(map(_is_default, parser.sections())):
             raise ValueError
+        if any(map(_is_open, text.splitlines())):
+            raise ValueError
     except (ValueError, Error):
         findings.fall_short(
             "The wheel's entry_points.txt is not UTF-8 (without a byte order mark), or "
@@ -64,6 +66,12 @@ def _parse(data: bytes, findings: Findings) -> ConfigParser:
 def _is_default(group: str) -> bool:
     """Tell the group of which INI readers give everything to all others."""
     return group.lower() == "default"
+
+
+def _is_open(line: str) -> bool:
+    """Tell a group with more behind it, which pip takes for another one than uv."""
+    line = line.strip()
+    return line.startswith("[") and not line.endswith("]")
 
 
 def _judge_script(name: str, value: str, findings: Findings) -> None:

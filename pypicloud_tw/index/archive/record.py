@@ -142,7 +142,7 @@ def _lines(record: bytes) -> Iterator[tuple[str, Line]]:
         if number == MAX_RECORD_LINES:
             refuse(f"The wheel's RECORD has more than {MAX_RECORD_LINES} lines.")
         columns = _columns(raw, number + 1)
-        if columns and not columns[0].endswith("/"):
+        if not columns[0].endswith(("/", "\\")):
             yield columns[0], _line(columns)
 
 
@@ -150,19 +150,19 @@ def _columns(raw: bytes, number: int) -> list[str]:
     if len(raw) > MAX_RECORD_LINE:
         raise _MalformedError(f"has more than {MAX_RECORD_LINE} bytes in line {number}")
     try:
-        text = raw.decode("utf-8").rstrip("\r\n")
+        text = raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
         # Line by line: no name of a file has a line's end in it, and what stands in
         # quotation marks could be as long as the file.
         columns = (
-            next(csv.reader([text], strict=True), [])
-            if '"' in text
-            else (text.split(",") if text else [])
+            next(csv.reader([text], strict=True)) if '"' in text else text.split(",")
         )
     except (UnicodeDecodeError, csv.Error):
         raise _MalformedError(f"is not CSV in UTF-8 (see line {number})") from None
-    if columns and len(columns) < 3:
+    if not text or text.endswith("\r"):
+        raise _MalformedError(f"has an empty line, number {number}, on which pip fails")
+    if len(columns) < 3:
         raise _MalformedError(f"has fewer than 3 columns in line {number}")
-    if columns and not _SIZE.fullmatch(columns[2]):
+    if not _SIZE.fullmatch(columns[2]):
         raise _MalformedError(f"has a size that is no number in line {number}")
     return columns
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from email.parser import HeaderParser
 from typing import IO
 from unicodedata import normalize
 
@@ -14,6 +15,7 @@ from pypicloud_tw.index.archive.bounds import (
     MAX_METADATA,
     MAX_RECORD,
     MAX_WHEEL,
+    MAX_WHEEL_TAGS,
 )
 from pypicloud_tw.index.archive.entry_points import judge_entry_points
 from pypicloud_tw.index.archive.findings import Findings, quoted, refuse
@@ -24,7 +26,12 @@ from pypicloud_tw.index.names import Filename
 
 _SUFFIX = ".dist-info"
 
-_WHEEL_VERSION = re.compile(r"[ \t]*([0-9]+)\.[0-9]+[ \t]*", re.ASCII)
+_WHEEL_VERSION = re.compile(r"[ \t]*([0-9]+)(?:\.[0-9]+)+[ \t]*", re.ASCII)
+
+#: Folders in ``.data``: the places that installers know ("Binary distribution format").
+_SCHEMES = ("purelib", "platlib", "headers", "scripts", "data")
+#: Those that are one folder nearly everywhere; which is filled first is up to each.
+_LIBRARIES = _SCHEMES[:2]
 
 #: Fields of WHEEL that an installer reads once, so that two of them are two wheels.
 _ONCE = ("wheel-version", "root-is-purelib")
@@ -42,7 +49,7 @@ def judge_wheel(
     _check_names(members)
     folder = _dist_info(members)
     _judge_folder(folder, filename, findings)
-    _check_data(members, folder)
+    _check_data(members, folder, findings)
     by_name = {
         member.name: member for member in members if member.name.startswith(folder)
     }
@@ -54,6 +61,7 @@ def judge_wheel(
     metadata = read("METADATA", MAX_METADATA)
     if metadata is None:
         refuse("A wheel has exactly one *.dist-info/METADATA; this one has 0.")
+    _judge_encoding(metadata, findings)
     _judge_wheel_file(read("WHEEL", MAX_WHEEL), findings)
     judge_entry_points(read("entry_points.txt", MAX_ENTRY_POINTS_BYTES), findings)
     record = read("RECORD", MAX_RECORD)
@@ -81,14 +89,11 @@ def _check_names(members: list[Member]) -> None:
 
 def _dist_info(members: list[Member]) -> str:
     """Find the one folder that tells what the wheel is."""
-    found = {
-        top
-        for top, _, rest in (member.path.partition("/") for member in members)
-        if top.endswith(_SUFFIX) and rest
-    }
+    tops = {member.path.partition("/")[0] for member in members}
+    found = {top for top in tops if top.endswith(_SUFFIX)}
     if len(found) != 1:
         refuse(
-            f"A wheel has exactly one *.dist-info/METADATA; this one has {len(found)}. "
+            f"A wheel has exactly one *.dist-info; this one has {len(found)}. "
             "Build the wheel again with a current build tool."
         )
     return found.pop()
@@ -112,20 +117,41 @@ def _judge_folder(folder: str, filename: Filename, findings: Findings) -> None:
         )
 
 
-def _check_data(members: list[Member], folder: str) -> None:
-    """Refuse a ``.data`` folder that is not the wheel's own, by its ``.dist-info``.
+def _check_data(members: list[Member], folder: str, findings: Findings) -> None:
+    """Judge what lies in a ``.data`` folder, which installers move elsewhere.
 
-    pip moves the content of any to where it belongs; uv only that of the wheel's.
+    :raises BadRequest: pip would move something, and uv would not or over other files.
     """
     own = f"{folder.removesuffix(_SUFFIX)}.data"
+    libraries: list[tuple[str, bool]] = []
     for member in members:
-        top, slash, _ = member.path.partition("/")
-        if slash and top.endswith(".data") and top != own:
+        top, slash, below = member.path.partition("/")
+        if not (slash or member.is_folder) or not top.endswith(".data"):
+            continue
+        if top != own:
             refuse(
                 f"The wheel has files in {quoted(top)}, which is not the name of its "
                 f"{_SUFFIX} folder with .data at its end ({quoted(own)}): installers "
                 "would unpack them to different places."
             )
+        scheme, _, path = below.partition("/")
+        if not _has_place(scheme, path, member.is_folder):
+            findings.fall_short(
+                f"The wheel has {quoted(member.name)}, and not every installer knows "
+                f"where to put it: {quoted(own)} holds folders of the names "
+                f"{', '.join(_SCHEMES)}, and that of scripts no folders. Build the "
+                "wheel again."
+            )
+        elif scheme in _LIBRARIES and path:
+            libraries.append((path, member.is_folder))
+    check_unique(libraries, "The wheel has a file both in purelib and in platlib")
+
+
+def _has_place(scheme: str, path: str, is_folder: bool) -> bool:
+    """Tell whether all installers know where something in ``.data`` belongs."""
+    if scheme == "scripts" and ("/" in path or (path and is_folder)):
+        return False  # uv refuses it
+    return not scheme or (scheme in _SCHEMES and bool(path or is_folder))
 
 
 def _is_escaped(text: str, version: Version) -> bool:
@@ -151,6 +177,17 @@ def _is_version(text: str, version: Version) -> bool:
         return False
 
 
+def _judge_encoding(metadata: bytes, findings: Findings) -> None:
+    """Warn of what pip cannot read and uv can; of a source archive neither reads it."""
+    try:
+        metadata.decode("utf-8")
+    except UnicodeDecodeError:
+        findings.warn(
+            "The wheel's METADATA is not UTF-8, so that pip cannot install it; correct "
+            "the project's description or summary and build it again."
+        )
+
+
 def _judge_wheel_file(data: bytes | None, findings: Findings) -> None:
     """Judge the file WHEEL; its tags are not compared with the filename's."""
     again = "no installer installs it. Build the wheel again with a current build tool."
@@ -167,16 +204,16 @@ def _judge_wheel_file(data: bytes | None, findings: Findings) -> None:
             f"{again}"
         )
         return
-    fields = [line.partition(":") for line in text.split("\n\n")[0].splitlines()]
-    values = {name.lower(): value for name, _, value in reversed(fields)}
-    names = [name.lower() for name, _, _ in fields]
-    known = _WHEEL_VERSION.fullmatch(values.get(_ONCE[0], ""))
+    fields = HeaderParser().parsestr(text)
+    if len(fields.get_all("Tag", [])) > MAX_WHEEL_TAGS:
+        refuse(f"The wheel's {_SUFFIX}/WHEEL has more than {MAX_WHEEL_TAGS} tags.")
+    known = _WHEEL_VERSION.fullmatch(fields.get(_ONCE[0], ""))
     if known is None or int(known[1]) != 1:
         findings.fall_short(
             f"The wheel's {_SUFFIX}/WHEEL has no Wheel-Version of 1, the one that "
             f"installers know; {again}"
         )
-    if any(names.count(name) > 1 for name in _ONCE):
+    if any(len(fields.get_all(name, [])) > 1 for name in _ONCE):
         findings.fall_short(
             f"The wheel's {_SUFFIX}/WHEEL has a field twice that it has once; {again}"
         )

@@ -11,7 +11,11 @@ from typing import IO
 
 from attrs import frozen
 
-from pypicloud_tw.index.archive.bounds import MAX_DIRECTORY, MAX_MEMBERS
+from pypicloud_tw.index.archive.bounds import (
+    MAX_DIRECTORY,
+    MAX_MEMBERS,
+    MAX_ZIP_PADDING,
+)
 from pypicloud_tw.index.archive.findings import refuse
 
 _END = Struct("<4s4H2LH")
@@ -74,7 +78,10 @@ def find_directory(file: IO[bytes], size: int) -> Directory:
 
 
 def _end(file: IO[bytes], size: int) -> tuple[int, list[int]]:
-    """Find the last end record; it and its comment are the end of the file."""
+    """Find the last end record; it and its comment are the end of the file.
+
+    A few zeros may follow.
+    """
     begin = max(0, size - _END.size - _LONGEST_COMMENT)
     file.seek(begin)
     tail = file.read(size - begin)
@@ -85,7 +92,10 @@ def _end(file: IO[bytes], size: int) -> tuple[int, list[int]]:
             "zip's end. It may have been cut short; send it again, or build it again."
         )
     _, *fields, comment = _END.unpack_from(tail, found)
-    if found + _END.size + comment != len(tail):
+    end = found + _END.size + comment
+    # Zeros behind the end are padding, to all readers.
+    padding = tail[end:]
+    if end > len(tail) or len(padding) > MAX_ZIP_PADDING or padding.strip(b"\0"):
         refuse(f"There are bytes before or behind the archive. {_AGAIN}")
     return begin + found, fields
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from hashlib import blake2b
 from operator import attrgetter
 from pathlib import PurePosixPath
 from stat import S_ISLNK
 from struct import Struct
 from typing import IO, NoReturn
+from unicodedata import category
 
 from attrs import define
 
@@ -31,6 +33,7 @@ from pypicloud_tw.index.archive.unzip import (
     STORED,
     check_content,
     read_content,
+    unpack,
 )
 from pypicloud_tw.index.archive.volume import check_volume, in_words
 from pypicloud_tw.index.archive.zip_end import Directory, find_directory
@@ -40,8 +43,12 @@ _ENTRY = Struct("<4s6H3L5H2L")
 _LOCAL = Struct("<4s5H3L2H")
 
 #: Bits of the flags (APPNOTE.TXT, 4.4.4): encrypted in one way or another, or a patch;
-#: a descriptor follows the data; the name is UTF-8; how hard the packer tried.
-_UNREADABLE, _DESCRIBED, _UTF8, _EFFORT = 0x2061, 0x0008, 0x0800, 0x0006
+#: a descriptor follows the data; the name is UTF-8; how hard the packer tried. The
+#: others are read by no installer.
+_UNREADABLE, _DESCRIBED, _UTF8, _EFFORT = 0x0061, 0x0008, 0x0800, 0x0006
+
+#: Categories of Unicode's characters that not every installer takes in a name.
+_UNSEEN = {"Cc", "Cf"}
 
 #: The newest version of the format that Python's zipfile reads, and so pip.
 _NEWEST = 63
@@ -96,6 +103,8 @@ class Member:
 def read_members(file: IO[bytes], size: int) -> list[Member]:
     """List the members of a zip of *size* bytes, in the order in which they lie there.
 
+    A file that it holds twice, byte for byte, is listed once.
+
     :raises BadRequest: two readers could find different members in it, or it unpacks to
         too much, or to outside of the folder that it is unpacked in.
     """
@@ -104,6 +113,7 @@ def read_members(file: IO[bytes], size: int) -> list[Member]:
     members.sort(key=attrgetter("header"))
     check_volume(len(members), sum(member.size for member in members), size)
     _check_local(file, members, directory.start)
+    members = list(_without_twins(file, members))
     _check_names(file, members)
     return members
 
@@ -198,10 +208,10 @@ def _entry(data: bytes, at: int) -> tuple[int, Member]:
 
 
 def _name(raw: bytes, flags: int) -> str:
-    if not raw or len(raw) > MAX_NAME or b"\0" in raw:
+    if not raw or len(raw) > MAX_NAME:
         refuse(
-            f"A member's name is empty, longer than {MAX_NAME} bytes, or has a NUL in "
-            f"it: {quoted(raw.decode('latin-1'))}."
+            f"A member's name is empty or longer than {MAX_NAME} bytes: "
+            f"{quoted(raw.decode('latin-1'))}."
         )
     try:
         return raw.decode("utf-8" if flags & _UTF8 or raw.isascii() else "cp437")
@@ -229,7 +239,8 @@ def _check_entry(member: Member) -> None:
             f"The member {shown} is stored, and its two sizes differ or follow only "
             f"after it. {_AGAIN}"
         )
-    if member.is_folder and member.size:
+    described = member.flags & _DESCRIBED  # then uv lets nothing take no bytes
+    if member.is_folder and (member.size or (member.packed and described)):
         refuse(f"The folder {shown} has content, as only files have. {_AGAIN}")
 
 
@@ -302,10 +313,39 @@ def _check_descriptor(file: IO[bytes], member: Member, length: int) -> None:
         )
 
 
+def _without_twins(file: IO[bytes], members: list[Member]) -> Iterator[Member]:
+    """Leave out files that equal one before them: all readers unpack the same."""
+    first: dict[str, Member] = {}
+    digests: dict[str, bytes] = {}
+    for member in members:
+        original = first.setdefault(member.name, member)
+        if original is member or member.is_folder:
+            yield member
+            continue
+        if member.name not in digests:
+            digests[member.name] = _digest(file, original)
+        if (
+            original.mode != member.mode
+            or _digest(file, member) != digests[member.name]
+        ):
+            refuse(
+                f"The archive holds two members of one name, {quoted(member.name)}, "
+                "that differ. Build the file again without one of them."
+            )
+
+
+def _digest(file: IO[bytes], member: Member) -> bytes:
+    digest = blake2b(digest_size=32)
+    for piece in unpack(file, member):
+        digest.update(piece)
+    return digest.digest()
+
+
 def _check_names(file: IO[bytes], members: list[Member]) -> None:
     """Refuse what would be unpacked elsewhere, or over another member."""
     links: set[PurePosixPath] = set()
     for member in members:
+        _check_characters(member.name)
         check_path(member.name)
         check_way(member.name, links)
         if S_ISLNK(member.mode):
@@ -316,6 +356,15 @@ def _check_names(file: IO[bytes], members: list[Member]) -> None:
         ((member.path, member.is_folder) for member in members),
         "The archive holds two members of one name",
     )
+
+
+def _check_characters(name: str) -> None:
+    """Refuse control characters and those that only format, as uv does."""
+    if not name.isprintable() and not _UNSEEN.isdisjoint(map(category, name)):
+        refuse(
+            f"The name of the member {quoted(name)} has a control character in it, or "
+            "one that is not seen; rename the file and build the archive again."
+        )
 
 
 def _target(file: IO[bytes], link: Member) -> str:

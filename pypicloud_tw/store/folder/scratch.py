@@ -1,4 +1,4 @@
-"""Files on their way: one folder for each living process, swept when it is dead.
+"""Temporary files: a folder for each running process, removed when it has died.
 
 ``.tmp/{id}.lock`` is locked (flock) for as long as the process lives, and its files are
 in ``.tmp/{id}/``; the kernel lets go of the lock however the process ends. The lock is

@@ -1,4 +1,4 @@
-"""A large object on its way into a folder; its spool is the file that it becomes."""
+"""Uploads into a folder; the spool is the file that the object becomes."""
 
 from __future__ import annotations
 

@@ -139,7 +139,10 @@ class _Walker:
 
         A desktop's ``.Trash-0``, a file server's ``.snapshot``: they are not packages.
         """
-        return b"/." in b"/" + path and not self.prefix.startswith(path)
+        if self.prefix.startswith(path):
+            return False
+        named = self.prefix[: self.prefix.rfind(b"/") + 1]
+        return b"/." in b"/" + path.removeprefix(named)
 
     def _names(
         self, path: bytes, fd: int

@@ -1,4 +1,4 @@
-"""Where credentials come from, and how they stay fresh.
+"""AWS credentials: where they come from, and how they are refreshed.
 
 In order: the ini, the ``AWS_*`` environment, botocore's chain (shared files and
 profiles, SSO, web identity, ECS and EKS containers, EC2 instance metadata, assumed

@@ -1,4 +1,4 @@
-"""An object on its way out of the bucket."""
+"""Downloads from the bucket, resumed where they broke off."""
 
 from __future__ import annotations
 

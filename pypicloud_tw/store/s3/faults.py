@@ -38,7 +38,7 @@ class S3Unreachable(S3Fault):
 
 
 class S3TooLong(S3Unreachable):
-    """There is more than we are willing to read; another try would bring no less."""
+    """The response is longer than we read; another try would bring no less."""
 
 
 class S3Error(S3Fault):

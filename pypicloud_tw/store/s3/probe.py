@@ -1,4 +1,4 @@
-"""What a server that speaks S3 can be trusted with, found out by trying (D1).
+"""Which conditions an S3 server honours, found out by trying (DESIGN.md D1).
 
 Documentation does not tell: some servers want ``If-Match`` unquoted, some ignore it,
 some answer one conditional PUT rightly and let several of racing ones win.

@@ -1,4 +1,4 @@
-"""How a request is made: signed, sent, retried, and its circumstances put right."""
+"""Requests to S3: signed, sent and retried; region and clock skew are corrected."""
 
 from __future__ import annotations
 

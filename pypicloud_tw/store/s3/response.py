@@ -1,4 +1,4 @@
-"""An answer: its head, and its body on the way to wherever it belongs."""
+"""A response of S3: its head, and its body, read or delivered."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class BrokenOff(S3Unreachable):
 
 @define
 class S3Response:
-    """The head of an answer, and its body, not yet read."""
+    """The head of a response, and its body, not yet read."""
 
     # An IResponse, whose deliverBody has no types.
     _response: Any

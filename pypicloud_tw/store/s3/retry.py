@@ -1,4 +1,4 @@
-"""When to ask again, and when to leave S3 alone."""
+"""When to retry a request to S3, and when to give up."""
 
 from __future__ import annotations
 

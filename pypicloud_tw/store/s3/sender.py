@@ -1,4 +1,4 @@
-"""One request and its answer: bodies, limits and time, no meaning.
+"""Sending one request and receiving the head of its response, with timeouts.
 
 The Agent is used as it is rather than through ``treq.client.HTTPClient``, which would
 decode ``Content-Encoding: gzip`` (what is stored must arrive as it is), follow

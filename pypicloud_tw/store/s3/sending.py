@@ -12,6 +12,8 @@ from twisted.internet.interfaces import IConsumer
 from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
+from pypicloud_tw.store.delivery import Gate
+
 #: Bodies are read and written in pieces of this many bytes; a quarter of it costs a
 #: large upload 8 % more of the processor. It is part of what a body was given of
 #: ``aws.buffer_memory``.
@@ -67,8 +69,7 @@ class BodyProducer:
     length: int = field(init=False)
     _consumer: Any = field(init=False, default=None)
     _sent: bool = field(init=False, default=False)
-    _resumed: Deferred[None] | None = field(init=False, default=None)
-    _stopped: bool = field(init=False, default=False)
+    _gate: Gate = field(init=False, factory=Gate)
 
     def __attrs_post_init__(self) -> None:
         self.length = self._body.length
@@ -80,26 +81,22 @@ class BodyProducer:
         done: Deferred[None] = Deferred(lambda _: self.stopProducing())
         sending = Deferred.fromCoroutine(self._send())
         sending.addCallbacks(
-            lambda _: None if self._stopped else done.callback(None),
-            lambda failure: None if self._stopped else done.errback(failure),
+            lambda _: None if self._gate.stopped else done.callback(None),
+            lambda failure: None if self._gate.stopped else done.errback(failure),
         )
         return done
 
     def pauseProducing(self) -> None:
         """Wait."""
-        if self._resumed is None:
-            self._resumed = Deferred()
+        self._gate.pauseProducing()
 
     def resumeProducing(self) -> None:
         """Go on."""
-        resumed, self._resumed = self._resumed, None
-        if resumed is not None:
-            resumed.callback(None)
+        self._gate.resumeProducing()
 
     def stopProducing(self) -> None:
         """Send no more."""
-        self._stopped = True
-        self.resumeProducing()
+        self._gate.stopProducing()
 
     def cease(self) -> None:
         """S3 has answered: close the connection if it did not wait for everything.
@@ -114,10 +111,9 @@ class BodyProducer:
     async def _send(self) -> None:
         offset = 0
         while offset < self.length:
-            if self._resumed is not None:
-                await self._resumed
+            await self._gate.passage()
             data = await self._body.read(offset, min(CHUNK, self.length - offset))
-            if self._stopped:
+            if self._gate.stopped:
                 return
             if not data:
                 raise EOFError("The body is shorter than it said.")

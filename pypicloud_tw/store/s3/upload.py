@@ -1,4 +1,4 @@
-"""A large object on its way into the bucket.
+"""Uploads to the bucket, in one PUT or in parts.
 
 Its bytes go to the spool first, and from there to S3: a single PUT at commit when they
 are few, else parts, several at a time, while the rest still arrives. A part is read
@@ -55,7 +55,7 @@ MAX_AHEAD = 4
 
 @frozen
 class SpoolBody:
-    """A piece of a spool, as a request's body; see :class:`.s3_body.Body`."""
+    """A piece of a spool, as a request's body; see :class:`.sending.RepeatableBody`."""
 
     spool: Spool
     offset: int

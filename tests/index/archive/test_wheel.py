@@ -108,8 +108,12 @@ class DistInfoTests(WheelCase):
             self.refused("names another project", folder=f"{folder}.dist-info")
 
     def test_exactly_one(self) -> None:
-        second = Part("other-1.0.dist-info/x")
-        self.refused("this one has 2", CODE, second)
+        for second in (
+            Part("other-1.0.dist-info/x"),
+            Part("other-1.0.dist-info/", method=0),
+            Part("other.dist-info", b"a file"),
+        ):
+            self.refused("this one has 2", CODE, second)
         with self.assertRaises(BadRequest) as caught:
             judge(build([CODE]))
         self.assertIn("this one has 0", caught.exception.message)
@@ -122,6 +126,28 @@ class DistInfoTests(WheelCase):
             self.refused("to different places", CODE, script)
         self.fit(CODE, Part("acme-1.0.data/scripts/acme", b"#!python\n"))
         self.fit(CODE, Part("acme/x.data/y", b""), Part("acme.data", b""))
+
+    def test_what_no_installer_can_place(self) -> None:
+        for name in ("bogus/x", "x", "scripts", "Scripts/x", "bogus/", "scripts/a/b"):
+            part = Part(f"acme-1.0.data/{name}", method=0)
+            self.short("knows where to put it", CODE, part)
+        folders = [f"acme-1.0.data/{n}" for n in ("", "scripts/", "data/a/")]
+        self.fit(CODE, *(Part(folder, method=0) for folder in folders))
+        for name in ("purelib/x", "platlib/x", "headers/a/x.h", "data/x", "scripts/a"):
+            self.fit(CODE, Part(f"acme-1.0.data/{name}", b"x"))
+
+    def test_two_libraries(self) -> None:
+        def part(name: str) -> Part:
+            return Part(f"acme-1.0.data/{name}", b"x")
+
+        for names in (("purelib/x", "platlib/x"), ("platlib/a/b", "purelib/a")):
+            self.refused("both in purelib and in platlib", *map(part, names))
+        self.fit(part("purelib/x"), part("platlib/y"), part("scripts/x"))
+
+    def test_metadata_in_another_encoding(self) -> None:
+        latin = metadata().replace(b"Acme", b"Acm\xe9")
+        self.warned("METADATA is not UTF-8", core_metadata=latin)
+        self.warned("METADATA is not UTF-8", core_metadata=metadata() + b"\n\xe9\n")
 
     def test_no_metadata(self) -> None:
         with self.assertRaises(BadRequest) as caught:
@@ -157,6 +183,9 @@ class WheelFileTests(WheelCase):
             b"Wheel-Version: 1.9",
             b"wheel-version:1.0\r\nRoot-Is-Purelib: true\r\n",
             b"Generator: x\nWheel-Version: 1.0\nTag: py3-none-any\nTag: a\n",
+            b"Wheel-Version: 1.0.1\n",
+            b"Wheel-Version: 1.0\nno field\nTag: a\n",
+            b"Wheel-Version: 1.0\r\r\nTag: a\r\r\n",
         ):
             self.fit(wheel_file=data)
         for data in (
@@ -167,6 +196,11 @@ class WheelFileTests(WheelCase):
             b"Wheel-Version:\n",
             b"Generator: x\n\nWheel-Version: 1.0\n",
             b"\n",
+            b"\nWheel-Version: 1.0\n",
+            b"\r\nWheel-Version: 1.0\r\n",
+            b"no field\nWheel-Version: 1.0\n",
+            b" Wheel-Version: 1.0\n",
+            b"Wheel-Version : 1.0\n",
         ):
             self.short("no Wheel-Version of 1", wheel_file=data)
         twice = b"Wheel-Version: 1.0\nWheel-Version: 1.0\n"
@@ -181,6 +215,7 @@ class WheelFileTests(WheelCase):
     def test_none_or_too_long(self) -> None:
         self.short("has no .dist-info/WHEEL", wheel_file=None)
         self.refused("longer than 16 KiB", wheel_file=WHEEL + b"Tag: a-b-c\n" * 2000)
+        self.refused("more than 1000 tags", wheel_file=WHEEL + b"Tag: a-b-c\n" * 1000)
 
 
 class RecordTests(WheelCase):
@@ -207,8 +242,8 @@ class RecordTests(WheelCase):
         for record in (
             recorded(good, end="\r\n"),
             recorded(good, "acme/,,", "acme/more/,,7"),
+            recorded(good, "acme\\,,", "acme\\more\\,,7"),
             recorded(good, good),
-            recorded(good, ""),
             recorded(f"{good},more"),
             recorded(good.replace("acme/x.py", '"acme/x.py"')),
             recorded(good.replace("acme/x.py", "acme\\x.py")),
@@ -252,6 +287,8 @@ class RecordTests(WheelCase):
         for bad, reason in (
             ("acme/x.py,sha256=x", "fewer than 3 columns"),
             ("acme/x.py", "fewer than 3 columns"),
+            ("", "has an empty line, number 2"),
+            (f"{good}\r\r", "has an empty line, number 2"),
             ("acme/x.py,sha256=x,-7", "no number"),
             ("acme/x.py,sha256=x,seven", "no number"),
             ('"acme/x.py,sha256=x,7', "not CSV"),
@@ -271,7 +308,7 @@ class RecordTests(WheelCase):
         self.warned("what is not in the wheel: 'acme/gone.py'", record_file=record)
 
     def test_more_lines_than_are_read(self) -> None:
-        self.refused("more than 400000 lines", record_file=b"\n" * 400_001)
+        self.refused("more than 400000 lines", record_file=b"x,,\n" * 400_001)
 
 
 class EntryPointTests(WheelCase):
@@ -297,6 +334,8 @@ class EntryPointTests(WheelCase):
             b"\xef\xbb\xbf[console_scripts]\n",
             b"[DEFAULT]\nx = a:b\n[console_scripts]\n",
             b"[default]\nx = a:b\n[console_scripts]\n",
+            b"[console_scripts] x\na = acme:main\n",
+            b"[console_scripts] ; x\na = acme:main\n",
             b"[a]\nx = \xff\n",
             "[a]\nx = y\n".encode("utf-16"),
         ):

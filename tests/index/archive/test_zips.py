@@ -82,6 +82,7 @@ class TakenTests(ZipCase):
             evolve(A, flags=UTF8),
             evolve(A, local={"flags": UTF8}),
             Part("caf\xe9.py", b"x", flags=UTF8),
+            evolve(A, flags=0xB790),  # bits that nobody reads
             Part("b/", method=0),
             Part("b/"),
             Part("./a.py", b"x"),
@@ -124,6 +125,20 @@ class TakenTests(ZipCase):
         self.taken(build([A, B], end64={}, end=full))
         self.taken(build([]))
 
+    def test_zeros_behind_the_end(self) -> None:
+        for count in (1, 2, 4096):
+            self.taken(build([A, B], last=bytes(count)), count)
+        self.taken(build([A, B], end64={}, comment=b"x", last=bytes(60)))
+        self.refused(build([A, B], last=bytes(4097)), "before or behind")
+        self.refused(build([A, B], last=bytes(2**17)), "no zip's end")
+
+    def test_a_file_twice(self) -> None:
+        packed = evolve(A, method=0)
+        for parts in ([A, A], [A, B, A, A], [A, packed], [Part("e"), Part("e")]):
+            self.taken(build(parts), parts)
+            names = [part.name for part in parts]
+            self.assertEqual(list(contents(build(parts))), list(dict.fromkeys(names)))
+
     def test_a_zip_in_a_zip(self) -> None:
         inner = build([EVIL, B], comment=b"inner")
         self.taken(build([A, Part("b.zip", inner, method=0)]))
@@ -156,7 +171,8 @@ class RefusedTests(ZipCase):
             build([A, B], first=b"#!/bin/sh\n"),
             build([evolve(A, before=b"#!/bin/sh\n"), B]),
             build([A, B], last=b"x"),
-            build([A, B], last=b"\0\0"),
+            build([A, B], last=b"\0x\0"),
+            build([A, B], comment=b"12")[:-1],
             build([A, B], between=b"x"),
             build([A, B], between=b"x", end64={}),
             b"x" + build([A, B]),
@@ -267,7 +283,7 @@ class RefusedTests(ZipCase):
     def test_methods(self) -> None:
         for method in (1, 9, 12, 14, 93, 95, 99):
             self.refused(build([evolve(A, method=method)]), "by a method", method)
-        for flags in (0x1, 0x20, 0x40, 0x2000):
+        for flags in (0x1, 0x20, 0x40, 0x61):
             self.refused(build([evolve(A, flags=flags)]), "encrypted", flags)
 
     def test_data_that_does_not_end_where_it_should(self) -> None:
@@ -289,7 +305,9 @@ class RefusedTests(ZipCase):
     def test_names(self) -> None:
         for parts, reason in (
             ([A, EVIL], "two members of one name"),
-            ([A, A], "two members of one name"),
+            ([A, B, EVIL], "two members of one name"),
+            ([A, evolve(A, name="./a.py")], "two members of one name"),
+            ([A, evolve(A, listed={"attributes": 0o100755 << 16})], "two members of"),
             ([A, evolve(EVIL, name="./a.py")], "two members of one name"),
             ([B, Part("b//c.py")], "two members of one name"),
             ([B, Part("b\\c.py")], "two members of one name"),
@@ -299,10 +317,17 @@ class RefusedTests(ZipCase):
             ([Part("b"), Part("b-"), Part("b0"), B], "two members of one name"),
             ([Part("")], "is empty"),
             ([Part(".")], "has no name"),
-            ([Part("a\0b")], "has a NUL"),
+            ([Part("a\0b")], "control character"),
+            ([Part("a\nb")], "control character"),
+            ([Part("a\x7fb")], "control character"),
+            *(
+                ([Part(f"a{c}b".encode(), flags=UTF8)], "control character")
+                for c in "\x80\xad\u200b\u202e\ufeff"
+            ),
             ([Part("x" * 1025)], "longer than 1024 bytes"),
             ([Part(b"\xff", flags=UTF8)], "is not the UTF-8"),
             ([Part("b/", b"x")], "has content"),
+            ([described(Part("b/"))], "has content"),
         ):
             self.refused(build(parts), reason, parts)
 
@@ -332,7 +357,9 @@ class PropertyTests(SynchronousTestCase):
     @given(
         st.dictionaries(
             st.text(
-                st.characters(exclude_characters="\0/\\.:", exclude_categories=["Cs"]),
+                st.characters(
+                    exclude_characters="/\\.:", exclude_categories=["Cs", "Cc", "Cf"]
+                ),
                 min_size=1,
                 max_size=20,
             ),

@@ -34,7 +34,13 @@ from pypicloud_tw.errors import (
 from pypicloud_tw.offload.service import IOffload, Offload
 from pypicloud_tw.store.folder import locks as locks_module
 from pypicloud_tw.store.folder.store import DirectoryStore
-from pypicloud_tw.store.interfaces import IfAbsent, IfMatch, IObjectStore
+from pypicloud_tw.store.interfaces import (
+    IfAbsent,
+    IfMatch,
+    IObjectStore,
+    Unlistable,
+    Unlisted,
+)
 from tests.doubles import InlineOffload
 from tests.store_suite import (
     LARGE,
@@ -568,6 +574,19 @@ class LinkTests(FolderCase):
         self.assertEqual(
             sorted(told), ["file", "folder/", "gone/", "inside", "loop/", "pipe"]
         )
+
+    def test_whoever_looks_into_a_hidden_folder_is_told_of_them_too(self) -> None:
+        (self.path / ".index").mkdir()
+        (self.path / ".index" / "acme.json").symlink_to(self.outside / "secret")
+        (self.path / ".index" / ".acme.swp").symlink_to(self.outside / "secret")
+        told: list[Unlisted] = []
+
+        async def listed() -> list[str]:
+            listing = self.store.list(".index/", unlisted=told.append)
+            return [info.key async for info in listing]
+
+        self.assertEqual(self.wait(listed()), [])
+        self.assertEqual(told, [Unlisted(".index/acme.json", Unlistable.LINK)])
 
     def test_listing(self) -> None:
         self.assertEqual(self.wait(keys(self.store)), ["real"])

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.concurrency.turns import Asker, QueueFullError, Turns
+from pypicloud_tw.concurrency.fair_queue import Asker, FairQueue, QueueFullError
 
 ALICE, BOB = "alice", "bob"
 
 
 class TurnsTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.turns = Turns(free=1, queue=64)
+        self.turns = FairQueue(free=1, queue=64)
         self.entered: list[object] = []
         self.enter("first", "elsewhere", "somebody")
 
@@ -40,6 +40,27 @@ class TurnsTests(SynchronousTestCase):
         self.assertEqual(self.leave(1), [])
         self.enter("later", "here", ALICE)
         self.assertEqual(self.entered[-1], "later")
+
+    def test_a_bound_for_each(self) -> None:
+        """Nobody has all turns; those that are left are for others who come."""
+        self.turns, self.entered = FairQueue(free=2, queue=9, each=1), []
+        alice, bob = Asker("here", ALICE), Asker("there", BOB)
+        for n in range(3):
+            self.enter(n, "here", ALICE)
+        self.assertEqual(self.entered, [0])
+        self.enter("bob", "there", BOB)
+        self.assertEqual(self.entered, [0, "bob"])
+        self.turns.leave(bob)
+        self.assertEqual(self.entered, [0, "bob"])
+        self.enter("again", "there", BOB)
+        self.enter("waits", "there", BOB)
+        self.assertEqual(self.entered[2:], ["again"])
+        self.turns.leave(alice)
+        self.turns.leave(bob)
+        self.assertEqual(self.entered[3:], [1, "waits"])
+        for asker in (bob, alice, alice):
+            self.turns.leave(asker)
+        self.assertEqual((self.entered[5:], self.turns.free), ([2], 2))
 
     def test_client_with_many_names(self) -> None:
         for n in range(60):
@@ -116,7 +137,7 @@ class TurnsTests(SynchronousTestCase):
     def test_never_more_than_may_and_nobody_forgotten(
         self, steps: list[tuple[int, int, bool] | None]
     ) -> None:
-        self.turns, self.entered = Turns(free=2, queue=5), []
+        self.turns, self.entered = FairQueue(free=2, queue=5), []
         asked = running = 0
         results: list[Deferred[None]] = []
         for step in steps:

@@ -1,4 +1,4 @@
-"""Whose turn it is: a bounded queue that is fair to clients and to users.
+"""A bounded queue that is fair to clients and to users.
 
 A client that asks for much waits behind itself, and so do those who all ask for one
 user; whoever asks for little is next or nearly so. Where the queue is full, the newest
@@ -65,17 +65,20 @@ class _Place:
 
 
 @define(eq=False)
-class Turns:
-    """Lets in a few at a time.
+class FairQueue:
+    """Admits a few at a time.
 
     :ivar free: so many more may come in now.
     :ivar queue: at most so many wait. Each change looks at all of them.
     :ivar what: they all want, for the error that says that there is no room.
+    :ivar each: at most so many of one client's are in at a time; None is no bound.
     """
 
     free: int
     queue: int
     what: str = "log-ins"
+    each: int | None = None
+    _inside: Counter[str] = field(factory=Counter, init=False, repr=False)
     _places: list[_Place] = field(factory=list, init=False, repr=False)
     _moments: count[int] = field(factory=count, init=False)
 
@@ -84,8 +87,9 @@ class Turns:
 
         :raises QueueFullError: there is no room, or no longer.
         """
-        if self.free > 0:
+        if self.free > 0 and self._may_enter(asker):
             self.free -= 1
+            self._inside[asker.client] += 1
             return
         moment = next(self._moments)
         admitted: Deferred[None] = Deferred()
@@ -99,13 +103,21 @@ class Turns:
             # Whoever hung up has a place still.
             self._places = [other for other in self._places if other is not place]
 
-    def leave(self) -> None:
-        """End a turn: the next one comes in."""
-        if not self._places:
-            self.free += 1
+    def leave(self, asker: Asker = ANYBODY) -> None:
+        """End a turn: the next one comes in.
+
+        :param asker: whose turn it was.
+        """
+        self._inside[asker.client] -= 1
+        self._inside += Counter()  # without those who have none
+        self.free += 1
+        places = [place for place in self._places if self._may_enter(place.asker)]
+        if not places:
             return
-        chosen = min(self._places, key=lambda place: place.rank)
+        chosen = min(places, key=lambda place: place.rank)
         self._places.remove(chosen)
+        self.free -= 1
+        self._inside[chosen.asker.client] += 1
         moment = next(self._moments)
         for place in self._places:
             if place.asker.client == chosen.asker.client:
@@ -113,6 +125,9 @@ class Turns:
             if place.asker.user == chosen.asker.user:
                 place.after_user = moment
         chosen.admitted.callback(None)
+
+    def _may_enter(self, asker: Asker) -> bool:
+        return self.each is None or self._inside[asker.client] < self.each
 
     def _give_up(self) -> None:
         """Refuse the newest place of whoever has the most."""
