@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from http import HTTPStatus
 
-from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.web import server
@@ -18,6 +17,7 @@ from pypicloud_tw.web.http.body import RequestBody
 from pypicloud_tw.web.http.connection import Channel
 from pypicloud_tw.web.http.fields import GUARDS
 from pypicloud_tw.web.http.head import HeadParser
+from pypicloud_tw.web.http.limits import ConnectionLimits
 from pypicloud_tw.web.http.proxies import Notices, Origin, Peer, Proxies
 from pypicloud_tw.web.http.request import Request
 
@@ -30,26 +30,6 @@ __all__ = [
     "RequestBody",
     "Site",
 ]
-
-
-@frozen
-class ConnectionLimits:
-    """How long we wait for a client, in seconds, and how much we read in vain.
-
-    :ivar idle: between two requests on one connection.
-    :ivar head: for the whole of a request's head, from its first byte.
-    :ivar body: for more of a body while its handler waits for it.
-    :ivar send: for the client to read something of what we have written.
-    :ivar linger: for the rest of a body that was refused, in all.
-    :ivar linger_bytes: of such a rest that are read in vain.
-    """
-
-    idle: float = 75.0
-    head: float = 30.0
-    body: float = 60.0
-    send: float = 120.0
-    linger: float = 30.0
-    linger_bytes: int = 256 * 2**20
 
 
 class Site(server.Site):
