@@ -296,7 +296,9 @@ class UnservedTests(UnservedCase):
             self.store.objects.clear()
             self.store.add(key, b"")
             self.absent(self.one, "acme", asks=False)
-            self.assertIn(why, self.refusal(self.one, "acme"))
+            for asks in (True, False):
+                self.assertIn(why, self.refusal(self.one, "acme", asks=asks))
+            self.domain.clock.advance(60)
         self.store.objects.clear()
         self.store.add("acme/beta-1.0.tar.gz", b"")
         self.absent(self.one, "acme")
