@@ -87,6 +87,7 @@ class Progress:
 
     :ivar found: files that are not ours and look like distributions.
     :ivar known: those that a manifest names already.
+    :ivar lost: projects whose manifests are gone; they are left as they are.
     """
 
     found: int = 0
@@ -94,6 +95,7 @@ class Progress:
     adopted: int = 0
     skipped: list[Skipped] = field(factory=list)
     warned: list[Warned] = field(factory=list)
+    lost: set[NormalizedName] = field(factory=set)
 
     @property
     def done(self) -> int:
@@ -210,7 +212,7 @@ class Adopter:
         self, survey: Survey, progress: Progress
     ) -> dict[NormalizedName, list[Candidate]]:
         found: dict[NormalizedName, list[Candidate]] = defaultdict(list)
-        gone = survey.lost
+        gone = progress.lost = survey.lost
         for what in survey.unlisted:
             progress.found += 1
             progress.skipped.append(Skipped(what.key, why_unlisted(what)))

@@ -105,6 +105,13 @@ class JobTests(JobCase):
         self.failureResultOf(work, Unavailable)
 
 
+    def test_refresh_leaves_what_is_lost(self) -> None:
+        self.publish()
+        del self.domain.store.objects[manifest_key(ACME)]
+        self.assertEqual(self.do("refresh"), 1)
+        self.assertIn("pypicloud rebuild acme", self.err.getvalue())
+
+
 class RebuildTests(JobCase):
     def test_what_it_tells(self) -> None:
         self.assertEqual(self.do("rebuild"), 0)
