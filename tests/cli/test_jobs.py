@@ -104,7 +104,6 @@ class JobTests(JobCase):
         work = started(jobs.do(self.index, "dance", {}, self.out, self.err))
         self.failureResultOf(work, Unavailable)
 
-
     def test_refresh_leaves_what_is_lost(self) -> None:
         self.publish()
         del self.domain.store.objects[manifest_key(ACME)]
