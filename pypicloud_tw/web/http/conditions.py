@@ -9,7 +9,7 @@ from pypicloud_tw.web.answers import joined
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.negotiation import is_as_required, is_not_modified
 
-_REQUIREMENTS = b"If-Match", b"If-Unmodified-Since"
+_REQUIREMENTS = frozenset((b"If-Match", b"If-Unmodified-Since"))
 
 
 def single(request: Request, name: bytes) -> bytes | None:
@@ -23,7 +23,7 @@ def single(request: Request, name: bytes) -> bytes | None:
 
 def requires(request: Request) -> bool:
     """Tell whether the client wants an answer about something certain only."""
-    return any(map(request.requestHeaders.hasHeader, _REQUIREMENTS))
+    return request.has_any(_REQUIREMENTS)
 
 
 def check_required(request: Request, etag: bytes, modified: datetime | None) -> None:
