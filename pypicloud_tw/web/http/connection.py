@@ -174,7 +174,7 @@ class Channel(HTTPChannel):
             for _ in range(MOST_AT_ONCE):
                 if self._state is not HEAD or self._waitingForTransport:
                     break
-                if not self._serve_next():
+                if not self._buffer or not self._serve_next():
                     break
             else:
                 self._continue_later()
