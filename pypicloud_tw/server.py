@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import (
     IListeningPort,
     IReactorTime,
@@ -166,6 +167,11 @@ class Server(Service):
 
 def _reason(error: BaseException) -> str:
     """Say why it cannot listen; a Unix socket's lock file fails as files do."""
+    if isinstance(error, CannotListenError):
+        return (
+            f"{error} End what listens there, or listen elsewhere: by --listen, or by "
+            "server.port in the ini."
+        )
     if not isinstance(error, OSError) or error.filename is None:
         return str(error)
     path = os.fsdecode(error.filename2 or error.filename)
