@@ -20,12 +20,13 @@ from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.users import Users
 from pypicloud_tw.config.load import Config, load
+from pypicloud_tw.index.admission import UploadRules
 from pypicloud_tw.index.audit import Audit, log_act
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.marker import Marker
-from pypicloud_tw.index.publish import Publisher, Rules
+from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.standing import Standing
 from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.metrics import Metrics
@@ -48,8 +49,7 @@ from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import ClientLimits, UpstreamIndex
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.fallback import Fallback
-from pypicloud_tw.web.http.site import Limits as EdgeLimits
-from pypicloud_tw.web.http.site import Proxies, Site
+from pypicloud_tw.web.http.site import ConnectionLimits, Proxies, Site
 from pypicloud_tw.web.http.standard_output import access_log_on_standard_output
 from pypicloud_tw.web.simple import render_upstream
 from pypicloud_tw.web.views import SignedViews, view_project
@@ -152,7 +152,7 @@ def make_index(
         catalog,
         process.offload,
         reactor,
-        Rules(
+        UploadRules(
             legacy_formats=config.pypi.legacy_formats,
             overwrite=config.pypi.allow_overwrite,
             reupload_deleted=config.pypi.allow_reupload_deleted,
@@ -289,6 +289,7 @@ def _make_application(
     throttle: Throttle,
 ) -> Application:
     return Application(
+        index,
         users=Users(
             config.users,
             offload=process.offload,
@@ -297,13 +298,9 @@ def _make_application(
             throttle=throttle,
         ),
         policy=Policy(config.pypi.default_read, has_users=bool(config.users)),
-        catalog=index.catalog,
-        publisher=index.publisher,
-        store=index.store,
         offload=process.offload,
         metrics=process.metrics,
         max_upload=config.pypi.max_upload,
-        ready=index.ready,
         metrics_read=metrics_reader(config.metrics.read),
         fallback=fallback,
     )
@@ -315,7 +312,7 @@ def _make_site(config: Config, application: Application, process: Process) -> Si
     return Site(
         application.resource(),
         reactor=reactor,
-        limits=EdgeLimits(body=config.server.body_timeout),
+        limits=ConnectionLimits(body=config.server.body_timeout),
         proxies=Proxies(config.pypi.trusted_proxies, config.pypi.public_url),
         access_log=access_log_on_standard_output(reactor) if logs else None,
         observe=lambda request, seconds: observe(request.method, request.code, seconds),

@@ -19,7 +19,8 @@ from pypicloud_tw.index.audit import Act
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.survey import Survey
-from pypicloud_tw.maintenance.adopt import Adopter, Progress
+from pypicloud_tw.maintenance.adopt import Adopter
+from pypicloud_tw.maintenance.progress import Progress
 
 #: Seconds between two tries to reach a store that is away, at first and at the most.
 FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0

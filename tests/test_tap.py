@@ -24,7 +24,8 @@ from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.survey import Survey
-from pypicloud_tw.maintenance.adopt import Adopter, Progress, Skipped, Warned
+from pypicloud_tw.maintenance.adopt import Adopter
+from pypicloud_tw.maintenance.progress import Progress, Skipped, Warned
 from pypicloud_tw.server import Server
 from pypicloud_tw.startup import AdoptionLog
 from pypicloud_tw.tap import Options

@@ -30,7 +30,7 @@ class IniError(Exception):
 
 
 @frozen
-class Entry:
+class Setting:
     """One ``key = value`` as it is written.
 
     :ivar value: without comments; the lines of a longer one are joined by newlines.
@@ -51,7 +51,7 @@ class Ini:
     :ivar problems: lines that are nothing known, each with a sentence.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[Setting, ...]
     sections: Mapping[str, int]
     problems: tuple[tuple[int, str], ...]
 
@@ -93,8 +93,8 @@ def _decode(data: bytes) -> str:
 
 
 def parse_ini(text: str) -> Ini:
-    """Understand an ini file's text. Never fails: see :attr:`Ini.problems`."""
-    reader = _Reader()
+    """Parse an ini file's text. Never fails: see :attr:`Ini.problems`."""
+    reader = _LineReader()
     # Not splitlines, which takes form feeds and U+2028 for line ends, too.
     for number, line in enumerate(_LINE_END.split(text), 1):
         reader.feed(number, line)
@@ -123,10 +123,10 @@ def substitute(value: str, here: Path) -> tuple[str, tuple[str, ...]]:
 
 
 @define
-class _Reader:
+class _LineReader:
     """Where the reading of one file stands."""
 
-    _entries: list[Entry] = field(factory=list)
+    _entries: list[Setting] = field(factory=list)
     _sections: dict[str, int] = field(factory=dict)
     _problems: list[tuple[int, str]] = field(factory=list)
     _section: str | None = None
@@ -153,7 +153,7 @@ class _Reader:
             self._begin(number, text)
 
     def finish(self) -> Ini:
-        """Tell what was read."""
+        """Return what was read."""
         self._end_option()
         return Ini(tuple(self._entries), self._sections, tuple(self._problems))
 
@@ -182,7 +182,7 @@ class _Reader:
         if self._key is not None:
             assert self._section is not None
             value = "\n".join(self._value).strip()
-            self._entries.append(Entry(self._section, self._key, value, self._line))
+            self._entries.append(Setting(self._section, self._key, value, self._line))
         self._key = None
         self._value = []
 

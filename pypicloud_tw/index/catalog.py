@@ -58,7 +58,7 @@ class Rendered(Generic[P]):
 
 
 @define
-class Entry(Generic[P]):
+class CachedProject(Generic[P]):
     """A project that was read, what it was rendered to, and when it was last proved."""
 
     state: Versioned
@@ -76,7 +76,7 @@ class Entry(Generic[P]):
         return self.rendered.page
 
     def holds(self, now: float, verify_every: float) -> bool:
-        """Tell whether it may be served without asking."""
+        """Return whether it may be served without asking."""
         return 0 <= now - self.proved < verify_every and now < self.rendered.good_until
 
 
@@ -109,7 +109,9 @@ class Catalog(Generic[P]):
     _asked: float = field(default=NEVER, init=False)
     _failed: float = field(default=NEVER, init=False)
     _failure: str = field(default="", init=False)
-    _entries: OrderedDict[str, Entry[P]] = field(factory=OrderedDict, init=False)
+    _entries: OrderedDict[str, CachedProject[P]] = field(
+        factory=OrderedDict, init=False
+    )
     _absent: OrderedDict[str, float] = field(factory=OrderedDict, init=False)
     _names: tuple[NormalizedName, ...] | None = field(default=None, init=False)
     _name_set: frozenset[str] = field(default=frozenset(), init=False)
@@ -117,7 +119,7 @@ class Catalog(Generic[P]):
     _names_proved: float = field(default=NEVER, init=False)
     _overtaken: dict[str, bool] = field(factory=dict, init=False)
     _marker_question: Coalesced[None] = field(factory=Coalesced, init=False)
-    _questions: Coalesced[Entry[P]] = field(factory=Coalesced, init=False)
+    _questions: Coalesced[CachedProject[P]] = field(factory=Coalesced, init=False)
     _names_question: Coalesced[tuple[NormalizedName, ...]] = field(
         factory=Coalesced, init=False
     )
@@ -136,7 +138,7 @@ class Catalog(Generic[P]):
             counts=True,
         )
 
-    def fresh(self, name: str) -> Entry[P] | None:
+    def fresh(self, name: str) -> CachedProject[P] | None:
         """Look a project up without asking anybody; None means: ask.
 
         This is the hot path: two comparisons and a look-up.
@@ -151,7 +153,7 @@ class Catalog(Generic[P]):
         return entry
 
     def known_absent(self, name: str) -> bool:
-        """Tell without asking anybody whether a project is proved not to be here."""
+        """Return, asking nobody, whether a project is proved not to be here."""
         now = self.clock.seconds()
         if not 0 <= now - self._asked < self.fresh_for:
             return False
@@ -159,8 +161,8 @@ class Catalog(Generic[P]):
 
     async def project(
         self, name: NormalizedName, *, prove_absence: bool = False
-    ) -> Entry[P]:
-        """Give a project as it is now, or as it was last known if the store is away.
+    ) -> CachedProject[P]:
+        """Return a project as it is now, or as it was last known if the store is away.
 
         :param prove_absence: only a read that begins now tells that there is none:
             whoever is asked next must not hear a name that was published elsewhere
@@ -210,8 +212,13 @@ class Catalog(Generic[P]):
             self._warn_stale("the index", e)
             return self._names
 
+    @property
+    def lost(self) -> frozenset[NormalizedName]:
+        """Projects whose manifests are known to be gone."""
+        return frozenset(self._lost)
+
     def has(self, name: str) -> bool:
-        """Tell, of what is known here, whether a project has a manifest."""
+        """Return, by what is known here, whether a project has a manifest."""
         return name in self._name_set and name not in self._lost
 
     async def changed(self, name: NormalizedName) -> None:
@@ -229,7 +236,7 @@ class Catalog(Generic[P]):
         self._asked = self._failed = NEVER
         self._doubt(None)
 
-    async def _ask(self, name: NormalizedName, believed: float) -> Entry[P]:
+    async def _ask(self, name: NormalizedName, believed: float) -> CachedProject[P]:
         while True:
             try:
                 return await self._questions.ask(name, lambda: self._read(name))
@@ -309,13 +316,13 @@ class Catalog(Generic[P]):
             self._doubt(None if what == _LISTING else {what})
         return result
 
-    async def _read(self, name: NormalizedName) -> Entry[P]:
+    async def _read(self, name: NormalizedName) -> CachedProject[P]:
         entry = await self._undisturbed(name, lambda: self._read_once(name))
         if entry is None:
             raise _no_project(name)
         return entry
 
-    async def _read_once(self, name: NormalizedName) -> Entry[P] | None:
+    async def _read_once(self, name: NormalizedName) -> CachedProject[P] | None:
         known = self._entries.get(name)
         began = self.clock.seconds()
         try:
@@ -337,9 +344,9 @@ class Catalog(Generic[P]):
         ):
             known.proved = began
             return self._keep(name, known)
-        return self._keep(name, Entry(state, await self.render(state), began))
+        return self._keep(name, CachedProject(state, await self.render(state), began))
 
-    def _keep(self, name: NormalizedName, entry: Entry[P]) -> Entry[P]:
+    def _keep(self, name: NormalizedName, entry: CachedProject[P]) -> CachedProject[P]:
         self._drop(name)
         self._absent.pop(name, None)
         self._entries[name] = entry

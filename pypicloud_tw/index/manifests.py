@@ -70,7 +70,7 @@ Change = Callable[[Project], Project]
 
 @frozen
 class Versioned:
-    """A project as it lies in the store, and that state's ETag and time."""
+    """A project as it is in the store, and that state's ETag and time."""
 
     project: Project
     etag: str
@@ -78,8 +78,8 @@ class Versioned:
 
 
 @define
-class _Waiting:
-    """One change in line, and whoever waits for it."""
+class _QueuedChange:
+    """One change in the queue, and whoever waits for it."""
 
     change: Change
     create: bool
@@ -103,7 +103,7 @@ class Manifests:
     clock: IReactorTime
     random: Random = field(factory=Random)
     standing: Standing = field(factory=Standing)
-    _queues: dict[NormalizedName, list[_Waiting]] = field(factory=dict, init=False)
+    _queues: dict[NormalizedName, list[_QueuedChange]] = field(factory=dict, init=False)
     swaps: int = field(default=0, init=False)
     overtaken: int = field(default=0, init=False)
     _known: WeakValueDictionary[NormalizedName, Versioned] = field(
@@ -184,7 +184,7 @@ class Manifests:
             self.check_open()
         except Unavailable as refusal:
             return fail(refusal)
-        waiting = _Waiting(change, create)
+        waiting = _QueuedChange(change, create)
         queue = self._queues.get(name)
         if queue is not None:
             queue.append(waiting)
@@ -211,7 +211,7 @@ class Manifests:
                 )
         del self._queues[name]
 
-    async def _swap(self, name: NormalizedName, batch: list[_Waiting]) -> None:
+    async def _swap(self, name: NormalizedName, batch: list[_QueuedChange]) -> None:
         """Make the changes of *batch* by one swap, trying again when others were first.
 
         A change that does not apply to the state found fails for its asker alone.
@@ -270,7 +270,9 @@ class Manifests:
         await deferLater(self.clock, self.random.uniform(0, ceiling), lambda: None)
 
 
-def _settle_made(batch: list[_Waiting], found: Versioned | None) -> list[_Waiting]:
+def _settle_made(
+    batch: list[_QueuedChange], found: Versioned | None
+) -> list[_QueuedChange]:
     """Answer the changes whose ids are in the manifest; return who still waits."""
     if found is not None:
         for waiting in batch:
@@ -290,8 +292,8 @@ class _Outcome:
 
     project: Project
     changed: bool
-    taken: tuple[_Waiting, ...]
-    refused: tuple[tuple[_Waiting, PypicloudError], ...]
+    taken: tuple[_QueuedChange, ...]
+    refused: tuple[tuple[_QueuedChange, PypicloudError], ...]
 
     def settle(self, state: Versioned) -> None:
         """Answer everybody, now that *state* is durable."""
@@ -306,13 +308,13 @@ class _Outcome:
 
 
 def _apply(
-    name: NormalizedName, batch: list[_Waiting], found: Versioned | None
+    name: NormalizedName, batch: list[_QueuedChange], found: Versioned | None
 ) -> _Outcome:
     """Apply each change in turn to what the ones before it made."""
     project = None if found is None else found.project
     changed = False
-    taken: list[_Waiting] = []
-    refused: list[tuple[_Waiting, PypicloudError]] = []
+    taken: list[_QueuedChange] = []
+    refused: list[tuple[_QueuedChange, PypicloudError]] = []
     for waiting in batch:
         try:
             if project is None and not waiting.create:
@@ -334,7 +336,7 @@ def _apply(
     return _Outcome(project, changed, tuple(taken), tuple(refused))
 
 
-def _refuse(batch: list[_Waiting], error: PypicloudError) -> None:
+def _refuse(batch: list[_QueuedChange], error: PypicloudError) -> None:
     for waiting in batch:
         if not waiting.done.called:
             waiting.done.errback(error)

@@ -27,7 +27,7 @@ REMEMBERED = 256
 #: Conditional tries before the marker is overwritten blindly.
 ATTEMPTS = 4
 
-Entry = tuple[str, str]
+RecentChange = tuple[str, str]
 
 
 @define
@@ -36,7 +36,7 @@ class Marker:
 
     store: IObjectStore
     _etag: str | None = field(default=None, init=False)
-    _entries: tuple[Entry, ...] = field(default=(), init=False)
+    _entries: tuple[RecentChange, ...] = field(default=(), init=False)
     _seen: str | None = field(default=None, init=False)
     _pending: set[NormalizedName] = field(factory=set, init=False)
     _writing: bool = field(default=False, init=False)
@@ -45,7 +45,7 @@ class Marker:
     _log = Logger()
 
     async def ask(self) -> set[str] | None:
-        """Tell which projects others changed since the last call; None for any.
+        """Return which projects others changed since the last call; None for any.
 
         :raises StoreError: the store does not answer.
         """
@@ -126,7 +126,7 @@ class Marker:
     def _learn(self, stored: StoredBytes) -> None:
         self._etag, self._entries = stored.info.etag, _decode(stored.data)
 
-    def _adopt(self, etag: str, entries: tuple[Entry, ...], own: int) -> None:
+    def _adopt(self, etag: str, entries: tuple[RecentChange, ...], own: int) -> None:
         """Take over what we wrote; what others wrote before it is news still."""
         before = entries[-own - 1][0] if len(entries) > own else None
         if self._seen == before:
@@ -143,11 +143,11 @@ class Marker:
         return {name for _, name in self._entries[ids.index(seen) + 1 :]}
 
 
-def _encode(entries: Iterable[Entry]) -> bytes:
+def _encode(entries: Iterable[RecentChange]) -> bytes:
     return json.dumps({"_format": 1, "recent": list(entries)}).encode()
 
 
-def _decode(data: bytes) -> tuple[Entry, ...]:
+def _decode(data: bytes) -> tuple[RecentChange, ...]:
     """Read a marker; one that is damaged tells nothing, so everything has changed."""
     try:
         return tuple((str(i), str(name)) for i, name in json.loads(data)["recent"])

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 
 from attrs import define, field
 
+from pypicloud_tw.errors import ObjectNotFound
 from pypicloud_tw.index.first_uploads import FirstUpload, Stage, UnderWay
 from pypicloud_tw.index.layout import (
     claimed_names,
@@ -32,8 +33,13 @@ WAITING = (
     "try again."
 )
 UNFINISHED = (
-    "The first upload of this project was broken off and nothing of it is published: "
-    "upload it again."
+    "The first upload of this project is under way, or was broken off and nothing of "
+    "it is published: upload it again."
+)
+PUBLISHED = "This project was published a moment ago; try again."
+COPIED = (
+    "What lies in the store for this project came there while the server ran: its "
+    "operator can run pypicloud refresh, which adopts it or says why not."
 )
 IN_DOUBT = (
     "The first upload of this project was broken off at its last step: upload it "
@@ -168,6 +174,33 @@ async def survey(store: IObjectStore, manifests: Manifests) -> Survey:
     if found.own:
         found.manifests |= {name async for name, _ in manifests.names()}
     return found
+
+
+async def claim_below(store: IObjectStore, name: NormalizedName) -> str | None:
+    """Tell why a project without a manifest is ours, of what lies in its own folder.
+
+    That is where we place objects, and where pypicloud 1.x does. It may have come there
+    since the survey, and a manifest may have been lost since.
+
+    :raises StoreError: the store is away.
+    """
+    found = Survey(UnderWay(store, {}))
+    async for info in store.list(f"{name}/", unlisted=found.unlisted.append):
+        found.see(info)
+    if found.own:
+        found.under_way = await UnderWay.listed(store, name)
+    why = found.reasons(lambda key: COPIED).get(name)
+    if found.own and await _exists(store, manifest_key(name)):
+        return PUBLISHED
+    return why
+
+
+async def _exists(store: IObjectStore, key: str) -> bool:
+    try:
+        await store.head(key)
+    except ObjectNotFound:
+        return False
+    return True
 
 
 def _add(

@@ -13,6 +13,7 @@ from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from pypicloud_tw.concurrency.cache import Cache
 from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.errors import (
     ObjectNotFound,
@@ -21,10 +22,22 @@ from pypicloud_tw.errors import (
     Unavailable,
 )
 from pypicloud_tw.index.names import NormalizedName
-from pypicloud_tw.index.survey import UNFINISHED, WAITING
+from pypicloud_tw.index.survey import (
+    IN_DOUBT,
+    PUBLISHED,
+    UNFINISHED,
+    WAITING,
+    claim_below,
+)
 from pypicloud_tw.store.interfaces import IfAbsent, IfMatch, IObjectStore, StoredBytes
 
 KEY = ".unserved"
+
+#: What is left of a first upload.
+_BROKEN_OFF = UNFINISHED, IN_DOUBT
+
+#: Names that are remembered to have nothing in their folders: anybody may ask for any.
+REMEMBERED = 20_000
 
 #: Seconds after which another try makes sense: at the start, and where an operator has
 #: to do something first.
@@ -61,7 +74,13 @@ class Unserved:
     _read_at: float = field(default=float("-inf"), init=False)
     _writes: int = field(default=0, init=False)
     _reading: Coalesced[None] = field(factory=Coalesced, init=False)
+    # Names in whose own folders nothing was a moment ago.
+    _empty: Cache[str, bool] = field(init=False, repr=False)
     _log = Logger()
+
+    @_empty.default
+    def _nothing_looked_at(self) -> Cache[str, bool]:
+        return Cache(REMEMBERED, seconds=self.clock.seconds, lifetime=self.verify_every)
 
     def reasons(self) -> Reasons | None:
         """Give the names and why each is not served; None while nothing is known."""
@@ -89,8 +108,27 @@ class Unserved:
         if self._recorded is None:
             raise Unavailable(_DAMAGED, retry_after=_LATER)
         why = self._found.get(name) or self._recorded.get(name)
+        if why is None and asks:
+            why = await self._claim_below(name)
         if why is not None:
-            raise Unavailable(why, retry_after=_SOON if why == WAITING else _LATER)
+            soon = why in (WAITING, PUBLISHED)
+            raise Unavailable(why, retry_after=_SOON if soon else _LATER)
+
+    async def _claim_below(self, name: NormalizedName) -> str | None:
+        """Look into a project's own folder, now and then."""
+        if self._empty.get(name) is not None:
+            return None
+        why = await claim_below(self.store, name)
+        if why is None:
+            self._empty.put(name, True)
+        return why
+
+    async def learn(self) -> None:
+        """Read what others found, if that can be read."""
+        try:
+            await self._refresh(self.fresh_for)
+        except PypicloudError as e:
+            self._log.warn("What others found is not known: {error}", error=e.message)
 
     def find(self, reasons: Reasons) -> None:
         """Hold these names from now on, and no others that were found here before."""
@@ -104,7 +142,7 @@ class Unserved:
         write it down would be one more thing to be broken off.
         """
         self.find(reasons)
-        shared = {name: why for name, why in reasons.items() if why != UNFINISHED}
+        shared = {name: why for name, why in reasons.items() if why not in _BROKEN_OFF}
         try:
             await self._read()
             if self._recorded != shared:
@@ -144,7 +182,8 @@ class Unserved:
         try:
             stored = await self.store.get(KEY, unless=self._etag)
         except ObjectNotFound:
-            known: tuple[str | None, Reasons | None] = None, {}
+            # Where it was and is gone, what was in it holds until it is written anew.
+            known: tuple[str | None, Reasons | None] = None, self._recorded or {}
         else:
             known = self._etag, self._recorded
             if stored is not None:

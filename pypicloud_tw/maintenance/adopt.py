@@ -1,4 +1,4 @@
-"""Adopting files that lie in the store already, where they lie (DESIGN.md D1).
+"""Adopting files that are in the store already, where they are (DESIGN.md D1).
 
 An older layout, or a hand-made copy: a file under any key joins by being named in its
 project's manifest. Nothing is moved and nothing is ever shown less than before. What
@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict, deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from hashlib import sha256
 from secrets import token_hex
-from typing import Any
 
 from attrs import define, evolve, field, frozen
 from packaging.utils import canonicalize_name
-from twisted.internet.defer import Deferred, DeferredList, DeferredSemaphore
+from twisted.internet.defer import DeferredSemaphore
 
 from pypicloud_tw.errors import (
     BadRequest,
@@ -38,6 +37,8 @@ from pypicloud_tw.index.names import Filename, NormalizedName
 from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.survey import Survey, lost, survey, why_unlisted
 from pypicloud_tw.index.unserved import Unserved
+from pypicloud_tw.maintenance.progress import Progress, Skipped, Warned
+from pypicloud_tw.maintenance.side_by_side import next_of, side_by_side
 from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo
 from pypicloud_tw.store.spool import Spool
 from pypicloud_tw.store.spool_consumer import copy
@@ -61,45 +62,6 @@ _NO_FAULTS = (
 )
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-@frozen
-class Skipped:
-    """A file that was not adopted, and why."""
-
-    key: str
-    reason: str
-
-
-@frozen
-class Warned:
-    """A file that was adopted although an upload of it would be refused or warned of.
-
-    :ivar warnings: in the words that the upload would be answered with.
-    """
-
-    key: str
-    warnings: tuple[str, ...]
-
-
-@define
-class Progress:
-    """How far a run has come.
-
-    :ivar found: files that are not ours and look like distributions.
-    :ivar known: those that a manifest names already.
-    """
-
-    found: int = 0
-    known: int = 0
-    adopted: int = 0
-    skipped: list[Skipped] = field(factory=list)
-    warned: list[Warned] = field(factory=list)
-
-    @property
-    def done(self) -> int:
-        """Files that need no more work."""
-        return self.known + self.adopted + len(self.skipped)
 
 
 @frozen
@@ -133,7 +95,7 @@ class Adopter:
         file is read and at the end.
     :ivar report: told of every step.
     :ivar dry_run: only tell what would be adopted.
-    :ivar survey: what lies in the store; None: to be found out.
+    :ivar survey: what is in the store; None: to be found out.
     """
 
     store: IObjectStore
@@ -207,7 +169,7 @@ class Adopter:
         return progress
 
     async def look(self) -> Survey:
-        """Find out what lies in the store; its names are held from now on.
+        """Find out what is in the store; its names are reserved from now on.
 
         :raises StoreError: the store is away.
         """
@@ -219,7 +181,7 @@ class Adopter:
         return self.survey
 
     async def _conclude(self, found: Survey, progress: Progress) -> None:
-        """Hold the names of what was not adopted, and no others any more."""
+        """Reserve the names of what was not adopted, and no others any more."""
         if self.dry_run:
             return
         found.manifests |= self._named
@@ -249,7 +211,7 @@ class Adopter:
         return found
 
     def understand(self, key: str) -> Filename:
-        """Tell what a file is by where it lies.
+        """Parse what a file is from its key.
 
         :raises BadRequest: its name is no distribution's that is taken.
         """
@@ -276,13 +238,13 @@ class Adopter:
 
     async def _adopt_each(
         self,
-        line: deque[Candidate],
+        queue: deque[Candidate],
         reading: DeferredSemaphore,
         progress: Progress,
     ) -> None:
-        while (candidate := await _next(line, reading)) is not None:
+        while (candidate := await next_of(queue, reading)) is not None:
             try:
-                adopted = await self._adopt(candidate, line, reading)
+                adopted = await self._adopt(candidate, queue, reading)
                 if adopted is None:
                     progress.known += 1
                 else:
@@ -296,7 +258,7 @@ class Adopter:
     async def _adopt(
         self,
         candidate: Candidate,
-        line: deque[Candidate],
+        queue: deque[Candidate],
         reading: DeferredSemaphore,
     ) -> Warned | None:
         """Adopt a file; None if its name and bytes are known from another place.
@@ -315,7 +277,7 @@ class Adopter:
         except _NO_FAULTS:
             raise
         except BaseException:
-            line.clear()  # before another one begins, in this one's place
+            queue.clear()  # before another one begins, in this one's place
             raise
         finally:
             reading.release()
@@ -435,38 +397,6 @@ def _told_digest(info: ObjectInfo) -> str | None:
 def _sentence(reason: str) -> str:
     """Say to whoever asks for a project why nothing of it is served."""
     return f"What lies in the store for this project was not taken: {reason}"
-
-
-async def _next(line: deque[Candidate], reading: DeferredSemaphore) -> Candidate | None:
-    """Take one from the line as soon as it may be read; None at the line's end."""
-    await reading.acquire()
-    if line:
-        return line.popleft()
-    reading.release()
-    return None
-
-
-async def side_by_side(
-    count: int, worker: Callable[[], Coroutine[Any, Any, None]], line: deque[Any]
-) -> None:
-    """Have workers empty *line*; where one fails, the others leave the rest in it.
-
-    This returns when all have ended, also after a failure: nobody shall work on in an
-    index that its owner takes to be at rest.
-    """
-
-    async def work() -> None:
-        try:
-            await worker()
-        except BaseException:
-            line.clear()
-            raise
-
-    workers = [Deferred.fromCoroutine(work()) for _ in range(count)]
-    results: list[tuple[bool, Any]] = await DeferredList(workers, consumeErrors=True)
-    for succeeded, result in results:
-        if not succeeded:
-            result.raiseException()
 
 
 def _naming(file: File, display_name: str) -> Change:

@@ -27,13 +27,9 @@ from pypicloud_tw.index.manifest import encode, in_order, manifest_key
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import Filename, NormalizedName, file_identity
 from pypicloud_tw.index.survey import Survey, survey
-from pypicloud_tw.maintenance.adopt import (
-    AT_ONCE,
-    Adopter,
-    Candidate,
-    Skipped,
-    side_by_side,
-)
+from pypicloud_tw.maintenance.adopt import AT_ONCE, Adopter, Candidate
+from pypicloud_tw.maintenance.progress import Skipped
+from pypicloud_tw.maintenance.side_by_side import side_by_side
 from pypicloud_tw.store.interfaces import IfAbsent, IfMatch, StoredBytes
 
 

@@ -21,7 +21,7 @@ from pypicloud_tw.errors import ManifestDamaged, NotFound
 from pypicloud_tw.index.first_uploads import FirstUpload, Stage, UnderWay
 from pypicloud_tw.index.layout import is_own, own_project
 from pypicloud_tw.index.manifests import Manifests
-from pypicloud_tw.index.model import Project, Tombstone
+from pypicloud_tw.index.model import FORMAT, Project, Tombstone
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.survey import IN_DOUBT, lost
 from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo, Unlisted
@@ -114,6 +114,12 @@ class Sweeper:
         except ManifestDamaged as e:
             # It may name any of them.
             swept.left.append(e.message)
+            return
+        if state.project.format > FORMAT:
+            swept.left.append(
+                f"{name} is in a newer format, which may name what this version does "
+                "not know of: sweep with the version that wrote it."
+            )
             return
         named = named_keys(state.project)
         for info in objects:

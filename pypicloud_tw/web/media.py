@@ -12,8 +12,8 @@ PAGE_POLICY = (
 )
 
 
-class Form(StrEnum):
-    """A form of the simple API; the value is its media type (PEP 691, Content-Types).
+class Format(StrEnum):
+    """A format of the simple API; the value is its media type (PEP 691, Content-Types).
 
     ``TEXT`` has the bytes of ``HTML`` under the name that browsers and old clients
     know: PEP 691 calls it an alias.
@@ -30,7 +30,7 @@ class Form(StrEnum):
         PEP 691's own types go out bare, as the big index sends them; ``text/html``
         would be read as Latin-1 by some clients without its charset.
         """
-        return b"text/html; charset=utf-8" if self is Form.TEXT else self.encode()
+        return b"text/html; charset=utf-8" if self is Format.TEXT else self.encode()
 
 
 class Encoding(StrEnum):
@@ -45,7 +45,7 @@ class Encoding(StrEnum):
 class Variant(NamedTuple):
     """What one answer is made of; hashed at every request, hence a tuple."""
 
-    form: Form
+    format: Format
     encoding: Encoding
 
 

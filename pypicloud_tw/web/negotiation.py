@@ -1,4 +1,4 @@
-"""Which form of a page, and which coding.
+"""Which format of a page, and which coding.
 
 Pure: header fields' values in, decisions out. Nothing that a client sends is an error
 here except that it accepts nothing that there is; malformed parts are ignored.
@@ -10,22 +10,22 @@ from attrs import define, field, frozen
 
 from pypicloud_tw.errors import NotAcceptable
 from pypicloud_tw.web.http.accept import media_quality, parse_accept
-from pypicloud_tw.web.media import Encoding, Form, Variant
+from pypicloud_tw.web.media import Encoding, Format, Variant
 
 #: PEP 691: `latest` is answered with the version that is really sent.
-_FORMS = {form.value: form for form in Form} | {
-    "application/vnd.pypi.simple.latest+json": Form.JSON,
-    "application/vnd.pypi.simple.latest+html": Form.HTML,
+_FORMATS = {format.value: format for format in Format} | {
+    "application/vnd.pypi.simple.latest+json": Format.JSON,
+    "application/vnd.pypi.simple.latest+html": Format.HTML,
 }
 
-#: The names under which each form can be asked for.
-_NAMES = {form: [n for n, f in _FORMS.items() if f is form] for form in Form}
+#: The names under which each format can be asked for.
+_NAMES = {format: [n for n, f in _FORMATS.items() if f is format] for format in Format}
 
-#: Where a client has no preference. PEP 691, Recommendations: the most expressive form
-#: of those it names, text/html last; but one that names none is a browser or a client
+#: Where a client has no preference. PEP 691, Recommendations: of the formats it names
+#: the most expressive, text/html last; but one that names none is a browser or a client
 #: from before PEP 691, and those read text/html.
-_NAMED_ORDER = (Form.JSON, Form.HTML, Form.TEXT)
-_UNNAMED_ORDER = (Form.TEXT, Form.JSON, Form.HTML)
+_NAMED_ORDER = (Format.JSON, Format.HTML, Format.TEXT)
+_UNNAMED_ORDER = (Format.TEXT, Format.JSON, Format.HTML)
 
 #: Smallest first, and cheapest first, as measured (see representation.py).
 _ENCODING_ORDER = (Encoding.ZSTD, Encoding.BROTLI, Encoding.GZIP)
@@ -43,7 +43,9 @@ class Choice:
     small: Variant
 
 
-def choose_form(accept: bytes | None, format_parameter: bytes | None = None) -> Form:
+def choose_format(
+    accept: bytes | None, format_parameter: bytes | None = None
+) -> Format:
     """Choose by Accept, or by ``?format=``, which takes precedence (PEP 691).
 
     :raises NotAcceptable: nothing that is served is accepted.
@@ -51,18 +53,18 @@ def choose_form(accept: bytes | None, format_parameter: bytes | None = None) -> 
     if format_parameter is not None:
         # A query's `+` is a blank by the rules of forms, and clients write it raw.
         wanted = format_parameter.decode("latin-1").strip().replace(" ", "+").lower()
-        if wanted not in _FORMS:
+        if wanted not in _FORMATS:
             raise _not_acceptable()
-        return _FORMS[wanted]
+        return _FORMATS[wanted]
     ranges = {n: q for n, q in parse_accept(accept).items() if "/" in n or n == "*"}
     if not ranges:
-        return Form.TEXT
-    ranked = [(*media_quality(_NAMES[form], ranges), form) for form in Form]
+        return Format.TEXT
+    ranked = [(*media_quality(_NAMES[format], ranges), format) for format in Format]
     best = max((quality, named) for quality, named, _ in ranked)
     if best[0] == 0:
         raise _not_acceptable()
     order = _NAMED_ORDER if best[1] else _UNNAMED_ORDER
-    return next(form for form in order if (*best, form) in ranked)
+    return next(format for format in order if (*best, format) in ranked)
 
 
 def choose_encoding(
@@ -111,7 +113,7 @@ class Negotiator:
         accept_encoding: bytes | None,
         format_parameter: bytes | None = None,
     ) -> Choice:
-        """Choose form and coding from the raw values of the fields.
+        """Choose format and coding from the raw values of the fields.
 
         :param accept: several fields' values joined by commas; None if absent.
         :raises NotAcceptable: nothing that is served is accepted.
@@ -136,15 +138,15 @@ class Negotiator:
 def _choose(
     accept: bytes | None, accept_encoding: bytes | None, format_parameter: bytes | None
 ) -> Choice:
-    form = choose_form(accept, format_parameter)
+    format = choose_format(accept, format_parameter)
     return Choice(
-        large=Variant(form, choose_encoding(accept_encoding)),
-        small=Variant(form, choose_encoding(accept_encoding, worthwhile=False)),
+        large=Variant(format, choose_encoding(accept_encoding)),
+        small=Variant(format, choose_encoding(accept_encoding, worthwhile=False)),
     )
 
 
 def _not_acceptable() -> NotAcceptable:
     return NotAcceptable(
-        f"This page is served as {', '.join(_FORMS)}; none of these is accepted by the "
-        "request's Accept header or named by its format parameter."
+        f"This page is served as {', '.join(_FORMATS)}; none of these is accepted by "
+        "the request's Accept header or named by its format parameter."
     )

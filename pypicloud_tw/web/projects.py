@@ -8,7 +8,7 @@ from __future__ import annotations
 from attrs import define, frozen
 
 from pypicloud_tw.errors import NotFound
-from pypicloud_tw.index.catalog import Catalog, Entry
+from pypicloud_tw.index.catalog import CachedProject, Catalog
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.store.interfaces import IObjectStore
@@ -120,7 +120,9 @@ class Projects:
         digest = file.sha256[:DIGEST_DIGITS]
         return find_blob(entry.page.files, digest, filename, self.store)
 
-    async def entry(self, name: NormalizedName, asks: bool) -> Entry[ProjectView]:
+    async def entry(
+        self, name: NormalizedName, asks: bool
+    ) -> CachedProject[ProjectView]:
         """Find a project of ours.
 
         :param asks: where there is none, others may be asked for it.

@@ -7,15 +7,18 @@ The form is what distutils' ``register`` and ``upload`` began and twine and uv s
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
-from attrs import define, field
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
 from pypicloud_tw.concurrency.budget import BufferBudget
-from pypicloud_tw.errors import BadRequest, PayloadTooLarge
+from pypicloud_tw.concurrency.shielded import shielded
+from pypicloud_tw.errors import BadRequest
+from pypicloud_tw.index.admission import Claims
 from pypicloud_tw.index.names import Filename, parse_version, project_name
-from pypicloud_tw.index.publish import Claims, Publication, Publisher, shielded
+from pypicloud_tw.index.publication import Publication, too_large
+from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.web.answers import measured
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.upload import (
@@ -45,62 +48,8 @@ _FORM_ALLOWANCE = 32 * 2**20
 _BLAKE2B_512_DIGITS = 128
 
 
-@define
-class _Reception:
-    """The file of one form on its way in."""
-
-    publisher: Publisher
-    uploader: str
-    size_hint: int | None
-    max_upload: int
-    publication: Publication | None = field(default=None, init=False)
-    _given_up: bool = field(default=False, init=False)
-    _received: int = field(default=0, init=False)
-
-    async def begin(self, file: FileField) -> _Reception | None:
-        """Judge the filename, then make ready to take the bytes.
-
-        The file of another action, as the archive of doc_upload, is dropped unread.
-        """
-        if file.before.get(":action", (_UPLOAD,)) != (_UPLOAD,):
-            return None
-        legacy = self.publisher.rules.legacy_formats
-        name = next(iter(file.before.get("name", ())), None)
-        filename = Filename.parse(
-            file.filename, legacy=legacy, project=name and canonicalize_name(name)
-        )
-        self.publication = await self.publisher.begin(
-            filename,
-            uploader=self.uploader,
-            size_hint=self.size_hint,
-            metadata=_former_metadata(filename, self.uploader, file),
-        )
-        if self._given_up:
-            self.publication.give_up()
-        return self
-
-    def give_up(self) -> None:
-        """Learn that the sender has gone."""
-        self._given_up = True
-        if self.publication is not None:
-            self.publication.give_up()
-
-    async def write(self, data: bytes) -> None:
-        """Take more of the file's bytes."""
-        assert self.publication is not None, "begin comes first"
-        self._received += len(data)
-        if self._received > self.max_upload:
-            raise too_large(self.max_upload)
-        await self.publication.write(data)
-
-    async def abort(self) -> None:
-        """Forget what was not published."""
-        if self.publication is not None:
-            await self.publication.abort()
-
-
 def _former_metadata(
-    filename: Filename, uploader: str, file: FileField
+    filename: Filename, uploader: str | None, file: FileField
 ) -> dict[str, str]:
     """Tell what the first pypicloud wrote beside an object, so that it can read it.
 
@@ -110,8 +59,9 @@ def _former_metadata(
     metadata = {
         "name": filename.project,
         "version": str(filename.version),
-        "uploader": uploader,
     }
+    if uploader is not None:
+        metadata["uploader"] = uploader
     for field_name, name in _FORMER.items():
         values = file.before.get(field_name, ())
         if len(values) == 1 and values[0]:
@@ -136,9 +86,10 @@ async def receive(
     """
     # The framework cancels what answers a client that has gone. The body tells us so
     # itself, and what was begun must be cleared away, or be brought to its end.
-    reception = _Reception(publisher, uploader, request.body.length, max_upload)
+    publication = Publication(publisher, uploader, request.body.length, max_upload)
     return await shielded(
-        _receive(request, reception, FormMemory(forms)), reception.give_up
+        _receive(request, publication, max_upload, FormMemory(forms)),
+        publication.give_up,
     )
 
 
@@ -159,33 +110,50 @@ def taken(request: Request, warnings: Iterable[str]) -> bytes:
 
 
 async def _receive(
-    request: Request, reception: _Reception, memory: FormMemory
+    request: Request, publication: Publication, max_upload: int, memory: FormMemory
 ) -> tuple[str, ...]:
-    body, most = request.body, reception.max_upload + _FORM_ALLOWANCE
+    body, most = request.body, max_upload + _FORM_ALLOWANCE
     if body.length is not None and body.length > most:
-        raise too_large(reception.max_upload)
+        raise too_large(max_upload)
     body.limit = most
-    publisher = reception.publisher
+    publisher = publication.publisher
     await publisher.manifests.standing.started(publisher.clock)
     content_type = request.getHeader(b"Content-Type") or b""
     try:
         form = await receive_form(
-            body, content_type, on_file=reception.begin, memory=memory
+            body, content_type, on_file=partial(_begin, publication), memory=memory
         )
-        await _act(form, reception)
+        await _act(form, publication)
     finally:
         memory.release()
-        await reception.abort()
-    publication = reception.publication
-    return () if publication is None else publication.warnings
+        await publication.abort()
+    return publication.warnings
 
 
-async def _act(form: UploadFields, reception: _Reception) -> None:
+async def _begin(publication: Publication, file: FileField) -> Publication | None:
+    """Judge the filename, then make ready to take the bytes.
+
+    The file of another action, as the archive of doc_upload, is dropped unread.
+    """
+    if file.before.get(":action", (_UPLOAD,)) != (_UPLOAD,):
+        return None
+    legacy = publication.publisher.rules.legacy_formats
+    name = next(iter(file.before.get("name", ())), None)
+    filename = Filename.parse(
+        file.filename, legacy=legacy, project=name and canonicalize_name(name)
+    )
+    await publication.begin(
+        filename, _former_metadata(filename, publication.uploader, file)
+    )
+    return publication
+
+
+async def _act(form: UploadFields, publication: Publication) -> None:
     match form.action:
         case action if action == _UPLOAD:
-            await _publish(form, reception.publication)
+            await _publish(form, publication)
         case "remove_pkg":
-            await _remove(form, reception)
+            await _remove(form, publication)
         case None:
             raise BadRequest(
                 "The form has no ':action'; an upload says ':action' is 'file_upload'."
@@ -198,8 +166,8 @@ async def _act(form: UploadFields, reception: _Reception) -> None:
             )
 
 
-async def _publish(form: UploadFields, publication: Publication | None) -> None:
-    if publication is None:
+async def _publish(form: UploadFields, publication: Publication) -> None:
+    if not publication.begun:
         raise BadRequest("The form has no file; it belongs in the field 'content'.")
     if not form.name or not form.version:
         raise BadRequest("The form needs the fields 'name' and 'version'.")
@@ -223,21 +191,13 @@ def _blake2b_256(sent: str | None) -> str | None:
     return sent if sent and len(sent) != _BLAKE2B_512_DIGITS else None
 
 
-async def _remove(form: UploadFields, reception: _Reception) -> None:
+async def _remove(form: UploadFields, publication: Publication) -> None:
     if not form.name or not form.version:
         raise BadRequest("remove_pkg needs the fields 'name' and 'version'.")
     try:
         parse_version(form.version)
     except InvalidVersion:
         raise BadRequest("This is not a valid version.") from None
-    await reception.publisher.remove(
-        project_name(form.name), form.version, who=reception.uploader
-    )
-
-
-def too_large(max_upload: int) -> PayloadTooLarge:
-    """Say how much is too much."""
-    return PayloadTooLarge(
-        f"Files of more than {max_upload} bytes are not taken here "
-        "(pypi.max_upload in the ini)."
+    await publication.publisher.remove(
+        project_name(form.name), form.version, who=publication.uploader
     )

@@ -1,4 +1,4 @@
-"""Pages as bytes: every form and coding made once, with its header fields.
+"""Pages as bytes: every format and coding made once, with its header fields.
 
 A warm request costs one dictionary look-up here (DESIGN.md D3).
 """
@@ -15,7 +15,7 @@ import zstandard
 from attrs import define, field, frozen
 
 from pypicloud_tw.web.http.fields import GUARDS, http_date, lines
-from pypicloud_tw.web.media import PAGE_POLICY, Encoding, Form, Variant
+from pypicloud_tw.web.media import PAGE_POLICY, Encoding, Format, Variant
 from pypicloud_tw.web.negotiation import Choice
 
 #: Bytes under which a page goes out plain: it fits in one packet, or nearly.
@@ -145,9 +145,9 @@ class Page:
         to_html: Callable[[bytes], bytes],
         modified: datetime | None = None,
     ) -> Page:
-        """Make a page of its JSON form.
+        """Make a page of its JSON format.
 
-        :param to_html: makes the HTML form out of the JSON form: most clients never
+        :param to_html: makes the HTML format out of the JSON format: most clients never
             ask for it, so neither the time nor the memory is spent before one does.
         :param modified: when what it tells last changed; aware.
         """
@@ -156,13 +156,13 @@ class Page:
 
     @property
     def json(self) -> bytes:
-        """Its JSON form, uncompressed."""
+        """Its JSON format, uncompressed."""
         return self._plain(True)
 
     @property
     def weight(self) -> int:
         """Bytes of memory that it may come to hold: caches weigh a page only once."""
-        variants = len(Form) * len(Encoding)
+        variants = len(Format) * len(Encoding)
         return int(TIMES * len(self._plain(True))) + OVERHEAD * (1 + variants)
 
     def variant(self, choice: Choice) -> Variant:
@@ -184,9 +184,9 @@ class Page:
         """
         made = self._made.get(variant)
         if made is None:
-            form, encoding = variant
+            format, encoding = variant
             made = Representation.build(
-                self._body(variant), form.content_type, encoding, self.modified
+                self._body(variant), format.content_type, encoding, self.modified
             )
             self._made[variant] = made
         return made
@@ -210,4 +210,4 @@ class Page:
 
 def _key(variant: Variant) -> tuple[bool, Encoding]:
     # HTML and TEXT share their bytes.
-    return variant.form is Form.JSON, variant.encoding
+    return variant.format is Format.JSON, variant.encoding

@@ -1,4 +1,4 @@
-"""Pages of the simple API on their way out, in the form that the client wants."""
+"""Pages of the simple API on their way out, in the format that the client wants."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PageSender:
     def send_made(
         self, request: Request, page: Page, *, private: bool, warning: str | None = None
     ) -> bool:
-        """Send a page if it was made in the client's form already.
+        """Send a page if it was made in the client's format already.
 
         :param private: not everyone may read it.
         :param warning: the value of a Warning header field.
@@ -50,7 +50,7 @@ class PageSender:
     ) -> None:
         """Send a page; parameters as of :meth:`send_made`.
 
-        :raises NotAcceptable: the client accepts no form that there is.
+        :raises NotAcceptable: the client accepts no format that there is.
         :raises ConditionFailed: it requires another page.
         """
         variant = page.variant(self._choose(request))

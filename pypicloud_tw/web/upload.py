@@ -212,7 +212,7 @@ async def receive_form(
             "boundary."
         )
     try:
-        form = _Form((boundary[1] or boundary[2].strip()), on_file, memory)
+        form = _MultipartForm((boundary[1] or boundary[2].strip()), on_file, memory)
         while data := await body.read():
             await form.take(data)
         form.parser.close()
@@ -228,7 +228,7 @@ async def receive_form(
 
 
 @define(eq=False)
-class _Form:
+class _MultipartForm:
     """A multipart form on its way in."""
 
     boundary: str

@@ -23,11 +23,12 @@ from pypicloud_tw.errors import (
     Unavailable,
 )
 from pypicloud_tw.index import marker
+from pypicloud_tw.index.admission import SWEEP_AGE, Claims, UploadRules, same_version
 from pypicloud_tw.index.first_uploads import PUBLISHING
 from pypicloud_tw.index.manifest import encode, manifest_key
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import Filename, project_name
-from pypicloud_tw.index.publish import SWEEP_AGE, Claims, Rules, same_version
+from pypicloud_tw.index.publication import Publication
 from pypicloud_tw.store.memory import MemoryStore
 from tests.builders import metadata, sdist, wheel, zip_of
 from tests.web.doubles import (
@@ -59,7 +60,7 @@ AWAY = "The store is away."
 
 
 class PublishCase(SynchronousTestCase):
-    rules = Rules()
+    rules = UploadRules()
 
     def setUp(self) -> None:
         self.one = Domain(rules=self.rules)
@@ -257,7 +258,7 @@ class SameNameTests(PublishCase):
 
 
 class OverwriteTests(PublishCase):
-    rules = Rules(overwrite=True)
+    rules = UploadRules(overwrite=True)
 
     def test_other_bytes_replace_the_first(self) -> None:
         first = self.publish()
@@ -283,7 +284,7 @@ class OverwriteTests(PublishCase):
 
 
 class ReuploadTests(PublishCase):
-    rules = Rules(reupload_deleted=True)
+    rules = UploadRules(reupload_deleted=True)
 
     def test_a_deleted_name_is_taken_again(self) -> None:
         self.publish()
@@ -498,9 +499,8 @@ class FailureTests(PublishCase):
         self.assert_tidy()
 
     def test_too_slow_for_the_sweep(self) -> None:
-        publication = self.successResultOf(
-            started(self.one.publisher.begin(Filename.parse(WHEEL)))
-        )
+        publication = Publication(self.one.publisher)
+        self.successResultOf(started(publication.begin(Filename.parse(WHEEL))))
         self.successResultOf(started(publication.write(wheel())))
         self.one.clock.advance(SWEEP_AGE / 2 + 1)
         error = self.failureResultOf(

@@ -14,7 +14,15 @@ from pypicloud_tw.index.first_uploads import PUBLISHING
 from pypicloud_tw.index.layout import claimed_names, is_foreign
 from pypicloud_tw.index.manifest import INDEX, manifest_key
 from pypicloud_tw.index.names import NormalizedName, project_name
-from pypicloud_tw.index.survey import IN_DOUBT, UNFINISHED, WAITING, Survey, survey
+from pypicloud_tw.index.survey import (
+    COPIED,
+    IN_DOUBT,
+    PUBLISHED,
+    UNFINISHED,
+    WAITING,
+    Survey,
+    survey,
+)
 from pypicloud_tw.index.unserved import KEY, Unserved
 from pypicloud_tw.maintenance.adopt import Adopter
 from pypicloud_tw.store.interfaces import Unlistable, Unlisted
@@ -79,6 +87,16 @@ class SurveyCase(SynchronousTestCase):
         self.domain = Domain()
         self.store = self.domain.store
 
+    def publishing_at(self, wanted: str) -> Hook:
+        """Have the project published at a listing."""
+
+        def hook(operation: str, key: str) -> None:
+            if (operation, key) == ("list", wanted):
+                self.store.after = self.store.before = lambda operation, key: None
+                self.publish()
+
+        return hook
+
     def publish(self, filename: str = WHEEL, data: bytes | None = None) -> None:
         work = started(self.domain.publish(filename, data or wheel()))
         self.domain.settle(work)
@@ -124,6 +142,12 @@ class SurveyTests(SurveyCase):
         self.assertEqual(self.survey().lost, {ACME})
         self.assertIn("rebuild acme", self.reasons()[ACME])
 
+    def test_what_was_copied_to_a_key_that_nobody_can_open(self) -> None:
+        self.store.add(f"./{WHEEL}", wheel())
+        self.store.add("x/../beta-1.0.tar.gz", sdist("beta"))
+        self.assertEqual(set(self.reasons()), {"acme", "beta"})
+        self.assertEqual(self.survey().foreign, [])
+
     def test_an_upload_that_was_broken_off(self) -> None:
         self.store.add(f"acme/{ID}/{WHEEL}", wheel())
         self.store.add(f"{PUBLISHING}acme/{ID}", b"")
@@ -165,14 +189,6 @@ class SurveyTests(SurveyCase):
             self.setUp()
             self.store.after = self.publishing_at(wanted)
             self.assertEqual(self.reasons(), {}, wanted)
-
-    def publishing_at(self, wanted: str) -> Hook:
-        def after(operation: str, key: str) -> None:
-            if (operation, key) == ("list", wanted):
-                self.store.after = lambda operation, key: None
-                self.publish()
-
-        return after
 
     def test_what_waits_and_what_is_none(self) -> None:
         self.publish("gamma-1.0.tar.gz", sdist("gamma"))
@@ -244,7 +260,7 @@ class UnservedTests(UnservedCase):
         self.domain.clock.advance(1)
         for unserved in (self.one, self.two):
             # It has a manifest by now; who asks here has not found one.
-            self.absent(unserved, "acme")
+            self.assertEqual(self.refusal(unserved, "acme"), PUBLISHED)
             self.assertIn("was not taken: ", self.refusal(unserved, "beta"))
 
     def test_another_server_reads_it_before_it_asks_others(self) -> None:
@@ -264,9 +280,49 @@ class UnservedTests(UnservedCase):
     def test_it_is_asked_once_in_a_while_however_many_ask(self) -> None:
         self.one.find({})
         self.store.calls.clear()
-        for name in ("acme", "beta", "gamma"):
-            self.absent(self.one, name)
-        self.assertEqual(self.store.calls, [("get", KEY)])
+        for _ in range(2):
+            for name in ("acme", "beta", "gamma"):
+                self.absent(self.one, name)
+        folders = [("list", f"{name}/") for name in ("acme", "beta", "gamma")]
+        self.assertEqual(self.store.calls, [("get", KEY), *folders])
+
+    def test_what_came_while_the_server_ran(self) -> None:
+        self.one.find({})
+        for key, why in (
+            (f"acme/{WHEEL}", COPIED),
+            (f"acme/{ID}/{WHEEL}", "rebuild acme"),
+            ("acme/notes.txt", COPIED),
+        ):
+            self.store.objects.clear()
+            self.store.add(key, b"")
+            self.absent(self.one, "acme", asks=False)
+            self.assertIn(why, self.refusal(self.one, "acme"))
+        self.store.objects.clear()
+        self.store.add("acme/beta-1.0.tar.gz", b"")
+        self.absent(self.one, "acme")
+        self.store.add(f"acme/{WHEEL}", b"")
+        self.absent(self.one, "acme")
+        self.domain.clock.advance(60)
+        self.assertEqual(self.refusal(self.one, "acme"), COPIED)
+
+    def test_a_first_upload_that_ends_meanwhile(self) -> None:
+        self.one.find({})
+        self.store.after = self.publishing_at("acme/")
+        self.absent(self.one, "acme")
+        self.domain.clock.advance(60)
+        self.store.before = self.publishing_at("acme/")
+        self.assertEqual(self.refusal(self.one, "acme"), PUBLISHED)
+
+    def test_an_object_that_is_gone_goes_on_to_hold(self) -> None:
+        self.one.find({})
+        self.successResultOf(started(self.two.tell({ACME: "It is broken."})))
+        self.assertEqual(self.refusal(self.one, "acme"), "It is broken.")
+        del self.store.objects[KEY]
+        self.domain.clock.advance(1)
+        self.assertEqual(self.refusal(self.one, "acme"), "It is broken.")
+        self.adopt(self.two)  # and finds nothing
+        self.domain.clock.advance(1)
+        self.absent(self.one, "acme")
 
     def test_nothing_is_written_where_nothing_is_new(self) -> None:
         for _ in range(2):
@@ -286,9 +342,10 @@ class UnservedTests(UnservedCase):
         self.assertEqual(self.one.reasons(), {ACME: "Broken.", BETA: "Damaged."})
 
     def test_what_a_broken_upload_left_is_not_written_down(self) -> None:
-        self.successResultOf(started(self.one.tell({ACME: UNFINISHED})))
-        self.assertEqual(self.refusal(self.one, "acme"), UNFINISHED)
-        self.assertNotIn(KEY, self.store.objects)
+        for why in (UNFINISHED, IN_DOUBT):
+            self.successResultOf(started(self.one.tell({ACME: why})))
+            self.assertEqual(self.refusal(self.one, "acme"), why)
+            self.assertNotIn(KEY, self.store.objects)
 
     def test_a_store_that_takes_nothing_now(self) -> None:
         self.store.fail_next("put", StoreError(AWAY))

@@ -10,9 +10,10 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import Unavailable
+from pypicloud_tw.index.admission import Claims
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.names import Filename, project_name
-from pypicloud_tw.index.publish import Claims
+from pypicloud_tw.index.publication import Publication
 from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.maintenance.adopt import Adopter
 from pypicloud_tw.maintenance.rebuild import Rebuilder
@@ -61,9 +62,8 @@ class StoresMixin:
 
     async def publish(self, filename: str, data: bytes) -> None:
         name = Filename.parse(filename)
-        publication = await self.domain.publisher.begin(
-            name, uploader="ann", metadata={"uploader": "ann"}
-        )
+        publication = Publication(self.domain.publisher, "ann")
+        await publication.begin(name, {"uploader": "ann"})
         try:
             await publication.write(data)
             await publication.finish(Claims())

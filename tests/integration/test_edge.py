@@ -18,7 +18,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from pypicloud_tw.web.http.request import Request
-from pypicloud_tw.web.http.site import Limits, Site
+from pypicloud_tw.web.http.site import ConnectionLimits, Site
 from tests.certificates import certificate
 from tests.integration import apart
 from tests.web.http.doubles import AsyncResource
@@ -131,7 +131,7 @@ def in_thread(
 
 class EdgeTestCase(TestCase):
     secure = False
-    limits = Limits()
+    limits = ConnectionLimits()
 
     async def setUp(self) -> None:  # type: ignore[override]  # trial awaits it
         reactor = cast(PosixReactorBase, global_reactor)
@@ -174,7 +174,7 @@ class SecureTests(Edge, EdgeTestCase):
 class BoundTests(EdgeTestCase):
     """Nobody sends in vain for ever."""
 
-    limits = Limits(linger_bytes=MIB)
+    limits = ConnectionLimits(linger_bytes=MIB)
 
     async def test_cut(self) -> None:
         def post() -> str:

@@ -20,6 +20,7 @@ from threading import Event
 
 from attrs import define, field, frozen
 
+from pypicloud_tw.index.first_uploads import PUBLISHING
 from pypicloud_tw.index.layout import is_own
 from pypicloud_tw.index.manifest import decode, manifest_key
 from pypicloud_tw.index.names import project_name
@@ -76,6 +77,8 @@ STEPS = (
     Step("put file", Kind.PUT, "none-any.whl"),
     Step("put manifest", Kind.PUT, ".index/"),
     Step("put marker", Kind.PUT, ".marker"),
+    Step("tell first upload", Kind.PUT, PUBLISHING),
+    Step("end first upload", Kind.DELETE, PUBLISHING),
     Step("begin parts", Kind.INIT, big=True),
     Step("put part", Kind.PART, big=True),
     Step("complete parts", Kind.COMPLETE, big=True),
@@ -321,7 +324,9 @@ class KillTests(S3TestCase):
             named |= named_keys(project)
 
         def left() -> set[str]:
-            return {key for key in self.bucket.sizes() if is_own(key)} - named
+            keys = self.bucket.sizes()
+            first = {key for key in keys if key.startswith(PUBLISHING)}
+            return first | {key for key in keys if is_own(key)} - named
 
         def clean() -> bool:
             self.command(server, "sweep")

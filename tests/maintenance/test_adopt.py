@@ -17,17 +17,12 @@ from pypicloud_tw.errors import (
     ObjectUnreadable,
     StoreError,
 )
+from pypicloud_tw.index.admission import UploadRules
 from pypicloud_tw.index.layout import is_foreign, is_own
 from pypicloud_tw.index.manifests import BATCH
 from pypicloud_tw.index.names import project_name
-from pypicloud_tw.index.publish import Rules
-from pypicloud_tw.maintenance.adopt import (
-    AT_ONCE,
-    UNDER_WAY,
-    Adopter,
-    Progress,
-    Skipped,
-)
+from pypicloud_tw.maintenance.adopt import AT_ONCE, UNDER_WAY, Adopter
+from pypicloud_tw.maintenance.progress import Progress, Skipped
 from pypicloud_tw.store.interfaces import Unlistable, Unlisted
 from pypicloud_tw.store.memory import MemoryStore
 from tests.builders import bare_sdist, metadata, sdist, wheel, zip_of
@@ -47,7 +42,7 @@ ACME = project_name("acme")
 
 
 class AdoptCase(SynchronousTestCase):
-    rules = Rules()
+    rules = UploadRules()
 
     def setUp(self) -> None:
         self.domain = Domain(rules=self.rules)
@@ -257,7 +252,7 @@ class OldTests(AdoptCase):
 
 
 class LegacyTests(AdoptCase):
-    rules = Rules(legacy_formats=True)
+    rules = UploadRules(legacy_formats=True)
 
     def test_old_formats_where_they_are_taken(self) -> None:
         data = zip_of([("acme-1.0/PKG-INFO", metadata())])

@@ -10,8 +10,7 @@ from typing import Any
 from attrs import frozen
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.index.index import Index
-from pypicloud_tw.index.publish import Rules
+from pypicloud_tw.index.admission import UploadRules
 from pypicloud_tw.maintenance import jobs
 from pypicloud_tw.maintenance.adopt import Adopter
 from tests.builders import bare_sdist, member, metadata, sdist, tar_of, wheel
@@ -157,7 +156,7 @@ class Answer:
     text: str
 
 
-def _uploaded(row: Row, rules: Rules) -> Answer:
+def _uploaded(row: Row, rules: UploadRules) -> Answer:
     web = Web(domain=Domain(rules=rules))
     version = row.filename.split("-")[1].removesuffix(".tar.gz")
     response = web.post(upload_form(row.filename, row.data, version=version))
@@ -168,11 +167,11 @@ def _uploaded(row: Row, rules: Rules) -> Answer:
 
 
 def upload(row: Row) -> Answer:
-    return _uploaded(row, Rules())
+    return _uploaded(row, UploadRules())
 
 
 def upload_with_legacy_formats(row: Row) -> Answer:
-    return _uploaded(row, Rules(legacy_formats=True))
+    return _uploaded(row, UploadRules(legacy_formats=True))
 
 
 def adopt(row: Row) -> Answer:
@@ -189,16 +188,9 @@ def adopt(row: Row) -> Answer:
 def refresh(row: Row) -> Answer:
     domain: Any = Domain()
     domain.store.add(f"old/{row.filename}", row.data)
-    index = Index(
-        domain.store,
-        domain.manifests,
-        domain.catalog,
-        domain.publisher,
-        domain.clock,
-    )
-    domain.settle(started(index.secure()))
+    domain.settle(started(domain.index.secure()))
     out = StringIO()
-    work = started(jobs.refresh(index, out, StringIO()))
+    work = started(jobs.refresh(domain.index, out, StringIO()))
     domain.settle(work)
     return Answer("1 files adopted" in out.getvalue(), out.getvalue())
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import Conflict, NotFound, StoreError
+from pypicloud_tw.index.admission import Claims, UploadRules
 from pypicloud_tw.index.first_uploads import PUBLISHING
 from pypicloud_tw.index.manifest import manifest_key, project_of
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import Filename, NormalizedName, project_name
-from pypicloud_tw.index.publish import Claims, Rules
+from pypicloud_tw.index.publication import Publication
 from pypicloud_tw.maintenance.adopt import Adopter
 from pypicloud_tw.maintenance.rebuild import Rebuilder, Rebuilt
 from tests.builders import sdist, wheel
@@ -23,14 +24,13 @@ OTHER_WHEEL = wheel(extra=[("acme/__init__.py", b"other = True\n")])
 
 class RebuildCase(SynchronousTestCase):
     def setUp(self) -> None:
-        self.domain = Domain(rules=Rules(overwrite=True, reupload_deleted=True))
+        self.domain = Domain(rules=UploadRules(overwrite=True, reupload_deleted=True))
         self.store = self.domain.store
 
     def publish(self, filename: str, data: bytes) -> None:
         async def publish() -> None:
-            publication = await self.domain.publisher.begin(
-                Filename.parse(filename), uploader="ann", metadata={"uploader": "ann"}
-            )
+            publication = Publication(self.domain.publisher, "ann")
+            await publication.begin(Filename.parse(filename), {"uploader": "ann"})
             await publication.write(data)
             await publication.finish(Claims())
 

@@ -9,11 +9,11 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import StoreError
+from pypicloud_tw.index.admission import Claims
 from pypicloud_tw.index.first_uploads import PUBLISHING
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import project_name
-from pypicloud_tw.index.publish import Claims
 from pypicloud_tw.maintenance.sweep import CLOCK, Sweeper, Swept
 from pypicloud_tw.maintenance.verify import Fault, Kind, Verifier
 from pypicloud_tw.store.memory import MemoryStore
@@ -107,6 +107,18 @@ class SweepTests(IndexCase):
         self.assertIn(kept, self.store.objects)
         [left] = swept.left
         self.assertIn("The manifest of other is damaged", left)
+
+    def test_a_newer_format_keeps_its_project(self) -> None:
+        """It may name files where this version does not look."""
+        self.publish()
+        kept = set(self.store.objects)
+        manifest = self.store.objects[manifest_key(ACME)].data
+        newer = manifest.replace(b'"_format":1', b'"_format":9')
+        self.store.add(manifest_key(ACME), newer.replace(b'"files"', b'"more_files"'))
+        self.later(DAY + 1)
+        swept = self.sweep()
+        self.assertEqual((swept.removed, swept.purged), ([], []))
+        self.assertLessEqual(kept, set(self.store.objects))
 
     def test_what_is_named_while_it_sweeps_is_left(self) -> None:
         """Objects are listed first and manifests read after, never the other way."""

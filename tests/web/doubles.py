@@ -19,18 +19,21 @@ from twisted.python.failure import Failure
 
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.users import Users
+from pypicloud_tw.index.admission import Claims, UploadRules
 from pypicloud_tw.index.catalog import Catalog
+from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifest import INDEX, decode, project_of
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.marker import Marker
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import Filename, NormalizedName, project_name
-from pypicloud_tw.index.publish import Claims, Publisher, Rules
+from pypicloud_tw.index.publication import Publication
+from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.store.memory import MemoryStore
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.http.proxies import Proxies
-from pypicloud_tw.web.http.site import Limits, Site
+from pypicloud_tw.web.http.site import ConnectionLimits, Site
 from pypicloud_tw.web.views import ProjectView, view_project
 from tests.doubles import InlineOffload
 from tests.web.http.doubles import PEER, Wire
@@ -59,13 +62,15 @@ class Domain:
 
     clock: Clock = field(factory=new_clock)
     store: MemoryStore = field()
-    rules: Rules = field(factory=Rules)
+    rules: UploadRules = field(factory=UploadRules)
     fresh_for: float = 1.0
     offload: InlineOffload = field(factory=InlineOffload)
     seed: int = 1
+    make_index: type[Index] = Index
     manifests: Manifests = field(init=False)
     catalog: Catalog[ProjectView] = field(init=False)
     publisher: Publisher = field(init=False)
+    index: Index = field(init=False)
     #: The steps of publishes, in order.
     steps: list[str] = field(factory=list)
 
@@ -91,6 +96,10 @@ class Domain:
             self.rules,
             self.steps.append,
         )
+        backend: Any = self.store
+        self.index = self.make_index(
+            backend, self.manifests, self.catalog, self.publisher, self.clock
+        )
 
     def beside(self) -> Domain:
         """Another process on the same store."""
@@ -111,9 +120,8 @@ class Domain:
     ) -> Project:
         """Take a file whole, as the edge does."""
         name = Filename.parse(filename, legacy=self.rules.legacy_formats)
-        publication = await self.publisher.begin(
-            name, uploader=uploader, size_hint=len(data)
-        )
+        publication = Publication(self.publisher, uploader, len(data))
+        await publication.begin(name)
         try:
             await publication.write(data)
             return await publication.finish(claims or Claims())
@@ -367,7 +375,7 @@ class Web:
     users: Mapping[str, str] = field(factory=lambda: USERS)
     default_read: Any = "everyone"
     max_upload: int = 10_000_000
-    limits: Limits = field(factory=Limits)
+    limits: ConnectionLimits = field(factory=ConnectionLimits)
     proxies: Proxies = field(factory=Proxies)
     application: Application = field(init=False)
     site: Site = field(init=False)
@@ -375,15 +383,12 @@ class Web:
     def __attrs_post_init__(self) -> None:
         domain = self.domain
         self.application = Application(
+            domain.index,
             users=Users(self.users, offload=InlineOffload(), clock=domain.clock),
             policy=Policy(self.default_read, has_users=bool(self.users)),
-            catalog=domain.catalog,
-            publisher=domain.publisher,
-            store=domain.store,
             offload=domain.offload,
             metrics=Metrics(domain.clock),
             max_upload=self.max_upload,
-            ready=domain.store.ping,
             metrics_read=lambda principal, client: True,
         )
         self.site = Site(

@@ -15,11 +15,12 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import InsufficientStorage, StoreError, Unavailable
+from pypicloud_tw.index.admission import UploadRules
 from pypicloud_tw.index.archive import inspect_file
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.marker import KEY as MARKER
 from pypicloud_tw.index.names import Filename, project_name
-from pypicloud_tw.index.publish import LOOKED_INTO, WAITING, Rules
+from pypicloud_tw.index.publish import LOOKED_INTO, WAITING
 from pypicloud_tw.index.standing import PATIENCE
 from pypicloud_tw.store.spool import Spool
 from pypicloud_tw.web.publishing import _FORM_ALLOWANCE
@@ -65,7 +66,7 @@ T = TypeVar("T")
 
 
 class UploadCase(SynchronousTestCase):
-    rules = Rules()
+    rules = UploadRules()
 
     def setUp(self) -> None:
         self.web = self.make()
@@ -594,7 +595,7 @@ class SameNameTests(UploadCase):
 
 
 class OverwriteTests(UploadCase):
-    rules = Rules(overwrite=True)
+    rules = UploadRules(overwrite=True)
 
     def test_other_bytes(self) -> None:
         self.upload()
@@ -649,7 +650,7 @@ class WarningTests(UploadCase):
 
 
 class LegacyFormatTests(UploadCase):
-    rules = Rules(legacy_formats=True)
+    rules = UploadRules(legacy_formats=True)
 
     def test_old_formats(self) -> None:
         data = zip_of([("acme-1.0/PKG-INFO", metadata())])

@@ -7,16 +7,16 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import NotAcceptable
-from pypicloud_tw.web.media import Encoding, Form, Variant, content_type
+from pypicloud_tw.web.media import Encoding, Format, Variant, content_type
 from pypicloud_tw.web.negotiation import (
     LONGEST,
     REMEMBERED,
     Negotiator,
     choose_encoding,
-    choose_form,
+    choose_format,
 )
 
-JSON, HTML, TEXT = Form.JSON, Form.HTML, Form.TEXT
+JSON, HTML, TEXT = Format.JSON, Format.HTML, Format.TEXT
 V1 = b"application/vnd.pypi.simple.v1+"
 LATEST = b"application/vnd.pypi.simple.latest+"
 
@@ -30,7 +30,7 @@ FIREFOX = (
 
 class ChooseFormTests(SynchronousTestCase):
     def test_clients(self) -> None:
-        for accept, form in [
+        for accept, format in [
             (None, TEXT),
             (b"", TEXT),
             (b"*/*", TEXT),  # curl, requests, poetry's oldest
@@ -43,10 +43,10 @@ class ChooseFormTests(SynchronousTestCase):
             (LATEST + b"html", HTML),
             (b"text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2", TEXT),
         ]:
-            self.assertIs(choose_form(accept), form, accept)
+            self.assertIs(choose_format(accept), format, accept)
 
     def test_wildcards(self) -> None:
-        for accept, form in [
+        for accept, format in [
             (b"text/*", TEXT),
             (b"application/*", JSON),
             (b"*", TEXT),
@@ -57,16 +57,16 @@ class ChooseFormTests(SynchronousTestCase):
             (b"*/*, " + V1 + b"html", HTML),
             (V1 + b"json;q=0, application/*", HTML),
         ]:
-            self.assertIs(choose_form(accept), form, accept)
+            self.assertIs(choose_format(accept), format, accept)
 
     def test_equal_qualities(self) -> None:
         # PEP 691, Recommendations: the most expressive, text/html last.
-        self.assertIs(choose_form(b"text/html, " + V1 + b"html"), HTML)
-        self.assertIs(choose_form(b"text/html, " + V1 + b"json"), JSON)
-        self.assertIs(choose_form(V1 + b"html;q=.5," + V1 + b"json;q=.5"), JSON)
+        self.assertIs(choose_format(b"text/html, " + V1 + b"html"), HTML)
+        self.assertIs(choose_format(b"text/html, " + V1 + b"json"), JSON)
+        self.assertIs(choose_format(V1 + b"html;q=.5," + V1 + b"json;q=.5"), JSON)
 
     def test_qualities(self) -> None:
-        for accept, form in [
+        for accept, format in [
             (V1 + b"json;q=0.1, text/html;q=0.9", TEXT),
             (V1 + b"json; Q = 0.1 , text/html ;q= 0.11", TEXT),
             (V1 + b"json;q=7, text/html;q=1", JSON),
@@ -74,10 +74,10 @@ class ChooseFormTests(SynchronousTestCase):
             (V1 + b"json;level=1;q=0.2, text/html;q=0.3;level=2", TEXT),
             (b"TEXT/HTML;q=0.3, " + V1.upper() + b"JSON;q=0.2", TEXT),
         ]:
-            self.assertIs(choose_form(accept), form, accept)
+            self.assertIs(choose_format(accept), format, accept)
 
     def test_malformed_parts_are_passed_over(self) -> None:
-        for accept, form in [
+        for accept, format in [
             (b",,;,text/html", TEXT),
             (b"nonsense", TEXT),
             (b"\xff\x00", TEXT),
@@ -86,7 +86,7 @@ class ChooseFormTests(SynchronousTestCase):
             (b"text/html;q=nan, " + V1 + b"json;q=0.1", JSON),
             (b"text/html;q=" + b"9" * 6000, TEXT),
         ]:
-            self.assertIs(choose_form(accept), form, accept[:60])
+            self.assertIs(choose_format(accept), format, accept[:60])
 
     def test_not_acceptable(self) -> None:
         for accept in [
@@ -97,12 +97,12 @@ class ChooseFormTests(SynchronousTestCase):
             b"application/vnd.pypi.simple.v2+json",
             V1 + b"html;q=0, " + V1 + b"json;q=0, text/*;q=0.0",
         ]:
-            e = self.assertRaises(NotAcceptable, choose_form, accept)
+            e = self.assertRaises(NotAcceptable, choose_format, accept)
             self.assertIn("is served as application/vnd.pypi", e.message)
             self.assertTrue(e.message.isascii() and e.message.isprintable())
 
     def test_format_parameter(self) -> None:
-        for value, form in [
+        for value, format in [
             (V1 + b"json", JSON),
             (V1 + b"html", HTML),
             (LATEST + b"json", JSON),
@@ -110,24 +110,24 @@ class ChooseFormTests(SynchronousTestCase):
             # As a query arrives whose plus was not quoted.
             (b"application/vnd.pypi.simple.v1 json", JSON),
         ]:
-            self.assertIs(choose_form(b"image/png", value), form, value)
+            self.assertIs(choose_format(b"image/png", value), format, value)
 
     def test_unknown_format_parameter(self) -> None:
         for value in (b"", b"json", b"*/*", V1 + b"json;q=1", b"\xff"):
-            e = self.assertRaises(NotAcceptable, choose_form, PIP, value)
+            e = self.assertRaises(NotAcceptable, choose_format, PIP, value)
             self.assertIn("format parameter", e.message)
 
     @settings(max_examples=200, deadline=None)
     @given(st.binary(max_size=60) | st.text("a*/;q=,. 01\tvjson").map(str.encode))
     def test_any_bytes(self, accept: bytes) -> None:
         with contextlib.suppress(NotAcceptable):
-            self.assertIsInstance(choose_form(accept), Form)
+            self.assertIsInstance(choose_format(accept), Format)
 
     @settings(max_examples=100, deadline=None)
     @given(
         st.lists(
             st.tuples(
-                st.sampled_from([*Form, "text/*", "application/*", "*/*"]),
+                st.sampled_from([*Format, "text/*", "application/*", "*/*"]),
                 st.integers(0, 1000),
             ),
             min_size=1,
@@ -138,18 +138,18 @@ class ChooseFormTests(SynchronousTestCase):
         accept = ", ".join(f"{name};q={q / 1000:.3f}" for name, q in ranges)
         qualities = dict(ranges)
 
-        def quality(form: Form) -> int:
-            kind = form.partition("/")[0]
-            names = (str(form), f"{kind}/*", "*/*")
+        def quality(format: Format) -> int:
+            kind = format.partition("/")[0]
+            names = (str(format), f"{kind}/*", "*/*")
             return next((qualities[n] for n in names if n in qualities), 0)
 
         try:
-            form = choose_form(accept.encode())
+            format = choose_format(accept.encode())
         except NotAcceptable:
-            self.assertEqual(max(map(quality, Form)), 0)
+            self.assertEqual(max(map(quality, Format)), 0)
         else:
-            self.assertEqual(quality(form), max(map(quality, Form)))
-            self.assertGreater(quality(form), 0)
+            self.assertEqual(quality(format), max(map(quality, Format)))
+            self.assertGreater(quality(format), 0)
 
 
 class ContentTypeTests(SynchronousTestCase):
@@ -232,8 +232,8 @@ class NegotiatorTests(SynchronousTestCase):
     def test_format_parameter_is_not_confused_with_headers(self) -> None:
         negotiator = Negotiator()
         negotiator.choose(PIP, None, b"text/html")
-        self.assertIs(negotiator.choose(PIP, None).large.form, JSON)
-        self.assertIs(negotiator.choose(PIP, None, b"text/html").large.form, TEXT)
+        self.assertIs(negotiator.choose(PIP, None).large.format, JSON)
+        self.assertIs(negotiator.choose(PIP, None, b"text/html").large.format, TEXT)
 
     def test_refusals_stay_refusals(self) -> None:
         negotiator = Negotiator()

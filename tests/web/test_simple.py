@@ -19,7 +19,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import NormalizedName
-from pypicloud_tw.web.media import Encoding, Form, Variant
+from pypicloud_tw.web.media import Encoding, Format, Variant
 from pypicloud_tw.web.negotiation import Negotiator
 from pypicloud_tw.web.representation import Page, compress
 from pypicloud_tw.web.simple import render_index, render_project
@@ -83,12 +83,12 @@ class Reader(HTMLParser):
 
 def html_of(document: Document) -> Reader:
     page = render_project(document)
-    return Reader(page.make(Variant(Form.HTML, Encoding.IDENTITY)).body)
+    return Reader(page.make(Variant(Format.HTML, Encoding.IDENTITY)).body)
 
 
 def json_of(document: Document) -> Document:
     page = render_project(document)
-    body = page.make(Variant(Form.JSON, Encoding.IDENTITY)).body
+    body = page.make(Variant(Format.JSON, Encoding.IDENTITY)).body
     loaded: Document = json.loads(body)
     return loaded
 
@@ -128,7 +128,7 @@ class HtmlTests(SynchronousTestCase):
 
     def test_requires_python(self) -> None:
         page = render_project(a_document(a_file(**{"requires-python": ">=3.9,<4"})))
-        body = page.make(Variant(Form.HTML, Encoding.IDENTITY)).body
+        body = page.make(Variant(Format.HTML, Encoding.IDENTITY)).body
         # PEP 503: "< and > have to be HTML encoded".
         self.assertIn(b'data-requires-python="&gt;=3.9,&lt;4"', body)
         for nothing in ("", None, 3):
@@ -145,7 +145,7 @@ class HtmlTests(SynchronousTestCase):
         """Behind the link, whose text is the filename."""
         for value, word in [(True, "yanked"), ("a <b> & c", "yanked: a <b> & c")]:
             page = render_project(a_document(a_file(yanked=value), a_file()))
-            body = page.make(Variant(Form.HTML, Encoding.IDENTITY)).body.decode()
+            body = page.make(Variant(Format.HTML, Encoding.IDENTITY)).body.decode()
             mark = f'</a> <span class="yanked">{escape(word)}</span><br>'
             self.assertEqual(body.count(mark), 1)
             self.assertEqual(body.count("yanked</") + body.count("yanked:"), 1)
@@ -331,7 +331,7 @@ NAMES = [NormalizedName("acme-tool"), NormalizedName("b"), NormalizedName("c0")]
 class IndexTests(SynchronousTestCase):
     def test_html(self) -> None:
         page = render_index(NAMES)
-        reader = Reader(page.make(Variant(Form.TEXT, Encoding.IDENTITY)).body)
+        reader = Reader(page.make(Variant(Format.TEXT, Encoding.IDENTITY)).body)
         hrefs = ["acme-tool/", "b/", "c0/"]
         self.assertEqual([a["href"] for a in reader.anchors], hrefs)
         self.assertEqual(reader.texts, NAMES)
@@ -340,7 +340,7 @@ class IndexTests(SynchronousTestCase):
     def test_json(self) -> None:
         page = render_index(iter(NAMES), last_serial=7)
         self.assertEqual(
-            json.loads(page.make(Variant(Form.JSON, Encoding.IDENTITY)).body),
+            json.loads(page.make(Variant(Format.JSON, Encoding.IDENTITY)).body),
             {
                 "meta": {"api-version": "1.4", "_last-serial": 7},
                 "projects": [{"name": name} for name in NAMES],
@@ -349,7 +349,7 @@ class IndexTests(SynchronousTestCase):
 
     def test_empty(self) -> None:
         page = render_index([])
-        reader = Reader(page.make(Variant(Form.TEXT, Encoding.IDENTITY)).body)
+        reader = Reader(page.make(Variant(Format.TEXT, Encoding.IDENTITY)).body)
         self.assertEqual(reader.anchors, [])
 
 
@@ -379,11 +379,11 @@ class RepresentationTests(SynchronousTestCase):
     def test_every_variant(self) -> None:
         page = large_page()
         plain = {
-            form: page.make(Variant(form, Encoding.IDENTITY)).body for form in Form
+            form: page.make(Variant(form, Encoding.IDENTITY)).body for form in Format
         }
-        self.assertEqual(plain[Form.HTML], plain[Form.TEXT])
+        self.assertEqual(plain[Format.HTML], plain[Format.TEXT])
         etags = set()
-        for form in Form:
+        for form in Format:
             for encoding in Encoding:
                 made = page.make(Variant(form, encoding))
                 self.assertEqual(DECODERS[encoding](made.body), plain[form])
@@ -393,12 +393,12 @@ class RepresentationTests(SynchronousTestCase):
                 self.assertEqual(header["Content-Length"], str(len(made.body)))
                 coding = None if encoding is Encoding.IDENTITY else encoding
                 self.assertEqual(header.get("Content-Encoding"), coding)
-        self.assertEqual(len(etags), len(Form) * len(Encoding))
+        self.assertEqual(len(etags), len(Format) * len(Encoding))
         for etag in etags:
             self.assertRegex(etag, rb'\A"[0-9a-f]{32}"\Z')
 
     def test_header_block(self) -> None:
-        made = large_page().make(Variant(Form.JSON, Encoding.IDENTITY))
+        made = large_page().make(Variant(Format.JSON, Encoding.IDENTITY))
         self.assertEqual(
             fields(made.header_block(private=True)),
             {
@@ -419,7 +419,7 @@ class RepresentationTests(SynchronousTestCase):
         self.assertEqual(public["Cache-Control"], "no-cache, public")
 
     def test_not_modified_repeats_what_the_whole_had(self) -> None:
-        made = large_page().make(Variant(Form.TEXT, Encoding.GZIP))
+        made = large_page().make(Variant(Format.TEXT, Encoding.GZIP))
         for private in (True, False):
             whole = fields(made.header_block(private))
             names = ("ETag", "Cache-Control", "Vary", "Last-Modified")
@@ -429,25 +429,25 @@ class RepresentationTests(SynchronousTestCase):
             )
 
     def test_without_a_date(self) -> None:
-        made = render_project(a_document()).make(Variant(Form.JSON, Encoding.GZIP))
+        made = render_project(a_document()).make(Variant(Format.JSON, Encoding.GZIP))
         self.assertNotIn("Last-Modified", fields(made.header_block(False)))
 
     def test_equal_pages_are_equal_bytes(self) -> None:
         for encoding in Encoding:
-            variant = Variant(Form.JSON, encoding)
+            variant = Variant(Format.JSON, encoding)
             first, second = large_page().make(variant), large_page().make(variant)
             self.assertEqual(first, second)
 
     def test_repr_does_not_show_the_body(self) -> None:
         page = large_page()
-        made = page.make(Variant(Form.JSON, Encoding.IDENTITY))
+        made = page.make(Variant(Format.JSON, Encoding.IDENTITY))
         self.assertLess(len(repr(made)) + len(repr(page)), 500)
 
 
 class PageTests(SynchronousTestCase):
     def test_found_once_made(self) -> None:
         page = large_page()
-        variant = Variant(Form.JSON, Encoding.ZSTD)
+        variant = Variant(Format.JSON, Encoding.ZSTD)
         self.assertIsNone(page.find(variant))
         made = page.make(variant)
         self.assertIs(page.find(variant), made)
@@ -461,7 +461,7 @@ class PageTests(SynchronousTestCase):
         self.assertIs(large.variant(choice).encoding, Encoding.GZIP)
 
     def test_quick(self) -> None:
-        variant = Variant(Form.JSON, Encoding.GZIP)
+        variant = Variant(Format.JSON, Encoding.GZIP)
         page = large_page()
         self.assertFalse(page.quick(variant))
         page.make(variant)
@@ -470,25 +470,25 @@ class PageTests(SynchronousTestCase):
 
     def test_aliases_share_their_bytes(self) -> None:
         page = large_page()
-        text = page.make(Variant(Form.TEXT, Encoding.GZIP))
-        html = page.make(Variant(Form.HTML, Encoding.GZIP))
+        text = page.make(Variant(Format.TEXT, Encoding.GZIP))
+        html = page.make(Variant(Format.HTML, Encoding.GZIP))
         self.assertIs(html.body, text.body)
 
     def test_weight_covers_every_variant(self) -> None:
         for page in (large_page(), render_project(a_document(a_file()))):
             variants = [
-                Variant(form, encoding) for form in Form for encoding in Encoding
+                Variant(form, encoding) for form in Format for encoding in Encoding
             ]
             bodies = {id(page.make(v).body): len(page.make(v).body) for v in variants}
             self.assertGreater(page.weight, sum(bodies.values()))
 
     def test_survives_the_way_from_a_helper_process(self) -> None:
         page = large_page()
-        variant = Variant(Form.JSON, Encoding.BROTLI)
+        variant = Variant(Format.JSON, Encoding.BROTLI)
         made = page.make(variant)
         there = pickle.loads(pickle.dumps(page))
         self.assertEqual(there.find(variant), made)
-        html = Variant(Form.HTML, Encoding.IDENTITY)
+        html = Variant(Format.HTML, Encoding.IDENTITY)
         self.assertEqual(there.make(html), page.make(html))
 
     def test_compress_leaves_identity_alone(self) -> None:
@@ -579,7 +579,7 @@ class PropertyTests(SynchronousTestCase):
             raise SkipTest("pip is not installed here") from None
         page = render_project(document)
 
-        def links(form: Form) -> list[tuple[Any, ...]]:
+        def links(form: Format) -> list[tuple[Any, ...]]:
             made = page.make(Variant(form, Encoding.IDENTITY))
             content = IndexContent(
                 made.body,
@@ -599,7 +599,7 @@ class PropertyTests(SynchronousTestCase):
                 for link in parse_links(content)
             ]
 
-        expected = links(Form.JSON)
+        expected = links(Format.JSON)
         self.assertEqual(len(expected), len(document["files"]))
-        self.assertEqual(links(Form.HTML), expected)
-        self.assertEqual(links(Form.TEXT), expected)
+        self.assertEqual(links(Format.HTML), expected)
+        self.assertEqual(links(Format.TEXT), expected)

@@ -123,7 +123,7 @@ class Proxies:
         prefix = ""
         if peer.is_proxy:
             client, hops = self._client(lookup, client)
-            told = _Told(lookup, hops)
+            told = _Forwarded(lookup, hops)
             scheme = told.scheme() or scheme
             host = told.host(scheme) or host
             prefix = told.prefix()
@@ -194,7 +194,7 @@ class Notices:
 
 
 @frozen
-class _Told:
+class _Forwarded:
     """What the outermost of our proxies says in ``X-Forwarded-*``.
 
     A proxy that appends to a list stands as far from its right end as it stands from

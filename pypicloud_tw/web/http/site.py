@@ -21,11 +21,19 @@ from pypicloud_tw.web.http.head import HeadParser
 from pypicloud_tw.web.http.proxies import Notices, Origin, Peer, Proxies
 from pypicloud_tw.web.http.request import Request
 
-__all__ = ["Channel", "Limits", "Origin", "Proxies", "Request", "RequestBody", "Site"]
+__all__ = [
+    "Channel",
+    "ConnectionLimits",
+    "Origin",
+    "Proxies",
+    "Request",
+    "RequestBody",
+    "Site",
+]
 
 
 @frozen
-class Limits:
+class ConnectionLimits:
     """How long we wait for a client, in seconds, and how much we read in vain.
 
     :ivar idle: between two requests on one connection.
@@ -58,7 +66,7 @@ class Site(server.Site):
         resource: IResource,
         *,
         reactor: IReactorTime,
-        limits: Limits | None = None,
+        limits: ConnectionLimits | None = None,
         proxies: Proxies | None = None,
         access_log: AccessLog | None = None,
         observe: Callable[[Request, float], None] | None = None,
@@ -66,7 +74,7 @@ class Site(server.Site):
         super().__init__(  # type: ignore[no-untyped-call]  # Twisted's
             resource, reactor=reactor, parsePOSTFormSubmission=False
         )
-        self.limits = limits or Limits()
+        self.limits = limits or ConnectionLimits()
         self.proxies = proxies or Proxies()
         self.notices = Notices()
         self.access_log = access_log

@@ -19,13 +19,15 @@ from pypicloud_tw.web.http.access_log import AccessLog
 from pypicloud_tw.web.http.connection import Channel
 from pypicloud_tw.web.http.proxies import Proxies
 from pypicloud_tw.web.http.request import Request
-from pypicloud_tw.web.http.site import Limits, Site
+from pypicloud_tw.web.http.site import ConnectionLimits, Site
 
 PEER = IPv4Address("TCP", "192.0.2.7", 4711)
 HOST = IPv4Address("TCP", "192.0.2.1", 6543)
 
 #: Each limit differs, so that a test tells which one held.
-LIMITS = Limits(idle=60, head=10, body=20, send=40, linger=30, linger_bytes=1000)
+LIMITS = ConnectionLimits(
+    idle=60, head=10, body=20, send=40, linger=30, linger_bytes=1000
+)
 
 Handler = Callable[[Request], Awaitable[None]]
 
@@ -89,7 +91,7 @@ class Client:
     """
 
     handler: Handler
-    limits: Limits = LIMITS
+    limits: ConnectionLimits = LIMITS
     proxies: Proxies | None = None
     peer: IAddress = PEER
     log: list[bytes] = field(factory=list)

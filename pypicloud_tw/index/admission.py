@@ -1,0 +1,166 @@
+"""What an index takes: the rules that judge an upload, as functions over values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TypeVar
+
+from attrs import evolve, frozen
+from packaging.utils import InvalidName, canonicalize_name
+from packaging.version import InvalidVersion
+
+from pypicloud_tw.errors import BadRequest, Conflict, NotFound
+from pypicloud_tw.index.manifest import in_order
+from pypicloud_tw.index.manifests import Change
+from pypicloud_tw.index.model import File, Project, Tombstone
+from pypicloud_tw.index.names import Filename, file_identity, parse_version
+from pypicloud_tw.store.spool import Digests
+
+#: Seconds after which a sweep takes an unnamed object for an orphan.
+SWEEP_AGE = 24 * 3600.0
+
+Named = TypeVar("Named", File, Tombstone)
+
+
+@frozen
+class UploadRules:
+    """What an index takes.
+
+    :ivar legacy_formats: eggs, installers and old source archives too, source
+        distributions without core metadata, and what else falls short of the rules for
+        core metadata and RECORD (:class:`.archive.findings.Findings`).
+    :ivar overwrite: a filename may be published again with other bytes.
+    :ivar reupload_deleted: so may one that was deleted.
+    :ivar sweep_age: seconds after which a sweep takes an unnamed object for an orphan.
+    """
+
+    legacy_formats: bool = False
+    overwrite: bool = False
+    reupload_deleted: bool = False
+    sweep_age: float = SWEEP_AGE
+
+
+@frozen
+class Claims:
+    """What the sender says of a file; every claim made is checked.
+
+    :ivar md5: hexadecimal, as are the other digests.
+    """
+
+    name: str | None = None
+    version: str | None = None
+    sha256: str | None = None
+    md5: str | None = None
+    blake2b_256: str | None = None
+
+
+def admission(file: File, display_name: str, rules: UploadRules) -> Change:
+    """Make the change that adds a file to its project, by the rules of the index."""
+
+    def admit(project: Project) -> Project:
+        existing = project.file(file.filename)
+        if existing is not None and existing.sha256 == file.sha256:
+            return project
+        replaced = _rivals(file, project.files)
+        if replaced and not rules.overwrite:
+            raise Conflict(
+                "File already exists, with other bytes. A published file never "
+                "changes: give the release a new version."
+            )
+        if not rules.reupload_deleted and _rivals(file, project.tombstones):
+            raise Conflict(
+                "File already existed and was deleted; its name is not taken again "
+                "with other bytes. Give the release a new version."
+            )
+        buried = project.tombstone(file.filename)
+        others = (f for f in project.files if f not in replaced)
+        return evolve(
+            project,
+            display_name=project.display_name if project.files else display_name,
+            files=in_order((*others, file)),
+            tombstones=tuple(t for t in project.tombstones if t is not buried),
+        )
+
+    return admit
+
+
+def _rivals(file: File, others: Iterable[Named]) -> list[Named]:
+    """Find those that give other bytes this name, however it is spelled.
+
+    Installers take equal names for one file, and would install either.
+    """
+    identity = file_identity(file.filename)
+    return [
+        other
+        for other in others
+        if other.sha256 != file.sha256 and file_identity(other.filename) == identity
+    ]
+
+
+def files_of(project: Project, version: str) -> tuple[File, ...]:
+    """Find the files of a release.
+
+    :raises NotFound: there is none.
+    """
+    found = tuple(f for f in project.files if same_version(f.version, version))
+    if not found:
+        raise NotFound(f"There is no such release of {project.name} here.")
+    return found
+
+
+def bury(file: File, now: datetime) -> Tombstone:
+    """Make what remains of a file that is removed."""
+    return Tombstone(
+        filename=file.filename,
+        sha256=file.sha256,
+        key=file.key,
+        deleted=now,
+        metadata_key=file.metadata_key,
+    )
+
+
+def same_version(one: str, other: str) -> bool:
+    """Compare two versions as PEP 440 does, or as text where one is none."""
+    try:
+        return parse_version(one) == parse_version(other)
+    except InvalidVersion:
+        return one == other
+
+
+def check_claims(claims: Claims, filename: Filename) -> None:
+    """Compare name and version with the filename.
+
+    :raises BadRequest: they differ.
+    """
+    if claims.name is not None and _normalized(claims.name) != filename.project:
+        raise BadRequest("The form's name is not the project that the filename says.")
+    if claims.version is not None and not same_version(
+        claims.version, str(filename.version)
+    ):
+        raise BadRequest("The form's version is not the one that the filename says.")
+
+
+def _normalized(name: str) -> str | None:
+    try:
+        return canonicalize_name(name, validate=True)
+    except InvalidName:
+        return None
+
+
+def check_digests(claims: Claims, computed: Digests) -> None:
+    """Compare the digests that were sent with those of the bytes.
+
+    :raises BadRequest: they differ.
+    """
+    claimed: Iterable[tuple[str, str | None, str]] = (
+        ("SHA-256", claims.sha256, computed.sha256),
+        ("MD5", claims.md5, computed.md5),
+        ("BLAKE2b-256", claims.blake2b_256, computed.blake2b_256),
+    )
+    for algorithm, said, seen in claimed:
+        if said is not None and said.lower() != seen:
+            raise BadRequest(
+                f"The {algorithm} digest sent is not that of the bytes received; "
+                "send the file again."
+            )
