@@ -5,8 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import PurePosixPath
+from unicodedata import category
 
 from pypicloud_tw.index.archive.findings import Findings, quoted, refuse
+
+#: Categories of Unicode's characters that not every installer takes in a name.
+_UNSEEN = {"Cc", "Cf"}
+
+
+def check_characters(name: str) -> None:
+    """Refuse control characters and those that only format, as uv does."""
+    if not name.isprintable() and not _UNSEEN.isdisjoint(map(category, name)):
+        refuse(
+            f"The name of the member {quoted(name)} has a control character in it, or "
+            "one that is not seen; rename the file and build the archive again."
+        )
 
 
 def check_link(name: str, target: str, links: set[PurePosixPath]) -> None:

@@ -19,6 +19,7 @@ from pypicloud_tw.index.archive.bounds import (
 from pypicloud_tw.index.archive.findings import Findings, quoted, refuse
 from pypicloud_tw.index.archive.paths import (
     canonical_path,
+    check_characters,
     check_path,
     has_one_top_folder,
     is_pkg_info,
@@ -72,6 +73,7 @@ class _Tree:
     def add(self, member: Member) -> str:
         """Take a member, in the order of the archive, and give its canonical path."""
         self._measure(member)
+        check_characters(member.name)
         check_path(member.name)
         if member.name.partition("/")[0] == ".":
             refuse("A path in the archive begins with './'; build it again.")

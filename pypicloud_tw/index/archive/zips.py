@@ -15,7 +15,6 @@ from pathlib import PurePosixPath
 from stat import S_ISLNK
 from struct import Struct
 from typing import IO, NoReturn
-from unicodedata import category
 
 from attrs import define
 
@@ -23,6 +22,7 @@ from pypicloud_tw.index.archive.bounds import LONGEST_TARGET, MAX_METADATA, MAX_
 from pypicloud_tw.index.archive.findings import quoted, refuse
 from pypicloud_tw.index.archive.paths import (
     canonical_path,
+    check_characters,
     check_link,
     check_path,
     check_unique,
@@ -46,9 +46,6 @@ _LOCAL = Struct("<4s5H3L2H")
 #: a descriptor follows the data; the name is UTF-8; how hard the packer tried. The
 #: others are read by no installer.
 _UNREADABLE, _DESCRIBED, _UTF8, _EFFORT = 0x0061, 0x0008, 0x0800, 0x0006
-
-#: Categories of Unicode's characters that not every installer takes in a name.
-_UNSEEN = {"Cc", "Cf"}
 
 #: The newest version of the format that Python's zipfile reads, and so pip.
 _NEWEST = 63
@@ -345,7 +342,7 @@ def _check_names(file: IO[bytes], members: list[Member]) -> None:
     """Refuse what would be unpacked elsewhere, or over another member."""
     links: set[PurePosixPath] = set()
     for member in members:
-        _check_characters(member.name)
+        check_characters(member.name)
         check_path(member.name)
         check_way(member.name, links)
         if S_ISLNK(member.mode):
@@ -356,15 +353,6 @@ def _check_names(file: IO[bytes], members: list[Member]) -> None:
         ((member.path, member.is_folder) for member in members),
         "The archive holds two members of one name",
     )
-
-
-def _check_characters(name: str) -> None:
-    """Refuse control characters and those that only format, as uv does."""
-    if not name.isprintable() and not _UNSEEN.isdisjoint(map(category, name)):
-        refuse(
-            f"The name of the member {quoted(name)} has a control character in it, or "
-            "one that is not seen; rename the file and build the archive again."
-        )
 
 
 def _target(file: IO[bytes], link: Member) -> str:

@@ -261,6 +261,8 @@ class RefusedTests(TarCase):
             (TOP + b"../../x", "leads out of it"),
             (b"/acme-1.0/x", "absolute"),
             (TOP + b"a\\b", "not the same on all systems"),
+            (TOP + b"a\x01b", "has a control character"),
+            (TOP + "a\u200bb".encode(), "has a control character"),
             (TOP + b"\xe9", "not the same on all systems"),
             (b"", "not the same on all systems"),
         ):
