@@ -289,6 +289,7 @@ def _make_application(
     throttle: Throttle,
 ) -> Application:
     return Application(
+        index,
         users=Users(
             config.users,
             offload=process.offload,
@@ -297,13 +298,9 @@ def _make_application(
             throttle=throttle,
         ),
         policy=Policy(config.pypi.default_read, has_users=bool(config.users)),
-        catalog=index.catalog,
-        publisher=index.publisher,
-        store=index.store,
         offload=process.offload,
         metrics=process.metrics,
         max_upload=config.pypi.max_upload,
-        ready=index.ready,
         metrics_read=metrics_reader(config.metrics.read),
         fallback=fallback,
     )

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.cli.offline import check_only_writer
 from pypicloud_tw.errors import StoreError, Unavailable
 from pypicloud_tw.index import lease
 from pypicloud_tw.index.index import Index
@@ -80,6 +81,16 @@ class SecuringTests(SynchronousTestCase):
         # What to do about it, also just after a server was killed.
         self.assertIn("or end it and try again", self.refusal(other))
         self.assertIn("killed counts for 90 s", self.refusal(other))
+
+    def test_commands_refuse_beside_the_writer(self) -> None:
+        self.store.abilities = BAD
+        self.run_now(self.index.secure())
+        check_only_writer(self.index)
+        other = self.make()
+        self.run_now(other.secure())
+        with self.assertRaises(Unavailable) as caught:
+            check_only_writer(other)
+        self.assertIn("Stop the server, run this again", caught.exception.message)
 
     def test_nothing_is_changed_by_a_lease_that_was_not_renewed(self) -> None:
         self.store.abilities = BAD

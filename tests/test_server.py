@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, fail, succeed
@@ -31,6 +31,7 @@ from tests.builders import wheel
 from tests.web.doubles import (
     FORM_TYPE,
     Connection,
+    Domain,
     Response,
     Web,
     basic,
@@ -109,16 +110,13 @@ class ServerCase(SynchronousTestCase):
         before = signal.getsignal(signal.SIGHUP)
         self.addCleanup(signal.signal, signal.SIGHUP, before)
         self.events: list[str] = []
-        self.web = Web()
+        self.web = Web(Domain(make_index=Claimed))
         self.clock = self.web.domain.clock
         self.store = self.web.store
         self.port = Port(self.events)
         self.endpoint = Endpoint(self.port)
         self.work: Deferred[None] = Deferred(lambda _: self.events.append("cancelled"))
-        domain: Any = self.web.domain
-        self.index = Claimed(
-            domain.store, domain.manifests, domain.catalog, domain.publisher, self.clock
-        )
+        self.index = cast(Claimed, self.web.domain.index)
         self.index.standing.wait()
         self.hang_ups: list[str] = []
         offload = cast(Offload, OffloadService(self.events))
@@ -130,7 +128,6 @@ class ServerCase(SynchronousTestCase):
             on_hangup=lambda: self.hang_ups.append("hung up"),
             close=self.close,
         )
-        self.web.application.ready = self.index.ready
 
     async def begin(self) -> None:
         await get_ready(self.index)

@@ -26,7 +26,7 @@ class Maintenance(Protocol):
         """Create the folder or the bucket; idempotent."""
 
     def run_refresh(self, config: Config, *, dry_run: bool) -> int:
-        """Adopt the files that lie in the store and that no manifest names."""
+        """Adopt the files that are in the store and that no manifest names."""
 
     def run_verify(self, config: Config, *, deep: bool) -> int:
         """Check that every file that a manifest names is there as it says."""
@@ -48,9 +48,9 @@ class Maintenance(Protocol):
 
 def _maintenance() -> Maintenance:
     # Only when needed: it brings the reactor and the whole server with it.
-    from pypicloud_tw.cli import opened
+    from pypicloud_tw.cli import offline
 
-    return opened
+    return offline
 
 
 def _run_server(config: Path | None, listen: str | None) -> None:
@@ -78,7 +78,7 @@ class Surroundings:
     run_server: Callable[[Path | None, str | None], None] = _run_server
 
 
-class Sentences(click.ClickException):
+class PlainError(click.ClickException):
     """What went wrong, as it is, without a word in front; exit code 1."""
 
     def show(self, file: IO[Any] | None = None) -> None:
@@ -86,19 +86,19 @@ class Sentences(click.ClickException):
         click.echo(self.message, err=True, file=file)
 
 
-class NotLooked(Sentences):
+class CouldNotCheck(PlainError):
     """It could not be looked, which is not to have found that something is wrong."""
 
     exit_code = 2
 
 
 @contextmanager
-def looking() -> Iterator[None]:
+def exits_with_2() -> Iterator[None]:
     """Exit with 2 where something goes wrong, for 1 tells of what was found."""
     try:
         yield
-    except Sentences as e:
-        raise NotLooked(e.message) from None
+    except PlainError as e:
+        raise CouldNotCheck(e.message) from None
 
 
 def surroundings() -> Surroundings:
@@ -128,7 +128,7 @@ def load_config(ini: Path | None, config: Path | None) -> Config:
     try:
         return load(path, surroundings().environ)
     except PypicloudError as e:
-        raise Sentences(e.message) from None
+        raise PlainError(e.message) from None
 
 
 def finish(work: Callable[[], int]) -> None:
@@ -136,18 +136,18 @@ def finish(work: Callable[[], int]) -> None:
     try:
         code = work()
     except PypicloudError as e:
-        raise Sentences(e.message) from None
+        raise PlainError(e.message) from None
     except OSError as e:
         where = "" if e.filename is None else f"{e.filename}: "
-        raise Sentences(f"{where}{e.strerror or e}.") from None
+        raise PlainError(f"{where}{e.strerror or e}.") from None
     click.get_current_context().exit(code)
 
 
 def hash_of(password: str) -> str:
     """Hash a password that was asked for."""
     if not password:
-        raise Sentences("There is no password; an empty one is not taken.")
+        raise PlainError("There is no password; an empty one is not taken.")
     try:
         return hash_password(password)
     except ValueError as e:
-        raise Sentences(str(e)) from None
+        raise PlainError(str(e)) from None

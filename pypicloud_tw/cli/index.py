@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from pypicloud_tw.cli.base import (
-    Sentences,
+    PlainError,
+    exits_with_2,
     finish,
     load_config,
-    looking,
     surroundings,
     takes_config,
 )
@@ -26,7 +26,7 @@ def verify(ini: Path | None, config: Path | None, deep: bool) -> None:
     With --deep, also that its bytes are right. Exits with 1 if something is not, and
     with 2 if it could not be looked at.
     """
-    with looking():
+    with exits_with_2():
         checked = load_config(ini, config)
         finish(lambda: surroundings().maintenance().run_verify(checked, deep=deep))
 
@@ -37,7 +37,7 @@ def _age(text: str | None) -> float | None:
     try:
         return seconds(1)(text)
     except BadValueError as e:
-        raise Sentences(f"--age = {text} {e}") from None
+        raise PlainError(f"--age = {text} {e}") from None
 
 
 @click.command()
@@ -65,7 +65,7 @@ def sweep(
 @click.option("--config", type=click.Path(path_type=Path), help="The ini file.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
 def rebuild(project: str | None, config: Path | None, dry_run: bool) -> None:
-    """Write lost manifests anew, from the files that lie in the store.
+    """Write lost manifests anew, from the files that are in the store.
 
     With PROJECT, only this one's, also if it is there and damaged.
     """

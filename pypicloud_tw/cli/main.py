@@ -13,7 +13,7 @@ import click
 
 from pypicloud_tw import __version__
 from pypicloud_tw.cli.base import (
-    Sentences,
+    PlainError,
     finish,
     hash_of,
     load_config,
@@ -85,7 +85,7 @@ def create_schema(ini: Path | None, config: Path | None) -> None:
 @takes_config
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 def refresh(ini: Path | None, config: Path | None, dry_run: bool) -> None:
-    """Adopt packages that lie in the store.
+    """Adopt packages that are in the store.
 
     Files that no project lists are checked and listed where they are. It may run beside
     the servers, and may be repeated.
@@ -123,7 +123,7 @@ def _read_line() -> str:
     try:
         return line.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
-        raise Sentences("The password on stdin is not UTF-8 text.") from None
+        raise PlainError("The password on stdin is not UTF-8 text.") from None
 
 
 @main.command()
@@ -152,7 +152,7 @@ def migrate(old: Path, new: Path, force: bool) -> None:
 
 
 def _tell(migrated: Migrated) -> int:
-    """Tell on stderr what a migration changes; give the exit code."""
+    """Print to stderr what a migration changes; return the exit code."""
     for note in (*migrated.changes, *former_variables(surroundings().environ)):
         click.echo(note, err=True)
     if migrated.lost:

@@ -93,7 +93,7 @@ def _decode(data: bytes) -> str:
 
 
 def parse_ini(text: str) -> Ini:
-    """Understand an ini file's text. Never fails: see :attr:`Ini.problems`."""
+    """Parse an ini file's text. Never fails: see :attr:`Ini.problems`."""
     reader = _LineReader()
     # Not splitlines, which takes form feeds and U+2028 for line ends, too.
     for number, line in enumerate(_LINE_END.split(text), 1):
@@ -153,7 +153,7 @@ class _LineReader:
             self._begin(number, text)
 
     def finish(self) -> Ini:
-        """Tell what was read."""
+        """Return what was read."""
         self._end_option()
         return Ini(tuple(self._entries), self._sections, tuple(self._problems))
 

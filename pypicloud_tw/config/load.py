@@ -123,7 +123,7 @@ def _schemes_asked(config: Config) -> set[str]:
 def load_settings(
     settings: Mapping[str, str], users: Mapping[str, str], base: Path
 ) -> Config:
-    """Understand settings that are in no file yet.
+    """Parse settings that are in no file yet.
 
     :param settings: texts by key.
     :param users: password hashes by name.
@@ -161,7 +161,7 @@ class _Reading:
     given: set[str] = field(factory=set)
 
     def config(self) -> Config:
-        """Understand everything; what is wrong is in :attr:`problems`."""
+        """Parse everything; what is wrong is in :attr:`problems`."""
         for source in self.sources:
             self.problems.extend(source.problems)
         users = self._users()
@@ -383,7 +383,7 @@ def _shown(path: Path) -> str:
 
 
 def _unused(config: Config, given: set[str]) -> Iterator[str]:
-    """Tell of what is set and changes nothing."""
+    """List what is set and changes nothing."""
     if config.aws.bucket is not None and "storage.dir" in given:
         yield "storage.dir is not used: the packages are kept in the bucket."
     if config.aws.bucket is None:

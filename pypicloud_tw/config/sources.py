@@ -83,7 +83,7 @@ class Given:
     line: int | None = None
 
     def problem(self, sentence: str) -> Problem:
-        """Tell what is wrong with it, and where it stands."""
+        """Return what is wrong with it, and where it stands."""
         return Problem(f"{self.origin}: {sentence}", self.line)
 
 
@@ -157,7 +157,7 @@ def from_ini(path: Path) -> Source:
 
 
 def _is_former(entry: Setting) -> bool:
-    # Keys of the old framework have always been passed over, with or without a version.
+    # Keys of the old framework have always been skipped, with or without a version.
     return (
         entry.section in OWN_SECTIONS
         and FORMER.fullmatch(entry.key) is not None
@@ -251,7 +251,7 @@ def former_variables(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def user_name_problem(name: str) -> str | None:
-    """Tell what is wrong with a user's name, if anything is."""
+    """Return what is wrong with a user's name, if anything is."""
     if not name or not name.isprintable() or ":" in name or name != name.strip():
         return "A user's name is printable text without ':' (RFC 7617)."
     if name.lower() in _GROUPS:

@@ -47,7 +47,7 @@ class BadValueError(ValueError):
 
 
 def flag(text: str) -> bool:
-    """Understand a yes or no, in all the words that the programs before took."""
+    """Parse a yes or no, in all the words that the programs before took."""
     if text.lower() in _TRUE:
         return True
     if text.lower() in _FALSE:
@@ -79,7 +79,7 @@ def whole(low: int, high: int) -> Callable[[str], int]:
 
 
 def absent_status(text: str) -> int:
-    """Understand a status that may mean absence: of 4xx, none that means "later"."""
+    """Parse a status that may mean absence: of 4xx, none that means "later"."""
     code = whole(400, 499)(text)
     if code in (407, 408, 425, 429):
         raise BadValueError(f"has {code}, which says nothing of what is there.")
@@ -159,7 +159,7 @@ def _unique(items: Iterable[T]) -> tuple[T, ...]:
 
 
 def project(text: str) -> str:
-    """Understand a project's name; normalized (PEP 503)."""
+    """Parse a project's name; normalized (PEP 503)."""
     try:
         return canonicalize_name(text, validate=True)
     except InvalidName:
@@ -167,7 +167,7 @@ def project(text: str) -> str:
 
 
 def pattern(text: str) -> str:
-    """Understand ``corp`` or ``acme-*``; normalized, with ``*`` and ``?`` kept."""
+    """Parse ``corp`` or ``acme-*``; normalized, with ``*`` and ``?`` kept."""
     # Normalizing keeps what it does not know, the wildcards among it.
     normal = canonicalize_name(text)
     if _PATTERN.fullmatch(normal) is None:
@@ -178,7 +178,7 @@ def pattern(text: str) -> str:
 
 
 def rules(text: str) -> tuple[str, ...]:
-    """Understand a list of names, patterns and version specifiers (PEP 440).
+    """Parse a list of names, patterns and version specifiers (PEP 440).
 
     ``requests, acme-*, django>=4,<5``: a comma before an operator belongs to the
     specifier that it continues.
@@ -204,7 +204,7 @@ def _rule(item: str) -> str:
 
 
 def network(text: str) -> Network:
-    """Understand an address or a network: ``127.0.0.1``, ``fd00::/8``."""
+    """Parse an address or a network: ``127.0.0.1``, ``fd00::/8``."""
     try:
         return ip_network(text)
     except ValueError as e:
@@ -220,7 +220,7 @@ def network(text: str) -> Network:
 
 
 def readers(text: str) -> str | tuple[Network, ...]:
-    """Understand who may read: ``everyone``, ``authenticated``, or networks."""
+    """Parse who may read: ``everyone``, ``authenticated``, or networks."""
     if text.lower() in {"everyone", "authenticated"}:
         return text.lower()
     try:
@@ -233,7 +233,7 @@ def readers(text: str) -> str | tuple[Network, ...]:
 
 
 def host(text: str) -> str:
-    """Understand an address to listen at, or a name; ``*`` is every IPv4 address."""
+    """Parse an address to listen at, or a name; ``*`` is every IPv4 address."""
     if text == "*":
         return "0.0.0.0"  # noqa: S104  that is what the star asks for
     bare = text.removeprefix("[").removesuffix("]")
@@ -255,7 +255,7 @@ def _is_host_name(text: str) -> bool:
 
 
 def private_host(text: str) -> str:
-    """Understand a host's name, an address or a network, each with a port or without.
+    """Parse a host's name, an address or a network, each with a port or without.
 
     In its normal form; an IPv6 address with a port is in brackets.
     """
@@ -289,7 +289,7 @@ def tcp_endpoint(host: str, port: int) -> str:
 
 
 def endpoint(text: str) -> str:
-    """Understand a Twisted server endpoint as far as can be told without a reactor."""
+    """Parse a Twisted server endpoint as far as can be told without a reactor."""
     if _ENDPOINT.fullmatch(text) is None:
         raise BadValueError(
             "is not a Twisted endpoint; write it as tcp:6543:interface=127.0.0.1, "
@@ -299,7 +299,7 @@ def endpoint(text: str) -> str:
 
 
 def service_url(text: str) -> str:
-    """Understand an http or https URL without credentials; no slash at its end."""
+    """Parse an http or https URL without credentials; no slash at its end."""
     parts = _split_url(text)
     if "@" in parts.netloc:
         raise BadValueError("has a user or password, which do not belong here.")
@@ -307,7 +307,7 @@ def service_url(text: str) -> str:
 
 
 def index_url(text: str) -> str:
-    """Understand the URL of a simple index; a slash at its end (PEP 503)."""
+    """Parse the URL of a simple index; a slash at its end (PEP 503)."""
     parts = _split_url(text)
     if ":" in (parts.hostname or ""):
         # hyperlink, which treq asks through, takes it for a name and refuses it.
@@ -347,7 +347,7 @@ def _is_url_host(text: str) -> bool:
 
 
 def path(text: str) -> Path:
-    """Understand a path; it is made absolute where the ini's own place is known."""
+    """Parse a path; it is made absolute where the ini's own place is known."""
     if not text.isprintable():
         raise BadValueError("has characters that cannot be seen.")
     if text.startswith("~"):
@@ -356,7 +356,7 @@ def path(text: str) -> Path:
 
 
 def bucket(text: str) -> str:
-    """Understand a bucket's name; old ones may have capitals and underscores."""
+    """Parse a bucket's name; old ones may have capitals and underscores."""
     if _BUCKET.fullmatch(text) is None:
         raise BadValueError(
             "is not a bucket's name: 3 to 255 letters, digits, '.', '-' and '_'; no "
@@ -366,7 +366,7 @@ def bucket(text: str) -> str:
 
 
 def key_prefix(text: str) -> str:
-    """Understand what every key in the bucket begins with; kept as it is.
+    """Parse what every key in the bucket begins with; kept as it is.
 
     Half of what S3 allows for a key: the rest is a project's and a file's name.
     """
@@ -376,19 +376,19 @@ def key_prefix(text: str) -> str:
 
 
 def token(text: str) -> str:
-    """Understand a word that travels in a header: visible ASCII, no blanks."""
+    """Parse a word that travels in a header: visible ASCII, no blanks."""
     if not text.isascii() or not text.isprintable() or " " in text:
         raise BadValueError("is not one word of visible ASCII characters.")
     return text
 
 
 def line(text: str) -> str:
-    """Understand a sentence for people; several lines become one."""
+    """Parse a sentence for people; several lines become one."""
     return " ".join(text.split())
 
 
 def moment(text: str) -> datetime:
-    """Understand an ISO 8601 date (to its end, in UTC) or date and time; aware."""
+    """Parse an ISO 8601 date (to its end, in UTC) or date and time; aware."""
     try:
         value = datetime.fromisoformat(text)
     except ValueError:

@@ -38,7 +38,7 @@ class Act:
 
     @property
     def sentence(self) -> str:
-        """Say it in a line; what comes from outside cannot end it."""
+        """Return it as one line; what comes from outside cannot end it."""
         what = self.file or " ".join(filter(None, (self.project, self.version)))
         text = " ".join(filter(None, (self.who or "The server", self.act, what)))
         if self.sha256 is not None:

@@ -76,7 +76,7 @@ class CachedProject(Generic[P]):
         return self.rendered.page
 
     def holds(self, now: float, verify_every: float) -> bool:
-        """Tell whether it may be served without asking."""
+        """Return whether it may be served without asking."""
         return 0 <= now - self.proved < verify_every and now < self.rendered.good_until
 
 
@@ -153,7 +153,7 @@ class Catalog(Generic[P]):
         return entry
 
     def known_absent(self, name: str) -> bool:
-        """Tell without asking anybody whether a project is proved not to be here."""
+        """Return, asking nobody, whether a project is proved not to be here."""
         now = self.clock.seconds()
         if not 0 <= now - self._asked < self.fresh_for:
             return False
@@ -162,7 +162,7 @@ class Catalog(Generic[P]):
     async def project(
         self, name: NormalizedName, *, prove_absence: bool = False
     ) -> CachedProject[P]:
-        """Give a project as it is now, or as it was last known if the store is away.
+        """Return a project as it is now, or as it was last known if the store is away.
 
         :param prove_absence: only a read that begins now tells that there is none:
             whoever is asked next must not hear a name that was published elsewhere
@@ -218,7 +218,7 @@ class Catalog(Generic[P]):
         return frozenset(self._lost)
 
     def has(self, name: str) -> bool:
-        """Tell, of what is known here, whether a project has a manifest."""
+        """Return, by what is known here, whether a project has a manifest."""
         return name in self._name_set and name not in self._lost
 
     async def changed(self, name: NormalizedName) -> None:

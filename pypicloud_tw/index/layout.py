@@ -32,18 +32,18 @@ _VERSION, _ODD_VERSION = re.compile(r"-v?[0-9]"), re.compile(r"[_.]v?[0-9]")
 
 
 def is_own(key: str) -> bool:
-    """Tell whether a publish made this object: it is named, or it is an orphan."""
+    """Return whether a publish made this object: it is named, or it is an orphan."""
     return _OWN.fullmatch(key) is not None
 
 
 def own_project(key: str) -> NormalizedName | None:
-    """Tell for which project a publish made this object, if one did."""
+    """Return the project for which a publish made this object, if one did."""
     found = _OWN.fullmatch(key)
     return None if found is None else NormalizedName(found[1])
 
 
 def id_folder_of(folder: str) -> NormalizedName | None:
-    """Tell for which project a publish made this folder, if one did.
+    """Return the project for which a publish made this folder, if one did.
 
     :param folder: a key's beginning, with the slash at its end.
     """
@@ -54,19 +54,19 @@ def id_folder_of(folder: str) -> NormalizedName | None:
 
 
 def id_folder(key: str) -> str:
-    """Tell the folder that a publish made for an object of ours: {project}/{id}."""
+    """Return the folder that a publish made for an object of ours: {project}/{id}."""
     return key.rpartition("/")[0]
 
 
 def is_foreign(key: str) -> bool:
-    """Tell whether this can be a file that somebody else put into the store."""
+    """Return whether this can be a file that somebody else put into the store."""
     if is_hidden(key) or is_harmless(key) or _leads_elsewhere(key):
         return False
     return not key.endswith(METADATA_SUFFIX) and not is_own(key)
 
 
 def is_hidden(key: str) -> bool:
-    """Tell whether a key is no package's: ours (.index/, .cache/) or hidden on purpose.
+    """Return whether a key is no package's: ours (.index/) or hidden on purpose.
 
     What ends in a slash is a folder that a console has drawn.
     """
@@ -76,18 +76,18 @@ def is_hidden(key: str) -> bool:
 
 
 def _leads_elsewhere(key: str) -> bool:
-    """Tell whether no store opens this, as what was copied to ``s3://bucket/./``."""
+    """Return whether no store opens this, as what was copied to ``s3://bucket/./``."""
     return bool({".", ".."}.intersection(key.split("/")))
 
 
 def is_harmless(key: str) -> bool:
-    """Tell whether pypicloud 1.x wrote this beside a file: {name}/{version}/..."""
+    """Return whether pypicloud 1.x wrote this beside a file: {name}/{version}/..."""
     folder, _, text = key.rpartition("/")
     return text == "metadata.json" and _is_version(folder.rpartition("/")[2])
 
 
 def claimed_names(key: str) -> frozenset[NormalizedName]:
-    """Tell the projects under whose names this lies, as well as can be told.
+    """Return the projects under whose names this is, as well as can be told.
 
     For what is not understood as a distribution: several where its name can be read
     so, none where nothing speaks of a project. Of a key that ends in a slash, the
@@ -101,7 +101,7 @@ def claimed_names(key: str) -> frozenset[NormalizedName]:
 
 
 def _is_telling(text: str) -> bool:
-    """Tell whether a file's name tells its project, wherever it lies."""
+    """Return whether a file's name tells its project, wherever it lies."""
     suffix = _SUFFIX.search(text)
     stem = "" if suffix is None else text[: suffix.start()]
     return any(pattern.search(stem) for pattern in (_VERSION, _ODD_VERSION))

@@ -78,7 +78,7 @@ def manifest_key(name: NormalizedName) -> str:
 
 
 def project_of(key: str) -> NormalizedName | None:
-    """Tell whose manifest lies under *key*, if one does."""
+    """Return whose manifest is under *key*, if one is."""
     name = key.removeprefix(INDEX).removesuffix(".json")
     if key != f"{INDEX}{name}.json" or not is_normalized_name(name):
         return None

@@ -70,7 +70,7 @@ Change = Callable[[Project], Project]
 
 @frozen
 class Versioned:
-    """A project as it lies in the store, and that state's ETag and time."""
+    """A project as it is in the store, and that state's ETag and time."""
 
     project: Project
     etag: str

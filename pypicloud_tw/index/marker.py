@@ -45,7 +45,7 @@ class Marker:
     _log = Logger()
 
     async def ask(self) -> set[str] | None:
-        """Tell which projects others changed since the last call; None for any.
+        """Return which projects others changed since the last call; None for any.
 
         :raises StoreError: the store does not answer.
         """

@@ -108,7 +108,7 @@ class Filename:
     def parse(
         cls, text: str, *, legacy: bool = False, project: str | None = None
     ) -> Filename:
-        """Understand a wheel's or source distribution's name.
+        """Parse a wheel's or source distribution's name.
 
         :param legacy: take the formats from before PEP 625 too.
         :param project: whose file it is said to be, normalised. Nothing else tells
@@ -135,7 +135,7 @@ class Filename:
         raise BadRequest("A distribution file's name must end in .whl or .tar.gz.")
 
     def is_normalized(self) -> bool:
-        """Tell whether project and version are spelled as build tools spell them now.
+        """Return whether project and version are spelled as build tools spell them now.
 
         See "Source distribution file name" (PEP 625) and "Escaping and Unicode" of
         wheels: one spelling, by which anybody can tell whose file it is.
@@ -216,7 +216,7 @@ def parse_version(text: str) -> Version:
 
 
 def file_identity(text: str) -> object:
-    """Tell which file a name is of, however its project and version are spelled there.
+    """Return which file a name is of, however project and version are spelled.
 
     ``Acme.Tool-1.0.tar.gz`` and ``acme_tool-1.0.0.tar.gz`` are equal for installers,
     which may take either. A name from before PEP 625 stands for itself alone.

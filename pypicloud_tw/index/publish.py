@@ -273,5 +273,5 @@ class Publisher:
             )
 
     def now(self) -> datetime:
-        """Tell the time by the injected clock."""
+        """Return the time by the injected clock."""
         return datetime.fromtimestamp(self.clock.seconds(), UTC)

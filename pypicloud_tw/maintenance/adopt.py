@@ -1,4 +1,4 @@
-"""Adopting files that lie in the store already, where they lie (DESIGN.md D1).
+"""Adopting files that are in the store already, where they are (DESIGN.md D1).
 
 An older layout, or a hand-made copy: a file under any key joins by being named in its
 project's manifest. Nothing is moved and nothing is ever shown less than before. What
@@ -95,7 +95,7 @@ class Adopter:
         file is read and at the end.
     :ivar report: told of every step.
     :ivar dry_run: only tell what would be adopted.
-    :ivar survey: what lies in the store; None: to be found out.
+    :ivar survey: what is in the store; None: to be found out.
     """
 
     store: IObjectStore
@@ -169,7 +169,7 @@ class Adopter:
         return progress
 
     async def look(self) -> Survey:
-        """Find out what lies in the store; its names are held from now on.
+        """Find out what is in the store; its names are reserved from now on.
 
         :raises StoreError: the store is away.
         """
@@ -181,7 +181,7 @@ class Adopter:
         return self.survey
 
     async def _conclude(self, found: Survey, progress: Progress) -> None:
-        """Hold the names of what was not adopted, and no others any more."""
+        """Reserve the names of what was not adopted, and no others any more."""
         if self.dry_run:
             return
         found.manifests |= self._named
@@ -211,7 +211,7 @@ class Adopter:
         return found
 
     def understand(self, key: str) -> Filename:
-        """Tell what a file is by where it lies.
+        """Parse what a file is from its key.
 
         :raises BadRequest: its name is no distribution's that is taken.
         """

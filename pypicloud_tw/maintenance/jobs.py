@@ -30,7 +30,7 @@ async def refresh(
     dry_run: bool = False,
     who: str | None = None,
 ) -> int:
-    """Adopt what lies in the store without being named.
+    """Adopt what is in the store without being named.
 
     :param who: for the record of the change.
 
@@ -68,7 +68,7 @@ async def sweep(
     :param age: seconds; None is ``index.sweep_age``, and less is refused: the servers
         rely on it.
     :param who: for the record of the change.
-    :returns: 1 also if a project was passed over, because its manifest is damaged.
+    :returns: 1 also if a project was skipped, because its manifest is damaged.
     """
     at_least = index.publisher.rules.sweep_age
     if age is not None and age < at_least:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from attrs import define, evolve, field, setters
 from klein import Klein
@@ -20,15 +20,12 @@ from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.access.users import Users
 from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.errors import BadRequest, Forbidden, NotFound, PypicloudError
-from pypicloud_tw.index.catalog import Catalog
+from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.names import NormalizedName, project_name
-from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.survey import lost
-from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.metrics import CONTENT_TYPE, Metrics
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.delivery import deliver
-from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.web.answers import (
     ErrorAnswers,
     measured,
@@ -57,7 +54,6 @@ from pypicloud_tw.web.representation import Page
 from pypicloud_tw.web.root import Root
 from pypicloud_tw.web.sending import PageSender
 from pypicloud_tw.web.upload import FORM_MEMORY
-from pypicloud_tw.web.views import ProjectView
 
 _READ = ["GET", "HEAD"]
 _SIMPLE = b"/simple/"
@@ -65,24 +61,21 @@ _SIMPLE = b"/simple/"
 
 @define(eq=False)
 class Application:
-    """What the server answers. It lives as long; a reload replaces ``policy``.
+    """What the server answers.
 
-    :ivar ready: returns if the server can do its work, raises Unavailable if not.
+    :ivar index: whose projects are served.
     :ivar fallback: what serves the projects that are not here; None: nothing does.
     :ivar metrics_read: judges who may read ``/metrics``, by principal and address;
         raises Unauthorized where a log-in would help.
     :ivar forms: the memory that the forms of all uploads have together.
     """
 
+    index: Index
     users: Users
     policy: Policy
-    catalog: Catalog[ProjectView]
-    publisher: Publisher
-    store: IObjectStore
     offload: IOffload
     metrics: Metrics
     max_upload: int
-    ready: Callable[[], Awaitable[None]]
     metrics_read: Callable[[Principal, str], bool]
     fallback: Fallback | None = field(default=None, on_setattr=setters.frozen)
     forms: BufferBudget = field(factory=lambda: BufferBudget(FORM_MEMORY), init=False)
@@ -98,14 +91,10 @@ class Application:
     # A double slash is a wrong address, not a redirect that breaks uploads.
     router.url_map.merge_slashes = False
 
-    @property
-    def unserved(self) -> Unserved:
-        """What knows the names that are ours although they have no page."""
-        return self.publisher.unserved
-
     @projects.default
     def _make_projects(self) -> Projects:
-        return Projects(self.catalog, self.store, self.unserved, self.fallback)
+        index = self.index
+        return Projects(index.catalog, index.store, index.unserved, self.fallback)
 
     @_errors.default
     def _make_errors(self) -> ErrorAnswers:
@@ -121,7 +110,7 @@ class Application:
 
     @_json.default
     def _make_json(self) -> ProjectJson:
-        return ProjectJson(self.projects, self.store, self.offload)
+        return ProjectJson(self.projects, self.index.store, self.offload)
 
     def resource(self) -> Resource:
         """Make the root resource of a Site."""
@@ -154,23 +143,23 @@ class Application:
     async def packages(self, request: Request) -> None:
         """List every file, project by project."""
         await self._authorize(request, Action.READ)
-        names = await self.catalog.names()
+        names = await self.index.catalog.names()
         set_html(request)
         if request.method == b"GET":
-            await deliver(request, all_files(self._pages, self.catalog, names))
+            await deliver(request, all_files(self._pages, self.index.catalog, names))
 
     # -- the simple API -------------------------------------------------------------
 
     @router.route("/simple", methods=_READ)
-    async def index_without_slash(self, request: Request) -> None:
+    async def project_list_without_slash(self, request: Request) -> None:
         """Show the way to the list of projects (PEP 503: the final slash)."""
         redirect(request, "simple/")
 
     @router.route("/simple/", methods=_READ)
-    async def index(self, request: Request) -> None:
+    async def project_list(self, request: Request) -> None:
         """List the projects."""
         await self._authorize(request, Action.READ)
-        own = await self.catalog.names()
+        own = await self.index.catalog.names()
         fallback = self.projects.fallback
         kept = await fallback.kept_names() if fallback else frozenset()
         await self._send_page(request, await self._list.page(own, kept))
@@ -248,7 +237,7 @@ class Application:
         assert principal.name is not None, "the policy refuses uploads without a user"
         warnings = await receive(
             request,
-            self.publisher,
+            self.index.publisher,
             uploader=principal.name,
             max_upload=self.max_upload,
             forms=self.forms,
@@ -265,17 +254,17 @@ class Application:
     @router.route("/ready", methods=_READ)
     async def readiness(self, request: Request) -> bytes:
         """Answer 200 if the store answers and the server is not stopping."""
-        await self.ready()
+        await self.index.ready()
         return plain_text(request, "\n".join(["ready", *await self._details(request)]))
 
     async def _details(self, request: Request) -> list[str]:
         """Say what is not served, by name to those who may read the metrics."""
-        await self.unserved.learn()
-        known = self.unserved.reasons()
+        await self.index.unserved.learn()
+        known = self.index.unserved.reasons()
         if known is None:
             return ["It is not known yet which projects in the store cannot be served."]
-        reasons = {n: why for n, why in known.items() if not self.catalog.has(n)}
-        reasons |= {name: lost(name) for name in self.catalog.lost}
+        reasons = {n: why for n, why in known.items() if not self.index.catalog.has(n)}
+        reasons |= {name: lost(name) for name in self.index.catalog.lost}
         if not reasons:
             return []
         count = f"{len(reasons)} project(s) in the store cannot be served."
@@ -360,7 +349,7 @@ class Application:
         await self._sender.send(request, page, private=private, warning=warning)
 
     async def _send_file(self, request: Request, blob: Blob) -> None:
-        if not redirect_to_store(request, blob, self.store):
+        if not redirect_to_store(request, blob, self.index.store):
             await send_blob(request, blob, private=not self.policy.public)
 
     async def _send_json(

@@ -26,7 +26,7 @@ from pypicloud_tw import __version__
 from pypicloud_tw.__main__ import with_command
 from pypicloud_tw.access.hashes import verify
 from pypicloud_tw.cli import main as cli
-from pypicloud_tw.cli import opened as maintenance
+from pypicloud_tw.cli import offline as maintenance
 from pypicloud_tw.cli.base import Surroundings
 from pypicloud_tw.config.example import CannotWriteError, ini_text
 from pypicloud_tw.config.hashes import SCHEMES

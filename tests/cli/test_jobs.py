@@ -10,7 +10,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.index.admission import SWEEP_AGE
-from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.maintenance import jobs
@@ -22,15 +21,8 @@ ACME, WHEEL = project_name("acme"), "acme-1.0-py3-none-any.whl"
 
 class JobCase(SynchronousTestCase):
     def setUp(self) -> None:
-        self.domain = domain = Domain()
-        anything: Any = domain
-        self.index = Index(
-            anything.store,
-            domain.manifests,
-            domain.catalog,
-            domain.publisher,
-            domain.clock,
-        )
+        self.domain = Domain()
+        self.index = self.domain.index
         self.successResultOf(started(self.index.secure()))
         self.out, self.err = StringIO(), StringIO()
 

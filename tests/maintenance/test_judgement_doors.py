@@ -11,7 +11,6 @@ from attrs import frozen
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.index.admission import UploadRules
-from pypicloud_tw.index.index import Index
 from pypicloud_tw.maintenance import jobs
 from pypicloud_tw.maintenance.adopt import Adopter
 from tests.builders import bare_sdist, member, metadata, sdist, tar_of, wheel
@@ -189,16 +188,9 @@ def adopt(row: Row) -> Answer:
 def refresh(row: Row) -> Answer:
     domain: Any = Domain()
     domain.store.add(f"old/{row.filename}", row.data)
-    index = Index(
-        domain.store,
-        domain.manifests,
-        domain.catalog,
-        domain.publisher,
-        domain.clock,
-    )
-    domain.settle(started(index.secure()))
+    domain.settle(started(domain.index.secure()))
     out = StringIO()
-    work = started(jobs.refresh(index, out, StringIO()))
+    work = started(jobs.refresh(domain.index, out, StringIO()))
     domain.settle(work)
     return Answer("1 files adopted" in out.getvalue(), out.getvalue())
 

@@ -21,6 +21,7 @@ from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.users import Users
 from pypicloud_tw.index.admission import Claims, UploadRules
 from pypicloud_tw.index.catalog import Catalog
+from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifest import INDEX, decode, project_of
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.marker import Marker
@@ -65,9 +66,11 @@ class Domain:
     fresh_for: float = 1.0
     offload: InlineOffload = field(factory=InlineOffload)
     seed: int = 1
+    make_index: type[Index] = Index
     manifests: Manifests = field(init=False)
     catalog: Catalog[ProjectView] = field(init=False)
     publisher: Publisher = field(init=False)
+    index: Index = field(init=False)
     #: The steps of publishes, in order.
     steps: list[str] = field(factory=list)
 
@@ -92,6 +95,10 @@ class Domain:
             self.clock,
             self.rules,
             self.steps.append,
+        )
+        backend: Any = self.store
+        self.index = self.make_index(
+            backend, self.manifests, self.catalog, self.publisher, self.clock
         )
 
     def beside(self) -> Domain:
@@ -376,15 +383,12 @@ class Web:
     def __attrs_post_init__(self) -> None:
         domain = self.domain
         self.application = Application(
+            domain.index,
             users=Users(self.users, offload=InlineOffload(), clock=domain.clock),
             policy=Policy(self.default_read, has_users=bool(self.users)),
-            catalog=domain.catalog,
-            publisher=domain.publisher,
-            store=domain.store,
             offload=domain.offload,
             metrics=Metrics(domain.clock),
             max_upload=self.max_upload,
-            ready=domain.store.ping,
             metrics_read=lambda principal, client: True,
         )
         self.site = Site(

@@ -20,7 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.access.policy import Action, Policy
 from pypicloud_tw.access.principal import Principal
-from pypicloud_tw.errors import Forbidden, StoreError, Unavailable
+from pypicloud_tw.errors import Forbidden, StoreError
 from pypicloud_tw.index.manifest import encode, manifest_key
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import NormalizedName, project_name
@@ -963,10 +963,7 @@ class OperatorTests(AppCase):
         self.assertEqual(response["Retry-After"], "5")
 
     def test_not_ready_says_why(self) -> None:
-        async def ready() -> None:
-            raise Unavailable("This server is stopping.")
-
-        self.web.application.ready = ready
+        self.web.domain.index.standing.stop()
         response = self.get("/ready")
         self.assertEqual(
             (response.status, response.text), (503, "This server is stopping.\n")

@@ -300,9 +300,9 @@ class UnservedTests(SynchronousTestCase):
             application = front.web.application
             if mode == "none":
                 application.projects.fallback = None
-            application.unserved.find({ACME: "It is broken."})
+            application.index.unserved.find({ACME: "It is broken."})
             self.refused(front, "It is broken.")
-            application.unserved.find({})
+            application.index.unserved.find({})
             self.assertNotEqual(front.get("/simple/acme/").status, 503)
 
     def test_a_page_that_is_known_is_not_shown_any_more(self) -> None:
@@ -312,7 +312,7 @@ class UnservedTests(SynchronousTestCase):
         for _ in range(2):
             self.assertEqual(front.get("/simple/acme/").status, 200)
         front.asked()
-        front.web.application.unserved.find({ACME: "It is broken."})
+        front.web.application.index.unserved.find({ACME: "It is broken."})
         self.paths = (*self.paths, path)
         self.refused(front, "It is broken.")
 
@@ -320,7 +320,7 @@ class UnservedTests(SynchronousTestCase):
         """Its page never shows less than before."""
         front = Front("proxy", merge=frozenset({"acme"}))
         front.have()
-        front.web.application.unserved.find({ACME: "It is broken."})
+        front.web.application.index.unserved.find({ACME: "It is broken."})
         for _ in range(2):
             self.assertEqual(front.get("/simple/acme/").status, 200)
 
@@ -329,7 +329,7 @@ class UnservedTests(SynchronousTestCase):
         front.have(headers=STALE)
         self.assertEqual(front.get("/simple/acme/").status, 200)
         front.asked()
-        other = Web(front.domain.beside()).application.unserved
+        other = Web(front.domain.beside()).application.index.unserved
         self.successResultOf(started(other.tell({ACME: "It is broken."})))
         front.domain.clock.advance(1)
         self.refused(front, "It is broken.")
@@ -339,13 +339,13 @@ class UnservedTests(SynchronousTestCase):
         front.web.application.projects.fallback = None
         application = front.web.application
         self.assertEqual(front.get("/ready").text, "ready\n")
-        application.unserved.find({ACME: "It is broken."})
+        application.index.unserved.find({ACME: "It is broken."})
         self.assertEqual(
             front.get("/ready").text,
             "ready\n1 project(s) in the store cannot be served.\nacme: It is broken.\n",
         )
         front.web.publish("beta-1.0-py3-none-any.whl", wheel("beta"))
-        application.unserved.find({ACME: "It is broken.", BETA: "It was."})
+        application.index.unserved.find({ACME: "It is broken.", BETA: "It was."})
         front.web.get("/simple/")
         self.assertNotIn("beta", front.get("/ready").text)
         for judge in (False, Unauthorized("Log in.")):

@@ -95,7 +95,7 @@ def _old_settings(ini: Ini, here: Path) -> dict[str, str]:
 def _old_server(
     sections: Mapping[str, Mapping[str, str]], common: dict[str, str]
 ) -> dict[str, str]:
-    """Tell where the old server listened; waitress had defaults of its own."""
+    """Return where the old server listened; waitress had defaults of its own."""
     if "http" in sections.get("uwsgi", {}):
         host, _, port = sections["uwsgi"]["http"].rpartition(":")
         return {"server.host": host or "*", "server.port": port}

@@ -47,7 +47,7 @@ class Translation:
 
 
 def is_true(text: str) -> bool:
-    """Tell whether a text is one of the words for yes."""
+    """Return whether a text is one of the words for yes."""
     try:
         return flag(text)
     except BadValueError:
@@ -244,7 +244,7 @@ _TOLD = (
 
 
 def leave_out(work: Translation, key: str, text: str) -> None:
-    """Tell that a key has no place here, and why."""
+    """Say that a key has no place here, and why."""
     members = (
         f" = {show_value(' '.join(text.split()))}" if key.startswith("group.") else ""
     )

@@ -78,7 +78,7 @@ class FormerRights:
                 )
 
     def default_opened(self, *, to_everyone: bool) -> bool:
-        """Tell whether the new file opens what has no rights of its own."""
+        """Return whether the new file opens what has no rights of its own."""
         readers = self._members([("group", name) for name in self.default])
         return bool(self._may_now(to_everyone) - readers)
 

@@ -47,7 +47,7 @@ def prepare(config: Config) -> int:
 
 
 def run_refresh(config: Config, *, dry_run: bool = False) -> int:
-    """Adopt what lies in the store without being named; see :func:`.jobs.refresh`."""
+    """Adopt what is in the store without being named; see :func:`.jobs.refresh`."""
     job = partial(jobs.refresh, dry_run=dry_run, who=_who())
     return _run_job(config, job, changes=not dry_run)
 
@@ -118,11 +118,20 @@ def _run_job(config: Config, job: _Job, *, changes: bool = True) -> int:
     """
 
     async def checked(index: Index) -> int:
-        if changes and index.standing.has_rival:
-            raise Unavailable(_ONE_WRITER)
+        if changes:
+            check_only_writer(index)
         return await job(index, sys.stdout, sys.stderr)
 
     return _run(config, checked)
+
+
+def check_only_writer(index: Index) -> None:
+    """Return if no other process alone may write to the store.
+
+    :raises Unavailable: one may; the message says what to do.
+    """
+    if index.standing.has_rival:
+        raise Unavailable(_ONE_WRITER)
 
 
 def _who() -> str:
@@ -134,7 +143,7 @@ def _who() -> str:
 
 
 def _show(act: Act) -> None:
-    """Tell of a change where a command's own words do not get in the way."""
+    """Print a change where a command's own words do not get in the way."""
     print(act.sentence, file=sys.stderr)
 
 
