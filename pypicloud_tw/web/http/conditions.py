@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+from twisted.web.http_headers import Headers
 from twisted.web.iweb import IRequest
 
 from pypicloud_tw.errors import ConditionFailed
@@ -12,12 +13,11 @@ from pypicloud_tw.web.http.fields import joined, parse_http_date, single
 
 _ENTITY_TAG = re.compile(rb'(W/)?("[^"]*")')
 
-_REQUIREMENTS = b"If-Match", b"If-Unmodified-Since"
-
 
 def requires(request: IRequest) -> bool:
     """Return whether the client wants one certain version or none."""
-    return any(map(request.requestHeaders.hasHeader, _REQUIREMENTS))
+    fields: Headers = request.requestHeaders
+    return fields.hasHeader(b"If-Match") or fields.hasHeader(b"If-Unmodified-Since")
 
 
 def check_required(request: IRequest, etag: bytes, modified: datetime | None) -> None:
