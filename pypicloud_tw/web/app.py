@@ -61,7 +61,7 @@ _SIMPLE = b"/simple/"
 
 @define(eq=False)
 class Application:
-    """What the server answers. It lives as long; a reload replaces ``policy``.
+    """What the server answers.
 
     :ivar index: whose projects are served.
     :ivar fallback: what serves the projects that are not here; None: nothing does.

@@ -169,7 +169,7 @@ class Request(server.Request):
             self.processingFailed(Failure())
 
     def has_any(self, names: frozenset[bytes]) -> bool:
-        """Tell whether a header field came of these names, in canonical case."""
+        """Return whether a field of these names came, in canonical case."""
         return not names.isdisjoint(self._names)
 
     def set_status(self, code: int, sentence: str | None = None) -> None:
