@@ -36,7 +36,7 @@ KEY = ".unserved"
 #: What is left of a first upload.
 _BROKEN_OFF = UNFINISHED, IN_DOUBT
 
-#: Names that are remembered to have nothing in their folders: anybody may ask for any.
+#: Names whose folders were looked into a moment ago: anybody may ask for any.
 REMEMBERED = 20_000
 
 #: Seconds after which another try makes sense: at the start, and where an operator has
@@ -74,12 +74,12 @@ class Unserved:
     _read_at: float = field(default=float("-inf"), init=False)
     _writes: int = field(default=0, init=False)
     _reading: Coalesced[None] = field(factory=Coalesced, init=False)
-    # Names in whose own folders nothing was a moment ago.
-    _empty: Cache[str, bool] = field(init=False, repr=False)
+    # What made a name ours in the project's own folder; empty: nothing did.
+    _below: Cache[str, str] = field(init=False, repr=False)
     _log = Logger()
 
-    @_empty.default
-    def _nothing_looked_at(self) -> Cache[str, bool]:
+    @_below.default
+    def _nothing_looked_at(self) -> Cache[str, str]:
         return Cache(REMEMBERED, seconds=self.clock.seconds, lifetime=self.verify_every)
 
     def reasons(self) -> Reasons | None:
@@ -108,20 +108,20 @@ class Unserved:
         if self._recorded is None:
             raise Unavailable(_DAMAGED, retry_after=_LATER)
         why = self._found.get(name) or self._recorded.get(name)
-        if why is None and asks:
-            why = await self._claim_below(name)
+        if why is None:
+            why = await self._claim_below(name, asks)
         if why is not None:
             soon = why in (WAITING, PUBLISHED)
             raise Unavailable(why, retry_after=_SOON if soon else _LATER)
 
-    async def _claim_below(self, name: NormalizedName) -> str | None:
-        """Look into a project's own folder, now and then."""
-        if self._empty.get(name) is not None:
-            return None
-        why = await claim_below(self.store, name)
-        if why is None:
-            self._empty.put(name, True)
-        return why
+    async def _claim_below(self, name: NormalizedName, asks: bool) -> str | None:
+        """Look into a project's own folder, now and then, before others are asked."""
+        why = self._below.get(name)
+        if why is None and asks:
+            why = await claim_below(self.store, name) or ""
+            if why != PUBLISHED:
+                self._below.put(name, why)
+        return why or None
 
     async def learn(self) -> None:
         """Read what others found, if that can be read."""

@@ -192,7 +192,7 @@ class Adopter:
         self, survey: Survey, progress: Progress
     ) -> dict[NormalizedName, list[Candidate]]:
         found: dict[NormalizedName, list[Candidate]] = defaultdict(list)
-        gone = survey.lost
+        gone = progress.lost = survey.lost
         for what in survey.unlisted:
             progress.found += 1
             progress.skipped.append(Skipped(what.key, why_unlisted(what)))

@@ -13,6 +13,7 @@ from attrs import define
 from pypicloud_tw.index.audit import Act
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.names import NormalizedName, project_name
+from pypicloud_tw.index.survey import lost
 from pypicloud_tw.maintenance.adopt import Adopter
 from pypicloud_tw.maintenance.progress import Progress
 from pypicloud_tw.maintenance.rebuild import Rebuilder, Rebuilt
@@ -34,7 +35,8 @@ async def refresh(
 
     :param who: for the record of the change.
 
-    :returns: 0 also if files were skipped: what is no distribution is no fault.
+    :returns: 0 also if files were skipped: what is no distribution is no fault. 1 if a
+        manifest is lost.
     """
     bar = ProgressBar(err, index.clock.seconds)
     progress = await Adopter.over(index, report=bar.show, dry_run=dry_run).run()
@@ -43,6 +45,8 @@ async def refresh(
         print(f"skipped {skipped.key!r}: {skipped.reason}", file=out)
     for warned in sorted(progress.warned, key=lambda one: one.key):
         print(f"warning {warned.key!r}: {' '.join(warned.warnings)}", file=out)
+    for name in sorted(progress.lost):
+        print(f"pypicloud: {lost(name)}", file=err)
     done = "would be adopted" if dry_run else "adopted"
     print(
         f"{progress.adopted} files {done}, {progress.known} known already, "
@@ -51,7 +55,7 @@ async def refresh(
     )
     if progress.adopted and not dry_run:
         index.publisher.audit(Act(who, "adopted", reason=f"{progress.adopted} files"))
-    return 0
+    return 1 if progress.lost else 0
 
 
 async def sweep(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from attrs import define, field, frozen
 
+from pypicloud_tw.index.names import NormalizedName
+
 
 @frozen
 class Skipped:
@@ -30,6 +32,7 @@ class Progress:
 
     :ivar found: files that are not ours and look like distributions.
     :ivar known: those that a manifest names already.
+    :ivar lost: projects whose manifests are gone; they are left as they are.
     """
 
     found: int = 0
@@ -37,6 +40,7 @@ class Progress:
     adopted: int = 0
     skipped: list[Skipped] = field(factory=list)
     warned: list[Warned] = field(factory=list)
+    lost: set[NormalizedName] = field(factory=set)
 
     @property
     def done(self) -> int:

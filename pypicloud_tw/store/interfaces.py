@@ -243,7 +243,8 @@ class IObjectStore(Interface):
             object, and the listing goes on. A store may then leave out what lies in
             folders that *prefix* does not name and whose names begin with a dot.
             Without it a folder that may not be read is a StoreError, unless it is
-            hidden so, and the rest is passed over.
+            hidden so, and the rest is passed over. The one that *prefix* names is
+            a StoreError in any case.
         :param skip: tells of a folder, by the beginning of its keys, whether nobody
             wants to know what is in it. A store for which that costs no less tells it
             all the same. It may be called in a thread.

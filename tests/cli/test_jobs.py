@@ -95,6 +95,12 @@ class JobTests(JobCase):
             arguments = {"project": "acme", "version": "1.0", **more}
             self.assertIn(why, self.fails(command, **arguments), command)
 
+    def test_refresh_leaves_what_is_lost(self) -> None:
+        self.publish()
+        del self.domain.store.objects[manifest_key(ACME)]
+        self.assertEqual(self.do("refresh"), 1)
+        self.assertIn("pypicloud rebuild acme", self.err.getvalue())
+
 
 class RebuildTests(JobCase):
     def test_what_it_tells(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import count
 from typing import Any
 
 from packaging.utils import canonicalize_name
@@ -28,7 +29,7 @@ from pypicloud_tw.maintenance.adopt import Adopter
 from pypicloud_tw.store.interfaces import Unlistable, Unlisted
 from pypicloud_tw.store.memory import Hook, MemoryStore
 from tests.builders import sdist, wheel
-from tests.web.doubles import Domain, started
+from tests.web.doubles import Domain, damage, started, stored_project
 
 ACME, BETA = project_name("acme"), project_name("beta")
 WHEEL, SDIST = "acme-1.0-py3-none-any.whl", "acme-1.0.tar.gz"
@@ -184,6 +185,32 @@ class SurveyTests(SurveyCase):
         self.assertGreater(len(moments), 10)
         self.assertEqual(set().union(*moments), set())
 
+    def test_two_first_uploads_at_once(self) -> None:
+        """Whenever the other one comes in between, both are published."""
+        moments = 0
+        while True:
+            self.setUp()
+            self.store.before = self.other_upload(moments)
+            self.publish()
+            if len(stored_project(self.store).files) < 2:
+                break  # the other one would have come after this one's end
+            self.assertEqual(damage(self.store), [])
+            self.assertEqual([k for k in self.store.objects if PUBLISHING in k], [])
+            self.assertEqual(self.reasons(), {})
+            moments += 1
+        self.assertGreater(moments, 8)
+
+    def other_upload(self, moment: int) -> Hook:
+        operations = count()
+
+        def before(operation: str, key: str) -> None:
+            if next(operations) == moment:
+                self.store.before = lambda operation, key: None
+                other = started(self.domain.beside().publish(SDIST, sdist()))
+                self.successResultOf(other)
+
+        return before
+
     def test_one_that_ends_while_it_is_looked_at(self) -> None:
         for wanted in ("", PUBLISHING, ".index/"):
             self.setUp()
@@ -296,7 +323,9 @@ class UnservedTests(UnservedCase):
             self.store.objects.clear()
             self.store.add(key, b"")
             self.absent(self.one, "acme", asks=False)
-            self.assertIn(why, self.refusal(self.one, "acme"))
+            for asks in (True, False):
+                self.assertIn(why, self.refusal(self.one, "acme", asks=asks))
+            self.domain.clock.advance(60)
         self.store.objects.clear()
         self.store.add("acme/beta-1.0.tar.gz", b"")
         self.absent(self.one, "acme")

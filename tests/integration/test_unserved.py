@@ -14,7 +14,7 @@ from tests.integration.dists import make_wheel
 from tests.integration.rig import Server, run, script, wait_until
 from tests.integration.test_fallback import FallbackTestCase
 
-NAMES = ("acme", "beta", "gamma", "delta", "truth")
+NAMES = ("acme", "beta", "gamma", "delta", "linked", "truth")
 
 
 class UnservedTests(FallbackTestCase):
@@ -33,6 +33,7 @@ class UnservedTests(FallbackTestCase):
         (store / "gamma-1.0-1.noarch.rpm").write_bytes(b"\xed\xab\xee\xdb")
         (store / "delta" / "1.0").mkdir(parents=True)
         (store / "delta" / "1.0" / "metadata.json").write_text("{}")
+        (store / "linked").symlink_to(self.dist)
         half = make_wheel(self.dist, "half", "1.0").read_bytes()
         (store / "half-1.0-py3-none-any.whl").write_bytes(half)
         (store / "half-2.0-py3-none-any.whl").write_bytes(half[:100])
@@ -88,6 +89,32 @@ class UnservedTests(FallbackTestCase):
             server.start()
             self.held(server, *NAMES)
 
+    def test_a_manifest_that_is_lost_while_servers_run(self) -> None:
+        """Also one that has never been asked for the project."""
+        server = self.front("proxy")
+        other = Server(server.folder, dict(server.settings))
+        other.configure()
+        self.addCleanup(other.kill)
+        other.start()
+        self.publish(server, make_wheel(self.dist, "truth", "1.0"))
+        (server.store / ".index" / "truth.json").unlink()
+        self.held(other, "truth")
+        self.assertIn("rebuild truth", other.get("/simple/truth/").text)
+        # What one has known for long it goes on to serve; nothing of it is changed.
+        for wheel in ("1.0", "2.0"):
+            refused = server.upload(make_wheel(self.dist, "truth", wheel))
+            self.assertEqual(refused.status, 503, refused)
+        for command in ("yank", "remove"):
+            done = run(
+                [script("pypicloud"), command, str(server.config), "truth", "1.0"],
+                home=self.home,
+            )
+            self.assertEqual(done.code, 1, done)
+            self.assertIn("rebuild truth", done.output)
+        code, said = self.command(server, "rebuild")
+        self.assertEqual(code, 0, said)
+        wait_until(lambda: other.get("/simple/truth/").status == 200, lambda: other.log)
+
     def publish_and_lose(self, server: Server) -> None:
         server.start()
         self.publish(server, make_wheel(self.dist, "truth", "1.0"))
@@ -97,7 +124,7 @@ class UnservedTests(FallbackTestCase):
     def test_a_manifest_that_was_lost_is_rebuilt(self) -> None:
         server = self.server(
             start=False,
-            settings=self.settings("proxy", **{"index.sweep_age": "2s"}),
+            settings=self.settings("proxy", **{"index.sweep_age": "60s"}),
         )
         self.publish_and_lose(server)
         code, said = self.command(server, "verify")
@@ -110,7 +137,9 @@ class UnservedTests(FallbackTestCase):
         # It is not begun anew, nor swept.
         refused = server.upload(make_wheel(self.dist, "truth", "2.0"))
         self.assertEqual(refused.status, 503, refused)
-        code, said = self.command(server, "sweep", "--age=2s")
+        for file in (server.store / "truth").glob("*/*"):
+            os.utime(file, (0, 0))
+        code, said = self.command(server, "sweep", "--age=60s")
         self.assertEqual(code, 1, said)
         self.assertIn("0 orphans", said)
         self.assertIn("would be published", self.rebuild(server, "--dry-run"))

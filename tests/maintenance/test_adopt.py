@@ -18,13 +18,14 @@ from pypicloud_tw.errors import (
     StoreError,
 )
 from pypicloud_tw.index.admission import UploadRules
+from pypicloud_tw.index.first_uploads import PUBLISHING
 from pypicloud_tw.index.layout import is_foreign, is_own
 from pypicloud_tw.index.manifests import BATCH
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.maintenance.adopt import AT_ONCE, UNDER_WAY, Adopter
 from pypicloud_tw.maintenance.progress import Progress, Skipped
 from pypicloud_tw.store.interfaces import Unlistable, Unlisted
-from pypicloud_tw.store.memory import MemoryStore
+from pypicloud_tw.store.memory import Hook, MemoryStore
 from tests.builders import bare_sdist, metadata, sdist, wheel, zip_of
 from tests.web.doubles import (
     BEGINNING,
@@ -476,6 +477,27 @@ class FailureTests(AdoptCase):
         [skipped] = progress.skipped
         self.assertEqual(skipped.key, "beta/")
         self.assertIn("give it the right to", skipped.reason)
+
+    def test_one_that_broke_off_is_repeated(self) -> None:
+        """What it had placed by then is no loss."""
+        for wanted in (".metadata", ".marker"):
+            self.setUp()
+            self.store.add(f"old/{WHEEL}", wheel())
+            self.store.after = self.dying_at(wanted)
+            self.failureResultOf(self.begin(), ZeroDivisionError)
+            self.store.after = lambda operation, key: None
+            for _ in range(2):
+                self.run_it()
+                self.assertEqual(self.names(), {"acme": [WHEEL]}, wanted)
+            told = [key for key in self.store.objects if PUBLISHING in key]
+            self.assertEqual(told, [], wanted)
+
+    def dying_at(self, wanted: str) -> Hook:
+        def after(operation: str, key: str) -> None:
+            if operation == "put" and key.endswith(wanted):
+                raise ZeroDivisionError
+
+        return after
 
     def test_the_server_stops_meanwhile(self) -> None:
         self.store.add(WHEEL, wheel())

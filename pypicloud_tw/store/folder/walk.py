@@ -123,7 +123,7 @@ class _Walker:
         """
         if self._is_hidden(path):
             return
-        if self.unlisted is None or not path:
+        if self.unlisted is None or self.prefix.startswith(path):
             # repr: a name may have anything in it.
             what = f"The folder {path.decode()!r}"
             raise StoreError(unreadable(what, self.folder.path)) from error

@@ -889,6 +889,17 @@ class TroubleTests(FolderCase):
             self.wait(looked(self.store)), (["b/y", "c/d"], ["a/", "b/x/"])
         )
 
+    def test_one_that_is_asked_for_by_name_is_an_error_all_the_same(self) -> None:
+        self.wait(self.store.put(".index/a.json", b""))
+        self.forbid(b".index")
+        told: list[Unlisted] = []
+
+        async def listed() -> list[str]:
+            listing = self.store.list(".index/", unlisted=told.append)
+            return [info.key async for info in listing]
+
+        self.assertIn("The folder '.index/'", self.error(StoreError, listed()))
+
     def test_what_nobody_wants_to_know_is_not_entered(self) -> None:
         for key in ("a/b", "a/c/d", "e/c/f"):
             self.wait(self.store.put(key, b""))
