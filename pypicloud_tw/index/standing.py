@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from attrs import define, field
-from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 
+from pypicloud_tw.concurrency.waiters import Waiters
 from pypicloud_tw.errors import Unavailable
 from pypicloud_tw.index.lease import ENDS_AFTER, Lease
 
@@ -36,7 +36,7 @@ class Standing:
     _missing: str | None = field(default=None, init=False)
     _stopping: bool = field(default=False, init=False)
     _lease: Lease | None = field(default=None, init=False)
-    _waiting: list[Deferred[None]] = field(factory=list, init=False)
+    _waiting: Waiters[None] = field(factory=Waiters, init=False)
 
     @classmethod
     def starting(cls) -> Standing:
@@ -55,9 +55,7 @@ class Standing:
         :param lease: only while this is held, where the store needs one.
         """
         self._missing, self._lease = None, lease
-        waiting, self._waiting = self._waiting, []
-        for one in waiting:
-            one.callback(None)
+        self._waiting.answer(None)
 
     def stop(self) -> None:
         """Be not ready any more; what is under way may still be finished."""
@@ -92,13 +90,5 @@ class Standing:
 
     async def started(self, clock: IReactorTime) -> None:
         """Return when it is known how the store stands, or after :data:`PATIENCE`."""
-        if self._missing is None:
-            return
-        opened: Deferred[None] = Deferred()
-        self._waiting.append(opened)
-        opened.addTimeout(PATIENCE, clock)
-        try:
-            await DeferredList([opened], consumeErrors=True)
-        finally:
-            if opened in self._waiting:
-                self._waiting.remove(opened)
+        if self._missing is not None:
+            await self._waiting.wait_at_most(PATIENCE, clock)

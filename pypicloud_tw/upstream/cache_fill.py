@@ -96,15 +96,15 @@ class CacheFill:
         except PypicloudError as e:
             self.error = e
             self._log.warn(
-                "{filename} was not kept: {error}",
+                "{filename} was not cached: {error}",
                 filename=self.link.filename,
                 error=e.message,
             )
         except CancelledError:
             self.error = StoreError("The server is stopping.")
         except Exception:
-            self._log.failure("Keeping {name} failed", name=self.link.filename)
-            self.error = StoreError(f"{self.link.filename} could not be kept.")
+            self._log.failure("Caching {name} failed", name=self.link.filename)
+            self.error = StoreError(f"{self.link.filename} could not be cached.")
         finally:
             if self._upload is not None and not self.stored:
                 await self._upload.abort()
@@ -168,7 +168,7 @@ class CacheFill:
             raise Forbidden(e.message) from None
         for warning in inspection.lenient().warnings:
             self._log.info(
-                "{filename} was kept: {sentence}",
+                "{filename} was cached: {sentence}",
                 filename=self.link.filename,
                 sentence=warning,
             )

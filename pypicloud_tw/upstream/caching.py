@@ -158,7 +158,9 @@ class CachingFiles:
         except StoreError as e:
             if self._names is None:
                 raise
-            self._log.warn("What is kept is not listed: {error}", error=e.message)
+            self._log.warn(
+                "The cached files could not be listed: {error}", error=e.message
+            )
             return self._names
 
     async def _list(self) -> frozenset[NormalizedName]:
@@ -262,7 +264,7 @@ class CachingFiles:
             address = name, segment, filename
             saving = Deferred.fromCoroutine(self._save(address, key, data))
             saving.addErrback(
-                lambda f: self._log.failure("Keeping {name} failed", f, name=filename)
+                lambda f: self._log.failure("Caching {name} failed", f, name=filename)
             )
         return data
 
@@ -292,7 +294,7 @@ class CachingFiles:
                 return await fill.download(part)
             except (StoreError, InsufficientStorage) as e:
                 self._log.warn(
-                    "{name} is passed on and not kept: {error}",
+                    "{name} is relayed and not cached: {error}",
                     name=link.filename,
                     error=e.message,
                 )

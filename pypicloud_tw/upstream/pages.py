@@ -389,10 +389,12 @@ class UpstreamPages(Generic[T]):
         except CancelledError:
             raise
         except StoreError as e:
-            self._log.warn("The kept page of {key}: {error}", key=key, error=e.message)
+            self._log.warn(
+                "The stored page of {key}: {error}", key=key, error=e.message
+            )
             return None
         except Exception:
-            self._log.failure("The kept page of {key} is of no use", key=key)
+            self._log.failure("The stored page of {key} cannot be used", key=key)
             return None
         confirmed = max(found.confirmed, known.confirmed if known else 0.0)
         kept = RememberedPage.of(
@@ -410,7 +412,7 @@ class UpstreamPages(Generic[T]):
 
     def _in_background(self, key: str, keeping: Coroutine[Any, Any, None]) -> None:
         Deferred.fromCoroutine(keeping).addErrback(
-            lambda f: self._log.failure("Keeping {key} failed", f, key=key)
+            lambda f: self._log.failure("Storing the page of {key} failed", f, key=key)
         )
 
 

@@ -185,7 +185,7 @@ def mismatch(filename: str) -> UpstreamError:
     """Say that what came is not what the page promised."""
     return UpstreamError(
         f"What the upstream index sent for {filename} is not what its page says: size "
-        "or sha256 differ. It was not passed on whole, and nothing is kept."
+        "or sha256 differ. It was not passed on whole and not cached."
     )
 
 

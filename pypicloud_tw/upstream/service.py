@@ -108,7 +108,7 @@ class Upstreams(Generic[T]):
         try:
             await self.offload.in_process(stand_by, self.render)
         except Unavailable as e:
-            self._log.warn("No helper stands by yet: {error}", error=e.message)
+            self._log.warn("No helper process is ready yet: {error}", error=e.message)
 
     def fresh(self, name: NormalizedName) -> UpstreamPage[T] | None:
         """Look a project's page up without asking anybody; None means: ask."""

@@ -78,4 +78,4 @@ class DirectoryDownload:
 
     def _expect(self, complete: bool) -> None:
         if not complete:
-            raise StoreError("A file of the store has become shorter while it is read.")
+            raise StoreError("A file of the store became shorter while it was read.")

@@ -54,7 +54,7 @@ class DirectoryUpload:
             await self._line.run(lambda: self._offload.in_thread(self._end))
         except Exception:
             # What stays is removed when the store is closed, or by the next start.
-            self._log.failure("An upload that was given up left a temporary file")
+            self._log.failure("An aborted upload left a temporary file")
 
     def _commit(self) -> ObjectInfo:
         if self._ended:

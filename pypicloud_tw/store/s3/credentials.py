@@ -187,7 +187,7 @@ class CredentialKeeper:
             # The class only: messages of chains name files, accounts and tokens.
             self._error = type(error).__name__
             self._log.warn(
-                "Fresh AWS credentials cannot be had ({error}); {what}.",
+                "AWS credentials could not be refreshed ({error}); {what}.",
                 error=self._error,
                 what=self._what_is_left(),
             )

@@ -148,7 +148,7 @@ class S3Upload:
                 await self._client.abort_multipart_upload(self.path, self._upload_id)
         except (S3Fault, PypicloudError) as error:
             self._log.warn(
-                "The parts of an upload that was given up stay for the sweep: {error}",
+                "The parts of an aborted upload are left for the sweep: {error}",
                 error=str(error),
             )
 
@@ -156,7 +156,7 @@ class S3Upload:
         if self._error is not None:
             raise self._error
         if self._over:
-            raise StoreError("The upload is over.")
+            raise StoreError("The upload has ended.")
 
     async def _begin(self) -> None:
         if self._upload_id is None:
