@@ -211,7 +211,7 @@ def _published(file: File, name: NormalizedName) -> Act:
 
 
 def too_large(limit: int) -> PayloadTooLarge:
-    """Say how much is too much."""
+    """Make the error that says the largest size that is taken."""
     return PayloadTooLarge(
         f"Files of more than {limit} bytes are not taken here "
         "(pypi.max_upload in the ini)."

@@ -56,7 +56,7 @@ class ErrorAnswers:
         return self.tell(request, BadRequest.status, BadRequest.code, sentence)
 
     def bug(self, request: Request) -> bytes:
-        """Answer what nobody foresaw."""
+        """Answer an error in the program."""
         sentence = "Something went wrong in the server; see its log."
         return self.tell(request, 500, "internal-error", sentence)
 
@@ -92,7 +92,7 @@ class ErrorAnswers:
 
 
 def measured(request: Request, body: bytes) -> bytes:
-    """Tell the length of an answer that is known whole; older clients need it."""
+    """Set the Content-Length of a whole answer; older clients need it."""
     request.setHeader(b"Content-Length", b"%d" % len(body))
     return body
 

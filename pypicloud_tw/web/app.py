@@ -61,7 +61,7 @@ _SIMPLE = b"/simple/"
 
 @define(eq=False)
 class Application:
-    """What the server answers. It is rebuilt by nobody: a reload replaces ``policy``.
+    """What the server answers. It lives as long; a reload replaces ``policy``.
 
     :ivar index: whose projects are served.
     :ivar fallback: what serves the projects that are not here; None: nothing does.
@@ -119,14 +119,14 @@ class Application:
     def reload(
         self, *, policy: Policy, metrics_read: Callable[[Principal, str], bool]
     ) -> None:
-        """Put new settings of access into force."""
+        """Replace the settings of access."""
         self.policy, self.metrics_read = policy, metrics_read
 
     # -- for people -----------------------------------------------------------------
 
     @router.route("/", methods=_READ)
     async def home(self, request: Request) -> bytes:
-        """Tell what this is and how to use it."""
+        """Show what this is and how to use it."""
         await self._authorize(request, Action.READ)
         set_html(request)
         page = self._pages.home(
@@ -210,12 +210,12 @@ class Application:
 
     @router.route("/pypi/<name>/json", methods=_READ)
     async def project_json(self, request: Request, name: str) -> bytes:
-        """Tell of a project's newest release."""
+        """Describe a project's newest release."""
         return await self._send_json(request, name, None)
 
     @router.route("/pypi/<name>/<version>/json", methods=_READ)
     async def release_json(self, request: Request, name: str, version: str) -> bytes:
-        """Tell of one release."""
+        """Describe one release."""
         return await self._send_json(request, name, version)
 
     # -- changes --------------------------------------------------------------------
@@ -234,7 +234,7 @@ class Application:
             return measured(request, xml_rpc.refusal(request.origin.prefix))
         refuse_other_sites(request)
         principal = await self._authorize(request, Action.WRITE)
-        assert principal.name is not None, "the policy lets nobody write unnamed"
+        assert principal.name is not None, "the policy refuses uploads without a user"
         warnings = await receive(
             request,
             self.index.publisher,
@@ -248,12 +248,12 @@ class Application:
 
     @router.route("/health", methods=_READ)
     def health(self, request: Request) -> bytes:
-        """Tell that the process lives."""
+        """Answer as long as the process runs."""
         return plain_text(request, "ok")
 
     @router.route("/ready", methods=_READ)
     async def readiness(self, request: Request) -> bytes:
-        """Tell whether the store answers and the server is not stopping."""
+        """Answer 200 if the store answers and the server is not stopping."""
         await self.index.ready()
         return plain_text(request, "\n".join(["ready", *await self._details(request)]))
 
@@ -307,7 +307,7 @@ class Application:
 
     @router.handle_errors(Exception)  # type: ignore[arg-type]  # Site makes our Request
     def bug(self, request: Request, failure: Failure) -> bytes:
-        """Answer what nobody foresaw; registered last, so that it catches the rest."""
+        """Answer any other exception; registered last, so that it catches the rest."""
         if failure.check(CancelledError, ConnectionLost, ConnectionDone):
             return b""  # the client went away, and hears nothing
         self._log.failure("Answering {path!r} failed", failure, path=request.path)
@@ -333,9 +333,12 @@ class Application:
         if page is None:
             return False
         try:
-            if self._authorize_at_once(request, Action.READ, name) is None:
-                return False
+            principal = authorize_at_once(
+                request, self.users, self.policy, Action.READ, name
+            )
         except PypicloudError:
+            return False
+        if principal is None:
             return False
         return self._sender.send_made(request, page, private=not self.policy.public)
 
@@ -362,11 +365,6 @@ class Application:
         request.setHeader(b"Content-Type", b"application/json")
         request.setHeader(b"Cache-Control", b"no-cache, private")
         return measured(request, document)
-
-    def _authorize_at_once(
-        self, request: Request, action: Action, project: NormalizedName
-    ) -> Principal | None:
-        return authorize_at_once(request, self.users, self.policy, action, project)
 
     async def _authorize(
         self,

@@ -34,7 +34,7 @@ async def _no_names() -> frozenset[NormalizedName]:
 
 
 def shadows(own: Project, filename: str) -> bool:
-    """Tell whether a file of ours hides the upstream's of that name, or what is beside.
+    """Return whether a file of ours hides the upstream's of that name, or its metadata.
 
     Not in the page alone: who has the address from before must not have it either.
     """
@@ -71,14 +71,14 @@ class Fallback:
             await self.upstreams.warm_up()
 
     async def page(self, name: NormalizedName) -> UpstreamPage[Page]:
-        """Give the upstream's page of a project, rendered.
+        """Return the upstream's page of a project, rendered.
 
         :raises PypicloudError: see :meth:`Upstreams.page`.
         """
         return await self.upstreams.page(name)
 
     async def merged(self, name: NormalizedName, own: Page) -> tuple[Page, str | None]:
-        """Give a page of ours with the upstream's files; ours shadow equal names.
+        """Return a page of ours with the upstream's files; ours shadow equal names.
 
         :param own: our page.
         :return: the page, and the value of a Warning header field if it needs one.
@@ -108,7 +108,7 @@ class Fallback:
         return await unpack_apart(offload, merged)
 
     def asks(self, name: NormalizedName, segment: str, filename: str) -> bool:
-        """Tell whether finding a file may be heard by an upstream."""
+        """Return whether the upstream may be asked to find a file."""
         return self.files is not None and not self.files.knows(name, segment, filename)
 
     async def blob(self, name: NormalizedName, segment: str, filename: str) -> Blob:

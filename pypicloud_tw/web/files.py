@@ -40,7 +40,7 @@ _MARGIN = 60
 class Blob:
     """Bytes with an address of their own: a file, or the core metadata beside it.
 
-    :ivar sha256: None where nobody tells.
+    :ivar sha256: None where it is not known.
     :ivar size: None where it is only known when it is opened.
     :ivar key: where it lies in the store, if it does.
     :ivar open: asks for the bytes, or a range of them.

@@ -50,7 +50,7 @@ class Variant(NamedTuple):
 
 
 def content_type(filename: str) -> bytes:
-    """Tell the Content-Type of a distribution file, or of what lies beside it.
+    """Return the Content-Type of a distribution file, or of its core metadata.
 
     Archives are opaque bytes: a ``.tar.gz`` that is called gzip, as its type or as its
     coding, is unpacked on the way by some clients, and its digest no longer agrees.

@@ -51,7 +51,7 @@ _BLAKE2B_512_DIGITS = 128
 def _former_metadata(
     filename: Filename, uploader: str | None, file: FileField
 ) -> dict[str, str]:
-    """Tell what the first pypicloud wrote beside an object, so that it can read it.
+    """Return what the first pypicloud wrote beside an object, so that it can read it.
 
     Claims that turn out to be wrong are never stored: the upload is refused.
     """

@@ -26,7 +26,7 @@ def resolve(
     etag: bytes,
     modified: datetime | None,
 ) -> ByteRange | None:
-    """Tell which bytes a GET asks for; None means all of them, with 200.
+    """Return which bytes a GET asks for; None means all of them, with 200.
 
     Only a single range is served as one. A server may ignore the field (section 14.2),
     and does where it is malformed, in another unit, or asks for several ranges.

@@ -104,14 +104,14 @@ class Representation:
         return cls(body, etag, modified, fields + _GUARDS + validators, validators)
 
     def header_block(self, private: bool) -> bytes:
-        """Give the header fields of a 200, each line with its CRLF.
+        """Return the header fields of a 200, each line with its CRLF.
 
         :param private: not everyone may read it (RFC 9111, section 5.2.2.7).
         """
         return self.fields + (_PRIVATE if private else _PUBLIC)
 
     def not_modified_block(self, private: bool) -> bytes:
-        """Give the header fields of a 304 (RFC 9110, section 15.4.5).
+        """Return the header fields of a 304 (RFC 9110, section 15.4.5).
 
         It must repeat those that a 200 would have had: without them uv fetches the
         whole page again.
@@ -166,7 +166,7 @@ class Page:
         return int(TIMES * len(self._plain(True))) + OVERHEAD * (1 + variants)
 
     def variant(self, choice: Choice) -> Variant:
-        """Tell what a client gets, whose choice holds for pages of either size."""
+        """Return the variant of this page that a client has chosen."""
         return choice.small if self.small else choice.large
 
     def find(self, variant: Variant) -> Representation | None:
@@ -174,7 +174,7 @@ class Page:
         return self._made.get(variant)
 
     def quick(self, variant: Variant) -> bool:
-        """Tell whether :meth:`make` may run in the reactor thread."""
+        """Return whether :meth:`make` may run in the reactor thread."""
         return _key(variant) in self._bodies or len(self._plain(True)) <= QUICK
 
     def make(self, variant: Variant) -> Representation:

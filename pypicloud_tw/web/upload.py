@@ -176,7 +176,7 @@ class FormMemory:
         self._taken += size
 
     def release(self) -> None:
-        """Give all of it back; harmless when repeated."""
+        """Return all of it to the budget; harmless when repeated."""
         taken, self._taken = self._taken, 0
         self._budget.release(taken)
 
@@ -268,7 +268,7 @@ class _MultipartForm:
                     self._value += event
 
     def result(self) -> dict[str, tuple[str, ...]]:
-        """Tell the fields so far."""
+        """Return the fields so far."""
         return {name: tuple(values) for name, values in self._fields.items()}
 
     async def _begin_part(self, part: MultipartSegment) -> None:

@@ -35,7 +35,7 @@ class ProjectView:
 
 
 def file_path(name: NormalizedName, file: File) -> str:
-    """Give a file's permanent address, below the root of this server (DESIGN.md D4)."""
+    """Return a file's permanent address, below this server's root (DESIGN.md D4)."""
     return f"packages/{name}/{file.sha256[:DIGEST_DIGITS]}/{quote(file.filename)}"
 
 

@@ -46,7 +46,7 @@ _LISTS = ("dynamic", "license_files", "provides_extra", "requires_dist")
 
 
 def is_quick(project: Project, metadata: bytes | None) -> bool:
-    """Tell whether :func:`render` takes a few milliseconds, and not many.
+    """Return whether :func:`render` takes a few milliseconds at most.
 
     Measured: 5 µs for each line of headers at worst, 1 ms for 32 KiB of body or of one
     field, 15 µs for each file.
@@ -95,7 +95,7 @@ def _fields(metadata: bytes) -> RawMetadata | None:
 
 
 def latest_version(project: Project) -> str:
-    """Tell the version that a project's page describes.
+    """Return the version that a project's page describes.
 
     The newest that is not yanked, a final one before any pre-release; where all are
     yanked, the newest of those.
@@ -124,7 +124,7 @@ def find_version(project: Project, text: str) -> str:
 
 
 def described_by(project: Project, version: str) -> File | None:
-    """Tell the file whose core metadata describes a release: a wheel before others."""
+    """Return the file whose core metadata describes a release: a wheel, if any."""
     files = [f for f in _releases(project).get(version, ()) if f.metadata_key]
     wheels = (file for file in files if file.filename.endswith(".whl"))
     return next(wheels, files[0] if files else None)
@@ -137,7 +137,7 @@ def project_document(
     metadata: RawMetadata | None = None,
     last_serial: int = 0,
 ) -> Document:
-    """Tell of a project: its latest release, and the files of all releases.
+    """Describe a project: its latest release, and the files of all releases.
 
     :param address: a file's absolute URL.
     :param base_url: this server's own address.
@@ -163,7 +163,7 @@ def release_document(
     metadata: RawMetadata | None = None,
     last_serial: int = 0,
 ) -> Document:
-    """Tell of one release; parameters as of :func:`project_document`.
+    """Describe one release; parameters as of :func:`project_document`.
 
     :raises NotFound: there is no such release.
     """
@@ -179,7 +179,7 @@ def release_document(
 
 
 def _releases(project: Project) -> dict[str, list[File]]:
-    """Give the files by version; none of a project in quarantine (PEP 792)."""
+    """Return the files by version; none of a project in quarantine (PEP 792)."""
     if project.status == "quarantined":
         return {}
     releases: dict[str, list[File]] = {}
@@ -268,7 +268,7 @@ def _file(file: File, address: Callable[[File], str]) -> Document:
 
 
 def _packaging(filename: str) -> tuple[str, str]:
-    """Tell ``packagetype`` and ``python_version`` as uploaders' forms do."""
+    """Return ``packagetype`` and ``python_version`` as in uploaders' forms."""
     try:
         kind = Filename.parse(filename, legacy=True).kind
     except BadRequest:

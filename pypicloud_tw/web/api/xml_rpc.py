@@ -19,7 +19,7 @@ _MEDIA_TYPES = frozenset({b"text/xml", b"application/xml"})
 
 
 def is_call(request: Request) -> bool:
-    """Tell a call from an upload, which is a form, by its Content-Type."""
+    """Return whether a request is a call, by its Content-Type; an upload is a form."""
     media_type = (request.getHeader(b"Content-Type") or b"").partition(b";")[0]
     return media_type.strip().lower() in _MEDIA_TYPES
 

@@ -210,7 +210,7 @@ def _without_users(address: bytes) -> bytes:
 
 
 def _has_user(value: bytes) -> bool:
-    """Tell whether a value is like ann:password@host."""
+    """Return whether a value is like ann:password@host."""
     return 0 < value.find(b":") < value.rfind(b"@")
 
 
@@ -224,7 +224,7 @@ def _is_secret(name: bytes) -> bool:
 
 
 def _hides_secret(piece: bytes, levels: int) -> bool:
-    """Tell whether there is a secret under the encoding of a piece."""
+    """Return whether there is a secret under the encoding of a piece."""
     if b"%" not in piece:
         return False
     if levels == 0 or len(piece) > _LONGEST:

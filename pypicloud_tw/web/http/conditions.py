@@ -16,7 +16,7 @@ _REQUIREMENTS = b"If-Match", b"If-Unmodified-Since"
 
 
 def requires(request: IRequest) -> bool:
-    """Tell whether the client wants an answer about something certain only."""
+    """Return whether the client wants one certain version or none."""
     return any(map(request.requestHeaders.hasHeader, _REQUIREMENTS))
 
 
@@ -37,13 +37,16 @@ def check_required(request: IRequest, etag: bytes, modified: datetime | None) ->
 
 
 def is_known(request: IRequest, etag: bytes, modified: datetime | None) -> bool:
-    """Tell whether the client has it already, and is answered 304.
+    """Return whether the client has it already, and is answered 304.
 
     :param etag: of what would be sent, with its quotes.
     :param modified: its Last-Modified; aware.
     """
-    tags = joined(request, b"If-None-Match")
-    since = single(request, b"If-Modified-Since") if tags is None else None
+    tags, since = joined(request, b"If-None-Match"), None
+    if tags is None:
+        since = single(request, b"If-Modified-Since")
+        if since is None:
+            return False
     return is_not_modified(tags, etag, since, modified)
 
 
@@ -53,7 +56,7 @@ def is_not_modified(
     if_modified_since: bytes | None = None,
     modified: datetime | None = None,
 ) -> bool:
-    """Tell whether a GET or HEAD is answered 304 (RFC 9110, section 13.2.2).
+    """Return whether a GET or HEAD is answered 304 (RFC 9110, section 13.2.2).
 
     :param etag: of the representation chosen, with its quotes.
     :param modified: its Last-Modified; aware.
@@ -81,7 +84,7 @@ def is_as_required(
     if_unmodified_since: bytes | None = None,
     modified: datetime | None = None,
 ) -> bool:
-    """Tell whether what the client builds upon is still so; if not, that is 412.
+    """Return whether the client's requirement holds; if not, the answer is 412.
 
     RFC 9110, section 13.2.2: asked before :func:`is_not_modified`.
 

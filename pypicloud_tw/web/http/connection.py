@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.logger import Logger
@@ -36,13 +36,17 @@ from pypicloud_tw.concurrency.deadline import Deadline
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.web.http.body import RequestBody
 from pypicloud_tw.web.http.framing import ByChunks, ByLength, Framing
-from pypicloud_tw.web.http.head import MAX_HEAD, BadHeadError, Head, check_beginning
+from pypicloud_tw.web.http.head import (
+    MAX_HEAD,
+    BadHeadError,
+    Head,
+    HeadParser,
+    check_beginning,
+)
+from pypicloud_tw.web.http.limits import ConnectionLimits
 from pypicloud_tw.web.http.outgoing import Outgoing
 from pypicloud_tw.web.http.proxies import Peer
-from pypicloud_tw.web.http.request import Request, plain_text
-
-if TYPE_CHECKING:
-    from pypicloud_tw.web.http.site import Site
+from pypicloud_tw.web.http.request import Request, RequestSite, plain_text
 
 #: Requests that came together and are served before others get their turn.
 MOST_AT_ONCE = 16
@@ -75,6 +79,25 @@ class State(Enum):
 HEAD, BODY, LATER, NOISE, REFUSED, CLOSING = State
 
 
+class ConnectionSite(RequestSite, Protocol):
+    """What a connection asks of its site.
+
+    :ivar draining: no connection outlives the answer it waits for.
+    :ivar channels: the open connections; each adds itself.
+    """
+
+    limits: ConnectionLimits
+    heads: HeadParser
+    draining: bool
+    channels: set[Channel]
+
+    def channel_lost(self, channel: Channel) -> None:
+        """Forget a connection that has ended."""
+
+    def log_refusal(self, peer: Peer, status: int) -> None:
+        """Write bytes that were no request into the access log."""
+
+
 @implementer(IPushProducer)
 class Channel(Outgoing):
     """One connection: how its bytes become requests.
@@ -86,7 +109,7 @@ class Channel(Outgoing):
 
     peer: Peer
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: ConnectionSite) -> None:
         super().__init__(site.reactor)
         # By the name `factory` Twisted's Request asks where its end is to be logged.
         self.site = self.factory = site
@@ -259,9 +282,9 @@ class Channel(Outgoing):
             body.fail(AnsweredError("The request has been answered already."))
 
     def answer_begins(self) -> bool:
-        """Tell whether the answer must say that the connection ends with it.
+        """Return whether the answer must say that the connection ends with it.
 
-        So it does when the body has not come whole: nobody will look for its end.
+        It does if the body has not come whole: its end will not be looked for.
         """
         if self.site.draining or self._state is not LATER:
             self.persistent = False
@@ -403,4 +426,4 @@ class Channel(Outgoing):
 
 
 class AnsweredError(ConnectionError):
-    """A body is read after its request was answered; nobody sends it any more."""
+    """A body is read after its request was answered, when no more of it comes."""

@@ -24,7 +24,7 @@ class ByLength:
     remaining: int
 
     def split(self, data: bytes) -> tuple[bytes, bytes | None]:
-        """Tell which bytes are the body's, and what follows it: None before its end."""
+        """Return the bytes of the body, and what follows it: None before its end."""
         end = self.remaining
         if len(data) < end:
             self.remaining -= len(data)
@@ -35,7 +35,7 @@ class ByLength:
 
 @define(eq=False)
 class ByChunks:
-    """A body in chunks, whose length nobody knows (RFC 9112, section 7.1).
+    """A body in chunks, of unknown length (RFC 9112, section 7.1).
 
     A chunk costs a microsecond or two, so that a body in chunks of one byte does not
     keep others waiting.

@@ -160,7 +160,7 @@ class HeadParser:
         return fields
 
     def _canonical(self, raw: bytes) -> bytes:
-        """Give a name's usual case; a space before the colon or a fold is no name."""
+        """Return a name in its usual case; one with a space or a fold is refused."""
         if _TOKEN.fullmatch(raw) is None:
             raise BadHeadError(400, "A header field's name is no token.")
         if len(raw) > _MAX_NAME:

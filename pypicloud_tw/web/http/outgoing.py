@@ -122,7 +122,7 @@ class Outgoing(Protocol):
 
 
 def _as_socket(transport: object) -> tcp.Connection | None:
-    """Give a plain socket whose buffers can be seen; None for any wrapper of one."""
+    """Return a plain socket whose buffers can be read; None for any wrapper of one."""
     if isinstance(transport, tcp.Connection) and hasattr(transport, "_tempDataBuffer"):
         return transport
     return None

@@ -18,7 +18,7 @@ _FOREIGN = re.compile(rb"[/\\\x00-\x1f\x7f]")
 
 
 def is_canonical(path: bytes, segments: Sequence[bytes]) -> bool:
-    """Tell whether a path is the one way to write the address that it means.
+    """Return whether a path is the one way to write the address that it means.
 
     :param path: as sent, beginning with ``/``.
     :param segments: what stands between its slashes, decoded.

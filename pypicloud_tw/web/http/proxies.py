@@ -99,7 +99,7 @@ class Proxies:
         return parts.scheme, parts.netloc, parts.path.rstrip("/")
 
     def trusts(self, peer: IAddress) -> bool:
-        """Tell whether *peer* is one of our proxies."""
+        """Return whether *peer* is one of our proxies."""
         if isinstance(peer, UNIXAddress):
             return True
         address = _address(getattr(peer, "host", ""))
@@ -171,7 +171,7 @@ class Peer:
 
 @define(eq=False)
 class Notices:
-    """Tells the operator, once for each peer, of ``X-Forwarded-*`` that go wrong."""
+    """Warns the operator, once for each peer, of ``X-Forwarded-*`` that go wrong."""
 
     _log = Logger()
     _told: set[str] = field(factory=set, init=False)

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
 from twisted.internet.error import ConnectionLost
-from twisted.internet.interfaces import IProducer
+from twisted.internet.interfaces import IProducer, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import server
 from twisted.web.http import NO_BODY_CODES, parse_qs
+from twisted.web.http import Request as HTTPRequest
+from twisted.web.resource import IResource
 
 from pypicloud_tw.web.http.access_log import escape, without_secrets
-from pypicloud_tw.web.http.body import RequestBody
+from pypicloud_tw.web.http.body import RequestBody, Sender
 from pypicloud_tw.web.http.fields import GUARDS, lines
 from pypicloud_tw.web.http.head import Head, ReceivedHeaders
-from pypicloud_tw.web.http.proxies import Origin, Peer
-
-if TYPE_CHECKING:
-    from pypicloud_tw.web.http.connection import Channel
-    from pypicloud_tw.web.http.site import Site
+from pypicloud_tw.web.http.proxies import Notices, Origin, Peer, Proxies
 
 _log = Logger()
 
@@ -35,6 +34,48 @@ _GUARDS = lines(GUARDS)
 _NOT_PRINTABLE = re.compile(rb"[^\x20-\x7e]")
 
 
+class RequestSite(Protocol):
+    """What a request asks of its site."""
+
+    reactor: IReactorTime
+    proxies: Proxies
+    notices: Notices
+
+    def answer_head(self, status: int) -> bytes:
+        """Return status line, Server and Date."""
+
+    def common_headers(self) -> Sequence[tuple[bytes, bytes]]:
+        """Return the fields that every answer has, unless its handler set others."""
+
+    def getResourceFor(self, request: Request) -> IResource:
+        """Return the resource that renders the request."""
+
+    def log(self, request: Request) -> None:
+        """Report a request that has ended."""
+
+
+class RequestChannel(Sender, Protocol):
+    """What a request asks of its connection, beside what Twisted's own asks."""
+
+    @property
+    def site(self) -> RequestSite:
+        """The site that the connection was made by."""
+
+    peer: Peer
+
+    def isSecure(self) -> bool:
+        """Whether this is TLS."""
+
+    def answer_begins(self) -> bool:
+        """Return whether the answer must say that the connection ends with it."""
+
+    def write(self, data: bytes) -> None:
+        """Write bytes of an answer."""
+
+    def abort(self) -> None:
+        """Close now, whatever is still to be written."""
+
+
 class Request(server.Request):
     """One request and its answer.
 
@@ -45,8 +86,8 @@ class Request(server.Request):
     # No page of ours relies on it; what forgets its type is shown as it is.
     defaultContentType = b"text/plain; charset=utf-8"
 
-    channel: Channel  # type: ignore[assignment]  # not Twisted's
-    site: Site
+    channel: RequestChannel  # type: ignore[assignment]  # not Twisted's
+    site: RequestSite  # type: ignore[assignment]  # what we use of it
     principal_name: bytes | None = None
     began: float
     _peer: Peer
@@ -58,7 +99,7 @@ class Request(server.Request):
     # It left: there is no channel any more.
     _lost = False
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: RequestChannel) -> None:
         super().__init__(channel)  # type: ignore[no-untyped-call]  # Twisted's
         self.site = channel.site
         self.began = channel.site.reactor.seconds()
@@ -189,7 +230,8 @@ class Request(server.Request):
         channel.write(
             b"".join((self.site.answer_head(status), header_block, end, body))
         )
-        super().finish()  # type: ignore[no-untyped-call]  # Twisted's
+        # Not server.Request's: there is no encoder to be flushed.
+        HTTPRequest.finish(self)
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """Take a producer of the body; one that comes too late is stopped."""
@@ -244,7 +286,7 @@ class Request(server.Request):
 
 
 def plain_text(sentence: bytes) -> tuple[bytes, bytes]:
-    """Give header fields and body of an answer that is made by the edge itself."""
+    """Return header fields and body of an answer in plain text."""
     body = sentence + b"\n"
     fields = b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"
     return fields % len(body) + _GUARDS, body

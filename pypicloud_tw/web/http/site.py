@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from http import HTTPStatus
 
-from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.web import server
@@ -18,6 +17,7 @@ from pypicloud_tw.web.http.body import RequestBody
 from pypicloud_tw.web.http.connection import Channel
 from pypicloud_tw.web.http.fields import GUARDS
 from pypicloud_tw.web.http.head import HeadParser
+from pypicloud_tw.web.http.limits import ConnectionLimits
 from pypicloud_tw.web.http.proxies import Notices, Origin, Peer, Proxies
 from pypicloud_tw.web.http.request import Request
 
@@ -30,26 +30,6 @@ __all__ = [
     "RequestBody",
     "Site",
 ]
-
-
-@frozen
-class ConnectionLimits:
-    """How long we wait for a client, in seconds, and how much we read in vain.
-
-    :ivar idle: between two requests on one connection.
-    :ivar head: for the whole of a request's head, from its first byte.
-    :ivar body: for more of a body while its handler waits for it.
-    :ivar send: for the client to read something of what we have written.
-    :ivar linger: for the rest of a body that was refused, in all.
-    :ivar linger_bytes: of such a rest that are read in vain.
-    """
-
-    idle: float = 75.0
-    head: float = 30.0
-    body: float = 60.0
-    send: float = 120.0
-    linger: float = 30.0
-    linger_bytes: int = 256 * 2**20
 
 
 class Site(server.Site):
@@ -95,14 +75,14 @@ class Site(server.Site):
         return Channel(self)
 
     def getResourceFor(self, request: Request) -> IResource:
-        """Give the one resource, where it is a leaf; else look below it."""
+        """Return the one resource, if it is a leaf; else look below it."""
         resource: IResource = self.resource
         if not resource.isLeaf:
             resource = getChildForRequest(resource, request)
         return resource
 
     def acceptableProtocols(self) -> list[bytes]:
-        """Tell what TLS may negotiate: our channel speaks HTTP/1.1 only."""
+        """Return what TLS may negotiate: HTTP/1.1 alone."""
         return [b"http/1.1"]
 
     def startFactory(self) -> None:
@@ -116,7 +96,7 @@ class Site(server.Site):
     # --- what every answer begins with
 
     def answer_head(self, status: int) -> bytes:
-        """Give status line, Server and Date; made once a second for each status."""
+        """Return status line, Server and Date; made once a second for each status."""
         self._look_at_clock()
         head = self._answer_heads.get(status)
         if head is None:
@@ -131,7 +111,7 @@ class Site(server.Site):
         return head
 
     def common_headers(self) -> Sequence[tuple[bytes, bytes]]:
-        """Give the fields that every answer has, unless its handler set others."""
+        """Return the fields that every answer has, unless its handler set others."""
         self._look_at_clock()
         return (b"Server", self._server), (b"Date", self._date), *GUARDS
 
@@ -147,7 +127,7 @@ class Site(server.Site):
     def log(  # type: ignore[override]  # we make no other requests
         self, request: Request
     ) -> None:
-        """Tell the access log and the observer of a request that has ended."""
+        """Report a request that has ended to the access log and the observer."""
         seconds = max(0.0, self.reactor.seconds() - request.began)
         if self.access_log is not None:
             get = request.requestHeaders.getRawHeaders
@@ -168,7 +148,7 @@ class Site(server.Site):
             self.observe(request, seconds)
 
     def log_refusal(self, peer: Peer, status: int) -> None:
-        """Tell the access log of bytes that were no request."""
+        """Write bytes that were no request into the access log."""
         if self.access_log is not None:
             self.access_log.record(
                 client=peer.text.encode(),

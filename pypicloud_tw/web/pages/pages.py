@@ -74,7 +74,7 @@ class Pages:
         )
 
     def packages(self) -> Frame:
-        """Give the frame of the list of all files; see :func:`packages_section`.
+        """Return the frame of the list of all files; see :func:`packages_section`.
 
         It is meant to be sent section by section: with 100,000 files it has 40 MB.
         """
@@ -83,7 +83,7 @@ class Pages:
         return Frame(start, end)
 
     def error(self, status: int, message: str, *, prefix: str = "") -> bytes:
-        """Tell what went wrong. The version is nobody's business here.
+        """Show what went wrong, without the version: an error is shown to anyone.
 
         :param message: a sentence that says what to do about it.
         :param prefix: the path under which this server is mounted, for its links.
@@ -154,7 +154,7 @@ def _with_user(base: str) -> str:
 
 
 def _insecure_host(base: str) -> str | None:
-    """Tell the host that pip refuses until it is told to trust it; None if none.
+    """Return the host that pip refuses until it is told to trust it; None if none.
 
     That is one without TLS, unless it is this machine.
     """
