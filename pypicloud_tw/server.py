@@ -13,6 +13,7 @@ from attrs import frozen
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -150,6 +151,11 @@ def _why(error: Exception) -> str:
 
 def _reason(error: BaseException) -> str:
     """Say why it cannot listen; a Unix socket's lock file fails as files do."""
+    if isinstance(error, CannotListenError):
+        return (
+            f"{error} End what listens there, or listen elsewhere: by --listen, or by "
+            "server.port in the ini."
+        )
     if not isinstance(error, OSError) or error.filename is None:
         return str(error)
     path = os.fsdecode(error.filename2 or error.filename)

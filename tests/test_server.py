@@ -230,6 +230,7 @@ class StartTests(ServerCase):
         self.assertIn(
             "pypicloud: Couldn't listen on 127.0.0.1:6543", str(caught.exception)
         )
+        self.assertIn("End what listens there, or listen", str(caught.exception))
 
     def test_a_socket_in_a_folder_that_is_not_there_is_a_sentence(self) -> None:
         """What fails is the lock beside it: a link to it, from a process's number."""

@@ -187,15 +187,17 @@ class AwsSection:
         show=show_url,
         empty_is_laxer=True,
     )
+    # Without them the machine's own role is used, which may be allowed more.
     access_key: str | None = key(
         kinds.token,
         None,
         "The access key id. Without it, credentials come from the AWS_* variables, "
         "profiles, or the role of the machine or container.",
         secret=True,
+        empty_is_laxer=True,
     )
     secret_key: str | None = key(
-        kinds.token, None, "The secret access key.", secret=True
+        kinds.token, None, "The secret access key.", secret=True, empty_is_laxer=True
     )
     session_token: str | None = key(
         kinds.token, None, "The session token of temporary credentials.", secret=True
@@ -307,6 +309,8 @@ class PypiSection:
         "The address that clients use, if it is not the one that they ask for: "
         "https://pypi.example.com/root",
         show=show_url,
+        # Without it a client's Host field says which site's forms are our own.
+        empty_is_laxer=True,
     )
     trusted_proxies: tuple[Network, ...] = key(
         kinds.words(kinds.network),

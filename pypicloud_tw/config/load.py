@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from itertools import product
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -209,13 +210,14 @@ class _Reading:
 
     def _refuse_lifting(self, key: Key, empty: Given) -> None:
         """Complain of an empty variable that would lift what another place says."""
-        for source in self.sources:
-            lifted = source.settings.get(key.name)
+        names = (key.name, f"{key.name}_file")
+        for source, name in product(self.sources, names):
+            lifted = source.settings.get(name)
             # Commas alone are an empty list.
             if lifted is not None and lifted.text.strip(", \t\n"):
                 self.problems.append(
                     empty.problem(
-                        f"{key.name} is empty, which would lift {key.name} = "
+                        f"{key.name} is empty, which would lift {name} = "
                         f"{key.show(lifted.text)} ({lifted.origin}). Give the variable "
                         "a value or unset it; to lift the key, take it out of the file."
                     )

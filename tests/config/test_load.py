@@ -284,6 +284,7 @@ class EnvironmentTests(ConfigTestCase):
             "aws.ca_file": "/dev/null",
             "aws.server_side_encryption": "AES256",
             "pypi.trusted_proxies": "10.0.0.1",
+            "pypi.public_url": "https://pypi.example",
             "pypi.private": "acme-*",
             "upstream.allow": "django",
             "upstream.deny": "django",
@@ -298,6 +299,31 @@ class EnvironmentTests(ConfigTestCase):
                 self.assertIn(f"{variable}: {name} is empty, which would lift", problem)
                 self.assertIn(f"{value}' (", problem)
                 self.assertIn("line 2). Give the variable a value or unset", problem)
+
+    def test_empty_lifts_no_credentials(self) -> None:
+        """The machine's role may be allowed more."""
+        text = "[pypicloud]\naws.access_key = AKID\naws.secret_key = s3cr3t\n"
+        problems = self.problems(
+            text, PYPICLOUD_AWS_ACCESS_KEY="", PYPICLOUD_AWS_SECRET_KEY=""
+        )
+        for problem, name in zip(problems, ("access", "secret"), strict=True):
+            self.assertIn(f"aws.{name}_key is empty, which would lift", problem)
+            self.assertNotIn("s3cr3t", problem)
+            self.assertNotIn("AKID", problem)
+
+    def test_empty_lifts_no_file(self) -> None:
+        text = "aws.access_key_file = /run/a\naws.secret_key_file = /run/b\n"
+        problems = self.problems(
+            f"[pypicloud]\n{text}",
+            PYPICLOUD_AWS_ACCESS_KEY="",
+            PYPICLOUD_AWS_SECRET_KEY="",
+        )
+        for problem, name in zip(problems, ("access", "secret"), strict=True):
+            self.assertIn(
+                f"aws.{name}_key is empty, which would lift aws.{name}_key_file = "
+                "(not shown) (",
+                problem,
+            )
 
     def test_commas_are_an_empty_list(self) -> None:
         text = "[pypicloud]\nupstream.allow = django\n"
@@ -316,13 +342,10 @@ class EnvironmentTests(ConfigTestCase):
         self.assertEqual(
             harmless,
             {
-                "aws.access_key",
                 "aws.object_acl",
                 "aws.region",
-                "aws.secret_key",
                 "aws.session_token",
                 "aws.storage_class",
-                "pypi.public_url",
                 "storage.temp_dir",
                 "upstream.allow_private_hosts",
                 "upstream.merge",

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -35,8 +36,16 @@ def apart(module: str) -> Callable[[], TestSuite]:
     def test_suite() -> TestSuite:
         loader, suite = TestLoader(), TestSuite()
         if asked_for():
+            _hear_interrupts()
             for case in loader.findTestClasses(sys.modules[module]):
                 suite.addTest(loader.loadClass(case))
         return suite
 
     return test_suite
+
+
+def _hear_interrupts() -> None:
+    # A shell's script has what it runs in the background ignore SIGINT, and so would
+    # the servers that the tests interrupt.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -46,10 +46,12 @@ class Poller:
 
 class RefreshTests(S3TestCase):
     def test_beside_a_server(self) -> None:
-        server = self.s3_server({"index.sweep_age": "2s"})
+        server = self.s3_server()
         for n in range(3):
             wheel = make_wheel(self.dist, "acme", f"2.{n}")
             self.assertEqual(server.upload(wheel).status, 200)
+        # For the commands: the server would refuse uploads that take half of it.
+        server.configure(**{"index.sweep_age": "2s"})
         old = self.fill()
         poller = Poller(server)
         with ThreadPoolExecutor(1) as pool:

@@ -122,11 +122,10 @@ class UnservedTests(FallbackTestCase):
         (server.store / ".index" / "truth.json").unlink()
 
     def test_a_manifest_that_was_lost_is_rebuilt(self) -> None:
-        server = self.server(
-            start=False,
-            settings=self.settings("proxy", **{"index.sweep_age": "60s"}),
-        )
+        server = self.server(start=False, settings=self.settings("proxy"))
         self.publish_and_lose(server)
+        # Not before: the server refuses uploads that take half of it.
+        server.configure(**{"index.sweep_age": "2s"})
         code, said = self.command(server, "verify")
         self.assertEqual(code, 1, said)
         self.assertIn("pypicloud rebuild truth", said)
