@@ -15,10 +15,11 @@ from pypicloud_tw.cli.base import finish, one_ini, surroundings, takes_config
     "-l",
     "--listen",
     metavar="ENDPOINT",
+    multiple=True,
     help="Listen here instead of where the ini says: tcp:8080, "
     "unix:/run/pypicloud/socket, ...",
 )
-def serve(ini: Path | None, config: Path | None, listen: str | None) -> None:
+def serve(ini: Path | None, config: Path | None, listen: tuple[str, ...]) -> None:
     """Run the server in the foreground.
 
     Without an ini it serves the folder ./packages at http://127.0.0.1:6543/. Logs go to
@@ -26,9 +27,11 @@ def serve(ini: Path | None, config: Path | None, listen: str | None) -> None:
     settings again.
     """
     path = one_ini(ini, config)
+    if len(listen) > 1:
+        raise click.UsageError("A server listens at one endpoint; give --listen once.")
 
     def work() -> int:
-        surroundings().run_server(path, listen)
+        surroundings().run_server(path, listen[0] if listen else None)
         return 0
 
     finish(work)

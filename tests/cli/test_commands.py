@@ -220,6 +220,11 @@ class ServeTests(CliTestCase):
         self.assertEqual(said, "x.ini, line 1: no.\nx.ini, line 2: no.\n")
         self.assertIn("once", self.fail_with(2, "serve", self.ini, "-c", self.ini))
 
+    def test_two_endpoints(self) -> None:
+        """The first is not left out in silence."""
+        listen = ("--listen", "tcp:80", "-l", "unix:/run/x")
+        self.assertIn("give --listen once", self.fail_with(2, "serve", *listen))
+
     def test_cannot_listen(self) -> None:
         """The plugin's own sentence, and its exit code, go through."""
 

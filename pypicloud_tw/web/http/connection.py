@@ -195,7 +195,7 @@ class Channel(Outgoing):
             for _ in range(MOST_AT_ONCE):
                 if self._state is not HEAD or self.bridge.paused:
                     break
-                if not self._serve_next():
+                if not self._buffer or not self._serve_next():
                     break
             else:
                 self._continue_later()

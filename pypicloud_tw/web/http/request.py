@@ -143,6 +143,7 @@ class Request(server.Request):
         self._body = body
         self.content = BytesIO()
         self.requestHeaders = ReceivedHeaders(head.fields)
+        self._names = head.fields.keys()
         self.method = head.method
         self.uri = head.target
         self.clientproto = head.version
@@ -166,6 +167,10 @@ class Request(server.Request):
             self.render(self.site.getResourceFor(self))
         except Exception:
             self.processingFailed(Failure())
+
+    def has_any(self, names: frozenset[bytes]) -> bool:
+        """Tell whether a header field came of these names, in canonical case."""
+        return not names.isdisjoint(self._names)
 
     def set_status(self, code: int, sentence: str | None = None) -> None:
         """Set the status, and as its reason the sentence that twine will show."""
