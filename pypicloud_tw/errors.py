@@ -67,7 +67,7 @@ class Forbidden(PypicloudError):
 
 
 class NotFound(PypicloudError):
-    """It is proved that there is no such thing (DESIGN.md D5)."""
+    """It is proved that there is no such thing (decision D5)."""
 
     status = 404
     code = "not-found"

@@ -308,7 +308,7 @@ class StoreSuite(AsyncCase):
         self.assertEqual(await self.fetch("a/b"), b"4")
 
     async def test_if_match_of_nothing(self) -> None:
-        """A 404 on If-Match is a conflict (DESIGN.md D1)."""
+        """A 404 on If-Match is a conflict (decision D1)."""
         info = await self.store.put("a/b", b"1")
         await self.store.delete("a/b")
         await raised(
@@ -587,7 +587,7 @@ async def swaps(store: IObjectStore, key: str, times: int) -> None:
     """Add *times* lines to an object, by compare-and-swap, each of them another.
 
     The lines tell what became of an ambiguous write, as the ids of changes do in a
-    manifest (DESIGN.md D1).
+    manifest (decision D1).
     """
     for _ in range(times):
         line = token_hex(8).encode() + b"\n"

@@ -1,4 +1,4 @@
-"""What is known in memory, and how fresh it is (DESIGN.md D3).
+"""What is known in memory, and how fresh it is (decision D3).
 
 Freshness is one question for the whole index: has the marker changed? While the answer
 is younger than ``fresh_for``, a look-up is a dictionary look-up. What the marker names
@@ -166,7 +166,7 @@ class Catalog(Generic[P]):
 
         :param prove_absence: only a read that begins now tells that there is none:
             whoever is asked next must not hear a name that was published elsewhere
-            within ``fresh_for`` (DESIGN.md D5).
+            within ``fresh_for`` (decision D5).
         :raises NotFound: it is proved that there is none.
         :raises StoreError: the store is away and nothing is known.
         """

@@ -1,4 +1,4 @@
-"""Uploads to projects without a manifest, each told by an object (DESIGN.md D1, D5).
+"""Uploads to projects without a manifest, each told by an object (decision D1, D5).
 
 Manifests are never deleted. So what lies in the store of a project without one is a
 loss, unless it is known that it was never named. An upload that finds no manifest says

@@ -1,4 +1,4 @@
-"""Which keys are ours, and whose name a key makes ours (DESIGN.md D1, D5)."""
+"""Which keys are ours, and whose name a key makes ours (decision D1, D5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lease on a store that does not honour conditional writes (DESIGN.md D1).
+"""A lease on a store that does not honour conditional writes (decision D1).
 
 Two writers there lose each other's work. The lease cannot stop a second one, for it is
 written without conditions itself, but it reveals one: whoever sees another's fresh

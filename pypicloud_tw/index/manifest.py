@@ -1,4 +1,4 @@
-"""The manifest: a project as a document of the simple API's JSON form (DESIGN.md D1).
+"""The manifest: a project as a document of the simple API's JSON form (decision D1).
 
 The standard keys are PEP 691, 700 and 792's, so that what is stored is what is served;
 private ones begin with ``_``. Keys that this version does not know are kept.

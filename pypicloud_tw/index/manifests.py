@@ -1,4 +1,4 @@
-"""Manifests in the store: read, list, and change by compare-and-swap (DESIGN.md D1).
+"""Manifests in the store: read, list, and change by compare-and-swap (decision D1).
 
 The swap is the commit. Changes that wait for one project in one process share a swap,
 and every change has an id that the manifest remembers: after an answer that was lost,

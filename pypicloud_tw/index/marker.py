@@ -1,4 +1,4 @@
-"""The marker: one small object that tells every server what changed (DESIGN.md D3).
+"""The marker: one small object that tells every server what changed (decision D3).
 
 It lists the most recent changes, each under a random id, newest last. A server that
 finds the id it saw last knows exactly which projects changed since; one that does not

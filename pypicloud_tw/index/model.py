@@ -75,7 +75,7 @@ class Project:
 
     :ivar display_name: as its first uploader spelled it.
     :ivar files: ordered by version, then filename.
-    :ivar changes: ids of the recent changes, newest last (DESIGN.md D1).
+    :ivar changes: ids of the recent changes, newest last (decision D1).
     :ivar format: the manifest format it was read in.
     :ivar extra: keys that this version does not know, kept on rewriting.
     """

@@ -1,4 +1,4 @@
-"""An upload, from its first byte to the manifest that names it (DESIGN.md D1)."""
+"""An upload, from its first byte to the manifest that names it (decision D1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What changes a project: publishing, yanking and removing (DESIGN.md D1).
+"""What changes a project: publishing, yanking and removing (decision D1).
 
 A publish stores its file under a key of its own, then its core metadata, then swaps
 the manifest. The swap is the commit: before it nothing is visible, and a publish that

@@ -1,4 +1,4 @@
-"""What lies in the store, and whose names that makes ours (DESIGN.md D5).
+"""What lies in the store, and whose names that makes ours (decision D5).
 
 Whatever lies under a project's name makes it ours, with a manifest or without: a file
 that was skipped or cannot be read, what is left of a project whose manifest was lost.

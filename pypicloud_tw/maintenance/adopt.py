@@ -1,4 +1,4 @@
-"""Adopting files that are in the store already, where they are (DESIGN.md D1).
+"""Adopting files that are in the store already, where they are (decision D1).
 
 An older layout, or a hand-made copy: a file under any key joins by being named in its
 project's manifest. Nothing is moved and nothing is ever shown less than before. What

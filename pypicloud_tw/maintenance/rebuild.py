@@ -1,4 +1,4 @@
-"""Writing a lost manifest anew from the objects that lie there (DESIGN.md D1).
+"""Writing a lost manifest anew from the objects that lie there (decision D1).
 
 Each file is judged as adopting judges it. What only the manifest knew is lost with it:
 what was yanked, which files were removed, the project's status. Who uploaded a file is

@@ -1,4 +1,4 @@
-"""Sweeping: remove the objects that no manifest names (DESIGN.md D1).
+"""Sweeping: remove the objects that no manifest names (decision D1).
 
 Objects are listed first and manifests read after, so that what is named in between is
 seen as named. Age is judged by the store's own clock. Only keys of our own layout are

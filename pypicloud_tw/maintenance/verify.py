@@ -1,6 +1,6 @@
 """Verifying: is everything there that the manifests name, as they name it?
 
-And has everything a manifest that makes a project's name ours (DESIGN.md D5)?
+And has everything a manifest that makes a project's name ours (decision D5)?
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A helper process: runs one function of this package at a time (DESIGN.md D6).
+"""A helper process: runs one function of this package at a time (decision D6).
 
 Started by :mod:`~.service` as ``python -m pypicloud_tw.offload.helper BYTES``: so much
 memory it may use. On standard input come frames, an eight-byte big-endian length

@@ -1,4 +1,4 @@
-"""What one job apart from the reactor may take (DESIGN.md D6).
+"""What one job apart from the reactor may take (decision D6).
 
 Each kind of work has threads, helper processes and a queue of its own, so that none
 keeps another waiting. A function says by :func:`limited` of which kind it is. Beside

@@ -1,4 +1,4 @@
-"""Work that the reactor thread must not do (DESIGN.md D6).
+"""Work that the reactor thread must not do (decision D6).
 
 Threads are only for calls that release the GIL: hashing, compression, file I/O, argon2.
 Pure Python that takes long goes to a helper process.

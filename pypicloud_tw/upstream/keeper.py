@@ -16,7 +16,7 @@ from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.upstream.kept import KeptResponse
 from pypicloud_tw.upstream.prepare import PageResponse, squeezed
 
-#: What comes from upstream lies apart from what is ours (DESIGN.md D5).
+#: What comes from upstream lies apart from what is ours (decision D5).
 CACHE = ".cache/"
 #: No project's name begins with a dot: pages never meet files.
 PAGES = f"{CACHE}.pages/"

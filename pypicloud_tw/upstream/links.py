@@ -15,7 +15,7 @@ from attrs import frozen
 
 from pypicloud_tw.index.model import Document
 
-#: Length of the digest's beginning that stands in our addresses (DESIGN.md D4).
+#: Length of the digest's beginning that stands in our addresses (decision D4).
 SEGMENT = 16
 #: Begins what stands there where no digest is known.
 _UNTOLD = "u"

@@ -51,7 +51,7 @@ class Upstreams(Generic[T]):
     """The configured upstream indexes, in order, behind the operator's rules.
 
     Who calls this has proved that the project is not ours, and that the reader may
-    read (DESIGN.md D5); the rules are kept here.
+    read (decision D5); the rules are kept here.
 
     :param render: makes what is served of a document, and tells its weight; a
         module-level function, for large documents are rendered in a helper process.

@@ -1,4 +1,4 @@
-"""What is not ours: the upstream's pages and files, served as ours are (DESIGN.md D5).
+"""What is not ours: the upstream's pages and files, served as ours are (decision D5).
 
 Whoever calls this has checked that the reader may read, and has proof that the project
 is not here, or that the operator wants both (``upstream.merge``).

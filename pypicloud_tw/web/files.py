@@ -1,6 +1,6 @@
 """Distribution files: by redirect or by stream, whole or a range, and their metadata.
 
-Addresses carry the digest, so what lies under one never changes (DESIGN.md D4).
+Addresses carry the digest, so what lies under one never changes (decision D4).
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def redirect_to_store(request: Request, blob: Blob, store: IObjectStore) -> bool
     """Answer a GET with an address that the store itself serves, if it gives any.
 
     HEAD and core metadata are answered here: an address that is signed for GET refuses
-    HEAD, and metadata is small (DESIGN.md D4).
+    HEAD, and metadata is small (decision D4).
     """
     if request.method != b"GET" or blob.key is None:
         return False

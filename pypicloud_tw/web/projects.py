@@ -1,4 +1,4 @@
-"""What is served under a project's name: ours, the upstream's, or both (DESIGN.md D5).
+"""What is served under a project's name: ours, the upstream's, or both (decision D5).
 
 Whoever asks here has checked that the reader may read.
 """

@@ -1,6 +1,6 @@
 """Pages as bytes: every format and coding made once, with its header fields.
 
-A warm request costs one dictionary look-up here (DESIGN.md D3).
+A warm request costs one dictionary look-up here (decision D3).
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class ProjectView:
 
 
 def file_path(name: NormalizedName, file: File) -> str:
-    """Return a file's permanent address, below this server's root (DESIGN.md D4)."""
+    """Return a file's permanent address, below this server's root (decision D4)."""
     return f"packages/{name}/{file.sha256[:DIGEST_DIGITS]}/{quote(file.filename)}"
 
 
@@ -60,7 +60,7 @@ class SignedViews:
     """Renders projects with the store's own signed addresses (``aws.link = signed``).
 
     Such pages omit core metadata: pip and uv derive its address from the file's, and
-    the store would refuse it (DESIGN.md D4).
+    the store would refuse it (decision D4).
     """
 
     store: IObjectStore

@@ -294,7 +294,7 @@ class CacheTests(FallbackTestCase):
 
 
 class PrivateTests(FallbackTestCase):
-    """Nothing private leaks, nothing public shadows (DESIGN.md D5)."""
+    """Nothing private leaks, nothing public shadows (decision D5)."""
 
     def test_own_project(self) -> None:
         """Not even after its only release was removed: the name stays ours."""

@@ -88,7 +88,7 @@ class RaceTests(S3TestCase):
             f"{writers} writers of {each}: {took:.1f} s, {tries:.0f} tries to swap, "
             f"{overtaken:.0f} of them overtaken"
         )
-        # Each change by a swap of its own took 99 to 148 tries (DESIGN.md D1).
+        # Each change by a swap of its own took 99 to 148 tries (decision D1).
         self.assertLess(tries, 99)
         self.assertEqual(len(self.bucket.projects()["acme"].files), writers * each)
 

@@ -3,7 +3,7 @@
 Every function here may block and is called in a thread. Nothing follows a symbolic
 link below the folder: names are opened one after the other, from the folder down. The
 folder itself may be a link. It must stay the one it was at the start, because an empty
-mount point must not look like an empty index (DESIGN.md D5).
+mount point must not look like an empty index (decision D5).
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from pypicloud_tw.store.keys import HIDDEN, MAX_DEPTH, key_order, key_segments
 
 #: Names that are read and sorted at once, and seconds of a thread's turn: threads that
 #: work in Python for longer than the interpreter's switch interval (5 ms) slow the
-#: reactor's thread to a crawl (DESIGN.md D6).
+#: reactor's thread to a crawl (decision D6).
 RUN, TURN = 256, 0.002
 
 

@@ -1,4 +1,4 @@
-"""Which conditions an S3 server honours, found out by trying (DESIGN.md D1).
+"""Which conditions an S3 server honours, found out by trying (decision D1).
 
 Documentation does not tell: some servers want ``If-Match`` unquoted, some ignore it,
 some answer one conditional PUT rightly and let several of racing ones win.

@@ -1,4 +1,4 @@
-"""Presigned URLs, signed once and reused (DESIGN.md D4).
+"""Presigned URLs, signed once and reused (decision D4).
 
 An address must not change while it is good, or clients' caches miss; nor may it depend
 on the server that made it. So the signing time is rounded down to a window whose offset

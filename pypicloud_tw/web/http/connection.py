@@ -6,7 +6,7 @@ Why it is not Twisted's ``HTTPChannel``:
   or in a temporary file until then (Twisted's issue #4688). So no request can be
   refused by its head alone, an upload is written twice, and a client that sends too
   fast cannot be slowed down. Here the handler is called at the end of the head and
-  reads the body at its own pace (DESIGN.md D6); a refusal reaches a client that is
+  reads the body at its own pace (decision D6); a refusal reaches a client that is
   still sending.
 - Twisted sends ``100 Continue`` at the end of every head that asks for it. Here that
   waits until the handler wants the body (RFC 9110, section 10.1.1).

@@ -756,7 +756,7 @@ class TroubleTests(FolderCase):
             self.assertIn("see whether its disk is mounted", message)
 
     def test_folder_is_another(self) -> None:
-        """An empty mount point must not look like an empty index (DESIGN.md D5)."""
+        """An empty mount point must not look like an empty index (decision D5)."""
         self.wait(self.store.put("a", b""))
         moved = self.path.with_name(self.path.name + "-moved")
         self.path.rename(moved)
