@@ -20,7 +20,7 @@ END = ".. end of keys\n"
 
 _WIDTH = 84
 
-#: These stand in [server:main], as the first program had them.
+#: These stand in [server:main], as pypicloud 1.x had them.
 _OF_SERVER = {"server.host": "host", "server.port": "port"}
 
 

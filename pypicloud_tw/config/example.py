@@ -42,7 +42,7 @@ _SERVER = """
 
 """
 
-#: These are written as the first program had them.
+#: These are written as pypicloud 1.x had them.
 _OF_SERVER = {"server.host": "host", "server.port": "port"}
 
 

@@ -1,4 +1,4 @@
-"""What the keys of the first program's later versions are called here.
+"""What the keys of the later versions of pypicloud 1.x are called here.
 
 From the documentation of its versions 0.1 to 1.3; each value means the same under both
 names.

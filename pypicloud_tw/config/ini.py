@@ -2,7 +2,7 @@
 
 It is that of :class:`configparser.RawConfigParser`, which the tests hold it to, but for
 two things: a comment may follow a value (white space, ``#`` or ``;``, white space), as
-the first program's parser had it, and a mistake does not end the reading.
+pypicloud 1.x's parser had it, and a mistake does not end the reading.
 """
 
 from __future__ import annotations

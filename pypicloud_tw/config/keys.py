@@ -2,7 +2,7 @@
 
 A section of the configuration is a frozen class; ``aws.expire_after`` is the field
 ``expire_after`` of :class:`AwsSection`. The checks, the commented file that
-``pypicloud-make-config`` writes and the table in the README come from here.
+``pypicloud-make-config`` writes and docs/reference/keys.rst come from here.
 """
 
 from __future__ import annotations
@@ -300,8 +300,9 @@ class PypiSection:
     legacy_formats: bool = key(
         kinds.flag,
         "false",
-        "Take .egg, .exe, .zip and .tar.bz2 files, too, and with a warning what falls "
-        "short of the rules for core metadata and a wheel's RECORD.",
+        "Take .egg, .exe, .zip, .tar, .tgz, .tar.bz2, .tar.xz and .tar.Z files, too, "
+        "and with a warning what falls short of the rules for core metadata and for a "
+        "wheel's RECORD, WHEEL, entry points and .data.",
     )
     public_url: str | None = key(
         kinds.service_url,

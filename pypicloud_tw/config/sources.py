@@ -24,7 +24,7 @@ from pypicloud_tw.config.ini import (
 )
 from pypicloud_tw.config.keys import FILE_KEYS, KEYS, variable
 
-#: The sections that settings are read from: the first program's, and ours.
+#: The sections that settings are read from: pypicloud 1.x's, and ours.
 OWN_SECTIONS = ("app:main", "pypicloud")
 
 _SERVER_SECTION = "server:main"
@@ -39,7 +39,7 @@ _OLD_KEYS = re.compile(
     r"use|filter-with|debug|set .*"
     r"|(pyramid|jinja2|session|beaker|mako|debugtoolbar|tm)\..*"
 )
-#: The first program's SQL rows, and the files that it kept before them.
+#: pypicloud 1.x's SQL rows, and the files that it kept before them.
 _DATABASE_KEYS = re.compile(r"(sqlalchemy|cache)\..*")
 
 #: A service called pypicloud makes Kubernetes set these in every pod beside it.

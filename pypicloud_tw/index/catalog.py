@@ -18,7 +18,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from pypicloud_tw.concurrency.coalesced import Coalesced
-from pypicloud_tw.concurrency.timeout import in_time
 from pypicloud_tw.errors import ManifestLost, NotFound, StoreError
 from pypicloud_tw.index.manifests import Manifests, Versioned
 from pypicloud_tw.index.marker import Marker
@@ -26,6 +25,7 @@ from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.survey import lost
 from pypicloud_tw.metrics import Metrics
+from pypicloud_tw.store.timeout import in_time
 
 #: What a project is rendered to; the catalog keeps it and does not look inside.
 P = TypeVar("P")

@@ -8,7 +8,6 @@ from typing import Any
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
-from pypicloud_tw.concurrency.timeout import in_time
 from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.lease import Lease
@@ -20,6 +19,7 @@ from pypicloud_tw.store.folder.store import DirectoryStore
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.store.s3.probe import Conditional
 from pypicloud_tw.store.s3.store import S3Store
+from pypicloud_tw.store.timeout import in_time
 
 #: Seconds for the store to show that it is there: whoever asks ``/ready`` is impatient.
 PING_PATIENCE = 5.0

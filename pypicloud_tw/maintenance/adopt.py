@@ -217,7 +217,7 @@ class Adopter:
         """
         legacy = self.publisher.rules.legacy_formats
         folder, _, text = key.rpartition("/")
-        # The first program's layouts have the project's name there.
+        # pypicloud 1.x's layouts have the project's name there.
         project = canonicalize_name(folder.rpartition("/")[2])
         return Filename.parse(text, legacy=legacy, project=project)
 
@@ -376,7 +376,7 @@ class Adopter:
 def _completed(
     inspection: Inspection, candidate: Candidate, info: ObjectInfo
 ) -> Inspection:
-    """Add what the first program wrote beside a file that says nothing of itself."""
+    """Add what pypicloud 1.x wrote beside a file that says nothing of itself."""
     name = info.metadata.get("name", "")
     if inspection.name or canonicalize_name(name) != candidate.filename.project:
         return inspection
@@ -389,7 +389,7 @@ def _completed(
 
 
 def _told_digest(info: ObjectInfo) -> str | None:
-    """Read the digest that the first program wrote beside a file, if it did."""
+    """Read the digest that pypicloud 1.x wrote beside a file, if it did."""
     digest = info.metadata.get("hash-sha256", "").lower()
     return digest if _SHA256.fullmatch(digest) else None
 

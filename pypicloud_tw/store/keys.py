@@ -5,7 +5,7 @@ from __future__ import annotations
 from pypicloud_tw.errors import StoreError
 
 #: Deeper folders are neither written nor listed: a walk holds one descriptor a level.
-#: Our own keys have 3 levels, and the first pypicloud's 3: a factor of 21.
+#: Our own keys have 3 levels, and pypicloud 1.x's 3: a factor of 21.
 MAX_DEPTH = 64
 
 #: First segments that are the store's own business, or the file system's.

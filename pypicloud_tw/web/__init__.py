@@ -1,5 +1,5 @@
 """The HTTP edge: requests become calls of the domain, values become answers.
 
-Only this room knows HTTP requests. It parses, calls and encodes, and decides nothing
+Only this package knows HTTP requests. It parses, calls and encodes, and decides nothing
 about packages.
 """

@@ -33,7 +33,7 @@ _UPLOAD = "file_upload"
 #: distutils asks these before or instead of an upload; nothing is to be done for them.
 _IDLE = frozenset({"verify", "submit", "doc_upload"})
 
-#: Fields of the form by what the first pypicloud called them beside an object.
+#: Fields of the form by what pypicloud 1.x called them beside an object.
 _FORMER = {
     "summary": "summary",
     "requires_python": "requires-python",
@@ -51,7 +51,7 @@ _BLAKE2B_512_DIGITS = 128
 def _former_metadata(
     filename: Filename, uploader: str | None, file: FileField
 ) -> dict[str, str]:
-    """Return what the first pypicloud wrote beside an object, so that it can read it.
+    """Return what pypicloud 1.x wrote beside an object, so that it can read it.
 
     Claims that turn out to be wrong are never stored: the upload is refused.
     """

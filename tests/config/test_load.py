@@ -23,7 +23,7 @@ SHA256_CRYPT = (
     "$5$rounds=80000$yiWi67QBJLDTvbI/$d6qIG/bIoM3hp0lxH8v/vzxg8Qc4CJbxbxiUH4MlnE7"
 )
 
-#: As the first program's own development.ini was, with its blanks filled in.
+#: As pypicloud 1.x's own development.ini was, with its blanks filled in.
 FIRST_PROGRAM = f"""
 ###
 # app configuration

@@ -158,7 +158,7 @@ class ModeTests(FallbackTestCase):
         self.assertEqual(len(pages), 1 + len(CHAIN))
 
     def test_redirect(self) -> None:
-        """As the first program did it: the client asks there, by the right name."""
+        """As pypicloud 1.x did it: the client asks there, by the right name."""
         self.have_upstream("acme_lib", "1.0")
         server = self.front("redirect")
         self.both_install(server, "acme_lib", "1.0", "Acme.Lib")

@@ -78,7 +78,7 @@ class RefreshTests(S3TestCase):
         self.verify(count + 3)
 
     def fill(self) -> dict[str, bytes]:
-        """Put files where the first program and its later versions have put them."""
+        """Put files where pypicloud 1.x and its later versions have put them."""
         old: dict[str, bytes] = {}
         for n in range(EACH):
             flat = make_wheel(self.dist, "acme", f"0.{n}")

@@ -235,7 +235,7 @@ class AdoptTests(AdoptCase):
 
 
 class OldTests(AdoptCase):
-    """Whatever installers take was taken by the first program, and cached by it."""
+    """Whatever installers take was taken by pypicloud 1.x, and cached by it."""
 
     def test_a_version_that_only_the_folder_tells_from_the_name(self) -> None:
         key = "ab12/acme/acme-1.0-2.tar.gz"
@@ -540,7 +540,7 @@ class FailureTests(AdoptCase):
 
 
 class FirstProgramTests(AdoptCase):
-    """A bucket of the first program tells digests; files are judged all the same."""
+    """A bucket of pypicloud 1.x tells digests; files are judged all the same."""
 
     def put(self, key: str, data: bytes, **metadata: str) -> None:
         named = {name.replace("_", "-"): value for name, value in metadata.items()}

@@ -80,7 +80,7 @@ def metadata_headers(metadata: Mapping[str, str]) -> dict[str, str]:
     """Write user metadata, as much as S3 takes, in the order given.
 
     Values that are not ASCII are encoded as RFC 2047 has it, which is how S3 gives them
-    back; the first program wrote ASCII only, and reads it.
+    back; pypicloud 1.x wrote ASCII only, and reads it.
     """
     headers: dict[str, str] = {}
     room = MAX_METADATA

@@ -1,4 +1,4 @@
-"""The JSON API and the older APIs that clients still speak.
+"""The older APIs that clients still speak.
 
-Each renders the same values that the simple API renders.
+The JSON API renders the same values as the simple API; XML-RPC is refused, and told so.
 """
