@@ -72,7 +72,8 @@ async def sweep(
     :param age: seconds; None is ``index.sweep_age``, and less is refused: the servers
         rely on it.
     :param who: for the record of the change.
-    :returns: 1 also if a project was skipped, because its manifest is damaged.
+    :returns: 1 also if a project was skipped, because its manifest is lost or damaged.
+        What a first upload left that was broken off is named and is no fault.
     """
     at_least = index.publisher.rules.sweep_age
     if age is not None and age < at_least:
@@ -96,7 +97,7 @@ async def sweep(
         f"{len(swept.purged)} of deleted files, {unfinished}.",
         file=out,
     )
-    for problem in swept.left:
+    for problem in (*swept.left, *swept.in_doubt):
         print(f"pypicloud: {problem}", file=err)
     for what in swept.unlisted:
         print(f"pypicloud: {what.key!r} stays: it is {what.why.value}.", file=err)

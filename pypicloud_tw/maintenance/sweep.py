@@ -43,6 +43,8 @@ class Swept:
     :ivar unfinished: how many uploads had been begun and never ended; None if the
         store cannot tell.
     :ivar left: why a project was passed over; a sentence each.
+    :ivar in_doubt: projects whose first upload was broken off at its last step; a
+        sentence each. What it stored stays.
     :ivar unlisted: what could not be looked at, and stays.
     """
 
@@ -51,6 +53,7 @@ class Swept:
     purged: list[str] = field(factory=list)
     unfinished: int | None = 0
     left: list[str] = field(factory=list)
+    in_doubt: list[str] = field(factory=list)
     unlisted: list[Unlisted] = field(factory=list)
 
 
@@ -144,7 +147,7 @@ class Sweeper:
         if None in stages.values():
             swept.left.append(lost(name))
         elif Stage.SWAPPING in stages.values():
-            swept.left.append(f"{name}: {IN_DOUBT}")
+            swept.in_doubt.append(f"{name}: {IN_DOUBT}")
 
     async def _end(
         self,

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.index.admission import SWEEP_AGE
+from pypicloud_tw.index.first_uploads import PUBLISHING, Stage
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.maintenance import jobs
@@ -158,6 +159,15 @@ class SweepTests(JobCase):
         self.assertEqual(self.do("sweep"), 1)
         self.assertIn("pypicloud: ", self.err.getvalue())
         self.assertIn("acme", self.err.getvalue())
+
+    def test_a_first_upload_that_was_broken_off_is_named(self) -> None:
+        """It is no fault: to upload it again is enough."""
+        identity = "0" * 32
+        self.domain.store.add(f"acme/{identity}/{WHEEL}", b"")
+        self.domain.store.add(f"{PUBLISHING}acme/{identity}", Stage.SWAPPING.value)
+        self.domain.clock.advance(SWEEP_AGE + 1)
+        self.assertEqual(self.do("sweep"), 0)
+        self.assertIn("acme: The first upload", self.err.getvalue())
 
     def test_uploads_that_cannot_be_listed(self) -> None:
         async def unknown(*_: Any, **__: Any) -> None:

@@ -266,7 +266,7 @@ class LostTests(IndexCase):
             self.later(DAY + 1)
             swept = self.sweep()
             self.assertEqual(swept.removed, [], step)
-            self.assertIn("upload it again, or let its operator", swept.left[0])
+            self.assertIn("upload it again, or let its operator", swept.in_doubt[0])
             self.assertEqual(len(self.told()), 1)
 
     def told(self) -> list[str]:
