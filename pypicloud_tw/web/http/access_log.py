@@ -31,8 +31,10 @@ ENOUGH = 64 * 1024
 _MAX_AGENTS, _MAX_AGENT = 500, 1024
 
 _MONTHS = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
-_UNSAFE = re.compile(rb"[^\x20\x21\x23-\x5b\x5d-\x7e]")
-_UNSAFE_WORD = re.compile(rb"[^\x21\x23-\x5a\x5e-\x7e]")
+_UNSAFE = re.compile(rb"[^\x20\x21\x23-\x5b\x5d-\x7e]+")
+_UNSAFE_WORD = re.compile(rb"[^\x21\x23-\x5a\x5e-\x7e]+")
+# Each byte's, ready: a field of 15,000 unsafe bytes costs 0.5 ms so, and 5 one by one.
+_ESCAPES = tuple(b"\\x%02x" % byte for byte in range(256))
 
 # What may carry a secret in an address: signed S3, Google and Azure URLs, tokens, and
 # whatever a mistaken client puts there.
@@ -234,7 +236,7 @@ def _hides_secret(piece: bytes, levels: int) -> bool:
 
 
 def _escaped(unsafe: re.Match[bytes]) -> bytes:
-    return b"\\x%02x" % unsafe[0][0]
+    return b"".join(map(_ESCAPES.__getitem__, unsafe[0]))
 
 
 def _date(second: int) -> bytes:
