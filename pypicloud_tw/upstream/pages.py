@@ -58,7 +58,8 @@ SQUEEZED_FROM = 8 * 1024 * 1024
 #: Seconds between two lines in the log about one page.
 WARN_EVERY = 60.0
 
-#: Seconds that a helper may work on a page.
+#: Seconds for a page from when it waits for a helper; the helper's own limit begins
+#: with its work.
 PREPARE_TIMEOUT = 60.0
 
 #: Seconds for which a page that could not be read is not asked for again: finding that

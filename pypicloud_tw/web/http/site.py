@@ -12,6 +12,7 @@ from twisted.web import server
 from twisted.web.resource import IResource, getChildForRequest
 
 from pypicloud_tw import __version__
+from pypicloud_tw.concurrency.waiters import Waiters
 from pypicloud_tw.web.http.access_log import AccessLog
 from pypicloud_tw.web.http.body import RequestBody
 from pypicloud_tw.web.http.connection import Channel
@@ -66,7 +67,7 @@ class Site(server.Site):
         self._second = -1
         self._date = b""
         self._answer_heads: dict[int, bytes] = {}
-        self._drained: list[Deferred[None]] = []
+        self._drained: Waiters[None] = Waiters()
 
     def buildProtocol(  # type: ignore[override]  # the original's is one of its own
         self, addr: IAddress | None
@@ -174,8 +175,7 @@ class Site(server.Site):
         :returns: fires when no connection is open any more.
         """
         self.draining = True
-        done: Deferred[None] = Deferred()
-        self._drained.append(done)
+        done = self._drained.wait()
         for channel in tuple(self.channels):
             channel.drain()
         self._tell_drained()
@@ -199,8 +199,5 @@ class Site(server.Site):
             channel.abort()
 
     def _tell_drained(self) -> None:
-        if self.channels:
-            return
-        drained, self._drained = self._drained, []
-        for done in drained:
-            done.callback(None)
+        if not self.channels:
+            self._drained.answer(None)
