@@ -15,10 +15,11 @@ from twisted.logger import Logger
 from twisted.web.client import HTTPConnectionPool
 
 from pypicloud_tw import __version__
+from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.throttle import Throttle
-from pypicloud_tw.access.users import Users
+from pypicloud_tw.access.users import PasswordLogin, Users
 from pypicloud_tw.config.load import Config, load
 from pypicloud_tw.index.admission import UploadRules
 from pypicloud_tw.index.audit import Audit, log_act
@@ -91,12 +92,22 @@ def assemble(
         failures=config.auth.max_failures,
         every=config.auth.retry_every,
     )
-    application = _make_application(config, index, fallback, process, throttle)
+    users = Users(
+        config.users,
+        offload=process.offload,
+        clock=process.reactor,
+        cache_time=config.auth.cache_time,
+        throttle=throttle,
+    )
+    policy = Policy(config.pypi.default_read, has_users=bool(config.users))
+    access = Access(policy, (PasswordLogin(users),))
+    application = _make_application(config, index, fallback, process, access)
     site = _make_site(config, application, process)
     reloader = Reloader(
         config,
         read or partial(load, config.ini, environ),
         application,
+        users,
         throttle,
     )
     server = Server(
@@ -107,7 +118,7 @@ def assemble(
         on_hangup=reloader.reload,
         close=partial(_close, fallback, index),
     )
-    for notice in (*config.notices, *_greeting(config, application.policy)):
+    for notice in (*config.notices, *_greeting(config, policy)):
         _log.info("{notice}", notice=notice)
     return server
 
@@ -286,18 +297,11 @@ def _make_application(
     index: Index,
     fallback: Fallback | None,
     process: Process,
-    throttle: Throttle,
+    access: Access,
 ) -> Application:
     return Application(
         index,
-        users=Users(
-            config.users,
-            offload=process.offload,
-            clock=process.reactor,
-            cache_time=config.auth.cache_time,
-            throttle=throttle,
-        ),
-        policy=Policy(config.pypi.default_read, has_users=bool(config.users)),
+        access=access,
         offload=process.offload,
         metrics=process.metrics,
         max_upload=config.pypi.max_upload,

@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.throttle import Throttle
+from pypicloud_tw.access.users import Users
 from pypicloud_tw.config.keys import KEYS, Key
 from pypicloud_tw.config.load import Config
 from pypicloud_tw.errors import ConfigError
@@ -30,6 +31,7 @@ class Reloader:
     started: Config
     read: Callable[[], Config]
     application: Application
+    users: Users
     throttle: Throttle
     _log = Logger()
 
@@ -43,11 +45,11 @@ class Reloader:
             return
         auth = config.auth
         self.throttle.adjust(failures=auth.max_failures, every=auth.retry_every)
-        self.application.users.reload(config.users, cache_time=auth.cache_time)
-        self.application.reload(
-            policy=Policy(config.pypi.default_read, has_users=bool(config.users)),
-            metrics_read=metrics_reader(config.metrics.read),
+        self.users.reload(config.users, cache_time=auth.cache_time)
+        self.application.access.policy = Policy(
+            config.pypi.default_read, has_users=bool(config.users)
         )
+        self.application.reload(metrics_read=metrics_reader(config.metrics.read))
         self._log.info(
             "Users and access settings were read again: {count} users.",
             count=len(config.users),

@@ -5,22 +5,15 @@ Everyone who is known may write for now; rights by project come later.
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
 from attrs import frozen
 
 from pypicloud_tw.access.principal import Principal
+from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import Forbidden, Unauthorized
 from pypicloud_tw.index.names import NormalizedName
-
-
-class Action(Enum):
-    """What somebody wants to do."""
-
-    READ = "read"
-    WRITE = "write"
 
 
 @frozen
@@ -39,6 +32,13 @@ class Policy:
         """Everyone may read, so that pages may lie in shared caches."""
         return self.default_read == "everyone"
 
+    def may(
+        self, principal: Principal, action: Action, project: NormalizedName | None
+    ) -> bool:
+        """Return whether it is allowed; parameters as of :meth:`check`."""
+        reads = action is Action.READ and self.public
+        return reads or principal.name is not None
+
     def check(
         self, principal: Principal, action: Action, project: NormalizedName | None
     ) -> None:
@@ -48,23 +48,24 @@ class Policy:
         :raises Unauthorized: a log-in would help.
         :raises Forbidden: it would not.
         """
-        if principal.name is not None or (action is Action.READ and self.public):
+        if self.may(principal, action, project):
             return
+        what = Action.READ if action is Action.READ else Action.UPLOAD
         if not self.has_users:
-            raise Forbidden(_NOBODY[action])
-        raise Unauthorized(_LOG_IN[action])
+            raise Forbidden(_NOBODY[what])
+        raise Unauthorized(_LOG_IN[what])
 
 
 _LOG_IN = {
     Action.READ: "Log in with a user name and password to read this index.",
-    Action.WRITE: "Log in with a user name and password to change this index.",
+    Action.UPLOAD: "Log in with a user name and password to change this index.",
 }
 
 # 403 and not 401: a challenge would have clients ask for a password that no one has.
 _NOBODY = {
     Action.READ: "Nobody may read yet: make a hash with pypicloud-gen-password and add "
     "a line 'user.NAME = HASH' to the ini.",
-    Action.WRITE: "Nobody may upload yet: make a hash with pypicloud-gen-password and "
+    Action.UPLOAD: "Nobody may upload yet: make a hash with pypicloud-gen-password and "
     "add a line 'user.NAME = HASH' to the ini.",
 }
 

@@ -1,19 +1,69 @@
-"""Who makes a request."""
+"""Who makes a request, and what it showed to prove that."""
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import field, frozen
+
+from pypicloud_tw.config.rights import Action
+from pypicloud_tw.index.audit import UNPROVED, Proof
+
+
+@frozen
+class Credentials:
+    """What a request brings along to say who makes it.
+
+    :ivar authorization: the Authorization field, if there is one.
+    :ivar client: the trusted address of the client.
+    :ivar forwarded_user: whom a trusted proxy has signed in
+        (``auth.remote_user_header``).
+    :ivar forwarded_groups: the groups of that user, as the proxy has them.
+    :ivar certificate: the client's certificate, verified, in DER.
+    """
+
+    authorization: bytes | None = field(repr=False)
+    client: str
+    forwarded_user: bytes | None = None
+    forwarded_groups: bytes | None = None
+    certificate: bytes | None = field(default=None, repr=False)
+
+
+@frozen
+class Scope:
+    """What a token narrows its owner to, or all that a publisher may do.
+
+    :ivar actions: None: every one.
+    :ivar projects: normalized names or patterns; None: every project.
+    """
+
+    actions: frozenset[Action] | None = None
+    projects: tuple[str, ...] | None = None
 
 
 @frozen
 class Principal:
-    """Somebody whose password was checked, or nobody in particular.
+    """Somebody who proved who it is, or nobody in particular.
 
-    :ivar name: as in the ini's ``user.NAME``; None for anonymous requests.
+    :ivar name: a user's; None for anonymous requests and for publishers.
+    :ivar groups: what another directory says it is in, beside the groups of the ini and
+        of the access document.
+    :ivar administrator: that directory says that it may do everything.
+    :ivar scope: what its token narrows it to; None: nothing does.
+    :ivar publisher: the name of the trusted publisher whose token it has.
+    :ivar proof: how it was found out.
     """
 
     name: str | None
+    groups: frozenset[str] = frozenset()
+    administrator: bool = False
+    scope: Scope | None = None
+    publisher: str | None = None
+    proof: Proof = UNPROVED
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether it is nobody in particular."""
+        return self.name is None and self.publisher is None
 
 
-#: Whoever sends no Authorization header.
+#: Whoever proves nothing.
 ANONYMOUS = Principal(None)

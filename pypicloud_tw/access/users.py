@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from hashlib import blake2b
 
-from attrs import define, field
+from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 
 from pypicloud_tw.access.basic import Login, parse_basic
 from pypicloud_tw.access.checks import Checks, StoredPassword
-from pypicloud_tw.access.principal import ANONYMOUS, Principal
+from pypicloud_tw.access.principal import ANONYMOUS, Credentials, Principal
 from pypicloud_tw.access.remembered import RememberedLogins, make_sealer
 from pypicloud_tw.access.throttle import Attempt, Throttle
 from pypicloud_tw.concurrency.fair_queue import QueueFullError
@@ -224,6 +224,27 @@ class Users:
         if answer is True:
             known.memory.add(seal, Principal(login.user), check.attempts)
         check.finish(answer)
+
+
+@frozen
+class PasswordLogin:
+    """The authenticator of user names and passwords."""
+
+    users: Users
+
+    def takes(self, credentials: Credentials) -> bool:
+        """Return whether there is an Authorization field."""
+        return credentials.authorization is not None
+
+    def recall(self, credentials: Credentials) -> Principal | None:
+        """See :meth:`Users.remembered`."""
+        return self.users.remembered(credentials.authorization, credentials.client)
+
+    async def authenticate(self, credentials: Credentials) -> Principal:
+        """See :meth:`Users.authenticate`."""
+        return await self.users.authenticate(
+            credentials.authorization, credentials.client
+        )
 
 
 def _judged(answer: bool | Exception) -> bool | None:

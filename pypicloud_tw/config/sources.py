@@ -55,6 +55,9 @@ _GROUPS = frozenset({"everyone", "authenticated"})
 _FORMER_PREFIX = "PPC_"
 
 _USER = "user."
+
+#: Keys with a name of the operator's own in them, but for users.
+FAMILIES = ("group", "package", "publisher")
 _PREFIX = "PYPICLOUD_"
 _USER_VARIABLE = f"{_PREFIX}USER_"
 
@@ -93,12 +96,16 @@ class Source:
 
     :ivar settings: by key, those that name a secret's file included.
     :ivar users: hashes by user name.
+    :ivar families: texts by what stands behind ``group.`` and the like, by family.
     :ivar old: what belonged to the framework of the programs before.
     :ivar database: keys that spoke of their database.
     """
 
     settings: dict[str, Given] = field(factory=dict)
     users: dict[str, Given] = field(factory=dict)
+    families: dict[str, dict[str, Given]] = field(
+        factory=lambda: {family: {} for family in FAMILIES}
+    )
     problems: list[Problem] = field(factory=list)
     old: dict[str, None] = field(factory=dict)
     database: dict[str, None] = field(factory=dict)
@@ -107,6 +114,9 @@ class Source:
         """Take a setting, or tell what is wrong with its name."""
         if name.startswith(_USER):
             self._put(self.users, name.removeprefix(_USER), name, given)
+        elif (family := name.partition(".")[0]) in self.families and "." in name:
+            short = name.removeprefix(f"{family}.")
+            self._put(self.families[family], short, name, given)
         elif name in KEYS or name in FILE_KEYS:
             self._put(self.settings, name, name, given)
         elif _DATABASE_KEYS.fullmatch(name):

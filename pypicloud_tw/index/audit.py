@@ -6,12 +6,47 @@ function to :class:`.publish.Publisher`; nothing else has to change.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
-from attrs import asdict, frozen
+from attrs import asdict, field, frozen
 from twisted.logger import Logger
 
 _log = Logger()
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@frozen
+class Proof:
+    """How somebody proved who it is.
+
+    :ivar kind: ``password``, ``token``, ``publisher``, ``proxy``, ``certificate``,
+        ``command``, or ``none``.
+    :ivar details: what tells this proof from others, never a secret: a token's id and
+        description, a publisher's claims.
+    """
+
+    kind: str
+    details: Mapping[str, str] = field(default=_NOTHING)
+
+
+#: Nothing was proved.
+UNPROVED = Proof("none")
+
+
+@frozen
+class Actor:
+    """Who acts, as records tell it.
+
+    :ivar name: a user's or a publisher's; None: the server by itself, or anybody.
+    :ivar address: the client's.
+    """
+
+    name: str | None
+    proof: Proof = UNPROVED
+    address: str | None = None
+    user_agent: str | None = None
 
 
 @frozen

@@ -15,10 +15,10 @@ from twisted.web.resource import Resource
 from werkzeug.exceptions import HTTPException
 
 from pypicloud_tw import __version__
-from pypicloud_tw.access.policy import Action, Policy
+from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.principal import Principal
-from pypicloud_tw.access.users import Users
 from pypicloud_tw.concurrency.budget import BufferBudget
+from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import BadRequest, Forbidden, NotFound, PypicloudError
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.names import NormalizedName, project_name
@@ -64,6 +64,7 @@ class Application:
     """What the server answers.
 
     :ivar index: whose projects are served.
+    :ivar access: who asks, and whether they may.
     :ivar fallback: what serves the projects that are not here; None: nothing does.
     :ivar metrics_read: judges who may read ``/metrics``, by principal and address;
         raises Unauthorized where a log-in would help.
@@ -71,8 +72,7 @@ class Application:
     """
 
     index: Index
-    users: Users
-    policy: Policy
+    access: Access
     offload: IOffload
     metrics: Metrics
     max_upload: int
@@ -116,11 +116,9 @@ class Application:
         """Make the root resource of a Site."""
         return Root(self.send_known, self.router.resource(), self._errors)
 
-    def reload(
-        self, *, policy: Policy, metrics_read: Callable[[Principal, str], bool]
-    ) -> None:
-        """Replace the settings of access."""
-        self.policy, self.metrics_read = policy, metrics_read
+    def reload(self, *, metrics_read: Callable[[Principal, str], bool]) -> None:
+        """Replace who may read the metrics."""
+        self.metrics_read = metrics_read
 
     # -- for people -----------------------------------------------------------------
 
@@ -130,7 +128,7 @@ class Application:
         await self._authorize(request, Action.READ)
         set_html(request)
         page = self._pages.home(
-            request.origin.base_url, open_to_read=self.policy.public
+            request.origin.base_url, open_to_read=self.access.policy.public
         )
         return measured(request, page)
 
@@ -233,7 +231,7 @@ class Application:
             request.setHeader(b"Content-Type", xml_rpc.CONTENT_TYPE)
             return measured(request, xml_rpc.refusal(request.origin.prefix))
         refuse_other_sites(request)
-        principal = await self._authorize(request, Action.WRITE)
+        principal = await self._authorize(request, Action.UPLOAD)
         assert principal.name is not None, "the policy refuses uploads without a user"
         warnings = await receive(
             request,
@@ -276,7 +274,7 @@ class Application:
         return [count, *names] if may else [count]
 
     async def _may_read_metrics(self, request: Request) -> bool:
-        principal = await authenticate(request, self.users)
+        principal = await authenticate(request, self.access)
         return self.metrics_read(principal, request.client_address)
 
     @router.route("/metrics", methods=_READ)
@@ -333,24 +331,25 @@ class Application:
         if page is None:
             return False
         try:
-            principal = authorize_at_once(
-                request, self.users, self.policy, Action.READ, name
-            )
+            principal = authorize_at_once(request, self.access, Action.READ, name)
         except PypicloudError:
             return False
         if principal is None:
             return False
-        return self._sender.send_made(request, page, private=not self.policy.public)
+        return self._sender.send_made(request, page, private=self._private)
+
+    @property
+    def _private(self) -> bool:
+        return not self.access.policy.public
 
     async def _send_page(
         self, request: Request, page: Page, warning: str | None = None
     ) -> None:
-        private = not self.policy.public
-        await self._sender.send(request, page, private=private, warning=warning)
+        await self._sender.send(request, page, private=self._private, warning=warning)
 
     async def _send_file(self, request: Request, blob: Blob) -> None:
         if not redirect_to_store(request, blob, self.index.store):
-            await send_blob(request, blob, private=not self.policy.public)
+            await send_blob(request, blob, private=self._private)
 
     async def _send_json(
         self, request: Request, name: str, version: str | None
@@ -372,7 +371,7 @@ class Application:
         action: Action,
         project: NormalizedName | None = None,
     ) -> Principal:
-        return await authorize(request, self.users, self.policy, action, project)
+        return await authorize(request, self.access, action, project)
 
 
 def _project(name: str) -> NormalizedName:

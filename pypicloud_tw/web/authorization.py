@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from pypicloud_tw.access.policy import Action, Policy, refuse_cross_site
-from pypicloud_tw.access.principal import ANONYMOUS, Principal
-from pypicloud_tw.access.users import Users
+from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.policy import refuse_cross_site
+from pypicloud_tw.access.principal import ANONYMOUS, Credentials, Principal
+from pypicloud_tw.config.rights import Action
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.web.http.site import Request
 
 
 def authorize_at_once(
     request: Request,
-    users: Users,
-    policy: Policy,
+    access: Access,
     action: Action,
     project: NormalizedName | None,
 ) -> Principal | None:
@@ -23,21 +23,18 @@ def authorize_at_once(
     :raises Forbidden: it would not.
     """
     # What everyone may read is not refused to a client with a stale password.
-    if action is Action.READ and policy.public:
+    if action is Action.READ and access.policy.may(ANONYMOUS, action, project):
         return ANONYMOUS
-    principal = users.remembered(
-        request.getHeader(b"Authorization"), request.client_address
-    )
+    principal = access.recall(credentials(request))
     if principal is not None:
         _name_in_log(request, principal)
-        policy.check(principal, action, project)
+        access.policy.check(principal, action, project)
     return principal
 
 
 async def authorize(
     request: Request,
-    users: Users,
-    policy: Policy,
+    access: Access,
     action: Action,
     project: NormalizedName | None,
 ) -> Principal:
@@ -48,19 +45,23 @@ async def authorize(
     :raises TooManyRequests: too many wrong passwords lately.
     :raises Unavailable: too many log-ins at this moment.
     """
-    principal = authorize_at_once(request, users, policy, action, project)
+    principal = authorize_at_once(request, access, action, project)
     if principal is None:
-        principal = await authenticate(request, users)
-        policy.check(principal, action, project)
+        principal = await authenticate(request, access)
+        access.policy.check(principal, action, project)
     return principal
 
 
-async def authenticate(request: Request, users: Users) -> Principal:
+async def authenticate(request: Request, access: Access) -> Principal:
     """Find out who asks; parameters and errors as of :func:`authorize`."""
-    header = request.getHeader(b"Authorization")
-    principal = await users.authenticate(header, request.client_address)
+    principal = await access.authenticate(credentials(request))
     _name_in_log(request, principal)
     return principal
+
+
+def credentials(request: Request) -> Credentials:
+    """Collect what a request brings along to say who makes it."""
+    return Credentials(request.getHeader(b"Authorization"), request.client_address)
 
 
 def refuse_other_sites(request: Request) -> None:

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.access.policy import Action, Policy, refuse_cross_site
+from pypicloud_tw.access.policy import Policy, refuse_cross_site
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
+from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import Forbidden, Unauthorized
 from pypicloud_tw.index.names import project_name
 
@@ -43,12 +44,12 @@ class PolicyTests(SynchronousTestCase):
 
     def test_writing_wants_a_log_in(self) -> None:
         with self.assertRaises(Unauthorized) as caught:
-            Policy("everyone", has_users=True).check(ANONYMOUS, Action.WRITE, PROJECT)
+            Policy("everyone", has_users=True).check(ANONYMOUS, Action.UPLOAD, PROJECT)
         self.assertIn("Log in", caught.exception.message)
 
     def test_nobody_exists(self) -> None:
         with self.assertRaises(Forbidden) as caught:
-            Policy("everyone", has_users=False).check(ANONYMOUS, Action.WRITE, PROJECT)
+            Policy("everyone", has_users=False).check(ANONYMOUS, Action.UPLOAD, PROJECT)
         self.assertIn("Nobody may upload yet", caught.exception.message)
         self.assertIn("pypicloud-gen-password", caught.exception.message)
         with self.assertRaises(Forbidden) as caught:
@@ -62,7 +63,7 @@ class PolicyTests(SynchronousTestCase):
         self, default_read: Readers, has_users: bool
     ) -> None:
         with self.assertRaises((Unauthorized, Forbidden)):
-            Policy(default_read, has_users).check(ANONYMOUS, Action.WRITE, PROJECT)
+            Policy(default_read, has_users).check(ANONYMOUS, Action.UPLOAD, PROJECT)
 
 
 class CrossSiteTests(SynchronousTestCase):

@@ -17,8 +17,9 @@ from twisted.internet.interfaces import IAddress
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
+from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.policy import Policy
-from pypicloud_tw.access.users import Users
+from pypicloud_tw.access.users import PasswordLogin, Users
 from pypicloud_tw.index.admission import Claims, UploadRules
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.index import Index
@@ -382,10 +383,13 @@ class Web:
 
     def __attrs_post_init__(self) -> None:
         domain = self.domain
+        users = Users(self.users, offload=InlineOffload(), clock=domain.clock)
         self.application = Application(
             domain.index,
-            users=Users(self.users, offload=InlineOffload(), clock=domain.clock),
-            policy=Policy(self.default_read, has_users=bool(self.users)),
+            access=Access(
+                Policy(self.default_read, has_users=bool(self.users)),
+                (PasswordLogin(users),),
+            ),
             offload=domain.offload,
             metrics=Metrics(domain.clock),
             max_upload=self.max_upload,

@@ -18,8 +18,9 @@ from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.access.policy import Action, Policy
+from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import Principal
+from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import Forbidden, StoreError
 from pypicloud_tw.index.manifest import encode, manifest_key
 from pypicloud_tw.index.model import Project
@@ -783,7 +784,9 @@ class OneRuleTests(AppCase):
         self.web.publish(WHEEL, wheel())
         for _ in range(2):
             self.assertEqual(self.web.get("/simple/acme/", basic()).status, 200)
-        self.web.application.policy = SparingPolicy("authenticated", has_users=True)
+        self.web.application.access.policy = SparingPolicy(
+            "authenticated", has_users=True
+        )
         response = self.web.get("/simple/acme/", basic())
         self.assertEqual(response.status, 403)
         self.assertIn("Not this one.", response.text)

@@ -1,0 +1,58 @@
+"""Who asks and whether they may, of one index: the one place that is asked."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from attrs import define
+
+from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.access.principal import ANONYMOUS, Credentials, Principal
+
+
+class Authenticator(Protocol):
+    """One way to find out who makes a request."""
+
+    def takes(self, credentials: Credentials) -> bool:
+        """Return whether these credentials are of its kind."""
+
+    def recall(self, credentials: Credentials) -> Principal | None:
+        """Return at once who it is, or None if that takes :meth:`authenticate`."""
+
+    async def authenticate(self, credentials: Credentials) -> Principal:
+        """Find out who it is.
+
+        :raises Unauthorized: unknown, wrong or malformed.
+        :raises TooManyRequests: too many wrong tries lately.
+        :raises Unavailable: it cannot be found out now.
+        """
+
+
+@define(eq=False)
+class Access:
+    """Decides for one index.
+
+    :ivar policy: the rules in force.
+    :ivar authenticators: the first that takes a request's credentials decides.
+    """
+
+    policy: Policy
+    authenticators: tuple[Authenticator, ...]
+
+    def recall(self, credentials: Credentials) -> Principal | None:
+        """Return at once who makes a request; None if that takes a check."""
+        authenticator = self._find(credentials)
+        return ANONYMOUS if authenticator is None else authenticator.recall(credentials)
+
+    async def authenticate(self, credentials: Credentials) -> Principal:
+        """Find out who makes a request; errors as of :class:`Authenticator`."""
+        authenticator = self._find(credentials)
+        if authenticator is None:
+            return ANONYMOUS
+        return await authenticator.authenticate(credentials)
+
+    def _find(self, credentials: Credentials) -> Authenticator | None:
+        for authenticator in self.authenticators:
+            if authenticator.takes(credentials):
+                return authenticator
+        return None

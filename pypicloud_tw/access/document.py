@@ -1,0 +1,43 @@
+"""What administrators set at run time: users, groups, rights and publishers.
+
+A value; where it lies and how it is changed is elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from attrs import field, frozen
+
+from pypicloud_tw.config.rights import RightLine, TrustedPublisher
+
+
+@frozen
+class StoredUser:
+    """A user whom an administrator made.
+
+    :ivar hash: of the password; None: it has none, and only ever shows tokens.
+    :ivar administrator: may do everything.
+    """
+
+    hash: str | None = field(default=None, repr=False)
+    administrator: bool = False
+
+
+@frozen
+class AccessDocument:
+    """Everything that was set at run time.
+
+    :ivar users: by name.
+    :ivar groups: members by the group's name.
+    :ivar rights: lines; their order means nothing.
+    :ivar publishers: by name.
+    """
+
+    users: Mapping[str, StoredUser] = field(factory=lambda: MappingProxyType({}))
+    groups: Mapping[str, frozenset[str]] = field(factory=lambda: MappingProxyType({}))
+    rights: tuple[RightLine, ...] = ()
+    publishers: Mapping[str, TrustedPublisher] = field(
+        factory=lambda: MappingProxyType({})
+    )
