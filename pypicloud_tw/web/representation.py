@@ -119,6 +119,12 @@ class Representation:
         return self.validators + (_PRIVATE if private else _PUBLIC)
 
 
+def represent(body: bytes, variant: Variant) -> Representation:
+    """Make what is sent of a body in a variant's format; may run in a thread."""
+    format, encoding = variant
+    return Representation.build(compress(body, encoding), format.content_type, encoding)
+
+
 def _etag(body: bytes, content_type: bytes, encoding: Encoding) -> bytes:
     digest = sha256(body)
     digest.update(b"\0%b\0%b" % (content_type, encoding.encode()))
