@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from attrs import frozen
@@ -34,15 +34,15 @@ class Readable:
         """Whether a project may be read, by its normalized name."""
         return self._allows(name, self.rules.find(name).number)
 
-    def select(self, numbers: Mapping[N, int]) -> list[N]:
+    def select(self, names: Iterable[N], numbers: Mapping[N, int]) -> list[N]:
         """Return which of many projects may be read, in their order.
 
-        :param numbers: of the projects' rights by these :attr:`rules`, by name.
+        :param numbers: of each one's rights by these :attr:`rules`.
         """
         if self.within:
-            return [name for name in numbers if self._allows(name, numbers[name])]
+            return [name for name in names if self._allows(name, numbers[name])]
         anywhere = self.anywhere
-        return [name for name, number in numbers.items() if number in anywhere]
+        return [name for name in names if numbers[name] in anywhere]
 
     def _allows(self, name: str, number: int) -> bool:
         if number in self.anywhere:

@@ -11,7 +11,7 @@ from twisted.internet.task import Cooperator
 T = TypeVar("T")
 
 #: Seconds after which everybody else has a turn.
-SLICE = 0.005
+SLICE = 0.003
 
 
 class Pieces:

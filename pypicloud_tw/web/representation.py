@@ -60,7 +60,10 @@ def compress(data: bytes, encoding: Encoding) -> bytes:
             packed: bytes = brotli.compress(data, quality=BROTLI_QUALITY)
             return packed
         case Encoding.ZSTD:
-            return zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(data)
+            # Copied: the bytes that it returns keep the room of the longest result
+            # that there could have been, which is all of the plain page's.
+            frame = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(data)
+            return bytes(memoryview(frame))
 
 
 @frozen
