@@ -24,7 +24,6 @@ from pypicloud_tw.config.rights import (
 from pypicloud_tw.errors import Forbidden, PypicloudError, Unauthorized
 from pypicloud_tw.index.names import NormalizedName, unknown_project
 
-
 # To look it up in the enumeration costs as much as the rest of a quick answer.
 _READ = Action.READ
 
