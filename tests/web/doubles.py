@@ -18,8 +18,10 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.users import PasswordLogin, Users
 from pypicloud_tw.index.admission import Claims, UploadRules
+from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifest import INDEX, decode, project_of
@@ -29,6 +31,7 @@ from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import Filename, NormalizedName, project_name
 from pypicloud_tw.index.publication import Publication
 from pypicloud_tw.index.publish import Publisher
+from pypicloud_tw.index.watch import MarkerWatch
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.store.memory import MemoryStore
 from pypicloud_tw.web.app import Application
@@ -83,10 +86,9 @@ class Domain:
         self.manifests = Manifests(self.store, self.clock, Random(self.seed))
         self.catalog = Catalog(
             self.manifests,
-            Marker(self.store),
+            MarkerWatch(Marker(self.store), self.clock, self.fresh_for),
             self.clock,
             view_project,
-            fresh_for=self.fresh_for,
         )
         self.publisher = Publisher(
             self.store,
@@ -121,7 +123,7 @@ class Domain:
     ) -> Project:
         """Take a file whole, as the edge does."""
         name = Filename.parse(filename, legacy=self.rules.legacy_formats)
-        publication = Publication(self.publisher, uploader, len(data))
+        publication = Publication(self.publisher, Actor(uploader), len(data))
         await publication.begin(name)
         try:
             await publication.write(data)
@@ -378,17 +380,24 @@ class Web:
     max_upload: int = 10_000_000
     limits: ConnectionLimits = field(factory=ConnectionLimits)
     proxies: Proxies = field(factory=Proxies)
+    documents: AccessDocuments = field(init=False)
     application: Application = field(init=False)
     site: Site = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         domain = self.domain
         users = Users(self.users, offload=InlineOffload(), clock=domain.clock)
+        index = domain.index
+        self.documents = AccessDocuments(
+            index.store, index.watch, index.standing, domain.clock
+        )
+        self.documents.subscribe(users.obey)
         self.application = Application(
             domain.index,
             access=Access(
                 simple_policy(self.default_read, has_users=bool(self.users)),
                 (PasswordLogin(users),),
+                self.documents,
             ),
             offload=domain.offload,
             metrics=Metrics(domain.clock),
