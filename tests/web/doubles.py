@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.documents import AccessDocuments
+from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.users import PasswordLogin, Users
 from pypicloud_tw.index.admission import Claims, UploadRules
 from pypicloud_tw.index.audit import Actor
@@ -71,6 +72,8 @@ class Domain:
     offload: InlineOffload = field(factory=InlineOffload)
     seed: int = 1
     make_index: type[Index] = Index
+    #: Files may be replaced by what is published without HTTP.
+    overwrite: bool = False
     manifests: Manifests = field(init=False)
     catalog: Catalog[ProjectView] = field(init=False)
     publisher: Publisher = field(init=False)
@@ -127,7 +130,9 @@ class Domain:
         await publication.begin(name)
         try:
             await publication.write(data)
-            return await publication.finish(claims or Claims())
+            return await publication.finish(
+                claims or Claims(), overwrite=self.overwrite
+            )
         finally:
             await publication.abort()
 
@@ -377,6 +382,8 @@ class Web:
     domain: Domain = field(factory=Domain)
     users: Mapping[str, str] = field(factory=lambda: USERS)
     default_read: Any = "everyone"
+    #: What is said of rights beyond that.
+    policy: Policy | None = None
     max_upload: int = 10_000_000
     limits: ConnectionLimits = field(factory=ConnectionLimits)
     proxies: Proxies = field(factory=Proxies)
@@ -395,7 +402,8 @@ class Web:
         self.application = Application(
             domain.index,
             access=Access(
-                simple_policy(self.default_read, has_users=bool(self.users)),
+                self.policy
+                or simple_policy(self.default_read, has_users=bool(self.users)),
                 (PasswordLogin(users),),
                 self.documents,
             ),
