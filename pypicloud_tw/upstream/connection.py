@@ -1,62 +1,21 @@
-"""What lies between treq's client and Twisted's agent, and how connections fail."""
+"""How connections to an upstream fail, in our words."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import NoReturn, TypeVar
 
-from attrs import define
 from OpenSSL.SSL import Error as SSLError
 from service_identity import VerificationError
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectingCancelledError, DNSLookupError
 from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.python.failure import Failure
-from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IBodyProducer, IResponse
-from zope.interface import implementer
 
 from pypicloud_tw.outbound.tunnel import ProxyError
 from pypicloud_tw.upstream.failures import AskingFailed, Away, Slow
 
 T = TypeVar("T")
-
-#: Where a response says in what coding its body was sent.
-CODING = b"x-sent-coding"
-
-
-@implementer(IAgent)
-@define
-class AsSent:
-    """Leaves bodies in the coding that they were sent in.
-
-    treq's client asks for gzip whatever it is told, and unpacks it in the reactor's
-    thread with no bound on what comes out.
-    """
-
-    agent: IAgent
-
-    def request(
-        self,
-        method: bytes,
-        uri: bytes,
-        headers: Headers | None = None,
-        bodyProducer: IBodyProducer | None = None,
-    ) -> Deferred[IResponse]:
-        """See :class:`~twisted.web.iweb.IAgent`."""
-        headers = Headers() if headers is None else headers.copy()
-        # The first value is ours, the second treq's.
-        wanted = headers.getRawHeaders(b"accept-encoding", [b"identity"])[:1]
-        headers.setRawHeaders(b"accept-encoding", wanted)
-        asked = self.agent.request(method, uri, headers, bodyProducer)
-        return asked.addCallback(_hide_coding)
-
-
-def _hide_coding(response: IResponse) -> IResponse:
-    values = response.headers.getRawHeaders(b"content-encoding", [])
-    response.headers.removeHeader(b"content-encoding")
-    response.headers.setRawHeaders(CODING, values)
-    return response
 
 
 def too_slow(host: str) -> Callable[[object, float], NoReturn]:
