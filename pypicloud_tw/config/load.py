@@ -35,6 +35,8 @@ from pypicloud_tw.config.keys import (
     document_keys,
     show_value,
 )
+from pypicloud_tw.config.publishers import read_publishers
+from pypicloud_tw.config.rights import TrustedPublisher
 from pypicloud_tw.config.sources import (
     Given,
     Problem,
@@ -71,11 +73,16 @@ def _no_users() -> Mapping[str, str]:
     return MappingProxyType({})
 
 
+def _no_publishers() -> Mapping[str, TrustedPublisher]:
+    return MappingProxyType({})
+
+
 @frozen
 class Config:
     """Everything that is set.
 
     :ivar users: password hashes by user name.
+    :ivar publishers: the trusted publishers, by name.
     :ivar notices: what the operator should know, a sentence each.
     :ivar ini: the file that it was read from.
     """
@@ -89,6 +96,7 @@ class Config:
     upstream: UpstreamSection = field(factory=UpstreamSection)
     metrics: MetricsSection = field(factory=MetricsSection)
     users: Mapping[str, str] = field(factory=_no_users, repr=False)
+    publishers: Mapping[str, TrustedPublisher] = field(factory=_no_publishers)
     notices: tuple[str, ...] = ()
     ini: Path | None = None
 
@@ -166,11 +174,17 @@ class _Reading:
         for source in self.sources:
             self.problems.extend(source.problems)
         users = self._users()
+        publishers, notices = self._publishers()
         values: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
         for key in KEYS.values():
             self._read(key, values[key.section])
         sections = {name: SECTIONS[name](**values[name]) for name in SECTIONS}
-        config = Config(**sections, users=users, notices=tuple(self._notices()))
+        config = Config(
+            **sections,
+            users=users,
+            publishers=publishers,
+            notices=(*self._notices(), *notices),
+        )
         return self._complete(config)
 
     def _read(self, key: Key, values: dict[str, Any]) -> None:
@@ -256,6 +270,14 @@ class _Reading:
             for problem in _user_problems(name, given.text):
                 self.problems.append(given.problem(problem))
         return MappingProxyType({name: given.text for name, given in users.items()})
+
+    def _publishers(self) -> tuple[Mapping[str, TrustedPublisher], list[str]]:
+        texts: dict[str, Given] = {}
+        for source in reversed(self.sources):
+            texts |= source.families["publisher"]
+        publishers, problems, notices = read_publishers(texts)
+        self.problems.extend(problems)
+        return publishers, notices
 
     def _notices(self) -> Iterator[str]:
         old = [name for source in self.sources for name in source.old]
