@@ -62,7 +62,9 @@ def provenance(publisher: str, claims: Mapping[str, str]) -> Mapping[str, str]:
     """
     found = {"publisher": publisher, "issuer": claims.get("iss", "")}
     for part, names in _names(claims).items():
-        found |= {part: claims[name] for name in names[::-1] if name in claims}
+        value = next((claims[name] for name in names if name in claims), None)
+        if value is not None:
+            found[part] = value
     run = _run(claims)
     if run is not None:
         found["run"] = run
@@ -87,11 +89,17 @@ def _run(claims: Mapping[str, str]) -> str | None:
     issuer = claims.get("iss", "")
     if "project_path" in claims and "job_id" in claims:
         return f"{issuer}/{claims['project_path']}/-/jobs/{claims['job_id']}"
-    if "repository" in claims and "run_id" in claims:
-        server = issuer.removesuffix("/_services/token")
-        if server == issuer:
-            server = "https://github.com"
+    server = _github(issuer)
+    if server is not None and "repository" in claims and "run_id" in claims:
         attempt = claims.get("run_attempt", "1")
         path = f"{claims['repository']}/actions/runs/{claims['run_id']}"
         return f"{server}/{path}/attempts/{attempt}"
     return None
+
+
+def _github(issuer: str) -> str | None:
+    """Return where the pages are of a GitHub whose issuer this is."""
+    if f"{issuer}/".startswith("https://token.actions.githubusercontent.com/"):
+        return "https://github.com"
+    server = issuer.removesuffix("/_services/token")
+    return None if server == issuer else server
