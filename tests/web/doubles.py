@@ -21,6 +21,7 @@ from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.users import PasswordLogin, Users
 from pypicloud_tw.index.admission import Claims, UploadRules
+from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifest import INDEX, decode, project_of
@@ -30,6 +31,7 @@ from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import Filename, NormalizedName, project_name
 from pypicloud_tw.index.publication import Publication
 from pypicloud_tw.index.publish import Publisher
+from pypicloud_tw.index.watch import MarkerWatch
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.store.memory import MemoryStore
 from pypicloud_tw.web.app import Application
@@ -83,10 +85,9 @@ class Domain:
         self.manifests = Manifests(self.store, self.clock, Random(self.seed))
         self.catalog = Catalog(
             self.manifests,
-            Marker(self.store),
+            MarkerWatch(Marker(self.store), self.clock, self.fresh_for),
             self.clock,
             view_project,
-            fresh_for=self.fresh_for,
         )
         self.publisher = Publisher(
             self.store,
@@ -121,7 +122,7 @@ class Domain:
     ) -> Project:
         """Take a file whole, as the edge does."""
         name = Filename.parse(filename, legacy=self.rules.legacy_formats)
-        publication = Publication(self.publisher, uploader, len(data))
+        publication = Publication(self.publisher, Actor(uploader), len(data))
         await publication.begin(name)
         try:
             await publication.write(data)
