@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
-from attrs import define, field, frozen
+from attrs import define, evolve
 from twisted.logger import Logger
 
 from pypicloud_tw.access.oidc.compact import UnverifiedToken, read_token
@@ -17,43 +16,18 @@ from pypicloud_tw.access.oidc.refusals import (
     InvalidPublisher,
     InvalidToken,
     NotEnabled,
+    ReusedToken,
 )
+from pypicloud_tw.access.principal import Principal
+from pypicloud_tw.access.tokens.minted import AlreadyUsed, Minted, MintedToken
 from pypicloud_tw.config.publishers import told_audience
 from pypicloud_tw.config.rights import TrustedPublisher
+from pypicloud_tw.index.audit import Act, Actor, Audit, Proof
 
 #: Seconds that a minted token may live (PEP 807, draft).
 SHORTEST_LIFE, LONGEST_LIFE = 900, 21_600
 
 Publishers = Mapping[str, TrustedPublisher]
-
-
-@frozen
-class Minted:
-    """A token of this index.
-
-    :ivar expires: its end, in seconds since 1970.
-    :ivar publishers: whose it is.
-    """
-
-    token: str = field(repr=False)
-    expires: int
-    publishers: tuple[str, ...]
-
-
-class Mint(Protocol):
-    """Where tokens are made."""
-
-    async def mint(
-        self,
-        identity: Identity,
-        publishers: tuple[str, ...],
-        lifetime: int,
-    ) -> Minted:
-        """Make a token, if the identity's has not been exchanged before.
-
-        :raises ReusedToken: it has, by this server or another.
-        :raises Unavailable: that cannot be found out now.
-        """
 
 
 @define(eq=False)
@@ -62,15 +36,18 @@ class Exchange:
 
     :param publishers: returns those that there are now.
     :param issuers: the keys of their issuers.
+    :param minted: where tokens are made.
+    :param audit: takes a record of every exchange and every refusal.
     :param seconds: the clock.
     :param lifetime: returns the seconds that a minted token lives.
     """
 
     publishers: Callable[[], Publishers]
     issuers: Issuers
-    mint: Mint
+    minted: Minted
+    audit: Audit
     seconds: Callable[[], float]
-    lifetime: Callable[[], int]
+    lifetime: Callable[[], float]
     _log = Logger()
 
     @property
@@ -84,31 +61,24 @@ class Exchange:
             raise NotEnabled("This index has no trusted publishers.")
         return audience
 
-    async def exchange(self, text: str, client: str) -> Minted:
+    async def exchange(self, text: str, actor: Actor) -> MintedToken:
         """Exchange a token.
 
         The issuer is known before anything is fetched, and the token is taken for used
         last: one that is refused can be shown again when the publisher was put right.
 
-        :param client: the address that it comes from, for the log.
+        :param actor: who shows it, as far as is known before.
         :raises ExchangeRefused: it is not exchanged.
         :raises IssuerUnavailable: the issuer's keys cannot be had.
         :raises Unavailable: the store is away.
         """
         try:
-            return await self._exchange(text, client)
+            return await self._exchange(text, actor)
         except ExchangeRefused as e:
-            self._log.warn(
-                "An identity token from {client} is refused ({code}): {message}"
-                "{findings}",
-                client=client,
-                code=e.code,
-                message=e.message,
-                findings="".join(f" {finding}." for finding in e.findings),
-            )
+            self._tell(e, actor)
             raise
 
-    async def _exchange(self, text: str, client: str) -> Minted:
+    async def _exchange(self, text: str, actor: Actor) -> MintedToken:
         if not self.publishers():
             raise NotEnabled("This index has no trusted publishers.")
         token = read_token(text)
@@ -116,20 +86,44 @@ class Exchange:
         keys = await self.issuers.keys(token.issuer, token.key_id)
         keys.verify(token)
         identity = identify(token, self.seconds())
-        minted = await self.mint.mint(identity, self._match(identity), self.lifetime())
-        self._log.info(
-            "A token was minted for {publishers} ({subject}), asked for from {client}.",
-            publishers=", ".join(minted.publishers),
-            subject=identity.claims.get("sub", "without a subject"),
-            client=client,
-        )
+        found = self._match(identity)
+        minted = await self._mint(identity, found)
+        proof = Proof("publisher", identity.claims)
+        label = Principal(None, publishers=found).label
+        self.audit(Act(evolve(actor, name=label, proof=proof), "minted"))
         return minted
+
+    async def _mint(self, identity: Identity, found: tuple[str, ...]) -> MintedToken:
+        try:
+            return await self.minted.mint(
+                identity.issuer,
+                identity.once,
+                identity.end,
+                found,
+                identity.claims,
+                self.lifetime(),
+            )
+        except AlreadyUsed as e:
+            raise ReusedToken(e.message, claims=identity.claims) from None
+
+    def _tell(self, error: ExchangeRefused, actor: Actor) -> None:
+        """Have log and audit say what the job is not told."""
+        why = " ".join((error.message, *error.findings))
+        self._log.warn(
+            "An identity token from {client} is refused ({code}): {why}",
+            client=actor.address,
+            code=error.code,
+            why=why,
+        )
+        if error.claims:
+            actor = evolve(actor, proof=Proof("publisher", error.claims))
+        self.audit(Act(actor, "mint", reason=why, outcome="refused"))
 
     def _check_issuer(self, token: UnverifiedToken) -> None:
         if all(one.issuer != token.issuer for one in self.publishers().values()):
             raise InvalidPublisher(
                 "No trusted publisher of this index has the issuer of this token.",
-                [f"Its issuer is said to be {token.issuer[:200]!a}"],
+                [f"Its issuer is said to be {token.issuer[:200]!a}."],
             )
 
     def _match(self, identity: Identity) -> tuple[str, ...]:
@@ -144,6 +138,7 @@ class Exchange:
                 "The token is for another audience than this index's, which "
                 "/_/oidc/audience tells.",
                 explain(of_issuer, identity.claims),
+                identity.claims,
             )
         found = matching(of_issuer, identity.claims)
         if not found:
@@ -152,6 +147,7 @@ class Exchange:
                 f"job ({describe(identity.claims)}). Compare that with what its "
                 "administrators have set; the server's log says what differs.",
                 explain(of_issuer, identity.claims),
+                identity.claims,
             )
         return found
 

@@ -42,7 +42,8 @@ def explain(
         key=lambda one: (len(one[0]), one[1]),
     )
     return [
-        f"publisher.{name} differs: {'; '.join(wrong)}" for wrong, name in found[:_TOLD]
+        f"publisher.{name} differs: {'; '.join(wrong)}."
+        for wrong, name in found[:_TOLD]
     ]
 
 

@@ -6,7 +6,8 @@ Details"); clients show the message to the job.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from pypicloud_tw.errors import PypicloudError, Unavailable
 
@@ -16,14 +17,21 @@ class ExchangeRefused(PypicloudError):
 
     :param findings: more for the operator's log than the job may be told, a sentence
         each; no part of a token but its claims.
+    :param claims: of a token whose signature is right.
     """
 
     status = 422
     code = "invalid-token"
 
-    def __init__(self, message: str, findings: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        findings: Sequence[str] = (),
+        claims: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         super().__init__(message)
         self.findings = tuple(findings)
+        self.claims = claims
 
 
 class InvalidPayload(ExchangeRefused):
