@@ -17,6 +17,7 @@ from typing import Any
 import attrs
 from attrs import define, field, frozen
 
+from pypicloud_tw.config.grants import Grants, read_grants, undefined_groups
 from pypicloud_tw.config.hashes import HOW_TO_HASH, identify
 from pypicloud_tw.config.ini import IniError, read_text
 from pypicloud_tw.config.keys import (
@@ -35,9 +36,10 @@ from pypicloud_tw.config.keys import (
     document_keys,
     show_value,
 )
-from pypicloud_tw.config.publishers import read_publishers
-from pypicloud_tw.config.rights import TrustedPublisher
+from pypicloud_tw.config.publishers import Publishers, read_publishers
+from pypicloud_tw.config.rights import RightLine, TrustedPublisher
 from pypicloud_tw.config.sources import (
+    IGNORED,
     Given,
     Problem,
     Source,
@@ -69,11 +71,7 @@ __all__ = [
 _MAX_SECRET = 64 * 1024
 
 
-def _no_users() -> Mapping[str, str]:
-    return MappingProxyType({})
-
-
-def _no_publishers() -> Mapping[str, TrustedPublisher]:
+def _nothing() -> Mapping[str, Any]:
     return MappingProxyType({})
 
 
@@ -82,6 +80,8 @@ class Config:
     """Everything that is set.
 
     :ivar users: password hashes by user name.
+    :ivar groups: members by the group's name.
+    :ivar rights: of single projects and patterns; their order means nothing.
     :ivar publishers: the trusted publishers, by name.
     :ivar notices: what the operator should know, a sentence each.
     :ivar ini: the file that it was read from.
@@ -95,8 +95,10 @@ class Config:
     index: IndexSection = field(factory=IndexSection)
     upstream: UpstreamSection = field(factory=UpstreamSection)
     metrics: MetricsSection = field(factory=MetricsSection)
-    users: Mapping[str, str] = field(factory=_no_users, repr=False)
-    publishers: Mapping[str, TrustedPublisher] = field(factory=_no_publishers)
+    users: Mapping[str, str] = field(factory=_nothing, repr=False)
+    groups: Mapping[str, frozenset[str]] = field(factory=_nothing)
+    rights: tuple[RightLine, ...] = ()
+    publishers: Mapping[str, TrustedPublisher] = field(factory=_nothing)
     notices: tuple[str, ...] = ()
     ini: Path | None = None
 
@@ -168,13 +170,14 @@ class _Reading:
     problems: list[Problem] = field(factory=list)
     bad: set[str] = field(factory=set)
     given: set[str] = field(factory=set)
+    emptied: list[str] = field(factory=list)
 
     def config(self) -> Config:
         """Parse everything; what is wrong is in :attr:`problems`."""
         for source in self.sources:
             self.problems.extend(source.problems)
-        users = self._users()
-        publishers, notices = self._publishers()
+        users, grants = self._users(), self._grants()
+        publishers = self._publishers()
         values: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
         for key in KEYS.values():
             self._read(key, values[key.section])
@@ -182,8 +185,14 @@ class _Reading:
         config = Config(
             **sections,
             users=users,
-            publishers=publishers,
-            notices=(*self._notices(), *notices),
+            groups=grants.groups,
+            rights=grants.rights,
+            publishers=publishers.by_name,
+            notices=(
+                *self._notices(),
+                *publishers.notices,
+                *undefined_groups(sections["pypi"], grants),
+            ),
         )
         return self._complete(config)
 
@@ -194,6 +203,8 @@ class _Reading:
         self.given.add(key.name)
         try:
             value = values[key.attribute] = self._understand(key, given.text)
+            if not given.text and key.empty is not None:
+                self.emptied.append(f"{key.name} ({given.origin})")
             if key.empty_is_laxer and value in EMPTY:
                 self._refuse_lifting(key, given)
         except BadValueError as e:
@@ -254,6 +265,8 @@ class _Reading:
 
     def _understand(self, key: Key, text: str) -> object:
         if not text:
+            if key.empty is not None:
+                return key.empty
             if key.optional:
                 return attrs.fields_dict(SECTIONS[key.section])[key.attribute].default
             raise BadValueError("is empty; give a value, or leave the key out.")
@@ -271,13 +284,20 @@ class _Reading:
                 self.problems.append(given.problem(problem))
         return MappingProxyType({name: given.text for name, given in users.items()})
 
-    def _publishers(self) -> tuple[Mapping[str, TrustedPublisher], list[str]]:
-        texts: dict[str, Given] = {}
+    def _grants(self) -> Grants:
+        return read_grants(
+            self._family("group"), self._family("package"), self.problems.append
+        )
+
+    def _publishers(self) -> Publishers:
+        return read_publishers(self._family("publisher"), self.problems.append)
+
+    def _family(self, family: str) -> dict[str, Given]:
+        """Collect what keys of a family say, the first source's words winning."""
+        given: dict[str, Given] = {}
         for source in reversed(self.sources):
-            texts |= source.families["publisher"]
-        publishers, problems, notices = read_publishers(texts)
-        self.problems.extend(problems)
-        return publishers, notices
+            given |= source.families[family]
+        return given
 
     def _notices(self) -> Iterator[str]:
         old = [name for source in self.sources for name in source.old]
@@ -286,9 +306,13 @@ class _Reading:
                 "Passed over, as it belonged to the web framework of the program "
                 f"before: {', '.join(old)}."
             )
+        if self.emptied:
+            yield f"Empty, so that nobody is meant: {', '.join(self.emptied)}."
         for source in self.sources:
             for name in source.database:
                 yield f"{name}: no database is needed any more; the line can go."
+            for name in source.ignored:
+                yield f"{name} is ignored: {IGNORED[name]}."
 
     def _complete(self, config: Config) -> Config:
         """Fill in what follows from several keys, and check what must agree."""

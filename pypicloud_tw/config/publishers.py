@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from pypicloud_tw.config.claims import parse_claims
 from pypicloud_tw.config.issuers import SHARED, is_tied, recommendations, untied
@@ -149,15 +149,25 @@ def _act(word: str) -> Action:
     return found
 
 
+@frozen
+class Publishers:
+    """The publishers of the ini.
+
+    :ivar notices: what the operator should know, a sentence each.
+    """
+
+    by_name: Mapping[str, TrustedPublisher]
+    notices: tuple[str, ...]
+
+
 def read_publishers(
-    texts: Mapping[str, Given],
-) -> tuple[Mapping[str, TrustedPublisher], list[Problem], list[str]]:
+    texts: Mapping[str, Given], complain: Callable[[Problem], object]
+) -> Publishers:
     """Read the ini's ``publisher.NAME.SETTING`` keys.
 
     :param texts: by what stands behind ``publisher.``.
-    :returns: publishers by name, what is wrong, and what should be known.
+    :param complain: takes what is wrong with them.
     """
-    problems: list[Problem] = []
     settings: dict[str, dict[str, Given]] = {}
     for key, given in texts.items():
         # A name may have dots, a setting has none.
@@ -166,18 +176,15 @@ def read_publishers(
             settings.setdefault(name, {})[setting] = given
         else:
             wanted = " or ".join(f"publisher.NAME.{one}" for one in _SETTINGS)
-            problems.append(given.problem(f"publisher.{key[:80]} is not {wanted}."))
-    publishers: dict[str, TrustedPublisher] = {}
-    for name, of_it in settings.items():
-        made = _read_one(name, of_it, problems)
-        if made is not None:
-            publishers[name] = made
-    notices = [one for made in publishers.values() for one in recommendations(made)]
-    return MappingProxyType(publishers), problems, [*notices, *_audiences(publishers)]
+            complain(given.problem(f"publisher.{key[:80]} is not {wanted}."))
+    made = [_read_one(name, of_it, complain) for name, of_it in settings.items()]
+    by_name = {one.name: one for one in made if one is not None}
+    notices = [note for one in by_name.values() for note in recommendations(one)]
+    return Publishers(MappingProxyType(by_name), (*notices, *_audiences(by_name)))
 
 
 def _read_one(
-    name: str, given: Mapping[str, Given], problems: list[Problem]
+    name: str, given: Mapping[str, Given], complain: Callable[[Problem], object]
 ) -> TrustedPublisher | None:
     first = next(iter(given.values()))
     texts = {key: one.text for key, one in given.items()}
@@ -186,7 +193,7 @@ def _read_one(
     except PublisherError as e:
         for key, what in e.problems:
             subject = f"publisher.{name[:80]}" + (f".{key}" if key else "")
-            problems.append(given.get(key, first).problem(f"{subject} {what}"))
+            complain(given.get(key, first).problem(f"{subject} {what}"))
     return None
 
 
