@@ -17,9 +17,13 @@ from twisted.web.client import HTTPConnectionPool
 from pypicloud_tw import __version__
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.metrics_readers import metrics_reader
+from pypicloud_tw.access.oidc.exchange import Exchange
+from pypicloud_tw.access.oidc.fetchers import IssuerFetchers
+from pypicloud_tw.access.oidc.issuers import Issuers
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.throttle import Throttle
+from pypicloud_tw.access.tokens.minted import Minted
 from pypicloud_tw.access.users import PasswordLogin, Users
 from pypicloud_tw.config.load import Config, load
 from pypicloud_tw.index.admission import UploadRules
@@ -34,6 +38,7 @@ from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.index.watch import MarkerWatch
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.service import Offload
+from pypicloud_tw.outbound.trust import load_authorities
 from pypicloud_tw.process import Process
 from pypicloud_tw.reload import Reloader
 from pypicloud_tw.server import Front, Server, make_endpoint
@@ -50,6 +55,7 @@ from pypicloud_tw.upstream.relay import Relay
 from pypicloud_tw.upstream.rules import UpstreamRules
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import ClientLimits, UpstreamIndex
+from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.http.site import ConnectionLimits, Proxies, Site
@@ -102,8 +108,27 @@ def assemble(
         throttle=throttle,
     )
     policy = Policy(AccessSettings.of(config))
+    minted = Minted(
+        index.publisher.store,
+        index.standing,
+        reactor,
+        throttle,
+        fresh_for=config.index.fresh_for,
+    )
     access = Access(policy, (PasswordLogin(users),))
-    application = _make_application(config, index, fallback, process, access)
+    fetchers = partial(_make_fetchers, process, environ)
+    exchange = Exchange(
+        lambda: access.policy.rules.publishers,
+        Issuers(fetchers(config), reactor.seconds),
+        minted,
+        index.publisher.audit,
+        reactor.seconds,
+        config.oidc.token_lifetime,
+    )
+    publishing = TrustedPublishing(exchange, reactor.seconds)
+    application = _make_application(
+        config, index, fallback, process, access, publishing
+    )
     site = _make_site(config, application, process)
     reloader = Reloader(
         config,
@@ -111,6 +136,7 @@ def assemble(
         application,
         users,
         throttle,
+        fetchers,
     )
     server = Server(
         process,
@@ -299,15 +325,35 @@ def _make_application(
     fallback: Fallback | None,
     process: Process,
     access: Access,
+    publishing: TrustedPublishing,
 ) -> Application:
     return Application(
         index,
         access=access,
+        publishing=publishing,
         offload=process.offload,
         metrics=process.metrics,
         max_upload=config.pypi.max_upload,
         metrics_read=metrics_reader(config.metrics.read),
         fallback=fallback,
+    )
+
+
+def _make_fetchers(
+    process: Process, environ: Mapping[str, str], config: Config
+) -> IssuerFetchers:
+    """Make what the documents of issuers are fetched by.
+
+    :raises ConfigError: there are no authorities in ``oidc.ca_file``.
+    """
+    if config.oidc.ca_file is not None:
+        load_authorities(config.oidc.ca_file, "oidc.ca_file")
+    return IssuerFetchers(
+        config.oidc,
+        frozenset(one.issuer for one in config.publishers.values()),
+        process.reactor,
+        environ,
+        f"pypicloud-tw/{__version__}",
     )
 
 

@@ -8,6 +8,7 @@ from attrs import evolve, frozen
 from twisted.logger import Logger
 
 from pypicloud_tw.access.metrics_readers import metrics_reader
+from pypicloud_tw.access.oidc.fetchers import IssuerFetchers
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.users import Users
@@ -16,7 +17,10 @@ from pypicloud_tw.config.load import Config
 from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.web.app import Application
 
-#: Keys that a reload reads, beside users and the section auth.
+#: Sections that a reload reads whole.
+RELOADED_SECTIONS = ("auth", "oidc")
+
+#: Keys that it reads, beside those and the families user, group, package, publisher.
 RELOADED = (
     "pypi.default_read",
     "pypi.default_write",
@@ -33,6 +37,7 @@ class Reloader:
 
     :ivar started: what the server was started with.
     :ivar read: reads the configuration as it is now.
+    :ivar fetchers: makes what documents of issuers are fetched by.
     """
 
     started: Config
@@ -40,12 +45,14 @@ class Reloader:
     application: Application
     users: Users
     throttle: Throttle
+    fetchers: Callable[[Config], IssuerFetchers]
     _log = Logger()
 
     def reload(self) -> None:
         """Read users and access settings; a broken file leaves the old in force."""
         try:
             config = self.read()
+            fetchers = self.fetchers(config)
         except ConfigError as e:
             for problem in e.problems:
                 self._log.error("Not reloaded: {problem}", problem=problem)
@@ -55,6 +62,9 @@ class Reloader:
         self.users.reload(config.users, cache_time=auth.cache_time)
         access = self.application.access
         access.policy = access.policy.with_settings(self._settings(config))
+        self.application.publishing.exchange.reload(
+            config.oidc.token_lifetime, fetchers
+        )
         self.application.reload(metrics_read=metrics_reader(config.metrics.read))
         self._log.info(
             "Users and access settings were read again: {count} users.",
@@ -84,5 +94,7 @@ def _waiting_for_restart(started: Config, now: Config) -> list[str]:
     return [
         key.name
         for key in KEYS.values()
-        if key.section != "auth" and key.name not in RELOADED and differs(key)
+        if key.section not in RELOADED_SECTIONS
+        and key.name not in RELOADED
+        and differs(key)
     ]

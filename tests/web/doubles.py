@@ -9,7 +9,7 @@ from hashlib import sha256
 from random import Random
 from typing import Any, TypeVar
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from passlib.hash import pbkdf2_sha256
 from twisted.internet import main
 from twisted.internet.defer import Deferred
@@ -18,9 +18,14 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.oidc.exchange import Exchange
+from pypicloud_tw.access.oidc.issuers import Issuers
+from pypicloud_tw.access.throttle import Throttle
+from pypicloud_tw.access.tokens.minted import Minted
 from pypicloud_tw.access.users import PasswordLogin, Users
+from pypicloud_tw.config.rights import TrustedPublisher
 from pypicloud_tw.index.admission import Claims, UploadRules
-from pypicloud_tw.index.audit import Actor
+from pypicloud_tw.index.audit import Act, Actor
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifest import INDEX, decode, project_of
@@ -33,10 +38,12 @@ from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.watch import MarkerWatch
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.store.memory import MemoryStore
+from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.http.proxies import Proxies
 from pypicloud_tw.web.http.site import ConnectionLimits, Site
 from pypicloud_tw.web.views import ProjectView, view_project
+from tests.access.oidc.doubles import Issuer
 from tests.builders import simple_policy
 from tests.doubles import InlineOffload
 from tests.web.http.doubles import PEER, Wire
@@ -379,18 +386,41 @@ class Web:
     max_upload: int = 10_000_000
     limits: ConnectionLimits = field(factory=ConnectionLimits)
     proxies: Proxies = field(factory=Proxies)
+    publishers: Mapping[str, TrustedPublisher] = field(factory=dict)
+    issuer: Issuer = field()
+    records: list[Act] = field(factory=list)
+    minted: Minted = field(init=False)
     application: Application = field(init=False)
     site: Site = field(init=False)
+
+    @issuer.default
+    def _make_issuer(self) -> Issuer:
+        return Issuer(self.domain.clock.seconds)
 
     def __attrs_post_init__(self) -> None:
         domain = self.domain
         users = Users(self.users, offload=InlineOffload(), clock=domain.clock)
+        policy = simple_policy(self.default_read, has_users=bool(self.users))
+        settings = evolve(policy.settings, publishers=self.publishers)
+        access = Access(policy.with_settings(settings), (PasswordLogin(users),))
+        self.minted = Minted(
+            self.store,
+            domain.manifests.standing,
+            domain.clock,
+            Throttle(domain.clock.seconds),
+        )
+        exchange = Exchange(
+            lambda: access.policy.rules.publishers,
+            Issuers(lambda _: self.issuer, domain.clock.seconds),
+            self.minted,
+            self.records.append,
+            domain.clock.seconds,
+            900,
+        )
         self.application = Application(
             domain.index,
-            access=Access(
-                simple_policy(self.default_read, has_users=bool(self.users)),
-                (PasswordLogin(users),),
-            ),
+            access=access,
+            publishing=TrustedPublishing(exchange, domain.clock.seconds),
             offload=domain.offload,
             metrics=Metrics(domain.clock),
             max_upload=self.max_upload,

@@ -9,7 +9,7 @@ from twisted.logger import Logger
 
 from pypicloud_tw.access.oidc.compact import UnverifiedToken, read_token
 from pypicloud_tw.access.oidc.identity import Identity, identify
-from pypicloud_tw.access.oidc.issuers import Issuers
+from pypicloud_tw.access.oidc.issuers import Fetcher, Issuers
 from pypicloud_tw.access.oidc.matching import explain, matching
 from pypicloud_tw.access.oidc.refusals import (
     ExchangeRefused,
@@ -39,7 +39,7 @@ class Exchange:
     :param minted: where tokens are made.
     :param audit: takes a record of every exchange and every refusal.
     :param seconds: the clock.
-    :param lifetime: returns the seconds that a minted token lives.
+    :ivar lifetime: seconds that a minted token lives.
     """
 
     publishers: Callable[[], Publishers]
@@ -47,8 +47,13 @@ class Exchange:
     minted: Minted
     audit: Audit
     seconds: Callable[[], float]
-    lifetime: Callable[[], float]
+    lifetime: float
     _log = Logger()
+
+    def reload(self, lifetime: float, fetcher: Callable[[str], Fetcher]) -> None:
+        """Take new settings; keys of issuers that are known stay."""
+        self.lifetime = lifetime
+        self.issuers.fetcher = fetcher
 
     @property
     def audience(self) -> str:
@@ -101,7 +106,7 @@ class Exchange:
                 identity.end,
                 found,
                 identity.claims,
-                self.lifetime(),
+                self.lifetime,
             )
         except AlreadyUsed as e:
             raise ReusedToken(e.message, claims=identity.claims) from None
