@@ -156,13 +156,10 @@ def _check_upload_path(request: Request) -> None:
     asked = request.args.get(b"discover", [])
     path = asked[0].decode("latin-1") if len(asked) == 1 else ""
     prefix = request.origin.prefix
-    if not path.startswith(f"{prefix}/"):
-        path = ""
+    below = path.removeprefix(prefix) if path.startswith(f"{prefix}/") else None
     # With and without the final slash, as uploads are taken.
-    if f"{path.removeprefix(prefix).rstrip('/')}/" not in UPLOAD_PATHS or not path:
-        raise NotFound(
-            f"Uploads go to {prefix}/legacy/; ask with ?discover={prefix}/legacy/."
-        )
+    if below not in UPLOAD_PATHS and f"{below}/" not in UPLOAD_PATHS:
+        raise NotFound(f"Uploads go to {prefix}/legacy/; discover that.")
 
 
 def _answer(
