@@ -18,6 +18,7 @@ from pypicloud_tw import __version__
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.users import PasswordLogin, Users
 from pypicloud_tw.config.load import Config, load
@@ -100,7 +101,7 @@ def assemble(
         cache_time=config.auth.cache_time,
         throttle=throttle,
     )
-    policy = Policy(config.pypi.default_read, has_users=bool(config.users))
+    policy = Policy(AccessSettings.of(config))
     access = Access(policy, (PasswordLogin(users),))
     application = _make_application(config, index, fallback, process, access)
     site = _make_site(config, application, process)
@@ -334,6 +335,16 @@ async def _close(fallback: Fallback | None, index: Index) -> None:
     await index.close()
 
 
+def _rights(policy: Policy) -> str:
+    """Say which of the two holds: rights as they are given, or every user writes."""
+    if policy.rules.open:
+        return (
+            "Nothing is said of rights (pypi.default_write, auth.admins, group.NAME, "
+            "package.PROJECT): every user may upload and delete."
+        )
+    return "Only those may write who have been given the right to."
+
+
 def _greeting(config: Config, policy: Policy) -> list[str]:
     """Say what is served where, and what is missing before anybody can upload."""
     bucket = config.aws.bucket
@@ -348,4 +359,5 @@ def _greeting(config: Config, policy: Policy) -> list[str]:
                 "it by --config; pypicloud-gen-password makes hashes for more users."
             )
         lines.append(f"There is no user yet: {reads}, nobody may upload. {how}")
+    lines.append(_rights(policy))
     return lines
