@@ -135,7 +135,7 @@ class TokenLogin:
         record = known.record
         principal = Principal(
             None,
-            publisher=record.publisher,
+            publishers=record.publishers,
             proof=Proof("publisher", record.claims),
             last_known=stale,
         )

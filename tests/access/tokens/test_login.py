@@ -342,7 +342,7 @@ class SecretTests(TokenTestCase):
             made = self.make()
             minted = self.get(
                 self.server.minted.mint(
-                    "https://ci.example", "1", self.clock.seconds(), "acme", {}, 900
+                    "https://ci.example", "1", self.clock.seconds(), ("acme",), {}, 900
                 )
             )
             principal = self.show(made.text)
