@@ -130,6 +130,10 @@ class Users:
         if changed:
             self._memory.forget(changed)
 
+    def source_of(self, user: str) -> str | None:
+        """Name the source that a user is of; None: no source here has one."""
+        return self._passwords.source_of(user)
+
     @property
     def exist(self) -> bool:
         """Whether anybody can log in at all."""

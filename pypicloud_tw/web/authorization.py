@@ -6,6 +6,7 @@ from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.cross_site import refuse_cross_site
 from pypicloud_tw.access.principal import ANONYMOUS, Credentials, Principal
 from pypicloud_tw.config.rights import Action
+from pypicloud_tw.errors import Unavailable
 from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.web.http.site import Request
@@ -52,6 +53,11 @@ async def authorize(
     principal = authorize_at_once(request, access, action, project)
     if principal is None:
         principal = await authenticate(request, access)
+        if principal.last_known and action is not Action.READ:
+            raise Unavailable(
+                "The store is away, so that nobody can tell whether this token is good "
+                "still: it may be read with meanwhile, and nothing is changed."
+            )
         access.policy.check(principal, action, project)
     return principal
 

@@ -121,6 +121,7 @@ class Minted:
     :ivar throttle: judges clients that show tokens that are not there.
     :ivar fresh_for: seconds after which one in use is asked for again.
     :ivar minted: how many were made here.
+    :ivar burnt: how many were burnt here.
     """
 
     store: IObjectStore
@@ -129,6 +130,7 @@ class Minted:
     throttle: Throttle
     fresh_for: float = 1.0
     minted: int = field(default=0, init=False)
+    burnt: int = field(default=0, init=False)
     _known: Cache[str, KnownMinted] = field(
         factory=lambda: Cache(CAPACITY, lambda known: known.weight), init=False
     )
@@ -273,6 +275,7 @@ class Minted:
         # No condition: there is nothing else that it could become.
         info = await self.store.put(_key(text), data, content_type="application/json")
         self._keep(text.id, _known(burnt, info.etag, len(data), now))
+        self.burnt += 1
         return True
 
     async def _read(self, text: MintedText) -> KnownMinted | None:

@@ -96,7 +96,7 @@ class Tokens:
         read(
             "pypicloud_tokens_revoked",
             "Tokens revoked or burnt",
-            lambda: self.revoked,
+            lambda: self.revoked + self.minted.burnt,
             counts=True,
         )
 
@@ -219,7 +219,6 @@ class Tokens:
             return False
         if not isinstance(token, UserToken):
             burnt = await self.minted.burn(text)
-            self.revoked += burnt
             if burnt:
                 self.audit(Act(by, "burnt a token", reason=reason))
             return burnt
