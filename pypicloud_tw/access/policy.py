@@ -22,7 +22,7 @@ from pypicloud_tw.config.rights import (
     EVERYONE,
     Action,
 )
-from pypicloud_tw.errors import Forbidden, PypicloudError, Unauthorized
+from pypicloud_tw.errors import Forbidden, PypicloudError, Unauthorized, Unavailable
 from pypicloud_tw.index.names import NormalizedName, unknown_project
 
 
@@ -128,9 +128,13 @@ class Policy:
         :raises Unauthorized: a log-in would help.
         :raises Forbidden: it would not.
         :raises NotFound: who is logged in may not know whether there is such a project.
+        :raises Unavailable: it changes something, and while the store is away nobody
+            can tell whether the token that was shown is good still.
         """
         if not self.may(principal, action, project):
             raise self.refusal(principal, action, project)
+        if principal.last_known and action is not Action.READ:
+            raise Unavailable(_LAST_KNOWN)
 
     def refusal(
         self, principal: Principal, action: Action, project: NormalizedName | None
@@ -305,6 +309,11 @@ def _with(action: Action, project: NormalizedName | None) -> str:
         return f" {project}"
     return " this index" if action is Action.ADMINISTER else " anything here"
 
+
+_LAST_KNOWN = (
+    "The store is away, so that nobody can tell whether this token is good still: it "
+    "may be read with meanwhile, and nothing is changed; try again."
+)
 
 _DOING = {
     Action.READ: "read",

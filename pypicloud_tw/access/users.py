@@ -21,7 +21,8 @@ from twisted.python.failure import Failure
 
 from pypicloud_tw.access.basic import Login, parse_basic
 from pypicloud_tw.access.checks import Checks
-from pypicloud_tw.access.passwords import INI, Passwords
+from pypicloud_tw.access.document import AccessDocument
+from pypicloud_tw.access.passwords import DOCUMENT, INI, Passwords
 from pypicloud_tw.access.principal import ANONYMOUS, Credentials, Principal
 from pypicloud_tw.access.remembered import RememberedLogins
 from pypicloud_tw.access.throttle import Attempt, Throttle
@@ -133,6 +134,10 @@ class Users:
     def source_of(self, user: str) -> str | None:
         """Name the source that a user is of; None: no source here has one."""
         return self._passwords.source_of(user)
+
+    def obey(self, document: AccessDocument) -> None:
+        """Replace the users of the access document."""
+        self.update(DOCUMENT, {name: u.hash for name, u in document.users.items()})
 
     @property
     def exist(self) -> bool:

@@ -15,6 +15,9 @@ from attrs import define, field
 from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.passwords import DOCUMENT
 
+#: Tells a user from any other of the same name, before or after; None: there is none.
+Owners = Callable[[str], str | None]
+
 
 @define(eq=False)
 class TokenOwners:
