@@ -80,6 +80,45 @@ class StoredAccess:
 _NONE = StoredAccess(Contents(), None)
 
 
+async def read_access(
+    store: IObjectStore, known: StoredAccess | None = None
+) -> StoredAccess:
+    """Read the document as it is now.
+
+    :param known: as it was read last.
+    :raises AccessUnusable: it is damaged, too new, or gone.
+    :raises StoreError: the store is away.
+    """
+    etag = None if known is None else known.etag
+    try:
+        stored = await store.get(KEY, unless=etag, limit=MAX_DOCUMENT)
+    except ObjectNotFound:
+        if known is None or not known.contents.changes:
+            await _refuse_begun(store)
+            return _NONE
+        raise _gone() from None
+    if stored is None:
+        assert known is not None, "a conditional read answers None to its ETag only"
+        return known
+    return StoredAccess(decode(stored.data), stored.info.etag)
+
+
+async def _refuse_begun(store: IObjectStore) -> None:
+    """Return if there has never been a document."""
+    try:
+        await store.head(BEGUN)
+    except ObjectNotFound:
+        return
+    raise _gone()
+
+
+def _gone() -> AccessUnusable:
+    return AccessUnusable(
+        f"{TITLE.capitalize()} is gone: restore {KEY} from a backup, or delete "
+        f"{BEGUN} as well and restart, if nobody shall have any right by it."
+    )
+
+
 @define(eq=False)
 class AccessDocuments:
     """What one process knows of the access document of its index.
@@ -192,24 +231,36 @@ class AccessDocuments:
             if self._failure is None:
                 self._outages.succeeded(TITLE)
 
-    async def change(self, change: DocumentChange) -> AccessDocument:
+    async def change(
+        self, change: DocumentChange, made: Callable[[], None] | None = None
+    ) -> AccessDocument:
         """Change it durably, and tell every server; return what it says then.
 
         It goes on to its end if whoever asked for it is gone.
 
+        :param made: called when something was changed, as soon as that is durable: to
+            make a record of it, which must neither fail nor block.
         :raises Unavailable: it cannot be read, the store is away, nothing may be
             changed now, or too many change it; the change may have been made.
         """
         self.standing.check()
-        return await shielded(self._change(change))
+        return await shielded(self._change(change, made))
 
-    async def _change(self, change: DocumentChange) -> AccessDocument:
+    async def _change(
+        self, change: DocumentChange, made: Callable[[], None] | None
+    ) -> AccessDocument:
+        changed = False
+
         def apply(contents: Contents | None) -> Contents:
+            nonlocal changed
             before = contents or _NONE.contents
             after = change(before.document)
-            return before if after is before.document else before.saying(after)
+            changed = after is not before.document
+            return before.saying(after) if changed else before
 
         state = await self._swaps.change(TITLE, apply)
+        if changed and made is not None:
+            made()
         try:
             await self.watch.tell(ENTRY)
         except StoreError as e:
@@ -255,34 +306,7 @@ class AccessDocuments:
                 self._proved = began
 
     async def _look(self) -> StoredAccess:
-        """Read it as it is now.
-
-        :raises AccessUnusable: it is damaged, too new, or gone.
-        :raises StoreError: the store is away.
-        """
-        known = self._state
-        etag = None if known is None else known.etag
-        try:
-            stored = await self.store.get(KEY, unless=etag, limit=MAX_DOCUMENT)
-        except ObjectNotFound:
-            await self._refuse_lost()
-            return _NONE
-        if stored is None:
-            assert known is not None, "a conditional read answers None to its ETag only"
-            return known
-        return StoredAccess(decode(stored.data), stored.info.etag)
-
-    async def _refuse_lost(self) -> None:
-        """Return if there has never been a document, as far as anybody can tell."""
-        if self._state is None or not self._state.contents.changes:
-            try:
-                await self.store.head(BEGUN)
-            except ObjectNotFound:
-                return
-        raise AccessUnusable(
-            f"{TITLE.capitalize()} is gone: restore {KEY} from a backup, or delete "
-            f"{BEGUN} as well and restart, if nobody shall have any right by it."
-        )
+        return await read_access(self.store, self._state)
 
     def _learn_own(self, state: StoredAccess) -> None:
         """Take over what this process wrote."""
