@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from hashlib import sha256
 from random import random
+from socket import gethostname
 from typing import Any
 
 from twisted.logger import Logger
@@ -16,6 +18,7 @@ from twisted.web.client import HTTPConnectionPool
 
 from pypicloud_tw import __version__
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.oidc.exchange import Exchange
 from pypicloud_tw.access.oidc.fetchers import IssuerFetchers
@@ -23,7 +26,12 @@ from pypicloud_tw.access.oidc.issuers import Issuers
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.throttle import Throttle
+from pypicloud_tw.access.tokens.documents import TokenDocuments
+from pypicloud_tw.access.tokens.last_use import LastUses
+from pypicloud_tw.access.tokens.login import TokenLogin
 from pypicloud_tw.access.tokens.minted import Minted
+from pypicloud_tw.access.tokens.owners import TokenOwners
+from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.access.users import PasswordLogin, Users
 from pypicloud_tw.config.load import Config, load
 from pypicloud_tw.index.admission import UploadRules
@@ -56,6 +64,7 @@ from pypicloud_tw.upstream.rules import UpstreamRules
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import ClientLimits, UpstreamIndex
 from pypicloud_tw.web.api.oidc import TrustedPublishing
+from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.http.site import ConnectionLimits, Proxies, Site
@@ -107,27 +116,31 @@ def assemble(
         cache_time=config.auth.cache_time,
         throttle=throttle,
     )
+    documents = make_access_documents(config, index, process)
+    documents.subscribe(users.obey)
     policy = Policy(AccessSettings.of(config))
-    minted = Minted(
-        index.publisher.store,
-        index.standing,
-        reactor,
-        throttle,
-        fresh_for=config.index.fresh_for,
-    )
-    access = Access(policy, (PasswordLogin(users),))
+    owners = TokenOwners(users.source_of)
+    documents.subscribe(owners.obey)
+    tokens = make_tokens(config, index, process, throttle, owners)
+    login = make_token_login(tokens, process)
+    access = Access(policy, (login, PasswordLogin(users)), documents)
     fetchers = partial(_make_fetchers, process, environ)
     exchange = Exchange(
-        lambda: access.policy.rules.publishers,
+        access,
         Issuers(fetchers(config), reactor.seconds),
-        minted,
+        tokens.minted,
         index.publisher.audit,
         reactor.seconds,
         config.oidc.token_lifetime,
     )
-    publishing = TrustedPublishing(exchange, reactor.seconds)
     application = _make_application(
-        config, index, fallback, process, access, publishing
+        config,
+        index,
+        fallback,
+        process,
+        access,
+        TrustedPublishing(exchange, reactor.seconds),
+        tokens,
     )
     site = _make_site(config, application, process)
     reloader = Reloader(
@@ -137,14 +150,15 @@ def assemble(
         users,
         throttle,
         fetchers,
+        tokens,
     )
     server = Server(
         process,
         Front(make_endpoint(reactor, config.server.listen), site, config.server.grace),
         index.standing,
-        start=partial(start, index, partial(_warm_up, fallback)),
+        start=partial(start, index, access, partial(_warm_up, fallback)),
         on_hangup=reloader.reload,
-        close=partial(_close, fallback, index),
+        close=partial(_close, fallback, tokens, index),
     )
     for notice in (*config.notices, *_greeting(config, policy)):
         _log.info("{notice}", notice=notice)
@@ -209,6 +223,72 @@ def make_index(
     for part in (manifests, catalog, publisher):
         part.register(metrics)
     return Index(store, manifests, catalog, publisher, reactor)
+
+
+def make_access_documents(
+    config: Config, index: Index, process: Process
+) -> AccessDocuments:
+    """Make what keeps the access document of an index."""
+    documents = AccessDocuments(
+        index.store,
+        index.watch,
+        index.standing,
+        index.clock,
+        verify_every=config.index.verify_every,
+    )
+    documents.register(process.metrics)
+    return documents
+
+
+def make_tokens(
+    config: Config,
+    index: Index,
+    process: Process,
+    throttle: Throttle,
+    owners: TokenOwners,
+) -> Tokens:
+    """Make what makes, finds and revokes the tokens of an index.
+
+    :param throttle: judges clients that show tokens that there are not.
+    :param owners: knows whose tokens live.
+    """
+    store, clock = index.store, index.clock
+    documents = TokenDocuments(
+        store,
+        index.watch,
+        index.standing,
+        clock,
+        throttle,
+        verify_every=config.index.verify_every,
+    )
+    minted = Minted(store, index.standing, clock, throttle, config.index.fresh_for)
+    tokens = Tokens(
+        documents,
+        minted,
+        owners.identify,
+        LastUses(store, clock, _server_name(config)),
+        clock,
+        index.publisher.audit,
+        life=config.auth.token_life,
+        max_life=config.auth.token_max_life,
+    )
+    tokens.register(process.metrics)
+    return tokens
+
+
+def make_token_login(tokens: Tokens, process: Process) -> TokenLogin:
+    """Make the authenticator of tokens."""
+    login = TokenLogin(
+        tokens.documents, tokens.minted, tokens.owners, tokens.uses, tokens.clock
+    )
+    login.register(process.metrics)
+    return login
+
+
+def _server_name(config: Config) -> str:
+    """Tell this server from others of the store, the same after a restart."""
+    where = f"{gethostname()} {config.server.listen}"
+    return sha256(where.encode()).hexdigest()[:16]
 
 
 def _make_store(
@@ -326,11 +406,13 @@ def _make_application(
     process: Process,
     access: Access,
     publishing: TrustedPublishing,
+    tokens: Tokens,
 ) -> Application:
     return Application(
         index,
         access=access,
         publishing=publishing,
+        revealed=RevealedTokens(tokens, index.clock.seconds),
         offload=process.offload,
         metrics=process.metrics,
         max_upload=config.pypi.max_upload,
@@ -375,10 +457,21 @@ async def _warm_up(fallback: Fallback | None) -> None:
         await fallback.warm_up()
 
 
-async def _close(fallback: Fallback | None, index: Index) -> None:
+async def _close(fallback: Fallback | None, tokens: Tokens, index: Index) -> None:
     if fallback is not None:
         await fallback.close()
+    await tokens.uses.stop()
     await index.close()
+
+
+def _rights(policy: Policy) -> str:
+    """Say which of the two holds: rights as they are given, or every user writes."""
+    if policy.rules.open:
+        return (
+            "Nothing is said of rights (pypi.default_write, auth.admins, group.NAME, "
+            "package.PROJECT): every user may upload and delete."
+        )
+    return "Only those may write who have been given the right to."
 
 
 def _greeting(config: Config, policy: Policy) -> list[str]:
@@ -395,4 +488,5 @@ def _greeting(config: Config, policy: Policy) -> list[str]:
                 "it by --config; pypicloud-gen-password makes hashes for more users."
             )
         lines.append(f"There is no user yet: {reads}, nobody may upload. {how}")
+    lines.append(_rights(policy))
     return lines

@@ -21,9 +21,8 @@ from pypicloud_tw.config.rights import (
     AUTHENTICATED,
     EVERYONE,
     Action,
-    show_actions,
 )
-from pypicloud_tw.errors import Forbidden, PypicloudError, Unauthorized
+from pypicloud_tw.errors import Forbidden, PypicloudError, Unauthorized, Unavailable
 from pypicloud_tw.index.names import NormalizedName, unknown_project
 
 
@@ -75,6 +74,15 @@ class Policy:
         groups = self.rules.groups_of(principal.name) | principal.groups
         return groups | {ADMIN} if self.is_administrator(principal) else groups
 
+    def is_in_any(self, principal: Principal, groups: tuple[str, ...] | None) -> bool:
+        """Whether it is in one of some groups; None: that is not asked for."""
+        if groups is None or EVERYONE in groups:
+            return True
+        if principal.anonymous:
+            return False
+        own = self.groups_of(principal)
+        return AUTHENTICATED in groups or not own.isdisjoint(groups)
+
     def may(
         self, principal: Principal, action: Action, project: NormalizedName | None
     ) -> bool:
@@ -96,19 +104,19 @@ class Policy:
         By the rules alone: of patterns that overlap it may say yes where there is no
         such name, never no where there is one.
         """
-        anywhere, needed = self.rules.anywhere, _needed(action)
+        anywhere, right = self.rules.anywhere, needed(action)
         if action is Action.READ and anywhere.anyone_reads:
             return True
         if not (
-            _acts_within(principal.scope, needed) and self._is_in(principal, action)
+            _acts_within(principal.scope, right) and self._is_in(principal, action)
         ):
             return False
         if principal.publishers:
-            return any(self._published(principal, needed))
+            return any(self._published(principal, right))
         names = () if principal.scope is None else principal.scope.projects or ()
         if names and not any(map(is_pattern, names)):
             return any(self.may(principal, action, NormalizedName(n)) for n in names)
-        return self._is_given(principal, needed, anywhere)
+        return self._is_given(principal, right, anywhere)
 
     def check(
         self, principal: Principal, action: Action, project: NormalizedName | None
@@ -120,9 +128,13 @@ class Policy:
         :raises Unauthorized: a log-in would help.
         :raises Forbidden: it would not.
         :raises NotFound: who is logged in may not know whether there is such a project.
+        :raises Unavailable: it changes something, and while the store is away nobody
+            can tell whether the token that was shown is good still.
         """
         if not self.may(principal, action, project):
             raise self.refusal(principal, action, project)
+        if principal.last_known and action is not Action.READ:
+            raise Unavailable(_LAST_KNOWN)
 
     def refusal(
         self, principal: Principal, action: Action, project: NormalizedName | None
@@ -173,14 +185,14 @@ class Policy:
         project: NormalizedName,
         rights: ProjectRights,
     ) -> bool:
-        needed = _needed(action)
+        right = needed(action)
         if principal.publishers:
-            given = self._is_published(principal, needed, project)
+            given = self._is_published(principal, right, project)
         else:
-            given = self._is_given(principal, needed, rights)
+            given = self._is_given(principal, right, rights)
         return (
             given
-            and _within(principal.scope, needed, project)
+            and _within(principal.scope, right, project)
             and self._is_in(principal, action)
         )
 
@@ -231,28 +243,13 @@ class Policy:
 
     def _is_in(self, principal: Principal, action: Action) -> bool:
         """Whether it is in the groups that an action wants beside the right."""
-        groups = self._wanted_groups(action)
-        if groups is None or EVERYONE in groups:
-            return True
-        if principal.anonymous:
-            return False
-        return AUTHENTICATED in groups or not self.groups_of(principal).isdisjoint(
-            groups
-        )
-
-    def _wanted_groups(self, action: Action) -> tuple[str, ...] | None:
-        settings = self.settings
-        if action is Action.DELETE:
-            return settings.allow_delete_groups
-        if action is Action.OVERWRITE and not settings.allow_overwrite:
-            return settings.allow_overwrite_groups
-        return None
+        return self.is_in_any(principal, groups_wanted(self.settings, action))
 
     def _unreadable(self, project: NormalizedName) -> PypicloudError:
         if any(matches(pattern, project) for pattern in self.settings.private):
             return Forbidden(
                 f"You may not read {project}. Ask an administrator of this index for "
-                f"the right to read it."
+                "the right to read it."
             )
         return unknown_project(project)
 
@@ -271,19 +268,27 @@ class Policy:
         if principal.scope is not None and self.may(owner, action, project):
             return f"{what} with this token, which was made for less. Make another."
         if not self._is_in(principal, action) and self.may(
-            owner, _needed(action), project
+            owner, needed(action), project
         ):
             return f"{what}: {_GROUPS[action]} names the groups that may."
-        right = show_actions(frozenset({_needed(action)}))
-        where = "" if project is None else f" (package.{project}.user.NAME = {right})"
-        return f"{what}. Ask an administrator of this index for the right{where}."
+        right = needed(action).value
+        return f"{what}. Ask an administrator of this index for the right to {right}."
 
 
-def _needed(action: Action) -> Action:
+def needed(action: Action) -> Action:
     """Return the right that an action needs."""
     if action is Action.OVERWRITE:
         return Action.UPLOAD
     return Action.MANAGE if action is Action.DELETE else action
+
+
+def groups_wanted(settings: AccessSettings, action: Action) -> tuple[str, ...] | None:
+    """Return the groups that may do it, where the right alone is not enough."""
+    if action is Action.DELETE:
+        return settings.allow_delete_groups
+    if action is Action.OVERWRITE and not settings.allow_overwrite:
+        return settings.allow_overwrite_groups
+    return None
 
 
 def _acts_within(scope: Scope | None, action: Action) -> bool:
@@ -304,6 +309,11 @@ def _with(action: Action, project: NormalizedName | None) -> str:
         return f" {project}"
     return " this index" if action is Action.ADMINISTER else " anything here"
 
+
+_LAST_KNOWN = (
+    "The store is away, so that nobody can tell whether this token is good still: it "
+    "may be read with meanwhile, and nothing is changed; try again."
+)
 
 _DOING = {
     Action.READ: "read",

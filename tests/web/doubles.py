@@ -18,10 +18,16 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.oidc.exchange import Exchange
 from pypicloud_tw.access.oidc.issuers import Issuers
 from pypicloud_tw.access.throttle import Throttle
+from pypicloud_tw.access.tokens.documents import TokenDocuments
+from pypicloud_tw.access.tokens.last_use import LastUses
+from pypicloud_tw.access.tokens.login import TokenLogin
 from pypicloud_tw.access.tokens.minted import Minted
+from pypicloud_tw.access.tokens.owners import TokenOwners
+from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.access.users import PasswordLogin, Users
 from pypicloud_tw.config.rights import TrustedPublisher
 from pypicloud_tw.index.admission import Claims, UploadRules
@@ -39,6 +45,7 @@ from pypicloud_tw.index.watch import MarkerWatch
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.store.memory import MemoryStore
 from pypicloud_tw.web.api.oidc import TrustedPublishing
+from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.http.proxies import Proxies
 from pypicloud_tw.web.http.site import ConnectionLimits, Site
@@ -155,6 +162,27 @@ def stored_projects(store: MemoryStore) -> dict[NormalizedName, Project]:
     """Read every project that lies in the store."""
     names = filter(None, (project_of(key) for key in store.objects))
     return {name: stored_project(store, name) for name in names}
+
+
+def token_parts(index: Index, owners: TokenOwners) -> Tokens:
+    """Make what the tokens of an index are made of."""
+    store, clock, standing = index.store, index.clock, index.standing
+    throttle = Throttle(clock.seconds)
+    return Tokens(
+        TokenDocuments(store, index.watch, standing, clock, throttle),
+        Minted(store, standing, clock, throttle, index.watch.fresh_for),
+        owners.identify,
+        LastUses(store, clock, "web"),
+        clock,
+        index.publisher.audit,
+    )
+
+
+def token_login(tokens: Tokens) -> TokenLogin:
+    """Make the authenticator of tokens."""
+    return TokenLogin(
+        tokens.documents, tokens.minted, tokens.owners, tokens.uses, tokens.clock
+    )
 
 
 def damage(store: MemoryStore) -> list[str]:
@@ -389,7 +417,8 @@ class Web:
     publishers: Mapping[str, TrustedPublisher] = field(factory=dict)
     issuer: Issuer = field()
     records: list[Act] = field(factory=list)
-    minted: Minted = field(init=False)
+    documents: AccessDocuments = field(init=False)
+    tokens: Tokens = field(init=False)
     application: Application = field(init=False)
     site: Site = field(init=False)
 
@@ -400,19 +429,25 @@ class Web:
     def __attrs_post_init__(self) -> None:
         domain = self.domain
         users = Users(self.users, offload=InlineOffload(), clock=domain.clock)
+        index = domain.index
+        self.documents = AccessDocuments(
+            index.store, index.watch, index.standing, domain.clock
+        )
+        self.documents.subscribe(users.obey)
+        owners = TokenOwners(users.source_of)
+        self.documents.subscribe(owners.obey)
+        self.tokens = token_parts(index, owners)
         policy = simple_policy(self.default_read, has_users=bool(self.users))
         settings = evolve(policy.settings, publishers=self.publishers)
-        access = Access(policy.with_settings(settings), (PasswordLogin(users),))
-        self.minted = Minted(
-            self.store,
-            domain.manifests.standing,
-            domain.clock,
-            Throttle(domain.clock.seconds),
+        access = Access(
+            policy.with_settings(settings),
+            (token_login(self.tokens), PasswordLogin(users)),
+            self.documents,
         )
         exchange = Exchange(
-            lambda: access.policy.rules.publishers,
+            access,
             Issuers(lambda _: self.issuer, domain.clock.seconds),
-            self.minted,
+            self.tokens.minted,
             self.records.append,
             domain.clock.seconds,
             900,
@@ -421,6 +456,7 @@ class Web:
             domain.index,
             access=access,
             publishing=TrustedPublishing(exchange, domain.clock.seconds),
+            revealed=RevealedTokens(self.tokens, domain.clock.seconds),
             offload=domain.offload,
             metrics=Metrics(domain.clock),
             max_upload=self.max_upload,

@@ -6,7 +6,7 @@ each document in use is asked for again from time to time.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 
 from attrs import define, field, frozen
@@ -21,10 +21,10 @@ from pypicloud_tw.access.tokens.records import (
     decode,
     document_key,
     encode,
+    key_of_document,
     marker_entry,
-    owner_key_of,
 )
-from pypicloud_tw.access.tokens.text import owner_key
+from pypicloud_tw.access.tokens.text import owner_key, owner_key_of
 from pypicloud_tw.concurrency.cache import Cache
 from pypicloud_tw.errors import ObjectNotFound, StoreError
 from pypicloud_tw.index.standing import Standing
@@ -38,7 +38,7 @@ CAPACITY = 200_000
 #: What the document itself weighs, in tokens.
 _OVERHEAD = 4
 
-#: Owners that are known to have no tokens; anybody may ask for any.
+#: Tokens that are known not to be there; anybody may make up any.
 ABSENT = 10_000
 
 #: Seconds for which a token that was right may still be used for reading while the
@@ -70,7 +70,7 @@ class KnownTokens:
 class Found:
     """What was found of an owner's tokens.
 
-    :ivar known: None: the owner has none.
+    :ivar known: None: there is no such token.
     :ivar stale: the store is away, and this is what was known before.
     """
 
@@ -88,7 +88,7 @@ class TokenDocuments:
 
     :ivar watch: tells whose changed.
     :ivar standing: tells whether anything may be changed now.
-    :ivar throttle: judges clients that show tokens of owners that have none.
+    :ivar throttle: judges clients that show tokens that there are not.
     :ivar verify_every: seconds after which a document in use is asked for again.
     """
 
@@ -108,9 +108,7 @@ class TokenDocuments:
 
     @_absent.default
     def _make_absent(self) -> Cache[str, bool]:
-        return Cache(
-            ABSENT, seconds=self.clock.seconds, lifetime=self.watch.fresh_for
-        )
+        return Cache(ABSENT, seconds=self.clock.seconds, lifetime=self.watch.fresh_for)
 
     @_lookups.default
     def _make_lookups(self) -> Lookups[KnownTokens]:
@@ -118,7 +116,7 @@ class TokenDocuments:
 
     @_swaps.default
     def _make_swaps(self) -> Swaps[KnownTokens, OwnerTokens]:
-        return Swaps(_DocumentShelf(self.store, self._get), self.clock)
+        return Swaps(_DocumentShelf(self), self.clock)
 
     def __attrs_post_init__(self) -> None:
         self.watch.subscribe(self._hear)
@@ -131,59 +129,68 @@ class TokenDocuments:
             and self._known.get(key) is known
         )
 
-    async def find(self, key: str, client: str) -> Found:
-        """Find an owner's tokens as they are now.
+    async def find(self, id: str, client: str) -> Found:
+        """Find the document that has a token in it, as it is now.
+
+        A token that is not in what is known is asked for, for it may just have been
+        made on another server; each is once, and charged to who shows it.
 
         While the store is away it is what was known before, for :data:`STALE_FOR`, but
         not where the marker has already said that it changed.
 
-        :param key: the owner's, by :func:`.text.owner_key`.
-        :param client: the address that asks.
-        :raises TooManyRequests: it has asked for too many owners that have none.
+        :param id: the token's.
+        :param client: the address that shows it.
+        :raises TooManyRequests: it has shown too many that there are not.
         :raises StoreError: the store is away, and nothing is known.
         :raises QueueFullError: too many ask at this moment.
         """
         try:
             await self.watch.freshen()
-            return Found(await self._find(key, client))
+            return Found(await self._find(id, client))
         except StoreError:
-            known = self._known.get(key)
-            if known is None or known.changed or not self._is_recent(known):
+            known = self._known.get(owner_key_of(id))
+            if known is None or not self._is_good(known, id):
                 raise
             return Found(known, stale=True)
 
-    async def _find(self, key: str, client: str) -> KnownTokens | None:
+    async def _find(self, id: str, client: str) -> KnownTokens | None:
+        key = owner_key_of(id)
         known = self._known.get(key)
-        if known is not None and self.holds(key, known, self.clock.seconds()):
-            return known
         question = partial(self._read, key)
-        if known is not None:
+        if known is not None and id in known.document.tokens:
+            if self.holds(key, known, self.clock.seconds()):
+                return known
             return await self._lookups.again(key, client, question)
-        if key in self._absent:
+        if id in self._absent:
             return None
-        return await self._lookups.first(key, client, question)
+        found = await self._lookups.first(
+            key, client, question, id, lambda found: id in found.document.tokens
+        )
+        if found is None:
+            self._absent.put(id, True)
+        return found
 
-    def _is_recent(self, known: KnownTokens) -> bool:
+    def _is_good(self, known: KnownTokens, id: str) -> bool:
+        """Return whether it may serve for one token while the store is away."""
+        if known.changed or id not in known.document.tokens:
+            return False
         return 0 <= self.clock.seconds() - known.seen < STALE_FOR
 
-    async def read(self, owner: str) -> OwnerTokens:
-        """Read an owner's tokens from the store; none is an empty document.
-
-        :raises StoreError: it is away, or the document is damaged.
-        """
-        known = await self._get(owner_key(owner))
-        return OwnerTokens(owner) if known is None else known.document
+    async def read(self, key: str) -> OwnerTokens | None:
+        """Read an owner's tokens; None: there are none. Errors as of :meth:`get`."""
+        known = await self.get(key)
+        return None if known is None else known.document
 
     async def read_all(self) -> AsyncIterator[OwnerTokens]:
         """Read every owner's tokens from the store, one owner after the other.
 
         :raises StoreError: it is away, or a document is damaged.
         """
-        keys = [owner_key_of(info.key) async for info in self.store.list(FOLDER)]
+        keys = [key_of_document(info.key) async for info in self.store.list(FOLDER)]
         for key in filter(None, keys):
-            known = await self._get(key)
-            if known is not None:
-                yield known.document
+            document = await self.read(key)
+            if document is not None:
+                yield document
 
     async def change(
         self, owner: str, change: Callable[[OwnerTokens], OwnerTokens]
@@ -207,7 +214,6 @@ class TokenDocuments:
     def _hear(self, news: set[str] | None) -> None:
         """Doubt those whose tokens changed, and whatever is being read of them."""
         if news is None or FOLDER in news:
-            self._absent.clear()
             for _, known in self._known.items():
                 known.proved = NEVER
             self._overtaken = dict.fromkeys(self._overtaken, True)
@@ -217,7 +223,6 @@ class TokenDocuments:
                 self._doubt(entry.removeprefix(FOLDER))
 
     def _doubt(self, key: str) -> None:
-        self._absent.drop(key)
         known = self._known.get(key)
         if known is not None:
             known.proved, known.changed = NEVER, True
@@ -230,7 +235,7 @@ class TokenDocuments:
             began = self.clock.seconds()
             self._overtaken[key] = False
             try:
-                known = await self._get(key)
+                known = await self.get(key)
             finally:
                 overtaken = self._overtaken.pop(key)
             if not overtaken:
@@ -239,15 +244,16 @@ class TokenDocuments:
             began = NEVER
         if known is None:
             self._known.drop(key)
-            if began != NEVER:
-                self._absent.put(key, True)
             return None
         known.proved, known.changed = began, False
         self._known.put(key, known)
         return known
 
-    async def _get(self, key: str) -> KnownTokens | None:
-        """Ask the store; what is known and did not change is not sent again."""
+    async def get(self, key: str) -> KnownTokens | None:
+        """Ask the store for an owner's tokens; what did not change is not sent again.
+
+        :raises StoreError: it is away, or the document is damaged.
+        """
         known = self._known.get(key)
         unless = None if known is None else known.etag
         try:
@@ -267,8 +273,10 @@ class TokenDocuments:
 class _DocumentShelf:
     """Where the documents lie, for :class:`.swaps.Swaps`."""
 
-    store: IObjectStore
-    look: Callable[[str], Awaitable[KnownTokens | None]]
+    documents: TokenDocuments
+
+    async def look(self, name: str) -> KnownTokens | None:
+        return await self.documents.get(name)
 
     def content(self, state: KnownTokens) -> OwnerTokens:
         return state.document
@@ -276,7 +284,7 @@ class _DocumentShelf:
     async def put(
         self, name: str, after: OwnerTokens, found: KnownTokens | None
     ) -> KnownTokens:
-        info = await self.store.put(
+        info = await self.documents.store.put(
             document_key(name),
             encode(after),
             condition=IfAbsent() if found is None else IfMatch(found.etag),

@@ -75,7 +75,7 @@ class LastUses:
     def note(self, token: str, client: str) -> None:
         """Take down that a token was shown just now.
 
-        :param token: its owner's key and its id, with a slash between.
+        :param token: its id.
         """
         day = int(self.clock.seconds() // _DAY)
         last = self._seen.get(token)
@@ -114,17 +114,20 @@ class LastUses:
 
         :raises StoreError: the store is away.
         """
-        uses: Uses = dict(self._seen.items())
+        uses: Uses = {}
         async for written in _read_all(self.store):
             uses = merged(uses, written)
-        return uses
+        return merged(uses, dict(self._seen.items()))
 
 
 def merged(one: Uses, other: Uses) -> Uses:
-    """Put two accounts together; of each token the later use counts."""
+    """Put two accounts together; of each token the later use counts.
+
+    Of two on the same day it is that of *other*.
+    """
     uses = dict(one)
     for token, use in other.items():
-        if token not in uses or uses[token].day < use.day:
+        if token not in uses or uses[token].day <= use.day:
             uses[token] = use
     if len(uses) > LIMIT:
         latest = sorted(uses.items(), key=lambda item: item[1].day)

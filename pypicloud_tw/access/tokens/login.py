@@ -20,9 +20,15 @@ from pypicloud_tw.access.remembered import make_sealer
 from pypicloud_tw.access.tokens.documents import TokenDocuments
 from pypicloud_tw.access.tokens.last_use import LastUses
 from pypicloud_tw.access.tokens.minted import Minted
+from pypicloud_tw.access.tokens.owners import Owners
 from pypicloud_tw.access.tokens.records import TokenRecord
 from pypicloud_tw.access.tokens.shown import ShownToken, shown_token
-from pypicloud_tw.access.tokens.text import UserToken, is_token, read_token
+from pypicloud_tw.access.tokens.text import (
+    UserToken,
+    is_token,
+    owner_key_of,
+    read_token,
+)
 from pypicloud_tw.concurrency.cache import Cache
 from pypicloud_tw.errors import PypicloudError, TooManyRequests, Unauthorized
 from pypicloud_tw.index.audit import Proof
@@ -31,9 +37,6 @@ from pypicloud_tw.metrics import Metrics
 #: Headers that are remembered; each with its principal takes 1 kB.
 REMEMBERED = 8192
 
-#: Tells a user from any other of the same name, before or after; None: there is none.
-Owners = Callable[[str], str | None]
-
 
 @frozen
 class _RememberedToken:
@@ -41,7 +44,7 @@ class _RememberedToken:
 
     :ivar ends: in seconds since 1970.
     :ivar holds: tells whether what it was judged by is how it is still.
-    :ivar used: what its use is noted under; None: it is not.
+    :ivar used: the id that its use is noted under; None: it is not.
     """
 
     principal: Principal
@@ -138,7 +141,8 @@ class TokenLogin:
         return _RememberedToken(principal, record.ends, holds)
 
     async def _judge_users(self, token: UserToken, client: str) -> _RememberedToken:
-        found = await self.documents.find(token.owner_key, client)
+        key = owner_key_of(token.id)
+        found = await self.documents.find(token.id, client)
         known = found.known
         record = None if known is None else known.document.tokens.get(token.id)
         if known is None or record is None or not record.fits(token.secret):
@@ -154,12 +158,11 @@ class TokenLogin:
 
         def holds(now: float) -> bool:
             return (
-                self.documents.holds(token.owner_key, known, now)
+                self.documents.holds(key, known, now)
                 and self.owners(owner) == record.owner_id
             )
 
-        used = f"{token.owner_key}/{record.id}"
-        return _RememberedToken(principal, record.ends, holds, used)
+        return _RememberedToken(principal, record.ends, holds, record.id)
 
     def _check_lives(self, record: TokenRecord, owner: str) -> None:
         if record.revoked is not None:

@@ -40,9 +40,7 @@ class Lookups(Generic[T]):
     )
     _questions: Coalesced[T | None] = field(factory=Coalesced, init=False)
 
-    async def again(
-        self, key: str, client: str, question: Question[T]
-    ) -> T | None:
+    async def again(self, key: str, client: str, question: Question[T]) -> T | None:
         """Ask for what was found before.
 
         :raises StoreError: the store is away.
@@ -52,27 +50,32 @@ class Lookups(Generic[T]):
         return await self._questions.ask(key, lambda: self._ask(asker, question))
 
     async def first(
-        self, key: str, client: str, question: Question[T]
+        self,
+        key: str,
+        client: str,
+        question: Question[T],
+        token: str,
+        has_it: Callable[[T], bool] = lambda found: True,
     ) -> T | None:
-        """Ask for what was never found.
+        """Ask for a token that was never found; None: there is none.
 
-        :raises TooManyRequests: the client has asked for too much that is not there.
+        :param token: its id, which the client has shown.
+        :param has_it: tells whether what was found has that token in it.
+        :raises TooManyRequests: the client has shown too many that there are not.
         :raises StoreError: the store is away.
         :raises QueueFullError: too many ask.
         """
-        attempt = self.throttle.admit(f"token {key}", client)
+        attempt = self.throttle.admit(f"token {token}", client)
         asker = attempt.asker
         right: bool | None = None
         try:
             found = await self._questions.ask(key, lambda: self._ask(asker, question))
-            right = found is not None
+            right = found is not None and has_it(found)
         finally:
             attempt.end(right)
-        return found
+        return found if right else None
 
-    async def _ask(
-        self, asker: Asker, question: Question[T]
-    ) -> T | None:
+    async def _ask(self, asker: Asker, question: Question[T]) -> T | None:
         await self._turns.enter(asker)
         try:
             return await in_time(question(), PATIENCE, self.clock)

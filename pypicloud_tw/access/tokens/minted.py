@@ -16,7 +16,6 @@ from types import MappingProxyType
 
 from attrs import define, evolve, field, frozen
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 
 from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.tokens.documents import STALE_FOR
@@ -47,8 +46,8 @@ FOLDER = ".access/minted/"
 #: Seconds that a minted token may live for (PEP 807, draft).
 LONGEST = 6 * HOUR
 
-#: Seconds after the end of its hour for which an object stays. An identity token that
-#: has ended by every server's clock is refused anyway, and no minted token lives longer.
+#: Seconds after the end of its hour for which an object stays. By then the identity
+#: token has ended by every server's clock, and so has the minted token.
 KEPT = 24 * HOUR
 
 #: Bytes of one object at most; the claims of one have 2 kB.
@@ -122,6 +121,7 @@ class Minted:
     :ivar throttle: judges clients that show tokens that are not there.
     :ivar fresh_for: seconds after which one in use is asked for again.
     :ivar minted: how many were made here.
+    :ivar burnt: how many were burnt here.
     """
 
     store: IObjectStore
@@ -130,6 +130,7 @@ class Minted:
     throttle: Throttle
     fresh_for: float = 1.0
     minted: int = field(default=0, init=False)
+    burnt: int = field(default=0, init=False)
     _known: Cache[str, KnownMinted] = field(
         factory=lambda: Cache(CAPACITY, lambda known: known.weight), init=False
     )
@@ -207,9 +208,7 @@ class Minted:
 
     def holds(self, id: str, known: KnownMinted, now: float) -> bool:
         """Return, asking nobody, whether this is how a token is still."""
-        return (
-            0 <= now - known.proved < self.fresh_for and self._known.get(id) is known
-        )
+        return 0 <= now - known.proved < self.fresh_for and self._known.get(id) is known
 
     async def find(self, text: MintedText, client: str) -> tuple[KnownMinted, bool]:
         """Find a token as it is now, and whether that is what was known before.
@@ -241,7 +240,7 @@ class Minted:
         if known is None:
             if text.id in self._absent:
                 return None, False
-            return await self._lookups.first(text.id, client, question), False
+            return await self._lookups.first(text.id, client, question, text.id), False
         try:
             return await self._lookups.again(text.id, client, question), False
         except StoreError:
@@ -276,6 +275,7 @@ class Minted:
         # No condition: there is nothing else that it could become.
         info = await self.store.put(_key(text), data, content_type="application/json")
         self._keep(text.id, _known(burnt, info.etag, len(data), now))
+        self.burnt += 1
         return True
 
     async def _read(self, text: MintedText) -> KnownMinted | None:
@@ -331,7 +331,7 @@ def _key(text: MintedText) -> str:
 
 
 #: Hours from 1970 to the end of what a date can say; later ones are never there.
-_LAST = int((datetime.max.replace(tzinfo=UTC).timestamp()) // HOUR)
+_LAST = int(datetime(9999, 12, 31, 23, tzinfo=UTC).timestamp()) // HOUR
 
 
 def _hour_of(key: str) -> datetime | None:
@@ -349,9 +349,7 @@ def _already_used() -> AlreadyUsed:
     )
 
 
-def _known(
-    record: MintedRecord, etag: str, size: int, proved: float
-) -> KnownMinted:
+def _known(record: MintedRecord, etag: str, size: int, proved: float) -> KnownMinted:
     return KnownMinted(record, etag, size + _OVERHEAD, proved)
 
 

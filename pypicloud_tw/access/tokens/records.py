@@ -35,7 +35,7 @@ MAX_DOCUMENT = 16 * 2**20
 class TokenRecord:
     """One token of a user. Times are in seconds since 1970.
 
-    :ivar id: 16 hexadecimal digits.
+    :ivar id: 32 hexadecimal digits, the first half being the owner's key.
     :ivar digest: SHA-256 of its secret.
     :ivar scope: what it narrows its owner to.
     :ivar ends: from then on it is refused.
@@ -111,7 +111,7 @@ def marker_entry(key: str) -> str:
     return f"{FOLDER}{key}"
 
 
-def owner_key_of(key: str) -> str | None:
+def key_of_document(key: str) -> str | None:
     """Return whose document an object is, if it is one."""
     name = key.removeprefix(FOLDER)
     return name[:-5] if name != key and name.endswith(".json") else None

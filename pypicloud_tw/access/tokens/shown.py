@@ -9,7 +9,7 @@ from pypicloud_tw.access.tokens.text import is_token
 from pypicloud_tw.errors import Unauthorized
 
 #: The user that upload clients are told to give for a token, as on the public index.
-TOKEN_USER = "__token__"
+TOKEN_USER = "__token__"  # noqa: S105  a name, and no secret
 
 
 @frozen

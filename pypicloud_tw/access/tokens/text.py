@@ -32,11 +32,11 @@ PATTERN = r"pypi-tw(?:u_[a-z2-7]{64}|m_[a-z2-7]{96})"
 #: Bytes of a secret: 160 random bits are not guessed.
 SECRET = 20
 
-#: Bytes of the name that an owner's tokens are kept under, and of one token's.
-OWNER_KEY, TOKEN_ID = 8, 8
+#: Bytes of what an owner's tokens are kept under, and of what tells them apart.
+_OWNER_KEY, _OWN_ID = 8, 8
 
-#: Bytes that tell the hour in which an identity token ends, and which one it was.
-_HOUR, MINTED_ID = 4, 32
+#: Bytes that tell the hour in which an identity token ends.
+_HOUR = 4
 
 _CHECKSUM = 4
 
@@ -58,24 +58,21 @@ _DAMAGED = (
 class UserToken:
     """What the text of a user's token says.
 
-    :ivar owner_key: 16 hexadecimal digits, made from the owner's name.
-    :ivar id: 16 hexadecimal digits, drawn.
+    :ivar id: 32 hexadecimal digits: the owner's key, then as many that were drawn.
     """
 
-    owner_key: str
     id: str
     secret: bytes = field(repr=False)
 
     @classmethod
     def draw(cls, owner: str, draw: Draw = os.urandom) -> UserToken:
         """Make a new one."""
-        return cls(owner_key(owner), draw(TOKEN_ID).hex(), draw(SECRET))
+        return cls(owner_key(owner) + draw(_OWN_ID).hex(), draw(SECRET))
 
     @property
     def text(self) -> str:
         """What its owner is shown, once."""
-        ids = bytes.fromhex(self.owner_key + self.id)
-        return _write(USER_PREFIX, ids + self.secret)
+        return _write(USER_PREFIX, bytes.fromhex(self.id) + self.secret)
 
 
 @frozen
@@ -110,10 +107,14 @@ class MintedText:
 
 
 def owner_key(owner: str) -> str:
-    """Return what an owner's tokens are kept under; it does not show the name."""
-    return sha256(b"pypicloud-tw token owner\0" + owner.encode()).digest()[
-        :OWNER_KEY
-    ].hex()
+    """Return what an owner's tokens are kept under: 16 hexadecimal digits."""
+    digest = sha256(b"pypicloud-tw token owner\0" + owner.encode()).digest()
+    return digest[:_OWNER_KEY].hex()
+
+
+def owner_key_of(id: str) -> str:
+    """Return the key of a token's owner, by the token's id."""
+    return id[: 2 * _OWNER_KEY]
 
 
 def minted_id(issuer: str, jti: str) -> str:
@@ -155,7 +156,7 @@ def read_token(text: str) -> UserToken | MintedText:
         raise Unauthorized(_DAMAGED)
     ids, secret = payload[:-SECRET], payload[-SECRET:]
     if prefix == USER_PREFIX:
-        return UserToken(ids[:OWNER_KEY].hex(), ids[OWNER_KEY:].hex(), secret)
+        return UserToken(ids.hex(), secret)
     return MintedText(int.from_bytes(ids[:_HOUR], "big"), ids[_HOUR:].hex(), secret)
 
 

@@ -17,7 +17,7 @@ from attrs import define, field
 from twisted.web.http_headers import Headers
 
 from pypicloud_tw.access.oidc.exchange import Exchange
-from pypicloud_tw.access.oidc.refusals import ExchangeRefused, InvalidPayload
+from pypicloud_tw.access.oidc.refusals import InvalidPayload
 from pypicloud_tw.access.oidc.strict_json import JsonError, read_object
 from pypicloud_tw.access.principal import ANONYMOUS
 from pypicloud_tw.access.throttle import Buckets, network
@@ -55,18 +55,18 @@ class TrustedPublishing:
     _mints: Buckets = field(factory=lambda: Buckets(_BURST, _EVERY), init=False)
     _burns: Buckets = field(factory=lambda: Buckets(_BURST, _EVERY), init=False)
 
-    def audience(self, request: Request) -> bytes:
+    async def audience(self, request: Request) -> bytes:
         """Tell the audience that an identity token is to have."""
         try:
-            return _answer(request, {"audience": self.exchange.audience})
-        except ExchangeRefused as e:
+            return _answer(request, {"audience": await self.exchange.audience()})
+        except PypicloudError as e:
             return _problem(request, e)
 
-    def discover(self, request: Request) -> bytes:
+    async def discover(self, request: Request) -> bytes:
         """Tell where tokens are exchanged, if the path is one of uploads."""
         try:
             _check_upload_path(request)
-            _ = self.exchange.audience  # raises where there is no publisher
+            await self.exchange.audience()
         except PypicloudError as e:
             return _problem(request, e)
         origin = request.origin
