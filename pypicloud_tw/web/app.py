@@ -34,7 +34,9 @@ from pypicloud_tw.web.answers import (
     set_html,
 )
 from pypicloud_tw.web.api import xml_rpc
+from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.project_json import ProjectJson
+from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.authorization import (
     actor_of,
     authenticate,
@@ -74,6 +76,8 @@ class Application:
 
     :ivar index: whose projects are served.
     :ivar access: who asks, and whether they may.
+    :ivar publishing: what CI jobs ask that have no secret.
+    :ivar revealed: takes reports of tokens that leaked.
     :ivar fallback: what serves the projects that are not here; None: nothing does.
     :ivar metrics_read: judges who may read ``/metrics``, by principal and address;
         raises Unauthorized where a log-in would help.
@@ -82,6 +86,8 @@ class Application:
 
     index: Index
     access: Access
+    publishing: TrustedPublishing
+    revealed: RevealedTokens
     offload: IOffload
     metrics: Metrics
     max_upload: int
@@ -261,6 +267,36 @@ class Application:
             forms=self.forms,
         )
         return taken(request, warnings)
+
+    # -- trusted publishing ---------------------------------------------------------
+
+    @router.route("/_/oidc/audience", methods=_READ)
+    async def oidc_audience(self, request: Request) -> bytes:
+        """Tell a CI job for whom its identity token is to be."""
+        return await self.publishing.audience(request)
+
+    @router.route("/_/oidc/mint-token", methods=["POST"])
+    @router.route("/_/oidc/github/mint-token", methods=["POST"])
+    async def oidc_mint(self, request: Request) -> bytes:
+        """Exchange a CI job's identity token for one of ours."""
+        return await self.publishing.mint(request)
+
+    @router.route("/_/oidc/burn-token", methods=["POST"])
+    async def oidc_burn(self, request: Request) -> bytes:
+        """Take such a token back."""
+        return await self.publishing.burn(request)
+
+    @router.route("/.well-known/pytp", methods=_READ)
+    async def oidc_discovery(self, request: Request) -> bytes:
+        """Tell upload clients where to do so."""
+        return await self.publishing.discover(request)
+
+    # -- access ---------------------------------------------------------------------
+
+    @router.route("/api/v1/access/tokens/revealed", methods=["POST"])
+    async def tokens_revealed(self, request: Request) -> bytes:
+        """Revoke tokens that secret scanners have found."""
+        return await self.revealed.take(request)
 
     # -- for operators --------------------------------------------------------------
 

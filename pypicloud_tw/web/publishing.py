@@ -86,11 +86,6 @@ class Sender:
     principal: Principal
     access: Access
 
-    @property
-    def name(self) -> str | None:
-        """Whose name is kept with a file; None where anybody may upload."""
-        return self.principal.name or self.principal.publisher
-
     def may(self, action: Action, project: NormalizedName) -> bool:
         """Return whether it is allowed."""
         return self.access.policy.may(self.principal, action, project)
