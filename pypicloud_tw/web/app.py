@@ -34,8 +34,11 @@ from pypicloud_tw.web.answers import (
     set_html,
 )
 from pypicloud_tw.web.api import xml_rpc
+from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.project_json import ProjectJson
+from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.authorization import (
+    actor_of,
     authenticate,
     authorize,
     authorize_at_once,
@@ -73,6 +76,8 @@ class Application:
 
     :ivar index: whose projects are served.
     :ivar access: who asks, and whether they may.
+    :ivar publishing: what CI jobs ask that have no secret.
+    :ivar revealed: takes reports of tokens that leaked.
     :ivar fallback: what serves the projects that are not here; None: nothing does.
     :ivar metrics_read: judges who may read ``/metrics``, by principal and address;
         raises Unauthorized where a log-in would help.
@@ -81,6 +86,8 @@ class Application:
 
     index: Index
     access: Access
+    publishing: TrustedPublishing
+    revealed: RevealedTokens
     offload: IOffload
     metrics: Metrics
     max_upload: int
@@ -254,11 +261,42 @@ class Application:
         warnings = await receive(
             request,
             self.index.publisher,
+            actor=actor_of(request, principal),
             sender=Sender(principal, self.access),
             max_upload=self.max_upload,
             forms=self.forms,
         )
         return taken(request, warnings)
+
+    # -- trusted publishing ---------------------------------------------------------
+
+    @router.route("/_/oidc/audience", methods=_READ)
+    async def oidc_audience(self, request: Request) -> bytes:
+        """Tell a CI job for whom its identity token is to be."""
+        return await self.publishing.audience(request)
+
+    @router.route("/_/oidc/mint-token", methods=["POST"])
+    @router.route("/_/oidc/github/mint-token", methods=["POST"])
+    async def oidc_mint(self, request: Request) -> bytes:
+        """Exchange a CI job's identity token for one of ours."""
+        return await self.publishing.mint(request)
+
+    @router.route("/_/oidc/burn-token", methods=["POST"])
+    async def oidc_burn(self, request: Request) -> bytes:
+        """Take such a token back."""
+        return await self.publishing.burn(request)
+
+    @router.route("/.well-known/pytp", methods=_READ)
+    async def oidc_discovery(self, request: Request) -> bytes:
+        """Tell upload clients where to do so."""
+        return await self.publishing.discover(request)
+
+    # -- access ---------------------------------------------------------------------
+
+    @router.route("/api/v1/access/tokens/revealed", methods=["POST"])
+    async def tokens_revealed(self, request: Request) -> bytes:
+        """Revoke tokens that secret scanners have found."""
+        return await self.revealed.take(request)
 
     # -- for operators --------------------------------------------------------------
 
@@ -269,11 +307,19 @@ class Application:
 
     @router.route("/ready", methods=_READ)
     async def readiness(self, request: Request) -> bytes:
-        """Answer 200 if the store answers and the server is not stopping."""
+        """Answer 200 if the store answers, the rules are known, and this goes on."""
         await self.index.ready()
+        await self.access.learn()
         return plain_text(request, "\n".join(["ready", *await self._details(request)]))
 
     async def _details(self, request: Request) -> list[str]:
+        """Say what is not as it should be."""
+        problem = self.access.problem
+        what_holds = "What was known of it before holds, and nothing of it is changed."
+        about_access = [] if problem is None else [f"{problem} {what_holds}"]
+        return [*about_access, *await self._unserved(request)]
+
+    async def _unserved(self, request: Request) -> list[str]:
         """Say what is not served, by name to those who may read the metrics.
 
         By name only what they may read, and to others only the number of what they may.

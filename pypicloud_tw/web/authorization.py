@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.cross_site import refuse_cross_site
 from pypicloud_tw.access.principal import ANONYMOUS, Credentials, Principal
 from pypicloud_tw.config.rights import Action
-from pypicloud_tw.errors import PypicloudError, Unauthorized
+from pypicloud_tw.errors import PypicloudError, Unauthorized, Unavailable
+from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.pages import Reading, Uploads
+
+#: Characters of a record's fields that clients choose; pip's user agent has some 600.
+_MAX_ADDRESS, _MAX_AGENT = 64, 1024
 
 
 def authorize_at_once(
@@ -18,12 +24,21 @@ def authorize_at_once(
     action: Action,
     project: NormalizedName | None,
 ) -> Principal | None:
-    """Decide, unless a password must be checked first: then return None.
+    """Decide, unless a password or the rules must be looked at first: return None.
 
     :param project: None for what belongs to no project.
     :raises Unauthorized: a log-in would help.
     :raises Forbidden: it would not.
     """
+    return _decide(request, access, action, project) if access.fresh else None
+
+
+def _decide(
+    request: Request,
+    access: Access,
+    action: Action,
+    project: NormalizedName | None,
+) -> Principal | None:
     # What everyone may read is not refused to a client with a stale password.
     if action is Action.READ and access.policy.may(ANONYMOUS, action, project):
         return ANONYMOUS
@@ -40,16 +55,17 @@ async def authorize(
     action: Action,
     project: NormalizedName | None,
 ) -> Principal:
-    """Decide, and check the password if need be.
+    """Decide, and find out what the rules are and check the password if need be.
 
     :raises Unauthorized: a log-in, or another password, would help.
     :raises Forbidden: it would not.
     :raises TooManyRequests: too many wrong passwords lately.
-    :raises Unavailable: too many log-ins at this moment.
+    :raises Unavailable: too many log-ins at this moment, or the rules are not known.
     """
-    principal = authorize_at_once(request, access, action, project)
+    await access.learn()
+    principal = _decide(request, access, action, project)
     if principal is None:
-        principal = await authenticate(request, access)
+        principal = await _authenticate(request, access)
         access.policy.check(principal, action, project)
     return principal
 
@@ -59,9 +75,10 @@ async def authorize_list(request: Request, access: Access) -> Principal:
 
     :raises PypicloudError: as of :func:`authorize`.
     """
+    await access.learn()
     if access.policy.public:
         return ANONYMOUS  # all may read all, also with a stale password
-    principal = await authenticate(request, access)
+    principal = await _authenticate(request, access)
     access.policy.check(principal, Action.READ, None)
     return principal
 
@@ -71,8 +88,9 @@ async def authorize_home(request: Request, access: Access) -> Principal:
 
     :raises PypicloudError: as of :func:`authorize`.
     """
+    await access.learn()
     try:
-        principal = await authenticate(request, access)
+        principal = await _authenticate(request, access)
     except PypicloudError:
         if access.policy.public:
             return ANONYMOUS  # a stale password does not close what is open
@@ -88,7 +106,8 @@ async def authorize_form(request: Request, access: Access) -> Principal:
 
     :raises PypicloudError: as of :func:`authorize`.
     """
-    principal = await authenticate(request, access)
+    await access.learn()
+    principal = await _authenticate(request, access)
     if not access.policy.may_any(principal, Action.DELETE):
         access.policy.check(principal, Action.UPLOAD, None)
     return principal
@@ -127,7 +146,17 @@ def uploads(access: Access, principal: Principal) -> Uploads:
 
 
 async def authenticate(request: Request, access: Access) -> Principal:
-    """Find out who asks; parameters and errors as of :func:`authorize`."""
+    """Find out who asks; parameters and errors as of :func:`authorize`.
+
+    While it is not known whom administrators know, only the others can log in.
+    """
+    if access.recall(credentials(request)) is not ANONYMOUS:
+        with suppress(Unavailable):
+            await access.learn()
+    return await _authenticate(request, access)
+
+
+async def _authenticate(request: Request, access: Access) -> Principal:
     principal = await access.authenticate(credentials(request))
     _name_in_log(request, principal)
     return principal
@@ -136,6 +165,17 @@ async def authenticate(request: Request, access: Access) -> Principal:
 def credentials(request: Request) -> Credentials:
     """Collect what a request brings along to say who makes it."""
     return Credentials(request.getHeader(b"Authorization"), request.client_address)
+
+
+def actor_of(request: Request, principal: Principal) -> Actor:
+    """Name who acts by a request, as records tell it; within bounds."""
+    agent = request.getHeader(b"User-Agent")
+    return Actor(
+        principal.label,
+        principal.proof,
+        request.client_address[:_MAX_ADDRESS],
+        None if agent is None else agent[:_MAX_AGENT].decode("latin-1"),
+    )
 
 
 def refuse_other_sites(request: Request) -> None:

@@ -20,6 +20,7 @@ from pypicloud_tw.concurrency.shielded import shielded
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.admission import Claims
+from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.names import (
     Filename,
     NormalizedName,
@@ -85,11 +86,6 @@ class Sender:
     principal: Principal
     access: Access
 
-    @property
-    def name(self) -> str | None:
-        """Whose name is kept with a file; None where anybody may upload."""
-        return self.principal.name or self.principal.publisher
-
     def may(self, action: Action, project: NormalizedName) -> bool:
         """Return whether it is allowed."""
         return self.access.policy.may(self.principal, action, project)
@@ -106,12 +102,14 @@ async def receive(
     request: Request,
     publisher: Publisher,
     *,
+    actor: Actor,
     sender: Sender,
     max_upload: int,
     forms: BufferBudget,
 ) -> tuple[str, ...]:
     """Take a form and do what it asks for; durable when this returns.
 
+    :param actor: who was found to send it, and may.
     :param sender: asked as soon as the project is known, before anything is stored.
     :param forms: the memory for the fields of all forms.
     :returns: what the sender is to be warned of, in sentences.
@@ -119,7 +117,7 @@ async def receive(
     """
     # The framework cancels what answers a client that has gone. The body tells us so
     # itself, and what was begun must be cleared away, or be brought to its end.
-    publication = Publication(publisher, sender.name, request.body.length, max_upload)
+    publication = Publication(publisher, actor, request.body.length, max_upload)
     return await shielded(
         _receive(request, sender, publication, max_upload, FormMemory(forms)),
         publication.give_up,
@@ -186,7 +184,7 @@ async def _begin(
     )
     _check_upload(sender, filename.project, name)
     await publication.begin(
-        filename, _former_metadata(filename, publication.uploader, file)
+        filename, _former_metadata(filename, publication.actor.name, file)
     )
     return publication
 
@@ -257,4 +255,4 @@ async def _remove(form: UploadFields, sender: Sender, publication: Publication) 
         parse_version(form.version)
     except InvalidVersion:
         raise BadRequest("This is not a valid version.") from None
-    await publication.publisher.remove(project, form.version, who=publication.uploader)
+    await publication.publisher.remove(project, form.version, actor=publication.actor)
