@@ -101,7 +101,7 @@ class Policy:
             # Every page is asked for so: quickly where nothing narrows who asks.
             if rights.anyone_reads:
                 return True
-            if principal.scope is None and principal.publisher is None:
+            if principal.scope is None and not principal.publishers:
                 return self._is_given(principal, action, rights)
         return self._has(principal, action, project, rights)
 

@@ -7,6 +7,7 @@ everybody and every kind of project.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 from xmlrpc.client import dumps
 
 from attrs import field, frozen
@@ -28,7 +29,10 @@ pypi.private = secret-*
 """
 GROUPS = {"dev": ("dev1",)}
 ADMINISTRATORS = ("boss",)
-RIGHTS = (("team-*", "group", "dev", "rw"), ("secret-*", "user", "bob", "r"))
+RIGHTS: tuple[tuple[str, Literal["user", "group"], str, str], ...] = (
+    ("team-*", "group", "dev", "rw"),
+    ("secret-*", "user", "bob", "r"),
+)
 
 READ, UPLOAD = Action.READ, Action.UPLOAD
 DELETE, OVERWRITE = Action.DELETE, Action.OVERWRITE
@@ -139,6 +143,21 @@ def call(subject: Subject) -> bytes:
     return dumps(({"name": "x"},), "search").encode()
 
 
+def token(subject: Subject) -> bytes:
+    """A token that is none."""
+    return b'{"token": "x"}'
+
+
+def report(subject: Subject) -> bytes:
+    """What a secret scanner sends."""
+    return b'[{"token": "x"}]'
+
+
+DISCOVERY = "/.well-known/pytp"
+GITHUB = "/_/oidc/github/mint-token"
+REVEALED = "/api/v1/access/tokens/revealed"
+JSON = {"Content-Type": "application/json"}
+
 FILE = "/packages/<name>/<digest>/<filename>"
 
 #: Routes that take forms of the upload API.
@@ -169,4 +188,24 @@ ROWS = (
     Row("POST", "/legacy/", "/legacy/", OVERWRITE, 200, overwrite, FORM_TYPE, True),
     Row("POST", "/legacy/", "/legacy/", DELETE, 200, removal, FORM_TYPE, True),
     Row("POST", "/pypi", "/pypi", None, 200, call, {"Content-Type": "text/xml"}),
+    # Who sends these proves who it is by what it sends. There are no publishers here.
+    Row("GET", "/_/oidc/audience", "/_/oidc/audience", status=404),
+    Row(
+        "GET",
+        "/.well-known/pytp",
+        "/.well-known/pytp?discover=%2Flegacy%2F",
+        status=404,
+    ),
+    Row("POST", "/_/oidc/mint-token", "/_/oidc/mint-token", None, 404, token, JSON),
+    Row("POST", GITHUB, GITHUB, None, 404, token, JSON),
+    Row("POST", "/_/oidc/burn-token", "/_/oidc/burn-token", None, 204, token, JSON),
+    Row("POST", REVEALED, REVEALED, None, 200, report, JSON),
 )
+
+#: What goes on while the server is read-only: logging in, and what ends a token.
+WHILE_READ_ONLY = {
+    "/_/oidc/mint-token",
+    GITHUB,
+    "/_/oidc/burn-token",
+    REVEALED,
+}
