@@ -1,114 +1,78 @@
-"""Warm pages with rights in force: requests for each second of the server's processor.
+"""What rights cost: reading and compiling many, and a look-up.
 
-``python -m benchmarks.rights [--rounds N] [--without]``; ``--without`` leaves out what
-older servers do not know. With rights there are 1,000 groups and 10,000 lines.
+python -m benchmarks.rights [GROUPS [LINES]]
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import TypeVar
 
-from attrs import field, frozen
+from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.access.principal import ANONYMOUS, Principal
+from pypicloud_tw.access.settings import AccessSettings
+from pypicloud_tw.config.load import load
+from pypicloud_tw.config.rights import Action
+from pypicloud_tw.index.names import NormalizedName
 
-from benchmarks import corpus, servers
-from benchmarks.clients import Headers, header_sets
-from benchmarks.load import play
-from benchmarks.pages import LOGGED_IN, ORDINARY, warm
-from pypicloud_tw.access.hashes import hash_password
+T = TypeVar("T")
 
-_TICKS = os.sysconf("SC_CLK_TCK")
-_SECONDS = 4
-
-
-def many_rights() -> dict[str, str]:
-    """Give 1,000 groups and 10,000 lines of other projects."""
-    groups = {f"group.team{n}": f"member{n} member{n + 1}" for n in range(1000)}
-    exact = {f"package.of-team-{n}.group.team{n % 1000}": "rw" for n in range(5000)}
-    patterns = {f"package.team{n}-*.group.team{n % 1000}": "rw" for n in range(5000)}
-    return groups | exact | patterns
+_TIMES = 100_000
 
 
-@frozen
-class Runner:
-    """A server that runs, and who asks it."""
-
-    name: str
-    port: int
-    pid: int
-    extra: Headers
-    rates: list[float] = field(factory=list)
-
-    def measure(self) -> None:
-        """Ask for pages, and note how many a second of processor gave."""
-        before = self._worked()
-        result = play(
-            self.port, ORDINARY, header_sets(), extra=self.extra, seconds=_SECONDS
-        )
-        self.rates.append(result.rate * _SECONDS / (self._worked() - before))
-
-    def _worked(self) -> float:
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+def main(groups: int = 1000, lines: int = 10_000) -> None:
+    """Print how long each step takes."""
+    with TemporaryDirectory() as folder:
+        ini = Path(folder) / "rights.ini"
+        ini.write_text(_text(groups, lines))
+        config = _timed("read the ini", lambda: load(ini, {}))
+    policy = _timed("compile", lambda: Policy(AccessSettings.of(config)))
+    ann = Principal("ann7")
+    for what, name in (
+        ("by its name", "project-10"),
+        ("by a pattern", "team-12-tool"),
+        ("by no line", "requests"),
+    ):
+        read = partial(policy.may, action=Action.READ, project=NormalizedName(name))
+        _each(f"anonymous reads {what}", partial(read, ANONYMOUS))
+        _each(f"a user reads {what}", partial(read, ann))
+    _each("the set of what may be read", partial(policy.readable, ann))
+    _timed("the first look-up of 100,000 names", partial(_first, policy))
 
 
-@contextmanager
-def running(
-    folder: Path, name: str, store: Path, settings: Mapping[str, str], extra: Headers
-) -> Iterator[Runner]:
-    """Run a server of the corpus, with every page made."""
-    port = servers.free_port()
-    base = {
-        "storage.dir": str(store),
-        "pypi.fallback": "none",
-        f"user.{servers.USER}": hash_password(servers.PASSWORD),
-    }
-    with servers.ours(folder, {**base, **settings}, port) as process:
-        warm(port, extra)
-        yield Runner(name, port, process.pid, extra)
+def _text(groups: int, lines: int) -> str:
+    text = ["[pypicloud]", "pypi.default_read = everyone", "auth.admins = boss"]
+    text += [f"group.g{n} = ann{n % 50} ann{n % 60} bob{n}" for n in range(groups)]
+    for n in range(lines // 2):
+        text.append(f"package.project-{n}.group.g{n % groups} = rw")
+        text.append(f"package.team-{n}-*.user.ann{n % 60} = r")
+    return "\n".join(text)
 
 
-def main() -> None:
-    """Measure all in turn, several times."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--without", action="store_true")
-    options = parser.parse_args()
-    closed = {"pypi.default_read": "authenticated"}
-    variants: dict[str, tuple[dict[str, str], Headers]] = {
-        "anonymous": ({}, ()),
-        "Basic": (closed, LOGGED_IN),
-    }
-    if not options.without:
-        named = {"package.project-*.group.readers": "r"}
-        readers = {"group.readers": servers.USER}
-        variants |= {
-            "anonymous, rights": (many_rights(), ()),
-            "Basic, rights": ({**many_rights(), **closed}, LOGGED_IN),
-            "Basic, by a group": ({**many_rights(), **named, **readers}, LOGGED_IN),
-        }
-    with TemporaryDirectory() as temporary, ExitStack() as stack:
-        folder = Path(temporary)
-        store = corpus.make(folder).store
-        print(f"load average before: {servers.load_average()}", flush=True)
-        runners = [
-            stack.enter_context(running(folder, name, store, settings, extra))
-            for name, (settings, extra) in variants.items()
-        ]
-        for _ in range(options.rounds):
-            for runner in runners:
-                runner.measure()
-        for runner in runners:
-            rates = ", ".join(f"{rate:,.0f}" for rate in runner.rates)
-            middle = f"{median(runner.rates):9,.0f} a CPU second"
-            print(f"{runner.name:18} {middle} ({rates})")
-        print(f"load average after: {servers.load_average()}")
+def _first(policy: Policy) -> None:
+    readable = policy.readable(Principal("ann7"))
+    for n in range(100_000):
+        readable.allows(f"team-{n % 9000}-tool-{n}")
+
+
+def _timed(what: str, do: Callable[[], T]) -> T:
+    began = perf_counter()
+    result = do()
+    print(f"{what}: {(perf_counter() - began) * 1e3:.0f} ms")
+    return result
+
+
+def _each(what: str, do: Callable[[], object]) -> None:
+    began = perf_counter()
+    for _ in range(_TIMES):
+        do()
+    print(f"{what}: {(perf_counter() - began) / _TIMES * 1e6:.2f} us")
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:]))
