@@ -214,22 +214,32 @@ class AccessDocuments:
             return True
         return self.known and 0 <= now - self._failed < self.watch.fresh_for
 
-    async def learn(self) -> None:
-        """Find out what it says now; return without, if it cannot be read any more.
+    async def learn(self, *, changing: bool = False) -> None:
+        """Find out what it says now.
 
-        :raises Unavailable: it could never be read, so that nothing can be allowed.
+        If that cannot be found out any more, what it last said holds for reading.
+
+        :param changing: it has to be known what it says now.
+        :raises Unavailable: it is not; or it could never be read, so that nothing can
+            be allowed.
         """
-        if self.fresh:
+        if self.fresh and not (changing and self._failure):
             return
         try:
             await self._freshen()
+            if self._failure is not None:
+                raise self._failure
         except StoreError as e:
             self._outages.failed(TITLE, e.message)
             if self._state is None:
                 raise self._unknown(e.message) from None
+            if changing:
+                raise Unavailable(
+                    "It is not known whether everybody still may do what they could, "
+                    f"so that nothing is changed. {e.message}"
+                ) from None
         else:
-            if self._failure is None:
-                self._outages.succeeded(TITLE)
+            self._outages.succeeded(TITLE)
 
     async def change(
         self, change: DocumentChange, made: Callable[[], None] | None = None

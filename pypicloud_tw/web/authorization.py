@@ -61,7 +61,7 @@ async def authorize(
     :raises TooManyRequests: too many wrong passwords lately.
     :raises Unavailable: too many log-ins at this moment, or the rules are not known.
     """
-    await access.learn()
+    await access.learn(changing=action is not Action.READ)
     principal = _decide(request, access, action, project)
     if principal is None:
         principal = await _authenticate(request, access)

@@ -12,7 +12,7 @@ from pypicloud_tw.access.documents import DocumentChange
 from pypicloud_tw.config.rights import EVERYONE, Action, RightLine
 from pypicloud_tw.errors import StoreError
 from tests.builders import wheel
-from tests.web.doubles import HASH, Web, basic
+from tests.web.doubles import HASH, Web, basic, upload_form
 
 WHEEL = "acme-1.0-py3-none-any.whl"
 PAGE = "/simple/acme/"
@@ -131,6 +131,12 @@ class UnusableTests(SynchronousTestCase):
         self.assertEqual(ready.status, 200)
         self.assertIn("The access document is gone", ready.text)
         self.assertIn("What was known of it before holds", ready.text)
+
+    def test_nothing_is_published_by_what_was_known(self) -> None:
+        form = upload_form(WHEEL.replace("1.0", "2.0"), wheel(version="2.0"))
+        response = self.web.post(form)
+        self.assertEqual(response.status, 503)
+        self.assertIn("nothing is changed. The access document is gone", response.text)
 
     def test_a_server_that_never_read_it_is_not_ready(self) -> None:
         fresh = Web(domain=self.web.domain.beside())
