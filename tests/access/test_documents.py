@@ -448,6 +448,12 @@ class UnusableTests(DocumentsCase):
         self.assertIn("is gone", str(self.two.problem))
         self.assertEqual(self.users(self.server()), set())
 
+    def test_one_that_was_written_by_hand(self) -> None:
+        """Without what tells of it: a change makes good for that."""
+        del self.store.objects[BEGUN]
+        self.add(self.server(), "bob")
+        self.assertIn(BEGUN, self.store.objects)
+
     def test_it_costs_a_question_in_fresh_for(self) -> None:
         self.damage(b"{")
         self.clock.advance(60)
