@@ -231,7 +231,8 @@ class AccessDocuments:
             if self._failure is not None:
                 raise self._failure
         except StoreError as e:
-            self._outages.failed(TITLE, e.message)
+            why = e.whole if isinstance(e, AccessUnusable) else e.message
+            self._outages.failed(TITLE, why)
             if self._state is None:
                 raise self._unknown(e.message) from None
             if changing:

@@ -429,7 +429,7 @@ class UnusableTests(DocumentsCase):
         self.assertIn("nothing is allowed", error.message)
 
     def test_damaged(self) -> None:
-        self.check(lambda: self.damage(b"{"), "is damaged (JSONDecodeError)")
+        self.check(lambda: self.damage(b"{"), "is damaged: restore")
 
     def test_a_newer_format(self) -> None:
         self.check(

@@ -361,7 +361,7 @@ class VerifyTests(IndexCase):
         self.store.add(ACCESS, b"{")
         [_, fault] = self.faults()
         assert fault is not None
-        self.assertIn("is damaged (JSONDecodeError)", fault.problem)
+        self.assertIn("from a backup. (JSONDecodeError)", fault.problem)
         self.assertIs(fault.kind, Kind.WRONG)
         self.store.add(ACCESS, encode(Contents()))
         self.assertEqual(self.faults(), [None])
