@@ -132,6 +132,10 @@ class Users:
         if changed:
             self._memory.forget(changed)
 
+    def source_of(self, user: str) -> str | None:
+        """Name the source that a user is of; None: no source here has one."""
+        return self._passwords.source_of(user)
+
     def obey(self, document: AccessDocument) -> None:
         """Replace the users of the access document, if they are others."""
         hashes = {name: user.hash for name, user in document.users.items()}
