@@ -106,7 +106,7 @@ async def authorize_form(request: Request, access: Access) -> Principal:
 
     :raises PypicloudError: as of :func:`authorize`.
     """
-    await access.learn()
+    await access.learn(changing=True)
     principal = await _authenticate(request, access)
     if not access.policy.may_any(principal, Action.DELETE):
         access.policy.check(principal, Action.UPLOAD, None)
