@@ -223,6 +223,16 @@ class AssemblyTests(TapCase):
         self.assertIn("pypicloud-gen-password", self.made)
         self.assertEqual(self.upload({}).status, 403)
 
+    def test_an_access_document_that_is_damaged_is_told_at_the_start(self) -> None:
+        folder = self.packages / ".access"
+        folder.mkdir(parents=True)
+        (folder / "document.json").write_text("{")
+        logs = self.start(f"user.ann = {HASH}")
+        self.assertIn("Reading the access document fails", logs)
+        self.assertIn("restore .access/document.json from a backup", logs)
+        for path in ("/ready", "/simple/"):
+            self.assertEqual(self.status(path), 503)
+
     def test_says_nothing_of_that_where_there_are_users(self) -> None:
         self.write(f"user.ann = {HASH}")
         self.make()

@@ -58,13 +58,10 @@ class Access:
         """Why what administrators set cannot be read, while it cannot: a sentence."""
         return None if self.documents is None else self.documents.problem
 
-    async def learn(self) -> None:
-        """Find out which rules are in force now, or were last.
-
-        :raises Unavailable: it could never be found out, so that nothing is allowed.
-        """
+    async def learn(self, *, changing: bool = False) -> None:
+        """Find out which rules are in force now; see :meth:`AccessDocuments.learn`."""
         if self.documents is not None:
-            await self.documents.learn()
+            await self.documents.learn(changing=changing)
 
     @property
     def read_only(self) -> str | None:

@@ -18,7 +18,6 @@ from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.maintenance.sweep import CLOCK, Sweeper, Swept
 from pypicloud_tw.maintenance.verify import Fault, Kind, Verifier
-from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.store.memory import MemoryStore
 from tests.builders import sdist, wheel
 from tests.web.doubles import Domain, started, stored_project
@@ -86,26 +85,6 @@ class SweepTests(IndexCase):
         self.later(10 * DAY)
         self.assertEqual(self.sweep().removed, [])
         self.assertLessEqual(kept, set(self.store.objects))
-
-    def test_what_else_has_ended(self) -> None:
-        told: list[str] = []
-        asked: list[tuple[datetime, bool]] = []
-
-        async def ended(
-            store: IObjectStore, now: datetime, *, dry_run: bool
-        ) -> list[str]:
-            asked.append((now, dry_run))
-            return [".access/minted/1"]
-
-        for dry_run in (True, False):
-            sweeper = Sweeper(
-                self.store, self.domain.manifests, DAY, dry_run, told.append, [ended]
-            )
-            swept = self.successResultOf(started(sweeper.run()))
-            self.assertEqual(swept.removed, [".access/minted/1"])
-        now = self.store.objects[CLOCK].info.modified
-        self.assertEqual(asked, [(now, True), (now, False)])
-        self.assertEqual(told, [".access/minted/1"] * 2)
 
     def test_a_dry_run_only_tells(self) -> None:
         self.publish()
@@ -379,7 +358,7 @@ class VerifyTests(IndexCase):
         self.store.add(ACCESS, b"{")
         [_, fault] = self.faults()
         assert fault is not None
-        self.assertIn("is damaged (JSONDecodeError)", fault.problem)
+        self.assertIn("from a backup. (JSONDecodeError)", fault.problem)
         self.assertIs(fault.kind, Kind.WRONG)
         self.store.add(ACCESS, encode(Contents()))
         self.assertEqual(self.faults(), [None])
