@@ -422,6 +422,40 @@ class AuthSection:
     retry_every: float = key(
         kinds.seconds(0.1), "30s", "How often it may then try once more."
     )
+    token_life: float = key(
+        kinds.seconds(60, 3650 * DAY),
+        "90d",
+        "How long a token of a user lives that was made without saying how long.",
+    )
+    token_max_life: float = key(
+        kinds.seconds(60, 3650 * DAY),
+        "365d",
+        "The longest that one may live; those that were made before keep their end.",
+    )
+
+
+@frozen
+class OidcSection:
+    """Trusted publishing: jobs that sign in by their issuer. Times are in seconds."""
+
+    token_lifetime: int = key(
+        kinds.whole_seconds(900, 21_600),
+        "15m",
+        "How long a token lives that a job has got for its identity: from 15m to 6h.",
+    )
+    ca_file: Path | None = key(  # noqa: RUF009  a field, and a Path is immutable
+        kinds.path,
+        None,
+        "A file of certificate authorities to trust for issuers, beside those of the "
+        "system.",
+    )
+    private_hosts: tuple[str, ...] = key(
+        kinds.words(kinds.private_host),
+        "",
+        "Hosts and networks with private addresses where issuers of the access "
+        "document, and any issuer's keys, may be: keys.corp, keys.corp:8443. An issuer "
+        "that this file names need not be named again.",
+    )
 
 
 @frozen
@@ -549,6 +583,7 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "aws": AwsSection,
         "pypi": PypiSection,
         "auth": AuthSection,
+        "oidc": OidcSection,
         "index": IndexSection,
         "upstream": UpstreamSection,
         "metrics": MetricsSection,

@@ -29,6 +29,7 @@ from pypicloud_tw.config.keys import (
     IndexSection,
     Key,
     MetricsSection,
+    OidcSection,
     PypiSection,
     ServerSection,
     StorageSection,
@@ -36,6 +37,7 @@ from pypicloud_tw.config.keys import (
     document_keys,
     show_value,
 )
+from pypicloud_tw.config.publishers import Publishers, read_publishers
 from pypicloud_tw.config.rights import RightLine, TrustedPublisher
 from pypicloud_tw.config.sources import (
     IGNORED,
@@ -57,6 +59,7 @@ __all__ = [
     "Config",
     "IndexSection",
     "MetricsSection",
+    "OidcSection",
     "PypiSection",
     "ServerSection",
     "StorageSection",
@@ -81,7 +84,7 @@ class Config:
     :ivar users: password hashes by user name.
     :ivar groups: members by the group's name.
     :ivar rights: of single projects and patterns; their order means nothing.
-    :ivar publishers: by name.
+    :ivar publishers: the trusted publishers, by name.
     :ivar notices: what the operator should know, a sentence each.
     :ivar ini: the file that it was read from.
     """
@@ -91,6 +94,7 @@ class Config:
     aws: AwsSection = field(factory=AwsSection)
     pypi: PypiSection = field(factory=PypiSection)
     auth: AuthSection = field(factory=AuthSection)
+    oidc: OidcSection = field(factory=OidcSection)
     index: IndexSection = field(factory=IndexSection)
     upstream: UpstreamSection = field(factory=UpstreamSection)
     metrics: MetricsSection = field(factory=MetricsSection)
@@ -176,6 +180,7 @@ class _Reading:
         for source in self.sources:
             self.problems.extend(source.problems)
         users, grants = self._users(), self._grants()
+        publishers = self._publishers()
         values: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
         for key in KEYS.values():
             self._read(key, values[key.section])
@@ -185,8 +190,10 @@ class _Reading:
             users=users,
             groups=grants.groups,
             rights=grants.rights,
+            publishers=publishers.by_name,
             notices=(
                 *self._notices(),
+                *publishers.notices,
                 *undefined_groups(sections["pypi"], grants),
             ),
         )
@@ -284,6 +291,9 @@ class _Reading:
         return read_grants(
             self._family("group"), self._family("package"), self.problems.append
         )
+
+    def _publishers(self) -> Publishers:
+        return read_publishers(self._family("publisher"), self.problems.append)
 
     def _family(self, family: str) -> dict[str, Given]:
         """Collect what keys of a family say, the first source's words winning."""
@@ -406,10 +416,11 @@ def _about_files(upstream: UpstreamSection) -> Iterator[str]:
 
 def _missing_files(config: Config) -> Iterator[_Finding]:
     # os.path, because pathlib raises for what this process may not look at.
-    ca_file, temp_dir = config.aws.ca_file, config.storage.temp_dir
-    if ca_file is not None and not os.path.isfile(ca_file):
-        sentence = f"aws.ca_file = {_shown(ca_file)}: there is no such file."
-        yield ("aws.ca_file",), sentence
+    files = {"aws.ca_file": config.aws.ca_file, "oidc.ca_file": config.oidc.ca_file}
+    for key, ca_file in files.items():
+        if ca_file is not None and not os.path.isfile(ca_file):
+            yield (key,), f"{key} = {_shown(ca_file)}: there is no such file."
+    temp_dir = config.storage.temp_dir
     if temp_dir is not None and not os.path.isdir(temp_dir):
         sentence = f"storage.temp_dir = {_shown(temp_dir)}: there is no such folder."
         yield ("storage.temp_dir",), sentence

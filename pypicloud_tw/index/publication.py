@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from secrets import token_hex
 
 from attrs import define, field
@@ -11,7 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from pypicloud_tw.errors import PayloadTooLarge, PypicloudError, StoreError
 from pypicloud_tw.index.admission import Claims, admission, check_claims, check_digests
 from pypicloud_tw.index.archive import Inspection
-from pypicloud_tw.index.audit import Act
+from pypicloud_tw.index.audit import SERVER, Act, Actor
 from pypicloud_tw.index.first_uploads import FirstUpload, Stage
 from pypicloud_tw.index.manifests import Change
 from pypicloud_tw.index.model import File, Project
@@ -24,6 +25,7 @@ from pypicloud_tw.store.interfaces import IUpload
 class Publication:
     """One file on its way into the index: begun, written, then finished or aborted.
 
+    :ivar actor: who uploads it.
     :ivar size_hint: about how many bytes will come, if the sender told.
     :ivar limit: bytes of the largest file that is taken; None: of any.
     :ivar begun: there is a file; before, there is no ``filename``.
@@ -31,7 +33,7 @@ class Publication:
     """
 
     publisher: Publisher
-    uploader: str | None = None
+    actor: Actor = SERVER
     size_hint: int | None = None
     limit: int | None = None
     begun: bool = field(default=False, init=False)
@@ -75,12 +77,13 @@ class Publication:
             raise too_large(self.limit)
         await self._upload.write(data)
 
-    async def finish(self, claims: Claims) -> Project:
+    async def finish(self, claims: Claims, *, overwrite: bool = False) -> Project:
         """Check everything, then publish: durable and visible when this returns.
 
         Publishing the same bytes again changes nothing and succeeds, so that a publish
         whose answer was lost can simply be repeated.
 
+        :param overwrite: whoever publishes it may replace a file of that name.
         :raises BadRequest: the file is not what it says it is; nothing is kept.
         :raises Conflict: the filename, or another spelling of it, is taken by other
             bytes.
@@ -107,10 +110,16 @@ class Publication:
             upload_time=self.publisher.now(),
             requires_python=inspection.requires_python,
             summary=inspection.summary,
-            uploader=self.uploader,
+            uploader=self.actor.name,
         )
         display_name = inspection.name or claims.name or self.filename.project
-        project = await self._commit(file, display_name, inspection.metadata)
+        admit = partial(
+            admission,
+            display_name=display_name,
+            rules=self.publisher.rules,
+            overwrite=overwrite,
+        )
+        project = await self._commit(file, admit, inspection.metadata)
         self.publisher.warn(file.filename, self.warnings)
         self.publisher.uploads += 1
         return project
@@ -129,7 +138,7 @@ class Publication:
             raise CancelledError
         spool = self._upload.spool
         self._inspecting = Deferred.fromCoroutine(
-            self.publisher.inspect(spool, self.filename, self.uploader)
+            self.publisher.inspect(spool, self.filename, self.actor.name)
         )
         return await self._inspecting
 
@@ -139,10 +148,10 @@ class Publication:
             await self._upload.abort()
 
     async def _commit(
-        self, file: File, display_name: str, metadata: bytes | None
+        self, file: File, admit: Callable[[File], Change], metadata: bytes | None
     ) -> Project:
         publisher, name = self.publisher, self.filename.project
-        change = admission(file, display_name, publisher.rules)
+        change = admit(file)
         state = await publisher.find(name)
         if state is not None and change(state.project) is state.project:
             return await publisher.change(name, change)
@@ -154,7 +163,7 @@ class Publication:
         publisher.checkpoint("publish:file")
         if metadata is not None:
             file = await publisher.put_metadata(file, metadata)
-            change = admission(file, display_name, publisher.rules)
+            change = admit(file)
             publisher.checkpoint("publish:metadata")
         if first is not None:
             self._check_time()
@@ -174,7 +183,7 @@ class Publication:
         if named is not None and named.key != file.key:
             await publisher.discard(file, first)
         else:
-            publisher.audit(_published(file, name))
+            publisher.audit(_published(self.actor, file, name))
             if first is not None:
                 await first.end()
         return project
@@ -204,10 +213,8 @@ class Publication:
         return timely
 
 
-def _published(file: File, name: NormalizedName) -> Act:
-    return Act(
-        file.uploader, "published", name, file.version, file.filename, file.sha256
-    )
+def _published(actor: Actor, file: File, name: NormalizedName) -> Act:
+    return Act(actor, "published", name, file.version, file.filename, file.sha256)
 
 
 def too_large(limit: int) -> PayloadTooLarge:

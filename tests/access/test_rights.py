@@ -388,7 +388,7 @@ class AnswerTests(SynchronousTestCase):
             policy.check(WHO["bob"], Action.OVERWRITE, Q)
         self.assertIn("pypi.allow_overwrite_groups names", caught.exception.message)
         with self.assertRaises(Forbidden) as caught:
-            policy.check(Principal(None, publisher="ci"), Action.UPLOAD, Q)
+            policy.check(Principal(None, publishers=("ci",)), Action.UPLOAD, Q)
         self.assertIn("trusted publisher ci", caught.exception.message)
         with self.assertRaises(Forbidden) as caught:
             policy.check(WHO["bob"], Action.ADMINISTER, None)
@@ -450,7 +450,7 @@ class PublisherTests(SynchronousTestCase):
             "package.fixed.user.bob = rw\npypi.default_read =",
             publishers={"ci": self.publisher("acme-*", "fixed", acts="read, upload")},
         )
-        ci = Principal(None, publisher="ci")
+        ci = Principal(None, publishers=("ci",))
         for name, expected in {"acme-x": True, "other": False, "fixed": False}.items():
             project = NormalizedName(name)
             self.assertIs(policy.may(ci, Action.READ, project), expected, name)
@@ -468,13 +468,13 @@ class PublisherTests(SynchronousTestCase):
             publishers={"ci": self.publisher("fixed")},
         )
         policy = Policy(settings, doc(publishers={"ci": self.publisher("*")}))
-        ci = Principal(None, publisher="ci")
+        ci = Principal(None, publishers=("ci",))
         self.assertTrue(policy.may(ci, Action.UPLOAD, NormalizedName("fixed")))
         self.assertFalse(policy.may(ci, Action.UPLOAD, P))
         self.assertIn("publishers ci", policy.rules.notices[0])
 
     def test_a_removed_one_may_nothing_but_what_everyone_may(self) -> None:
-        gone = Principal(None, publisher="ci", scope=Scope(projects=("acme",)))
+        gone = Principal(None, publishers=("ci",), scope=Scope(projects=("acme",)))
         policy = policy_of("package.q.user.bob = r")
         self.assertFalse(policy.may(gone, Action.UPLOAD, P))
         self.assertTrue(policy.may(gone, Action.READ, P))

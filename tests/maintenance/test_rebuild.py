@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import Conflict, NotFound, StoreError
 from pypicloud_tw.index.admission import Claims, UploadRules
+from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.first_uploads import PUBLISHING
 from pypicloud_tw.index.manifest import manifest_key, project_of
 from pypicloud_tw.index.model import File, Project
@@ -24,15 +25,15 @@ OTHER_WHEEL = wheel(extra=[("acme/__init__.py", b"other = True\n")])
 
 class RebuildCase(SynchronousTestCase):
     def setUp(self) -> None:
-        self.domain = Domain(rules=UploadRules(overwrite=True, reupload_deleted=True))
+        self.domain = Domain(rules=UploadRules(reupload_deleted=True))
         self.store = self.domain.store
 
     def publish(self, filename: str, data: bytes) -> None:
         async def publish() -> None:
-            publication = Publication(self.domain.publisher, "ann")
+            publication = Publication(self.domain.publisher, Actor("ann"))
             await publication.begin(Filename.parse(filename), {"uploader": "ann"})
             await publication.write(data)
-            await publication.finish(Claims())
+            await publication.finish(Claims(), overwrite=True)
 
         self.successResultOf(started(publish()))
         self.domain.clock.advance(1)
