@@ -244,6 +244,21 @@ class AssemblyTests(TapCase):
         self.assertIn("nobody may read, nobody may upload", self.made)
         self.assertEqual(self.status("/simple/"), 403)
 
+    def test_says_whether_rights_were_given(self) -> None:
+        self.write(f"user.ann = {HASH}")
+        self.make()
+        self.assertIn("every user may upload and delete", self.made)
+        self.write(f"user.ann = {HASH}", "pypi.default_write = dev")
+        self.make()
+        self.assertIn("Only those may write who have been given", self.made)
+        self.assertIn("No line group.NAME says who is in dev", self.made)
+
+    def test_uploads_of_everyone(self) -> None:
+        self.start("pypi.default_write = everyone")
+        self.assertNotIn("There is no user yet", self.made)
+        self.assertEqual(self.upload({}).status, 200)
+        self.stop()
+
     def test_tells_what_an_old_ini_has_that_is_not_needed(self) -> None:
         self.ini.write_text(
             "[app:main]\nuse = egg:pypicloud\nstorage.dir = packages\n"

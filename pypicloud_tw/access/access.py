@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from attrs import define
+from twisted.logger import Logger
 
 from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import ANONYMOUS, Credentials, Principal
+from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.errors import ReadOnly
 
 
@@ -43,6 +45,7 @@ class Access:
     policy: Policy
     authenticators: tuple[Authenticator, ...]
     documents: AccessDocuments | None = None
+    _log: ClassVar[Logger] = Logger()
 
     def __attrs_post_init__(self) -> None:
         if self.documents is not None:
@@ -88,8 +91,22 @@ class Access:
             return ANONYMOUS
         return await authenticator.authenticate(credentials)
 
+    def obey(self, settings: AccessSettings) -> None:
+        """Decide by another ini from now on."""
+        self._decide_by(self.policy.with_settings(settings))
+
     def _obey(self, document: AccessDocument) -> None:
-        self.policy = self.policy.with_document(document)
+        self._decide_by(self.policy.with_document(document))
+
+    def _decide_by(self, policy: Policy) -> None:
+        """Put rules into force, and tell what an operator would not expect of them."""
+        before, self.policy = self.policy.rules, policy
+        rules = policy.rules
+        if rules.open is not before.open:
+            self._log.warn("{summary}", summary=rules.summary)
+        for notice in rules.notices:
+            if notice not in before.notices:
+                self._log.warn("{notice}", notice=notice)
 
     def _find(self, credentials: Credentials) -> Authenticator | None:
         for authenticator in self.authenticators:

@@ -28,10 +28,18 @@ from pypicloud_tw.config.rights import (
 )
 from pypicloud_tw.config.values import BadValueError
 from pypicloud_tw.errors import Forbidden, NotFound, PypicloudError, Unauthorized
+from pypicloud_tw.index.audit import Proof
 from pypicloud_tw.index.names import NormalizedName, unknown_project
 from tests.access.doubles import letters, policy_of, row
 
 P, Q = NormalizedName("p"), NormalizedName("q")
+
+#: A job that is of the publisher ci.
+CI = Principal(
+    None,
+    publishers=("ci",),
+    proof=Proof("publisher", {"iss": "https://issuer.example", "aud": "pypicloud"}),
+)
 
 WHO = {
     "anonymous": ANONYMOUS,
@@ -389,7 +397,7 @@ class AnswerTests(SynchronousTestCase):
         self.assertIn("pypi.allow_overwrite_groups names", caught.exception.message)
         with self.assertRaises(Forbidden) as caught:
             policy.check(Principal(None, publishers=("ci",)), Action.UPLOAD, Q)
-        self.assertIn("trusted publisher ci", caught.exception.message)
+        self.assertIn("as publisher ci:", caught.exception.message)
         with self.assertRaises(Forbidden) as caught:
             policy.check(WHO["bob"], Action.ADMINISTER, None)
         self.assertIn("administer this index", caught.exception.message)
@@ -450,16 +458,15 @@ class PublisherTests(SynchronousTestCase):
             "package.fixed.user.bob = rw\npypi.default_read =",
             publishers={"ci": self.publisher("acme-*", "fixed", acts="read, upload")},
         )
-        ci = Principal(None, publishers=("ci",))
         for name, expected in {"acme-x": True, "other": False, "fixed": False}.items():
             project = NormalizedName(name)
-            self.assertIs(policy.may(ci, Action.READ, project), expected, name)
-            self.assertIs(policy.may(ci, Action.UPLOAD, project), expected, name)
-            self.assertIs(policy.readable(ci).allows(name), expected, name)
-            self.assertFalse(policy.may(ci, Action.MANAGE, project))
-        self.assertTrue(policy.may_any(ci, Action.UPLOAD))
-        self.assertFalse(policy.may_any(ci, Action.MANAGE))
-        self.assertFalse(policy.may(ci, Action.ADMINISTER, None))
+            self.assertIs(policy.may(CI, Action.READ, project), expected, name)
+            self.assertIs(policy.may(CI, Action.UPLOAD, project), expected, name)
+            self.assertIs(policy.readable(CI).allows(name), expected, name)
+            self.assertFalse(policy.may(CI, Action.MANAGE, project))
+        self.assertTrue(policy.may_any(CI, Action.UPLOAD))
+        self.assertFalse(policy.may_any(CI, Action.MANAGE))
+        self.assertFalse(policy.may(CI, Action.ADMINISTER, None))
 
     def test_of_the_ini(self) -> None:
         settings = AccessSettings(
@@ -468,9 +475,8 @@ class PublisherTests(SynchronousTestCase):
             publishers={"ci": self.publisher("fixed")},
         )
         policy = Policy(settings, doc(publishers={"ci": self.publisher("*")}))
-        ci = Principal(None, publishers=("ci",))
-        self.assertTrue(policy.may(ci, Action.UPLOAD, NormalizedName("fixed")))
-        self.assertFalse(policy.may(ci, Action.UPLOAD, P))
+        self.assertTrue(policy.may(CI, Action.UPLOAD, NormalizedName("fixed")))
+        self.assertFalse(policy.may(CI, Action.UPLOAD, P))
         self.assertIn("publishers ci", policy.rules.notices[0])
 
     def test_a_removed_one_may_nothing_but_what_everyone_may(self) -> None:
