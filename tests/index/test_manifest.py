@@ -163,13 +163,14 @@ class DamageTests(SynchronousTestCase):
 
     def test_where_a_file_came_from_is_bounded(self) -> None:
         good = json.loads(encode(Project(ACME, "Acme", (file(),))))
-        for bad in (
+        wrong: tuple[Any, ...] = (
             [],
             "x",
             {"ref": "x" * 1025},
             {"x" * 1025: "y"},
             {str(n): "x" for n in range(33)},
-        ):
+        )
+        for bad in wrong:
             good["files"][0]["_publisher"] = bad
             self.damaged(json.dumps(good).encode())
 
