@@ -206,7 +206,6 @@ def make_index(
         reactor,
         UploadRules(
             legacy_formats=config.pypi.legacy_formats,
-            overwrite=config.pypi.allow_overwrite,
             reupload_deleted=config.pypi.allow_reupload_deleted,
             sweep_age=config.index.sweep_age,
         ),

@@ -10,6 +10,7 @@ from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import ANONYMOUS, Credentials, Principal
+from pypicloud_tw.errors import ReadOnly
 
 
 class Authenticator(Protocol):
@@ -64,6 +65,19 @@ class Access:
         """
         if self.documents is not None:
             await self.documents.learn()
+
+    @property
+    def read_only(self) -> str | None:
+        """Why nothing may be changed now (``pypi.read_only``); None: it may."""
+        return self.policy.settings.read_only
+
+    def refuse_while_read_only(self) -> None:
+        """Return if changes may be made now; whoever takes one asks.
+
+        :raises ReadOnly: none may.
+        """
+        if self.read_only is not None:
+            raise ReadOnly(self.read_only)
 
     def recall(self, credentials: Credentials) -> Principal | None:
         """Return at once who makes a request; None if that takes a check."""

@@ -21,6 +21,7 @@ from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.oidc.exchange import Exchange
 from pypicloud_tw.access.oidc.issuers import Issuers
+from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.tokens.documents import TokenDocuments
 from pypicloud_tw.access.tokens.last_use import LastUses
@@ -84,6 +85,8 @@ class Domain:
     offload: InlineOffload = field(factory=InlineOffload)
     seed: int = 1
     make_index: type[Index] = Index
+    #: Files may be replaced by what is published without HTTP.
+    overwrite: bool = False
     manifests: Manifests = field(init=False)
     catalog: Catalog[ProjectView] = field(init=False)
     publisher: Publisher = field(init=False)
@@ -140,7 +143,9 @@ class Domain:
         await publication.begin(name)
         try:
             await publication.write(data)
-            return await publication.finish(claims or Claims())
+            return await publication.finish(
+                claims or Claims(), overwrite=self.overwrite
+            )
         finally:
             await publication.abort()
 
@@ -411,6 +416,8 @@ class Web:
     domain: Domain = field(factory=Domain)
     users: Mapping[str, str] = field(factory=lambda: USERS)
     default_read: Any = "everyone"
+    #: What is said of rights beyond that.
+    policy: Policy | None = None
     max_upload: int = 10_000_000
     limits: ConnectionLimits = field(factory=ConnectionLimits)
     proxies: Proxies = field(factory=Proxies)
@@ -437,7 +444,9 @@ class Web:
         owners = TokenOwners(users.source_of)
         self.documents.subscribe(owners.obey)
         self.tokens = token_parts(index, owners)
-        policy = simple_policy(self.default_read, has_users=bool(self.users))
+        policy = self.policy or simple_policy(
+            self.default_read, has_users=bool(self.users)
+        )
         settings = evolve(policy.settings, publishers=self.publishers)
         access = Access(
             policy.with_settings(settings),
