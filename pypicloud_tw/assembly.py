@@ -133,6 +133,7 @@ def assemble(
         reactor.seconds,
         config.oidc.token_lifetime,
     )
+    exchange.register(process.metrics)
     application = _make_application(
         config,
         index,
