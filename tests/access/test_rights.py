@@ -398,7 +398,8 @@ class AnswerTests(SynchronousTestCase):
 
 def job(*publishers: str, **changes: str) -> Principal:
     """A job that showed an identity token, and by whom it is trusted."""
-    claims = {"iss": "https://issuer.example", "aud": "pypicloud", **changes}
+    claims = {"iss": "https://issuer.example", "aud": "pypicloud", "sub": "ci"}
+    claims |= changes
     return Principal(None, publishers=publishers, proof=Proof("publisher", claims))
 
 
@@ -446,7 +447,7 @@ class PublisherTests(SynchronousTestCase):
             "ci",
             "https://issuer.example",
             "pypicloud",
-            (),
+            (("sub", "ci"),),
             projects,
             parse_actions(acts),
             "the access document",
@@ -528,6 +529,8 @@ class PublisherTests(SynchronousTestCase):
             (evolve(made, claims=(("ref", "**"),)), False),
             (evolve(made, issuer="https://other.example"), False),
             (evolve(made, audience="other"), False),
+            # Nobody is trusted for nothing.
+            (evolve(made, claims=()), False),
         ):
             policy = self.policy("pypi.default_read =", publishers={"ci": publisher})
             self.assertIs(policy.may(ci, Action.UPLOAD, name), expected)
