@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 from tests.certificates import make_certificates
@@ -21,8 +22,11 @@ class TrustedPublishingTests(IntegrationTestCase):
         self.addCleanup(self.issuer.stop)
         self.store = self.folder / "store"
 
-    def tls_server(self) -> Server:
-        """Start a server; all are on one store."""
+    def tls_server(self, **settings: str) -> Server:
+        """Start a server; all are on one store.
+
+        :param settings: what is set of the publisher ``tool``, if not all of it.
+        """
         server = self.server(scheme="https", start=False)
         server.options = [
             f"--listen=ssl:{server.port}:interface=127.0.0.1"
@@ -33,9 +37,7 @@ class TrustedPublishingTests(IntegrationTestCase):
                 "storage.dir": str(self.store),
                 "pypi.default_read": "authenticated",
                 "oidc.ca_file": str(self.authority),
-                "publisher.tool.issuer": self.issuer.url,
-                "publisher.tool.claims": "repository:acme/tool, ref:refs/tags/*",
-                "publisher.tool.projects": "acme",
+                **self.publisher(**settings),
                 "publisher.readers.issuer": self.issuer.url,
                 "publisher.readers.claims": "repository_owner_id:42",
                 "publisher.readers.projects": "acme",
@@ -44,6 +46,15 @@ class TrustedPublishingTests(IntegrationTestCase):
         )
         server.start()
         return server
+
+    def publisher(self, **settings: str) -> dict[str, str]:
+        given = {
+            "issuer": self.issuer.url,
+            "claims": "repository:acme/tool, ref:refs/tags/*",
+            "projects": "acme",
+            **settings,
+        }
+        return {f"publisher.tool.{key}": text for key, text in given.items()}
 
     def publish(self, server: Server, *files: Path) -> tuple[str | Path, ...]:
         return (
@@ -96,6 +107,19 @@ class TrustedPublishingTests(IntegrationTestCase):
             self.assertIn("GitLab job", output)
         again = self.environment(self.issuer.gitlab)
         self.run_client(*self.publish(second, other), **again)
+
+    def test_reload(self) -> None:
+        """SIGHUP: what was trusted for another project is trusted for this one."""
+        server = self.tls_server(projects="other")
+        wheel = make_wheel(self.folder, "acme", "1.0")
+        job = self.environment(self.issuer.github)
+        output = self.run_failing(*self.publish(server, wheel), **job)
+        self.assertIn("403", output)
+        server.configure(**self.publisher())
+        assert server.process is not None
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "were read again" in server.log, lambda: server.log)
+        self.run_client(*self.publish(server, wheel), **job)
 
     def test_reading(self) -> None:
         """A job that installs needs no stored secret either."""
