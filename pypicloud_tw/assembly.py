@@ -126,15 +126,7 @@ def assemble(
     tokens = make_tokens(config, index, process, throttle, owners)
     login = make_token_login(tokens, process)
     access = Access(policy, (login, PasswordLogin(users)), documents)
-    fetchers = partial(_make_fetchers, process, environ)
-    exchange = Exchange(
-        access,
-        Issuers(fetchers(config), reactor.seconds),
-        tokens.minted,
-        index.publisher.audit,
-        reactor.seconds,
-        config.oidc.token_lifetime,
-    )
+    exchange = make_exchange(config, index, process, environ, access, tokens.minted)
     application = _make_application(
         config,
         index,
@@ -151,7 +143,7 @@ def assemble(
         application,
         users,
         throttle,
-        fetchers,
+        partial(_make_fetchers, process, environ),
         tokens,
     )
     server = Server(
@@ -420,6 +412,32 @@ def _make_application(
         metrics_read=metrics_reader(config.metrics.read),
         fallback=fallback,
     )
+
+
+def make_exchange(
+    config: Config,
+    index: Index,
+    process: Process,
+    environ: Mapping[str, str],
+    access: Access,
+    minted: Minted,
+) -> Exchange:
+    """Make what exchanges the identity tokens of CI jobs.
+
+    :param environ: of the process: it may name proxies.
+    :raises ConfigError: there are no authorities in ``oidc.ca_file``.
+    """
+    seconds = process.reactor.seconds
+    exchange = Exchange(
+        access,
+        Issuers(_make_fetchers(process, environ, config), seconds),
+        minted,
+        index.publisher.audit,
+        seconds,
+        config.oidc.token_lifetime,
+    )
+    exchange.register(process.metrics)
+    return exchange
 
 
 def _make_fetchers(

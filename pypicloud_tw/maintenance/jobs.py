@@ -10,6 +10,8 @@ from typing import TextIO
 
 from attrs import define
 
+from pypicloud_tw.access.tokens.last_use import gather_former
+from pypicloud_tw.access.tokens.minted import sweep_minted
 from pypicloud_tw.index.audit import SERVER, Act, Actor
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.names import NormalizedName, project_name
@@ -87,23 +89,28 @@ async def sweep(
     def report(key: str) -> None:
         print(f"{'would remove' if dry_run else 'removed'} {key}", file=out)
 
-    sweeper = Sweeper(index.store, index.manifests, age or at_least, dry_run, report)
+    sweeper = Sweeper(
+        index.store,
+        index.manifests,
+        age or at_least,
+        dry_run,
+        report,
+        others=(sweep_minted, gather_former),
+    )
     swept = await sweeper.run()
     unfinished = f"{swept.unfinished} unfinished uploads"
     if swept.unfinished is None:
         unfinished = "unfinished uploads unknown (the S3 server does not list them)"
-    ended = f"{len(swept.ended)} of ended tokens, " if swept.ended else ""
     print(
         f"{swept.seen} objects seen, {len(swept.removed)} orphans, "
-        f"{len(swept.purged)} of deleted files, {ended}{unfinished}.",
+        f"{len(swept.purged)} of deleted files, {unfinished}.",
         file=out,
     )
     for problem in (*swept.left, *swept.in_doubt):
         print(f"pypicloud: {problem}", file=err)
     for what in swept.unlisted:
         print(f"pypicloud: {what.key!r} stays: it is {what.why.value}.", file=err)
-    gone = (*swept.removed, *swept.purged, *swept.ended)
-    if count := 0 if dry_run else len(gone):
+    if count := 0 if dry_run else len(swept.removed) + len(swept.purged):
         index.publisher.audit(Act(actor, "swept", reason=f"{count} objects"))
     return 1 if swept.left else 0
 

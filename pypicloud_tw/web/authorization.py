@@ -196,5 +196,5 @@ def _text(value: bytes | None) -> str | None:
 
 
 def _name_in_log(request: Request, principal: Principal) -> None:
-    if principal.name is not None:
-        request.principal_name = principal.name.encode()
+    if principal.label is not None:
+        request.principal_name = principal.label.encode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
@@ -92,24 +92,6 @@ class SweepTests(IndexCase):
         self.later(DAY + 1)
         self.assertEqual(self.sweep(dry_run=True).removed, [ORPHAN])
         self.assertIn(ORPHAN, self.store.objects)
-
-    def test_removes_what_told_of_minted_tokens_long_after_their_end(self) -> None:
-        now = datetime.fromtimestamp(self.domain.clock.seconds(), UTC)
-        minted, used = (
-            f".access/minted/{now:%Y%m%dT%H}/{'a' * 64}",
-            ".access/used/gone.json",
-        )
-        for key in minted, used:
-            self.store.add(key, b"{}")
-        self.assertEqual(self.sweep().ended, [])
-        self.later(DAY + 2 * 3600)
-        self.assertEqual(self.sweep(dry_run=True).ended, [minted])
-        self.assertIn(minted, self.store.objects)
-        self.assertEqual(self.sweep().ended, [minted])
-        self.later(30 * DAY)
-        self.assertEqual(self.sweep().ended, [used])
-        self.assertEqual(self.sweep().ended, [])
-        self.assertNotIn(minted, self.store.objects)
 
     def test_a_dry_run_counts_unfinished_uploads(self) -> None:
         asked: list[bool] = []
