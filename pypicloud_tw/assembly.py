@@ -6,16 +6,23 @@ part is made complete, from parts that are made before it, and handed what it ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from random import random
-from typing import Any
+from secrets import token_hex
+from typing import Any, Literal
 
 from twisted.logger import Logger
 from twisted.web.client import HTTPConnectionPool
 
 from pypicloud_tw import __version__
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.audit.downloads import DownloadLog
+from pypicloud_tw.access.audit.log_file import LogFile
+from pypicloud_tw.access.audit.stored import StoredRecords
+from pypicloud_tw.access.audit.trail import Trail
+from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.throttle import Throttle
@@ -85,7 +92,11 @@ def assemble(
     :raises SystemExit: it cannot listen as it is configured to.
     """
     process = make_process(reactor, offload)
-    index = make_index(config, process, environ, checkpoint=checkpoint)
+    audit_log = _log_file("audit.log", config.audit.log, process)
+    download_log = _log_file("downloads.log", config.downloads.log, process)
+    logs = tuple(filter(None, (audit_log, download_log)))
+    trail = make_trail(config, process, audit_log)
+    index = make_index(config, process, environ, checkpoint=checkpoint, audit=trail)
     fallback = make_fallback(config, index, process, environ)
     throttle = Throttle(
         reactor.seconds,
@@ -100,8 +111,11 @@ def assemble(
         throttle=throttle,
     )
     policy = Policy(config.pypi.default_read, has_users=bool(config.users))
-    access = Access(policy, (PasswordLogin(users),))
-    application = _make_application(config, index, fallback, process, access)
+    access = Access(policy, (PasswordLogin(users),), process.metrics.observe_login)
+    witness = Witness(trail, process.metrics, users.has)
+    application = _make_application(
+        config, index, fallback, process, access, witness, download_log
+    )
     site = _make_site(config, application, process)
     reloader = Reloader(
         config,
@@ -114,9 +128,10 @@ def assemble(
         process,
         Front(make_endpoint(reactor, config.server.listen), site, config.server.grace),
         index.standing,
-        start=partial(start, index, partial(_warm_up, fallback)),
-        on_hangup=reloader.reload,
-        close=partial(_close, fallback, index),
+        open_logs=partial(_open_logs, logs),
+        start=partial(_start, index, fallback, trail),
+        on_hangup=partial(_hang_up, logs, reloader),
+        close=partial(_close, fallback, trail, download_log, index),
     )
     for notice in (*config.notices, *_greeting(config, policy)):
         _log.info("{notice}", notice=notice)
@@ -126,6 +141,42 @@ def assemble(
 def make_process(reactor: Any, offload: Offload | None = None) -> Process:
     """Make what all parts share."""
     return Process(reactor, offload or Offload(reactor), Metrics(reactor))
+
+
+def make_trail(
+    config: Config,
+    process: Process,
+    file: LogFile | None = None,
+    tell: Audit = log_act,
+) -> Trail:
+    """Make what takes the records of who did what.
+
+    :param file: of ``audit.log``.
+    :param tell: says what was changed to whoever looks on.
+    """
+    stored = None
+    if config.audit.store:
+        stored = StoredRecords(process.reactor, token_hex(8))
+    trail = Trail(process.reactor, process.metrics, file, stored, tell)
+    trail.register()
+    return trail
+
+
+def _log_file(
+    key: str, place: Path | Literal["-"] | None, process: Process
+) -> LogFile | None:
+    return None if place is None else LogFile(key, place, process.reactor)
+
+
+def _open_logs(logs: Iterable[LogFile]) -> None:
+    for log in logs:
+        log.open()
+
+
+def _hang_up(logs: Iterable[LogFile], reloader: Reloader) -> None:
+    for log in logs:
+        log.reopen()
+    reloader.reload()
 
 
 def make_index(
@@ -298,7 +349,12 @@ def _make_application(
     fallback: Fallback | None,
     process: Process,
     access: Access,
+    witness: Witness,
+    download_log: LogFile | None,
 ) -> Application:
+    downloads = None
+    if download_log is not None:
+        downloads = DownloadLog(download_log, process.reactor.seconds)
     return Application(
         index,
         access=access,
@@ -306,7 +362,9 @@ def _make_application(
         metrics=process.metrics,
         max_upload=config.pypi.max_upload,
         metrics_read=metrics_reader(config.metrics.read),
+        witness=witness,
         fallback=fallback,
+        downloads=downloads,
     )
 
 
@@ -323,14 +381,25 @@ def _make_site(config: Config, application: Application, process: Process) -> Si
     )
 
 
+async def _start(index: Index, fallback: Fallback | None, trail: Trail) -> None:
+    trail.start(index.store)
+    await start(index, partial(_warm_up, fallback))
+
+
 async def _warm_up(fallback: Fallback | None) -> None:
     if fallback is not None:
         await fallback.warm_up()
 
 
-async def _close(fallback: Fallback | None, index: Index) -> None:
+async def _close(
+    fallback: Fallback | None, trail: Trail, download_log: LogFile | None, index: Index
+) -> None:
     if fallback is not None:
         await fallback.close()
+    if download_log is not None:
+        download_log.close()
+    # What came before made records; they go into the store.
+    await trail.close()
     await index.close()
 
 

@@ -143,6 +143,10 @@ class Users:
         """Whether anybody can log in at all."""
         return len(self._known) > 0
 
+    def has(self, user: str) -> bool:
+        """Return whether there is a user of that name."""
+        return user in self._known
+
     def remembered(
         self, authorization: bytes | None, client: str | None = None
     ) -> Principal | None:

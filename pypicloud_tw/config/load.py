@@ -23,8 +23,10 @@ from pypicloud_tw.config.keys import (
     EMPTY,
     KEYS,
     SECTIONS,
+    AuditSection,
     AuthSection,
     AwsSection,
+    DownloadsSection,
     IndexSection,
     Key,
     MetricsSection,
@@ -49,9 +51,11 @@ from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.outbound.proxies import ProxySettings
 
 __all__ = [
+    "AuditSection",
     "AuthSection",
     "AwsSection",
     "Config",
+    "DownloadsSection",
     "IndexSection",
     "MetricsSection",
     "PypiSection",
@@ -88,6 +92,8 @@ class Config:
     index: IndexSection = field(factory=IndexSection)
     upstream: UpstreamSection = field(factory=UpstreamSection)
     metrics: MetricsSection = field(factory=MetricsSection)
+    audit: AuditSection = field(factory=AuditSection)
+    downloads: DownloadsSection = field(factory=DownloadsSection)
     users: Mapping[str, str] = field(factory=_no_users, repr=False)
     notices: tuple[str, ...] = ()
     ini: Path | None = None

@@ -64,6 +64,7 @@ async def sweep(
     err: TextIO,
     *,
     age: float | None = None,
+    keep: float | None = None,
     dry_run: bool = False,
     actor: Actor = SERVER,
 ) -> int:
@@ -71,6 +72,7 @@ async def sweep(
 
     :param age: seconds; None is ``index.sweep_age``, and less is refused: the servers
         rely on it.
+    :param keep: seconds that records of changes are kept; None: for ever.
     :param actor: for the record of the change.
     :returns: 1 also if a project was skipped, because its manifest is lost or damaged.
         What a first upload left that was broken off is named and is no fault.
@@ -87,7 +89,9 @@ async def sweep(
     def report(key: str) -> None:
         print(f"{'would remove' if dry_run else 'removed'} {key}", file=out)
 
-    sweeper = Sweeper(index.store, index.manifests, age or at_least, dry_run, report)
+    sweeper = Sweeper(
+        index.store, index.manifests, age or at_least, dry_run, report, keep
+    )
     swept = await sweeper.run()
     unfinished = f"{swept.unfinished} unfinished uploads"
     if swept.unfinished is None:
@@ -97,11 +101,14 @@ async def sweep(
         f"{len(swept.purged)} of deleted files, {unfinished}.",
         file=out,
     )
+    if swept.outdated:
+        print(f"{len(swept.outdated)} objects of records, kept long enough.", file=out)
     for problem in (*swept.left, *swept.in_doubt):
         print(f"pypicloud: {problem}", file=err)
     for what in swept.unlisted:
         print(f"pypicloud: {what.key!r} stays: it is {what.why.value}.", file=err)
-    if count := 0 if dry_run else len(swept.removed) + len(swept.purged):
+    gone = (swept.removed, swept.purged, swept.outdated)
+    if count := 0 if dry_run else sum(map(len, gone)):
         index.publisher.audit(Act(actor, "swept", reason=f"{count} objects"))
     return 1 if swept.left else 0
 

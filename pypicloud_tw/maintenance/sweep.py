@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 
 from attrs import define, evolve, field
 
+from pypicloud_tw.access.audit.stored import outdated
 from pypicloud_tw.errors import ManifestDamaged, NotFound
 from pypicloud_tw.index.first_uploads import FirstUpload, Stage, UnderWay
 from pypicloud_tw.index.layout import is_own, own_project
@@ -40,6 +41,7 @@ class Swept:
 
     :ivar removed: keys of objects that nothing named.
     :ivar purged: keys of objects whose files were removed long enough ago.
+    :ivar outdated: keys of objects with records of changes, kept long enough.
     :ivar unfinished: how many uploads had been begun and never ended; None if the
         store cannot tell.
     :ivar left: why a project was passed over; a sentence each.
@@ -51,6 +53,7 @@ class Swept:
     seen: int = 0
     removed: list[str] = field(factory=list)
     purged: list[str] = field(factory=list)
+    outdated: list[str] = field(factory=list)
     unfinished: int | None = 0
     left: list[str] = field(factory=list)
     in_doubt: list[str] = field(factory=list)
@@ -61,6 +64,7 @@ class Swept:
 class Sweeper:
     """Removes orphans, and what was deleted.
 
+    :ivar keep: seconds that records of changes are kept; None: for ever.
     :ivar age: seconds that an object must have been there; never less than twice what
         the longest publish may take, on any server of this store.
     :ivar report: told of every object that is removed.
@@ -71,6 +75,7 @@ class Sweeper:
     age: float
     dry_run: bool = False
     report: Callable[[str], None] = field(default=lambda key: None)
+    keep: float | None = None
 
     async def run(self) -> Swept:
         """Sweep once.
@@ -78,7 +83,8 @@ class Sweeper:
         :raises StoreError: the store is away; what was removed was an orphan.
         """
         swept = Swept()
-        limit = (await self._now()) - timedelta(seconds=self.age)
+        now = await self._now()
+        limit = now - timedelta(seconds=self.age)
         old: dict[NormalizedName, list[ObjectInfo]] = defaultdict(list)
         async for info in self.store.list("", unlisted=swept.unlisted.append):
             swept.seen += 1
@@ -95,6 +101,10 @@ class Sweeper:
         for first, name in under_way.uploads().items():
             if not self.dry_run:
                 await self._end(first, name, under_way.told[first.folder], limit)
+        if self.keep is not None:
+            async for key in outdated(self.store, self.keep, now):
+                await self._remove(key)
+                swept.outdated.append(key)
         swept.unfinished = await self.store.abandon_uploads(limit, dry_run=self.dry_run)
         return swept
 

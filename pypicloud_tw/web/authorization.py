@@ -32,7 +32,7 @@ def authorize_at_once(
     principal = access.recall(credentials(request))
     if principal is not None:
         _name_in_log(request, principal)
-        access.policy.check(principal, action, project)
+        access.check(principal, action, project)
     return principal
 
 
@@ -52,7 +52,7 @@ async def authorize(
     principal = authorize_at_once(request, access, action, project)
     if principal is None:
         principal = await authenticate(request, access)
-        access.policy.check(principal, action, project)
+        access.check(principal, action, project)
     return principal
 
 

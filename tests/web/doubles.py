@@ -18,10 +18,12 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.audit.record import Download
+from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.users import PasswordLogin, Users
 from pypicloud_tw.index.admission import Claims, UploadRules
-from pypicloud_tw.index.audit import Actor
+from pypicloud_tw.index.audit import Act, Actor
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifest import INDEX, decode, project_of
@@ -381,20 +383,25 @@ class Web:
     proxies: Proxies = field(factory=Proxies)
     application: Application = field(init=False)
     site: Site = field(init=False)
+    downloads: list[Download] = field(factory=list)
 
     def __attrs_post_init__(self) -> None:
         domain = self.domain
+        metrics = Metrics(domain.clock)
         users = Users(self.users, offload=InlineOffload(), clock=domain.clock)
         self.application = Application(
             domain.index,
             access=Access(
                 Policy(self.default_read, has_users=bool(self.users)),
                 (PasswordLogin(users),),
+                metrics.observe_login,
             ),
             offload=domain.offload,
-            metrics=Metrics(domain.clock),
+            metrics=metrics,
             max_upload=self.max_upload,
             metrics_read=lambda principal, client: True,
+            witness=Witness(self._audit, metrics, self.users.__contains__),
+            downloads=self.downloads.append,
         )
         self.site = Site(
             self.application.resource(),
@@ -402,6 +409,9 @@ class Web:
             limits=self.limits,
             proxies=self.proxies,
         )
+
+    def _audit(self, act: Act) -> None:
+        self.domain.publisher.audit(act)
 
     @property
     def store(self) -> MemoryStore:
