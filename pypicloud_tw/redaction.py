@@ -35,7 +35,7 @@ _SECRETS = re.compile(
     | pypi-age[\w-]{16,}
     | eyj[\w-]{8,} (?: \. [\w-]* ){1,4}
     | \$ (?: argon2\w* | pbkdf2[\w-]* | bcrypt[\w-]* | scrypt | md5 | sha\d+
-         | [156y] | 2[abxy]? | 7 ) \$ [^\s,;"']*
+         | [156y] | 2[abxy]? | 7 ) \$ [^\s;"']*
     """
 )
 

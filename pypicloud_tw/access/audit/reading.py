@@ -184,7 +184,9 @@ class Reader:
             if begin[:10] != today:
                 yield keys
                 today, keys = begin[:10], []
-            if first[:19] <= begin < end:
+            if info.size > _MAX_OBJECT:
+                self.broken(info.key)
+            elif first[:19] <= begin < end:
                 keys.append(info.key)
         yield keys
 

@@ -20,8 +20,11 @@ from pypicloud_tw.redaction import redacted
 #: Characters of a text, and how many details of a proof. A publisher has ten claims.
 _LONGEST, _DETAILS = 1024, 32
 
-#: Bytes of a line that is understood; 40 long texts of escapes have about half.
-MAX_LINE = 512 * 1024
+#: Characters of a detail's name.
+_LONGEST_NAME = 64
+
+#: Bytes of a line that is understood: 42 of the longest texts, all of it escapes.
+MAX_LINE = 768 * 1024
 
 
 @frozen
@@ -95,7 +98,10 @@ def decode(line: bytes) -> Mapping[str, object]:
     """
     if len(line) > MAX_LINE:
         raise ValueError("too long")
-    fields = json.loads(line)
+    try:
+        fields = json.loads(line)
+    except RecursionError:
+        raise ValueError("too deep") from None
     if not isinstance(fields, dict) or not isinstance(fields.get("time"), str):
         raise ValueError("not a record")
     return fields
@@ -115,15 +121,17 @@ def _who(actor: Actor) -> dict[str, object]:
 def _texts(fields: Mapping[str, object]) -> dict[str, str]:
     """Bound and redact; what is not there is left out."""
     return {
-        _text(name): _text(value) for name, value in fields.items() if value is not None
+        _text(name, _LONGEST_NAME): _text(value, _LONGEST)
+        for name, value in fields.items()
+        if value is not None
     }
 
 
-def _text(value: object) -> str:
+def _text(value: object, longest: int) -> str:
     text = str(value)
     # Redacted first: the beginning of a secret is not always known for one.
-    text = redacted(text[: 4 * _LONGEST])
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    text = redacted(text[: 4 * longest])
+    return text if len(text) <= longest else f"{text[:longest]}..."
 
 
 def _line(fields: Mapping[str, object]) -> bytes:
