@@ -159,6 +159,12 @@ class ServerCase(SynchronousTestCase):
 
 
 class StartTests(ServerCase):
+    def test_a_log_that_cannot_be_opened(self) -> None:
+        self.unwritable = ConfigError(["audit.log = /x: Permission denied."])
+        error = self.assertRaises(SystemExit, self.start)
+        self.assertEqual(error.code, "pypicloud: audit.log = /x: Permission denied.")
+        self.assertEqual(self.events, [])
+
     def test_listens_at_once_and_works_when_the_store_is_ready(self) -> None:
         held: Deferred[None] = Deferred()
         self.store.before = lambda operation, key: held

@@ -7,6 +7,7 @@ from typing import TextIO
 from attrs import frozen
 
 from pypicloud_tw.access.audit.reading import Reader, Record, Wanted, instant
+from pypicloud_tw.index.audit import Act, Actor, one_line
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.names import project_name
 
@@ -68,20 +69,21 @@ async def print_records(
 
 def _sentence(record: Record) -> str:
     """Say it in one line; what comes from outside cannot end it."""
-    fields = record.fields
-    about = [fields.get("file")]
-    if not about[0]:
-        about = [fields.get("project"), fields.get("version")]
-    words = [fields.get("principal") or "The server", fields.get("act"), *about]
-    text = " ".join(str(word) for word in words if word)
-    if fields.get("sha256"):
-        text += f" (sha256 {fields['sha256']})"
-    if fields.get("reason"):
-        text += f": {fields['reason']}"
-    if whence := _whence(record):
-        text += f" [{whence}]"
+    texts = {name: str(value) for name, value in record.fields.items()}
+    get = texts.get
+    act = Act(
+        Actor(get("principal")),
+        get("act", "did something"),
+        get("project"),
+        get("version"),
+        get("file"),
+        get("sha256"),
+        get("reason"),
+        "refused" if get("outcome") == "refused" else "done",
+    )
     moment = record.position.time[:19].replace("T", " ")
-    return f"{moment} {text}".encode("ascii", "backslashreplace").decode()
+    whence = _whence(record)
+    return one_line(f"{moment} {act.sentence}" + (f" [{whence}]" if whence else ""))
 
 
 def _whence(record: Record) -> str:

@@ -68,6 +68,21 @@ class SweepTests(IndexCase):
         self.assertEqual(len(self.sweep().removed), 4)
         self.assertEqual(set(self.store.objects) - {CLOCK}, before)
 
+    def test_records_that_were_kept_long_enough(self) -> None:
+        old, new = (
+            f".audit/2026-02-{day}/a/000000-000001.jsonl" for day in ("20", "27")
+        )
+        for key in (old, new):
+            self.store.add(key, b"{}\n")
+        for dry_run in (True, False):
+            sweeper = Sweeper(
+                self.store, self.domain.manifests, DAY, dry_run, keep=3 * DAY
+            )
+            swept = self.successResultOf(started(sweeper.run()))
+            self.assertEqual((swept.outdated, swept.removed), ([old], []))
+            self.assertEqual(old in self.store.objects, dry_run)
+        self.assertIn(new, self.store.objects)
+
     def test_leaves_what_is_not_ours(self) -> None:
         others = {"acme-2.0.tar.gz", "acme/acme-2.0.tar.gz", "notes/2020/plan.txt"}
         for key in others:
