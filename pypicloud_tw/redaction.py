@@ -26,19 +26,21 @@ _PIECES, _LONGEST, _SIGNS = 100, 2048, 10
 
 # What is a secret wherever it stands: the value of an Authorization field (RFC 7617,
 # RFC 6750), our own tokens and the big index's, also as a project's name would be
-# normalized, JWTs (RFC 7519), and hashes of passwords.
+# normalized, JWTs (RFC 7519), and hashes of passwords. Each takes time in proportion to
+# the text, or nearly so: it is chosen by strangers.
 _SECRETS = re.compile(
     r"""(?ix)
-      \b basic [\s:=]+ (?P<basic> [\w+/=-]{4,} )
-    | \b bearer [\s:=]+ [^\s,;"']{8,}
-    | pypi-tw[a-z][-_.]+ [\w-]+
-    | pypi-age[\w-]{16,}
-    | eyj[\w-]{8,} (?: \. [\w-]* ){1,4}
+      \b basic [\s:=]++ (?P<basic> [\w+/=-]{4,}+ )
+    | \b bearer [\s:=]++ [^\s,;"']{8,}+
+    | pypi-tw[a-z][-_.]+ [\w-]++
+    | pypi-age[\w-]{16,}+
+    | (?<![^\W_]) eyj[\w-]{8,2048}+ (?: \. [\w-]*+ ){1,4}+
     | \$ (?: argon2\w* | pbkdf2[\w-]* | bcrypt[\w-]* | scrypt | md5 | sha\d+
-         | [156y] | 2[abxy]? | 7 ) \$ [^\s;"']*
+         | [156y] | 2[abxy]? | 7 ) \$ [^\s;"']*+
     """
 )
 
+_WORD = re.compile(r"\S+")
 
 _URLSAFE = str.maketrans("+/", "-_")
 
@@ -46,9 +48,20 @@ _URLSAFE = str.maketrans("+/", "-_")
 def redacted(text: str) -> str:
     """Blot out what may be secret in any text, as far as it can be told."""
     blotted = _SECRETS.sub(_blotted, text)
+    if "@" in blotted:
+        blotted = _WORD.sub(_without_user, blotted)
     return without_secrets(blotted.encode("utf-8", "surrogatepass")).decode(
         "utf-8", "replace"
     )
+
+
+def _without_user(found: re.Match[str]) -> str:
+    """Blot out user and password in an address, whatever they are made of."""
+    word = found[0]
+    begin, end = word.find("://") + 3, word.rfind("@")
+    if 3 <= begin < end and ":" in word[begin:end]:
+        return f"{word[:begin]}***{word[end:]}"
+    return word
 
 
 def _blotted(found: re.Match[str]) -> str:

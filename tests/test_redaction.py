@@ -45,6 +45,7 @@ class RedactionTests(SynchronousTestCase):
             ("$argon2id$v=19$m=65536,t=3,p=4$c2FsdA$aGFzaA", "***"),
             ("$6$rounds=5000$salt$hash!", "***"),
             ("https://ann:pw@host/x", "https://***@host/x"),
+            ("(+https://?:pw/@host) x", "(+https://***@host) x"),
             ("/f?X-Amz-Signature=abc&x=1", "/f?X-Amz-Signature=***&x=1"),
             (jwt('{"alg":"RS256"}', '{"iss":"x"}', "signature"), "***"),
         ):

@@ -498,6 +498,7 @@ class AuditSection:
         None,
         "The file that takes a line of JSON for each change and each refusal that "
         "matters; - is standard output. It is opened again at SIGHUP.",
+        empty_is_laxer=True,
     )
     store: bool = key(
         kinds.flag, "true", "Keep the records of changes in the store, too."
@@ -518,6 +519,7 @@ class DownloadsSection:
         None,
         "The file that takes a line of JSON for each file that is handed out; - is "
         "standard output. It is opened again at SIGHUP.",
+        empty_is_laxer=True,
     )
 
 

@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from tests.integration import apart
 from tests.integration.dists import make_wheel
 from tests.integration.rig import (
     PASSWORD,
@@ -140,3 +141,6 @@ class AuditTests(IntegrationTestCase):
         server.stop()
         lines = [json.loads(x) for x in server.log.splitlines() if x[:1] == "{"]
         self.assertEqual([line["file"] for line in lines], [name])
+
+
+test_suite = apart(__name__)
