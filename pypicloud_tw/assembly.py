@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from random import random
 from secrets import token_hex
+from socket import gethostname
 from typing import Any, Literal
 
 from twisted.logger import Logger
@@ -23,9 +25,20 @@ from pypicloud_tw.access.audit.log_file import LogFile
 from pypicloud_tw.access.audit.stored import StoredRecords
 from pypicloud_tw.access.audit.trail import Trail
 from pypicloud_tw.access.audit.witness import Witness
+from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.metrics_readers import metrics_reader
+from pypicloud_tw.access.oidc.exchange import Exchange
+from pypicloud_tw.access.oidc.fetchers import IssuerFetchers
+from pypicloud_tw.access.oidc.issuers import Issuers
 from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.throttle import Throttle
+from pypicloud_tw.access.tokens.documents import TokenDocuments
+from pypicloud_tw.access.tokens.last_use import LastUses
+from pypicloud_tw.access.tokens.login import TokenLogin
+from pypicloud_tw.access.tokens.minted import Minted
+from pypicloud_tw.access.tokens.owners import TokenOwners
+from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.access.users import PasswordLogin, Users
 from pypicloud_tw.config.load import Config, load
 from pypicloud_tw.index.admission import UploadRules
@@ -37,8 +50,10 @@ from pypicloud_tw.index.marker import Marker
 from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.standing import Standing
 from pypicloud_tw.index.unserved import Unserved
+from pypicloud_tw.index.watch import MarkerWatch
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.service import Offload
+from pypicloud_tw.outbound.trust import load_authorities
 from pypicloud_tw.process import Process
 from pypicloud_tw.reload import Reloader
 from pypicloud_tw.server import Front, Server, make_endpoint
@@ -55,6 +70,8 @@ from pypicloud_tw.upstream.relay import Relay
 from pypicloud_tw.upstream.rules import UpstreamRules
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import ClientLimits, UpstreamIndex
+from pypicloud_tw.web.api.oidc import TrustedPublishing
+from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.http.site import ConnectionLimits, Proxies, Site
@@ -110,11 +127,38 @@ def assemble(
         cache_time=config.auth.cache_time,
         throttle=throttle,
     )
-    policy = Policy(config.pypi.default_read, has_users=bool(config.users))
-    access = Access(policy, (PasswordLogin(users),), process.metrics.observe_login)
-    witness = Witness(trail, process.metrics, users.has)
+    documents = make_access_documents(config, index, process)
+    documents.subscribe(users.obey)
+    policy = Policy(AccessSettings.of(config))
+    owners = TokenOwners(users.source_of)
+    documents.subscribe(owners.obey)
+    tokens = make_tokens(config, index, process, throttle, owners)
+    login = make_token_login(tokens, process)
+    access = Access(
+        policy,
+        (login, PasswordLogin(users)),
+        documents,
+        process.metrics.observe_login,
+    )
+    fetchers = partial(_make_fetchers, process, environ)
+    exchange = Exchange(
+        access,
+        Issuers(fetchers(config), reactor.seconds),
+        tokens.minted,
+        trail,
+        reactor.seconds,
+        config.oidc.token_lifetime,
+    )
     application = _make_application(
-        config, index, fallback, process, access, witness, download_log
+        config,
+        index,
+        fallback,
+        process,
+        access,
+        TrustedPublishing(exchange, reactor.seconds),
+        tokens,
+        Witness(trail, process.metrics, users.has),
+        download_log,
     )
     site = _make_site(config, application, process)
     reloader = Reloader(
@@ -123,15 +167,17 @@ def assemble(
         application,
         users,
         throttle,
+        fetchers,
+        tokens,
     )
     server = Server(
         process,
         Front(make_endpoint(reactor, config.server.listen), site, config.server.grace),
         index.standing,
         open_logs=partial(_open_logs, logs),
-        start=partial(_start, index, fallback, trail),
+        start=partial(_start, index, access, fallback, trail),
         on_hangup=partial(_hang_up, logs, reloader),
-        close=partial(_close, fallback, trail, download_log, index),
+        close=partial(_close, fallback, tokens, trail, download_log, index),
     )
     for notice in (*config.notices, *_greeting(config, policy)):
         _log.info("{notice}", notice=notice)
@@ -201,10 +247,9 @@ def make_index(
     manifests = Manifests(metered, reactor, standing=Standing.starting())
     catalog = Catalog(
         manifests,
-        Marker(metered),
+        MarkerWatch(Marker(metered), reactor, config.index.fresh_for),
         reactor,
         SignedViews(metered) if signed else view_project,
-        fresh_for=config.index.fresh_for,
         verify_every=config.index.verify_every,
         capacity=config.index.memory,
     )
@@ -216,7 +261,6 @@ def make_index(
         reactor,
         UploadRules(
             legacy_formats=config.pypi.legacy_formats,
-            overwrite=config.pypi.allow_overwrite,
             reupload_deleted=config.pypi.allow_reupload_deleted,
             sweep_age=config.index.sweep_age,
         ),
@@ -233,6 +277,72 @@ def make_index(
     for part in (manifests, catalog, publisher):
         part.register(metrics)
     return Index(store, manifests, catalog, publisher, reactor)
+
+
+def make_access_documents(
+    config: Config, index: Index, process: Process
+) -> AccessDocuments:
+    """Make what keeps the access document of an index."""
+    documents = AccessDocuments(
+        index.store,
+        index.watch,
+        index.standing,
+        index.clock,
+        verify_every=config.index.verify_every,
+    )
+    documents.register(process.metrics)
+    return documents
+
+
+def make_tokens(
+    config: Config,
+    index: Index,
+    process: Process,
+    throttle: Throttle,
+    owners: TokenOwners,
+) -> Tokens:
+    """Make what makes, finds and revokes the tokens of an index.
+
+    :param throttle: judges clients that show tokens that there are not.
+    :param owners: knows whose tokens live.
+    """
+    store, clock = index.store, index.clock
+    documents = TokenDocuments(
+        store,
+        index.watch,
+        index.standing,
+        clock,
+        throttle,
+        verify_every=config.index.verify_every,
+    )
+    minted = Minted(store, index.standing, clock, throttle, config.index.fresh_for)
+    tokens = Tokens(
+        documents,
+        minted,
+        owners.identify,
+        LastUses(store, clock, _server_name(config)),
+        clock,
+        index.publisher.audit,
+        life=config.auth.token_life,
+        max_life=config.auth.token_max_life,
+    )
+    tokens.register(process.metrics)
+    return tokens
+
+
+def make_token_login(tokens: Tokens, process: Process) -> TokenLogin:
+    """Make the authenticator of tokens."""
+    login = TokenLogin(
+        tokens.documents, tokens.minted, tokens.owners, tokens.uses, tokens.clock
+    )
+    login.register(process.metrics)
+    return login
+
+
+def _server_name(config: Config) -> str:
+    """Tell this server from others of the store, the same after a restart."""
+    where = f"{gethostname()} {config.server.listen}"
+    return sha256(where.encode()).hexdigest()[:16]
 
 
 def _make_store(
@@ -349,6 +459,8 @@ def _make_application(
     fallback: Fallback | None,
     process: Process,
     access: Access,
+    publishing: TrustedPublishing,
+    tokens: Tokens,
     witness: Witness,
     download_log: LogFile | None,
 ) -> Application:
@@ -358,6 +470,8 @@ def _make_application(
     return Application(
         index,
         access=access,
+        publishing=publishing,
+        revealed=RevealedTokens(tokens, index.clock.seconds),
         offload=process.offload,
         metrics=process.metrics,
         max_upload=config.pypi.max_upload,
@@ -365,6 +479,24 @@ def _make_application(
         witness=witness,
         fallback=fallback,
         downloads=downloads,
+    )
+
+
+def _make_fetchers(
+    process: Process, environ: Mapping[str, str], config: Config
+) -> IssuerFetchers:
+    """Make what the documents of issuers are fetched by.
+
+    :raises ConfigError: there are no authorities in ``oidc.ca_file``.
+    """
+    if config.oidc.ca_file is not None:
+        load_authorities(config.oidc.ca_file, "oidc.ca_file")
+    return IssuerFetchers(
+        config.oidc,
+        frozenset(one.issuer for one in config.publishers.values()),
+        process.reactor,
+        environ,
+        f"pypicloud-tw/{__version__}",
     )
 
 
@@ -381,9 +513,11 @@ def _make_site(config: Config, application: Application, process: Process) -> Si
     )
 
 
-async def _start(index: Index, fallback: Fallback | None, trail: Trail) -> None:
+async def _start(
+    index: Index, access: Access, fallback: Fallback | None, trail: Trail
+) -> None:
     trail.start(index.store)
-    await start(index, partial(_warm_up, fallback))
+    await start(index, access, partial(_warm_up, fallback))
 
 
 async def _warm_up(fallback: Fallback | None) -> None:
@@ -392,15 +526,30 @@ async def _warm_up(fallback: Fallback | None) -> None:
 
 
 async def _close(
-    fallback: Fallback | None, trail: Trail, download_log: LogFile | None, index: Index
+    fallback: Fallback | None,
+    tokens: Tokens,
+    trail: Trail,
+    download_log: LogFile | None,
+    index: Index,
 ) -> None:
     if fallback is not None:
         await fallback.close()
+    await tokens.uses.stop()
     if download_log is not None:
         download_log.close()
     # What came before made records; they go into the store.
     await trail.close()
     await index.close()
+
+
+def _rights(policy: Policy) -> str:
+    """Say which of the two holds: rights as they are given, or every user writes."""
+    if policy.rules.open:
+        return (
+            "Nothing is said of rights (pypi.default_write, auth.admins, group.NAME, "
+            "package.PROJECT): every user may upload and delete."
+        )
+    return "Only those may write who have been given the right to."
 
 
 def _greeting(config: Config, policy: Policy) -> list[str]:
@@ -417,4 +566,5 @@ def _greeting(config: Config, policy: Policy) -> list[str]:
                 "it by --config; pypicloud-gen-password makes hashes for more users."
             )
         lines.append(f"There is no user yet: {reads}, nobody may upload. {how}")
+    lines.append(_rights(policy))
     return lines

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.logger import Logger
 
 from pypicloud_tw.access.metrics_readers import metrics_reader
-from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.access.oidc.fetchers import IssuerFetchers
+from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.throttle import Throttle
+from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.access.users import Users
 from pypicloud_tw.config.keys import KEYS, Key
 from pypicloud_tw.config.load import Config
 from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.web.app import Application
 
-#: Keys that a reload reads, beside users and the section auth.
-RELOADED = ("pypi.default_read", "metrics.read")
+#: Sections that a reload reads whole.
+RELOADED_SECTIONS = ("auth", "oidc")
+
+#: Keys that it reads, beside those and the families user, group, package, publisher.
+RELOADED = (
+    "pypi.default_read",
+    "pypi.default_write",
+    "pypi.allow_overwrite_groups",
+    "pypi.allow_delete_groups",
+    "pypi.read_only",
+    "metrics.read",
+)
 
 
 @frozen(eq=False)
@@ -26,6 +38,7 @@ class Reloader:
 
     :ivar started: what the server was started with.
     :ivar read: reads the configuration as it is now.
+    :ivar fetchers: makes what documents of issuers are fetched by.
     """
 
     started: Config
@@ -33,21 +46,27 @@ class Reloader:
     application: Application
     users: Users
     throttle: Throttle
+    fetchers: Callable[[Config], IssuerFetchers]
+    tokens: Tokens
     _log = Logger()
 
     def reload(self) -> None:
         """Read users and access settings; a broken file leaves the old in force."""
         try:
             config = self.read()
+            fetchers = self.fetchers(config)
         except ConfigError as e:
             for problem in e.problems:
                 self._log.error("Not reloaded: {problem}", problem=problem)
             return
         auth = config.auth
         self.throttle.adjust(failures=auth.max_failures, every=auth.retry_every)
+        self.tokens.adjust(life=auth.token_life, max_life=auth.token_max_life)
         self.users.reload(config.users, cache_time=auth.cache_time)
-        self.application.access.policy = Policy(
-            config.pypi.default_read, has_users=bool(config.users)
+        access = self.application.access
+        access.policy = access.policy.with_settings(self._settings(config))
+        self.application.publishing.exchange.reload(
+            config.oidc.token_lifetime, fetchers
         )
         self.application.reload(metrics_read=metrics_reader(config.metrics.read))
         self._log.info(
@@ -57,6 +76,15 @@ class Reloader:
         if waiting := _waiting_for_restart(self.started, config):
             keys = ", ".join(waiting)
             self._log.warn("Changed, and needs a restart: {keys}.", keys=keys)
+
+    def _settings(self, config: Config) -> AccessSettings:
+        """Take what is read again; the rest is as the server was started."""
+        pypi = self.started.pypi
+        return evolve(
+            AccessSettings.of(config),
+            allow_overwrite=pypi.allow_overwrite,
+            private=pypi.private,
+        )
 
 
 def _waiting_for_restart(started: Config, now: Config) -> list[str]:
@@ -69,5 +97,7 @@ def _waiting_for_restart(started: Config, now: Config) -> list[str]:
     return [
         key.name
         for key in KEYS.values()
-        if key.section != "auth" and key.name not in RELOADED and differs(key)
+        if key.section not in RELOADED_SECTIONS
+        and key.name not in RELOADED
+        and differs(key)
     ]

@@ -217,8 +217,7 @@ class AssemblyTests(TapCase):
         self.assertEqual(list((self.packages / ".tmp").glob("*")), [])
 
     def test_says_what_it_serves_and_that_nobody_may_write(self) -> None:
-        self.write()
-        self.make()
+        self.start()
         self.assertIn(f"Serving {self.packages.absolute()} at tcp:6543", self.made)
         self.assertIn("anyone may read, nobody may upload", self.made)
         self.assertIn("pypicloud-gen-password", self.made)
@@ -231,8 +230,7 @@ class AssemblyTests(TapCase):
         self.assertNotIn(HASH, self.made)
 
     def test_says_that_nobody_may_read_either(self) -> None:
-        self.write("pypi.default_read = authenticated")
-        self.make()
+        self.start("pypi.default_read = authenticated")
         self.assertIn("nobody may read, nobody may upload", self.made)
         self.assertEqual(self.status("/simple/"), 403)
 
@@ -531,6 +529,27 @@ class ReloadTests(TapCase):
         self.hang_up()
         self.assertEqual(self.status("/simple/acme/", basic()), 401)
         self.assertEqual(self.status("/simple/acme/", basic("bob")), 200)
+        self.stop()
+
+    def test_rights(self) -> None:
+        users = f"user.ann = {HASH}"
+        self.start(users)
+        self.assertEqual(self.upload(basic()).status, 200)
+        self.write(users, "pypi.default_write = dev", "group.dev = bob")
+        self.hang_up()
+        refused = self.upload(basic())
+        self.assertEqual(refused.status, 403)
+        self.assertIn("You may not upload to", refused.text)
+        self.write(users, "pypi.default_write = dev", "group.dev = ann")
+        self.hang_up()
+        self.assertEqual(self.upload(basic()).status, 200)
+        self.write(users, "pypi.default_write = dev", "package.acme.user.bob = r")
+        self.hang_up()
+        self.assertEqual(self.status("/simple/acme/"), 401)
+        self.assertEqual(self.status("/simple/acme/", basic()), 404)
+        self.write(users)
+        self.hang_up()
+        self.assertEqual(self.status("/simple/acme/"), 200)
         self.stop()
 
     def test_pages_become_private(self) -> None:

@@ -12,10 +12,17 @@ from pypicloud_tw.access.audit.witness import (
     RightMissingError,
     claimed,
 )
+from pypicloud_tw.access.document import AccessDocument
+from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import ANONYMOUS, Credentials, Principal
 from pypicloud_tw.config.rights import Action
-from pypicloud_tw.errors import PypicloudError, TooManyRequests, Unauthorized
+from pypicloud_tw.errors import (
+    PypicloudError,
+    ReadOnly,
+    TooManyRequests,
+    Unauthorized,
+)
 from pypicloud_tw.index.names import NormalizedName
 
 
@@ -47,13 +54,50 @@ class Access:
 
     :ivar policy: the rules in force.
     :ivar authenticators: the first that takes a request's credentials decides.
+    :ivar documents: what administrators set at run time; None: nothing.
     :ivar count_login: told the kind of each log-in that took a check, and its outcome:
         ``done``, or an error's code.
     """
 
     policy: Policy
     authenticators: tuple[Authenticator, ...]
+    documents: AccessDocuments | None = None
     count_login: Callable[[str, str], None] = field(default=_not_counted)
+
+    def __attrs_post_init__(self) -> None:
+        if self.documents is not None:
+            self.documents.subscribe(self._obey)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the rules in force may be relied on without asking anybody."""
+        return self.documents is None or self.documents.fresh
+
+    @property
+    def problem(self) -> str | None:
+        """Why what administrators set cannot be read, while it cannot: a sentence."""
+        return None if self.documents is None else self.documents.problem
+
+    async def learn(self) -> None:
+        """Find out which rules are in force now, or were last.
+
+        :raises Unavailable: it could never be found out, so that nothing is allowed.
+        """
+        if self.documents is not None:
+            await self.documents.learn()
+
+    @property
+    def read_only(self) -> str | None:
+        """Why nothing may be changed now (``pypi.read_only``); None: it may."""
+        return self.policy.settings.read_only
+
+    def refuse_while_read_only(self) -> None:
+        """Return if changes may be made now; whoever takes one asks.
+
+        :raises ReadOnly: none may.
+        """
+        if self.read_only is not None:
+            raise ReadOnly(self.read_only)
 
     def check(
         self, principal: Principal, action: Action, project: NormalizedName | None
@@ -93,6 +137,9 @@ class Access:
             raise
         self.count_login(kind, "done")
         return principal
+
+    def _obey(self, document: AccessDocument) -> None:
+        self.policy = self.policy.with_document(document)
 
     def _find(self, credentials: Credentials) -> Authenticator | None:
         for authenticator in self.authenticators:

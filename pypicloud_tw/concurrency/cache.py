@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from math import inf
 from typing import Generic, TypeVar
 
@@ -74,6 +74,10 @@ class Cache(Generic[K, V]):
         self._entries.move_to_end(key)
         return entry.value
 
+    def items(self) -> Iterator[tuple[K, V]]:
+        """Go through all that is kept, however old; nothing may be put in meanwhile."""
+        return ((key, entry.value) for key, entry in self._entries.items())
+
     def get_or_put(self, key: K, make: Callable[[], V]) -> V:
         """Find a value, or make one and keep it."""
         value = self.get(key)
@@ -100,6 +104,11 @@ class Cache(Generic[K, V]):
         entry = self._entries.pop(key, None)
         if entry is not None:
             self.weight -= entry.weight
+
+    def drop_where(self, unwanted: Callable[[V], bool]) -> None:
+        """Forget the values of which that is true; looks at every one."""
+        for key in [k for k, e in self._entries.items() if unwanted(e.value)]:
+            self.drop(key)
 
     def clear(self) -> None:
         """Forget everything."""

@@ -17,6 +17,7 @@ from typing import Any
 import attrs
 from attrs import define, field, frozen
 
+from pypicloud_tw.config.grants import Grants, read_grants, undefined_groups
 from pypicloud_tw.config.hashes import HOW_TO_HASH, identify
 from pypicloud_tw.config.ini import IniError, read_text
 from pypicloud_tw.config.keys import (
@@ -30,6 +31,7 @@ from pypicloud_tw.config.keys import (
     IndexSection,
     Key,
     MetricsSection,
+    OidcSection,
     PypiSection,
     ServerSection,
     StorageSection,
@@ -37,7 +39,10 @@ from pypicloud_tw.config.keys import (
     document_keys,
     show_value,
 )
+from pypicloud_tw.config.publishers import Publishers, read_publishers
+from pypicloud_tw.config.rights import RightLine, TrustedPublisher
 from pypicloud_tw.config.sources import (
+    IGNORED,
     Given,
     Problem,
     Source,
@@ -58,6 +63,7 @@ __all__ = [
     "DownloadsSection",
     "IndexSection",
     "MetricsSection",
+    "OidcSection",
     "PypiSection",
     "ServerSection",
     "StorageSection",
@@ -71,7 +77,7 @@ __all__ = [
 _MAX_SECRET = 64 * 1024
 
 
-def _no_users() -> Mapping[str, str]:
+def _nothing() -> Mapping[str, Any]:
     return MappingProxyType({})
 
 
@@ -80,6 +86,9 @@ class Config:
     """Everything that is set.
 
     :ivar users: password hashes by user name.
+    :ivar groups: members by the group's name.
+    :ivar rights: of single projects and patterns; their order means nothing.
+    :ivar publishers: the trusted publishers, by name.
     :ivar notices: what the operator should know, a sentence each.
     :ivar ini: the file that it was read from.
     """
@@ -89,12 +98,16 @@ class Config:
     aws: AwsSection = field(factory=AwsSection)
     pypi: PypiSection = field(factory=PypiSection)
     auth: AuthSection = field(factory=AuthSection)
+    oidc: OidcSection = field(factory=OidcSection)
     index: IndexSection = field(factory=IndexSection)
     upstream: UpstreamSection = field(factory=UpstreamSection)
     metrics: MetricsSection = field(factory=MetricsSection)
     audit: AuditSection = field(factory=AuditSection)
     downloads: DownloadsSection = field(factory=DownloadsSection)
-    users: Mapping[str, str] = field(factory=_no_users, repr=False)
+    users: Mapping[str, str] = field(factory=_nothing, repr=False)
+    groups: Mapping[str, frozenset[str]] = field(factory=_nothing)
+    rights: tuple[RightLine, ...] = ()
+    publishers: Mapping[str, TrustedPublisher] = field(factory=_nothing)
     notices: tuple[str, ...] = ()
     ini: Path | None = None
 
@@ -166,17 +179,30 @@ class _Reading:
     problems: list[Problem] = field(factory=list)
     bad: set[str] = field(factory=set)
     given: set[str] = field(factory=set)
+    emptied: list[str] = field(factory=list)
 
     def config(self) -> Config:
         """Parse everything; what is wrong is in :attr:`problems`."""
         for source in self.sources:
             self.problems.extend(source.problems)
-        users = self._users()
+        users, grants = self._users(), self._grants()
+        publishers = self._publishers()
         values: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
         for key in KEYS.values():
             self._read(key, values[key.section])
         sections = {name: SECTIONS[name](**values[name]) for name in SECTIONS}
-        config = Config(**sections, users=users, notices=tuple(self._notices()))
+        config = Config(
+            **sections,
+            users=users,
+            groups=grants.groups,
+            rights=grants.rights,
+            publishers=publishers.by_name,
+            notices=(
+                *self._notices(),
+                *publishers.notices,
+                *undefined_groups(sections["pypi"], grants),
+            ),
+        )
         return self._complete(config)
 
     def _read(self, key: Key, values: dict[str, Any]) -> None:
@@ -186,6 +212,8 @@ class _Reading:
         self.given.add(key.name)
         try:
             value = values[key.attribute] = self._understand(key, given.text)
+            if not given.text and key.empty is not None:
+                self.emptied.append(f"{key.name} ({given.origin})")
             if key.empty_is_laxer and value in EMPTY:
                 self._refuse_lifting(key, given)
         except BadValueError as e:
@@ -246,6 +274,8 @@ class _Reading:
 
     def _understand(self, key: Key, text: str) -> object:
         if not text:
+            if key.empty is not None:
+                return key.empty
             if key.optional:
                 return attrs.fields_dict(SECTIONS[key.section])[key.attribute].default
             raise BadValueError("is empty; give a value, or leave the key out.")
@@ -263,6 +293,21 @@ class _Reading:
                 self.problems.append(given.problem(problem))
         return MappingProxyType({name: given.text for name, given in users.items()})
 
+    def _grants(self) -> Grants:
+        return read_grants(
+            self._family("group"), self._family("package"), self.problems.append
+        )
+
+    def _publishers(self) -> Publishers:
+        return read_publishers(self._family("publisher"), self.problems.append)
+
+    def _family(self, family: str) -> dict[str, Given]:
+        """Collect what keys of a family say, the first source's words winning."""
+        given: dict[str, Given] = {}
+        for source in reversed(self.sources):
+            given |= source.families[family]
+        return given
+
     def _notices(self) -> Iterator[str]:
         old = [name for source in self.sources for name in source.old]
         if old:
@@ -270,9 +315,13 @@ class _Reading:
                 "Passed over, as it belonged to the web framework of the program "
                 f"before: {', '.join(old)}."
             )
+        if self.emptied:
+            yield f"Empty, so that nobody is meant: {', '.join(self.emptied)}."
         for source in self.sources:
             for name in source.database:
                 yield f"{name}: no database is needed any more; the line can go."
+            for name in source.ignored:
+                yield f"{name} is ignored: {IGNORED[name]}."
 
     def _complete(self, config: Config) -> Config:
         """Fill in what follows from several keys, and check what must agree."""
@@ -373,10 +422,11 @@ def _about_files(upstream: UpstreamSection) -> Iterator[str]:
 
 def _missing_files(config: Config) -> Iterator[_Finding]:
     # os.path, because pathlib raises for what this process may not look at.
-    ca_file, temp_dir = config.aws.ca_file, config.storage.temp_dir
-    if ca_file is not None and not os.path.isfile(ca_file):
-        sentence = f"aws.ca_file = {_shown(ca_file)}: there is no such file."
-        yield ("aws.ca_file",), sentence
+    files = {"aws.ca_file": config.aws.ca_file, "oidc.ca_file": config.oidc.ca_file}
+    for key, ca_file in files.items():
+        if ca_file is not None and not os.path.isfile(ca_file):
+            yield (key,), f"{key} = {_shown(ca_file)}: there is no such file."
+    temp_dir = config.storage.temp_dir
     if temp_dir is not None and not os.path.isdir(temp_dir):
         sentence = f"storage.temp_dir = {_shown(temp_dir)}: there is no such folder."
         yield ("storage.temp_dir",), sentence

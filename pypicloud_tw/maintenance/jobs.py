@@ -6,10 +6,12 @@ Each writes what it has to say to two streams, and returns an exit code.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TextIO
 
 from attrs import define
 
+from pypicloud_tw.access.audit.stored import sweep_records
 from pypicloud_tw.index.audit import SERVER, Act, Actor
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.names import NormalizedName, project_name
@@ -89,26 +91,26 @@ async def sweep(
     def report(key: str) -> None:
         print(f"{'would remove' if dry_run else 'removed'} {key}", file=out)
 
+    others = () if keep is None else (partial(sweep_records, keep=keep),)
     sweeper = Sweeper(
-        index.store, index.manifests, age or at_least, dry_run, report, keep
+        index.store, index.manifests, age or at_least, dry_run, report, others
     )
     swept = await sweeper.run()
     unfinished = f"{swept.unfinished} unfinished uploads"
     if swept.unfinished is None:
         unfinished = "unfinished uploads unknown (the S3 server does not list them)"
+    ended = f"{len(swept.ended)} of ended tokens, " if swept.ended else ""
     print(
         f"{swept.seen} objects seen, {len(swept.removed)} orphans, "
-        f"{len(swept.purged)} of deleted files, {unfinished}.",
+        f"{len(swept.purged)} of deleted files, {ended}{unfinished}.",
         file=out,
     )
-    if swept.outdated:
-        print(f"{len(swept.outdated)} objects of records, kept long enough.", file=out)
     for problem in (*swept.left, *swept.in_doubt):
         print(f"pypicloud: {problem}", file=err)
     for what in swept.unlisted:
         print(f"pypicloud: {what.key!r} stays: it is {what.why.value}.", file=err)
-    gone = (swept.removed, swept.purged, swept.outdated)
-    if count := 0 if dry_run else sum(map(len, gone)):
+    gone = (*swept.removed, *swept.purged, *swept.ended)
+    if count := 0 if dry_run else len(gone):
         index.publisher.audit(Act(actor, "swept", reason=f"{count} objects"))
     return 1 if swept.left else 0
 

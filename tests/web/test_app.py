@@ -20,6 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import Principal
+from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import Forbidden, StoreError
 from pypicloud_tw.index.manifest import encode, manifest_key
@@ -66,7 +67,7 @@ class AppCase(SynchronousTestCase):
             file(f"acme-1.{n}.tar.gz", version=f"1.{n}") for n in range(number)
         )
         self.web.store.add(manifest_key(ACME), encode(Project(ACME, "acme", files)))
-        self.web.domain.catalog.forget()
+        self.web.domain.index.watch.forget()
 
     def break_store(self) -> None:
         def before(operation: str, key: str) -> None:
@@ -751,6 +752,7 @@ class PrivateTests(AppCase):
         self.assertEqual(again["Cache-Control"], "no-cache, private")
 
     def test_permission_is_asked_before_the_store(self) -> None:
+        self.successResultOf(started(self.web.documents.learn()))
         self.web.store.calls.clear()
         for path in self.PATHS:
             self.web.get(path)
@@ -762,7 +764,7 @@ class PrivateTests(AppCase):
         self.assertEqual(self.web.get("/ready").status, 200)
 
 
-@frozen
+@frozen(eq=False)
 class SparingPolicy(Policy):
     """Nobody may read one project."""
 
@@ -785,7 +787,7 @@ class OneRuleTests(AppCase):
         for _ in range(2):
             self.assertEqual(self.web.get("/simple/acme/", basic()).status, 200)
         self.web.application.access.policy = SparingPolicy(
-            "authenticated", has_users=True
+            AccessSettings(default_read=("authenticated",), has_users=True)
         )
         response = self.web.get("/simple/acme/", basic())
         self.assertEqual(response.status, 403)
@@ -865,6 +867,7 @@ class PeopleTests(AppCase):
     def test_packages_is_cut_off_when_the_store_goes_away_meanwhile(self) -> None:
         self.web.publish(WHEEL, wheel())
         self.successResultOf(started(self.web.domain.catalog.names()))
+        self.successResultOf(started(self.web.documents.learn()))
         waiting: Deferred[None] = Deferred()
         self.hold(waiting)
         connection = self.web.connect()

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 from attrs import define, field, frozen
@@ -223,17 +222,22 @@ def begin_of(key: str) -> str | None:
     return f"{found['day']}T{hours}:{minutes}:{seconds}"
 
 
-async def outdated(
-    store: IObjectStore, keep: float, now: datetime
-) -> AsyncIterator[str]:
-    """Give the keys of the records of days that ended long enough ago.
+async def sweep_records(
+    store: IObjectStore, now: datetime, *, keep: float, dry_run: bool
+) -> list[str]:
+    """Remove the records of days that ended long enough ago, or only tell.
 
     :param keep: seconds that records are kept.
+    :returns: the keys of their objects.
     :raises StoreError: the store is away.
     """
-    oldest = day_folder(now - timedelta(seconds=keep))
+    oldest, old = day_folder(now - timedelta(seconds=keep)), []
     async for info in store.list(AUDIT):
         if info.key >= oldest:
-            return
+            break
         if begin_of(info.key) is not None:
-            yield info.key
+            old.append(info.key)
+    if not dry_run:
+        for key in old:
+            await store.delete(key)
+    return old

@@ -15,7 +15,7 @@ from pypicloud_tw.access.audit.reading import (
     instant,
 )
 from pypicloud_tw.access.audit.record import encode_act, time_text
-from pypicloud_tw.access.audit.stored import StoredRecords, outdated
+from pypicloud_tw.access.audit.stored import StoredRecords, sweep_records
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.audit import Act, Actor
 from tests.web.doubles import Domain, started
@@ -213,7 +213,12 @@ class OutdatedTests(ReadingCase):
 
         async def collect() -> list[str]:
             now = self.domain.publisher.now()
-            return [key async for key in outdated(self.store, 2 * DAY, now)]
+            return await sweep_records(self.store, now, keep=2 * DAY, dry_run=dry_run)
 
-        days = [key[7:17] for key in self.successResultOf(started(collect()))]
-        self.assertEqual(days, ["2026-11-27", "2026-11-28", "2026-11-29"])
+        for dry_run in (True, False):
+            before = set(self.store.objects)
+            keys = self.successResultOf(started(collect()))
+            days = [key[7:17] for key in keys]
+            self.assertEqual(days, ["2026-11-27", "2026-11-28", "2026-11-29"])
+            gone = before - set(self.store.objects)
+            self.assertEqual(gone, set() if dry_run else set(keys))
