@@ -110,7 +110,7 @@ class AuditTests(IntegrationTestCase):
         )
         server.stop()
         [published, yanked] = self.command(server)
-        self.assertEqual(published["principal"], USER)
+        self.assertEqual(published["proof"], {"kind": "password"})
         self.assertEqual((yanked["act"], yanked["reason"]), ("yanked", "bad"))
         self.assertEqual(yanked["proof"], {"kind": "command"})
 

@@ -15,7 +15,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.access.audit.downloads import DownloadLog
 from pypicloud_tw.access.audit.trail import Trail
-from pypicloud_tw.index.audit import Act
+from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.access.settings import AccessSettings
+from pypicloud_tw.config.rights import Action, RightLine
+from pypicloud_tw.index.audit import Act, Proof
 from pypicloud_tw.metrics import Metrics
 from tests.builders import wheel
 from tests.web.doubles import (
@@ -125,6 +128,51 @@ class RefusalTests(RecordCase):
                 '{kind="password",outcome="unauthorized"}': "1.0",
             },
         )
+
+
+class RightTests(RecordCase):
+    """Somebody who is known, and may not."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.web.publish(WHEEL, wheel())
+        settings = AccessSettings(
+            rights=(
+                RightLine("acme", "user", "bob", frozenset(), "a test"),
+                RightLine("zope", "user", "ann", frozenset({Action.UPLOAD}), "a test"),
+            ),
+            users=frozenset({"ann", "bob"}),
+            has_users=True,
+        )
+        self.web = Web(
+            self.web.domain, {"ann": HASH, "bob": HASH}, policy=Policy(settings)
+        )
+        self.acts.clear()
+
+    def refused(self) -> Act:
+        [act] = self.acts
+        self.assertEqual(act.outcome, "refused")
+        self.assertEqual((act.actor.name, act.actor.proof), ("ann", Proof("password")))
+        return act
+
+    def test_an_upload(self) -> None:
+        self.assertEqual(self.upload(basic()).status, 403)
+        act = self.refused()
+        self.assertEqual((act.act, act.project), ("upload", "acme"))
+
+    def test_a_page_that_is_told_not_to_be_there(self) -> None:
+        self.assertEqual(self.web.get("/simple/acme/", basic()).status, 404)
+        act = self.refused()
+        self.assertEqual((act.act, act.project), ("read", "acme"))
+
+    def test_a_file(self) -> None:
+        self.assertEqual(self.web.get(PATH, basic()).status, 404)
+        self.assertEqual(self.refused().act, "read")
+        self.assertEqual(self.web.downloads, [])
+
+    def test_what_is_not_there(self) -> None:
+        self.assertEqual(self.web.get("/simple/other/", basic()).status, 404)
+        self.assertEqual(self.acts, [])
 
 
 class DownloadTests(RecordCase):

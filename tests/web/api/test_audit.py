@@ -8,18 +8,27 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.access.audit.stored import StoredRecords
 from pypicloud_tw.access.audit.trail import Trail
+from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.access.settings import AccessSettings
+from pypicloud_tw.config.rights import Action, RightLine
 from pypicloud_tw.index.audit import Act, Actor
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.web.api import audit as module
 from tests.builders import wheel
-from tests.web.doubles import Response, Web, basic
+from tests.web.doubles import HASH, Response, Web, basic
 
 WHEEL = "acme-1.0-py3-none-any.whl"
 
 
 class AuditCase(SynchronousTestCase):
     def setUp(self) -> None:
-        self.web = Web()
+        may = (Action.READ, Action.UPLOAD, Action.MANAGE)
+        line = RightLine("acme", "user", "bob", frozenset(may), "a test")
+        users = {"ann": HASH, "bob": HASH}
+        settings = AccessSettings(
+            admins=("ann",), rights=(line,), users=frozenset(users), has_users=True
+        )
+        self.web = Web(users=users, policy=Policy(settings))
         self.clock = self.web.domain.clock
         stored = StoredRecords(self.clock, "server")
         self.trail = Trail(
@@ -117,6 +126,19 @@ class RightTests(AuditCase):
         for query in ("", "?project=acme", "?project=none"):
             answer = self.ask(query, {})
             self.assertEqual(answer.status, 401, query)
+            self.assertNotIn("published", answer.text)
+
+    def test_one_project_for_who_manages_it(self) -> None:
+        self.act()
+        self.act(project="zope")
+        answer = self.ask("?project=Acme", basic("bob"))
+        self.assertEqual([r["project"] for r in answer.json["records"]], ["acme"])
+
+    def test_not_all_for_who_manages_one(self) -> None:
+        self.act()
+        for query in ("", "?user=bob", "?project=zope", "?project=none"):
+            answer = self.ask(query, basic("bob"))
+            self.assertIn(answer.status, (403, 404), query)
             self.assertNotIn("published", answer.text)
 
     def test_a_wrong_password(self) -> None:
