@@ -60,7 +60,7 @@ class Act:
 
     :ivar act: of a change, in the past tense: ``published``, ``removed``, ``yanked``,
         ``un-yanked``, ``adopted``, ``rebuilt``, ``swept``. Of a refusal, what was asked
-        for: ``log-in``, ``read``, ``upload``, ``mint``.
+        for: ``log-in``, ``mint``, or a right as ``upload``.
     :ivar project: its normalized name; None where it is about several, or none.
     :ivar version: of the release, where it is about one.
     :ivar file: its filename, where it is about one.

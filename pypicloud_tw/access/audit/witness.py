@@ -12,13 +12,11 @@ from attrs import evolve, frozen
 
 from pypicloud_tw.access.basic import parse_basic
 from pypicloud_tw.access.principal import Credentials, Principal
+from pypicloud_tw.access.tokens.shown import shown_token
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import PypicloudError, Unauthorized
 from pypicloud_tw.index.audit import Act, Actor, Audit, Proof
 from pypicloud_tw.metrics import Metrics
-
-#: The user name of whoever shows a token as a password.
-_TOKEN_USER = "__token__"  # noqa: S105  # not a secret
 
 
 class RightMissingError(Exception):
@@ -55,13 +53,12 @@ def claimed(credentials: Credentials) -> tuple[str, str | None]:
         if credentials.forwarded_user is not None:
             return "proxy", None
         return "none" if credentials.certificate is None else "certificate", None
-    if authorization.lstrip().lower().startswith(b"bearer"):
+    if shown_token(authorization) is not None:
         return "token", None
     try:
-        user = parse_basic(authorization).user
+        return "password", parse_basic(authorization).user
     except Unauthorized:
         return "password", None
-    return ("token", None) if user == _TOKEN_USER else ("password", user)
 
 
 @frozen
