@@ -11,8 +11,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
 from heapq import heappop, heappush
+from typing import NamedTuple
 
-from attrs import field, frozen
+from attrs import frozen
 
 from pypicloud_tw.access.audit.record import decode, time_text
 from pypicloud_tw.access.audit.stored import (
@@ -39,8 +40,7 @@ _POSITION = re.compile(
 _NO_CURSOR = "This cursor is none that was given here."
 
 
-@frozen(order=True)
-class Position:
+class Position(NamedTuple):
     """Where a record is: positions are ordered as records are read.
 
     :ivar time: as the record has it.
@@ -78,16 +78,15 @@ class Position:
         return datetime.fromisoformat(self.time).timestamp()
 
 
-@frozen(order=True)
-class Record:
-    """A record.
+class Record(NamedTuple):
+    """A record; no two have the same position.
 
     :ivar fields: as the line has them.
     """
 
     position: Position
-    fields: Mapping[str, object] = field(eq=False)
-    line: bytes = field(eq=False, repr=False)
+    fields: Mapping[str, object]
+    line: bytes
 
 
 @frozen
@@ -114,12 +113,11 @@ class Wanted:
         asked = {"project": self.project, "principal": self.user, "act": self.act}
         return all(v is None or record.fields.get(n) == v for n, v in asked.items())
 
-    def is_due(self, record: Record) -> bool:
-        """Return whether its time is asked for."""
-        position = record.position
-        if self.after is not None and position <= self.after:
-            return False
-        return time_text(self.since) <= position.time < time_text(self.until)
+    def bounds(self) -> tuple[Position, str]:
+        """Tell behind which position records are due, and before which time."""
+        begin = Position(time_text(self.since), "", -1)
+        after = begin if self.after is None else max(begin, self.after)
+        return after, time_text(self.until)
 
     @property
     def earliest(self) -> datetime:
@@ -166,9 +164,10 @@ class Reader:
             has seen enough that do not match.
         :raises StoreError: the store is away.
         """
+        after, end = wanted.bounds()
         async for keys in self._days(wanted):
             async for record in self._merged(keys):
-                if wanted.is_due(record):
+                if record.position > after and record.position.time < end:
                     yield record
 
     async def _days(self, wanted: Wanted) -> AsyncIterator[list[str]]:
