@@ -148,6 +148,10 @@ class Users:
         """Whether anybody can log in at all."""
         return bool(self._passwords) or self._directory is not None
 
+    def has(self, user: str) -> bool:
+        """Return whether there is a user of that name."""
+        return user in self._passwords
+
     def remembered(
         self, authorization: bytes | None, client: str | None = None
     ) -> Principal | None:

@@ -12,8 +12,9 @@ first upload that was broken off.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from attrs import define, evolve, field
 
@@ -32,6 +33,18 @@ CLOCK = ".clock"
 #: Where a server tries at its start what the store can do; one that is killed
 #: meanwhile leaves something there.
 PROBE = ".probe/"
+
+
+class SweepOther(Protocol):
+    """Sweeps what has ended by itself, whatever no manifest could name."""
+
+    async def __call__(
+        self, store: IObjectStore, now: datetime, *, dry_run: bool
+    ) -> list[str]:
+        """Remove it, or only tell; return the keys.
+
+        :param now: by the store's clock.
+        """
 
 
 @define
@@ -64,6 +77,7 @@ class Sweeper:
     :ivar age: seconds that an object must have been there; never less than twice what
         the longest publish may take, on any server of this store.
     :ivar report: told of every object that is removed.
+    :ivar others: what else ends by itself.
     """
 
     store: IObjectStore
@@ -71,6 +85,7 @@ class Sweeper:
     age: float
     dry_run: bool = False
     report: Callable[[str], None] = field(default=lambda key: None)
+    others: Iterable[SweepOther] = ()
 
     async def run(self) -> Swept:
         """Sweep once.
@@ -90,6 +105,10 @@ class Sweeper:
             if info.modified < limit:
                 await self._remove(info.key)
                 swept.removed.append(info.key)
+        for sweep_other in self.others:
+            for key in await sweep_other(self.store, now, dry_run=self.dry_run):
+                self.report(key)
+                swept.removed.append(key)
         under_way = await UnderWay.listed(self.store)
         for name, objects in old.items():
             await self._sweep_project(name, objects, limit, swept, under_way)

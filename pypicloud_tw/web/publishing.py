@@ -102,7 +102,7 @@ class Sender:
 
         :raises PypicloudError: it is not.
         """
-        self.access.policy.check(self.principal, action, project)
+        self.access.check(self.principal, action, project)
 
 
 async def receive(

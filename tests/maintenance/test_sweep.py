@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from datetime import datetime
+from functools import partial
 
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.access.audit.stored import sweep_records
 from pypicloud_tw.access.document_format import BEGUN, Contents, encode
 from pypicloud_tw.access.document_format import KEY as ACCESS
 from pypicloud_tw.errors import StoreError
@@ -69,6 +71,25 @@ class SweepTests(IndexCase):
         self.later(DAY + 1)
         self.assertEqual(len(self.sweep().removed), 4)
         self.assertEqual(set(self.store.objects) - {CLOCK}, before)
+
+    def test_records_that_were_kept_long_enough(self) -> None:
+        old, new = (
+            f".audit/2026-02-{day}/a/000000-000001.jsonl" for day in ("20", "27")
+        )
+        for key in (old, new):
+            self.store.add(key, b"{}\n")
+        for dry_run in (True, False):
+            sweeper = Sweeper(
+                self.store,
+                self.domain.manifests,
+                DAY,
+                dry_run,
+                others=(partial(sweep_records, keep=3 * DAY),),
+            )
+            swept = self.successResultOf(started(sweeper.run()))
+            self.assertEqual(swept.removed, [old])
+            self.assertEqual(old in self.store.objects, dry_run)
+        self.assertIn(new, self.store.objects)
 
     def test_leaves_what_is_not_ours(self) -> None:
         others = {"acme-2.0.tar.gz", "acme/acme-2.0.tar.gz", "notes/2020/plan.txt"}
