@@ -223,6 +223,16 @@ class AssemblyTests(TapCase):
         self.assertIn("pypicloud-gen-password", self.made)
         self.assertEqual(self.upload({}).status, 403)
 
+    def test_an_access_document_that_is_damaged_is_told_at_the_start(self) -> None:
+        folder = self.packages / ".access"
+        folder.mkdir(parents=True)
+        (folder / "document.json").write_text("{")
+        logs = self.start(f"user.ann = {HASH}")
+        self.assertIn("Reading the access document fails", logs)
+        self.assertIn("restore .access/document.json from a backup", logs)
+        for path in ("/ready", "/simple/"):
+            self.assertEqual(self.status(path), 503)
+
     def test_says_nothing_of_that_where_there_are_users(self) -> None:
         self.write(f"user.ann = {HASH}")
         self.make()
@@ -565,6 +575,20 @@ class ReloadTests(TapCase):
         self.write(users)
         self.hang_up()
         self.assertEqual(self.status("/simple/acme/"), 200)
+        self.stop()
+
+    def test_read_only_for_a_while(self) -> None:
+        users = f"user.ann = {HASH}"
+        self.start(users)
+        self.write(users, "pypi.read_only = We move until noon.")
+        self.hang_up()
+        refused = self.upload(basic())
+        self.assertEqual(refused.status, 403)
+        self.assertIn("We move until noon.", refused.text)
+        self.assertEqual(self.status("/simple/"), 200)
+        self.write(users)
+        self.hang_up()
+        self.assertEqual(self.upload(basic()).status, 200)
         self.stop()
 
     def test_pages_become_private(self) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from pypicloud_tw import __version__
+from pypicloud_tw.cli.audit import audit
 from pypicloud_tw.cli.base import (
     PlainError,
     finish,
@@ -177,5 +178,5 @@ def _tell(migrated: Migrated) -> int:
     return _INCOMPLETE
 
 
-for command in (serve, make_config, verify, sweep, rebuild, yank, remove):
+for command in (serve, make_config, verify, sweep, rebuild, yank, remove, audit):
     main.add_command(command)

@@ -24,8 +24,10 @@ from pypicloud_tw.config.keys import (
     EMPTY,
     KEYS,
     SECTIONS,
+    AuditSection,
     AuthSection,
     AwsSection,
+    DownloadsSection,
     IndexSection,
     Key,
     MetricsSection,
@@ -54,9 +56,11 @@ from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.outbound.proxies import ProxySettings
 
 __all__ = [
+    "AuditSection",
     "AuthSection",
     "AwsSection",
     "Config",
+    "DownloadsSection",
     "IndexSection",
     "MetricsSection",
     "OidcSection",
@@ -98,6 +102,8 @@ class Config:
     index: IndexSection = field(factory=IndexSection)
     upstream: UpstreamSection = field(factory=UpstreamSection)
     metrics: MetricsSection = field(factory=MetricsSection)
+    audit: AuditSection = field(factory=AuditSection)
+    downloads: DownloadsSection = field(factory=DownloadsSection)
     users: Mapping[str, str] = field(factory=_nothing, repr=False)
     groups: Mapping[str, frozenset[str]] = field(factory=_nothing)
     rights: tuple[RightLine, ...] = ()
