@@ -31,6 +31,7 @@ from pypicloud_tw.access.oidc.exchange import Exchange
 from pypicloud_tw.access.oidc.fetchers import IssuerFetchers
 from pypicloud_tw.access.oidc.issuers import Issuers
 from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.access.principal import ANONYMOUS
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.tokens.documents import TokenDocuments
@@ -41,6 +42,7 @@ from pypicloud_tw.access.tokens.owners import TokenOwners
 from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.access.users import PasswordLogin, Users
 from pypicloud_tw.config.load import Config, load
+from pypicloud_tw.config.rights import Action
 from pypicloud_tw.index.admission import UploadRules
 from pypicloud_tw.index.audit import Audit, log_act
 from pypicloud_tw.index.catalog import Catalog
@@ -140,15 +142,7 @@ def assemble(
         documents,
         process.metrics.observe_login,
     )
-    fetchers = partial(_make_fetchers, process, environ)
-    exchange = Exchange(
-        access,
-        Issuers(fetchers(config), reactor.seconds),
-        tokens.minted,
-        trail,
-        reactor.seconds,
-        config.oidc.token_lifetime,
-    )
+    exchange = make_exchange(config, index, process, environ, access, tokens.minted)
     application = _make_application(
         config,
         index,
@@ -167,7 +161,7 @@ def assemble(
         application,
         users,
         throttle,
-        fetchers,
+        partial(_make_fetchers, process, environ),
         tokens,
     )
     server = Server(
@@ -482,6 +476,32 @@ def _make_application(
     )
 
 
+def make_exchange(
+    config: Config,
+    index: Index,
+    process: Process,
+    environ: Mapping[str, str],
+    access: Access,
+    minted: Minted,
+) -> Exchange:
+    """Make what exchanges the identity tokens of CI jobs.
+
+    :param environ: of the process: it may name proxies.
+    :raises ConfigError: there are no authorities in ``oidc.ca_file``.
+    """
+    seconds = process.reactor.seconds
+    exchange = Exchange(
+        access,
+        Issuers(_make_fetchers(process, environ, config), seconds),
+        minted,
+        index.publisher.audit,
+        seconds,
+        config.oidc.token_lifetime,
+    )
+    exchange.register(process.metrics)
+    return exchange
+
+
 def _make_fetchers(
     process: Process, environ: Mapping[str, str], config: Config
 ) -> IssuerFetchers:
@@ -542,22 +562,12 @@ async def _close(
     await index.close()
 
 
-def _rights(policy: Policy) -> str:
-    """Say which of the two holds: rights as they are given, or every user writes."""
-    if policy.rules.open:
-        return (
-            "Nothing is said of rights (pypi.default_write, auth.admins, group.NAME, "
-            "package.PROJECT): every user may upload and delete."
-        )
-    return "Only those may write who have been given the right to."
-
-
 def _greeting(config: Config, policy: Policy) -> list[str]:
     """Say what is served where, and what is missing before anybody can upload."""
     bucket = config.aws.bucket
     place = config.storage.dir if bucket is None else f"the bucket {bucket}"
     lines = [f"Serving {place} at {config.server.listen}."]
-    if not config.users:
+    if not config.users and not policy.may_any(ANONYMOUS, Action.UPLOAD):
         reads = "anyone may read" if policy.public else "nobody may read"
         how = "Run pypicloud-gen-password and add 'user.NAME = HASH' to the ini."
         if config.ini is None:
@@ -566,5 +576,5 @@ def _greeting(config: Config, policy: Policy) -> list[str]:
                 "it by --config; pypicloud-gen-password makes hashes for more users."
             )
         lines.append(f"There is no user yet: {reads}, nobody may upload. {how}")
-    lines.append(_rights(policy))
+    lines.append(policy.rules.summary)
     return lines

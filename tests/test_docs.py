@@ -15,8 +15,14 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw import errors
+from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.access.settings import AccessSettings
+from pypicloud_tw.access.throttle import Throttle
+from pypicloud_tw.access.tokens.minted import Minted
 from pypicloud_tw.assembly import (
     make_access_documents,
+    make_exchange,
     make_fallback,
     make_index,
     make_process,
@@ -157,6 +163,10 @@ class MetricTests(SynchronousTestCase):
         process = make_process(MemoryReactorClock())
         index = make_index(config, process, {})
         make_access_documents(config, index, process)
+        throttle = Throttle(process.reactor.seconds)
+        minted = Minted(index.store, index.standing, process.reactor, throttle)
+        access = Access(Policy(AccessSettings.of(config)), ())
+        make_exchange(config, index, process, {}, access, minted)
         make_fallback(config, index, process, {})
         make_trail(config, process)
         shown = process.metrics.render().decode()

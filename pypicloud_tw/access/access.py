@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from attrs import define, field
+from twisted.logger import Logger
 
 from pypicloud_tw.access.audit.witness import (
     LogInFailedError,
@@ -16,6 +17,7 @@ from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import ANONYMOUS, Credentials, Principal
+from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import (
     PypicloudError,
@@ -63,6 +65,7 @@ class Access:
     authenticators: tuple[Authenticator, ...]
     documents: AccessDocuments | None = None
     count_login: Callable[[str, str], None] = field(default=_not_counted)
+    _log: ClassVar[Logger] = Logger()
 
     def __attrs_post_init__(self) -> None:
         if self.documents is not None:
@@ -78,13 +81,10 @@ class Access:
         """Why what administrators set cannot be read, while it cannot: a sentence."""
         return None if self.documents is None else self.documents.problem
 
-    async def learn(self) -> None:
-        """Find out which rules are in force now, or were last.
-
-        :raises Unavailable: it could never be found out, so that nothing is allowed.
-        """
+    async def learn(self, *, changing: bool = False) -> None:
+        """Find out which rules are in force now; see :meth:`AccessDocuments.learn`."""
         if self.documents is not None:
-            await self.documents.learn()
+            await self.documents.learn(changing=changing)
 
     @property
     def read_only(self) -> str | None:
@@ -138,8 +138,22 @@ class Access:
         self.count_login(kind, "done")
         return principal
 
+    def obey(self, settings: AccessSettings) -> None:
+        """Decide by another ini from now on."""
+        self._decide_by(self.policy.with_settings(settings))
+
     def _obey(self, document: AccessDocument) -> None:
-        self.policy = self.policy.with_document(document)
+        self._decide_by(self.policy.with_document(document))
+
+    def _decide_by(self, policy: Policy) -> None:
+        """Put rules into force, and tell what an operator would not expect of them."""
+        before, self.policy = self.policy.rules, policy
+        rules = policy.rules
+        if rules.open is not before.open:
+            self._log.warn("{summary}", summary=rules.summary)
+        for notice in rules.notices:
+            if notice not in before.notices:
+                self._log.warn("{notice}", notice=notice)
 
     def _find(self, credentials: Credentials) -> Authenticator | None:
         for authenticator in self.authenticators:

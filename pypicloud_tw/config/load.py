@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 from attrs import define, field, frozen
 
-from pypicloud_tw.config.grants import Grants, read_grants, undefined_groups
+from pypicloud_tw.config.grants import Grants, read_grants, undefined
 from pypicloud_tw.config.hashes import HOW_TO_HASH, identify
 from pypicloud_tw.config.ini import IniError, read_text
 from pypicloud_tw.config.keys import (
@@ -200,7 +200,7 @@ class _Reading:
             notices=(
                 *self._notices(),
                 *publishers.notices,
-                *undefined_groups(sections["pypi"], grants),
+                *undefined(sections["pypi"], sections["auth"], grants, users),
             ),
         )
         return self._complete(config)

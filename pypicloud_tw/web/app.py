@@ -336,7 +336,9 @@ class Application:
     async def _details(self, request: Request) -> list[str]:
         """Say what is not as it should be."""
         problem = self.access.problem
-        what_holds = "What was known of it before holds, and nothing of it is changed."
+        what_holds = (
+            "What was known of it before holds for reading, and nothing is changed."
+        )
         about_access = [] if problem is None else [f"{problem} {what_holds}"]
         return [*about_access, *await self._unserved(request)]
 

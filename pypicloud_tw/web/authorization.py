@@ -62,7 +62,7 @@ async def authorize(
     :raises TooManyRequests: too many wrong passwords lately.
     :raises Unavailable: too many log-ins at this moment, or the rules are not known.
     """
-    await access.learn()
+    await access.learn(changing=action is not Action.READ)
     principal = _decide(request, access, action, project)
     if principal is None:
         principal = await _authenticate(request, access)
@@ -106,7 +106,7 @@ async def authorize_form(request: Request, access: Access) -> Principal:
 
     :raises PypicloudError: as of :func:`authorize`.
     """
-    await access.learn()
+    await access.learn(changing=True)
     principal = await _authenticate(request, access)
     if not access.policy.may_any(principal, Action.DELETE):
         access.check(principal, Action.UPLOAD, None)
@@ -196,5 +196,5 @@ def _text(value: bytes | None) -> str | None:
 
 
 def _name_in_log(request: Request, principal: Principal) -> None:
-    if principal.name is not None:
-        request.principal_name = principal.name.encode()
+    if principal.label is not None:
+        request.principal_name = principal.label.encode()
