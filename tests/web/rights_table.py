@@ -36,12 +36,12 @@ RIGHTS: tuple[tuple[str, Literal["user", "group"], str, str], ...] = (
 
 READ, UPLOAD = Action.READ, Action.UPLOAD
 DELETE, OVERWRITE = Action.DELETE, Action.OVERWRITE
-ADMINISTER = Action.ADMINISTER
+MANAGE, ADMINISTER = Action.MANAGE, Action.ADMINISTER
 
 _READER = frozenset({READ})
-_WRITER = frozenset({READ, UPLOAD, DELETE, OVERWRITE})
+_WRITER = frozenset({READ, UPLOAD, MANAGE, DELETE, OVERWRITE})
 #: Administrators are not exempt from pypi.allow_overwrite_groups.
-_BOSS = frozenset({READ, UPLOAD, DELETE})
+_BOSS = frozenset({READ, UPLOAD, MANAGE, DELETE})
 _NOTHING: frozenset[Action] = frozenset()
 
 #: Who may do what, written by hand: by user and by kind.
@@ -179,6 +179,8 @@ ROWS = (
     Row("GET", "/pypi/<name>/<version>/json", "/pypi/{name}/1.0/json", READ),
     Row("GET", "/health", "/health"),
     Row("GET", "/ready", "/ready"),
+    Row("GET", "/api/v1/audit", "/api/v1/audit", ADMINISTER),
+    Row("GET", "/api/v1/audit", "/api/v1/audit?project={name}", MANAGE),
     # Asks for metrics.read, which the doubles let everybody have.
     Row("GET", "/metrics", "/metrics"),
     *(
