@@ -26,6 +26,7 @@ from pypicloud_tw.assembly import (
     make_fallback,
     make_index,
     make_process,
+    make_trail,
 )
 from pypicloud_tw.config.keys import KEYS
 from pypicloud_tw.config.load import load
@@ -167,6 +168,7 @@ class MetricTests(SynchronousTestCase):
         access = Access(Policy(AccessSettings.of(config)), ())
         make_exchange(config, index, process, {}, access, minted)
         make_fallback(config, index, process, {})
+        make_trail(config, process)
         shown = process.metrics.render().decode()
         names = re.findall(r"^# TYPE (\w+)", shown, re.MULTILINE)
         # The library adds to each when it was made.

@@ -403,6 +403,10 @@ def job(*publishers: str, **changes: str) -> Principal:
     return Principal(None, publishers=publishers, proof=Proof("publisher", claims))
 
 
+#: A job that is of the publisher ci.
+CI = job("ci")
+
+
 class AnyTests(SynchronousTestCase):
     """Whether there could be a project at all."""
 
@@ -458,16 +462,15 @@ class PublisherTests(SynchronousTestCase):
             "package.fixed.user.bob = rw\npypi.default_read =",
             publishers={"ci": self.publisher("acme-*", "fixed", acts="read, upload")},
         )
-        ci = job("ci")
         for name, expected in {"acme-x": True, "other": False, "fixed": False}.items():
             project = NormalizedName(name)
-            self.assertIs(policy.may(ci, Action.READ, project), expected, name)
-            self.assertIs(policy.may(ci, Action.UPLOAD, project), expected, name)
-            self.assertIs(policy.readable(ci).allows(name), expected, name)
-            self.assertFalse(policy.may(ci, Action.MANAGE, project))
-        self.assertTrue(policy.may_any(ci, Action.UPLOAD))
-        self.assertFalse(policy.may_any(ci, Action.MANAGE))
-        self.assertFalse(policy.may(ci, Action.ADMINISTER, None))
+            self.assertIs(policy.may(CI, Action.READ, project), expected, name)
+            self.assertIs(policy.may(CI, Action.UPLOAD, project), expected, name)
+            self.assertIs(policy.readable(CI).allows(name), expected, name)
+            self.assertFalse(policy.may(CI, Action.MANAGE, project))
+        self.assertTrue(policy.may_any(CI, Action.UPLOAD))
+        self.assertFalse(policy.may_any(CI, Action.MANAGE))
+        self.assertFalse(policy.may(CI, Action.ADMINISTER, None))
 
     def test_of_the_ini(self) -> None:
         settings = AccessSettings(
@@ -476,9 +479,8 @@ class PublisherTests(SynchronousTestCase):
             publishers={"ci": self.publisher("fixed")},
         )
         policy = Policy(settings, doc(publishers={"ci": self.publisher("*")}))
-        ci = job("ci")
-        self.assertTrue(policy.may(ci, Action.UPLOAD, NormalizedName("fixed")))
-        self.assertFalse(policy.may(ci, Action.UPLOAD, P))
+        self.assertTrue(policy.may(CI, Action.UPLOAD, NormalizedName("fixed")))
+        self.assertFalse(policy.may(CI, Action.UPLOAD, P))
         self.assertIn("publishers ci", policy.rules.notices[0])
 
     def test_a_removed_one_may_nothing_but_what_everyone_may(self) -> None:
