@@ -11,6 +11,20 @@ from pypicloud_tw.config.rights import TrustedPublisher
 #: Publishers that a log tells of when none fits: those that come nearest.
 _TOLD = 5
 
+#: What tells a job from others of its issuer, as far as it has them.
+_TELLING = (
+    "repository",
+    "project_path",
+    "organization_slug",
+    "pipeline_slug",
+    "email",
+    "workflow_ref",
+    "ci_config_ref_uri",
+    "ref",
+    "build_branch",
+    "environment",
+)
+
 
 def trusts(publisher: TrustedPublisher, claims: Mapping[str, str]) -> bool:
     """Return whether a job is of a publisher.
@@ -61,3 +75,9 @@ def _differences(
     for name in names:
         shown = f"is {claims[name]!r}" if name in claims else "is not there"
         yield f"{name} {shown}, not {wanted[name]!r}"
+
+
+def describe(claims: Mapping[str, str]) -> str:
+    """Say what a job says of itself; it need not be told what would be right."""
+    found = [f"{name} {claims[name][:200]}" for name in _TELLING if name in claims]
+    return ", ".join(found) or f"sub {claims.get('sub', 'none')[:200]}"
