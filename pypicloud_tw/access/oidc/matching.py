@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from heapq import nsmallest
 
-from pypicloud_tw.config.claims import mismatches
+from pypicloud_tw.config.claims import fit_all, mismatches
 from pypicloud_tw.config.rights import TrustedPublisher
 
 #: Publishers that a log tells of when none fits: those that come nearest.
@@ -39,7 +39,7 @@ def trusts(publisher: TrustedPublisher, claims: Mapping[str, str]) -> bool:
         bool(publisher.claims)
         and claims.get("iss") == publisher.issuer
         and claims.get("aud") == publisher.audience
-        and not mismatches(publisher.claims, claims)
+        and fit_all(publisher.claims, claims)
     )
 
 
