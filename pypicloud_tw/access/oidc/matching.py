@@ -73,8 +73,10 @@ def _differences(
 ) -> Iterator[str]:
     wanted = {"aud": publisher.audience, **dict(publisher.claims)}
     for name in names:
-        shown = f"is {claims[name]!r}" if name in claims else "is not there"
-        yield f"{name} {shown}, not {wanted[name]!r}"
+        if name in claims:
+            yield f"{name} is {claims[name]!r}, not {wanted[name]!r}"
+        else:
+            yield f"{name} is not there, and is to be {wanted[name]!r}"
 
 
 def describe(claims: Mapping[str, str]) -> str:
