@@ -15,7 +15,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from pypicloud_tw.errors import PypicloudError
-from pypicloud_tw.index.audit import Act
+from pypicloud_tw.index.audit import SERVER, Act
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.survey import Survey
@@ -93,7 +93,7 @@ async def _adopt(index: Index, survey: Survey) -> None:
         log.summary(progress)
         if progress.adopted:
             reason = f"{progress.adopted} files"
-            index.publisher.audit(Act(None, "adopted", reason=reason))
+            index.publisher.audit(Act(SERVER, "adopted", reason=reason))
 
     # What it has not come to stays reserved: it is ours all the same.
     said = (

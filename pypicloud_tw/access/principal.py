@@ -60,6 +60,11 @@ class Principal:
     proof: Proof = UNPROVED
 
     @property
+    def label(self) -> str | None:
+        """What records call it: the user's name, or the publisher's; None: nobody."""
+        return self.name or self.publisher
+
+    @property
     def anonymous(self) -> bool:
         """Whether it is nobody in particular."""
         return self.name is None and self.publisher is None

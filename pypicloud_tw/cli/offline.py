@@ -21,7 +21,7 @@ from twisted.internet.task import react
 from pypicloud_tw.assembly import make_index, make_process
 from pypicloud_tw.config.load import Config
 from pypicloud_tw.errors import PypicloudError, Unavailable
-from pypicloud_tw.index.audit import Act
+from pypicloud_tw.index.audit import Act, Actor, Proof
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.maintenance import jobs
 from pypicloud_tw.maintenance.verify import Kind, Verifier
@@ -48,7 +48,7 @@ def prepare(config: Config) -> int:
 
 def run_refresh(config: Config, *, dry_run: bool = False) -> int:
     """Adopt what is in the store without being named; see :func:`.jobs.refresh`."""
-    job = partial(jobs.refresh, dry_run=dry_run, who=_who())
+    job = partial(jobs.refresh, dry_run=dry_run, actor=_actor())
     return _run_job(config, job, changes=not dry_run)
 
 
@@ -85,7 +85,7 @@ def run_verify(config: Config, *, deep: bool = False) -> int:
 
 def run_rebuild(config: Config, *, project: str | None, dry_run: bool = False) -> int:
     """Write lost manifests anew; see :func:`.jobs.rebuild`."""
-    job = partial(jobs.rebuild, project=project, dry_run=dry_run, who=_who())
+    job = partial(jobs.rebuild, project=project, dry_run=dry_run, actor=_actor())
     return _run_job(config, job, changes=not dry_run)
 
 
@@ -93,21 +93,21 @@ def run_sweep(
     config: Config, *, age: float | None = None, dry_run: bool = False
 ) -> int:
     """Remove what no manifest names; see :func:`.jobs.sweep`."""
-    job = partial(jobs.sweep, age=age, dry_run=dry_run, who=_who())
+    job = partial(jobs.sweep, age=age, dry_run=dry_run, actor=_actor())
     return _run_job(config, job, changes=not dry_run)
 
 
 def run_yank(config: Config, project: str, version: str, reason: str | None) -> int:
     """Yank a release, or un-yank it; see :func:`.jobs.yank`."""
     job = partial(
-        jobs.yank, project=project, version=version, reason=reason, who=_who()
+        jobs.yank, project=project, version=version, reason=reason, actor=_actor()
     )
     return _run_job(config, job)
 
 
 def run_remove(config: Config, project: str, version: str) -> int:
     """Remove a release; see :func:`.jobs.remove`."""
-    job = partial(jobs.remove, project=project, version=version, who=_who())
+    job = partial(jobs.remove, project=project, version=version, actor=_actor())
     return _run_job(config, job)
 
 
@@ -134,12 +134,13 @@ def check_only_writer(index: Index) -> None:
         raise Unavailable(_ONE_WRITER)
 
 
-def _who() -> str:
+def _actor() -> Actor:
     """Name the command's user in records of what it changes."""
     try:
-        return f"{getpass.getuser()} (command)"
+        user = getpass.getuser()
     except (KeyError, OSError):
-        return f"uid {os.geteuid()} (command)"  # a container's, which has no name
+        user = f"uid {os.geteuid()}"  # a container's, which has no name
+    return Actor(f"{user} (command)", Proof("command"))
 
 
 def _show(act: Act) -> None:

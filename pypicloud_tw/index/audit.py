@@ -1,15 +1,16 @@
-"""Who changed what: one record for each change, made where the change is made.
+"""Who did what: one record for each change, made where the change is made, once it is
+durable; and for each refusal that matters, made where it is refused.
 
-Today it becomes one line of the log. Whoever wants it elsewhere as well gives another
-function to :class:`.publish.Publisher`; nothing else has to change.
+Where records go is decided elsewhere: whatever makes one calls an :data:`Audit`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Literal
 
-from attrs import asdict, field, frozen
+from attrs import asdict, field, fields, filters, frozen
 from twisted.logger import Logger
 
 _log = Logger()
@@ -49,38 +50,49 @@ class Actor:
     user_agent: str | None = None
 
 
+#: The server by itself.
+SERVER = Actor(None)
+
+
 @frozen
 class Act:
-    """A change that is durable.
+    """A change that is durable, or something that was refused.
 
-    :ivar who: a user's name, or the command's user; None: the server by itself.
-    :ivar act: in the past tense: ``published``, ``removed``, ``yanked``, ``un-yanked``,
-        ``adopted``, ``rebuilt``, ``swept``.
-    :ivar project: its normalized name; None where it is about several.
+    :ivar act: of a change, in the past tense: ``published``, ``removed``, ``yanked``,
+        ``un-yanked``, ``adopted``, ``rebuilt``, ``swept``. Of a refusal, what was asked
+        for: ``log-in``, ``read``, ``upload``, ``mint``.
+    :ivar project: its normalized name; None where it is about several, or none.
     :ivar version: of the release, where it is about one.
     :ivar file: its filename, where it is about one.
     :ivar sha256: of that file, hexadecimal.
-    :ivar reason: why, as was said; or how much.
+    :ivar reason: why, as was said; or how much. No secret.
     """
 
-    who: str | None
+    actor: Actor
     act: str
     project: str | None = None
     version: str | None = None
     file: str | None = None
     sha256: str | None = None
     reason: str | None = None
+    outcome: Literal["done", "refused"] = "done"
 
     @property
     def sentence(self) -> str:
         """Return it as one line; what comes from outside cannot end it."""
         what = self.file or " ".join(filter(None, (self.project, self.version)))
-        text = " ".join(filter(None, (self.who or "The server", self.act, what)))
+        text = " ".join(filter(None, (*self._who_did, self.act, what)))
         if self.sha256 is not None:
             text += f" (sha256 {self.sha256})"
         if self.reason:
             text += f": {self.reason}"
         return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+    @property
+    def _who_did(self) -> tuple[str, ...]:
+        if self.outcome == "refused":
+            return self.actor.name or "Somebody", "was refused:"
+        return (self.actor.name or "The server",)
 
 
 #: Takes every record; it must neither fail nor block.
@@ -89,4 +101,5 @@ Audit = Callable[[Act], None]
 
 def log_act(act: Act) -> None:
     """Write a record into the log: a sentence, and the parts for structured logs."""
-    _log.info("{sentence}", sentence=act.sentence, **asdict(act))
+    parts = asdict(act, filter=filters.exclude(fields(Act).actor))
+    _log.info("{sentence}", sentence=act.sentence, who=act.actor.name, **parts)

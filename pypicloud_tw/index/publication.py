@@ -11,7 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from pypicloud_tw.errors import PayloadTooLarge, PypicloudError, StoreError
 from pypicloud_tw.index.admission import Claims, admission, check_claims, check_digests
 from pypicloud_tw.index.archive import Inspection
-from pypicloud_tw.index.audit import Act
+from pypicloud_tw.index.audit import SERVER, Act, Actor
 from pypicloud_tw.index.first_uploads import FirstUpload, Stage
 from pypicloud_tw.index.manifests import Change
 from pypicloud_tw.index.model import File, Project
@@ -24,6 +24,7 @@ from pypicloud_tw.store.interfaces import IUpload
 class Publication:
     """One file on its way into the index: begun, written, then finished or aborted.
 
+    :ivar actor: who uploads it.
     :ivar size_hint: about how many bytes will come, if the sender told.
     :ivar limit: bytes of the largest file that is taken; None: of any.
     :ivar begun: there is a file; before, there is no ``filename``.
@@ -31,7 +32,7 @@ class Publication:
     """
 
     publisher: Publisher
-    uploader: str | None = None
+    actor: Actor = SERVER
     size_hint: int | None = None
     limit: int | None = None
     begun: bool = field(default=False, init=False)
@@ -107,7 +108,7 @@ class Publication:
             upload_time=self.publisher.now(),
             requires_python=inspection.requires_python,
             summary=inspection.summary,
-            uploader=self.uploader,
+            uploader=self.actor.name,
         )
         display_name = inspection.name or claims.name or self.filename.project
         project = await self._commit(file, display_name, inspection.metadata)
@@ -129,7 +130,7 @@ class Publication:
             raise CancelledError
         spool = self._upload.spool
         self._inspecting = Deferred.fromCoroutine(
-            self.publisher.inspect(spool, self.filename, self.uploader)
+            self.publisher.inspect(spool, self.filename, self.actor.name)
         )
         return await self._inspecting
 
@@ -174,7 +175,7 @@ class Publication:
         if named is not None and named.key != file.key:
             await publisher.discard(file, first)
         else:
-            publisher.audit(_published(file, name))
+            publisher.audit(_published(self.actor, file, name))
             if first is not None:
                 await first.end()
         return project
@@ -204,10 +205,8 @@ class Publication:
         return timely
 
 
-def _published(file: File, name: NormalizedName) -> Act:
-    return Act(
-        file.uploader, "published", name, file.version, file.filename, file.sha256
-    )
+def _published(actor: Actor, file: File, name: NormalizedName) -> Act:
+    return Act(actor, "published", name, file.version, file.filename, file.sha256)
 
 
 def too_large(limit: int) -> PayloadTooLarge:

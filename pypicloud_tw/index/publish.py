@@ -25,7 +25,7 @@ from pypicloud_tw.errors import (
 )
 from pypicloud_tw.index.admission import UploadRules, bury, files_of
 from pypicloud_tw.index.archive import Inspection, inspect, inspect_file
-from pypicloud_tw.index.audit import Act, Audit, log_act
+from pypicloud_tw.index.audit import SERVER, Act, Actor, Audit, log_act
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.first_uploads import FirstUpload, is_lost
 from pypicloud_tw.index.layout import METADATA_SUFFIX
@@ -105,11 +105,11 @@ class Publisher:
         )
 
     async def remove(
-        self, name: NormalizedName, version: str, *, who: str | None = None
+        self, name: NormalizedName, version: str, *, actor: Actor = SERVER
     ) -> Project:
         """Remove a release; its filenames stay taken (tombstones).
 
-        :param who: for the record of the change.
+        :param actor: for the record of the change.
         :raises NotFound: there is no such project or release.
         """
         now = self.now()
@@ -123,7 +123,7 @@ class Publisher:
             )
 
         project = await self.change(name, change)
-        self.audit(Act(who, "removed", name, version))
+        self.audit(Act(actor, "removed", name, version))
         return project
 
     async def yank(
@@ -132,11 +132,11 @@ class Publisher:
         version: str,
         reason: str | None,
         *,
-        who: str | None = None,
+        actor: Actor = SERVER,
     ) -> Project:
         """Yank a release with a reason that may be empty, or un-yank it with None.
 
-        :param who: for the record of the change.
+        :param actor: for the record of the change.
         :raises NotFound: there is no such project or release.
         """
         changed = False
@@ -153,7 +153,7 @@ class Publisher:
         project = await self.change(name, change)
         if changed:
             act = "un-yanked" if reason is None else "yanked"
-            self.audit(Act(who, act, name, version, reason=reason))
+            self.audit(Act(actor, act, name, version, reason=reason))
         return project
 
     async def change(

@@ -10,7 +10,7 @@ from typing import TextIO
 
 from attrs import define
 
-from pypicloud_tw.index.audit import Act
+from pypicloud_tw.index.audit import SERVER, Act, Actor
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.index.survey import lost
@@ -29,11 +29,11 @@ async def refresh(
     err: TextIO,
     *,
     dry_run: bool = False,
-    who: str | None = None,
+    actor: Actor = SERVER,
 ) -> int:
     """Adopt what is in the store without being named.
 
-    :param who: for the record of the change.
+    :param actor: for the record of the change.
 
     :returns: 0 also if files were skipped: what is no distribution is no fault. 1 if a
         manifest is lost.
@@ -54,7 +54,7 @@ async def refresh(
         file=out,
     )
     if progress.adopted and not dry_run:
-        index.publisher.audit(Act(who, "adopted", reason=f"{progress.adopted} files"))
+        index.publisher.audit(Act(actor, "adopted", reason=f"{progress.adopted} files"))
     return 1 if progress.lost else 0
 
 
@@ -65,13 +65,13 @@ async def sweep(
     *,
     age: float | None = None,
     dry_run: bool = False,
-    who: str | None = None,
+    actor: Actor = SERVER,
 ) -> int:
     """Remove what no manifest names, and what was deleted long enough ago.
 
     :param age: seconds; None is ``index.sweep_age``, and less is refused: the servers
         rely on it.
-    :param who: for the record of the change.
+    :param actor: for the record of the change.
     :returns: 1 also if a project was skipped, because its manifest is lost or damaged.
         What a first upload left that was broken off is named and is no fault.
     """
@@ -102,7 +102,7 @@ async def sweep(
     for what in swept.unlisted:
         print(f"pypicloud: {what.key!r} stays: it is {what.why.value}.", file=err)
     if count := 0 if dry_run else len(swept.removed) + len(swept.purged):
-        index.publisher.audit(Act(who, "swept", reason=f"{count} objects"))
+        index.publisher.audit(Act(actor, "swept", reason=f"{count} objects"))
     return 1 if swept.left else 0
 
 
@@ -113,7 +113,7 @@ async def rebuild(
     *,
     project: str | None = None,
     dry_run: bool = False,
-    who: str | None = None,
+    actor: Actor = SERVER,
 ) -> int:
     """Write manifests anew that were lost, from the objects that lie there.
 
@@ -137,7 +137,7 @@ async def rebuild(
         _tell_rebuilt(rebuilt, out, dry_run=dry_run)
         if not dry_run:
             reason = f"{len(rebuilt.files)} files"
-            index.publisher.audit(Act(who, "rebuilt", name, reason=reason))
+            index.publisher.audit(Act(actor, "rebuilt", name, reason=reason))
     return 1 if left else 0
 
 
@@ -165,14 +165,14 @@ async def yank(
     project: str,
     version: str,
     reason: str | None,
-    who: str | None = None,
+    actor: Actor = SERVER,
 ) -> int:
     """Yank a release (PEP 592).
 
     :param reason: shown by installers; may be empty. None un-yanks.
-    :param who: for the record of the change.
+    :param actor: for the record of the change.
     """
-    await index.publisher.yank(project_name(project), version, reason, who=who)
+    await index.publisher.yank(project_name(project), version, reason, actor=actor)
     state = "not yanked" if reason is None else "yanked"
     print(f"{project} {version} is {state}.", file=out)
     return 0
@@ -185,13 +185,13 @@ async def remove(
     *,
     project: str,
     version: str,
-    who: str | None = None,
+    actor: Actor = SERVER,
 ) -> int:
     """Remove a release; its filenames stay taken.
 
-    :param who: for the record of the change.
+    :param actor: for the record of the change.
     """
-    await index.publisher.remove(project_name(project), version, who=who)
+    await index.publisher.remove(project_name(project), version, actor=actor)
     print(f"{project} {version} is removed.", file=out)
     return 0
 

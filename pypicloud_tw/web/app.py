@@ -36,6 +36,7 @@ from pypicloud_tw.web.answers import (
 from pypicloud_tw.web.api import xml_rpc
 from pypicloud_tw.web.api.project_json import ProjectJson
 from pypicloud_tw.web.authorization import (
+    actor_of,
     authenticate,
     authorize,
     authorize_at_once,
@@ -236,7 +237,7 @@ class Application:
         warnings = await receive(
             request,
             self.index.publisher,
-            uploader=principal.name,
+            actor=actor_of(request, principal),
             max_upload=self.max_upload,
             forms=self.forms,
         )

@@ -6,8 +6,12 @@ from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.policy import refuse_cross_site
 from pypicloud_tw.access.principal import ANONYMOUS, Credentials, Principal
 from pypicloud_tw.config.rights import Action
+from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.web.http.site import Request
+
+#: Characters of a record's fields that clients choose; pip's user agent has some 600.
+_MAX_ADDRESS, _MAX_AGENT = 64, 1024
 
 
 def authorize_at_once(
@@ -62,6 +66,17 @@ async def authenticate(request: Request, access: Access) -> Principal:
 def credentials(request: Request) -> Credentials:
     """Collect what a request brings along to say who makes it."""
     return Credentials(request.getHeader(b"Authorization"), request.client_address)
+
+
+def actor_of(request: Request, principal: Principal) -> Actor:
+    """Name who acts by a request, as records tell it; within bounds."""
+    agent = request.getHeader(b"User-Agent")
+    return Actor(
+        principal.label,
+        principal.proof,
+        request.client_address[:_MAX_ADDRESS],
+        None if agent is None else agent[:_MAX_AGENT].decode("latin-1"),
+    )
 
 
 def refuse_other_sites(request: Request) -> None:

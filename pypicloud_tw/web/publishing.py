@@ -16,6 +16,7 @@ from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.concurrency.shielded import shielded
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.admission import Claims
+from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.names import Filename, parse_version, project_name
 from pypicloud_tw.index.publication import Publication, too_large
 from pypicloud_tw.index.publish import Publisher
@@ -73,20 +74,20 @@ async def receive(
     request: Request,
     publisher: Publisher,
     *,
-    uploader: str,
+    actor: Actor,
     max_upload: int,
     forms: BufferBudget,
 ) -> tuple[str, ...]:
     """Take a form and do what it asks for; durable when this returns.
 
-    :param uploader: who was found to send it, and may.
+    :param actor: who was found to send it, and may.
     :param forms: the memory for the fields of all forms.
     :returns: what the sender is to be warned of, in sentences.
     :raises PypicloudError: it was not done, and why.
     """
     # The framework cancels what answers a client that has gone. The body tells us so
     # itself, and what was begun must be cleared away, or be brought to its end.
-    publication = Publication(publisher, uploader, request.body.length, max_upload)
+    publication = Publication(publisher, actor, request.body.length, max_upload)
     return await shielded(
         _receive(request, publication, max_upload, FormMemory(forms)),
         publication.give_up,
@@ -143,7 +144,7 @@ async def _begin(publication: Publication, file: FileField) -> Publication | Non
         file.filename, legacy=legacy, project=name and canonicalize_name(name)
     )
     await publication.begin(
-        filename, _former_metadata(filename, publication.uploader, file)
+        filename, _former_metadata(filename, publication.actor.name, file)
     )
     return publication
 
@@ -199,5 +200,5 @@ async def _remove(form: UploadFields, publication: Publication) -> None:
     except InvalidVersion:
         raise BadRequest("This is not a valid version.") from None
     await publication.publisher.remove(
-        project_name(form.name), form.version, who=publication.uploader
+        project_name(form.name), form.version, actor=publication.actor
     )

@@ -5,16 +5,18 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
+from attrs import evolve
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import NotFound
-from pypicloud_tw.index.audit import Act, log_act
+from pypicloud_tw.index.audit import SERVER, Act, Actor, log_act
 from pypicloud_tw.index.names import project_name
 from tests.builders import sdist, wheel
 from tests.web.doubles import FORM_TYPE, Domain, Web, basic, form_bytes, started
 
 ACME, WHEEL = project_name("acme"), "acme-1.0-py3-none-any.whl"
+ANN, BOB, CAROL = Actor("ann"), Actor("bob"), Actor("carol")
 DIGEST = sha256(wheel()).hexdigest()
 
 
@@ -22,20 +24,28 @@ class SentenceTests(SynchronousTestCase):
     def test_sentences(self) -> None:
         for act, sentence in (
             (
-                Act("ann", "published", "acme", "1.0", WHEEL, "ab12"),
+                Act(ANN, "published", "acme", "1.0", WHEEL, "ab12"),
                 f"ann published {WHEEL} (sha256 ab12)",
             ),
-            (Act("ann", "removed", "acme", "1.0"), "ann removed acme 1.0"),
+            (Act(ANN, "removed", "acme", "1.0"), "ann removed acme 1.0"),
             (
-                Act("ann", "yanked", "acme", "1.0", reason="it\n[broke]"),
+                Act(ANN, "yanked", "acme", "1.0", reason="it\n[broke]"),
                 "ann yanked acme 1.0: it\\x0a[broke]",
             ),
-            (Act(None, "swept", reason="3 objects"), "The server swept: 3 objects"),
+            (Act(SERVER, "swept", reason="3 objects"), "The server swept: 3 objects"),
+            (
+                Act(ANN, "upload", "acme", reason="not allowed", outcome="refused"),
+                "ann was refused: upload acme: not allowed",
+            ),
+            (
+                Act(Actor(None), "log-in", outcome="refused"),
+                "Somebody was refused: log-in",
+            ),
         ):
             self.assertEqual(act.sentence, sentence)
 
     def test_the_log_has_the_parts_too(self) -> None:
-        act = Act("a{n}n", "yanked", "acme", "1.0", reason="{oh}")
+        act = Act(Actor("a{n}n"), "yanked", "acme", "1.0", reason="{oh}")
         with capturedLogs() as logs:
             log_act(act)
         [event] = logs
@@ -59,17 +69,17 @@ class AuditTests(SynchronousTestCase):
         for _ in range(2):
             self.do(self.domain.publish(WHEEL, wheel()))
         for _ in range(2):
-            self.do(publisher.yank(ACME, "1.0", "broken", who="bob"))
-        self.do(publisher.yank(ACME, "1.0", None, who="bob"))
-        self.do(publisher.remove(ACME, "1.0", who="carol"))
+            self.do(publisher.yank(ACME, "1.0", "broken", actor=BOB))
+        self.do(publisher.yank(ACME, "1.0", None, actor=BOB))
+        self.do(publisher.remove(ACME, "1.0", actor=CAROL))
         self.failureResultOf(started(publisher.remove(ACME, "1.0")), NotFound)
         self.assertEqual(
             self.acts,
             [
-                Act("ann", "published", "acme", "1.0", WHEEL, DIGEST),
-                Act("bob", "yanked", "acme", "1.0", reason="broken"),
-                Act("bob", "un-yanked", "acme", "1.0"),
-                Act("carol", "removed", "acme", "1.0"),
+                Act(ANN, "published", "acme", "1.0", WHEEL, DIGEST),
+                Act(BOB, "yanked", "acme", "1.0", reason="broken"),
+                Act(BOB, "un-yanked", "acme", "1.0"),
+                Act(CAROL, "removed", "acme", "1.0"),
             ],
         )
 
@@ -97,6 +107,11 @@ class AuditTests(SynchronousTestCase):
         form = form_bytes(
             [(":action", "remove_pkg"), ("name", "acme"), ("version", "1.0")]
         )
-        answer = web.request("POST", "/", {**FORM_TYPE, **basic()}, form)
+        answer = web.request(
+            "POST", "/", {**FORM_TYPE, **basic(), "User-Agent": "twine/7"}, form
+        )
         self.assertEqual(answer.status, 200)
-        self.assertEqual(self.acts, [Act("ann", "removed", "acme", "1.0")])
+        [act] = self.acts
+        self.assertEqual(act.actor.name, "ann")
+        self.assertEqual(act.actor.user_agent, "twine/7")
+        self.assertEqual(evolve(act, actor=ANN), Act(ANN, "removed", "acme", "1.0"))

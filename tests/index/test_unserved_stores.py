@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import Unavailable
 from pypicloud_tw.index.admission import Claims
+from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.names import Filename, project_name
 from pypicloud_tw.index.publication import Publication
@@ -62,7 +63,7 @@ class StoresMixin:
 
     async def publish(self, filename: str, data: bytes) -> None:
         name = Filename.parse(filename)
-        publication = Publication(self.domain.publisher, "ann")
+        publication = Publication(self.domain.publisher, Actor("ann"))
         await publication.begin(name, {"uploader": "ann"})
         try:
             await publication.write(data)

@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import Conflict, NotFound, StoreError
 from pypicloud_tw.index.admission import Claims, UploadRules
+from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.first_uploads import PUBLISHING
 from pypicloud_tw.index.manifest import manifest_key, project_of
 from pypicloud_tw.index.model import File, Project
@@ -29,7 +30,7 @@ class RebuildCase(SynchronousTestCase):
 
     def publish(self, filename: str, data: bytes) -> None:
         async def publish() -> None:
-            publication = Publication(self.domain.publisher, "ann")
+            publication = Publication(self.domain.publisher, Actor("ann"))
             await publication.begin(Filename.parse(filename), {"uploader": "ann"})
             await publication.write(data)
             await publication.finish(Claims())

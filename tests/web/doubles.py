@@ -21,6 +21,7 @@ from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.users import PasswordLogin, Users
 from pypicloud_tw.index.admission import Claims, UploadRules
+from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifest import INDEX, decode, project_of
@@ -121,7 +122,7 @@ class Domain:
     ) -> Project:
         """Take a file whole, as the edge does."""
         name = Filename.parse(filename, legacy=self.rules.legacy_formats)
-        publication = Publication(self.publisher, uploader, len(data))
+        publication = Publication(self.publisher, Actor(uploader), len(data))
         await publication.begin(name)
         try:
             await publication.write(data)
