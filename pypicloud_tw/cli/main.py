@@ -6,7 +6,6 @@ understood, 2. ``migrate`` has one more: 3, where read protection is lost.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -17,6 +16,7 @@ from pypicloud_tw.cli.base import (
     finish,
     hash_of,
     load_config,
+    read_password,
     surroundings,
     takes_config,
 )
@@ -32,9 +32,6 @@ __all__ = ["create_schema", "gen_password", "main", "make_config", "refresh"]
 
 #: The exit code of a migration after which more people may read.
 _READ_PROTECTION_LOST = 3
-
-#: No password is longer, in bytes of a line: 4 for each character, and its end.
-_MAX_LINE = 4 * 4096 + 2
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -107,7 +104,7 @@ def gen_password() -> None:
             "Password", hide_input=True, confirmation_prompt=True, err=True
         )
     else:
-        password = _read_line()
+        password = read_password()
     hashed = hash_of(password)
 
     def work() -> int:
@@ -115,15 +112,6 @@ def gen_password() -> None:
         return 0
 
     finish(work)
-
-
-def _read_line() -> str:
-    stream = sys.stdin.buffer
-    line = stream.readline(_MAX_LINE)
-    try:
-        return line.decode().removesuffix("\n").removesuffix("\r")
-    except UnicodeDecodeError:
-        raise PlainError("The password on stdin is not UTF-8 text.") from None
 
 
 @main.command()

@@ -61,6 +61,12 @@ FAMILIES = ("group", "package", "publisher")
 _PREFIX = "PYPICLOUD_"
 _USER_VARIABLE = f"{_PREFIX}USER_"
 
+#: The index that commands ask.
+INDEX_VARIABLE = "PYPICLOUD_INDEX_URL"
+
+#: What clients read, and no setting of a server.
+_OF_CLIENTS = frozenset({INDEX_VARIABLE, "PYPICLOUD_USERNAME", "PYPICLOUD_PASSWORD"})
+
 
 @frozen
 class Problem:
@@ -234,6 +240,8 @@ def from_environment(environ: Mapping[str, str]) -> Source:
     names |= {"PYPICLOUD_HOST": "server.host", "PYPICLOUD_PORT": "server.port"}
     for name, text in environ.items():
         if not name.startswith(_PREFIX) or _is_of_kubernetes(name, text):
+            continue
+        if name in _OF_CLIENTS:
             continue
         given = Given(text.strip(), name)
         if name.startswith(_USER_VARIABLE):
