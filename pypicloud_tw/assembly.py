@@ -18,6 +18,7 @@ from pypicloud_tw import __version__
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.users import PasswordLogin, Users
 from pypicloud_tw.config.load import Config, load
@@ -99,7 +100,7 @@ def assemble(
         cache_time=config.auth.cache_time,
         throttle=throttle,
     )
-    policy = Policy(config.pypi.default_read, has_users=bool(config.users))
+    policy = Policy(AccessSettings.of(config))
     access = Access(policy, (PasswordLogin(users),))
     application = _make_application(config, index, fallback, process, access)
     site = _make_site(config, application, process)

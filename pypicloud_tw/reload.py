@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.logger import Logger
 
 from pypicloud_tw.access.metrics_readers import metrics_reader
-from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.users import Users
 from pypicloud_tw.config.keys import KEYS, Key
@@ -17,7 +17,14 @@ from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.web.app import Application
 
 #: Keys that a reload reads, beside users and the section auth.
-RELOADED = ("pypi.default_read", "metrics.read")
+RELOADED = (
+    "pypi.default_read",
+    "pypi.default_write",
+    "pypi.allow_overwrite_groups",
+    "pypi.allow_delete_groups",
+    "pypi.read_only",
+    "metrics.read",
+)
 
 
 @frozen(eq=False)
@@ -46,9 +53,8 @@ class Reloader:
         auth = config.auth
         self.throttle.adjust(failures=auth.max_failures, every=auth.retry_every)
         self.users.reload(config.users, cache_time=auth.cache_time)
-        self.application.access.policy = Policy(
-            config.pypi.default_read, has_users=bool(config.users)
-        )
+        access = self.application.access
+        access.policy = access.policy.with_settings(self._settings(config))
         self.application.reload(metrics_read=metrics_reader(config.metrics.read))
         self._log.info(
             "Users and access settings were read again: {count} users.",
@@ -57,6 +63,15 @@ class Reloader:
         if waiting := _waiting_for_restart(self.started, config):
             keys = ", ".join(waiting)
             self._log.warn("Changed, and needs a restart: {keys}.", keys=keys)
+
+    def _settings(self, config: Config) -> AccessSettings:
+        """Take what is read again; the rest is as the server was started."""
+        pypi = self.started.pypi
+        return evolve(
+            AccessSettings.of(config),
+            allow_overwrite=pypi.allow_overwrite,
+            private=pypi.private,
+        )
 
 
 def _waiting_for_restart(started: Config, now: Config) -> list[str]:

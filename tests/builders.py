@@ -14,7 +14,16 @@ from typing import Any
 
 from attrs import evolve
 
+from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.index.model import File
+
+
+def simple_policy(default_read: str = "everyone", has_users: bool = True) -> Policy:
+    """Rules that say no more than who may read."""
+    groups = (default_read,)
+    return Policy(AccessSettings(default_read=groups, has_users=has_users))
+
 
 METADATA = """\
 Metadata-Version: 2.1

@@ -1,60 +1,303 @@
-"""Who may do what, and which writes a browser was tricked into.
+"""Who may do what, by the name of a project and the rules alone.
 
-Everyone who is known may write for now; rights by project come later.
+The lines of the most specific PROJECT decide, and add up. A project that has any is
+closed to whom they do not name, but for administrators; any other is for the groups of
+``pypi.default_read`` and ``pypi.default_write``.
 """
 
 from __future__ import annotations
 
-from typing import Literal
-from urllib.parse import SplitResult, urlsplit
+from attrs import evolve, field, frozen
 
-from attrs import frozen
+from pypicloud_tw.access.document import AccessDocument
+from pypicloud_tw.access.patterns import is_pattern, matches
+from pypicloud_tw.access.principal import Principal, Scope
+from pypicloud_tw.access.readable import Readable
+from pypicloud_tw.access.rules import ProjectRights, Rules, compile_rules
+from pypicloud_tw.access.settings import AccessSettings
+from pypicloud_tw.config.rights import (
+    ADMIN,
+    AUTHENTICATED,
+    EVERYONE,
+    Action,
+    show_actions,
+)
+from pypicloud_tw.errors import Forbidden, PypicloudError, Unauthorized
+from pypicloud_tw.index.names import NormalizedName, unknown_project
 
-from pypicloud_tw.access.principal import Principal
-from pypicloud_tw.config.rights import Action
-from pypicloud_tw.errors import Forbidden, Unauthorized
-from pypicloud_tw.index.names import NormalizedName
 
-
-@frozen
+@frozen(eq=False)
 class Policy:
-    """The rules of the ini.
+    """The rules in force. Another ini or document makes another policy.
 
-    :ivar default_read: ``pypi.default_read``: who may read.
-    :ivar has_users: the ini has a ``user.NAME`` at all.
+    :ivar settings: of the ini.
+    :ivar document: what administrators set at run time.
+    :ivar rules: what both come to.
     """
 
-    default_read: Literal["everyone", "authenticated"]
-    has_users: bool
+    settings: AccessSettings
+    document: AccessDocument = field(factory=AccessDocument)
+    rules: Rules = field(init=False)
+
+    @rules.default
+    def _compiled(self) -> Rules:
+        return compile_rules(self.settings, self.document)
+
+    def with_settings(self, settings: AccessSettings) -> Policy:
+        """Return the policy of another ini and the same document."""
+        return evolve(self, settings=settings)
+
+    def with_document(self, document: AccessDocument) -> Policy:
+        """Return the policy of the same ini and another document."""
+        return evolve(self, document=document)
 
     @property
     def public(self) -> bool:
-        """Everyone may read, so that pages may lie in shared caches."""
-        return self.default_read == "everyone"
+        """Everyone may read everything, so that pages may lie in shared caches."""
+        return self.rules.public
+
+    @property
+    def has_users(self) -> bool:
+        """Somebody could log in."""
+        return self.settings.has_users or bool(self.document.users)
+
+    def is_administrator(self, principal: Principal) -> bool:
+        """Whether it may do everything, but for what its token keeps from it."""
+        return principal.name is not None and (
+            principal.administrator or principal.name in self.rules.administrators
+        )
+
+    def groups_of(self, principal: Principal) -> frozenset[str]:
+        """Return the groups that a user is in, :data:`ADMIN` among them."""
+        if principal.name is None:
+            return frozenset()
+        groups = self.rules.groups_of(principal.name) | principal.groups
+        return groups | {ADMIN} if self.is_administrator(principal) else groups
 
     def may(
         self, principal: Principal, action: Action, project: NormalizedName | None
     ) -> bool:
-        """Return whether it is allowed; parameters as of :meth:`check`."""
-        reads = action is Action.READ and self.public
-        return reads or principal.name is not None
+        """Return whether it is allowed.
+
+        :param project: None for what belongs to no project. That is for administrators
+            where the action is :attr:`Action.ADMINISTER`, else as :meth:`may_any`.
+        """
+        if project is None:
+            return self._may_without_project(principal, action)
+        rights = self.rules.find(project)
+        if action is Action.READ and rights.anyone_reads:
+            return True
+        return self._has(principal, action, project, rights)
+
+    def may_any(self, principal: Principal, action: Action) -> bool:
+        """Return whether there could be a project with which it is allowed.
+
+        By the rules alone: of patterns that overlap it may say yes where there is no
+        such name, never no where there is one.
+        """
+        anywhere, needed = self.rules.anywhere, _needed(action)
+        if action is Action.READ and anywhere.anyone_reads:
+            return True
+        if not (
+            _acts_within(principal.scope, needed) and self._is_in(principal, action)
+        ):
+            return False
+        if principal.publisher is not None:
+            return bool(self._published(principal.publisher, needed))
+        names = () if principal.scope is None else principal.scope.projects or ()
+        if names and not any(map(is_pattern, names)):
+            return any(self.may(principal, action, NormalizedName(n)) for n in names)
+        return self._is_given(principal, needed, anywhere)
 
     def check(
         self, principal: Principal, action: Action, project: NormalizedName | None
     ) -> None:
-        """Return if it is allowed.
+        """Return if it is allowed; parameters as of :meth:`may`.
 
-        :param project: None for what belongs to no project, as the list of them.
+        The answer follows from the name and the rules, never from what exists.
+
         :raises Unauthorized: a log-in would help.
         :raises Forbidden: it would not.
+        :raises NotFound: who is logged in may not know whether there is such a project.
         """
-        if self.may(principal, action, project):
-            return
-        what = Action.READ if action is Action.READ else Action.UPLOAD
-        if not self.has_users:
-            raise Forbidden(_NOBODY[what])
-        raise Unauthorized(_LOG_IN[what])
+        if not self.may(principal, action, project):
+            raise self.refusal(principal, action, project)
 
+    def refusal(
+        self, principal: Principal, action: Action, project: NormalizedName | None
+    ) -> PypicloudError:
+        """Return why it is not allowed; parameters as of :meth:`may`."""
+        if principal.anonymous:
+            what = Action.READ if action is Action.READ else Action.UPLOAD
+            if self.has_users:
+                return Unauthorized(_LOG_IN[what])
+            return Forbidden(_NOBODY[what])
+        if action is Action.READ and project is not None:
+            return self._unreadable(project)
+        return Forbidden(self._sentence(principal, action, project))
+
+    def readable(self, principal: Principal) -> Readable:
+        """Return which projects may be read: equal for readers with equal rights."""
+        rules, scope = self.rules, principal.scope
+        public = rules.readers.everyone
+        if principal.anonymous or not _acts_within(scope, Action.READ):
+            return Readable(rules, public)
+        numbers, unfixed = self._reads(principal), False
+        limits: tuple[tuple[str, ...], ...] = ()
+        if principal.publisher is not None:
+            limits = (self._published(principal.publisher, Action.READ),)
+            unfixed = principal.publisher not in self.settings.publishers
+        if scope is not None and scope.projects is not None:
+            limits = (*limits, scope.projects)
+        if not limits:
+            return Readable(rules, numbers)
+        return Readable(rules, public, numbers, limits, unfixed)
+
+    def _reads(self, principal: Principal) -> frozenset[int]:
+        """Return the rights by which it may read, whatever narrows it."""
+        readers = self.rules.readers
+        if principal.name is None or self.is_administrator(principal):
+            return readers.every
+        return readers.numbers(principal.name, self.groups_of(principal))
+
+    def _may_without_project(self, principal: Principal, action: Action) -> bool:
+        if action is not Action.ADMINISTER:
+            return self.may_any(principal, action)
+        scope = principal.scope
+        if scope is not None and scope.projects is not None:
+            return False
+        return _acts_within(scope, action) and self.is_administrator(principal)
+
+    def _has(
+        self,
+        principal: Principal,
+        action: Action,
+        project: NormalizedName,
+        rights: ProjectRights,
+    ) -> bool:
+        needed = _needed(action)
+        if principal.publisher is not None:
+            given = self._is_published(principal.publisher, needed, project)
+        else:
+            given = self._is_given(principal, needed, rights)
+        return (
+            given
+            and _within(principal.scope, needed, project)
+            and self._is_in(principal, action)
+        )
+
+    def _is_given(
+        self, principal: Principal, action: Action, rights: ProjectRights
+    ) -> bool:
+        if principal.name is None:
+            return action in rights.everyone
+        if self.is_administrator(principal):
+            return True
+        groups = self.rules.groups_of(principal.name)
+        if principal.groups:
+            groups |= principal.groups
+        return rights.allow(principal.name, groups, action)
+
+    def _published(self, name: str, action: Action) -> tuple[str, ...]:
+        """Return with which projects a publisher may do it."""
+        publisher = self.rules.publishers.get(name)
+        if publisher is None or action not in publisher.actions:
+            return ()
+        return publisher.projects
+
+    def _is_published(self, name: str, action: Action, project: str) -> bool:
+        if name not in self.settings.publishers and self.rules.is_fixed(project):
+            return False
+        return any(matches(p, project) for p in self._published(name, action))
+
+    def _is_in(self, principal: Principal, action: Action) -> bool:
+        """Whether it is in the groups that an action wants beside the right."""
+        groups = self._wanted_groups(action)
+        if groups is None or EVERYONE in groups:
+            return True
+        if principal.anonymous:
+            return False
+        return AUTHENTICATED in groups or not self.groups_of(principal).isdisjoint(
+            groups
+        )
+
+    def _wanted_groups(self, action: Action) -> tuple[str, ...] | None:
+        settings = self.settings
+        if action is Action.DELETE:
+            return settings.allow_delete_groups
+        if action is Action.OVERWRITE and not settings.allow_overwrite:
+            return settings.allow_overwrite_groups
+        return None
+
+    def _unreadable(self, project: NormalizedName) -> PypicloudError:
+        if any(matches(pattern, project) for pattern in self.settings.private):
+            return Forbidden(
+                f"You may not read {project}. Ask an administrator of this index for "
+                f"the right to read it."
+            )
+        return unknown_project(project)
+
+    def _sentence(
+        self, principal: Principal, action: Action, project: NormalizedName | None
+    ) -> str:
+        """Say what to ask for."""
+        what = f"You may not {_DOING[action]}{_with(action, project)}"
+        if principal.publisher is not None:
+            return (
+                f"{what} as the trusted publisher {principal.publisher}: its projects "
+                "and acts do not have it. Ask an administrator of this index."
+            )
+        owner = evolve(principal, scope=None)
+        if principal.scope is not None and self.may(owner, action, project):
+            return f"{what} with this token, which was made for less. Make another."
+        if not self._is_in(principal, action) and self.may(
+            owner, _needed(action), project
+        ):
+            return f"{what}: {_GROUPS[action]} names the groups that may."
+        right = show_actions(frozenset({_needed(action)}))
+        where = "" if project is None else f" (package.{project}.user.NAME = {right})"
+        return f"{what}. Ask an administrator of this index for the right{where}."
+
+
+def _needed(action: Action) -> Action:
+    """Return the right that an action needs."""
+    if action is Action.OVERWRITE:
+        return Action.UPLOAD
+    return Action.MANAGE if action is Action.DELETE else action
+
+
+def _acts_within(scope: Scope | None, action: Action) -> bool:
+    return scope is None or scope.actions is None or action in scope.actions
+
+
+def _within(scope: Scope | None, action: Action, project: str) -> bool:
+    if scope is None:
+        return True
+    names = scope.projects
+    return _acts_within(scope, action) and (
+        names is None or any(matches(pattern, project) for pattern in names)
+    )
+
+
+def _with(action: Action, project: NormalizedName | None) -> str:
+    if project is not None:
+        return f" {project}"
+    return " this index" if action is Action.ADMINISTER else " anything here"
+
+
+_DOING = {
+    Action.READ: "read",
+    Action.UPLOAD: "upload to",
+    Action.MANAGE: "change",
+    Action.ADMINISTER: "administer",
+    Action.OVERWRITE: "replace files of",
+    Action.DELETE: "delete from",
+}
+
+_GROUPS = {
+    Action.OVERWRITE: "pypi.allow_overwrite_groups",
+    Action.DELETE: "pypi.allow_delete_groups",
+}
 
 _LOG_IN = {
     Action.READ: "Log in with a user name and password to read this index.",
@@ -68,58 +311,3 @@ _NOBODY = {
     Action.UPLOAD: "Nobody may upload yet: make a hash with pypicloud-gen-password and "
     "add a line 'user.NAME = HASH' to the ini.",
 }
-
-#: RFC 9110, section 9.2.1: these ask for no change.
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-
-
-def refuse_cross_site(
-    method: str, *, origin: str | None, sec_fetch_site: str | None, own_origin: str
-) -> None:
-    """Refuse a change that another site's page made a browser ask for.
-
-    Browsers send passwords that they know with any request to us. They also tell where
-    it comes from: in ``Sec-Fetch-Site`` (W3C Fetch Metadata), else in ``Origin``
-    (RFC 6454, section 7). Other clients send neither, and are not in question.
-
-    :param origin: the header, None if absent.
-    :param sec_fetch_site: the header, None if absent.
-    :param own_origin: scheme, host and port by which clients reach this server.
-    :raises Forbidden: it came from another origin.
-    """
-    if method.upper() in _SAFE:
-        return
-    if sec_fetch_site is not None:
-        # "same-site" is another host of the same domain: not ours, so not trusted.
-        # "none" is a person's own doing, as from the address bar.
-        allowed = sec_fetch_site.strip().lower() in {"same-origin", "none"}
-    elif origin is not None:
-        allowed = _same_origin(origin, own_origin)
-    else:
-        allowed = True
-    if not allowed:
-        raise Forbidden(
-            "A page of another site asked your browser for this change; it was not "
-            "made. Use this server's own pages, or a client such as twine or uv."
-        )
-
-
-def _same_origin(one: str, other: str) -> bool:
-    first, second = _origin(one), _origin(other)
-    return first is not None and first == second
-
-
-def _origin(text: str) -> tuple[str, str, int | None] | None:
-    """Take an origin apart; None for "null" and for what is none."""
-    try:
-        parts = urlsplit(text.strip())
-        port = parts.port
-    except ValueError:
-        return None
-    if not parts.scheme or not parts.hostname:
-        return None
-    return parts.scheme, parts.hostname, port or _default_port(parts)
-
-
-def _default_port(parts: SplitResult) -> int | None:
-    return {"http": 80, "https": 443}.get(parts.scheme)

@@ -20,8 +20,9 @@ _HEAD = """\
 #
 # runs the server with it, as does: twistd --pidfile= -n pypicloud --config={name}
 #
-# A key behind a '#' has the default that stands there. Every key can come from the
-# environment, too, which then wins: aws.bucket is PYPICLOUD_AWS_BUCKET.
+# A key behind a '#' has the default that stands there, if its comment does not say what
+# it means not to set it. Every key can come from the environment, too, which then wins:
+# aws.bucket is PYPICLOUD_AWS_BUCKET.
 # Durations: 300 (seconds), 5m, 1h30m, 7d. Sizes: 6GiB, 100MB, 1048576 (bytes).
 # Lists have commas or blanks between their items. An indented line continues the one
 # before. A percent sign may be written %%; %(here)s is this file's folder.
@@ -105,7 +106,7 @@ def _setting(key: Key, name: str, settings: Mapping[str, str]) -> str:
     if key.name in settings:
         lines.append(f"{name} = {_escaped(settings[key.name])}")
     else:
-        lines.append(f"#{name} = {_escaped(key.default or '')}".rstrip())
+        lines.append(f"#{name} = {_escaped(key.default or key.example or '')}".rstrip())
     return "\n".join(lines) + "\n"
 
 

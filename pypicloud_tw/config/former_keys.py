@@ -42,13 +42,19 @@ FORMER = re.compile(
     r"|server_side_encryption|public_url|prepend_hash|profile_name|cloud_front_\w+"
     r"|max_pool_connections|storage_\w+|gcs?_\w+|azure_\w+)"
     r"|pypi\.(storage|db|auth|access_backend|fallback_base_url|disallow_fallback"
-    r"|always_show_upstream|default_write|cache_update|realm|download_url|stream_files"
+    r"|always_show_upstream|realm|download_url|stream_files"
     r"|package_max_age|allow_delete|use_json_scraper|prepend_hash|admins"
     r"|zero_security_mode)(\..+)?"
-    r"|auth\.(admins|zero_security_mode|rounds|scheme|signing_key|token_expire"
+    r"|auth\.(zero_security_mode|rounds|scheme|signing_key|token_expire"
     r"|backend_server|user|password|profile_name|(ldap|db|uri)\..+)"
-    r"|(db|group|package|session|beaker)\..+"
+    r"|(db|session|beaker)\..+"
     r"|aws\.(prepend_hash|host|is_secure|cloud_front_\w+)"
+)
+
+#: Keys that gave rights there and give them here.
+RIGHTS = re.compile(
+    r"(group|package)\..+|auth\.admins"
+    r"|pypi\.(default_write|cache_update|allow_(overwrite|delete)_groups)"
 )
 
 #: Keys whose work nothing needs done any more: no database, no sessions, no framework.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import attrs
 from attrs import field, frozen
@@ -43,6 +43,10 @@ class Key:
     :ivar secret: it is, or may have in it, a secret; the key ``{name}_file`` names a
         file that holds it.
     :ivar optional: to leave it empty is to leave it unset.
+    :ivar empty: what an empty value means where that is a value of its own; None where
+        it is not.
+    :ivar example: a value for whoever writes of a key that is unset, where an empty one
+        would be another thing.
     :ivar empty_is_laxer: unset, it protects less: an empty environment variable, as a
         template makes whose value was not set, must not lift what the ini says.
     """
@@ -56,6 +60,8 @@ class Key:
     show: Callable[[str], str]
     secret: bool
     optional: bool
+    empty: object
+    example: str | None
     empty_is_laxer: bool
 
     @property
@@ -96,6 +102,8 @@ def key(
     secret: bool = False,
     show: Callable[[str], str] | None = None,
     name: str | None = None,
+    empty: object = None,
+    example: str | None = None,
     empty_is_laxer: bool = False,
 ) -> Any:
     """Declare a field that an ini key sets; the default is written as in an ini.
@@ -110,7 +118,9 @@ def key(
         "show": show or (show_nothing if secret else show_value),
         "secret": secret,
         "name": name,
-        "optional": value in EMPTY,
+        "optional": value in EMPTY and empty is None,
+        "empty": empty,
+        "example": example,
         "empty_is_laxer": empty_is_laxer,
     }
     return field(default=value, repr=not secret, metadata=metadata)
@@ -283,16 +293,43 @@ class AwsSection:
 class PypiSection:
     """The index: what it takes, who may read, and what it asks elsewhere."""
 
-    default_read: Literal["everyone", "authenticated"] = key(
-        kinds.one_of("everyone", "authenticated"),
+    default_read: tuple[str, ...] = key(
+        kinds.groups,
         "everyone",
-        "Who may read: everyone, or only users who log in (authenticated).",
+        "Who may read projects that have no rights of their own: everyone, users who "
+        "log in (authenticated), or groups. Empty: administrators alone.",
+        empty=(),
+    )
+    default_write: tuple[str, ...] | None = key(
+        kinds.groups,
+        None,
+        "Who may upload to projects that have no rights of their own, and yank and "
+        "delete there: everyone (without logging in, too), authenticated, or groups. "
+        "Empty: administrators alone. Not set: every user, until there is a group, an "
+        "administrator or a right.",
+        empty=(),
+        example="authenticated",
     )
     max_upload: int = key(kinds.size(), "6GiB", "The largest file that is taken.")
     allow_overwrite: bool = key(
         kinds.flag,
         "false",
-        "Let an upload replace a file of the same name, however that is spelled.",
+        "Let an upload replace a file of the same name, however that is spelled: "
+        "whoever may upload may do so.",
+    )
+    allow_overwrite_groups: tuple[str, ...] = key(
+        kinds.groups,
+        "",
+        "Or let only these groups do so, where they may upload: everyone, "
+        "authenticated, or groups; admin means the administrators, who may not "
+        "unless they are named.",
+    )
+    allow_delete_groups: tuple[str, ...] = key(
+        kinds.groups,
+        "authenticated",
+        "Who may delete what they may write: everyone, authenticated, or groups; admin "
+        "means the administrators. Empty: nobody.",
+        empty=(),
     )
     allow_reupload_deleted: bool = key(
         kinds.flag, "false", "Let a deleted file's name be taken again by other bytes."
@@ -350,12 +387,28 @@ class PypiSection:
         "acme-* reserves every name that begins so.",
         empty_is_laxer=True,
     )
+    read_only: str | None = key(
+        kinds.reason,
+        None,
+        "Refuse every change for now, and tell clients this reason: We move to a new "
+        "bucket until noon.",
+        empty_is_laxer=True,
+    )
 
 
 @frozen
 class AuthSection:
     """Logging in. Times are in seconds."""
 
+    admins: tuple[str, ...] | None = key(
+        kinds.words(kinds.member),
+        None,
+        "The administrators: users who may do everything, but for what "
+        "pypi.allow_overwrite_groups and pypi.allow_delete_groups keep from them. "
+        "Not set: nobody.",
+        empty=(),
+        example="alice",
+    )
     cache_time: float = key(
         kinds.seconds(),
         "5m",

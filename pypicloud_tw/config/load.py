@@ -17,6 +17,7 @@ from typing import Any
 import attrs
 from attrs import define, field, frozen
 
+from pypicloud_tw.config.grants import Grants, read_grants, undefined_groups
 from pypicloud_tw.config.hashes import HOW_TO_HASH, identify
 from pypicloud_tw.config.ini import IniError, read_text
 from pypicloud_tw.config.keys import (
@@ -35,7 +36,9 @@ from pypicloud_tw.config.keys import (
     document_keys,
     show_value,
 )
+from pypicloud_tw.config.rights import RightLine, TrustedPublisher
 from pypicloud_tw.config.sources import (
+    IGNORED,
     Given,
     Problem,
     Source,
@@ -67,7 +70,7 @@ __all__ = [
 _MAX_SECRET = 64 * 1024
 
 
-def _no_users() -> Mapping[str, str]:
+def _nothing() -> Mapping[str, Any]:
     return MappingProxyType({})
 
 
@@ -76,6 +79,9 @@ class Config:
     """Everything that is set.
 
     :ivar users: password hashes by user name.
+    :ivar groups: members by the group's name.
+    :ivar rights: of single projects and patterns; their order means nothing.
+    :ivar publishers: by name.
     :ivar notices: what the operator should know, a sentence each.
     :ivar ini: the file that it was read from.
     """
@@ -88,7 +94,10 @@ class Config:
     index: IndexSection = field(factory=IndexSection)
     upstream: UpstreamSection = field(factory=UpstreamSection)
     metrics: MetricsSection = field(factory=MetricsSection)
-    users: Mapping[str, str] = field(factory=_no_users, repr=False)
+    users: Mapping[str, str] = field(factory=_nothing, repr=False)
+    groups: Mapping[str, frozenset[str]] = field(factory=_nothing)
+    rights: tuple[RightLine, ...] = ()
+    publishers: Mapping[str, TrustedPublisher] = field(factory=_nothing)
     notices: tuple[str, ...] = ()
     ini: Path | None = None
 
@@ -160,17 +169,27 @@ class _Reading:
     problems: list[Problem] = field(factory=list)
     bad: set[str] = field(factory=set)
     given: set[str] = field(factory=set)
+    emptied: list[str] = field(factory=list)
 
     def config(self) -> Config:
         """Parse everything; what is wrong is in :attr:`problems`."""
         for source in self.sources:
             self.problems.extend(source.problems)
-        users = self._users()
+        users, grants = self._users(), self._grants()
         values: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
         for key in KEYS.values():
             self._read(key, values[key.section])
         sections = {name: SECTIONS[name](**values[name]) for name in SECTIONS}
-        config = Config(**sections, users=users, notices=tuple(self._notices()))
+        config = Config(
+            **sections,
+            users=users,
+            groups=grants.groups,
+            rights=grants.rights,
+            notices=(
+                *self._notices(),
+                *undefined_groups(sections["pypi"], grants),
+            ),
+        )
         return self._complete(config)
 
     def _read(self, key: Key, values: dict[str, Any]) -> None:
@@ -180,6 +199,8 @@ class _Reading:
         self.given.add(key.name)
         try:
             value = values[key.attribute] = self._understand(key, given.text)
+            if not given.text and key.empty is not None:
+                self.emptied.append(f"{key.name} ({given.origin})")
             if key.empty_is_laxer and value in EMPTY:
                 self._refuse_lifting(key, given)
         except BadValueError as e:
@@ -240,6 +261,8 @@ class _Reading:
 
     def _understand(self, key: Key, text: str) -> object:
         if not text:
+            if key.empty is not None:
+                return key.empty
             if key.optional:
                 return attrs.fields_dict(SECTIONS[key.section])[key.attribute].default
             raise BadValueError("is empty; give a value, or leave the key out.")
@@ -257,6 +280,18 @@ class _Reading:
                 self.problems.append(given.problem(problem))
         return MappingProxyType({name: given.text for name, given in users.items()})
 
+    def _grants(self) -> Grants:
+        return read_grants(
+            self._family("group"), self._family("package"), self.problems.append
+        )
+
+    def _family(self, family: str) -> dict[str, Given]:
+        """Collect what keys of a family say, the first source's words winning."""
+        given: dict[str, Given] = {}
+        for source in reversed(self.sources):
+            given |= source.families[family]
+        return given
+
     def _notices(self) -> Iterator[str]:
         old = [name for source in self.sources for name in source.old]
         if old:
@@ -264,9 +299,13 @@ class _Reading:
                 "Passed over, as it belonged to the web framework of the program "
                 f"before: {', '.join(old)}."
             )
+        if self.emptied:
+            yield f"Empty, so that nobody is meant: {', '.join(self.emptied)}."
         for source in self.sources:
             for name in source.database:
                 yield f"{name}: no database is needed any more; the line can go."
+            for name in source.ignored:
+                yield f"{name} is ignored: {IGNORED[name]}."
 
     def _complete(self, config: Config) -> Config:
         """Fill in what follows from several keys, and check what must agree."""

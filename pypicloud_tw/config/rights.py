@@ -30,8 +30,15 @@ class Action(Enum):
 #: What a line can give.
 GRANTABLE = (Action.READ, Action.UPLOAD, Action.MANAGE, Action.ADMINISTER)
 
+#: What ``r`` gives, and what ``w`` does.
+READING = frozenset({Action.READ})
+WRITING = frozenset({Action.UPLOAD, Action.MANAGE})
+
 #: Names that mean whole groups wherever rights are given.
 EVERYONE, AUTHENTICATED = "everyone", "authenticated"
+
+#: The group of the administrators, which nobody else can be put into.
+ADMIN = "admin"
 
 
 @frozen
@@ -49,6 +56,24 @@ class RightLine:
     name: str
     actions: frozenset[Action]
     source: str
+
+    @property
+    def text(self) -> str:
+        """Return it as it would stand in an ini."""
+        actions = show_actions(self.actions)
+        return f"package.{self.project}.{self.kind}.{self.name} = {actions}"
+
+
+def show_actions(actions: frozenset[Action]) -> str:
+    """Write what a line gives: ``rw``, ``r``, ``w``, ``read, upload``, ``none``."""
+    letters = {
+        frozenset(): "none",
+        READING: "r",
+        WRITING: "w",
+        READING | WRITING: "rw",
+    }
+    words = ", ".join(action.value for action in GRANTABLE if action in actions)
+    return letters.get(actions, words)
 
 
 @frozen

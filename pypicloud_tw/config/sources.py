@@ -13,7 +13,7 @@ from pathlib import Path
 
 from attrs import define, field, frozen
 
-from pypicloud_tw.config.former_keys import FORMER, RENAMED
+from pypicloud_tw.config.former_keys import FORMER, RENAMED, RIGHTS
 from pypicloud_tw.config.ini import (
     Ini,
     IniError,
@@ -23,6 +23,7 @@ from pypicloud_tw.config.ini import (
     substitute,
 )
 from pypicloud_tw.config.keys import FILE_KEYS, KEYS, variable
+from pypicloud_tw.config.rights import AUTHENTICATED, EVERYONE
 
 #: The sections that settings are read from: pypicloud 1.x's, and ours.
 OWN_SECTIONS = ("app:main", "pypicloud")
@@ -48,8 +49,11 @@ _KUBERNETES = re.compile(
 )
 _KUBERNETES_PORT = re.compile(r"(tcp|udp|sctp)://")
 
-#: Names that mean whole groups wherever rights are given.
-_GROUPS = frozenset({"everyone", "authenticated"})
+#: Keys of pypicloud 1.x that change nothing here, and why.
+IGNORED = {
+    "pypi.cache_update": "whoever may read a project of the other index causes its "
+    "files to be kept (pypi.fallback = cache)",
+}
 
 #: What the variables of pypicloud 1.x begin with.
 _FORMER_PREFIX = "PPC_"
@@ -105,6 +109,7 @@ class Source:
     :ivar families: texts by what stands behind ``group.`` and the like, by family.
     :ivar old: what belonged to the framework of the programs before.
     :ivar database: keys that spoke of their database.
+    :ivar ignored: keys that are understood and change nothing.
     """
 
     settings: dict[str, Given] = field(factory=dict)
@@ -115,6 +120,7 @@ class Source:
     problems: list[Problem] = field(factory=list)
     old: dict[str, None] = field(factory=dict)
     database: dict[str, None] = field(factory=dict)
+    ignored: dict[str, None] = field(factory=dict)
 
     def add(self, name: str, given: Given) -> None:
         """Take a setting, or tell what is wrong with its name."""
@@ -125,6 +131,8 @@ class Source:
             self._put(self.families[family], short, name, given)
         elif name in KEYS or name in FILE_KEYS:
             self._put(self.settings, name, name, given)
+        elif name in IGNORED:
+            self.ignored[name] = None
         elif _DATABASE_KEYS.fullmatch(name):
             self.database[name] = None
         elif _OLD_KEYS.fullmatch(name):
@@ -158,7 +166,7 @@ def from_ini(path: Path) -> Source:
     served_by_other = any(
         entry.section == _SERVER_SECTION and entry.key == "use" for entry in ini.entries
     )
-    if any(_is_former(entry) for entry in ini.entries):
+    if _is_former_file(ini):
         # Before what each of its keys is: line 0.
         sentence = "this is a file of pypicloud 1.x: use migrate. "
         sentence += f"pypicloud migrate {path} translates it."
@@ -172,13 +180,15 @@ def from_ini(path: Path) -> Source:
     return source
 
 
-def _is_former(entry: Setting) -> bool:
+def _is_former_file(ini: Ini) -> bool:
+    """Whether it is a file of pypicloud 1.x, where rights meant something else."""
+    keys = {entry.key for entry in ini.entries if entry.section in OWN_SECTIONS}
     # Keys of the old framework have always been skipped, with or without a version.
-    return (
-        entry.section in OWN_SECTIONS
-        and FORMER.fullmatch(entry.key) is not None
-        and _OLD_KEYS.fullmatch(entry.key) is None
-        and entry.key not in KEYS
+    # Beside rights they tell that these have not been translated yet.
+    translated = not any(RIGHTS.fullmatch(key) for key in keys)
+    return any(
+        FORMER.fullmatch(key) and not (translated and _OLD_KEYS.fullmatch(key))
+        for key in keys
     )
 
 
@@ -237,6 +247,7 @@ def from_environment(environ: Mapping[str, str]) -> Source:
     """
     source = Source()
     names = {variable(name): name for name in (*KEYS, *FILE_KEYS, "sqlalchemy.url")}
+    names |= {variable(name): name for name in IGNORED}
     names |= {"PYPICLOUD_HOST": "server.host", "PYPICLOUD_PORT": "server.port"}
     for name, text in environ.items():
         if not name.startswith(_PREFIX) or _is_of_kubernetes(name, text):
@@ -272,7 +283,7 @@ def user_name_problem(name: str) -> str | None:
     """Return what is wrong with a user's name, if anything is."""
     if not name or not name.isprintable() or ":" in name or name != name.strip():
         return "A user's name is printable text without ':' (RFC 7617)."
-    if name.lower() in _GROUPS:
+    if name.lower() in (EVERYONE, AUTHENTICATED):
         return "This name means a group; choose another."
     return None
 
@@ -286,7 +297,7 @@ def _is_of_kubernetes(name: str, text: str) -> bool:
 def _unknown(name: str) -> str:
     if name in RENAMED:
         return f"there is no key {name!r}; here it is {RENAMED[name]}."
-    nearest = _nearest(name, (*KEYS, *FILE_KEYS, "user.NAME"))
+    nearest = _nearest(name, (*KEYS, *FILE_KEYS, "user.NAME", "group.NAME"))
     return f"there is no key {name[:80]!r}{nearest}."
 
 

@@ -19,11 +19,16 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import InvalidName, canonicalize_name
 
+from pypicloud_tw.config.rights import AUTHENTICATED, EVERYONE
+
 T = TypeVar("T")
 Network = IPv4Network | IPv6Network
 
 _TRUE = frozenset({"true", "yes", "on", "t", "y", "1"})
 _FALSE = frozenset({"false", "no", "off", "f", "n", "0"})
+
+#: What somebody writes who means nobody.
+_NO_GROUP = frozenset({"nobody", "none", "no", "false"})
 
 _UNITS = {"ms": "0.001", "s": "1", "m": "60", "h": "3600", "d": "86400", "w": "604800"}
 _NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,9})?"
@@ -201,6 +206,39 @@ def _rule(item: str) -> str:
             "has something that is not a version specifier as in django>=4,<5."
         ) from None
     return f"{pattern(name)}{versions}"
+
+
+def member(text: str) -> str:
+    """Parse a user's name in a list of some."""
+    if text.lower() in (EVERYONE, AUTHENTICATED):
+        raise BadValueError(f"has {text}, which is a group; name users here.")
+    return _name(text)
+
+
+def group(text: str) -> str:
+    """Parse a group's name, ``everyone`` and ``authenticated`` among them."""
+    if text.lower() in (EVERYONE, AUTHENTICATED):
+        return text.lower()
+    if text.lower() in _NO_GROUP:
+        raise BadValueError(
+            f"names no group; write {EVERYONE}, {AUTHENTICATED} or groups, or nothing "
+            "at all for nobody."
+        )
+    return _name(text)
+
+
+def _name(text: str) -> str:
+    # RFC 7617, section 2: the colon ends a user's name.
+    if not text.isprintable() or ":" in text:
+        raise BadValueError(
+            "has something that is no name: printable text without ':'."
+        )
+    return text
+
+
+def groups(text: str) -> tuple[str, ...]:
+    """Parse a list of groups."""
+    return words(group)(text)
 
 
 def network(text: str) -> Network:
@@ -385,6 +423,15 @@ def token(text: str) -> str:
 def line(text: str) -> str:
     """Parse a sentence for people; several lines become one."""
     return " ".join(text.split())
+
+
+def reason(text: str) -> str:
+    """Parse a sentence that gives a reason; a yes or no is none."""
+    if text.lower() in _TRUE | _FALSE:
+        raise BadValueError(
+            "is no reason; write a sentence that clients are told, or leave it out."
+        )
+    return line(text)
 
 
 def moment(text: str) -> datetime:

@@ -22,7 +22,7 @@ from pypicloud_tw.errors import ManifestLost, NotFound, StoreError
 from pypicloud_tw.index.manifests import Manifests, Versioned
 from pypicloud_tw.index.marker import Marker
 from pypicloud_tw.index.model import Project
-from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.index.names import NormalizedName, unknown_project
 from pypicloud_tw.index.survey import lost
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.store.timeout import in_time
@@ -176,7 +176,7 @@ class Catalog(Generic[P]):
             await self._freshen()
             now = self.clock.seconds()
             if believed < self._absent.get(name, NEVER) <= now:
-                raise _no_project(name)
+                raise unknown_project(name)
             entry = self._entries.get(name)
             if entry is not None and entry.holds(now, self.verify_every):
                 self._entries.move_to_end(name)
@@ -319,7 +319,7 @@ class Catalog(Generic[P]):
     async def _read(self, name: NormalizedName) -> CachedProject[P]:
         entry = await self._undisturbed(name, lambda: self._read_once(name))
         if entry is None:
-            raise _no_project(name)
+            raise unknown_project(name)
         return entry
 
     async def _read_once(self, name: NormalizedName) -> CachedProject[P] | None:
@@ -387,7 +387,3 @@ class Catalog(Generic[P]):
             what=what,
             error=error.message,
         )
-
-
-def _no_project(name: NormalizedName) -> NotFound:
-    return NotFound(f"There is no project {name} here.")

@@ -18,7 +18,7 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
-from pypicloud_tw.errors import BadRequest
+from pypicloud_tw.errors import BadRequest, NotFound
 
 __all__ = [
     "FileKind",
@@ -27,6 +27,7 @@ __all__ = [
     "file_identity",
     "parse_version",
     "project_name",
+    "unknown_project",
 ]
 
 #: NAME_MAX of every file system that matters; the key's last segment is the filename.
@@ -72,6 +73,11 @@ LEGACY_SUFFIXES = {
     ".tgz": FileKind.SDIST,
     ".tar": FileKind.SDIST,
 }
+
+
+def unknown_project(name: NormalizedName) -> NotFound:
+    """Return what is answered where there is no such project, or seems to be none."""
+    return NotFound(f"There is no project {name} here.")
 
 
 def project_name(text: str) -> NormalizedName:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pypicloud_tw.access.access import Access
-from pypicloud_tw.access.policy import refuse_cross_site
+from pypicloud_tw.access.cross_site import refuse_cross_site
 from pypicloud_tw.access.principal import ANONYMOUS, Credentials, Principal
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.index.audit import Actor

@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.access.policy import Policy, refuse_cross_site
+from pypicloud_tw.access.cross_site import refuse_cross_site
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import Forbidden, Unauthorized
 from pypicloud_tw.index.names import project_name
+from tests.builders import simple_policy
 
 ANN = Principal("ann")
 PROJECT = project_name("acme")
@@ -20,22 +21,22 @@ Readers = Literal["everyone", "authenticated"]
 
 
 class PolicyTests(SynchronousTestCase):
-    def test_the_known_may_do_everything(self) -> None:
+    def test_where_nothing_is_said_the_known_may_read_and_write(self) -> None:
         readers: tuple[Readers, ...] = ("everyone", "authenticated")
         for default_read in readers:
-            policy = Policy(default_read, has_users=True)
-            for action in Action:
+            policy = simple_policy(default_read, has_users=True)
+            for action in (Action.READ, Action.UPLOAD, Action.MANAGE, Action.DELETE):
                 for project in (PROJECT, None):
                     policy.check(ANN, action, project)
 
     def test_everyone_may_read(self) -> None:
         for has_users in (True, False):
-            policy = Policy("everyone", has_users)
+            policy = simple_policy("everyone", has_users)
             self.assertTrue(policy.public)
             policy.check(ANONYMOUS, Action.READ, PROJECT)
 
     def test_reading_wants_a_log_in(self) -> None:
-        policy = Policy("authenticated", has_users=True)
+        policy = simple_policy("authenticated", has_users=True)
         self.assertFalse(policy.public)
         with self.assertRaises(Unauthorized) as caught:
             policy.check(ANONYMOUS, Action.READ, PROJECT)
@@ -44,16 +45,16 @@ class PolicyTests(SynchronousTestCase):
 
     def test_writing_wants_a_log_in(self) -> None:
         with self.assertRaises(Unauthorized) as caught:
-            Policy("everyone", has_users=True).check(ANONYMOUS, Action.UPLOAD, PROJECT)
+            simple_policy(has_users=True).check(ANONYMOUS, Action.UPLOAD, PROJECT)
         self.assertIn("Log in", caught.exception.message)
 
     def test_nobody_exists(self) -> None:
         with self.assertRaises(Forbidden) as caught:
-            Policy("everyone", has_users=False).check(ANONYMOUS, Action.UPLOAD, PROJECT)
+            simple_policy(has_users=False).check(ANONYMOUS, Action.UPLOAD, PROJECT)
         self.assertIn("Nobody may upload yet", caught.exception.message)
         self.assertIn("pypicloud-gen-password", caught.exception.message)
         with self.assertRaises(Forbidden) as caught:
-            Policy("authenticated", has_users=False).check(
+            simple_policy("authenticated", has_users=False).check(
                 ANONYMOUS, Action.READ, PROJECT
             )
         self.assertIn("Nobody may read yet", caught.exception.message)
@@ -63,7 +64,9 @@ class PolicyTests(SynchronousTestCase):
         self, default_read: Readers, has_users: bool
     ) -> None:
         with self.assertRaises((Unauthorized, Forbidden)):
-            Policy(default_read, has_users).check(ANONYMOUS, Action.UPLOAD, PROJECT)
+            simple_policy(default_read, has_users).check(
+                ANONYMOUS, Action.UPLOAD, PROJECT
+            )
 
 
 class CrossSiteTests(SynchronousTestCase):

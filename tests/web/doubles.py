@@ -18,7 +18,6 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from pypicloud_tw.access.access import Access
-from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.users import PasswordLogin, Users
 from pypicloud_tw.index.admission import Claims, UploadRules
 from pypicloud_tw.index.audit import Actor
@@ -37,6 +36,7 @@ from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.http.proxies import Proxies
 from pypicloud_tw.web.http.site import ConnectionLimits, Site
 from pypicloud_tw.web.views import ProjectView, view_project
+from tests.builders import simple_policy
 from tests.doubles import InlineOffload
 from tests.web.http.doubles import PEER, Wire
 
@@ -388,7 +388,7 @@ class Web:
         self.application = Application(
             domain.index,
             access=Access(
-                Policy(self.default_read, has_users=bool(self.users)),
+                simple_policy(self.default_read, has_users=bool(self.users)),
                 (PasswordLogin(users),),
             ),
             offload=domain.offload,

@@ -20,6 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import Principal
+from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import Forbidden, StoreError
 from pypicloud_tw.index.manifest import encode, manifest_key
@@ -762,7 +763,7 @@ class PrivateTests(AppCase):
         self.assertEqual(self.web.get("/ready").status, 200)
 
 
-@frozen
+@frozen(eq=False)
 class SparingPolicy(Policy):
     """Nobody may read one project."""
 
@@ -785,7 +786,7 @@ class OneRuleTests(AppCase):
         for _ in range(2):
             self.assertEqual(self.web.get("/simple/acme/", basic()).status, 200)
         self.web.application.access.policy = SparingPolicy(
-            "authenticated", has_users=True
+            AccessSettings(default_read=("authenticated",), has_users=True)
         )
         response = self.web.get("/simple/acme/", basic())
         self.assertEqual(response.status, 403)

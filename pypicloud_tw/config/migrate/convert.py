@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from attrs import field, frozen
 
-from pypicloud_tw.config.former_keys import FORMER, RENAMED, UNNEEDED
+from pypicloud_tw.config.former_keys import FORMER, RENAMED, RIGHTS, UNNEEDED
 from pypicloud_tw.config.hashes import HOW_TO_HASH, identify
 from pypicloud_tw.config.ini import Ini, IniError, parse_ini, read_text
 from pypicloud_tw.config.keys import FILE_KEYS, KEYS, show_value
@@ -128,7 +128,7 @@ def _translated(work: Translation, base: Path) -> Migrated:
         _translate(work, key, text)
     _keep_place(work, keeps_bucket)
     _shorten_buffer(work)
-    if any(FORMER.fullmatch(key) for key in work.old):
+    if any(FORMER.fullmatch(key) or RIGHTS.fullmatch(key) for key in work.old):
         _keep_fallback(work)
         _guard_rights(work)
     opened = "pypi.default_read" in work.settings and _tell_opened(work)
@@ -168,6 +168,8 @@ def _translate(work: Translation, key: str, text: str) -> None:
         _translate_user(work, key.removeprefix("user."), text)
     elif key in HANDLERS:
         HANDLERS[key](work, key, text)
+    elif RIGHTS.fullmatch(key):
+        leave_out(work, key, text)
     elif key in RENAMED:
         work.carry(key, RENAMED[key], text)
     elif key in KEYS:

@@ -134,7 +134,7 @@ class WholeFileTests(MigrateTestCase):
         self.assertEqual(aws.server_side_encryption, "AES256")
         self.assertEqual(aws.object_acl, "bucket-owner-full-control")
         self.assertEqual(aws.expire_after, 604800)
-        self.assertEqual(pypi.default_read, "authenticated")
+        self.assertEqual(pypi.default_read, ("authenticated",))
         self.assertEqual(pypi.fallback, "cache")
         self.assertEqual(pypi.fallback_url, ("https://mirror.example.com/simple/",))
         self.assertEqual(pypi.private, ("acme-core", "acme-web"))

@@ -1,0 +1,110 @@
+"""Names and patterns of projects, and which of several is the most specific."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import Generic, TypeVar
+
+V = TypeVar("V")
+
+#: Names whose pattern is remembered; what strangers ask for cannot take more.
+_MOST_NAMES = 2**16
+
+
+def is_pattern(text: str) -> bool:
+    """Whether it stands for several names."""
+    return "*" in text or "?" in text
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether a name or pattern, both normalized, stands for a project."""
+    head, star, tail = pattern.partition("*")
+    if "*" in tail or "?" in pattern:
+        return fnmatchcase(name, pattern)
+    if not star:
+        return name == pattern
+    # Much cheaper than fnmatch, which makes a regular expression of each.
+    whole = len(name) >= len(head) + len(tail)
+    return whole and name.startswith(head) and name.endswith(tail)
+
+
+def specificity(pattern: str) -> tuple[bool, int, int, int, str]:
+    """Return what patterns are sorted by, the most specific first.
+
+    A name comes before every pattern. Among patterns that with more literal characters
+    does; then that with fewer stars; then that with more question marks; then the
+    first in the alphabet, so that the order of lines never decides.
+    """
+    stars, marks = pattern.count("*"), pattern.count("?")
+    literal = len(pattern) - stars - marks
+    return is_pattern(pattern), -literal, stars, -marks, pattern
+
+
+class ProjectIndex(Generic[V]):
+    """Values by names and patterns; a name has that of the most specific.
+
+    Found by the literal characters that a pattern begins or ends with, so that ten
+    thousand patterns cost a name a few look-ups.
+    """
+
+    def __init__(self, values: Mapping[str, V]) -> None:
+        self._exact = {n: v for n, v in values.items() if not is_pattern(n)}
+        self.patterns = sorted(filter(is_pattern, values), key=specificity)
+        self._ranked = [(text, values[text]) for text in self.patterns]
+        self._heads = _group((_head(text), n) for n, text in enumerate(self.patterns))
+        self._tails = _group(
+            (_tail(text), n)
+            for n, text in enumerate(self.patterns)
+            if not _head(text) and _tail(text)
+        )
+        self._anywhere = [
+            n
+            for n, text in enumerate(self.patterns)
+            if not _head(text) and not _tail(text)
+        ]
+        self._known: dict[str, V | None] = {}
+
+    def find(self, name: str) -> V | None:
+        """Return what the most specific name or pattern has; None if none matches."""
+        found = self._exact.get(name)
+        if found is not None or not self._ranked:
+            return found
+        try:
+            return self._known[name]
+        except KeyError:
+            return self._remember(name, self._search(name))
+
+    def _remember(self, name: str, found: V | None) -> V | None:
+        if len(self._known) >= _MOST_NAMES:
+            self._known.clear()
+        self._known[name] = found
+        return found
+
+    def _search(self, name: str) -> V | None:
+        numbers = list(self._anywhere)
+        for length in range(1, len(name) + 1):
+            numbers += self._heads.get(name[:length], ())
+            numbers += self._tails.get(name[-length:], ())
+        for number in sorted(numbers):
+            pattern, value = self._ranked[number]
+            if matches(pattern, name):
+                return value
+        return None
+
+
+def _group(pairs: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
+    grouped: dict[str, list[int]] = {}
+    for literal, number in pairs:
+        grouped.setdefault(literal, []).append(number)
+    return grouped
+
+
+def _head(pattern: str) -> str:
+    """Return the literal characters that a pattern begins with."""
+    return pattern.replace("?", "*").partition("*")[0]
+
+
+def _tail(pattern: str) -> str:
+    """Return the literal characters that a pattern ends with."""
+    return pattern.replace("?", "*").rpartition("*")[2]

@@ -1,0 +1,35 @@
+"""Which projects somebody may read, as a value."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from pypicloud_tw.access.patterns import matches
+from pypicloud_tw.access.rules import Rules
+
+
+@frozen
+class Readable:
+    """Equal for readers with equal rights under the same policy, and hashable.
+
+    :ivar rules: whose numbers these are.
+    :ivar anywhere: the numbers of rights by which it may read.
+    :ivar within: those by which it may read what all of *limits* name.
+    :ivar limits: lists of names and patterns.
+    :ivar unfixed: *within* does not count where the ini decides.
+    """
+
+    rules: Rules
+    anywhere: frozenset[int]
+    within: frozenset[int] = frozenset()
+    limits: tuple[tuple[str, ...], ...] = ()
+    unfixed: bool = False
+
+    def allows(self, name: str) -> bool:
+        """Whether a project may be read, by its normalized name."""
+        number = self.rules.find(name).number
+        if number in self.anywhere:
+            return True
+        if number not in self.within or (self.unfixed and self.rules.is_fixed(name)):
+            return False
+        return all(any(matches(p, name) for p in limit) for limit in self.limits)

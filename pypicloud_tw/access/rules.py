@@ -1,0 +1,307 @@
+"""The rules of the ini and of the access document, compiled for look-ups.
+
+Projects whose lines give the same rights share one :class:`ProjectRights`, so that
+what may be read is a set of a few numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+
+from attrs import define, field, frozen
+
+from pypicloud_tw.access.document import AccessDocument
+from pypicloud_tw.access.patterns import ProjectIndex, is_pattern, specificity
+from pypicloud_tw.access.settings import AccessSettings
+from pypicloud_tw.config.rights import (
+    ADMIN,
+    AUTHENTICATED,
+    EVERYONE,
+    READING,
+    WRITING,
+    Action,
+    RightLine,
+    TrustedPublisher,
+)
+
+_NOBODY: frozenset[str] = frozenset()
+_NOTHING: frozenset[Action] = frozenset()
+
+#: Groups that nobody can be put into.
+_RESERVED = frozenset({EVERYONE, AUTHENTICATED, ADMIN})
+
+#: More names than these are counted.
+_MOST_NAMES = 5
+
+_Given = frozenset[tuple[str, str, frozenset[Action]]]
+
+
+@frozen(eq=False)
+class ProjectRights:
+    """What a set of lines comes to.
+
+    :ivar number: tells it from others of the same rules.
+    :ivar everyone: what whoever asks may do.
+    :ivar authenticated: what whoever has logged in may do.
+    :ivar users: what a user may do beyond that.
+    :ivar groups: what a group's members may do beyond that.
+    :ivar anyone_reads: *everyone* has reading in it.
+    """
+
+    number: int
+    everyone: frozenset[Action]
+    authenticated: frozenset[Action]
+    users: Mapping[str, frozenset[Action]]
+    groups: Mapping[str, frozenset[Action]]
+    anyone_reads: bool
+
+    @classmethod
+    def of(
+        cls, number: int, given: Iterable[tuple[str, str, frozenset[Action]]]
+    ) -> ProjectRights:
+        """Add up lines: the kind, the name, and what is allowed."""
+        users: dict[str, frozenset[Action]] = {}
+        groups: dict[str, frozenset[Action]] = {}
+        for kind, name, actions in given:
+            place = users if kind == "user" else groups
+            place[name] = place.get(name, _NOTHING) | actions
+        everyone = groups.pop(EVERYONE, _NOTHING)
+        authenticated = everyone | groups.pop(AUTHENTICATED, _NOTHING)
+        reads = Action.READ in everyone
+        return cls(number, everyone, authenticated, users, groups, reads)
+
+    def allow(self, user: str, groups: frozenset[str], action: Action) -> bool:
+        """Whether a user who is in these groups may do it."""
+        if action in self.authenticated or action in self.users.get(user, _NOTHING):
+            return True
+        if len(groups) < len(self.groups):
+            return any(action in self.groups.get(g, _NOTHING) for g in groups)
+        return any(g in groups for g, given in self.groups.items() if action in given)
+
+
+@define(eq=False)
+class _Readers:
+    """The numbers of the rights by which somebody may read."""
+
+    everyone: frozenset[int]
+    authenticated: frozenset[int]
+    users: dict[str, set[int]] = field(factory=dict)
+    groups: dict[str, set[int]] = field(factory=dict)
+    every: frozenset[int] = frozenset()
+
+    @classmethod
+    def of(cls, rights: Iterable[ProjectRights]) -> _Readers:
+        rights = list(rights)
+        readers = cls(
+            everyone=frozenset(one.number for one in rights if one.anyone_reads),
+            authenticated=frozenset(
+                one.number for one in rights if Action.READ in one.authenticated
+            ),
+            every=frozenset(one.number for one in rights),
+        )
+        for one in rights:
+            _note(readers.users, one.users, one.number)
+            _note(readers.groups, one.groups, one.number)
+        return readers
+
+    def numbers(self, user: str, groups: Iterable[str]) -> frozenset[int]:
+        """Return those by which a user who is in these groups may read."""
+        by_group = (self.groups.get(group, ()) for group in groups)
+        return self.authenticated.union(self.users.get(user, ()), *by_group)
+
+
+def _note(
+    place: dict[str, set[int]], given: Mapping[str, frozenset[Action]], number: int
+) -> None:
+    for name, actions in given.items():
+        if Action.READ in actions:
+            place.setdefault(name, set()).add(number)
+
+
+@define(eq=False)
+class Rules:
+    """Everything compiled. Where an ini line matches, the document does not count.
+
+    :ivar default: the rights of whatever no line matches.
+    :ivar anywhere: what could be done with some project at all.
+    :ivar readers: by which rights somebody may read.
+    :ivar public: everyone may read every project.
+    :ivar open: nothing is said of rights, so that every user may write.
+    :ivar administrators: where it is said, by the user's name.
+    :ivar publishers: by name.
+    :ivar lines: by name or pattern, those of the ini and those of the document.
+    :ivar notices: what of the document does not count, and why; a sentence each.
+    """
+
+    default: ProjectRights
+    anywhere: ProjectRights
+    readers: _Readers
+    public: bool
+    open: bool
+    administrators: Mapping[str, str]
+    publishers: Mapping[str, TrustedPublisher]
+    default_lines: tuple[RightLine, ...]
+    fixed_lines: Mapping[str, tuple[RightLine, ...]]
+    stored_lines: Mapping[str, tuple[RightLine, ...]]
+    notices: tuple[str, ...]
+    _fixed: ProjectIndex[ProjectRights]
+    _stored: ProjectIndex[ProjectRights]
+    _groups_of: Mapping[str, frozenset[str]]
+
+    def find(self, name: str) -> ProjectRights:
+        """Return the rights of a project, by its normalized name."""
+        return self._fixed.find(name) or self._stored.find(name) or self.default
+
+    def is_fixed(self, name: str) -> bool:
+        """Whether the ini decides of a project, so that the document cannot."""
+        return self._fixed.find(name) is not None
+
+    def groups_of(self, user: str) -> frozenset[str]:
+        """Return the groups that a user is in, by the ini and the document."""
+        return self._groups_of.get(user, _NOBODY)
+
+
+def compile_rules(settings: AccessSettings, document: AccessDocument) -> Rules:
+    """Compile the rules of both sources."""
+    return _Compiler(settings, document).compile()
+
+
+@define
+class _Compiler:
+    """One compilation."""
+
+    settings: AccessSettings
+    document: AccessDocument
+    _made: dict[_Given, ProjectRights] = field(factory=dict)
+
+    def compile(self) -> Rules:
+        fixed = _by_project(self.settings.rights)
+        fixed_index = ProjectIndex({p: self._rights(fixed[p]) for p in fixed})
+        stored = _by_project(self.document.rights)
+        shadowed = [p for p in stored if _is_shadowed(p, fixed, fixed_index)]
+        counted = {p: stored[p] for p in stored if p not in shadowed}
+        stored_index = ProjectIndex({p: self._rights(counted[p]) for p in counted})
+        default_lines = tuple(self._default_lines())
+        default = self._rights(default_lines)
+        met = [*fixed.values(), *counted.values()]
+        if "*" not in fixed and "*" not in counted:
+            met.append(default_lines)
+        reachable = {one.number: one for one in map(self._rights, met)}.values()
+        return Rules(
+            default=default,
+            anywhere=ProjectRights.of(-1, _given(chain.from_iterable(met))),
+            readers=_Readers.of(reachable),
+            public=all(one.anyone_reads for one in reachable),
+            open=self._open,
+            administrators=self._administrators(),
+            publishers={**self.document.publishers, **self.settings.publishers},
+            default_lines=default_lines,
+            fixed_lines=fixed,
+            stored_lines=counted,
+            notices=tuple(self._notices(shadowed)),
+            fixed=fixed_index,
+            stored=stored_index,
+            groups_of=self._memberships(),
+        )
+
+    def _rights(self, lines: Iterable[RightLine]) -> ProjectRights:
+        given = frozenset(_given(lines))
+        rights = self._made.get(given)
+        if rights is None:
+            rights = ProjectRights.of(len(self._made), given)
+            self._made[given] = rights
+        return rights
+
+    @property
+    def _open(self) -> bool:
+        document = self.document
+        return not (
+            self.settings.speak_of_rights
+            or document.groups
+            or document.rights
+            or any(user.administrator for user in document.users.values())
+        )
+
+    def _default_lines(self) -> Iterator[RightLine]:
+        settings = self.settings
+        writers = settings.default_write
+        for group in settings.default_read:
+            yield RightLine("*", "group", group, READING, "pypi.default_read")
+        for group in writers or ():
+            yield RightLine("*", "group", group, WRITING, "pypi.default_write")
+        if self._open:
+            source = "nothing is said of rights"
+            yield RightLine("*", "group", AUTHENTICATED, WRITING, source)
+
+    def _administrators(self) -> dict[str, str]:
+        stored = {
+            name: "the access document"
+            for name, user in self.document.users.items()
+            if user.administrator and name not in self.settings.users
+        }
+        return stored | dict.fromkeys(self.settings.admins or (), "auth.admins")
+
+    def _groups(self) -> dict[str, frozenset[str]]:
+        stored = self.document.groups.items()
+        counted = {name: who for name, who in stored if name not in _RESERVED}
+        return {**counted, **self.settings.groups}
+
+    def _memberships(self) -> dict[str, frozenset[str]]:
+        groups_of: dict[str, list[str]] = {}
+        for group, members in self._groups().items():
+            for member in members:
+                groups_of.setdefault(member, []).append(group)
+        return {member: frozenset(groups) for member, groups in groups_of.items()}
+
+    def _notices(self, shadowed: list[str]) -> Iterator[str]:
+        document, settings = self.document, self.settings
+        ignored = {
+            "rights of": shadowed,
+            "groups": [
+                g for g in document.groups if g in settings.groups or g in _RESERVED
+            ],
+            "users": [u for u in document.users if u in settings.users],
+            "publishers": [p for p in document.publishers if p in settings.publishers],
+        }
+        for what, names in ignored.items():
+            if names:
+                yield (
+                    f"The {what} {_listed(names)} in the access document do not count: "
+                    "the ini says who they are or who may do what there."
+                )
+
+
+def _by_project(lines: Iterable[RightLine]) -> dict[str, tuple[RightLine, ...]]:
+    grouped: dict[str, list[RightLine]] = {}
+    for line in lines:
+        grouped.setdefault(line.project, []).append(line)
+    return {
+        project: tuple(grouped[project]) for project in sorted(grouped, key=specificity)
+    }
+
+
+def _given(
+    lines: Iterable[RightLine],
+) -> Iterator[tuple[str, str, frozenset[Action]]]:
+    return ((line.kind, line.name, line.actions) for line in lines)
+
+
+def _is_shadowed(
+    project: str,
+    fixed: Mapping[str, tuple[RightLine, ...]],
+    index: ProjectIndex[ProjectRights],
+) -> bool:
+    """Whether the ini decides of every name that a line of the document stands for.
+
+    As far as can be told at once: of a pattern that lies within another it cannot.
+    """
+    if project in fixed or "*" in fixed:
+        return True
+    return not is_pattern(project) and index.find(project) is not None
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(sorted(names)[:_MOST_NAMES])
+    more = len(names) - _MOST_NAMES
+    return f"{shown} and {more} more" if more > 0 else shown
