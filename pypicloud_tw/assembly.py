@@ -31,6 +31,7 @@ from pypicloud_tw.index.marker import Marker
 from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.standing import Standing
 from pypicloud_tw.index.unserved import Unserved
+from pypicloud_tw.index.watch import MarkerWatch
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.service import Offload
 from pypicloud_tw.process import Process
@@ -151,10 +152,9 @@ def make_index(
     manifests = Manifests(metered, reactor, standing=Standing.starting())
     catalog = Catalog(
         manifests,
-        Marker(metered),
+        MarkerWatch(Marker(metered), reactor, config.index.fresh_for),
         reactor,
         SignedViews(metered) if signed else view_project,
-        fresh_for=config.index.fresh_for,
         verify_every=config.index.verify_every,
         capacity=config.index.memory,
     )

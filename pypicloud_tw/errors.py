@@ -196,6 +196,13 @@ class ManifestLost(StoreError):
     """A project's manifest has been there and is gone; the others are as they were."""
 
 
+class AccessUnusable(StoreError):
+    """The access document is damaged, too new or gone; the projects are as they were.
+
+    It says who may do what, so that only what was known of it before may be used.
+    """
+
+
 class AmbiguousWrite(StoreError):
     """A conditional write whose first answer was lost, and whose retry was refused.
 

@@ -20,12 +20,11 @@ from twisted.python.failure import Failure
 from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.errors import ManifestLost, NotFound, StoreError
 from pypicloud_tw.index.manifests import Manifests, Versioned
-from pypicloud_tw.index.marker import Marker
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import NormalizedName, unknown_project
 from pypicloud_tw.index.survey import lost
+from pypicloud_tw.index.watch import NEVER, MarkerWatch, is_project
 from pypicloud_tw.metrics import Metrics
-from pypicloud_tw.store.timeout import in_time
 
 #: What a project is rendered to; the catalog keeps it and does not look inside.
 P = TypeVar("P")
@@ -35,10 +34,6 @@ T = TypeVar("T")
 ABSENT_REMEMBERED = 20_000
 #: Reads of one manifest in a row that others' changes may overtake.
 REREADS = 5
-#: Seconds to wait for the marker, with all the tries that the store makes of it. Then
-#: what is known is served: installers wait 15 s for a page.
-PATIENCE = 5.0
-NEVER = float("-inf")
 #: Stands for the listing among the reads that can be overtaken; no project's name.
 _LISTING = "/"
 
@@ -89,26 +84,22 @@ class Catalog(Generic[P]):
 
     A negative age is a clock that was set back, and tells nothing.
 
+    :ivar watch: tells which projects changed.
     :ivar render: makes a project's page.
-    :ivar fresh_for: seconds for which the marker's answer holds; 0 asks every time.
     :ivar verify_every: seconds after which a page is asked again whatever happened.
     :ivar capacity: bytes of pages and projects to keep.
     """
 
     manifests: Manifests
-    marker: Marker
+    watch: MarkerWatch
     clock: IReactorTime
     render: Callable[[Versioned], Awaitable[Rendered[P]]]
-    fresh_for: float = 1.0
     verify_every: float = 60.0
     capacity: int = 512 * 2**20
     weight: int = field(default=0, init=False)
     hits: int = field(default=0, init=False)
     misses: int = field(default=0, init=False)
     served_stale: int = field(default=0, init=False)
-    _asked: float = field(default=NEVER, init=False)
-    _failed: float = field(default=NEVER, init=False)
-    _failure: str = field(default="", init=False)
     _entries: OrderedDict[str, CachedProject[P]] = field(
         factory=OrderedDict, init=False
     )
@@ -118,12 +109,14 @@ class Catalog(Generic[P]):
     _lost: set[NormalizedName] = field(factory=set, init=False)
     _names_proved: float = field(default=NEVER, init=False)
     _overtaken: dict[str, bool] = field(factory=dict, init=False)
-    _marker_question: Coalesced[None] = field(factory=Coalesced, init=False)
     _questions: Coalesced[CachedProject[P]] = field(factory=Coalesced, init=False)
     _names_question: Coalesced[tuple[NormalizedName, ...]] = field(
         factory=Coalesced, init=False
     )
     _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        self.watch.subscribe(self._hear)
 
     def register(self, metrics: Metrics) -> None:
         """Have its counters shown."""
@@ -144,7 +137,7 @@ class Catalog(Generic[P]):
         This is the hot path: two comparisons and a look-up.
         """
         now = self.clock.seconds()
-        if not 0 <= now - self._asked < self.fresh_for:
+        if not self.watch.holds(now):
             return None
         entry = self._entries.get(name)
         if entry is None or not entry.holds(now, self.verify_every):
@@ -155,7 +148,7 @@ class Catalog(Generic[P]):
     def known_absent(self, name: str) -> bool:
         """Return, asking nobody, whether a project is proved not to be here."""
         now = self.clock.seconds()
-        if not 0 <= now - self._asked < self.fresh_for:
+        if not self.watch.holds(now):
             return False
         return 0 <= now - self._absent.get(name, NEVER) < self.verify_every
 
@@ -173,7 +166,7 @@ class Catalog(Generic[P]):
         asked_at = self.clock.seconds()
         believed = asked_at if prove_absence else asked_at - self.verify_every
         try:
-            await self._freshen()
+            await self.watch.freshen()
             now = self.clock.seconds()
             if believed < self._absent.get(name, NEVER) <= now:
                 raise unknown_project(name)
@@ -197,7 +190,7 @@ class Catalog(Generic[P]):
         :raises StoreError: the store is away and nothing is known.
         """
         try:
-            await self._freshen()
+            await self.watch.freshen()
             if self._names is None or self._names_proved == NEVER:
                 return await self._names_question.ask("", self._list)
             age = self.clock.seconds() - self._names_proved
@@ -226,15 +219,7 @@ class Catalog(Generic[P]):
 
         :raises StoreError: the others could not be told.
         """
-        self._doubt({name})
-        await self.marker.tell(name)
-        # The store is back, and whoever was told of the change shall see it.
-        self._failed = NEVER
-
-    def forget(self) -> None:
-        """Prove everything again when it is next used; nothing is dropped."""
-        self._asked = self._failed = NEVER
-        self._doubt(None)
+        await self.watch.tell(name)
 
     async def _ask(self, name: NormalizedName, believed: float) -> CachedProject[P]:
         while True:
@@ -245,32 +230,9 @@ class Catalog(Generic[P]):
                 if self._absent.get(name, believed) >= believed:
                     raise
 
-    async def _freshen(self) -> None:
-        """Ask the marker, unless that was done a moment ago."""
-        # A question that began before this request may not know what was acknowledged
-        # since, so with fresh_for = 0 nobody joins one that is under way.
-        now = self.clock.seconds()
-        if self.fresh_for <= 0:
-            await self._ask_marker()
-        elif not 0 <= now - self._asked < self.fresh_for:
-            if 0 <= now - self._failed < self.fresh_for:
-                raise StoreError(self._failure)
-            await self._marker_question.ask("", self._ask_marker)
-
-    async def _ask_marker(self) -> None:
-        began = self.clock.seconds()
-        try:
-            news = await in_time(self.marker.ask(), PATIENCE, self.clock)
-        except StoreError as e:
-            self._failed, self._failure = self.clock.seconds(), e.message
-            raise
-        self._doubt(news)
-        if news:
-            self._log.info(
-                "Changed by another server or a command: {names}.",
-                names=", ".join(sorted(news)),
-            )
-        self._asked = began
+    def _hear(self, news: set[str] | None) -> None:
+        """Take up what the marker, or this process itself, says has changed."""
+        self._doubt(None if news is None else set(filter(is_project, news)))
 
     def _doubt(self, names: set[str] | None) -> None:
         """Have *names*, or everything, proved before it is served again.

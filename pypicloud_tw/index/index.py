@@ -15,6 +15,7 @@ from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.standing import Standing
 from pypicloud_tw.index.unserved import Unserved
+from pypicloud_tw.index.watch import MarkerWatch
 from pypicloud_tw.store.folder.store import DirectoryStore
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.store.s3.probe import Conditional
@@ -44,6 +45,11 @@ class Index:
     def store(self) -> IObjectStore:
         """Where everything of it is."""
         return self.publisher.store
+
+    @property
+    def watch(self) -> MarkerWatch:
+        """What tells which projects, and what else, others changed."""
+        return self.catalog.watch
 
     @property
     def unserved(self) -> Unserved:

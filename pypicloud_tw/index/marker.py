@@ -1,9 +1,10 @@
 """The marker: one small object that tells every server what changed (decision D3).
 
-It lists the most recent changes, each under a random id, newest last. A server that
-finds the id it saw last knows exactly which projects changed since; one that does not
-find it takes everything for changed. So a marker that was overwritten blindly, by a
-store without conditional writes or after a lost race, costs questions and no truth.
+It lists the most recent changes, each under a random id, newest last: a project's name,
+or a key that begins with a point where something else changed, as ``.access``. A server
+that finds the id it saw last knows exactly what changed since; one that does not find
+it takes everything for changed. So a marker that was overwritten blindly, by a store
+without conditional writes or after a lost race, costs questions and no truth.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from twisted.python.failure import Failure
 
 from pypicloud_tw.concurrency.waiters import Waiters
 from pypicloud_tw.errors import ObjectNotFound, PreconditionFailed, StoreError
-from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.store.interfaces import IfAbsent, IfMatch, IObjectStore, StoredBytes
 
 KEY = ".marker"
 REMEMBERED = 256
+#: Entries of one folder of keys that one write may add. More of them become one, the
+#: folder with its slash, for everything in it: they must not drive projects out.
+TOGETHER = 8
 #: Conditional tries before the marker is overwritten blindly.
 ATTEMPTS = 4
 
@@ -38,14 +41,16 @@ class Marker:
     _etag: str | None = field(default=None, init=False)
     _entries: tuple[RecentChange, ...] = field(default=(), init=False)
     _seen: str | None = field(default=None, init=False)
-    _pending: set[NormalizedName] = field(factory=set, init=False)
+    _pending: set[str] = field(factory=set, init=False)
     _writing: bool = field(default=False, init=False)
     _told: bool = field(default=False, init=False)
     _next: Waiters[None] = field(factory=Waiters, init=False)
     _log = Logger()
 
     async def ask(self) -> set[str] | None:
-        """Return which projects others changed since the last call; None for any.
+        """Return which entries others told since the last call; None for any.
+
+        One that ends in a slash stands for every key that begins with it.
 
         :raises StoreError: the store does not answer.
         """
@@ -58,14 +63,16 @@ class Marker:
                 self._learn(stored)
         return self._news()
 
-    def tell(self, name: NormalizedName) -> Deferred[None]:
-        """Let every server know that *name* changed; fires once it is durable.
+    def tell(self, entry: str) -> Deferred[None]:
+        """Let every server know that *entry* changed; fires once it is durable.
 
         Calls that come while the marker is being written share the next write.
 
+        :param entry: a project's name, or a key that begins with a point.
+
         :raises StoreError: it could not be written.
         """
-        self._pending.add(name)
+        self._pending.add(entry)
         self._told = True
         waiting = self._next.wait()
         if not self._writing:
@@ -82,7 +89,7 @@ class Marker:
                 waiting, self._next = self._next, Waiters()
                 names, self._pending = self._pending, set()
                 try:
-                    await self._write(sorted(names))
+                    await self._write(_gathered(names))
                 except Exception as e:
                     # Whatever it was, who waits must hear of it.
                     self._pending |= names
@@ -141,6 +148,19 @@ class Marker:
         if seen not in ids:
             return None
         return {name for _, name in self._entries[ids.index(seen) + 1 :]}
+
+
+def _gathered(entries: Iterable[str]) -> list[str]:
+    """Name the folder instead of the keys in it, where those are many."""
+    by_folder: dict[str, list[str]] = {}
+    for entry in entries:
+        folder = entry.rpartition("/")[0]  # no project's name has a slash
+        by_folder.setdefault(folder, []).append(entry)
+    return sorted(
+        entry
+        for folder, told in by_folder.items()
+        for entry in ([f"{folder}/"] if folder and len(told) > TOGETHER else told)
+    )
 
 
 def _encode(entries: Iterable[RecentChange]) -> bytes:

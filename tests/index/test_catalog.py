@@ -15,12 +15,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from pypicloud_tw.errors import AmbiguousWrite, ManifestLost, NotFound, StoreError
 from pypicloud_tw.index import catalog as catalog_module
 from pypicloud_tw.index import marker
-from pypicloud_tw.index.catalog import PATIENCE, Catalog, Rendered
+from pypicloud_tw.index.catalog import Catalog, Rendered
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.manifests import Manifests, Versioned
 from pypicloud_tw.index.marker import Marker
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import NormalizedName, project_name
+from pypicloud_tw.index.watch import PATIENCE, MarkerWatch
 from pypicloud_tw.store.memory import MemoryStore
 from tests.builders import file
 from tests.doubles import InlineOffload
@@ -40,7 +41,10 @@ class Server:
     def __init__(self, store: MemoryStore, clock: Clock, fresh_for: float) -> None:
         self.manifests = Manifests(store, clock)
         self.catalog: Catalog[str] = Catalog(
-            self.manifests, Marker(store), clock, render, fresh_for=fresh_for
+            self.manifests,
+            MarkerWatch(Marker(store), clock, fresh_for),
+            clock,
+            render,
         )
 
     async def publish(self, name: NormalizedName, filename: str) -> None:
@@ -154,8 +158,8 @@ class FreshnessTests(CatalogCase):
         # A change that no marker told of, as a restored backup is.
         self.get(self.one.publish(ACME, "b"))
         del self.store.objects[marker.KEY]
-        self.two.catalog.marker._etag = None
-        self.two.catalog.marker._seen = None
+        self.two.catalog.watch.marker._etag = None
+        self.two.catalog.watch.marker._seen = None
         for _ in range(60):
             self.clock.advance(1)
             page = self.get(self.two.page(ACME))
@@ -456,17 +460,17 @@ class EndingTests(CatalogCase):
 class MarkerTests(CatalogCase):
     def test_writers_at_once_lose_no_news(self) -> None:
         self.publish(self.one, ACME, "a")
-        self.get(self.two.catalog._freshen())
+        self.get(self.two.catalog.watch.freshen())
         for number in range(10):
             writer = Server(self.store, self.clock, 1)
             self.publish(writer, project_name(f"p{number}"), "f")
-        news = self.get(self.two.catalog.marker.ask())
+        news = self.get(self.two.catalog.watch.marker.ask())
         self.assertEqual(news, {f"p{n}" for n in range(10)})
 
     def test_calls_while_it_is_written_share_the_next_write(self) -> None:
         asked: Deferred[None] = Deferred()
         self.store.before = lambda operation, key: asked if operation == "put" else None
-        told = [self.one.catalog.marker.tell(ACME) for _ in range(10)]
+        told = [self.one.catalog.watch.marker.tell(ACME) for _ in range(10)]
         self.store.before = lambda operation, key: None
         asked.callback(None)
         for one in told:
@@ -481,7 +485,7 @@ class MarkerTests(CatalogCase):
         self.store.objects[marker.KEY] = evolve(
             stored, data=blind, info=evolve(stored.info, etag="blind")
         )
-        self.assertIsNone(self.get(self.two.catalog.marker.ask()))
+        self.assertIsNone(self.get(self.two.catalog.watch.marker.ask()))
 
     def test_an_answer_that_was_lost_is_no_failure(self) -> None:
         self.publish(self.one, project_name("first"), "f")
@@ -491,17 +495,17 @@ class MarkerTests(CatalogCase):
                 self.store.after = lambda operation, key: None
                 raise AmbiguousWrite("The line was cut.")
 
-        self.get(self.two.catalog._freshen())
+        self.get(self.two.catalog.watch.freshen())
         self.store.after = cut
-        self.successResultOf(self.one.catalog.marker.tell(ACME))
-        self.assertEqual(self.get(self.two.catalog.marker.ask()), {ACME})
+        self.successResultOf(self.one.catalog.watch.marker.tell(ACME))
+        self.assertEqual(self.get(self.two.catalog.watch.marker.ask()), {ACME})
 
     def test_a_failure_is_told_and_made_good_by_the_next(self) -> None:
         self.publish(self.one, project_name("first"), "f")
-        self.get(self.two.catalog._freshen())
+        self.get(self.two.catalog.watch.freshen())
         self.store.fail_next("put", StoreError("The store is away."))
         self.store.fail_next("get", StoreError("The store is away."))
-        self.failureResultOf(self.one.catalog.marker.tell(ACME), StoreError)
-        self.successResultOf(self.one.catalog.marker.tell(OTHER))
-        news = self.get(self.two.catalog.marker.ask())
+        self.failureResultOf(self.one.catalog.watch.marker.tell(ACME), StoreError)
+        self.successResultOf(self.one.catalog.watch.marker.tell(OTHER))
+        news = self.get(self.two.catalog.watch.marker.ask())
         self.assertEqual(news, {ACME, OTHER})

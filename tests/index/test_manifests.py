@@ -20,9 +20,10 @@ from pypicloud_tw.errors import (
     Unavailable,
 )
 from pypicloud_tw.index.manifest import decode, encode, manifest_key
-from pypicloud_tw.index.manifests import BATCH, LOST, Change, Manifests, Versioned
+from pypicloud_tw.index.manifests import Change, Manifests, Versioned
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import project_name
+from pypicloud_tw.index.swaps import BATCH, LOST
 from pypicloud_tw.store.memory import MemoryStore
 from tests.builders import file
 from tests.doubles import InlineOffload

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from pypicloud_tw.index.catalog import PATIENCE
+from pypicloud_tw.index.watch import PATIENCE
 from tests.integration import apart
 from tests.integration.dists import make_wheel
 from tests.integration.rig import Answer, Server, wait_until

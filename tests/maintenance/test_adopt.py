@@ -20,8 +20,8 @@ from pypicloud_tw.errors import (
 from pypicloud_tw.index.admission import UploadRules
 from pypicloud_tw.index.first_uploads import PUBLISHING
 from pypicloud_tw.index.layout import is_foreign, is_own
-from pypicloud_tw.index.manifests import BATCH
 from pypicloud_tw.index.names import project_name
+from pypicloud_tw.index.swaps import BATCH
 from pypicloud_tw.maintenance.adopt import AT_ONCE, UNDER_WAY, Adopter
 from pypicloud_tw.maintenance.progress import Progress, Skipped
 from pypicloud_tw.store.interfaces import Unlistable, Unlisted

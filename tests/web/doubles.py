@@ -30,6 +30,7 @@ from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import Filename, NormalizedName, project_name
 from pypicloud_tw.index.publication import Publication
 from pypicloud_tw.index.publish import Publisher
+from pypicloud_tw.index.watch import MarkerWatch
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.store.memory import MemoryStore
 from pypicloud_tw.web.app import Application
@@ -84,10 +85,9 @@ class Domain:
         self.manifests = Manifests(self.store, self.clock, Random(self.seed))
         self.catalog = Catalog(
             self.manifests,
-            Marker(self.store),
+            MarkerWatch(Marker(self.store), self.clock, self.fresh_for),
             self.clock,
             view_project,
-            fresh_for=self.fresh_for,
         )
         self.publisher = Publisher(
             self.store,

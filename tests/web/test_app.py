@@ -67,7 +67,7 @@ class AppCase(SynchronousTestCase):
             file(f"acme-1.{n}.tar.gz", version=f"1.{n}") for n in range(number)
         )
         self.web.store.add(manifest_key(ACME), encode(Project(ACME, "acme", files)))
-        self.web.domain.catalog.forget()
+        self.web.domain.index.watch.forget()
 
     def break_store(self) -> None:
         def before(operation: str, key: str) -> None:

@@ -120,7 +120,7 @@ class WholeTests(FilesCase):
         text = text.replace(f'"size":{file.size}', '"size":0').replace(*empty)
         store.add(key, text.encode())
         store.add(file.key, b"")
-        self.web.domain.catalog.forget()
+        self.web.domain.index.watch.forget()
         address = f"/packages/acme/{empty[1][:16]}/{WHEEL}"
         for headers in ({}, {"Range": "bytes=-5"}, {"If-Range": '"x"'}):
             response = self.web.get(address, headers)

@@ -1,0 +1,333 @@
+"""The access document in the store: what is known of it, and changes (decision D7).
+
+It is as fresh as pages are: the marker tells that it changed. While the store is away
+what was known holds. What could never be read allows nothing.
+
+No document means that nobody has set anything, and then every user may write; so one
+that was lost must not be taken for one that never was. Before anything is said in a
+document, another object says that there is one (:data:`BEGUN`): an empty document is
+written, then that object, then what the first change says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from attrs import define, evolve, field, frozen
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from pypicloud_tw.access.document import AccessDocument
+from pypicloud_tw.access.document_format import (
+    BEGUN,
+    KEY,
+    MAX_DOCUMENT,
+    TITLE,
+    Contents,
+    decode,
+    encode,
+)
+from pypicloud_tw.concurrency.coalesced import Coalesced
+from pypicloud_tw.concurrency.outages import Outages
+from pypicloud_tw.concurrency.shielded import shielded
+from pypicloud_tw.errors import (
+    AccessUnusable,
+    AmbiguousWrite,
+    ObjectNotFound,
+    PreconditionFailed,
+    StoreError,
+    Unavailable,
+)
+from pypicloud_tw.index.standing import Standing
+from pypicloud_tw.index.swaps import Swaps
+from pypicloud_tw.index.watch import NEVER, PATIENCE, MarkerWatch, concerns
+from pypicloud_tw.store.interfaces import (
+    Condition,
+    IfAbsent,
+    IfMatch,
+    IObjectStore,
+)
+from pypicloud_tw.store.timeout import in_time
+
+#: What the marker calls it.
+ENTRY = ".access"
+
+#: Reads in a row that changes may overtake.
+REREADS = 5
+
+#: Changes the document; returns what it was given where nothing is to do, and raises
+#: what its asker shall see. It may be called several times.
+DocumentChange = Callable[[AccessDocument], AccessDocument]
+
+_NOTE = (
+    b"There is an access document beside this. If that is missing, restore it from a\n"
+    b"backup; to begin without any, delete this object, too, and restart the servers.\n"
+)
+
+
+@frozen
+class StoredAccess:
+    """The document as it is in the store.
+
+    :ivar etag: None: there has never been one.
+    """
+
+    contents: Contents
+    etag: str | None
+
+
+_NONE = StoredAccess(Contents(), None)
+
+
+@define(eq=False)
+class AccessDocuments:
+    """What one process knows of the access document of its index.
+
+    :ivar watch: tells that it changed.
+    :ivar standing: tells whether anything may be changed now.
+    :ivar verify_every: seconds after which it is asked for again whatever happened.
+    """
+
+    store: IObjectStore
+    watch: MarkerWatch
+    standing: Standing
+    clock: IReactorTime
+    verify_every: float = 60.0
+    _state: StoredAccess | None = field(default=None, init=False)
+    _proved: float = field(default=NEVER, init=False)
+    _failed: float = field(default=NEVER, init=False)
+    _failure: StoreError | None = field(default=None, init=False)
+    _doubts: int = field(default=0, init=False)
+    _writes: int = field(default=0, init=False)
+    _subscribers: list[Callable[[AccessDocument], None]] = field(
+        factory=list, init=False
+    )
+    _question: Coalesced[None] = field(factory=Coalesced, init=False)
+    _swaps: Swaps[StoredAccess, Contents] = field(init=False)
+    _outages: Outages = field(init=False)
+    _log = Logger()
+
+    @_swaps.default
+    def _make_swaps(self) -> Swaps[StoredAccess, Contents]:
+        return Swaps(_AccessShelf(self.store, self._look, self._learn_own), self.clock)
+
+    @_outages.default
+    def _make_outages(self) -> Outages:
+        return Outages("Reading", self.clock.seconds)
+
+    def __attrs_post_init__(self) -> None:
+        self.watch.subscribe(self._hear)
+
+    def subscribe(self, subscriber: Callable[[AccessDocument], None]) -> None:
+        """Have the document told to *subscriber* whenever it is another.
+
+        It must neither fail nor block.
+        """
+        self._subscribers.append(subscriber)
+
+    @property
+    def known(self) -> bool:
+        """Whether it is known what the document says, or last said."""
+        return self._state is not None
+
+    @property
+    def current(self) -> AccessDocument:
+        """What it says, as was last known.
+
+        :raises Unavailable: it could never be read.
+        """
+        if self._state is None:
+            raise self._unknown()
+        return self._state.contents.document
+
+    @property
+    def problem(self) -> str | None:
+        """Why it could not be read, while it cannot: a sentence."""
+        return None if self._failure is None else self._failure.message
+
+    @property
+    def fresh(self) -> bool:
+        """Whether what is known may be relied on without asking."""
+        now = self.clock.seconds()
+        return self.watch.holds(now) and self._holds(now)
+
+    def _holds(self, now: float) -> bool:
+        """Return whether what is known need not be asked for, if the marker is fresh.
+
+        What could not be read is not asked for by everybody.
+        """
+        if 0 <= now - self._proved < self.verify_every:
+            return True
+        return self.known and 0 <= now - self._failed < self.watch.fresh_for
+
+    async def learn(self) -> None:
+        """Find out what it says now; return without, if it cannot be read any more.
+
+        :raises Unavailable: it could never be read, so that nothing can be allowed.
+        """
+        try:
+            await self._freshen()
+        except StoreError as e:
+            self._outages.failed(TITLE, e.message)
+            if self._state is None:
+                raise self._unknown(e.message) from None
+        else:
+            if self._failure is None:
+                self._outages.succeeded(TITLE)
+
+    async def change(self, change: DocumentChange) -> AccessDocument:
+        """Change it durably, and tell every server; return what it says then.
+
+        It goes on to its end if whoever asked for it is gone.
+
+        :raises Unavailable: it cannot be read, the store is away, nothing may be
+            changed now, or too many change it; the change may have been made.
+        """
+        self.standing.check()
+        return await shielded(self._change(change))
+
+    async def _change(self, change: DocumentChange) -> AccessDocument:
+        def apply(contents: Contents | None) -> Contents:
+            before = contents or _NONE.contents
+            after = change(before.document)
+            if after is before.document:
+                return before
+            return evolve(before, document=after)
+
+        state = await self._swaps.change(TITLE, apply)
+        try:
+            await self.watch.tell(ENTRY)
+        except StoreError as e:
+            raise StoreError(
+                f"{TITLE.capitalize()} is as you want it, but other servers could not "
+                f"be told ({e.message}); they find out within "
+                f"{self.verify_every:.0f} s."
+            ) from None
+        return state.contents.document
+
+    def _hear(self, news: set[str] | None) -> None:
+        if concerns(news, ENTRY):
+            self._doubts += 1
+            self._proved = self._failed = NEVER
+
+    async def _freshen(self) -> None:
+        await self.watch.freshen()
+        for _ in range(REREADS):
+            now = self.clock.seconds()
+            if self._holds(now):
+                return
+            if self._failure is not None and 0 <= now - self._failed < (
+                self.watch.fresh_for
+            ):
+                raise self._failure
+            await self._question.ask("", self._read)
+
+    async def _read(self) -> None:
+        began, doubts, writes = self.clock.seconds(), self._doubts, self._writes
+        try:
+            state = await in_time(self._look(), PATIENCE, self.clock)
+        except StoreError as e:
+            self._failed, self._failure = self.clock.seconds(), e
+            raise
+        if writes == self._writes:  # else it may be the one before ours
+            if self._state is not None and state.etag != self._state.etag:
+                self._log.info(
+                    "{what} was changed by another server or a command.",
+                    what=TITLE.capitalize(),
+                )
+            self._learn(state)
+            if doubts == self._doubts:
+                self._proved = began
+
+    async def _look(self) -> StoredAccess:
+        """Read it as it is now.
+
+        :raises AccessUnusable: it is damaged, too new, or gone.
+        :raises StoreError: the store is away.
+        """
+        known = self._state
+        etag = None if known is None else known.etag
+        try:
+            stored = await self.store.get(KEY, unless=etag, limit=MAX_DOCUMENT)
+        except ObjectNotFound:
+            await self._refuse_lost()
+            return _NONE
+        if stored is None:
+            assert known is not None, "a conditional read answers None to its ETag only"
+            return known
+        return StoredAccess(decode(stored.data), stored.info.etag)
+
+    async def _refuse_lost(self) -> None:
+        """Return if there has never been a document, as far as anybody can tell."""
+        if self._state is None or not self._state.contents.changes:
+            try:
+                await self.store.head(BEGUN)
+            except ObjectNotFound:
+                return
+        raise AccessUnusable(
+            f"{TITLE.capitalize()} is gone: restore {KEY} from a backup, or delete "
+            f"{BEGUN} as well and restart, if nobody shall have any right by it."
+        )
+
+    def _learn_own(self, state: StoredAccess) -> None:
+        """Take over what this process wrote."""
+        self._writes += 1
+        self._learn(state)
+
+    def _learn(self, state: StoredAccess) -> None:
+        before, self._state = self._state, state
+        self._failed, self._failure = NEVER, None
+        document = state.contents.document
+        if before is None or document is not before.contents.document:
+            for subscriber in self._subscribers:
+                subscriber(document)
+
+    def _unknown(self, why: str | None = None) -> Unavailable:
+        because = why or self.problem or "It has not been read yet."
+        return Unavailable(
+            f"It is not known who may do what, so that nothing is allowed. {because}"
+        )
+
+
+@frozen
+class _AccessShelf:
+    """Where the document lies, for :class:`~pypicloud_tw.index.swaps.Swaps`."""
+
+    store: IObjectStore
+    read: Callable[[], Awaitable[StoredAccess]]
+    learn: Callable[[StoredAccess], None]
+
+    async def look(self, name: str) -> StoredAccess | None:
+        state = await self.read()
+        return None if state.etag is None else state
+
+    def content(self, state: StoredAccess) -> Contents:
+        return state.contents
+
+    async def put(
+        self, name: str, after: Contents, found: StoredAccess | None
+    ) -> StoredAccess:
+        data = encode(after)
+        etag = None if found is None else found.etag
+        if etag is None:
+            etag = await self._write(encode(_NONE.contents), IfAbsent())
+        if found is None or not found.contents.changes:
+            await self._note()
+        state = StoredAccess(after, await self._write(data, IfMatch(etag)))
+        self.learn(state)
+        return state
+
+    async def _write(self, data: bytes, condition: Condition) -> str:
+        info = await self.store.put(
+            KEY, data, condition=condition, content_type="application/json"
+        )
+        return info.etag
+
+    async def _note(self) -> None:
+        """Say that there is a document, before it says anything."""
+        try:
+            await self.store.put(
+                BEGUN, _NOTE, condition=IfAbsent(), content_type="text/plain"
+            )
+        except (PreconditionFailed, AmbiguousWrite):
+            return  # it is there already

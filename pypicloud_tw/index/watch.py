@@ -1,0 +1,125 @@
+"""What this process asks the marker, and who must hear what it says (decision D3).
+
+Freshness is one question for everything of an index that is known in memory: pages and
+who may do what alike. It is asked once in ``fresh_for``, for all who wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import define, field
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from pypicloud_tw.concurrency.coalesced import Coalesced
+from pypicloud_tw.errors import StoreError
+from pypicloud_tw.index.marker import Marker
+from pypicloud_tw.store.timeout import in_time
+
+#: Seconds to wait for the marker, with all the tries that the store makes of it. Then
+#: what is known is served: installers wait 15 s for a page.
+PATIENCE = 5.0
+NEVER = float("-inf")
+
+#: Is told which entries of the marker changed; None: anything may have changed.
+Subscriber = Callable[[set[str] | None], None]
+
+
+def is_project(entry: str) -> bool:
+    """Return whether an entry of the marker is a project's name.
+
+    Those that begin with a point are keys, as ``.access``: something else changed.
+    """
+    return not entry.startswith(".")
+
+
+def concerns(news: set[str] | None, key: str) -> bool:
+    """Return whether a key, as ``.access/tokens/ann``, is among what changed."""
+    return news is None or key in news or f"{key.rpartition('/')[0]}/" in news
+
+
+@define(eq=False)
+class MarkerWatch:
+    """When the marker was asked, and what is to be asked anew since.
+
+    While it does not answer, one in ``fresh_for`` waits for it, and the others are told
+    at once. A negative age is a clock that was set back, and tells nothing.
+
+    :ivar fresh_for: seconds for which the marker's answer holds; 0 asks every time.
+    """
+
+    marker: Marker
+    clock: IReactorTime
+    fresh_for: float = 1.0
+    _asked: float = field(default=NEVER, init=False)
+    _failed: float = field(default=NEVER, init=False)
+    _failure: str = field(default="", init=False)
+    _question: Coalesced[None] = field(factory=Coalesced, init=False)
+    _subscribers: list[Subscriber] = field(factory=list, init=False)
+    _log = Logger()
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Have what changed told to *subscriber*, before anybody relies on it again.
+
+        It must neither fail nor block.
+        """
+        self._subscribers.append(subscriber)
+
+    def holds(self, now: float) -> bool:
+        """Return whether what nobody has doubted may be relied on at that time."""
+        return 0 <= now - self._asked < self.fresh_for
+
+    @property
+    def fresh(self) -> bool:
+        """Whether what nobody has doubted may be relied on without asking."""
+        return self.holds(self.clock.seconds())
+
+    async def freshen(self) -> None:
+        """Ask the marker, unless that was done a moment ago.
+
+        :raises StoreError: it does not answer, now or a moment ago.
+        """
+        # A question that began before this request may not know what was acknowledged
+        # since, so with fresh_for = 0 nobody joins one that is under way.
+        now = self.clock.seconds()
+        if self.fresh_for <= 0:
+            await self._ask()
+        elif not self.holds(now):
+            if 0 <= now - self._failed < self.fresh_for:
+                raise StoreError(self._failure)
+            await self._question.ask("", self._ask)
+
+    async def tell(self, entry: str) -> None:
+        """Have *entry* asked anew here, and tell every server; then it is durable.
+
+        :raises StoreError: the others could not be told.
+        """
+        self._publish({entry})
+        await self.marker.tell(entry)
+        # The store is back, and whoever was told of the change shall see it.
+        self._failed = NEVER
+
+    def forget(self) -> None:
+        """Have everything asked anew when it is next used; nothing is dropped."""
+        self._asked = self._failed = NEVER
+        self._publish(None)
+
+    async def _ask(self) -> None:
+        began = self.clock.seconds()
+        try:
+            news = await in_time(self.marker.ask(), PATIENCE, self.clock)
+        except StoreError as e:
+            self._failed, self._failure = self.clock.seconds(), e.message
+            raise
+        self._publish(news)
+        if projects := sorted(filter(is_project, news or ())):
+            self._log.info(
+                "Changed by another server or a command: {names}.",
+                names=", ".join(projects),
+            )
+        self._asked = began
+
+    def _publish(self, news: set[str] | None) -> None:
+        for subscriber in self._subscribers:
+            subscriber(news)
