@@ -171,24 +171,37 @@ class MadeToken:
 
 
 @frozen
-class Reason:
-    """One thing that is allowed or not, and why."""
+class Verdict:
+    """Whether one action is allowed.
+
+    :ivar reasons: what gives the right, else what withholds it.
+    """
 
     action: Action
     allowed: bool
-    reason: str
+    reasons: tuple[str, ...]
+
+
+@frozen
+class Decision:
+    """What somebody may do with a project, or with what matches a pattern.
+
+    :ivar decided_by: the project or pattern whose lines decide; None: the defaults.
+    :ivar fixed: the ini decides.
+    """
+
+    project: str
+    decided_by: str | None
+    fixed: bool
+    verdicts: tuple[Verdict, ...]
 
 
 @frozen
 class RightsOf:
-    """What somebody may do.
-
-    :ivar project: None: what belongs to no project.
-    """
+    """What somebody may do."""
 
     user: str | None
-    project: str | None
-    reasons: tuple[Reason, ...]
+    decisions: tuple[Decision, ...]
 
 
 @frozen

@@ -14,8 +14,8 @@ from pypicloud_tw.access.administration.values import (
     Kind,
     Publisher,
     PublisherTerms,
-    Reason,
     Right,
+    Verdict,
 )
 from pypicloud_tw.cli.access.doors import door, takes_door
 from pypicloud_tw.cli.access.output import (
@@ -243,8 +243,15 @@ def rights(
     if as_json:
         show_json(encode(found))
         return
-    show(found.reasons, ("TO", "ALLOWED", "BECAUSE"), _reason_row, as_json=False)
+    rows = [
+        (decision.project, verdict)
+        for decision in found.decisions
+        for verdict in decision.verdicts
+    ]
+    show(rows, ("PROJECT", "TO", "ALLOWED", "BECAUSE"), _verdict_row, as_json=False)
 
 
-def _reason_row(one: Reason) -> tuple[str, ...]:
-    return one.action.value, "yes" if one.allowed else "no", one.reason
+def _verdict_row(one: tuple[str, Verdict]) -> tuple[str, ...]:
+    project, verdict = one
+    allowed = "yes" if verdict.allowed else "no"
+    return project, verdict.action.value, allowed, "; ".join(verdict.reasons)

@@ -1,0 +1,544 @@
+"""Who may do what, shown and changed on the store: what both doors lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import sha256
+from typing import Literal
+
+from attrs import evolve, frozen
+
+from pypicloud_tw.access import changes
+from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.administration.authority import Authority, project_or_pattern
+from pypicloud_tw.access.administration.values import (
+    WHATEVER,
+    Changed,
+    Decision,
+    Grant,
+    Group,
+    Identity,
+    Kind,
+    Members,
+    NewUser,
+    Publisher,
+    PublisherTerms,
+    Required,
+    Right,
+    RightsOf,
+    User,
+    UserChange,
+    Verdict,
+)
+from pypicloud_tw.access.document import AccessDocument, StoredUser
+from pypicloud_tw.access.documents import AccessDocuments
+from pypicloud_tw.access.explain import Explanation, explain, explain_all
+from pypicloud_tw.access.hashes import hash_password
+from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.access.principal import Principal
+from pypicloud_tw.config.rights import RightLine, TrustedPublisher
+from pypicloud_tw.errors import BadRequest, ConditionFailed, Conflict, NotFound
+from pypicloud_tw.index.audit import Act, Actor, Audit
+from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.json_values import to_bytes
+from pypicloud_tw.offload.service import IOffload
+
+#: What has a state of its own.
+Part = Literal["users", "groups", "rights", "publishers"]
+
+_Change = Callable[[AccessDocument], AccessDocument]
+
+_CLOSED = (
+    "From now on only those may write whom a right or a group of pypi.default_write "
+    "names: until now nothing was said of rights, and every user could."
+)
+_OPENED = (
+    "Nothing is said of rights any more, so that every user may write. Set "
+    "pypi.default_write in the ini if that is not meant."
+)
+
+
+@frozen
+class StoredAdministration:
+    """See :class:`~.interface.AccessAdministration`.
+
+    Whether somebody administers users, groups, rights and tokens is judged before;
+    what depends on what is there, as with publishers, is judged here.
+
+    :ivar access: the rules in force; it hears of every change of the documents.
+    :ivar actor: who acts, for records.
+    :ivar authority: what whoever acts may see and change.
+    :ivar audit: takes a record of every change.
+    """
+
+    access: Access
+    documents: AccessDocuments
+    offload: IOffload
+    audit: Audit
+    actor: Actor
+    authority: Authority
+
+    def acting(self, actor: Actor, authority: Authority) -> StoredAdministration:
+        """Return it on behalf of somebody."""
+        return evolve(self, actor=actor, authority=authority)
+
+    # -- users ----------------------------------------------------------------------
+
+    async def users(self) -> Sequence[User]:
+        """See the interface."""
+        policy = await self._policy()
+        names = policy.settings.users | policy.document.users.keys()
+        return [_user(policy, name) for name in sorted(names)]
+
+    async def user(self, name: str) -> User:
+        """See the interface."""
+        policy = await self._policy()
+        if name not in policy.settings.users and name not in policy.document.users:
+            raise _no_user(name)
+        return _user(policy, name)
+
+    async def put_user(
+        self, name: str, user: NewUser, required: Required = WHATEVER
+    ) -> Changed:
+        """See the interface."""
+        self._check_free("user", name, self.access.policy.settings.users)
+        hashed = await self._hash(user.password)
+        stored = StoredUser(hashed, user.administrator)
+        return await self._change(
+            "users",
+            name,
+            f"set the user {name}",
+            lambda document: changes.set_user(document, name, stored),
+            required,
+        )
+
+    async def change_user(
+        self, name: str, change: UserChange, required: Required = WHATEVER
+    ) -> Changed:
+        """See the interface."""
+        self._check_free("user", name, self.access.policy.settings.users)
+        hashed = await self._hash(change.password)
+
+        def apply(document: AccessDocument) -> AccessDocument:
+            before = document.users.get(name)
+            if before is None:
+                raise _no_user(name)
+            admin = change.administrator
+            after = StoredUser(
+                before.hash if hashed is None else hashed,
+                before.administrator if admin is None else admin,
+            )
+            return changes.set_user(document, name, after)
+
+        what = "the password of" if hashed is not None else "what may do"
+        return await self._change("users", name, f"set {what} {name}", apply, required)
+
+    async def remove_user(self, name: str, required: Required = WHATEVER) -> Changed:
+        """See the interface."""
+        self._check_free("user", name, self.access.policy.settings.users)
+        return await self._change(
+            "users",
+            name,
+            f"removed the user {name}",
+            lambda document: changes.remove_user(document, name),
+            required,
+        )
+
+    # -- groups ---------------------------------------------------------------------
+
+    async def groups(self) -> Sequence[Group]:
+        """See the interface."""
+        policy = await self._policy()
+        names = policy.settings.groups.keys() | policy.document.groups.keys()
+        return [_group(policy, name) for name in sorted(names)]
+
+    async def group(self, name: str) -> Group:
+        """See the interface."""
+        policy = await self._policy()
+        if name not in policy.settings.groups and name not in policy.document.groups:
+            raise NotFound(f"There is no group {name} here.")
+        return _group(policy, name)
+
+    async def put_group(
+        self, name: str, members: Members, required: Required = WHATEVER
+    ) -> Changed:
+        """See the interface."""
+        return await self._change_group(
+            name,
+            f"set the group {name} to {', '.join(sorted(members.members)) or 'nobody'}",
+            lambda document: changes.set_group(document, name, members.members),
+            required,
+        )
+
+    async def remove_group(self, name: str, required: Required = WHATEVER) -> Changed:
+        """See the interface."""
+        return await self._change_group(
+            name,
+            f"removed the group {name}",
+            lambda document: changes.remove_group(document, name),
+            required,
+        )
+
+    async def add_member(
+        self, group: str, user: str, required: Required = WHATEVER
+    ) -> Changed:
+        """See the interface."""
+        return await self._change_group(
+            group,
+            f"added {user} to the group {group}",
+            lambda document: changes.add_member(document, group, user),
+            required,
+        )
+
+    async def remove_member(
+        self, group: str, user: str, required: Required = WHATEVER
+    ) -> Changed:
+        """See the interface."""
+        return await self._change_group(
+            group,
+            f"removed {user} from the group {group}",
+            lambda document: changes.remove_member(document, group, user),
+            required,
+        )
+
+    async def _change_group(
+        self, name: str, what: str, change: _Change, required: Required
+    ) -> Changed:
+        self._check_free("group", name, self.access.policy.settings.groups)
+        return await self._change("groups", name, what, change, required)
+
+    # -- rights ---------------------------------------------------------------------
+
+    async def rights(self) -> Sequence[Right]:
+        """Return the lines of what whoever asks administers, the ini's first."""
+        policy = await self._policy()
+        lines = (*policy.settings.rights, *policy.document.rights)
+        fixed = frozenset(policy.settings.rights)
+        return [
+            _right(policy, line, fixed=line in fixed)
+            for line in lines
+            if self.authority.administers(line.project)
+        ]
+
+    async def put_right(
+        self,
+        project: str,
+        kind: Kind,
+        name: str,
+        grant: Grant,
+        required: Required = WHATEVER,
+    ) -> Changed:
+        """See the interface."""
+        project = project_or_pattern(project)
+        may = ", ".join(sorted(action.value for action in grant.actions)) or "nothing"
+        return await self._change(
+            "rights",
+            f"{project}/{kind}/{name}",
+            f"let {kind} {name} do with {project}: {may}",
+            lambda document: changes.set_right(
+                document, project, kind, name, grant.actions
+            ),
+            required,
+            project=project,
+        )
+
+    async def remove_right(
+        self, project: str, kind: Kind, name: str, required: Required = WHATEVER
+    ) -> Changed:
+        """See the interface."""
+        project = project_or_pattern(project)
+        return await self._change(
+            "rights",
+            f"{project}/{kind}/{name}",
+            f"removed the right of {kind} {name} for {project}",
+            lambda document: changes.remove_right(document, project, kind, name),
+            required,
+            project=project,
+        )
+
+    # -- publishers -----------------------------------------------------------------
+
+    async def publishers(self) -> Sequence[Publisher]:
+        """Return those for what whoever asks administers."""
+        policy = await self._policy()
+        known = policy.rules.publishers
+        return [
+            _publisher(policy, known[name])
+            for name in sorted(known)
+            if self.authority.administers(*known[name].projects)
+        ]
+
+    async def publisher(self, name: str) -> Publisher:
+        """See the interface."""
+        policy = await self._policy()
+        found = policy.rules.publishers.get(name)
+        if found is None or not self.authority.administers(*found.projects):
+            raise NotFound(f"There is no trusted publisher {name} that you administer.")
+        return _publisher(policy, found)
+
+    async def put_publisher(
+        self, name: str, terms: PublisherTerms, required: Required = WHATEVER
+    ) -> Changed:
+        """See the interface.
+
+        :raises Forbidden: it is, or would be, for projects that whoever asks does not
+            administer.
+        """
+        projects = tuple(map(project_or_pattern, terms.projects))
+        self.authority.check_administers(*projects)
+        trusted = TrustedPublisher(
+            name,
+            terms.issuer,
+            terms.audience,
+            tuple(terms.claims.items()),
+            projects,
+            terms.actions,
+            changes.SOURCE,
+        )
+
+        def apply(document: AccessDocument) -> AccessDocument:
+            self._check_publisher(document, name)
+            return changes.set_publisher(document, trusted)
+
+        return await self._change_publisher(name, "set", apply, required)
+
+    async def remove_publisher(
+        self, name: str, required: Required = WHATEVER
+    ) -> Changed:
+        """See the interface; errors as of :meth:`put_publisher`."""
+
+        def apply(document: AccessDocument) -> AccessDocument:
+            self._check_publisher(document, name)
+            return changes.remove_publisher(document, name)
+
+        return await self._change_publisher(name, "removed", apply, required)
+
+    async def _change_publisher(
+        self, name: str, done: str, change: _Change, required: Required
+    ) -> Changed:
+        self._check_free("publisher", name, self.access.policy.settings.publishers)
+        what = f"{done} the publisher {name}"
+        return await self._change("publishers", name, what, change, required)
+
+    def _check_publisher(self, document: AccessDocument, name: str) -> None:
+        """Return if one of that name may be changed by whoever asks."""
+        there = document.publishers.get(name)
+        if there is not None:
+            self.authority.check_administers(*there.projects)
+
+    # -- what somebody may do -------------------------------------------------------
+
+    async def rights_of(
+        self, user: str | None = None, project: str | None = None
+    ) -> RightsOf:
+        """See the interface.
+
+        :raises Forbidden: it is about somebody else, and an administrator's to ask.
+        """
+        principal = await self._whom(user)
+        policy = await self._policy()
+        if project is None:
+            found = tuple(explain_all(policy, principal))
+        else:
+            name = NormalizedName(project_or_pattern(project))
+            found = (explain(policy, principal, name),)
+        return RightsOf(principal.name, tuple(map(_decision, found)))
+
+    async def whoami(self) -> Identity:
+        """See the interface."""
+        principal = self.authority.principal
+        if principal is None:
+            raise NotFound("Nobody is logged in where the store itself is worked on.")
+        policy = await self._policy()
+        scope = principal.scope
+        return Identity(
+            principal.name,
+            principal.publisher,
+            tuple(sorted(policy.groups_of(principal))),
+            policy.is_administrator(principal),
+            principal.proof.kind,
+            None if scope is None else scope.actions,
+            None if scope is None else scope.projects,
+        )
+
+    async def _whom(self, user: str | None) -> Principal:
+        own = self.authority.principal
+        if own is not None and user in (None, own.name):
+            return own
+        self.authority.check_administers()
+        return Principal(user)
+
+    # -- how it is done -------------------------------------------------------------
+
+    def state(self, part: Part, name: str) -> str | None:
+        """Return an opaque word for what the document has of something.
+
+        None: it has nothing of that name. Another state has another word.
+        """
+        return _state(self.access.policy.document, part, name)
+
+    async def _policy(self) -> Policy:
+        """Return the rules as they are now, or were when they could last be read."""
+        await self.documents.learn()
+        return self.access.policy
+
+    async def _hash(self, password: str | None) -> str | None:
+        if password is None:
+            return None
+        if not password:
+            raise BadRequest("A password is not empty; leave it out for none.")
+        try:
+            return await self.offload.in_thread(hash_password, password)
+        except ValueError as e:
+            raise BadRequest(str(e)) from None
+
+    def _check_free(self, what: str, name: str, fixed: Iterable[str]) -> None:
+        """Return if the ini does not say who or what it is."""
+        if name in frozenset(fixed):
+            raise Conflict(
+                f"The {what} {name} is in the ini of this server, and is changed only "
+                "there."
+            )
+
+    async def _change(
+        self,
+        part: Part,
+        name: str,
+        what: str,
+        change: _Change,
+        required: Required,
+        *,
+        project: str | None = None,
+    ) -> Changed:
+        """Make one change of the document, and a record of it."""
+        was_open = self.access.policy.rules.open
+        before: AccessDocument | None = None
+
+        def apply(document: AccessDocument) -> AccessDocument:
+            nonlocal before
+            before = document
+            _check(document, part, name, required)
+            return change(document)
+
+        after = await self.documents.change(apply)
+        if after is not before:
+            self.audit(Act(self.actor, what, project=project))
+        made = before is not None and _state(before, part, name) is None
+        notices = tuple(_notices(self.access.policy, was_open, project))
+        return Changed(made, notices, _state(after, part, name))
+
+
+def _check(
+    document: AccessDocument, part: Part, name: str, required: Required
+) -> None:
+    """Return if something is as is required."""
+    if required == WHATEVER:
+        return
+    state = _state(document, part, name)
+    if required.absent and state is not None:
+        raise ConditionFailed(f"{name} is there already.")
+    if required.present and state is None:
+        raise ConditionFailed(f"There is no {name}.")
+    if required.states is not None and state not in required.states:
+        raise ConditionFailed(
+            f"{name} is not as you know it any more: look at it again."
+        )
+
+
+def _state(document: AccessDocument, part: Part, name: str) -> str | None:
+    found = _content(document, part, name)
+    # Of a hash, too, so that another password is another state. What is told is no
+    # help in finding either.
+    return None if found is None else sha256(repr(found).encode()).hexdigest()[:32]
+
+
+def _content(document: AccessDocument, part: Part, name: str) -> object:
+    match part:
+        case "users":
+            user = document.users.get(name)
+            return user and (user.hash, user.administrator)
+        case "groups":
+            members = document.groups.get(name)
+            return None if members is None else sorted(members)
+        case "publishers":
+            return document.publishers.get(name) and to_bytes(document.publishers[name])
+        case "rights":
+            for line in document.rights:
+                if f"{line.project}/{line.kind}/{line.name}" == name:
+                    return to_bytes(line.actions)
+            return None
+
+
+def _notices(policy: Policy, was_open: bool, project: str | None) -> Iterable[str]:
+    """Say what follows of a change that may surprise."""
+    if was_open != policy.rules.open:
+        yield _CLOSED if was_open else _OPENED
+    if project is not None and not _counts(policy, project):
+        yield (
+            f"The ini has lines of its own that decide of {project}: this one does not "
+            "count while it has."
+        )
+
+
+def _counts(policy: Policy, project: str) -> bool:
+    """Return whether lines of the document count for a project or pattern."""
+    stored = {line.project for line in policy.document.rights}
+    return project not in stored or project in policy.rules.stored_lines
+
+
+def _user(policy: Policy, name: str) -> User:
+    fixed = name in policy.settings.users
+    stored = policy.document.users.get(name)
+    return User(
+        name,
+        administrator=name in policy.rules.administrators,
+        password=fixed or (stored is not None and stored.hash is not None),
+        groups=tuple(sorted(policy.rules.groups_of(name))),
+        fixed=fixed,
+    )
+
+
+def _group(policy: Policy, name: str) -> Group:
+    fixed = policy.settings.groups.get(name)
+    members = policy.document.groups[name] if fixed is None else fixed
+    return Group(name, tuple(sorted(members)), fixed=fixed is not None)
+
+
+def _right(policy: Policy, line: RightLine, *, fixed: bool) -> Right:
+    return Right(
+        line.project,
+        line.kind,
+        line.name,
+        line.actions,
+        line.source,
+        fixed,
+        counts=fixed or line.project in policy.rules.stored_lines,
+    )
+
+
+def _publisher(policy: Policy, trusted: TrustedPublisher) -> Publisher:
+    terms = PublisherTerms(
+        trusted.issuer,
+        dict(trusted.claims),
+        trusted.projects,
+        trusted.audience,
+        trusted.actions,
+    )
+    fixed = trusted.name in policy.settings.publishers
+    return Publisher(trusted.name, terms, trusted.source, fixed)
+
+
+def _decision(explanation: Explanation) -> Decision:
+    return Decision(
+        explanation.project,
+        explanation.decided_by,
+        explanation.fixed,
+        tuple(
+            Verdict(one.action, one.allowed, one.reasons)
+            for one in explanation.verdicts
+        ),
+    )
+
+
+def _no_user(name: str) -> NotFound:
+    return NotFound(f"There is no user {name} here.")
