@@ -335,6 +335,16 @@ async def _close(fallback: Fallback | None, index: Index) -> None:
     await index.close()
 
 
+def _rights(policy: Policy) -> str:
+    """Say which of the two holds: rights as they are given, or every user writes."""
+    if policy.rules.open:
+        return (
+            "Nothing is said of rights (pypi.default_write, auth.admins, group.NAME, "
+            "package.PROJECT): every user may upload and delete."
+        )
+    return "Only those may write who have been given the right to."
+
+
 def _greeting(config: Config, policy: Policy) -> list[str]:
     """Say what is served where, and what is missing before anybody can upload."""
     bucket = config.aws.bucket
@@ -349,4 +359,5 @@ def _greeting(config: Config, policy: Policy) -> list[str]:
                 "it by --config; pypicloud-gen-password makes hashes for more users."
             )
         lines.append(f"There is no user yet: {reads}, nobody may upload. {how}")
+    lines.append(_rights(policy))
     return lines

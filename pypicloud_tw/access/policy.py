@@ -20,7 +20,6 @@ from pypicloud_tw.config.rights import (
     AUTHENTICATED,
     EVERYONE,
     Action,
-    show_actions,
 )
 from pypicloud_tw.errors import Forbidden, PypicloudError, Unauthorized
 from pypicloud_tw.index.names import NormalizedName, unknown_project
@@ -74,6 +73,15 @@ class Policy:
         groups = self.rules.groups_of(principal.name) | principal.groups
         return groups | {ADMIN} if self.is_administrator(principal) else groups
 
+    def is_in_any(self, principal: Principal, groups: tuple[str, ...] | None) -> bool:
+        """Whether it is in one of some groups; None: that is not asked for."""
+        if groups is None or EVERYONE in groups:
+            return True
+        if principal.anonymous:
+            return False
+        own = self.groups_of(principal)
+        return AUTHENTICATED in groups or not own.isdisjoint(groups)
+
     def may(
         self, principal: Principal, action: Action, project: NormalizedName | None
     ) -> bool:
@@ -95,19 +103,19 @@ class Policy:
         By the rules alone: of patterns that overlap it may say yes where there is no
         such name, never no where there is one.
         """
-        anywhere, needed = self.rules.anywhere, _needed(action)
+        anywhere, right = self.rules.anywhere, needed(action)
         if action is Action.READ and anywhere.anyone_reads:
             return True
         if not (
-            _acts_within(principal.scope, needed) and self._is_in(principal, action)
+            _acts_within(principal.scope, right) and self._is_in(principal, action)
         ):
             return False
         if principal.publisher is not None:
-            return bool(self._published(principal.publisher, needed))
+            return bool(self._published(principal.publisher, right))
         names = () if principal.scope is None else principal.scope.projects or ()
         if names and not any(map(is_pattern, names)):
             return any(self.may(principal, action, NormalizedName(n)) for n in names)
-        return self._is_given(principal, needed, anywhere)
+        return self._is_given(principal, right, anywhere)
 
     def check(
         self, principal: Principal, action: Action, project: NormalizedName | None
@@ -175,14 +183,14 @@ class Policy:
         project: NormalizedName,
         rights: ProjectRights,
     ) -> bool:
-        needed = _needed(action)
+        right = needed(action)
         if principal.publisher is not None:
-            given = self._is_published(principal.publisher, needed, project)
+            given = self._is_published(principal.publisher, right, project)
         else:
-            given = self._is_given(principal, needed, rights)
+            given = self._is_given(principal, right, rights)
         return (
             given
-            and _within(principal.scope, needed, project)
+            and _within(principal.scope, right, project)
             and self._is_in(principal, action)
         )
 
@@ -212,28 +220,13 @@ class Policy:
 
     def _is_in(self, principal: Principal, action: Action) -> bool:
         """Whether it is in the groups that an action wants beside the right."""
-        groups = self._wanted_groups(action)
-        if groups is None or EVERYONE in groups:
-            return True
-        if principal.anonymous:
-            return False
-        return AUTHENTICATED in groups or not self.groups_of(principal).isdisjoint(
-            groups
-        )
-
-    def _wanted_groups(self, action: Action) -> tuple[str, ...] | None:
-        settings = self.settings
-        if action is Action.DELETE:
-            return settings.allow_delete_groups
-        if action is Action.OVERWRITE and not settings.allow_overwrite:
-            return settings.allow_overwrite_groups
-        return None
+        return self.is_in_any(principal, groups_wanted(self.settings, action))
 
     def _unreadable(self, project: NormalizedName) -> PypicloudError:
         if any(matches(pattern, project) for pattern in self.settings.private):
             return Forbidden(
                 f"You may not read {project}. Ask an administrator of this index for "
-                f"the right to read it."
+                "the right to read it."
             )
         return unknown_project(project)
 
@@ -251,19 +244,27 @@ class Policy:
         if principal.scope is not None and self.may(owner, action, project):
             return f"{what} with this token, which was made for less. Make another."
         if not self._is_in(principal, action) and self.may(
-            owner, _needed(action), project
+            owner, needed(action), project
         ):
             return f"{what}: {_GROUPS[action]} names the groups that may."
-        right = show_actions(frozenset({_needed(action)}))
-        where = "" if project is None else f" (package.{project}.user.NAME = {right})"
-        return f"{what}. Ask an administrator of this index for the right{where}."
+        right = needed(action).value
+        return f"{what}. Ask an administrator of this index for the right to {right}."
 
 
-def _needed(action: Action) -> Action:
+def needed(action: Action) -> Action:
     """Return the right that an action needs."""
     if action is Action.OVERWRITE:
         return Action.UPLOAD
     return Action.MANAGE if action is Action.DELETE else action
+
+
+def groups_wanted(settings: AccessSettings, action: Action) -> tuple[str, ...] | None:
+    """Return the groups that may do it, where the right alone is not enough."""
+    if action is Action.DELETE:
+        return settings.allow_delete_groups
+    if action is Action.OVERWRITE and not settings.allow_overwrite:
+        return settings.allow_overwrite_groups
+    return None
 
 
 def _acts_within(scope: Scope | None, action: Action) -> bool:

@@ -224,14 +224,15 @@ class _Compiler:
         )
 
     def _default_lines(self) -> Iterator[RightLine]:
-        settings = self.settings
-        writers = settings.default_write
-        for group in settings.default_read:
-            yield RightLine("*", "group", group, READING, "pypi.default_read")
-        for group in writers or ():
-            yield RightLine("*", "group", group, WRITING, "pypi.default_write")
+        readers, writers = self.settings.default_read, self.settings.default_write or ()
+        source = f"pypi.default_read = {' '.join(readers)}"
+        for group in readers:
+            yield RightLine("*", "group", group, READING, source)
+        source = f"pypi.default_write = {' '.join(writers)}"
+        for group in writers:
+            yield RightLine("*", "group", group, WRITING, source)
         if self._open:
-            source = "nothing is said of rights"
+            source = "nothing is said of rights, so that every user may write"
             yield RightLine("*", "group", AUTHENTICATED, WRITING, source)
 
     def _administrators(self) -> dict[str, str]:
