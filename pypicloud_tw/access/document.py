@@ -19,10 +19,12 @@ class StoredUser:
 
     :ivar hash: of the password; None: it has none, and only ever shows tokens.
     :ivar administrator: may do everything.
+    :ivar id: tells this user from an earlier or a later one of the same name.
     """
 
     hash: str | None = field(default=None, repr=False)
     administrator: bool = False
+    id: str = ""
 
 
 @frozen

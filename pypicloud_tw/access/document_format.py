@@ -43,7 +43,7 @@ _GRANTABLE = {action.value: action for action in GRANTABLE}
 _DOCUMENT_KEYS = frozenset(
     {"_format", "users", "groups", "rights", "publishers", "_changes"}
 )
-_USER_KEYS = frozenset({"password", "administrator"})
+_USER_KEYS = frozenset({"password", "administrator", "id"})
 _RIGHT_KEYS = frozenset({"project", "user", "group", "actions"})
 _PUBLISHER_KEYS = frozenset({"issuer", "audience", "claims", "projects", "actions"})
 
@@ -117,7 +117,7 @@ def publisher_source(name: str) -> str:
 
 def _encode_user(user: StoredUser) -> _Json:
     password = {} if user.hash is None else {"password": user.hash}
-    return {**password, "administrator": user.administrator}
+    return {**password, "administrator": user.administrator, "id": user.id}
 
 
 def _encode_right(line: RightLine) -> _Json:
@@ -150,13 +150,13 @@ def decode(data: bytes) -> Contents:
     try:
         found = json.loads(data)
         number = found["_format"]
-        if type(number) is int and number > FORMAT:
+        if type(number) is not int or number < FORMAT:
+            _damaged("_format is no number that there is")
+        if number > FORMAT:
             raise AccessUnusable(
                 f"{TITLE.capitalize()} was written by a newer server (format {number}, "
                 f"here {FORMAT}): upgrade this one."
             )
-        if number != FORMAT:
-            _damaged("_format is no number that there is")
         return _decode(found)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
         # Not what it is: an error's text may have a hash in it.
@@ -208,7 +208,7 @@ def _decode_user(name: str, one: _Json) -> StoredUser:
     hash, administrator = one.get("password"), one["administrator"]
     if not (hash is None or isinstance(hash, str)) or type(administrator) is not bool:
         _damaged(f"user {name}")
-    return StoredUser(hash, administrator)
+    return StoredUser(hash, administrator, _text(one.get("id", "")))
 
 
 def _decode_right(one: _Json) -> RightLine:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from hashlib import blake2b
 
 from attrs import field, frozen
@@ -35,8 +35,12 @@ def make_sealer(key: bytes | None = None) -> Callable[[bytes], bytes]:
 
 @frozen
 class RememberedLogin:
-    """Who an Authorization header belongs to, and the addresses that sent it."""
+    """Who an Authorization header belongs to, and the addresses that sent it.
 
+    :ivar user: the name that it gives, which a directory may write otherwise.
+    """
+
+    user: str
     principal: Principal
     clients: Cache[str, bool] = field(factory=lambda: Cache(_LIMIT))
 
@@ -69,9 +73,27 @@ class RememberedLogins:
         """Find what is remembered and not too old."""
         return self._logins.get(seal)
 
-    def add(self, seal: bytes, principal: Principal, clients: Iterable[str]) -> None:
-        """Remember that a header is right, and who sent it."""
-        login = RememberedLogin(principal)
+    def add(
+        self,
+        seal: bytes,
+        user: str,
+        principal: Principal,
+        clients: Iterable[str],
+        *,
+        lifetime: float | None = None,
+    ) -> None:
+        """Remember that a header is right, and who sent it.
+
+        :param user: the name that the header gives.
+        :param lifetime: seconds; None: as long as all others.
+        """
+        login = RememberedLogin(user, principal)
         for client in clients:
             login.came_from(client)
-        self._logins.put(seal, login)
+        self._logins.put(seal, login, lifetime=lifetime)
+
+    def forget(self, users: Collection[str]) -> None:
+        """Forget every log-in of these users, and by these names."""
+        self._logins.drop_where(
+            lambda login: login.user in users or login.principal.name in users
+        )

@@ -1,4 +1,7 @@
-"""Authentication by the ini's ``user.NAME = hash`` keys.
+"""Logging in with a user name and a password.
+
+Users come from the ini, from a file of htpasswd, from the access document, and from a
+directory elsewhere that is asked. A name belongs to the first of these that has it.
 
 A right password is remembered, so that nearly every request costs a look-up. Checking
 one is slow by design: it is done elsewhere, once for all who send the same at the same
@@ -7,8 +10,8 @@ time, and as slowly for a user who does not exist.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from hashlib import blake2b
+from collections.abc import Awaitable, Mapping
+from typing import Protocol
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
@@ -17,15 +20,35 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from pypicloud_tw.access.basic import Login, parse_basic
-from pypicloud_tw.access.checks import Checks, StoredPassword
+from pypicloud_tw.access.checks import Checks
+from pypicloud_tw.access.passwords import INI, Passwords
 from pypicloud_tw.access.principal import ANONYMOUS, Credentials, Principal
-from pypicloud_tw.access.remembered import RememberedLogins, make_sealer
+from pypicloud_tw.access.remembered import RememberedLogins
 from pypicloud_tw.access.throttle import Attempt, Throttle
-from pypicloud_tw.concurrency.fair_queue import QueueFullError
+from pypicloud_tw.concurrency.fair_queue import Asker, QueueFullError
 from pypicloud_tw.concurrency.waiters import Waiters
-from pypicloud_tw.config.hashes import identify
 from pypicloud_tw.errors import Unauthorized
+from pypicloud_tw.index.audit import Proof
 from pypicloud_tw.offload.service import IOffload
+
+#: A password that is hashed here was right.
+PASSWORD = Proof("password")
+
+
+class Directory(Protocol):
+    """Users who are known elsewhere."""
+
+    @property
+    def lifetime(self) -> float | None:
+        """Seconds for which an answer is remembered; None: as long as others."""
+
+    async def log_in(self, user: str, password: str, asker: Asker) -> Principal | None:
+        """Find out who it is; None: the user name or the password is wrong.
+
+        The name is written as the directory writes it, however the user did.
+
+        :raises Unavailable: it cannot be found out now.
+        """
 
 
 @define(eq=False)
@@ -36,9 +59,9 @@ class _Check:
     """
 
     attempts: dict[str, Attempt] = field(factory=dict)
-    waiting: Waiters[bool] = field(factory=Waiters)
+    waiting: Waiters[Principal | None] = field(factory=Waiters)
 
-    def finish(self, answer: bool | Exception) -> None:
+    def finish(self, answer: Principal | Exception | None) -> None:
         """Give the answer to all who wait, if they still do."""
         for attempt in self.attempts.values():
             attempt.end(_judged(answer))
@@ -47,62 +70,16 @@ class _Check:
         )
 
 
-class _LoadedUsers:
-    """The users of one reading of the ini, and their remembered log-ins."""
-
-    _log = Logger()
-
-    def __init__(self, hashes: Mapping[str, str], memory: RememberedLogins) -> None:
-        self._passwords = dict(self._usable(hashes))
-        self._stand_ins = [
-            (make_sealer(blake2b(stored.hash.encode()).digest()), stored)
-            for stored in self._passwords.values()
-        ]
-        self.memory = memory
-        self.running: dict[bytes, _Check] = {}
-
-    def _usable(self, hashes: Mapping[str, str]) -> list[tuple[str, StoredPassword]]:
-        usable = []
-        for name, text in hashes.items():
-            scheme = identify(text)
-            if scheme is None:
-                self._log.error("The hash of user {name!r} is malformed.", name=name)
-            else:
-                usable.append((name, StoredPassword(scheme, text)))
-        return usable
-
-    def __len__(self) -> int:
-        return len(self._passwords)
-
-    def __contains__(self, user: str) -> bool:
-        return user in self._passwords
-
-    def password(self, user: str) -> StoredPassword:
-        """Find what to check a password against; there must be users.
-
-        For a name that nobody has it is some user's, and the answer must be thrown
-        away. So a mix of schemes and costs tells nothing either.
-
-        Which user's depends on the name and the hashes alone: it is the same after a
-        restart and on every server, and stays so for nearly all names where a user is
-        added or changed, as real users' do (rendezvous hashing, its keys being what
-        nobody else knows).
-        """
-        name = user.encode()
-        _, stand_in = max(self._stand_ins, key=lambda one: one[0](name))
-        # Looked for in either case, for that takes time too.
-        return self._passwords.get(user, stand_in)
-
-
 class Users:
     """Logs in by HTTP Basic authentication.
 
-    :param hashes: by user name; a malformed one is logged and makes nobody.
+    :param hashes: the ini's, by user name; a malformed one is logged and makes nobody.
     :param offload: where passwords are checked.
     :param cache_time: seconds for which a right password is remembered.
     :param throttle: judges repeated failures; outlives a :meth:`reload`.
     :param at_once: checks at a time.
     :param queue: how many may wait for one.
+    :param directory: is asked for the names that no hash is here for.
     """
 
     _log = Logger()
@@ -117,31 +94,46 @@ class Users:
         throttle: Throttle | None = None,
         at_once: int = 2,
         queue: int = 64,
+        directory: Directory | None = None,
     ) -> None:
         self._seconds = clock.seconds
         self._checks = Checks(offload, at_once=at_once, queue=queue)
         self._throttle = throttle or Throttle(self._seconds)
+        self._directory = directory
+        self._passwords = Passwords()
+        self._running: dict[bytes, _Check] = {}
         self.reload(hashes, cache_time=cache_time)
 
     def reload(
         self, hashes: Mapping[str, str], *, cache_time: float | None = None
     ) -> None:
-        """Replace the users, and forget every password and the key.
+        """Replace the ini's users, and forget every password and the key.
 
-        Checks under way are made again for the new users before they are answered.
+        Checks under way of users who changed are made again before they are answered.
 
         :param cache_time: None leaves it as it is.
         """
         if cache_time is not None:
             self._cache_time = cache_time
-        self._known = _LoadedUsers(
-            hashes, RememberedLogins(self._seconds, self._cache_time)
-        )
+        self._passwords.replace(INI, hashes)
+        self._memory = RememberedLogins(self._seconds, self._cache_time)
+
+    def update(self, source: str, hashes: Mapping[str, str | None]) -> None:
+        """Replace the users of one source; who has not changed stays remembered.
+
+        Checks under way of users who changed are made again before they are answered.
+
+        :param source: one of those in :mod:`.passwords`.
+        :param hashes: None for who has no password; the name is taken all the same.
+        """
+        changed = self._passwords.replace(source, hashes)
+        if changed:
+            self._memory.forget(changed)
 
     @property
     def exist(self) -> bool:
         """Whether anybody can log in at all."""
-        return len(self._known) > 0
+        return bool(self._passwords) or self._directory is not None
 
     def remembered(
         self, authorization: bytes | None, client: str | None = None
@@ -154,7 +146,7 @@ class Users:
         """
         if authorization is None:
             return ANONYMOUS
-        return self._known.memory.recall(authorization, client)
+        return self._memory.recall(authorization, client)
 
     async def authenticate(self, authorization: bytes | None, client: str) -> Principal:
         """Find out who it is; anonymous, whatever it says, while there are no users.
@@ -162,68 +154,126 @@ class Users:
         :param client: the trusted address of the client.
         :raises Unauthorized: unknown, wrong or malformed.
         :raises TooManyRequests: too many wrong passwords lately.
-        :raises Unavailable: too many log-ins at this moment.
+        :raises Unavailable: too many log-ins at this moment, or a directory is away.
         """
         principal = self.remembered(authorization, client)
         if authorization is None or principal is not None:
             return principal or ANONYMOUS
         login = parse_basic(authorization)
-        known = self._known
-        if not known:
+        if not self.exist:
             # Nobody can be meant. The policy says so better than "wrong password".
             return ANONYMOUS
-        right = await self._answer(known, authorization, login, client)
-        if known is not self._known:
-            return await self.authenticate(authorization, client)
-        if not right:
+        principal = await self._answer(authorization, login, client)
+        if principal is None:
             self._log.info(
                 "Wrong password for {user!r} from {client!r}.",
                 user=login.user,
                 client=client,
             )
             raise _wrong()
-        return Principal(login.user)
+        return principal
 
     async def _answer(
-        self, known: _LoadedUsers, authorization: bytes, login: Login, client: str
-    ) -> bool:
-        """Whether the password is right, by as few checks as possible."""
-        seal = known.memory.seal(authorization)
-        check = known.running.get(seal)
+        self, authorization: bytes, login: Login, client: str
+    ) -> Principal | None:
+        """Find out who it is by as few checks as possible; None: it is wrong."""
+        seal = self._memory.seal(authorization)
+        check = self._running.get(seal)
         if check is not None and client in check.attempts:
             return await check.waiting.wait()
         attempt = self._throttle.admit(login.user, client)
-        remembered = known.memory.find(seal)
+        remembered = self._memory.find(seal)
         if remembered is not None:
             attempt.end(True)
             remembered.came_from(client)
-            return True
+            return remembered.principal
         if check is not None:
             check.attempts[client] = attempt
             return await check.waiting.wait()
-        check = known.running[seal] = _Check({client: attempt})
+        check = self._running[seal] = _Check({client: attempt})
         answer = check.waiting.wait()
         # Not awaited: it goes on when a client that waits for it hangs up, so that
         # guessing and hanging up costs as much as waiting.
-        Deferred.fromCoroutine(self._run(known, seal, login, check))
+        Deferred.fromCoroutine(self._run(seal, login, check))
         return await answer
 
-    async def _run(
-        self, known: _LoadedUsers, seal: bytes, login: Login, check: _Check
-    ) -> None:
+    async def _run(self, seal: bytes, login: Login, check: _Check) -> None:
         """Check a password for all who wait."""
-        stored = known.password(login.user)
-        answer: bool | Exception
+        memory = self._memory
+        answer: Principal | Exception | None
         try:
             asker = next(iter(check.attempts.values())).asker
-            right = await self._checks.verify(login.password, stored, asker)
-            answer = right and login.user in known
+            answer = await self._judge(login, asker)
         except Exception as error:
             answer = error
-        del known.running[seal]
-        if answer is True:
-            known.memory.add(seal, Principal(login.user), check.attempts)
+        del self._running[seal]
+        # After a reload the key is another.
+        if isinstance(answer, Principal) and memory is self._memory:
+            self._remember(seal, login.user, answer, check)
         check.finish(answer)
+
+    def _remember(
+        self, seal: bytes, user: str, principal: Principal, check: _Check
+    ) -> None:
+        if principal is ANONYMOUS:
+            return
+        lifetime = None
+        if self._directory is not None and user not in self._passwords:
+            lifetime = self._directory.lifetime
+        self._memory.add(seal, user, principal, check.attempts, lifetime=lifetime)
+
+    async def _judge(self, login: Login, asker: Asker) -> Principal | None:
+        """Check a password, and again for as long as its user changes meanwhile."""
+        while self.exist:
+            user, stored = login.user, self._passwords.find(login.user)
+            taken = user in self._passwords
+            if taken or self._directory is None:
+                right = await self._compute(login, asker)
+                principal = Principal(user, proof=PASSWORD) if right else None
+            else:
+                principal = await self._ask(self._directory, login, asker)
+            if (
+                stored is self._passwords.find(user)
+                and taken == (user in self._passwords)
+                and self.exist
+            ):
+                return principal
+        return ANONYMOUS
+
+    async def _compute(self, login: Login, asker: Asker) -> bool:
+        """Check a password by its user's hash, or in vain by somebody else's."""
+        stored = self._passwords.find(login.user)
+        # Looked for in either case, for that takes time too.
+        stand_in = self._passwords.stand_in(login.user) if self._passwords else None
+        checked = stored or stand_in
+        if checked is None:
+            return False
+        right = await self._checks.verify(login.password, checked, asker)
+        return right and stored is not None
+
+    async def _ask(
+        self, directory: Directory, login: Login, asker: Asker
+    ) -> Principal | None:
+        """Ask a directory, and compute a hash meanwhile, as for those who have one."""
+        computing = Deferred.fromCoroutine(self._compute(login, asker))
+        try:
+            principal = await directory.log_in(login.user, login.password, asker)
+        finally:
+            await _ended(computing)
+        # However the directory writes it, a name of ours is none of its users'.
+        if principal is None or principal.name is None:
+            return None
+        return None if principal.name in self._passwords else principal
+
+
+async def _ended(work: Awaitable[object]) -> None:
+    """Wait for what is done for the time that it takes alone."""
+    try:
+        await work
+    except QueueFullError:
+        raise
+    except Exception:
+        return
 
 
 @frozen
@@ -233,8 +283,13 @@ class PasswordLogin:
     users: Users
 
     def takes(self, credentials: Credentials) -> bool:
-        """Return whether there is an Authorization field."""
-        return credentials.authorization is not None
+        """Return whether there is an Authorization field.
+
+        Not where there are no users, but a proxy whose own that field may be.
+        """
+        if credentials.authorization is None:
+            return False
+        return self.users.exist or credentials.forwarded_user is None
 
     def recall(self, credentials: Credentials) -> Principal | None:
         """See :meth:`Users.remembered`."""
@@ -247,7 +302,7 @@ class PasswordLogin:
         )
 
 
-def _judged(answer: bool | Exception) -> bool | None:
+def _judged(answer: Principal | Exception | None) -> bool | None:
     """Return what an answer means to the throttle.
 
     Of too many at once each that is refused is like a wrong password, or a flood would
@@ -255,7 +310,9 @@ def _judged(answer: bool | Exception) -> bool | None:
     """
     if isinstance(answer, QueueFullError) and answer.own_fault:
         return False
-    return None if isinstance(answer, Exception) else answer
+    if isinstance(answer, Exception) or answer is ANONYMOUS:
+        return None
+    return answer is not None
 
 
 def _wrong() -> Unauthorized:

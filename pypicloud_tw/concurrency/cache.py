@@ -101,6 +101,11 @@ class Cache(Generic[K, V]):
         if entry is not None:
             self.weight -= entry.weight
 
+    def drop_where(self, unwanted: Callable[[V], bool]) -> None:
+        """Forget the values of which that is true; looks at every one."""
+        for key in [k for k, e in self._entries.items() if unwanted(e.value)]:
+            self.drop(key)
+
     def clear(self) -> None:
         """Forget everything."""
         self._entries.clear()

@@ -22,7 +22,7 @@ from pypicloud_tw.access.hashes import HashingError
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.access.remembered import RememberedLogins
 from pypicloud_tw.access.throttle import Throttle
-from pypicloud_tw.access.users import Users
+from pypicloud_tw.access.users import PASSWORD, Users
 from pypicloud_tw.errors import TooManyRequests, Unauthorized, Unavailable
 from pypicloud_tw.offload.service import IOffload
 from tests.access.test_hashes import SECRET
@@ -33,6 +33,11 @@ HERE, THERE = "192.0.2.1", "198.51.100.1"
 OTHER_ARGON2 = (
     "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA"  # of nothing
 )
+
+
+def by_password(user: str) -> Principal:
+    """Whoever has logged in."""
+    return Principal(user, proof=PASSWORD)
 
 
 def basic(user: str, password: str, encoding: str = "utf-8") -> bytes:
@@ -158,7 +163,7 @@ class UsersCase(SynchronousTestCase):
 class LogInTests(UsersCase):
     def test_every_scheme(self) -> None:
         for user in SECRET:
-            self.assertEqual(self.log_in(user), Principal(user))
+            self.assertEqual(self.log_in(user), by_password(user))
 
     def test_pure_python_goes_to_a_process_and_the_rest_to_threads(self) -> None:
         for user in SECRET:
@@ -292,7 +297,7 @@ class RememberedTests(UsersCase):
     def test_for_a_while(self) -> None:
         self.log_in("argon2")
         self.clock.advance(299)
-        self.assertEqual(self.users.remembered(self.header), Principal("argon2"))
+        self.assertEqual(self.users.remembered(self.header), by_password("argon2"))
         self.log_in("argon2")
         self.assertEqual(self.offload.threaded, ["verify"])
         # It does not last longer for being used.
@@ -314,17 +319,21 @@ class RememberedTests(UsersCase):
 
     def test_other_addresses_show_it_once_and_no_hash_is_computed(self) -> None:
         self.log_in("argon2")
-        self.assertEqual(self.users.remembered(self.header, HERE), Principal("argon2"))
+        self.assertEqual(
+            self.users.remembered(self.header, HERE), by_password("argon2")
+        )
         self.assertIsNone(self.users.remembered(self.header, THERE))
         self.log_in("argon2", client=THERE)
-        self.assertEqual(self.users.remembered(self.header, THERE), Principal("argon2"))
+        self.assertEqual(
+            self.users.remembered(self.header, THERE), by_password("argon2")
+        )
         self.assertEqual(self.offload.threaded, ["verify"])
 
     def test_reload_forgets(self) -> None:
         self.log_in("argon2")
         self.users.reload(SECRET)
         self.assertIsNone(self.users.remembered(self.header))
-        self.assertEqual(self.log_in("argon2"), Principal("argon2"))
+        self.assertEqual(self.log_in("argon2"), by_password("argon2"))
         self.users.reload({})
         self.assertIsNone(self.users.remembered(self.header))
         self.assertFalse(self.users.exist)
@@ -338,7 +347,7 @@ class RememberedTests(UsersCase):
     def test_memory_is_bounded(self) -> None:
         memory = RememberedLogins(self.clock.seconds, 300)
         for n in range(5000):
-            memory.add(memory.seal(b"%d" % n), ANONYMOUS, [HERE])
+            memory.add(memory.seal(b"%d" % n), "ann", ANONYMOUS, [HERE])
         self.assertIsNone(memory.find(memory.seal(b"0")))
         entry = memory.find(memory.seal(b"4999"))
         assert entry is not None
@@ -391,7 +400,7 @@ class ThrottledTests(UsersCase):
         self.fail_log_ins()
         self.assertIsInstance(self.refused("argon2", "wrong"), TooManyRequests)
         for _ in range(100):
-            self.assertEqual(self.log_in("argon2"), Principal("argon2"))
+            self.assertEqual(self.log_in("argon2"), by_password("argon2"))
 
     def test_other_address_still_gets_in(self) -> None:
         self.fail_log_ins()
@@ -419,7 +428,7 @@ class TogetherTests(UsersCase):
         self.assertEqual(len(self.offload.calls), 1)
         self.offload.answer(True)
         for result in results:
-            self.assertEqual(self.successResultOf(result), Principal("argon2"))
+            self.assertEqual(self.successResultOf(result), by_password("argon2"))
 
     def test_the_same_wrong_one_counts_once(self) -> None:
         results = [self.begin("argon2", "wrong") for _ in range(50)]
@@ -435,7 +444,7 @@ class TogetherTests(UsersCase):
         self.failureResultOf(results[0], CancelledError)
         self.offload.answer(True)
         for result in results[1:]:
-            self.assertEqual(self.successResultOf(result), Principal("argon2"))
+            self.assertEqual(self.successResultOf(result), by_password("argon2"))
 
     def test_hanging_up_does_not_save_the_charge(self) -> None:
         self.users = self.make(
@@ -490,7 +499,7 @@ class TogetherTests(UsersCase):
             result = self.begin(user, client=THERE)
             for _ in range(4):
                 self.answer_all_like(user)
-            self.assertEqual(self.successResultOf(result), Principal(user))
+            self.assertEqual(self.successResultOf(result), by_password(user))
 
     def answer_all_like(self, user: str) -> None:
         """Answer the two checks under way where that user's are done."""
@@ -530,7 +539,7 @@ class TogetherTests(UsersCase):
             self.offload.answer(False)
         result = self.begin("ann", client=THERE)
         self.offload.answer(True)
-        self.assertEqual(self.successResultOf(result), Principal("ann"))
+        self.assertEqual(self.successResultOf(result), by_password("ann"))
 
     def test_unavailable_reaches_all_and_is_not_charged(self) -> None:
         for n in range(20):

@@ -1,0 +1,110 @@
+"""Whose password has which hash, over several sources of users."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import blake2b
+from heapq import nsmallest
+
+from twisted.logger import Logger
+
+from pypicloud_tw.access.checks import StoredPassword
+from pypicloud_tw.access.remembered import make_sealer
+from pypicloud_tw.config.hashes import identify
+
+#: Where users come from. A name belongs to the first of these that has it, alone.
+INI, HTPASSWD, DOCUMENT = "ini", "htpasswd", "document"
+_ORDER = (INI, HTPASSWD, DOCUMENT)
+
+#: Hashes that stand in for what nobody has. All of them are looked at for each log-in,
+#: which takes 2 µs each.
+_MOST_STAND_INS = 64
+
+_Table = Mapping[str, StoredPassword | None]
+_Seal = Callable[[bytes], bytes]
+
+
+class Passwords:
+    """Password hashes by user name.
+
+    A user whose hash is None, or malformed, has no password, and still has the name.
+    """
+
+    _log = Logger()
+
+    def __init__(self) -> None:
+        self._sources: dict[str, _Table] = {source: {} for source in _ORDER}
+        self._by_name: _Table = {}
+        self._stand_ins: list[tuple[_Seal, StoredPassword]] = []
+
+    def replace(self, source: str, hashes: Mapping[str, str | None]) -> frozenset[str]:
+        """Replace the users of one source.
+
+        :return: every name whose password is another now, or that has come or gone.
+        """
+        old = self._by_name
+        kept = self._sources[source]
+        self._sources[source] = {
+            name: _kept(kept, name, text) or self._understand(name, text)
+            for name, text in hashes.items()
+        }
+        self._by_name = new = self._merge()
+        self._stand_ins = _choose(stored for stored in new.values() if stored)
+        return frozenset(
+            name
+            for name in old.keys() | new.keys()
+            if old.get(name) is not new.get(name) or (name in old) != (name in new)
+        )
+
+    def _understand(self, name: str, text: str | None) -> StoredPassword | None:
+        if text is None:
+            return None
+        scheme = identify(text)
+        if scheme is None:
+            self._log.error("The hash of user {name!r} is malformed.", name=name)
+            return None
+        return StoredPassword(scheme, text)
+
+    def _merge(self) -> _Table:
+        merged: dict[str, StoredPassword | None] = {}
+        for source in reversed(_ORDER):
+            merged |= self._sources[source]
+        return merged
+
+    def __bool__(self) -> bool:
+        """Whether anybody has a password."""
+        return bool(self._stand_ins)
+
+    def __contains__(self, user: str) -> bool:
+        """Whether some source has a user of this name, with a password or without."""
+        return user in self._by_name
+
+    def find(self, user: str) -> StoredPassword | None:
+        """Find a user's hash; the same object for as long as it has not changed."""
+        return self._by_name.get(user)
+
+    def stand_in(self, user: str) -> StoredPassword:
+        """Find what is computed for a name that has no hash; somebody must have one.
+
+        It is some user's, and the answer must be thrown away. So a mix of schemes and
+        costs tells nothing either.
+
+        Which user's depends on the name and the hashes alone: it is the same after a
+        restart and on every server, and stays so for nearly all names where a user is
+        added or changed, as real users' do (rendezvous hashing, its keys being what
+        nobody else knows).
+        """
+        name = user.encode()
+        return max(self._stand_ins, key=lambda one: one[0](name))[1]
+
+
+def _kept(table: _Table, name: str, text: str | None) -> StoredPassword | None:
+    stored = table.get(name)
+    return stored if stored is not None and stored.hash == text else None
+
+
+def _choose(passwords: Iterable[StoredPassword]) -> list[tuple[_Seal, StoredPassword]]:
+    """Choose those that may stand in; another user changes one of them at most."""
+    keyed = ((blake2b(one.hash.encode()).digest(), one) for one in passwords)
+    chosen = nsmallest(_MOST_STAND_INS, keyed, key=lambda one: one[0])
+    return [(make_sealer(key), stored) for key, stored in chosen]
