@@ -66,6 +66,22 @@ class Forbidden(PypicloudError):
     code = "forbidden"
 
 
+class ReadOnly(PypicloudError):
+    """Nothing may be changed now (``pypi.read_only``).
+
+    403 rather than 503, after which twine sends the file five times more, and uv three
+    times, before they show why.
+
+    :param reason: the operator's, a sentence.
+    """
+
+    status = 403
+    code = "read-only"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Nothing can be changed here now: {reason}")
+
+
 class NotFound(PypicloudError):
     """It is proved that there is no such thing (decision D5)."""
 

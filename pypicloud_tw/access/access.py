@@ -8,6 +8,7 @@ from attrs import define
 
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import ANONYMOUS, Credentials, Principal
+from pypicloud_tw.errors import ReadOnly
 
 
 class Authenticator(Protocol):
@@ -38,6 +39,19 @@ class Access:
 
     policy: Policy
     authenticators: tuple[Authenticator, ...]
+
+    @property
+    def read_only(self) -> str | None:
+        """Why nothing may be changed now (``pypi.read_only``); None: it may."""
+        return self.policy.settings.read_only
+
+    def refuse_while_read_only(self) -> None:
+        """Return if changes may be made now; whoever takes one asks.
+
+        :raises ReadOnly: none may.
+        """
+        if self.read_only is not None:
+            raise ReadOnly(self.read_only)
 
     def recall(self, credentials: Credentials) -> Principal | None:
         """Return at once who makes a request; None if that takes a check."""

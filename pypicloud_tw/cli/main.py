@@ -12,7 +12,6 @@ import click
 
 from pypicloud_tw import __version__
 from pypicloud_tw.cli.base import (
-    PlainError,
     finish,
     hash_of,
     load_config,

@@ -29,6 +29,7 @@ from pypicloud_tw.errors import (
     Unauthorized,
 )
 from pypicloud_tw.json_values import NotAsDeclared, decode, to_bytes
+from pypicloud_tw.outbound.request_body import SmallBody
 from pypicloud_tw.outbound.response_body import ResponseBody
 
 T = TypeVar("T")
@@ -157,7 +158,7 @@ class ApiClient:
             method,
             url,
             headers=headers,
-            data=body,
+            data=None if body is None else SmallBody(body),
             allow_redirects=False,
             unbuffered=True,
             # treq's own timeout is not used; it would import the global reactor.

@@ -16,7 +16,7 @@ from pypicloud_tw.access.tokens.tokens import check_maker
 from pypicloud_tw.config.grants import parse_project
 from pypicloud_tw.config.rights import Action, RightLine
 from pypicloud_tw.config.values import BadValueError
-from pypicloud_tw.errors import BadRequest, Forbidden
+from pypicloud_tw.errors import BadRequest, Forbidden, PypicloudError
 from pypicloud_tw.index.names import NormalizedName
 
 
@@ -52,6 +52,12 @@ class Authority(Protocol):
         :raises Forbidden: they may not.
         """
 
+    def check_own_tokens(self) -> None:
+        """Return if there can be any that they may make or revoke.
+
+        :raises Forbidden: there cannot.
+        """
+
 
 @frozen
 class Operator:
@@ -70,6 +76,9 @@ class Operator:
         """See :class:`Authority`."""
 
     def check_tokens(self, owner: str, scope: Scope) -> None:
+        """See :class:`Authority`."""
+
+    def check_own_tokens(self) -> None:
         """See :class:`Authority`."""
 
 
@@ -112,7 +121,13 @@ class PrincipalAuthority:
         """See :class:`Authority`."""
         check_maker(self.principal, owner, scope, administers=self.administers())
 
-    def _refusal(self) -> Exception:
+    def check_own_tokens(self) -> None:
+        """See :class:`Authority`."""
+        # Whoever may not even make what they show themselves.
+        scope = self.principal.scope or Scope()
+        self.check_tokens(self.principal.name or "", scope)
+
+    def _refusal(self) -> PypicloudError:
         return self.access.policy.refusal(self.principal, Action.ADMINISTER, None)
 
 
@@ -142,9 +157,9 @@ def may_whole(
         return True
     groups = policy.groups_of(principal)
     return all(
-        ProjectRights.of(-1, ((one.kind, one.name, one.actions) for one in lines)).allow(
-            principal.name, groups, action
-        )
+        ProjectRights.of(
+            -1, ((one.kind, one.name, one.actions) for one in lines)
+        ).allow(principal.name, groups, action)
         for lines in _deciding(policy.rules, project)
     )
 
@@ -188,9 +203,7 @@ def _overlap(one: str, other: str) -> bool:
         return matches(other, one)
     heads = _literal(one), _literal(other)
     tails = _literal(one[::-1]), _literal(other[::-1])
-    return all(
-        a.startswith(b) or b.startswith(a) for a, b in (heads, tails)
-    )
+    return all(a.startswith(b) or b.startswith(a) for a, b in (heads, tails))
 
 
 def _literal(pattern: str) -> str:

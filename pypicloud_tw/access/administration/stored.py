@@ -11,6 +11,7 @@ from attrs import evolve, frozen
 from pypicloud_tw.access import changes
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.administration.authority import Authority, project_or_pattern
+from pypicloud_tw.access.administration.tokens import TokenAdministration
 from pypicloud_tw.access.administration.values import (
     WHATEVER,
     Changed,
@@ -19,25 +20,31 @@ from pypicloud_tw.access.administration.values import (
     Group,
     Identity,
     Kind,
+    MadeToken,
     Members,
+    NewToken,
     NewUser,
     Publisher,
     PublisherTerms,
     Required,
     Right,
     RightsOf,
+    Token,
     User,
     UserChange,
     Verdict,
 )
-from pypicloud_tw.access.document import AccessDocument, StoredUser
+from pypicloud_tw.access.document import AccessDocument
+from pypicloud_tw.access.document_format import publisher_source
 from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.explain import Explanation, explain, explain_all
 from pypicloud_tw.access.hashes import hash_password
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import Principal
+from pypicloud_tw.access.settings import AccessSettings
+from pypicloud_tw.access.tokens.tokens import Tokens, is_token_id
 from pypicloud_tw.config.rights import RightLine, TrustedPublisher
-from pypicloud_tw.errors import BadRequest, ConditionFailed, Conflict, NotFound
+from pypicloud_tw.errors import BadRequest, ConditionFailed, NotFound
 from pypicloud_tw.index.audit import Act, Actor, Audit
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.json_values import to_bytes
@@ -66,6 +73,7 @@ class StoredAdministration:
     what depends on what is there, as with publishers, is judged here.
 
     :ivar access: the rules in force; it hears of every change of the documents.
+    :ivar token_book: of all users' tokens.
     :ivar actor: who acts, for records.
     :ivar authority: what whoever acts may see and change.
     :ivar audit: takes a record of every change.
@@ -73,6 +81,7 @@ class StoredAdministration:
 
     access: Access
     documents: AccessDocuments
+    token_book: Tokens
     offload: IOffload
     audit: Audit
     actor: Actor
@@ -101,14 +110,14 @@ class StoredAdministration:
         self, name: str, user: NewUser, required: Required = WHATEVER
     ) -> Changed:
         """See the interface."""
-        self._check_free("user", name, self.access.policy.settings.users)
         hashed = await self._hash(user.password)
-        stored = StoredUser(hashed, user.administrator)
         return await self._change(
             "users",
             name,
             f"set the user {name}",
-            lambda document: changes.set_user(document, name, stored),
+            lambda document: changes.put_user(
+                document, self._ini, name, hashed, administrator=user.administrator
+            ),
             required,
         )
 
@@ -116,33 +125,31 @@ class StoredAdministration:
         self, name: str, change: UserChange, required: Required = WHATEVER
     ) -> Changed:
         """See the interface."""
-        self._check_free("user", name, self.access.policy.settings.users)
         hashed = await self._hash(change.password)
 
         def apply(document: AccessDocument) -> AccessDocument:
-            before = document.users.get(name)
-            if before is None:
-                raise _no_user(name)
-            admin = change.administrator
-            after = StoredUser(
-                before.hash if hashed is None else hashed,
-                before.administrator if admin is None else admin,
-            )
-            return changes.set_user(document, name, after)
+            ini, admin = self._ini, change.administrator
+            if hashed is not None:
+                document = changes.set_password(document, ini, name, hashed)
+            if admin is not None:
+                document = changes.set_administrator(document, ini, name, admin)
+            return document
 
         what = "the password of" if hashed is not None else "what may do"
         return await self._change("users", name, f"set {what} {name}", apply, required)
 
     async def remove_user(self, name: str, required: Required = WHATEVER) -> Changed:
         """See the interface."""
-        self._check_free("user", name, self.access.policy.settings.users)
-        return await self._change(
+        changed = await self._change(
             "users",
             name,
             f"removed the user {name}",
-            lambda document: changes.remove_user(document, name),
+            lambda document: changes.remove_user(document, self._ini, name),
             required,
         )
+        # They hold no more in any case: tokens know their owner's id.
+        await self.token_book.revoke_all(name, self.actor, "the user was removed")
+        return changed
 
     # -- groups ---------------------------------------------------------------------
 
@@ -166,7 +173,9 @@ class StoredAdministration:
         return await self._change_group(
             name,
             f"set the group {name} to {', '.join(sorted(members.members)) or 'nobody'}",
-            lambda document: changes.set_group(document, name, members.members),
+            lambda document: changes.put_group(
+                document, self._ini, name, members.members
+            ),
             required,
         )
 
@@ -175,7 +184,7 @@ class StoredAdministration:
         return await self._change_group(
             name,
             f"removed the group {name}",
-            lambda document: changes.remove_group(document, name),
+            lambda document: changes.remove_group(document, self._ini, name),
             required,
         )
 
@@ -186,7 +195,7 @@ class StoredAdministration:
         return await self._change_group(
             group,
             f"added {user} to the group {group}",
-            lambda document: changes.add_member(document, group, user),
+            lambda document: changes.add_member(document, self._ini, group, user),
             required,
         )
 
@@ -197,14 +206,13 @@ class StoredAdministration:
         return await self._change_group(
             group,
             f"removed {user} from the group {group}",
-            lambda document: changes.remove_member(document, group, user),
+            lambda document: changes.remove_member(document, self._ini, group, user),
             required,
         )
 
     async def _change_group(
         self, name: str, what: str, change: _Change, required: Required
     ) -> Changed:
-        self._check_free("group", name, self.access.policy.settings.groups)
         return await self._change("groups", name, what, change, required)
 
     # -- rights ---------------------------------------------------------------------
@@ -236,7 +244,7 @@ class StoredAdministration:
             f"{project}/{kind}/{name}",
             f"let {kind} {name} do with {project}: {may}",
             lambda document: changes.set_right(
-                document, project, kind, name, grant.actions
+                document, self._ini, project, kind, name, grant.actions
             ),
             required,
             project=project,
@@ -251,7 +259,9 @@ class StoredAdministration:
             "rights",
             f"{project}/{kind}/{name}",
             f"removed the right of {kind} {name} for {project}",
-            lambda document: changes.remove_right(document, project, kind, name),
+            lambda document: changes.remove_right(
+                document, self._ini, project, kind, name
+            ),
             required,
             project=project,
         )
@@ -293,12 +303,12 @@ class StoredAdministration:
             tuple(terms.claims.items()),
             projects,
             terms.actions,
-            changes.SOURCE,
+            publisher_source(name),
         )
 
         def apply(document: AccessDocument) -> AccessDocument:
             self._check_publisher(document, name)
-            return changes.set_publisher(document, trusted)
+            return changes.put_publisher(document, self._ini, trusted)
 
         return await self._change_publisher(name, "set", apply, required)
 
@@ -309,14 +319,13 @@ class StoredAdministration:
 
         def apply(document: AccessDocument) -> AccessDocument:
             self._check_publisher(document, name)
-            return changes.remove_publisher(document, name)
+            return changes.remove_publisher(document, self._ini, name)
 
         return await self._change_publisher(name, "removed", apply, required)
 
     async def _change_publisher(
         self, name: str, done: str, change: _Change, required: Required
     ) -> Changed:
-        self._check_free("publisher", name, self.access.policy.settings.publishers)
         what = f"{done} the publisher {name}"
         return await self._change("publishers", name, what, change, required)
 
@@ -325,6 +334,28 @@ class StoredAdministration:
         there = document.publishers.get(name)
         if there is not None:
             self.authority.check_administers(*there.projects)
+
+    # -- tokens ---------------------------------------------------------------------
+
+    async def tokens(
+        self, owner: str | None = None, *, everybody: bool = False
+    ) -> Sequence[Token]:
+        """See the interface."""
+        await self.documents.learn()
+        return await self._tokens.list(owner, everybody)
+
+    async def make_token(self, token: NewToken) -> MadeToken:
+        """See the interface."""
+        await self.documents.learn()
+        return await self._tokens.make(token)
+
+    async def revoke_token(self, id: str) -> Changed:
+        """See the interface."""
+        return await self._tokens.revoke(id)
+
+    @property
+    def _tokens(self) -> TokenAdministration:
+        return TokenAdministration(self.token_book, self.actor, self.authority)
 
     # -- what somebody may do -------------------------------------------------------
 
@@ -365,6 +396,8 @@ class StoredAdministration:
         own = self.authority.principal
         if own is not None and user in (None, own.name):
             return own
+        if user is not None and is_token_id(user):
+            return await self._tokens.principal(user)
         self.authority.check_administers()
         return Principal(user)
 
@@ -392,13 +425,9 @@ class StoredAdministration:
         except ValueError as e:
             raise BadRequest(str(e)) from None
 
-    def _check_free(self, what: str, name: str, fixed: Iterable[str]) -> None:
-        """Return if the ini does not say who or what it is."""
-        if name in frozenset(fixed):
-            raise Conflict(
-                f"The {what} {name} is in the ini of this server, and is changed only "
-                "there."
-            )
+    @property
+    def _ini(self) -> AccessSettings:
+        return self.access.policy.settings
 
     async def _change(
         self,
@@ -424,13 +453,11 @@ class StoredAdministration:
         if after is not before:
             self.audit(Act(self.actor, what, project=project))
         made = before is not None and _state(before, part, name) is None
-        notices = tuple(_notices(self.access.policy, was_open, project))
+        notices = tuple(_notices(self.access.policy, was_open))
         return Changed(made, notices, _state(after, part, name))
 
 
-def _check(
-    document: AccessDocument, part: Part, name: str, required: Required
-) -> None:
+def _check(document: AccessDocument, part: Part, name: str, required: Required) -> None:
     """Return if something is as is required."""
     if required == WHATEVER:
         return
@@ -456,7 +483,7 @@ def _content(document: AccessDocument, part: Part, name: str) -> object:
     match part:
         case "users":
             user = document.users.get(name)
-            return user and (user.hash, user.administrator)
+            return user and (user.hash, user.administrator, user.id)
         case "groups":
             members = document.groups.get(name)
             return None if members is None else sorted(members)
@@ -469,21 +496,10 @@ def _content(document: AccessDocument, part: Part, name: str) -> object:
             return None
 
 
-def _notices(policy: Policy, was_open: bool, project: str | None) -> Iterable[str]:
+def _notices(policy: Policy, was_open: bool) -> Iterable[str]:
     """Say what follows of a change that may surprise."""
     if was_open != policy.rules.open:
         yield _CLOSED if was_open else _OPENED
-    if project is not None and not _counts(policy, project):
-        yield (
-            f"The ini has lines of its own that decide of {project}: this one does not "
-            "count while it has."
-        )
-
-
-def _counts(policy: Policy, project: str) -> bool:
-    """Return whether lines of the document count for a project or pattern."""
-    stored = {line.project for line in policy.document.rights}
-    return project not in stored or project in policy.rules.stored_lines
 
 
 def _user(policy: Policy, name: str) -> User:

@@ -146,6 +146,7 @@ class NewToken:
 class Token:
     """A token, without its secret.
 
+    :ivar revoked: it is worth nothing any more.
     :ivar used: the day of its last use, as ``2026-03-01``.
     :ivar used_from: the address that it was last used from.
     """
@@ -156,7 +157,8 @@ class Token:
     actions: frozenset[Action] | None
     projects: tuple[str, ...] | None
     created: datetime
-    expires: datetime | None
+    expires: datetime
+    revoked: bool = False
     used: str | None = None
     used_from: str | None = None
 
@@ -167,7 +169,7 @@ class MadeToken:
 
     id: str
     token: str = field(repr=False)
-    expires: datetime | None
+    expires: datetime
 
 
 @frozen

@@ -1,1 +1,1 @@
-"""The commands that show and change who may do what, on the store or through a server."""
+"""The commands of who may do what, on the store or through a server."""

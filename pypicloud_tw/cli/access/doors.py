@@ -105,9 +105,7 @@ def _load(path: Path) -> Config:
         raise CouldNotCheck(e.message) from None
 
 
-def _address(
-    given: str | None, world: Surroundings, pypirc: Pypirc
-) -> IndexAddress:
+def _address(given: str | None, world: Surroundings, pypirc: Pypirc) -> IndexAddress:
     if given is not None:
         return IndexAddress.parse(given, "--index")
     variable = world.environ.get(INDEX_VARIABLE)

@@ -79,10 +79,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Align texts in columns; none of them can break its line."""
     lines = [tuple(columns), *(tuple(map(_printable, row)) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return [
-        "  ".join(map(str.ljust, line, widths)).rstrip()
-        for line in lines
-    ]
+    return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
 
 
 def told(changed: Changed, sentence: str) -> None:

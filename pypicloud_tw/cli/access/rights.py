@@ -120,9 +120,7 @@ def remove_right(
     """Remove a line."""
     chosen, whose = door(config, index), cast("Kind", kind)
     confirm(f"Remove the rights of {kind} {name} for {project}?", yes)
-    changed = chosen.change(
-        lambda access: access.remove_right(project, whose, name)
-    )
+    changed = chosen.change(lambda access: access.remove_right(project, whose, name))
     told(changed, f"{project}: no line for {kind} {name} any more.")
 
 

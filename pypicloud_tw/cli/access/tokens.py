@@ -71,9 +71,10 @@ def make(
         return
     # Alone on stdout, so that a script can keep it.
     click.echo(made.token)
-    ends = f" until {made.expires:%Y-%m-%d}" if made.expires else ""
     click.echo(
-        f"Its id is {made.id}. It is valid{ends}; nobody can show it again.", err=True
+        f"Its id is {made.id}. It is valid until {made.expires:%Y-%m-%d}; nobody can "
+        "show it again.",
+        err=True,
     )
 
 
@@ -111,7 +112,7 @@ def _row(one: Token) -> tuple[str, ...]:
         one.description,
         "all" if one.actions is None else show_actions(one.actions),
         "all" if one.projects is None else ", ".join(one.projects),
-        f"{one.expires:%Y-%m-%d}" if one.expires else "",
+        "revoked" if one.revoked else f"{one.expires:%Y-%m-%d}",
         " from ".join(filter(None, (one.used, one.used_from))),
     )
 

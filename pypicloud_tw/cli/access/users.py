@@ -149,9 +149,7 @@ def add_group(
     """Add a group, or with MEMBER a user to one."""
     chosen = door(config, index)
     if member is None:
-        changed = chosen.change(
-            lambda access: access.put_group(name, Members(()), NEW)
-        )
+        changed = chosen.change(lambda access: access.put_group(name, Members(()), NEW))
         told(changed, f"Added the group {name}.")
         return
     added = member
@@ -168,9 +166,7 @@ def set_group(
 ) -> None:
     """Have exactly these users in a group."""
     wanted = Members(members)
-    changed = door(config, index).change(
-        lambda access: access.put_group(name, wanted)
-    )
+    changed = door(config, index).change(lambda access: access.put_group(name, wanted))
     told(changed, f"In {name}: {', '.join(members) or 'nobody'}.")
 
 

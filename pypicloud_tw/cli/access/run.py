@@ -1,0 +1,82 @@
+"""The two doors: each call runs a reactor, does some work, and stops it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import react
+
+from pypicloud_tw.access.administration.authority import Operator
+from pypicloud_tw.access.basic import Login
+from pypicloud_tw.assembly import make_administration, make_index, make_process
+from pypicloud_tw.cli.base import Work
+from pypicloud_tw.cli.offline import check_folder, check_only_writer, command_actor
+from pypicloud_tw.client.access import RemoteAdministration
+from pypicloud_tw.client.address import IndexAddress
+from pypicloud_tw.client.agent import make_agent
+from pypicloud_tw.client.api import ApiClient
+from pypicloud_tw.config.load import Config
+from pypicloud_tw.errors import PypicloudError, Unavailable
+
+T = TypeVar("T")
+
+
+def over_store(config: Config, work: Work[T], *, changes: bool) -> T:
+    """Do the work on the store of a configuration; see :class:`~.base.Doors`."""
+    check_folder(config)
+
+    async def main(reactor: Any) -> T:
+        process = make_process(reactor)
+        index = make_index(config, process, os.environ)
+        process.start()
+        try:
+            await index.store.prepare()
+            await index.secure()
+            if changes:
+                check_only_writer(index)
+            administration = make_administration(config, index, process)
+            return await work(administration.acting(command_actor(), Operator()))
+        finally:
+            await index.close()
+            await process.stop()
+
+    return _run(main)
+
+
+def over_server(
+    address: IndexAddress, login: Login, environ: Mapping[str, str], work: Work[T]
+) -> T:
+    """Do the work through a server; see :class:`~.base.Doors`."""
+
+    async def main(reactor: Any) -> T:
+        agent = make_agent(reactor, address.scheme, environ)
+        client = ApiClient(address, login, agent, reactor)
+        return await work(RemoteAdministration(client))
+
+    return _run(main)
+
+
+def _run(main: Callable[[Any], Awaitable[T]]) -> T:
+    """Run a reactor for as long as *main* takes, and return what it returned."""
+    results: list[T] = []
+    errors: list[PypicloudError] = []
+
+    async def noted(reactor: Any) -> None:
+        try:
+            results.append(await main(reactor))
+        except PypicloudError as e:
+            errors.append(e)
+
+    try:
+        react(lambda reactor: Deferred.fromCoroutine(noted(reactor)))
+    except SystemExit:
+        # react ends the process when it is done.
+        if errors:
+            raise errors[0] from None
+        if results:
+            return results[0]
+        raise
+    raise Unavailable("The command was interrupted.")
