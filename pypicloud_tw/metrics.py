@@ -5,7 +5,7 @@ One registry a server, none in the module: several servers can live in one proce
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
 
 from attrs import define, field
@@ -28,9 +28,17 @@ class _Reader(Collector):
     """Numbers that somebody keeps anyway, read when they are asked for."""
 
     readings: list[tuple[str, str, bool, Callable[[], float]]] = field(factory=list)
+    counters: list[tuple[str, str, str, Callable[[], Mapping[str, float]]]] = field(
+        factory=list
+    )
 
     def collect(self) -> Iterable[CounterMetricFamily | GaugeMetricFamily]:
         """Read every number now."""
+        for name, description, label, read_all in self.counters:
+            counter = CounterMetricFamily(name, description, labels=[label])
+            for value, number in read_all().items():
+                counter.add_metric([value], number)
+            yield counter
         for name, description, counts, read in self.readings:
             family = CounterMetricFamily if counts else GaugeMetricFamily
             metric = family(name, description)
@@ -105,6 +113,20 @@ class Metrics:
         :param counts: it only ever grows.
         """
         self._reader.readings.append((name, description, counts, reading))
+
+    def read_by(
+        self,
+        name: str,
+        description: str,
+        label: str,
+        reading: Callable[[], Mapping[str, float]],
+    ) -> None:
+        """Show numbers that somebody else keeps and that only ever grow.
+
+        :param label: what tells them apart.
+        :param reading: returns them by the label's value.
+        """
+        self._reader.counters.append((name, description, label, reading))
 
     def observe(self, method: bytes, status: int, seconds: float) -> None:
         """Count an answered request."""

@@ -50,6 +50,8 @@ class Principal:
     :ivar scope: what its token narrows it to; None: nothing does.
     :ivar publisher: the name of the trusted publisher whose token it has.
     :ivar proof: how it was found out.
+    :ivar last_known: the store is away, and this was true before: it may be served what
+        is known, and may change nothing.
     """
 
     name: str | None
@@ -58,6 +60,7 @@ class Principal:
     scope: Scope | None = None
     publisher: str | None = None
     proof: Proof = UNPROVED
+    last_known: bool = False
 
     @property
     def label(self) -> str | None:

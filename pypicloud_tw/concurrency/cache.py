@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from math import inf
 from typing import Generic, TypeVar
 
@@ -73,6 +73,10 @@ class Cache(Generic[K, V]):
             return None
         self._entries.move_to_end(key)
         return entry.value
+
+    def items(self) -> Iterator[tuple[K, V]]:
+        """Go through all that is kept, however old; nothing may be put in meanwhile."""
+        return ((key, entry.value) for key, entry in self._entries.items())
 
     def get_or_put(self, key: K, make: Callable[[], V]) -> V:
         """Find a value, or make one and keep it."""

@@ -1,0 +1,385 @@
+"""Minted tokens: what a job has for its identity token, for minutes.
+
+One object is both: that it is there says that the identity token was used, and what is
+in it says what the minted token may do. It is written once, on condition that there is
+none, so that exactly one of all servers wins; no marker tells of it, and no document is
+swapped. Its key follows from the identity token alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from types import MappingProxyType
+
+from attrs import define, evolve, field, frozen
+from twisted.internet.interfaces import IReactorTime
+
+from pypicloud_tw.access.throttle import Throttle
+from pypicloud_tw.access.tokens.documents import STALE_FOR
+from pypicloud_tw.access.tokens.lookups import Lookups
+from pypicloud_tw.access.tokens.records import FORMAT, check_format
+from pypicloud_tw.access.tokens.text import (
+    HOUR,
+    MintedText,
+    matches,
+    read_token,
+    seal_secret,
+)
+from pypicloud_tw.concurrency.cache import Cache
+from pypicloud_tw.errors import (
+    BadRequest,
+    Conflict,
+    ObjectNotFound,
+    PreconditionFailed,
+    StoreError,
+    Unauthorized,
+)
+from pypicloud_tw.index.standing import Standing
+from pypicloud_tw.index.watch import NEVER
+from pypicloud_tw.store.interfaces import IfAbsent, IObjectStore, StoredBytes
+
+FOLDER = ".access/minted/"
+
+#: Seconds that a minted token may live for (PEP 807, draft).
+LONGEST = 6 * HOUR
+
+#: Seconds after the end of its hour for which an object stays. By then the identity
+#: token has ended by every server's clock, and so has the minted token.
+KEPT = 24 * HOUR
+
+#: Bytes of one object at most; the claims of one have 2 kB.
+MAX_OBJECT = 64 * 1024
+
+#: Bytes of objects that are remembered, and what one costs beside its own.
+CAPACITY, _OVERHEAD = 32 * 2**20, 1500
+
+#: Ids that are known not to be there.
+ABSENT = 10_000
+
+#: The last hour that a token can tell of.
+_MAX_HOUR = 2**32 - 1
+
+
+class AlreadyUsed(Conflict):
+    """This identity token was exchanged before, here or on another server."""
+
+    code = "invalid-reuse-token"
+
+
+@frozen
+class MintedToken:
+    """A token that was just made.
+
+    :ivar text: what the job is shown, once.
+    :ivar ends: in seconds since 1970.
+    """
+
+    text: str = field(repr=False)
+    ends: int
+
+
+@frozen
+class MintedRecord:
+    """What is kept of a minted token. Times are in seconds since 1970.
+
+    :ivar digest: SHA-256 of its secret.
+    :ivar publisher: the name of the trusted publisher, which says what it may do.
+    :ivar claims: of the identity token, as the audit has them.
+    :ivar burnt: when it was given back, or told to be known to others.
+    """
+
+    digest: bytes = field(repr=False)
+    publisher: str
+    claims: Mapping[str, str]
+    created: int
+    ends: int
+    burnt: int | None = None
+
+
+@define(eq=False)
+class KnownMinted:
+    """A minted token as it was read last.
+
+    :ivar weight: bytes of memory, roughly.
+    :ivar proved: when the store last said that it is so.
+    """
+
+    record: MintedRecord
+    etag: str
+    weight: int
+    proved: float = NEVER
+
+
+@define(eq=False)
+class Minted:
+    """Makes and finds minted tokens.
+
+    :ivar standing: tells whether anything may be changed now.
+    :ivar throttle: judges clients that show tokens that are not there.
+    :ivar fresh_for: seconds after which one in use is asked for again.
+    :ivar minted: how many were made here.
+    """
+
+    store: IObjectStore
+    standing: Standing
+    clock: IReactorTime
+    throttle: Throttle
+    fresh_for: float = 1.0
+    minted: int = field(default=0, init=False)
+    _known: Cache[str, KnownMinted] = field(
+        factory=lambda: Cache(CAPACITY, lambda known: known.weight), init=False
+    )
+    _absent: Cache[str, bool] = field(init=False)
+    _lookups: Lookups[KnownMinted] = field(init=False)
+
+    @_absent.default
+    def _make_absent(self) -> Cache[str, bool]:
+        return Cache(ABSENT, seconds=self.clock.seconds, lifetime=self.fresh_for)
+
+    @_lookups.default
+    def _make_lookups(self) -> Lookups[KnownMinted]:
+        return Lookups(self.throttle, self.clock)
+
+    async def mint(
+        self,
+        issuer: str,
+        jti: str,
+        jwt_end: float,
+        publisher_name: str,
+        claims: Mapping[str, str],
+        lifetime: float,
+    ) -> MintedToken:
+        """Exchange an identity token, once for all servers, for a token of ours.
+
+        To be called last, when everything about the identity token was judged.
+
+        :param issuer: its ``iss``.
+        :param jti: what tells it from others of that issuer: its ``jti``.
+        :param jwt_end: its ``exp``, in seconds since 1970.
+        :param claims: what is kept of it, and shown.
+        :param lifetime: seconds; more than :data:`LONGEST` is that.
+        :raises AlreadyUsed: it was exchanged before.
+        :raises BadRequest: it ends at no time that there is.
+        :raises Unavailable: nothing may be written now: where the store does not honour
+            conditional writes, only one server may.
+        :raises StoreError: the store is away. The identity token may be used up.
+        """
+        self.standing.check()
+        if not 0 <= jwt_end < _MAX_HOUR * HOUR:
+            raise BadRequest("The identity token's end is no time that there is.")
+        now = self.clock.seconds()
+        text = MintedText.draw(issuer, jti, jwt_end)
+        record = MintedRecord(
+            seal_secret(text.secret),
+            publisher_name,
+            MappingProxyType(dict(claims)),
+            int(now),
+            int(now + min(lifetime, LONGEST)),
+        )
+        await self._claim(text, record)
+        self.minted += 1
+        return MintedToken(text.text, record.ends)
+
+    async def _claim(self, text: MintedText, record: MintedRecord) -> None:
+        """Write the object that nobody may have written before."""
+        key, data = _key(text), _encode(record)
+        try:
+            info = await self.store.put(
+                key, data, condition=IfAbsent(), content_type="application/json"
+            )
+            etag = info.etag
+        except PreconditionFailed:
+            raise _already_used() from None
+        except StoreError as e:
+            # It may have been written: whose secret is there will tell.
+            found = await self._get(text)
+            if found is None:
+                raise e
+            if not matches(text.secret, found.record.digest):
+                raise _already_used() from None
+            etag = found.etag
+        self._keep(text.id, _known(record, etag, len(data), self.clock.seconds()))
+
+    def holds(self, id: str, known: KnownMinted, now: float) -> bool:
+        """Return, asking nobody, whether this is how a token is still."""
+        return 0 <= now - known.proved < self.fresh_for and self._known.get(id) is known
+
+    async def find(self, text: MintedText, client: str) -> tuple[KnownMinted, bool]:
+        """Find a token as it is now, and whether that is what was known before.
+
+        It is where the store is away, and may be used for reading then.
+
+        :param client: the address that shows it.
+        :raises Unauthorized: it is not known, burnt, or at its end.
+        :raises TooManyRequests: the client has shown too many that are not there.
+        :raises StoreError: the store is away, and nothing is known.
+        """
+        known, stale = await self._find(text, client)
+        if known is None or not matches(text.secret, known.record.digest):
+            raise Unauthorized("This token is not known here.")
+        if known.record.burnt is not None:
+            raise Unauthorized("This token was given back, and is of no use any more.")
+        if self.clock.seconds() >= known.record.ends:
+            raise Unauthorized("This token has ended; a job gets a new one each time.")
+        return known, stale
+
+    async def _find(
+        self, text: MintedText, client: str
+    ) -> tuple[KnownMinted | None, bool]:
+        known = self._known.get(text.id)
+        now = self.clock.seconds()
+        if known is not None and self.holds(text.id, known, now):
+            return known, False
+        question = partial(self._read, text)
+        if known is None:
+            if text.id in self._absent:
+                return None, False
+            return await self._lookups.first(text.id, client, question, text.id), False
+        try:
+            return await self._lookups.again(text.id, client, question), False
+        except StoreError:
+            if not 0 <= now - known.proved < STALE_FOR:
+                raise
+            return known, True
+
+    async def burn(self, shown: str) -> bool:
+        """Make a token useless for good; return whether it was one that lived.
+
+        Whoever can show it may do so. It stays as a tombstone: its identity token was
+        used.
+
+        :raises StoreError: the store is away.
+        :raises Unavailable: nothing may be changed now.
+        """
+        try:
+            text = read_token(shown)
+        except Unauthorized:
+            return False
+        if not isinstance(text, MintedText):
+            return False
+        self.standing.check()
+        found = await self._get(text)
+        if found is None or not matches(text.secret, found.record.digest):
+            return False
+        if found.record.burnt is not None:
+            return False
+        now = self.clock.seconds()
+        burnt = evolve(found.record, burnt=int(now))
+        data = _encode(burnt)
+        # No condition: there is nothing else that it could become.
+        info = await self.store.put(_key(text), data, content_type="application/json")
+        self._keep(text.id, _known(burnt, info.etag, len(data), now))
+        return True
+
+    async def _read(self, text: MintedText) -> KnownMinted | None:
+        known = await self._get(text)
+        if known is None:
+            self._known.drop(text.id)
+            self._absent.put(text.id, True)
+        else:
+            self._keep(text.id, known)
+        return known
+
+    async def _get(self, text: MintedText) -> KnownMinted | None:
+        began = self.clock.seconds()
+        known = self._known.get(text.id)
+        unless = None if known is None else known.etag
+        try:
+            stored = await self.store.get(_key(text), unless=unless, limit=MAX_OBJECT)
+        except ObjectNotFound:
+            return None
+        if stored is not None:
+            return _decode(stored, began)
+        assert known is not None, "a conditional read answers None to its ETag only"
+        known.proved = began
+        return known
+
+    def _keep(self, id: str, known: KnownMinted) -> None:
+        self._absent.drop(id)
+        if self._known.get(id) is not known:
+            self._known.put(id, known)
+
+
+async def sweep_minted(
+    store: IObjectStore, now: datetime, *, dry_run: bool = False
+) -> list[str]:
+    """Remove what tells of hours that are long over; return the keys.
+
+    :param now: by the store's clock.
+    """
+    due = []
+    async for info in store.list(FOLDER):
+        hour = _hour_of(info.key)
+        if hour is not None and hour + timedelta(seconds=HOUR + KEPT) < now:
+            due.append(info.key)
+    if not dry_run:
+        for key in due:
+            await store.delete(key)
+    return due
+
+
+def _key(text: MintedText) -> str:
+    hour = datetime.fromtimestamp(0, UTC) + timedelta(hours=min(text.hour, _LAST))
+    return f"{FOLDER}{hour:%Y%m%dT%H}/{text.id}"
+
+
+#: Hours from 1970 to the end of what a date can say; later ones are never there.
+_LAST = int(datetime(9999, 12, 31, 23, tzinfo=UTC).timestamp()) // HOUR
+
+
+def _hour_of(key: str) -> datetime | None:
+    try:
+        text = key.removeprefix(FOLDER).partition("/")[0]
+        return datetime.strptime(text, "%Y%m%dT%H").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _already_used() -> AlreadyUsed:
+    return AlreadyUsed(
+        "This identity token was exchanged before; each can be once. Ask the CI for a "
+        "new one. A GitLab job has one only: publish everything in one step of it."
+    )
+
+
+def _known(record: MintedRecord, etag: str, size: int, proved: float) -> KnownMinted:
+    return KnownMinted(record, etag, size + _OVERHEAD, proved)
+
+
+def _encode(record: MintedRecord) -> bytes:
+    document = {
+        "_format": FORMAT,
+        "sha256": record.digest.hex(),
+        "publisher": record.publisher,
+        "claims": dict(record.claims),
+        "created": record.created,
+        "ends": record.ends,
+        "burnt": record.burnt,
+    }
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _decode(stored: StoredBytes, proved: float) -> KnownMinted:
+    try:
+        document = json.loads(stored.data)
+        check_format(document, stored.info.key)
+        burnt = document["burnt"]
+        record = MintedRecord(
+            bytes.fromhex(document["sha256"]),
+            str(document["publisher"]),
+            MappingProxyType(
+                {str(name): str(value) for name, value in document["claims"].items()}
+            ),
+            int(document["created"]),
+            int(document["ends"]),
+            None if burnt is None else int(burnt),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+        raise StoreError(
+            f"The minted token in {stored.info.key} is damaged ({type(e).__name__}); "
+            "delete nothing there: the job can be run again."
+        ) from None
+    return _known(record, stored.info.etag, stored.info.size, proved)

@@ -1,0 +1,357 @@
+"""Making, listing and revoking users' tokens: one door for each (decision D8)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterable
+from functools import partial
+
+from attrs import define, evolve, field, frozen
+from twisted.internet.interfaces import IReactorTime
+
+from pypicloud_tw.access.principal import Principal, Scope
+from pypicloud_tw.access.tokens.documents import TokenDocuments
+from pypicloud_tw.access.tokens.last_use import LastUse, LastUses, Uses
+from pypicloud_tw.access.tokens.login import Owners
+from pypicloud_tw.access.tokens.minted import Minted
+from pypicloud_tw.access.tokens.records import OwnerTokens, TokenRecord
+from pypicloud_tw.access.tokens.text import (
+    UserToken,
+    owner_key,
+    owner_key_of,
+    read_token,
+    seal_secret,
+)
+from pypicloud_tw.config.rights import GRANTABLE, Action
+from pypicloud_tw.config.values import BadValueError, pattern
+from pypicloud_tw.errors import BadRequest, Forbidden, NotFound, Unauthorized
+from pypicloud_tw.index.audit import Act, Actor, Audit
+from pypicloud_tw.metrics import Metrics
+
+#: Characters of a description, and projects or patterns of one token, at most.
+LONGEST_DESCRIPTION, MOST_PROJECTS = 200, 100
+
+_ID = re.compile(r"[0-9a-f]{32}")
+
+_DAY = 86400
+
+
+@frozen
+class NewToken:
+    """A token that was just made.
+
+    :ivar text: what its owner is shown; nobody can see it again.
+    """
+
+    owner: str
+    text: str = field(repr=False)
+    record: TokenRecord
+
+
+@frozen
+class ListedToken:
+    """A token as it is listed.
+
+    :ivar last_use: None: it was not used yet, as far as is known.
+    """
+
+    owner: str
+    record: TokenRecord
+    last_use: LastUse | None
+
+
+@define(eq=False)
+class Tokens:
+    """The tokens of all users.
+
+    Whether somebody may do it is judged before: :func:`check_maker`.
+
+    :ivar owners: knows the users that tokens can belong to.
+    :ivar audit: takes a record of each token that is made or revoked.
+    :ivar life: seconds that a token lives for unless something else is asked for.
+    :ivar max_life: and at most.
+    """
+
+    documents: TokenDocuments
+    minted: Minted
+    owners: Owners
+    uses: LastUses
+    clock: IReactorTime
+    audit: Audit
+    life: float = 90.0 * _DAY
+    max_life: float = 365.0 * _DAY
+    made: int = field(default=0, init=False)
+    revoked: int = field(default=0, init=False)
+
+    def register(self, metrics: Metrics) -> None:
+        """Have its counters shown."""
+        read = metrics.read
+        read("pypicloud_tokens_made", "Tokens made", lambda: self.made, counts=True)
+        read(
+            "pypicloud_tokens_minted",
+            "Tokens minted for trusted publishers",
+            lambda: self.minted.minted,
+            counts=True,
+        )
+        read(
+            "pypicloud_tokens_revoked",
+            "Tokens revoked or burnt",
+            lambda: self.revoked,
+            counts=True,
+        )
+
+    async def make(
+        self,
+        owner: str,
+        by: Actor,
+        description: str,
+        actions: Iterable[Action] | None = None,
+        projects: Iterable[str] | None = None,
+        life: float | None = None,
+    ) -> NewToken:
+        """Make a token; it is good on every server when this returns.
+
+        What it may do is judged when it is used: its owner's rights then, narrowed.
+
+        :param by: who makes it: its owner, or an administrator.
+        :param actions: what it may do; None: all that its owner may.
+        :param projects: names or patterns (``acme-*``); None: all of its owner's.
+        :param life: seconds; None: as long as the ini has it.
+        :raises BadRequest: something of this cannot be; the message says what.
+        :raises NotFound: there is no such user here.
+        :raises Conflict: the owner has too many.
+        :raises Unavailable: nothing may be changed now.
+        :raises StoreError: the store is away; it may have been made, and is of no use.
+        """
+        owner_id = self.owners(owner)
+        if owner_id is None:
+            raise NotFound(
+                f"There is no user {owner!r} here who could have tokens. Whom only "
+                "another directory knows needs a user of that name without a password."
+            )
+        now = self.clock.seconds()
+        text = UserToken.draw(owner)
+        record = TokenRecord(
+            text.id,
+            seal_secret(text.secret),
+            _checked_description(description),
+            checked_scope(actions, projects),
+            int(now),
+            int(now + self._checked_life(life)),
+            by.name or "the server",
+            owner_id,
+        )
+        await self.documents.change(owner, lambda tokens: tokens.added(record, now))
+        self.made += 1
+        what = f"{record.id} for {owner}: {record.description}"
+        self.audit(Act(by, "made a token", reason=what))
+        return NewToken(owner, text.text, record)
+
+    async def list(self, owner: str) -> tuple[ListedToken, ...]:
+        """List an owner's tokens, the oldest first, revoked and ended ones too.
+
+        :raises StoreError: the store is away.
+        """
+        document = await self.documents.read(owner_key(owner))
+        uses = await self.uses.read_all()
+        return () if document is None else tuple(_listed(document, uses))
+
+    async def list_all(self) -> AsyncIterator[ListedToken]:
+        """List everybody's tokens, owner by owner.
+
+        :raises StoreError: the store is away.
+        """
+        uses = await self.uses.read_all()
+        async for document in self.documents.read_all():
+            for token in _listed(document, uses):
+                yield token
+
+    async def find(self, id: str) -> ListedToken:
+        """Find a token by its id.
+
+        :raises NotFound: there is none.
+        :raises StoreError: the store is away.
+        """
+        document = None
+        if _ID.fullmatch(id):
+            document = await self.documents.read(owner_key_of(id))
+        if document is None or id not in document.tokens:
+            raise NotFound("There is no such token.")
+        uses = await self.uses.read_all()
+        return ListedToken(document.owner, document.tokens[id], uses.get(id))
+
+    async def revoke(self, owner: str, id: str, by: Actor, reason: str = "") -> None:
+        """Revoke a token; within ``index.fresh_for`` every server refuses it.
+
+        Who revokes it again has the servers told again.
+
+        :raises NotFound: the owner has no such token.
+        :raises Unavailable: nothing may be changed now.
+        :raises StoreError: the store is away, or the others could not be told: try
+            again.
+        """
+        before = await self._revoke(owner, (id,), by)
+        if before is None:
+            raise NotFound(f"{owner} has no such token.")
+        self._audit_revoked(before, owner, by, reason)
+
+    async def revoke_all(self, owner: str, by: Actor, reason: str = "") -> int:
+        """Revoke all tokens of an owner who is removed; return how many lived.
+
+        Errors as of :meth:`revoke`.
+        """
+        document = await self.documents.read(owner_key(owner))
+        if document is None:
+            return 0
+        before = await self._revoke(owner, tuple(document.tokens), by)
+        return self._audit_revoked(before or (), owner, by, reason)
+
+    async def revoke_shown(self, text: str, by: Actor, reason: str) -> bool:
+        """Revoke or burn a token whose whole text somebody knows.
+
+        :return: whether it lived.
+        :raises Unavailable: nothing may be changed now.
+        :raises StoreError: the store is away, or the others could not be told.
+        """
+        try:
+            token = read_token(text)
+        except Unauthorized:
+            return False
+        if not isinstance(token, UserToken):
+            burnt = await self.minted.burn(text)
+            self.revoked += burnt
+            if burnt:
+                self.audit(Act(by, "burnt a token", reason=reason))
+            return burnt
+        document = await self.documents.read(owner_key_of(token.id))
+        record = None if document is None else document.tokens.get(token.id)
+        if document is None or record is None or not record.fits(token.secret):
+            return False
+        if not record.lives(self.clock.seconds()):
+            return False
+        await self.revoke(document.owner, token.id, by, reason)
+        return True
+
+    async def _revoke(
+        self, owner: str, ids: tuple[str, ...], by: Actor
+    ) -> tuple[TokenRecord, ...] | None:
+        """Return those that were not revoked before; None: there is none of them."""
+        now = int(self.clock.seconds())
+        before: list[TokenRecord] = []
+        found = False
+
+        def change(document: OwnerTokens) -> OwnerTokens:
+            nonlocal found
+            known = [document.tokens[id] for id in ids if id in document.tokens]
+            found = bool(known)
+            before[:] = [token for token in known if token.revoked is None]
+            if not before:
+                return document
+            name = by.name or "whoever knew it"
+            revoke = partial(evolve, revoked=now, revoked_by=name)
+            return document.replaced(*map(revoke, before))
+
+        await self.documents.change(owner, change)
+        return tuple(before) if found else None
+
+    def _audit_revoked(
+        self, records: Iterable[TokenRecord], owner: str, by: Actor, reason: str
+    ) -> int:
+        count = 0
+        for record in records:
+            count += 1
+            what = f"{record.id} of {owner}: {record.description}"
+            reasoned = f"{what} ({reason})" if reason else what
+            self.audit(Act(by, "revoked a token", reason=reasoned))
+        self.revoked += count
+        return count
+
+    def _checked_life(self, life: float | None) -> float:
+        if life is None:
+            return min(self.life, self.max_life)
+        if not 0 < life <= self.max_life:
+            raise BadRequest(
+                "A token lives for some time, and for at most "
+                f"{self.max_life / _DAY:g} days (auth.token_max_life)."
+            )
+        return life
+
+
+def checked_scope(
+    actions: Iterable[Action] | None, projects: Iterable[str] | None
+) -> Scope:
+    """Return what a token is to be narrowed to.
+
+    :raises BadRequest: there is nothing left, or something that cannot be given.
+    """
+    acts = None if actions is None else frozenset(actions)
+    if acts is not None and (not acts or not acts <= set(GRANTABLE)):
+        known = ", ".join(action.value for action in GRANTABLE)
+        raise BadRequest(
+            f"A token may do some of these, or all its owner may: {known}."
+        )
+    if projects is None:
+        return Scope(acts, None)
+    try:
+        names = tuple(dict.fromkeys(pattern(project) for project in projects))
+    except BadValueError as e:
+        raise BadRequest(f"The projects: {e}") from None
+    if not 0 < len(names) <= MOST_PROJECTS:
+        raise BadRequest(
+            f"A token is for 1 to {MOST_PROJECTS} projects or patterns, or for all."
+        )
+    return Scope(acts, names)
+
+
+def check_maker(
+    maker: Principal, owner: str, scope: Scope, *, administers: bool
+) -> None:
+    """Return if somebody may make, or revoke, such a token of an owner.
+
+    Owners may, with their passwords, and administrators for everybody. Who shows a
+    token only may if that one was made to administer, and no wider one than itself: a
+    token that leaked must not outlive its being revoked.
+
+    :param administers: whether the policy lets *maker* administer everything.
+    :raises Forbidden: not so; the message says why.
+    """
+    if maker.name is None or (maker.name != owner and not administers):
+        raise Forbidden("Only administrators change the tokens of others.")
+    own = maker.scope
+    if own is None:
+        return
+    if own.actions is None or Action.ADMINISTER not in own.actions:
+        raise Forbidden(
+            "A token makes no tokens, unless it was made for administering (administer "
+            "among its actions): use your password."
+        )
+    if not _is_within(scope, own):
+        raise Forbidden("A token makes none that may do more than itself.")
+
+
+def _is_within(scope: Scope, wider: Scope) -> bool:
+    """Whether everything that *scope* allows is allowed by *wider*.
+
+    Patterns count as within only where they are the same, or *wider* has the name.
+    """
+    if wider.actions is not None and not (scope.actions or set(GRANTABLE)) <= (
+        wider.actions
+    ):
+        return False
+    if wider.projects is None:
+        return True
+    return scope.projects is not None and set(scope.projects) <= set(wider.projects)
+
+
+def _checked_description(text: str) -> str:
+    text = text.strip()
+    if len(text) > LONGEST_DESCRIPTION or not text.isprintable():
+        raise BadRequest(
+            f"A description has at most {LONGEST_DESCRIPTION} characters in one line."
+        )
+    return text
+
+
+def _listed(document: OwnerTokens, uses: Uses) -> Iterable[ListedToken]:
+    for record in document.tokens.values():
+        yield ListedToken(document.owner, record, uses.get(record.id))
