@@ -16,6 +16,7 @@ from twisted.web.client import HTTPConnectionPool
 
 from pypicloud_tw import __version__
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.settings import AccessSettings
@@ -101,8 +102,10 @@ def assemble(
         cache_time=config.auth.cache_time,
         throttle=throttle,
     )
+    documents = make_access_documents(config, index, process)
+    documents.subscribe(users.obey)
     policy = Policy(AccessSettings.of(config))
-    access = Access(policy, (PasswordLogin(users),))
+    access = Access(policy, (PasswordLogin(users),), documents)
     application = _make_application(config, index, fallback, process, access)
     site = _make_site(config, application, process)
     reloader = Reloader(
@@ -116,7 +119,7 @@ def assemble(
         process,
         Front(make_endpoint(reactor, config.server.listen), site, config.server.grace),
         index.standing,
-        start=partial(start, index, partial(_warm_up, fallback)),
+        start=partial(start, index, access, partial(_warm_up, fallback)),
         on_hangup=reloader.reload,
         close=partial(_close, fallback, index),
     )
@@ -183,6 +186,21 @@ def make_index(
     for part in (manifests, catalog, publisher):
         part.register(metrics)
     return Index(store, manifests, catalog, publisher, reactor)
+
+
+def make_access_documents(
+    config: Config, index: Index, process: Process
+) -> AccessDocuments:
+    """Make what keeps the access document of an index."""
+    documents = AccessDocuments(
+        index.store,
+        index.watch,
+        index.standing,
+        index.clock,
+        verify_every=config.index.verify_every,
+    )
+    documents.register(process.metrics)
+    return documents
 
 
 def _make_store(

@@ -7,6 +7,7 @@ is away for a while. Then the server learns what is in it, and adopts what is ne
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import TypeVar
 
 from attrs import define
@@ -14,6 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from pypicloud_tw.access.access import Access
 from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.index.audit import SERVER, Act
 from pypicloud_tw.index.index import Index
@@ -36,12 +38,18 @@ T = TypeVar("T")
 _log = Logger()
 
 
-async def start(index: Index, warm_up: Callable[[], Awaitable[None]]) -> None:
+async def start(
+    index: Index, access: Access, warm_up: Callable[[], Awaitable[None]]
+) -> None:
     """Start an index.
 
+    :param access: learns who may do what; if it cannot, its log says so, and the first
+        client has it try again.
     :param warm_up: prepares for the first client.
     """
     await get_ready(index)
+    with suppress(PypicloudError):
+        await access.learn()
     survey = await _survey(index)
     await _list_projects(index)
     await warm_up()

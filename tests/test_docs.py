@@ -15,7 +15,12 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw import errors
-from pypicloud_tw.assembly import make_fallback, make_index, make_process
+from pypicloud_tw.assembly import (
+    make_access_documents,
+    make_fallback,
+    make_index,
+    make_process,
+)
 from pypicloud_tw.config.keys import KEYS
 from pypicloud_tw.config.load import load
 from pypicloud_tw.errors import PypicloudError
@@ -150,6 +155,7 @@ class MetricTests(SynchronousTestCase):
         config = load(None, self.ENVIRON)
         process = make_process(MemoryReactorClock())
         index = make_index(config, process, {})
+        make_access_documents(config, index, process)
         make_fallback(config, index, process, {})
         shown = process.metrics.render().decode()
         names = re.findall(r"^# TYPE (\w+)", shown, re.MULTILINE)

@@ -217,8 +217,7 @@ class AssemblyTests(TapCase):
         self.assertEqual(list((self.packages / ".tmp").glob("*")), [])
 
     def test_says_what_it_serves_and_that_nobody_may_write(self) -> None:
-        self.write()
-        self.make()
+        self.start()
         self.assertIn(f"Serving {self.packages.absolute()} at tcp:6543", self.made)
         self.assertIn("anyone may read, nobody may upload", self.made)
         self.assertIn("pypicloud-gen-password", self.made)
@@ -231,8 +230,7 @@ class AssemblyTests(TapCase):
         self.assertNotIn(HASH, self.made)
 
     def test_says_that_nobody_may_read_either(self) -> None:
-        self.write("pypi.default_read = authenticated")
-        self.make()
+        self.start("pypi.default_read = authenticated")
         self.assertIn("nobody may read, nobody may upload", self.made)
         self.assertEqual(self.status("/simple/"), 403)
 

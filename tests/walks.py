@@ -62,6 +62,7 @@ def download() -> list[str]:
 def upload() -> list[str]:
     """Publish a wheel."""
     web = Web()
+    web.get("/ready")  # from here on it knows the rules
     form = upload_form(_WHEEL, wheel())
     return modules_of(lambda: web.post(form))
 

@@ -6,6 +6,8 @@ from typing import Protocol
 
 from attrs import define
 
+from pypicloud_tw.access.document import AccessDocument
+from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import ANONYMOUS, Credentials, Principal
 from pypicloud_tw.errors import ReadOnly
@@ -35,10 +37,34 @@ class Access:
 
     :ivar policy: the rules in force.
     :ivar authenticators: the first that takes a request's credentials decides.
+    :ivar documents: what administrators set at run time; None: nothing.
     """
 
     policy: Policy
     authenticators: tuple[Authenticator, ...]
+    documents: AccessDocuments | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.documents is not None:
+            self.documents.subscribe(self._obey)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the rules in force may be relied on without asking anybody."""
+        return self.documents is None or self.documents.fresh
+
+    @property
+    def problem(self) -> str | None:
+        """Why what administrators set cannot be read, while it cannot: a sentence."""
+        return None if self.documents is None else self.documents.problem
+
+    async def learn(self) -> None:
+        """Find out which rules are in force now, or were last.
+
+        :raises Unavailable: it could never be found out, so that nothing is allowed.
+        """
+        if self.documents is not None:
+            await self.documents.learn()
 
     @property
     def read_only(self) -> str | None:
@@ -64,6 +90,9 @@ class Access:
         if authenticator is None:
             return ANONYMOUS
         return await authenticator.authenticate(credentials)
+
+    def _obey(self, document: AccessDocument) -> None:
+        self.policy = self.policy.with_document(document)
 
     def _find(self, credentials: Credentials) -> Authenticator | None:
         for authenticator in self.authenticators:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Literal, NoReturn, cast
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from pypicloud_tw.access.document import AccessDocument, StoredUser
 from pypicloud_tw.config.rights import (
@@ -59,6 +59,14 @@ class Contents:
     document: AccessDocument = field(factory=AccessDocument)
     changes: tuple[str, ...] = ()
     extra: Mapping[_Path, _Json] = field(factory=lambda: MappingProxyType({}))
+
+    def saying(self, document: AccessDocument) -> Contents:
+        """Return them with another document; what is gone takes its keys along."""
+        there: set[_Path] = {(), *map(right_path, document.rights)}
+        there.update(("users", name) for name in document.users)
+        there.update(("publishers", name) for name in document.publishers)
+        extra = {path: keys for path, keys in self.extra.items() if path in there}
+        return evolve(self, document=document, extra=MappingProxyType(extra))
 
 
 def encode(contents: Contents) -> bytes:

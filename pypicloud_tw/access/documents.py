@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -41,6 +41,7 @@ from pypicloud_tw.errors import (
 from pypicloud_tw.index.standing import Standing
 from pypicloud_tw.index.swaps import Swaps
 from pypicloud_tw.index.watch import NEVER, PATIENCE, MarkerWatch, concerns
+from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.store.interfaces import (
     Condition,
     IfAbsent,
@@ -118,6 +119,20 @@ class AccessDocuments:
     def __attrs_post_init__(self) -> None:
         self.watch.subscribe(self._hear)
 
+    def register(self, metrics: Metrics) -> None:
+        """Have its state and its counters shown."""
+        metrics.read(
+            "pypicloud_access_unreadable",
+            "1 while the access document cannot be read, 0 else",
+            lambda: self._failure is not None,
+        )
+        metrics.read(
+            "pypicloud_access_swaps",
+            "Tries to write the access document",
+            lambda: self._swaps.tries,
+            counts=True,
+        )
+
     def subscribe(self, subscriber: Callable[[AccessDocument], None]) -> None:
         """Have the document told to *subscriber* whenever it is another.
 
@@ -165,6 +180,8 @@ class AccessDocuments:
 
         :raises Unavailable: it could never be read, so that nothing can be allowed.
         """
+        if self.fresh:
+            return
         try:
             await self._freshen()
         except StoreError as e:
@@ -190,9 +207,7 @@ class AccessDocuments:
         def apply(contents: Contents | None) -> Contents:
             before = contents or _NONE.contents
             after = change(before.document)
-            if after is before.document:
-                return before
-            return evolve(before, document=after)
+            return before if after is before.document else before.saying(after)
 
         state = await self._swaps.change(TITLE, apply)
         try:

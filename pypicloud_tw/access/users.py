@@ -21,7 +21,8 @@ from twisted.python.failure import Failure
 
 from pypicloud_tw.access.basic import Login, parse_basic
 from pypicloud_tw.access.checks import Checks
-from pypicloud_tw.access.passwords import INI, Passwords
+from pypicloud_tw.access.document import AccessDocument
+from pypicloud_tw.access.passwords import DOCUMENT, INI, Passwords
 from pypicloud_tw.access.principal import ANONYMOUS, Credentials, Principal
 from pypicloud_tw.access.remembered import RememberedLogins
 from pypicloud_tw.access.throttle import Attempt, Throttle
@@ -129,6 +130,10 @@ class Users:
         changed = self._passwords.replace(source, hashes)
         if changed:
             self._memory.forget(changed)
+
+    def obey(self, document: AccessDocument) -> None:
+        """Replace the users of the access document."""
+        self.update(DOCUMENT, {name: u.hash for name, u in document.users.items()})
 
     @property
     def exist(self) -> bool:

@@ -252,11 +252,19 @@ class Application:
 
     @router.route("/ready", methods=_READ)
     async def readiness(self, request: Request) -> bytes:
-        """Answer 200 if the store answers and the server is not stopping."""
+        """Answer 200 if the store answers, the rules are known, and this goes on."""
         await self.index.ready()
+        await self.access.learn()
         return plain_text(request, "\n".join(["ready", *await self._details(request)]))
 
     async def _details(self, request: Request) -> list[str]:
+        """Say what is not as it should be."""
+        problem = self.access.problem
+        what_holds = "What was known of it before holds, and nothing of it is changed."
+        about_access = [] if problem is None else [f"{problem} {what_holds}"]
+        return [*about_access, *await self._unserved(request)]
+
+    async def _unserved(self, request: Request) -> list[str]:
         """Say what is not served, by name to those who may read the metrics."""
         await self.index.unserved.learn()
         known = self.index.unserved.reasons()

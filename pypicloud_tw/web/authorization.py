@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.cross_site import refuse_cross_site
 from pypicloud_tw.access.principal import ANONYMOUS, Credentials, Principal
 from pypicloud_tw.config.rights import Action
+from pypicloud_tw.errors import Unavailable
 from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.web.http.site import Request
@@ -20,12 +23,21 @@ def authorize_at_once(
     action: Action,
     project: NormalizedName | None,
 ) -> Principal | None:
-    """Decide, unless a password must be checked first: then return None.
+    """Decide, unless a password or the rules must be looked at first: return None.
 
     :param project: None for what belongs to no project.
     :raises Unauthorized: a log-in would help.
     :raises Forbidden: it would not.
     """
+    return _decide(request, access, action, project) if access.fresh else None
+
+
+def _decide(
+    request: Request,
+    access: Access,
+    action: Action,
+    project: NormalizedName | None,
+) -> Principal | None:
     # What everyone may read is not refused to a client with a stale password.
     if action is Action.READ and access.policy.may(ANONYMOUS, action, project):
         return ANONYMOUS
@@ -42,22 +54,33 @@ async def authorize(
     action: Action,
     project: NormalizedName | None,
 ) -> Principal:
-    """Decide, and check the password if need be.
+    """Decide, and find out what the rules are and check the password if need be.
 
     :raises Unauthorized: a log-in, or another password, would help.
     :raises Forbidden: it would not.
     :raises TooManyRequests: too many wrong passwords lately.
-    :raises Unavailable: too many log-ins at this moment.
+    :raises Unavailable: too many log-ins at this moment, or the rules are not known.
     """
-    principal = authorize_at_once(request, access, action, project)
+    await access.learn()
+    principal = _decide(request, access, action, project)
     if principal is None:
-        principal = await authenticate(request, access)
+        principal = await _authenticate(request, access)
         access.policy.check(principal, action, project)
     return principal
 
 
 async def authenticate(request: Request, access: Access) -> Principal:
-    """Find out who asks; parameters and errors as of :func:`authorize`."""
+    """Find out who asks; parameters and errors as of :func:`authorize`.
+
+    While it is not known whom administrators know, only the others can log in.
+    """
+    if access.recall(credentials(request)) is not ANONYMOUS:
+        with suppress(Unavailable):
+            await access.learn()
+    return await _authenticate(request, access)
+
+
+async def _authenticate(request: Request, access: Access) -> Principal:
     principal = await access.authenticate(credentials(request))
     _name_in_log(request, principal)
     return principal

@@ -18,6 +18,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.users import PasswordLogin, Users
 from pypicloud_tw.index.admission import Claims, UploadRules
 from pypicloud_tw.index.audit import Actor
@@ -379,17 +380,24 @@ class Web:
     max_upload: int = 10_000_000
     limits: ConnectionLimits = field(factory=ConnectionLimits)
     proxies: Proxies = field(factory=Proxies)
+    documents: AccessDocuments = field(init=False)
     application: Application = field(init=False)
     site: Site = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         domain = self.domain
         users = Users(self.users, offload=InlineOffload(), clock=domain.clock)
+        index = domain.index
+        self.documents = AccessDocuments(
+            index.store, index.watch, index.standing, domain.clock
+        )
+        self.documents.subscribe(users.obey)
         self.application = Application(
             domain.index,
             access=Access(
                 simple_policy(self.default_read, has_users=bool(self.users)),
                 (PasswordLogin(users),),
+                self.documents,
             ),
             offload=domain.offload,
             metrics=Metrics(domain.clock),

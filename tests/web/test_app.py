@@ -752,6 +752,7 @@ class PrivateTests(AppCase):
         self.assertEqual(again["Cache-Control"], "no-cache, private")
 
     def test_permission_is_asked_before_the_store(self) -> None:
+        self.successResultOf(started(self.web.documents.learn()))
         self.web.store.calls.clear()
         for path in self.PATHS:
             self.web.get(path)
@@ -866,6 +867,7 @@ class PeopleTests(AppCase):
     def test_packages_is_cut_off_when_the_store_goes_away_meanwhile(self) -> None:
         self.web.publish(WHEEL, wheel())
         self.successResultOf(started(self.web.domain.catalog.names()))
+        self.successResultOf(started(self.web.documents.learn()))
         waiting: Deferred[None] = Deferred()
         self.hold(waiting)
         connection = self.web.connect()
