@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 
 from pypicloud_tw import __version__
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.administration.stored import Administered
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.config.rights import Action
@@ -34,6 +35,7 @@ from pypicloud_tw.web.answers import (
     set_html,
 )
 from pypicloud_tw.web.api import xml_rpc
+from pypicloud_tw.web.api.access import AccessApi
 from pypicloud_tw.web.api.project_json import ProjectJson
 from pypicloud_tw.web.authorization import (
     actor_of,
@@ -69,6 +71,7 @@ class Application:
     :ivar fallback: what serves the projects that are not here; None: nothing does.
     :ivar metrics_read: judges who may read ``/metrics``, by principal and address;
         raises Unauthorized where a log-in would help.
+    :ivar administered: what administrators change over HTTP; None: nothing.
     :ivar forms: the memory that the forms of all uploads have together.
     """
 
@@ -79,6 +82,7 @@ class Application:
     max_upload: int
     metrics_read: Callable[[Principal, str], bool]
     fallback: Fallback | None = field(default=None, on_setattr=setters.frozen)
+    administered: Administered | None = None
     forms: BufferBudget = field(factory=lambda: BufferBudget(FORM_MEMORY), init=False)
     projects: Projects = field(init=False)
     _pages: Pages = field(factory=lambda: Pages(__version__), init=False)
@@ -242,6 +246,15 @@ class Application:
             forms=self.forms,
         )
         return taken(request, warnings)
+
+    # -- the API --------------------------------------------------------------------
+
+    @router.route("/api/v1/access/", branch=True)
+    def access_api(self, request: Request) -> Resource:
+        """Show and change who may do what."""
+        if self.administered is None:
+            raise NotFound("There is no access to be administered here.")
+        return AccessApi(self.access, self.administered, self._errors).resource()
 
     # -- for operators --------------------------------------------------------------
 

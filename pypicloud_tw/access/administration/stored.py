@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from typing import Literal
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from pypicloud_tw.access import changes
 from pypicloud_tw.access.access import Access
@@ -66,30 +66,41 @@ _OPENED = (
 
 
 @frozen
-class StoredAdministration:
-    """See :class:`~.interface.AccessAdministration`.
-
-    Whether somebody administers users, groups, rights and tokens is judged before;
-    what depends on what is there, as with publishers, is judged here.
+class Administered:
+    """What is administered, whoever does it.
 
     :ivar access: the rules in force; it hears of every change of the documents.
-    :ivar token_book: of all users' tokens.
-    :ivar actor: who acts, for records.
-    :ivar authority: what whoever acts may see and change.
+    :ivar tokens: of all users.
+    :ivar offload: where passwords are hashed.
     :ivar audit: takes a record of every change.
     """
 
     access: Access
     documents: AccessDocuments
-    token_book: Tokens
+    tokens: Tokens
     offload: IOffload
     audit: Audit
+
+    def by(self, actor: Actor, authority: Authority) -> StoredAdministration:
+        """Return what administers it on behalf of somebody.
+
+        :param actor: who acts, for records.
+        :param authority: what they may see and change.
+        """
+        return StoredAdministration(self, actor, authority)
+
+
+@frozen
+class StoredAdministration:
+    """See :class:`~.interface.AccessAdministration`.
+
+    Whether somebody administers users, groups and rights is judged before; what
+    depends on what is there, as with publishers and tokens, is judged here.
+    """
+
+    parts: Administered
     actor: Actor
     authority: Authority
-
-    def acting(self, actor: Actor, authority: Authority) -> StoredAdministration:
-        """Return it on behalf of somebody."""
-        return evolve(self, actor=actor, authority=authority)
 
     # -- users ----------------------------------------------------------------------
 
@@ -148,7 +159,7 @@ class StoredAdministration:
             required,
         )
         # They hold no more in any case: tokens know their owner's id.
-        await self.token_book.revoke_all(name, self.actor, "the user was removed")
+        await self.parts.tokens.revoke_all(name, self.actor, "the user was removed")
         return changed
 
     # -- groups ---------------------------------------------------------------------
@@ -341,12 +352,12 @@ class StoredAdministration:
         self, owner: str | None = None, *, everybody: bool = False
     ) -> Sequence[Token]:
         """See the interface."""
-        await self.documents.learn()
+        await self.parts.documents.learn()
         return await self._tokens.list(owner, everybody)
 
     async def make_token(self, token: NewToken) -> MadeToken:
         """See the interface."""
-        await self.documents.learn()
+        await self.parts.documents.learn()
         return await self._tokens.make(token)
 
     async def revoke_token(self, id: str) -> Changed:
@@ -355,7 +366,7 @@ class StoredAdministration:
 
     @property
     def _tokens(self) -> TokenAdministration:
-        return TokenAdministration(self.token_book, self.actor, self.authority)
+        return TokenAdministration(self.parts.tokens, self.actor, self.authority)
 
     # -- what somebody may do -------------------------------------------------------
 
@@ -408,12 +419,12 @@ class StoredAdministration:
 
         None: it has nothing of that name. Another state has another word.
         """
-        return _state(self.access.policy.document, part, name)
+        return _state(self.parts.access.policy.document, part, name)
 
     async def _policy(self) -> Policy:
         """Return the rules as they are now, or were when they could last be read."""
-        await self.documents.learn()
-        return self.access.policy
+        await self.parts.documents.learn()
+        return self.parts.access.policy
 
     async def _hash(self, password: str | None) -> str | None:
         if password is None:
@@ -421,13 +432,13 @@ class StoredAdministration:
         if not password:
             raise BadRequest("A password is not empty; leave it out for none.")
         try:
-            return await self.offload.in_thread(hash_password, password)
+            return await self.parts.offload.in_thread(hash_password, password)
         except ValueError as e:
             raise BadRequest(str(e)) from None
 
     @property
     def _ini(self) -> AccessSettings:
-        return self.access.policy.settings
+        return self.parts.access.policy.settings
 
     async def _change(
         self,
@@ -440,7 +451,7 @@ class StoredAdministration:
         project: str | None = None,
     ) -> Changed:
         """Make one change of the document, and a record of it."""
-        was_open = self.access.policy.rules.open
+        was_open = self.parts.access.policy.rules.open
         before: AccessDocument | None = None
 
         def apply(document: AccessDocument) -> AccessDocument:
@@ -449,11 +460,11 @@ class StoredAdministration:
             _check(document, part, name, required)
             return change(document)
 
-        after = await self.documents.change(apply)
+        after = await self.parts.documents.change(apply)
         if after is not before:
-            self.audit(Act(self.actor, what, project=project))
+            self.parts.audit(Act(self.actor, what, project=project))
         made = before is not None and _state(before, part, name) is None
-        notices = tuple(_notices(self.access.policy, was_open))
+        notices = tuple(_notices(self.parts.access.policy, was_open))
         return Changed(made, notices, _state(after, part, name))
 
 

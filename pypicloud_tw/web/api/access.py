@@ -9,7 +9,10 @@ from twisted.web.resource import Resource
 
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.administration.authority import PrincipalAuthority
-from pypicloud_tw.access.administration.stored import StoredAdministration
+from pypicloud_tw.access.administration.stored import (
+    Administered,
+    StoredAdministration,
+)
 from pypicloud_tw.access.administration.values import (
     Grant,
     Kind,
@@ -46,11 +49,11 @@ class AccessApi:
 
     What changes something is judged before its body is read.
 
-    :ivar administration: does the work, for whom it is told.
+    :ivar administered: what it is all about.
     """
 
     access: Access
-    administration: StoredAdministration
+    administered: Administered
     _errors: ErrorAnswers = field(repr=False)
 
     router = Klein()
@@ -256,8 +259,10 @@ class AccessApi:
         principal = await authenticate(request, self.access)
         if principal.anonymous:
             raise Unauthorized("Log in with a user name and password, or with a token.")
+        if request.method.decode() not in _READ:
+            self.access.refuse_while_read_only()
         authority = PrincipalAuthority(self.access, principal)
-        return self.administration.acting(actor_of(request, principal), authority)
+        return self.administered.by(actor_of(request, principal), authority)
 
     async def _administrator(
         self, request: Request, *projects: str

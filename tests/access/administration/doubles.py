@@ -14,7 +14,10 @@ from pypicloud_tw.access.administration.authority import (
     Operator,
     PrincipalAuthority,
 )
-from pypicloud_tw.access.administration.stored import StoredAdministration
+from pypicloud_tw.access.administration.stored import (
+    Administered,
+    StoredAdministration,
+)
 from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import Principal
@@ -35,7 +38,6 @@ def settings(ini: Mapping[str, str] = INI) -> AccessSettings:
     return AccessSettings.of(load_settings(ini, USERS, Path("/")))
 
 
-
 @define(eq=False)
 class AccessServer:
     """All of one server that administers access."""
@@ -43,7 +45,9 @@ class AccessServer:
     clock: Clock
     store: MemoryStore
     settings: AccessSettings = field(factory=settings)
+    offload: InlineOffload = field(factory=InlineOffload, init=False)
     acts: list[Act] = field(factory=list, init=False)
+    parts: Administered = field(init=False)
     tokens: TokenServer = field(init=False)
     documents: AccessDocuments = field(init=False)
     access: Access = field(init=False)
@@ -62,29 +66,30 @@ class AccessServer:
             self.store, self.tokens.watch, self.tokens.standing, self.clock
         )
         self.access = Access(Policy(self.settings), (), self.documents)
+        self.parts = Administered(
+            self.access,
+            self.documents,
+            self.tokens.tokens,
+            self.offload,
+            self.acts.append,
+        )
 
     def beside(self) -> AccessServer:
         """Make another over the same store."""
         return AccessServer(self.clock, self.store, self.settings)
 
-    def administration(self, principal: Principal | None = None) -> StoredAdministration:
+    def administration(
+        self, principal: Principal | None = None
+    ) -> StoredAdministration:
         """Make what works for somebody; None: for who runs a command."""
         authority: Authority = Operator()
         if principal is not None:
             authority = PrincipalAuthority(self.access, principal)
-        return StoredAdministration(
-            self.access,
-            self.documents,
-            self.tokens.tokens,
-            InlineOffload(),
-            self.acts.append,
-            ANN,
-            authority,
-        )
+        return self.parts.by(ANN, authority)
 
 
 class _AnyUser(dict[str, str]):
     """Knows every user, by no id."""
 
-    def get(self, name: str, default: object = None) -> str:  # type: ignore[override]  # there is none without
+    def get(self, name: str, default: object = None) -> str:
         return ""

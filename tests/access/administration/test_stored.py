@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
-from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.access.administration.authority import may_whole
 from pypicloud_tw.access.administration.interface import AccessAdministration
@@ -19,12 +18,12 @@ from pypicloud_tw.access.principal import Principal, Scope
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import Forbidden, NotFound
 from tests.access.administration.doubles import AccessServer
-from tests.access.administration.suite import READ, TERMS, AdministrationSuite
+from tests.access.administration.suite import READ, TERMS, AdministrationSuite, WorkCase
 
 ADMINISTER = Grant(frozenset({Action.ADMINISTER}))
 
 
-class StoredTests(AdministrationSuite):
+class StoredTests(AdministrationSuite, WorkCase):
     def make(self) -> AccessAdministration:
         self.server = AccessServer.new()
         return self.server.administration()
@@ -43,8 +42,7 @@ class StoredTests(AdministrationSuite):
     def test_hashes_are_made_off_the_reactor(self) -> None:
         administration = self.server.administration()
         self.wait(administration.put_user("bob", NewUser("a good word")))
-        offload = administration.offload
-        self.assertEqual(offload.threaded, ["hash_password"])  # type: ignore[attr-defined]
+        self.assertEqual(self.server.offload.threaded, ["hash_password"])
 
     def test_two_administrators_lose_nothing(self) -> None:
         other = self.server.beside().administration()
@@ -62,23 +60,21 @@ class StoredTests(AdministrationSuite):
         self.assertEqual(len(names), 7)
 
 
-class FirstRightTests(SynchronousTestCase):
+class FirstRightTests(WorkCase):
     def setUp(self) -> None:
         self.server = AccessServer.new({})
         self.access = self.server.administration()
 
     def test_it_is_told_that_others_may_write_no_more(self) -> None:
-        (notice,) = self.successResultOf(
-            Deferred.fromCoroutine(self.access.put_right("acme", "user", "ann", READ))
-        ).notices
+        changed = self.wait(self.access.put_right("acme", "user", "ann", READ))
+        (notice,) = changed.notices
         self.assertIn("every user could", notice)
-        (notice,) = self.successResultOf(
-            Deferred.fromCoroutine(self.access.remove_right("acme", "user", "ann"))
-        ).notices
+        changed = self.wait(self.access.remove_right("acme", "user", "ann"))
+        (notice,) = changed.notices
         self.assertIn("every user may write", notice)
 
 
-class OfAProjectTests(SynchronousTestCase):
+class OfAProjectTests(WorkCase):
     """What those may change who administer some projects."""
 
     def setUp(self) -> None:
@@ -89,16 +85,6 @@ class OfAProjectTests(SynchronousTestCase):
         self.wait(operator.put_right("tools-x", "user", "carol", READ))
         self.wait(operator.put_publisher("other", evolve(TERMS, projects=("other",))))
         self.bob = Principal("bob")
-
-    def wait(self, work: object) -> object:
-        return self.successResultOf(Deferred.fromCoroutine(work))  # type: ignore[arg-type]
-
-    def forbidden(self, work: object) -> str:
-        failure = self.failureResultOf(
-            Deferred.fromCoroutine(work),  # type: ignore[arg-type]
-            Forbidden,
-        )
-        return str(failure.value)
 
     def doer(self, principal: Principal | None = None) -> StoredAdministration:
         return self.server.administration(principal or self.bob)
@@ -130,19 +116,19 @@ class OfAProjectTests(SynchronousTestCase):
 
     def test_lists_have_what_is_theirs(self) -> None:
         lines = self.wait(self.doer().rights())
-        self.assertEqual([one.project for one in lines], ["acme"])  # type: ignore[attr-defined]
+        self.assertEqual([one.project for one in lines], ["acme"])
         self.assertEqual(self.wait(self.doer().publishers()), [])
 
     def test_publishers_of_others(self) -> None:
         mine = evolve(TERMS, projects=("acme", "tools-y*"))
         self.wait(self.doer().put_publisher("mine", mine))
-        self.forbidden(self.doer().put_publisher("x", evolve(TERMS, projects=("x",))))
-        # Neither taken over nor removed nor seen.
-        self.forbidden(self.doer().put_publisher("other", mine))
-        self.forbidden(self.doer().remove_publisher("other"))
-        self.failureResultOf(
-            Deferred.fromCoroutine(self.doer().publisher("other")), NotFound
+        self.refused(
+            Forbidden, self.doer().put_publisher("x", evolve(TERMS, projects=("x",)))
         )
+        # Neither taken over nor removed nor seen.
+        self.refused(Forbidden, self.doer().put_publisher("other", mine))
+        self.refused(Forbidden, self.doer().remove_publisher("other"))
+        self.refused(NotFound, self.doer().publisher("other"))
 
     def test_what_is_an_administrators_alone(self) -> None:
         doer = self.doer()
@@ -152,27 +138,27 @@ class OfAProjectTests(SynchronousTestCase):
         doer.authority.check_administers_some()
         nobody = self.doer(Principal("carol")).authority
         self.assertRaises(Forbidden, nobody.check_administers_some)
-        self.forbidden(doer.rights_of("carol"))
+        self.refused(Forbidden, doer.rights_of("carol"))
         self.wait(doer.rights_of("bob"))
         self.wait(doer.rights_of())
-        self.forbidden(doer.tokens("carol"))
-        self.forbidden(doer.tokens(everybody=True))
+        self.refused(Forbidden, doer.tokens("carol"))
+        self.refused(Forbidden, doer.tokens(everybody=True))
 
     def test_own_tokens(self) -> None:
         made = self.wait(self.doer().make_token(NewToken()))
-        self.assertEqual(len(self.wait(self.doer().tokens())), 1)  # type: ignore[arg-type]
-        self.forbidden(self.doer().make_token(NewToken(owner="carol")))
+        self.assertEqual(len(self.wait(self.doer().tokens())), 1)
+        self.refused(Forbidden, self.doer().make_token(NewToken(owner="carol")))
         carol = self.doer(Principal("carol"))
-        id = made.id  # type: ignore[attr-defined]
-        self.failureResultOf(Deferred.fromCoroutine(carol.revoke_token(id)), NotFound)
+        id = made.id
+        self.refused(NotFound, carol.revoke_token(id))
         shown = Principal("bob", scope=Scope(frozenset({Action.READ})))
         self.assertRaises(Forbidden, self.doer(shown).authority.check_own_tokens)
-        self.forbidden(self.doer(shown).make_token(NewToken()))
+        self.refused(Forbidden, self.doer(shown).make_token(NewToken()))
         self.wait(self.doer().revoke_token(id))
 
     def test_who(self) -> None:
         operator = self.server.administration()
         self.wait(operator.put_group("dev", Members(("bob",))))
         identity = self.wait(self.doer().whoami())
-        self.assertEqual(identity.name, "bob")  # type: ignore[attr-defined]
-        self.assertEqual(identity.groups, ("dev",))  # type: ignore[attr-defined]
+        self.assertEqual(identity.name, "bob")
+        self.assertEqual(identity.groups, ("dev",))
