@@ -192,24 +192,36 @@ class AccessDocuments:
             if self._failure is None:
                 self._outages.succeeded(TITLE)
 
-    async def change(self, change: DocumentChange) -> AccessDocument:
+    async def change(
+        self, change: DocumentChange, made: Callable[[], None] | None = None
+    ) -> AccessDocument:
         """Change it durably, and tell every server; return what it says then.
 
         It goes on to its end if whoever asked for it is gone.
 
+        :param made: called when something was changed, as soon as that is durable: to
+            make a record of it, which must neither fail nor block.
         :raises Unavailable: it cannot be read, the store is away, nothing may be
             changed now, or too many change it; the change may have been made.
         """
         self.standing.check()
-        return await shielded(self._change(change))
+        return await shielded(self._change(change, made))
 
-    async def _change(self, change: DocumentChange) -> AccessDocument:
+    async def _change(
+        self, change: DocumentChange, made: Callable[[], None] | None
+    ) -> AccessDocument:
+        changed = False
+
         def apply(contents: Contents | None) -> Contents:
+            nonlocal changed
             before = contents or _NONE.contents
             after = change(before.document)
-            return before if after is before.document else before.saying(after)
+            changed = after is not before.document
+            return before.saying(after) if changed else before
 
         state = await self._swaps.change(TITLE, apply)
+        if changed and made is not None:
+            made()
         try:
             await self.watch.tell(ENTRY)
         except StoreError as e:

@@ -49,6 +49,12 @@ def away(operation: str, key: str) -> None:
     raise StoreError("The store is away.")
 
 
+def deaf(operation: str, key: str) -> None:
+    """Have nobody be told of a change."""
+    if (operation, key) == ("put", marker.KEY):
+        raise StoreError("The line was cut.")
+
+
 def present(operation: str, key: str) -> None:
     """Have the store answer."""
 
@@ -260,6 +266,20 @@ class ChangeTests(DocumentsCase):
         self.assertIn("nothing is changed before", error.message)
         self.assertEqual(self.count(KEY), 0)
 
+    def test_a_record_is_made_of_what_was_changed(self) -> None:
+        made: list[str] = []
+        for _ in range(2):
+            waiting = self.one.change(add("ann"), lambda: made.append("ann"))
+            self.settle(Deferred.fromCoroutine(waiting))
+        self.assertEqual(made, ["ann"])
+
+    def test_a_record_is_made_though_others_could_not_be_told(self) -> None:
+        made: list[str] = []
+        self.store.before = deaf
+        change = self.one.change(add("ann"), lambda: made.append("ann"))
+        self.fails(change, StoreError)
+        self.assertEqual(made, ["ann"])
+
     def test_it_goes_on_though_its_asker_has_gone(self) -> None:
         held: Deferred[None] = Deferred()
         self.store.before = lambda operation, key: held if operation == "put" else None
@@ -273,10 +293,6 @@ class ChangeTests(DocumentsCase):
         self.assertEqual(told[-1][1], ".access")
 
     def test_others_who_could_not_be_told(self) -> None:
-        def deaf(operation: str, key: str) -> None:
-            if (operation, key) == ("put", marker.KEY):
-                raise StoreError("The line was cut.")
-
         self.get(self.two.learn())
         self.store.before = deaf
         error = self.fails(self.one.change(add("ann")), StoreError)
