@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from hashlib import sha256
-from typing import Literal
 
 from attrs import frozen
 
 from pypicloud_tw.access import changes
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.administration.authority import Authority, project_or_pattern
+from pypicloud_tw.access.administration.shown import (
+    show_decision,
+    show_group,
+    show_publisher,
+    show_right,
+    show_user,
+)
+from pypicloud_tw.access.administration.states import Part, check_required, state_of
 from pypicloud_tw.access.administration.tokens import TokenAdministration
 from pypicloud_tw.access.administration.values import (
     WHATEVER,
     Changed,
-    Decision,
     Grant,
     Group,
     Identity,
@@ -32,26 +37,21 @@ from pypicloud_tw.access.administration.values import (
     Token,
     User,
     UserChange,
-    Verdict,
 )
 from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.document_format import publisher_source
 from pypicloud_tw.access.documents import AccessDocuments
-from pypicloud_tw.access.explain import Explanation, explain, explain_all
+from pypicloud_tw.access.explain import explain, explain_all
 from pypicloud_tw.access.hashes import hash_password
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.tokens.tokens import Tokens, is_token_id
-from pypicloud_tw.config.rights import RightLine, TrustedPublisher
-from pypicloud_tw.errors import BadRequest, ConditionFailed, NotFound
+from pypicloud_tw.config.rights import TrustedPublisher
+from pypicloud_tw.errors import BadRequest, NotFound
 from pypicloud_tw.index.audit import Act, Actor, Audit
 from pypicloud_tw.index.names import NormalizedName
-from pypicloud_tw.json_values import to_bytes
 from pypicloud_tw.offload.service import IOffload
-
-#: What has a state of its own.
-Part = Literal["users", "groups", "rights", "publishers"]
 
 _Change = Callable[[AccessDocument], AccessDocument]
 
@@ -108,14 +108,14 @@ class StoredAdministration:
         """See the interface."""
         policy = await self._policy()
         names = policy.settings.users | policy.document.users.keys()
-        return [_user(policy, name) for name in sorted(names)]
+        return [show_user(policy, name) for name in sorted(names)]
 
     async def user(self, name: str) -> User:
         """See the interface."""
         policy = await self._policy()
         if name not in policy.settings.users and name not in policy.document.users:
             raise _no_user(name)
-        return _user(policy, name)
+        return show_user(policy, name)
 
     async def put_user(
         self, name: str, user: NewUser, required: Required = WHATEVER
@@ -168,14 +168,14 @@ class StoredAdministration:
         """See the interface."""
         policy = await self._policy()
         names = policy.settings.groups.keys() | policy.document.groups.keys()
-        return [_group(policy, name) for name in sorted(names)]
+        return [show_group(policy, name) for name in sorted(names)]
 
     async def group(self, name: str) -> Group:
         """See the interface."""
         policy = await self._policy()
         if name not in policy.settings.groups and name not in policy.document.groups:
             raise NotFound(f"There is no group {name} here.")
-        return _group(policy, name)
+        return show_group(policy, name)
 
     async def put_group(
         self, name: str, members: Members, required: Required = WHATEVER
@@ -234,7 +234,7 @@ class StoredAdministration:
         lines = (*policy.settings.rights, *policy.document.rights)
         fixed = frozenset(policy.settings.rights)
         return [
-            _right(policy, line, fixed=line in fixed)
+            show_right(policy, line, fixed=line in fixed)
             for line in lines
             if self.authority.administers(line.project)
         ]
@@ -284,7 +284,7 @@ class StoredAdministration:
         policy = await self._policy()
         known = policy.rules.publishers
         return [
-            _publisher(policy, known[name])
+            show_publisher(policy, known[name])
             for name in sorted(known)
             if self.authority.administers(*known[name].projects)
         ]
@@ -295,7 +295,7 @@ class StoredAdministration:
         found = policy.rules.publishers.get(name)
         if found is None or not self.authority.administers(*found.projects):
             raise NotFound(f"There is no trusted publisher {name} that you administer.")
-        return _publisher(policy, found)
+        return show_publisher(policy, found)
 
     async def put_publisher(
         self, name: str, terms: PublisherTerms, required: Required = WHATEVER
@@ -384,7 +384,7 @@ class StoredAdministration:
         else:
             name = NormalizedName(project_or_pattern(project))
             found = (explain(policy, principal, name),)
-        return RightsOf(principal.name, tuple(map(_decision, found)))
+        return RightsOf(principal.name, tuple(map(show_decision, found)))
 
     async def whoami(self) -> Identity:
         """See the interface."""
@@ -419,7 +419,7 @@ class StoredAdministration:
 
         None: it has nothing of that name. Another state has another word.
         """
-        return _state(self.parts.access.policy.document, part, name)
+        return state_of(self.parts.access.policy.document, part, name)
 
     async def _policy(self) -> Policy:
         """Return the rules as they are now, or were when they could last be read."""
@@ -457,114 +457,21 @@ class StoredAdministration:
         def apply(document: AccessDocument) -> AccessDocument:
             nonlocal before
             before = document
-            _check(document, part, name, required)
+            check_required(document, part, name, required)
             return change(document)
 
         after = await self.parts.documents.change(apply)
         if after is not before:
             self.parts.audit(Act(self.actor, what, project=project))
-        made = before is not None and _state(before, part, name) is None
+        made = before is not None and state_of(before, part, name) is None
         notices = tuple(_notices(self.parts.access.policy, was_open))
-        return Changed(made, notices, _state(after, part, name))
-
-
-def _check(document: AccessDocument, part: Part, name: str, required: Required) -> None:
-    """Return if something is as is required."""
-    if required == WHATEVER:
-        return
-    state = _state(document, part, name)
-    if required.absent and state is not None:
-        raise ConditionFailed(f"{name} is there already.")
-    if required.present and state is None:
-        raise ConditionFailed(f"There is no {name}.")
-    if required.states is not None and state not in required.states:
-        raise ConditionFailed(
-            f"{name} is not as you know it any more: look at it again."
-        )
-
-
-def _state(document: AccessDocument, part: Part, name: str) -> str | None:
-    found = _content(document, part, name)
-    # Of a hash, too, so that another password is another state. What is told is no
-    # help in finding either.
-    return None if found is None else sha256(repr(found).encode()).hexdigest()[:32]
-
-
-def _content(document: AccessDocument, part: Part, name: str) -> object:
-    match part:
-        case "users":
-            user = document.users.get(name)
-            return user and (user.hash, user.administrator, user.id)
-        case "groups":
-            members = document.groups.get(name)
-            return None if members is None else sorted(members)
-        case "publishers":
-            return document.publishers.get(name) and to_bytes(document.publishers[name])
-        case "rights":
-            for line in document.rights:
-                if f"{line.project}/{line.kind}/{line.name}" == name:
-                    return to_bytes(line.actions)
-            return None
+        return Changed(made, notices, state_of(after, part, name))
 
 
 def _notices(policy: Policy, was_open: bool) -> Iterable[str]:
     """Say what follows of a change that may surprise."""
     if was_open != policy.rules.open:
         yield _CLOSED if was_open else _OPENED
-
-
-def _user(policy: Policy, name: str) -> User:
-    fixed = name in policy.settings.users
-    stored = policy.document.users.get(name)
-    return User(
-        name,
-        administrator=name in policy.rules.administrators,
-        password=fixed or (stored is not None and stored.hash is not None),
-        groups=tuple(sorted(policy.rules.groups_of(name))),
-        fixed=fixed,
-    )
-
-
-def _group(policy: Policy, name: str) -> Group:
-    fixed = policy.settings.groups.get(name)
-    members = policy.document.groups[name] if fixed is None else fixed
-    return Group(name, tuple(sorted(members)), fixed=fixed is not None)
-
-
-def _right(policy: Policy, line: RightLine, *, fixed: bool) -> Right:
-    return Right(
-        line.project,
-        line.kind,
-        line.name,
-        line.actions,
-        line.source,
-        fixed,
-        counts=fixed or line.project in policy.rules.stored_lines,
-    )
-
-
-def _publisher(policy: Policy, trusted: TrustedPublisher) -> Publisher:
-    terms = PublisherTerms(
-        trusted.issuer,
-        dict(trusted.claims),
-        trusted.projects,
-        trusted.audience,
-        trusted.actions,
-    )
-    fixed = trusted.name in policy.settings.publishers
-    return Publisher(trusted.name, terms, trusted.source, fixed)
-
-
-def _decision(explanation: Explanation) -> Decision:
-    return Decision(
-        explanation.project,
-        explanation.decided_by,
-        explanation.fixed,
-        tuple(
-            Verdict(one.action, one.allowed, one.reasons)
-            for one in explanation.verdicts
-        ),
-    )
 
 
 def _no_user(name: str) -> NotFound:

@@ -1,0 +1,168 @@
+"""A server in memory whose access can be administered, and clients of its API."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from attrs import define, evolve, field
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IConsumer, IProtocol
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IBodyProducer, IResponse
+from zope.interface import implementer
+
+from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.administration.stored import Administered
+from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.access.settings import AccessSettings
+from pypicloud_tw.access.throttle import Throttle
+from pypicloud_tw.access.tokens.documents import TokenDocuments
+from pypicloud_tw.access.tokens.last_use import LastUses
+from pypicloud_tw.access.tokens.login import TokenLogin
+from pypicloud_tw.access.tokens.minted import Minted
+from pypicloud_tw.access.tokens.tokens import Tokens
+from pypicloud_tw.index.audit import Act
+from pypicloud_tw.web.http.site import Site
+from tests.access.administration.doubles import settings
+from tests.web.doubles import Response, Web, basic
+
+
+@define
+class AccessWeb(Web):
+    """A server whose administrator is ann.
+
+    :ivar acts: the records of what was changed.
+    """
+
+    access_settings: AccessSettings = field(factory=settings)
+    acts: list[Act] = field(factory=list, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        domain, index = self.domain, self.domain.index
+        throttle = Throttle(domain.clock.seconds)
+        documents = TokenDocuments(
+            index.store, index.watch, index.standing, domain.clock, throttle
+        )
+        minted = Minted(index.store, index.standing, domain.clock, throttle, 1.0)
+        uses = LastUses(index.store, domain.clock, "one")
+        owners = self._owner
+        tokens = Tokens(documents, minted, owners, uses, domain.clock, self.acts.append)
+        login = TokenLogin(documents, minted, owners, uses, domain.clock)
+        access = Access(
+            Policy(self.access_settings),
+            (login, *self.application.access.authenticators),
+            self.documents,
+        )
+        self.application = evolve(
+            self.application,
+            access=access,
+            administered=Administered(
+                access, self.documents, tokens, domain.offload, self.acts.append
+            ),
+        )
+        self.site = Site(self.application.resource(), reactor=domain.clock)
+
+    def _owner(self, name: str) -> str | None:
+        return "" if name in self.users else self._stored_owner(name)
+
+    def _stored_owner(self, name: str) -> str | None:
+        user = self.documents.current.users.get(name)
+        return None if user is None else user.id
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        value: object = None,
+        *,
+        login: dict[str, str] | None = None,
+        **fields: str,
+    ) -> Response:
+        """Ask below ``/api/v1/access/``, as ann unless *login* says otherwise."""
+        headers = {**(basic() if login is None else login)}
+        headers |= {name.replace("_", "-"): text for name, text in fields.items()}
+        body = b""
+        if value is not None:
+            headers.setdefault("Content-Type", "application/json")
+            body = json.dumps(value).encode()
+        return self.request(method, f"/api/v1/access/{path}", headers, body)
+
+
+@implementer(IAgent)
+@define(eq=False)
+class WebAgent:
+    """Asks a server in memory.
+
+    :ivar asked: the bytes of every request.
+    """
+
+    web: Web
+    asked: list[tuple[str, str, dict[str, str], bytes]] = field(factory=list)
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: IBodyProducer | None = None,
+    ) -> Deferred[IResponse]:
+        """See :class:`~twisted.web.iweb.IAgent`."""
+        fields = {
+            name.decode(): ", ".join(value.decode() for value in values)
+            for name, values in (headers or Headers()).getAllRawHeaders()
+        }
+        fields.pop("Host", None)
+        consumer = _Kept()
+        if bodyProducer is not None:
+            bodyProducer.startProducing(consumer)
+        path = "/" + uri.decode().split("/", 3)[3]
+        asked = (method.decode(), path, fields, bytes(consumer.data))
+        self.asked.append(asked)
+        return succeed(_Answer(self.web.request(*asked)))
+
+
+@implementer(IConsumer)
+@define
+class _Kept:
+    data: bytearray = field(factory=bytearray)
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None: ...
+
+    def unregisterProducer(self) -> None: ...
+
+    def write(self, data: bytes) -> None:
+        self.data += data
+
+
+@implementer(IResponse)
+class _Answer:
+    """What treq reads of a response."""
+
+    version = (b"HTTP", 1, 1)
+    request = previousResponse = None
+
+    def __init__(self, response: Response) -> None:
+        self.code = response.status
+        self.phrase = response.reason.encode()
+        self.headers = Headers({k: [v] for k, v in response.fields.items()})
+        self.length = len(response.body)
+        self._body = response.body
+
+    def deliverBody(self, protocol: IProtocol) -> None:
+        protocol.makeConnection(_NoTransport())  # type: ignore[arg-type]  # all it asks
+        protocol.dataReceived(self._body)
+        protocol.connectionLost(Failure(ResponseDone()))
+
+    def setPreviousResponse(self, response: Any) -> None: ...
+
+
+class _NoTransport:
+    def pauseProducing(self) -> None: ...
+
+    def resumeProducing(self) -> None: ...
+
+    def abortConnection(self) -> None: ...
