@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from hashlib import sha256
 from random import random
+from socket import gethostname
 from typing import Any
 
 from twisted.logger import Logger
@@ -16,11 +18,18 @@ from twisted.web.client import HTTPConnectionPool
 
 from pypicloud_tw import __version__
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.administration.stored import Administered
 from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.throttle import Throttle
+from pypicloud_tw.access.tokens.documents import TokenDocuments
+from pypicloud_tw.access.tokens.last_use import LastUses
+from pypicloud_tw.access.tokens.login import TokenLogin
+from pypicloud_tw.access.tokens.minted import Minted
+from pypicloud_tw.access.tokens.owners import TokenOwners
+from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.access.users import PasswordLogin, Users
 from pypicloud_tw.config.load import Config, load
 from pypicloud_tw.index.admission import UploadRules
@@ -51,6 +60,7 @@ from pypicloud_tw.upstream.relay import Relay
 from pypicloud_tw.upstream.rules import UpstreamRules
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import ClientLimits, UpstreamIndex
+from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.http.site import ConnectionLimits, Proxies, Site
@@ -105,8 +115,17 @@ def assemble(
     documents = make_access_documents(config, index, process)
     documents.subscribe(users.obey)
     policy = Policy(AccessSettings.of(config))
-    access = Access(policy, (PasswordLogin(users),), documents)
-    application = _make_application(config, index, fallback, process, access)
+    owners = TokenOwners(users.source_of)
+    documents.subscribe(owners.obey)
+    tokens = make_tokens(config, index, process, throttle, owners)
+    login = make_token_login(tokens, process)
+    access = Access(policy, (login, PasswordLogin(users)), documents)
+    administered = Administered(
+        access, documents, tokens, process.offload, index.publisher.audit
+    )
+    application = _make_application(
+        config, index, fallback, process, access, administered
+    )
     site = _make_site(config, application, process)
     reloader = Reloader(
         config,
@@ -114,6 +133,7 @@ def assemble(
         application,
         users,
         throttle,
+        tokens,
     )
     server = Server(
         process,
@@ -121,7 +141,7 @@ def assemble(
         index.standing,
         start=partial(start, index, access, partial(_warm_up, fallback)),
         on_hangup=reloader.reload,
-        close=partial(_close, fallback, index),
+        close=partial(_close, fallback, tokens, index),
     )
     for notice in (*config.notices, *_greeting(config, policy)):
         _log.info("{notice}", notice=notice)
@@ -201,6 +221,72 @@ def make_access_documents(
     )
     documents.register(process.metrics)
     return documents
+
+
+def make_tokens(
+    config: Config,
+    index: Index,
+    process: Process,
+    throttle: Throttle,
+    owners: TokenOwners,
+) -> Tokens:
+    """Make what makes, finds and revokes the tokens of an index.
+
+    :param throttle: judges clients that show tokens that there are not.
+    :param owners: knows whose tokens live.
+    """
+    store, clock = index.store, index.clock
+    documents = TokenDocuments(
+        store,
+        index.watch,
+        index.standing,
+        clock,
+        throttle,
+        verify_every=config.index.verify_every,
+    )
+    minted = Minted(store, index.standing, clock, throttle, config.index.fresh_for)
+    tokens = Tokens(
+        documents,
+        minted,
+        owners.identify,
+        LastUses(store, clock, _server_name(config)),
+        clock,
+        index.publisher.audit,
+        life=config.auth.token_life,
+        max_life=config.auth.token_max_life,
+    )
+    tokens.register(process.metrics)
+    return tokens
+
+
+def make_administered(config: Config, index: Index, process: Process) -> Administered:
+    """Make what a command administers, which logs nobody in."""
+    throttle = Throttle(process.reactor.seconds)
+    # Names only: no password is checked here.
+    users = Users(config.users, offload=process.offload, clock=process.reactor)
+    documents = make_access_documents(config, index, process)
+    documents.subscribe(users.obey)
+    owners = TokenOwners(users.source_of)
+    documents.subscribe(owners.obey)
+    tokens = make_tokens(config, index, process, throttle, owners)
+    access = Access(Policy(AccessSettings.of(config)), (), documents)
+    audit = index.publisher.audit
+    return Administered(access, documents, tokens, process.offload, audit)
+
+
+def make_token_login(tokens: Tokens, process: Process) -> TokenLogin:
+    """Make the authenticator of tokens."""
+    login = TokenLogin(
+        tokens.documents, tokens.minted, tokens.owners, tokens.uses, tokens.clock
+    )
+    login.register(process.metrics)
+    return login
+
+
+def _server_name(config: Config) -> str:
+    """Tell this server from others of the store, the same after a restart."""
+    where = f"{gethostname()} {config.server.listen}"
+    return sha256(where.encode()).hexdigest()[:16]
 
 
 def _make_store(
@@ -317,10 +403,13 @@ def _make_application(
     fallback: Fallback | None,
     process: Process,
     access: Access,
+    administered: Administered,
 ) -> Application:
     return Application(
         index,
         access=access,
+        administered=administered,
+        revealed=RevealedTokens(administered.tokens, index.clock.seconds),
         offload=process.offload,
         metrics=process.metrics,
         max_upload=config.pypi.max_upload,
@@ -347,9 +436,10 @@ async def _warm_up(fallback: Fallback | None) -> None:
         await fallback.warm_up()
 
 
-async def _close(fallback: Fallback | None, index: Index) -> None:
+async def _close(fallback: Fallback | None, tokens: Tokens, index: Index) -> None:
     if fallback is not None:
         await fallback.close()
+    await tokens.uses.stop()
     await index.close()
 
 

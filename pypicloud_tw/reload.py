@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.throttle import Throttle
+from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.access.users import Users
 from pypicloud_tw.config.keys import KEYS, Key
 from pypicloud_tw.config.load import Config
@@ -40,6 +41,7 @@ class Reloader:
     application: Application
     users: Users
     throttle: Throttle
+    tokens: Tokens
     _log = Logger()
 
     def reload(self) -> None:
@@ -52,6 +54,7 @@ class Reloader:
             return
         auth = config.auth
         self.throttle.adjust(failures=auth.max_failures, every=auth.retry_every)
+        self.tokens.adjust(life=auth.token_life, max_life=auth.token_max_life)
         self.users.reload(config.users, cache_time=auth.cache_time)
         access = self.application.access
         access.policy = access.policy.with_settings(self._settings(config))

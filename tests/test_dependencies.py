@@ -18,6 +18,7 @@ CHECKOUT = Path(__file__).absolute().parents[1]
 #: Where the name that is imported is not the distribution's.
 DISTRIBUTIONS = {
     "OpenSSL": "pyopenssl",
+    "jwt": "pyjwt",
     "passlib": "libpass",
     "zope": "zope.interface",
 }

@@ -80,6 +80,45 @@ class StoredAccess:
 _NONE = StoredAccess(Contents(), None)
 
 
+async def read_access(
+    store: IObjectStore, known: StoredAccess | None = None
+) -> StoredAccess:
+    """Read the document as it is now.
+
+    :param known: as it was read last.
+    :raises AccessUnusable: it is damaged, too new, or gone.
+    :raises StoreError: the store is away.
+    """
+    etag = None if known is None else known.etag
+    try:
+        stored = await store.get(KEY, unless=etag, limit=MAX_DOCUMENT)
+    except ObjectNotFound:
+        if known is None or not known.contents.changes:
+            await _refuse_begun(store)
+            return _NONE
+        raise _gone() from None
+    if stored is None:
+        assert known is not None, "a conditional read answers None to its ETag only"
+        return known
+    return StoredAccess(decode(stored.data), stored.info.etag)
+
+
+async def _refuse_begun(store: IObjectStore) -> None:
+    """Return if there has never been a document."""
+    try:
+        await store.head(BEGUN)
+    except ObjectNotFound:
+        return
+    raise _gone()
+
+
+def _gone() -> AccessUnusable:
+    return AccessUnusable(
+        f"{TITLE.capitalize()} is gone: restore {KEY} from a backup, or delete "
+        f"{BEGUN} as well and restart, if nobody shall have any right by it."
+    )
+
+
 @define(eq=False)
 class AccessDocuments:
     """What one process knows of the access document of its index.
@@ -267,34 +306,7 @@ class AccessDocuments:
                 self._proved = began
 
     async def _look(self) -> StoredAccess:
-        """Read it as it is now.
-
-        :raises AccessUnusable: it is damaged, too new, or gone.
-        :raises StoreError: the store is away.
-        """
-        known = self._state
-        etag = None if known is None else known.etag
-        try:
-            stored = await self.store.get(KEY, unless=etag, limit=MAX_DOCUMENT)
-        except ObjectNotFound:
-            await self._refuse_lost()
-            return _NONE
-        if stored is None:
-            assert known is not None, "a conditional read answers None to its ETag only"
-            return known
-        return StoredAccess(decode(stored.data), stored.info.etag)
-
-    async def _refuse_lost(self) -> None:
-        """Return if there has never been a document, as far as anybody can tell."""
-        if self._state is None or not self._state.contents.changes:
-            try:
-                await self.store.head(BEGUN)
-            except ObjectNotFound:
-                return
-        raise AccessUnusable(
-            f"{TITLE.capitalize()} is gone: restore {KEY} from a backup, or delete "
-            f"{BEGUN} as well and restart, if nobody shall have any right by it."
-        )
+        return await read_access(self.store, self._state)
 
     def _learn_own(self, state: StoredAccess) -> None:
         """Take over what this process wrote."""

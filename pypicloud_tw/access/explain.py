@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
+from pypicloud_tw.access.oidc.matching import trusts
 from pypicloud_tw.access.patterns import matches
 from pypicloud_tw.access.policy import Policy, groups_wanted, needed
 from pypicloud_tw.access.principal import Principal
@@ -118,8 +119,9 @@ class _Case:
         for line in self.lines:
             if action in line.actions and self._is_for(line):
                 yield self._shown(line)
-        if principal.publisher is not None:
-            yield from self._published(principal.publisher, action)
+        if principal.publishers:
+            for name in principal.publishers:
+                yield from self._published(name, action)
         elif self.policy.is_administrator(principal):
             admins = self.policy.rules.administrators
             place = admins.get(principal.name or "", "another directory")
@@ -139,6 +141,8 @@ class _Case:
         if publisher is None or action not in publisher.actions:
             return
         if self.fixed and name not in self.policy.settings.publishers:
+            return
+        if not trusts(publisher, self.principal.proof.details):
             return
         if any(matches(pattern, self.project) for pattern in publisher.projects):
             acts = show_actions(publisher.actions)
@@ -171,8 +175,9 @@ class _Case:
         return f"{line.text} ({line.source})"
 
     def _why_not(self, action: Action) -> str:
-        if self.principal.publisher is not None:
-            return f"the publisher {self.principal.publisher} is not for this"
+        if self.principal.publishers:
+            names = ", ".join(self.principal.publishers)
+            return f"the publisher {names} is not for this"
         own = tuple(map(self._shown, filter(self._is_for, self.lines)))
         if own:
             return f"only {'; '.join(own)}"

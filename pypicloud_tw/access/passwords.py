@@ -79,6 +79,13 @@ class Passwords:
         """Whether some source has a user of this name, with a password or without."""
         return user in self._by_name
 
+    def source_of(self, user: str) -> str | None:
+        """Name the source that a user is of; None: there is no such user."""
+        for source in _ORDER:
+            if user in self._sources[source]:
+                return source
+        return None
+
     def find(self, user: str) -> StoredPassword | None:
         """Find a user's hash; the same object for as long as it has not changed."""
         return self._by_name.get(user)

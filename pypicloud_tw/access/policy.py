@@ -10,6 +10,7 @@ from __future__ import annotations
 from attrs import evolve, field, frozen
 
 from pypicloud_tw.access.document import AccessDocument
+from pypicloud_tw.access.oidc.matching import trusts
 from pypicloud_tw.access.patterns import is_pattern, matches
 from pypicloud_tw.access.principal import Principal, Scope
 from pypicloud_tw.access.readable import Readable
@@ -21,7 +22,7 @@ from pypicloud_tw.config.rights import (
     EVERYONE,
     Action,
 )
-from pypicloud_tw.errors import Forbidden, PypicloudError, Unauthorized
+from pypicloud_tw.errors import Forbidden, PypicloudError, Unauthorized, Unavailable
 from pypicloud_tw.index.names import NormalizedName, unknown_project
 
 
@@ -110,8 +111,8 @@ class Policy:
             _acts_within(principal.scope, right) and self._is_in(principal, action)
         ):
             return False
-        if principal.publisher is not None:
-            return bool(self._published(principal.publisher, right))
+        if principal.publishers:
+            return any(self._published(principal, right))
         names = () if principal.scope is None else principal.scope.projects or ()
         if names and not any(map(is_pattern, names)):
             return any(self.may(principal, action, NormalizedName(n)) for n in names)
@@ -127,9 +128,13 @@ class Policy:
         :raises Unauthorized: a log-in would help.
         :raises Forbidden: it would not.
         :raises NotFound: who is logged in may not know whether there is such a project.
+        :raises Unavailable: it changes something, and while the store is away nobody
+            can tell whether the token that was shown is good still.
         """
         if not self.may(principal, action, project):
             raise self.refusal(principal, action, project)
+        if principal.last_known and action is not Action.READ:
+            raise Unavailable(_LAST_KNOWN)
 
     def refusal(
         self, principal: Principal, action: Action, project: NormalizedName | None
@@ -150,16 +155,13 @@ class Policy:
         public = rules.readers.everyone
         if principal.anonymous or not _acts_within(scope, Action.READ):
             return Readable(rules, public)
-        numbers, unfixed = self._reads(principal), False
-        limits: tuple[tuple[str, ...], ...] = ()
-        if principal.publisher is not None:
-            limits = (self._published(principal.publisher, Action.READ),)
-            unfixed = principal.publisher not in self.settings.publishers
-        if scope is not None and scope.projects is not None:
-            limits = (*limits, scope.projects)
-        if not limits:
+        numbers = self._reads(principal)
+        if principal.publishers:
+            fixed, stored = self._published(principal, Action.READ)
+            return Readable(rules, public, numbers, fixed, stored)
+        if scope is None or scope.projects is None:
             return Readable(rules, numbers)
-        return Readable(rules, public, numbers, limits, unfixed)
+        return Readable(rules, public, numbers, scope.projects)
 
     def _reads(self, principal: Principal) -> frozenset[int]:
         """Return the rights by which it may read, whatever narrows it."""
@@ -184,8 +186,8 @@ class Policy:
         rights: ProjectRights,
     ) -> bool:
         right = needed(action)
-        if principal.publisher is not None:
-            given = self._is_published(principal.publisher, right, project)
+        if principal.publishers:
+            given = self._is_published(principal, right, project)
         else:
             given = self._is_given(principal, right, rights)
         return (
@@ -206,17 +208,38 @@ class Policy:
             groups |= principal.groups
         return rights.allow(principal.name, groups, action)
 
-    def _published(self, name: str, action: Action) -> tuple[str, ...]:
-        """Return with which projects a publisher may do it."""
-        publisher = self.rules.publishers.get(name)
-        if publisher is None or action not in publisher.actions:
-            return ()
-        return publisher.projects
+    def _published(
+        self, principal: Principal, action: Action
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return with which projects a job's publishers may do it.
 
-    def _is_published(self, name: str, action: Action, project: str) -> bool:
-        if name not in self.settings.publishers and self.rules.is_fixed(project):
-            return False
-        return any(matches(p, project) for p in self._published(name, action))
+        Those of the ini, and those of the document, which count where the ini does not
+        decide. Each publisher is asked again whether it trusts the job: it may have
+        been narrowed since the token was minted.
+        """
+        fixed: tuple[str, ...] = ()
+        stored: tuple[str, ...] = ()
+        for name in principal.publishers:
+            publisher = self.rules.publishers.get(name)
+            if (
+                publisher is None
+                or action not in publisher.actions
+                or not trusts(publisher, principal.proof.details)
+            ):
+                continue
+            if name in self.settings.publishers:
+                fixed += publisher.projects
+            else:
+                stored += publisher.projects
+        return fixed, stored
+
+    def _is_published(self, principal: Principal, action: Action, project: str) -> bool:
+        fixed, stored = self._published(principal, action)
+        if any(matches(pattern, project) for pattern in fixed):
+            return True
+        return not self.rules.is_fixed(project) and any(
+            matches(pattern, project) for pattern in stored
+        )
 
     def _is_in(self, principal: Principal, action: Action) -> bool:
         """Whether it is in the groups that an action wants beside the right."""
@@ -235,10 +258,11 @@ class Policy:
     ) -> str:
         """Say what to ask for."""
         what = f"You may not {_DOING[action]}{_with(action, project)}"
-        if principal.publisher is not None:
+        if principal.publishers:
             return (
-                f"{what} as the trusted publisher {principal.publisher}: its projects "
-                "and acts do not have it. Ask an administrator of this index."
+                f"{what} as {principal.label}: its projects and acts do not have it, "
+                "or it does not trust this job any more. Ask an administrator of this "
+                "index."
             )
         owner = evolve(principal, scope=None)
         if principal.scope is not None and self.may(owner, action, project):
@@ -285,6 +309,11 @@ def _with(action: Action, project: NormalizedName | None) -> str:
         return f" {project}"
     return " this index" if action is Action.ADMINISTER else " anything here"
 
+
+_LAST_KNOWN = (
+    "The store is away, so that nobody can tell whether this token is good still: it "
+    "may be read with meanwhile, and nothing is changed; try again."
+)
 
 _DOING = {
     Action.READ: "read",

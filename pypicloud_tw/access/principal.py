@@ -48,7 +48,8 @@ class Principal:
         of the access document.
     :ivar administrator: that directory says that it may do everything.
     :ivar scope: what its token narrows it to; None: nothing does.
-    :ivar publisher: the name of the trusted publisher whose token it has.
+    :ivar publishers: the names of the trusted publishers whose token it has: a job can
+        be of several, and may do what any of them may.
     :ivar proof: how it was found out.
     :ivar last_known: the store is away, and this was true before: it may be served what
         is known, and may change nothing.
@@ -58,19 +59,21 @@ class Principal:
     groups: frozenset[str] = frozenset()
     administrator: bool = False
     scope: Scope | None = None
-    publisher: str | None = None
+    publishers: tuple[str, ...] = ()
     proof: Proof = UNPROVED
     last_known: bool = False
 
     @property
     def label(self) -> str | None:
-        """What records call it: the user's name, or the publisher's; None: nobody."""
-        return self.name or self.publisher
+        """What records call it: the user's name, or the publishers'; None: nobody."""
+        if self.publishers:
+            return f"publisher {', '.join(self.publishers)}"
+        return self.name
 
     @property
     def anonymous(self) -> bool:
         """Whether it is nobody in particular."""
-        return self.name is None and self.publisher is None
+        return self.name is None and not self.publishers
 
 
 #: Whoever proves nothing.

@@ -14,22 +14,26 @@ class Readable:
 
     :ivar rules: whose numbers these are.
     :ivar anywhere: the numbers of rights by which it may read.
-    :ivar within: those by which it may read what all of *limits* name.
-    :ivar limits: lists of names and patterns.
-    :ivar unfixed: *within* does not count where the ini decides.
+    :ivar within: those by which it may read what *names* or *unfixed* name.
+    :ivar names: names and patterns.
+    :ivar unfixed: those that do not count where the ini decides.
     """
 
     rules: Rules
     anywhere: frozenset[int]
     within: frozenset[int] = frozenset()
-    limits: tuple[tuple[str, ...], ...] = ()
-    unfixed: bool = False
+    names: tuple[str, ...] = ()
+    unfixed: tuple[str, ...] = ()
 
     def allows(self, name: str) -> bool:
         """Whether a project may be read, by its normalized name."""
         number = self.rules.find(name).number
         if number in self.anywhere:
             return True
-        if number not in self.within or (self.unfixed and self.rules.is_fixed(name)):
+        if number not in self.within:
             return False
-        return all(any(matches(p, name) for p in limit) for limit in self.limits)
+        if any(matches(pattern, name) for pattern in self.names):
+            return True
+        return any(matches(pattern, name) for pattern in self.unfixed) and (
+            not self.rules.is_fixed(name)
+        )

@@ -77,6 +77,19 @@ class Buckets:
         """Seconds until nothing is held against *key*."""
         return self._fill(key, now)
 
+    def admit(self, key: Hashable, now: float, what: str) -> None:
+        """Charge one more attempt, to be refunded if it was right.
+
+        :param what: there were too many of, for the error.
+        :raises TooManyRequests: there is no room for it now.
+        """
+        wait = ceil(self.until_room(key, now))
+        if wait > 0:
+            raise TooManyRequests(
+                f"Too many {what} from this address; try again in {wait} seconds.", wait
+            )
+        self.charge(key, now)
+
     def charge(self, key: Hashable, now: float) -> None:
         """Hold one more attempt against *key*."""
         self._empty_at.put(key, now + self._fill(key, now) + self.every)

@@ -131,6 +131,10 @@ class Users:
         if changed:
             self._memory.forget(changed)
 
+    def source_of(self, user: str) -> str | None:
+        """Name the source that a user is of; None: no source here has one."""
+        return self._passwords.source_of(user)
+
     def obey(self, document: AccessDocument) -> None:
         """Replace the users of the access document."""
         self.update(DOCUMENT, {name: u.hash for name, u in document.users.items()})

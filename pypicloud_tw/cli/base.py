@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Protocol, TypeAlias, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 import click
 from attrs import field, frozen
 
-from pypicloud_tw.access.administration.interface import AccessAdministration
+from pypicloud_tw.access.administration.interface import Work
 from pypicloud_tw.access.basic import Login
 from pypicloud_tw.access.hashes import MAX_PASSWORD, hash_password
 from pypicloud_tw.client.address import IndexAddress
@@ -26,9 +26,6 @@ _MAX_LINE = 4 * MAX_PASSWORD + 2
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 T = TypeVar("T")
-
-#: What is to be shown or changed.
-Work: TypeAlias = Callable[[AccessAdministration], Awaitable[T]]
 
 
 class Maintenance(Protocol):
@@ -90,9 +87,9 @@ def _maintenance() -> Maintenance:
 
 def _doors() -> Doors:
     # Only when needed, for the same reason.
-    from pypicloud_tw.cli.access import run
+    from pypicloud_tw.cli.access.run import ReactorDoors
 
-    return run
+    return ReactorDoors()
 
 
 def _run_server(config: Path | None, listen: str | None) -> None:

@@ -11,6 +11,9 @@ from pathlib import Path
 import click
 
 from pypicloud_tw import __version__
+from pypicloud_tw.cli.access.rights import publisher, right, rights
+from pypicloud_tw.cli.access.tokens import token
+from pypicloud_tw.cli.access.users import group, user
 from pypicloud_tw.cli.base import (
     finish,
     hash_of,
@@ -156,5 +159,8 @@ def _tell(migrated: Migrated) -> int:
     return _READ_PROTECTION_LOST
 
 
-for command in (serve, make_config, verify, sweep, rebuild, yank, remove):
+for command in (
+    *(serve, make_config, verify, sweep, rebuild, yank, remove),
+    *(user, group, right, publisher, token, rights),
+):
     main.add_command(command)

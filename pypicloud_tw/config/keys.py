@@ -422,6 +422,16 @@ class AuthSection:
     retry_every: float = key(
         kinds.seconds(0.1), "30s", "How often it may then try once more."
     )
+    token_life: float = key(
+        kinds.seconds(60, 3650 * DAY),
+        "90d",
+        "How long a token of a user lives that was made without saying how long.",
+    )
+    token_max_life: float = key(
+        kinds.seconds(60, 3650 * DAY),
+        "365d",
+        "The longest that one may live; those that were made before keep their end.",
+    )
 
 
 @frozen

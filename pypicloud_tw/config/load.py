@@ -36,6 +36,7 @@ from pypicloud_tw.config.keys import (
     document_keys,
     show_value,
 )
+from pypicloud_tw.config.publishers import Publishers, read_publishers
 from pypicloud_tw.config.rights import RightLine, TrustedPublisher
 from pypicloud_tw.config.sources import (
     IGNORED,
@@ -81,7 +82,7 @@ class Config:
     :ivar users: password hashes by user name.
     :ivar groups: members by the group's name.
     :ivar rights: of single projects and patterns; their order means nothing.
-    :ivar publishers: by name.
+    :ivar publishers: the trusted publishers, by name.
     :ivar notices: what the operator should know, a sentence each.
     :ivar ini: the file that it was read from.
     """
@@ -176,6 +177,7 @@ class _Reading:
         for source in self.sources:
             self.problems.extend(source.problems)
         users, grants = self._users(), self._grants()
+        publishers = self._publishers()
         values: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
         for key in KEYS.values():
             self._read(key, values[key.section])
@@ -185,8 +187,10 @@ class _Reading:
             users=users,
             groups=grants.groups,
             rights=grants.rights,
+            publishers=publishers.by_name,
             notices=(
                 *self._notices(),
+                *publishers.notices,
                 *undefined_groups(sections["pypi"], grants),
             ),
         )
@@ -284,6 +288,9 @@ class _Reading:
         return read_grants(
             self._family("group"), self._family("package"), self.problems.append
         )
+
+    def _publishers(self) -> Publishers:
+        return read_publishers(self._family("publisher"), self.problems.append)
 
     def _family(self, family: str) -> dict[str, Given]:
         """Collect what keys of a family say, the first source's words winning."""

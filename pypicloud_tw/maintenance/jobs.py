@@ -92,16 +92,18 @@ async def sweep(
     unfinished = f"{swept.unfinished} unfinished uploads"
     if swept.unfinished is None:
         unfinished = "unfinished uploads unknown (the S3 server does not list them)"
+    ended = f"{len(swept.ended)} of ended tokens, " if swept.ended else ""
     print(
         f"{swept.seen} objects seen, {len(swept.removed)} orphans, "
-        f"{len(swept.purged)} of deleted files, {unfinished}.",
+        f"{len(swept.purged)} of deleted files, {ended}{unfinished}.",
         file=out,
     )
     for problem in (*swept.left, *swept.in_doubt):
         print(f"pypicloud: {problem}", file=err)
     for what in swept.unlisted:
         print(f"pypicloud: {what.key!r} stays: it is {what.why.value}.", file=err)
-    if count := 0 if dry_run else len(swept.removed) + len(swept.purged):
+    gone = (*swept.removed, *swept.purged, *swept.ended)
+    if count := 0 if dry_run else len(gone):
         index.publisher.audit(Act(actor, "swept", reason=f"{count} objects"))
     return 1 if swept.left else 0
 

@@ -12,11 +12,14 @@ first upload that was broken off.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from attrs import define, evolve, field
 
+from pypicloud_tw.access.tokens.last_use import gather_former
+from pypicloud_tw.access.tokens.minted import sweep_minted
 from pypicloud_tw.errors import ManifestDamaged, NotFound
 from pypicloud_tw.index.first_uploads import FirstUpload, Stage, UnderWay
 from pypicloud_tw.index.layout import is_own, own_project
@@ -29,9 +32,24 @@ from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo, Unlisted
 #: An object that is written only to learn the store's time from it.
 CLOCK = ".clock"
 
+#: Seconds after which a server that has noted no use of a token is taken for gone.
+SILENT = 30 * 86400
+
 #: Where a server tries at its start what the store can do; one that is killed
 #: meanwhile leaves something there.
 PROBE = ".probe/"
+
+
+class SweepOther(Protocol):
+    """Sweeps what has ended by itself, whatever no manifest could name."""
+
+    async def __call__(
+        self, store: IObjectStore, now: datetime, *, dry_run: bool
+    ) -> list[str]:
+        """Remove it, or only tell; return the keys.
+
+        :param now: by the store's clock.
+        """
 
 
 @define
@@ -40,6 +58,8 @@ class Swept:
 
     :ivar removed: keys of objects that nothing named.
     :ivar purged: keys of objects whose files were removed long enough ago.
+    :ivar ended: keys of what told of minted tokens long after their end, and of servers
+        that are gone.
     :ivar unfinished: how many uploads had been begun and never ended; None if the
         store cannot tell.
     :ivar left: why a project was passed over; a sentence each.
@@ -51,6 +71,7 @@ class Swept:
     seen: int = 0
     removed: list[str] = field(factory=list)
     purged: list[str] = field(factory=list)
+    ended: list[str] = field(factory=list)
     unfinished: int | None = 0
     left: list[str] = field(factory=list)
     in_doubt: list[str] = field(factory=list)
@@ -64,6 +85,7 @@ class Sweeper:
     :ivar age: seconds that an object must have been there; never less than twice what
         the longest publish may take, on any server of this store.
     :ivar report: told of every object that is removed.
+    :ivar others: what else ends by itself.
     """
 
     store: IObjectStore
@@ -71,6 +93,7 @@ class Sweeper:
     age: float
     dry_run: bool = False
     report: Callable[[str], None] = field(default=lambda key: None)
+    others: Iterable[SweepOther] = ()
 
     async def run(self) -> Swept:
         """Sweep once.
@@ -78,7 +101,8 @@ class Sweeper:
         :raises StoreError: the store is away; what was removed was an orphan.
         """
         swept = Swept()
-        limit = (await self._now()) - timedelta(seconds=self.age)
+        now = await self._now()
+        limit = now - timedelta(seconds=self.age)
         old: dict[NormalizedName, list[ObjectInfo]] = defaultdict(list)
         async for info in self.store.list("", unlisted=swept.unlisted.append):
             swept.seen += 1
@@ -89,17 +113,30 @@ class Sweeper:
             if info.modified < limit:
                 await self._remove(info.key)
                 swept.removed.append(info.key)
+        for sweep_other in self.others:
+            for key in await sweep_other(self.store, now, dry_run=self.dry_run):
+                self.report(key)
+                swept.removed.append(key)
         under_way = await UnderWay.listed(self.store)
         for name, objects in old.items():
             await self._sweep_project(name, objects, limit, swept, under_way)
         for first, name in under_way.uploads().items():
             if not self.dry_run:
                 await self._end(first, name, under_way.told[first.folder], limit)
+        swept.ended = await self._sweep_tokens(now)
         swept.unfinished = await self.store.abandon_uploads(limit, dry_run=self.dry_run)
         return swept
 
     async def _now(self) -> datetime:
         return (await self.store.put(CLOCK, b"")).modified
+
+    async def _sweep_tokens(self, now: datetime) -> list[str]:
+        minted = await sweep_minted(self.store, now, dry_run=self.dry_run)
+        silent = now - timedelta(seconds=SILENT)
+        former = await gather_former(self.store, silent, dry_run=self.dry_run)
+        for key in (*minted, *former):
+            self.report(key)
+        return [*minted, *former]
 
     async def _sweep_project(
         self,

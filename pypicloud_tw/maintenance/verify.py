@@ -1,6 +1,7 @@
 """Verifying: is everything there that the manifests name, as they name it?
 
-And has everything a manifest that makes a project's name ours (decision D5)?
+And has everything a manifest that makes a project's name ours (decision D5)? And is it
+known who may do what?
 """
 
 from __future__ import annotations
@@ -12,7 +13,14 @@ from hashlib import sha256
 
 from attrs import frozen
 
-from pypicloud_tw.errors import ManifestDamaged, ObjectNotFound, StoreError
+from pypicloud_tw.access.document_format import KEY, TITLE
+from pypicloud_tw.access.documents import read_access
+from pypicloud_tw.errors import (
+    AccessUnusable,
+    ManifestDamaged,
+    ObjectNotFound,
+    StoreError,
+)
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.model import File, Project
@@ -41,7 +49,10 @@ class Kind(Enum):
 
 @frozen
 class Fault:
-    """Something that is not as a manifest says, or that none tells of."""
+    """Something that is not as a manifest says, or that none tells of.
+
+    :ivar project: its name, or what else is meant.
+    """
 
     project: str
     filename: str
@@ -90,6 +101,18 @@ class Verifier:
         for name, why in sorted(found.reasons(lambda key: _NOT_ADOPTED).items()):
             kind = Kind.WRONG if name in found.lost else _KINDS.get(why, Kind.UNSERVED)
             yield Fault(name, "", manifest_key(name), why, kind)
+        if (fault := await self._access_fault()) is not None:
+            yield fault
+
+    async def _access_fault(self) -> Fault | None:
+        try:
+            await read_access(self.store)
+        except StoreError as e:
+            await self.store.ping()
+            wrong = isinstance(e, AccessUnusable)
+            kind = Kind.WRONG if wrong else Kind.UNSEEN
+            return Fault(TITLE, "", KEY, e.message, kind)
+        return None
 
     async def _check(self, project: Project, file: File) -> Fault | None:
         kind = Kind.WRONG

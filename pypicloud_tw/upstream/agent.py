@@ -5,18 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from twisted.web.client import (
-    Agent,
-    BrowserLikePolicyForHTTPS,
-    HostnameCachingHTTPSPolicy,
-    HTTPConnectionPool,
-)
+from twisted.web.client import BrowserLikePolicyForHTTPS, HTTPConnectionPool
 from twisted.web.iweb import IAgent
 
-from pypicloud_tw.outbound.agent import ProxiedAgent
-from pypicloud_tw.outbound.proxies import ProxySettings
-from pypicloud_tw.upstream.guard import GuardedAgent, GuardedEndpoints, Rule
-from pypicloud_tw.upstream.heads import BoundedHeads
+from pypicloud_tw.outbound.guard import Rule
+from pypicloud_tw.outbound.guarded import guarded_agent
 from pypicloud_tw.upstream.source import UpstreamIndex
 
 
@@ -35,19 +28,15 @@ def make_agent(
     :param environ: of the process: it may name proxies.
     :raises ConfigError: a proxy is not usable.
     """
-    # An upstream of the operator's own may be at a private address: the ini names it.
-    rule = Rule.for_upstreams([source.base for source in sources], private_hosts)
-    # Without it every connection reads all certificate authorities again: 20 ms, in
-    # the reactor's thread.
-    tls = HostnameCachingHTTPSPolicy(BrowserLikePolicyForHTTPS())
-    endpoints = GuardedEndpoints(reactor, rule, connect_timeout, tls)
-    direct: IAgent = Agent.usingEndpointFactory(reactor, endpoints, pool)
-    # Links and redirects may lead to https from either.
-    schemes = {"https", *(source.origin[0] for source in sources)}
-    proxies = ProxySettings.of(environ, *sorted(schemes))
-    if not proxies.by_scheme:
-        return direct
-    through = ProxiedAgent.over(
-        direct, proxies, reactor, pool, tls, connect_timeout, BoundedHeads
+    return guarded_agent(
+        reactor,
+        pool,
+        # An upstream of the operator's own may be at a private address: the ini names
+        # it.
+        Rule.for_upstreams([source.base for source in sources], private_hosts),
+        # Links and redirects may lead to https from either.
+        {"https", *(source.origin[0] for source in sources)},
+        trust=BrowserLikePolicyForHTTPS(),
+        connect_timeout=connect_timeout,
+        environ=environ,
     )
-    return GuardedAgent(through, proxies, rule)

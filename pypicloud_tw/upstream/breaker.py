@@ -6,8 +6,8 @@ from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
 from pypicloud_tw.concurrency.cache import Cache
+from pypicloud_tw.outbound.origins import Origin
 from pypicloud_tw.upstream.failures import AskingFailed, Busy, Closed
-from pypicloud_tw.upstream.source import Origin
 
 #: Strikes in a row that open a breaker.
 STRIKES = 5

@@ -24,18 +24,17 @@ from twisted.web.iweb import IAgent
 
 from pypicloud_tw.concurrency.outages import Outages
 from pypicloud_tw.errors import NotFound, PypicloudError
+from pypicloud_tw.outbound.as_sent import CODING, AsSent
+from pypicloud_tw.outbound.origins import origin_of, shown, without_userinfo
 from pypicloud_tw.outbound.response_body import ResponseBody
 from pypicloud_tw.upstream.addresses import resolve
 from pypicloud_tw.upstream.breaker import SHORT_WAIT, Breakers, Visit
-from pypicloud_tw.upstream.connection import CODING, AsSent, in_our_words, too_slow
+from pypicloud_tw.upstream.connection import in_our_words, too_slow
 from pypicloud_tw.upstream.failures import AskingFailed, Busy, Refused, Slow, Truncated
 from pypicloud_tw.upstream.prepare import PageResponse, too_large
 from pypicloud_tw.upstream.source import (
     ClientLimits,
     UpstreamIndex,
-    origin_of,
-    shown,
-    without_userinfo,
 )
 from pypicloud_tw.upstream.statuses import ABSENT, explain, retry_after
 
@@ -96,7 +95,7 @@ class Client:
     """An HTTP client for upstream indexes.
 
     :param agent: connects, with a pool of its own; see
-        :class:`~pypicloud_tw.upstream.guard.GuardedEndpoints`.
+        :class:`~pypicloud_tw.outbound.guard.GuardedEndpoints`.
     :param user_agent: whom we say we are.
     :param random: for jitter, from 0 to 1.
     """

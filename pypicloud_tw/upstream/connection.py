@@ -1,62 +1,14 @@
-"""What lies between treq's client and Twisted's agent, and how connections fail."""
+"""How connections to an upstream fail, in our words."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import NoReturn, TypeVar
 
-from attrs import define
-from OpenSSL.SSL import Error as SSLError
-from service_identity import VerificationError
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectingCancelledError, DNSLookupError
-from twisted.internet.error import TimeoutError as ConnectTimeout
-from twisted.python.failure import Failure
-from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IBodyProducer, IResponse
-from zope.interface import implementer
-
-from pypicloud_tw.outbound.tunnel import ProxyError
+from pypicloud_tw.outbound.trouble import trouble
 from pypicloud_tw.upstream.failures import AskingFailed, Away, Slow
 
 T = TypeVar("T")
-
-#: Where a response says in what coding its body was sent.
-CODING = b"x-sent-coding"
-
-
-@implementer(IAgent)
-@define
-class AsSent:
-    """Leaves bodies in the coding that they were sent in.
-
-    treq's client asks for gzip whatever it is told, and unpacks it in the reactor's
-    thread with no bound on what comes out.
-    """
-
-    agent: IAgent
-
-    def request(
-        self,
-        method: bytes,
-        uri: bytes,
-        headers: Headers | None = None,
-        bodyProducer: IBodyProducer | None = None,
-    ) -> Deferred[IResponse]:
-        """See :class:`~twisted.web.iweb.IAgent`."""
-        headers = Headers() if headers is None else headers.copy()
-        # The first value is ours, the second treq's.
-        wanted = headers.getRawHeaders(b"accept-encoding", [b"identity"])[:1]
-        headers.setRawHeaders(b"accept-encoding", wanted)
-        asked = self.agent.request(method, uri, headers, bodyProducer)
-        return asked.addCallback(_hide_coding)
-
-
-def _hide_coding(response: IResponse) -> IResponse:
-    values = response.headers.getRawHeaders(b"content-encoding", [])
-    response.headers.removeHeader(b"content-encoding")
-    response.headers.setRawHeaders(CODING, values)
-    return response
 
 
 def too_slow(host: str) -> Callable[[object, float], NoReturn]:
@@ -74,46 +26,6 @@ async def in_our_words(asking: Awaitable[T], host: str) -> T:
         return await asking
     except AskingFailed:
         raise
-    except ConnectTimeout:
-        raise Slow(f"{host} cannot be reached: no connection in time.") from None
-    except ProxyError as e:
-        raise Away(f"{host} cannot be reached: {e}") from None
-    except DNSLookupError:
-        raise Away(
-            f"{host} cannot be reached: it has no address, or only private ones that "
-            "the ini does not name with this port (upstream.allow_private_hosts)."
-        ) from None
     except Exception as e:
-        if _is_cancelled(e):
-            raise CancelledError from None
-        if _is_tls(e):
-            raise Away(
-                f"{host} cannot be reached: the TLS handshake failed; its certificate "
-                "may not be trusted here, or be another host's."
-            ) from None
-        # The many ways of connections, TLS and HTTP to fail have no common base.
-        raise Away(f"{host} cannot be reached, or broke off ({_names(e)}).") from None
-
-
-def _is_cancelled(error: Exception) -> bool:
-    """Return whether somebody of ours gave up; Twisted dresses that in many ways."""
-    if isinstance(error, CancelledError | ConnectingCancelledError):
-        return True
-    return any(isinstance(reason.value, CancelledError) for reason in _reasons(error))
-
-
-def _is_tls(error: Exception) -> bool:
-    return any(
-        isinstance(reason.value, SSLError | VerificationError)
-        for reason in _reasons(error)
-    )
-
-
-def _names(error: Exception) -> str:
-    """Name an error's kinds: its text may hold anything that was received."""
-    names = [type(reason.value).__name__ for reason in _reasons(error)]
-    return ", ".join(dict.fromkeys(names)) or type(error).__name__
-
-
-def _reasons(error: Exception) -> list[Failure]:
-    return list(getattr(error, "reasons", None) or [])
+        found = trouble(e, "upstream.allow_private_hosts")
+        raise (Slow if found.slow else Away)(f"{host} {found.sentence}") from None

@@ -14,11 +14,11 @@ from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import parse_version
 from pypicloud_tw.offload.limits import PAGES, limited
 from pypicloud_tw.offload.packing import PackedResult, pack
+from pypicloud_tw.outbound.origins import shown
 from pypicloud_tw.upstream.links import checked_sha256, path, segment
 from pypicloud_tw.upstream.parse import load_json
 from pypicloud_tw.upstream.prepare import PageResponse, PreparedPage, unpack
 from pypicloud_tw.upstream.rules import UpstreamRules
-from pypicloud_tw.upstream.source import shown
 
 #: How a link to this server begins while its address is not known, and so in JSON.
 _HERE = "\0/"

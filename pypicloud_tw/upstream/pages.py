@@ -23,6 +23,7 @@ from pypicloud_tw.errors import (
 )
 from pypicloud_tw.offload.packing import PackedResult, unpacked
 from pypicloud_tw.offload.service import IOffload, unpack_apart
+from pypicloud_tw.outbound.origins import shown
 from pypicloud_tw.upstream.client import Client, NotModified, Validators
 from pypicloud_tw.upstream.freshness import fresh_for, may_keep
 from pypicloud_tw.upstream.jobs import Jobs
@@ -39,7 +40,7 @@ from pypicloud_tw.upstream.prepare import (
     squeezed,
     unpack_within,
 )
-from pypicloud_tw.upstream.source import UpstreamIndex, shown
+from pypicloud_tw.upstream.source import UpstreamIndex
 
 __all__ = ["PageQuestion", "UpstreamPage", "UpstreamPages"]
 

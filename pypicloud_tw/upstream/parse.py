@@ -18,9 +18,9 @@ from typing import Any, NoReturn
 from pypicloud_tw.errors import BadRequest, UpstreamError
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import Filename, project_name
+from pypicloud_tw.outbound.origins import shown
 from pypicloud_tw.upstream.addresses import Links
 from pypicloud_tw.upstream.html_page import HtmlError, read_html
-from pypicloud_tw.upstream.source import shown
 
 #: What we ask for, the best first.
 ACCEPT = (

@@ -16,10 +16,10 @@ from pypicloud_tw.errors import UpstreamError
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.offload.limits import PAGES, limited
 from pypicloud_tw.offload.packing import PackedResult, pack
+from pypicloud_tw.outbound.origins import shown
 from pypicloud_tw.upstream.links import relinked, table
 from pypicloud_tw.upstream.parse import parse_page
 from pypicloud_tw.upstream.rules import UpstreamRules
-from pypicloud_tw.upstream.source import shown
 
 T = TypeVar("T")
 

@@ -10,12 +10,8 @@ from attrs import field, frozen
 
 from pypicloud_tw.config.keys import UpstreamSection
 from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.outbound.origins import PORTS, Origin, origin_of
 from pypicloud_tw.upstream.statuses import ABSENT
-
-#: scheme, host, port: what credentials belong to (RFC 6454, section 4).
-Origin = tuple[str, str, int]
-
-_PORTS = {"http": 80, "https": 443}
 
 
 @frozen
@@ -83,7 +79,7 @@ class UpstreamIndex:
             repeat it, for it may hold a password.
         """
         parts = urlsplit(url.strip())
-        if parts.scheme not in _PORTS or not parts.hostname or parts.query:
+        if parts.scheme not in PORTS or not parts.hostname or parts.query:
             raise ValueError("it must be http:// or https:// with a host, no query")
         _ = parts.port  # raises ValueError where it is no number
         authorization = None
@@ -127,32 +123,3 @@ def sources(urls: Iterable[str]) -> tuple[UpstreamIndex, ...]:
             why = e if str(e).startswith("it must") else "its host or port is not valid"
             raise ValueError(f"pypi.fallback_url, number {place}: {why}") from None
     return tuple(found)
-
-
-def origin_of(url: str) -> Origin:
-    """Return an address's scheme, host and port.
-
-    :raises ValueError: it is no address of a web server.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in _PORTS or not parts.hostname:
-        raise ValueError("this is no address of a web server")
-    return parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme]
-
-
-def without_userinfo(url: str) -> str:
-    """Drop ``user:password@`` from an address."""
-    parts = urlsplit(url)
-    if "@" not in parts.netloc:
-        return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
-def shown(url: str) -> str:
-    """Name in a message where something came from.
-
-    No more than that: a path or a query may be a key to something, and some indexes
-    have their clients' tokens in there.
-    """
-    parts = urlsplit(without_userinfo(url))
-    return f"{parts.scheme}://{parts.netloc}"

@@ -37,6 +37,7 @@ from pypicloud_tw.web.answers import (
 from pypicloud_tw.web.api import xml_rpc
 from pypicloud_tw.web.api.access import AccessApi
 from pypicloud_tw.web.api.project_json import ProjectJson
+from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.authorization import (
     actor_of,
     authenticate,
@@ -68,21 +69,23 @@ class Application:
 
     :ivar index: whose projects are served.
     :ivar access: who asks, and whether they may.
+    :ivar administered: what administrators change over HTTP.
+    :ivar revealed: takes reports of tokens that leaked.
     :ivar fallback: what serves the projects that are not here; None: nothing does.
     :ivar metrics_read: judges who may read ``/metrics``, by principal and address;
         raises Unauthorized where a log-in would help.
-    :ivar administered: what administrators change over HTTP; None: nothing.
     :ivar forms: the memory that the forms of all uploads have together.
     """
 
     index: Index
     access: Access
+    administered: Administered
+    revealed: RevealedTokens
     offload: IOffload
     metrics: Metrics
     max_upload: int
     metrics_read: Callable[[Principal, str], bool]
     fallback: Fallback | None = field(default=None, on_setattr=setters.frozen)
-    administered: Administered | None = None
     forms: BufferBudget = field(factory=lambda: BufferBudget(FORM_MEMORY), init=False)
     projects: Projects = field(init=False)
     _pages: Pages = field(factory=lambda: Pages(__version__), init=False)
@@ -247,13 +250,16 @@ class Application:
         )
         return taken(request, warnings)
 
-    # -- the API --------------------------------------------------------------------
+    # -- access ---------------------------------------------------------------------
+
+    @router.route("/api/v1/access/tokens/revealed", methods=["POST"])
+    async def tokens_revealed(self, request: Request) -> bytes:
+        """Revoke tokens that secret scanners have found."""
+        return await self.revealed.take(request)
 
     @router.route("/api/v1/access/", branch=True)
     def access_api(self, request: Request) -> Resource:
         """Show and change who may do what."""
-        if self.administered is None:
-            raise NotFound("There is no access to be administered here.")
         return AccessApi(self.access, self.administered, self._errors).resource()
 
     # -- for operators --------------------------------------------------------------

@@ -23,11 +23,11 @@ from twisted.web.http_headers import Headers
 
 from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.outbound.agent import ProxiedAgent
+from pypicloud_tw.outbound.guard import GuardedAgent, Rule
+from pypicloud_tw.outbound.heads import BoundedHeads
 from pypicloud_tw.outbound.proxies import Proxy, ProxySettings
 from pypicloud_tw.outbound.tunnel import MAX_HEAD, TunnelEndpoint
 from pypicloud_tw.upstream.agent import make_agent
-from pypicloud_tw.upstream.guard import GuardedAgent, Rule
-from pypicloud_tw.upstream.heads import BoundedHeads
 from pypicloud_tw.upstream.source import sources
 from tests.outbound.doubles import ProxyEndpoint, ResolvingReactor
 

@@ -29,6 +29,8 @@ from zope.interface.verify import verifyObject
 
 from pypicloud_tw.config.keys import UpstreamSection
 from pypicloud_tw.errors import NotFound, UpstreamError
+from pypicloud_tw.outbound.guard import GuardedEndpoints, GuardedResolver, Rule
+from pypicloud_tw.outbound.heads import MAX_HEAD, BoundedHeads
 from pypicloud_tw.upstream.breaker import Breaker
 from pypicloud_tw.upstream.client import Client, NotModified, Validators
 from pypicloud_tw.upstream.failures import (
@@ -41,8 +43,6 @@ from pypicloud_tw.upstream.failures import (
     Slow,
     Truncated,
 )
-from pypicloud_tw.upstream.guard import GuardedEndpoints, GuardedResolver, Rule
-from pypicloud_tw.upstream.heads import MAX_HEAD, BoundedHeads
 from pypicloud_tw.upstream.prepare import MAX_MEMBERS, PageResponse, unpack
 from pypicloud_tw.upstream.source import ClientLimits, UpstreamIndex, sources
 from tests.upstream.doubles import (

@@ -18,10 +18,19 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.administration.stored import Administered
 from pypicloud_tw.access.documents import AccessDocuments
+from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.access.throttle import Throttle
+from pypicloud_tw.access.tokens.documents import TokenDocuments
+from pypicloud_tw.access.tokens.last_use import LastUses
+from pypicloud_tw.access.tokens.login import TokenLogin
+from pypicloud_tw.access.tokens.minted import Minted
+from pypicloud_tw.access.tokens.owners import TokenOwners
+from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.access.users import PasswordLogin, Users
 from pypicloud_tw.index.admission import Claims, UploadRules
-from pypicloud_tw.index.audit import Actor
+from pypicloud_tw.index.audit import Act, Actor, log_act
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifest import INDEX, decode, project_of
@@ -34,6 +43,7 @@ from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.watch import MarkerWatch
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.store.memory import MemoryStore
+from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.http.proxies import Proxies
 from pypicloud_tw.web.http.site import ConnectionLimits, Site
@@ -77,6 +87,8 @@ class Domain:
     index: Index = field(init=False)
     #: The steps of publishes, in order.
     steps: list[str] = field(factory=list)
+    #: The records of changes, in order.
+    acts: list[Act] = field(factory=list)
 
     @store.default
     def _new_store(self) -> MemoryStore:
@@ -98,11 +110,16 @@ class Domain:
             self.clock,
             self.rules,
             self.steps.append,
+            self._audit,
         )
         backend: Any = self.store
         self.index = self.make_index(
             backend, self.manifests, self.catalog, self.publisher, self.clock
         )
+
+    def _audit(self, act: Act) -> None:
+        log_act(act)
+        self.acts.append(act)
 
     def beside(self) -> Domain:
         """Another process on the same store."""
@@ -149,6 +166,27 @@ def stored_projects(store: MemoryStore) -> dict[NormalizedName, Project]:
     """Read every project that lies in the store."""
     names = filter(None, (project_of(key) for key in store.objects))
     return {name: stored_project(store, name) for name in names}
+
+
+def token_parts(index: Index, owners: TokenOwners) -> Tokens:
+    """Make what the tokens of an index are made of."""
+    store, clock, standing = index.store, index.clock, index.standing
+    throttle = Throttle(clock.seconds)
+    return Tokens(
+        TokenDocuments(store, index.watch, standing, clock, throttle),
+        Minted(store, standing, clock, throttle, index.watch.fresh_for),
+        owners.identify,
+        LastUses(store, clock, "web"),
+        clock,
+        index.publisher.audit,
+    )
+
+
+def token_login(tokens: Tokens) -> TokenLogin:
+    """Make the authenticator of tokens."""
+    return TokenLogin(
+        tokens.documents, tokens.minted, tokens.owners, tokens.uses, tokens.clock
+    )
 
 
 def damage(store: MemoryStore) -> list[str]:
@@ -381,6 +419,7 @@ class Web:
     limits: ConnectionLimits = field(factory=ConnectionLimits)
     proxies: Proxies = field(factory=Proxies)
     documents: AccessDocuments = field(init=False)
+    tokens: Tokens = field(init=False)
     application: Application = field(init=False)
     site: Site = field(init=False)
 
@@ -392,13 +431,25 @@ class Web:
             index.store, index.watch, index.standing, domain.clock
         )
         self.documents.subscribe(users.obey)
+        owners = TokenOwners(users.source_of)
+        self.documents.subscribe(owners.obey)
+        self.tokens = token_parts(index, owners)
+        access = Access(
+            self.make_policy(),
+            (token_login(self.tokens), PasswordLogin(users)),
+            self.documents,
+        )
         self.application = Application(
             domain.index,
-            access=Access(
-                simple_policy(self.default_read, has_users=bool(self.users)),
-                (PasswordLogin(users),),
+            access=access,
+            administered=Administered(
+                access,
                 self.documents,
+                self.tokens,
+                domain.offload,
+                index.publisher.audit,
             ),
+            revealed=RevealedTokens(self.tokens, domain.clock.seconds),
             offload=domain.offload,
             metrics=Metrics(domain.clock),
             max_upload=self.max_upload,
@@ -410,6 +461,10 @@ class Web:
             limits=self.limits,
             proxies=self.proxies,
         )
+
+    def make_policy(self) -> Policy:
+        """Make the rules that the ini comes to."""
+        return simple_policy(self.default_read, has_users=bool(self.users))
 
     @property
     def store(self) -> MemoryStore:

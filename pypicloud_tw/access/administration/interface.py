@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeAlias, TypeVar
 
 from pypicloud_tw.access.administration.values import (
     WHATEVER,
@@ -143,3 +143,9 @@ class AccessAdministration(Protocol):
 
     async def whoami(self) -> Identity:
         """Return who asks."""
+
+
+T = TypeVar("T")
+
+#: What is to be shown or changed, wherever it is done.
+Work: TypeAlias = Callable[[AccessAdministration], Awaitable[T]]

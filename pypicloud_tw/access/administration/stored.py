@@ -395,7 +395,7 @@ class StoredAdministration:
         scope = principal.scope
         return Identity(
             principal.name,
-            principal.publisher,
+            principal.publishers,
             tuple(sorted(policy.groups_of(principal))),
             policy.is_administrator(principal),
             principal.proof.kind,

@@ -210,13 +210,14 @@ class RightsOf:
 class Identity:
     """Whoever asks.
 
+    :ivar publishers: the trusted ones whose token it has.
     :ivar proof: what was shown: ``password``, ``token`` and so on.
     :ivar actions: what its token narrows it to; None: it does not.
     :ivar projects: the same of projects.
     """
 
     name: str | None
-    publisher: str | None
+    publishers: tuple[str, ...]
     groups: tuple[str, ...]
     administrator: bool
     proof: str

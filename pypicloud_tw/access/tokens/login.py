@@ -20,6 +20,7 @@ from pypicloud_tw.access.remembered import make_sealer
 from pypicloud_tw.access.tokens.documents import TokenDocuments
 from pypicloud_tw.access.tokens.last_use import LastUses
 from pypicloud_tw.access.tokens.minted import Minted
+from pypicloud_tw.access.tokens.owners import Owners
 from pypicloud_tw.access.tokens.records import TokenRecord
 from pypicloud_tw.access.tokens.shown import ShownToken, shown_token
 from pypicloud_tw.access.tokens.text import (
@@ -35,9 +36,6 @@ from pypicloud_tw.metrics import Metrics
 
 #: Headers that are remembered; each with its principal takes 1 kB.
 REMEMBERED = 8192
-
-#: Tells a user from any other of the same name, before or after; None: there is none.
-Owners = Callable[[str], str | None]
 
 
 @frozen
@@ -135,7 +133,7 @@ class TokenLogin:
         record = known.record
         principal = Principal(
             None,
-            publisher=record.publisher,
+            publishers=record.publishers,
             proof=Proof("publisher", record.claims),
             last_known=stale,
         )

@@ -86,13 +86,13 @@ class MintedRecord:
     """What is kept of a minted token. Times are in seconds since 1970.
 
     :ivar digest: SHA-256 of its secret.
-    :ivar publisher: the name of the trusted publisher, which says what it may do.
+    :ivar publishers: the names of the trusted publishers, which say what it may do.
     :ivar claims: of the identity token, as the audit has them.
     :ivar burnt: when it was given back, or told to be known to others.
     """
 
     digest: bytes = field(repr=False)
-    publisher: str
+    publishers: tuple[str, ...]
     claims: Mapping[str, str]
     created: int
     ends: int
@@ -121,6 +121,7 @@ class Minted:
     :ivar throttle: judges clients that show tokens that are not there.
     :ivar fresh_for: seconds after which one in use is asked for again.
     :ivar minted: how many were made here.
+    :ivar burnt: how many were burnt here.
     """
 
     store: IObjectStore
@@ -129,6 +130,7 @@ class Minted:
     throttle: Throttle
     fresh_for: float = 1.0
     minted: int = field(default=0, init=False)
+    burnt: int = field(default=0, init=False)
     _known: Cache[str, KnownMinted] = field(
         factory=lambda: Cache(CAPACITY, lambda known: known.weight), init=False
     )
@@ -148,7 +150,7 @@ class Minted:
         issuer: str,
         jti: str,
         jwt_end: float,
-        publisher_name: str,
+        publishers: tuple[str, ...],
         claims: Mapping[str, str],
         lifetime: float,
     ) -> MintedToken:
@@ -159,6 +161,7 @@ class Minted:
         :param issuer: its ``iss``.
         :param jti: what tells it from others of that issuer: its ``jti``.
         :param jwt_end: its ``exp``, in seconds since 1970.
+        :param publishers: the names of those that trust its job.
         :param claims: what is kept of it, and shown.
         :param lifetime: seconds; more than :data:`LONGEST` is that.
         :raises AlreadyUsed: it was exchanged before.
@@ -174,7 +177,7 @@ class Minted:
         text = MintedText.draw(issuer, jti, jwt_end)
         record = MintedRecord(
             seal_secret(text.secret),
-            publisher_name,
+            publishers,
             MappingProxyType(dict(claims)),
             int(now),
             int(now + min(lifetime, LONGEST)),
@@ -272,6 +275,7 @@ class Minted:
         # No condition: there is nothing else that it could become.
         info = await self.store.put(_key(text), data, content_type="application/json")
         self._keep(text.id, _known(burnt, info.etag, len(data), now))
+        self.burnt += 1
         return True
 
     async def _read(self, text: MintedText) -> KnownMinted | None:
@@ -353,7 +357,7 @@ def _encode(record: MintedRecord) -> bytes:
     document = {
         "_format": FORMAT,
         "sha256": record.digest.hex(),
-        "publisher": record.publisher,
+        "publishers": list(record.publishers),
         "claims": dict(record.claims),
         "created": record.created,
         "ends": record.ends,
@@ -369,7 +373,7 @@ def _decode(stored: StoredBytes, proved: float) -> KnownMinted:
         burnt = document["burnt"]
         record = MintedRecord(
             bytes.fromhex(document["sha256"]),
-            str(document["publisher"]),
+            tuple(str(name) for name in document["publishers"]),
             MappingProxyType(
                 {str(name): str(value) for name, value in document["claims"].items()}
             ),

@@ -12,8 +12,8 @@ from twisted.internet.interfaces import IReactorTime
 from pypicloud_tw.access.principal import Principal, Scope
 from pypicloud_tw.access.tokens.documents import TokenDocuments
 from pypicloud_tw.access.tokens.last_use import LastUse, LastUses, Uses
-from pypicloud_tw.access.tokens.login import Owners
 from pypicloud_tw.access.tokens.minted import Minted
+from pypicloud_tw.access.tokens.owners import Owners
 from pypicloud_tw.access.tokens.records import OwnerTokens, TokenRecord
 from pypicloud_tw.access.tokens.text import (
     UserToken,
@@ -96,9 +96,13 @@ class Tokens:
         read(
             "pypicloud_tokens_revoked",
             "Tokens revoked or burnt",
-            lambda: self.revoked,
+            lambda: self.revoked + self.minted.burnt,
             counts=True,
         )
+
+    def adjust(self, *, life: float, max_life: float) -> None:
+        """Change how long tokens live that are made from now on; seconds."""
+        self.life, self.max_life = life, max_life
 
     async def make(
         self,
@@ -219,7 +223,6 @@ class Tokens:
             return False
         if not isinstance(token, UserToken):
             burnt = await self.minted.burn(text)
-            self.revoked += burnt
             if burnt:
                 self.audit(Act(by, "burnt a token", reason=reason))
             return burnt

@@ -8,12 +8,12 @@ from typing import TypeVar
 import click
 from attrs import frozen
 
+from pypicloud_tw.access.administration.interface import Work
 from pypicloud_tw.cli.base import (
     Command,
     CouldNotCheck,
     PlainError,
     Surroundings,
-    Work,
     load_config,
     surroundings,
 )

@@ -6,13 +6,14 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
+from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
 from pypicloud_tw.access.administration.authority import Operator
+from pypicloud_tw.access.administration.interface import Work
 from pypicloud_tw.access.basic import Login
-from pypicloud_tw.assembly import make_administration, make_index, make_process
-from pypicloud_tw.cli.base import Work
+from pypicloud_tw.assembly import make_administered, make_index, make_process
 from pypicloud_tw.cli.offline import check_folder, check_only_writer, command_actor
 from pypicloud_tw.client.access import RemoteAdministration
 from pypicloud_tw.client.address import IndexAddress
@@ -24,39 +25,46 @@ from pypicloud_tw.errors import PypicloudError, Unavailable
 T = TypeVar("T")
 
 
-def over_store(config: Config, work: Work[T], *, changes: bool) -> T:
-    """Do the work on the store of a configuration; see :class:`~.base.Doors`."""
-    check_folder(config)
+@frozen
+class ReactorDoors:
+    """See :class:`~.base.Doors`."""
 
-    async def main(reactor: Any) -> T:
-        process = make_process(reactor)
-        index = make_index(config, process, os.environ)
-        process.start()
-        try:
-            await index.store.prepare()
-            await index.secure()
-            if changes:
-                check_only_writer(index)
-            administration = make_administration(config, index, process)
-            return await work(administration.acting(command_actor(), Operator()))
-        finally:
-            await index.close()
-            await process.stop()
+    def over_store(self, config: Config, work: Work[T], *, changes: bool) -> T:
+        """Do the work on the store of a configuration; see :class:`~.base.Doors`."""
+        check_folder(config)
 
-    return _run(main)
+        async def main(reactor: Any) -> T:
+            process = make_process(reactor)
+            index = make_index(config, process, os.environ)
+            process.start()
+            try:
+                await index.store.prepare()
+                await index.secure()
+                if changes:
+                    check_only_writer(index)
+                administered = make_administered(config, index, process)
+                return await work(administered.by(command_actor(), Operator()))
+            finally:
+                await index.close()
+                await process.stop()
 
+        return _run(main)
 
-def over_server(
-    address: IndexAddress, login: Login, environ: Mapping[str, str], work: Work[T]
-) -> T:
-    """Do the work through a server; see :class:`~.base.Doors`."""
+    def over_server(
+        self,
+        address: IndexAddress,
+        login: Login,
+        environ: Mapping[str, str],
+        work: Work[T],
+    ) -> T:
+        """Do the work through a server; see :class:`~.base.Doors`."""
 
-    async def main(reactor: Any) -> T:
-        agent = make_agent(reactor, address.scheme, environ)
-        client = ApiClient(address, login, agent, reactor)
-        return await work(RemoteAdministration(client))
+        async def main(reactor: Any) -> T:
+            agent = make_agent(reactor, address.scheme, environ)
+            client = ApiClient(address, login, agent, reactor)
+            return await work(RemoteAdministration(client))
 
-    return _run(main)
+        return _run(main)
 
 
 def _run(main: Callable[[Any], Awaitable[T]]) -> T:

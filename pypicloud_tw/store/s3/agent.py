@@ -7,19 +7,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from OpenSSL.crypto import FILETYPE_PEM, load_certificate
-from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.web.client import (
     Agent,
-    BrowserLikePolicyForHTTPS,
     HostnameCachingHTTPSPolicy,
     HTTPConnectionPool,
 )
 from twisted.web.iweb import IAgent
 
-from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.outbound.agent import ProxiedAgent
 from pypicloud_tw.outbound.proxies import ProxySettings
+from pypicloud_tw.outbound.trust import load_policy
 
 #: Idle connections are closed after so many seconds: before S3 does it, because a
 #: conditional write on a connection that is just being closed is an ambiguous one.
@@ -27,30 +24,6 @@ IDLE = 4
 
 #: Idle connections that are kept, as many as requests are usually under way.
 KEPT = 32
-
-_PEM_BEGIN = b"-----BEGIN CERTIFICATE-----"
-
-
-def load_policy(ca_file: Path | None) -> BrowserLikePolicyForHTTPS:
-    """Trust what the system does, or only the authorities of a PEM file.
-
-    :raises ConfigError: there are none in the file.
-    """
-    if ca_file is None:
-        return BrowserLikePolicyForHTTPS()
-    try:
-        blocks = ca_file.read_bytes().split(_PEM_BEGIN)[1:]
-        authorities = [
-            Certificate(load_certificate(FILETYPE_PEM, _PEM_BEGIN + block))
-            for block in blocks
-        ]
-    except Exception as error:
-        raise ConfigError(
-            [f"aws.ca_file = {ca_file} cannot be read: {type(error).__name__}."]
-        ) from None
-    if not authorities:
-        raise ConfigError([f"aws.ca_file = {ca_file} holds no certificate in PEM."])
-    return BrowserLikePolicyForHTTPS(trustRootFromCertificates(authorities))
 
 
 def make_agent(
@@ -70,7 +43,7 @@ def make_agent(
     pool.cachedConnectionTimeout = IDLE
     # Without it every connection reads all certificate authorities again: 20 ms, in
     # the reactor's thread.
-    policy = HostnameCachingHTTPSPolicy(load_policy(ca_file))
+    policy = HostnameCachingHTTPSPolicy(load_policy(ca_file, "aws.ca_file"))
     direct = Agent(reactor, policy, connectTimeout=connect_timeout, pool=pool)
     proxies = ProxySettings.of(environ, urlsplit(url).scheme)
     if not proxies.by_scheme:

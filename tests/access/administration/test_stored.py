@@ -112,7 +112,7 @@ class OfAProjectTests(WorkCase):
         self.assertFalse(may("tools-z*", Principal("bob", scope=narrow)))
         reading = Scope(frozenset({Action.READ}))
         self.assertFalse(may("tools-y*", Principal("bob", scope=reading)))
-        self.assertFalse(may("tools-y*", Principal(None, publisher="other")))
+        self.assertFalse(may("tools-y*", Principal(None, publishers=("other",))))
 
     def test_lists_have_what_is_theirs(self) -> None:
         lines = self.wait(self.doer().rights())

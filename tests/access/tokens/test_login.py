@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs, formatEvent
 
-from pypicloud_tw.access.principal import Credentials, Scope
+from pypicloud_tw.access.principal import Credentials, Principal, Scope
 from pypicloud_tw.access.tokens.documents import STALE_FOR
 from pypicloud_tw.access.tokens.records import document_key
 from pypicloud_tw.access.tokens.shown import shown_token
 from pypicloud_tw.access.tokens.text import UserToken, owner_key, read_token
 from pypicloud_tw.config.rights import Action
-from pypicloud_tw.errors import StoreError, TooManyRequests, Unauthorized
+from pypicloud_tw.errors import StoreError, TooManyRequests, Unauthorized, Unavailable
+from pypicloud_tw.index.names import project_name
 from tests.access.tokens.doubles import (
     ANN,
     CLIENT,
@@ -21,6 +22,7 @@ from tests.access.tokens.doubles import (
     basic,
     bearer,
 )
+from tests.builders import simple_policy
 
 KEY = document_key(owner_key("ann"))
 TOKEN = UserToken.draw("ann").text
@@ -342,7 +344,7 @@ class SecretTests(TokenTestCase):
             made = self.make()
             minted = self.get(
                 self.server.minted.mint(
-                    "https://ci.example", "1", self.clock.seconds(), "acme", {}, 900
+                    "https://ci.example", "1", self.clock.seconds(), ("acme",), {}, 900
                 )
             )
             principal = self.show(made.text)
@@ -372,3 +374,15 @@ class SecretTests(TokenTestCase):
         for stored in self.store.objects.values():
             self.assertNotIn(secret.hex().encode(), stored.data)
             self.assertNotIn(made.text.encode(), stored.data)
+
+
+class LastKnownTests(TokenTestCase):
+    def test_it_may_read_and_change_nothing(self) -> None:
+        policy = simple_policy("authenticated", has_users=True)
+        acme = project_name("acme")
+        known = Principal("ann", last_known=True)
+        policy.check(known, Action.READ, acme)
+        for action in (Action.UPLOAD, Action.MANAGE):
+            policy.check(Principal("ann"), action, acme)
+            error = self.assertRaises(Unavailable, policy.check, known, action, acme)
+            self.assertIn("The store is away", str(error))

@@ -51,7 +51,7 @@ class MintedTestCase(TokenTestCase):
         self, jti: str = "1", server: TokenServer | None = None, life: float = 900
     ) -> Coroutine[Any, Any, MintedToken]:
         minted = (server or self.server).minted
-        return minted.mint(ISSUER, jti, NOW + 600, "acme-ci", CLAIMS, life)
+        return minted.mint(ISSUER, jti, NOW + 600, ("acme-ci",), CLAIMS, life)
 
     def keys(self) -> list[str]:
         return [key for key in self.store.objects if key.startswith(FOLDER)]
@@ -64,7 +64,7 @@ class MintTests(MintedTestCase):
         for server in self.server, self.other:
             principal = self.show(minted.text, server)
             self.assertIsNone(principal.name)
-            self.assertEqual("acme-ci", principal.publisher)
+            self.assertEqual(("acme-ci",), principal.publishers)
             self.assertIsNone(principal.scope)
             self.assertEqual("publisher", principal.proof.kind)
             self.assertEqual(CLAIMS, principal.proof.details)
@@ -105,7 +105,9 @@ class MintTests(MintedTestCase):
         self.mint("1")
         self.mint("2")
         self.get(
-            self.server.minted.mint("https://other", "1", NOW, "acme-ci", CLAIMS, 900)
+            self.server.minted.mint(
+                "https://other", "1", NOW, ("acme-ci",), CLAIMS, 900
+            )
         )
 
     def test_no_longer_than_is_allowed(self) -> None:
@@ -113,7 +115,7 @@ class MintTests(MintedTestCase):
 
     def test_an_end_that_is_none_is_refused(self) -> None:
         for end in (-1.0, 1e30, float("nan")):
-            minting = self.server.minted.mint(ISSUER, "1", end, "acme-ci", {}, 900)
+            minting = self.server.minted.mint(ISSUER, "1", end, ("acme-ci",), {}, 900)
             self.assertIn("no time", self.fails(minting, BadRequest))
 
     def test_it_ends(self) -> None:

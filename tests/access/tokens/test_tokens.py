@@ -256,14 +256,14 @@ class MakerTests(TokenTestCase):
         ann, scope = Principal("ann"), Scope()
         check_maker(ann, "ann", scope, administers=False)
         check_maker(ann, "bob", scope, administers=True)
-        for principal in ann, ANONYMOUS, Principal(None, publisher="acme"):
+        for principal in ann, ANONYMOUS, Principal(None, publishers=("acme",)):
             self.assertRaises(
                 Forbidden, check_maker, principal, "bob", scope, administers=False
             )
         self.assertRaises(
             Forbidden,
             check_maker,
-            Principal(None, publisher="acme"),
+            Principal(None, publishers=("acme",)),
             "bob",
             scope,
             administers=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from attrs import define, evolve, field
+from attrs import define, field
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IConsumer, IProtocol
 from twisted.python.failure import Failure
@@ -14,64 +14,27 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
-from pypicloud_tw.access.access import Access
-from pypicloud_tw.access.administration.stored import Administered
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.settings import AccessSettings
-from pypicloud_tw.access.throttle import Throttle
-from pypicloud_tw.access.tokens.documents import TokenDocuments
-from pypicloud_tw.access.tokens.last_use import LastUses
-from pypicloud_tw.access.tokens.login import TokenLogin
-from pypicloud_tw.access.tokens.minted import Minted
-from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.index.audit import Act
-from pypicloud_tw.web.http.site import Site
 from tests.access.administration.doubles import settings
 from tests.web.doubles import Response, Web, basic
 
 
 @define
 class AccessWeb(Web):
-    """A server whose administrator is ann.
-
-    :ivar acts: the records of what was changed.
-    """
+    """A server whose administrator is ann."""
 
     access_settings: AccessSettings = field(factory=settings)
-    acts: list[Act] = field(factory=list, init=False)
 
-    def __attrs_post_init__(self) -> None:
-        super().__attrs_post_init__()
-        domain, index = self.domain, self.domain.index
-        throttle = Throttle(domain.clock.seconds)
-        documents = TokenDocuments(
-            index.store, index.watch, index.standing, domain.clock, throttle
-        )
-        minted = Minted(index.store, index.standing, domain.clock, throttle, 1.0)
-        uses = LastUses(index.store, domain.clock, "one")
-        owners = self._owner
-        tokens = Tokens(documents, minted, owners, uses, domain.clock, self.acts.append)
-        login = TokenLogin(documents, minted, owners, uses, domain.clock)
-        access = Access(
-            Policy(self.access_settings),
-            (login, *self.application.access.authenticators),
-            self.documents,
-        )
-        self.application = evolve(
-            self.application,
-            access=access,
-            administered=Administered(
-                access, self.documents, tokens, domain.offload, self.acts.append
-            ),
-        )
-        self.site = Site(self.application.resource(), reactor=domain.clock)
+    @property
+    def acts(self) -> list[Act]:
+        """The records of what was changed."""
+        return self.domain.acts
 
-    def _owner(self, name: str) -> str | None:
-        return "" if name in self.users else self._stored_owner(name)
-
-    def _stored_owner(self, name: str) -> str | None:
-        user = self.documents.current.users.get(name)
-        return None if user is None else user.id
+    def make_policy(self) -> Policy:
+        """Make the rules of the settings."""
+        return Policy(self.access_settings)
 
     def ask(
         self,

@@ -45,9 +45,9 @@ from twisted.web.iweb import (
 from zope.interface import directlyProvides, implementer
 
 from pypicloud_tw.outbound.agent import find_proxy
+from pypicloud_tw.outbound.heads import BoundedHeads
+from pypicloud_tw.outbound.origins import origin_of
 from pypicloud_tw.outbound.proxies import ProxySettings
-from pypicloud_tw.upstream.heads import BoundedHeads
-from pypicloud_tw.upstream.source import origin_of
 
 #: NAT64 (RFC 6052): an IPv4 address in disguise.
 _NAT64 = ip_network("64:ff9b::/96")

@@ -1,0 +1,173 @@
+"""The exchange: a job's identity token in, a token of this index out, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from attrs import define, evolve
+from twisted.logger import Logger
+
+from pypicloud_tw.access.oidc.compact import UnverifiedToken, read_token
+from pypicloud_tw.access.oidc.identity import Identity, identify
+from pypicloud_tw.access.oidc.issuers import Issuers
+from pypicloud_tw.access.oidc.matching import explain, matching
+from pypicloud_tw.access.oidc.refusals import (
+    ExchangeRefused,
+    InvalidPublisher,
+    InvalidToken,
+    NotEnabled,
+    ReusedToken,
+)
+from pypicloud_tw.access.principal import Principal
+from pypicloud_tw.access.tokens.minted import AlreadyUsed, Minted, MintedToken
+from pypicloud_tw.config.publishers import told_audience
+from pypicloud_tw.config.rights import TrustedPublisher
+from pypicloud_tw.index.audit import Act, Actor, Audit, Proof
+
+#: Seconds that a minted token may live (PEP 807, draft).
+SHORTEST_LIFE, LONGEST_LIFE = 900, 21_600
+
+Publishers = Mapping[str, TrustedPublisher]
+
+
+@define(eq=False)
+class Exchange:
+    """Exchanges identity tokens.
+
+    :param publishers: returns those that there are now.
+    :param issuers: the keys of their issuers.
+    :param minted: where tokens are made.
+    :param audit: takes a record of every exchange and every refusal.
+    :param seconds: the clock.
+    :param lifetime: returns the seconds that a minted token lives.
+    """
+
+    publishers: Callable[[], Publishers]
+    issuers: Issuers
+    minted: Minted
+    audit: Audit
+    seconds: Callable[[], float]
+    lifetime: Callable[[], float]
+    _log = Logger()
+
+    @property
+    def audience(self) -> str:
+        """The audience that a job is to ask its issuer for.
+
+        :raises NotEnabled: there is no publisher.
+        """
+        audience = told_audience(self.publishers())
+        if audience is None:
+            raise NotEnabled("This index has no trusted publishers.")
+        return audience
+
+    async def exchange(self, text: str, actor: Actor) -> MintedToken:
+        """Exchange a token.
+
+        The issuer is known before anything is fetched, and the token is taken for used
+        last: one that is refused can be shown again when the publisher was put right.
+
+        :param actor: who shows it, as far as is known before.
+        :raises ExchangeRefused: it is not exchanged.
+        :raises IssuerUnavailable: the issuer's keys cannot be had.
+        :raises Unavailable: the store is away.
+        """
+        try:
+            return await self._exchange(text, actor)
+        except ExchangeRefused as e:
+            self._tell(e, actor)
+            raise
+
+    async def _exchange(self, text: str, actor: Actor) -> MintedToken:
+        if not self.publishers():
+            raise NotEnabled("This index has no trusted publishers.")
+        token = read_token(text)
+        self._check_issuer(token)
+        keys = await self.issuers.keys(token.issuer, token.key_id)
+        keys.verify(token)
+        identity = identify(token, self.seconds())
+        found = self._match(identity)
+        minted = await self._mint(identity, found)
+        proof = Proof("publisher", identity.claims)
+        label = Principal(None, publishers=found).label
+        self.audit(Act(evolve(actor, name=label, proof=proof), "minted"))
+        return minted
+
+    async def _mint(self, identity: Identity, found: tuple[str, ...]) -> MintedToken:
+        try:
+            return await self.minted.mint(
+                identity.issuer,
+                identity.once,
+                identity.end,
+                found,
+                identity.claims,
+                self.lifetime(),
+            )
+        except AlreadyUsed as e:
+            raise ReusedToken(e.message, claims=identity.claims) from None
+
+    def _tell(self, error: ExchangeRefused, actor: Actor) -> None:
+        """Have log and audit say what the job is not told."""
+        why = " ".join((error.message, *error.findings))
+        self._log.warn(
+            "An identity token from {client} is refused ({code}): {why}",
+            client=actor.address,
+            code=error.code,
+            why=why,
+        )
+        if error.claims:
+            actor = evolve(actor, proof=Proof("publisher", error.claims))
+        self.audit(Act(actor, "mint", reason=why, outcome="refused"))
+
+    def _check_issuer(self, token: UnverifiedToken) -> None:
+        if all(one.issuer != token.issuer for one in self.publishers().values()):
+            raise InvalidPublisher(
+                "No trusted publisher of this index has the issuer of this token.",
+                [f"Its issuer is said to be {token.issuer[:200]!a}."],
+            )
+
+    def _match(self, identity: Identity) -> tuple[str, ...]:
+        of_issuer = {
+            name: one
+            for name, one in self.publishers().items()
+            if one.issuer == identity.issuer
+        }
+        audience = identity.claims["aud"]
+        if all(one.audience != audience for one in of_issuer.values()):
+            raise InvalidToken(
+                "The token is for another audience than this index's, which "
+                "/_/oidc/audience tells.",
+                explain(of_issuer, identity.claims),
+                identity.claims,
+            )
+        found = matching(of_issuer, identity.claims)
+        if not found:
+            raise InvalidPublisher(
+                "The token is good, and no trusted publisher of this index is for this "
+                f"job ({describe(identity.claims)}). Compare that with what its "
+                "administrators have set; the server's log says what differs.",
+                explain(of_issuer, identity.claims),
+                identity.claims,
+            )
+        return found
+
+
+#: What tells a job from others of its issuer, as far as it has them.
+_TELLING = (
+    "repository",
+    "project_path",
+    "organization_slug",
+    "pipeline_slug",
+    "email",
+    "workflow_ref",
+    "ci_config_ref_uri",
+    "ref",
+    "build_branch",
+    "environment",
+)
+
+
+def describe(claims: Mapping[str, str]) -> str:
+    """Say what a job says of itself; it need not be told what would be right."""
+    found = [f"{name} {claims[name][:200]}" for name in _TELLING if name in claims]
+    return ", ".join(found) or f"sub {claims.get('sub', 'none')[:200]}"

@@ -1,0 +1,44 @@
+"""JSON from strangers: an object without doubt about what is in it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+
+class JsonError(ValueError):
+    """It is no JSON object that can be trusted; the text ends a sentence."""
+
+
+def read_object(data: bytes) -> dict[str, Any]:
+    """Read a JSON object, in UTF-8, each of whose keys stands there once.
+
+    Readers differ in which of two equal keys they take (RFC 8259, section 4), so that
+    one could be checked and another be used.
+
+    :param data: of bounded length.
+    :raises JsonError: it is anything else.
+    """
+    try:
+        found = json.loads(
+            data.decode(), object_pairs_hook=_once, parse_constant=_no_number
+        )
+    except JsonError:
+        raise
+    except (ValueError, RecursionError):
+        # Numbers of thousands of digits are ValueErrors, too.
+        raise JsonError("is not JSON") from None
+    if not isinstance(found, dict):
+        raise JsonError("is not a JSON object")
+    return found
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise JsonError("has a key twice")
+    return found
+
+
+def _no_number(text: str) -> NoReturn:
+    raise JsonError("has a number that JSON has not")

@@ -1,0 +1,48 @@
+"""Whose tokens live: users whom this server knows by itself.
+
+Whom only another directory or a proxy knows has none, because nobody would say when
+they are gone. Who needs some all the same is made a user without a password in the
+access document, and a right of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from attrs import define, field
+
+from pypicloud_tw.access.document import AccessDocument
+from pypicloud_tw.access.passwords import DOCUMENT
+
+#: Tells a user from any other of the same name, before or after; None: there is none.
+Owners = Callable[[str], str | None]
+
+
+@define(eq=False)
+class TokenOwners:
+    """Tells users from others of the same names.
+
+    A user of the access document who was removed is not the one who is added later. Of
+    the ini's users, and htpasswd's, only the names are known: their tokens are revoked
+    by hand, or are of use again when a user of that name is.
+
+    :ivar source_of: names the source of users that has a name; None: none has.
+    """
+
+    source_of: Callable[[str], str | None]
+    _ids: Mapping[str, str] = field(factory=lambda: MappingProxyType({}), init=False)
+
+    def obey(self, document: AccessDocument) -> None:
+        """Take over who is in the access document."""
+        self._ids = {name: user.id for name, user in document.users.items()}
+
+    def identify(self, name: str) -> str | None:
+        """Return what tells this user from any other of the name; None: there is none.
+
+        This is asked at each request that shows a token.
+        """
+        source = self.source_of(name)
+        if source == DOCUMENT:
+            return self._ids.get(name)
+        return None if source is None else ""

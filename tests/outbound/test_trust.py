@@ -1,0 +1,44 @@
+"""Authorities of files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from OpenSSL import crypto
+from twisted.trial.unittest import SynchronousTestCase
+
+from pypicloud_tw.errors import ConfigError
+from pypicloud_tw.outbound.trust import load_policy
+
+KEY = "aws.ca_file"
+
+
+class AuthorityTests(SynchronousTestCase):
+    """``aws.ca_file`` and its like."""
+
+    def write(self, data: bytes) -> Path:
+        path = Path(self.mktemp())
+        path.write_bytes(data)
+        return path
+
+    def test_certificates(self) -> None:
+        key = crypto.PKey()
+        key.generate_key(crypto.TYPE_RSA, 2048)
+        certificate = crypto.X509()
+        certificate.gmtime_adj_notBefore(0)
+        certificate.gmtime_adj_notAfter(60)
+        certificate.set_pubkey(key)
+        certificate.sign(key, "sha256")
+        pem = crypto.dump_certificate(crypto.FILETYPE_PEM, certificate)
+        policy = load_policy(self.write(b"# two of them\n" + pem + pem), KEY)
+        self.assertIsNotNone(policy.creatorForNetloc(b"s3", 443))
+
+    def test_nonsense(self) -> None:
+        begin = b"-----BEGIN CERTIFICATE-----\n"
+        for data in (b"", b"text", begin + b"AAAA\n-----END CERTIFICATE-----\n"):
+            error = self.assertRaises(ConfigError, load_policy, self.write(data), KEY)
+            self.assertIn(KEY, str(error))
+
+    def test_missing(self) -> None:
+        error = self.assertRaises(ConfigError, load_policy, Path(self.mktemp()), KEY)
+        self.assertIn("FileNotFoundError", str(error))
