@@ -9,7 +9,7 @@ from typing import TypeVar
 import click
 
 from pypicloud_tw.access.administration.values import Changed
-from pypicloud_tw.cli.base import Command, hash_of, read_password, surroundings
+from pypicloud_tw.cli.base import Command, PlainError, read_password, surroundings
 from pypicloud_tw.json_values import encode
 
 T = TypeVar("T")
@@ -48,8 +48,9 @@ def new_password(from_stdin: bool) -> str:
         )
     else:
         raise click.UsageError("Give the password on stdin, with --password-stdin.")
-    hash_of(password)
-    return password
+    if not password:
+        raise PlainError("There is no password; an empty one is not taken.")
+    return str(password)
 
 
 def show(

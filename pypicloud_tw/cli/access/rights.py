@@ -147,7 +147,9 @@ def _publisher_row(one: Publisher) -> tuple[str, ...]:
     return (
         one.name,
         terms.issuer,
-        ", ".join(f"{name}:{pattern}" for name, pattern in terms.claims.items()),
+        ", ".join(
+            f"{name}:{pattern}" for name, pattern in sorted(terms.claims.items())
+        ),
         ", ".join(terms.projects),
         show_actions(terms.actions),
         where(one.fixed, one.source),

@@ -61,7 +61,9 @@ class AccessServer:
         return cls(clock, store, settings(ini))
 
     def __attrs_post_init__(self) -> None:
-        self.tokens = TokenServer(self.store, self.clock, users=_AnyUser())
+        owners = _Owners()
+        owners.server = self
+        self.tokens = TokenServer(self.store, self.clock, users=owners)
         self.documents = AccessDocuments(
             self.store, self.tokens.watch, self.tokens.standing, self.clock
         )
@@ -88,8 +90,13 @@ class AccessServer:
         return self.parts.by(ANN, authority)
 
 
-class _AnyUser(dict[str, str]):
-    """Knows every user, by no id."""
+class _Owners(dict[str, str]):
+    """Knows the users of the ini and of the document, as a server does."""
 
-    def get(self, name: str, default: object = None) -> str:
-        return ""
+    server: AccessServer
+
+    def get(self, name: str, default: object = None) -> str | None:  # type: ignore[override]  # all that is asked
+        document = self.server.documents.current
+        if name in self.server.settings.users:
+            return ""
+        return document.users[name].id if name in document.users else None

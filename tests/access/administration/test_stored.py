@@ -80,6 +80,7 @@ class OfAProjectTests(WorkCase):
     def setUp(self) -> None:
         self.server = AccessServer.new()
         operator = self.server.administration()
+        self.wait(operator.put_user("bob", NewUser()))
         for project in ("acme", "tools-*"):
             self.wait(operator.put_right(project, "user", "bob", ADMINISTER))
         self.wait(operator.put_right("tools-x", "user", "carol", READ))
