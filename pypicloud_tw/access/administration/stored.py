@@ -451,7 +451,7 @@ class StoredAdministration:
         project: str | None = None,
     ) -> Changed:
         """Make one change of the document, and a record of it."""
-        was_open = self.parts.access.policy.rules.open
+        was_open = (await self._policy()).rules.open
         before: AccessDocument | None = None
 
         def apply(document: AccessDocument) -> AccessDocument:

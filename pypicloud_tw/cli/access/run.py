@@ -13,8 +13,6 @@ from twisted.internet.task import react
 from pypicloud_tw.access.administration.authority import Operator
 from pypicloud_tw.access.administration.interface import Work
 from pypicloud_tw.access.basic import Login
-from pypicloud_tw.assembly import make_administered, make_index, make_process
-from pypicloud_tw.cli.offline import check_folder, check_only_writer, command_actor
 from pypicloud_tw.client.access import RemoteAdministration
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.agent import make_agent
@@ -31,7 +29,11 @@ class ReactorDoors:
 
     def over_store(self, config: Config, work: Work[T], *, changes: bool) -> T:
         """Do the work on the store of a configuration; see :class:`~.base.Doors`."""
-        check_folder(config)
+        # Only here: a command that asks a server needs not load what makes one.
+        from pypicloud_tw.assembly import make_administered, make_index, make_process
+        from pypicloud_tw.cli import offline
+
+        offline.check_folder(config)
 
         async def main(reactor: Any) -> T:
             process = make_process(reactor)
@@ -41,9 +43,9 @@ class ReactorDoors:
                 await index.store.prepare()
                 await index.secure()
                 if changes:
-                    check_only_writer(index)
+                    offline.check_only_writer(index)
                 administered = make_administered(config, index, process)
-                return await work(administered.by(command_actor(), Operator()))
+                return await work(administered.by(offline.command_actor(), Operator()))
             finally:
                 await index.close()
                 await process.stop()

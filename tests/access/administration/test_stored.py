@@ -69,6 +69,10 @@ class FirstRightTests(WorkCase):
         changed = self.wait(self.access.put_right("acme", "user", "ann", READ))
         (notice,) = changed.notices
         self.assertIn("every user could", notice)
+        again = self.server.beside().administration()
+        changed = self.wait(again.put_right("acme", "user", "bob", READ))
+        self.assertEqual(changed.notices, ())
+        self.wait(again.remove_right("acme", "user", "bob"))
         changed = self.wait(self.access.remove_right("acme", "user", "ann"))
         (notice,) = changed.notices
         self.assertIn("every user may write", notice)
