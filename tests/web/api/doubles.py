@@ -55,6 +55,18 @@ class AccessWeb(Web):
         return self.request(method, f"/api/v1/access/{path}", headers, body)
 
 
+class Canned:
+    """Answers what it is told to, whatever it is asked."""
+
+    def answer(self, status: int, body: bytes) -> None:
+        """Answer so from now on."""
+        self._response = Response(status, "", {}, body)
+
+    def request(self, *asked: object) -> Response:
+        """Answer."""
+        return self._response
+
+
 @implementer(IAgent)
 @define(eq=False)
 class WebAgent:
@@ -63,7 +75,7 @@ class WebAgent:
     :ivar asked: the bytes of every request.
     """
 
-    web: Web
+    web: Web | Canned
     asked: list[tuple[str, str, dict[str, str], bytes]] = field(factory=list)
 
     def request(
