@@ -21,6 +21,9 @@ from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.administration.stored import Administered
 from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.metrics_readers import metrics_reader
+from pypicloud_tw.access.oidc.exchange import Exchange
+from pypicloud_tw.access.oidc.fetchers import IssuerFetchers
+from pypicloud_tw.access.oidc.issuers import Issuers
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.throttle import Throttle
@@ -44,6 +47,7 @@ from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.index.watch import MarkerWatch
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.service import Offload
+from pypicloud_tw.outbound.trust import load_authorities
 from pypicloud_tw.process import Process
 from pypicloud_tw.reload import Reloader
 from pypicloud_tw.server import Front, Server, make_endpoint
@@ -60,6 +64,7 @@ from pypicloud_tw.upstream.relay import Relay
 from pypicloud_tw.upstream.rules import UpstreamRules
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import ClientLimits, UpstreamIndex
+from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.fallback import Fallback
@@ -120,11 +125,26 @@ def assemble(
     tokens = make_tokens(config, index, process, throttle, owners)
     login = make_token_login(tokens, process)
     access = Access(policy, (login, PasswordLogin(users)), documents)
+    fetchers = partial(_make_fetchers, process, environ)
+    exchange = Exchange(
+        access,
+        Issuers(fetchers(config), reactor.seconds),
+        tokens.minted,
+        index.publisher.audit,
+        reactor.seconds,
+        config.oidc.token_lifetime,
+    )
     administered = Administered(
         access, documents, tokens, process.offload, index.publisher.audit
     )
     application = _make_application(
-        config, index, fallback, process, access, administered
+        config,
+        index,
+        fallback,
+        process,
+        access,
+        TrustedPublishing(exchange, reactor.seconds),
+        administered,
     )
     site = _make_site(config, application, process)
     reloader = Reloader(
@@ -133,6 +153,7 @@ def assemble(
         application,
         users,
         throttle,
+        fetchers,
         tokens,
     )
     server = Server(
@@ -189,7 +210,6 @@ def make_index(
         reactor,
         UploadRules(
             legacy_formats=config.pypi.legacy_formats,
-            overwrite=config.pypi.allow_overwrite,
             reupload_deleted=config.pypi.allow_reupload_deleted,
             sweep_age=config.index.sweep_age,
         ),
@@ -403,11 +423,13 @@ def _make_application(
     fallback: Fallback | None,
     process: Process,
     access: Access,
+    publishing: TrustedPublishing,
     administered: Administered,
 ) -> Application:
     return Application(
         index,
         access=access,
+        publishing=publishing,
         administered=administered,
         revealed=RevealedTokens(administered.tokens, index.clock.seconds),
         offload=process.offload,
@@ -415,6 +437,24 @@ def _make_application(
         max_upload=config.pypi.max_upload,
         metrics_read=metrics_reader(config.metrics.read),
         fallback=fallback,
+    )
+
+
+def _make_fetchers(
+    process: Process, environ: Mapping[str, str], config: Config
+) -> IssuerFetchers:
+    """Make what the documents of issuers are fetched by.
+
+    :raises ConfigError: there are no authorities in ``oidc.ca_file``.
+    """
+    if config.oidc.ca_file is not None:
+        load_authorities(config.oidc.ca_file, "oidc.ca_file")
+    return IssuerFetchers(
+        config.oidc,
+        frozenset(one.issuer for one in config.publishers.values()),
+        process.reactor,
+        environ,
+        f"pypicloud-tw/{__version__}",
     )
 
 

@@ -8,6 +8,7 @@ from attrs import evolve, frozen
 from twisted.logger import Logger
 
 from pypicloud_tw.access.metrics_readers import metrics_reader
+from pypicloud_tw.access.oidc.fetchers import IssuerFetchers
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.tokens.tokens import Tokens
@@ -17,7 +18,10 @@ from pypicloud_tw.config.load import Config
 from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.web.app import Application
 
-#: Keys that a reload reads, beside users and the section auth.
+#: Sections that a reload reads whole.
+RELOADED_SECTIONS = ("auth", "oidc")
+
+#: Keys that it reads, beside those and the families user, group, package, publisher.
 RELOADED = (
     "pypi.default_read",
     "pypi.default_write",
@@ -34,6 +38,7 @@ class Reloader:
 
     :ivar started: what the server was started with.
     :ivar read: reads the configuration as it is now.
+    :ivar fetchers: makes what documents of issuers are fetched by.
     """
 
     started: Config
@@ -41,6 +46,7 @@ class Reloader:
     application: Application
     users: Users
     throttle: Throttle
+    fetchers: Callable[[Config], IssuerFetchers]
     tokens: Tokens
     _log = Logger()
 
@@ -48,6 +54,7 @@ class Reloader:
         """Read users and access settings; a broken file leaves the old in force."""
         try:
             config = self.read()
+            fetchers = self.fetchers(config)
         except ConfigError as e:
             for problem in e.problems:
                 self._log.error("Not reloaded: {problem}", problem=problem)
@@ -58,6 +65,9 @@ class Reloader:
         self.users.reload(config.users, cache_time=auth.cache_time)
         access = self.application.access
         access.policy = access.policy.with_settings(self._settings(config))
+        self.application.publishing.exchange.reload(
+            config.oidc.token_lifetime, fetchers
+        )
         self.application.reload(metrics_read=metrics_reader(config.metrics.read))
         self._log.info(
             "Users and access settings were read again: {count} users.",
@@ -87,5 +97,7 @@ def _waiting_for_restart(started: Config, now: Config) -> list[str]:
     return [
         key.name
         for key in KEYS.values()
-        if key.section != "auth" and key.name not in RELOADED and differs(key)
+        if key.section not in RELOADED_SECTIONS
+        and key.name not in RELOADED
+        and differs(key)
     ]

@@ -531,6 +531,27 @@ class ReloadTests(TapCase):
         self.assertEqual(self.status("/simple/acme/", basic("bob")), 200)
         self.stop()
 
+    def test_rights(self) -> None:
+        users = f"user.ann = {HASH}"
+        self.start(users)
+        self.assertEqual(self.upload(basic()).status, 200)
+        self.write(users, "pypi.default_write = dev", "group.dev = bob")
+        self.hang_up()
+        refused = self.upload(basic())
+        self.assertEqual(refused.status, 403)
+        self.assertIn("You may not upload to", refused.text)
+        self.write(users, "pypi.default_write = dev", "group.dev = ann")
+        self.hang_up()
+        self.assertEqual(self.upload(basic()).status, 200)
+        self.write(users, "pypi.default_write = dev", "package.acme.user.bob = r")
+        self.hang_up()
+        self.assertEqual(self.status("/simple/acme/"), 401)
+        self.assertEqual(self.status("/simple/acme/", basic()), 404)
+        self.write(users)
+        self.hang_up()
+        self.assertEqual(self.status("/simple/acme/"), 200)
+        self.stop()
+
     def test_pages_become_private(self) -> None:
         self.start(f"user.ann = {HASH}")
         self.upload(basic())

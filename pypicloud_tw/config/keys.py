@@ -435,6 +435,30 @@ class AuthSection:
 
 
 @frozen
+class OidcSection:
+    """Trusted publishing: jobs that sign in by their issuer. Times are in seconds."""
+
+    token_lifetime: int = key(
+        kinds.whole_seconds(900, 21_600),
+        "15m",
+        "How long a token lives that a job has got for its identity: from 15m to 6h.",
+    )
+    ca_file: Path | None = key(  # noqa: RUF009  a field, and a Path is immutable
+        kinds.path,
+        None,
+        "A file of certificate authorities to trust for issuers, beside those of the "
+        "system.",
+    )
+    private_hosts: tuple[str, ...] = key(
+        kinds.words(kinds.private_host),
+        "",
+        "Hosts and networks with private addresses where issuers of the access "
+        "document, and any issuer's keys, may be: keys.corp, keys.corp:8443. An issuer "
+        "that this file names need not be named again.",
+    )
+
+
+@frozen
 class IndexSection:
     """How fresh pages are. Times are in seconds."""
 
@@ -559,6 +583,7 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "aws": AwsSection,
         "pypi": PypiSection,
         "auth": AuthSection,
+        "oidc": OidcSection,
         "index": IndexSection,
         "upstream": UpstreamSection,
         "metrics": MetricsSection,

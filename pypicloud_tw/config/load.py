@@ -29,6 +29,7 @@ from pypicloud_tw.config.keys import (
     IndexSection,
     Key,
     MetricsSection,
+    OidcSection,
     PypiSection,
     ServerSection,
     StorageSection,
@@ -58,6 +59,7 @@ __all__ = [
     "Config",
     "IndexSection",
     "MetricsSection",
+    "OidcSection",
     "PypiSection",
     "ServerSection",
     "StorageSection",
@@ -92,6 +94,7 @@ class Config:
     aws: AwsSection = field(factory=AwsSection)
     pypi: PypiSection = field(factory=PypiSection)
     auth: AuthSection = field(factory=AuthSection)
+    oidc: OidcSection = field(factory=OidcSection)
     index: IndexSection = field(factory=IndexSection)
     upstream: UpstreamSection = field(factory=UpstreamSection)
     metrics: MetricsSection = field(factory=MetricsSection)
@@ -413,10 +416,11 @@ def _about_files(upstream: UpstreamSection) -> Iterator[str]:
 
 def _missing_files(config: Config) -> Iterator[_Finding]:
     # os.path, because pathlib raises for what this process may not look at.
-    ca_file, temp_dir = config.aws.ca_file, config.storage.temp_dir
-    if ca_file is not None and not os.path.isfile(ca_file):
-        sentence = f"aws.ca_file = {_shown(ca_file)}: there is no such file."
-        yield ("aws.ca_file",), sentence
+    files = {"aws.ca_file": config.aws.ca_file, "oidc.ca_file": config.oidc.ca_file}
+    for key, ca_file in files.items():
+        if ca_file is not None and not os.path.isfile(ca_file):
+            yield (key,), f"{key} = {_shown(ca_file)}: there is no such file."
+    temp_dir = config.storage.temp_dir
     if temp_dir is not None and not os.path.isdir(temp_dir):
         sentence = f"storage.temp_dir = {_shown(temp_dir)}: there is no such folder."
         yield ("storage.temp_dir",), sentence

@@ -69,7 +69,9 @@ _USER_VARIABLE = f"{_PREFIX}USER_"
 INDEX_VARIABLE = "PYPICLOUD_INDEX_URL"
 
 #: What clients read, and no setting of a server.
-_OF_CLIENTS = frozenset({INDEX_VARIABLE, "PYPICLOUD_USERNAME", "PYPICLOUD_PASSWORD"})
+CLIENT_VARIABLES = frozenset(
+    {INDEX_VARIABLE, "PYPICLOUD_USERNAME", "PYPICLOUD_PASSWORD"}
+)
 
 
 @frozen
@@ -252,7 +254,7 @@ def from_environment(environ: Mapping[str, str]) -> Source:
     for name, text in environ.items():
         if not name.startswith(_PREFIX) or _is_of_kubernetes(name, text):
             continue
-        if name in _OF_CLIENTS:
+        if name in CLIENT_VARIABLES:
             continue
         given = Given(text.strip(), name)
         if name.startswith(_USER_VARIABLE):

@@ -9,7 +9,7 @@ from hashlib import sha256
 from random import Random
 from typing import Any, TypeVar
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from passlib.hash import pbkdf2_sha256
 from twisted.internet import main
 from twisted.internet.defer import Deferred
@@ -20,6 +20,8 @@ from twisted.python.failure import Failure
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.administration.stored import Administered
 from pypicloud_tw.access.documents import AccessDocuments
+from pypicloud_tw.access.oidc.exchange import Exchange
+from pypicloud_tw.access.oidc.issuers import Issuers
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.tokens.documents import TokenDocuments
@@ -29,8 +31,9 @@ from pypicloud_tw.access.tokens.minted import Minted
 from pypicloud_tw.access.tokens.owners import TokenOwners
 from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.access.users import PasswordLogin, Users
+from pypicloud_tw.config.rights import TrustedPublisher
 from pypicloud_tw.index.admission import Claims, UploadRules
-from pypicloud_tw.index.audit import Act, Actor, log_act
+from pypicloud_tw.index.audit import Act, Actor
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifest import INDEX, decode, project_of
@@ -43,11 +46,13 @@ from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.watch import MarkerWatch
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.store.memory import MemoryStore
+from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.http.proxies import Proxies
 from pypicloud_tw.web.http.site import ConnectionLimits, Site
 from pypicloud_tw.web.views import ProjectView, view_project
+from tests.access.oidc.doubles import Issuer
 from tests.builders import simple_policy
 from tests.doubles import InlineOffload
 from tests.web.http.doubles import PEER, Wire
@@ -81,14 +86,14 @@ class Domain:
     offload: InlineOffload = field(factory=InlineOffload)
     seed: int = 1
     make_index: type[Index] = Index
+    #: Files may be replaced by what is published without HTTP.
+    overwrite: bool = False
     manifests: Manifests = field(init=False)
     catalog: Catalog[ProjectView] = field(init=False)
     publisher: Publisher = field(init=False)
     index: Index = field(init=False)
     #: The steps of publishes, in order.
     steps: list[str] = field(factory=list)
-    #: The records of changes, in order.
-    acts: list[Act] = field(factory=list)
 
     @store.default
     def _new_store(self) -> MemoryStore:
@@ -110,16 +115,11 @@ class Domain:
             self.clock,
             self.rules,
             self.steps.append,
-            self._audit,
         )
         backend: Any = self.store
         self.index = self.make_index(
             backend, self.manifests, self.catalog, self.publisher, self.clock
         )
-
-    def _audit(self, act: Act) -> None:
-        log_act(act)
-        self.acts.append(act)
 
     def beside(self) -> Domain:
         """Another process on the same store."""
@@ -144,7 +144,9 @@ class Domain:
         await publication.begin(name)
         try:
             await publication.write(data)
-            return await publication.finish(claims or Claims())
+            return await publication.finish(
+                claims or Claims(), overwrite=self.overwrite
+            )
         finally:
             await publication.abort()
 
@@ -415,13 +417,22 @@ class Web:
     domain: Domain = field(factory=Domain)
     users: Mapping[str, str] = field(factory=lambda: USERS)
     default_read: Any = "everyone"
+    #: What is said of rights beyond that.
+    policy: Policy | None = None
     max_upload: int = 10_000_000
     limits: ConnectionLimits = field(factory=ConnectionLimits)
     proxies: Proxies = field(factory=Proxies)
+    publishers: Mapping[str, TrustedPublisher] = field(factory=dict)
+    issuer: Issuer = field()
+    records: list[Act] = field(factory=list)
     documents: AccessDocuments = field(init=False)
     tokens: Tokens = field(init=False)
     application: Application = field(init=False)
     site: Site = field(init=False)
+
+    @issuer.default
+    def _make_issuer(self) -> Issuer:
+        return Issuer(self.domain.clock.seconds)
 
     def __attrs_post_init__(self) -> None:
         domain = self.domain
@@ -434,20 +445,33 @@ class Web:
         owners = TokenOwners(users.source_of)
         self.documents.subscribe(owners.obey)
         self.tokens = token_parts(index, owners)
+        policy = self.policy or simple_policy(
+            self.default_read, has_users=bool(self.users)
+        )
+        settings = evolve(policy.settings, publishers=self.publishers)
         access = Access(
-            self.make_policy(),
+            policy.with_settings(settings),
             (token_login(self.tokens), PasswordLogin(users)),
             self.documents,
+        )
+        exchange = Exchange(
+            access,
+            Issuers(lambda _: self.issuer, domain.clock.seconds),
+            self.tokens.minted,
+            self.records.append,
+            domain.clock.seconds,
+            900,
         )
         self.application = Application(
             domain.index,
             access=access,
+            publishing=TrustedPublishing(exchange, domain.clock.seconds),
             administered=Administered(
                 access,
                 self.documents,
                 self.tokens,
                 domain.offload,
-                index.publisher.audit,
+                self.records.append,
             ),
             revealed=RevealedTokens(self.tokens, domain.clock.seconds),
             offload=domain.offload,
@@ -461,10 +485,6 @@ class Web:
             limits=self.limits,
             proxies=self.proxies,
         )
-
-    def make_policy(self) -> Policy:
-        """Make the rules that the ini comes to."""
-        return simple_policy(self.default_read, has_users=bool(self.users))
 
     @property
     def store(self) -> MemoryStore:

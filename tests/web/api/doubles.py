@@ -15,8 +15,6 @@ from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
 from pypicloud_tw.access.policy import Policy
-from pypicloud_tw.access.settings import AccessSettings
-from pypicloud_tw.index.audit import Act
 from tests.access.administration.doubles import settings
 from tests.web.doubles import Response, Web, basic
 
@@ -25,16 +23,7 @@ from tests.web.doubles import Response, Web, basic
 class AccessWeb(Web):
     """A server whose administrator is ann."""
 
-    access_settings: AccessSettings = field(factory=settings)
-
-    @property
-    def acts(self) -> list[Act]:
-        """The records of what was changed."""
-        return self.domain.acts
-
-    def make_policy(self) -> Policy:
-        """Make the rules of the settings."""
-        return Policy(self.access_settings)
+    policy: Policy | None = field(factory=lambda: Policy(settings()))
 
     def ask(
         self,

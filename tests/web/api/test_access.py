@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 from werkzeug.routing import Rule
 
+from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.web.api.access import AccessApi
 from pypicloud_tw.web.api.json_api import MAX_BODY
 from tests.access.administration.doubles import settings
@@ -97,7 +98,7 @@ class WhoMayTests(AccessApiCase):
     def test_read_only(self) -> None:
         web = AccessWeb(
             users=USERS,
-            access_settings=evolve(settings(), read_only="We move."),
+            policy=Policy(evolve(settings(), read_only="We move.")),
         )
         for method, path in routes():
             response = web.ask(method, path)
@@ -242,7 +243,7 @@ class SecretTests(AccessApiCase):
             self.ask("GET", "users/x").text,
             self.ask("GET", "tokens?owner=x").text,
         ]
-        for text in (*told, repr(self.web.acts)):
+        for text in (*told, repr(self.web.records)):
             for secret in (hashed, HASH, "a good word", made["token"]):
                 self.assertNotIn(secret, text)
 
@@ -271,6 +272,6 @@ class ChangeTests(AccessApiCase):
 
     def test_who_did_it(self) -> None:
         self.ask("PUT", "groups/dev", {"members": ["bob"]})
-        (act,) = self.web.acts
+        (act,) = self.web.records
         self.assertEqual(act.actor.name, "ann")
         self.assertEqual(act.actor.proof.kind, "password")
