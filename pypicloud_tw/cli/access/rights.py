@@ -48,7 +48,7 @@ def right() -> None:
     """Show and change the lines of rights.
 
     A line says what a user or a group may do with a project, or with every project
-    that a pattern matches, as acme-*.
+    that a pattern matches, as `acme-*`.
     """
 
 
