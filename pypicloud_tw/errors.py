@@ -69,8 +69,8 @@ class Forbidden(PypicloudError):
 class ReadOnly(PypicloudError):
     """Nothing may be changed now (``pypi.read_only``).
 
-    403 rather than 503, after which twine sends the file five times more, and uv three
-    times, before they show why.
+    403 rather than 503: after a 503 twine sends the whole file five times within a
+    second before it shows why (twine 7.0.0). uv and twine show the sentence of either.
 
     :param reason: the operator's, a sentence.
     """

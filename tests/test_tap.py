@@ -552,6 +552,20 @@ class ReloadTests(TapCase):
         self.assertEqual(self.status("/simple/acme/"), 200)
         self.stop()
 
+    def test_read_only_for_a_while(self) -> None:
+        users = f"user.ann = {HASH}"
+        self.start(users)
+        self.write(users, "pypi.read_only = We move until noon.")
+        self.hang_up()
+        refused = self.upload(basic())
+        self.assertEqual(refused.status, 403)
+        self.assertIn("We move until noon.", refused.text)
+        self.assertEqual(self.status("/simple/"), 200)
+        self.write(users)
+        self.hang_up()
+        self.assertEqual(self.upload(basic()).status, 200)
+        self.stop()
+
     def test_pages_become_private(self) -> None:
         self.start(f"user.ann = {HASH}")
         self.upload(basic())
