@@ -104,6 +104,7 @@ class Application:
     _list: ProjectList = field(init=False)
     _sender: PageSender = field(init=False)
     _json: ProjectJson = field(init=False)
+    _access_api: AccessApi = field(init=False)
     _log = Logger()
 
     router = Klein()
@@ -130,6 +131,10 @@ class Application:
     @_json.default
     def _make_json(self) -> ProjectJson:
         return ProjectJson(self.projects, self.index.store, self.offload)
+
+    @_access_api.default
+    def _make_access_api(self) -> AccessApi:
+        return AccessApi(self.access, self.administered, self._errors)
 
     def resource(self) -> Resource:
         """Make the root resource of a Site."""
@@ -305,7 +310,7 @@ class Application:
     @router.route("/api/v1/access/", branch=True)
     def access_api(self, request: Request) -> Resource:
         """Show and change who may do what."""
-        return AccessApi(self.access, self.administered, self._errors).resource()
+        return self._access_api.resource()
 
     # -- for operators --------------------------------------------------------------
 

@@ -177,6 +177,7 @@ def _access_rows() -> Iterator[Row]:
     """
     own: Literal["log-in"] = "log-in"
     for route, asks, status in (
+        ("/", ADMINISTER, 200),
         ("/users", ADMINISTER, 200),
         ("/users/<name>", ADMINISTER, 404),
         ("/groups", ADMINISTER, 200),

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pypicloud_tw.access.administration.values import WHATEVER, Required
 from pypicloud_tw.access.document import AccessDocument
+from pypicloud_tw.access.document_format import Contents, encode
 from pypicloud_tw.errors import ConditionFailed
 from pypicloud_tw.json_values import to_bytes
 
@@ -25,10 +26,16 @@ def check_required(
         raise ConditionFailed(f"{name} is there already.")
     if required.present and state is None:
         raise ConditionFailed(f"There is no {name}.")
-    if required.states is not None and state not in required.states:
+    known = required.states
+    if known is not None and not (state in known or document_state(document) in known):
         raise ConditionFailed(
             f"{name} is not as you know it any more: look at it again."
         )
+
+
+def document_state(document: AccessDocument) -> str:
+    """Return an opaque word for all that it has."""
+    return sha256(encode(Contents(document))).hexdigest()[:32]
 
 
 def state_of(document: AccessDocument, part: Part, name: str) -> str | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from pypicloud_tw.access import changes
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.administration.authority import Authority, project_or_pattern
+from pypicloud_tw.access.administration.publishers import trusted_publisher
+from pypicloud_tw.access.administration.recorded import Change, RecordedChange
 from pypicloud_tw.access.administration.shown import (
     show_decision,
     show_group,
@@ -16,7 +18,7 @@ from pypicloud_tw.access.administration.shown import (
     show_right,
     show_user,
 )
-from pypicloud_tw.access.administration.states import Part, check_required, state_of
+from pypicloud_tw.access.administration.states import Part, document_state, state_of
 from pypicloud_tw.access.administration.tokens import TokenAdministration
 from pypicloud_tw.access.administration.values import (
     WHATEVER,
@@ -29,6 +31,7 @@ from pypicloud_tw.access.administration.values import (
     Members,
     NewToken,
     NewUser,
+    Overview,
     Publisher,
     PublisherTerms,
     Required,
@@ -39,7 +42,6 @@ from pypicloud_tw.access.administration.values import (
     UserChange,
 )
 from pypicloud_tw.access.document import AccessDocument
-from pypicloud_tw.access.document_format import publisher_source
 from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.explain import explain, explain_all
 from pypicloud_tw.access.hashes import hash_password
@@ -47,22 +49,11 @@ from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.tokens.tokens import Tokens, is_token_id
-from pypicloud_tw.config.rights import TrustedPublisher
+from pypicloud_tw.config.issuers import recommendations
 from pypicloud_tw.errors import BadRequest, NotFound
-from pypicloud_tw.index.audit import Act, Actor, Audit
+from pypicloud_tw.index.audit import Actor, Audit
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.offload.service import IOffload
-
-_Change = Callable[[AccessDocument], AccessDocument]
-
-_CLOSED = (
-    "From now on only those may write whom a right or a group of pypi.default_write "
-    "names: until now nothing was said of rights, and every user could."
-)
-_OPENED = (
-    "Nothing is said of rights any more, so that every user may write. Set "
-    "pypi.default_write in the ini if that is not meant."
-)
 
 
 @frozen
@@ -101,6 +92,15 @@ class StoredAdministration:
     parts: Administered
     actor: Actor
     authority: Authority
+
+    async def overview(self) -> Overview:
+        """Return what holds for all of access."""
+        policy = await self._policy()
+        return Overview(
+            policy.rules.open,
+            policy.settings.read_only,
+            document_state(policy.document),
+        )
 
     # -- users ----------------------------------------------------------------------
 
@@ -222,7 +222,7 @@ class StoredAdministration:
         )
 
     async def _change_group(
-        self, name: str, what: str, change: _Change, required: Required
+        self, name: str, what: str, change: Change, required: Required
     ) -> Changed:
         return await self._change("groups", name, what, change, required)
 
@@ -305,23 +305,16 @@ class StoredAdministration:
         :raises Forbidden: it is, or would be, for projects that whoever asks does not
             administer.
         """
-        projects = tuple(map(project_or_pattern, terms.projects))
-        self.authority.check_administers(*projects)
-        trusted = TrustedPublisher(
-            name,
-            terms.issuer,
-            terms.audience,
-            tuple(terms.claims.items()),
-            projects,
-            terms.actions,
-            publisher_source(name),
-        )
+        trusted = trusted_publisher(name, terms)
+        self.authority.check_administers(*trusted.projects)
 
         def apply(document: AccessDocument) -> AccessDocument:
             self._check_publisher(document, name)
             return changes.put_publisher(document, self._ini, trusted)
 
-        return await self._change_publisher(name, "set", apply, required)
+        changed = await self._change_publisher(name, "set", apply, required)
+        safer = tuple(recommendations(trusted))
+        return evolve(changed, notices=(*changed.notices, *safer))
 
     async def remove_publisher(
         self, name: str, required: Required = WHATEVER
@@ -335,7 +328,7 @@ class StoredAdministration:
         return await self._change_publisher(name, "removed", apply, required)
 
     async def _change_publisher(
-        self, name: str, done: str, change: _Change, required: Required
+        self, name: str, done: str, change: Change, required: Required
     ) -> Changed:
         what = f"{done} the publisher {name}"
         return await self._change("publishers", name, what, change, required)
@@ -445,33 +438,16 @@ class StoredAdministration:
         part: Part,
         name: str,
         what: str,
-        change: _Change,
+        change: Change,
         required: Required,
         *,
         project: str | None = None,
     ) -> Changed:
-        """Make one change of the document, and a record of it."""
-        was_open = (await self._policy()).rules.open
-        before: AccessDocument | None = None
-
-        def apply(document: AccessDocument) -> AccessDocument:
-            nonlocal before
-            before = document
-            check_required(document, part, name, required)
-            return change(document)
-
-        after = await self.parts.documents.change(apply)
-        if after is not before:
-            self.parts.audit(Act(self.actor, what, project=project))
-        made = before is not None and state_of(before, part, name) is None
-        notices = tuple(_notices(self.parts.access.policy, was_open))
-        return Changed(made, notices, state_of(after, part, name))
-
-
-def _notices(policy: Policy, was_open: bool) -> Iterable[str]:
-    """Say what follows of a change that may surprise."""
-    if was_open != policy.rules.open:
-        yield _CLOSED if was_open else _OPENED
+        parts = self.parts
+        recorded = RecordedChange(part, name, what, change, required, project)
+        return await recorded.make(
+            parts.documents, parts.access, self.actor, parts.audit
+        )
 
 
 def _no_user(name: str) -> NotFound:

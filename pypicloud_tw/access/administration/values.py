@@ -12,14 +12,12 @@ from typing import Literal
 from attrs import field, frozen
 
 from pypicloud_tw.access.hashes import MAX_PASSWORD
+from pypicloud_tw.config.publishers import AUDIENCE
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.json_values import longest
 
 #: Whose a right is.
 Kind = Literal["user", "group"]
-
-#: What trusted publishers are asked for unless somebody says otherwise.
-AUDIENCE = "pypicloud"
 
 
 @frozen
@@ -223,6 +221,20 @@ class Identity:
     proof: str
     actions: frozenset[Action] | None
     projects: tuple[str, ...] | None
+
+
+@frozen
+class Overview:
+    """What holds for all of access.
+
+    :ivar open: nothing is said of rights, so that every user may write.
+    :ivar read_only: why nothing may be changed now.
+    :ivar state: an opaque word for everything that is set in the store.
+    """
+
+    open: bool
+    read_only: str | None
+    state: str
 
 
 @frozen

@@ -8,7 +8,6 @@ from typing import cast
 import click
 
 from pypicloud_tw.access.administration.values import (
-    AUDIENCE,
     NEW,
     Grant,
     Kind,
@@ -28,6 +27,7 @@ from pypicloud_tw.cli.access.output import (
     where,
 )
 from pypicloud_tw.config.grants import parse_actions
+from pypicloud_tw.config.publishers import AUDIENCE
 from pypicloud_tw.config.rights import Action, show_actions
 from pypicloud_tw.config.values import BadValueError
 from pypicloud_tw.json_values import encode

@@ -64,6 +64,13 @@ class AccessApi:
         resource: Resource = self.router.resource()
         return resource
 
+    @router.route("/", methods=_READ)
+    async def overview(self, request: Request) -> bytes:
+        """Tell what holds for all of access."""
+        doer = await self._administrator(request)
+        found = await doer.overview()
+        return send_value(request, found, found.state)
+
     # -- users ----------------------------------------------------------------------
 
     @router.route("/users", methods=_READ)

@@ -136,7 +136,15 @@ class AdministrationSuite(SuiteCase):
             access.put_right("a b", "user", "bob", READ),
             access.put_right("acme", "user", "b:b", READ),
             access.put_publisher("ci", evolve(TERMS, projects=("a b",))),
+            access.put_publisher("ci", evolve(TERMS, projects=("a, b",))),
             access.put_publisher("ci", evolve(TERMS, claims={})),
+            access.put_publisher("ci", evolve(TERMS, claims={"a:b": "c"})),
+            access.put_publisher("ci", evolve(TERMS, claims={"a": 'x", "b:y'})),
+            access.put_publisher("ci", evolve(TERMS, issuer="http://ci.example")),
+            access.put_publisher("c i", TERMS),
+            access.put_publisher(
+                "ci", evolve(TERMS, actions=frozenset({Action.ADMINISTER}))
+            ),
             access.make_token(NewToken(life=10**10)),
         ):
             sentence = self.refused(BadRequest, work)
@@ -205,6 +213,12 @@ class AdministrationSuite(SuiteCase):
         self.wait(access.remove_publisher("ci"))
         self.refused(NotFound, access.publisher("ci"))
         self.refused(NotFound, access.remove_publisher("ci"))
+
+    def test_what_would_be_safer_is_told(self) -> None:
+        github = "https://token.actions.githubusercontent.com"
+        terms = evolve(TERMS, issuer=github)
+        (notice,) = self.wait(self.access.put_publisher("ci", terms)).notices
+        self.assertIn("repository_id", notice)
 
     # -- tokens
 

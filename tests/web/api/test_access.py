@@ -75,7 +75,7 @@ class AccessApiCase(SynchronousTestCase):
 
 class WhoMayTests(AccessApiCase):
     def test_every_route_is_known(self) -> None:
-        self.assertEqual(len(set(routes())), 33)
+        self.assertEqual(len(set(routes())), 35)
 
     def test_nobody_in_particular(self) -> None:
         for method, path in routes():
@@ -219,6 +219,16 @@ class ConditionTests(AccessApiCase):
             changed = self.web.ask("PUT", "groups/dev", members, If_Match=etag)
             self.assertEqual(changed.status, status)
         self.refused(412, self.web.ask("DELETE", "groups/dev", If_Match=etag))
+
+    def test_everything_together(self) -> None:
+        overview = self.ask("GET", "")
+        etag = overview["ETag"] or ""
+        self.assertEqual(f'"{overview.json["state"]}"', etag)
+        self.assertFalse(overview.json["open"])
+        changed = self.web.ask("PUT", "groups/dev", {"members": []}, If_Match=etag)
+        self.assertEqual(changed.status, 201)
+        changed = self.web.ask("PUT", "groups/ops", {"members": []}, If_Match=etag)
+        self.refused(412, changed)
 
     def test_only_new_or_only_there(self) -> None:
         def put(name: str, **fields: str) -> Response:
