@@ -216,7 +216,18 @@ class AccessUnusable(StoreError):
     """The access document is damaged, too new or gone; the projects are as they were.
 
     It says who may do what, so that only what was known of it before may be used.
+
+    :param where: what is wrong with it, for its operator alone: it may name projects.
     """
+
+    def __init__(self, message: str, where: str = "") -> None:
+        super().__init__(message)
+        self.where = where
+
+    @property
+    def whole(self) -> str:
+        """The message, and what is wrong."""
+        return f"{self.message} ({self.where})" if self.where else self.message
 
 
 class AmbiguousWrite(StoreError):

@@ -25,6 +25,7 @@ RELOADED_SECTIONS = ("auth", "oidc")
 RELOADED = (
     "pypi.default_read",
     "pypi.default_write",
+    "pypi.allow_overwrite",
     "pypi.allow_overwrite_groups",
     "pypi.allow_delete_groups",
     "pypi.read_only",
@@ -63,8 +64,7 @@ class Reloader:
         self.throttle.adjust(failures=auth.max_failures, every=auth.retry_every)
         self.tokens.adjust(life=auth.token_life, max_life=auth.token_max_life)
         self.users.reload(config.users, cache_time=auth.cache_time)
-        access = self.application.access
-        access.policy = access.policy.with_settings(self._settings(config))
+        self.application.access.obey(self._settings(config))
         self.application.publishing.exchange.reload(
             config.oidc.token_lifetime, fetchers
         )
@@ -78,13 +78,8 @@ class Reloader:
             self._log.warn("Changed, and needs a restart: {keys}.", keys=keys)
 
     def _settings(self, config: Config) -> AccessSettings:
-        """Take what is read again; the rest is as the server was started."""
-        pypi = self.started.pypi
-        return evolve(
-            AccessSettings.of(config),
-            allow_overwrite=pypi.allow_overwrite,
-            private=pypi.private,
-        )
+        """Take what is read again; what is private is as the server was started."""
+        return evolve(AccessSettings.of(config), private=self.started.pypi.private)
 
 
 def _waiting_for_restart(started: Config, now: Config) -> list[str]:

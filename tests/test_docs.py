@@ -16,6 +16,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw import errors
+from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.administration.values import (
     Grant,
     Members,
@@ -24,11 +25,17 @@ from pypicloud_tw.access.administration.values import (
     PublisherTerms,
     UserChange,
 )
+from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.access.settings import AccessSettings
+from pypicloud_tw.access.throttle import Throttle
+from pypicloud_tw.access.tokens.minted import Minted
 from pypicloud_tw.assembly import (
     make_access_documents,
+    make_exchange,
     make_fallback,
     make_index,
     make_process,
+    make_trail,
 )
 from pypicloud_tw.config.keys import KEYS
 from pypicloud_tw.config.load import load
@@ -195,7 +202,12 @@ class MetricTests(SynchronousTestCase):
         process = make_process(MemoryReactorClock())
         index = make_index(config, process, {})
         make_access_documents(config, index, process)
+        throttle = Throttle(process.reactor.seconds)
+        minted = Minted(index.store, index.standing, process.reactor, throttle)
+        access = Access(Policy(AccessSettings.of(config)), ())
+        make_exchange(config, index, process, {}, access, minted)
         make_fallback(config, index, process, {})
+        make_trail(config, process)
         shown = process.metrics.render().decode()
         names = re.findall(r"^# TYPE (\w+)", shown, re.MULTILINE)
         # The library adds to each when it was made.

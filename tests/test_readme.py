@@ -132,6 +132,7 @@ class KeyTests(SynchronousTestCase):
         environ = {
             "PYPICLOUD_AWS_BUCKET": "acme-pypi",
             "PYPICLOUD_USER_ALICE": hash_password("secret"),
+            "PYPICLOUD_GROUP_DEV": "alice",
             "PYPICLOUD_HOST": "::1",
             "PYPICLOUD_PORT": "8080",
             # These are of commands that ask a server; a server ignores them.
@@ -142,6 +143,7 @@ class KeyTests(SynchronousTestCase):
         config = load(None, environ)
         self.assertEqual(config.aws.bucket, "acme-pypi")
         self.assertEqual(list(config.users), ["alice"])
+        self.assertEqual(dict(config.groups), {"dev": frozenset({"alice"})})
         self.assertEqual((config.server.host, config.server.port), ("::1", 8080))
 
 

@@ -223,6 +223,16 @@ class AssemblyTests(TapCase):
         self.assertIn("pypicloud-gen-password", self.made)
         self.assertEqual(self.upload({}).status, 403)
 
+    def test_an_access_document_that_is_damaged_is_told_at_the_start(self) -> None:
+        folder = self.packages / ".access"
+        folder.mkdir(parents=True)
+        (folder / "document.json").write_text("{")
+        logs = self.start(f"user.ann = {HASH}")
+        self.assertIn("Reading the access document fails", logs)
+        self.assertIn("restore .access/document.json from a backup", logs)
+        for path in ("/ready", "/simple/"):
+            self.assertEqual(self.status(path), 503)
+
     def test_says_nothing_of_that_where_there_are_users(self) -> None:
         self.write(f"user.ann = {HASH}")
         self.make()
@@ -233,6 +243,21 @@ class AssemblyTests(TapCase):
         self.start("pypi.default_read = authenticated")
         self.assertIn("nobody may read, nobody may upload", self.made)
         self.assertEqual(self.status("/simple/"), 403)
+
+    def test_says_whether_rights_were_given(self) -> None:
+        self.write(f"user.ann = {HASH}")
+        self.make()
+        self.assertIn("every user may upload and delete", self.made)
+        self.write(f"user.ann = {HASH}", "pypi.default_write = dev")
+        self.make()
+        self.assertIn("Only those may write who have been given", self.made)
+        self.assertIn("No line group.NAME says who is in dev", self.made)
+
+    def test_uploads_of_everyone(self) -> None:
+        self.start("pypi.default_write = everyone")
+        self.assertNotIn("There is no user yet", self.made)
+        self.assertEqual(self.upload({}).status, 200)
+        self.stop()
 
     def test_tells_what_an_old_ini_has_that_is_not_needed(self) -> None:
         self.ini.write_text(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 from attrs import field, frozen
@@ -576,6 +576,40 @@ class MetricsSection:
     )
 
 
+@frozen
+class AuditSection:
+    """Records of who did what. Times are in seconds."""
+
+    log: Path | Literal["-"] | None = key(  # noqa: RUF009  a field, and immutable
+        kinds.log_file,
+        None,
+        "The file that takes a line of JSON for each change and each refusal that "
+        "matters; - is standard output. It is opened again at SIGHUP.",
+        empty_is_laxer=True,
+    )
+    store: bool = key(
+        kinds.flag, "true", "Keep the records of changes in the store, too."
+    )
+    keep: float = key(
+        kinds.seconds(DAY),
+        "400d",
+        "How long they are kept there; pypicloud sweep removes those that are older.",
+    )
+
+
+@frozen
+class DownloadsSection:
+    """Records of who downloaded what."""
+
+    log: Path | Literal["-"] | None = key(  # noqa: RUF009  a field, and immutable
+        kinds.log_file,
+        None,
+        "The file that takes a line of JSON for each file that is handed out; - is "
+        "standard output. It is opened again at SIGHUP.",
+        empty_is_laxer=True,
+    )
+
+
 SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
     {
         "server": ServerSection,
@@ -587,6 +621,8 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "index": IndexSection,
         "upstream": UpstreamSection,
         "metrics": MetricsSection,
+        "audit": AuditSection,
+        "downloads": DownloadsSection,
     }
 )
 

@@ -17,15 +17,17 @@ from typing import Any
 import attrs
 from attrs import define, field, frozen
 
-from pypicloud_tw.config.grants import Grants, read_grants, undefined_groups
+from pypicloud_tw.config.grants import Grants, read_grants, undefined
 from pypicloud_tw.config.hashes import HOW_TO_HASH, identify
 from pypicloud_tw.config.ini import IniError, read_text
 from pypicloud_tw.config.keys import (
     EMPTY,
     KEYS,
     SECTIONS,
+    AuditSection,
     AuthSection,
     AwsSection,
+    DownloadsSection,
     IndexSection,
     Key,
     MetricsSection,
@@ -54,9 +56,11 @@ from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.outbound.proxies import ProxySettings
 
 __all__ = [
+    "AuditSection",
     "AuthSection",
     "AwsSection",
     "Config",
+    "DownloadsSection",
     "IndexSection",
     "MetricsSection",
     "OidcSection",
@@ -98,6 +102,8 @@ class Config:
     index: IndexSection = field(factory=IndexSection)
     upstream: UpstreamSection = field(factory=UpstreamSection)
     metrics: MetricsSection = field(factory=MetricsSection)
+    audit: AuditSection = field(factory=AuditSection)
+    downloads: DownloadsSection = field(factory=DownloadsSection)
     users: Mapping[str, str] = field(factory=_nothing, repr=False)
     groups: Mapping[str, frozenset[str]] = field(factory=_nothing)
     rights: tuple[RightLine, ...] = ()
@@ -194,7 +200,7 @@ class _Reading:
             notices=(
                 *self._notices(),
                 *publishers.notices,
-                *undefined_groups(sections["pypi"], grants),
+                *undefined(sections["pypi"], sections["auth"], grants, users),
             ),
         )
         return self._complete(config)

@@ -60,7 +60,7 @@ class Act:
 
     :ivar act: of a change, in the past tense: ``published``, ``removed``, ``yanked``,
         ``un-yanked``, ``adopted``, ``rebuilt``, ``swept``. Of a refusal, what was asked
-        for: ``log-in``, ``read``, ``upload``, ``mint``.
+        for: ``log-in``, ``mint``, or a right as ``upload``.
     :ivar project: its normalized name; None where it is about several, or none.
     :ivar version: of the release, where it is about one.
     :ivar file: its filename, where it is about one.
@@ -86,13 +86,18 @@ class Act:
             text += f" (sha256 {self.sha256})"
         if self.reason:
             text += f": {self.reason}"
-        return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+        return one_line(text)
 
     @property
     def _who_did(self) -> tuple[str, ...]:
         if self.outcome == "refused":
             return self.actor.name or "Somebody", "was refused:"
         return (self.actor.name or "The server",)
+
+
+def one_line(text: str) -> str:
+    """Escape what would end a line or steer a terminal."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
 #: Takes every record; it must neither fail nor block.

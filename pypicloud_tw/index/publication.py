@@ -17,6 +17,7 @@ from pypicloud_tw.index.first_uploads import FirstUpload, Stage
 from pypicloud_tw.index.manifests import Change
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import Filename, NormalizedName
+from pypicloud_tw.index.provenance import job_of
 from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.store.interfaces import IUpload
 
@@ -111,6 +112,7 @@ class Publication:
             requires_python=inspection.requires_python,
             summary=inspection.summary,
             uploader=self.actor.name,
+            publisher=job_of(self.actor),
         )
         display_name = inspection.name or claims.name or self.filename.project
         admit = partial(

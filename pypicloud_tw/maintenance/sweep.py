@@ -18,8 +18,6 @@ from typing import Protocol
 
 from attrs import define, evolve, field
 
-from pypicloud_tw.access.tokens.last_use import gather_former
-from pypicloud_tw.access.tokens.minted import sweep_minted
 from pypicloud_tw.errors import ManifestDamaged, NotFound
 from pypicloud_tw.index.first_uploads import FirstUpload, Stage, UnderWay
 from pypicloud_tw.index.layout import is_own, own_project
@@ -31,9 +29,6 @@ from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo, Unlisted
 
 #: An object that is written only to learn the store's time from it.
 CLOCK = ".clock"
-
-#: Seconds after which a server that has noted no use of a token is taken for gone.
-SILENT = 30 * 86400
 
 #: Where a server tries at its start what the store can do; one that is killed
 #: meanwhile leaves something there.
@@ -58,8 +53,6 @@ class Swept:
 
     :ivar removed: keys of objects that nothing named.
     :ivar purged: keys of objects whose files were removed long enough ago.
-    :ivar ended: keys of what told of minted tokens long after their end, and of servers
-        that are gone.
     :ivar unfinished: how many uploads had been begun and never ended; None if the
         store cannot tell.
     :ivar left: why a project was passed over; a sentence each.
@@ -71,7 +64,6 @@ class Swept:
     seen: int = 0
     removed: list[str] = field(factory=list)
     purged: list[str] = field(factory=list)
-    ended: list[str] = field(factory=list)
     unfinished: int | None = 0
     left: list[str] = field(factory=list)
     in_doubt: list[str] = field(factory=list)
@@ -123,20 +115,11 @@ class Sweeper:
         for first, name in under_way.uploads().items():
             if not self.dry_run:
                 await self._end(first, name, under_way.told[first.folder], limit)
-        swept.ended = await self._sweep_tokens(now)
         swept.unfinished = await self.store.abandon_uploads(limit, dry_run=self.dry_run)
         return swept
 
     async def _now(self) -> datetime:
         return (await self.store.put(CLOCK, b"")).modified
-
-    async def _sweep_tokens(self, now: datetime) -> list[str]:
-        minted = await sweep_minted(self.store, now, dry_run=self.dry_run)
-        silent = now - timedelta(seconds=SILENT)
-        former = await gather_former(self.store, silent, dry_run=self.dry_run)
-        for key in (*minted, *former):
-            self.report(key)
-        return [*minted, *former]
 
     async def _sweep_project(
         self,

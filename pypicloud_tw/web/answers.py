@@ -9,10 +9,6 @@ from types import MappingProxyType
 from urllib.parse import quote
 
 from attrs import frozen
-from twisted.internet.defer import CancelledError
-from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.logger import Logger
-from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
@@ -21,8 +17,6 @@ from pypicloud_tw.web.http.accept import media_quality, parse_accept
 from pypicloud_tw.web.http.fields import joined
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.pages import POLICY, Pages
-
-_log = Logger()
 
 #: What programs ask: errors are problems there, whatever is accepted (RFC 9457).
 _API = b"/api/v1/"
@@ -41,18 +35,6 @@ class ErrorAnswers:
     """
 
     _pages: Pages
-
-    def failed(self, request: Request, failure: Failure) -> bytes:
-        """Answer what a handler or the routes raised."""
-        error = failure.value
-        if isinstance(error, PypicloudError):
-            return self.domain_error(request, error)
-        if isinstance(error, HTTPException):
-            return self.routing_error(request, error)
-        if isinstance(error, (CancelledError, ConnectionLost, ConnectionDone)):
-            return b""  # the client went away, and hears nothing
-        _log.failure("Answering {path!r} failed", failure, path=request.path)
-        return self.bug(request)
 
     def domain_error(self, request: Request, error: PypicloudError) -> bytes:
         """Answer with an error's own status and sentence."""

@@ -17,6 +17,7 @@ from werkzeug.exceptions import HTTPException
 from pypicloud_tw import __version__
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.administration.stored import Administered
+from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.config.rights import Action
@@ -34,6 +35,7 @@ from pypicloud_tw.web.answers import (
     redirect,
     set_html,
 )
+from pypicloud_tw.web.api import audit as audit_api
 from pypicloud_tw.web.api import xml_rpc
 from pypicloud_tw.web.api.access import AccessApi
 from pypicloud_tw.web.api.oidc import TrustedPublishing
@@ -52,6 +54,7 @@ from pypicloud_tw.web.authorization import (
     refuse_other_sites,
     uploads,
 )
+from pypicloud_tw.web.downloads import Downloads, download_of
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.files import Blob, redirect_to_store, send_blob
 from pypicloud_tw.web.http.conditions import requires
@@ -81,9 +84,11 @@ class Application:
     :ivar administered: what administrators change over HTTP.
     :ivar publishing: what CI jobs ask that have no secret.
     :ivar revealed: takes reports of tokens that leaked.
+    :ivar witness: makes records of what is refused.
     :ivar fallback: what serves the projects that are not here; None: nothing does.
     :ivar metrics_read: judges who may read ``/metrics``, by principal and address;
         raises Unauthorized where a log-in would help.
+    :ivar downloads: takes each file that was handed out; None: nothing does.
     :ivar forms: the memory that the forms of all uploads have together.
     """
 
@@ -96,7 +101,9 @@ class Application:
     metrics: Metrics
     max_upload: int
     metrics_read: Callable[[Principal, str], bool]
+    witness: Witness
     fallback: Fallback | None = field(default=None, on_setattr=setters.frozen)
+    downloads: Downloads | None = None
     forms: BufferBudget = field(factory=lambda: BufferBudget(FORM_MEMORY), init=False)
     projects: Projects = field(init=False)
     _pages: Pages = field(factory=lambda: Pages(__version__), init=False)
@@ -134,7 +141,7 @@ class Application:
 
     @_access_api.default
     def _make_access_api(self) -> AccessApi:
-        return AccessApi(self.access, self.administered, self._errors)
+        return AccessApi(self.access, self.administered, self.failed)
 
     def resource(self) -> Resource:
         """Make the root resource of a Site."""
@@ -227,7 +234,7 @@ class Application:
         normalized = _project(name)
         principal = await authorize(request, self.access, Action.READ, normalized)
         blob = await self.projects.blob(normalized, digest, filename)
-        await self._send_file(request, blob, principal)
+        await self._send_file(request, blob, normalized, principal)
 
     @router.route("/api/package/<name>/<filename>", methods=_READ)
     async def former_file(self, request: Request, name: str, filename: str) -> None:
@@ -236,7 +243,8 @@ class Application:
         principal = await authorize(request, self.access, Action.READ, normalized)
         # This address has no digest in it: what lies under it may change.
         blob = await self.projects.own_blob(normalized, filename)
-        await self._send_file(request, evolve(blob, permanent=False), principal)
+        blob = evolve(blob, permanent=False)
+        await self._send_file(request, blob, normalized, principal)
 
     # -- the JSON API that the big index has ----------------------------------------
 
@@ -249,6 +257,19 @@ class Application:
     async def release_json(self, request: Request, name: str, version: str) -> bytes:
         """Describe one release."""
         return await self._send_json(request, name, version)
+
+    # -- who did what --------------------------------------------------------------
+
+    @router.route("/api/v1/audit", methods=_READ)
+    async def audit(self, request: Request) -> bytes:
+        """Give records of changes: of all, or of one project to those who manage it."""
+        question = audit_api.Question.of(request)
+        right = Action.ADMINISTER if question.project is None else Action.MANAGE
+        await authorize(request, self.access, right, question.project)
+        page = await audit_api.answer(question, self.index.store, self.index.clock)
+        request.setHeader(b"Content-Type", b"application/json")
+        request.setHeader(b"Cache-Control", b"no-store")
+        return measured(request, page)
 
     # -- changes --------------------------------------------------------------------
 
@@ -329,7 +350,9 @@ class Application:
     async def _details(self, request: Request) -> list[str]:
         """Say what is not as it should be."""
         problem = self.access.problem
-        what_holds = "What was known of it before holds, and nothing of it is changed."
+        what_holds = (
+            "What was known of it before holds for reading, and nothing is changed."
+        )
         about_access = [] if problem is None else [f"{problem} {what_holds}"]
         return [*about_access, *await self._unserved(request)]
 
@@ -371,24 +394,17 @@ class Application:
 
     # -- errors ---------------------------------------------------------------------
 
-    @router.handle_errors(PypicloudError)  # type: ignore[arg-type]  # Site makes our Request
-    def domain_error(self, request: Request, failure: Failure) -> bytes:
-        """Answer with the error's own status and sentence."""
-        error = failure.value
-        assert isinstance(error, PypicloudError), "registered for these alone"
-        return self._errors.domain_error(request, error)
-
-    @router.handle_errors(HTTPException)  # type: ignore[arg-type]  # Site makes our Request
-    def routing_error(self, request: Request, failure: Failure) -> bytes:
-        """Answer what no route takes."""
-        error = failure.value
-        assert isinstance(error, HTTPException), "registered for these alone"
-        return self._errors.routing_error(request, error)
-
     @router.handle_errors(Exception)  # type: ignore[arg-type]  # Site makes our Request
-    def bug(self, request: Request, failure: Failure) -> bytes:
-        """Answer any other exception; registered last, so that it catches the rest."""
-        if failure.check(CancelledError, ConnectionLost, ConnectionDone):
+    def failed(self, request: Request, failure: Failure) -> bytes:
+        """Answer what a route raised, or what no route takes."""
+        error = failure.value
+        if isinstance(error, PypicloudError):
+            changes = request.method not in (b"GET", b"HEAD")
+            self.witness.note(error, actor_of(request, ANONYMOUS), changes=changes)
+            return self._errors.domain_error(request, error)
+        if isinstance(error, HTTPException):
+            return self._errors.routing_error(request, error)
+        if isinstance(error, (CancelledError, ConnectionLost, ConnectionDone)):
             return b""  # the client went away, and hears nothing
         self._log.failure("Answering {path!r} failed", failure, path=request.path)
         return self._errors.bug(request)
@@ -424,10 +440,22 @@ class Application:
         return self._sender.send_made(request, page, private=is_private(principal))
 
     async def _send_file(
-        self, request: Request, blob: Blob, principal: Principal
+        self,
+        request: Request,
+        blob: Blob,
+        project: NormalizedName,
+        principal: Principal,
     ) -> None:
-        if not redirect_to_store(request, blob, self.index.store):
-            await send_blob(request, blob, private=is_private(principal))
+        sent = False
+        try:
+            if not redirect_to_store(request, blob, self.index.store):
+                await send_blob(request, blob, private=is_private(principal))
+            sent = True
+        finally:
+            if self.downloads is not None and (sent or request.startedWriting):
+                download = download_of(request, blob, project, principal)
+                if download is not None:
+                    self.downloads(download)
 
     async def _send_json(
         self, request: Request, name: str, version: str | None

@@ -45,7 +45,7 @@ def _decide(
     principal = access.recall(credentials(request))
     if principal is not None:
         _name_in_log(request, principal)
-        access.policy.check(principal, action, project)
+        access.check(principal, action, project)
     return principal
 
 
@@ -62,11 +62,11 @@ async def authorize(
     :raises TooManyRequests: too many wrong passwords lately.
     :raises Unavailable: too many log-ins at this moment, or the rules are not known.
     """
-    await access.learn()
+    await access.learn(changing=action is not Action.READ)
     principal = _decide(request, access, action, project)
     if principal is None:
         principal = await _authenticate(request, access)
-        access.policy.check(principal, action, project)
+        access.check(principal, action, project)
     return principal
 
 
@@ -79,7 +79,7 @@ async def authorize_list(request: Request, access: Access) -> Principal:
     if access.policy.public:
         return ANONYMOUS  # all may read all, also with a stale password
     principal = await _authenticate(request, access)
-    access.policy.check(principal, Action.READ, None)
+    access.check(principal, Action.READ, None)
     return principal
 
 
@@ -95,7 +95,7 @@ async def authorize_home(request: Request, access: Access) -> Principal:
         if access.policy.public:
             return ANONYMOUS  # a stale password does not close what is open
         raise
-    access.policy.check(principal, Action.READ, None)
+    access.check(principal, Action.READ, None)
     return principal
 
 
@@ -106,10 +106,10 @@ async def authorize_form(request: Request, access: Access) -> Principal:
 
     :raises PypicloudError: as of :func:`authorize`.
     """
-    await access.learn()
+    await access.learn(changing=True)
     principal = await _authenticate(request, access)
     if not access.policy.may_any(principal, Action.DELETE):
-        access.policy.check(principal, Action.UPLOAD, None)
+        access.check(principal, Action.UPLOAD, None)
     return principal
 
 
@@ -196,5 +196,5 @@ def _text(value: bytes | None) -> str | None:
 
 
 def _name_in_log(request: Request, principal: Principal) -> None:
-    if principal.name is not None:
-        request.principal_name = principal.name.encode()
+    if principal.label is not None:
+        request.principal_name = principal.label.encode()

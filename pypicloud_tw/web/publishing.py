@@ -86,6 +86,13 @@ class Sender:
     principal: Principal
     access: Access
 
+    async def learn(self) -> None:
+        """Have the rules be those that are in force now.
+
+        :raises Unavailable: it is not known which are.
+        """
+        await self.access.learn(changing=True)
+
     def may(self, action: Action, project: NormalizedName) -> bool:
         """Return whether it is allowed."""
         return self.access.policy.may(self.principal, action, project)
@@ -95,7 +102,7 @@ class Sender:
 
         :raises PypicloudError: it is not.
         """
-        self.access.policy.check(self.principal, action, project)
+        self.access.check(self.principal, action, project)
 
 
 async def receive(
@@ -223,6 +230,7 @@ async def _publish(
     if not form.name or not form.version:
         raise BadRequest("The form needs the fields 'name' and 'version'.")
     # Once more: its bytes may have taken hours, and a name behind them is new.
+    await sender.learn()
     project = publication.filename.project
     _check_upload(sender, project, form.name)
     await publication.finish(
@@ -250,6 +258,7 @@ async def _remove(form: UploadFields, sender: Sender, publication: Publication) 
     if not form.name or not form.version:
         raise BadRequest("remove_pkg needs the fields 'name' and 'version'.")
     project = project_name(form.name)
+    await sender.learn()
     sender.check(Action.DELETE, project)
     try:
         parse_version(form.version)

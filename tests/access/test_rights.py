@@ -28,6 +28,7 @@ from pypicloud_tw.config.rights import (
 )
 from pypicloud_tw.config.values import BadValueError
 from pypicloud_tw.errors import Forbidden, NotFound, PypicloudError, Unauthorized
+from pypicloud_tw.index.audit import Proof
 from pypicloud_tw.index.names import NormalizedName, unknown_project
 from tests.access.doubles import letters, policy_of, row
 
@@ -388,11 +389,22 @@ class AnswerTests(SynchronousTestCase):
             policy.check(WHO["bob"], Action.OVERWRITE, Q)
         self.assertIn("pypi.allow_overwrite_groups names", caught.exception.message)
         with self.assertRaises(Forbidden) as caught:
-            policy.check(Principal(None, publishers=("ci",)), Action.UPLOAD, Q)
-        self.assertIn("trusted publisher ci", caught.exception.message)
+            policy.check(job("ci"), Action.UPLOAD, Q)
+        self.assertIn("as publisher ci", caught.exception.message)
         with self.assertRaises(Forbidden) as caught:
             policy.check(WHO["bob"], Action.ADMINISTER, None)
         self.assertIn("administer this index", caught.exception.message)
+
+
+def job(*publishers: str, **changes: str) -> Principal:
+    """A job that showed an identity token, and by whom it is trusted."""
+    claims = {"iss": "https://issuer.example", "aud": "pypicloud", "sub": "ci"}
+    claims |= changes
+    return Principal(None, publishers=publishers, proof=Proof("publisher", claims))
+
+
+#: A job that is of the publisher ci.
+CI = job("ci")
 
 
 class AnyTests(SynchronousTestCase):
@@ -439,7 +451,7 @@ class PublisherTests(SynchronousTestCase):
             "ci",
             "https://issuer.example",
             "pypicloud",
-            (),
+            (("sub", "ci"),),
             projects,
             parse_actions(acts),
             "the access document",
@@ -450,16 +462,15 @@ class PublisherTests(SynchronousTestCase):
             "package.fixed.user.bob = rw\npypi.default_read =",
             publishers={"ci": self.publisher("acme-*", "fixed", acts="read, upload")},
         )
-        ci = Principal(None, publishers=("ci",))
         for name, expected in {"acme-x": True, "other": False, "fixed": False}.items():
             project = NormalizedName(name)
-            self.assertIs(policy.may(ci, Action.READ, project), expected, name)
-            self.assertIs(policy.may(ci, Action.UPLOAD, project), expected, name)
-            self.assertIs(policy.readable(ci).allows(name), expected, name)
-            self.assertFalse(policy.may(ci, Action.MANAGE, project))
-        self.assertTrue(policy.may_any(ci, Action.UPLOAD))
-        self.assertFalse(policy.may_any(ci, Action.MANAGE))
-        self.assertFalse(policy.may(ci, Action.ADMINISTER, None))
+            self.assertIs(policy.may(CI, Action.READ, project), expected, name)
+            self.assertIs(policy.may(CI, Action.UPLOAD, project), expected, name)
+            self.assertIs(policy.readable(CI).allows(name), expected, name)
+            self.assertFalse(policy.may(CI, Action.MANAGE, project))
+        self.assertTrue(policy.may_any(CI, Action.UPLOAD))
+        self.assertFalse(policy.may_any(CI, Action.MANAGE))
+        self.assertFalse(policy.may(CI, Action.ADMINISTER, None))
 
     def test_of_the_ini(self) -> None:
         settings = AccessSettings(
@@ -468,17 +479,65 @@ class PublisherTests(SynchronousTestCase):
             publishers={"ci": self.publisher("fixed")},
         )
         policy = Policy(settings, doc(publishers={"ci": self.publisher("*")}))
-        ci = Principal(None, publishers=("ci",))
-        self.assertTrue(policy.may(ci, Action.UPLOAD, NormalizedName("fixed")))
-        self.assertFalse(policy.may(ci, Action.UPLOAD, P))
+        self.assertTrue(policy.may(CI, Action.UPLOAD, NormalizedName("fixed")))
+        self.assertFalse(policy.may(CI, Action.UPLOAD, P))
         self.assertIn("publishers ci", policy.rules.notices[0])
 
     def test_a_removed_one_may_nothing_but_what_everyone_may(self) -> None:
-        gone = Principal(None, publishers=("ci",), scope=Scope(projects=("acme",)))
+        gone = job("ci")
         policy = policy_of("package.q.user.bob = r")
         self.assertFalse(policy.may(gone, Action.UPLOAD, P))
         self.assertTrue(policy.may(gone, Action.READ, P))
         self.assertFalse(policy.may(gone, Action.READ, Q))
+
+    def test_several(self) -> None:
+        """A job may do what any of its publishers may, each by its own rules."""
+        policy = Policy(
+            AccessSettings(
+                default_read=(),
+                rights=(line("fixed", "user", "bob", "rw"),),
+                publishers={"a": self.publisher("fixed", acts="read")},
+            ),
+            doc(
+                publishers={
+                    "b": self.publisher("b", "fixed", acts="read, upload"),
+                    "c": self.publisher("c", acts="read"),
+                }
+            ),
+        )
+        ci = job("a", "b", "gone")
+        for name, expected in {
+            "fixed": (True, False),
+            "b": (True, True),
+            "c": (False, False),
+        }.items():
+            project = NormalizedName(name)
+            reads, uploads = (
+                policy.may(ci, action, project)
+                for action in (Action.READ, Action.UPLOAD)
+            )
+            self.assertEqual((reads, uploads), expected, name)
+            self.assertIs(policy.readable(ci).allows(name), reads, name)
+
+    def test_one_that_trusts_the_job_no_more(self) -> None:
+        """Narrowed, of another issuer or for another audience by now."""
+        made = self.publisher("acme-x", acts="read, upload")
+        name = NormalizedName("acme-x")
+        ci = job("ci", repository="acme/tool")
+        for publisher, expected in (
+            (made, True),
+            (evolve(made, claims=(("repository", "acme/*"),)), True),
+            (evolve(made, claims=(("repository", "acme/other"),)), False),
+            (evolve(made, claims=(("ref", "**"),)), False),
+            (evolve(made, issuer="https://other.example"), False),
+            (evolve(made, audience="other"), False),
+            # Nobody is trusted for nothing.
+            (evolve(made, claims=()), False),
+        ):
+            policy = self.policy("pypi.default_read =", publishers={"ci": publisher})
+            self.assertIs(policy.may(ci, Action.UPLOAD, name), expected)
+            self.assertIs(policy.may_any(ci, Action.UPLOAD), expected)
+            self.assertIs(policy.readable(ci).allows(name), expected)
 
 
 class ReadableTests(SynchronousTestCase):

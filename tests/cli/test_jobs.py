@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
 
@@ -146,6 +147,17 @@ class SweepTests(JobCase):
             self.assertEqual(self.do("sweep", dry_run=dry_run), 0)
             self.assertEqual(self.out.getvalue(), f"{word} {orphan}\n{told}")
         self.assertNotIn(orphan, self.domain.store.objects)
+
+    def test_what_told_of_minted_tokens_long_after_their_end(self) -> None:
+        now = datetime.fromtimestamp(self.domain.clock.seconds(), UTC)
+        minted = f".access/minted/{now:%Y%m%dT%H}/{'a' * 64}"
+        self.domain.store.add(minted, b"{}")
+        self.assertEqual(self.do("sweep"), 0)
+        self.assertIn(minted, self.domain.store.objects)
+        self.domain.clock.advance(26 * 3600)
+        self.assertEqual(self.do("sweep"), 0)
+        self.assertIn(f"removed {minted}\n", self.out.getvalue())
+        self.assertNotIn(minted, self.domain.store.objects)
 
     def test_no_age_by_which_a_slow_upload_would_be_an_orphan(self) -> None:
         self.assertEqual(self.do("sweep", age=SWEEP_AGE - 1), 1)

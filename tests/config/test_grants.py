@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pypicloud_tw.config.grants import parse_actions
 from pypicloud_tw.config.load import Config
 from pypicloud_tw.config.rights import GRANTABLE, Action, show_actions
-from tests.config.test_load import FIRST_PROGRAM, ConfigTestCase
+from tests.config.test_load import FIRST_PROGRAM, SHA256_CRYPT, ConfigTestCase
 
 
 class GrantsCase(ConfigTestCase):
@@ -29,6 +29,22 @@ class GroupTests(GrantsCase):
                 "none": frozenset(),
                 "a.b": frozenset({"x"}),
             },
+        )
+
+    def test_environment(self) -> None:
+        config = self.read("group.dev = eve", PYPICLOUD_GROUP_DEV="ann bob")
+        self.assertEqual(dict(config.groups), {"dev": frozenset({"ann", "bob"})})
+
+    def test_users_that_no_line_defines(self) -> None:
+        lines = ("auth.admins = boss", "group.dev = bbo", "package.p.user.bo = r")
+        # Where there is no user all may come from elsewhere.
+        self.assertEqual(self.read(*lines).notices, ())
+        (notice,) = self.read(f"user.bob = {SHA256_CRYPT}", *lines).notices
+        self.assertEqual(
+            notice,
+            "No line user.NAME is for bbo (group.dev), bo (package.p.user.bo), boss "
+            "(auth.admins): nobody, unless the access document or another directory "
+            "has them.",
         )
 
     def test_mistakes(self) -> None:

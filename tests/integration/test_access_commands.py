@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+from tests.certificates import make_certificates
 from tests.integration.rig import (
     CLIENT_PATIENCE,
     PASSWORD,
@@ -18,7 +19,6 @@ from tests.integration.rig import (
     clean_environment,
     script,
 )
-from tests.integration.test_lifecycle import make_certificates
 
 Running: TypeAlias = "subprocess.Popen[str]"
 

@@ -19,6 +19,8 @@ from twisted.python.failure import Failure
 
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.administration.stored import Administered
+from pypicloud_tw.access.audit.record import Download
+from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.oidc.exchange import Exchange
 from pypicloud_tw.access.oidc.issuers import Issuers
@@ -429,6 +431,7 @@ class Web:
     tokens: Tokens = field(init=False)
     application: Application = field(init=False)
     site: Site = field(init=False)
+    downloads: list[Download] = field(factory=list)
 
     @issuer.default
     def _make_issuer(self) -> Issuer:
@@ -436,6 +439,7 @@ class Web:
 
     def __attrs_post_init__(self) -> None:
         domain = self.domain
+        metrics = Metrics(domain.clock)
         users = Users(self.users, offload=InlineOffload(), clock=domain.clock)
         index = domain.index
         self.documents = AccessDocuments(
@@ -453,6 +457,7 @@ class Web:
             policy.with_settings(settings),
             (token_login(self.tokens), PasswordLogin(users)),
             self.documents,
+            metrics.observe_login,
         )
         exchange = Exchange(
             access,
@@ -475,9 +480,11 @@ class Web:
             ),
             revealed=RevealedTokens(self.tokens, domain.clock.seconds),
             offload=domain.offload,
-            metrics=Metrics(domain.clock),
+            metrics=metrics,
             max_upload=self.max_upload,
             metrics_read=lambda principal, client: True,
+            witness=Witness(self._audit, metrics, self.users.__contains__),
+            downloads=self.downloads.append,
         )
         self.site = Site(
             self.application.resource(),
@@ -485,6 +492,9 @@ class Web:
             limits=self.limits,
             proxies=self.proxies,
         )
+
+    def _audit(self, act: Act) -> None:
+        self.domain.publisher.audit(act)
 
     @property
     def store(self) -> MemoryStore:

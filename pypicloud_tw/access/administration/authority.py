@@ -8,6 +8,7 @@ from typing import Protocol
 from attrs import frozen
 
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.audit.witness import RightMissingError
 from pypicloud_tw.access.patterns import is_pattern, matches
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import Principal, Scope
@@ -16,7 +17,7 @@ from pypicloud_tw.access.tokens.tokens import check_maker
 from pypicloud_tw.config.grants import parse_project
 from pypicloud_tw.config.rights import Action, RightLine
 from pypicloud_tw.config.values import BadValueError
-from pypicloud_tw.errors import BadRequest, Forbidden, PypicloudError
+from pypicloud_tw.errors import BadRequest, Forbidden
 from pypicloud_tw.index.names import NormalizedName
 
 
@@ -105,17 +106,19 @@ class PrincipalAuthority:
         if self.administers(*names):
             return
         if not names:
-            raise self._refusal()
+            self.access.check(self.principal, Action.ADMINISTER, None)
+            return
+        missing = RightMissingError(self.principal, Action.ADMINISTER, names[0])
         raise Forbidden(
             f"You may not administer {', '.join(names)}. That takes the right to "
             "administer every project that this stands for; ask an administrator of "
             "this index."
-        )
+        ) from missing
 
     def check_administers_some(self) -> None:
         """See :class:`Authority`."""
         if not self.access.policy.may_any(self.principal, Action.ADMINISTER):
-            raise self._refusal()
+            self.access.check(self.principal, Action.ADMINISTER, None)
 
     def check_tokens(self, owner: str, scope: Scope) -> None:
         """See :class:`Authority`."""
@@ -126,9 +129,6 @@ class PrincipalAuthority:
         # Whoever may not even make what they show themselves.
         scope = self.principal.scope or Scope()
         self.check_tokens(self.principal.name or "", scope)
-
-    def _refusal(self) -> PypicloudError:
-        return self.access.policy.refusal(self.principal, Action.ADMINISTER, None)
 
 
 def project_or_pattern(text: str) -> str:

@@ -11,7 +11,7 @@ from pypicloud_tw.access.administration.states import Part, check_required, stat
 from pypicloud_tw.access.administration.values import Changed, Required
 from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.documents import AccessDocuments
-from pypicloud_tw.index.audit import Act, Actor, Audit
+from pypicloud_tw.index.audit import Act, Audit
 
 Change = Callable[[AccessDocument], AccessDocument]
 
@@ -30,19 +30,17 @@ class RecordedChange:
     """A change of one thing in the document, not made yet.
 
     :ivar part: and *name*: the thing.
-    :ivar what: what is done, for the record, in the past tense.
-    :ivar project: that it is about, if it is about one.
+    :ivar record: of it, for when it is done.
     """
 
     part: Part
     name: str
-    what: str
+    record: Act
     change: Change
     required: Required
-    project: str | None = None
 
     async def make(
-        self, documents: AccessDocuments, access: Access, actor: Actor, audit: Audit
+        self, documents: AccessDocuments, access: Access, audit: Audit
     ) -> Changed:
         """Make it; durable when this returns.
 
@@ -60,7 +58,7 @@ class RecordedChange:
 
         after = await documents.change(apply)
         if after is not before:
-            audit(Act(actor, self.what, project=self.project))
+            audit(self.record)
         made = before is not None and state_of(before, self.part, self.name) is None
         notices = tuple(_notices(was_open, access.policy.rules.open))
         return Changed(made, notices, state_of(after, self.part, self.name))

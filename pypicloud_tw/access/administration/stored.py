@@ -50,8 +50,9 @@ from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.tokens.tokens import Tokens, is_token_id
 from pypicloud_tw.config.issuers import recommendations
+from pypicloud_tw.config.rights import show_actions
 from pypicloud_tw.errors import BadRequest, NotFound
-from pypicloud_tw.index.audit import Actor, Audit
+from pypicloud_tw.index.audit import Act, Actor, Audit
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.offload.service import IOffload
 
@@ -125,7 +126,8 @@ class StoredAdministration:
         return await self._change(
             "users",
             name,
-            f"set the user {name}",
+            "set a user",
+            name,
             lambda document: changes.put_user(
                 document, self._ini, name, hashed, administrator=user.administrator
             ),
@@ -146,15 +148,17 @@ class StoredAdministration:
                 document = changes.set_administrator(document, ini, name, admin)
             return document
 
-        what = "the password of" if hashed is not None else "what may do"
-        return await self._change("users", name, f"set {what} {name}", apply, required)
+        act = "set a password" if hashed is not None else "set an administrator"
+        told = f"{name}: {change.administrator}" if hashed is None else name
+        return await self._change("users", name, act, told, apply, required)
 
     async def remove_user(self, name: str, required: Required = WHATEVER) -> Changed:
         """See the interface."""
         changed = await self._change(
             "users",
             name,
-            f"removed the user {name}",
+            "removed a user",
+            name,
             lambda document: changes.remove_user(document, self._ini, name),
             required,
         )
@@ -183,7 +187,8 @@ class StoredAdministration:
         """See the interface."""
         return await self._change_group(
             name,
-            f"set the group {name} to {', '.join(sorted(members.members)) or 'nobody'}",
+            "set a group",
+            f"{name}: {len(set(members.members))} members",
             lambda document: changes.put_group(
                 document, self._ini, name, members.members
             ),
@@ -194,7 +199,8 @@ class StoredAdministration:
         """See the interface."""
         return await self._change_group(
             name,
-            f"removed the group {name}",
+            "removed a group",
+            name,
             lambda document: changes.remove_group(document, self._ini, name),
             required,
         )
@@ -205,7 +211,8 @@ class StoredAdministration:
         """See the interface."""
         return await self._change_group(
             group,
-            f"added {user} to the group {group}",
+            "added to a group",
+            f"{group}: {user}",
             lambda document: changes.add_member(document, self._ini, group, user),
             required,
         )
@@ -216,15 +223,16 @@ class StoredAdministration:
         """See the interface."""
         return await self._change_group(
             group,
-            f"removed {user} from the group {group}",
+            "removed from a group",
+            f"{group}: {user}",
             lambda document: changes.remove_member(document, self._ini, group, user),
             required,
         )
 
     async def _change_group(
-        self, name: str, what: str, change: Change, required: Required
+        self, name: str, act: str, told: str, change: Change, required: Required
     ) -> Changed:
-        return await self._change("groups", name, what, change, required)
+        return await self._change("groups", name, act, told, change, required)
 
     # -- rights ---------------------------------------------------------------------
 
@@ -249,11 +257,11 @@ class StoredAdministration:
     ) -> Changed:
         """See the interface."""
         project = project_or_pattern(project)
-        may = ", ".join(sorted(action.value for action in grant.actions)) or "nothing"
         return await self._change(
             "rights",
             f"{project}/{kind}/{name}",
-            f"let {kind} {name} do with {project}: {may}",
+            "set a right",
+            f"{kind} {name}: {show_actions(grant.actions)}",
             lambda document: changes.set_right(
                 document, self._ini, project, kind, name, grant.actions
             ),
@@ -269,7 +277,8 @@ class StoredAdministration:
         return await self._change(
             "rights",
             f"{project}/{kind}/{name}",
-            f"removed the right of {kind} {name} for {project}",
+            "removed a right",
+            f"{kind} {name}",
             lambda document: changes.remove_right(
                 document, self._ini, project, kind, name
             ),
@@ -330,8 +339,8 @@ class StoredAdministration:
     async def _change_publisher(
         self, name: str, done: str, change: Change, required: Required
     ) -> Changed:
-        what = f"{done} the publisher {name}"
-        return await self._change("publishers", name, what, change, required)
+        act = f"{done} a publisher"
+        return await self._change("publishers", name, act, name, change, required)
 
     def _check_publisher(self, document: AccessDocument, name: str) -> None:
         """Return if one of that name may be changed by whoever asks."""
@@ -437,17 +446,17 @@ class StoredAdministration:
         self,
         part: Part,
         name: str,
-        what: str,
+        act: str,
+        told: str,
         change: Change,
         required: Required,
         *,
         project: str | None = None,
     ) -> Changed:
         parts = self.parts
-        recorded = RecordedChange(part, name, what, change, required, project)
-        return await recorded.make(
-            parts.documents, parts.access, self.actor, parts.audit
-        )
+        record = Act(self.actor, act, project=project, reason=told)
+        recorded = RecordedChange(part, name, record, change, required)
+        return await recorded.make(parts.documents, parts.access, parts.audit)
 
 
 def _no_user(name: str) -> NotFound:

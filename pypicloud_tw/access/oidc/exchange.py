@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
-from attrs import define, evolve
+from attrs import define, evolve, field
 from twisted.logger import Logger
 
 from pypicloud_tw.access.access import Access
@@ -23,7 +24,9 @@ from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.access.tokens.minted import AlreadyUsed, Minted, MintedToken
 from pypicloud_tw.config.publishers import told_audience
 from pypicloud_tw.config.rights import TrustedPublisher
+from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.index.audit import Act, Actor, Audit, Proof
+from pypicloud_tw.metrics import Metrics
 
 
 @define(eq=False)
@@ -36,6 +39,7 @@ class Exchange:
     :param audit: takes a record of every exchange and every refusal.
     :param seconds: the clock.
     :ivar lifetime: seconds that a minted token lives.
+    :ivar outcomes: how many exchanges came to what: ``minted``, or an error's code.
     """
 
     access: Access
@@ -44,7 +48,17 @@ class Exchange:
     audit: Audit
     seconds: Callable[[], float]
     lifetime: float
+    outcomes: Counter[str] = field(factory=Counter, init=False)
     _log = Logger()
+
+    def register(self, metrics: Metrics) -> None:
+        """Have its counters shown."""
+        metrics.read_by(
+            "pypicloud_oidc_exchanges",
+            "Identity tokens that were shown, by what came of it",
+            "outcome",
+            lambda: self.outcomes,
+        )
 
     def reload(self, lifetime: float, fetcher: Callable[[str], Fetcher]) -> None:
         """Take new settings; keys of issuers that are known stay."""
@@ -78,10 +92,14 @@ class Exchange:
         :raises Unavailable: the store is away.
         """
         try:
-            return await self._exchange(text, actor)
-        except ExchangeRefused as e:
-            self._tell(e, actor)
+            minted = await self._exchange(text, actor)
+        except PypicloudError as e:
+            self.outcomes[e.code] += 1
+            if isinstance(e, ExchangeRefused):
+                self._tell(e, actor)
             raise
+        self.outcomes["minted"] += 1
+        return minted
 
     async def _exchange(self, text: str, actor: Actor) -> MintedToken:
         publishers = await self._publishers()

@@ -20,7 +20,9 @@ def trusts(publisher: TrustedPublisher, claims: Mapping[str, str]) -> bool:
     :param claims: of the job, with ``iss`` and ``aud``.
     """
     return (
-        claims.get("iss") == publisher.issuer
+        # Without any, every job of the issuer would fit.
+        bool(publisher.claims)
+        and claims.get("iss") == publisher.issuer
         and claims.get("aud") == publisher.audience
         and not mismatches(publisher.claims, claims)
     )

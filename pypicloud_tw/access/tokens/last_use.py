@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
@@ -28,6 +28,9 @@ FORMER = f"{FOLDER}former.json"
 
 #: Seconds between a use and its being written.
 DELAY = 300.0
+
+#: Seconds after which a server that has written nothing is taken for gone.
+SILENT = 30 * 86400
 
 #: Tokens that one object tells of; those that were used last are kept. 100 bytes each.
 LIMIT = 100_000
@@ -136,13 +139,14 @@ def merged(one: Uses, other: Uses) -> Uses:
 
 
 async def gather_former(
-    store: IObjectStore, before: datetime, *, dry_run: bool = False
+    store: IObjectStore, now: datetime, *, dry_run: bool = False
 ) -> list[str]:
     """Put together what servers wrote that have written nothing for long.
 
-    :param before: a server that has written nothing since then, by the store's clock.
+    :param now: by the store's clock.
     :return: the keys of their objects, which are removed.
     """
+    before = now - timedelta(seconds=SILENT)
     former = [
         info.key
         async for info in store.list(FOLDER)

@@ -22,7 +22,7 @@ from pypicloud_tw.access.tokens.last_use import LastUses
 from pypicloud_tw.access.tokens.minted import Minted
 from pypicloud_tw.access.tokens.owners import Owners
 from pypicloud_tw.access.tokens.records import TokenRecord
-from pypicloud_tw.access.tokens.shown import ShownToken, shown_token
+from pypicloud_tw.access.tokens.shown import ShownToken, shown_token, shows_token
 from pypicloud_tw.access.tokens.text import (
     UserToken,
     is_token,
@@ -84,7 +84,8 @@ class TokenLogin:
 
     def takes(self, credentials: Credentials) -> bool:
         """Return whether a token is shown."""
-        return shown_token(credentials.authorization) is not None
+        authorization = credentials.authorization
+        return authorization is not None and shows_token(authorization)
 
     def recall(self, credentials: Credentials) -> Principal | None:
         """Return at once whose token it is, if it was right a moment ago."""
@@ -105,19 +106,23 @@ class TokenLogin:
         """
         authorization = credentials.authorization
         assert authorization is not None, "there is a token in it"
-        shown = shown_token(authorization)
-        assert shown is not None, "there is a token in it"
         try:
+            shown = shown_token(authorization)
             known = await self._judge(shown, credentials.client)
         except PypicloudError as e:
-            self._count(e, shown, credentials.client)
+            self._count(e, credentials.client)
             raise
         # What is stale holds no more; it is judged again each time.
         self._remembered.put(self._seal(authorization), known)
         self._note(known, credentials.client)
         return known.principal
 
-    async def _judge(self, shown: ShownToken, client: str) -> _RememberedToken:
+    async def _judge(self, shown: ShownToken | None, client: str) -> _RememberedToken:
+        if shown is None:
+            raise Unauthorized(
+                "The Authorization field is malformed: it begins as one with a token "
+                "does."
+            )
         if shown.misplaced:
             raise Unauthorized(
                 "A token is a password: give it as the password of the user __token__."
@@ -177,7 +182,7 @@ class TokenLogin:
         if known.used is not None:
             self.uses.note(known.used, client)
 
-    def _count(self, error: PypicloudError, shown: ShownToken, client: str) -> None:
+    def _count(self, error: PypicloudError, client: str) -> None:
         match error:
             case Unauthorized():
                 self.outcomes["refused"] += 1

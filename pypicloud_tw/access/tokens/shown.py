@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import binascii
+from base64 import b64decode
+
 from attrs import field, frozen
 
 from pypicloud_tw.access.basic import parse_basic
-from pypicloud_tw.access.tokens.text import is_token
+from pypicloud_tw.access.tokens.text import PREFIX, is_token
 from pypicloud_tw.errors import Unauthorized
 
 #: The user that upload clients are told to give for a token, as on the public index.
 TOKEN_USER = "__token__"  # noqa: S105  a name, and no secret
+
+
+_PREFIX, _TOKEN_USER = PREFIX.encode(), TOKEN_USER.encode()
+
+#: How nearly every header with a token begins: base64 of ``__token__:``, as far as it
+#: does not depend on what comes behind.
+_USUAL = (b"Basic X190b2tlbl9fO", b"Bearer ")
 
 
 @frozen
@@ -23,7 +33,15 @@ class ShownToken:
     misplaced: bool = False
 
 
-def shown_token(authorization: bytes | None) -> ShownToken | None:
+def shows_token(authorization: bytes) -> bool:
+    """Return whether :func:`shown_token` is to be asked; 0.1 µs, 2 µs for a password.
+
+    It may be that what is shown there is malformed.
+    """
+    return authorization.startswith(_USUAL) or shown_token(authorization) is not None
+
+
+def shown_token(authorization: bytes) -> ShownToken | None:
     """Find a token in an Authorization field; None: that is about something else.
 
     It is the password of the user ``__token__``, or of any other user, if it looks like
@@ -31,22 +49,29 @@ def shown_token(authorization: bytes | None) -> ShownToken | None:
     follows ``Bearer`` (RFC 6750). One that stands in the place of the user's name is
     found as well, for user names are written to the log.
     """
-    if authorization is None:
-        return None
     scheme, _, rest = authorization.strip().partition(b" ")
     match scheme.lower():
         case b"bearer":
             return ShownToken(rest.strip().decode("latin-1"))
         case b"basic":
-            return _in_basic(authorization)
+            return _in_basic(authorization) if _has_token(rest.strip()) else None
     return None
+
+
+def _has_token(credentials: bytes) -> bool:
+    """Look for a token; to take the field apart takes ten times as long."""
+    try:
+        data = b64decode(credentials)
+    except binascii.Error:
+        return False
+    return _PREFIX in data or data.startswith(_TOKEN_USER)
 
 
 def _in_basic(authorization: bytes) -> ShownToken | None:
     try:
         login = parse_basic(authorization)
     except Unauthorized:
-        return None  # the authenticator of passwords says what is wrong
+        return None
     if login.user == TOKEN_USER or is_token(login.password):
         return ShownToken(login.password)
     if is_token(login.user):

@@ -30,23 +30,31 @@ class ReactorDoors:
     def over_store(self, config: Config, work: Work[T], *, changes: bool) -> T:
         """Do the work on the store of a configuration; see :class:`~.base.Doors`."""
         # Only here: a command that asks a server needs not load what makes one.
-        from pypicloud_tw.assembly import make_administered, make_index, make_process
+        from pypicloud_tw.assembly import (
+            make_administered,
+            make_index,
+            make_process,
+            make_trail,
+        )
         from pypicloud_tw.cli import offline
 
         offline.check_folder(config)
 
         async def main(reactor: Any) -> T:
             process = make_process(reactor)
-            index = make_index(config, process, os.environ)
+            trail = make_trail(config, process)
+            index = make_index(config, process, os.environ, audit=trail)
             process.start()
             try:
                 await index.store.prepare()
                 await index.secure()
+                trail.start(index.store)
                 if changes:
                     offline.check_only_writer(index)
                 administered = make_administered(config, index, process)
                 return await work(administered.by(offline.command_actor(), Operator()))
             finally:
+                await trail.close()
                 await index.close()
                 await process.stop()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import define, field
+from collections.abc import Callable
+
+from attrs import define
 from klein import Klein
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
@@ -23,7 +25,6 @@ from pypicloud_tw.access.administration.values import (
     UserChange,
 )
 from pypicloud_tw.errors import Unauthorized
-from pypicloud_tw.web.answers import ErrorAnswers
 from pypicloud_tw.web.api.json_api import (
     parameter,
     read_json,
@@ -50,11 +51,12 @@ class AccessApi:
     What changes something is judged before its body is read.
 
     :ivar administered: what it is all about.
+    :ivar answer_failure: answers what a route raised, or what no route takes.
     """
 
     access: Access
     administered: Administered
-    _errors: ErrorAnswers = field(repr=False)
+    answer_failure: Callable[[Request, Failure], bytes]
 
     router = Klein()
     router.url_map.merge_slashes = False
@@ -252,7 +254,7 @@ class AccessApi:
     @router.handle_errors(Exception)  # type: ignore[arg-type]  # Site makes our Request
     def failed(self, request: Request, failure: Failure) -> bytes:
         """Answer with an error."""
-        return self._errors.failed(request, failure)
+        return self.answer_failure(request, failure)
 
     # -- who asks -------------------------------------------------------------------
 
@@ -268,6 +270,7 @@ class AccessApi:
             raise Unauthorized("Log in with a user name and password, or with a token.")
         if request.method.decode() not in _READ:
             self.access.refuse_while_read_only()
+            self.access.policy.check_known(principal)
         authority = PrincipalAuthority(self.access, principal)
         return self.administered.by(actor_of(request, principal), authority)
 

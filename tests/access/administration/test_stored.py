@@ -34,6 +34,8 @@ class StoredTests(AdministrationSuite, WorkCase):
         acts = self.server.acts
         self.assertEqual([one.actor.name for one in acts], ["ann", "ann"])
         self.assertEqual([one.project for one in acts], [None, "acme"])
+        told = [(one.act, one.reason) for one in acts]
+        self.assertEqual(told, [("set a user", "bob"), ("set a right", "user bob: r")])
         self.assertNotIn("good word", repr(acts))
         # Nothing was changed: nothing is recorded.
         self.wait(self.access.put_right("acme", "user", "bob", READ))

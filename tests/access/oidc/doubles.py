@@ -121,7 +121,7 @@ class Issuer:
             await self.waiting
         if self.wrong is not None:
             raise FetchError(self.wrong)
-        document = {**self._own(), **self.documents}.get(url)
+        document = {**self.own, **self.documents}.get(url)
         if document is None:
             raise FetchError(f"404 for {url}")
         is_raw = isinstance(document, bytes)
@@ -129,7 +129,9 @@ class Issuer:
         assert len(data) <= limit, "the real one would refuse it"
         return data
 
-    def _own(self) -> dict[str, Any]:
+    @property
+    def own(self) -> dict[str, Any]:
+        """What it publishes, by address."""
         keys = [public(key, kid) for kid, key in self.keys.items()]
         return {
             self.discovery: {"issuer": self.url, "jwks_uri": f"{self.url}/jwks"},

@@ -12,6 +12,7 @@ from pypicloud_tw.access.tokens.last_use import (
     DELAY,
     FOLDER,
     FORMER,
+    SILENT,
     LastUse,
     LastUses,
     gather_former,
@@ -93,13 +94,13 @@ class LastUseTests(TokenTestCase):
             server = self.uses(name)
             server.note(token, HERE)
             self.get(server.stop())
-        self.clock.advance(100)
+        self.clock.advance(SILENT + 1)
         self.get(gather_former(self.store, self.now()))
         self.one.note("c", HERE)
         self.get(self.one.stop())
         self.assertEqual([FORMER, f"{FOLDER}one.json"], sorted(self.store.objects))
         self.assertEqual({"a", "b", "c"}, self.get(self.two.read_all()).keys())
-        self.clock.advance(100)
+        self.clock.advance(SILENT + 1)
         before = dict(self.store.objects)
         gone = self.get(gather_former(self.store, self.now(), dry_run=True))
         self.assertEqual([f"{FOLDER}one.json"], gone)

@@ -57,7 +57,6 @@ class PlaceTests(TokenTestCase):
 
     def test_passwords_are_not_taken(self) -> None:
         for header in (
-            None,
             b"",
             b"Basic",
             b"Basic !",
@@ -66,6 +65,14 @@ class PlaceTests(TokenTestCase):
             b"Digest x",
         ):
             self.assertIsNone(shown_token(header))
+            self.assertFalse(self.server.login.takes(Credentials(header, CLIENT)))
+        self.assertFalse(self.server.login.takes(Credentials(None, CLIENT)))
+
+    def test_what_begins_like_one_and_is_malformed_is_told(self) -> None:
+        for header in (b"Basic X190b2tlbl9fO", b"Basic X190b2tlbl9fOg==!", b"Bearer "):
+            credentials = Credentials(header, CLIENT)
+            self.assertTrue(self.server.login.takes(credentials))
+            self.fails(self.server.login.authenticate(credentials), Unauthorized)
 
     def test_it_is_not_the_name_of_a_user(self) -> None:
         """It is taken all the same, for names of users are logged."""

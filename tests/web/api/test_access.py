@@ -285,3 +285,12 @@ class ChangeTests(AccessApiCase):
         (act,) = self.web.records
         self.assertEqual(act.actor.name, "ann")
         self.assertEqual(act.actor.proof.kind, "password")
+
+    def test_who_was_refused(self) -> None:
+        read = {"actions": ["read"]}
+        for path, value in (("groups/dev", {"members": []}), ("rights/x/user/y", read)):
+            self.refused(403, self.web.ask("PUT", path, value, login=basic("bob")))
+        whole, part = self.web.records
+        self.assertEqual((whole.actor.name, whole.outcome), ("bob", "refused"))
+        self.assertEqual((whole.act, whole.project), ("administer", None))
+        self.assertEqual((part.act, part.project), ("administer", "x"))
