@@ -36,12 +36,12 @@ RIGHTS: tuple[tuple[str, Literal["user", "group"], str, str], ...] = (
 
 READ, UPLOAD = Action.READ, Action.UPLOAD
 DELETE, OVERWRITE = Action.DELETE, Action.OVERWRITE
-ADMINISTER = Action.ADMINISTER
+MANAGE, ADMINISTER = Action.MANAGE, Action.ADMINISTER
 
 _READER = frozenset({READ})
-_WRITER = frozenset({READ, UPLOAD, DELETE, OVERWRITE})
+_WRITER = frozenset({READ, UPLOAD, MANAGE, DELETE, OVERWRITE})
 #: Administrators are not exempt from pypi.allow_overwrite_groups.
-_BOSS = frozenset({READ, UPLOAD, DELETE})
+_BOSS = frozenset({READ, UPLOAD, MANAGE, DELETE, ADMINISTER})
 _NOTHING: frozenset[Action] = frozenset()
 
 #: Who may do what, written by hand: by user and by kind.
@@ -154,6 +154,7 @@ def report(subject: Subject) -> bytes:
     return b'[{"token": "x"}]'
 
 
+AUDIT = "/api/v1/audit"
 DISCOVERY = "/.well-known/pytp"
 GITHUB = "/_/oidc/github/mint-token"
 REVEALED = "/api/v1/access/tokens/revealed"
@@ -267,6 +268,8 @@ ROWS = (
     Row("POST", "/legacy/", "/legacy/", OVERWRITE, 200, overwrite, FORM_TYPE, True),
     Row("POST", "/legacy/", "/legacy/", DELETE, 200, removal, FORM_TYPE, True),
     Row("POST", "/pypi", "/pypi", None, 200, call, {"Content-Type": "text/xml"}),
+    Row("GET", AUDIT, AUDIT, ADMINISTER),
+    Row("GET", AUDIT, f"{AUDIT}?project={{name}}", MANAGE),
     # Who sends these proves who it is by what it sends. There are no publishers here.
     Row("GET", "/_/oidc/audience", "/_/oidc/audience", status=404),
     Row(

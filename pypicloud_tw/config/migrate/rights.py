@@ -38,7 +38,11 @@ _DEFAULTS = {"pypi.default_read": AUTHENTICATED, "pypi.default_write": ""}
 _BESIDE = ("pypi.allow_overwrite_groups", "pypi.allow_delete_groups")
 
 #: Backends whose users were elsewhere, while rights were those of the ini.
-_LDAP = ("ldap", "pypicloud.access.ldap_.LDAPAccessBackend")
+_LDAP = (
+    "ldap",
+    "pypicloud.access.LDAPAccessBackend",
+    "pypicloud.access.ldap_.LDAPAccessBackend",
+)
 _CONFIG = ("", "config", "pypicloud.access.ConfigAccessBackend")
 _SQL = (
     "sql",
@@ -47,6 +51,7 @@ _SQL = (
 )
 _SECRETS = (
     "aws_secrets_manager",
+    "pypicloud.access.AWSSecretsManagerAccessBackend",
     "pypicloud.access.aws_secrets_manager.AWSSecretsManagerAccessBackend",
 )
 
@@ -96,7 +101,8 @@ def _elsewhere(kind: str) -> str:
             "--output text > access.json' writes"
         )
     return (
-        f"{sentence}{export} them into a file that is read here with --access=FILE. "
+        f"{sentence}{export} them into a file that is read here with --access=FILE, as "
+        "is a SQLite database. "
         "Without it nobody but administrators may read or write by the new file."
     )
 
@@ -168,7 +174,10 @@ def _kept(
         if _is_kept(name, kind):
             kept.append(name)
         else:
-            work.lost.append(f"{key}: {show_value(name)} is left out; it is no name.")
+            work.lost.append(
+                f"{key}: {show_value(name)} is left out: a list here has no place for "
+                "it, or it means something else."
+            )
     return kept
 
 

@@ -56,6 +56,7 @@ def routes() -> Iterator[tuple[str, str]]:
 class AccessApiCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.web = AccessWeb(users=USERS)
+        self.web.domain.publisher.audit = self.web.records.append
 
     def ask(self, method: str, path: str, value: object = None) -> Response:
         """Ask as ann, who is an administrator; it must be done."""
