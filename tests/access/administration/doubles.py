@@ -27,7 +27,7 @@ from pypicloud_tw.index.audit import Act, Actor
 from pypicloud_tw.store.memory import MemoryStore
 from tests.access.administration.suite import INI
 from tests.access.tokens.doubles import NOW, TokenServer
-from tests.doubles import InlineOffload
+from tests.doubles import InlineOffload, QuickHashes
 from tests.web.doubles import USERS
 
 ANN = Actor("ann")
@@ -45,7 +45,7 @@ class AccessServer:
     clock: Clock
     store: MemoryStore
     settings: AccessSettings = field(factory=settings)
-    offload: InlineOffload = field(factory=InlineOffload, init=False)
+    offload: InlineOffload = field(factory=QuickHashes, init=False)
     acts: list[Act] = field(factory=list, init=False)
     parts: Administered = field(init=False)
     tokens: TokenServer = field(init=False)

@@ -16,6 +16,7 @@ from zope.interface import implementer
 
 from pypicloud_tw.access.policy import Policy
 from tests.access.administration.doubles import settings
+from tests.doubles import QuickHashes
 from tests.web.doubles import Response, Web, basic
 
 
@@ -24,6 +25,10 @@ class AccessWeb(Web):
     """A server whose administrator is ann."""
 
     policy: Policy | None = field(factory=lambda: Policy(settings()))
+
+    def __attrs_post_init__(self) -> None:
+        self.domain.offload = QuickHashes()
+        super().__attrs_post_init__()
 
     def ask(
         self,
