@@ -24,6 +24,9 @@ T = TypeVar("T")
 MAX_BODY = 128 * 1024
 
 _TYPE = re.compile(rb"application/(?:[\w.-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
+#: Stands in an ETag behind the state that a change can require.
+_BEHIND_STATE = "."
+
 _TAG = re.compile(rb'"([^"]*)"')
 
 
@@ -52,12 +55,12 @@ async def read_json(request: Request, kind: type[T]) -> T:
 def send_value(request: Request, value: object, state: str | None = None) -> bytes:
     """Answer a GET.
 
-    :param state: an opaque word that is another whenever the value is another; None:
-        the value tells.
+    :param state: of what can be changed, which the ETag begins with; the rest is of the
+        value, which may have more in it.
     :raises ConditionFailed: it is not what the client requires.
     """
     body = to_bytes(value)
-    etag = f'"{state or sha256(body).hexdigest()[:32]}"'.encode()
+    etag = f'"{state or ""}{_BEHIND_STATE}{sha256(body).hexdigest()[:16]}"'.encode()
     check_required(request, etag, None)
     request.setHeader(b"ETag", etag)
     if is_known(request, etag, None):
@@ -97,7 +100,9 @@ def required(request: Request) -> Required:
         return Required(absent=none_match is not None)
     if match.strip() == b"*":
         return Required(present=True)
-    tags = frozenset(tag.decode("latin-1") for tag in _TAG.findall(match))
+    tags = frozenset(
+        tag.decode("latin-1").partition(_BEHIND_STATE)[0] for tag in _TAG.findall(match)
+    )
     return Required(absent=none_match is not None, states=tags)
 
 
