@@ -12,6 +12,7 @@ import json
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from enum import Enum
+from functools import cache
 from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -23,6 +24,9 @@ T = TypeVar("T")
 LONGEST = 1024
 
 _LONGEST = "longest"
+
+#: What JSON has, too.
+_PLAIN = frozenset({str, bool, int, float, NoneType})
 
 
 class NotAsDeclared(ValueError):
@@ -36,6 +40,11 @@ def longest(characters: int) -> dict[str, object]:
 
 def encode(value: object) -> Any:
     """Return a value in what :mod:`json` takes; sets in order, so that it is stable."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return value  # most values, and quickly
+    if attrs.has(kind):
+        return {name: encode(getattr(value, name)) for name in _declared(kind)}
     match value:
         case Enum():
             return value.value
@@ -47,10 +56,7 @@ def encode(value: object) -> Any:
             return sorted(map(encode, value))
         case tuple() | list():
             return [encode(one) for one in value]
-    kind = type(value)
-    if not attrs.has(kind):
-        return value
-    return {f.name: encode(getattr(value, f.name)) for f in attrs.fields(kind)}
+    raise TypeError(f"{kind.__name__} has no form in JSON here.")
 
 
 def to_bytes(value: object) -> bytes:
@@ -80,32 +86,59 @@ def decode(kind: type[T], document: object, *, strict: bool = True) -> T:
 
 
 @attrs.frozen
+class _Declared:
+    """One field: its type, how long its texts may be, and whether it must be there."""
+
+    kind: Any
+    longest: int
+    needed: bool
+
+
+@cache
+def _declared(kind: type[Any]) -> Mapping[str, _Declared]:
+    """Return what a class declares, by the field's name; made once for each class."""
+    hints = get_type_hints(kind)
+    return {
+        field.name: _Declared(
+            hints[field.name],
+            field.metadata.get(_LONGEST, LONGEST),
+            field.default is attrs.NOTHING,
+        )
+        for field in attrs.fields(kind)
+    }
+
+
+@attrs.frozen
 class _Reader:
     strict: bool
 
     def members(self, kind: type[T], document: object, path: str) -> T:
         if not isinstance(document, dict):
             raise _wrong(path, "an object")
-        hints = get_type_hints(kind)
-        fields = {field.name: field for field in attrs.fields(kind)}  # type: ignore[arg-type]  # a class of attrs, says the caller
-        unknown = sorted(document.keys() - fields.keys())
-        if unknown and self.strict:
+        fields = _declared(kind)  # type: ignore[arg-type]  # classes are hashable
+        unknown = sorted(document.keys() - fields.keys()) if self.strict else []
+        if unknown:
             raise NotAsDeclared(
                 f"There is no field {_shown(_join(path, unknown[0]))}; there are "
                 f"{', '.join(fields)}."
             )
         given = {}
         for name, field in fields.items():
-            inner = _join(path, name)
             if name in document:
-                limit = field.metadata.get(_LONGEST, LONGEST)
-                given[name] = self.value(hints[name], document[name], inner, limit)
-            elif field.default is attrs.NOTHING:
-                raise NotAsDeclared(f"The field {_shown(inner)} is missing.")
+                inner = _join(path, name)
+                given[name] = self.value(
+                    field.kind, document[name], inner, field.longest
+                )
+            elif field.needed:
+                raise NotAsDeclared(
+                    f"The field {_shown(_join(path, name))} is missing."
+                )
         return kind(**given)
 
     def value(self, kind: Any, value: object, path: str, limit: int) -> Any:
         """Read one value; *limit* is that of its texts."""
+        if kind is str:
+            return _text(value, path, limit)
         origin, arguments = get_origin(kind), get_args(kind)
         if origin in (Union, UnionType):
             if value is None and NoneType in arguments:
@@ -124,8 +157,6 @@ class _Reader:
             return self.members(kind, value, path)
         if kind is datetime:
             return _moment(_text(value, path, limit), path)
-        if kind is str:
-            return _text(value, path, limit)
         return _plain(kind, value, path)
 
     def _items(self, kind: Any, value: object, path: str, limit: int) -> list[Any]:

@@ -20,6 +20,7 @@ from pypicloud_tw.access.administration.stored import Administered
 from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.concurrency.budget import BufferBudget
+from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import BadRequest, Forbidden, NotFound, PypicloudError
 from pypicloud_tw.index.index import Index
@@ -141,7 +142,8 @@ class Application:
 
     @_access_api.default
     def _make_access_api(self) -> AccessApi:
-        return AccessApi(self.access, self.administered, self.failed)
+        pieces = Pieces(self.index.clock)
+        return AccessApi(self.access, self.administered, pieces, self.failed)
 
     def resource(self) -> Resource:
         """Make the root resource of a Site."""

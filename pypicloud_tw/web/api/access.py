@@ -24,6 +24,7 @@ from pypicloud_tw.access.administration.values import (
     PublisherTerms,
     UserChange,
 )
+from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.errors import Unauthorized
 from pypicloud_tw.web.api.json_api import (
     parameter,
@@ -51,11 +52,13 @@ class AccessApi:
     What changes something is judged before its body is read.
 
     :ivar administered: what it is all about.
+    :ivar pieces: writes what may be long with pauses.
     :ivar answer_failure: answers what a route raised, or what no route takes.
     """
 
     access: Access
     administered: Administered
+    pieces: Pieces
     answer_failure: Callable[[Request, Failure], bytes]
 
     router = Klein()
@@ -79,7 +82,7 @@ class AccessApi:
     async def users(self, request: Request) -> bytes:
         """List the users."""
         doer = await self._administrator(request)
-        return send_list(request, await doer.users())
+        return await send_list(request, await doer.users(), self.pieces)
 
     @router.route("/users/<name>", methods=_READ)
     async def user(self, request: Request, name: str) -> bytes:
@@ -114,7 +117,7 @@ class AccessApi:
     async def groups(self, request: Request) -> bytes:
         """List the groups."""
         doer = await self._administrator(request)
-        return send_list(request, await doer.groups())
+        return await send_list(request, await doer.groups(), self.pieces)
 
     @router.route("/groups/<name>", methods=_READ)
     async def group(self, request: Request, name: str) -> bytes:
@@ -156,7 +159,7 @@ class AccessApi:
     async def rights(self, request: Request) -> bytes:
         """List the lines of rights that one may change."""
         doer = await self._administrator_of_some(request)
-        return send_list(request, await doer.rights())
+        return await send_list(request, await doer.rights(), self.pieces)
 
     @router.route("/rights/<project>/<any(user, group):kind>/<name>", methods=["PUT"])
     async def put_right(
@@ -185,7 +188,7 @@ class AccessApi:
     async def publishers(self, request: Request) -> bytes:
         """List the trusted publishers that one may change."""
         doer = await self._administrator_of_some(request)
-        return send_list(request, await doer.publishers())
+        return await send_list(request, await doer.publishers(), self.pieces)
 
     @router.route("/publishers/<name>", methods=_READ)
     async def publisher(self, request: Request, name: str) -> bytes:
@@ -217,7 +220,8 @@ class AccessApi:
         doer = await self._signed_in(request)
         owner = parameter(request, "owner")
         everybody = parameter(request, "everybody") == "true"
-        return send_list(request, await doer.tokens(owner, everybody=everybody))
+        tokens = await doer.tokens(owner, everybody=everybody)
+        return await send_list(request, tokens, self.pieces)
 
     @router.route("/tokens", methods=["POST"])
     async def make_token(self, request: Request) -> bytes:

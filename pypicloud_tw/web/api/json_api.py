@@ -11,8 +11,9 @@ from hashlib import sha256
 from typing import TypeVar
 
 from pypicloud_tw.access.administration.values import Changed, Required
+from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.errors import BadRequest, UnsupportedMediaType
-from pypicloud_tw.json_values import NotAsDeclared, encode, from_bytes, to_bytes
+from pypicloud_tw.json_values import NotAsDeclared, from_bytes, to_bytes
 from pypicloud_tw.web.answers import measured
 from pypicloud_tw.web.http.conditions import check_required, is_known
 from pypicloud_tw.web.http.fields import joined
@@ -59,19 +60,18 @@ def send_value(request: Request, value: object, state: str | None = None) -> byt
         value, which may have more in it.
     :raises ConditionFailed: it is not what the client requires.
     """
-    body = to_bytes(value)
-    etag = f'"{state or ""}{_BEHIND_STATE}{sha256(body).hexdigest()[:16]}"'.encode()
-    check_required(request, etag, None)
-    request.setHeader(b"ETag", etag)
-    if is_known(request, etag, None):
-        request.setResponseCode(304)
-        return b""
-    return _body(request, body)
+    return _send(request, to_bytes(value), state or "")
 
 
-def send_list(request: Request, values: Iterable[object]) -> bytes:
-    """Answer a GET with a list."""
-    return send_value(request, {"items": [encode(value) for value in values]})
+async def send_list(
+    request: Request, values: Iterable[object], pieces: Pieces
+) -> bytes:
+    """Answer a GET with a list, which may be long; errors as of :func:`send_value`.
+
+    :param pieces: writes it with pauses.
+    """
+    written = await pieces.collect(map(to_bytes, values))
+    return _send(request, b'{"items": [%b]}' % b", ".join(written), "")
 
 
 def send_changed(request: Request, changed: Changed) -> bytes:
@@ -118,6 +118,17 @@ def parameter(request: Request, name: str) -> str | None:
         return values[0].decode() or None if values else None
     except UnicodeDecodeError:
         raise BadRequest(f"The parameter {name} is not UTF-8 text.") from None
+
+
+def _send(request: Request, body: bytes, state: str) -> bytes:
+    digest = sha256(body).hexdigest()[:16]
+    etag = f'"{state}{_BEHIND_STATE}{digest}"'.encode()
+    check_required(request, etag, None)
+    request.setHeader(b"ETag", etag)
+    if is_known(request, etag, None):
+        request.setResponseCode(304)
+        return b""
+    return _body(request, body)
 
 
 def _body(request: Request, body: bytes) -> bytes:
