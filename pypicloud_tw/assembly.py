@@ -45,7 +45,8 @@ from pypicloud_tw.access.users import PasswordLogin, Users
 from pypicloud_tw.config.load import Config, load
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.index.admission import UploadRules
-from pypicloud_tw.index.audit import Audit, log_act
+from pypicloud_tw.index.audit import Audit
+from pypicloud_tw.index.audit_log import log_act
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifests import Manifests

@@ -577,6 +577,25 @@ class ReloadTests(TapCase):
         self.assertEqual(self.status("/simple/acme/"), 200)
         self.stop()
 
+    def test_publishers(self) -> None:
+        tool = (
+            "publisher.tool.issuer = https://ci.example",
+            "publisher.tool.claims = sub:tool",
+            "publisher.tool.projects = acme",
+        )
+        self.start()
+        self.assertEqual(self.status("/_/oidc/audience"), 404)
+        self.write(*tool, "oidc.token_lifetime = 1h", "oidc.private_hosts = keys.corp")
+        self.assertNotIn("needs a restart", self.hang_up())
+        self.assertEqual(self.status("/_/oidc/audience"), 200)
+        self.write("oidc.ca_file = %(here)s/x.ini")
+        self.assertIn("holds no certificate", self.hang_up())
+        self.assertEqual(self.status("/_/oidc/audience"), 200)
+        self.write()
+        self.hang_up()
+        self.assertEqual(self.status("/_/oidc/audience"), 404)
+        self.stop()
+
     def test_read_only_for_a_while(self) -> None:
         users = f"user.ann = {HASH}"
         self.start(users)

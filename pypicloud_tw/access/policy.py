@@ -61,8 +61,12 @@ class Policy:
 
     @property
     def has_users(self) -> bool:
-        """Somebody could log in."""
-        return self.settings.has_users or bool(self.document.users)
+        """Somebody could log in, a CI's job by its token among them."""
+        return (
+            self.settings.has_users
+            or bool(self.document.users)
+            or bool(self.rules.publishers)
+        )
 
     def is_administrator(self, principal: Principal) -> bool:
         """Whether it may do everything, but for what its token keeps from it."""

@@ -10,10 +10,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from attrs import asdict, field, fields, filters, frozen
-from twisted.logger import Logger
-
-_log = Logger()
+from attrs import field, frozen
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -102,9 +99,3 @@ def one_line(text: str) -> str:
 
 #: Takes every record; it must neither fail nor block.
 Audit = Callable[[Act], None]
-
-
-def log_act(act: Act) -> None:
-    """Write a record into the log: a sentence, and the parts for structured logs."""
-    parts = asdict(act, filter=filters.exclude(fields(Act).actor))
-    _log.info("{sentence}", sentence=act.sentence, who=act.actor.name, **parts)

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from pypicloud_tw.index.audit import Actor
-
 #: The parts that a provenance may have, in the order in which they are shown.
 PARTS = (
     "publisher",
@@ -54,14 +52,6 @@ _CIRCLECI = {
     "ref": ("oidc.circleci.com/vcs-ref",),
     "run": ("oidc.circleci.com/pipeline-id",),
 }
-
-
-def job_of(actor: Actor) -> Mapping[str, str] | None:
-    """Return what is kept with a file that somebody uploads; None: it is no job."""
-    if actor.proof.kind != "publisher":
-        return None
-    publisher = (actor.name or "").removeprefix("publisher ")
-    return provenance(publisher, actor.proof.details)
 
 
 def provenance(publisher: str, claims: Mapping[str, str]) -> Mapping[str, str]:

@@ -17,7 +17,7 @@ from pypicloud_tw.index.first_uploads import FirstUpload, Stage
 from pypicloud_tw.index.manifests import Change
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import Filename, NormalizedName
-from pypicloud_tw.index.provenance import job_of
+from pypicloud_tw.index.provenance import provenance
 from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.store.interfaces import IUpload
 
@@ -112,7 +112,7 @@ class Publication:
             requires_python=inspection.requires_python,
             summary=inspection.summary,
             uploader=self.actor.name,
-            publisher=job_of(self.actor),
+            publisher=_job(self.actor),
         )
         display_name = inspection.name or claims.name or self.filename.project
         admit = partial(
@@ -213,6 +213,14 @@ class Publication:
             return after
 
         return timely
+
+
+def _job(actor: Actor) -> Mapping[str, str] | None:
+    """Return what is kept of the CI job that uploads; None: it is none."""
+    if actor.proof.kind != "publisher":
+        return None
+    publisher = (actor.name or "").removeprefix("publisher ")
+    return provenance(publisher, actor.proof.details)
 
 
 def _published(actor: Actor, file: File, name: NormalizedName) -> Act:

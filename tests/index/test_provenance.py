@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.index.audit import Actor, Proof
-from pypicloud_tw.index.provenance import LONGEST_PART, PARTS, job_of, provenance
+from pypicloud_tw.index.provenance import LONGEST_PART, PARTS, provenance
 
 GITHUB = {
     "iss": "https://token.actions.githubusercontent.com",
@@ -86,14 +85,6 @@ class ProvenanceTests(SynchronousTestCase):
             found = provenance("p", {"iss": "https://ci", **claims})
             start = {"publisher": "p", "issuer": "https://ci"}
             self.assertEqual(found, {**start, **expected})
-
-    def test_who_is_a_job(self) -> None:
-        actor = Actor("publisher tool, other", Proof("publisher", GITHUB))
-        found = job_of(actor)
-        assert found is not None
-        self.assertEqual(found["publisher"], "tool, other")
-        for kind in ("password", "token", "none"):
-            self.assertIsNone(job_of(Actor("ann", Proof(kind, GITHUB))))
 
     @given(st.dictionaries(st.sampled_from([*GITHUB, *GITLAB]), st.text(max_size=30)))
     def test_any_claims(self, claims: dict[str, str]) -> None:

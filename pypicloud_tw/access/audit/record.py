@@ -17,13 +17,14 @@ from pypicloud_tw.index.audit import Act, Actor
 from pypicloud_tw.index.manifest import format_time
 from pypicloud_tw.redaction import redacted
 
-#: Characters of a text, and how many details of a proof. A publisher has ten claims.
-_LONGEST, _DETAILS = 1024, 32
+#: Characters of a text, and how many details of a proof. A CI job has some thirty
+#: claims.
+_LONGEST, _DETAILS = 1024, 48
 
 #: Characters of a detail's name.
 _LONGEST_NAME = 64
 
-#: Bytes of a line that is understood: 42 of the longest texts, all of it escapes.
+#: Bytes of a line that is understood: 58 of the longest texts, all of it escapes.
 MAX_LINE = 768 * 1024
 
 
@@ -109,28 +110,30 @@ def decode(line: bytes) -> Mapping[str, object]:
 
 def _who(actor: Actor) -> dict[str, object]:
     proof = actor.proof
-    details = dict(islice(proof.details.items(), _DETAILS))
+    details = {
+        _text(name, _LONGEST_NAME): _text(value, _LONGEST)
+        for name, value in islice(proof.details.items(), _DETAILS)
+    }
     who = {
         "principal": actor.name,
         "address": actor.address,
         "user_agent": actor.user_agent,
     }
-    return {**_texts(who), "proof": _texts({**details, "kind": proof.kind})}
+    return {**_texts(who), "proof": {**details, "kind": proof.kind}}
 
 
-def _texts(fields: Mapping[str, object]) -> dict[str, str]:
+def _texts(fields: Mapping[str, str | None]) -> dict[str, str]:
     """Bound and redact; what is not there is left out."""
     return {
-        _text(name, _LONGEST_NAME): _text(value, _LONGEST)
+        name: _text(value, _LONGEST)
         for name, value in fields.items()
         if value is not None
     }
 
 
-def _text(value: object, longest: int) -> str:
-    text = str(value)
+def _text(value: str, longest: int) -> str:
     # Redacted first: the beginning of a secret is not always known for one.
-    text = redacted(text[: 4 * longest])
+    text = redacted(value[: 4 * longest])
     return text if len(text) <= longest else f"{text[:longest]}..."
 
 

@@ -10,7 +10,8 @@ from pypicloud_tw.access.audit.log_file import LogFile
 from pypicloud_tw.access.audit.record import encode_act
 from pypicloud_tw.access.audit.refusals import Refusals
 from pypicloud_tw.access.audit.stored import StoredRecords
-from pypicloud_tw.index.audit import Act, Audit, log_act
+from pypicloud_tw.index.audit import Act, Audit
+from pypicloud_tw.index.audit_log import log_act
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.store.interfaces import IObjectStore
 

@@ -101,6 +101,17 @@ class Exchange:
         self.outcomes["minted"] += 1
         return minted
 
+    async def burn(self, text: str, actor: Actor) -> bool:
+        """Make a minted token useless; return whether it was one that lived.
+
+        :param actor: who shows it.
+        :raises Unavailable: the store is away, or nothing may be changed.
+        """
+        burnt = await self.minted.burn(text)
+        if burnt:
+            self.audit(Act(actor, "burnt a token", reason="given back"))
+        return burnt
+
     async def _exchange(self, text: str, actor: Actor) -> MintedToken:
         publishers = await self._publishers()
         if not publishers:

@@ -101,7 +101,8 @@ class TrustedPublishing:
         """Make a token useless, as its job is done; 204 whatever it is."""
         try:
             client = self._charge(self._burns, request)
-            if await self.exchange.minted.burn(_token(await _read(request))):
+            token = _token(await _read(request))
+            if await self.exchange.burn(token, actor_of(request, ANONYMOUS)):
                 self._burns.refund(client, self.seconds())
         except InvalidPayload:
             pass  # as useless as can be

@@ -283,6 +283,8 @@ class BurnTests(OidcTestCase):
             if response.status == 429:
                 break
             self.assertEqual((response.status, response.body), (204, b""))
+        acts = [record.act for record in self.web.records]
+        self.assertEqual(acts, ["minted", "burnt a token"])
         text = read_token(token)
         assert isinstance(text, MintedText)
         key = next(key for key in self.web.store.objects if text.id in key)
