@@ -17,6 +17,7 @@ from typing import Any
 import attrs
 from attrs import define, field, frozen
 
+from pypicloud_tw.config.door_checks import Finding, of_doors, of_ldap, unused_doors
 from pypicloud_tw.config.hashes import HOW_TO_HASH, identify
 from pypicloud_tw.config.ini import IniError, read_text
 from pypicloud_tw.config.keys import (
@@ -25,8 +26,10 @@ from pypicloud_tw.config.keys import (
     SECTIONS,
     AuthSection,
     AwsSection,
+    DoorsSection,
     IndexSection,
     Key,
+    LdapSection,
     MetricsSection,
     PypiSection,
     ServerSection,
@@ -52,7 +55,9 @@ __all__ = [
     "AuthSection",
     "AwsSection",
     "Config",
+    "DoorsSection",
     "IndexSection",
+    "LdapSection",
     "MetricsSection",
     "PypiSection",
     "ServerSection",
@@ -85,6 +90,8 @@ class Config:
     aws: AwsSection = field(factory=AwsSection)
     pypi: PypiSection = field(factory=PypiSection)
     auth: AuthSection = field(factory=AuthSection)
+    doors: DoorsSection = field(factory=DoorsSection)
+    ldap: LdapSection = field(factory=LdapSection)
     index: IndexSection = field(factory=IndexSection)
     upstream: UpstreamSection = field(factory=UpstreamSection)
     metrics: MetricsSection = field(factory=MetricsSection)
@@ -270,7 +277,12 @@ class _Reading:
 
     def _complete(self, config: Config) -> Config:
         """Fill in what follows from several keys, and check what must agree."""
-        problems = [*_contradictions(config, self.given), *_missing_files(config)]
+        problems = [
+            *_contradictions(config, self.given),
+            *_missing_files(config),
+            *of_doors(config.server, config.pypi, config.doors),
+            *of_ldap(config.ldap, self.given),
+        ]
         for keys, problem in problems:
             if not self.bad & set(keys):
                 self.problems.append(Problem(problem))
@@ -300,11 +312,7 @@ def _about_comments(text: str) -> str:
     return " (A comment behind a value needs a blank on both sides of its '#'.)"
 
 
-#: The keys that a problem speaks of, and its sentence.
-_Finding = tuple[tuple[str, ...], str]
-
-
-def _contradictions(config: Config, given: set[str]) -> Iterator[_Finding]:
+def _contradictions(config: Config, given: set[str]) -> Iterator[Finding]:
     aws, pypi = config.aws, config.pypi
     if aws.buffer_time >= aws.expire_after:
         yield (
@@ -365,12 +373,18 @@ def _about_files(upstream: UpstreamSection) -> Iterator[str]:
         yield "upstream.not_after"
 
 
-def _missing_files(config: Config) -> Iterator[_Finding]:
+def _missing_files(config: Config) -> Iterator[Finding]:
     # os.path, because pathlib raises for what this process may not look at.
-    ca_file, temp_dir = config.aws.ca_file, config.storage.temp_dir
-    if ca_file is not None and not os.path.isfile(ca_file):
-        sentence = f"aws.ca_file = {_shown(ca_file)}: there is no such file."
-        yield ("aws.ca_file",), sentence
+    temp_dir = config.storage.temp_dir
+    files = {
+        "aws.ca_file": config.aws.ca_file,
+        "server.client_ca_file": config.server.client_ca_file,
+        "auth.htpasswd": config.doors.htpasswd,
+        "auth.ldap.ca_file": config.ldap.ca_file,
+    }
+    for key, path in files.items():
+        if path is not None and not os.path.isfile(path):
+            yield (key,), f"{key} = {_shown(path)}: there is no such file."
     if temp_dir is not None and not os.path.isdir(temp_dir):
         sentence = f"storage.temp_dir = {_shown(temp_dir)}: there is no such folder."
         yield ("storage.temp_dir",), sentence
@@ -386,6 +400,7 @@ def _shown(path: Path) -> str:
 
 def _unused(config: Config, given: set[str]) -> Iterator[str]:
     """List what is set and changes nothing."""
+    yield from unused_doors(config.doors, config.ldap, given)
     if config.aws.bucket is not None and "storage.dir" in given:
         yield "storage.dir is not used: the packages are kept in the bucket."
     if config.aws.bucket is None:

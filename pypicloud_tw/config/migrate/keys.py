@@ -174,9 +174,29 @@ def _download_url(work: Translation, key: str, text: str) -> None:
 def _backend(work: Translation, key: str, text: str) -> None:
     if text not in {"config", "pypicloud.access.ConfigAccessBackend"}:
         work.rights_elsewhere = True
+        where = "Each needs a line user.NAME in the new file."
+        if text in {"ldap", "pypicloud.access.LDAPAccessBackend"}:
+            where = "The users stay there: auth.ldap.* is carried over."
         work.lost.append(
             f"Look here: {key} = {show_value(text)} kept users and their rights "
-            "elsewhere. Each needs a line user.NAME in the new file."
+            f"elsewhere. {where}"
+        )
+
+
+def _ldap_url(work: Translation, key: str, text: str) -> None:
+    work.carry(key, key, text)
+    if "ldap://" in text:
+        work.notes.append(
+            f"{key}: connections begin with StartTLS now. If the directory has none, "
+            "auth.ldap.start_tls = false sends passwords as they are, as before."
+        )
+
+
+def _ignore_cert(work: Translation, key: str, text: str) -> None:
+    if is_true(text):
+        work.notes.append(
+            f"{key} is left out: the directory's certificate is always checked. Give "
+            "its authority's file as auth.ldap.ca_file."
         )
 
 
@@ -213,6 +233,8 @@ HANDLERS: Mapping[str, Callable[[Translation, str, str], None]] = MappingProxyTy
         "pypi.auth": _backend,
         "pypi.access_backend": _backend,
         "pypi.allow_delete": _allow_delete,
+        "auth.ldap.url": _ldap_url,
+        "auth.ldap.ignore_cert": _ignore_cert,
     }
 )
 
@@ -237,7 +259,7 @@ _TOLD = (
     (r"(storage|aws)\.cloud_front_.+", "CloudFront is not used."),
     (r"storage\.public_url", "files are handed out by signed URLs."),
     (r"(storage|auth)\.profile_name", "set AWS_PROFILE in the environment."),
-    (r"auth\.(ldap|db|uri)\..+", "users are kept in the ini."),
+    (r"auth\.(db|uri)\..+", "users are kept in the ini."),
     (r"auth\.(backend_server|user|password)", "users are kept in the ini."),
     (r"auth\.(signing_key|token_expire)", "there are no registration tokens here."),
 )
