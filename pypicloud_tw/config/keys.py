@@ -412,9 +412,9 @@ class DoorsSection:
     certificate_user: tuple[CertificatePattern, ...] = key(
         kinds.words(certificate_pattern),
         "",
-        "How a client's certificate names a user: cn:{user}, email:{user}@corp.example, "
-        "dns:{user}.ci.corp.example or uri:spiffe://corp.example/ci/{user}; the first "
-        "of several that fits.",
+        "How a client's certificate names a user: cn:{user}, email:{user}@corp.org, "
+        "dns:{user}.ci.corp.org or uri:spiffe://corp.org/ci/{user}; the first of "
+        "several that fits.",
     )
 
 
@@ -455,8 +455,8 @@ class LdapSection:
     user_attribute: str | None = key(
         kinds.attribute,
         None,
-        "The attribute whose value is the user's name here, whatever was typed; the one "
-        "that {username} is compared with, if not given.",
+        "The attribute whose value is the user's name here, whatever was typed; if not "
+        "given, the one that {username} is compared with.",
     )
     service_dn: str | None = key(
         kinds.line, None, "Searches are made as this entry; anonymously without it."

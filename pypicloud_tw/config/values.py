@@ -437,7 +437,9 @@ def ldap_url(text: str) -> str:
     if default is None or port == 0 or not _is_url_host(host):
         raise BadValueError("is not a URL; write it as ldaps://host or ldap://host.")
     if "@" in parts.netloc or parts.path.strip("/") or parts.query or parts.fragment:
-        raise BadValueError("has more than a host and port, which does not belong here.")
+        raise BadValueError(
+            "has more than a host and port, which does not belong here."
+        )
     shown = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{shown}:{port or default}"
 

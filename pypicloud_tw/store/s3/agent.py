@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from OpenSSL.crypto import FILETYPE_PEM, load_certificate
-from twisted.internet.ssl import Certificate, trustRootFromCertificates
 from twisted.web.client import (
     Agent,
     BrowserLikePolicyForHTTPS,
@@ -17,8 +15,8 @@ from twisted.web.client import (
 )
 from twisted.web.iweb import IAgent
 
-from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.outbound.agent import ProxiedAgent
+from pypicloud_tw.outbound.authorities import read_authorities
 from pypicloud_tw.outbound.proxies import ProxySettings
 
 #: Idle connections are closed after so many seconds: before S3 does it, because a
@@ -28,8 +26,6 @@ IDLE = 4
 #: Idle connections that are kept, as many as requests are usually under way.
 KEPT = 32
 
-_PEM_BEGIN = b"-----BEGIN CERTIFICATE-----"
-
 
 def load_policy(ca_file: Path | None) -> BrowserLikePolicyForHTTPS:
     """Trust what the system does, or only the authorities of a PEM file.
@@ -38,19 +34,7 @@ def load_policy(ca_file: Path | None) -> BrowserLikePolicyForHTTPS:
     """
     if ca_file is None:
         return BrowserLikePolicyForHTTPS()
-    try:
-        blocks = ca_file.read_bytes().split(_PEM_BEGIN)[1:]
-        authorities = [
-            Certificate(load_certificate(FILETYPE_PEM, _PEM_BEGIN + block))
-            for block in blocks
-        ]
-    except Exception as error:
-        raise ConfigError(
-            [f"aws.ca_file = {ca_file} cannot be read: {type(error).__name__}."]
-        ) from None
-    if not authorities:
-        raise ConfigError([f"aws.ca_file = {ca_file} holds no certificate in PEM."])
-    return BrowserLikePolicyForHTTPS(trustRootFromCertificates(authorities))
+    return BrowserLikePolicyForHTTPS(read_authorities(ca_file, "aws.ca_file"))
 
 
 def make_agent(
