@@ -276,11 +276,26 @@ async def _ended(work: Awaitable[object]) -> None:
         return
 
 
+class Watched(Protocol):
+    """A source of users that changes by itself."""
+
+    @property
+    def fresh(self) -> bool:
+        """Whether what is known of it is new enough."""
+
+    async def freshen(self) -> None:
+        """Look for changes; never fails."""
+
+
 @frozen
 class PasswordLogin:
-    """The authenticator of user names and passwords."""
+    """The authenticator of user names and passwords.
+
+    :ivar watched: is looked at before anybody is let in, if not just now.
+    """
 
     users: Users
+    watched: Watched | None = None
 
     def takes(self, credentials: Credentials) -> bool:
         """Return whether there is an Authorization field.
@@ -293,10 +308,14 @@ class PasswordLogin:
 
     def recall(self, credentials: Credentials) -> Principal | None:
         """See :meth:`Users.remembered`."""
+        if self.watched is not None and not self.watched.fresh:
+            return None
         return self.users.remembered(credentials.authorization, credentials.client)
 
     async def authenticate(self, credentials: Credentials) -> Principal:
         """See :meth:`Users.authenticate`."""
+        if self.watched is not None:
+            await self.watched.freshen()
         return await self.users.authenticate(
             credentials.authorization, credentials.client
         )

@@ -253,5 +253,6 @@ async def _connect_as_service(
         settings.service_dn, settings.service_password or ""
     ):
         connection.close()
-        raise LdapError("auth.ldap.service_dn or auth.ldap.service_password is wrong.")
+        # Nor is it asked again soon: the account would be locked.
+        raise LdapAway("auth.ldap.service_dn or auth.ldap.service_password is wrong.")
     return connection
