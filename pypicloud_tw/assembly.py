@@ -9,18 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from random import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 from twisted.web.client import HTTPConnectionPool
 
 from pypicloud_tw import __version__
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.certificate_login import CertificateLogin
+from pypicloud_tw.access.directories.htpasswd import Htpasswd
+from pypicloud_tw.access.logins import Logins
 from pypicloud_tw.access.metrics_readers import metrics_reader
+from pypicloud_tw.access.passwords import HTPASSWD
 from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.access.proxy_login import ProxyLogin
 from pypicloud_tw.access.throttle import Throttle
-from pypicloud_tw.access.users import PasswordLogin, Users
+from pypicloud_tw.access.users import Users
 from pypicloud_tw.config.load import Config, load
+from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.index.admission import UploadRules
 from pypicloud_tw.index.audit import Audit, log_act
 from pypicloud_tw.index.catalog import Catalog
@@ -32,6 +38,7 @@ from pypicloud_tw.index.standing import Standing
 from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.service import Offload
+from pypicloud_tw.outbound.authorities import read_authorities
 from pypicloud_tw.process import Process
 from pypicloud_tw.reload import Reloader
 from pypicloud_tw.server import Front, Server, make_endpoint
@@ -50,10 +57,15 @@ from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import ClientLimits, UpstreamIndex
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.fallback import Fallback
+from pypicloud_tw.web.http.proxies import IdentityFields
 from pypicloud_tw.web.http.site import ConnectionLimits, Proxies, Site
 from pypicloud_tw.web.http.standard_output import access_log_on_standard_output
+from pypicloud_tw.web.http.tls import ClientCertificates
 from pypicloud_tw.web.simple import render_upstream
 from pypicloud_tw.web.views import SignedViews, view_project
+
+if TYPE_CHECKING:
+    from pypicloud_tw.access.directories.ldap import LdapDirectory
 
 #: Connections that are kept to one upstream host: an installer asks for a dozen pages
 #: and files at once.
@@ -92,33 +104,31 @@ def assemble(
         failures=config.auth.max_failures,
         every=config.auth.retry_every,
     )
-    users = Users(
-        config.users,
-        offload=process.offload,
-        clock=process.reactor,
-        cache_time=config.auth.cache_time,
-        throttle=throttle,
-    )
-    policy = Policy(config.pypi.default_read, has_users=bool(config.users))
-    access = Access(policy, (PasswordLogin(users),))
+    logins = make_logins(config, process, throttle)
+    policy = Policy(config.pypi.default_read, has_users=logins.possible)
+    access = Access(policy, logins.authenticators)
     application = _make_application(config, index, fallback, process, access)
     site = _make_site(config, application, process)
     reloader = Reloader(
         config,
         read or partial(load, config.ini, environ),
         application,
-        users,
+        logins,
         throttle,
     )
     server = Server(
         process,
-        Front(make_endpoint(reactor, config.server.listen), site, config.server.grace),
+        Front(
+            make_endpoint(reactor, config.server.listen, _client_certificates(config)),
+            site,
+            config.server.grace,
+        ),
         index.standing,
         start=partial(start, index, partial(_warm_up, fallback)),
         on_hangup=reloader.reload,
-        close=partial(_close, fallback, index),
+        close=partial(_close, fallback, logins, index),
     )
-    for notice in (*config.notices, *_greeting(config, policy)):
+    for notice in (*config.notices, *_greeting(config, policy, logins)):
         _log.info("{notice}", notice=notice)
     return server
 
@@ -126,6 +136,63 @@ def assemble(
 def make_process(reactor: Any, offload: Offload | None = None) -> Process:
     """Make what all parts share."""
     return Process(reactor, offload or Offload(reactor), Metrics(reactor))
+
+
+def make_logins(config: Config, process: Process, throttle: Throttle) -> Logins:
+    """Assemble the ways to log in that the configuration opens.
+
+    :raises ConfigError: one of them cannot be used as it is set.
+    """
+    doors, clock = config.doors, process.reactor
+    directory = _make_directory(config, process)
+    users = Users(
+        config.users,
+        offload=process.offload,
+        clock=clock,
+        cache_time=config.auth.cache_time,
+        throttle=throttle,
+        directory=directory,
+    )
+    htpasswd = None
+    if doors.htpasswd is not None:
+        update = partial(users.update, HTPASSWD)
+        htpasswd = Htpasswd(doors.htpasswd, update, process.offload, clock)
+        htpasswd.load()
+    patterns = doors.certificate_user
+    return Logins(
+        users,
+        htpasswd,
+        directory,
+        ProxyLogin() if doors.remote_user_header else None,
+        CertificateLogin(patterns, clock.seconds) if patterns else None,
+    )
+
+
+def _make_directory(config: Config, process: Process) -> LdapDirectory | None:
+    if not config.ldap.url:
+        return None
+    try:
+        # Nobody else needs ldaptor.
+        from pypicloud_tw.access.directories.ldap import LdapDirectory
+        from pypicloud_tw.access.directories.ldap_client import endpoints_of
+    except ModuleNotFoundError as e:
+        raise ConfigError(
+            [
+                f"auth.ldap.url needs the module {e.name}, which is not here: pip "
+                "install 'pypicloud-tw[ldap]'."
+            ]
+        ) from None
+    reactor = process.reactor
+    return LdapDirectory.make(config.ldap, reactor, endpoints_of(reactor))
+
+
+def _client_certificates(config: Config) -> ClientCertificates | None:
+    path = config.server.client_ca_file
+    if path is None:
+        return None
+    trusted = read_authorities(path, "server.client_ca_file")
+    required = config.server.client_certificate == "required"
+    return ClientCertificates(trusted, required)
 
 
 def make_index(
@@ -317,7 +384,13 @@ def _make_site(config: Config, application: Application, process: Process) -> Si
         application.resource(),
         reactor=reactor,
         limits=ConnectionLimits(body=config.server.body_timeout),
-        proxies=Proxies(config.pypi.trusted_proxies, config.pypi.public_url),
+        proxies=Proxies(
+            config.pypi.trusted_proxies,
+            config.pypi.public_url,
+            IdentityFields.of(
+                config.doors.remote_user_header, config.doors.remote_groups_header
+            ),
+        ),
         access_log=access_log_on_standard_output(reactor) if logs else None,
         observe=lambda request, seconds: observe(request.method, request.code, seconds),
     )
@@ -328,18 +401,19 @@ async def _warm_up(fallback: Fallback | None) -> None:
         await fallback.warm_up()
 
 
-async def _close(fallback: Fallback | None, index: Index) -> None:
+async def _close(fallback: Fallback | None, logins: Logins, index: Index) -> None:
     if fallback is not None:
         await fallback.close()
+    logins.close()
     await index.close()
 
 
-def _greeting(config: Config, policy: Policy) -> list[str]:
+def _greeting(config: Config, policy: Policy, logins: Logins) -> list[str]:
     """Say what is served where, and what is missing before anybody can upload."""
     bucket = config.aws.bucket
     place = config.storage.dir if bucket is None else f"the bucket {bucket}"
     lines = [f"Serving {place} at {config.server.listen}."]
-    if not config.users:
+    if not logins.possible:
         reads = "anyone may read" if policy.public else "nobody may read"
         how = "Run pypicloud-gen-password and add 'user.NAME = HASH' to the ini."
         if config.ini is None:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from attrs import frozen
 from twisted.logger import Logger
 
+from pypicloud_tw.access.logins import Logins
 from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.throttle import Throttle
-from pypicloud_tw.access.users import Users
 from pypicloud_tw.config.keys import KEYS, Key
 from pypicloud_tw.config.load import Config
 from pypicloud_tw.errors import ConfigError
@@ -31,7 +31,7 @@ class Reloader:
     started: Config
     read: Callable[[], Config]
     application: Application
-    users: Users
+    logins: Logins
     throttle: Throttle
     _log = Logger()
 
@@ -45,9 +45,10 @@ class Reloader:
             return
         auth = config.auth
         self.throttle.adjust(failures=auth.max_failures, every=auth.retry_every)
-        self.users.reload(config.users, cache_time=auth.cache_time)
+        self.logins.users.reload(config.users, cache_time=auth.cache_time)
+        self.logins.reload()
         self.application.access.policy = Policy(
-            config.pypi.default_read, has_users=bool(config.users)
+            config.pypi.default_read, has_users=self.logins.possible
         )
         self.application.reload(metrics_read=metrics_reader(config.metrics.read))
         self._log.info(
