@@ -107,7 +107,7 @@ class LdapDirectory:
 
     async def log_in(self, user: str, password: str, asker: Asker) -> Principal | None:
         """See :class:`.users.Directory`."""
-        if not password:
+        if not user or not password:
             # Many servers would let it in, as nobody (RFC 4513, section 5.1.2).
             return None
         await self._turns.enter(asker)
@@ -138,11 +138,15 @@ class LdapDirectory:
             work = partial(self._as_themselves, user, password)
             return await self._users.run(work)
         entry = await self._service.run(partial(self._find, user))
-        # Whoever is nobody takes the time of somebody.
-        dn = f"cn={token_hex(8)},{settings.base_dn}" if entry is None else entry.dn
+        dn = self._dn_of_nobody(user) if entry is None else entry.dn
         if not await self._bind(dn, password) or entry is None:
             return None
         return await self._service.run(partial(self._principal, entry))
+
+    def _dn_of_nobody(self, user: str) -> str:
+        """Return what is tried in vain, so that nobody takes the time of somebody."""
+        base = self.settings.base_dn
+        return self._forms.dn(user) if base is None else f"cn={token_hex(8)},{base}"
 
     async def _bind(self, dn: str, password: str) -> bool:
         return await self._users.run(lambda connection: connection.bind(dn, password))
