@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from OpenSSL.crypto import FILETYPE_PEM, load_certificate
-from twisted.internet.ssl import Certificate, trustRootFromCertificates
+from twisted.internet.ssl import Certificate
 
 from pypicloud_tw.errors import ConfigError
 
 _PEM_BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 
-def read_authorities(path: Path, key: str) -> Any:
+def read_authorities(path: Path, key: str) -> list[Certificate]:
     """Read the authorities of a PEM file, to be trusted and nobody else.
 
     :param key: the setting that names the file, for the error.
-    :return: a trust root, as Twisted's TLS takes it.
     :raises ConfigError: there are none in the file.
     """
     try:
@@ -32,4 +30,4 @@ def read_authorities(path: Path, key: str) -> Any:
         ) from None
     if not authorities:
         raise ConfigError([f"{key} = {path} holds no certificate in PEM."])
-    return trustRootFromCertificates(authorities)
+    return authorities

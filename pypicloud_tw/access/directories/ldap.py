@@ -14,6 +14,7 @@ from typing import Any
 
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.ssl import trustRootFromCertificates
 from twisted.logger import Logger
 
 from pypicloud_tw.access.directories.ldap_client import (
@@ -80,12 +81,11 @@ class LdapDirectory:
 
         :raises ConfigError: a filter, or the file of authorities, is not one.
         """
-        ca_file = settings.ca_file
         connector = LdapConnector(
             clock,
             make_endpoint,
             settings.start_tls,
-            read_authorities(ca_file, "auth.ldap.ca_file") if ca_file else None,
+            _trusted(settings),
             settings.connect_timeout,
             settings.answer_timeout,
         )
@@ -260,3 +260,11 @@ async def _connect_as_service(
         # Nor is it asked again soon: the account would be locked.
         raise LdapAway("auth.ldap.service_dn or auth.ldap.service_password is wrong.")
     return connection
+
+
+def _trusted(settings: LdapSection) -> Any:
+    """Read the authorities to trust; None: the system's."""
+    if settings.ca_file is None:
+        return None
+    authorities = read_authorities(settings.ca_file, "auth.ldap.ca_file")
+    return trustRootFromCertificates(authorities)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from twisted.internet.ssl import trustRootFromCertificates
 from twisted.web.client import (
     Agent,
     BrowserLikePolicyForHTTPS,
@@ -34,7 +35,8 @@ def load_policy(ca_file: Path | None) -> BrowserLikePolicyForHTTPS:
     """
     if ca_file is None:
         return BrowserLikePolicyForHTTPS()
-    return BrowserLikePolicyForHTTPS(read_authorities(ca_file, "aws.ca_file"))
+    authorities = read_authorities(ca_file, "aws.ca_file")
+    return BrowserLikePolicyForHTTPS(trustRootFromCertificates(authorities))
 
 
 def make_agent(

@@ -6,7 +6,7 @@ Twisted's own has no option for that. This one understands the same description.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from OpenSSL.crypto import FILETYPE_PEM, load_certificate
 from twisted.internet.endpoints import SSL4ServerEndpoint
 from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.internet.ssl import (
+    Certificate,
     CertificateOptions,
     DiffieHellmanParameters,
     PrivateCertificate,
@@ -45,7 +46,7 @@ class ClientCertificates:
     :ivar required: who has none is not served.
     """
 
-    trusted: Any
+    trusted: Sequence[Certificate]
     required: bool
 
 
@@ -70,7 +71,8 @@ def tls_endpoint(
             privateKey=own.privateKey.original,
             certificate=own.original,
             extraCertChain=chain,
-            trustRoot=clients.trusted,
+            verify=True,
+            caCerts=[authority.original for authority in clients.trusted],
             requireCertificate=clients.required,
             dhParameters=(
                 DiffieHellmanParameters.fromFile(FilePath(parameters))

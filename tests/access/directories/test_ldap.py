@@ -230,7 +230,14 @@ class InjectionTests(LdapCase):
             self.assertIsNone(self.log_in(user), user)
 
     @settings(max_examples=60, deadline=None)
-    @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=20))
+    @given(
+        # Control characters are refused before, and it expands tabs.
+        st.text(
+            st.characters(codec="utf-8", exclude_categories=["Cc"]),
+            min_size=1,
+            max_size=20,
+        )
+    )
     def test_any_name_in_a_filter_is_one_value(self, user: str) -> None:
         form = FilterForm.of("key", "(&(a=b)(uid={username})(!(dn={dn})))")
         filled = form.filled(username=user, dn="x")
@@ -243,7 +250,7 @@ class InjectionTests(LdapCase):
     @settings(max_examples=60, deadline=None)
     @given(
         st.text(
-            st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]),
+            st.characters(codec="utf-8", exclude_categories=["Cc"]),
             min_size=1,
             max_size=20,
         )
