@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import ssl
+import subprocess
 from http.client import HTTPConnection, HTTPSConnection
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from shutil import which
+from textwrap import dedent
+from threading import Thread
 
 from attrs import define
 from twisted.trial.unittest import SkipTest
@@ -16,12 +21,15 @@ from pypicloud_tw.access.hashes import hash_password
 from tests.certificates import Authority
 from tests.integration import apart
 from tests.integration.rig import (
+    CHECKOUT,
     PATIENCE,
     IntegrationTestCase,
     Server,
     basic,
+    free_port,
     wait_until,
 )
+from tests.integration.test_nginx import MAIN, nginx
 
 
 @define(eq=False)
@@ -193,6 +201,86 @@ class ProxyTests(IntegrationTestCase):
             self.assertEqual(told, status == 401)
             server.stop()
             self.assertEqual(" bob [" in server.log, status == 200)
+
+    def test_nginx_as_documented(self) -> None:
+        """The block of docs/guide/log-in.rst, but for its addresses."""
+        server = self.server(
+            settings={
+                "auth.remote_user_header": "X-Remote-User",
+                "auth.remote_groups_header": "X-Remote-Groups",
+                "pypi.trusted_proxies": "127.0.0.1",
+                "pypi.default_read": "authenticated",
+            }
+        )
+        port, signer = free_port(), self.signer()
+        text = (CHECKOUT / "docs/guide/log-in.rst").read_text()
+        block = text.partition(".. code-block:: nginx\n")[2].partition("\n\noauth2")[0]
+        site = dedent(block)
+        for old, new in (
+            ("server {", f"server {{ listen 127.0.0.1:{port};"),
+            ("127.0.0.1:6543", f"127.0.0.1:{server.port}"),
+            ("127.0.0.1:9091", f"127.0.0.1:{signer}"),
+        ):
+            self.assertEqual(site.count(old), 1, old)
+            site = site.replace(old, new)
+        folder = self.make_folder()
+        (folder / "site.conf").write_text(site)
+        (folder / "nginx.conf").write_text(MAIN.format(folder=folder))
+        process = subprocess.Popen(
+            [nginx(), "-p", folder, "-c", folder / "nginx.conf"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=(folder / "log").open("wb"),
+        )
+        self.addCleanup(process.wait, PATIENCE)
+        self.addCleanup(process.terminate)
+
+        def status(**headers: str) -> int:
+            connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+            connection.request("GET", "/simple/", headers=headers)
+            answer = connection.getresponse().status
+            connection.close()
+            return answer
+
+        def answers() -> bool:
+            try:
+                return status() == 401
+            except OSError:
+                return False
+
+        wait_until(answers, (folder / "log").read_text)
+        self.assertEqual(status(Cookie="session=bob"), 200)
+        # What a client says of itself is not passed on.
+        named = {"X-Remote-User": "admin"}
+        self.assertEqual(status(**named), 401)
+        self.assertEqual(status(Authorization=basic(), **named), 200)
+        wrong = basic(password="wrong")
+        self.assertEqual(status(Authorization=wrong, **named), 401)
+        server.stop()
+        users = re.findall(r"^\S+ - (\S+) .*/simple/.* 200 ", server.log, re.MULTILINE)
+        self.assertEqual(users, ["bob", "alice"])
+
+    def signer(self) -> int:
+        """Sign in whoever has a cookie, as its value says; give the port."""
+
+        class Signer(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                user = self.headers.get("Cookie", "").removeprefix("session=")
+                self.send_response(200 if user else 401)
+                self.send_header("Remote-User", user)
+                self.send_header("Remote-Groups", "dev,ops")
+                self.end_headers()
+
+            def log_message(self, *args: object) -> None:
+                """Say nothing."""
+
+        signer = HTTPServer(("127.0.0.1", 0), Signer)
+        thread = Thread(target=signer.serve_forever)
+        thread.start()
+        self.addCleanup(thread.join, PATIENCE)
+        self.addCleanup(signer.server_close)
+        self.addCleanup(signer.shutdown)
+        return signer.server_port
 
 
 test_suite = apart(__name__)
