@@ -24,6 +24,7 @@ from pypicloud_tw.access.directories.ldap_client import (
     LdapError,
     LdapServer,
     MakeEndpoint,
+    closed_unless_done,
 )
 from pypicloud_tw.access.directories.ldap_forms import (
     Entry,
@@ -253,9 +254,10 @@ async def _connect_as_service(
 ) -> LdapConnection:
     """Open a connection that may search."""
     connection = await servers.connect()
-    if settings.service_dn is not None and not await connection.bind(
-        settings.service_dn, settings.service_password or ""
-    ):
+    if settings.service_dn is None:
+        return connection
+    binding = connection.bind(settings.service_dn, settings.service_password or "")
+    if not await closed_unless_done(connection, binding):
         connection.close()
         # Nor is it asked again soon: the account would be locked.
         raise LdapAway("auth.ldap.service_dn or auth.ldap.service_password is wrong.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from attrs import frozen
@@ -127,6 +127,7 @@ class LdapConnection(LDAPClient):  # type: ignore[misc]  # ldaptor has no types
             ended.callback(message)
             return True
 
+        self._check_open()
         ended: Deferred[Any] = self.send_multiResponse(request, take)
         answer = await self._answer(ended)
         if answer.resultCode not in _NOTHING and answer.resultCode != _SIZE_LIMIT:
@@ -152,23 +153,28 @@ class LdapConnection(LDAPClient):  # type: ignore[misc]  # ldaptor has no types
         if self.connected:
             self.unbind()
 
-    async def _answer(self, sent: Deferred[T]) -> T:
+    async def _answer(self, sent: Deferred[Any]) -> Any:
         try:
-            return await sent.addTimeout(self._timeout, self._clock)
+            answer = await sent.addTimeout(self._timeout, self._clock)
         except DeferredTimeout:
             self.transport.abortConnection()
             raise LdapAway(f"no answer within {self._timeout:g} s.") from None
-        except LdapError:
-            raise
         except Exception as e:
             raise _closed(e) from None
+        if not isinstance(answer, pureldap.LDAPResult):
+            self.transport.abortConnection()
+            raise LdapError("it answered something else than it was asked.")
+        return answer
 
     def send(self, op: Any, controls: Any = None) -> Deferred[Any]:
         """Send a request; a connection that is closed fails as one that closes."""
-        if not self.connected:
-            raise LdapAway("the connection is closed.")
+        self._check_open()
         sent: Deferred[Any] = super().send(op, controls)
         return sent
+
+    def _check_open(self) -> None:
+        if not self.connected:
+            raise LdapAway("the connection is closed.")
 
     def dataReceived(self, recd: bytes) -> None:
         """Take bytes of answers; hang up on what is none."""
@@ -279,20 +285,29 @@ class LdapConnector:
         :raises LdapError: nobody answers, or not as it should.
         """
         host, port = server.host, server.port
-        endpoint = self.make_endpoint(host, port, self.connect_timeout)
-        # The name that its certificate must have (RFC 6125).
-        options = optionsForClientTLS(host, trustRoot=self.trusted)
-        if server.ldaps:
-            endpoint = wrapClientTLS(options, endpoint)
-        connecting: Deferred[Any] = endpoint.connect(
-            _Connections(self.clock, self.answer_timeout)
-        )
         try:
+            # The name that its certificate must have (RFC 6125).
+            options = optionsForClientTLS(host, trustRoot=self.trusted)
+            endpoint = self.make_endpoint(host, port, self.connect_timeout)
+            if server.ldaps:
+                endpoint = wrapClientTLS(options, endpoint)
+            connecting: Deferred[Any] = endpoint.connect(
+                _Connections(self.clock, self.answer_timeout)
+            )
             connection: LdapConnection = await connecting.addTimeout(
                 self.connect_timeout, self.clock
             )
         except Exception as e:
             raise LdapAway(f"cannot connect: {Failure(e).getErrorMessage()}") from None
         if self.start_tls and not server.ldaps:
-            await connection.start_tls(options)
+            await closed_unless_done(connection, connection.start_tls(options))
         return connection
+
+
+async def closed_unless_done(connection: LdapConnection, work: Awaitable[T]) -> T:
+    """Do something by a connection; close it if that fails."""
+    try:
+        return await work
+    except BaseException:
+        connection.close()
+        raise

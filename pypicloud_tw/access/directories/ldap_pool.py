@@ -14,6 +14,7 @@ from pypicloud_tw.access.directories.ldap_client import (
     LdapConnector,
     LdapError,
     LdapServer,
+    closed_unless_done,
 )
 
 T = TypeVar("T")
@@ -77,11 +78,7 @@ class LdapPool:
     async def _run(
         self, connection: LdapConnection, work: Callable[[LdapConnection], Awaitable[T]]
     ) -> T:
-        try:
-            result = await work(connection)
-        except BaseException:
-            connection.close()
-            raise
+        result = await closed_unless_done(connection, work(connection))
         self._idle.append((self.clock.seconds(), connection))
         return result
 

@@ -14,7 +14,7 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.access.directories.ldap import LDAP, LdapDirectory
-from pypicloud_tw.access.directories.ldap_client import LdapServer
+from pypicloud_tw.access.directories.ldap_client import LdapServer, endpoints_of
 from pypicloud_tw.access.directories.ldap_forms import (
     Entry,
     FilterForm,
@@ -218,6 +218,11 @@ class GroupTests(LdapCase):
         dns = ["CN=Dev,DC=x", "cn=a\\2cb,dc=x", "", "nonsense", "cn=a+sn=b,dc=x"]
         self.assertEqual(group_names(dns), ["Dev", "a,b", "a"])
 
+    @settings(max_examples=60, deadline=None)
+    @given(st.lists(st.text('cn=,+\\"#;x1a ', max_size=12), max_size=3))
+    def test_names_of_any_dns(self, dns: list[str]) -> None:
+        self.assertLessEqual(len(group_names(dns)), len(dns))
+
 
 class InjectionTests(LdapCase):
     def test_filters(self) -> None:
@@ -365,6 +370,25 @@ class AwayTests(LdapCase):
             wire.write(b"\x30\x05\x02\x01\x63\x04\x00")
         self.settle()
         self.failureResultOf(result, Unavailable)
+
+    def test_answer_to_something_else(self) -> None:
+        self.directory.silent = True
+        self.use(**BY_DN)
+        result = self.begin("bob")
+        self.settle()
+        entry = pureldap.LDAPSearchResultEntry("", [])
+        message = pureldap.LDAPMessage(entry, id=pureldap.next_ldap_message_id - 1)
+        self.directory.wires[0].write(message.toWire())
+        self.settle()
+        self.failureResultOf(result, Unavailable)
+
+    def test_host_that_is_none(self) -> None:
+        self.use(f"ldap://{'x' * 70}.example:1", **BY_DN)
+        self.ldap = LdapDirectory.make(
+            self.ldap.settings, self.clock, endpoints_of(self.clock)
+        )
+        _, log = self.away()
+        self.assertIn("cannot connect", log)
 
     def test_endless_answer(self) -> None:
         self.directory.silent = True
