@@ -19,7 +19,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from pypicloud_tw.access.basic import Login, parse_basic
+from pypicloud_tw.access.basic import Login, is_basic, parse_basic
 from pypicloud_tw.access.checks import Checks
 from pypicloud_tw.access.passwords import INI, Passwords
 from pypicloud_tw.access.principal import ANONYMOUS, Credentials, Principal
@@ -300,11 +300,12 @@ class PasswordLogin:
     def takes(self, credentials: Credentials) -> bool:
         """Return whether there is an Authorization field.
 
-        Not where there are no users, but a proxy whose own that field may be.
+        Where a proxy has signed somebody in, that field is the proxy's own unless it is
+        of this scheme, and there are users to log in by it.
         """
-        if credentials.authorization is None:
-            return False
-        return self.users.exist or credentials.forwarded_user is None
+        if credentials.authorization is None or credentials.forwarded_user is None:
+            return credentials.authorization is not None
+        return self.users.exist and is_basic(credentials.authorization)
 
     def recall(self, credentials: Credentials) -> Principal | None:
         """See :meth:`Users.remembered`."""

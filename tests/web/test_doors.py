@@ -136,6 +136,12 @@ class ProxyTests(DoorsCase):
         response = self.ask({"X-Remote-User": "bob", **basic()})
         self.assertEqual(response.status, 200)
 
+    def test_authorization_of_another_scheme_is_the_proxy_s(self) -> None:
+        """As a browser sends it that logs in by Kerberos."""
+        negotiated = {"Authorization": "Negotiate YII="}
+        self.assertEqual(self.ask({"X-Remote-User": "bob", **negotiated}).status, 200)
+        self.assertEqual(self.ask(negotiated).status, 401)
+
     def test_who_uploaded(self) -> None:
         self.assertEqual(self.upload({"X-Remote-User": "bob"}).status, 200)
         project = self.web.get("/pypi/acme/json", basic()).json
