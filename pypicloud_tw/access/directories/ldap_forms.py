@@ -9,10 +9,6 @@ from typing import Any
 
 from attrs import frozen
 from ldaptor.ldapfilter import InvalidLDAPFilter, parseFilter
-from ldaptor.protocols.ldap.distinguishedname import (
-    DistinguishedName,
-    InvalidRelativeDistinguishedName,
-)
 from ldaptor.protocols.pureldap import escape as escape_for_filter
 
 from pypicloud_tw.config.door_checks import user_attribute
@@ -21,6 +17,12 @@ from pypicloud_tw.errors import ConfigError
 
 #: RFC 4514, section 2.4. What is not printable is escaped, too.
 _SPECIAL = frozenset('"+,;<>\\=#')
+
+#: An attribute and its value (RFC 4514, section 3), and what stands behind them.
+_PART = re.compile(
+    r"\s*([A-Za-z0-9.-]+)\s*="
+    r"((?:\\[0-9A-Fa-f]{2}|\\(?![0-9A-Fa-f]{2}).|[^\\,;+])*)([,;+]|$)"
+)
 
 
 def escape_for_dn(value: str) -> str:
@@ -165,17 +167,33 @@ def _texts(values: Iterable[bytes]) -> Iterable[str]:
 
 
 def _first_names(dn: str, attribute: str | None) -> Sequence[str]:
-    """Return the values of a DN's first part, of one attribute or of any."""
+    """Return the values of a DN's first part, of one attribute or of any.
+
+    Not by ldaptor, which takes each byte of an escape for a character of its own.
+    """
+    found, place = [], 0
+    while (part := _PART.match(dn, place)) is not None:
+        name, value, end = part.groups()
+        if attribute is None or name.lower() == attribute.lower():
+            found.append(_unescaped(value))
+        if end != "+":
+            break
+        place = part.end()
+    return [value for value in found if value]
+
+
+def _unescaped(value: str) -> str:
+    """Undo the escapes of a DN's value; empty if that is no text."""
+    bare = re.sub(rb"(?<!\\) +$", b"", value.encode().lstrip())
+
+    def character(match: re.Match[bytes]) -> bytes:
+        code = match[1]
+        return bytes.fromhex(code.decode()) if len(code) == 2 else code
+
     try:
-        parts = DistinguishedName(stringValue=dn).split()
-    except (InvalidRelativeDistinguishedName, ValueError):
-        return ()
-    pairs = parts[0].split() if parts else ()
-    return [
-        pair.value
-        for pair in pairs
-        if attribute is None or pair.attributeType.lower() == attribute.lower()
-    ]
+        return re.sub(rb"\\([0-9A-Fa-f]{2}|.)", character, bare).decode()
+    except UnicodeDecodeError:
+        return ""
 
 
 def group_names(dns: Iterable[str]) -> list[str]:

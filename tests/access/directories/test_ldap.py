@@ -215,8 +215,23 @@ class GroupTests(LdapCase):
         self.assertFalse(self.known("bob").administrator)
 
     def test_names_of_dns(self) -> None:
-        dns = ["CN=Dev,DC=x", "cn=a\\2cb,dc=x", "", "nonsense", "cn=a+sn=b,dc=x"]
-        self.assertEqual(group_names(dns), ["Dev", "a,b", "a"])
+        for dn, names in {
+            "CN=Dev,DC=x": ["Dev"],
+            "cn=a\\2cb,dc=x": ["a,b"],
+            "cn = a\\, b ,dc=x": ["a, b"],
+            "cn=d\\C3\\A4v,dc=x": ["däv"],
+            "cn=däv\\ ,dc=x": ["däv "],
+            "cn=a\\+b+sn=c,dc=x": ["a+b"],
+            "cn=\\\\": ["\\"],
+            "": [],
+            "nonsense": [],
+            "cn=,dc=x": [],
+            "cn=\\ff,dc=x": [],
+            "cn=a\\": [],
+        }.items():
+            self.assertEqual(group_names([dn]), names, dn)
+        entry = Entry("cn=x+UID=Zoe,dc=corp", {"uid": ("amy", "zoe")})
+        self.assertEqual(entry.name("uid"), "zoe")
 
     @settings(max_examples=60, deadline=None)
     @given(st.lists(st.text('cn=,+\\"#;x1a ', max_size=12), max_size=3))
