@@ -89,5 +89,6 @@ def _text(value: bytes | None) -> str | None:
 
 
 def _name_in_log(request: Request, principal: Principal) -> None:
-    if principal.name is not None:
-        request.principal_name = principal.name.encode()
+    name = principal.name or principal.publisher
+    if name is not None:
+        request.principal_name = name.encode()
