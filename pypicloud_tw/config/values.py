@@ -41,9 +41,10 @@ _ENDPOINT = re.compile(r"[a-z][a-z0-9_]*:.+", re.DOTALL)
 _PATTERN = re.compile(r"[a-z0-9*?]+(?:-[a-z0-9*?]+)*-?")
 _ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
-#: Every client sends these, or the proxy passes them on for other ends.
+#: Every client sends these, or they say something else of it.
 _FIELDS_TAKEN = frozenset(
     {"authorization", "cookie", "host", "user-agent", "accept", "connection"}
+    | {f"x-forwarded-{what}" for what in ("for", "proto", "host", "port", "prefix")}
 )
 _OPERATOR = re.compile(r"\s*(===|==|~=|!=|<=|>=|<|>)\s*")
 
@@ -403,7 +404,7 @@ def field_name(text: str) -> str:
     if _FIELD_NAME.fullmatch(text) is None:
         raise BadValueError("is not the name of a header field, as X-Remote-User is.")
     if text.lower() in _FIELDS_TAKEN:
-        raise BadValueError("is a field that clients themselves send; take another.")
+        raise BadValueError("is a field that says something else; take another.")
     return text
 
 

@@ -122,7 +122,8 @@ class OtherDoorsTests(DoorsCase):
         for text, sentence in [
             (user, "is believed of nobody"),
             (trusted + "auth.remote_groups_header = x", "only with auth.remote_user"),
-            (trusted + "auth.remote_user_header = Authorization", "clients themselves"),
+            (trusted + "auth.remote_user_header = Authorization", "something else"),
+            (trusted + "auth.remote_user_header = X-Forwarded-For", "something else"),
             (trusted + "auth.remote_user_header = X_User", "not the name of a header"),
         ]:
             self.assertIn(sentence, self.problem(text))
