@@ -108,9 +108,7 @@ def of_ldap(ldap: LdapSection, given: Collection[str]) -> Iterator[Finding]:
         )
 
 
-def unused_doors(
-    doors: DoorsSection, ldap: LdapSection, given: Collection[str]
-) -> Iterator[str]:
+def unused_of_ldap(ldap: LdapSection, given: Collection[str]) -> Iterator[str]:
     """List what is set and changes nothing, or less than it should."""
     of_ldap = sorted(key for key in given if key.startswith(_LDAP))
     if of_ldap and not ldap.url:

@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 from attrs import define, field, frozen
 
-from pypicloud_tw.config.door_checks import Finding, of_doors, of_ldap, unused_doors
+from pypicloud_tw.config.door_checks import Finding, of_doors, of_ldap, unused_of_ldap
 from pypicloud_tw.config.hashes import HOW_TO_HASH, identify
 from pypicloud_tw.config.ini import IniError, read_text
 from pypicloud_tw.config.keys import (
@@ -400,7 +400,7 @@ def _shown(path: Path) -> str:
 
 def _unused(config: Config, given: set[str]) -> Iterator[str]:
     """List what is set and changes nothing."""
-    yield from unused_doors(config.doors, config.ldap, given)
+    yield from unused_of_ldap(config.ldap, given)
     if config.aws.bucket is not None and "storage.dir" in given:
         yield "storage.dir is not used: the packages are kept in the bucket."
     if config.aws.bucket is None:
