@@ -32,8 +32,11 @@ DELAY = 300.0
 #: Seconds after which a server that has written nothing is taken for gone.
 SILENT = 30 * 86400
 
-#: Tokens that one object tells of; those that were used last are kept. 100 bytes each.
+#: Tokens that one object tells of, the latest used. 100 bytes each.
 LIMIT = 100_000
+
+#: Tokens that a server has in mind; of any other a use is written again.
+REMEMBERED = 20_000
 
 #: Bytes of one object at most.
 _MAX_OBJECT = 64 * 2**20
@@ -71,7 +74,7 @@ class LastUses:
     store: IObjectStore
     clock: IReactorTime
     server: str
-    _seen: Cache[str, LastUse] = field(factory=lambda: Cache(LIMIT), init=False)
+    _seen: Cache[str, LastUse] = field(factory=lambda: Cache(REMEMBERED), init=False)
     _due: IDelayedCall | None = field(default=None, init=False)
     _log = Logger()
 
