@@ -15,11 +15,15 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw import errors
+from pypicloud_tw.access.throttle import Throttle
+from pypicloud_tw.access.tokens.owners import TokenOwners
 from pypicloud_tw.assembly import (
     make_access_documents,
     make_fallback,
     make_index,
     make_process,
+    make_token_login,
+    make_tokens,
 )
 from pypicloud_tw.config.keys import KEYS
 from pypicloud_tw.config.load import load
@@ -156,6 +160,10 @@ class MetricTests(SynchronousTestCase):
         process = make_process(MemoryReactorClock())
         index = make_index(config, process, {})
         make_access_documents(config, index, process)
+        owners = TokenOwners(lambda name: None)
+        throttle = Throttle(process.reactor.seconds)
+        tokens = make_tokens(config, index, process, throttle, owners)
+        make_token_login(tokens, process)
         make_fallback(config, index, process, {})
         shown = process.metrics.render().decode()
         names = re.findall(r"^# TYPE (\w+)", shown, re.MULTILINE)
