@@ -16,9 +16,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from pypicloud_tw.access.tokens.lookups import PATIENCE
 from pypicloud_tw.concurrency.cache import Cache
-from pypicloud_tw.errors import ObjectNotFound, StoreError
+from pypicloud_tw.errors import ObjectNotFound, PypicloudError
 from pypicloud_tw.store.interfaces import IObjectStore
+from pypicloud_tw.store.timeout import in_time
 
 FORMAT = 1
 FOLDER = ".access/used/"
@@ -103,17 +105,19 @@ class LastUses:
             await self._flush()
 
     async def _flush(self) -> None:
-        """Add what was seen to what this server has written before."""
-        key = f"{FOLDER}{self.server}.json"
         try:
-            before = await _read(self.store, key)
-            seen = dict(self._seen.items())
-            await _write(self.store, key, merged(before, seen))
-        except StoreError as e:
+            await in_time(self._write_own(), PATIENCE, self.clock)
+        except PypicloudError as e:
             # Nothing is lost but a last use, and the next one writes it too.
             self._log.warn(
                 "When tokens were used last was not written: {error}", error=e.message
             )
+
+    async def _write_own(self) -> None:
+        """Add what was seen to what this server has written before."""
+        key = f"{FOLDER}{self.server}.json"
+        before = await _read(self.store, key)
+        await _write(self.store, key, merged(before, dict(self._seen.items())))
 
     async def read_all(self) -> Uses:
         """Read what all servers have written, and add what this one has seen since.
