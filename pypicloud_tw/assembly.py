@@ -6,21 +6,32 @@ part is made complete, from parts that are made before it, and handed what it ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from hashlib import sha256
+from pathlib import Path
 from random import random
+from secrets import token_hex
 from socket import gethostname
-from typing import Any
+from typing import Any, Literal
 
 from twisted.logger import Logger
 from twisted.web.client import HTTPConnectionPool
 
 from pypicloud_tw import __version__
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.audit.downloads import DownloadLog
+from pypicloud_tw.access.audit.log_file import LogFile
+from pypicloud_tw.access.audit.stored import StoredRecords
+from pypicloud_tw.access.audit.trail import Trail
+from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.metrics_readers import metrics_reader
+from pypicloud_tw.access.oidc.exchange import Exchange
+from pypicloud_tw.access.oidc.fetchers import IssuerFetchers
+from pypicloud_tw.access.oidc.issuers import Issuers
 from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.access.principal import ANONYMOUS
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.tokens.documents import TokenDocuments
@@ -31,8 +42,10 @@ from pypicloud_tw.access.tokens.owners import TokenOwners
 from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.access.users import PasswordLogin, Users
 from pypicloud_tw.config.load import Config, load
+from pypicloud_tw.config.rights import Action
 from pypicloud_tw.index.admission import UploadRules
-from pypicloud_tw.index.audit import Audit, log_act
+from pypicloud_tw.index.audit import Audit
+from pypicloud_tw.index.audit_log import log_act
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifests import Manifests
@@ -43,6 +56,7 @@ from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.index.watch import MarkerWatch
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.service import Offload
+from pypicloud_tw.outbound.trust import load_authorities
 from pypicloud_tw.process import Process
 from pypicloud_tw.reload import Reloader
 from pypicloud_tw.server import Front, Server, make_endpoint
@@ -59,6 +73,7 @@ from pypicloud_tw.upstream.relay import Relay
 from pypicloud_tw.upstream.rules import UpstreamRules
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import ClientLimits, UpstreamIndex
+from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.fallback import Fallback
@@ -97,7 +112,11 @@ def assemble(
     :raises SystemExit: it cannot listen as it is configured to.
     """
     process = make_process(reactor, offload)
-    index = make_index(config, process, environ, checkpoint=checkpoint)
+    audit_log = _log_file("audit.log", config.audit.log, process)
+    download_log = _log_file("downloads.log", config.downloads.log, process)
+    logs = tuple(filter(None, (audit_log, download_log)))
+    trail = make_trail(config, process, audit_log)
+    index = make_index(config, process, environ, checkpoint=checkpoint, audit=trail)
     fallback = make_fallback(config, index, process, environ)
     throttle = Throttle(
         reactor.seconds,
@@ -118,8 +137,24 @@ def assemble(
     documents.subscribe(owners.obey)
     tokens = make_tokens(config, index, process, throttle, owners)
     login = make_token_login(tokens, process)
-    access = Access(policy, (login, PasswordLogin(users)), documents)
-    application = _make_application(config, index, fallback, process, access, tokens)
+    access = Access(
+        policy,
+        (login, PasswordLogin(users)),
+        documents,
+        process.metrics.observe_login,
+    )
+    exchange = make_exchange(config, index, process, environ, access, tokens.minted)
+    application = _make_application(
+        config,
+        index,
+        fallback,
+        process,
+        access,
+        TrustedPublishing(exchange, reactor.seconds),
+        tokens,
+        Witness(trail, process.metrics, users.has),
+        download_log,
+    )
     site = _make_site(config, application, process)
     reloader = Reloader(
         config,
@@ -127,15 +162,17 @@ def assemble(
         application,
         users,
         throttle,
+        partial(_make_fetchers, process, environ),
         tokens,
     )
     server = Server(
         process,
         Front(make_endpoint(reactor, config.server.listen), site, config.server.grace),
         index.standing,
-        start=partial(start, index, access, partial(_warm_up, fallback)),
-        on_hangup=reloader.reload,
-        close=partial(_close, fallback, tokens, index),
+        open_logs=partial(_open_logs, logs),
+        start=partial(_start, index, access, fallback, trail),
+        on_hangup=partial(_hang_up, logs, reloader),
+        close=partial(_close, fallback, tokens, trail, download_log, index),
     )
     for notice in (*config.notices, *_greeting(config, policy)):
         _log.info("{notice}", notice=notice)
@@ -145,6 +182,42 @@ def assemble(
 def make_process(reactor: Any, offload: Offload | None = None) -> Process:
     """Make what all parts share."""
     return Process(reactor, offload or Offload(reactor), Metrics(reactor))
+
+
+def make_trail(
+    config: Config,
+    process: Process,
+    file: LogFile | None = None,
+    tell: Audit = log_act,
+) -> Trail:
+    """Make what takes the records of who did what.
+
+    :param file: of ``audit.log``.
+    :param tell: says what was changed to whoever looks on.
+    """
+    stored = None
+    if config.audit.store:
+        stored = StoredRecords(process.reactor, token_hex(8))
+    trail = Trail(process.reactor, process.metrics, file, stored, tell)
+    trail.register()
+    return trail
+
+
+def _log_file(
+    key: str, place: Path | Literal["-"] | None, process: Process
+) -> LogFile | None:
+    return None if place is None else LogFile(key, place, process.reactor)
+
+
+def _open_logs(logs: Iterable[LogFile]) -> None:
+    for log in logs:
+        log.open()
+
+
+def _hang_up(logs: Iterable[LogFile], reloader: Reloader) -> None:
+    for log in logs:
+        log.reopen()
+    reloader.reload()
 
 
 def make_index(
@@ -183,7 +256,6 @@ def make_index(
         reactor,
         UploadRules(
             legacy_formats=config.pypi.legacy_formats,
-            overwrite=config.pypi.allow_overwrite,
             reupload_deleted=config.pypi.allow_reupload_deleted,
             sweep_age=config.index.sweep_age,
         ),
@@ -382,17 +454,70 @@ def _make_application(
     fallback: Fallback | None,
     process: Process,
     access: Access,
+    publishing: TrustedPublishing,
     tokens: Tokens,
+    witness: Witness,
+    download_log: LogFile | None,
 ) -> Application:
+    downloads = None
+    if download_log is not None:
+        downloads = DownloadLog(download_log, process.reactor.seconds)
     return Application(
         index,
         access=access,
+        publishing=publishing,
         revealed=RevealedTokens(tokens, index.clock.seconds),
         offload=process.offload,
         metrics=process.metrics,
         max_upload=config.pypi.max_upload,
         metrics_read=metrics_reader(config.metrics.read),
+        witness=witness,
         fallback=fallback,
+        downloads=downloads,
+    )
+
+
+def make_exchange(
+    config: Config,
+    index: Index,
+    process: Process,
+    environ: Mapping[str, str],
+    access: Access,
+    minted: Minted,
+) -> Exchange:
+    """Make what exchanges the identity tokens of CI jobs.
+
+    :param environ: of the process: it may name proxies.
+    :raises ConfigError: there are no authorities in ``oidc.ca_file``.
+    """
+    seconds = process.reactor.seconds
+    exchange = Exchange(
+        access,
+        Issuers(_make_fetchers(process, environ, config), seconds),
+        minted,
+        index.publisher.audit,
+        seconds,
+        config.oidc.token_lifetime,
+    )
+    exchange.register(process.metrics)
+    return exchange
+
+
+def _make_fetchers(
+    process: Process, environ: Mapping[str, str], config: Config
+) -> IssuerFetchers:
+    """Make what the documents of issuers are fetched by.
+
+    :raises ConfigError: there are no authorities in ``oidc.ca_file``.
+    """
+    if config.oidc.ca_file is not None:
+        load_authorities(config.oidc.ca_file, "oidc.ca_file")
+    return IssuerFetchers(
+        config.oidc,
+        frozenset(one.issuer for one in config.publishers.values()),
+        process.reactor,
+        environ,
+        f"pypicloud-tw/{__version__}",
     )
 
 
@@ -409,26 +534,33 @@ def _make_site(config: Config, application: Application, process: Process) -> Si
     )
 
 
+async def _start(
+    index: Index, access: Access, fallback: Fallback | None, trail: Trail
+) -> None:
+    trail.start(index.store)
+    await start(index, access, partial(_warm_up, fallback))
+
+
 async def _warm_up(fallback: Fallback | None) -> None:
     if fallback is not None:
         await fallback.warm_up()
 
 
-async def _close(fallback: Fallback | None, tokens: Tokens, index: Index) -> None:
+async def _close(
+    fallback: Fallback | None,
+    tokens: Tokens,
+    trail: Trail,
+    download_log: LogFile | None,
+    index: Index,
+) -> None:
     if fallback is not None:
         await fallback.close()
     await tokens.uses.stop()
+    if download_log is not None:
+        download_log.close()
+    # What came before made records; they go into the store.
+    await trail.close()
     await index.close()
-
-
-def _rights(policy: Policy) -> str:
-    """Say which of the two holds: rights as they are given, or every user writes."""
-    if policy.rules.open:
-        return (
-            "Nothing is said of rights (pypi.default_write, auth.admins, group.NAME, "
-            "package.PROJECT): every user may upload and delete."
-        )
-    return "Only those may write who have been given the right to."
 
 
 def _greeting(config: Config, policy: Policy) -> list[str]:
@@ -436,7 +568,7 @@ def _greeting(config: Config, policy: Policy) -> list[str]:
     bucket = config.aws.bucket
     place = config.storage.dir if bucket is None else f"the bucket {bucket}"
     lines = [f"Serving {place} at {config.server.listen}."]
-    if not config.users:
+    if not config.users and not policy.may_any(ANONYMOUS, Action.UPLOAD):
         reads = "anyone may read" if policy.public else "nobody may read"
         how = "Run pypicloud-gen-password and add 'user.NAME = HASH' to the ini."
         if config.ini is None:
@@ -445,5 +577,5 @@ def _greeting(config: Config, policy: Policy) -> list[str]:
                 "it by --config; pypicloud-gen-password makes hashes for more users."
             )
         lines.append(f"There is no user yet: {reads}, nobody may upload. {how}")
-    lines.append(_rights(policy))
+    lines.append(policy.rules.summary)
     return lines

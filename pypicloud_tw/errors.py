@@ -66,6 +66,22 @@ class Forbidden(PypicloudError):
     code = "forbidden"
 
 
+class ReadOnly(PypicloudError):
+    """Nothing may be changed now (``pypi.read_only``).
+
+    403 rather than 503: after a 503 twine sends the whole file five times within a
+    second before it shows why (twine 7.0.0). uv and twine show the sentence of either.
+
+    :param reason: the operator's, a sentence.
+    """
+
+    status = 403
+    code = "read-only"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Nothing can be changed here now: {reason}")
+
+
 class NotFound(PypicloudError):
     """It is proved that there is no such thing (decision D5)."""
 
@@ -193,7 +209,18 @@ class AccessUnusable(StoreError):
     """The access document is damaged, too new or gone; the projects are as they were.
 
     It says who may do what, so that only what was known of it before may be used.
+
+    :param where: what is wrong with it, for its operator alone: it may name projects.
     """
+
+    def __init__(self, message: str, where: str = "") -> None:
+        super().__init__(message)
+        self.where = where
+
+    @property
+    def whole(self) -> str:
+        """The message, and what is wrong."""
+        return f"{self.message} ({self.where})" if self.where else self.message
 
 
 class AmbiguousWrite(StoreError):

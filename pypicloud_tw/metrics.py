@@ -94,6 +94,24 @@ class Metrics:
             "Seconds by which the reactor came late, in all",
             registry=self._registry,
         )
+        self._acts = Counter(
+            "pypicloud_acts",
+            "Records by act and outcome",
+            ["act", "outcome"],
+            registry=self._registry,
+        )
+        self._logins = Counter(
+            "pypicloud_logins",
+            "Log-ins that took a check, by kind of proof and outcome",
+            ["kind", "outcome"],
+            registry=self._registry,
+        )
+        self._refusals = Counter(
+            "pypicloud_refusals",
+            "What was refused for want of a right, by action and reason",
+            ["action", "reason"],
+            registry=self._registry,
+        )
         # labels() takes a lock and builds a tuple: a dictionary is 5 times faster.
         self._children: dict[tuple[bytes, int], Counter] = {}
         self._pulse = LoopingCall(self._beat)
@@ -149,6 +167,22 @@ class Metrics:
     def observe_s3(self, operation: str, result: str, seconds: float) -> None:
         """Count one request to S3."""
         self._s3_requests.labels(operation, result).inc()
+
+    def observe_act(self, act: str, outcome: str) -> None:
+        """Count a record; both are words of our own."""
+        self._acts.labels(act, outcome).inc()
+
+    def observe_login(self, kind: str, outcome: str) -> None:
+        """Count a log-in that took a check.
+
+        :param kind: of the proof: ``password``, ``token``, ...
+        :param outcome: ``done``, or an error's code.
+        """
+        self._logins.labels(kind, outcome).inc()
+
+    def observe_refusal(self, action: str, reason: str) -> None:
+        """Count what was refused for want of a right; *reason* is an error's code."""
+        self._refusals.labels(action, reason).inc()
 
     def start(self) -> None:
         """Begin to watch how late the reactor is."""

@@ -8,6 +8,7 @@ from attrs import evolve, frozen
 from twisted.logger import Logger
 
 from pypicloud_tw.access.metrics_readers import metrics_reader
+from pypicloud_tw.access.oidc.fetchers import IssuerFetchers
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.tokens.tokens import Tokens
@@ -17,10 +18,14 @@ from pypicloud_tw.config.load import Config
 from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.web.app import Application
 
-#: Keys that a reload reads, beside users and the section auth.
+#: Sections that a reload reads whole.
+RELOADED_SECTIONS = ("auth", "oidc")
+
+#: Keys that it reads, beside those and the families user, group, package, publisher.
 RELOADED = (
     "pypi.default_read",
     "pypi.default_write",
+    "pypi.allow_overwrite",
     "pypi.allow_overwrite_groups",
     "pypi.allow_delete_groups",
     "pypi.read_only",
@@ -34,6 +39,7 @@ class Reloader:
 
     :ivar started: what the server was started with.
     :ivar read: reads the configuration as it is now.
+    :ivar fetchers: makes what documents of issuers are fetched by.
     """
 
     started: Config
@@ -41,6 +47,7 @@ class Reloader:
     application: Application
     users: Users
     throttle: Throttle
+    fetchers: Callable[[Config], IssuerFetchers]
     tokens: Tokens
     _log = Logger()
 
@@ -48,6 +55,7 @@ class Reloader:
         """Read users and access settings; a broken file leaves the old in force."""
         try:
             config = self.read()
+            fetchers = self.fetchers(config)
         except ConfigError as e:
             for problem in e.problems:
                 self._log.error("Not reloaded: {problem}", problem=problem)
@@ -56,8 +64,10 @@ class Reloader:
         self.throttle.adjust(failures=auth.max_failures, every=auth.retry_every)
         self.tokens.adjust(life=auth.token_life, max_life=auth.token_max_life)
         self.users.reload(config.users, cache_time=auth.cache_time)
-        access = self.application.access
-        access.policy = access.policy.with_settings(self._settings(config))
+        self.application.access.obey(self._settings(config))
+        self.application.publishing.exchange.reload(
+            config.oidc.token_lifetime, fetchers
+        )
         self.application.reload(metrics_read=metrics_reader(config.metrics.read))
         self._log.info(
             "Users and access settings were read again: {count} users.",
@@ -68,13 +78,8 @@ class Reloader:
             self._log.warn("Changed, and needs a restart: {keys}.", keys=keys)
 
     def _settings(self, config: Config) -> AccessSettings:
-        """Take what is read again; the rest is as the server was started."""
-        pypi = self.started.pypi
-        return evolve(
-            AccessSettings.of(config),
-            allow_overwrite=pypi.allow_overwrite,
-            private=pypi.private,
-        )
+        """Take what is read again; what is private is as the server was started."""
+        return evolve(AccessSettings.of(config), private=self.started.pypi.private)
 
 
 def _waiting_for_restart(started: Config, now: Config) -> list[str]:
@@ -87,5 +92,7 @@ def _waiting_for_restart(started: Config, now: Config) -> list[str]:
     return [
         key.name
         for key in KEYS.values()
-        if key.section != "auth" and key.name not in RELOADED and differs(key)
+        if key.section not in RELOADED_SECTIONS
+        and key.name not in RELOADED
+        and differs(key)
     ]

@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.index.standing import Standing
 from pypicloud_tw.process import Process
 from pypicloud_tw.web.http.site import Site
@@ -42,6 +43,8 @@ class Server(Service):
     beside that.
 
     :param standing: is told of the stop.
+    :param open_logs: opens the files that are written to; they belong to whom the
+        process runs as.
     :param start: does what is to be done at the start, beside the requests.
     :param on_hangup: what SIGHUP does.
     :param close: frees what is held, after everything has ended.
@@ -56,6 +59,7 @@ class Server(Service):
         front: Front,
         standing: Standing,
         *,
+        open_logs: Callable[[], None],
         start: Callable[[], Awaitable[None]],
         on_hangup: Callable[[], None],
         close: Callable[[], Awaitable[None]],
@@ -63,6 +67,7 @@ class Server(Service):
         self._process = process
         self._front = front
         self._standing = standing
+        self._open_logs = open_logs
         self._start = start
         self._on_hangup = on_hangup
         self._close = close
@@ -87,6 +92,10 @@ class Server(Service):
         """Begin to get ready."""
         if self._port is None:
             self.privilegedStartService()
+        try:
+            self._open_logs()
+        except ConfigError as e:
+            raise SystemExit(f"pypicloud: {e.message}") from None
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's is untyped
         self._process.start()
         self._catch_hangup()

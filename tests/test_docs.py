@@ -15,15 +15,20 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw import errors
+from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.tokens.owners import TokenOwners
 from pypicloud_tw.assembly import (
     make_access_documents,
+    make_exchange,
     make_fallback,
     make_index,
     make_process,
     make_token_login,
     make_tokens,
+    make_trail,
 )
 from pypicloud_tw.config.keys import KEYS
 from pypicloud_tw.config.load import load
@@ -160,11 +165,14 @@ class MetricTests(SynchronousTestCase):
         process = make_process(MemoryReactorClock())
         index = make_index(config, process, {})
         make_access_documents(config, index, process)
-        owners = TokenOwners(lambda name: None)
         throttle = Throttle(process.reactor.seconds)
+        owners = TokenOwners(lambda name: None)
         tokens = make_tokens(config, index, process, throttle, owners)
         make_token_login(tokens, process)
+        access = Access(Policy(AccessSettings.of(config)), ())
+        make_exchange(config, index, process, {}, access, tokens.minted)
         make_fallback(config, index, process, {})
+        make_trail(config, process)
         shown = process.metrics.render().decode()
         names = re.findall(r"^# TYPE (\w+)", shown, re.MULTILINE)
         # The library adds to each when it was made.

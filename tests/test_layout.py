@@ -40,11 +40,13 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("outbound",),
     ("metrics",),
     ("concurrency",),
-    ("errors", ""),
+    ("errors", "redaction", ""),
 )
 
 #: All that ``web.http`` may import: it could serve any Twisted application.
-BELOW_HTTP = frozenset({"web.http", "metrics", "concurrency", "errors", ""})
+BELOW_HTTP = frozenset(
+    {"web.http", "metrics", "concurrency", "redaction", "errors", ""}
+)
 
 #: The only rooms that may import Twisted's reactor; all others are handed theirs.
 ASKS_FOR_THE_REACTOR = frozenset({"tap", "cli"})

@@ -22,6 +22,7 @@ from pypicloud_tw.access.hashes import hash_password
 from pypicloud_tw.cli.main import main
 from pypicloud_tw.config.keys import FILE_KEYS, KEYS, SECTIONS, AwsSection
 from pypicloud_tw.config.load import Config, load
+from pypicloud_tw.config.sources import IGNORED
 from pypicloud_tw.index import marker
 from pypicloud_tw.index.manifest import INDEX
 from pypicloud_tw.store.s3.endpoint import find_endpoint
@@ -117,7 +118,7 @@ class KeyTests(SynchronousTestCase):
         """Whatever looks like a key, anywhere, is one; or a family of keys."""
         sections = "|".join(SECTIONS)
         likeness = re.compile(rf"(?<![\w./-])(?:{sections})\.[a-z][a-z0-9_.]*\*?")
-        known = {*KEYS, *FILE_KEYS}
+        known = {*KEYS, *FILE_KEYS, *IGNORED}
         for name, text in DOCUMENTS.items():
             for found in map(_without_stop, likeness.findall(text)):
                 if found.endswith("*"):
@@ -131,6 +132,7 @@ class KeyTests(SynchronousTestCase):
         environ = {
             "PYPICLOUD_AWS_BUCKET": "acme-pypi",
             "PYPICLOUD_USER_ALICE": hash_password("secret"),
+            "PYPICLOUD_GROUP_DEV": "alice",
             "PYPICLOUD_HOST": "::1",
             "PYPICLOUD_PORT": "8080",
         }
@@ -139,6 +141,7 @@ class KeyTests(SynchronousTestCase):
         config = load(None, environ)
         self.assertEqual(config.aws.bucket, "acme-pypi")
         self.assertEqual(list(config.users), ["alice"])
+        self.assertEqual(dict(config.groups), {"dev": frozenset({"alice"})})
         self.assertEqual((config.server.host, config.server.port), ("::1", 8080))
 
 

@@ -20,7 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from pypicloud_tw.errors import StoreError, Unavailable
+from pypicloud_tw.errors import ConfigError, StoreError, Unavailable
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.service import Offload
@@ -120,14 +120,20 @@ class ServerCase(SynchronousTestCase):
         self.index.standing.wait()
         self.hang_ups: list[str] = []
         offload = cast(Offload, OffloadService(self.events))
+        self.unwritable: ConfigError | None = None
         self.server = Server(
             Process(self.clock, offload, Metrics(self.clock)),
             Front(self.endpoint, self.web.site, 30),
             self.index.standing,
+            open_logs=self.open_logs,
             start=self.begin,
             on_hangup=lambda: self.hang_ups.append("hung up"),
             close=self.close,
         )
+
+    def open_logs(self) -> None:
+        if self.unwritable is not None:
+            raise self.unwritable
 
     async def begin(self) -> None:
         await get_ready(self.index)
@@ -153,6 +159,12 @@ class ServerCase(SynchronousTestCase):
 
 
 class StartTests(ServerCase):
+    def test_a_log_that_cannot_be_opened(self) -> None:
+        self.unwritable = ConfigError(["audit.log = /x: Permission denied."])
+        error = self.assertRaises(SystemExit, self.start)
+        self.assertEqual(error.code, "pypicloud: audit.log = /x: Permission denied.")
+        self.assertEqual(self.events, [])
+
     def test_listens_at_once_and_works_when_the_store_is_ready(self) -> None:
         held: Deferred[None] = Deferred()
         self.store.before = lambda operation, key: held

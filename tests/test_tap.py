@@ -223,6 +223,16 @@ class AssemblyTests(TapCase):
         self.assertIn("pypicloud-gen-password", self.made)
         self.assertEqual(self.upload({}).status, 403)
 
+    def test_an_access_document_that_is_damaged_is_told_at_the_start(self) -> None:
+        folder = self.packages / ".access"
+        folder.mkdir(parents=True)
+        (folder / "document.json").write_text("{")
+        logs = self.start(f"user.ann = {HASH}")
+        self.assertIn("Reading the access document fails", logs)
+        self.assertIn("restore .access/document.json from a backup", logs)
+        for path in ("/ready", "/simple/"):
+            self.assertEqual(self.status(path), 503)
+
     def test_says_nothing_of_that_where_there_are_users(self) -> None:
         self.write(f"user.ann = {HASH}")
         self.make()
@@ -233,6 +243,21 @@ class AssemblyTests(TapCase):
         self.start("pypi.default_read = authenticated")
         self.assertIn("nobody may read, nobody may upload", self.made)
         self.assertEqual(self.status("/simple/"), 403)
+
+    def test_says_whether_rights_were_given(self) -> None:
+        self.write(f"user.ann = {HASH}")
+        self.make()
+        self.assertIn("every user may upload and delete", self.made)
+        self.write(f"user.ann = {HASH}", "pypi.default_write = dev")
+        self.make()
+        self.assertIn("Only those may write who have been given", self.made)
+        self.assertIn("No line group.NAME says who is in dev", self.made)
+
+    def test_uploads_of_everyone(self) -> None:
+        self.start("pypi.default_write = everyone")
+        self.assertNotIn("There is no user yet", self.made)
+        self.assertEqual(self.upload({}).status, 200)
+        self.stop()
 
     def test_tells_what_an_old_ini_has_that_is_not_needed(self) -> None:
         self.ini.write_text(
@@ -529,6 +554,60 @@ class ReloadTests(TapCase):
         self.hang_up()
         self.assertEqual(self.status("/simple/acme/", basic()), 401)
         self.assertEqual(self.status("/simple/acme/", basic("bob")), 200)
+        self.stop()
+
+    def test_rights(self) -> None:
+        users = f"user.ann = {HASH}"
+        self.start(users)
+        self.assertEqual(self.upload(basic()).status, 200)
+        self.write(users, "pypi.default_write = dev", "group.dev = bob")
+        self.hang_up()
+        refused = self.upload(basic())
+        self.assertEqual(refused.status, 403)
+        self.assertIn("You may not upload to", refused.text)
+        self.write(users, "pypi.default_write = dev", "group.dev = ann")
+        self.hang_up()
+        self.assertEqual(self.upload(basic()).status, 200)
+        self.write(users, "pypi.default_write = dev", "package.acme.user.bob = r")
+        self.hang_up()
+        self.assertEqual(self.status("/simple/acme/"), 401)
+        self.assertEqual(self.status("/simple/acme/", basic()), 404)
+        self.write(users)
+        self.hang_up()
+        self.assertEqual(self.status("/simple/acme/"), 200)
+        self.stop()
+
+    def test_publishers(self) -> None:
+        tool = (
+            "publisher.tool.issuer = https://ci.example",
+            "publisher.tool.claims = sub:tool",
+            "publisher.tool.projects = acme",
+        )
+        self.start()
+        self.assertEqual(self.status("/_/oidc/audience"), 404)
+        self.write(*tool, "oidc.token_lifetime = 1h", "oidc.private_hosts = keys.corp")
+        self.assertNotIn("needs a restart", self.hang_up())
+        self.assertEqual(self.status("/_/oidc/audience"), 200)
+        self.write("oidc.ca_file = %(here)s/x.ini")
+        self.assertIn("holds no certificate", self.hang_up())
+        self.assertEqual(self.status("/_/oidc/audience"), 200)
+        self.write()
+        self.hang_up()
+        self.assertEqual(self.status("/_/oidc/audience"), 404)
+        self.stop()
+
+    def test_read_only_for_a_while(self) -> None:
+        users = f"user.ann = {HASH}"
+        self.start(users)
+        self.write(users, "pypi.read_only = We move until noon.")
+        self.hang_up()
+        refused = self.upload(basic())
+        self.assertEqual(refused.status, 403)
+        self.assertIn("We move until noon.", refused.text)
+        self.assertEqual(self.status("/simple/"), 200)
+        self.write(users)
+        self.hang_up()
+        self.assertEqual(self.upload(basic()).status, 200)
         self.stop()
 
     def test_pages_become_private(self) -> None:

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import ClassVar, Protocol
 
-from attrs import define
+from attrs import define, field
+from twisted.logger import Logger
 
+from pypicloud_tw.access.audit.witness import (
+    LogInFailedError,
+    RightMissingError,
+    claimed,
+)
 from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import ANONYMOUS, Credentials, Principal
+from pypicloud_tw.access.settings import AccessSettings
+from pypicloud_tw.config.rights import Action
+from pypicloud_tw.errors import (
+    PypicloudError,
+    ReadOnly,
+    TooManyRequests,
+    Unauthorized,
+)
+from pypicloud_tw.index.names import NormalizedName
 
 
 class Authenticator(Protocol):
@@ -30,6 +46,10 @@ class Authenticator(Protocol):
         """
 
 
+def _not_counted(kind: str, outcome: str) -> None:
+    """Count no log-in."""
+
+
 @define(eq=False)
 class Access:
     """Decides for one index.
@@ -37,11 +57,15 @@ class Access:
     :ivar policy: the rules in force.
     :ivar authenticators: the first that takes a request's credentials decides.
     :ivar documents: what administrators set at run time; None: nothing.
+    :ivar count_login: told the kind of each log-in that took a check, and its outcome:
+        ``done``, or an error's code.
     """
 
     policy: Policy
     authenticators: tuple[Authenticator, ...]
     documents: AccessDocuments | None = None
+    count_login: Callable[[str, str], None] = field(default=_not_counted)
+    _log: ClassVar[Logger] = Logger()
 
     def __attrs_post_init__(self) -> None:
         if self.documents is not None:
@@ -57,13 +81,35 @@ class Access:
         """Why what administrators set cannot be read, while it cannot: a sentence."""
         return None if self.documents is None else self.documents.problem
 
-    async def learn(self) -> None:
-        """Find out which rules are in force now, or were last.
-
-        :raises Unavailable: it could never be found out, so that nothing is allowed.
-        """
+    async def learn(self, *, changing: bool = False) -> None:
+        """Find out which rules are in force now; see :meth:`AccessDocuments.learn`."""
         if self.documents is not None:
-            await self.documents.learn()
+            await self.documents.learn(changing=changing)
+
+    @property
+    def read_only(self) -> str | None:
+        """Why nothing may be changed now (``pypi.read_only``); None: it may."""
+        return self.policy.settings.read_only
+
+    def refuse_while_read_only(self) -> None:
+        """Return if changes may be made now; whoever takes one asks.
+
+        :raises ReadOnly: none may.
+        """
+        if self.read_only is not None:
+            raise ReadOnly(self.read_only)
+
+    def check(
+        self, principal: Principal, action: Action, project: NormalizedName | None
+    ) -> None:
+        """Return if it is allowed; parameters and errors as of :meth:`Policy.check`.
+
+        An error's cause is a :class:`.RightMissingError`.
+        """
+        try:
+            self.policy.check(principal, action, project)
+        except PypicloudError as e:
+            raise e from RightMissingError(principal, action, project)
 
     def recall(self, credentials: Credentials) -> Principal | None:
         """Return at once who makes a request; None if that takes a check."""
@@ -71,14 +117,43 @@ class Access:
         return ANONYMOUS if authenticator is None else authenticator.recall(credentials)
 
     async def authenticate(self, credentials: Credentials) -> Principal:
-        """Find out who makes a request; errors as of :class:`Authenticator`."""
+        """Find out who makes a request; errors as of :class:`Authenticator`.
+
+        Of a refusal, the cause is a :class:`.LogInFailedError`.
+        """
         authenticator = self._find(credentials)
         if authenticator is None:
             return ANONYMOUS
-        return await authenticator.authenticate(credentials)
+        recalled = authenticator.recall(credentials)
+        if recalled is not None:
+            return recalled
+        kind, _ = claimed(credentials)
+        try:
+            principal = await authenticator.authenticate(credentials)
+        except PypicloudError as e:
+            self.count_login(kind, e.code)
+            if isinstance(e, Unauthorized | TooManyRequests):
+                raise e from LogInFailedError(credentials)
+            raise
+        self.count_login(kind, "done")
+        return principal
+
+    def obey(self, settings: AccessSettings) -> None:
+        """Decide by another ini from now on."""
+        self._decide_by(self.policy.with_settings(settings))
 
     def _obey(self, document: AccessDocument) -> None:
-        self.policy = self.policy.with_document(document)
+        self._decide_by(self.policy.with_document(document))
+
+    def _decide_by(self, policy: Policy) -> None:
+        """Put rules into force, and tell what an operator would not expect of them."""
+        before, self.policy = self.policy.rules, policy
+        rules = policy.rules
+        if rules.open is not before.open:
+            self._log.warn("{summary}", summary=rules.summary)
+        for notice in rules.notices:
+            if notice not in before.notices:
+                self._log.warn("{notice}", notice=notice)
 
     def _find(self, credentials: Credentials) -> Authenticator | None:
         for authenticator in self.authenticators:

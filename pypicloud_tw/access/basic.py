@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 
 from attrs import field, frozen
 
@@ -14,6 +15,8 @@ _MAX_HEADER = 8 * 1024
 
 #: Longer user names are nobody's, and would cost memory wherever they are counted.
 _MAX_USER = 256
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @frozen
@@ -62,7 +65,7 @@ def _split(text: str) -> Login:
             "there is no colon between user name and password."
         )
     # RFC 7617, section 2: neither may contain control characters.
-    if any(character < " " or character == "\x7f" for character in text):
+    if _CONTROL.search(text):
         raise Unauthorized("The user name or the password contains control characters.")
     if not user or len(user) > _MAX_USER:
         raise Unauthorized("The user name is empty or too long.")

@@ -22,6 +22,7 @@ from pypicloud_tw.access.patterns import is_pattern, matches
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.config.grants import group_name_problem
 from pypicloud_tw.config.hashes import identify
+from pypicloud_tw.config.publishers import PublisherError, check_publisher
 from pypicloud_tw.config.rights import (
     GRANTABLE,
     Action,
@@ -268,14 +269,16 @@ def put_publisher(
 ) -> AccessDocument:
     """Trust a publisher, or under other terms; errors as of :func:`add_publisher`.
 
-    What it is made of was judged where it was made.
+    It is held to the rules that one of the ini is held to.
     """
     name = publisher.name
     _refuse_fixed(
         name in ini.publishers, f"the publisher {name}", f"publisher.{name}.issuer"
     )
-    if not publisher.claims or not publisher.projects:
-        raise BadRequest("A publisher has claims to show and projects to publish.")
+    try:
+        check_publisher(publisher)
+    except PublisherError as e:
+        raise BadRequest(f"The publisher {name}: {e}") from None
     wanted = evolve(
         publisher,
         projects=tuple(map(_project, publisher.projects)),

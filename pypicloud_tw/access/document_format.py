@@ -99,7 +99,7 @@ def encode(contents: Contents) -> bytes:
         },
         ensure_ascii=False,
         separators=(",", ":"),
-    ).encode()
+    ).encode(errors="surrogatepass")
     if len(data) > MAX_DOCUMENT:
         raise InsufficientStorage(
             f"There is no room: {TITLE} has at most {MAX_DOCUMENT // 2**20} MiB. "
@@ -153,7 +153,7 @@ def _encode_actions(actions: frozenset[Action]) -> list[str]:
 def decode(data: bytes) -> Contents:
     """Read it.
 
-    :raises AccessUnusable: it is damaged, or of a newer format; the message says which.
+    :raises AccessUnusable: it is damaged, or of a newer format.
     """
     try:
         found = json.loads(data)
@@ -170,7 +170,7 @@ def decode(data: bytes) -> Contents:
         # Not what it is: an error's text may have a hash in it.
         why = str(e) if isinstance(e, _DamagedError) else type(e).__name__
         raise AccessUnusable(
-            f"{TITLE.capitalize()} is damaged ({why}): restore {KEY} from a backup."
+            f"{TITLE.capitalize()} is damaged: restore {KEY} from a backup.", why
         ) from None
 
 

@@ -12,6 +12,7 @@ written, then that object, then what the first change says.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from attrs import define, field, frozen
 from twisted.internet.interfaces import IReactorTime
@@ -93,10 +94,10 @@ async def read_access(
     try:
         stored = await store.get(KEY, unless=etag, limit=MAX_DOCUMENT)
     except ObjectNotFound:
-        if known is None or not known.contents.changes:
-            await _refuse_begun(store)
-            return _NONE
-        raise _gone() from None
+        if known is not None and known.contents.document != _NONE.contents.document:
+            raise _gone() from None
+        await _refuse_begun(store)
+        return _NONE
     if stored is None:
         assert known is not None, "a conditional read answers None to its ETag only"
         return known
@@ -214,22 +215,33 @@ class AccessDocuments:
             return True
         return self.known and 0 <= now - self._failed < self.watch.fresh_for
 
-    async def learn(self) -> None:
-        """Find out what it says now; return without, if it cannot be read any more.
+    async def learn(self, *, changing: bool = False) -> None:
+        """Find out what it says now.
 
-        :raises Unavailable: it could never be read, so that nothing can be allowed.
+        If that cannot be found out any more, what it last said holds for reading.
+
+        :param changing: it has to be known what it says now.
+        :raises Unavailable: it is not; or it could never be read, so that nothing can
+            be allowed.
         """
-        if self.fresh:
+        if self.fresh and not (changing and self._failure):
             return
         try:
             await self._freshen()
+            if self._failure is not None:
+                raise self._failure
         except StoreError as e:
-            self._outages.failed(TITLE, e.message)
+            why = e.whole if isinstance(e, AccessUnusable) else e.message
+            self._outages.failed(TITLE, why)
             if self._state is None:
                 raise self._unknown(e.message) from None
+            if changing:
+                raise Unavailable(
+                    "It is not known whether everybody still may do what they could, "
+                    f"so that nothing is changed. {e.message}"
+                ) from None
         else:
-            if self._failure is None:
-                self._outages.succeeded(TITLE)
+            self._outages.succeeded(TITLE)
 
     async def change(
         self, change: DocumentChange, made: Callable[[], None] | None = None
@@ -328,13 +340,14 @@ class AccessDocuments:
         )
 
 
-@frozen
+@define(eq=False)
 class _AccessShelf:
     """Where the document lies, for :class:`~pypicloud_tw.index.swaps.Swaps`."""
 
     store: IObjectStore
     read: Callable[[], Awaitable[StoredAccess]]
     learn: Callable[[StoredAccess], None]
+    _noted: bool = field(default=False, init=False)
 
     async def look(self, name: str) -> StoredAccess | None:
         state = await self.read()
@@ -350,8 +363,7 @@ class _AccessShelf:
         etag = None if found is None else found.etag
         if etag is None:
             etag = await self._write(encode(_NONE.contents), IfAbsent())
-        if found is None or not found.contents.changes:
-            await self._note()
+        await self._note()
         state = StoredAccess(after, await self._write(data, IfMatch(etag)))
         self.learn(state)
         return state
@@ -364,9 +376,11 @@ class _AccessShelf:
 
     async def _note(self) -> None:
         """Say that there is a document, before it says anything."""
-        try:
+        if self._noted:
+            return
+        # It is there already, where it must not be written.
+        with suppress(PreconditionFailed, AmbiguousWrite):
             await self.store.put(
                 BEGUN, _NOTE, condition=IfAbsent(), content_type="text/plain"
             )
-        except (PreconditionFailed, AmbiguousWrite):
-            return  # it is there already
+        self._noted = True

@@ -52,12 +52,16 @@ class ProjectIndex(Generic[V]):
         self._exact = {n: v for n, v in values.items() if not is_pattern(n)}
         self.patterns = sorted(filter(is_pattern, values), key=specificity)
         self._ranked = [(text, values[text]) for text in self.patterns]
-        self._heads = _group((_head(text), n) for n, text in enumerate(self.patterns))
+        self._heads = _group(
+            (_head(text), n) for n, text in enumerate(self.patterns) if _head(text)
+        )
         self._tails = _group(
             (_tail(text), n)
             for n, text in enumerate(self.patterns)
             if not _head(text) and _tail(text)
         )
+        self._head_lengths = sorted({*map(len, self._heads)})
+        self._tail_lengths = sorted({*map(len, self._tails)})
         self._anywhere = [
             n
             for n, text in enumerate(self.patterns)
@@ -83,8 +87,9 @@ class ProjectIndex(Generic[V]):
 
     def _search(self, name: str) -> V | None:
         numbers = list(self._anywhere)
-        for length in range(1, len(name) + 1):
+        for length in self._head_lengths:
             numbers += self._heads.get(name[:length], ())
+        for length in self._tail_lengths:
             numbers += self._tails.get(name[-length:], ())
         for number in sorted(numbers):
             pattern, value = self._ranked[number]

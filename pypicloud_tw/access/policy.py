@@ -25,6 +25,9 @@ from pypicloud_tw.config.rights import (
 from pypicloud_tw.errors import Forbidden, PypicloudError, Unauthorized, Unavailable
 from pypicloud_tw.index.names import NormalizedName, unknown_project
 
+# To look it up in the enumeration costs as much as the rest of a quick answer.
+_READ = Action.READ
+
 
 @frozen(eq=False)
 class Policy:
@@ -58,8 +61,12 @@ class Policy:
 
     @property
     def has_users(self) -> bool:
-        """Somebody could log in."""
-        return self.settings.has_users or bool(self.document.users)
+        """Somebody could log in, a CI's job by its token among them."""
+        return (
+            self.settings.has_users
+            or bool(self.document.users)
+            or bool(self.rules.publishers)
+        )
 
     def is_administrator(self, principal: Principal) -> bool:
         """Whether it may do everything, but for what its token keeps from it."""
@@ -94,8 +101,12 @@ class Policy:
         if project is None:
             return self._may_without_project(principal, action)
         rights = self.rules.find(project)
-        if action is Action.READ and rights.anyone_reads:
-            return True
+        if action is _READ:
+            # Every page is asked for so: quickly where nothing narrows who asks.
+            if rights.anyone_reads:
+                return True
+            if principal.scope is None and not principal.publishers:
+                return self._is_given(principal, action, rights)
         return self._has(principal, action, project, rights)
 
     def may_any(self, principal: Principal, action: Action) -> bool:
@@ -201,7 +212,7 @@ class Policy:
     ) -> bool:
         if principal.name is None:
             return action in rights.everyone
-        if self.is_administrator(principal):
+        if action in rights.authenticated or self.is_administrator(principal):
             return True
         groups = self.rules.groups_of(principal.name)
         if principal.groups:

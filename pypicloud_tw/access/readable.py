@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
 from attrs import frozen
 
 from pypicloud_tw.access.patterns import matches
 from pypicloud_tw.access.rules import Rules
+
+N = TypeVar("N", bound=str)
 
 
 @frozen
@@ -27,7 +32,19 @@ class Readable:
 
     def allows(self, name: str) -> bool:
         """Whether a project may be read, by its normalized name."""
-        number = self.rules.find(name).number
+        return self._allows(name, self.rules.find(name).number)
+
+    def select(self, names: Iterable[N], numbers: Mapping[N, int]) -> list[N]:
+        """Return which of many projects may be read, in their order.
+
+        :param numbers: of each one's rights by these :attr:`rules`.
+        """
+        if self.within:
+            return [name for name in names if self._allows(name, numbers[name])]
+        anywhere = self.anywhere
+        return [name for name in names if numbers[name] in anywhere]
+
+    def _allows(self, name: str, number: int) -> bool:
         if number in self.anywhere:
             return True
         if number not in self.within:

@@ -149,6 +149,16 @@ class Rules:
     _stored: ProjectIndex[ProjectRights]
     _groups_of: Mapping[str, frozenset[str]]
 
+    @property
+    def summary(self) -> str:
+        """Say which of the two holds: rights that were given, or none."""
+        if self.open:
+            return (
+                "Nothing is said of rights (pypi.default_write, auth.admins, "
+                "group.NAME, package.PROJECT): every user may upload and delete."
+            )
+        return "Only those may write who have been given the right to."
+
     def find(self, name: str) -> ProjectRights:
         """Return the rights of a project, by its normalized name."""
         return self._fixed.find(name) or self._stored.find(name) or self.default

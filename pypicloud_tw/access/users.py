@@ -103,6 +103,7 @@ class Users:
         self._directory = directory
         self._passwords = Passwords()
         self._running: dict[bytes, _Check] = {}
+        self._obeyed: Mapping[str, str | None] = {}
         self.reload(hashes, cache_time=cache_time)
 
     def reload(
@@ -136,13 +137,20 @@ class Users:
         return self._passwords.source_of(user)
 
     def obey(self, document: AccessDocument) -> None:
-        """Replace the users of the access document."""
-        self.update(DOCUMENT, {name: u.hash for name, u in document.users.items()})
+        """Replace the users of the access document, if they are others."""
+        hashes = {name: user.hash for name, user in document.users.items()}
+        if hashes != self._obeyed:
+            self._obeyed = hashes
+            self.update(DOCUMENT, hashes)
 
     @property
     def exist(self) -> bool:
         """Whether anybody can log in at all."""
         return bool(self._passwords) or self._directory is not None
+
+    def has(self, user: str) -> bool:
+        """Return whether there is a user of that name."""
+        return user in self._passwords
 
     def remembered(
         self, authorization: bytes | None, client: str | None = None

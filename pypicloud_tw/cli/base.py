@@ -37,6 +37,19 @@ class Maintenance(Protocol):
     def run_rebuild(self, config: Config, *, project: str | None, dry_run: bool) -> int:
         """Write manifests anew that were lost."""
 
+    def run_audit(
+        self,
+        config: Config,
+        *,
+        project: str | None,
+        user: str | None,
+        act: str | None,
+        since: str,
+        until: str | None,
+        as_json: bool,
+    ) -> int:
+        """Print the records of changes."""
+
     def run_yank(
         self, config: Config, project: str, version: str, reason: str | None
     ) -> int:

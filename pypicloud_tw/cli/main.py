@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from pypicloud_tw import __version__
+from pypicloud_tw.cli.audit import audit
 from pypicloud_tw.cli.base import (
     PlainError,
     finish,
@@ -30,8 +31,8 @@ from pypicloud_tw.config.sources import former_variables
 
 __all__ = ["create_schema", "gen_password", "main", "make_config", "refresh"]
 
-#: The exit code of a migration after which more people may read.
-_READ_PROTECTION_LOST = 3
+#: The exit code of a migration that could not read users and rights.
+_INCOMPLETE = 3
 
 #: No password is longer, in bytes of a line: 4 for each character, and its end.
 _MAX_LINE = 4 * 4096 + 2
@@ -130,18 +131,26 @@ def _read_line() -> str:
 @click.argument("old", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path), default=Path("-"))
 @click.option("--force", is_flag=True, help="Replace a file that is there already.")
-def migrate(old: Path, new: Path, force: bool) -> None:
+@click.option(
+    "--access",
+    type=click.Path(path_type=Path),
+    help="Users and rights that are not in OLD: a SQLite database, the JSON document "
+    "of AWS Secrets Manager, or what ppc-export of pypicloud 1.x writes.",
+)
+def migrate(old: Path, new: Path, force: bool, access: Path | None) -> None:
     """Translate an ini of pypicloud 1.x.
 
     Files of older versions are understood, too. Writes the new file to NEW, or to
     stdout. What could not be carried over, and what changes, is told on stderr;
-    permissions last. The exit code is 3 if somebody may read by the new file what was
-    closed to them by the old one.
+    permissions last. Nobody may do more by the new file than by the old one. The exit
+    code is 3 if users and rights were kept where they could not be read.
     """
 
     def work() -> int:
-        migrated = migrated_from(old)
-        text = ini_text(migrated.settings, migrated.users, name=new.name)
+        migrated = migrated_from(old, access)
+        text = ini_text(
+            migrated.settings, migrated.users, grants=migrated.grants, name=new.name
+        )
         if str(new) == "-":
             click.echo(text, nl=False)
         else:
@@ -159,15 +168,15 @@ def _tell(migrated: Migrated) -> int:
         click.echo("\nPermissions that are lost:", err=True)
         for note in migrated.lost:
             click.echo(f"- {note}", err=True)
-    if not migrated.opened:
+    if not migrated.incomplete:
         return 0
     click.echo(
-        "\nRead protection is lost: by the new file, more people may read than by the "
-        "old one. Decide about that before you run a server with it.",
+        "\nUsers and rights are missing: they were kept elsewhere, so that the new "
+        "file closes every project. See above how they are carried over.",
         err=True,
     )
-    return _READ_PROTECTION_LOST
+    return _INCOMPLETE
 
 
-for command in (serve, make_config, verify, sweep, rebuild, yank, remove):
+for command in (serve, make_config, verify, sweep, rebuild, yank, remove, audit):
     main.add_command(command)

@@ -18,7 +18,8 @@ from typing import TextIO
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
-from pypicloud_tw.assembly import make_index, make_process
+from pypicloud_tw.assembly import make_index, make_process, make_trail
+from pypicloud_tw.cli.records import Question, print_records
 from pypicloud_tw.config.load import Config
 from pypicloud_tw.errors import PypicloudError, Unavailable
 from pypicloud_tw.index.audit import Act, Actor, Proof
@@ -93,7 +94,9 @@ def run_sweep(
     config: Config, *, age: float | None = None, dry_run: bool = False
 ) -> int:
     """Remove what no manifest names; see :func:`.jobs.sweep`."""
-    job = partial(jobs.sweep, age=age, dry_run=dry_run, actor=_actor())
+    job = partial(
+        jobs.sweep, age=age, keep=config.audit.keep, dry_run=dry_run, actor=_actor()
+    )
     return _run_job(config, job, changes=not dry_run)
 
 
@@ -109,6 +112,25 @@ def run_remove(config: Config, project: str, version: str) -> int:
     """Remove a release; see :func:`.jobs.remove`."""
     job = partial(jobs.remove, project=project, version=version, actor=_actor())
     return _run_job(config, job)
+
+
+def run_audit(
+    config: Config,
+    *,
+    project: str | None,
+    user: str | None,
+    act: str | None,
+    since: str,
+    until: str | None,
+    as_json: bool,
+) -> int:
+    """Print the records of changes that are in the store; see :func:`.print_records`.
+
+    :returns: 1 also if one was not understood.
+    """
+    question = Question(project, user, act, since, until)
+    job = partial(print_records, question=question, as_json=as_json)
+    return _run_job(config, job, changes=False)
 
 
 def _run_job(config: Config, job: _Job, *, changes: bool = True) -> int:
@@ -175,16 +197,19 @@ def _run(
     async def main(reactor: object) -> None:
         nonlocal code
         process = make_process(reactor)
-        index = make_index(config, process, os.environ, audit=_show)
+        trail = make_trail(config, process, tell=_show)
+        index = make_index(config, process, os.environ, audit=trail)
         process.start()
         try:
             await index.store.prepare()
             await index.secure()
+            trail.start(index.store)
             index.unserved.find({})  # what servers found out is in the store
             code = await job(index)
         except PypicloudError as e:
             print(f"pypicloud: {e.message}", file=sys.stderr)
         finally:
+            await trail.close()
             await index.close()
             await process.stop()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, Generic, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -20,11 +20,11 @@ class Coalesced(Generic[T]):
     :param unwanted: called with the key when the last who waited has stopped.
     """
 
-    def __init__(self, unwanted: Callable[[str], None] = lambda key: None) -> None:
+    def __init__(self, unwanted: Callable[[Any], None] = lambda key: None) -> None:
         self._unwanted = unwanted
-        self._waiting: dict[str, Waiters[T]] = {}
+        self._waiting: dict[Hashable, Waiters[T]] = {}
 
-    def ask(self, key: str, question: Callable[[], Awaitable[T]]) -> Deferred[T]:
+    def ask(self, key: Hashable, question: Callable[[], Awaitable[T]]) -> Deferred[T]:
         """Ask, or join who asked already."""
         if key in self._waiting:
             return self._waiting[key].wait()
@@ -33,7 +33,7 @@ class Coalesced(Generic[T]):
         Deferred.fromCoroutine(_run(question)).addBoth(self._answer, key)
         return waiting
 
-    def _answer(self, result: Any, key: str) -> None:
+    def _answer(self, result: Any, key: Hashable) -> None:
         self._waiting.pop(key).answer(result)
 
 

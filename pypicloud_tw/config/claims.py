@@ -128,9 +128,13 @@ def has_star(pattern: str) -> bool:
 
 def fits(pattern: str, value: str) -> bool:
     """Return whether a value fits a pattern."""
-    if "*" not in pattern and "\\" not in pattern:
+    start, star, end = pattern.partition("*")
+    if "\\" in pattern or end:
+        return _fits(_TOKEN.findall(pattern), value)
+    # Nearly all are like these, and are asked at each use of a token.
+    if not star:
         return pattern == value
-    return _fits(_TOKEN.findall(pattern), value)
+    return value.startswith(start) and "/" not in value[len(start) :]
 
 
 def _fits(parts: list[str], value: str) -> bool:
@@ -162,6 +166,14 @@ def _after_star(reached: set[int], value: str, beyond_slash: bool) -> set[int]:
         slash = -1 if beyond_slash else value.find("/", at)
         after.update(range(at, (len(value) if slash < 0 else slash) + 1))
     return after
+
+
+def fit_all(claims: Claims, shown: Mapping[str, str]) -> bool:
+    """Return whether every claim is there and fits; parameters as of the next."""
+    for name, pattern in claims:
+        if name not in shown or not fits(pattern, shown[name]):
+            return False
+    return True
 
 
 def mismatches(claims: Claims, shown: Mapping[str, str]) -> list[str]:

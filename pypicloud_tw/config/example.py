@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from textwrap import wrap
+from types import MappingProxyType
 
 from pypicloud_tw.config.ini import parse_ini, substitute
 from pypicloud_tw.config.keys import FILE_KEYS, SECTIONS, Key, document_keys
@@ -34,7 +35,15 @@ _HEAD = """\
 
 _USERS = """\
 
-## Who may upload. pypicloud-gen-password makes the hash of a password.
+## Who may log in. pypicloud-gen-password makes the hash of a password.
+
+"""
+
+_GRANTS = """\
+
+## Groups, and who may do what with a project, or with those of a pattern: r, rw, or
+## some of read, upload, manage and administer. A project with such lines is closed to
+## whom they do not name; as soon as there is any, only those may write who may by one.
 
 """
 
@@ -55,12 +64,14 @@ def ini_text(
     settings: Mapping[str, str],
     users: Mapping[str, str],
     *,
+    grants: Mapping[str, str] = MappingProxyType({}),
     name: str = "pypicloud.ini",
 ) -> str:
     """Write an ini file with these settings, and every other key in a comment.
 
     :param settings: texts by key; ``%(here)s`` in one stays what it is in an ini.
     :param users: password hashes by user name.
+    :param grants: groups and rights: texts by their whole keys.
     :param name: what the file will be called; ``-`` where nobody knows.
     :raises CannotWriteError: one of them has no form in an ini.
     """
@@ -74,6 +85,8 @@ def ini_text(
         parts.extend(_setting(key, key.name, settings) for key in own)
     parts.append(_USERS)
     parts.extend(_user_lines(users))
+    parts.append(_GRANTS)
+    parts.extend(_grant_lines(grants))
     parts.append(_SERVER)
     parts.extend(
         _setting(key, _OF_SERVER[key.name], settings)
@@ -81,7 +94,8 @@ def ini_text(
         if key.name in _OF_SERVER
     )
     text = "".join(parts)
-    _read_back(text, {**settings, **{f"user.{user}": users[user] for user in users}})
+    hashes = {f"user.{user}": users[user] for user in users}
+    _read_back(text, {**settings, **hashes, **grants})
     return text
 
 
@@ -124,6 +138,14 @@ def _user_lines(users: Mapping[str, str]) -> Iterator[str]:
         yield "#user.alice = $argon2id$...\n"
     for name, hashed in users.items():
         yield f"user.{name} = {_escaped(hashed)}\n"
+
+
+def _grant_lines(grants: Mapping[str, str]) -> Iterator[str]:
+    if not grants:
+        yield "#group.dev = alice bob\n"
+        yield "#package.acme-*.group.dev = rw\n"
+    for key, text in grants.items():
+        yield f"{key} = {_escaped(text)}".rstrip() + "\n"
 
 
 def write_private(path: Path, text: str, *, replace: bool) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from types import MappingProxyType
 from typing import Literal, cast
 
 from attrs import frozen
 
 from pypicloud_tw.config import values as kinds
-from pypicloud_tw.config.keys import PypiSection, show_value
+from pypicloud_tw.config.keys import AuthSection, PypiSection, show_value
 from pypicloud_tw.config.rights import (
     ADMIN,
     AUTHENTICATED,
@@ -161,8 +161,31 @@ def parse_actions(text: str) -> frozenset[Action]:
     return frozenset[Action]().union(*(_WORDS[word] for word in words))
 
 
-def undefined_groups(pypi: PypiSection, grants: Grants) -> Iterator[str]:
-    """Tell of groups that rights name and no line defines, in a sentence."""
+def undefined(
+    pypi: PypiSection, auth: AuthSection, grants: Grants, users: Collection[str]
+) -> Iterator[str]:
+    """Tell of groups and users that rights name and no line defines; a sentence each.
+
+    :param users: of the ini. Where it has none, all come from elsewhere.
+    """
+    groups = _named_groups(pypi, grants)
+    unknown = groups.keys() - grants.groups.keys() - _KNOWN_GROUPS
+    if unknown:
+        yield (
+            f"No line group.NAME says who is in {_listed(groups, unknown)}: nobody, "
+            "unless the access document or another directory says so."
+        )
+    members = _named_users(auth, grants)
+    unknown = members.keys() - users
+    if users and unknown:
+        yield (
+            f"No line user.NAME is for {_listed(members, unknown)}: nobody, unless the "
+            "access document or another directory has them."
+        )
+
+
+def _named_groups(pypi: PypiSection, grants: Grants) -> dict[str, str]:
+    """Return the groups that are named, and where."""
     named: dict[str, str] = {}
     for key in _GROUP_KEYS:
         for group in getattr(pypi, key) or ():
@@ -170,16 +193,19 @@ def undefined_groups(pypi: PypiSection, grants: Grants) -> Iterator[str]:
     for line in grants.rights:
         if line.kind == "group":
             named.setdefault(line.name, f"package.{line.project}.group.{line.name}")
-    unknown = {
-        name: place
-        for name, place in named.items()
-        if name not in grants.groups and name not in _KNOWN_GROUPS
-    }
-    if unknown:
-        yield (
-            f"No line group.NAME says who is in {_listed(unknown)}: nobody, unless the "
-            "access document or another directory says so."
-        )
+    return named
+
+
+def _named_users(auth: AuthSection, grants: Grants) -> dict[str, str]:
+    """Return the users who are named, and where."""
+    named = dict.fromkeys(auth.admins or (), "auth.admins")
+    for group, members in grants.groups.items():
+        for member in members:
+            named.setdefault(member, f"group.{group}")
+    for line in grants.rights:
+        if line.kind == "user":
+            named.setdefault(line.name, f"package.{line.project}.user.{line.name}")
+    return named
 
 
 _GROUP_KEYS = (
@@ -190,11 +216,7 @@ _GROUP_KEYS = (
 )
 
 
-def _listed(unknown: Mapping[str, str]) -> str:
-    shown = [f"{name} ({unknown[name]})" for name in _first(unknown)]
+def _listed(named: Mapping[str, str], unknown: Collection[str]) -> str:
+    shown = [f"{name} ({named[name]})" for name in sorted(unknown)[:_MOST_NAMES]]
     more = len(unknown) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
-
-
-def _first(names: Iterable[str]) -> list[str]:
-    return sorted(names)[:_MOST_NAMES]

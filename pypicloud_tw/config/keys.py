@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 from attrs import field, frozen
@@ -435,6 +435,30 @@ class AuthSection:
 
 
 @frozen
+class OidcSection:
+    """Trusted publishing: jobs that sign in by their issuer. Times are in seconds."""
+
+    token_lifetime: int = key(
+        kinds.whole_seconds(900, 21_600),
+        "15m",
+        "How long a token lives that a job has got for its identity: from 15m to 6h.",
+    )
+    ca_file: Path | None = key(  # noqa: RUF009  a field, and a Path is immutable
+        kinds.path,
+        None,
+        "A file of certificate authorities to trust for issuers, beside those of the "
+        "system.",
+    )
+    private_hosts: tuple[str, ...] = key(
+        kinds.words(kinds.private_host),
+        "",
+        "Hosts and networks with private addresses where issuers of the access "
+        "document, and any issuer's keys, may be: keys.corp, keys.corp:8443. An issuer "
+        "that this file names need not be named again.",
+    )
+
+
+@frozen
 class IndexSection:
     """How fresh pages are. Times are in seconds."""
 
@@ -552,6 +576,40 @@ class MetricsSection:
     )
 
 
+@frozen
+class AuditSection:
+    """Records of who did what. Times are in seconds."""
+
+    log: Path | Literal["-"] | None = key(  # noqa: RUF009  a field, and immutable
+        kinds.log_file,
+        None,
+        "The file that takes a line of JSON for each change and each refusal that "
+        "matters; - is standard output. It is opened again at SIGHUP.",
+        empty_is_laxer=True,
+    )
+    store: bool = key(
+        kinds.flag, "true", "Keep the records of changes in the store, too."
+    )
+    keep: float = key(
+        kinds.seconds(DAY),
+        "400d",
+        "How long they are kept there; pypicloud sweep removes those that are older.",
+    )
+
+
+@frozen
+class DownloadsSection:
+    """Records of who downloaded what."""
+
+    log: Path | Literal["-"] | None = key(  # noqa: RUF009  a field, and immutable
+        kinds.log_file,
+        None,
+        "The file that takes a line of JSON for each file that is handed out; - is "
+        "standard output. It is opened again at SIGHUP.",
+        empty_is_laxer=True,
+    )
+
+
 SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
     {
         "server": ServerSection,
@@ -559,9 +617,12 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "aws": AwsSection,
         "pypi": PypiSection,
         "auth": AuthSection,
+        "oidc": OidcSection,
         "index": IndexSection,
         "upstream": UpstreamSection,
         "metrics": MetricsSection,
+        "audit": AuditSection,
+        "downloads": DownloadsSection,
     }
 )
 

@@ -17,18 +17,21 @@ from typing import Any
 import attrs
 from attrs import define, field, frozen
 
-from pypicloud_tw.config.grants import Grants, read_grants, undefined_groups
+from pypicloud_tw.config.grants import Grants, read_grants, undefined
 from pypicloud_tw.config.hashes import HOW_TO_HASH, identify
 from pypicloud_tw.config.ini import IniError, read_text
 from pypicloud_tw.config.keys import (
     EMPTY,
     KEYS,
     SECTIONS,
+    AuditSection,
     AuthSection,
     AwsSection,
+    DownloadsSection,
     IndexSection,
     Key,
     MetricsSection,
+    OidcSection,
     PypiSection,
     ServerSection,
     StorageSection,
@@ -53,11 +56,14 @@ from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.outbound.proxies import ProxySettings
 
 __all__ = [
+    "AuditSection",
     "AuthSection",
     "AwsSection",
     "Config",
+    "DownloadsSection",
     "IndexSection",
     "MetricsSection",
+    "OidcSection",
     "PypiSection",
     "ServerSection",
     "StorageSection",
@@ -92,9 +98,12 @@ class Config:
     aws: AwsSection = field(factory=AwsSection)
     pypi: PypiSection = field(factory=PypiSection)
     auth: AuthSection = field(factory=AuthSection)
+    oidc: OidcSection = field(factory=OidcSection)
     index: IndexSection = field(factory=IndexSection)
     upstream: UpstreamSection = field(factory=UpstreamSection)
     metrics: MetricsSection = field(factory=MetricsSection)
+    audit: AuditSection = field(factory=AuditSection)
+    downloads: DownloadsSection = field(factory=DownloadsSection)
     users: Mapping[str, str] = field(factory=_nothing, repr=False)
     groups: Mapping[str, frozenset[str]] = field(factory=_nothing)
     rights: tuple[RightLine, ...] = ()
@@ -191,7 +200,7 @@ class _Reading:
             notices=(
                 *self._notices(),
                 *publishers.notices,
-                *undefined_groups(sections["pypi"], grants),
+                *undefined(sections["pypi"], sections["auth"], grants, users),
             ),
         )
         return self._complete(config)
@@ -413,10 +422,11 @@ def _about_files(upstream: UpstreamSection) -> Iterator[str]:
 
 def _missing_files(config: Config) -> Iterator[_Finding]:
     # os.path, because pathlib raises for what this process may not look at.
-    ca_file, temp_dir = config.aws.ca_file, config.storage.temp_dir
-    if ca_file is not None and not os.path.isfile(ca_file):
-        sentence = f"aws.ca_file = {_shown(ca_file)}: there is no such file."
-        yield ("aws.ca_file",), sentence
+    files = {"aws.ca_file": config.aws.ca_file, "oidc.ca_file": config.oidc.ca_file}
+    for key, ca_file in files.items():
+        if ca_file is not None and not os.path.isfile(ca_file):
+            yield (key,), f"{key} = {_shown(ca_file)}: there is no such file."
+    temp_dir = config.storage.temp_dir
     if temp_dir is not None and not os.path.isdir(temp_dir):
         sentence = f"storage.temp_dir = {_shown(temp_dir)}: there is no such folder."
         yield ("storage.temp_dir",), sentence

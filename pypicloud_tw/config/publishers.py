@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from attrs import define, field, frozen
 
-from pypicloud_tw.config.claims import parse_claims
+from pypicloud_tw.config.claims import check_claims, parse_claims
 from pypicloud_tw.config.issuers import SHARED, is_tied, recommendations, untied
 from pypicloud_tw.config.rights import Action, TrustedPublisher
 from pypicloud_tw.config.sources import Given, Problem
@@ -54,25 +54,60 @@ def make_publisher(
     :raises PublisherError: with every mistake.
     """
     making = _Making(settings)
-    if not _NAME.fullmatch(name):
-        sentence = "is called by letters, digits, '.', '-' and '_', at most 100."
-        making.problems.append(("", sentence))
-    for key in settings.keys() - set(_SETTINGS):
+    for key in sorted(settings.keys() - set(_SETTINGS)):
         known = ", ".join(_SETTINGS)
         making.problems.append((key, f"is none of its settings, which are {known}."))
-    issuer = making.read("issuer", _issuer, "") or ""
-    audience = making.read("audience", _audience, AUDIENCE) or AUDIENCE
-    claims = making.read("claims", parse_claims, "") or ()
-    projects = making.read("projects", words(pattern), "") or ()
-    actions = making.read("acts", _acts, "upload") or frozenset()
-    making.require("issuer", issuer, _NO_ISSUER)
-    making.require("claims", claims, _NO_CLAIMS)
-    making.require("projects", projects, _NO_PROJECTS)
-    if issuer and claims and not is_tied(issuer, claims):
-        making.problems.append(("claims", untied(issuer)))
-    if making.problems:
-        raise PublisherError(making.problems)
-    return TrustedPublisher(name, issuer, audience, claims, projects, actions, source)
+    made = TrustedPublisher(
+        name,
+        making.read("issuer", _issuer, "") or "",
+        making.read("audience", _audience, AUDIENCE) or AUDIENCE,
+        making.read("claims", parse_claims, "") or (),
+        making.read("projects", words(pattern), "") or (),
+        making.read("acts", _acts, "upload") or frozenset(),
+        source,
+    )
+    bad = {key for key, _ in making.problems}
+    others = [one for one in _problems(made) if one[0] not in bad]
+    if making.problems or others:
+        raise PublisherError([*making.problems, *others])
+    return made
+
+
+def check_publisher(publisher: TrustedPublisher) -> None:
+    """Return if a publisher, however it was made, can be trusted.
+
+    :raises PublisherError: with every mistake.
+    """
+    problems = list(_problems(publisher))
+    if problems:
+        raise PublisherError(problems)
+
+
+def _problems(publisher: TrustedPublisher) -> Iterator[tuple[str, str]]:
+    """Tell what is missing or wrong, by setting."""
+    if not _NAME.fullmatch(publisher.name):
+        yield "", "is called by letters, digits, '.', '-' and '_', at most 100."
+    if not publisher.issuer:
+        yield "issuer", _NO_ISSUER
+    if not publisher.claims:
+        yield "claims", _NO_CLAIMS
+    elif not is_tied(publisher.issuer, publisher.claims):
+        yield "claims", untied(publisher.issuer)
+    if not publisher.projects:
+        yield "projects", _NO_PROJECTS
+    if not publisher.actions or not publisher.actions <= {*_ACTS.values()}:
+        yield "acts", "is made of read, upload and manage."
+    parts: tuple[tuple[str, Callable[[], object]], ...] = (
+        ("issuer", lambda: publisher.issuer and _issuer(publisher.issuer)),
+        ("audience", lambda: _audience(publisher.audience)),
+        ("claims", lambda: check_claims(publisher.claims)),
+        ("projects", lambda: [pattern(one) for one in publisher.projects]),
+    )
+    for key, check in parts:
+        try:
+            check()
+        except BadValueError as e:
+            yield key, str(e)
 
 
 _NO_ISSUER = (
@@ -105,11 +140,6 @@ class _Making:
             self.problems.append((key, str(e)))
             return None
 
-    def require(self, key: str, value: object, sentence: str) -> None:
-        """Note that something is missing, unless something else is wrong with it."""
-        if not value and all(key != bad for bad, _ in self.problems):
-            self.problems.append((key, sentence))
-
 
 def _issuer(text: str) -> str:
     # As it is, final slash included: tokens have to have the same.
@@ -133,7 +163,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _audience(text: str) -> str:
-    if len(text) > 200 or not text.isprintable():
+    if not 0 < len(text) <= 200 or not text.isprintable():
         raise BadValueError("is not printable text of at most 200 characters.")
     return text
 

@@ -26,6 +26,9 @@ class Action(Enum):
     #: Remove what was published: needs MANAGE, and ``pypi.allow_delete_groups``.
     DELETE = "delete"
 
+    # Enum's own is a function in Python, and each request looks into a few sets.
+    __hash__ = object.__hash__
+
 
 #: What a line can give.
 GRANTABLE = (Action.READ, Action.UPLOAD, Action.MANAGE, Action.ADMINISTER)

@@ -63,7 +63,10 @@ _USER = "user."
 #: Keys with a name of the operator's own in them, but for users.
 FAMILIES = ("group", "package", "publisher")
 _PREFIX = "PYPICLOUD_"
-_USER_VARIABLE = f"{_PREFIX}USER_"
+
+#: Variables with a name of the operator's own in them. What is behind ``package.`` has
+#: dots and dashes, for which variables have no place.
+_OWN_NAME = re.compile(rf"{_PREFIX}(?P<family>USER|GROUP)_(?P<name>.*)", re.DOTALL)
 
 
 @frozen
@@ -236,8 +239,9 @@ def _add_server(source: Source, key: str, given: Given, served_by_other: bool) -
 def from_environment(environ: Mapping[str, str]) -> Source:
     """Read the settings of the environment: ``PYPICLOUD_AWS_BUCKET`` and the like.
 
-    ``PYPICLOUD_USER_ALICE`` is ``user.alice``: a name in capitals stands for the one in
-    small letters, any other for itself.
+    ``PYPICLOUD_USER_ALICE`` is ``user.alice``, and ``PYPICLOUD_GROUP_DEV`` is
+    ``group.dev``: a name in capitals stands for the one in small letters, any other for
+    itself.
     """
     source = Source()
     names = {variable(name): name for name in (*KEYS, *FILE_KEYS, "sqlalchemy.url")}
@@ -247,9 +251,9 @@ def from_environment(environ: Mapping[str, str]) -> Source:
         if not name.startswith(_PREFIX) or _is_of_kubernetes(name, text):
             continue
         given = Given(text.strip(), name)
-        if name.startswith(_USER_VARIABLE):
-            user = name.removeprefix(_USER_VARIABLE)
-            source.add(_USER + (user.lower() if user.isupper() else user), given)
+        if named := _OWN_NAME.fullmatch(name):
+            own = named["name"].lower() if named["name"].isupper() else named["name"]
+            source.add(f"{named['family'].lower()}.{own}", given)
         elif name in names:
             source.add(names[name], given)
         else:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, time
 from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -391,6 +391,11 @@ def path(text: str) -> Path:
     if text.startswith("~"):
         raise BadValueError("begins with '~'; write the whole path, or %(here)s/...")
     return Path(text)
+
+
+def log_file(text: str) -> Path | Literal["-"]:
+    """Parse where a log goes: a path, or ``-`` for standard output."""
+    return "-" if text == "-" else path(text)
 
 
 def bucket(text: str) -> str:

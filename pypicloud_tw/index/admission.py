@@ -30,13 +30,12 @@ class UploadRules:
     :ivar legacy_formats: eggs, installers and old source archives too, source
         distributions without core metadata, and what else falls short of the rules for
         core metadata and RECORD (:class:`.archive.findings.Findings`).
-    :ivar overwrite: a filename may be published again with other bytes.
-    :ivar reupload_deleted: so may one that was deleted.
+    :ivar reupload_deleted: the name of a file that was deleted may be taken again by
+        other bytes.
     :ivar sweep_age: seconds after which a sweep takes an unnamed object for an orphan.
     """
 
     legacy_formats: bool = False
-    overwrite: bool = False
     reupload_deleted: bool = False
     sweep_age: float = SWEEP_AGE
 
@@ -55,15 +54,20 @@ class Claims:
     blake2b_256: str | None = None
 
 
-def admission(file: File, display_name: str, rules: UploadRules) -> Change:
-    """Make the change that adds a file to its project, by the rules of the index."""
+def admission(
+    file: File, display_name: str, rules: UploadRules, *, overwrite: bool
+) -> Change:
+    """Make the change that adds a file to its project, by the rules of the index.
+
+    :param overwrite: whoever publishes it may replace a file of that name.
+    """
 
     def admit(project: Project) -> Project:
         existing = project.file(file.filename)
         if existing is not None and existing.sha256 == file.sha256:
             return project
         replaced = _rivals(file, project.files)
-        if replaced and not rules.overwrite:
+        if replaced and not overwrite:
             raise Conflict(
                 "File already exists, with other bytes. A published file never "
                 "changes: give the release a new version."

@@ -10,10 +10,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from attrs import asdict, field, fields, filters, frozen
-from twisted.logger import Logger
-
-_log = Logger()
+from attrs import field, frozen
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -60,7 +57,7 @@ class Act:
 
     :ivar act: of a change, in the past tense: ``published``, ``removed``, ``yanked``,
         ``un-yanked``, ``adopted``, ``rebuilt``, ``swept``. Of a refusal, what was asked
-        for: ``log-in``, ``read``, ``upload``, ``mint``.
+        for: ``log-in``, ``mint``, or a right as ``upload``.
     :ivar project: its normalized name; None where it is about several, or none.
     :ivar version: of the release, where it is about one.
     :ivar file: its filename, where it is about one.
@@ -86,7 +83,7 @@ class Act:
             text += f" (sha256 {self.sha256})"
         if self.reason:
             text += f": {self.reason}"
-        return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+        return one_line(text)
 
     @property
     def _who_did(self) -> tuple[str, ...]:
@@ -95,11 +92,10 @@ class Act:
         return (self.actor.name or "The server",)
 
 
+def one_line(text: str) -> str:
+    """Escape what would end a line or steer a terminal."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
 #: Takes every record; it must neither fail nor block.
 Audit = Callable[[Act], None]
-
-
-def log_act(act: Act) -> None:
-    """Write a record into the log: a sentence, and the parts for structured logs."""
-    parts = asdict(act, filter=filters.exclude(fields(Act).actor))
-    _log.info("{sentence}", sentence=act.sentence, who=act.actor.name, **parts)

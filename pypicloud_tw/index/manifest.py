@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, NoReturn, TypeVar
 
 from packaging.utils import is_normalized_name
@@ -24,6 +25,7 @@ from pypicloud_tw.index.model import (
     Tombstone,
 )
 from pypicloud_tw.index.names import NormalizedName, parse_version
+from pypicloud_tw.index.provenance import LONGEST_PART, MOST_PARTS
 
 API_VERSION = "1.4"
 INDEX = ".index/"
@@ -63,6 +65,7 @@ _FILE_KEYS = frozenset(
         "_metadata_key",
         "_uploader",
         "_summary",
+        "_publisher",
     }
 )
 _TOMBSTONE_KEYS = frozenset(
@@ -196,6 +199,7 @@ def _encode_file(file: File) -> Document:
         ("_metadata_key", file.metadata_key),
         ("_uploader", file.uploader),
         ("_summary", file.summary),
+        ("_publisher", None if file.publisher is None else dict(file.publisher)),
     ):
         if value is not None:
             document[key] = value
@@ -275,6 +279,7 @@ def _decode_file(item: Any) -> File:
         metadata_sha256=_maybe_text(core_metadata, "sha256"),
         uploader=_maybe_text(item, "_uploader"),
         summary=_maybe_text(item, "_summary"),
+        publisher=_publisher(item.get("_publisher")),
         extra=_unknown(item, _FILE_KEYS),
     )
 
@@ -295,6 +300,18 @@ def _yanked(value: object) -> str | None:
     if value is True:
         return ""
     return _text(value, "yanked") if value else None
+
+
+def _publisher(value: object) -> Mapping[str, str] | None:
+    """Read where a file came from; a newer version may know more parts of it."""
+    if value is None:
+        return None
+    if not isinstance(value, dict) or len(value) > MOST_PARTS:
+        _damaged("_publisher")
+    for name, text in value.items():
+        if len(name) > LONGEST_PART or len(_text(text, "_publisher")) > LONGEST_PART:
+            _damaged("_publisher")
+    return MappingProxyType(value)
 
 
 def _unknown(document: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:

@@ -32,6 +32,8 @@ class File:
     :ivar upload_time: aware, UTC.
     :ivar yanked: None, or the reason, which may be empty (PEP 592).
     :ivar metadata_key: where its core metadata lies (PEP 658), if it has any.
+    :ivar publisher: the CI job that it came from, by :data:`.provenance.PARTS`; None:
+        a person or a machine's own secret uploaded it.
     :ivar extra: keys that this version does not know, kept on rewriting.
     """
 
@@ -49,6 +51,7 @@ class File:
     metadata_sha256: str | None = None
     uploader: str | None = None
     summary: str | None = None
+    publisher: Mapping[str, str] | None = None
     extra: Mapping[str, Any] = field(factory=dict)
 
 

@@ -22,8 +22,8 @@ PARTS = (
     "subject",
 )
 
-#: Characters of a part.
-LONGEST_PART = 1024
+#: How many there can be, of however new a version; and characters of one.
+MOST_PARTS, LONGEST_PART = 32, 1024
 
 #: The claims that each part is taken from, by the issuer's kind; the first that there
 #: is.
@@ -55,9 +55,9 @@ _CIRCLECI = {
 
 
 def provenance(publisher: str, claims: Mapping[str, str]) -> Mapping[str, str]:
-    """Return what is kept with a file, by :data:`PARTS`.
+    """Say what is known of a job, by :data:`PARTS`.
 
-    :param publisher: the name of the trusted publisher.
+    :param publisher: the names of its trusted publishers.
     :param claims: what the issuer said of the job, verified; with ``iss`` and ``sub``.
     """
     found = {"publisher": publisher, "issuer": claims.get("iss", "")}
@@ -68,7 +68,8 @@ def provenance(publisher: str, claims: Mapping[str, str]) -> Mapping[str, str]:
     run = _run(claims)
     if run is not None:
         found["run"] = run
-    found["subject"] = claims.get("sub", "")
+    if "repository" not in found:
+        found["subject"] = claims.get("sub", "")
     return MappingProxyType(
         {part: found[part][:LONGEST_PART] for part in PARTS if found.get(part)}
     )

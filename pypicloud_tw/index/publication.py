@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from secrets import token_hex
 
 from attrs import define, field
@@ -16,6 +17,7 @@ from pypicloud_tw.index.first_uploads import FirstUpload, Stage
 from pypicloud_tw.index.manifests import Change
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import Filename, NormalizedName
+from pypicloud_tw.index.provenance import provenance
 from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.store.interfaces import IUpload
 
@@ -76,12 +78,13 @@ class Publication:
             raise too_large(self.limit)
         await self._upload.write(data)
 
-    async def finish(self, claims: Claims) -> Project:
+    async def finish(self, claims: Claims, *, overwrite: bool = False) -> Project:
         """Check everything, then publish: durable and visible when this returns.
 
         Publishing the same bytes again changes nothing and succeeds, so that a publish
         whose answer was lost can simply be repeated.
 
+        :param overwrite: whoever publishes it may replace a file of that name.
         :raises BadRequest: the file is not what it says it is; nothing is kept.
         :raises Conflict: the filename, or another spelling of it, is taken by other
             bytes.
@@ -109,9 +112,16 @@ class Publication:
             requires_python=inspection.requires_python,
             summary=inspection.summary,
             uploader=self.actor.name,
+            publisher=_job(self.actor),
         )
         display_name = inspection.name or claims.name or self.filename.project
-        project = await self._commit(file, display_name, inspection.metadata)
+        admit = partial(
+            admission,
+            display_name=display_name,
+            rules=self.publisher.rules,
+            overwrite=overwrite,
+        )
+        project = await self._commit(file, admit, inspection.metadata)
         self.publisher.warn(file.filename, self.warnings)
         self.publisher.uploads += 1
         return project
@@ -140,10 +150,10 @@ class Publication:
             await self._upload.abort()
 
     async def _commit(
-        self, file: File, display_name: str, metadata: bytes | None
+        self, file: File, admit: Callable[[File], Change], metadata: bytes | None
     ) -> Project:
         publisher, name = self.publisher, self.filename.project
-        change = admission(file, display_name, publisher.rules)
+        change = admit(file)
         state = await publisher.find(name)
         if state is not None and change(state.project) is state.project:
             return await publisher.change(name, change)
@@ -155,7 +165,7 @@ class Publication:
         publisher.checkpoint("publish:file")
         if metadata is not None:
             file = await publisher.put_metadata(file, metadata)
-            change = admission(file, display_name, publisher.rules)
+            change = admit(file)
             publisher.checkpoint("publish:metadata")
         if first is not None:
             self._check_time()
@@ -203,6 +213,14 @@ class Publication:
             return after
 
         return timely
+
+
+def _job(actor: Actor) -> Mapping[str, str] | None:
+    """Return what is kept of the CI job that uploads; None: it is none."""
+    if actor.proof.kind != "publisher":
+        return None
+    publisher = (actor.name or "").removeprefix("publisher ")
+    return provenance(publisher, actor.proof.details)
 
 
 def _published(actor: Actor, file: File, name: NormalizedName) -> Act:

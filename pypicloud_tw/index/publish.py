@@ -25,7 +25,8 @@ from pypicloud_tw.errors import (
 )
 from pypicloud_tw.index.admission import UploadRules, bury, files_of
 from pypicloud_tw.index.archive import Inspection, inspect, inspect_file
-from pypicloud_tw.index.audit import SERVER, Act, Actor, Audit, log_act
+from pypicloud_tw.index.audit import SERVER, Act, Actor, Audit
+from pypicloud_tw.index.audit_log import log_act
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.first_uploads import FirstUpload, is_lost
 from pypicloud_tw.index.layout import METADATA_SUFFIX

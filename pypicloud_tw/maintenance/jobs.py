@@ -6,10 +6,12 @@ Each writes what it has to say to two streams, and returns an exit code.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TextIO
 
 from attrs import define
 
+from pypicloud_tw.access.audit.stored import sweep_records
 from pypicloud_tw.access.tokens.last_use import gather_former
 from pypicloud_tw.access.tokens.minted import sweep_minted
 from pypicloud_tw.index.audit import SERVER, Act, Actor
@@ -19,7 +21,7 @@ from pypicloud_tw.index.survey import lost
 from pypicloud_tw.maintenance.adopt import Adopter
 from pypicloud_tw.maintenance.progress import Progress
 from pypicloud_tw.maintenance.rebuild import Rebuilder, Rebuilt
-from pypicloud_tw.maintenance.sweep import Sweeper
+from pypicloud_tw.maintenance.sweep import Sweeper, SweepOther
 
 #: Seconds between two lines of progress where there is no terminal to draw a bar on.
 _LINE_EVERY = 5.0
@@ -66,6 +68,7 @@ async def sweep(
     err: TextIO,
     *,
     age: float | None = None,
+    keep: float | None = None,
     dry_run: bool = False,
     actor: Actor = SERVER,
 ) -> int:
@@ -73,6 +76,7 @@ async def sweep(
 
     :param age: seconds; None is ``index.sweep_age``, and less is refused: the servers
         rely on it.
+    :param keep: seconds that records of changes are kept; None: for ever.
     :param actor: for the record of the change.
     :returns: 1 also if a project was skipped, because its manifest is lost or damaged.
         What a first upload left that was broken off is named and is no fault.
@@ -89,13 +93,11 @@ async def sweep(
     def report(key: str) -> None:
         print(f"{'would remove' if dry_run else 'removed'} {key}", file=out)
 
+    others: tuple[SweepOther, ...] = (sweep_minted, gather_former)
+    if keep is not None:
+        others += (partial(sweep_records, keep=keep),)
     sweeper = Sweeper(
-        index.store,
-        index.manifests,
-        age or at_least,
-        dry_run,
-        report,
-        others=(sweep_minted, gather_former),
+        index.store, index.manifests, age or at_least, dry_run, report, others
     )
     swept = await sweeper.run()
     unfinished = f"{swept.unfinished} unfinished uploads"
@@ -110,7 +112,8 @@ async def sweep(
         print(f"pypicloud: {problem}", file=err)
     for what in swept.unlisted:
         print(f"pypicloud: {what.key!r} stays: it is {what.why.value}.", file=err)
-    if count := 0 if dry_run else len(swept.removed) + len(swept.purged):
+    gone = (*swept.removed, *swept.purged)
+    if count := 0 if dry_run else len(gone):
         index.publisher.audit(Act(actor, "swept", reason=f"{count} objects"))
     return 1 if swept.left else 0
 

@@ -107,11 +107,11 @@ class Verifier:
     async def _access_fault(self) -> Fault | None:
         try:
             await read_access(self.store)
+        except AccessUnusable as e:
+            return Fault(TITLE, "", KEY, e.whole)
         except StoreError as e:
             await self.store.ping()
-            wrong = isinstance(e, AccessUnusable)
-            kind = Kind.WRONG if wrong else Kind.UNSEEN
-            return Fault(TITLE, "", KEY, e.message, kind)
+            return Fault(TITLE, "", KEY, e.message, Kind.UNSEEN)
         return None
 
     async def _check(self, project: Project, file: File) -> Fault | None:

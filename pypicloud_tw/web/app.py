@@ -16,12 +16,13 @@ from werkzeug.exceptions import HTTPException
 
 from pypicloud_tw import __version__
 from pypicloud_tw.access.access import Access
-from pypicloud_tw.access.principal import Principal
+from pypicloud_tw.access.audit.witness import Witness
+from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import BadRequest, Forbidden, NotFound, PypicloudError
 from pypicloud_tw.index.index import Index
-from pypicloud_tw.index.names import NormalizedName, project_name
+from pypicloud_tw.index.names import MAX_FILENAME, NormalizedName, project_name
 from pypicloud_tw.index.survey import lost
 from pypicloud_tw.metrics import CONTENT_TYPE, Metrics
 from pypicloud_tw.offload.service import IOffload
@@ -33,7 +34,9 @@ from pypicloud_tw.web.answers import (
     redirect,
     set_html,
 )
+from pypicloud_tw.web.api import audit as audit_api
 from pypicloud_tw.web.api import xml_rpc
+from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.project_json import ProjectJson
 from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.authorization import (
@@ -41,8 +44,15 @@ from pypicloud_tw.web.authorization import (
     authenticate,
     authorize,
     authorize_at_once,
+    authorize_form,
+    authorize_home,
+    authorize_list,
+    is_private,
+    reading,
     refuse_other_sites,
+    uploads,
 )
+from pypicloud_tw.web.downloads import Downloads, download_of
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.files import Blob, redirect_to_store, send_blob
 from pypicloud_tw.web.http.conditions import requires
@@ -51,14 +61,16 @@ from pypicloud_tw.web.pages.all_files import all_files
 from pypicloud_tw.web.pages.pages import Pages
 from pypicloud_tw.web.project_list import ProjectList
 from pypicloud_tw.web.projects import Elsewhere, Found, Projects
-from pypicloud_tw.web.publishing import receive, taken
-from pypicloud_tw.web.representation import Page
+from pypicloud_tw.web.publishing import Sender, receive, taken
 from pypicloud_tw.web.root import Root
-from pypicloud_tw.web.sending import PageSender
+from pypicloud_tw.web.sending import PageSender, send_representation
 from pypicloud_tw.web.upload import FORM_MEMORY
 
 _READ = ["GET", "HEAD"]
 _SIMPLE = b"/simple/"
+
+#: Bytes of the longest path of a page: the longest name, and what stands around it.
+_LONGEST = len(_SIMPLE) + MAX_FILENAME + len(b"/")
 
 
 @define(eq=False)
@@ -67,21 +79,27 @@ class Application:
 
     :ivar index: whose projects are served.
     :ivar access: who asks, and whether they may.
+    :ivar publishing: what CI jobs ask that have no secret.
     :ivar revealed: takes reports of tokens that leaked.
+    :ivar witness: makes records of what is refused.
     :ivar fallback: what serves the projects that are not here; None: nothing does.
     :ivar metrics_read: judges who may read ``/metrics``, by principal and address;
         raises Unauthorized where a log-in would help.
+    :ivar downloads: takes each file that was handed out; None: nothing does.
     :ivar forms: the memory that the forms of all uploads have together.
     """
 
     index: Index
     access: Access
+    publishing: TrustedPublishing
     revealed: RevealedTokens
     offload: IOffload
     metrics: Metrics
     max_upload: int
     metrics_read: Callable[[Principal, str], bool]
+    witness: Witness
     fallback: Fallback | None = field(default=None, on_setattr=setters.frozen)
+    downloads: Downloads | None = None
     forms: BufferBudget = field(factory=lambda: BufferBudget(FORM_MEMORY), init=False)
     projects: Projects = field(init=False)
     _pages: Pages = field(factory=lambda: Pages(__version__), init=False)
@@ -106,7 +124,7 @@ class Application:
 
     @_list.default
     def _make_list(self) -> ProjectList:
-        return ProjectList(self.offload)
+        return ProjectList(self.offload, self.index.clock)
 
     @_sender.default
     def _make_sender(self) -> PageSender:
@@ -129,10 +147,13 @@ class Application:
     @router.route("/", methods=_READ)
     async def home(self, request: Request) -> bytes:
         """Show what this is and how to use it."""
-        await self._authorize(request, Action.READ)
+        principal = await authorize_home(request, self.access)
         set_html(request)
         page = self._pages.home(
-            request.origin.base_url, open_to_read=self.access.policy.public
+            request.origin.base_url,
+            reading=reading(self.access, principal),
+            uploads=uploads(self.access, principal),
+            read_only=self.access.read_only,
         )
         return measured(request, page)
 
@@ -144,10 +165,12 @@ class Application:
     @router.route("/packages/", methods=_READ)
     async def packages(self, request: Request) -> None:
         """List every file, project by project."""
-        await self._authorize(request, Action.READ)
-        names = await self.index.catalog.names()
+        principal = await authorize_list(request, self.access)
+        readable = self.access.policy.readable(principal)
+        own = await self.index.catalog.names()
         set_html(request)
         if request.method == b"GET":
+            names = filter(readable.allows, own)
             await deliver(request, all_files(self._pages, self.index.catalog, names))
 
     # -- the simple API -------------------------------------------------------------
@@ -160,11 +183,15 @@ class Application:
     @router.route("/simple/", methods=_READ)
     async def project_list(self, request: Request) -> None:
         """List the projects."""
-        await self._authorize(request, Action.READ)
+        principal = await authorize_list(request, self.access)
+        choice = self._sender.choose(request)
         own = await self.index.catalog.names()
         fallback = self.projects.fallback
         kept = await fallback.kept_names() if fallback else frozenset()
-        await self._send_page(request, await self._list.page(own, kept))
+        made = await self._list.find(own, kept, self.access.policy, principal, choice)
+        # Even what anybody gets: with a log-in it may be another list.
+        private = not self.access.policy.public
+        send_representation(request, made, private=private)
 
     @router.route("/simple/<name>", methods=_READ)
     async def project_without_slash(self, request: Request, name: str) -> None:
@@ -178,14 +205,15 @@ class Application:
             redirect(request, f"../{_project(name)}/")
             return
         normalized = _project(name)
-        await self._authorize(request, Action.READ, normalized)
+        principal = await authorize(request, self.access, Action.READ, normalized)
         match await self.projects.page(normalized):
             case Elsewhere(address):
                 request.setResponseCode(302)
                 request.setHeader(b"Location", address.encode())
                 measured(request, b"")
             case Found(page, warning):
-                await self._send_page(request, page, warning)
+                private = is_private(principal)
+                await self._sender.send(request, page, private=private, warning=warning)
 
     # -- files ----------------------------------------------------------------------
 
@@ -195,18 +223,19 @@ class Application:
     ) -> None:
         """Serve a file, or the core metadata beside it."""
         normalized = _project(name)
-        await self._authorize(request, Action.READ, normalized)
+        principal = await authorize(request, self.access, Action.READ, normalized)
         blob = await self.projects.blob(normalized, digest, filename)
-        await self._send_file(request, blob)
+        await self._send_file(request, blob, normalized, principal)
 
     @router.route("/api/package/<name>/<filename>", methods=_READ)
     async def former_file(self, request: Request, name: str, filename: str) -> None:
         """Serve a file by the address that old lock files have for it."""
         normalized = _project(name)
-        await self._authorize(request, Action.READ, normalized)
+        principal = await authorize(request, self.access, Action.READ, normalized)
         # This address has no digest in it: what lies under it may change.
         blob = await self.projects.own_blob(normalized, filename)
-        await self._send_file(request, evolve(blob, permanent=False))
+        blob = evolve(blob, permanent=False)
+        await self._send_file(request, blob, normalized, principal)
 
     # -- the JSON API that the big index has ----------------------------------------
 
@@ -219,6 +248,19 @@ class Application:
     async def release_json(self, request: Request, name: str, version: str) -> bytes:
         """Describe one release."""
         return await self._send_json(request, name, version)
+
+    # -- who did what --------------------------------------------------------------
+
+    @router.route("/api/v1/audit", methods=_READ)
+    async def audit(self, request: Request) -> bytes:
+        """Give records of changes: of all, or of one project to those who manage it."""
+        question = audit_api.Question.of(request)
+        right = Action.ADMINISTER if question.project is None else Action.MANAGE
+        await authorize(request, self.access, right, question.project)
+        page = await audit_api.answer(question, self.index.store, self.index.clock)
+        request.setHeader(b"Content-Type", b"application/json")
+        request.setHeader(b"Cache-Control", b"no-store")
+        return measured(request, page)
 
     # -- changes --------------------------------------------------------------------
 
@@ -235,16 +277,40 @@ class Application:
             request.setHeader(b"Content-Type", xml_rpc.CONTENT_TYPE)
             return measured(request, xml_rpc.refusal(request.origin.prefix))
         refuse_other_sites(request)
-        principal = await self._authorize(request, Action.UPLOAD)
-        assert principal.name is not None, "the policy refuses uploads without a user"
+        principal = await authorize_form(request, self.access)
+        self.access.refuse_while_read_only()
         warnings = await receive(
             request,
             self.index.publisher,
             actor=actor_of(request, principal),
+            sender=Sender(principal, self.access),
             max_upload=self.max_upload,
             forms=self.forms,
         )
         return taken(request, warnings)
+
+    # -- trusted publishing ---------------------------------------------------------
+
+    @router.route("/_/oidc/audience", methods=_READ)
+    async def oidc_audience(self, request: Request) -> bytes:
+        """Tell a CI job for whom its identity token is to be."""
+        return await self.publishing.audience(request)
+
+    @router.route("/_/oidc/mint-token", methods=["POST"])
+    @router.route("/_/oidc/github/mint-token", methods=["POST"])
+    async def oidc_mint(self, request: Request) -> bytes:
+        """Exchange a CI job's identity token for one of ours."""
+        return await self.publishing.mint(request)
+
+    @router.route("/_/oidc/burn-token", methods=["POST"])
+    async def oidc_burn(self, request: Request) -> bytes:
+        """Take such a token back."""
+        return await self.publishing.burn(request)
+
+    @router.route("/.well-known/pytp", methods=_READ)
+    async def oidc_discovery(self, request: Request) -> bytes:
+        """Tell upload clients where to do so."""
+        return await self.publishing.discover(request)
 
     # -- access ---------------------------------------------------------------------
 
@@ -270,36 +336,42 @@ class Application:
     async def _details(self, request: Request) -> list[str]:
         """Say what is not as it should be."""
         problem = self.access.problem
-        what_holds = "What was known of it before holds, and nothing of it is changed."
+        what_holds = (
+            "What was known of it before holds for reading, and nothing is changed."
+        )
         about_access = [] if problem is None else [f"{problem} {what_holds}"]
         return [*about_access, *await self._unserved(request)]
 
     async def _unserved(self, request: Request) -> list[str]:
-        """Say what is not served, by name to those who may read the metrics."""
+        """Say what is not served, by name to those who may read the metrics.
+
+        By name only what they may read, and to others only the number of what they may.
+        """
         await self.index.unserved.learn()
         known = self.index.unserved.reasons()
         if known is None:
             return ["It is not known yet which projects in the store cannot be served."]
         reasons = {n: why for n, why in known.items() if not self.index.catalog.has(n)}
         reasons |= {name: lost(name) for name in self.index.catalog.lost}
-        if not reasons:
-            return []
-        count = f"{len(reasons)} project(s) in the store cannot be served."
         try:
-            may = await self._may_read_metrics(request)
+            principal = await authenticate(request, self.access)
+            operates = self.metrics_read(principal, request.client_address)
         except PypicloudError:
-            may = False
-        names = [f"{name}: {why}" for name, why in sorted(reasons.items())]
-        return [count, *names] if may else [count]
-
-    async def _may_read_metrics(self, request: Request) -> bool:
-        principal = await authenticate(request, self.access)
-        return self.metrics_read(principal, request.client_address)
+            principal, operates = ANONYMOUS, False
+        readable = self.access.policy.readable(principal)
+        told = {name: why for name, why in reasons.items() if readable.allows(name)}
+        number = len(reasons if operates else told)
+        if not number:
+            return []
+        count = f"{number} project(s) in the store cannot be served."
+        names = [f"{name}: {why}" for name, why in sorted(told.items())]
+        return [count, *names] if operates else [count]
 
     @router.route("/metrics", methods=_READ)
     async def show_metrics(self, request: Request) -> bytes:
         """Show the counters to those who may see them."""
-        if not await self._may_read_metrics(request):
+        principal = await authenticate(request, self.access)
+        if not self.metrics_read(principal, request.client_address):
             raise Forbidden(
                 "Only those whom metrics.read in the ini names may read this."
             )
@@ -313,6 +385,8 @@ class Application:
         """Answer with the error's own status and sentence."""
         error = failure.value
         assert isinstance(error, PypicloudError), "registered for these alone"
+        changes = request.method not in (b"GET", b"HEAD")
+        self.witness.note(error, actor_of(request, ANONYMOUS), changes=changes)
         return self._errors.domain_error(request, error)
 
     @router.handle_errors(HTTPException)  # type: ignore[arg-type]  # Site makes our Request
@@ -341,40 +415,48 @@ class Application:
         path = request.path
         if not (path.startswith(_SIMPLE) and path.endswith(b"/")):
             return False
+        if len(path) > _LONGEST:
+            return False  # what has been asked of a name may be remembered
         if request.method not in (b"GET", b"HEAD") or request.args:
             return False
         if requires(request):
             return False
         name = NormalizedName(path[len(_SIMPLE) : -1].decode("latin-1"))
-        page = self.projects.known_page(name)
-        if page is None:
-            return False
+        # First: who may not read a project must not find out here whether it exists.
         try:
             principal = authorize_at_once(request, self.access, Action.READ, name)
         except PypicloudError:
             return False
         if principal is None:
             return False
-        return self._sender.send_made(request, page, private=self._private)
+        page = self.projects.known_page(name)
+        if page is None:
+            return False
+        return self._sender.send_made(request, page, private=is_private(principal))
 
-    @property
-    def _private(self) -> bool:
-        return not self.access.policy.public
-
-    async def _send_page(
-        self, request: Request, page: Page, warning: str | None = None
+    async def _send_file(
+        self,
+        request: Request,
+        blob: Blob,
+        project: NormalizedName,
+        principal: Principal,
     ) -> None:
-        await self._sender.send(request, page, private=self._private, warning=warning)
-
-    async def _send_file(self, request: Request, blob: Blob) -> None:
-        if not redirect_to_store(request, blob, self.index.store):
-            await send_blob(request, blob, private=self._private)
+        sent = False
+        try:
+            if not redirect_to_store(request, blob, self.index.store):
+                await send_blob(request, blob, private=is_private(principal))
+            sent = True
+        finally:
+            if self.downloads is not None and (sent or request.startedWriting):
+                download = download_of(request, blob, project, principal)
+                if download is not None:
+                    self.downloads(download)
 
     async def _send_json(
         self, request: Request, name: str, version: str | None
     ) -> bytes:
         normalized = _project(name)
-        await self._authorize(request, Action.READ, normalized)
+        await authorize(request, self.access, Action.READ, normalized)
         document, warning = await self._json.document(
             normalized, version, request.origin.base_url
         )
@@ -383,14 +465,6 @@ class Application:
         request.setHeader(b"Content-Type", b"application/json")
         request.setHeader(b"Cache-Control", b"no-cache, private")
         return measured(request, document)
-
-    async def _authorize(
-        self,
-        request: Request,
-        action: Action,
-        project: NormalizedName | None = None,
-    ) -> Principal:
-        return await authorize(request, self.access, action, project)
 
 
 def _project(name: str) -> NormalizedName:

@@ -8,10 +8,11 @@ from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.cross_site import refuse_cross_site
 from pypicloud_tw.access.principal import ANONYMOUS, Credentials, Principal
 from pypicloud_tw.config.rights import Action
-from pypicloud_tw.errors import Unavailable
+from pypicloud_tw.errors import PypicloudError, Unauthorized, Unavailable
 from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.web.http.site import Request
+from pypicloud_tw.web.pages.pages import Reading, Uploads
 
 #: Characters of a record's fields that clients choose; pip's user agent has some 600.
 _MAX_ADDRESS, _MAX_AGENT = 64, 1024
@@ -44,7 +45,7 @@ def _decide(
     principal = access.recall(credentials(request))
     if principal is not None:
         _name_in_log(request, principal)
-        access.policy.check(principal, action, project)
+        access.check(principal, action, project)
     return principal
 
 
@@ -61,12 +62,87 @@ async def authorize(
     :raises TooManyRequests: too many wrong passwords lately.
     :raises Unavailable: too many log-ins at this moment, or the rules are not known.
     """
-    await access.learn()
+    await access.learn(changing=action is not Action.READ)
     principal = _decide(request, access, action, project)
     if principal is None:
         principal = await _authenticate(request, access)
-        access.policy.check(principal, action, project)
+        access.check(principal, action, project)
     return principal
+
+
+async def authorize_list(request: Request, access: Access) -> Principal:
+    """Find out whose list of projects it is, who must be able to read some.
+
+    :raises PypicloudError: as of :func:`authorize`.
+    """
+    await access.learn()
+    if access.policy.public:
+        return ANONYMOUS  # all may read all, also with a stale password
+    principal = await _authenticate(request, access)
+    access.check(principal, Action.READ, None)
+    return principal
+
+
+async def authorize_home(request: Request, access: Access) -> Principal:
+    """Find out who looks at the front page, which tells them what they can do.
+
+    :raises PypicloudError: as of :func:`authorize`.
+    """
+    await access.learn()
+    try:
+        principal = await _authenticate(request, access)
+    except PypicloudError:
+        if access.policy.public:
+            return ANONYMOUS  # a stale password does not close what is open
+        raise
+    access.check(principal, Action.READ, None)
+    return principal
+
+
+async def authorize_form(request: Request, access: Access) -> Principal:
+    """Find out who sends a form, who must be able to do something by one.
+
+    What it asks for stands in its body, and is judged then.
+
+    :raises PypicloudError: as of :func:`authorize`.
+    """
+    await access.learn(changing=True)
+    principal = await _authenticate(request, access)
+    if not access.policy.may_any(principal, Action.DELETE):
+        access.check(principal, Action.UPLOAD, None)
+    return principal
+
+
+def is_private(reader: Principal) -> bool:
+    """Return whether what somebody was let read is not for everyone.
+
+    :param reader: as :func:`authorize` returned it: who needed to be nobody in
+        particular is :data:`ANONYMOUS`, whoever it was.
+    """
+    return reader is not ANONYMOUS
+
+
+def reading(access: Access, principal: Principal) -> Reading:
+    """Say what reading takes: nothing, nothing for a part of it, or a log-in."""
+    if access.policy.public:
+        return "open"
+    return "part" if principal.anonymous else "log-in"
+
+
+def uploads(access: Access, principal: Principal) -> Uploads:
+    """Say what uploading takes of somebody: nothing, a log-in, or what they have not.
+
+    :returns: None where they cannot upload, logged in or not, or not now.
+    """
+    if access.read_only is not None:
+        return None
+    try:
+        access.policy.check(principal, Action.UPLOAD, None)
+    except Unauthorized:
+        return "log-in"
+    except PypicloudError:
+        return None
+    return "open" if principal.anonymous else "log-in"
 
 
 async def authenticate(request: Request, access: Access) -> Principal:
@@ -120,5 +196,5 @@ def _text(value: bytes | None) -> str | None:
 
 
 def _name_in_log(request: Request, principal: Principal) -> None:
-    if principal.name is not None:
-        request.principal_name = principal.name.encode()
+    if principal.label is not None:
+        request.principal_name = principal.label.encode()

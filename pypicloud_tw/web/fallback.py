@@ -128,4 +128,5 @@ class Fallback:
             located.open,
             located.key,
             permanent=tells_bytes(segment),
+            how="relay" if located.key is None else "cache",
         )

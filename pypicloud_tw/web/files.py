@@ -45,6 +45,8 @@ class Blob:
     :ivar key: where it lies in the store, if it does.
     :ivar open: asks for the bytes, or a range of them.
     :ivar permanent: the address says which bytes these are.
+    :ivar how: by which way its bytes come, as of :class:`.Download`, unless the client
+        is sent to the store for them.
     """
 
     filename: str
@@ -54,6 +56,7 @@ class Blob:
     open: Callable[[ByteRange | None], Awaitable[IDownload]] = field(repr=False)
     key: str | None = None
     permanent: bool = True
+    how: str = "streamed"
 
     @property
     def etag(self) -> bytes | None:

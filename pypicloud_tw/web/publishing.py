@@ -9,15 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
+from attrs import frozen
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
+from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.concurrency.shielded import shielded
+from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.admission import Claims
 from pypicloud_tw.index.audit import Actor
-from pypicloud_tw.index.names import Filename, parse_version, project_name
+from pypicloud_tw.index.names import (
+    Filename,
+    NormalizedName,
+    parse_version,
+    project_name,
+)
 from pypicloud_tw.index.publication import Publication, too_large
 from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.web.answers import measured
@@ -70,17 +79,45 @@ def _former_metadata(
     return metadata
 
 
+@frozen
+class Sender:
+    """Who sends a form, and what they may do by the rules now in force."""
+
+    principal: Principal
+    access: Access
+
+    async def learn(self) -> None:
+        """Have the rules be those that are in force now.
+
+        :raises Unavailable: it is not known which are.
+        """
+        await self.access.learn(changing=True)
+
+    def may(self, action: Action, project: NormalizedName) -> bool:
+        """Return whether it is allowed."""
+        return self.access.policy.may(self.principal, action, project)
+
+    def check(self, action: Action, project: NormalizedName) -> None:
+        """Return if it is allowed.
+
+        :raises PypicloudError: it is not.
+        """
+        self.access.check(self.principal, action, project)
+
+
 async def receive(
     request: Request,
     publisher: Publisher,
     *,
     actor: Actor,
+    sender: Sender,
     max_upload: int,
     forms: BufferBudget,
 ) -> tuple[str, ...]:
     """Take a form and do what it asks for; durable when this returns.
 
     :param actor: who was found to send it, and may.
+    :param sender: asked as soon as the project is known, before anything is stored.
     :param forms: the memory for the fields of all forms.
     :returns: what the sender is to be warned of, in sentences.
     :raises PypicloudError: it was not done, and why.
@@ -89,7 +126,7 @@ async def receive(
     # itself, and what was begun must be cleared away, or be brought to its end.
     publication = Publication(publisher, actor, request.body.length, max_upload)
     return await shielded(
-        _receive(request, publication, max_upload, FormMemory(forms)),
+        _receive(request, sender, publication, max_upload, FormMemory(forms)),
         publication.give_up,
     )
 
@@ -111,7 +148,11 @@ def taken(request: Request, warnings: Iterable[str]) -> bytes:
 
 
 async def _receive(
-    request: Request, publication: Publication, max_upload: int, memory: FormMemory
+    request: Request,
+    sender: Sender,
+    publication: Publication,
+    max_upload: int,
+    memory: FormMemory,
 ) -> tuple[str, ...]:
     body, most = request.body, max_upload + _FORM_ALLOWANCE
     if body.length is not None and body.length > most:
@@ -122,17 +163,22 @@ async def _receive(
     content_type = request.getHeader(b"Content-Type") or b""
     try:
         form = await receive_form(
-            body, content_type, on_file=partial(_begin, publication), memory=memory
+            body,
+            content_type,
+            on_file=partial(_begin, sender, publication),
+            memory=memory,
         )
-        await _act(form, publication)
+        await _act(form, sender, publication)
     finally:
         memory.release()
         await publication.abort()
     return publication.warnings
 
 
-async def _begin(publication: Publication, file: FileField) -> Publication | None:
-    """Judge the filename, then make ready to take the bytes.
+async def _begin(
+    sender: Sender, publication: Publication, file: FileField
+) -> Publication | None:
+    """Judge the filename and the sender, then make ready to take the bytes.
 
     The file of another action, as the archive of doc_upload, is dropped unread.
     """
@@ -143,18 +189,27 @@ async def _begin(publication: Publication, file: FileField) -> Publication | Non
     filename = Filename.parse(
         file.filename, legacy=legacy, project=name and canonicalize_name(name)
     )
+    _check_upload(sender, filename.project, name)
     await publication.begin(
         filename, _former_metadata(filename, publication.actor.name, file)
     )
     return publication
 
 
-async def _act(form: UploadFields, publication: Publication) -> None:
+def _check_upload(sender: Sender, project: NormalizedName, name: str | None) -> None:
+    """Return if a file may be uploaded to its project, and to what the form names."""
+    sender.check(Action.UPLOAD, project)
+    if name and (said := canonicalize_name(name)) != project:
+        # It will be refused. Until then it may name what the sender must not hear of.
+        sender.check(Action.UPLOAD, said)
+
+
+async def _act(form: UploadFields, sender: Sender, publication: Publication) -> None:
     match form.action:
         case action if action == _UPLOAD:
-            await _publish(form, publication)
+            await _publish(form, sender, publication)
         case "remove_pkg":
-            await _remove(form, publication)
+            await _remove(form, sender, publication)
         case None:
             raise BadRequest(
                 "The form has no ':action'; an upload says ':action' is 'file_upload'."
@@ -167,11 +222,17 @@ async def _act(form: UploadFields, publication: Publication) -> None:
             )
 
 
-async def _publish(form: UploadFields, publication: Publication) -> None:
+async def _publish(
+    form: UploadFields, sender: Sender, publication: Publication
+) -> None:
     if not publication.begun:
         raise BadRequest("The form has no file; it belongs in the field 'content'.")
     if not form.name or not form.version:
         raise BadRequest("The form needs the fields 'name' and 'version'.")
+    # Once more: its bytes may have taken hours, and a name behind them is new.
+    await sender.learn()
+    project = publication.filename.project
+    _check_upload(sender, project, form.name)
     await publication.finish(
         Claims(
             name=form.name,
@@ -179,7 +240,8 @@ async def _publish(form: UploadFields, publication: Publication) -> None:
             sha256=form.sha256_digest,
             md5=form.md5_digest,
             blake2b_256=_blake2b_256(form.blake2_256_digest),
-        )
+        ),
+        overwrite=sender.may(Action.OVERWRITE, project),
     )
 
 
@@ -192,13 +254,14 @@ def _blake2b_256(sent: str | None) -> str | None:
     return sent if sent and len(sent) != _BLAKE2B_512_DIGITS else None
 
 
-async def _remove(form: UploadFields, publication: Publication) -> None:
+async def _remove(form: UploadFields, sender: Sender, publication: Publication) -> None:
     if not form.name or not form.version:
         raise BadRequest("remove_pkg needs the fields 'name' and 'version'.")
+    project = project_name(form.name)
+    await sender.learn()
+    sender.check(Action.DELETE, project)
     try:
         parse_version(form.version)
     except InvalidVersion:
         raise BadRequest("This is not a valid version.") from None
-    await publication.publisher.remove(
-        project_name(form.name), form.version, actor=publication.actor
-    )
+    await publication.publisher.remove(project, form.version, actor=publication.actor)

@@ -60,7 +60,10 @@ def compress(data: bytes, encoding: Encoding) -> bytes:
             packed: bytes = brotli.compress(data, quality=BROTLI_QUALITY)
             return packed
         case Encoding.ZSTD:
-            return zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(data)
+            # Copied: the bytes that it returns keep the room of the longest result
+            # that there could have been, which is all of the plain page's.
+            frame = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(data)
+            return bytes(memoryview(frame))
 
 
 @frozen
@@ -117,6 +120,12 @@ class Representation:
         whole page again.
         """
         return self.validators + (_PRIVATE if private else _PUBLIC)
+
+
+def represent(body: bytes, variant: Variant) -> Representation:
+    """Make what is sent of a body in a variant's format; may run in a thread."""
+    format, encoding = variant
+    return Representation.build(compress(body, encoding), format.content_type, encoding)
 
 
 def _etag(body: bytes, content_type: bytes, encoding: Encoding) -> bytes:

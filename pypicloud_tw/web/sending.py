@@ -10,7 +10,7 @@ from pypicloud_tw.web.http.conditions import check_required, is_known
 from pypicloud_tw.web.http.fields import joined
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.negotiation import Choice, Negotiator
-from pypicloud_tw.web.representation import Page
+from pypicloud_tw.web.representation import Page, Representation
 
 
 @define(eq=False)
@@ -30,19 +30,13 @@ class PageSender:
         :returns: whether it was sent.
         """
         try:
-            variant = page.variant(self._choose(request))
+            variant = page.variant(self.choose(request))
         except PypicloudError:
             return False
-        representation = page.find(variant)
-        if representation is None:
+        made = page.find(variant)
+        if made is None:
             return False
-        more = b"" if warning is None else f"Warning: {warning}\r\n".encode()
-        if is_known(request, representation.etag, representation.modified):
-            block = representation.not_modified_block(private)
-            request.send_whole(304, block + more, b"")
-        else:
-            block = representation.header_block(private)
-            request.send_whole(200, block + more, representation.body)
+        _write(request, made, private, warning)
         return True
 
     async def send(
@@ -53,20 +47,48 @@ class PageSender:
         :raises NotAcceptable: the client accepts no format that there is.
         :raises ConditionFailed: it requires another page.
         """
-        variant = page.variant(self._choose(request))
+        variant = page.variant(self.choose(request))
         made = page.find(variant)
         if made is None:
             if page.quick(variant):
                 made = page.make(variant)
             else:
                 made = await self._offload.in_thread(page.make, variant)
-        check_required(request, made.etag, made.modified)
-        self.send_made(request, page, private=private, warning=warning)
+        send_representation(request, made, private=private, warning=warning)
 
-    def _choose(self, request: Request) -> Choice:
+    def choose(self, request: Request) -> Choice:
+        """Choose what the client gets.
+
+        :raises NotAcceptable: it accepts no format that there is.
+        """
         formats = request.args.get(b"format") if request.args else None
         return self._negotiator.choose(
             joined(request, b"Accept"),
             joined(request, b"Accept-Encoding"),
             formats[0] if formats else None,
         )
+
+
+def send_representation(
+    request: Request,
+    made: Representation,
+    *,
+    private: bool,
+    warning: str | None = None,
+) -> None:
+    """Send what was made; parameters as of :meth:`PageSender.send_made`.
+
+    :raises ConditionFailed: the client requires another page.
+    """
+    check_required(request, made.etag, made.modified)
+    _write(request, made, private, warning)
+
+
+def _write(
+    request: Request, made: Representation, private: bool, warning: str | None
+) -> None:
+    more = b"" if warning is None else f"Warning: {warning}\r\n".encode()
+    if is_known(request, made.etag, made.modified):
+        request.send_whole(304, made.not_modified_block(private) + more, b"")
+    else:
+        request.send_whole(200, made.header_block(private) + more, made.body)

@@ -77,18 +77,39 @@ def merge_elsewhere(pages: tuple[bytes, bytes] | PackedResult) -> Page | PackedR
     return pack(merge_projects(own, theirs))
 
 
-def render_index(
-    names: Iterable[NormalizedName],
-    modified: datetime | None = None,
-    last_serial: int | None = None,
-) -> Page:
-    """Make the list of projects, in the order of *names*."""
+def index_json(
+    batches: Iterable[Sequence[NormalizedName]], last_serial: int | None = None
+) -> Iterator[bytes]:
+    """Write the JSON list of projects, a piece for each batch of names.
+
+    Nothing in a normalized name needs escaping.
+    """
     meta: Document = {"api-version": API_VERSION}
     if last_serial is not None:
         meta["_last-serial"] = last_serial
-    projects = [{"name": name} for name in names]
-    document = {"meta": meta, "projects": projects}
-    return Page.of(to_json(document), index_html, modified)
+    yield b'{"meta":%b,"projects":[' % to_json(meta)
+    between = ""
+    for names in batches:
+        if names:
+            joined = '"},{"name":"'.join(names)
+            yield f'{between}{{"name":"{joined}"}}'.encode()
+            between = ","
+        else:
+            yield b""
+    yield b"]}"
+
+
+def index_html(batches: Iterable[Sequence[NormalizedName]]) -> Iterator[bytes]:
+    """Write the HTML list of projects, a piece for each batch of names.
+
+    A normalized name is its own address (PEP 503): nothing in it needs quoting.
+    """
+    page = _html("Simple index", (), "", ())
+    end = page.index(b"</body>")
+    yield page[:end]
+    for names in batches:
+        yield "".join([f'<a href="{n}/">{n}</a><br>\n' for n in names]).encode()
+    yield page[end:]
 
 
 def project_html(data: bytes) -> bytes:
@@ -99,16 +120,6 @@ def project_html(data: bytes) -> bytes:
     texts: list[str] = []
     rows = "".join([anchor(file, texts) + "<br>\n" for file in document["files"]])
     return _html(title, _project_metas(document), rows, texts)
-
-
-def index_html(data: bytes) -> bytes:
-    """Make the HTML list of projects out of the JSON that :func:`render_index` wrote.
-
-    A normalized name is its own address (PEP 503): nothing in it needs quoting.
-    """
-    names = [project["name"] for project in json.loads(data)["projects"]]
-    rows = f'<a href="{SLOT}/">{SLOT}</a><br>\n' * len(names)
-    return _html("Simple index", (), rows, [text for n in names for text in (n, n)])
 
 
 def to_json(document: Document) -> bytes:

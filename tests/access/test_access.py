@@ -12,7 +12,14 @@ from pypicloud_tw.access.documents import DocumentChange
 from pypicloud_tw.config.rights import EVERYONE, Action, RightLine
 from pypicloud_tw.errors import StoreError
 from tests.builders import wheel
-from tests.web.doubles import HASH, Web, basic
+from tests.web.doubles import (
+    FORM_TYPE,
+    HASH,
+    Web,
+    basic,
+    request_bytes,
+    upload_form,
+)
 
 WHEEL = "acme-1.0-py3-none-any.whl"
 PAGE = "/simple/acme/"
@@ -86,6 +93,18 @@ class TwoServersTests(SynchronousTestCase):
         self.clock.advance(1)
         self.assertEqual(self.one.get(PAGE, basic("bob")).status, 401)
 
+    def test_a_right_that_ends_during_an_upload(self) -> None:
+        form = upload_form(WHEEL.replace("1.0", "2.0"), wheel(version="2.0"))
+        connection = self.one.connect()
+        head = {**FORM_TYPE, **basic(), "Content-Length": str(len(form))}
+        connection.send(request_bytes("POST", "/legacy/", head) + form[:-10])
+        self.change(close)
+        self.clock.advance(1)
+        connection.send(form[-10:])
+        response = connection.response("POST")
+        assert response is not None
+        self.assertEqual(response.status, 403)
+
     def test_the_inis_user_of_that_name_wins(self) -> None:
         other = StoredUser(HASH.replace("$1$", "$2$"))
         self.change(lambda document: evolve(document, users={"ann": other}))
@@ -131,6 +150,12 @@ class UnusableTests(SynchronousTestCase):
         self.assertEqual(ready.status, 200)
         self.assertIn("The access document is gone", ready.text)
         self.assertIn("What was known of it before holds", ready.text)
+
+    def test_nothing_is_published_by_what_was_known(self) -> None:
+        form = upload_form(WHEEL.replace("1.0", "2.0"), wheel(version="2.0"))
+        response = self.web.post(form)
+        self.assertEqual(response.status, 503)
+        self.assertIn("nothing is changed. The access document is gone", response.text)
 
     def test_a_server_that_never_read_it_is_not_ready(self) -> None:
         fresh = Web(domain=self.web.domain.beside())

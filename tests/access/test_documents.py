@@ -429,7 +429,7 @@ class UnusableTests(DocumentsCase):
         self.assertIn("nothing is allowed", error.message)
 
     def test_damaged(self) -> None:
-        self.check(lambda: self.damage(b"{"), "is damaged (JSONDecodeError)")
+        self.check(lambda: self.damage(b"{"), "is damaged: restore")
 
     def test_a_newer_format(self) -> None:
         self.check(
@@ -448,6 +448,12 @@ class UnusableTests(DocumentsCase):
         self.assertIn("is gone", str(self.two.problem))
         self.assertEqual(self.users(self.server()), set())
 
+    def test_one_that_was_written_by_hand(self) -> None:
+        """Without what tells of it: a change makes good for that."""
+        del self.store.objects[BEGUN]
+        self.add(self.server(), "bob")
+        self.assertIn(BEGUN, self.store.objects)
+
     def test_it_costs_a_question_in_fresh_for(self) -> None:
         self.damage(b"{")
         self.clock.advance(60)
@@ -460,6 +466,14 @@ class UnusableTests(DocumentsCase):
         self.assertEqual(self.count(KEY), asked)
         self.clock.advance(1)
         self.assertFalse(self.two.fresh)
+
+    def test_what_was_known_does_not_do_for_changes(self) -> None:
+        self.damage(b"{")
+        self.clock.advance(60)
+        for _ in range(2):
+            self.get(self.two.learn())
+            error = self.fails(self.two.learn(changing=True), Unavailable)
+            self.assertIn("nothing is changed. The access document", error.message)
 
     def test_one_that_was_repaired_holds_at_once(self) -> None:
         good = self.store.objects[KEY].data
@@ -502,6 +516,19 @@ class AwayTests(DocumentsCase):
         self.assertEqual(self.users(self.one), {"ann"})
         self.assertFalse(self.one.fresh)
         self.fails(self.one.change(add("bob")), StoreError)
+
+    def test_what_was_known_does_not_do_for_changes(self) -> None:
+        self.add(self.one, "ann")
+        self.get(self.one.learn(changing=True))
+        self.store.before = away
+        self.clock.advance(1)
+        error = self.fails(self.one.learn(changing=True), Unavailable)
+        self.assertIn("nothing is changed. The store is away", error.message)
+        # Others who use the marker may find out first that it is back.
+        self.store.before = present
+        self.clock.advance(1)
+        self.get(self.one.watch.freshen())
+        self.get(self.one.learn(changing=True))
 
     def test_nobody_waits_for_what_did_not_answer_a_moment_ago(self) -> None:
         self.get(self.one.learn())

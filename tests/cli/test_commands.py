@@ -64,6 +64,10 @@ class FakeMaintenance:
     ) -> int:
         return self._do(f"yank {project} {version} {reason!r}", config, False)
 
+    def run_audit(self, config: Config, **asked: object) -> int:
+        told = " ".join(f"{k}={v}" for k, v in asked.items() if v)
+        return self._do(f"audit {told}", config, False)
+
     def run_remove(self, config: Config, project: str, version: str) -> int:
         return self._do(f"remove {project} {version}", config, False)
 

@@ -346,6 +346,8 @@ class EnvironmentTests(ConfigTestCase):
                 "aws.region",
                 "aws.session_token",
                 "aws.storage_class",
+                "oidc.ca_file",
+                "oidc.private_hosts",
                 "pypi.allow_overwrite_groups",
                 "storage.temp_dir",
                 "upstream.allow_private_hosts",

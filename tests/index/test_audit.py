@@ -10,7 +10,8 @@ from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import NotFound
-from pypicloud_tw.index.audit import SERVER, Act, Actor, log_act
+from pypicloud_tw.index.audit import SERVER, Act, Actor
+from pypicloud_tw.index.audit_log import log_act
 from pypicloud_tw.index.names import project_name
 from tests.builders import sdist, wheel
 from tests.web.doubles import FORM_TYPE, Domain, Web, basic, form_bytes, started

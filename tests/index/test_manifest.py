@@ -58,6 +58,7 @@ _files = st.builds(
     metadata_sha256=_maybe,
     uploader=_maybe,
     summary=_maybe,
+    publisher=st.none() | st.dictionaries(_texts, _texts, max_size=3),
     extra=_extra,
 )
 _tombstones = st.builds(
@@ -154,10 +155,24 @@ class DamageTests(SynchronousTestCase):
             "upload-time": "yesterday",
             "_key": None,
             "yanked": 3,
+            "_publisher": {"ref": 1},
         }.items():
             document = json.loads(json.dumps(good))
             document["files"][0][key] = bad
             self.damaged(json.dumps(document).encode())
+
+    def test_where_a_file_came_from_is_bounded(self) -> None:
+        good = json.loads(encode(Project(ACME, "Acme", (file(),))))
+        wrong: tuple[Any, ...] = (
+            [],
+            "x",
+            {"ref": "x" * 1025},
+            {"x" * 1025: "y"},
+            {str(n): "x" for n in range(33)},
+        )
+        for bad in wrong:
+            good["files"][0]["_publisher"] = bad
+            self.damaged(json.dumps(good).encode())
 
     @given(_projects, st.data())
     def test_any_flipped_value_is_read_or_refused(

@@ -61,9 +61,10 @@ AWAY = "The store is away."
 
 class PublishCase(SynchronousTestCase):
     rules = UploadRules()
+    overwrite = False
 
     def setUp(self) -> None:
-        self.one = Domain(rules=self.rules)
+        self.one = Domain(rules=self.rules, overwrite=self.overwrite)
         self.store = self.one.store
 
     def publish(
@@ -258,7 +259,7 @@ class SameNameTests(PublishCase):
 
 
 class OverwriteTests(PublishCase):
-    rules = UploadRules(overwrite=True)
+    overwrite = True
 
     def test_other_bytes_replace_the_first(self) -> None:
         first = self.publish()

@@ -24,12 +24,12 @@ from pypicloud_tw.assembly import assemble
 from pypicloud_tw.tap import Options
 
 
-def main() -> None:
-    """Fork a server for each line of standard input, and answer with its number.
+def main(live: Callable[[Mapping[str, Any]], None]) -> None:
+    """Fork a process for each line of standard input, and answer with its number.
 
-    A line is a JSON object: ``arguments`` of the command ``pypicloud``, the file
-    ``log``, the folder ``cwd``, ``environment``, and ``point`` and ``nth``, the step to
-    die at (none if it is empty).
+    A line is a JSON object: the file ``log``, the folder ``cwd``, ``environment``, and
+    ``point`` and ``nth``, the step to die at (none if it is empty); and what else
+    *live* wants.
     """
     # Nobody waits for them: the kernel clears them away.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -48,8 +48,19 @@ def main() -> None:
         print(number, flush=True)
 
 
-def live(wanted: Mapping[str, Any]) -> None:
-    """Be a server."""
+def serve(wanted: Mapping[str, Any]) -> None:
+    """Be a server.
+
+    :param wanted: with the ``arguments`` of the command ``pypicloud``.
+    """
+    become(wanted)
+    # Every line at once: what is buffered dies too.
+    output = os.fdopen(1, "w", buffering=1, closefd=False)
+    run(wanted["arguments"], dies_at(wanted["point"], wanted["nth"]), output)
+
+
+def become(wanted: Mapping[str, Any]) -> None:
+    """Have a log, a folder, an environment and a reactor of one's own."""
     log = os.open(wanted["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((nothing, 0), (log, 1), (log, 2)):
@@ -60,12 +71,9 @@ def live(wanted: Mapping[str, Any]) -> None:
     # klein has imported the reactor, whose descriptors are shared with our siblings.
     sys.modules.pop("twisted.internet.reactor", None)
     epollreactor.install()
-    # Every line at once: what is buffered dies too.
-    output = os.fdopen(1, "w", buffering=1, closefd=False)
-    serve(wanted["arguments"], dies_at(wanted["point"], wanted["nth"]), output)
 
 
-def serve(arguments: list[str], checkpoint: Callable[[str], None], log: TextIO) -> None:
+def run(arguments: list[str], checkpoint: Callable[[str], None], log: TextIO) -> None:
     """Do what ``twistd -n pypicloud`` does."""
     startLogging(log)
     options = Options()
@@ -109,4 +117,4 @@ def last_words(point: str, nth: int) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(serve)

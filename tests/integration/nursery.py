@@ -1,4 +1,4 @@
-"""Starts servers that die where they are told to; see :mod:`.dying_server`."""
+"""Starts processes that die where they are told to; see :mod:`.dying_server`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from attrs import define, field, frozen
 
@@ -49,12 +50,15 @@ class Nursery:
     _lock: Lock = field(factory=Lock)
 
     @classmethod
-    def open(cls) -> Nursery:
-        """Start it; it takes a second or two before its first child."""
+    def open(cls, module: str = "dying_server") -> Nursery:
+        """Start it; it takes a second or two before its first child.
+
+        :param module: says what its children do.
+        """
         environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
         return cls(
             subprocess.Popen(
-                [sys.executable, "-m", "tests.integration.dying_server"],
+                [sys.executable, "-m", f"tests.integration.{module}"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=environment,
@@ -64,16 +68,30 @@ class Nursery:
 
     def start(self, server: Server, point: str = "", nth: int = 1) -> None:
         """Start a server that dies at *point*, and wait until it is ready."""
+        arguments = [f"--config={server.config}"]
+        server.process = self.fork(
+            server, server.log_file, point, nth, arguments=arguments
+        )
+        server.wait()
+
+    def fork(
+        self, server: Server, log: Path, point: str = "", nth: int = 1, **more: Any
+    ) -> Life:
+        """Start a process on a server's folder that dies at *point*.
+
+        :param log: takes what it says.
+        :param more: what it wants to know beside that.
+        """
         home = server.folder / "home"
         home.mkdir(exist_ok=True)
         line = json.dumps(
             {
-                "arguments": [f"--config={server.config}"],
-                "log": str(server.log_file),
+                "log": str(log),
                 "cwd": str(server.folder),
                 "environment": clean_environment(home, **server.environment),
                 "point": point,
                 "nth": nth,
+                **more,
             }
         )
         process = self._process
@@ -82,8 +100,7 @@ class Nursery:
         with self._lock:
             process.stdin.write(line + "\n")
             process.stdin.flush()
-            server.process = Life(int(process.stdout.readline()))
-        server.wait()
+            return Life(int(process.stdout.readline()))
 
     def close(self) -> None:
         self._process.kill()

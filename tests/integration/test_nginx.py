@@ -65,7 +65,13 @@ class NginxTestCase(IntegrationTestCase):
         program = nginx()
         self.port, self.plain_port = free_port(), free_port()
         self.upstream = self.server(
-            settings={"pypi.trusted_proxies": "127.0.0.1", "metrics.read": "everyone"},
+            settings={
+                "pypi.trusted_proxies": "127.0.0.1",
+                "metrics.read": "everyone",
+                "publisher.tool.issuer": "https://ci.example",
+                "publisher.tool.claims": "sub:tool",
+                "publisher.tool.projects": "acme",
+            },
             start=False,
         )
         place = self.start_upstream()
@@ -167,6 +173,22 @@ class NginxTests(NginxTestCase):
             self.assertEqual(moved.status, 301)
             there = urljoin(f"{base}/simple/Acme", moved.headers["location"])
             self.assertEqual(there, f"{base}/simple/acme/")
+
+    def test_jobs_ask_at_the_root(self) -> None:
+        """Also where the index is below a path."""
+        for host, prefix in _SITES:
+            audience = self.ask(host, "GET", "/_/oidc/audience")
+            self.assertEqual(audience.json(), {"audience": "pypicloud"})
+            refused = self.ask(host, "POST", "/_/oidc/mint-token", b'{"token": "x"}')
+            self.assertEqual(refused.json()["errors"][0]["code"], "invalid-token")
+            legacy = f"{prefix}/legacy/"
+            found = self.ask(host, "GET", f"/.well-known/pytp?discover={legacy}")
+            self.assertEqual(
+                found.json()["token-mint-endpoint"],
+                f"https://{host}/_/oidc/mint-token",
+            )
+            other = self.ask(host, "GET", "/.well-known/pytp?discover=/other/")
+            self.assertEqual(other.status, 404)
 
     def test_metrics_are_not_for_the_world(self) -> None:
         self.assertEqual(self.upstream.get("/metrics").status, 200)

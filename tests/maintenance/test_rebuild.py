@@ -25,7 +25,7 @@ OTHER_WHEEL = wheel(extra=[("acme/__init__.py", b"other = True\n")])
 
 class RebuildCase(SynchronousTestCase):
     def setUp(self) -> None:
-        self.domain = Domain(rules=UploadRules(overwrite=True, reupload_deleted=True))
+        self.domain = Domain(rules=UploadRules(reupload_deleted=True))
         self.store = self.domain.store
 
     def publish(self, filename: str, data: bytes) -> None:
@@ -33,7 +33,7 @@ class RebuildCase(SynchronousTestCase):
             publication = Publication(self.domain.publisher, Actor("ann"))
             await publication.begin(Filename.parse(filename), {"uploader": "ann"})
             await publication.write(data)
-            await publication.finish(Claims())
+            await publication.finish(Claims(), overwrite=True)
 
         self.successResultOf(started(publish()))
         self.domain.clock.advance(1)

@@ -9,7 +9,7 @@ from hashlib import sha256
 from random import Random
 from typing import Any, TypeVar
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from passlib.hash import pbkdf2_sha256
 from twisted.internet import main
 from twisted.internet.defer import Deferred
@@ -18,7 +18,12 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.audit.record import Download
+from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.documents import AccessDocuments
+from pypicloud_tw.access.oidc.exchange import Exchange
+from pypicloud_tw.access.oidc.issuers import Issuers
+from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.tokens.documents import TokenDocuments
 from pypicloud_tw.access.tokens.last_use import LastUses
@@ -27,8 +32,9 @@ from pypicloud_tw.access.tokens.minted import Minted
 from pypicloud_tw.access.tokens.owners import TokenOwners
 from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.access.users import PasswordLogin, Users
+from pypicloud_tw.config.rights import TrustedPublisher
 from pypicloud_tw.index.admission import Claims, UploadRules
-from pypicloud_tw.index.audit import Actor
+from pypicloud_tw.index.audit import Act, Actor
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifest import INDEX, decode, project_of
@@ -41,11 +47,13 @@ from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.watch import MarkerWatch
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.store.memory import MemoryStore
+from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.http.proxies import Proxies
 from pypicloud_tw.web.http.site import ConnectionLimits, Site
 from pypicloud_tw.web.views import ProjectView, view_project
+from tests.access.oidc.doubles import Issuer
 from tests.builders import simple_policy
 from tests.doubles import InlineOffload
 from tests.web.http.doubles import PEER, Wire
@@ -79,6 +87,8 @@ class Domain:
     offload: InlineOffload = field(factory=InlineOffload)
     seed: int = 1
     make_index: type[Index] = Index
+    #: Files may be replaced by what is published without HTTP.
+    overwrite: bool = False
     manifests: Manifests = field(init=False)
     catalog: Catalog[ProjectView] = field(init=False)
     publisher: Publisher = field(init=False)
@@ -135,7 +145,9 @@ class Domain:
         await publication.begin(name)
         try:
             await publication.write(data)
-            return await publication.finish(claims or Claims())
+            return await publication.finish(
+                claims or Claims(), overwrite=self.overwrite
+            )
         finally:
             await publication.abort()
 
@@ -406,16 +418,27 @@ class Web:
     domain: Domain = field(factory=Domain)
     users: Mapping[str, str] = field(factory=lambda: USERS)
     default_read: Any = "everyone"
+    #: What is said of rights beyond that.
+    policy: Policy | None = None
     max_upload: int = 10_000_000
     limits: ConnectionLimits = field(factory=ConnectionLimits)
     proxies: Proxies = field(factory=Proxies)
+    publishers: Mapping[str, TrustedPublisher] = field(factory=dict)
+    issuer: Issuer = field()
+    records: list[Act] = field(factory=list)
     documents: AccessDocuments = field(init=False)
     tokens: Tokens = field(init=False)
     application: Application = field(init=False)
     site: Site = field(init=False)
+    downloads: list[Download] = field(factory=list)
+
+    @issuer.default
+    def _make_issuer(self) -> Issuer:
+        return Issuer(self.domain.clock.seconds)
 
     def __attrs_post_init__(self) -> None:
         domain = self.domain
+        metrics = Metrics(domain.clock)
         users = Users(self.users, offload=InlineOffload(), clock=domain.clock)
         index = domain.index
         self.documents = AccessDocuments(
@@ -425,18 +448,35 @@ class Web:
         owners = TokenOwners(users.source_of)
         self.documents.subscribe(owners.obey)
         self.tokens = token_parts(index, owners)
+        policy = self.policy or simple_policy(
+            self.default_read, has_users=bool(self.users)
+        )
+        settings = evolve(policy.settings, publishers=self.publishers)
+        access = Access(
+            policy.with_settings(settings),
+            (token_login(self.tokens), PasswordLogin(users)),
+            self.documents,
+            metrics.observe_login,
+        )
+        exchange = Exchange(
+            access,
+            Issuers(lambda _: self.issuer, domain.clock.seconds),
+            self.tokens.minted,
+            self.records.append,
+            domain.clock.seconds,
+            900,
+        )
         self.application = Application(
             domain.index,
-            access=Access(
-                simple_policy(self.default_read, has_users=bool(self.users)),
-                (token_login(self.tokens), PasswordLogin(users)),
-                self.documents,
-            ),
+            access=access,
+            publishing=TrustedPublishing(exchange, domain.clock.seconds),
             revealed=RevealedTokens(self.tokens, domain.clock.seconds),
             offload=domain.offload,
-            metrics=Metrics(domain.clock),
+            metrics=metrics,
             max_upload=self.max_upload,
             metrics_read=lambda principal, client: True,
+            witness=Witness(self._audit, metrics, self.users.__contains__),
+            downloads=self.downloads.append,
         )
         self.site = Site(
             self.application.resource(),
@@ -444,6 +484,9 @@ class Web:
             limits=self.limits,
             proxies=self.proxies,
         )
+
+    def _audit(self, act: Act) -> None:
+        self.domain.publisher.audit(act)
 
     @property
     def store(self) -> MemoryStore:

@@ -25,6 +25,7 @@ from pypicloud_tw.index.standing import PATIENCE
 from pypicloud_tw.store.spool import Spool
 from pypicloud_tw.web.publishing import _FORM_ALLOWANCE
 from pypicloud_tw.web.upload import FORM_MEMORY
+from tests.access.doubles import policy_of
 from tests.builders import bare_sdist, metadata, sdist, wheel, zip_of
 from tests.doubles import InlineOffload
 from tests.web.doubles import (
@@ -595,7 +596,8 @@ class SameNameTests(UploadCase):
 
 
 class OverwriteTests(UploadCase):
-    rules = UploadRules(overwrite=True)
+    def make(self) -> Web:
+        return Web(policy=policy_of("pypi.allow_overwrite = true"))
 
     def test_other_bytes(self) -> None:
         self.upload()

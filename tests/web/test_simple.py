@@ -22,7 +22,7 @@ from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.web.media import Encoding, Format, Variant
 from pypicloud_tw.web.negotiation import Negotiator
 from pypicloud_tw.web.representation import Page, compress
-from pypicloud_tw.web.simple import render_index, render_project
+from pypicloud_tw.web.simple import index_html, index_json, render_project
 
 MODIFIED = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 PAGE_URL = "https://index.example/prefix/simple/acme-tool/"
@@ -330,17 +330,16 @@ NAMES = [NormalizedName("acme-tool"), NormalizedName("b"), NormalizedName("c0")]
 
 class IndexTests(SynchronousTestCase):
     def test_html(self) -> None:
-        page = render_index(NAMES)
-        reader = Reader(page.make(Variant(Format.TEXT, Encoding.IDENTITY)).body)
+        reader = Reader(b"".join(index_html([NAMES[:1], [], NAMES[1:]])))
         hrefs = ["acme-tool/", "b/", "c0/"]
         self.assertEqual([a["href"] for a in reader.anchors], hrefs)
         self.assertEqual(reader.texts, NAMES)
         self.assertEqual(reader.metas, [("pypi:repository-version", "1.4")])
 
     def test_json(self) -> None:
-        page = render_index(iter(NAMES), last_serial=7)
+        batches = iter([[], NAMES[:1], [], NAMES[1:]])
         self.assertEqual(
-            json.loads(page.make(Variant(Format.JSON, Encoding.IDENTITY)).body),
+            json.loads(b"".join(index_json(batches, last_serial=7))),
             {
                 "meta": {"api-version": "1.4", "_last-serial": 7},
                 "projects": [{"name": name} for name in NAMES],
@@ -348,9 +347,9 @@ class IndexTests(SynchronousTestCase):
         )
 
     def test_empty(self) -> None:
-        page = render_index([])
-        reader = Reader(page.make(Variant(Format.TEXT, Encoding.IDENTITY)).body)
+        reader = Reader(b"".join(index_html([])))
         self.assertEqual(reader.anchors, [])
+        self.assertEqual(json.loads(b"".join(index_json([[]])))["projects"], [])
 
 
 DECODERS: dict[Encoding, Callable[[bytes], bytes]] = {

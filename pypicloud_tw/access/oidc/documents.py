@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http.cookiejar import DefaultCookiePolicy
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 from attrs import define, field
 from treq.client import HTTPClient
 from treq.cookies import IndexableCookieJar
-from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IResponse
@@ -54,16 +56,13 @@ class Documents:
         """
         host = urlsplit(url).hostname or "the issuer"
         fetching = Deferred.fromCoroutine(self._fetch(url, host, limit))
-        # What has timed out fails as what was cancelled does, and is told below.
-        fetching.addTimeout(PATIENCE, self.clock)
+        fetching.addTimeout(PATIENCE, self.clock, _timed_out(host))
         try:
             return await fetching
         except FetchError:
             raise
-        except TimeoutError:
-            raise _too_slow(host) from None
         except Exception as e:
-            found = trouble(e, "auth.oidc_private_hosts")
+            found = trouble(e, "oidc.private_hosts")
             raise FetchError(f"{host} {found.sentence}") from None
 
     async def _fetch(self, url: str, host: str, limit: int) -> bytes:
@@ -99,6 +98,13 @@ class Documents:
         except ValueError:
             raise FetchError(f"An address at {host} cannot be asked for.") from None
         return await asking
+
+
+def _timed_out(host: str) -> Callable[[object, float], NoReturn]:
+    def timed_out(_result: object, _seconds: float) -> NoReturn:
+        raise _too_slow(host)
+
+    return timed_out
 
 
 def _too_slow(host: str) -> FetchError:

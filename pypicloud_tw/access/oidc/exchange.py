@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
-from attrs import define, evolve
+from attrs import define, evolve, field
 from twisted.logger import Logger
 
+from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.oidc.compact import UnverifiedToken, read_token
 from pypicloud_tw.access.oidc.identity import Identity, identify
-from pypicloud_tw.access.oidc.issuers import Issuers
+from pypicloud_tw.access.oidc.issuers import Fetcher, Issuers
 from pypicloud_tw.access.oidc.matching import explain, matching
 from pypicloud_tw.access.oidc.refusals import (
     ExchangeRefused,
@@ -22,44 +24,61 @@ from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.access.tokens.minted import AlreadyUsed, Minted, MintedToken
 from pypicloud_tw.config.publishers import told_audience
 from pypicloud_tw.config.rights import TrustedPublisher
+from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.index.audit import Act, Actor, Audit, Proof
-
-#: Seconds that a minted token may live (PEP 807, draft).
-SHORTEST_LIFE, LONGEST_LIFE = 900, 21_600
-
-Publishers = Mapping[str, TrustedPublisher]
+from pypicloud_tw.metrics import Metrics
 
 
 @define(eq=False)
 class Exchange:
     """Exchanges identity tokens.
 
-    :param publishers: returns those that there are now.
+    :param access: knows the publishers.
     :param issuers: the keys of their issuers.
     :param minted: where tokens are made.
     :param audit: takes a record of every exchange and every refusal.
     :param seconds: the clock.
-    :param lifetime: returns the seconds that a minted token lives.
+    :ivar lifetime: seconds that a minted token lives.
+    :ivar outcomes: how many exchanges came to what: ``minted``, or an error's code.
     """
 
-    publishers: Callable[[], Publishers]
+    access: Access
     issuers: Issuers
     minted: Minted
     audit: Audit
     seconds: Callable[[], float]
-    lifetime: Callable[[], float]
+    lifetime: float
+    outcomes: Counter[str] = field(factory=Counter, init=False)
     _log = Logger()
 
-    @property
-    def audience(self) -> str:
-        """The audience that a job is to ask its issuer for.
+    def register(self, metrics: Metrics) -> None:
+        """Have its counters shown."""
+        metrics.read_by(
+            "pypicloud_oidc_exchanges",
+            "Identity tokens that were shown, by what came of it",
+            "outcome",
+            lambda: self.outcomes,
+        )
+
+    def reload(self, lifetime: float, fetcher: Callable[[str], Fetcher]) -> None:
+        """Take new settings; keys of issuers that are known stay."""
+        self.lifetime = lifetime
+        self.issuers.fetcher = fetcher
+
+    async def audience(self) -> str:
+        """Return the audience that a job is to ask its issuer for.
 
         :raises NotEnabled: there is no publisher.
+        :raises Unavailable: it could never be found out whether there is one.
         """
-        audience = told_audience(self.publishers())
+        audience = told_audience(await self._publishers())
         if audience is None:
             raise NotEnabled("This index has no trusted publishers.")
         return audience
+
+    async def _publishers(self) -> Mapping[str, TrustedPublisher]:
+        await self.access.learn()
+        return self.access.policy.rules.publishers
 
     async def exchange(self, text: str, actor: Actor) -> MintedToken:
         """Exchange a token.
@@ -73,20 +92,36 @@ class Exchange:
         :raises Unavailable: the store is away.
         """
         try:
-            return await self._exchange(text, actor)
-        except ExchangeRefused as e:
-            self._tell(e, actor)
+            minted = await self._exchange(text, actor)
+        except PypicloudError as e:
+            self.outcomes[e.code] += 1
+            if isinstance(e, ExchangeRefused):
+                self._tell(e, actor)
             raise
+        self.outcomes["minted"] += 1
+        return minted
+
+    async def burn(self, text: str, actor: Actor) -> bool:
+        """Make a minted token useless; return whether it was one that lived.
+
+        :param actor: who shows it.
+        :raises Unavailable: the store is away, or nothing may be changed.
+        """
+        burnt = await self.minted.burn(text)
+        if burnt:
+            self.audit(Act(actor, "burnt a token", reason="given back"))
+        return burnt
 
     async def _exchange(self, text: str, actor: Actor) -> MintedToken:
-        if not self.publishers():
+        publishers = await self._publishers()
+        if not publishers:
             raise NotEnabled("This index has no trusted publishers.")
         token = read_token(text)
-        self._check_issuer(token)
+        of_issuer = _of_issuer(publishers, token)
         keys = await self.issuers.keys(token.issuer, token.key_id)
         keys.verify(token)
         identity = identify(token, self.seconds())
-        found = self._match(identity)
+        found = _match(of_issuer, identity)
         minted = await self._mint(identity, found)
         proof = Proof("publisher", identity.claims)
         label = Principal(None, publishers=found).label
@@ -101,7 +136,7 @@ class Exchange:
                 identity.end,
                 found,
                 identity.claims,
-                self.lifetime(),
+                self.lifetime,
             )
         except AlreadyUsed as e:
             raise ReusedToken(e.message, claims=identity.claims) from None
@@ -119,37 +154,41 @@ class Exchange:
             actor = evolve(actor, proof=Proof("publisher", error.claims))
         self.audit(Act(actor, "mint", reason=why, outcome="refused"))
 
-    def _check_issuer(self, token: UnverifiedToken) -> None:
-        if all(one.issuer != token.issuer for one in self.publishers().values()):
-            raise InvalidPublisher(
-                "No trusted publisher of this index has the issuer of this token.",
-                [f"Its issuer is said to be {token.issuer[:200]!a}."],
-            )
 
-    def _match(self, identity: Identity) -> tuple[str, ...]:
-        of_issuer = {
-            name: one
-            for name, one in self.publishers().items()
-            if one.issuer == identity.issuer
-        }
-        audience = identity.claims["aud"]
-        if all(one.audience != audience for one in of_issuer.values()):
-            raise InvalidToken(
-                "The token is for another audience than this index's, which "
-                "/_/oidc/audience tells.",
-                explain(of_issuer, identity.claims),
-                identity.claims,
-            )
-        found = matching(of_issuer, identity.claims)
-        if not found:
-            raise InvalidPublisher(
-                "The token is good, and no trusted publisher of this index is for this "
-                f"job ({describe(identity.claims)}). Compare that with what its "
-                "administrators have set; the server's log says what differs.",
-                explain(of_issuer, identity.claims),
-                identity.claims,
-            )
-        return found
+def _of_issuer(
+    publishers: Mapping[str, TrustedPublisher], token: UnverifiedToken
+) -> Mapping[str, TrustedPublisher]:
+    found = {n: one for n, one in publishers.items() if one.issuer == token.issuer}
+    if not found:
+        raise InvalidPublisher(
+            "No trusted publisher of this index has the issuer of this token.",
+            [f"Its issuer is said to be {token.issuer[:200]!a}."],
+        )
+    return found
+
+
+def _match(
+    of_issuer: Mapping[str, TrustedPublisher], identity: Identity
+) -> tuple[str, ...]:
+    """Name the publishers that trust a job."""
+    audience = identity.claims["aud"]
+    if all(one.audience != audience for one in of_issuer.values()):
+        raise InvalidToken(
+            "The token is for another audience than this index's, which "
+            "/_/oidc/audience tells.",
+            explain(of_issuer, identity.claims),
+            identity.claims,
+        )
+    found = matching(of_issuer, identity.claims)
+    if not found:
+        raise InvalidPublisher(
+            "The token is good, and no trusted publisher of this index is for this "
+            f"job ({describe(identity.claims)}). Compare that with what its "
+            "administrators have set; the server's log says what differs.",
+            explain(of_issuer, identity.claims),
+            identity.claims,
+        )
+    return found
 
 
 #: What tells a job from others of its issuer, as far as it has them.

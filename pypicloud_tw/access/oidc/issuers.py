@@ -51,7 +51,7 @@ class _Known:
 
     :ivar keys: the last that were had.
     :ivar had: when.
-    :ivar asked: when it was last asked.
+    :ivar asked: when it last answered, or failed to.
     :ivar trouble: why that failed, if it did.
     """
 
@@ -111,15 +111,15 @@ class Issuers:
         return keys
 
     async def _ask(self, issuer: str, known: _Known) -> None:
-        known.asked = self.seconds()
         try:
             keys = await self._fetch(issuer)
         except (FetchError, KeysUnusable) as e:
-            known.trouble = str(e)
+            known.asked, known.trouble = self.seconds(), str(e)
             self._outages.failed(issuer, str(e))
             return
         self._outages.succeeded(issuer)
-        known.keys, known.had, known.trouble = keys, self.seconds(), ""
+        known.keys, known.trouble = keys, ""
+        known.asked = known.had = self.seconds()
 
     async def _fetch(self, issuer: str) -> KeySet:
         fetcher = self.fetcher(issuer)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from heapq import nsmallest
 
 from pypicloud_tw.config.claims import mismatches
 from pypicloud_tw.config.rights import TrustedPublisher
@@ -20,7 +21,9 @@ def trusts(publisher: TrustedPublisher, claims: Mapping[str, str]) -> bool:
     :param claims: of the job, with ``iss`` and ``aud``.
     """
     return (
-        claims.get("iss") == publisher.issuer
+        # Without any, every job of the issuer would fit.
+        bool(publisher.claims)
+        and claims.get("iss") == publisher.issuer
         and claims.get("aud") == publisher.audience
         and not mismatches(publisher.claims, claims)
     )
@@ -37,23 +40,24 @@ def explain(
     publishers: Mapping[str, TrustedPublisher], claims: Mapping[str, str]
 ) -> list[str]:
     """Say why none trusts a job, for the operator: the nearest first, a few of them."""
-    found = sorted(
-        ((list(_differences(p, claims)), n) for n, p in publishers.items()),
-        key=lambda one: (len(one[0]), one[1]),
-    )
+    wrong = ((_wrong(one, claims), name) for name, one in publishers.items())
+    nearest = nsmallest(_TOLD, wrong, key=lambda found: (len(found[0]), found[1]))
     return [
-        f"publisher.{name} differs: {'; '.join(wrong)}."
-        for wrong, name in found[:_TOLD]
+        f"publisher.{name} differs: "
+        f"{'; '.join(_differences(publishers[name], names, claims))}."
+        for names, name in nearest
     ]
 
 
+def _wrong(publisher: TrustedPublisher, claims: Mapping[str, str]) -> list[str]:
+    wrong = mismatches(publisher.claims, claims)
+    return wrong if claims.get("aud") == publisher.audience else ["aud", *wrong]
+
+
 def _differences(
-    publisher: TrustedPublisher, claims: Mapping[str, str]
+    publisher: TrustedPublisher, names: Iterable[str], claims: Mapping[str, str]
 ) -> Iterator[str]:
     wanted = {"aud": publisher.audience, **dict(publisher.claims)}
-    wrong = mismatches(publisher.claims, claims)
-    if claims.get("aud") != publisher.audience:
-        wrong = ["aud", *wrong]
-    for name in wrong:
+    for name in names:
         shown = f"is {claims[name]!r}" if name in claims else "is not there"
         yield f"{name} {shown}, not {wanted[name]!r}"

@@ -14,13 +14,12 @@ from types import MappingProxyType
 from attrs import field, frozen
 
 from pypicloud_tw.config.former_keys import FORMER, RENAMED, RIGHTS, UNNEEDED
-from pypicloud_tw.config.hashes import HOW_TO_HASH, identify
 from pypicloud_tw.config.ini import Ini, IniError, parse_ini, read_text
 from pypicloud_tw.config.keys import FILE_KEYS, KEYS, show_value
 from pypicloud_tw.config.load import load_settings
+from pypicloud_tw.config.migrate.access import access_of_ini
 from pypicloud_tw.config.migrate.keys import HANDLERS, Translation, is_true, leave_out
-from pypicloud_tw.config.migrate.rights import FormerRights
-from pypicloud_tw.config.sources import user_name_problem
+from pypicloud_tw.config.migrate.rights import carry_rights, carry_user
 from pypicloud_tw.errors import ConfigError
 
 _REFERENCE = re.compile(r"%(?:(%)|\(([^)]+)\)s)")
@@ -44,16 +43,18 @@ class Migrated:
 
     :ivar settings: texts by our keys.
     :ivar users: hashes by name.
+    :ivar grants: groups and rights: texts by their whole keys.
     :ivar changes: what could not be carried over, and what changes; a sentence each.
     :ivar lost: of permissions; a sentence each.
-    :ivar opened: somebody may read now who could not before.
+    :ivar incomplete: users and rights were kept where they could not be read from.
     """
 
     settings: Mapping[str, str] = field(repr=False)
     users: Mapping[str, str] = field(repr=False)
+    grants: Mapping[str, str]
     changes: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
-    opened: bool = False
+    incomplete: bool = False
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -61,9 +62,10 @@ class Migrated:
         return self.changes + self.lost
 
 
-def migrate(path: Path) -> Migrated:
+def migrate(path: Path, access: Path | None = None) -> Migrated:
     """Translate a file.
 
+    :param access: a database or a document with users and rights that are not in it.
     :raises ConfigError: it cannot be read, or keeps its packages where we cannot.
     """
     try:
@@ -76,7 +78,7 @@ def migrate(path: Path) -> Migrated:
     old = _old_settings(ini, here)
     if not old:
         raise ConfigError([f"{path}: it has no settings in a section [app:main]."])
-    return _translated(Translation(old), here)
+    return _translated(Translation(old), here, access)
 
 
 def _old_settings(ini: Ini, here: Path) -> dict[str, str]:
@@ -121,30 +123,39 @@ def _interpolated(text: str, names: Mapping[str, str], depth: int = 0) -> str:
     return _REFERENCE.sub(replace, text)
 
 
-def _translated(work: Translation, base: Path) -> Migrated:
+def _translated(work: Translation, base: Path, access: Path | None) -> Migrated:
     """Translate every key, then look at what they come to together."""
     keeps_bucket = _keeps_bucket(work.old)
     for key, text in work.old.items():
         _translate(work, key, text)
     _keep_place(work, keeps_bucket)
     _shorten_buffer(work)
-    if any(FORMER.fullmatch(key) or RIGHTS.fullmatch(key) for key in work.old):
+    if access is not None or any(map(_is_later, work.old)):
         _keep_fallback(work)
-        _guard_rights(work)
-    opened = "pypi.default_read" in work.settings and _tell_opened(work)
+        carry_rights(work, base, access)
+    else:
+        for name, hashed in access_of_ini(work.old).users.items():
+            carry_user(work, name, hashed)
     if work.unneeded:
         work.notes.append(f"Not needed any more: {', '.join(work.unneeded)}.")
     try:
-        load_settings(work.settings, work.users, base)
+        load_settings({**work.settings, **work.grants}, work.users, base)
     except ConfigError as e:
         work.notes.extend(e.problems)
     return Migrated(
         MappingProxyType(work.settings),
         MappingProxyType(work.users),
+        MappingProxyType(work.grants),
         tuple(work.notes),
         tuple(work.lost),
-        opened,
+        work.incomplete,
     )
+
+
+def _is_later(key: str) -> bool:
+    """Whether only later versions had a key: those that had rights."""
+    later = FORMER.fullmatch(key) or RIGHTS.fullmatch(key)
+    return later is not None or key == "pypi.default_read"
 
 
 def _keeps_bucket(old: Mapping[str, str]) -> bool:
@@ -164,12 +175,10 @@ def _keeps_bucket(old: Mapping[str, str]) -> bool:
 
 def _translate(work: Translation, key: str, text: str) -> None:
     """Carry a key over, or tell why not."""
-    if key.startswith("user."):
-        _translate_user(work, key.removeprefix("user."), text)
-    elif key in HANDLERS:
+    if key in HANDLERS:
         HANDLERS[key](work, key, text)
-    elif RIGHTS.fullmatch(key):
-        leave_out(work, key, text)
+    elif key.startswith("user.") or RIGHTS.fullmatch(key):
+        return  # seen to together
     elif key in RENAMED:
         work.carry(key, RENAMED[key], text)
     elif key in KEYS:
@@ -179,20 +188,7 @@ def _translate(work: Translation, key: str, text: str) -> None:
     elif UNNEEDED.fullmatch(key):
         work.unneeded[_family(key)] = None
     else:
-        leave_out(work, key, text)
-
-
-def _translate_user(work: Translation, name: str, hashed: str) -> None:
-    problem = user_name_problem(name)
-    if problem is not None:
-        work.notes.append(f"user.{name[:80]!a} is left out: {problem}")
-    elif identify(hashed) is None:
-        work.notes.append(
-            f"user.{name} is left out: its password's hash is of a kind that does not "
-            f"work here. {HOW_TO_HASH}"
-        )
-    else:
-        work.users[name] = hashed
+        leave_out(work, key)
 
 
 def _keep_place(work: Translation, keeps_bucket: bool) -> None:
@@ -225,40 +221,6 @@ def _keep_fallback(work: Translation) -> None:
     """Write down what was the default of later versions, as ours is another."""
     if is_true(work.settings.get("pypi.use_fallback", "true")):
         work.settings.setdefault("pypi.fallback", "redirect")
-
-
-def _guard_rights(work: Translation) -> None:
-    """Later versions let only users read, and only admins write, unless told."""
-    work.settings.setdefault("pypi.default_read", "authenticated")
-    writers = work.old.get("pypi.default_write", "").split()
-    if not _open_to_all(work) and not {"authenticated", "everyone"} & {*writers}:
-        work.lost.append(
-            "Look here: every user of the new file may upload, and remove what is "
-            "there. In the old one it was only admins, and who had rights of their "
-            "own. Leave out the users who should not."
-        )
-
-
-def _open_to_all(work: Translation) -> bool:
-    return any(
-        is_true(work.old.get(f"{section}.zero_security_mode", ""))
-        for section in ("pypi", "auth")
-    )
-
-
-def _tell_opened(work: Translation) -> bool:
-    """Name the projects that more people may read now; tell whether any is opened."""
-    if _open_to_all(work):
-        return False
-    rights = FormerRights.of(work.old)
-    to_everyone = work.settings["pypi.default_read"] == "everyone"
-    projects = [*rights.opened(to_everyone=to_everyone)]
-    work.lost.extend(f"Look here: {project}" for project in projects)
-    return bool(
-        projects
-        or rights.default_opened(to_everyone=to_everyone)
-        or work.rights_elsewhere
-    )
 
 
 def _family(key: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from attrs import define, field
@@ -19,18 +19,20 @@ class Translation:
     :ivar old: every setting of the old file.
     :ivar settings: texts by our keys, so far.
     :ivar users: hashes by name.
+    :ivar grants: groups and rights: texts by their whole keys.
     :ivar notes: what could not be carried over, and what changes; a sentence each.
     :ivar lost: permissions among that.
-    :ivar rights_elsewhere: rights were kept where they cannot be read from here.
+    :ivar incomplete: users and rights were kept where they cannot be read from here.
     :ivar unneeded: what nothing needs any more.
     """
 
     old: Mapping[str, str] = field(repr=False)
     settings: dict[str, str] = field(factory=dict, repr=False)
     users: dict[str, str] = field(factory=dict, repr=False)
+    grants: dict[str, str] = field(factory=dict)
     notes: list[str] = field(factory=list)
     lost: list[str] = field(factory=list)
-    rights_elsewhere: bool = False
+    incomplete: bool = False
     unneeded: dict[str, None] = field(factory=dict)
 
     def carry(self, old: str, new: str, text: str) -> None:
@@ -130,29 +132,6 @@ def _always_show_upstream(work: Translation, key: str, text: str) -> None:
         )
 
 
-def _default_read(work: Translation, key: str, text: str) -> None:
-    groups = text.split()
-    if "everyone" in groups:
-        work.settings[key] = "everyone"
-        return
-    work.settings[key] = "authenticated"
-    if "authenticated" not in groups:
-        work.lost.append(
-            f"Look here: {key} was {show_value(' '.join(groups))}; there are no groups "
-            "here yet, and every user may read."
-        )
-
-
-def _default_write(work: Translation, key: str, text: str) -> None:
-    if "everyone" in text.split():
-        work.lost.append(f"{key} was everyone; now whoever uploads must be a user.")
-
-
-def _zero_security(work: Translation, key: str, text: str) -> None:
-    if is_true(text):
-        work.settings["pypi.default_read"] = "everyone"
-
-
 def _redirect_urls(work: Translation, key: str, text: str) -> None:
     if not is_true(text):
         work.notes.append(
@@ -171,18 +150,8 @@ def _download_url(work: Translation, key: str, text: str) -> None:
     work.carry(key, "pypi.public_url", url)
 
 
-def _backend(work: Translation, key: str, text: str) -> None:
-    if text not in {"config", "pypicloud.access.ConfigAccessBackend"}:
-        work.rights_elsewhere = True
-        work.lost.append(
-            f"Look here: {key} = {show_value(text)} kept users and their rights "
-            "elsewhere. Each needs a line user.NAME in the new file."
-        )
-
-
-def _allow_delete(work: Translation, key: str, text: str) -> None:
-    if not is_true(text):
-        work.lost.append(f"{key} is left out: whoever may upload may remove, too.")
+def _cache_update(work: Translation, key: str, text: str) -> None:
+    work.notes.append(f"{key} is left out: whoever may read causes files to be cached.")
 
 
 #: What to do with a key, by its name.
@@ -204,32 +173,17 @@ HANDLERS: Mapping[str, Callable[[Translation, str, str], None]] = MappingProxyTy
         "pypi.fallback_url": _fallback_url,
         "pypi.fallback_base_url": _fallback_base_url,
         "pypi.always_show_upstream": _always_show_upstream,
-        "pypi.default_read": _default_read,
-        "pypi.default_write": _default_write,
-        "pypi.zero_security_mode": _zero_security,
-        "auth.zero_security_mode": _zero_security,
+        "pypi.default_read": _ignore,
+        "pypi.admins": _ignore,
+        "pypi.cache_update": _cache_update,
+        "pypi.zero_security_mode": _ignore,
+        "auth.zero_security_mode": _ignore,
         "pypi.stream_files": _stream_files,
         "pypi.download_url": _download_url,
-        "pypi.auth": _backend,
-        "pypi.access_backend": _backend,
-        "pypi.allow_delete": _allow_delete,
+        "pypi.auth": _ignore,
+        "pypi.access_backend": _ignore,
+        "pypi.allow_delete": _ignore,
     }
-)
-
-#: What gave somebody a permission, or took it from somebody.
-_RIGHTS = (
-    (r"group\..+", "there are no groups here yet."),
-    (
-        r"package\..+",
-        "there are no rights of single projects here yet; whoever may read or upload "
-        "anything may do so with this project, too.",
-    ),
-    (r"(auth|pypi)\.admins", "there are no admins here yet."),
-    (r"pypi\.cache_update", "whoever may read causes files to be cached."),
-    (
-        r"pypi\.allow_(delete|overwrite)_groups",
-        "there are no groups here yet; every user may upload and remove.",
-    ),
 )
 
 _TOLD = (
@@ -243,16 +197,7 @@ _TOLD = (
 )
 
 
-def leave_out(work: Translation, key: str, text: str) -> None:
+def leave_out(work: Translation, key: str) -> None:
     """Say that a key has no place here, and why."""
-    members = (
-        f" = {show_value(' '.join(text.split()))}" if key.startswith("group.") else ""
-    )
-    right, other = _why(_RIGHTS, key), _why(_TOLD, key)
-    place = work.notes if right is None else work.lost
-    why = right or other or "it is not known here."
-    place.append(f"{key[:80]}{members} is left out: {why}")
-
-
-def _why(reasons: Sequence[tuple[str, str]], key: str) -> str | None:
-    return next((why for form, why in reasons if re.fullmatch(form, key)), None)
+    why = next((why for form, why in _TOLD if re.fullmatch(form, key)), None)
+    work.notes.append(f"{key[:80]} is left out: {why or 'it is not known here.'}")

@@ -90,17 +90,22 @@ def _split(metadata: bytes) -> tuple[list[list[bytes]], bytes]:
     """Take the headers, each a list of its lines, from the body."""
     headers: list[list[bytes]] = []
     end = 0
+    line = b""
     for line in _header_lines(metadata):
         end += len(line)
         if line[:1] not in b" \t":
             headers.append([line])
         elif headers:
             headers[-1].append(line)
+    # An envelope that is the last line and not the first is the body's first line, to
+    # the email package.
+    envelope = line if line.startswith(b"From ") and len(line) < end else b""
     separator = _LINE.match(metadata, end)
     if separator and not separator[0].strip(b"\r\n"):
         end = separator.end()
+    body = envelope + metadata[end:]
     # What continues no header, or one without a name, is left out with it.
-    return [lines for lines in headers if _is_field(lines[0])], metadata[end:]
+    return [lines for lines in headers if _is_field(lines[0])], body
 
 
 def _header_lines(metadata: bytes) -> Iterator[bytes]:

@@ -243,8 +243,11 @@ def _file(file: File, address: Callable[[File], str]) -> Document:
         "sha256": file.sha256,
     }
     kind, python_version = _packaging(file.filename)
+    # The public index has no such key: the CI job that it came from.
+    job = {} if file.publisher is None else {"publisher": dict(file.publisher)}
     moment = file.upload_time.astimezone(UTC)
     return {
+        **job,
         "comment_text": "",
         "core-metadata": (
             {"sha256": file.metadata_sha256} if file.metadata_sha256 else False

@@ -17,7 +17,7 @@ from attrs import define, field
 from twisted.web.http_headers import Headers
 
 from pypicloud_tw.access.oidc.exchange import Exchange
-from pypicloud_tw.access.oidc.refusals import ExchangeRefused, InvalidPayload
+from pypicloud_tw.access.oidc.refusals import InvalidPayload
 from pypicloud_tw.access.oidc.strict_json import JsonError, read_object
 from pypicloud_tw.access.principal import ANONYMOUS
 from pypicloud_tw.access.throttle import Buckets, network
@@ -55,18 +55,18 @@ class TrustedPublishing:
     _mints: Buckets = field(factory=lambda: Buckets(_BURST, _EVERY), init=False)
     _burns: Buckets = field(factory=lambda: Buckets(_BURST, _EVERY), init=False)
 
-    def audience(self, request: Request) -> bytes:
+    async def audience(self, request: Request) -> bytes:
         """Tell the audience that an identity token is to have."""
         try:
-            return _answer(request, {"audience": self.exchange.audience})
-        except ExchangeRefused as e:
+            return _answer(request, {"audience": await self.exchange.audience()})
+        except PypicloudError as e:
             return _problem(request, e)
 
-    def discover(self, request: Request) -> bytes:
+    async def discover(self, request: Request) -> bytes:
         """Tell where tokens are exchanged, if the path is one of uploads."""
         try:
             _check_upload_path(request)
-            _ = self.exchange.audience  # raises where there is no publisher
+            await self.exchange.audience()
         except PypicloudError as e:
             return _problem(request, e)
         origin = request.origin
@@ -101,7 +101,8 @@ class TrustedPublishing:
         """Make a token useless, as its job is done; 204 whatever it is."""
         try:
             client = self._charge(self._burns, request)
-            if await self.exchange.minted.burn(_token(await _read(request))):
+            token = _token(await _read(request))
+            if await self.exchange.burn(token, actor_of(request, ANONYMOUS)):
                 self._burns.refund(client, self.seconds())
         except InvalidPayload:
             pass  # as useless as can be
@@ -156,13 +157,10 @@ def _check_upload_path(request: Request) -> None:
     asked = request.args.get(b"discover", [])
     path = asked[0].decode("latin-1") if len(asked) == 1 else ""
     prefix = request.origin.prefix
-    if not path.startswith(f"{prefix}/"):
-        path = ""
+    below = path.removeprefix(prefix) if path.startswith(f"{prefix}/") else None
     # With and without the final slash, as uploads are taken.
-    if f"{path.removeprefix(prefix).rstrip('/')}/" not in UPLOAD_PATHS or not path:
-        raise NotFound(
-            f"Uploads go to {prefix}/legacy/; ask with ?discover={prefix}/legacy/."
-        )
+    if below not in UPLOAD_PATHS and f"{below}/" not in UPLOAD_PATHS:
+        raise NotFound(f"Uploads go to {prefix}/legacy/; discover that.")
 
 
 def _answer(

@@ -2,9 +2,8 @@
 
     client - user [date] "request line" status length "referrer" "agent" milliseconds
 
-Lines are gathered and written together, about once a second, or before the program's
-log says something, which may go to the same place. No line holds a secret or a control
-character.
+Lines are written about once a second, or before the program's log says something, which
+may go to the same place. No line holds a secret or a control character.
 """
 
 from __future__ import annotations
@@ -14,17 +13,13 @@ from collections.abc import Callable
 from threading import get_ident
 from time import gmtime
 from typing import cast
-from urllib.parse import unquote_to_bytes
 
 from attrs import define, field
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import ILogObserver, LogEvent, Logger, LogPublisher
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import ILogObserver, LogEvent, LogPublisher
 
-_log = Logger()
-
-#: Seconds that a line waits for others, and bytes that do not.
-PATIENCE = 1.0
-ENOUGH = 64 * 1024
+from pypicloud_tw.concurrency.gathered_lines import GatheredLines
+from pypicloud_tw.redaction import without_secrets
 
 # How many user agents are remembered in their escaped form, and how long each may be;
 # pip's has some 600 bytes.
@@ -36,28 +31,10 @@ _UNSAFE_WORD = re.compile(rb"[^\x21\x23-\x5a\x5e-\x7e]+")
 # Each byte's, ready: a field of 15,000 unsafe bytes costs 0.5 ms so, and 5 one by one.
 _ESCAPES = tuple(b"\\x%02x" % byte for byte in range(256))
 
-# What may carry a secret in an address: signed S3, Google and Azure URLs, tokens, and
-# whatever a mistaken client puts there.
-_SECRET_NAME = re.compile(
-    rb"(?i)^x-(?:amz|goog)-|token|pass|pwd|secret|signature|key|credential|auth|session"
-    rb"|policy|cookie|jwt|bearer|assertion|hmac|otp|^(?:sig|code|pw|pin|ticket)$"
-)
-_SEPARATOR = re.compile(rb"([?&;#])")
-_USERINFO = re.compile(rb"//[^/?#]*@")
-_USER_AND_COLON = re.compile(rb"//[^/?#:@]*:")
-
-# An address in an address in an address is encoded so often; what is encoded more often
-# is not looked into, and not shown.
-_LEVELS = 5
-
-# Nor is what has more pieces, longer ones, or more signs of equality in one. Signed
-# addresses have ten pieces, of which the long one is secret; 1 ms is the most it takes.
-_PIECES, _LONGEST, _SIGNS = 100, 2048, 10
-
 
 @define(eq=False)
 class AccessLog:
-    """Gathers lines and hands them on.
+    """Makes the lines and hands them on.
 
     :ivar write: takes whole lines, several at a time; the ``write`` of a binary file
         or of a raw standard output is one.
@@ -65,15 +42,16 @@ class AccessLog:
 
     write: Callable[[bytes], object]
     clock: IReactorTime
-    _lines: list[bytes] = field(factory=list, init=False, repr=False)
-    _size: int = field(default=0, init=False)
-    _flushing: IDelayedCall | None = field(default=None, init=False)
+    _lines: GatheredLines = field(init=False, repr=False)
     _agents: dict[bytes, bytes] = field(factory=dict, init=False, repr=False)
-    _failed: bool = field(default=False, init=False)
     _thread: int = field(factory=get_ident, init=False)
     _others: LogPublisher | None = field(default=None, init=False, repr=False)
     _second: int = field(default=-1, init=False)
     _date: bytes = field(default=b"", init=False)
+
+    @_lines.default
+    def _make_lines(self) -> GatheredLines:
+        return GatheredLines(self.write, self.clock, "The access log")
 
     def record(
         self,
@@ -111,12 +89,7 @@ class AccessLog:
             self._agent(agent) if agent else b"-",
             seconds * 1000,
         )
-        self._lines.append(line)
-        self._size += len(line)
-        if self._size > ENOUGH:
-            self.flush()
-        elif self._flushing is None:
-            self._flushing = self.clock.callLater(PATIENCE, self._flush)
+        self._lines.add(line)
 
     def _agent(self, agent: bytes) -> bytes:
         """Escape a user agent; pip's has twenty quotation marks, and few differ."""
@@ -137,7 +110,7 @@ class AccessLog:
 
     def _before(self, _event: LogEvent) -> None:
         # What other threads say has no order that could be kept.
-        if self._lines and get_ident() == self._thread:
+        if self._lines.waiting and get_ident() == self._thread:
             self.flush()
 
     def close(self) -> None:
@@ -148,91 +121,12 @@ class AccessLog:
 
     def flush(self) -> None:
         """Write what waits."""
-        if self._flushing is not None:
-            self._flushing.cancel()
-        self._flush()
-
-    def _flush(self) -> None:
-        self._flushing = None
-        lines, self._lines, self._size = self._lines, [], 0
-        if not lines:
-            return
-        try:
-            self.write(b"".join(lines))
-        except OSError as error:
-            # A closed pipe or a full disk must not fail requests, nor fill the log.
-            if not self._failed:
-                _log.error("The access log cannot be written: {error}", error=error)
-            self._failed = True
-        else:
-            self._failed = False
+        self._lines.flush()
 
 
 def escape(value: bytes) -> bytes:
     """Replace what would end a line or a quotation, or steer a terminal."""
     return _UNSAFE.sub(_escaped, value)
-
-
-def without_secrets(address: bytes) -> bytes:
-    """Blot out what may be secret in an address: parameters' values and user names.
-
-    Likewise in an address that is the value of a parameter, or a part of the path,
-    however often it is percent-encoded.
-    """
-    if b"=" not in address and b"@" not in address and b"%" not in address:
-        return address
-    return _without_secrets(address, _LEVELS)
-
-
-def _without_secrets(address: bytes, levels: int) -> bytes:
-    pieces = _SEPARATOR.split(_without_users(address), maxsplit=_PIECES)
-    if len(pieces) > 2 * _PIECES:
-        pieces[-1] = b"***"
-    shown: list[bytes] = []
-    secret = False
-    for separator, piece in zip([b"", *pieces[1::2]], pieces[::2], strict=True):
-        if secret and separator != b"&":
-            continue  # of a value, which only "&" ends for certain
-        *names, value = piece.split(b"=", maxsplit=_SIGNS)
-        secret = len(names) == _SIGNS or any(map(_is_secret, names))
-        if secret or _hides_secret(piece, levels) or (names and _has_user(value)):
-            piece = names[0] + b"=***" if names else b"***"
-        shown += separator, piece
-    return b"".join(shown)
-
-
-def _without_users(address: bytes) -> bytes:
-    address = _USERINFO.sub(b"//***@", address)
-    match = _USER_AND_COLON.search(address)
-    end = address.rfind(b"@")
-    if match is not None and end > match.end():
-        # A password that was not encoded has whatever it likes in it.
-        return address[: match.start()] + b"//***" + address[end:]
-    return address
-
-
-def _has_user(value: bytes) -> bool:
-    """Return whether a value is like ann:password@host."""
-    return 0 < value.find(b":") < value.rfind(b"@")
-
-
-def _is_secret(name: bytes) -> bool:
-    name = name.rpartition(b"/")[2]
-    for _ in range(_LEVELS):
-        name, encoded = unquote_to_bytes(name.replace(b"+", b" ")), name
-        if name == encoded:
-            break
-    return b"%" in name or _SECRET_NAME.search(name) is not None
-
-
-def _hides_secret(piece: bytes, levels: int) -> bool:
-    """Return whether there is a secret under the encoding of a piece."""
-    if b"%" not in piece:
-        return False
-    if levels == 0 or len(piece) > _LONGEST:
-        return True
-    decoded = unquote_to_bytes(piece)
-    return decoded != piece and _without_secrets(decoded, levels - 1) != decoded
 
 
 def _escaped(unsafe: re.Match[bytes]) -> bytes:

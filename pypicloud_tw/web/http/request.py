@@ -17,7 +17,8 @@ from twisted.web.http import NO_BODY_CODES, parse_qs
 from twisted.web.http import Request as HTTPRequest
 from twisted.web.resource import IResource
 
-from pypicloud_tw.web.http.access_log import escape, without_secrets
+from pypicloud_tw.redaction import without_secrets
+from pypicloud_tw.web.http.access_log import escape
 from pypicloud_tw.web.http.body import RequestBody, Sender
 from pypicloud_tw.web.http.fields import GUARDS, lines
 from pypicloud_tw.web.http.head import Head, ReceivedHeaders

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 from pypicloud_tw.errors import ManifestDamaged, ManifestLost, NotFound
 from pypicloud_tw.index.catalog import Catalog
@@ -14,7 +14,7 @@ from pypicloud_tw.web.views import ProjectView, file_path
 
 
 async def all_files(
-    pages: Pages, catalog: Catalog[ProjectView], names: tuple[NormalizedName, ...]
+    pages: Pages, catalog: Catalog[ProjectView], names: Iterable[NormalizedName]
 ) -> AsyncIterator[bytes]:
     """Write the page in pieces: with 100,000 files it has 40 MB."""
     frame = pages.packages()

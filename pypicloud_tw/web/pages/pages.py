@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http import HTTPStatus
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from attrs import define, field, frozen
@@ -21,6 +21,12 @@ from pypicloud_tw.web.simple import SLOT, anchor, fill
 #: The Content-Security-Policy field's value for these pages: their own style, and
 #: nothing else.
 POLICY = PAGE_POLICY + b"; style-src 'unsafe-inline'"
+
+#: What somebody needs to read: nothing; nothing for a part of what there is; a log-in.
+Reading = Literal["open", "part", "log-in"]
+
+#: What somebody needs to upload: nothing, a log-in, or what they do not have.
+Uploads = Literal["open", "log-in"] | None
 
 CONTENT_TYPE = b"text/html; charset=utf-8"
 
@@ -55,12 +61,21 @@ class Pages:
     version: str
     _environment: Environment = field(factory=_environment, repr=False)
 
-    def home(self, base_url: str, *, open_to_read: bool) -> bytes:
-        """Say what this is, and how to install and upload.
+    def home(
+        self,
+        base_url: str,
+        *,
+        reading: Reading,
+        uploads: Uploads = "log-in",
+        read_only: str | None = None,
+    ) -> bytes:
+        """Say what this is, and how its reader can install and upload.
 
         :param base_url: this very server's address as the client knows it, with the
             path prefix if there is one.
-        :param open_to_read: ``pypi.default_read`` is ``everyone``.
+        :param reading: whether that takes a log-in.
+        :param uploads: whether they do, or None if the reader cannot.
+        :param read_only: why nobody can now.
         """
         base = base_url.rstrip("/")
         return self._render(
@@ -68,8 +83,10 @@ class Pages:
             version=self.version,
             home=None,
             base=base,
-            base_for_reading=base if open_to_read else _with_user(base),
-            open_to_read=open_to_read,
+            base_for_reading=_with_user(base) if reading == "log-in" else base,
+            reading=reading,
+            uploads=uploads,
+            read_only=read_only,
             insecure_host=_insecure_host(base),
         )
 

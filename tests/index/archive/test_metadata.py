@@ -56,6 +56,9 @@ class ReaderTests(SynchronousTestCase):
     @example(b"Description: a\n", b"\nb")
     @example(b"Description: \xff\n", b"\nb")
     @example(b"Project-URL: a, b\nProject-URL: a, c\n", b"")
+    @example(b"Name: a\nFrom b\n", b"\nc")
+    @example(b"From a\n", b"\nb")
+    @example(b"From a\nName: b\n", b"\nc")
     @example(b" continues nothing\nName: a\n:nameless\n continued\n", b"")
     def test_it_reads_what_packaging_reads(self, headers: bytes, body: bytes) -> None:
         """Of parse_email only the body that is not UTF-8 is bytes and not text."""

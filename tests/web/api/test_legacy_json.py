@@ -162,6 +162,12 @@ class ProjectDocumentTests(SynchronousTestCase):
             },
         )
 
+    def test_where_a_file_came_from(self) -> None:
+        job = {"publisher": "tool", "ref": "refs/tags/v1"}
+        document = whole(a_file("1.0", publisher=job))
+        self.assertEqual(document["urls"][0]["publisher"], job)
+        self.assertEqual(document["releases"]["1.0"][0]["publisher"], job)
+
     def test_file_of_which_little_is_known(self) -> None:
         [described] = whole(a_file("1.0", yanked=""))["urls"]
         self.assertEqual(described["digests"], {"sha256": "a" * 64})

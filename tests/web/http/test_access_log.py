@@ -21,7 +21,8 @@ from twisted.logger import (
 )
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.web.http.access_log import AccessLog, without_secrets
+from pypicloud_tw.redaction import without_secrets
+from pypicloud_tw.web.http.access_log import AccessLog
 from tests.measures import memory_kept
 
 SECRET = b"hunter2"

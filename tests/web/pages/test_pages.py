@@ -6,7 +6,13 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.index.model import Document
-from pypicloud_tw.web.pages.pages import POLICY, Pages, packages_section
+from pypicloud_tw.web.pages.pages import (
+    POLICY,
+    Pages,
+    Reading,
+    Uploads,
+    packages_section,
+)
 
 BASE = "https://index.example/py"
 VOID = {"meta", "br"}
@@ -42,8 +48,11 @@ class Reader(HTMLParser):
         return sum(name == tag for name, _ in self.elements)
 
 
-def home(base: str = BASE, *, open_to_read: bool = True) -> Reader:
-    return Reader(Pages("1.2.3").home(base, open_to_read=open_to_read))
+def home(
+    base: str = BASE, *, open_to_read: bool = True, uploads: Uploads = "log-in"
+) -> Reader:
+    reading: Reading = "open" if open_to_read else "log-in"
+    return Reader(Pages("1.2.3").home(base, reading=reading, uploads=uploads))
 
 
 class HomeTests(SynchronousTestCase):

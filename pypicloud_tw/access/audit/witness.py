@@ -1,0 +1,109 @@
+"""What an error tells an auditor: who was refused what, by want of which right.
+
+Errors of :mod:`pypicloud_tw.errors` say to clients what they may know. Whoever raises
+one for want of a right, or because a log-in failed, names one of these as its cause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import evolve, frozen
+
+from pypicloud_tw.access.basic import parse_basic
+from pypicloud_tw.access.principal import Credentials, Principal
+from pypicloud_tw.access.tokens.shown import shown_token
+from pypicloud_tw.config.rights import Action
+from pypicloud_tw.errors import PypicloudError, Unauthorized
+from pypicloud_tw.index.audit import Act, Actor, Audit, Proof
+from pypicloud_tw.metrics import Metrics
+
+
+class RightMissingError(Exception):
+    """Somebody has not the right to do something.
+
+    :ivar project: None for what belongs to no project.
+    """
+
+    def __init__(
+        self, principal: Principal, action: Action, project: str | None
+    ) -> None:
+        super().__init__(action.value)
+        self.principal = principal
+        self.action = action
+        self.project = project
+
+
+class LogInFailedError(Exception):
+    """A log-in that was refused.
+
+    :ivar kind: of the proof that was tried, as of :class:`.Proof`.
+    :ivar user: whom it named, as sent; a password typed into the wrong field is one.
+    """
+
+    def __init__(self, credentials: Credentials) -> None:
+        self.kind, self.user = claimed(credentials)
+        super().__init__(self.kind)
+
+
+def claimed(credentials: Credentials) -> tuple[str, str | None]:
+    """Tell what kind of proof is tried, and for whom; nothing is checked."""
+    authorization = credentials.authorization
+    if authorization is None:
+        if credentials.forwarded_user is not None:
+            return "proxy", None
+        return "none" if credentials.certificate is None else "certificate", None
+    if shown_token(authorization) is not None:
+        return "token", None
+    try:
+        return "password", parse_basic(authorization).user
+    except Unauthorized:
+        return "password", None
+
+
+@frozen
+class Witness:
+    """Makes records of what is refused.
+
+    :ivar audit: takes them.
+    :ivar knows: whether there is a user of that name. What is no user's name may be a
+        password, and is not written down.
+    """
+
+    audit: Audit
+    metrics: Metrics
+    knows: Callable[[str], bool]
+
+    def note(self, error: PypicloudError, actor: Actor, *, changes: bool) -> None:
+        """Make a record, if an error is a refusal that matters.
+
+        A log-in is; so is whatever was asked for by somebody who is known; and any
+        change.
+
+        :param actor: whence it was asked; who it was is of the error's cause.
+        :param changes: whether the request was for a change.
+        """
+        match error.__cause__:
+            case LogInFailedError() as failed:
+                self._refuse(_tried(failed, actor, self.knows), "log-in", None, error)
+            case RightMissingError(principal=principal) as missing:
+                action = missing.action.value
+                self.metrics.observe_refusal(action, error.code)
+                if changes or not principal.anonymous:
+                    who = evolve(actor, name=principal.label, proof=principal.proof)
+                    self._refuse(who, action, missing.project, error)
+            case None if changes and error.status in (401, 403):
+                self.metrics.observe_refusal("change", error.code)
+                self._refuse(actor, "change", None, error)
+
+    def _refuse(
+        self, actor: Actor, act: str, project: str | None, error: PypicloudError
+    ) -> None:
+        self.audit(Act(actor, act, project, reason=error.message, outcome="refused"))
+
+
+def _tried(
+    failed: LogInFailedError, actor: Actor, knows: Callable[[str], bool]
+) -> Actor:
+    name = failed.user if failed.user is not None and knows(failed.user) else None
+    return evolve(actor, name=name, proof=Proof("none", {"tried": failed.kind}))

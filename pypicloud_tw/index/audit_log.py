@@ -1,0 +1,16 @@
+"""Records in the program's log."""
+
+from __future__ import annotations
+
+from attrs import asdict, fields, filters
+from twisted.logger import Logger
+
+from pypicloud_tw.index.audit import Act
+
+_log = Logger()
+
+
+def log_act(act: Act) -> None:
+    """Write a record into the log: a sentence, and the parts for structured logs."""
+    parts = asdict(act, filter=filters.exclude(fields(Act).actor))
+    _log.info("{sentence}", sentence=act.sentence, who=act.actor.name, **parts)

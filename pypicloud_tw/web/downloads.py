@@ -1,0 +1,56 @@
+"""Notes who was handed which file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pypicloud_tw.access.audit.record import Download
+from pypicloud_tw.access.principal import Principal
+from pypicloud_tw.errors import BadRequest
+from pypicloud_tw.index.layout import METADATA_SUFFIX
+from pypicloud_tw.index.names import Filename, NormalizedName
+from pypicloud_tw.web.authorization import actor_of
+from pypicloud_tw.web.files import Blob
+from pypicloud_tw.web.http.fields import joined
+from pypicloud_tw.web.http.site import Request
+
+#: Takes each download; must neither fail nor block.
+Downloads = Callable[[Download], None]
+
+_HANDED_OUT = frozenset({200, 206, 302})
+
+#: Characters of a Range field that are kept.
+_MAX_RANGE = 100
+
+
+def download_of(
+    request: Request, blob: Blob, project: NormalizedName, principal: Principal
+) -> Download | None:
+    """Tell what a request was handed; None if that is no file, or nothing.
+
+    To be called when the answer is complete, or as much of it as there will be.
+    """
+    if request.method != b"GET" or request.code not in _HANDED_OUT:
+        return None
+    if blob.filename.endswith(METADATA_SUFFIX):
+        return None
+    asked = joined(request, b"Range")
+    return Download(
+        actor_of(request, principal),
+        project,
+        _version(blob.filename, project),
+        blob.filename,
+        blob.sha256,
+        "redirect" if request.code == 302 else blob.how,
+        request.code,
+        request.sentLength,
+        None if asked is None else asked[:_MAX_RANGE].decode("latin-1"),
+    )
+
+
+def _version(filename: str, project: NormalizedName) -> str | None:
+    try:
+        parsed = Filename.parse(filename, legacy=True, project=project)
+    except BadRequest:
+        return None  # of an upstream that takes such
+    return str(parsed.version)

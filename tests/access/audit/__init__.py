@@ -1,0 +1,1 @@
+"""Who did what: the records, where they are kept, and how they are read."""

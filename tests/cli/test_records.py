@@ -1,0 +1,109 @@
+"""``pypicloud audit``: what it is asked, and what it prints."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from pypicloud_tw.access.audit.stored import StoredRecords
+from pypicloud_tw.access.audit.trail import Trail
+from pypicloud_tw.cli.records import Question, print_records
+from pypicloud_tw.errors import BadRequest
+from pypicloud_tw.index.audit import SERVER, Act, Actor, Proof
+from pypicloud_tw.metrics import Metrics
+from tests.cli.test_commands import CliTestCase
+from tests.web.doubles import Domain, started
+
+ANN = Actor("ann", Proof("password"), "192.0.2.7", "twine/7")
+
+
+class CommandTests(CliTestCase):
+    def test_what_it_is_asked(self) -> None:
+        self.ini.write_text("[app:main]\n")
+        self.succeed("audit", self.ini)
+        arguments = "--project acme --user ann --act yanked --since 2d --until 1d"
+        self.succeed("audit", "--config", self.ini, *arguments.split(), "--json")
+        self.assertEqual(
+            [name for name, *_ in self.maintenance.calls],
+            [
+                "audit since=7d",
+                "audit project=acme user=ann act=yanked since=2d until=1d as_json=True",
+            ],
+        )
+
+
+class PrintTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.domain = Domain()
+        clock = self.domain.clock
+        stored = StoredRecords(clock, "server")
+        self.trail = Trail(clock, Metrics(clock), stored=stored, tell=lambda act: None)
+        self.trail.start(self.domain.store)
+        self.out, self.err = StringIO(), StringIO()
+
+    def record(self, *acts: Act) -> None:
+        for act in acts:
+            self.trail(act)
+            self.domain.clock.advance(1)
+
+    def show(self, question: Question | None = None, *, as_json: bool = False) -> int:
+        return self.successResultOf(
+            started(
+                print_records(
+                    self.domain.index,
+                    self.out,
+                    self.err,
+                    question=question or Question(),
+                    as_json=as_json,
+                )
+            )
+        )
+
+    def test_sentences(self) -> None:
+        self.record(
+            Act(ANN, "published", "acme", "1.0", "acme-1.0.tar.gz", "ab12"),
+            Act(ANN, "yanked", "acme", "1.0", reason="it\n\u202ebroke"),
+            Act(SERVER, "adopted", reason="3 files"),
+        )
+        self.assertEqual(self.show(), 0)
+        whence = "[kind=password, 192.0.2.7, twine/7]"
+        self.assertEqual(
+            self.out.getvalue().splitlines(),
+            [
+                "2026-03-01 09:30:00 ann published acme-1.0.tar.gz (sha256 ab12) "
+                f"{whence}",
+                f"2026-03-01 09:30:01 ann yanked acme 1.0: it\\x0a\\x202ebroke "
+                f"{whence}",
+                "2026-03-01 09:30:02 The server adopted: 3 files [kind=none]",
+            ],
+        )
+
+    def test_lines_of_json(self) -> None:
+        self.record(Act(ANN, "removed", "acme", "1.0"), Act(ANN, "swept"))
+        self.show(Question(project="Acme"), as_json=True)
+        [line] = self.out.getvalue().splitlines()
+        self.assertEqual(json.loads(line)["act"], "removed")
+
+    def test_a_broken_line(self) -> None:
+        self.record(Act(ANN, "removed", "acme", "1.0"))
+        store = self.domain.store
+        [key] = store.objects
+        store.add(key, b"{\n" + store.objects[key].data)
+        self.assertEqual(self.show(), 1)
+        self.assertIn(f"{key}, line 1 is not understood", self.err.getvalue())
+        self.assertIn("ann removed acme 1.0", self.out.getvalue())
+
+    def test_a_question_that_is_not_understood(self) -> None:
+        for question in (Question(since="soon"), Question(project="/")):
+            work = started(
+                print_records(
+                    self.domain.index,
+                    self.out,
+                    self.err,
+                    question=question,
+                    as_json=False,
+                )
+            )
+            self.failureResultOf(work, BadRequest)

@@ -1,0 +1,216 @@
+"""What each address asks for: a row for every route that the router has.
+
+Whoever adds a route adds its row here; ``tests.web.test_rights`` runs them all, for
+everybody and every kind of project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+from xmlrpc.client import dumps
+
+from attrs import field, frozen
+
+from pypicloud_tw.config.rights import Action
+from tests.builders import wheel
+from tests.web.doubles import FORM_TYPE, form_bytes, upload_form
+
+#: Projects that are there, by what kind of rights they have. For each there is one that
+#: is not, of the same rights and the same length: see :meth:`Subject.absent`.
+KINDS = ("open", "team", "secret")
+
+#: The rights of all sources: both say the same by other means.
+DEFAULTS = """
+pypi.default_read = everyone
+pypi.default_write = dev
+pypi.allow_overwrite_groups = dev
+pypi.private = secret-*
+"""
+GROUPS = {"dev": ("dev1",)}
+ADMINISTRATORS = ("boss",)
+RIGHTS: tuple[tuple[str, Literal["user", "group"], str, str], ...] = (
+    ("team-*", "group", "dev", "rw"),
+    ("secret-*", "user", "bob", "r"),
+)
+
+READ, UPLOAD = Action.READ, Action.UPLOAD
+DELETE, OVERWRITE = Action.DELETE, Action.OVERWRITE
+MANAGE, ADMINISTER = Action.MANAGE, Action.ADMINISTER
+
+_READER = frozenset({READ})
+_WRITER = frozenset({READ, UPLOAD, MANAGE, DELETE, OVERWRITE})
+#: Administrators are not exempt from pypi.allow_overwrite_groups.
+_BOSS = frozenset({READ, UPLOAD, MANAGE, DELETE, ADMINISTER})
+_NOTHING: frozenset[Action] = frozenset()
+
+#: Who may do what, written by hand: by user and by kind.
+EXPECTED = {
+    None: {"open": _READER, "team": _NOTHING, "secret": _NOTHING},
+    "bob": {"open": _READER, "team": _NOTHING, "secret": _READER},
+    "dev1": {"open": _WRITER, "team": _WRITER, "secret": _NOTHING},
+    "boss": {"open": _BOSS, "team": _BOSS, "secret": _BOSS},
+}
+
+
+@frozen
+class Subject:
+    """A project that is asked for.
+
+    :ivar digest: the segment of its file's address.
+    """
+
+    kind: str
+    name: str
+    digest: str
+
+    @classmethod
+    def present(cls, kind: str, digest: str) -> Subject:
+        """One that is there."""
+        return cls(kind, f"{kind}-one", digest)
+
+    def absent(self) -> Subject:
+        """The same that is not there."""
+        return Subject(self.kind, f"{self.kind}-two", self.digest)
+
+    @property
+    def filename(self) -> str:
+        """Its wheel."""
+        return f"{self.name.replace('-', '_')}-1.0-py3-none-any.whl"
+
+    def fill(self, path: str) -> str:
+        """Put it into an address."""
+        return path.format(name=self.name, digest=self.digest, file=self.filename)
+
+
+@frozen
+class Row:
+    """What one address asks for.
+
+    :ivar route: the router's rule.
+    :ivar path: an address of it, with ``{name}``, ``{digest}`` and ``{file}`` where it
+        is about a project.
+    :ivar asks: what must be allowed; None: nothing is asked.
+    :ivar status: of the answer to whoever may.
+    :ivar body: makes what is sent.
+    :ivar changes: it is refused while the server is read-only.
+    """
+
+    method: str
+    route: str
+    path: str
+    asks: Action | None = None
+    status: int = 200
+    body: Callable[[Subject], bytes] = field(default=lambda subject: b"")
+    headers: dict[str, str] = field(factory=dict)
+    changes: bool = False
+
+    @property
+    def about_a_project(self) -> bool:
+        """Whether its answer depends on a project's name."""
+        return "{name}" in self.path or self.body(_ONE) != self.body(_TWO)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+_ONE, _TWO = Subject("x", "x-one", ""), Subject("x", "x-two", "")
+
+
+def upload(subject: Subject) -> bytes:
+    """A file that is new."""
+    name = subject.name
+    filename = f"{name.replace('-', '_')}-2.0-py3-none-any.whl"
+    data = wheel(name.replace("-", "_"), "2.0")
+    return upload_form(filename, data, name=name, version="2.0")
+
+
+def overwrite(subject: Subject) -> bytes:
+    """Other bytes for a file that is there."""
+    module = subject.name.replace("-", "_")
+    data = wheel(module, extra=[(f"{module}/__init__.py", b"other = True\n")])
+    return upload_form(subject.filename, data, name=subject.name)
+
+
+def removal(subject: Subject) -> bytes:
+    """``remove_pkg``."""
+    fields = {":action": "remove_pkg", "name": subject.name, "version": "1.0"}
+    return form_bytes(fields.items())
+
+
+def call(subject: Subject) -> bytes:
+    """``pip search``."""
+    return dumps(({"name": "x"},), "search").encode()
+
+
+def token(subject: Subject) -> bytes:
+    """A token that is none."""
+    return b'{"token": "x"}'
+
+
+def report(subject: Subject) -> bytes:
+    """What a secret scanner sends."""
+    return b'[{"token": "x"}]'
+
+
+AUDIT = "/api/v1/audit"
+DISCOVERY = "/.well-known/pytp"
+GITHUB = "/_/oidc/github/mint-token"
+REVEALED = "/api/v1/access/tokens/revealed"
+JSON = {"Content-Type": "application/json"}
+
+FILE = "/packages/<name>/<digest>/<filename>"
+
+#: Routes that take forms of the upload API.
+FORMS = ("/", "/simple", "/simple/", "/legacy", "/legacy/", "/pypi", "/pypi/")
+
+ROWS = (
+    Row("GET", "/", "/", READ),
+    Row("GET", "/packages", "/packages", status=301),
+    Row("GET", "/packages/", "/packages/", READ),
+    Row("GET", "/simple", "/simple", status=301),
+    Row("GET", "/simple/", "/simple/", READ),
+    # By the name alone, and to anybody.
+    Row("GET", "/simple/<name>", "/simple/{name}", status=301),
+    Row("GET", "/simple/<name>/", "/simple/{name}/", READ),
+    Row("GET", FILE, "/packages/{name}/{digest}/{file}", READ),
+    Row("GET", FILE, "/packages/{name}/{digest}/{file}.metadata", READ),
+    Row("GET", "/api/package/<name>/<filename>", "/api/package/{name}/{file}", READ),
+    Row("GET", "/pypi/<name>/json", "/pypi/{name}/json", READ),
+    Row("GET", "/pypi/<name>/<version>/json", "/pypi/{name}/1.0/json", READ),
+    Row("GET", "/health", "/health"),
+    Row("GET", "/ready", "/ready"),
+    Row("GET", "/api/v1/audit", "/api/v1/audit", ADMINISTER),
+    Row("GET", "/api/v1/audit", "/api/v1/audit?project={name}", MANAGE),
+    # Asks for metrics.read, which the doubles let everybody have.
+    Row("GET", "/metrics", "/metrics"),
+    *(
+        Row("POST", path, path, UPLOAD, 200, upload, FORM_TYPE, changes=True)
+        for path in FORMS
+    ),
+    Row("POST", "/legacy/", "/legacy/", OVERWRITE, 200, overwrite, FORM_TYPE, True),
+    Row("POST", "/legacy/", "/legacy/", DELETE, 200, removal, FORM_TYPE, True),
+    Row("POST", "/pypi", "/pypi", None, 200, call, {"Content-Type": "text/xml"}),
+    Row("GET", AUDIT, AUDIT, ADMINISTER),
+    Row("GET", AUDIT, f"{AUDIT}?project={{name}}", MANAGE),
+    # Who sends these proves who it is by what it sends. There are no publishers here.
+    Row("GET", "/_/oidc/audience", "/_/oidc/audience", status=404),
+    Row(
+        "GET",
+        "/.well-known/pytp",
+        "/.well-known/pytp?discover=%2Flegacy%2F",
+        status=404,
+    ),
+    Row("POST", "/_/oidc/mint-token", "/_/oidc/mint-token", None, 404, token, JSON),
+    Row("POST", GITHUB, GITHUB, None, 404, token, JSON),
+    Row("POST", "/_/oidc/burn-token", "/_/oidc/burn-token", None, 204, token, JSON),
+    Row("POST", REVEALED, REVEALED, None, 200, report, JSON),
+)
+
+#: What goes on while the server is read-only: logging in, and what ends a token.
+WHILE_READ_ONLY = {
+    "/_/oidc/mint-token",
+    GITHUB,
+    "/_/oidc/burn-token",
+    REVEALED,
+}

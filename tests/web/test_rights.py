@@ -1,0 +1,257 @@
+"""Rights over HTTP: everybody, every address, every kind of project, both sources.
+
+Who may not read a project learns nothing of it: of a project that is there and one that
+is not the answers are equal, and neither store nor upstream hears of the question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from attrs import evolve, frozen
+from twisted.trial.unittest import SynchronousTestCase
+
+from pypicloud_tw.access.document import AccessDocument, StoredUser
+from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.config.rights import Action, RightLine
+from pypicloud_tw.web.app import Application
+from pypicloud_tw.web.views import DIGEST_DIGITS
+from tests.access.doubles import policy_of
+from tests.builders import wheel
+from tests.web.doubles import HASH, Response, Web, basic, started, stored_project
+from tests.web.rights_table import (
+    ADMINISTRATORS,
+    DEFAULTS,
+    EXPECTED,
+    GROUPS,
+    KINDS,
+    RIGHTS,
+    ROWS,
+    WHILE_READ_ONLY,
+    Row,
+    Subject,
+)
+from tests.web.test_app_fallback import Front
+
+#: Everybody who is known to the tests.
+USERS = dict.fromkeys([user for user in EXPECTED if user is not None], HASH)
+JSON = {"Accept": "application/vnd.pypi.simple.v1+json"}
+
+
+@frozen
+class Source:
+    """Where rights stand: in the ini, or beside it in the access document.
+
+    :ivar users: whom the ini has, with their hashes.
+    """
+
+    policy: Policy
+    users: Mapping[str, str]
+    document: AccessDocument | None = None
+
+
+def from_ini() -> Source:
+    """The rights, all in the ini."""
+    lines = [f"group.{name} = {' '.join(who)}" for name, who in GROUPS.items()]
+    lines += [f"package.{p}.{kind}.{who} = {what}" for p, kind, who, what in RIGHTS]
+    lines.append(f"auth.admins = {' '.join(ADMINISTRATORS)}")
+    return Source(policy_of("\n".join([DEFAULTS, *lines])), USERS)
+
+
+def from_document() -> Source:
+    """The same, as administrators made them at run time."""
+    named = policy_of("\n".join(f"package.{p}.user.x = {w}" for p, _, _, w in RIGHTS))
+    actions = {line.project: line.actions for line in named.settings.rights}
+    document = AccessDocument(
+        users={name: StoredUser(HASH, administrator=True) for name in ADMINISTRATORS},
+        groups={name: frozenset(who) for name, who in GROUPS.items()},
+        rights=tuple(
+            RightLine(p, kind, who, actions[p], "document")
+            for p, kind, who, _ in RIGHTS
+        ),
+    )
+    others = {name: HASH for name in USERS if name not in ADMINISTRATORS}
+    settings = evolve(policy_of(DEFAULTS).settings, users=frozenset(others))
+    return Source(Policy(settings), others, document)
+
+
+SOURCES = {"ini": from_ini, "document": from_document}
+
+
+@frozen
+class Server:
+    """A server in front of an upstream, with a project of each kind."""
+
+    front: Front
+    subjects: tuple[Subject, ...]
+
+    @classmethod
+    def of(cls, source: Source, mode: str = "cache") -> Server:
+        front = Front(mode)
+        front.web = web = Web(front.domain, users=source.users, policy=source.policy)
+        web.application.projects.fallback = front.fallback
+        if (document := source.document) is not None:
+            work = started(web.documents.change(lambda _: document))
+            web.domain.settle(work)
+        subjects = []
+        for kind in KINDS:
+            subject = Subject.present(kind, "")
+            module = subject.name.replace("-", "_")
+            front.web.publish(subject.filename, wheel(module))
+            (file,) = stored_project(front.web.store, subject.name).files
+            subjects.append(Subject.present(kind, file.sha256[:DIGEST_DIGITS]))
+        return cls(front, tuple(subjects))
+
+    @property
+    def web(self) -> Web:
+        return self.front.web
+
+    def ask(
+        self, row: Row, user: str | None, subject: Subject, method: str | None = None
+    ) -> Response:
+        fields = {**row.headers, **(basic(user) if user is not None else {})}
+        path = subject.fill(row.path)
+        return self.web.request(method or row.method, path, fields, row.body(subject))
+
+    def heard(self) -> tuple[object, ...]:
+        """Tell what store and upstream were asked, and what was counted of it."""
+        pages = self.front.fallback.upstreams.pages
+        catalog = self.web.domain.catalog
+        return (
+            len(self.web.store.calls),
+            len(self.front.upstream.asked),
+            pages.hits,
+            pages.misses,
+            catalog.hits,
+            catalog.misses,
+        )
+
+
+def comparable(response: Response, subject: Subject) -> tuple[object, ...]:
+    """Give the whole answer, with another name for the project's."""
+    fields = {
+        name: value.replace(subject.name, "NAME")
+        for name, value in response.fields.items()
+        if name != "date"
+    }
+    body = response.body.replace(subject.name.encode(), b"NAME")
+    return response.status, response.reason.replace(subject.name, "NAME"), fields, body
+
+
+def allowed(row: Row, user: str | None, kind: str) -> bool:
+    return row.asks is None or row.asks in EXPECTED[user][kind]
+
+
+def refusal(row: Row, user: str | None, kind: str) -> int:
+    """Tell the status that refuses somebody."""
+    if row.asks is Action.OVERWRITE and Action.UPLOAD in EXPECTED[user][kind]:
+        return 409  # a file that is there stays as it is, for them
+    if user is None:
+        return 401
+    if row.asks is Action.READ and kind != "secret":
+        return 404
+    return 403
+
+
+class TableCase(SynchronousTestCase):
+    def each(self, *, about_projects: bool) -> Iterator[tuple[Server, str, Row]]:
+        for source, make in SOURCES.items():
+            server = Server.of(make())
+            for row in ROWS:
+                if row.about_a_project is about_projects:
+                    yield server, source, row
+
+
+class TableTests(TableCase):
+    def test_every_route_has_a_row(self) -> None:
+        routes = {
+            (method, rule.rule)
+            for rule in Application.router.url_map.iter_rules()
+            for method in set(rule.methods or ()) - {"HEAD", "OPTIONS"}
+        }
+        self.assertEqual(routes, {(row.method, row.route) for row in ROWS})
+
+    def test_both_sources_say_what_is_expected(self) -> None:
+        for source, make in SOURCES.items():
+            server = Server.of(make())
+            for user, kinds in EXPECTED.items():
+                readable = {k for k in KINDS if Action.READ in kinds[k]}
+                fields = basic(user) if user is not None else {}
+                listed = server.web.get("/simple/", {**JSON, **fields}).json
+                self.assertEqual(
+                    [project["name"] for project in listed["projects"]],
+                    sorted(f"{kind}-one" for kind in readable),
+                    (source, user),
+                )
+                page = server.web.get("/packages/", fields).text
+                for kind in KINDS:
+                    shown = f"{kind}_one-1.0" in page
+                    self.assertEqual(shown, kind in readable, (source, user, kind))
+
+    def test_whoever_may_not_learns_nothing(self) -> None:
+        for server, source, row in self.each(about_projects=True):
+            for subject in server.subjects:
+                server.ask(row, "boss", subject, "GET")  # known by now
+                for user in EXPECTED:
+                    if not allowed(row, user, subject.kind):
+                        self.refused(server, source, row, user, subject)
+
+    def refused(
+        self, server: Server, source: str, row: Row, user: str | None, subject: Subject
+    ) -> None:
+        where = f"{source}: {row} of {subject.kind} by {user}"
+        wanted = refusal(row, user, subject.kind)
+        if wanted == 409:
+            self.assertEqual(server.ask(row, user, subject).status, 409, where)
+            return
+        before = server.heard()
+        there = server.ask(row, user, subject)
+        absent = subject.absent()
+        other = server.ask(row, user, absent)
+        self.assertEqual(there.status, wanted, where)
+        self.assertEqual(comparable(there, subject), comparable(other, absent), where)
+        if row.method == "GET":
+            heads = [server.ask(row, user, one, "HEAD") for one in (subject, absent)]
+            self.assertEqual([head.status for head in heads], [wanted] * 2, where)
+        self.assertEqual(server.heard(), before, where)
+
+    def test_whoever_may_is_served(self) -> None:
+        for server, source, row in self.each(about_projects=True):
+            for subject in server.subjects:
+                for user in EXPECTED:
+                    if not allowed(row, user, subject.kind):
+                        continue
+                    if row.changes:
+                        server = Server.of(SOURCES[source]())
+                    answer = server.ask(row, user, subject)
+                    where = f"{source}: {row} of {subject.kind} by {user}"
+                    self.assertEqual(answer.status, row.status, where)
+
+    def test_what_is_about_no_project(self) -> None:
+        for server, source, row in self.each(about_projects=False):
+            subject = server.subjects[0]
+            for user in EXPECTED:
+                may = allowed(row, user, "open")
+                if row.asks is Action.ADMINISTER:
+                    may = user in ADMINISTRATORS
+                wanted = row.status if may else refusal(row, user, "secret")
+                answer = server.ask(row, user, subject)
+                self.assertEqual(answer.status, wanted, f"{source}: {row} by {user}")
+
+    def test_nothing_changes_while_read_only(self) -> None:
+        for source, make in SOURCES.items():
+            given = make()
+            settings = evolve(given.policy.settings, read_only="We move until noon.")
+            policy = given.policy.with_settings(settings)
+            server = Server.of(evolve(given, policy=policy))
+            objects = dict(server.web.store.objects)
+            for row in (row for row in ROWS if row.changes):
+                answer = server.ask(row, "boss", server.subjects[0])
+                self.assertEqual(answer.status, 403, f"{source}: {row}")
+                self.assertIn("We move until noon.", answer.text)
+            self.assertEqual(server.web.store.objects, objects)
+
+    def test_what_changes_says_so(self) -> None:
+        changing = {row.route for row in ROWS if row.changes}
+        others = {row.route for row in ROWS if row.method != "GET"}
+        self.assertEqual(others - changing, WHILE_READ_ONLY)
