@@ -20,6 +20,7 @@ from twisted.web.client import HTTPConnectionPool
 
 from pypicloud_tw import __version__
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.administration.stored import Administered
 from pypicloud_tw.access.audit.downloads import DownloadLog
 from pypicloud_tw.access.audit.log_file import LogFile
 from pypicloud_tw.access.audit.stored import StoredRecords
@@ -144,6 +145,7 @@ def assemble(
         process.metrics.observe_login,
     )
     exchange = make_exchange(config, index, process, environ, access, tokens.minted)
+    administered = Administered(access, documents, tokens, process.offload, trail)
     application = _make_application(
         config,
         index,
@@ -151,7 +153,7 @@ def assemble(
         process,
         access,
         TrustedPublishing(exchange, reactor.seconds),
-        tokens,
+        administered,
         Witness(trail, process.metrics, users.has),
         download_log,
     )
@@ -325,6 +327,21 @@ def make_tokens(
     return tokens
 
 
+def make_administered(config: Config, index: Index, process: Process) -> Administered:
+    """Make what a command administers, which logs nobody in."""
+    throttle = Throttle(process.reactor.seconds)
+    # Names only: no password is checked here.
+    users = Users(config.users, offload=process.offload, clock=process.reactor)
+    documents = make_access_documents(config, index, process)
+    documents.subscribe(users.obey)
+    owners = TokenOwners(users.source_of)
+    documents.subscribe(owners.obey)
+    tokens = make_tokens(config, index, process, throttle, owners)
+    access = Access(Policy(AccessSettings.of(config)), (), documents)
+    audit = index.publisher.audit
+    return Administered(access, documents, tokens, process.offload, audit)
+
+
 def make_token_login(tokens: Tokens, process: Process) -> TokenLogin:
     """Make the authenticator of tokens."""
     login = TokenLogin(
@@ -455,7 +472,7 @@ def _make_application(
     process: Process,
     access: Access,
     publishing: TrustedPublishing,
-    tokens: Tokens,
+    administered: Administered,
     witness: Witness,
     download_log: LogFile | None,
 ) -> Application:
@@ -466,7 +483,8 @@ def _make_application(
         index,
         access=access,
         publishing=publishing,
-        revealed=RevealedTokens(tokens, index.clock.seconds),
+        administered=administered,
+        revealed=RevealedTokens(administered.tokens, index.clock.seconds),
         offload=process.offload,
         metrics=process.metrics,
         max_upload=config.pypi.max_upload,

@@ -18,6 +18,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.administration.stored import Administered
 from pypicloud_tw.access.audit.record import Download
 from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.documents import AccessDocuments
@@ -470,6 +471,13 @@ class Web:
             domain.index,
             access=access,
             publishing=TrustedPublishing(exchange, domain.clock.seconds),
+            administered=Administered(
+                access,
+                self.documents,
+                self.tokens,
+                domain.offload,
+                self.records.append,
+            ),
             revealed=RevealedTokens(self.tokens, domain.clock.seconds),
             offload=domain.offload,
             metrics=metrics,

@@ -14,12 +14,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from pypicloud_tw.access.document import AccessDocument, StoredUser
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.config.rights import Action, RightLine
+from pypicloud_tw.web.api.access import AccessApi
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.views import DIGEST_DIGITS
 from tests.access.doubles import policy_of
 from tests.builders import wheel
 from tests.web.doubles import HASH, Response, Web, basic, started, stored_project
 from tests.web.rights_table import (
+    ACCESS,
     ADMINISTRATORS,
     DEFAULTS,
     EXPECTED,
@@ -139,6 +141,8 @@ def comparable(response: Response, subject: Subject) -> tuple[object, ...]:
 
 
 def allowed(row: Row, user: str | None, kind: str) -> bool:
+    if row.asks == "log-in":
+        return user is not None
     return row.asks is None or row.asks in EXPECTED[user][kind]
 
 
@@ -165,8 +169,9 @@ class TableCase(SynchronousTestCase):
 class TableTests(TableCase):
     def test_every_route_has_a_row(self) -> None:
         routes = {
-            (method, rule.rule)
-            for rule in Application.router.url_map.iter_rules()
+            (method, base + rule.rule)
+            for base, router in (("", Application.router), (ACCESS, AccessApi.router))
+            for rule in router.url_map.iter_rules()
             for method in set(rule.methods or ()) - {"HEAD", "OPTIONS"}
         }
         self.assertEqual(routes, {(row.method, row.route) for row in ROWS})
