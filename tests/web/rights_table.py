@@ -259,8 +259,6 @@ ROWS = (
     Row("GET", "/pypi/<name>/<version>/json", "/pypi/{name}/1.0/json", READ),
     Row("GET", "/health", "/health"),
     Row("GET", "/ready", "/ready"),
-    Row("GET", "/api/v1/audit", "/api/v1/audit", ADMINISTER),
-    Row("GET", "/api/v1/audit", "/api/v1/audit?project={name}", MANAGE),
     # Asks for metrics.read, which the doubles let everybody have.
     Row("GET", "/metrics", "/metrics"),
     *(
