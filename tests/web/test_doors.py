@@ -62,8 +62,8 @@ class DoorsCase(SynchronousTestCase):
         patterns = (certificate_pattern("cn:{user}"),)
         seconds = self.web.domain.clock.seconds
         certificates = CertificateLogin(patterns, seconds)
-        passwords, *_ = access.authenticators
-        access.authenticators = (passwords, ProxyLogin(), certificates)
+        others = (ProxyLogin(), certificates)
+        access.authenticators = (*access.authenticators, *others)
 
     def ask(
         self,
@@ -131,7 +131,7 @@ class ProxyTests(DoorsCase):
 
     def test_authorization_of_the_proxy_s_own_where_there_are_no_users(self) -> None:
         access = self.web.application.access
-        passwords: Any = access.authenticators[0]
+        passwords: Any = access.authenticators[1]
         passwords.users.reload({})
         response = self.ask({"X-Remote-User": "bob", **basic()})
         self.assertEqual(response.status, 200)
