@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from tests.certificates import make_certificates
+from tests.integration import apart
 from tests.integration.rig import (
     CLIENT_PATIENCE,
     PASSWORD,
@@ -140,3 +141,6 @@ class AccessCommandTests(IntegrationTestCase):
         path = Path(self.home, name)
         path.write_text(text)
         path.chmod(0o600)
+
+
+test_suite = apart(__name__)

@@ -380,8 +380,10 @@ def upload_form(
 class Connection:
     """One client's connection to a server in memory."""
 
-    def __init__(self, site: Site, peer: IAddress = PEER) -> None:
-        self.wire = Wire(peer)
+    def __init__(
+        self, site: Site, peer: IAddress = PEER, wire: Wire | None = None
+    ) -> None:
+        self.wire = wire or Wire(peer)
         self.channel = site.buildProtocol(peer)
         self.channel.makeConnection(self.wire)
         self._received = b""

@@ -102,6 +102,7 @@ class Server:
             front.web.publish(subject.filename, wheel(module))
             (file,) = stored_project(front.web.store, subject.name).files
             subjects.append(Subject.present(kind, file.sha256[:DIGEST_DIGITS]))
+        web.get("/")  # the rules are known from now on
         return cls(front, tuple(subjects))
 
     @property
@@ -219,6 +220,17 @@ class TableTests(TableCase):
             heads = [server.ask(row, user, one, "HEAD") for one in (subject, absent)]
             self.assertEqual([head.status for head in heads], [wanted] * 2, where)
         self.assertEqual(server.heard(), before, where)
+
+    def test_nor_what_another_index_would_be_asked(self) -> None:
+        """However what is not here is served."""
+        for mode in ("proxy", "relay", "redirect"):
+            server = Server.of(from_ini(), mode)
+            rows = (row for row in ROWS if row.asks is Action.READ)
+            for row in (row for row in rows if row.about_a_project):
+                for subject in server.subjects:
+                    for user in (None, "dev1"):
+                        if not allowed(row, user, subject.kind):
+                            self.refused(server, mode, row, user, subject)
 
     def test_whoever_may_is_served(self) -> None:
         for server, source, row in self.each(about_projects=True):

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.audit.witness import RightMissingError
-from pypicloud_tw.access.patterns import is_pattern, matches
+from pypicloud_tw.access.patterns import covers, is_pattern, overlap
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import Principal, Scope
 from pypicloud_tw.access.rules import ProjectRights, Rules
@@ -172,9 +172,9 @@ def _deciding(rules: Rules, pattern: str) -> Iterator[tuple[RightLine, ...]]:
     """
     for by_project in (rules.fixed_lines, rules.stored_lines):
         for project, lines in by_project.items():
-            if _overlap(project, pattern):
+            if overlap(project, pattern):
                 yield lines
-            if _covers(project, pattern):
+            if covers(project, pattern):
                 return
     yield rules.default_lines
 
@@ -184,28 +184,4 @@ def _within(scope: Scope | None, action: Action, pattern: str) -> bool:
         return True
     if scope.actions is not None and action not in scope.actions:
         return False
-    return scope.projects is None or any(
-        _covers(own, pattern) for own in scope.projects
-    )
-
-
-def _covers(wide: str, narrow: str) -> bool:
-    """Return whether every name of one pattern is one of another's.
-
-    Where that would need a proof it is no: of question marks beside the same pattern.
-    """
-    return wide == narrow or ("?" not in wide and matches(wide, narrow))
-
-
-def _overlap(one: str, other: str) -> bool:
-    """Return whether two could have a name in common; yes where that is not plain."""
-    if not is_pattern(one):
-        return matches(other, one)
-    heads = _literal(one), _literal(other)
-    tails = _literal(one[::-1]), _literal(other[::-1])
-    return all(a.startswith(b) or b.startswith(a) for a, b in (heads, tails))
-
-
-def _literal(pattern: str) -> str:
-    """Return the characters before the first that stands for others."""
-    return pattern.replace("?", "*").partition("*")[0]
+    return scope.projects is None or any(covers(own, pattern) for own in scope.projects)
