@@ -11,7 +11,7 @@ from twisted.internet.protocol import Factory
 from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
-from pypicloud_tw.assembly import assemble
+from pypicloud_tw.assembly.server import assemble
 from pypicloud_tw.config.load import Config, load
 from pypicloud_tw.config.values import BadValueError, endpoint
 from pypicloud_tw.errors import ConfigError

@@ -20,7 +20,8 @@ from pypicloud_tw.access import changes
 from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.settings import AccessSettings
-from pypicloud_tw.assembly import make_access_documents, make_index, make_process
+from pypicloud_tw.assembly.access import make_access_documents
+from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.config.load import load
 from tests.integration.dying_server import become, dies_at, main
 

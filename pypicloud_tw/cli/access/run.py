@@ -30,12 +30,9 @@ class ReactorDoors:
     def over_store(self, config: Config, work: Work[T], *, changes: bool) -> T:
         """Do the work on the store of a configuration; see :class:`~.base.Doors`."""
         # Only here: a command that asks a server needs not load what makes one.
-        from pypicloud_tw.assembly import (
-            make_administered,
-            make_index,
-            make_process,
-            make_trail,
-        )
+        from pypicloud_tw.assembly.access import make_administered
+        from pypicloud_tw.assembly.audit import make_trail
+        from pypicloud_tw.assembly.index import make_index, make_process
         from pypicloud_tw.cli import offline
 
         offline.check_folder(config)
