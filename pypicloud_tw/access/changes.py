@@ -22,6 +22,7 @@ from pypicloud_tw.access.patterns import covers
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.config.grants import group_name_problem
 from pypicloud_tw.config.hashes import identify
+from pypicloud_tw.config.names import group, pattern
 from pypicloud_tw.config.publishers import PublisherError, check_publisher
 from pypicloud_tw.config.rights import (
     GRANTABLE,
@@ -30,7 +31,7 @@ from pypicloud_tw.config.rights import (
     TrustedPublisher,
 )
 from pypicloud_tw.config.sources import user_name_problem
-from pypicloud_tw.config.values import BadValueError, group, pattern
+from pypicloud_tw.config.values import BadValueError
 from pypicloud_tw.errors import BadRequest, Conflict, NotFound
 
 #: Longer names of users cannot log in.

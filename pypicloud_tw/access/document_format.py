@@ -14,6 +14,7 @@ from typing import Any, Literal, NoReturn, cast
 from attrs import evolve, field, frozen
 
 from pypicloud_tw.access.document import AccessDocument, StoredUser
+from pypicloud_tw.config.names import pattern
 from pypicloud_tw.config.rights import (
     GRANTABLE,
     Action,
@@ -21,7 +22,7 @@ from pypicloud_tw.config.rights import (
     TrustedPublisher,
 )
 from pypicloud_tw.config.sources import user_name_problem
-from pypicloud_tw.config.values import BadValueError, pattern
+from pypicloud_tw.config.values import BadValueError
 from pypicloud_tw.errors import AccessUnusable, InsufficientStorage
 
 #: Where it lies, and what tells that there is one.

@@ -24,7 +24,7 @@ from pypicloud_tw.access.tokens.minted import Minted
 from pypicloud_tw.access.tokens.owners import TokenOwners
 from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.access.users import Users
-from pypicloud_tw.config.load import Config
+from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.outbound.authorities import read_authorities
 from pypicloud_tw.process import Process

@@ -9,7 +9,7 @@ from typing import Literal
 from pypicloud_tw.access.audit.log_file import LogFile
 from pypicloud_tw.access.audit.stored import StoredRecords
 from pypicloud_tw.access.audit.trail import Trail
-from pypicloud_tw.config.load import Config
+from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.index.audit import Audit
 from pypicloud_tw.index.audit_log import log_act
 from pypicloud_tw.process import Process

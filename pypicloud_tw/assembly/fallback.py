@@ -10,7 +10,7 @@ from typing import Any
 from twisted.web.client import HTTPConnectionPool
 
 from pypicloud_tw import __version__
-from pypicloud_tw.config.load import Config
+from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.process import Process
 from pypicloud_tw.upstream.agent import make_agent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pypicloud_tw.config.load import Config
+from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.index.admission import UploadRules
 from pypicloud_tw.index.audit import Audit
 from pypicloud_tw.index.audit_log import log_act

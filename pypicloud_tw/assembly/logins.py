@@ -12,7 +12,7 @@ from pypicloud_tw.access.passwords import HTPASSWD
 from pypicloud_tw.access.proxy_login import ProxyLogin
 from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.users import Users
-from pypicloud_tw.config.load import Config
+from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.process import Process
 

@@ -29,7 +29,8 @@ from pypicloud_tw.assembly.fallback import make_fallback
 from pypicloud_tw.assembly.index import make_index, make_process, nothing
 from pypicloud_tw.assembly.logins import make_logins, make_throttle
 from pypicloud_tw.assembly.web import make_application, make_front
-from pypicloud_tw.config.load import Config, load
+from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.config.load import load
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.offload.service import Offload

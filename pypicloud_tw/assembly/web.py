@@ -9,7 +9,7 @@ from pypicloud_tw.access.audit.log_file import LogFile
 from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.oidc.exchange import Exchange
-from pypicloud_tw.config.load import Config
+from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.outbound.authorities import read_authorities
 from pypicloud_tw.process import Process

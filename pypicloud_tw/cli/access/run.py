@@ -17,7 +17,7 @@ from pypicloud_tw.client.access import RemoteAdministration
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.agent import make_agent
 from pypicloud_tw.client.api import ApiClient
-from pypicloud_tw.config.load import Config
+from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.errors import PypicloudError, Unavailable
 
 T = TypeVar("T")
