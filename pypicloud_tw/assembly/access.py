@@ -8,7 +8,7 @@ from socket import gethostname
 
 from pypicloud_tw import __version__
 from pypicloud_tw.access.access import Access
-from pypicloud_tw.access.administration.stored import Administered
+from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.logins import Logins
 from pypicloud_tw.access.oidc.exchange import Exchange

@@ -9,7 +9,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from pypicloud_tw.access.access import Access
-from pypicloud_tw.access.administration.stored import Administered
+from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.audit.log_file import LogFile
 from pypicloud_tw.access.audit.trail import Trail
 from pypicloud_tw.access.audit.witness import Witness

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pypicloud_tw.access.access import Access
-from pypicloud_tw.access.administration.stored import Administered
+from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.audit.downloads import DownloadLog
 from pypicloud_tw.access.audit.log_file import LogFile
 from pypicloud_tw.access.audit.witness import Witness

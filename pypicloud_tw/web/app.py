@@ -16,7 +16,7 @@ from werkzeug.exceptions import HTTPException
 
 from pypicloud_tw import __version__
 from pypicloud_tw.access.access import Access
-from pypicloud_tw.access.administration.stored import Administered
+from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.concurrency.budget import BufferBudget

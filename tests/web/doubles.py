@@ -18,7 +18,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from pypicloud_tw.access.access import Access
-from pypicloud_tw.access.administration.stored import Administered
+from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.audit.record import Download
 from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.documents import AccessDocuments

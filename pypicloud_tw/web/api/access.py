@@ -10,11 +10,9 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.administration.authority import PrincipalAuthority
-from pypicloud_tw.access.administration.stored import (
-    Administered,
-    StoredAdministration,
-)
+from pypicloud_tw.access.administration.stored import StoredAdministration
 from pypicloud_tw.access.administration.values import (
     Grant,
     Kind,
@@ -276,7 +274,8 @@ class AccessApi:
             self.access.refuse_while_read_only()
             self.access.policy.check_known(principal)
         authority = PrincipalAuthority(self.access, principal)
-        return self.administered.by(actor_of(request, principal), authority)
+        actor = actor_of(request, principal)
+        return StoredAdministration(self.administered, actor, authority)
 
     async def _administrator(
         self, request: Request, *projects: str
