@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from types import MappingProxyType
-from typing import Literal, cast
+from typing import cast
 
 from attrs import frozen
 
@@ -18,6 +18,7 @@ from pypicloud_tw.config.rights import (
     READING,
     WRITING,
     Action,
+    Kind,
     RightLine,
 )
 from pypicloud_tw.config.sections.access import AuthSection
@@ -117,7 +118,7 @@ def _read_right(short: str, given: Given) -> RightLine:
             "gives nobody a right; write package.PROJECT.user.NAME = rw, or "
             "package.PROJECT.group.NAME = rw."
         )
-    kind = cast('Literal["user", "group"]', match["kind"])
+    kind = cast("Kind", match["kind"])
     name = match["name"].strip()
     if kind == "group":
         name = names.group(name)

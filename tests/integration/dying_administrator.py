@@ -82,7 +82,7 @@ async def make_user(documents: AccessDocuments, name: str) -> None:
     """Make a user who is in a group: one change, or two that are not."""
 
     def make(document: AccessDocument) -> AccessDocument:
-        made = changes.add_user(document, AccessSettings(), name, HASH)
+        made = changes.put_user(document, AccessSettings(), name, HASH)
         members = made.groups.get(GROUP, frozenset())
         return changes.put_group(made, AccessSettings(), GROUP, members | {name})
 

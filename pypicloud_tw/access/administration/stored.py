@@ -25,7 +25,6 @@ from pypicloud_tw.access.administration.values import (
     Grant,
     Group,
     Identity,
-    Kind,
     MadeToken,
     Members,
     NewToken,
@@ -45,7 +44,7 @@ from pypicloud_tw.access.explain import explain, explain_all
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.tokens.tokens import is_token_id
-from pypicloud_tw.config.rights import show_actions
+from pypicloud_tw.config.rights import Kind, show_actions
 from pypicloud_tw.errors import NotFound
 from pypicloud_tw.index.audit import Act, Actor
 from pypicloud_tw.index.names import NormalizedName

@@ -15,7 +15,6 @@ from pypicloud_tw.access.administration.authority import PrincipalAuthority
 from pypicloud_tw.access.administration.stored import StoredAdministration
 from pypicloud_tw.access.administration.values import (
     Grant,
-    Kind,
     Members,
     NewToken,
     NewUser,
@@ -23,6 +22,7 @@ from pypicloud_tw.access.administration.values import (
     UserChange,
 )
 from pypicloud_tw.concurrency.pieces import Pieces
+from pypicloud_tw.config.rights import Kind
 from pypicloud_tw.errors import Unauthorized
 from pypicloud_tw.web.api.json_api import (
     parameter,
