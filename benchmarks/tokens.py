@@ -140,6 +140,7 @@ async def measure_memory(reactor: Any, total: int, each: int) -> None:
     before, began = resident(), time.perf_counter()
     for text in texts:
         await server.show(text)
+        store.calls.clear()
     took = time.perf_counter() - began
     gc.collect()
     added = (resident() - before) / 2**20

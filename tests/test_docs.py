@@ -28,13 +28,15 @@ from pypicloud_tw.access.administration.values import (
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.throttle import Throttle
-from pypicloud_tw.access.tokens.minted import Minted
+from pypicloud_tw.access.tokens.owners import TokenOwners
 from pypicloud_tw.assembly import (
     make_access_documents,
     make_exchange,
     make_fallback,
     make_index,
     make_process,
+    make_token_login,
+    make_tokens,
     make_trail,
 )
 from pypicloud_tw.config.keys import KEYS
@@ -203,9 +205,11 @@ class MetricTests(SynchronousTestCase):
         index = make_index(config, process, {})
         make_access_documents(config, index, process)
         throttle = Throttle(process.reactor.seconds)
-        minted = Minted(index.store, index.standing, process.reactor, throttle)
+        owners = TokenOwners(lambda name: None)
+        tokens = make_tokens(config, index, process, throttle, owners)
+        make_token_login(tokens, process)
         access = Access(Policy(AccessSettings.of(config)), ())
-        make_exchange(config, index, process, {}, access, minted)
+        make_exchange(config, index, process, {}, access, tokens.minted)
         make_fallback(config, index, process, {})
         make_trail(config, process)
         shown = process.metrics.render().decode()

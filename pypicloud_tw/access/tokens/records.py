@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -230,9 +231,15 @@ class _TokenReader:
 def _decode_scope(item: Mapping[str, Any]) -> Scope:
     actions, projects = item.get("actions"), item.get("projects")
     return Scope(
-        None if actions is None else frozenset(Action(action) for action in actions),
+        None if actions is None else _decode_actions(tuple(actions)),
         None if projects is None else tuple(_text(project) for project in projects),
     )
+
+
+@lru_cache(maxsize=64)
+def _decode_actions(words: tuple[str, ...]) -> frozenset[Action]:
+    """Read a set of actions; the few that there are share their memory."""
+    return frozenset(Action(word) for word in words)
 
 
 def _text(value: object) -> str:
