@@ -17,7 +17,7 @@ from typing import Any
 import click
 from attrs import define, field
 from click.testing import CliRunner, Result
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from passlib.hash import argon2
 from twisted.trial.unittest import SynchronousTestCase
@@ -494,6 +494,7 @@ class IniTextTests(SynchronousTestCase):
             self.assertEqual(getattr(config, section), getattr(Config(), section))
 
     @given(st.text())
+    @example("%(here)s")
     def test_any_value_or_a_sentence(self, message: str) -> None:
         try:
             text = ini_text({"upstream.denied_message": message}, {})
@@ -504,8 +505,11 @@ class IniTextTests(SynchronousTestCase):
             config = self.load(text)
         except ConfigError:
             return
+        assert config.ini is not None
+        here = str(config.ini.parent.absolute())
+        expected = message.replace("%(here)s", here)
         self.assertEqual(
-            config.upstream.denied_message, " ".join(message.split()), message
+            config.upstream.denied_message, " ".join(expected.split()), message
         )
 
     def test_percent_signs(self) -> None:

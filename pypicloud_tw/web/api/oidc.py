@@ -119,7 +119,7 @@ class TrustedPublishing:
     def _charge(self, buckets: Buckets, request: Request) -> str:
         """Charge a client for what may be a guess; return what to refund."""
         client = network(request.client_address)
-        buckets.admit(client, self.seconds(), "requests failed")
+        buckets.admit(client, self.seconds(), "requests that failed")
         return client
 
 
