@@ -28,9 +28,11 @@ from pypicloud_tw.access.hashes import verify
 from pypicloud_tw.cli import main as cli
 from pypicloud_tw.cli import offline as maintenance
 from pypicloud_tw.cli.base import Surroundings
+from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.example import CannotWriteError, ini_text
 from pypicloud_tw.config.hashes import SCHEMES
-from pypicloud_tw.config.load import Config, document_keys, load
+from pypicloud_tw.config.keys import document_keys
+from pypicloud_tw.config.load import load
 from pypicloud_tw.errors import ConfigError, StoreError
 
 HASH = "$5$rounds=80000$yiWi67QBJLDTvbI/$d6qIG/bIoM3hp0lxH8v/vzxg8Qc4CJbxbxiUH4MlnE7"

@@ -16,8 +16,8 @@ from pypicloud_tw.access.certificate_login import CertificateLogin
 from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.access.proxy_login import ProxyLogin
+from pypicloud_tw.config.addresses import network
 from pypicloud_tw.config.certificate_patterns import certificate_pattern
-from pypicloud_tw.config.values import network
 from pypicloud_tw.errors import Unauthorized
 from pypicloud_tw.web.http.proxies import IdentityFields, Proxies
 from tests.builders import wheel

@@ -36,7 +36,7 @@ from pypicloud_tw.access.foreign import groups_of, user_of
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.concurrency.fair_queue import Asker, FairQueue
 from pypicloud_tw.concurrency.outages import Outages
-from pypicloud_tw.config.keys import LdapSection
+from pypicloud_tw.config.sections.ldap import LdapSection
 from pypicloud_tw.errors import Unavailable
 from pypicloud_tw.index.audit import Proof
 from pypicloud_tw.outbound.authorities import read_authorities
