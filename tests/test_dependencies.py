@@ -1,4 +1,4 @@
-"""What is imported is declared in pyproject.toml, and what is declared is needed."""
+"""What pyproject.toml declares is what is imported, and what is there."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def imported(source: str) -> Iterator[str]:
 class DependencyTests(SynchronousTestCase):
     def setUp(self) -> None:
         text = (CHECKOUT / "pyproject.toml").read_text("utf-8")
-        self.project = tomllib.loads(text)["project"]
+        declared = tomllib.loads(text)
+        self.project = declared["project"]
+        self.packages = declared["tool"]["setuptools"]["packages"]
         requirements = map(Requirement, self.project["dependencies"])
         self.declared = {canonicalize_name(r.name): r for r in requirements}
         modules = (CHECKOUT / "pypicloud_tw").rglob("*.py")
@@ -67,3 +69,9 @@ class DependencyTests(SynchronousTestCase):
         extras = self.project["optional-dependencies"].values()
         for text in [*self.project["dependencies"], *(r for e in extras for r in e)]:
             self.assertRegex(text, re.compile(r"(>=|==)\d"), text)
+
+    def test_every_package_is_installed(self) -> None:
+        """An editable install finds also what the list of packages has forgotten."""
+        rooms = (CHECKOUT / "pypicloud_tw").rglob("__init__.py")
+        names = {".".join(r.parent.relative_to(CHECKOUT).parts) for r in rooms}
+        self.assertEqual(names - set(self.packages), set())
