@@ -1,4 +1,4 @@
-"""What is imported is declared in pyproject.toml, and what is declared is needed."""
+"""What pyproject.toml declares is what is imported, and what is there."""
 
 from __future__ import annotations
 
