@@ -539,10 +539,15 @@ class Web:
 
     def publish(self, filename: str, data: bytes) -> None:
         """Have a file, without HTTP."""
-        work = started(self.domain.publish(filename, data))
-        failed: list[Failure] = []
-        work.addErrback(failed.append)
-        self.domain.settle(work)
-        assert work.called, failed
-        for failure in failed:
-            failure.raiseException()
+        self.wait(self.domain.publish(filename, data))
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something without HTTP, and return what comes of it."""
+        done: list[Any] = []
+        deferred = started(work)
+        deferred.addBoth(done.append)
+        self.domain.settle(deferred)
+        (result,) = done
+        if isinstance(result, Failure):
+            result.raiseException()
+        return result  # type: ignore[no-any-return]  # of that work
