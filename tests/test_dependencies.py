@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import sys
 import tomllib
@@ -55,6 +56,15 @@ class DependencyTests(SynchronousTestCase):
         extras = self.project["optional-dependencies"]
         for extra, name in CHOSEN.items():
             self.assertIn(name, {Requirement(text).name for text in extras[extra]})
+
+    def test_no_passlib(self) -> None:
+        """Two distributions write its files, one of which ldaptor requires.
+
+        So what lies there is one's, the other's, or of both, which cannot be imported.
+        """
+        self.assertNotIn("passlib", self.imported)
+        importlib.import_module("pypicloud_tw.access.directories.ldap")
+        self.assertNotIn("passlib", sys.modules)
 
     def test_declared_is_needed(self) -> None:
         self.assertEqual(set(self.declared) - self.imported, set())
