@@ -197,6 +197,23 @@ class GroupTests(LdapCase):
         )
         self.assertEqual(self.known("bob").groups, {"posixGroup"})
 
+    def test_no_group_of_theirs_means_administrators(self) -> None:
+        """Lines for ``group.admin`` speak of ours alone."""
+        members = [f"uid=bob,{PEOPLE}"]
+        (groups,) = (
+            entry
+            for entry in self.successResultOf(self.directory.root.children())
+            if entry.dn.getText() == GROUPS
+        )
+        for name in ("admin", "Admin"):
+            groups.addChild(
+                f"cn={name}",
+                {"objectClass": ["groupOfNames"], "cn": [name], "member": members},
+            )
+        self.use(**BY_SEARCH, group_base_dn=GROUPS)
+        self.assertEqual(self.known("bob").groups, {"dev", "ops", "posix"})
+        self.assertFalse(self.known("bob").administrator)
+
     def test_base_that_is_not_there(self) -> None:
         self.use(**BY_SEARCH, group_base_dn="ou=none,dc=corp")
         self.assertEqual(self.known("bob").groups, frozenset())
