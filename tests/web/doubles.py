@@ -10,7 +10,6 @@ from random import Random
 from typing import Any, TypeVar
 
 from attrs import define, evolve, field, frozen
-from passlib.hash import pbkdf2_sha256
 from twisted.internet import main
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
@@ -57,7 +56,7 @@ from pypicloud_tw.web.http.site import ConnectionLimits, Site
 from pypicloud_tw.web.views import ProjectView, view_project
 from tests.access.oidc.doubles import Issuer
 from tests.builders import simple_policy
-from tests.doubles import InlineOffload
+from tests.doubles import InlineOffload, quick_hash
 from tests.web.http.doubles import PEER, Wire
 
 T = TypeVar("T")
@@ -230,7 +229,7 @@ def data_keys(store: MemoryStore) -> set[str]:
 # -- HTTP ------------------------------------------------------------------------------
 
 #: As cheap as a hash can be; of the password ``secret``.
-HASH = pbkdf2_sha256.using(rounds=1, salt=b"salt").hash("secret")
+HASH = quick_hash("secret")
 
 #: What may log in.
 USERS = {"ann": HASH}
