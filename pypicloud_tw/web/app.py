@@ -45,6 +45,7 @@ from pypicloud_tw.web.authorization import (
     authorize_form,
     authorize_home,
     authorize_list,
+    credentials,
     is_private,
     reading,
     refuse_other_sites,
@@ -293,7 +294,7 @@ class Application:
             request,
             self.index.publisher,
             actor=actor_of(request, principal),
-            sender=Sender(principal, self.access),
+            sender=Sender(principal, self.access, credentials(request)),
             max_upload=self.max_upload,
             forms=self.forms,
         )

@@ -10,7 +10,6 @@ from random import Random
 from typing import Any, TypeVar
 
 from attrs import define, evolve, field, frozen
-from passlib.hash import pbkdf2_sha256
 from twisted.internet import main
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
@@ -57,7 +56,7 @@ from pypicloud_tw.web.http.site import ConnectionLimits, Site
 from pypicloud_tw.web.views import ProjectView, view_project
 from tests.access.oidc.doubles import Issuer
 from tests.builders import simple_policy
-from tests.doubles import InlineOffload
+from tests.doubles import InlineOffload, quick_hash
 from tests.web.http.doubles import PEER, Wire
 
 T = TypeVar("T")
@@ -230,7 +229,7 @@ def data_keys(store: MemoryStore) -> set[str]:
 # -- HTTP ------------------------------------------------------------------------------
 
 #: As cheap as a hash can be; of the password ``secret``.
-HASH = pbkdf2_sha256.using(rounds=1, salt=b"salt").hash("secret")
+HASH = quick_hash("secret")
 
 #: What may log in.
 USERS = {"ann": HASH}
@@ -539,10 +538,15 @@ class Web:
 
     def publish(self, filename: str, data: bytes) -> None:
         """Have a file, without HTTP."""
-        work = started(self.domain.publish(filename, data))
-        failed: list[Failure] = []
-        work.addErrback(failed.append)
-        self.domain.settle(work)
-        assert work.called, failed
-        for failure in failed:
-            failure.raiseException()
+        self.wait(self.domain.publish(filename, data))
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something without HTTP, and return what comes of it."""
+        done: list[Any] = []
+        deferred = started(work)
+        deferred.addBoth(done.append)
+        self.domain.settle(deferred)
+        (result,) = done
+        if isinstance(result, Failure):
+            result.raiseException()
+        return result  # type: ignore[no-any-return]  # of that work
