@@ -1,4 +1,4 @@
-"""The two doors: each call runs a reactor, does some work, and stops it."""
+"""Runs work on the store or through a server; each call runs a reactor."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ T = TypeVar("T")
 
 
 @frozen
-class ReactorDoors:
-    """See :class:`~.base.Doors`."""
+class ReactorRunner:
+    """See :class:`~.base.AccessRunner`."""
 
     def over_store(self, config: Config, work: Work[T], *, changes: bool) -> T:
-        """Do the work on the store of a configuration; see :class:`~.base.Doors`."""
+        """Do the work on a store; see :class:`~.base.AccessRunner`."""
         # Only here: a command that asks a server needs not load what makes one.
         from pypicloud_tw.access.administration.stored import StoredAdministration
         from pypicloud_tw.assembly.access import make_administered
@@ -53,7 +53,7 @@ class ReactorDoors:
         environ: Mapping[str, str],
         work: Work[T],
     ) -> T:
-        """Do the work through a server; see :class:`~.base.Doors`."""
+        """Do the work through a server; see :class:`~.base.AccessRunner`."""
 
         async def main(reactor: Any) -> T:
             agent = make_agent(reactor, address.scheme, environ)
