@@ -1,4 +1,4 @@
-"""Making, listing and revoking users' tokens: one door for each (decision D8)."""
+"""Making, listing and revoking users' tokens: one place for each (decision D8)."""
 
 from __future__ import annotations
 
