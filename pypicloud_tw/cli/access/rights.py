@@ -11,7 +11,6 @@ from pypicloud_tw.access.administration.interface import AccessAdministration
 from pypicloud_tw.access.administration.values import (
     NEW,
     Grant,
-    Kind,
     Publisher,
     PublisherTerms,
     Right,
@@ -30,7 +29,7 @@ from pypicloud_tw.cli.access.output import (
 )
 from pypicloud_tw.config.grants import parse_actions
 from pypicloud_tw.config.publishers import AUDIENCE
-from pypicloud_tw.config.rights import Action, show_actions
+from pypicloud_tw.config.rights import Action, Kind, show_actions
 from pypicloud_tw.config.values import BadValueError
 from pypicloud_tw.errors import Forbidden, NotFound
 from pypicloud_tw.json_values import encode
