@@ -239,7 +239,8 @@ def rights(
 ) -> None:
     """Explain what somebody may do, and which line says so.
 
-    USER is a name, TOKEN a token's id; neither is oneself.
+    USER is a name, TOKEN a token's id; neither is oneself. The project * is each that
+    no line is for.
     """
     chosen = door(config, index)
     if who is None and chosen.offline:
