@@ -43,6 +43,9 @@ EVERYONE, AUTHENTICATED = "everyone", "authenticated"
 #: The group of the administrators, which nobody else can be put into.
 ADMIN = "admin"
 
+#: Groups that nobody can be put into, by any source.
+RESERVED = frozenset({EVERYONE, AUTHENTICATED, ADMIN})
+
 
 @frozen
 class RightLine:
