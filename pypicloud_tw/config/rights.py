@@ -46,6 +46,9 @@ ADMIN = "admin"
 #: Groups that nobody can be put into, by any source.
 RESERVED = frozenset({EVERYONE, AUTHENTICATED, ADMIN})
 
+#: Whose a right is: a user's or a group's.
+Kind = Literal["user", "group"]
+
 
 @frozen
 class RightLine:
@@ -58,7 +61,7 @@ class RightLine:
     """
 
     project: str
-    kind: Literal["user", "group"]
+    kind: Kind
     name: str
     actions: frozenset[Action]
     source: str

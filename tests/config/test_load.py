@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.config.keys import FILE_KEYS, KEYS, SECTIONS, variable
-from pypicloud_tw.config.load import Config, document_keys, load
+from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.config.key import variable
+from pypicloud_tw.config.keys import FILE_KEYS, KEYS, SECTIONS, document_keys
+from pypicloud_tw.config.load import load
 from pypicloud_tw.errors import ConfigError
 
 REPOSITORY = Path(__file__).absolute().parents[2]
@@ -342,6 +344,24 @@ class EnvironmentTests(ConfigTestCase):
         self.assertEqual(
             harmless,
             {
+                "auth.certificate_user",
+                "auth.htpasswd",
+                "auth.ldap.admin_field",
+                "auth.ldap.admin_group_dn",
+                "auth.ldap.admin_value",
+                "auth.ldap.base_dn",
+                "auth.ldap.fallback",
+                "auth.ldap.group_base_dn",
+                "auth.ldap.member_of",
+                "auth.ldap.service_dn",
+                "auth.ldap.service_password",
+                "auth.ldap.service_username",
+                "auth.ldap.url",
+                "auth.ldap.user_attribute",
+                "auth.ldap.user_dn_format",
+                "auth.ldap.user_search_filter",
+                "auth.remote_groups_header",
+                "auth.remote_user_header",
                 "aws.object_acl",
                 "aws.region",
                 "aws.session_token",

@@ -10,7 +10,6 @@ from random import Random
 from typing import Any, TypeVar
 
 from attrs import define, evolve, field, frozen
-from passlib.hash import pbkdf2_sha256
 from twisted.internet import main
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
@@ -18,6 +17,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.audit.record import Download
 from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.documents import AccessDocuments
@@ -50,12 +50,13 @@ from pypicloud_tw.store.memory import MemoryStore
 from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.app import Application
+from pypicloud_tw.web.downloads import Downloads
 from pypicloud_tw.web.http.proxies import Proxies
 from pypicloud_tw.web.http.site import ConnectionLimits, Site
 from pypicloud_tw.web.views import ProjectView, view_project
 from tests.access.oidc.doubles import Issuer
 from tests.builders import simple_policy
-from tests.doubles import InlineOffload
+from tests.doubles import InlineOffload, quick_hash
 from tests.web.http.doubles import PEER, Wire
 
 T = TypeVar("T")
@@ -228,7 +229,7 @@ def data_keys(store: MemoryStore) -> set[str]:
 # -- HTTP ------------------------------------------------------------------------------
 
 #: As cheap as a hash can be; of the password ``secret``.
-HASH = pbkdf2_sha256.using(rounds=1, salt=b"salt").hash("secret")
+HASH = quick_hash("secret")
 
 #: What may log in.
 USERS = {"ann": HASH}
@@ -379,8 +380,10 @@ def upload_form(
 class Connection:
     """One client's connection to a server in memory."""
 
-    def __init__(self, site: Site, peer: IAddress = PEER) -> None:
-        self.wire = Wire(peer)
+    def __init__(
+        self, site: Site, peer: IAddress = PEER, wire: Wire | None = None
+    ) -> None:
+        self.wire = wire or Wire(peer)
         self.channel = site.buildProtocol(peer)
         self.channel.makeConnection(self.wire)
         self._received = b""
@@ -431,6 +434,7 @@ class Web:
     application: Application = field(init=False)
     site: Site = field(init=False)
     downloads: list[Download] = field(factory=list)
+    download_log: Downloads | None = None
 
     @issuer.default
     def _make_issuer(self) -> Issuer:
@@ -470,13 +474,20 @@ class Web:
             domain.index,
             access=access,
             publishing=TrustedPublishing(exchange, domain.clock.seconds),
+            administered=Administered(
+                access,
+                self.documents,
+                self.tokens,
+                domain.offload,
+                self.records.append,
+            ),
             revealed=RevealedTokens(self.tokens, domain.clock.seconds),
             offload=domain.offload,
             metrics=metrics,
             max_upload=self.max_upload,
             metrics_read=lambda principal, client: True,
             witness=Witness(self._audit, metrics, self.users.__contains__),
-            downloads=self.downloads.append,
+            downloads=self.download_log or self.downloads.append,
         )
         self.site = Site(
             self.application.resource(),

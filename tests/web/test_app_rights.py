@@ -186,7 +186,7 @@ class UploadTests(SynchronousTestCase):
             for how in ("removed", "other password", "revoked"):
                 web = self.web = web_of("pypi.default_write = authenticated")
                 web.publish(WHEEL, wheel())
-                change_users(web, changes.add_user, "eve", HASH)
+                change_users(web, changes.put_user, "eve", HASH)
                 token = web.wait(web.tokens.make("eve", Actor("eve"), "CI"))
                 ends: dict[str, tuple[Callable[[], object], dict[str, str]]] = {
                     "removed": (
@@ -216,7 +216,7 @@ class UploadTests(SynchronousTestCase):
 
     def test_a_token_that_ends_amid_the_upload(self) -> None:
         self.web = web_of("pypi.default_write = authenticated")
-        change_users(self.web, changes.add_user, "eve", None)
+        change_users(self.web, changes.put_user, "eve", None)
         token = self.web.wait(
             self.web.tokens.make("eve", Actor("eve"), "short", life=30)
         )

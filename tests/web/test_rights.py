@@ -14,12 +14,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from pypicloud_tw.access.document import AccessDocument, StoredUser
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.config.rights import Action, RightLine
+from pypicloud_tw.web.api.access import AccessApi
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.views import DIGEST_DIGITS
 from tests.access.doubles import policy_of
 from tests.builders import wheel
 from tests.web.doubles import HASH, Response, Web, basic, started, stored_project
 from tests.web.rights_table import (
+    ACCESS,
     ADMINISTRATORS,
     DEFAULTS,
     EXPECTED,
@@ -75,6 +77,14 @@ def from_document() -> Source:
     return Source(Policy(settings), others, document)
 
 
+#: How browsers say that another site's page asks.
+CROSS_SITE = (
+    {"Origin": "https://evil.example"},
+    {"Origin": "null"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+)
+
 SOURCES = {"ini": from_ini, "document": from_document}
 
 
@@ -100,6 +110,7 @@ class Server:
             front.web.publish(subject.filename, wheel(module))
             (file,) = stored_project(front.web.store, subject.name).files
             subjects.append(Subject.present(kind, file.sha256[:DIGEST_DIGITS]))
+        web.get("/")  # the rules are known from now on
         return cls(front, tuple(subjects))
 
     @property
@@ -139,6 +150,8 @@ def comparable(response: Response, subject: Subject) -> tuple[object, ...]:
 
 
 def allowed(row: Row, user: str | None, kind: str) -> bool:
+    if row.asks == "log-in":
+        return user is not None
     return row.asks is None or row.asks in EXPECTED[user][kind]
 
 
@@ -165,8 +178,9 @@ class TableCase(SynchronousTestCase):
 class TableTests(TableCase):
     def test_every_route_has_a_row(self) -> None:
         routes = {
-            (method, rule.rule)
-            for rule in Application.router.url_map.iter_rules()
+            (method, base + rule.rule)
+            for base, router in (("", Application.router), (ACCESS, AccessApi.router))
+            for rule in router.url_map.iter_rules()
             for method in set(rule.methods or ()) - {"HEAD", "OPTIONS"}
         }
         self.assertEqual(routes, {(row.method, row.route) for row in ROWS})
@@ -215,13 +229,24 @@ class TableTests(TableCase):
             self.assertEqual([head.status for head in heads], [wanted] * 2, where)
         self.assertEqual(server.heard(), before, where)
 
+    def test_nor_what_another_index_would_be_asked(self) -> None:
+        """However what is not here is served."""
+        for mode in ("proxy", "relay", "redirect"):
+            server = Server.of(from_ini(), mode)
+            rows = (row for row in ROWS if row.asks is Action.READ)
+            for row in (row for row in rows if row.about_a_project):
+                for subject in server.subjects:
+                    for user in (None, "dev1"):
+                        if not allowed(row, user, subject.kind):
+                            self.refused(server, mode, row, user, subject)
+
     def test_whoever_may_is_served(self) -> None:
         for server, source, row in self.each(about_projects=True):
             for subject in server.subjects:
                 for user in EXPECTED:
                     if not allowed(row, user, subject.kind):
                         continue
-                    if row.changes:
+                    if row.asks is Action.DELETE:  # else the same is done once more
                         server = Server.of(SOURCES[source]())
                     answer = server.ask(row, user, subject)
                     where = f"{source}: {row} of {subject.kind} by {user}"
@@ -250,6 +275,21 @@ class TableTests(TableCase):
                 self.assertEqual(answer.status, 403, f"{source}: {row}")
                 self.assertIn("We move until noon.", answer.text)
             self.assertEqual(server.web.store.objects, objects)
+
+    def test_no_other_site_changes_anything(self) -> None:
+        """Whatever asks for more than reading, by what a browser sends by itself."""
+        server = Server.of(from_ini())
+        objects = dict(server.web.store.objects)
+        for row in ROWS:
+            # Those that go on prove who asks by the body alone.
+            if row.method == "GET" or row.asks is None or row.route in WHILE_READ_ONLY:
+                continue
+            for fields in CROSS_SITE:
+                foreign = evolve(row, headers={**row.headers, **fields})
+                answer = server.ask(foreign, "boss", server.subjects[0])
+                self.assertEqual(answer.status, 403, f"{row} {fields}")
+                self.assertIn("another site", answer.text)
+        self.assertEqual(server.web.store.objects, objects)
 
     def test_what_changes_says_so(self) -> None:
         changing = {row.route for row in ROWS if row.changes}

@@ -50,8 +50,9 @@ LONGEST = 6 * HOUR
 #: token has ended by every server's clock, and so has the minted token.
 KEPT = 24 * HOUR
 
-#: Bytes of one object at most; the claims of one have 2 kB.
-MAX_OBJECT = 64 * 1024
+#: Bytes of one object at most. Claims have 2 kB, and at most 16 KiB, of which JSON may
+#: make six times as much.
+MAX_OBJECT = 256 * 1024
 
 #: Bytes of objects that are remembered, and what one costs beside its own.
 CAPACITY, _OVERHEAD = 32 * 2**20, 1500
@@ -131,6 +132,7 @@ class Minted:
     fresh_for: float = 1.0
     minted: int = field(default=0, init=False)
     burnt: int = field(default=0, init=False)
+    _failed: float = field(default=NEVER, init=False)
     _known: Cache[str, KnownMinted] = field(
         factory=lambda: Cache(CAPACITY, lambda known: known.weight), init=False
     )
@@ -241,10 +243,14 @@ class Minted:
             if text.id in self._absent:
                 return None, False
             return await self._lookups.first(text.id, client, question, text.id), False
+        good = 0 <= now - known.proved < STALE_FOR
+        if good and 0 <= now - self._failed < self.fresh_for:
+            return known, True  # others have waited for the store, a moment ago
         try:
             return await self._lookups.again(text.id, client, question), False
         except StoreError:
-            if not 0 <= now - known.proved < STALE_FOR:
+            self._failed = self.clock.seconds()
+            if not good:
                 raise
             return known, True
 

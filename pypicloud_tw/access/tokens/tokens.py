@@ -22,8 +22,9 @@ from pypicloud_tw.access.tokens.text import (
     read_token,
     seal_secret,
 )
+from pypicloud_tw.config.names import pattern
 from pypicloud_tw.config.rights import GRANTABLE, Action
-from pypicloud_tw.config.values import BadValueError, pattern
+from pypicloud_tw.config.values import BadValueError
 from pypicloud_tw.errors import BadRequest, Forbidden, NotFound, Unauthorized
 from pypicloud_tw.index.audit import Act, Actor, Audit
 from pypicloud_tw.metrics import Metrics
@@ -177,7 +178,7 @@ class Tokens:
         :raises StoreError: the store is away.
         """
         document = None
-        if _ID.fullmatch(id):
+        if is_token_id(id):
             document = await self.documents.read(owner_key_of(id))
         if document is None or id not in document.tokens:
             raise NotFound("There is no such token.")
@@ -278,6 +279,11 @@ class Tokens:
                 f"{self.max_life / _DAY:g} days (auth.token_max_life)."
             )
         return life
+
+
+def is_token_id(text: str) -> bool:
+    """Whether it could be a token's id."""
+    return _ID.fullmatch(text) is not None
 
 
 def checked_scope(

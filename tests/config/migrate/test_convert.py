@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.example import ini_text
 from pypicloud_tw.config.former_keys import FORMER, RENAMED
 from pypicloud_tw.config.keys import KEYS
-from pypicloud_tw.config.load import Config, load
+from pypicloud_tw.config.load import load
 from pypicloud_tw.config.migrate.convert import Migrated, migrate
 from pypicloud_tw.errors import ConfigError
 from tests.cli.test_commands import CliTestCase
@@ -383,7 +384,9 @@ class RightsTests(MigrateTestCase):
             "storage.redirect_urls = false": "aws.link = signed",
             "storage.cloud_front_domain = https://x": "CloudFront is not used",
             "storage.profile_name = acme": "AWS_PROFILE",
-            "auth.ldap.url = ldap://x": "users are kept in the ini",
+            "auth.ldap.url = ldap://x": "begin with StartTLS now",
+            "auth.ldap.ignore_cert = true": "always checked",
+            "auth.db.url = sqlite:///x": "users are kept in the ini",
             "auth.signing_key = hunter2": "no registration tokens",
             "storage.calling_format = VHostCallingFormat": "has no place here",
             "acme.secret = hunter2": "acme.secret is left out: it is not known here",
