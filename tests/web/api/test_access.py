@@ -209,6 +209,9 @@ class WhoMayTests(AccessApiCase):
         self.assertEqual(self.web.ask("GET", "users", login=login).status, 403)
         refused = self.web.ask("POST", "tokens", {}, login=login)
         self.assertIn("A token makes no tokens", self.refused(403, refused))
+        # Whoever finds a token does not learn what others its owner has, and for what.
+        refused = self.web.ask("GET", "tokens", login=login)
+        self.assertIn("shows or revokes", self.refused(403, refused))
         made = self.ask("POST", "tokens", {"actions": ["administer"]}).json
         login = {"Authorization": f"Bearer {made['token']}"}
         self.assertEqual(self.web.ask("GET", "users", login=login).status, 200)
