@@ -116,11 +116,6 @@ def right_path(line: RightLine) -> tuple[str, str, str, str]:
     return "rights", line.project, line.kind, line.name
 
 
-def right_source(project: str, kind: str, name: str) -> str:
-    """Say where a line stands, for a person."""
-    return f"{TITLE}, right {project}, {kind} {name}"
-
-
 def publisher_source(name: str) -> str:
     """Say where a publisher stands, for a person."""
     return f"{TITLE}, publisher {name}"
@@ -229,8 +224,7 @@ def _decode_right(one: _Json) -> RightLine:
     kind = cast("Kind", kinds[0])
     project = _pattern(one["project"])
     name = _user(one[kind]) if kind == "user" else _name(one[kind])
-    source = right_source(project, kind, name)
-    return RightLine(project, kind, name, _actions(one["actions"]), source)
+    return RightLine(project, kind, name, _actions(one["actions"]), TITLE)
 
 
 def _decode_publisher(name: str, one: _Json) -> TrustedPublisher:

@@ -177,7 +177,7 @@ def check_folder(config: Config) -> None:
         raise ConfigError(
             [
                 f"There is no folder {folder} (storage.dir); see whether its disk is "
-                "mounted, or make it: pypicloud create-schema."
+                f"mounted, or make it: pypicloud create-schema {config.ini or ''}"
             ]
         )
 

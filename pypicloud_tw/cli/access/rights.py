@@ -7,12 +7,14 @@ from typing import cast
 
 import click
 
+from pypicloud_tw.access.administration.interface import AccessAdministration
 from pypicloud_tw.access.administration.values import (
     NEW,
     Grant,
     Publisher,
     PublisherTerms,
     Right,
+    RightsOf,
     Verdict,
 )
 from pypicloud_tw.cli.access.output import (
@@ -29,17 +31,21 @@ from pypicloud_tw.config.grants import parse_actions
 from pypicloud_tw.config.publishers import AUDIENCE
 from pypicloud_tw.config.rights import Action, Kind, show_actions
 from pypicloud_tw.config.values import BadValueError
+from pypicloud_tw.errors import Forbidden, NotFound
 from pypicloud_tw.json_values import encode
 
 _KIND = click.Choice(["user", "group"])
 
 
-def actions(text: str) -> frozenset[Action]:
-    """Understand what an option or an argument allows, in the words of the ini."""
+def actions(text: str, named: str = "MAY") -> frozenset[Action]:
+    """Understand what an option or an argument allows, in the words of the ini.
+
+    :param named: what the option or the argument is called.
+    """
     try:
         return parse_actions(text)
     except BadValueError as e:
-        raise click.UsageError(f"The actions {e}") from None
+        raise click.UsageError(f"{named} {e}") from None
 
 
 @click.group()
@@ -99,7 +105,7 @@ def set_right(
     changed = target(config, index).change(
         lambda access: access.put_right(project, whose, name, grant)
     )
-    told(changed, f"{project}: {kind} {name} may {show_actions(grant.actions)}.")
+    told(changed, f"{project}: {kind} {name} has {show_actions(grant.actions)}.")
 
 
 @right.command("remove")
@@ -188,7 +194,7 @@ def add_publisher(
 ) -> None:
     """Trust a publisher."""
     terms = PublisherTerms(
-        issuer, dict(map(_claim, claims)), projects, audience, actions(may)
+        issuer, dict(map(_claim, claims)), projects, audience, actions(may, "--may")
     )
     changed = target(config, index).change(
         lambda access: access.put_publisher(name, terms, NEW)
@@ -233,12 +239,19 @@ def rights(
 ) -> None:
     """Explain what somebody may do, and which line says so.
 
-    USER is a name, TOKEN a token's id; neither is oneself.
+    USER is a name, TOKEN a token's id; neither is oneself. The project * is each that
+    no line is for.
     """
     chosen = target(config, index)
     if who is None and chosen.offline:
         raise click.UsageError("Say whose rights: offline, nobody is logged in.")
-    found = chosen.do(lambda access: access.rights_of(who, project))
+    found, known = chosen.do(lambda access: _rights_of(access, who, project))
+    if not known:
+        click.echo(
+            f"There is no user {who} here. If LDAP or a proxy knows one, groups from "
+            "there count beside what is shown.",
+            err=True,
+        )
     if as_json:
         show_json(encode(found))
         return
@@ -248,6 +261,23 @@ def rights(
         for verdict in decision.verdicts
     ]
     show(rows, ("PROJECT", "TO", "ALLOWED", "BECAUSE"), _verdict_row, as_json=False)
+
+
+async def _rights_of(
+    access: AccessAdministration, who: str | None, project: str | None
+) -> tuple[RightsOf, bool]:
+    """Return what somebody may do, and False if it is a user who is not known here."""
+    found = await access.rights_of(who, project)
+    if who is None or found.user != who:
+        return found, True
+    try:
+        await access.user(who)
+    except NotFound:
+        return found, False
+    except Forbidden:
+        # Whoever is no administrator asked about nobody but themselves.
+        return found, True
+    return found, True
 
 
 def _verdict_row(one: tuple[str, Verdict]) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ def make(
         raise click.UsageError("Say whose it is with --owner: nobody is logged in.")
     new = NewToken(
         description,
-        None if may is None else actions(may),
+        None if may is None else actions(may, "--may"),
         projects or None,
         None if life is None else _seconds(life),
         owner,

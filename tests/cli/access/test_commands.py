@@ -194,6 +194,14 @@ class CommandSuite(SuiteCase):
         (decision,) = self.read("rights bob acme")["decisions"]
         self.assertEqual(decision["decided_by"], "acme")
 
+    def test_why_of_somebody_unknown(self) -> None:
+        self.do("user add bob --service")
+        for name, told in (("bobb", "no user bobb here"), ("bob", ""), ("ann", "")):
+            result = self.invoke("rights", name, "acme", *self.door())
+            self.assertEqual(result.exit_code, 0, result.output)
+            self.assertIn(told, result.stderr)
+            self.assertEqual(bool(result.stderr), bool(told))
+
     def test_publishers(self) -> None:
         add = "publisher add ci --issuer https://ci.example --project acme"
         self.do(f"{add} --claim repository:acme/tool --claim ref:refs/tags/*")
