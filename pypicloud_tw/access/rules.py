@@ -6,7 +6,7 @@ what may be read is a set of a few numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
 
 from attrs import define, field, frozen
@@ -277,8 +277,8 @@ class _Compiler:
         for what, names in ignored.items():
             if names:
                 yield (
-                    f"The {what} {_listed(names)} in the access document do not count: "
-                    "the ini says who they are or who may do what there."
+                    f"The {what} {listed(names)} in the access document do not count: "
+                    "what the ini says of these names goes before."
                 )
 
 
@@ -311,7 +311,8 @@ def _is_shadowed(
     return not is_pattern(project) and index.find(project) is not None
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: Collection[str]) -> str:
+    """Name some, and how many more there are."""
     shown = ", ".join(sorted(names)[:_MOST_NAMES])
     more = len(names) - _MOST_NAMES
     return f"{shown} and {more} more" if more > 0 else shown

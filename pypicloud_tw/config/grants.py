@@ -153,8 +153,8 @@ def parse_actions(text: str) -> frozenset[Action]:
     if unknown:
         raise BadValueError(
             f"= {show_value(text)} has {show_value(unknown[0])}, which is no right; "
-            "write r or rw, or some of read, upload, manage and administer; none alone "
-            "closes the project to whom it names."
+            "write r or rw, or some of read, upload, manage and administer, or none "
+            "alone: nothing."
         )
     return frozenset[Action]().union(*(_WORDS[word] for word in words))
 

@@ -39,7 +39,7 @@ def pattern(text: str) -> str:
     normal = canonicalize_name(text)
     if _PATTERN.fullmatch(normal) is None:
         raise BadValueError(
-            "has something that is neither a name nor one as in acme-*."
+            "has something that is neither a name nor a pattern such as acme-*."
         )
     if sum(map(normal.count, "*?")) > _MOST_WILDCARDS:
         raise BadValueError(

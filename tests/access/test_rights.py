@@ -741,9 +741,9 @@ class ExplainTests(SynchronousTestCase):
             self.verdict(found, Action.OVERWRITE),
             "False: pypi.allow_overwrite_groups = (nobody)",
         )
-        self.assertIn(
-            "names this user",
+        self.assertEqual(
             self.verdict(explain(policy, WHO["bob"], name), Action.READ),
+            "False: no line of acme-* names bob, or a group of bob's",
         )
         self.assertEqual(
             self.verdict(explain(policy, WHO["boss"], name), Action.READ),

@@ -1,4 +1,4 @@
-"""Who may do what, shown and changed on the store: what both doors lead to."""
+"""Who may do what, shown and changed on the store: for commands and over HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Making, listing and revoking users' tokens: one door for each (decision D8)."""
+"""Making, listing and revoking users' tokens: one place for each (decision D8)."""
 
 from __future__ import annotations
 
@@ -131,8 +131,9 @@ class Tokens:
         owner_id = self.owners(owner)
         if owner_id is None:
             raise NotFound(
-                f"There is no user {owner!r} here who could have tokens. Whom only "
-                "another directory knows needs a user of that name without a password."
+                f"There is no user {owner!r} here who could have tokens. For "
+                "somebody whom only LDAP or a proxy knows add a user of that name "
+                f"without a password: pypicloud user add {owner} --service"
             )
         now = self.clock.seconds()
         text = UserToken.draw(owner)
@@ -304,7 +305,7 @@ def checked_scope(
     try:
         names = tuple(dict.fromkeys(pattern(project) for project in projects))
     except BadValueError as e:
-        raise BadRequest(f"The projects: {e}") from None
+        raise BadRequest(f"The list of projects {e}") from None
     if not 0 < len(names) <= MOST_PROJECTS:
         raise BadRequest(
             f"A token is for 1 to {MOST_PROJECTS} projects or patterns, or for all."
