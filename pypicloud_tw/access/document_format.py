@@ -25,6 +25,7 @@ from pypicloud_tw.config.rights import (
 from pypicloud_tw.config.sources import user_name_problem
 from pypicloud_tw.config.values import BadValueError
 from pypicloud_tw.errors import AccessUnusable, InsufficientStorage
+from pypicloud_tw.json_documents import DAMAGED
 
 #: Where it lies, and what tells that there is one.
 KEY, BEGUN = ".access/document.json", ".access/begun"
@@ -163,7 +164,7 @@ def decode(data: bytes) -> Contents:
                 f"here {FORMAT}): upgrade this one."
             )
         return _decode(found)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+    except DAMAGED as e:
         # Not what it is: an error's text may have a hash in it.
         why = str(e) if isinstance(e, _DamagedError) else type(e).__name__
         raise AccessUnusable(

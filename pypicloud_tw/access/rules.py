@@ -15,10 +15,10 @@ from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.patterns import ProjectIndex, is_pattern, specificity
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.config.rights import (
-    ADMIN,
     AUTHENTICATED,
     EVERYONE,
     READING,
+    RESERVED,
     WRITING,
     Action,
     RightLine,
@@ -27,9 +27,6 @@ from pypicloud_tw.config.rights import (
 
 _NOBODY: frozenset[str] = frozenset()
 _NOTHING: frozenset[Action] = frozenset()
-
-#: Groups that nobody can be put into.
-_RESERVED = frozenset({EVERYONE, AUTHENTICATED, ADMIN})
 
 #: More names than these are counted.
 _MOST_NAMES = 5
@@ -257,7 +254,7 @@ class _Compiler:
 
     def _groups(self) -> dict[str, frozenset[str]]:
         stored = self.document.groups.items()
-        counted = {name: who for name, who in stored if name not in _RESERVED}
+        counted = {name: who for name, who in stored if name not in RESERVED}
         return {**counted, **self.settings.groups}
 
     def _memberships(self) -> dict[str, frozenset[str]]:
@@ -272,7 +269,7 @@ class _Compiler:
         ignored = {
             "rights of": shadowed,
             "groups": [
-                g for g in document.groups if g in settings.groups or g in _RESERVED
+                g for g in document.groups if g in settings.groups or g in RESERVED
             ],
             "users": [u for u in document.users if u in settings.users],
             "publishers": [p for p in document.publishers if p in settings.publishers],

@@ -22,7 +22,7 @@ from pypicloud_tw.access.document_format import publisher_source
 from pypicloud_tw.config.issuers import recommendations
 from pypicloud_tw.config.publishers import PublisherError, make_publisher
 from pypicloud_tw.config.rights import TrustedPublisher
-from pypicloud_tw.errors import BadRequest, NotFound
+from pypicloud_tw.errors import BadRequest, Forbidden, NotFound
 from pypicloud_tw.index.audit import Act, Actor
 
 
@@ -91,8 +91,11 @@ class PublisherAdministration:
     def _check(self, document: AccessDocument, name: str) -> None:
         """Return if one of that name may be changed by whoever asks."""
         there = document.publishers.get(name)
-        if there is not None:
-            self.authority.check_administers(*there.projects)
+        if there is not None and not self.authority.administers(*there.projects):
+            # Not for which: whoever asks may not even know of these projects.
+            raise Forbidden(
+                f"The publisher {name} is for projects that you do not administer."
+            )
 
 
 def trusted_publisher(name: str, terms: PublisherTerms) -> TrustedPublisher:

@@ -1,4 +1,4 @@
-"""Making, listing and revoking users' tokens: one door for each (decision D8)."""
+"""Making, listing and revoking users' tokens: one place for each (decision D8)."""
 
 from __future__ import annotations
 
@@ -316,7 +316,7 @@ def checked_scope(
 def check_maker(
     maker: Principal, owner: str, scope: Scope, *, administers: bool
 ) -> None:
-    """Return if somebody may make, or revoke, such a token of an owner.
+    """Return if somebody may make, see or revoke such a token of an owner.
 
     Owners may, with their passwords, and administrators for everybody. Who shows a
     token only may if that one was made to administer, and no wider one than itself: a
@@ -332,8 +332,8 @@ def check_maker(
         return
     if own.actions is None or Action.ADMINISTER not in own.actions:
         raise Forbidden(
-            "A token makes no tokens, unless it was made for administering (administer "
-            "among its actions): use your password."
+            "A token makes no tokens, nor shows or revokes any, unless it was made for "
+            "administering (administer among its actions): use your password."
         )
     if not _is_within(scope, own):
         raise Forbidden("A token makes none that may do more than itself.")

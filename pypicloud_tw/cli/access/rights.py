@@ -17,7 +17,6 @@ from pypicloud_tw.access.administration.values import (
     RightsOf,
     Verdict,
 )
-from pypicloud_tw.cli.access.doors import door, takes_door
 from pypicloud_tw.cli.access.output import (
     asks_first,
     confirm,
@@ -27,6 +26,7 @@ from pypicloud_tw.cli.access.output import (
     told,
     where,
 )
+from pypicloud_tw.cli.access.target import takes_target, target
 from pypicloud_tw.config.grants import parse_actions
 from pypicloud_tw.config.publishers import AUDIENCE
 from pypicloud_tw.config.rights import Action, Kind, show_actions
@@ -59,13 +59,13 @@ def right() -> None:
 
 @right.command("list")
 @click.argument("project", required=False)
-@takes_door
+@takes_target
 @json_option
 def list_rights(
     project: str | None, config: Path | None, index: str | None, as_json: bool
 ) -> None:
     """List every line, or those of PROJECT, a name or a pattern."""
-    lines = door(config, index).do(lambda access: access.rights())
+    lines = target(config, index).do(lambda access: access.rights())
     shown = [line for line in lines if project in (None, line.project)]
     columns = ("PROJECT", "WHO", "NAME", "MAY", "SET IN")
     show(shown, columns, _right_row, as_json=as_json)
@@ -87,7 +87,7 @@ def _right_row(line: Right) -> tuple[str, ...]:
 @click.argument("kind", type=_KIND)
 @click.argument("name")
 @click.argument("may")
-@takes_door
+@takes_target
 def set_right(
     project: str,
     kind: str,
@@ -102,7 +102,7 @@ def set_right(
     or none.
     """
     grant, whose = Grant(actions(may)), cast("Kind", kind)
-    changed = door(config, index).change(
+    changed = target(config, index).change(
         lambda access: access.put_right(project, whose, name, grant)
     )
     told(changed, f"{project}: {kind} {name} has {show_actions(grant.actions)}.")
@@ -113,7 +113,7 @@ def set_right(
 @click.argument("kind", type=_KIND)
 @click.argument("name")
 @asks_first
-@takes_door
+@takes_target
 def remove_right(
     project: str,
     kind: str,
@@ -123,7 +123,7 @@ def remove_right(
     index: str | None,
 ) -> None:
     """Remove a line."""
-    chosen, whose = door(config, index), cast("Kind", kind)
+    chosen, whose = target(config, index), cast("Kind", kind)
     confirm(f"Remove the rights of {kind} {name} for {project}?", yes)
     changed = chosen.change(lambda access: access.remove_right(project, whose, name))
     told(changed, f"{project}: no line for {kind} {name} any more.")
@@ -138,11 +138,11 @@ def publisher() -> None:
 
 
 @publisher.command("list")
-@takes_door
+@takes_target
 @json_option
 def list_publishers(config: Path | None, index: str | None, as_json: bool) -> None:
     """List the trusted publishers."""
-    publishers = door(config, index).do(lambda access: access.publishers())
+    publishers = target(config, index).do(lambda access: access.publishers())
     columns = ("PUBLISHER", "ISSUER", "CLAIMS", "PROJECTS", "MAY", "SET IN")
     show(publishers, columns, _publisher_row, as_json=as_json)
 
@@ -181,7 +181,7 @@ def _publisher_row(one: Publisher) -> tuple[str, ...]:
 )
 @click.option("--may", default="upload", show_default=True, help="As of right set.")
 @click.option("--audience", default=AUDIENCE, show_default=True)
-@takes_door
+@takes_target
 def add_publisher(
     name: str,
     issuer: str,
@@ -196,7 +196,7 @@ def add_publisher(
     terms = PublisherTerms(
         issuer, dict(map(_claim, claims)), projects, audience, actions(may, "--may")
     )
-    changed = door(config, index).change(
+    changed = target(config, index).change(
         lambda access: access.put_publisher(name, terms, NEW)
     )
     told(changed, f"Added the publisher {name}.")
@@ -214,12 +214,12 @@ def _claim(text: str) -> tuple[str, str]:
 @publisher.command("remove")
 @click.argument("name")
 @asks_first
-@takes_door
+@takes_target
 def remove_publisher(
     name: str, yes: bool, config: Path | None, index: str | None
 ) -> None:
     """Trust a publisher no more; its tokens are worth nothing from then on."""
-    chosen = door(config, index)
+    chosen = target(config, index)
     confirm(f"Remove the publisher {name}?", yes)
     changed = chosen.change(lambda access: access.remove_publisher(name))
     told(changed, f"Removed the publisher {name}.")
@@ -228,7 +228,7 @@ def remove_publisher(
 @click.command()
 @click.argument("who", required=False, metavar="[USER|TOKEN]")
 @click.argument("project", required=False)
-@takes_door
+@takes_target
 @json_option
 def rights(
     who: str | None,
@@ -242,7 +242,7 @@ def rights(
     USER is a name, TOKEN a token's id; neither is oneself. The project * is each that
     no line is for.
     """
-    chosen = door(config, index)
+    chosen = target(config, index)
     if who is None and chosen.offline:
         raise click.UsageError("Say whose rights: offline, nobody is logged in.")
     found, known = chosen.do(lambda access: _rights_of(access, who, project))

@@ -142,9 +142,15 @@ class OfAProjectTests(WorkCase):
         self.refused(
             Forbidden, self.doer().put_publisher("x", evolve(TERMS, projects=("x",)))
         )
-        # Neither taken over nor removed nor seen.
-        self.refused(Forbidden, self.doer().put_publisher("other", mine))
-        self.refused(Forbidden, self.doer().remove_publisher("other"))
+        operator = self.server.administration()
+        hidden = evolve(TERMS, projects=("hidden",))
+        self.wait(operator.put_publisher("other", hidden))
+        # Neither taken over nor removed nor seen, nor is it told for what it is.
+        for change in (
+            self.doer().put_publisher("other", mine),
+            self.doer().remove_publisher("other"),
+        ):
+            self.assertNotIn("hidden", self.refused(Forbidden, change))
         self.refused(NotFound, self.doer().publisher("other"))
 
     def test_what_is_an_administrators_alone(self) -> None:
