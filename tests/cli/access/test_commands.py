@@ -197,7 +197,7 @@ class CommandSuite(SuiteCase):
     def test_why_of_somebody_unknown(self) -> None:
         self.do("user add bob --service")
         for name, told in (("bobb", "no user bobb here"), ("bob", ""), ("ann", "")):
-            result = self.invoke("rights", name, "acme", *self.door())
+            result = self.invoke("rights", name, "acme", *self.target())
             self.assertEqual(result.exit_code, 0, result.output)
             self.assertIn(told, result.stderr)
             self.assertEqual(bool(result.stderr), bool(told))
