@@ -12,6 +12,7 @@ from pypicloud_tw.access.administration.values import Changed, Required
 from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.rules import listed
+from pypicloud_tw.config.rights import AUTHENTICATED, EVERYONE, RightLine
 from pypicloud_tw.index.audit import Act, Audit
 
 Change = Callable[[AccessDocument], AccessDocument]
@@ -80,7 +81,8 @@ def _of_projects(before: AccessDocument, after: AccessDocument) -> Iterator[str]
     gave, give = (
         {line.project for line in one.rights if line.actions} for one in (before, after)
     )
-    if closed := have - had:
+    open_to_all = {line.project for line in after.rights if _is_for_all(line)}
+    if closed := have - had - open_to_all:
         yield (
             f"From now on {listed(closed)} is closed to everybody whom no line for it "
             "names, but for administrators. If others shall go on reading it, give r "
@@ -98,3 +100,7 @@ def _of_projects(before: AccessDocument, after: AccessDocument) -> Iterator[str]
             "line gives nothing, and keeps it closed. Remove that line if the defaults "
             "shall decide."
         )
+
+
+def _is_for_all(line: RightLine) -> bool:
+    return line.kind == "group" and line.name in (EVERYONE, AUTHENTICATED)

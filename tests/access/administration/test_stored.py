@@ -81,6 +81,11 @@ class FirstRightTests(WorkCase):
         self.assertIn("every user may write", notice)
         self.assertIn("no line for acme any more", of_acme)
 
+    def test_a_line_for_all_closes_nothing(self) -> None:
+        self.wait(self.access.put_right("acme", "user", "bob", READ))
+        changed = self.wait(self.access.put_right("tool", "group", "everyone", READ))
+        self.assertEqual(changed.notices, ())
+
     def test_it_is_told_that_nobody_is_left(self) -> None:
         self.wait(self.access.put_user("bob", NewUser()))
         self.wait(self.access.put_right("acme", "user", "bob", READ))
