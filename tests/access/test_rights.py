@@ -404,6 +404,9 @@ class AnswerTests(SynchronousTestCase):
             self.assertIn("You may not read p. Ask", told.message)
             anonymous = self.refused(policy, ANONYMOUS, Action.READ)
             self.assertIsInstance(anonymous, Unauthorized)
+            token = Principal("dev1", scope=Scope(frozenset({Action.UPLOAD})))
+            told = self.refused(policy, token, Action.READ)
+            self.assertIn("with this token, which was made for less", told.message)
 
     def test_writing(self) -> None:
         policy = policy_of("package.p.user.bob = r\npackage.q.user.bob = rw")

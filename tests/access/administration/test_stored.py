@@ -71,7 +71,7 @@ class FirstRightTests(WorkCase):
         changed = self.wait(self.access.put_right("acme", "user", "ann", READ))
         notice, of_acme = changed.notices
         self.assertIn("every user could", notice)
-        self.assertIn("no line for acme names", of_acme)
+        self.assertIn("acme is closed to everybody", of_acme)
         again = self.server.beside().administration()
         changed = self.wait(again.put_right("acme", "user", "bob", READ))
         self.assertEqual(changed.notices, ())
@@ -79,15 +79,20 @@ class FirstRightTests(WorkCase):
         changed = self.wait(self.access.remove_right("acme", "user", "ann"))
         notice, of_acme = changed.notices
         self.assertIn("every user may write", notice)
-        self.assertIn("No line is for acme any more", of_acme)
+        self.assertIn("no line for acme any more", of_acme)
 
-    def test_it_is_told_that_a_removed_user_had_closed_a_project(self) -> None:
+    def test_a_line_for_all_closes_nothing(self) -> None:
+        self.wait(self.access.put_right("acme", "user", "bob", READ))
+        changed = self.wait(self.access.put_right("tool", "group", "everyone", READ))
+        self.assertEqual(changed.notices, ())
+
+    def test_it_is_told_that_nobody_is_left(self) -> None:
         self.wait(self.access.put_user("bob", NewUser()))
         self.wait(self.access.put_right("acme", "user", "bob", READ))
         self.wait(self.access.put_right("tool", "user", "bob", READ))
         self.wait(self.access.put_right("other", "user", "ann", READ))
         (notice,) = self.wait(self.access.remove_user("bob")).notices
-        self.assertIn("No line is for acme, tool any more", notice)
+        self.assertIn("may do anything with acme, tool now", notice)
 
 
 class OfAProjectTests(WorkCase):
