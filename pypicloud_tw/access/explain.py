@@ -81,6 +81,37 @@ def explain_all(policy: Policy, principal: Principal) -> Iterator[Explanation]:
         yield _explained(policy, principal, "*", None, False, rules.default_lines)
 
 
+def explain_to(
+    asker: Principal | None, policy: Policy, principal: Principal, project: str
+) -> Explanation:
+    """Explain to somebody what somebody may do with a project.
+
+    That there is a line for a name tells of it. So who may nothing with it hears just
+    that, and the same of every such name.
+
+    :param asker: None: whoever may hear everything.
+    :param project: its normalized name.
+    """
+    name = NormalizedName(project)
+    if asker is None or explain(policy, asker, name).allowed:
+        return explain(policy, principal, name)
+    verdicts = tuple(Verdict(action, False, (_NOTHING,)) for action in Action)
+    return Explanation(project, None, False, (), verdicts)
+
+
+def explain_all_to(
+    asker: Principal | None, policy: Policy, principal: Principal
+) -> Iterator[Explanation]:
+    """Explain as :func:`explain_all`, but not what *asker* may nothing with."""
+    if asker is None:
+        yield from explain_all(policy, principal)
+        return
+    explanations = explain_all(policy, asker), explain_all(policy, principal)
+    for own, found in zip(*explanations, strict=True):
+        if own.allowed or own.project == "*":
+            yield found
+
+
 def _explained(
     policy: Policy,
     principal: Principal,
@@ -92,6 +123,9 @@ def _explained(
     case = _Case(policy, principal, project, decided_by, fixed, lines)
     verdicts = tuple(case.verdict(action) for action in Action)
     return Explanation(project, decided_by, fixed, lines, verdicts)
+
+
+_NOTHING = "you have no right to this name"
 
 
 @frozen

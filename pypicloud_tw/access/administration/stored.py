@@ -43,7 +43,7 @@ from pypicloud_tw.access.administration.values import (
 )
 from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.documents import AccessDocuments
-from pypicloud_tw.access.explain import explain, explain_all
+from pypicloud_tw.access.explain import explain_all_to, explain_to
 from pypicloud_tw.access.hashes import hash_password
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import Principal
@@ -51,9 +51,8 @@ from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.tokens.tokens import Tokens, is_token_id
 from pypicloud_tw.config.issuers import recommendations
 from pypicloud_tw.config.rights import show_actions
-from pypicloud_tw.errors import BadRequest, NotFound
+from pypicloud_tw.errors import BadRequest, Forbidden, NotFound
 from pypicloud_tw.index.audit import Act, Actor, Audit
-from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.offload.service import IOffload
 
 
@@ -345,8 +344,15 @@ class StoredAdministration:
     def _check_publisher(self, document: AccessDocument, name: str) -> None:
         """Return if one of that name may be changed by whoever asks."""
         there = document.publishers.get(name)
-        if there is not None:
+        if there is None:
+            return
+        try:
             self.authority.check_administers(*there.projects)
+        except Forbidden as e:
+            # It names none of them: which projects there are is not for everybody.
+            raise Forbidden(
+                f"The publisher {name} is for projects that you do not administer."
+            ) from e.__cause__
 
     # -- tokens ---------------------------------------------------------------------
 
@@ -381,11 +387,12 @@ class StoredAdministration:
         """
         principal = await self._whom(user)
         policy = await self._policy()
+        asker = None if self.authority.administers() else self.authority.principal
         if project is None:
-            found = tuple(explain_all(policy, principal))
+            found = tuple(explain_all_to(asker, policy, principal))
         else:
-            name = NormalizedName(project_or_pattern(project))
-            found = (explain(policy, principal, name),)
+            name = project_or_pattern(project)
+            found = (explain_to(asker, policy, principal, name),)
         return RightsOf(principal.name, tuple(map(show_decision, found)))
 
     async def whoami(self) -> Identity:

@@ -15,7 +15,12 @@ from pypicloud_tw.access.administration.values import (
     Token,
 )
 from pypicloud_tw.access.principal import Principal
-from pypicloud_tw.access.tokens.tokens import ListedToken, Tokens, checked_scope
+from pypicloud_tw.access.tokens.tokens import (
+    ListedToken,
+    Tokens,
+    check_lister,
+    checked_scope,
+)
 from pypicloud_tw.errors import BadRequest, NotFound
 from pypicloud_tw.index.audit import Actor
 
@@ -34,7 +39,8 @@ class TokenAdministration:
     async def list(self, owner: str | None, everybody: bool) -> Sequence[Token]:
         """Return somebody's tokens; see the interface.
 
-        :raises Forbidden: they are others', and an administrator's to see.
+        :raises Forbidden: they are others', and an administrator's to see; or they are
+            not for the token that is shown.
         """
         if everybody:
             self.authority.check_administers()
@@ -43,6 +49,8 @@ class TokenAdministration:
         own = self.authority.principal
         if own is None or own.name != owner:
             self.authority.check_administers()
+        else:
+            check_lister(own)
         return [_token(one) for one in await self.book.list(owner)]
 
     async def make(self, token: NewToken) -> MadeToken:
@@ -77,11 +85,13 @@ class TokenAdministration:
         """Find one of theirs; administrators find everybody's.
 
         :raises NotFound: there is none.
+        :raises Forbidden: the token that is shown is not for it.
         """
         found = await self.book.find(id)
         own = self.authority.principal
-        mine = own is not None and own.name == found.owner
-        if not mine and not self.authority.administers():
+        if own is not None and own.name == found.owner:
+            check_lister(own)
+        elif not self.authority.administers():
             raise NotFound("There is no such token.")
         return found
 

@@ -337,6 +337,21 @@ def check_maker(
         raise Forbidden("A token makes none that may do more than itself.")
 
 
+def check_lister(who: Principal) -> None:
+    """Return if somebody may see what tokens they have, and where those are used.
+
+    :raises Forbidden: they show a token that was made for less than that.
+    """
+    scope = who.scope or Scope()
+    if scope.projects is not None or (
+        scope.actions is not None and Action.ADMINISTER not in scope.actions
+    ):
+        raise Forbidden(
+            "This token was made for less than to see its owner's tokens: use your "
+            "password."
+        )
+
+
 def _is_within(scope: Scope, wider: Scope) -> bool:
     """Whether everything that *scope* allows is allowed by *wider*.
 
