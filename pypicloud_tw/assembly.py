@@ -158,7 +158,7 @@ def assemble(
         fallback,
         process,
         access,
-        TrustedPublishing(exchange, reactor.seconds),
+        TrustedPublishing(exchange),
         administered,
         Witness(trail, process.metrics, users.has),
         download_log,

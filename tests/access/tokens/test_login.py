@@ -375,7 +375,7 @@ class SecretTests(TokenTestCase):
             self.fails(self.showing(made.text[:-1]), Unauthorized)
             self.get(self.server.tokens.revoke("ann", made.record.id, ANN))
             self.fails(self.showing(made.text), Unauthorized)
-            self.get(self.server.minted.burn(minted.text))
+            self.get(self.server.minted.burn(minted.text, CLIENT))
             self.fails(self.showing(minted.text), Unauthorized)
         token = read_token(made.text)
         lines = [str(formatEvent(event)) for event in events]
