@@ -39,6 +39,10 @@ class Scope:
     projects: tuple[str, ...] | None = None
 
 
+#: Publishers of one job that a record names; of others it has the number.
+_NAMED = 5
+
+
 @frozen
 class Principal:
     """Somebody who proved who it is, or nobody in particular.
@@ -65,10 +69,16 @@ class Principal:
 
     @property
     def label(self) -> str | None:
-        """What records call it: the user's name, or the publishers'; None: nobody."""
-        if self.publishers:
-            return f"publisher {', '.join(self.publishers)}"
-        return self.name
+        """What records call it: the user's name, or the publishers'; None: nobody.
+
+        It is kept with each file, where S3 has room for 2 kB.
+        """
+        if not self.publishers:
+            return self.name
+        named, more = self.publishers[:_NAMED], len(self.publishers) - _NAMED
+        return f"publisher {', '.join(named)}" + (
+            f" and {more} more" if more > 0 else ""
+        )
 
     @property
     def anonymous(self) -> bool:

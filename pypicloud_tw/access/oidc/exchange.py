@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 from attrs import define, evolve, field
 from twisted.logger import Logger
@@ -77,10 +77,17 @@ class Exchange:
         :raises NotEnabled: there is no publisher.
         :raises Unavailable: it could never be found out whether there is one.
         """
-        audience = told_audience(await self._publishers())
+        publishers = await self._publishers()
+        # Whoever administers a project must not have others' jobs ask for another.
+        audience = told_audience(self._fixed or publishers)
         if audience is None:
             raise NotEnabled("This index has no trusted publishers.")
         return audience
+
+    @property
+    def _fixed(self) -> Mapping[str, TrustedPublisher]:
+        """Those of the ini."""
+        return self.access.policy.settings.publishers
 
     async def _publishers(self) -> Mapping[str, TrustedPublisher]:
         await self.access.learn()
@@ -132,7 +139,7 @@ class Exchange:
         keys = await self.issuers.keys(token.issuer, token.key_id)
         keys.verify(token)
         identity = identify(token, self.seconds())
-        found = _match(of_issuer, identity)
+        found = _match(of_issuer, identity, self._fixed)
         minted = await self._mint(identity, found)
         proof = Proof("publisher", identity.claims)
         label = Principal(None, publishers=found).label
@@ -185,9 +192,9 @@ def _of_issuer(
 
 
 def _match(
-    of_issuer: Mapping[str, TrustedPublisher], identity: Identity
+    of_issuer: Mapping[str, TrustedPublisher], identity: Identity, fixed: Container[str]
 ) -> tuple[str, ...]:
-    """Name the publishers that trust a job."""
+    """Name the publishers that trust a job; parameters as of :func:`matching`."""
     audience = identity.claims["aud"]
     if all(one.audience != audience for one in of_issuer.values()):
         raise InvalidToken(
@@ -196,7 +203,7 @@ def _match(
             explain(of_issuer, identity.claims),
             identity.claims,
         )
-    found = matching(of_issuer, identity.claims)
+    found = matching(of_issuer, identity.claims, fixed)
     if not found:
         raise InvalidPublisher(
             "The token is good, and no trusted publisher of this index is for this "

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.oidc.compact import LONGEST_TOKEN
 from pypicloud_tw.access.tokens.text import MintedText, read_token
 from pypicloud_tw.config.rights import TrustedPublisher
@@ -297,6 +298,17 @@ class AudienceTests(OidcTestCase):
         response = self.web.get("/_/oidc/audience")
         self.assertEqual(response.json, {"audience": "pypicloud"})
         self.assertEqual(response["Content-Type"], "application/json")
+
+    def test_those_of_the_ini_decide(self) -> None:
+        """Whoever administers a project may add a publisher at run time."""
+        fixed = publisher(audience="zebra", claims="repository:acme/tool")
+        web = self.serve(fixed)
+        other = publisher("other", projects="other")
+        stored = AccessDocument(publishers={"other": other})
+        web.application.access.policy = web.application.access.policy.with_document(
+            stored
+        )
+        self.assertEqual(web.get("/_/oidc/audience").json, {"audience": "zebra"})
 
     def test_no_publisher(self) -> None:
         web = self.serve()
