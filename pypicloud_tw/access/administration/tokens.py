@@ -21,7 +21,7 @@ from pypicloud_tw.access.tokens.tokens import (
     check_lister,
     checked_scope,
 )
-from pypicloud_tw.errors import BadRequest, NotFound
+from pypicloud_tw.errors import BadRequest, Forbidden, NotFound
 from pypicloud_tw.index.audit import Actor
 
 
@@ -102,8 +102,10 @@ class TokenAdministration:
 
     def _own_name(self) -> str:
         own = self.authority.principal
-        if own is None or own.name is None:
-            raise BadRequest("Say whose tokens are meant: nobody is logged in by name.")
+        if own is None:
+            raise BadRequest("Say whose tokens are meant: nobody is logged in here.")
+        if own.name is None:
+            raise Forbidden("Only users have tokens of their own; a job has none.")
         return own.name
 
 
