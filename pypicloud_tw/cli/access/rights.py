@@ -26,6 +26,7 @@ from pypicloud_tw.cli.access.output import (
     told,
     where,
 )
+from pypicloud_tw.cli.access.token_ids import id_of
 from pypicloud_tw.config.grants import parse_actions
 from pypicloud_tw.config.publishers import AUDIENCE
 from pypicloud_tw.config.rights import Action, show_actions
@@ -239,7 +240,8 @@ def rights(
     chosen = door(config, index)
     if who is None and chosen.offline:
         raise click.UsageError("Say whose rights: offline, nobody is logged in.")
-    found = chosen.do(lambda access: access.rights_of(who, project))
+    meant = None if who is None else id_of(who)
+    found = chosen.do(lambda access: access.rights_of(meant, project))
     if as_json:
         show_json(encode(found))
         return
