@@ -38,6 +38,12 @@ class Scope:
     actions: frozenset[Action] | None = None
     projects: tuple[str, ...] | None = None
 
+    def leaves(self, action: Action) -> bool:
+        """Whether an action is left that is about no project, or about all."""
+        return self.projects is None and (
+            self.actions is None or action in self.actions
+        )
+
 
 #: Publishers of one job that a record names; of others it has the number.
 _NAMED = 5

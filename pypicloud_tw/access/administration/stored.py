@@ -48,6 +48,7 @@ from pypicloud_tw.access.hashes import hash_password
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.access.settings import AccessSettings
+from pypicloud_tw.access.tokens.text import is_token
 from pypicloud_tw.access.tokens.tokens import Tokens, is_token_id
 from pypicloud_tw.config.issuers import recommendations
 from pypicloud_tw.config.rights import show_actions
@@ -440,6 +441,9 @@ class StoredAdministration:
             return None
         if not password:
             raise BadRequest("A password is not empty; leave it out for none.")
+        if is_token(password):
+            # Whoever logged in with it would be asked for the rest of a token.
+            raise BadRequest("What begins as a token does is no password: change it.")
         try:
             return await self.parts.offload.in_thread(hash_password, password)
         except ValueError as e:

@@ -345,10 +345,7 @@ def check_lister(who: Principal) -> None:
 
     :raises Forbidden: they show a token that was made for less than that.
     """
-    scope = who.scope or Scope()
-    if scope.projects is not None or (
-        scope.actions is not None and Action.ADMINISTER not in scope.actions
-    ):
+    if who.scope is not None and not who.scope.leaves(Action.ADMINISTER):
         raise Forbidden(
             "This token was made for less than to see its owner's tokens: use your "
             "password."

@@ -15,8 +15,9 @@ from pypicloud_tw.access.administration.values import (
     NewUser,
 )
 from pypicloud_tw.access.principal import Principal, Scope
+from pypicloud_tw.access.tokens.text import UserToken
 from pypicloud_tw.config.rights import Action
-from pypicloud_tw.errors import Forbidden, NotFound
+from pypicloud_tw.errors import BadRequest, Forbidden, NotFound
 from tests.access.administration.doubles import AccessServer
 from tests.access.administration.suite import READ, TERMS, AdministrationSuite, WorkCase
 
@@ -45,6 +46,11 @@ class StoredTests(AdministrationSuite, WorkCase):
         administration = self.server.administration()
         self.wait(administration.put_user("bob", NewUser("a good word")))
         self.assertEqual(self.server.offload.threaded, ["hash_password"])
+
+    def test_a_password_is_no_token(self) -> None:
+        """It would be taken for one at each log-in, and refused."""
+        user = NewUser(UserToken.draw("bob").text)
+        self.refused(BadRequest, self.access.put_user("bob", user))
 
     def test_two_administrators_lose_nothing(self) -> None:
         other = self.server.beside().administration()
