@@ -16,8 +16,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
-from pypicloud_tw.assembly import assemble
-from pypicloud_tw.config.values import readers
+from pypicloud_tw.assembly.server import assemble
+from pypicloud_tw.config.addresses import readers
 from pypicloud_tw.errors import StoreError, Unauthorized
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.index import Index

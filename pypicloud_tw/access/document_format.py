@@ -9,19 +9,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Literal, NoReturn, cast
+from typing import Any, NoReturn, cast
 
 from attrs import evolve, field, frozen
 
 from pypicloud_tw.access.document import AccessDocument, StoredUser
+from pypicloud_tw.config.names import pattern
 from pypicloud_tw.config.rights import (
     GRANTABLE,
     Action,
+    Kind,
     RightLine,
     TrustedPublisher,
 )
 from pypicloud_tw.config.sources import user_name_problem
-from pypicloud_tw.config.values import BadValueError, pattern
+from pypicloud_tw.config.values import BadValueError
 from pypicloud_tw.errors import AccessUnusable, InsufficientStorage
 
 #: Where it lies, and what tells that there is one.
@@ -223,7 +225,7 @@ def _decode_right(one: _Json) -> RightLine:
     kinds = [kind for kind in ("user", "group") if kind in one]
     if len(kinds) != 1:
         _damaged("a line of rights is not of one user or group")
-    kind = cast('Literal["user", "group"]', kinds[0])
+    kind = cast("Kind", kinds[0])
     project = _pattern(one["project"])
     name = _user(one[kind]) if kind == "user" else _name(one[kind])
     source = right_source(project, kind, name)

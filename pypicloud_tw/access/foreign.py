@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from twisted.logger import Logger
 
-from pypicloud_tw.config.rights import AUTHENTICATED, EVERYONE
+from pypicloud_tw.config.rights import ADMIN, AUTHENTICATED, EVERYONE
 from pypicloud_tw.config.sources import user_name_problem
 
 #: Characters of a name; as for those that log in by a password.
@@ -15,8 +15,9 @@ _MAX_NAME = 256
 #: Groups that are kept of one user.
 _MAX_GROUPS = 1000
 
-#: These mean whole groups here, whoever is in groups so called elsewhere.
-_OURS = frozenset({EVERYONE, AUTHENTICATED})
+#: These mean whole groups here, and administrators, whoever is in groups so called
+#: elsewhere.
+_OURS = frozenset({ADMIN, AUTHENTICATED, EVERYONE})
 
 _log = Logger()
 

@@ -18,7 +18,8 @@ from pypicloud_tw.access.hashes import MAX_PASSWORD, hash_password
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.keyring import SystemKeyring
 from pypicloud_tw.client.logins import Keyring
-from pypicloud_tw.config.load import Config, load
+from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.config.load import load
 from pypicloud_tw.errors import PypicloudError
 
 #: No password is longer, in bytes of a line: 4 for each character, and its end.

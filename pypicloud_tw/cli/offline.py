@@ -18,9 +18,10 @@ from typing import TextIO
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
-from pypicloud_tw.assembly import make_index, make_process, make_trail
+from pypicloud_tw.assembly.audit import make_trail
+from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.cli.records import Question, print_records
-from pypicloud_tw.config.load import Config
+from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.errors import ConfigError, PypicloudError, Unavailable
 from pypicloud_tw.index.audit import Act, Actor, Proof
 from pypicloud_tw.index.index import Index

@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
-from pypicloud_tw.config.keys import (
-    DoorsSection,
-    LdapSection,
-    PypiSection,
-    ServerSection,
-)
+from pypicloud_tw.config.sections.access import DoorsSection
+from pypicloud_tw.config.sections.index import PypiSection
+from pypicloud_tw.config.sections.ldap import LdapSection
+from pypicloud_tw.config.sections.server import ServerSection
 
 #: The keys that a problem speaks of, and its sentence.
 Finding = tuple[tuple[str, ...], str]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from types import MappingProxyType
-from typing import Literal, cast
+from typing import cast
 
 from attrs import frozen
 
-from pypicloud_tw.config import values as kinds
-from pypicloud_tw.config.keys import AuthSection, PypiSection, show_value
+from pypicloud_tw.config import names
+from pypicloud_tw.config.key import show_value
 from pypicloud_tw.config.rights import (
     ADMIN,
     AUTHENTICATED,
@@ -18,10 +18,13 @@ from pypicloud_tw.config.rights import (
     READING,
     WRITING,
     Action,
+    Kind,
     RightLine,
 )
+from pypicloud_tw.config.sections.access import AuthSection
+from pypicloud_tw.config.sections.index import PypiSection
 from pypicloud_tw.config.sources import Given, Problem, user_name_problem
-from pypicloud_tw.config.values import BadValueError
+from pypicloud_tw.config.values import BadValueError, words
 
 #: What stands behind ``package.``: split at the first ``.user.`` or ``.group.``, for a
 #: project's name may have dots: ``zope.interface.user.bob``.
@@ -93,7 +96,7 @@ def _read_group(
     if problem is not None:
         report(given.problem(f"group.{name[:80]!a}: {problem}"))
     try:
-        return frozenset(kinds.words(kinds.member)(given.text))
+        return frozenset(words(names.member)(given.text))
     except BadValueError as e:
         report(given.problem(f"group.{name[:80]} = {show_value(given.text)} {e}"))
         return frozenset()
@@ -115,10 +118,10 @@ def _read_right(short: str, given: Given) -> RightLine:
             "gives nobody a right; write package.PROJECT.user.NAME = rw, or "
             "package.PROJECT.group.NAME = rw."
         )
-    kind = cast('Literal["user", "group"]', match["kind"])
+    kind = cast("Kind", match["kind"])
     name = match["name"].strip()
     if kind == "group":
-        name = kinds.group(name)
+        name = names.group(name)
     elif (problem := user_name_problem(name)) is not None:
         raise BadValueError(f"names no user: {problem}")
     return RightLine(
@@ -135,7 +138,7 @@ def parse_project(text: str) -> str:
 
     :raises BadValueError: it is neither.
     """
-    normal = kinds.pattern(text.strip())
+    normal = names.pattern(text.strip())
     if normal.endswith("-"):
         raise BadValueError("has a name that ends with a dash; no project has one.")
     return normal

@@ -15,7 +15,8 @@ from attrs import define, frozen
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name, canonicalize_version
 
-from pypicloud_tw.config.keys import PypiSection, UpstreamSection
+from pypicloud_tw.config.sections.index import PypiSection
+from pypicloud_tw.config.sections.upstream import UpstreamSection
 from pypicloud_tw.errors import ConfigError, Forbidden, NotFound, PypicloudError
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.upstream.parse import file_version

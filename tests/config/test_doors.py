@@ -7,9 +7,10 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.config.certificate_patterns import CertificatePattern
+from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.door_checks import user_attribute
-from pypicloud_tw.config.keys import LdapSection
-from pypicloud_tw.config.load import Config, load
+from pypicloud_tw.config.load import load
+from pypicloud_tw.config.sections.ldap import LdapSection
 from pypicloud_tw.errors import ConfigError
 
 LDAP = "auth.ldap.url = ldap://ldap.corp\n"

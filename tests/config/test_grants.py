@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.grants import parse_actions
-from pypicloud_tw.config.load import Config
 from pypicloud_tw.config.rights import GRANTABLE, Action, show_actions
 from tests.config.test_load import FIRST_PROGRAM, SHA256_CRYPT, ConfigTestCase
 

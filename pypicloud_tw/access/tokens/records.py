@@ -34,6 +34,10 @@ LISTED = 30 * 86400
 MAX_DOCUMENT = 16 * 2**20
 
 
+class TokensDamaged(StoreError):
+    """What is kept of tokens cannot be understood here; the message says where."""
+
+
 @frozen
 class TokenRecord:
     """One token of a user. Times are in seconds since 1970.
@@ -138,8 +142,8 @@ def decode(key: str, data: bytes) -> OwnerTokens:
     """Read an owner's document, trusting nothing in it.
 
     :param key: of the owner, who must be the one whom the document names.
-    :raises StoreError: it is damaged, or of a format newer than this version knows,
-        which may narrow tokens as this one does not; the message says where it is.
+    :raises TokensDamaged: it is damaged, or of a format newer than this version knows,
+        which may narrow tokens as this one does not.
     """
     try:
         document = json.loads(data)
@@ -156,7 +160,7 @@ def decode(key: str, data: bytes) -> OwnerTokens:
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
         # Only the kind of error: its text could hold what is in the document.
-        raise StoreError(
+        raise TokensDamaged(
             f"The tokens in {document_key(key)} are damaged ({type(e).__name__}): "
             "restore it from a backup, or delete it and make new tokens."
         ) from None
@@ -165,10 +169,10 @@ def decode(key: str, data: bytes) -> OwnerTokens:
 def check_format(document: Mapping[str, Any], key: str) -> None:
     """Return if a document is of a format that this version knows.
 
-    :raises StoreError: it is newer.
+    :raises TokensDamaged: it is newer.
     """
     if _number(document["_format"]) > FORMAT:
-        raise StoreError(
+        raise TokensDamaged(
             f"{key} was written by a newer server (format {document['_format']}, here "
             f"{FORMAT}): upgrade this one."
         )

@@ -22,8 +22,9 @@ from pypicloud_tw.access.tokens.text import (
     read_token,
     seal_secret,
 )
+from pypicloud_tw.config.names import pattern
 from pypicloud_tw.config.rights import GRANTABLE, Action
-from pypicloud_tw.config.values import BadValueError, pattern
+from pypicloud_tw.config.values import BadValueError
 from pypicloud_tw.errors import BadRequest, Forbidden, NotFound, Unauthorized
 from pypicloud_tw.index.audit import Act, Actor, Audit
 from pypicloud_tw.metrics import Metrics

@@ -20,7 +20,7 @@ from pypicloud_tw.cli.base import (
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.logins import LoginSources
 from pypicloud_tw.client.pypirc import OWN_SECTION, Pypirc
-from pypicloud_tw.config.load import Config
+from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.sources import INDEX_VARIABLE
 from pypicloud_tw.errors import PypicloudError
 

@@ -10,7 +10,6 @@ import click
 from pypicloud_tw.access.administration.values import (
     NEW,
     Grant,
-    Kind,
     Publisher,
     PublisherTerms,
     Right,
@@ -29,7 +28,7 @@ from pypicloud_tw.cli.access.output import (
 from pypicloud_tw.cli.access.token_ids import id_of
 from pypicloud_tw.config.grants import parse_actions
 from pypicloud_tw.config.publishers import AUDIENCE
-from pypicloud_tw.config.rights import Action, show_actions
+from pypicloud_tw.config.rights import Action, Kind, show_actions
 from pypicloud_tw.config.values import BadValueError
 from pypicloud_tw.json_values import encode
 

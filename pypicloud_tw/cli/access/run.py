@@ -17,7 +17,7 @@ from pypicloud_tw.client.access import RemoteAdministration
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.agent import make_agent
 from pypicloud_tw.client.api import ApiClient
-from pypicloud_tw.config.load import Config
+from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.errors import PypicloudError, Unavailable
 
 T = TypeVar("T")
@@ -30,12 +30,10 @@ class ReactorDoors:
     def over_store(self, config: Config, work: Work[T], *, changes: bool) -> T:
         """Do the work on the store of a configuration; see :class:`~.base.Doors`."""
         # Only here: a command that asks a server needs not load what makes one.
-        from pypicloud_tw.assembly import (
-            make_administered,
-            make_index,
-            make_process,
-            make_trail,
-        )
+        from pypicloud_tw.access.administration.stored import StoredAdministration
+        from pypicloud_tw.assembly.access import make_administered
+        from pypicloud_tw.assembly.audit import make_trail
+        from pypicloud_tw.assembly.index import make_index, make_process
         from pypicloud_tw.cli import offline
 
         offline.check_folder(config)
@@ -52,7 +50,9 @@ class ReactorDoors:
                 if changes:
                     offline.check_only_writer(index)
                 administered = make_administered(config, index, process)
-                return await work(administered.by(offline.command_actor(), Operator()))
+                actor = offline.command_actor()
+                doer = StoredAdministration(administered, actor, Operator())
+                return await work(doer)
             finally:
                 await trail.close()
                 await index.close()

@@ -10,14 +10,11 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.administration.authority import PrincipalAuthority
-from pypicloud_tw.access.administration.stored import (
-    Administered,
-    StoredAdministration,
-)
+from pypicloud_tw.access.administration.stored import StoredAdministration
 from pypicloud_tw.access.administration.values import (
     Grant,
-    Kind,
     Members,
     NewToken,
     NewUser,
@@ -25,6 +22,7 @@ from pypicloud_tw.access.administration.values import (
     UserChange,
 )
 from pypicloud_tw.concurrency.pieces import Pieces
+from pypicloud_tw.config.rights import Kind
 from pypicloud_tw.errors import Unauthorized
 from pypicloud_tw.web.api.json_api import (
     parameter,
@@ -276,7 +274,8 @@ class AccessApi:
             self.access.refuse_while_read_only()
             self.access.policy.check_known(principal)
         authority = PrincipalAuthority(self.access, principal)
-        return self.administered.by(actor_of(request, principal), authority)
+        actor = actor_of(request, principal)
+        return StoredAdministration(self.administered, actor, authority)
 
     async def _administrator(
         self, request: Request, *projects: str

@@ -21,7 +21,7 @@ from pypicloud_tw.cli.base import Surroundings
 from pypicloud_tw.client.access import RemoteAdministration
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.api import ApiClient
-from pypicloud_tw.config.load import Config
+from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.errors import StoreError
 from tests.access.administration.doubles import AccessServer
 from tests.web.api.doubles import AccessWeb, WebAgent
