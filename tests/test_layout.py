@@ -41,7 +41,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("outbound",),
     ("metrics",),
     ("concurrency",),
-    ("errors", "json_values", "redaction", ""),
+    ("errors", "json_documents", "json_values", "redaction", ""),
 )
 
 #: All that ``web.http`` may import: it could serve any Twisted application.

@@ -669,7 +669,7 @@ class ReloadTests(TapCase):
         form = upload_form(WHEEL, wheel())
         request = request_bytes("POST", "/", {**FORM_TYPE, **basic()}, form)
         connection.send(request[:-50])
-        self.write("pypi.default_read = authenticated")
+        self.write(f"user.ann = {HASH}", "pypi.default_read = authenticated")
         self.hang_up()
         connection.send(request[-50:])
         response = connection.response()

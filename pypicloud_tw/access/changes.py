@@ -17,7 +17,7 @@ from typing import TypeVar
 from attrs import evolve
 
 from pypicloud_tw.access.document import AccessDocument, StoredUser
-from pypicloud_tw.access.document_format import publisher_source, right_source
+from pypicloud_tw.access.document_format import TITLE, publisher_source
 from pypicloud_tw.access.patterns import covers
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.config.grants import group_name_problem
@@ -195,8 +195,7 @@ def set_right(
             f"Only the ini says who may do what with {project}: it has a line for "
             f"{fixed.project} ({fixed.source})."
         )
-    source = right_source(project, kind, name)
-    line = RightLine(project, kind, name, actions, source)
+    line = RightLine(project, kind, name, actions, TITLE)
     others = _other_lines(document, project, kind, name)
     if line in document.rights:
         return document

@@ -81,37 +81,6 @@ def explain_all(policy: Policy, principal: Principal) -> Iterator[Explanation]:
         yield _explained(policy, principal, "*", None, False, rules.default_lines)
 
 
-def explain_to(
-    asker: Principal | None, policy: Policy, principal: Principal, project: str
-) -> Explanation:
-    """Explain to somebody what somebody may do with a project.
-
-    That there is a line for a name tells of it. So who may nothing with it hears just
-    that, and the same of every such name.
-
-    :param asker: None: whoever may hear everything.
-    :param project: its normalized name.
-    """
-    name = NormalizedName(project)
-    if asker is None or explain(policy, asker, name).allowed:
-        return explain(policy, principal, name)
-    verdicts = tuple(Verdict(action, False, (_NOTHING,)) for action in Action)
-    return Explanation(project, None, False, (), verdicts)
-
-
-def explain_all_to(
-    asker: Principal | None, policy: Policy, principal: Principal
-) -> Iterator[Explanation]:
-    """Explain as :func:`explain_all`, but not what *asker* may nothing with."""
-    if asker is None:
-        yield from explain_all(policy, principal)
-        return
-    explanations = explain_all(policy, asker), explain_all(policy, principal)
-    for own, found in zip(*explanations, strict=True):
-        if own.allowed or own.project == "*":
-            yield found
-
-
 def _explained(
     policy: Policy,
     principal: Principal,
@@ -123,9 +92,6 @@ def _explained(
     case = _Case(policy, principal, project, decided_by, fixed, lines)
     verdicts = tuple(case.verdict(action) for action in Action)
     return Explanation(project, decided_by, fixed, lines, verdicts)
-
-
-_NOTHING = "you have no right to this name"
 
 
 @frozen
@@ -217,4 +183,12 @@ class _Case:
         own = tuple(map(self._shown, filter(self._is_for, self.lines)))
         if own:
             return f"only {'; '.join(own)}"
-        return "no line that decides here names this user, or a group of theirs"
+        return self._names_nobody()
+
+    def _names_nobody(self) -> str:
+        """Say that what decides is for others."""
+        name = self.principal.name
+        whom = "everyone" if name is None else f"{name}, or a group of {name}'s"
+        if self.decided_by is not None:
+            return f"no line of {self.decided_by} names {whom}"
+        return f"neither pypi.default_read nor pypi.default_write names {whom}"

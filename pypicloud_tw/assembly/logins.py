@@ -34,7 +34,7 @@ def make_logins(config: Config, process: Process, throttle: Throttle) -> Logins:
 
     :raises ConfigError: one of them cannot be used as it is set.
     """
-    doors, clock = config.doors, process.reactor
+    settings, clock = config.logins, process.reactor
     directory = _make_directory(config, process)
     users = Users(
         config.users,
@@ -45,16 +45,16 @@ def make_logins(config: Config, process: Process, throttle: Throttle) -> Logins:
         directory=directory,
     )
     htpasswd = None
-    if doors.htpasswd is not None:
+    if settings.htpasswd is not None:
         update = partial(users.update, HTPASSWD)
-        htpasswd = Htpasswd(doors.htpasswd, update, process.offload, clock)
+        htpasswd = Htpasswd(settings.htpasswd, update, process.offload, clock)
         htpasswd.load()
-    patterns = doors.certificate_user
+    patterns = settings.certificate_user
     return Logins(
         users,
         htpasswd,
         directory,
-        ProxyLogin() if doors.remote_user_header else None,
+        ProxyLogin() if settings.remote_user_header else None,
         CertificateLogin(patterns, clock.seconds) if patterns else None,
     )
 

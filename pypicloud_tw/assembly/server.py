@@ -156,12 +156,19 @@ def _greeting(config: Config, policy: Policy, logins: Logins) -> list[str]:
     lines = [f"Serving {place} at {config.server.listen}."]
     if not logins.possible and not policy.may_any(ANONYMOUS, Action.UPLOAD):
         reads = "anyone may read" if policy.public else "nobody may read"
-        how = "Run pypicloud-gen-password and add 'user.NAME = HASH' to the ini."
+        how = (
+            f"Add one by pypicloud user add NAME --admin --config={config.ini}, or by "
+            "a line 'user.NAME = HASH' in the ini, with a hash of "
+            "pypicloud-gen-password."
+        )
         if config.ini is None:
             how = (
                 "Run pypicloud-make-config, which writes an ini with a user, and give "
                 "it by --config; pypicloud-gen-password makes hashes for more users."
             )
-        lines.append(f"There is no user yet: {reads}, nobody may upload. {how}")
-    lines.append(policy.rules.summary)
+        lines.append(
+            f"There is no user yet in the ini: {reads}, nobody may upload, unless the "
+            f"store has users. {how}"
+        )
+    lines.append(f"By the ini alone: {policy.rules.summary}")
     return lines

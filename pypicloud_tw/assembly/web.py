@@ -92,7 +92,7 @@ def _make_site(config: Config, application: Application, process: Process) -> Si
             config.pypi.trusted_proxies,
             config.pypi.public_url,
             IdentityFields.of(
-                config.doors.remote_user_header, config.doors.remote_groups_header
+                config.logins.remote_user_header, config.logins.remote_groups_header
             ),
         ),
         access_log=access_log_on_standard_output(reactor) if logs else None,

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pypicloud_tw.config.configuration import Config
-from pypicloud_tw.config.door_checks import Finding, unused_of_ldap
 from pypicloud_tw.config.key import show_value
+from pypicloud_tw.config.login_checks import Finding, unused_of_ldap
 from pypicloud_tw.config.sections.index import PypiSection
 from pypicloud_tw.config.sections.upstream import UpstreamSection
 
@@ -87,7 +87,7 @@ def missing_files(config: Config) -> Iterator[Finding]:
         "aws.ca_file": config.aws.ca_file,
         "oidc.ca_file": config.oidc.ca_file,
         "server.client_ca_file": config.server.client_ca_file,
-        "auth.htpasswd": config.doors.htpasswd,
+        "auth.htpasswd": config.logins.htpasswd,
         "auth.ldap.ca_file": config.ldap.ca_file,
     }
     for key, path in files.items():

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import field, frozen
 
 from pypicloud_tw.config.rights import RightLine, TrustedPublisher
-from pypicloud_tw.config.sections.access import AuthSection, DoorsSection, OidcSection
+from pypicloud_tw.config.sections.access import AuthSection, LoginsSection, OidcSection
 from pypicloud_tw.config.sections.index import IndexSection, PypiSection
 from pypicloud_tw.config.sections.ldap import LdapSection
 from pypicloud_tw.config.sections.server import (
@@ -45,7 +45,7 @@ class Config:
     pypi: PypiSection = field(factory=PypiSection)
     auth: AuthSection = field(factory=AuthSection)
     oidc: OidcSection = field(factory=OidcSection)
-    doors: DoorsSection = field(factory=DoorsSection)
+    logins: LoginsSection = field(factory=LoginsSection)
     ldap: LdapSection = field(factory=LdapSection)
     index: IndexSection = field(factory=IndexSection)
     upstream: UpstreamSection = field(factory=UpstreamSection)

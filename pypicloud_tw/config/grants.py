@@ -12,10 +12,8 @@ from attrs import frozen
 from pypicloud_tw.config import names
 from pypicloud_tw.config.key import show_value
 from pypicloud_tw.config.rights import (
-    ADMIN,
-    AUTHENTICATED,
-    EVERYONE,
     READING,
+    RESERVED,
     WRITING,
     Action,
     Kind,
@@ -43,9 +41,6 @@ _WORDS: Mapping[str, frozenset[Action]] = MappingProxyType(
         "administer": frozenset({Action.ADMINISTER}),
     }
 )
-
-#: Groups that no line defines.
-_KNOWN_GROUPS = frozenset({EVERYONE, AUTHENTICATED, ADMIN})
 
 _MOST_NAMES = 5
 
@@ -104,7 +99,7 @@ def _read_group(
 
 def group_name_problem(name: str) -> str | None:
     """Return what is wrong with the name of a group to be made, if anything is."""
-    if name.lower() in _KNOWN_GROUPS:
+    if name.lower() in RESERVED:
         return "This name means a group that is there already; choose another."
     if not name or not name.isprintable() or ":" in name or name != name.strip():
         return "A group's name is printable text without ':'."
@@ -158,8 +153,8 @@ def parse_actions(text: str) -> frozenset[Action]:
     if unknown:
         raise BadValueError(
             f"= {show_value(text)} has {show_value(unknown[0])}, which is no right; "
-            "write r or rw, or some of read, upload, manage and administer; none alone "
-            "closes the project to whom it names."
+            "write r or rw, or some of read, upload, manage and administer, or none "
+            "alone: nothing."
         )
     return frozenset[Action]().union(*(_WORDS[word] for word in words))
 
@@ -172,7 +167,7 @@ def undefined(
     :param users: of the ini. Where it has none, all come from elsewhere.
     """
     groups = _named_groups(pypi, grants)
-    unknown = groups.keys() - grants.groups.keys() - _KNOWN_GROUPS
+    unknown = groups.keys() - grants.groups.keys() - RESERVED
     if unknown:
         yield (
             f"No line group.NAME says who is in {_listed(groups, unknown)}: nobody, "

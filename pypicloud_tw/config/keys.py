@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from pypicloud_tw.config.key import Key
-from pypicloud_tw.config.sections.access import AuthSection, DoorsSection, OidcSection
+from pypicloud_tw.config.sections.access import AuthSection, LoginsSection, OidcSection
 from pypicloud_tw.config.sections.index import IndexSection, PypiSection
 from pypicloud_tw.config.sections.ldap import LdapSection
 from pypicloud_tw.config.sections.server import (
@@ -34,7 +34,7 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "pypi": PypiSection,
         "auth": AuthSection,
         "oidc": OidcSection,
-        "doors": DoorsSection,
+        "logins": LoginsSection,
         "ldap": LdapSection,
         "index": IndexSection,
         "upstream": UpstreamSection,
@@ -46,7 +46,7 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
 
 
 #: What the keys of a section begin with, where that is not the section's own name.
-_BEGINNINGS = MappingProxyType({"doors": "auth", "ldap": "auth.ldap"})
+_BEGINNINGS = MappingProxyType({"logins": "auth", "ldap": "auth.ldap"})
 
 
 def _keys() -> Mapping[str, Key]:

@@ -19,12 +19,12 @@ from attrs import define, field
 from pypicloud_tw.config.addresses import tcp_endpoint
 from pypicloud_tw.config.agreement import contradictions, missing_files, unused
 from pypicloud_tw.config.configuration import Config
-from pypicloud_tw.config.door_checks import of_doors, of_ldap
 from pypicloud_tw.config.grants import Grants, read_grants, undefined
 from pypicloud_tw.config.hashes import HOW_TO_HASH, identify
 from pypicloud_tw.config.ini import IniError, read_text
 from pypicloud_tw.config.key import EMPTY, Key
 from pypicloud_tw.config.keys import KEYS, SECTIONS
+from pypicloud_tw.config.login_checks import of_ldap, of_logins
 from pypicloud_tw.config.publishers import Publishers, read_publishers
 from pypicloud_tw.config.sections.index import PypiSection
 from pypicloud_tw.config.sections.server import (
@@ -264,7 +264,7 @@ class _Reading:
         problems = [
             *contradictions(config, self.given),
             *missing_files(config),
-            *of_doors(config.server, config.pypi, config.doors),
+            *of_logins(config.server, config.pypi, config.logins),
             *of_ldap(config.ldap, self.given),
         ]
         for keys, problem in problems:

@@ -15,12 +15,15 @@ from pypicloud_tw.config.values import BadValueError, unique, words
 
 #: What somebody writes who means nobody.
 _NO_GROUP = frozenset({"nobody", "none", "no", "false"})
+#: Characters; no project's name has more, as its files' names begin with it.
+_LONGEST = 246
 _PATTERN = re.compile(r"[a-z0-9*?]+(?:-[a-z0-9*?]+)*-?")
 _OPERATOR = re.compile(r"\s*(===|==|~=|!=|<=|>=|<|>)\s*")
 
 
 def project(text: str) -> str:
     """Parse a project's name; normalized (PEP 503)."""
+    _check_length(text)
     try:
         return canonicalize_name(text, validate=True)
     except InvalidName:
@@ -29,13 +32,22 @@ def project(text: str) -> str:
 
 def pattern(text: str) -> str:
     """Parse ``corp`` or ``acme-*``; normalized, with ``*`` and ``?`` kept."""
+    _check_length(text)
     # Normalizing keeps what it does not know, the wildcards among it.
     normal = canonicalize_name(text)
     if _PATTERN.fullmatch(normal) is None:
         raise BadValueError(
-            "has something that is neither a name nor one as in acme-*."
+            "has something that is neither a name nor a pattern such as acme-*."
         )
     return normal
+
+
+def _check_length(text: str) -> None:
+    if len(text) > _LONGEST:
+        raise BadValueError(
+            f"has something that is longer than any project's name: {_LONGEST} "
+            "characters."
+        )
 
 
 def rules(text: str) -> tuple[str, ...]:

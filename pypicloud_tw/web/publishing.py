@@ -195,9 +195,9 @@ async def _begin(
     if file.before.get(":action", (_UPLOAD,)) != (_UPLOAD,):
         return None
     legacy = publication.publisher.rules.legacy_formats
-    name = next(iter(file.before.get("name", ())), None)
+    name = next(iter(file.before.get("name", ())), "").strip()
     filename = Filename.parse(
-        file.filename, legacy=legacy, project=name and canonicalize_name(name)
+        file.filename, legacy=legacy, project=canonicalize_name(name)
     )
     _check_upload(sender, filename.project, name)
     await publication.begin(
@@ -206,10 +206,14 @@ async def _begin(
     return publication
 
 
-def _check_upload(sender: Sender, project: NormalizedName, name: str | None) -> None:
-    """Return if a file may be uploaded to its project, and to what the form names."""
+def _check_upload(sender: Sender, project: NormalizedName, name: str) -> None:
+    """Return if a file may be uploaded to its project, and to what the form names.
+
+    :param name: as the form has it; empty: it has none, or not yet.
+    """
     sender.check(Action.UPLOAD, project)
-    if name and (said := canonicalize_name(name)) != project:
+    # What can be no name is refused: names that are asked for are remembered.
+    if name and (said := project_name(name)) != project:
         # It will be refused. Until then it may name what the sender must not hear of.
         sender.check(Action.UPLOAD, said)
 

@@ -182,7 +182,7 @@ class RightTests(ChangesCase):
         document = changes.set_right(EMPTY, INI, "Acme_*", "user", "ann", READ)
         (line,) = document.rights
         self.assertEqual(line.project, "acme-*")
-        self.assertEqual(line.source, "the access document, right acme-*, user ann")
+        self.assertEqual(line.source, "the access document")
         self.same(document, changes.set_right, "acme-*", "user", "ann", READ)
         document = changes.set_right(document, INI, "acme-*", "user", "ann", UPLOAD)
         self.assertEqual([line.actions for line in document.rights], [UPLOAD])

@@ -135,6 +135,23 @@ class UploadTests(SynchronousTestCase):
             self.assertIn("secret", answer.text)
         self.assertEqual(self.web.store.objects, {})
 
+    def test_a_name_that_can_be_none_is_asked_of_nobody(self) -> None:
+        """Names that were asked for are remembered, so they have an end."""
+        content = ("content", ("mine-1.0.tar.gz", sdist("mine")))
+        action, version = (":action", "file_upload"), ("version", "1.0")
+        for text, why in (("x" * 10_000, "longer than 246"), ("\u017fecret", "ASCII")):
+            name = ("name", text)
+            for fields in ((action, name, version), (action, version)):
+                after = () if name in fields else (name,)
+                form = form_bytes((*fields, content, *after))
+                answer = self.web.post(form, headers=basic("bob"))
+                self.assertEqual(answer.status, 400, answer.text)
+                self.assertIn(why, answer.text)
+
+    def test_blanks_around_a_name_are_none_of_it(self) -> None:
+        form = upload_form("mine-1.0.tar.gz", sdist("mine"), name=" mine ")
+        self.assertEqual(self.web.post(form, headers=basic("bob")).status, 200)
+
     def test_who_may_do_so_to_both_hears_that_they_differ(self) -> None:
         form = upload_form("mine-1.0.tar.gz", sdist("mine"), name="secret")
         answer = self.web.post(form, headers=basic("bob"))

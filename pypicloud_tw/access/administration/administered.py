@@ -1,4 +1,4 @@
-"""What is administered, whoever does it and through whichever door."""
+"""What is administered, whoever does it: by a command or over HTTP."""
 
 from __future__ import annotations
 

@@ -91,15 +91,11 @@ class PublisherAdministration:
     def _check(self, document: AccessDocument, name: str) -> None:
         """Return if one of that name may be changed by whoever asks."""
         there = document.publishers.get(name)
-        if there is None:
-            return
-        try:
-            self.authority.check_administers(*there.projects)
-        except Forbidden as e:
-            # It names none of them: which projects there are is not for everybody.
+        if there is not None and not self.authority.administers(*there.projects):
+            # Not for which: whoever asks may not even know of these projects.
             raise Forbidden(
                 f"The publisher {name} is for projects that you do not administer."
-            ) from e.__cause__
+            )
 
 
 def trusted_publisher(name: str, terms: PublisherTerms) -> TrustedPublisher:

@@ -1,4 +1,4 @@
-"""Who may do what, shown and changed on the store: what both doors lead to."""
+"""Who may do what, shown and changed on the store: for commands and over HTTP."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pypicloud_tw.access.administration.authority import Authority, project_or_p
 from pypicloud_tw.access.administration.publishers import PublisherAdministration
 from pypicloud_tw.access.administration.recorded import Change, RecordedChange
 from pypicloud_tw.access.administration.shown import (
+    hide_decision,
     show_decision,
     show_group,
     show_right,
@@ -40,13 +41,15 @@ from pypicloud_tw.access.administration.values import (
     UserChange,
 )
 from pypicloud_tw.access.document import AccessDocument
-from pypicloud_tw.access.explain import explain_all_to, explain_to
+from pypicloud_tw.access.explain import Explanation, explain, explain_all
+from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.tokens.tokens import is_token_id
-from pypicloud_tw.config.rights import Kind, show_actions
+from pypicloud_tw.config.rights import GRANTABLE, Kind, show_actions
 from pypicloud_tw.errors import NotFound
 from pypicloud_tw.index.audit import Act, Actor
+from pypicloud_tw.index.names import NormalizedName
 
 
 @frozen
@@ -316,13 +319,31 @@ class StoredAdministration:
         """
         principal = await self._whom(user)
         policy = await self.parts.policy()
-        asker = None if self.authority.administers() else self.authority.principal
         if project is None:
-            found = tuple(explain_all_to(asker, policy, principal))
+            found = tuple(
+                show_decision(one)
+                for one in explain_all(policy, principal)
+                if self._may_hear(policy, one)
+            )
         else:
-            name = project_or_pattern(project)
-            found = (explain_to(asker, policy, principal, name),)
-        return RightsOf(principal.name, tuple(map(show_decision, found)))
+            name = NormalizedName(project_or_pattern(project))
+            one = explain(policy, principal, name)
+            shown = show_decision if self._may_hear(policy, one) else hide_decision
+            found = (shown(one),)
+        return RightsOf(principal.name, found)
+
+    def _may_hear(self, policy: Policy, explanation: Explanation) -> bool:
+        """Whether whoever asks may hear which lines there are for a project.
+
+        Those may who may do something with it, with this token or another.
+        """
+        own = self.authority.principal
+        if own is None or explanation.allowed or explanation.project == "*":
+            return True
+        name = NormalizedName(explanation.project)
+        return self.authority.administers(name) or any(
+            policy.may(own, action, name) for action in GRANTABLE
+        )
 
     async def whoami(self) -> Identity:
         """See the interface."""

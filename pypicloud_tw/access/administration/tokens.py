@@ -15,13 +15,8 @@ from pypicloud_tw.access.administration.values import (
     Token,
 )
 from pypicloud_tw.access.principal import Principal
-from pypicloud_tw.access.tokens.tokens import (
-    ListedToken,
-    Tokens,
-    check_lister,
-    checked_scope,
-)
-from pypicloud_tw.errors import BadRequest, Forbidden, NotFound
+from pypicloud_tw.access.tokens.tokens import ListedToken, Tokens, checked_scope
+from pypicloud_tw.errors import BadRequest, NotFound
 from pypicloud_tw.index.audit import Actor
 
 
@@ -39,9 +34,10 @@ class TokenAdministration:
     async def list(self, owner: str | None, everybody: bool) -> Sequence[Token]:
         """Return somebody's tokens; see the interface.
 
-        :raises Forbidden: they are others', and an administrator's to see; or they are
-            not for the token that is shown.
+        :raises Forbidden: they are others', and an administrator's to see; or it is a
+            token that asks.
         """
+        self.authority.check_own_tokens()
         if everybody:
             self.authority.check_administers()
             return [_token(one) async for one in self.book.list_all()]
@@ -49,8 +45,6 @@ class TokenAdministration:
         own = self.authority.principal
         if own is None or own.name != owner:
             self.authority.check_administers()
-        else:
-            check_lister(own)
         return [_token(one) for one in await self.book.list(owner)]
 
     async def make(self, token: NewToken) -> MadeToken:
@@ -85,12 +79,12 @@ class TokenAdministration:
         """Find one of theirs; administrators find everybody's.
 
         :raises NotFound: there is none.
-        :raises Forbidden: the token that is shown is not for it.
+        :raises Forbidden: the token that is shown is for none.
         """
         found = await self.book.find(id)
         own = self.authority.principal
         if own is not None and own.name == found.owner:
-            check_lister(own)
+            self.authority.check_own_tokens()
         elif not self.authority.administers():
             raise NotFound("There is no such token.")
         return found
@@ -102,10 +96,8 @@ class TokenAdministration:
 
     def _own_name(self) -> str:
         own = self.authority.principal
-        if own is None:
-            raise BadRequest("Say whose tokens are meant: nobody is logged in here.")
-        if own.name is None:
-            raise Forbidden("Only users have tokens of their own; a job has none.")
+        if own is None or own.name is None:
+            raise BadRequest("Say whose tokens are meant: nobody is logged in by name.")
         return own.name
 
 

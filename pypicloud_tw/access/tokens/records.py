@@ -18,6 +18,7 @@ from pypicloud_tw.access.principal import Scope
 from pypicloud_tw.access.tokens.text import matches, owner_key
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import Conflict, StoreError
+from pypicloud_tw.json_documents import DAMAGED, compact
 
 T = TypeVar("T")
 
@@ -126,16 +127,14 @@ def key_of_document(key: str) -> str | None:
 
 def encode(document: OwnerTokens) -> bytes:
     """Write an owner's document."""
-    return json.dumps(
+    return compact(
         {
             "_format": FORMAT,
             "owner": document.owner,
             "tokens": [_encode_token(token) for token in document.tokens.values()],
             "_changes": list(document.changes),
-        },
-        ensure_ascii=False,
-        separators=(",", ":"),
-    ).encode()
+        }
+    )
 
 
 def decode(key: str, data: bytes) -> OwnerTokens:
@@ -158,7 +157,7 @@ def decode(key: str, data: bytes) -> OwnerTokens:
             MappingProxyType({token.id: token for token in tokens}),
             tuple(_text(change) for change in document["_changes"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+    except DAMAGED as e:
         # Only the kind of error: its text could hold what is in the document.
         raise TokensDamaged(
             f"The tokens in {document_key(key)} are damaged ({type(e).__name__}): "

@@ -1,4 +1,4 @@
-"""Making, listing and revoking users' tokens: one door for each (decision D8)."""
+"""Making, listing and revoking users' tokens: one place for each (decision D8)."""
 
 from __future__ import annotations
 
@@ -131,8 +131,9 @@ class Tokens:
         owner_id = self.owners(owner)
         if owner_id is None:
             raise NotFound(
-                f"There is no user {owner!r} here who could have tokens. Whom only "
-                "another directory knows needs a user of that name without a password."
+                f"There is no user {owner!r} here who could have tokens. For "
+                "somebody whom only LDAP or a proxy knows add a user of that name "
+                f"without a password: pypicloud user add {owner} --service"
             )
         now = self.clock.seconds()
         text = UserToken.draw(owner)
@@ -307,7 +308,7 @@ def checked_scope(
     try:
         names = tuple(dict.fromkeys(pattern(project) for project in projects))
     except BadValueError as e:
-        raise BadRequest(f"The projects: {e}") from None
+        raise BadRequest(f"The list of projects {e}") from None
     if not 0 < len(names) <= MOST_PROJECTS:
         raise BadRequest(
             f"A token is for 1 to {MOST_PROJECTS} projects or patterns, or for all."
@@ -318,7 +319,7 @@ def checked_scope(
 def check_maker(
     maker: Principal, owner: str, scope: Scope, *, administers: bool
 ) -> None:
-    """Return if somebody may make, or revoke, such a token of an owner.
+    """Return if somebody may make, see or revoke such a token of an owner.
 
     Owners may, with their passwords, and administrators for everybody. Who shows a
     token only may if that one was made to administer, and no wider one than itself: a
@@ -334,23 +335,11 @@ def check_maker(
         return
     if own.actions is None or Action.ADMINISTER not in own.actions:
         raise Forbidden(
-            "A token makes no tokens, unless it was made for administering (administer "
-            "among its actions): use your password."
+            "A token makes no tokens, nor shows or revokes any, unless it was made for "
+            "administering (administer among its actions): use your password."
         )
     if not _is_within(scope, own):
         raise Forbidden("A token makes none that may do more than itself.")
-
-
-def check_lister(who: Principal) -> None:
-    """Return if somebody may see what tokens they have, and where those are used.
-
-    :raises Forbidden: they show a token that was made for less than that.
-    """
-    if who.scope is not None and not who.scope.leaves(Action.ADMINISTER):
-        raise Forbidden(
-            "This token was made for less than to see its owner's tokens: use your "
-            "password."
-        )
 
 
 def _is_within(scope: Scope, wider: Scope) -> bool:

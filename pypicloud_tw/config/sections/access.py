@@ -77,7 +77,7 @@ class OidcSection:
 
 
 @frozen
-class DoorsSection:
+class LoginsSection:
     """Other ways to log in: htpasswd, a proxy in front, client certificates."""
 
     htpasswd: Path | None = key(  # noqa: RUF009  a field, and a Path is immutable

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from attrs import define
 from klein import Klein
@@ -39,6 +40,8 @@ from pypicloud_tw.web.authorization import (
     refuse_other_sites,
 )
 from pypicloud_tw.web.http.site import Request
+
+T = TypeVar("T")
 
 _READ = ["GET", "HEAD"]
 
@@ -91,15 +94,13 @@ class AccessApi:
     @router.route("/users/<name>", methods=["PUT"])
     async def put_user(self, request: Request, name: str) -> bytes:
         """Make or replace a user."""
-        doer = await self._administrator(request)
-        user = await read_json(request, NewUser)
+        doer, user = await self._with_body(request, NewUser, self._administrator)
         return send_changed(request, await doer.put_user(name, user, required(request)))
 
     @router.route("/users/<name>", methods=["PATCH"])
     async def change_user(self, request: Request, name: str) -> bytes:
         """Change a part of what a user is."""
-        doer = await self._administrator(request)
-        change = await read_json(request, UserChange)
+        doer, change = await self._with_body(request, UserChange, self._administrator)
         changed = await doer.change_user(name, change, required(request))
         return send_changed(request, changed)
 
@@ -126,8 +127,7 @@ class AccessApi:
     @router.route("/groups/<name>", methods=["PUT"])
     async def put_group(self, request: Request, name: str) -> bytes:
         """Make a group, or replace who is in it."""
-        doer = await self._administrator(request)
-        members = await read_json(request, Members)
+        doer, members = await self._with_body(request, Members, self._administrator)
         changed = await doer.put_group(name, members, required(request))
         return send_changed(request, changed)
 
@@ -164,8 +164,9 @@ class AccessApi:
         self, request: Request, project: str, kind: Kind, name: str
     ) -> bytes:
         """Set what somebody may do with a project."""
-        doer = await self._administrator(request, project)
-        grant = await read_json(request, Grant)
+        doer, grant = await self._with_body(
+            request, Grant, lambda request: self._administrator(request, project)
+        )
         changed = await doer.put_right(project, kind, name, grant, required(request))
         return send_changed(request, changed)
 
@@ -198,8 +199,9 @@ class AccessApi:
     @router.route("/publishers/<name>", methods=["PUT"])
     async def put_publisher(self, request: Request, name: str) -> bytes:
         """Trust a publisher, or under other terms."""
-        doer = await self._administrator_of_some(request)
-        terms = await read_json(request, PublisherTerms)
+        doer, terms = await self._with_body(
+            request, PublisherTerms, self._administrator_of_some
+        )
         changed = await doer.put_publisher(name, terms, required(request))
         return send_changed(request, changed)
 
@@ -224,16 +226,13 @@ class AccessApi:
     @router.route("/tokens", methods=["POST"])
     async def make_token(self, request: Request) -> bytes:
         """Make a token."""
-        doer = await self._signed_in(request)
-        doer.authority.check_own_tokens()
-        token = await read_json(request, NewToken)
+        doer, token = await self._with_body(request, NewToken, self._owner)
         return send_made(request, await doer.make_token(token))
 
     @router.route("/tokens/<id>", methods=["DELETE"])
     async def revoke_token(self, request: Request, id: str) -> bytes:
         """Have a token be worth nothing any more."""
-        doer = await self._signed_in(request)
-        doer.authority.check_own_tokens()
+        doer = await self._owner(request)
         return send_changed(request, await doer.revoke_token(id))
 
     # -- what one may do ------------------------------------------------------------
@@ -260,6 +259,21 @@ class AccessApi:
 
     # -- who asks -------------------------------------------------------------------
 
+    async def _with_body(
+        self,
+        request: Request,
+        kind: type[T],
+        judge: Callable[[Request], Awaitable[StoredAdministration]],
+    ) -> tuple[StoredAdministration, T]:
+        """Return what does the work, and what the request's body says.
+
+        Whoever asks is judged before the body is read, and again behind it: it may have
+        taken hours to come, and who was no administrator any more could still be one.
+        """
+        await judge(request)
+        value = await read_json(request, kind)
+        return await judge(request), value
+
     async def _signed_in(self, request: Request) -> StoredAdministration:
         """Return what does the work for whoever asks.
 
@@ -276,6 +290,15 @@ class AccessApi:
         authority = PrincipalAuthority(self.access, principal)
         actor = actor_of(request, principal)
         return StoredAdministration(self.administered, actor, authority)
+
+    async def _owner(self, request: Request) -> StoredAdministration:
+        """Return the same for whoever may have tokens of their own.
+
+        :raises Forbidden: not the one who asks.
+        """
+        doer = await self._signed_in(request)
+        doer.authority.check_own_tokens()
+        return doer
 
     async def _administrator(
         self, request: Request, *projects: str

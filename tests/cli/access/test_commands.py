@@ -1,4 +1,4 @@
-"""The commands of who may do what, through both doors."""
+"""The commands of who may do what, on the store and through a server."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ URL = "http://pypi.example:6543/"
 
 
 @define
-class FakeDoors:
+class FakeRunner:
     """Does work in this process.
 
     :ivar server: what an ini's store is.
@@ -84,7 +84,7 @@ class AccessCommandCase(SynchronousTestCase):
         self.home.mkdir()
         self.ini = self.home / "x.ini"
         self.ini.write_text("[pypicloud]\n")
-        self.doors = FakeDoors()
+        self.runner = FakeRunner()
         self.environ = {
             "PYPICLOUD_USERNAME": "ann",
             "PYPICLOUD_PASSWORD": "secret",
@@ -95,7 +95,7 @@ class AccessCommandCase(SynchronousTestCase):
         world = Surroundings(
             environ=self.environ,
             is_terminal=lambda: self.terminal,
-            doors=lambda: self.doors,
+            access_runner=lambda: self.runner,
             home=lambda: self.home,
             keyring=lambda: None,
         )
@@ -112,21 +112,21 @@ else:
 
 
 class CommandSuite(SuiteCase):
-    """What is true through every door."""
+    """What is true of either target."""
 
-    def door(self) -> tuple[str, ...]:
+    def target(self) -> tuple[str, ...]:
         """Return the options that choose it."""
         raise NotImplementedError
 
     def do(self, command: str, input: str = "") -> str:
         """Run a command that must succeed, and return its standard output."""
-        result = self.invoke(*command.split(), *self.door(), input=input)
+        result = self.invoke(*command.split(), *self.target(), input=input)
         self.assertEqual(result.exit_code, 0, result.output)
         return result.stdout
 
     def fail_with(self, code: int, command: str, input: str = "") -> str:
         """Run a command that must fail, and return what it says of that."""
-        result = self.invoke(*command.split(), *self.door(), input=input)
+        result = self.invoke(*command.split(), *self.target(), input=input)
         self.assertEqual(result.exit_code, code, result.output)
         self.assertEqual(result.stdout, "")
         self.assertNotIn("Traceback", result.stderr)
@@ -195,6 +195,14 @@ class CommandSuite(SuiteCase):
         (decision,) = self.read("rights bob acme")["decisions"]
         self.assertEqual(decision["decided_by"], "acme")
 
+    def test_why_of_somebody_unknown(self) -> None:
+        self.do("user add bob --service")
+        for name, told in (("bobb", "no user bobb here"), ("bob", ""), ("ann", "")):
+            result = self.invoke("rights", name, "acme", *self.target())
+            self.assertEqual(result.exit_code, 0, result.output)
+            self.assertIn(told, result.stderr)
+            self.assertEqual(bool(result.stderr), bool(told))
+
     def test_publishers(self) -> None:
         add = "publisher add ci --issuer https://ci.example --project acme"
         self.do(f"{add} --claim repository:acme/tool --claim ref:refs/tags/*")
@@ -248,18 +256,18 @@ class CommandSuite(SuiteCase):
         self.do("group remove dev", input="y\n")
 
     def test_it_could_not_be_asked(self) -> None:
-        self.doors.error = StoreError("The store is away.")
+        self.runner.error = StoreError("The store is away.")
         self.assertEqual(self.fail_with(2, "user list"), "The store is away.\n")
 
 
 class OfflineTests(CommandSuite, AccessCommandCase):
-    def door(self) -> tuple[str, ...]:
+    def target(self) -> tuple[str, ...]:
         return ("--config", str(self.ini))
 
     def test_only_what_changes_needs_the_store_to_itself(self) -> None:
         self.do("user list")
         self.do("user add bob --service")
-        self.assertEqual(self.doors.asked, [False, True])
+        self.assertEqual(self.runner.asked, [False, True])
 
     def test_nobody_is_logged_in(self) -> None:
         self.assertIn("--owner", self.fail_with(2, "token make"))
@@ -267,9 +275,9 @@ class OfflineTests(CommandSuite, AccessCommandCase):
         self.assertEqual(self.do("token list").count("\n"), 1)
 
     def test_the_first_right(self) -> None:
-        self.doors.server = AccessServer.new({})
+        self.runner.server = AccessServer.new({})
         command = ["right", "set", "acme", "user", "bob", "r"]
-        result = self.invoke(*command, *self.door())
+        result = self.invoke(*command, *self.target())
         self.assertEqual(result.exit_code, 0)
         self.assertIn("From now on only those may write", result.stderr)
 
@@ -279,7 +287,7 @@ class OfflineTests(CommandSuite, AccessCommandCase):
 
 
 class OnlineTests(CommandSuite, AccessCommandCase):
-    def door(self) -> tuple[str, ...]:
+    def target(self) -> tuple[str, ...]:
         return ("--index", f"{URL}simple/")
 
     def test_own(self) -> None:
@@ -297,7 +305,7 @@ class WhereTests(AccessCommandCase):
     def asked(self, *options: str) -> object:
         result = self.invoke("user", "list", *options)
         self.assertEqual(result.exit_code, 0, result.output)
-        return self.doors.asked.pop()
+        return self.runner.asked.pop()
 
     def test_the_environment(self) -> None:
         self.environ["PYPICLOUD_INDEX_URL"] = "http://pypi.example/legacy/"

@@ -55,7 +55,7 @@ class SecureWire(Wire):
 classImplements(SecureWire, ISSLTransport)  # type: ignore[misc]  # but all of TCP
 
 
-class DoorsCase(SynchronousTestCase):
+class LogInCase(SynchronousTestCase):
     def setUp(self) -> None:
         proxies = Proxies((network("10.0.0.0/8"),), identity=FIELDS)
         self.web = Web(proxies=proxies, default_read="authenticated")
@@ -91,7 +91,7 @@ class DoorsCase(SynchronousTestCase):
         return self.ask({**FORM_TYPE, **headers}, method="POST", body=form, **more)
 
 
-class ProxyTests(DoorsCase):
+class ProxyTests(LogInCase):
     def test_believed_of_ours(self) -> None:
         for peer in (PROXY, UNIXAddress(None)):
             self.assertEqual(self.ask({"X-Remote-User": "bob"}, peer=peer).status, 200)
@@ -214,7 +214,7 @@ class ProxyTests(DoorsCase):
         self.assertEqual(self.ask({"X-Remote-User": "bob"}).status, 401)
 
 
-class CertificateTests(DoorsCase):
+class CertificateTests(LogInCase):
     certificate: X509
 
     def setUp(self) -> None:
@@ -258,7 +258,7 @@ class CertificateTests(DoorsCase):
 
 
 class MetricsReaderTests(SynchronousTestCase):
-    def test_principals_of_every_door(self) -> None:
+    def test_principals_of_every_log_in(self) -> None:
         judge = metrics_reader("authenticated")
         self.assertTrue(judge(Principal("ann"), "192.0.2.1"))
         # A publisher may do what its projects need, and this is of none of them.
