@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.administration.states import Part, check_required, state_of
+from pypicloud_tw.access.administration.told import told
 from pypicloud_tw.access.administration.values import Changed, Required
 from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.documents import AccessDocuments
@@ -30,7 +31,7 @@ class RecordedChange:
     """A change of one thing in the document, not made yet.
 
     :ivar part: and *name*: the thing.
-    :ivar record: of it, for when it is done.
+    :ivar record: of it, but for what was changed.
     """
 
     part: Part
@@ -48,18 +49,23 @@ class RecordedChange:
         """
         await documents.learn()
         was_open = access.policy.rules.open
-        before: AccessDocument | None = None
+        before = after = AccessDocument()
 
         def apply(document: AccessDocument) -> AccessDocument:
-            nonlocal before
+            nonlocal before, after
             before = document
             check_required(document, self.part, self.name, self.required)
-            return self.change(document)
+            after = self.change(document)
+            return after
 
-        after = await documents.change(apply)
-        if after is not before:
-            audit(self.record)
-        made = before is not None and state_of(before, self.part, self.name) is None
+        def record() -> None:
+            reason = told(self.part, self.name, before, after)
+            audit(evolve(self.record, reason=reason))
+
+        # Made there, and not here: also if nobody waits for it any more, or if the
+        # other servers cannot be told of it.
+        await documents.change(apply, record)
+        made = state_of(before, self.part, self.name) is None
         notices = tuple(_notices(was_open, access.policy.rules.open))
         return Changed(made, notices, state_of(after, self.part, self.name))
 

@@ -49,8 +49,8 @@ from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.tokens.tokens import Tokens, is_token_id
+from pypicloud_tw.concurrency.shielded import shielded
 from pypicloud_tw.config.issuers import recommendations
-from pypicloud_tw.config.rights import show_actions
 from pypicloud_tw.errors import BadRequest, NotFound
 from pypicloud_tw.index.audit import Act, Actor, Audit
 from pypicloud_tw.index.names import NormalizedName
@@ -127,7 +127,6 @@ class StoredAdministration:
             "users",
             name,
             "set a user",
-            name,
             lambda document: changes.put_user(
                 document, self._ini, name, hashed, administrator=user.administrator
             ),
@@ -149,16 +148,17 @@ class StoredAdministration:
             return document
 
         act = "set a password" if hashed is not None else "set an administrator"
-        told = f"{name}: {change.administrator}" if hashed is None else name
-        return await self._change("users", name, act, told, apply, required)
+        return await self._change("users", name, act, apply, required)
 
     async def remove_user(self, name: str, required: Required = WHATEVER) -> Changed:
         """See the interface."""
+        return await shielded(self._remove_user(name, required))
+
+    async def _remove_user(self, name: str, required: Required) -> Changed:
         changed = await self._change(
             "users",
             name,
             "removed a user",
-            name,
             lambda document: changes.remove_user(document, self._ini, name),
             required,
         )
@@ -188,7 +188,6 @@ class StoredAdministration:
         return await self._change_group(
             name,
             "set a group",
-            f"{name}: {len(set(members.members))} members",
             lambda document: changes.put_group(
                 document, self._ini, name, members.members
             ),
@@ -200,7 +199,6 @@ class StoredAdministration:
         return await self._change_group(
             name,
             "removed a group",
-            name,
             lambda document: changes.remove_group(document, self._ini, name),
             required,
         )
@@ -212,7 +210,6 @@ class StoredAdministration:
         return await self._change_group(
             group,
             "added to a group",
-            f"{group}: {user}",
             lambda document: changes.add_member(document, self._ini, group, user),
             required,
         )
@@ -224,15 +221,14 @@ class StoredAdministration:
         return await self._change_group(
             group,
             "removed from a group",
-            f"{group}: {user}",
             lambda document: changes.remove_member(document, self._ini, group, user),
             required,
         )
 
     async def _change_group(
-        self, name: str, act: str, told: str, change: Change, required: Required
+        self, name: str, act: str, change: Change, required: Required
     ) -> Changed:
-        return await self._change("groups", name, act, told, change, required)
+        return await self._change("groups", name, act, change, required)
 
     # -- rights ---------------------------------------------------------------------
 
@@ -256,12 +252,11 @@ class StoredAdministration:
         required: Required = WHATEVER,
     ) -> Changed:
         """See the interface."""
-        project = project_or_pattern(project)
+        project, name = project_or_pattern(project), changes.holder(kind, name)
         return await self._change(
             "rights",
             f"{project}/{kind}/{name}",
             "set a right",
-            f"{kind} {name}: {show_actions(grant.actions)}",
             lambda document: changes.set_right(
                 document, self._ini, project, kind, name, grant.actions
             ),
@@ -273,12 +268,11 @@ class StoredAdministration:
         self, project: str, kind: Kind, name: str, required: Required = WHATEVER
     ) -> Changed:
         """See the interface."""
-        project = project_or_pattern(project)
+        project, name = project_or_pattern(project), changes.holder(kind, name)
         return await self._change(
             "rights",
             f"{project}/{kind}/{name}",
             "removed a right",
-            f"{kind} {name}",
             lambda document: changes.remove_right(
                 document, self._ini, project, kind, name
             ),
@@ -340,7 +334,7 @@ class StoredAdministration:
         self, name: str, done: str, change: Change, required: Required
     ) -> Changed:
         act = f"{done} a publisher"
-        return await self._change("publishers", name, act, name, change, required)
+        return await self._change("publishers", name, act, change, required)
 
     def _check_publisher(self, document: AccessDocument, name: str) -> None:
         """Return if one of that name may be changed by whoever asks."""
@@ -360,11 +354,11 @@ class StoredAdministration:
     async def make_token(self, token: NewToken) -> MadeToken:
         """See the interface."""
         await self.parts.documents.learn()
-        return await self._tokens.make(token)
+        return await shielded(self._tokens.make(token))
 
     async def revoke_token(self, id: str) -> Changed:
         """See the interface."""
-        return await self._tokens.revoke(id)
+        return await shielded(self._tokens.revoke(id))
 
     @property
     def _tokens(self) -> TokenAdministration:
@@ -447,14 +441,13 @@ class StoredAdministration:
         part: Part,
         name: str,
         act: str,
-        told: str,
         change: Change,
         required: Required,
         *,
         project: str | None = None,
     ) -> Changed:
         parts = self.parts
-        record = Act(self.actor, act, project=project, reason=told)
+        record = Act(self.actor, act, project=project)
         recorded = RecordedChange(part, name, record, change, required)
         return await recorded.make(parts.documents, parts.access, parts.audit)
 

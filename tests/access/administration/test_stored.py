@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attrs import evolve
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 
 from pypicloud_tw.access.administration.authority import may_whole
 from pypicloud_tw.access.administration.interface import AccessAdministration
@@ -13,10 +13,12 @@ from pypicloud_tw.access.administration.values import (
     Members,
     NewToken,
     NewUser,
+    UserChange,
 )
 from pypicloud_tw.access.principal import Principal, Scope
 from pypicloud_tw.config.rights import Action
-from pypicloud_tw.errors import Forbidden, NotFound
+from pypicloud_tw.errors import Forbidden, NotFound, StoreError
+from pypicloud_tw.index.marker import KEY as MARKER
 from tests.access.administration.doubles import AccessServer
 from tests.access.administration.suite import READ, TERMS, AdministrationSuite, WorkCase
 
@@ -28,6 +30,20 @@ class StoredTests(AdministrationSuite, WorkCase):
         self.server = AccessServer.new()
         return self.server.administration()
 
+    def hold_write(self) -> Deferred[None]:
+        """Have the next write wait for what is returned."""
+        held: Deferred[None] = Deferred()
+        store = self.server.store
+
+        def before(operation: str, key: str) -> Deferred[None] | None:
+            if operation != "put":
+                return None
+            self.patch(store, "before", lambda operation, key: None)
+            return held
+
+        self.patch(store, "before", before)
+        return held
+
     def test_records(self) -> None:
         self.wait(self.access.put_user("bob", NewUser("a good word")))
         self.wait(self.access.put_right("acme", "user", "bob", READ))
@@ -35,11 +51,110 @@ class StoredTests(AdministrationSuite, WorkCase):
         self.assertEqual([one.actor.name for one in acts], ["ann", "ann"])
         self.assertEqual([one.project for one in acts], [None, "acme"])
         told = [(one.act, one.reason) for one in acts]
-        self.assertEqual(told, [("set a user", "bob"), ("set a right", "user bob: r")])
+        self.assertEqual(
+            told,
+            [
+                ("set a user", "bob: new; with a password"),
+                ("set a right", "user bob: r; before: nothing said"),
+            ],
+        )
         self.assertNotIn("good word", repr(acts))
         # Nothing was changed: nothing is recorded.
         self.wait(self.access.put_right("acme", "user", "bob", READ))
         self.assertEqual(len(acts), 2)
+
+    def test_records_say_who_got_and_who_lost_what(self) -> None:
+        access, acts = self.access, self.server.acts
+        rw = Grant(frozenset({Action.READ, Action.UPLOAD, Action.MANAGE}))
+        other = evolve(TERMS, projects=("acme", "tools"))
+        for work, told in (
+            (access.put_user("bob", NewUser()), "bob: new; a service account"),
+            (
+                access.put_user("bob", NewUser("a good word", True)),
+                "bob: another password; an administrator from now on",
+            ),
+            (
+                access.change_user("bob", UserChange(administrator=False)),
+                "bob: no administrator from now on",
+            ),
+            (
+                access.put_user("bob", NewUser()),
+                "bob: no password any more",
+            ),
+            (access.put_group("dev", Members(("bob", "al"))), "dev: new; in: al, bob"),
+            (
+                access.put_group("dev", Members(("bob", "cy"))),
+                "dev: in: cy; out: al",
+            ),
+            (access.add_member("dev", "al"), "dev: in: al"),
+            (access.remove_member("dev", "al"), "dev: out: al"),
+            (
+                access.put_right("acme-*", "user", "bob", READ),
+                "user bob: r; before: nothing said",
+            ),
+            (access.put_right("acme-*", "user", "bob", rw), "user bob: rw; before: r"),
+            (
+                access.put_right("acme-*", "group", "dev", READ),
+                "group dev: r; before: nothing said",
+            ),
+            (
+                access.put_publisher("ci", TERMS),
+                "ci: upload of acme-tool for repository:acme/tool by "
+                "https://ci.example to pypicloud; new",
+            ),
+            (
+                access.put_publisher("ci", other),
+                "ci: upload of acme, tools for repository:acme/tool by "
+                "https://ci.example to pypicloud; before: upload of acme-tool for "
+                "repository:acme/tool by https://ci.example to pypicloud",
+            ),
+            (
+                access.remove_publisher("ci"),
+                "ci: removed; before: upload of acme, tools for repository:acme/tool "
+                "by https://ci.example to pypicloud",
+            ),
+            (
+                access.remove_user("bob"),
+                "bob: removed; had acme-* rw; was in dev",
+            ),
+            (access.remove_group("dev"), "dev: removed; had acme-* r; out: cy"),
+        ):
+            self.wait(work)
+            self.assertEqual(acts[-1].reason, told)
+        members = tuple(f"u{number:02}" for number in range(25))
+        self.wait(access.put_group("big", Members(members)))
+        self.assertIn("u19 and 5 more", acts[-1].reason or "")
+
+    def test_a_record_although_nobody_waits_for_it(self) -> None:
+        """Who asks for a change and goes away does not get around its record."""
+        self.wait(self.access.put_user("bob", NewUser()))
+        self.wait(self.access.make_token(NewToken(owner="bob")))
+        acts, of_tokens = self.server.acts, self.server.tokens.acts
+        for work, told in (
+            (self.access.put_right("acme", "user", "bob", READ), ["set a right"]),
+            (self.access.make_token(NewToken(owner="bob")), ["made a token"]),
+            (
+                self.access.remove_user("bob"),
+                ["removed a user", "revoked a token", "revoked a token"],
+            ),
+        ):
+            del acts[:], of_tokens[:]
+            held = self.hold_write()
+            asked = Deferred.fromCoroutine(work)
+            asked.addErrback(lambda failure: failure.trap(CancelledError))
+            asked.cancel()
+            held.callback(None)
+            self.server.clock.pump([0.5] * 10)
+            self.assertEqual([one.act for one in (*acts, *of_tokens)], told)
+
+    def test_a_record_although_the_others_could_not_be_told(self) -> None:
+        def fail(operation: str, key: str) -> None:
+            if (operation, key) == ("put", MARKER):
+                raise StoreError("The store is away.")
+
+        self.patch(self.server.store, "before", fail)
+        self.refused(StoreError, self.access.put_right("acme", "user", "bob", READ))
+        self.assertEqual([one.act for one in self.server.acts], ["set a right"])
 
     def test_hashes_are_made_off_the_reactor(self) -> None:
         administration = self.server.administration()
