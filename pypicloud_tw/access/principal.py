@@ -31,12 +31,19 @@ class Credentials:
 class Scope:
     """What a token narrows its owner to, or all that a publisher may do.
 
-    :ivar actions: None: every one.
+    :ivar actions: None: every one but to administer, which has to be named: whoever
+        administers can make users, who outlive a token that leaked.
     :ivar projects: normalized names or patterns; None: every project.
     """
 
     actions: frozenset[Action] | None = None
     projects: tuple[str, ...] | None = None
+
+    def has(self, action: Action) -> bool:
+        """Whether an action is within it, whatever the project."""
+        if self.actions is None:
+            return action is not Action.ADMINISTER
+        return action in self.actions
 
 
 @frozen

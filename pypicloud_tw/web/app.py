@@ -23,6 +23,7 @@ from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import BadRequest, Forbidden, NotFound, PypicloudError
+from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.names import MAX_FILENAME, NormalizedName, project_name
 from pypicloud_tw.index.survey import lost
@@ -402,7 +403,7 @@ class Application:
         error = failure.value
         if isinstance(error, PypicloudError):
             changes = request.method not in (b"GET", b"HEAD")
-            self.witness.note(error, actor_of(request, ANONYMOUS), changes=changes)
+            self.witness.note(error, _asker(request), changes=changes)
             return self._errors.domain_error(request, error)
         if isinstance(error, HTTPException):
             return self._errors.routing_error(request, error)
@@ -472,6 +473,14 @@ class Application:
         request.setHeader(b"Content-Type", b"application/json")
         request.setHeader(b"Cache-Control", b"no-cache, private")
         return measured(request, document)
+
+
+def _asker(request: Request) -> Actor:
+    """Name who asked, as far as was found out before it was refused."""
+    name = request.principal_name
+    return evolve(
+        actor_of(request, ANONYMOUS), name=None if name is None else name.decode()
+    )
 
 
 def _project(name: str) -> NormalizedName:

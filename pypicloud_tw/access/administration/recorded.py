@@ -12,6 +12,7 @@ from pypicloud_tw.access.administration.told import told
 from pypicloud_tw.access.administration.values import Changed, Required
 from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.documents import AccessDocuments
+from pypicloud_tw.access.rules import Rules
 from pypicloud_tw.index.audit import Act, Audit
 
 Change = Callable[[AccessDocument], AccessDocument]
@@ -23,6 +24,11 @@ _CLOSED = (
 _OPENED = (
     "Nothing is said of rights any more, so that every user may write. Set "
     "pypi.default_write in the ini if that is not meant."
+)
+
+_NOBODY = (
+    "Neither the ini nor the store names an administrator any more. A command on the "
+    "store itself makes one: pypicloud user set --admin, with --config."
 )
 
 
@@ -48,7 +54,7 @@ class RecordedChange:
         :raises ConditionFailed: the thing is not as is required.
         """
         await documents.learn()
-        was_open = access.policy.rules.open
+        rules = access.policy.rules
         before = after = AccessDocument()
 
         def apply(document: AccessDocument) -> AccessDocument:
@@ -66,11 +72,13 @@ class RecordedChange:
         # other servers cannot be told of it.
         await documents.change(apply, record)
         made = state_of(before, self.part, self.name) is None
-        notices = tuple(_notices(was_open, access.policy.rules.open))
+        notices = tuple(_notices(rules, access.policy.rules))
         return Changed(made, notices, state_of(after, self.part, self.name))
 
 
-def _notices(was_open: bool, is_open: bool) -> Iterator[str]:
+def _notices(before: Rules, after: Rules) -> Iterator[str]:
     """Say what follows of a change that may surprise."""
-    if was_open != is_open:
-        yield _CLOSED if was_open else _OPENED
+    if before.open != after.open:
+        yield _CLOSED if before.open else _OPENED
+    if before.administrators and not after.administrators:
+        yield _NOBODY

@@ -47,11 +47,12 @@ from pypicloud_tw.access.explain import explain, explain_all
 from pypicloud_tw.access.hashes import hash_password
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import Principal
+from pypicloud_tw.access.rules import says_nothing
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.tokens.tokens import Tokens, is_token_id
 from pypicloud_tw.concurrency.shielded import shielded
 from pypicloud_tw.config.issuers import recommendations
-from pypicloud_tw.errors import BadRequest, NotFound
+from pypicloud_tw.errors import BadRequest, Forbidden, NotFound
 from pypicloud_tw.index.audit import Act, Actor, Audit
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.offload.service import IOffload
@@ -273,12 +274,24 @@ class StoredAdministration:
             "rights",
             f"{project}/{kind}/{name}",
             "removed a right",
-            lambda document: changes.remove_right(
-                document, self._ini, project, kind, name
+            lambda document: self._still_closed(
+                changes.remove_right(document, self._ini, project, kind, name)
             ),
             required,
             project=project,
         )
+
+    def _still_closed(self, document: AccessDocument) -> AccessDocument:
+        """Return what a document is to be, unless it would open all of the index.
+
+        :raises Forbidden: it would, and whoever asks does not administer all of it.
+        """
+        if says_nothing(self._ini, document) and not self.authority.administers():
+            raise Forbidden(
+                "This is the last line of rights: without any, every user may write to "
+                "every project. Only an administrator of this index removes it."
+            )
+        return document
 
     # -- publishers -----------------------------------------------------------------
 
@@ -377,6 +390,9 @@ class StoredAdministration:
         policy = await self._policy()
         if project is None:
             found = tuple(explain_all(policy, principal))
+            if not self.authority.administers():
+                # Of the others not even the names are told.
+                found = tuple(one for one in found if one.allowed)
         else:
             name = NormalizedName(project_or_pattern(project))
             found = (explain(policy, principal, name),)

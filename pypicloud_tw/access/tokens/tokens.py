@@ -119,7 +119,8 @@ class Tokens:
         What it may do is judged when it is used: its owner's rights then, narrowed.
 
         :param by: who makes it: its owner, or an administrator.
-        :param actions: what it may do; None: all that its owner may.
+        :param actions: what it may do; None: all that its owner may, but to
+            administer.
         :param projects: names or patterns (``acme-*``); None: all of its owner's.
         :param life: seconds; None: as long as the ini has it.
         :raises BadRequest: something of this cannot be; the message says what.
@@ -325,10 +326,10 @@ def check_maker(
     own = maker.scope
     if own is None:
         return
-    if own.actions is None or Action.ADMINISTER not in own.actions:
+    if not own.has(Action.ADMINISTER):
         raise Forbidden(
-            "A token makes no tokens, unless it was made for administering (administer "
-            "among its actions): use your password."
+            "A token makes no tokens and revokes none, unless it was made for "
+            "administering (administer among its actions): use your password."
         )
     if not _is_within(scope, own):
         raise Forbidden("A token makes none that may do more than itself.")

@@ -33,7 +33,11 @@ def token() -> None:
 
 @token.command("make")
 @click.option("--description", default="", help="What it is for.")
-@click.option("--may", help="r, rw, or some of read, upload, manage, administer.")
+@click.option(
+    "--may",
+    help="r, rw, or some of read, upload, manage, administer. Without it, all that its "
+    "owner may, but to administer.",
+)
 @click.option(
     "--project",
     "projects",

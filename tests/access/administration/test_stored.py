@@ -194,6 +194,26 @@ class FirstRightTests(WorkCase):
         (notice,) = changed.notices
         self.assertIn("every user may write", notice)
 
+    def test_it_is_told_that_nobody_administers_any_more(self) -> None:
+        self.wait(self.access.put_user("bob", NewUser(administrator=True)))
+        self.wait(self.access.put_user("al", NewUser(administrator=True)))
+        changed = self.wait(self.access.remove_user("al"))
+        self.assertEqual(changed.notices, ())
+        changed = self.wait(
+            self.access.change_user("bob", UserChange(administrator=False))
+        )
+        self.assertIn("pypicloud user set --admin", changed.notices[-1])
+
+    def test_the_last_line_is_an_administrators_to_remove(self) -> None:
+        """Without any, whoever has administered one project could write to all."""
+        self.wait(self.access.put_right("acme", "user", "bob", ADMINISTER))
+        self.wait(self.access.put_right("acme", "user", "al", READ))
+        bob = self.server.administration(Principal("bob"))
+        self.wait(bob.remove_right("acme", "user", "al"))
+        told = self.refused(Forbidden, bob.remove_right("acme", "user", "bob"))
+        self.assertIn("every user may write", told)
+        self.wait(self.access.remove_right("acme", "user", "bob"))
+
 
 class OfAProjectTests(WorkCase):
     """What those may change who administer some projects."""
@@ -265,6 +285,30 @@ class OfAProjectTests(WorkCase):
         self.wait(doer.rights_of())
         self.refused(Forbidden, doer.tokens("carol"))
         self.refused(Forbidden, doer.tokens(everybody=True))
+
+    def test_own_rights_tell_of_no_other_projects(self) -> None:
+        def projects(doer: StoredAdministration, user: str | None = None) -> set[str]:
+            return {one.project for one in self.wait(doer.rights_of(user)).decisions}
+
+        self.assertEqual(projects(self.doer()), {"acme", "tools-*", "*"})
+        ann = self.doer(Principal("ann"))
+        self.assertEqual(
+            projects(ann, "bob"), {"fixed", "tools-x", *projects(self.doer())}
+        )
+
+    def test_a_token_administers_only_if_it_was_made_for_that(self) -> None:
+        """Nor is it, as nobody would expect of a token that nothing was said of."""
+        ann = Principal("ann", scope=Scope())
+        authority = self.doer(ann).authority
+        self.assertRaises(Forbidden, authority.check_administers)
+        self.assertRaises(Forbidden, authority.check_administers, "acme")
+        self.assertRaises(Forbidden, authority.check_administers, "acme-*")
+        named = Scope(frozenset({Action.ADMINISTER}))
+        self.doer(evolve(ann, scope=named)).authority.check_administers()
+        found = self.wait(self.doer(ann).rights_of("ann", "acme")).decisions[0]
+        (said,) = (v for v in found.verdicts if v.action is Action.ADMINISTER)
+        self.assertFalse(said.allowed)
+        self.assertIn("everything but to administer", said.reasons[0])
 
     def test_own_tokens(self) -> None:
         made = self.wait(self.doer().make_token(NewToken()))
