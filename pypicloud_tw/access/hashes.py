@@ -8,6 +8,7 @@ from __future__ import annotations
 from bcrypt import checkpw
 from passlib.context import CryptContext
 
+from pypicloud_tw.access.basic import CONTROL
 from pypicloud_tw.config.hashes import identify, make_context
 from pypicloud_tw.offload.limits import LOG_INS, limited
 
@@ -49,8 +50,11 @@ class HashingError(Exception):
 def hash_password(password: str) -> str:
     """Hash a new password with argon2id; takes about 50 ms.
 
-    :raises ValueError: it is longer than :data:`MAX_PASSWORD` or has no UTF-8 form.
+    :raises ValueError: it is longer than :data:`MAX_PASSWORD`, has no UTF-8 form, or
+        nobody could log in with it.
     """
+    if CONTROL.search(password):
+        raise ValueError("A password has no control characters: none can be sent.")
     if not can_take("argon2", password):
         raise ValueError(
             f"A password has at most {MAX_PASSWORD} characters, all of them Unicode."

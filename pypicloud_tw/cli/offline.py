@@ -215,6 +215,8 @@ def _run(
             print(f"pypicloud: {e.message}", file=sys.stderr)
             return code
 
+    errors: list[OSError] = []
+
     async def main(reactor: object) -> None:
         nonlocal code
         process = make_process(reactor)
@@ -229,6 +231,8 @@ def _run(
             code = await job(index)
         except PypicloudError as e:
             print(f"pypicloud: {e.message}", file=sys.stderr)
+        except OSError as e:
+            errors.append(e)
         finally:
             await trail.close()
             await index.close()
@@ -239,4 +243,6 @@ def _run(
     except SystemExit as e:
         # react ends the process when it is done; an interrupt shows as its code.
         code = code or int(e.code or 0)
+    if errors:
+        raise errors[0]
     return code

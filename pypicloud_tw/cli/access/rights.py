@@ -26,7 +26,7 @@ from pypicloud_tw.cli.access.output import (
     told,
     where,
 )
-from pypicloud_tw.config.grants import parse_actions
+from pypicloud_tw.config.grants import parse_actions, parse_project
 from pypicloud_tw.config.publishers import AUDIENCE
 from pypicloud_tw.config.rights import Action, show_actions
 from pypicloud_tw.config.values import BadValueError
@@ -35,12 +35,15 @@ from pypicloud_tw.json_values import encode
 _KIND = click.Choice(["user", "group"])
 
 
-def actions(text: str) -> frozenset[Action]:
-    """Understand what an option or an argument allows, in the words of the ini."""
+def actions(text: str, given_as: str) -> frozenset[Action]:
+    """Understand what an option or an argument allows, in the words of the ini.
+
+    :param given_as: the name of that, for the error.
+    """
     try:
         return parse_actions(text)
     except BadValueError as e:
-        raise click.UsageError(f"The actions {e}") from None
+        raise click.UsageError(f"{given_as} {e}") from None
 
 
 @click.group()
@@ -60,10 +63,19 @@ def list_rights(
     project: str | None, config: Path | None, index: str | None, as_json: bool
 ) -> None:
     """List every line, or those of PROJECT, a name or a pattern."""
+    wanted = None if project is None else _project(project)
     lines = door(config, index).do(lambda access: access.rights())
-    shown = [line for line in lines if project in (None, line.project)]
+    shown = [line for line in lines if wanted in (None, line.project)]
     columns = ("PROJECT", "WHO", "NAME", "MAY", "SET IN")
     show(shown, columns, _right_row, as_json=as_json)
+
+
+def _project(text: str) -> str:
+    """Normalize a name or a pattern, as lines have it."""
+    try:
+        return parse_project(text)
+    except BadValueError as e:
+        raise click.UsageError(f"PROJECT = {text!r} {e}") from None
 
 
 def _right_row(line: Right) -> tuple[str, ...]:
@@ -96,7 +108,7 @@ def set_right(
     MAY is r, rw, some of read, upload, manage and administer with commas between them,
     or none.
     """
-    grant, whose = Grant(actions(may)), cast("Kind", kind)
+    grant, whose = Grant(actions(may, "MAY")), cast("Kind", kind)
     changed = door(config, index).change(
         lambda access: access.put_right(project, whose, name, grant)
     )
@@ -189,7 +201,7 @@ def add_publisher(
 ) -> None:
     """Trust a publisher."""
     terms = PublisherTerms(
-        issuer, dict(map(_claim, claims)), projects, audience, actions(may)
+        issuer, dict(map(_claim, claims)), projects, audience, actions(may, "--may")
     )
     changed = door(config, index).change(
         lambda access: access.put_publisher(name, terms, NEW)

@@ -18,7 +18,7 @@ from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.agent import make_agent
 from pypicloud_tw.client.api import ApiClient
 from pypicloud_tw.config.load import Config
-from pypicloud_tw.errors import PypicloudError, Unavailable
+from pypicloud_tw.errors import Unavailable
 
 T = TypeVar("T")
 
@@ -80,12 +80,12 @@ class ReactorDoors:
 def _run(main: Callable[[Any], Awaitable[T]]) -> T:
     """Run a reactor for as long as *main* takes, and return what it returned."""
     results: list[T] = []
-    errors: list[PypicloudError] = []
+    errors: list[Exception] = []
 
     async def noted(reactor: Any) -> None:
         try:
             results.append(await main(reactor))
-        except PypicloudError as e:
+        except Exception as e:
             errors.append(e)
 
     try:

@@ -64,7 +64,7 @@ def make(
         raise click.UsageError("Say whose it is with --owner: nobody is logged in.")
     new = NewToken(
         description,
-        None if may is None else actions(may),
+        None if may is None else actions(may, "--may"),
         projects or None,
         None if life is None else _seconds(life),
         owner,
@@ -76,8 +76,8 @@ def make(
     # Alone on stdout, so that a script can keep it.
     click.echo(made.token)
     click.echo(
-        f"Its id is {made.id}. It is valid until {made.expires:%Y-%m-%d}; nobody can "
-        "show it again.",
+        f"Its id is {made.id}. It is valid until {made.expires:%Y-%m-%d %H:%M} UTC; "
+        "nobody can show it again.",
         err=True,
     )
 
