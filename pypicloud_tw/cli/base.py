@@ -192,11 +192,24 @@ def finish(work: Callable[[], int]) -> None:
     try:
         with system_errors():
             code = work()
-            if sys.stdout is not None:
-                sys.stdout.flush()  # else what fails then is told with a traceback
+            _flush_stdout()
     except PypicloudError as e:
         raise PlainError(e.message) from None
     click.get_current_context().exit(code)
+
+
+def _flush_stdout() -> None:
+    """Write what waits for stdout, now that it can be told if that fails."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError:
+        # Python would try again at its end, and tell of it with a traceback.
+        sys.stdout = None
+        raise
 
 
 @contextmanager
