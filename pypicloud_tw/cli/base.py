@@ -192,24 +192,9 @@ def finish(work: Callable[[], int]) -> None:
     try:
         with system_errors():
             code = work()
-            _flush_stdout()
     except PypicloudError as e:
         raise PlainError(e.message) from None
     click.get_current_context().exit(code)
-
-
-def _flush_stdout() -> None:
-    """Write what waits for stdout, now that it can be told if that fails."""
-    if sys.stdout is None:
-        return
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError:
-        # Python would try again at its end, and tell of it with a traceback.
-        sys.stdout = None
-        raise
 
 
 @contextmanager
@@ -217,11 +202,22 @@ def system_errors() -> Iterator[None]:
     """Say in a sentence what fails outside of this program, as a full disk."""
     try:
         yield
+        _flush_stdout()  # now that it can be told if that fails
     except BrokenPipeError:
         raise  # whoever reads has seen enough; click ends the command quietly
     except OSError as e:
+        try:
+            _flush_stdout()
+        except OSError:
+            # Python would try again at its end, and tell of it with a traceback.
+            sys.stdout = None
         where = "" if e.filename is None else f"{e.filename}: "
         raise PlainError(f"{where}{e.strerror or e}.") from None
+
+
+def _flush_stdout() -> None:
+    if sys.stdout is not None:  # it was closed
+        sys.stdout.flush()
 
 
 class Commands(click.Group):

@@ -366,7 +366,7 @@ class StoredAdministration:
 
     async def make_token(self, token: NewToken) -> MadeToken:
         """See the interface."""
-        await self.parts.documents.learn()
+        await self.parts.documents.learn(changing=True)
         return await shielded(self._tokens.make(token))
 
     async def revoke_token(self, id: str) -> Changed:

@@ -15,9 +15,10 @@ from pypicloud_tw.access.administration.values import (
     NewUser,
     UserChange,
 )
+from pypicloud_tw.access.document_format import KEY
 from pypicloud_tw.access.principal import Principal, Scope
 from pypicloud_tw.config.rights import Action
-from pypicloud_tw.errors import Forbidden, NotFound, StoreError
+from pypicloud_tw.errors import Forbidden, NotFound, StoreError, Unavailable
 from pypicloud_tw.index.marker import KEY as MARKER
 from tests.access.administration.doubles import AccessServer
 from tests.access.administration.suite import READ, TERMS, AdministrationSuite, WorkCase
@@ -146,6 +147,16 @@ class StoredTests(AdministrationSuite, WorkCase):
             held.callback(None)
             self.server.clock.pump([0.5] * 10)
             self.assertEqual([one.act for one in (*acts, *of_tokens)], told)
+
+    def test_no_token_while_it_is_not_known_who_may_what(self) -> None:
+        self.wait(self.access.put_user("bob", NewUser()))
+        made = self.wait(self.access.make_token(NewToken(owner="bob")))
+        self.wait(self.server.store.put(KEY, b"{"))
+        self.server.clock.advance(100)
+        told = self.refused(Unavailable, self.access.make_token(NewToken(owner="bob")))
+        self.assertIn("damaged", told)
+        # What takes a right away is done.
+        self.wait(self.access.revoke_token(made.id))
 
     def test_a_record_although_the_others_could_not_be_told(self) -> None:
         def fail(operation: str, key: str) -> None:
