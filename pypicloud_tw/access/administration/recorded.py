@@ -12,7 +12,7 @@ from pypicloud_tw.access.administration.told import told
 from pypicloud_tw.access.administration.values import Changed, Required
 from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.documents import AccessDocuments
-from pypicloud_tw.access.rules import Rules
+from pypicloud_tw.access.rules import Rules, listed
 from pypicloud_tw.index.audit import Act, Audit
 
 Change = Callable[[AccessDocument], AccessDocument]
@@ -72,7 +72,10 @@ class RecordedChange:
         # other servers cannot be told of it.
         await documents.change(apply, record)
         made = state_of(before, self.part, self.name) is None
-        notices = tuple(_notices(rules, access.policy.rules))
+        notices = (
+            *_notices(rules, access.policy.rules),
+            *_of_projects(before, after),
+        )
         return Changed(made, notices, state_of(after, self.part, self.name))
 
 
@@ -82,3 +85,19 @@ def _notices(before: Rules, after: Rules) -> Iterator[str]:
         yield _CLOSED if before.open else _OPENED
     if before.administrators and not after.administrators:
         yield _NOBODY
+
+
+def _of_projects(before: AccessDocument, after: AccessDocument) -> Iterator[str]:
+    """Say which projects have lines of their own now, and which none any more."""
+    had, have = ({line.project for line in one.rights} for one in (before, after))
+    if closed := have - had:
+        yield (
+            f"Whoever no line for {listed(closed)} names may do nothing there from now "
+            "on, administrators excepted. If others shall read it still, give r to the "
+            "group authenticated, or everyone."
+        )
+    if opened := had - have:
+        yield (
+            f"No line is for {listed(opened)} any more: the next pattern that fits, or "
+            "the defaults (pypi.default_read, pypi.default_write), decide from now on."
+        )

@@ -77,6 +77,35 @@ class Found:
     stale: bool = False
 
 
+async def read_tokens(
+    store: IObjectStore, key: str, known: KnownTokens | None = None
+) -> KnownTokens | None:
+    """Read an owner's tokens as they are now; None: there are none.
+
+    :param known: as they were read last; returned if they are so still.
+    :raises TokensDamaged: they cannot be understood.
+    :raises StoreError: the store is away.
+    """
+    unless = None if known is None else known.etag
+    try:
+        stored = await store.get(document_key(key), unless=unless, limit=MAX_DOCUMENT)
+    except ObjectNotFound:
+        return None
+    if stored is not None:
+        return KnownTokens(decode(key, stored.data), stored.info.etag)
+    assert known is not None, "a conditional read answers None to its ETag only"
+    return known
+
+
+async def document_keys(store: IObjectStore) -> list[str]:
+    """List the owners who have a document, by :func:`.text.owner_key`.
+
+    :raises StoreError: the store is away.
+    """
+    keys = [key_of_document(info.key) async for info in store.list(FOLDER)]
+    return [key for key in keys if key is not None]
+
+
 def _weight(known: KnownTokens) -> int:
     return len(known.document.tokens) * _TOKEN + _OWNER
 
@@ -185,8 +214,7 @@ class TokenDocuments:
 
         :raises StoreError: it is away, or a document is damaged.
         """
-        keys = [key_of_document(info.key) async for info in self.store.list(FOLDER)]
-        for key in filter(None, keys):
+        for key in await document_keys(self.store):
             document = await self.read(key)
             if document is not None:
                 yield document
@@ -259,18 +287,9 @@ class TokenDocuments:
 
         :raises StoreError: it is away, or the document is damaged.
         """
-        known = self._known.get(key)
-        unless = None if known is None else known.etag
-        try:
-            stored = await self.store.get(
-                document_key(key), unless=unless, limit=MAX_DOCUMENT
-            )
-        except ObjectNotFound:
-            return None
-        if stored is not None:
-            known = KnownTokens(decode(key, stored.data), stored.info.etag)
-        assert known is not None, "a conditional read answers None to its ETag only"
-        known.seen = self.clock.seconds()
+        known = await read_tokens(self.store, key, self._known.get(key))
+        if known is not None:
+            known.seen = self.clock.seconds()
         return known
 
 

@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from pypicloud_tw.access.tokens.lookups import PATIENCE
 from pypicloud_tw.concurrency.cache import Cache
 from pypicloud_tw.errors import ObjectNotFound, PypicloudError
+from pypicloud_tw.json_documents import DAMAGED, compact
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.store.timeout import in_time
 
@@ -178,8 +179,8 @@ async def _read_all(store: IObjectStore) -> AsyncIterator[Uses]:
 
 async def _write(store: IObjectStore, key: str, uses: Uses) -> None:
     used = {token: [use.day, use.client] for token, use in uses.items()}
-    document = json.dumps({"_format": FORMAT, "used": used}, separators=(",", ":"))
-    await store.put(key, document.encode(), content_type="application/json")
+    document = compact({"_format": FORMAT, "used": used})
+    await store.put(key, document, content_type="application/json")
 
 
 async def _read(store: IObjectStore, key: str) -> Uses:
@@ -195,5 +196,5 @@ async def _read(store: IObjectStore, key: str) -> Uses:
             str(token): LastUse(int(day), str(client))
             for token, (day, client) in used.items()
         }
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except DAMAGED:
         return {}

@@ -39,6 +39,7 @@ from pypicloud_tw.errors import (
 )
 from pypicloud_tw.index.standing import Standing
 from pypicloud_tw.index.watch import NEVER
+from pypicloud_tw.json_documents import DAMAGED, compact
 from pypicloud_tw.store.interfaces import IfAbsent, IObjectStore, StoredBytes
 
 FOLDER = ".access/minted/"
@@ -369,7 +370,7 @@ def _encode(record: MintedRecord) -> bytes:
         "ends": record.ends,
         "burnt": record.burnt,
     }
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    return compact(document)
 
 
 def _decode(stored: StoredBytes, proved: float) -> KnownMinted:
@@ -387,7 +388,7 @@ def _decode(stored: StoredBytes, proved: float) -> KnownMinted:
             int(document["ends"]),
             None if burnt is None else int(burnt),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+    except DAMAGED as e:
         raise StoreError(
             f"The minted token in {stored.info.key} is damaged ({type(e).__name__}); "
             "delete nothing there: the job can be run again."

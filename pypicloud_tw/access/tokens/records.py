@@ -18,6 +18,7 @@ from pypicloud_tw.access.principal import Scope
 from pypicloud_tw.access.tokens.text import matches, owner_key
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import Conflict, StoreError
+from pypicloud_tw.json_documents import DAMAGED, compact
 
 T = TypeVar("T")
 
@@ -32,6 +33,10 @@ LISTED = 30 * 86400
 
 #: Bytes of a document at most, far above what :data:`MOST` tokens need.
 MAX_DOCUMENT = 16 * 2**20
+
+
+class TokensDamaged(StoreError):
+    """What is kept of tokens cannot be understood here; the message says where."""
 
 
 @frozen
@@ -122,24 +127,22 @@ def key_of_document(key: str) -> str | None:
 
 def encode(document: OwnerTokens) -> bytes:
     """Write an owner's document."""
-    return json.dumps(
+    return compact(
         {
             "_format": FORMAT,
             "owner": document.owner,
             "tokens": [_encode_token(token) for token in document.tokens.values()],
             "_changes": list(document.changes),
-        },
-        ensure_ascii=False,
-        separators=(",", ":"),
-    ).encode()
+        }
+    )
 
 
 def decode(key: str, data: bytes) -> OwnerTokens:
     """Read an owner's document, trusting nothing in it.
 
     :param key: of the owner, who must be the one whom the document names.
-    :raises StoreError: it is damaged, or of a format newer than this version knows,
-        which may narrow tokens as this one does not; the message says where it is.
+    :raises TokensDamaged: it is damaged, or of a format newer than this version knows,
+        which may narrow tokens as this one does not.
     """
     try:
         document = json.loads(data)
@@ -154,9 +157,9 @@ def decode(key: str, data: bytes) -> OwnerTokens:
             MappingProxyType({token.id: token for token in tokens}),
             tuple(_text(change) for change in document["_changes"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+    except DAMAGED as e:
         # Only the kind of error: its text could hold what is in the document.
-        raise StoreError(
+        raise TokensDamaged(
             f"The tokens in {document_key(key)} are damaged ({type(e).__name__}): "
             "restore it from a backup, or delete it and make new tokens."
         ) from None
@@ -165,10 +168,10 @@ def decode(key: str, data: bytes) -> OwnerTokens:
 def check_format(document: Mapping[str, Any], key: str) -> None:
     """Return if a document is of a format that this version knows.
 
-    :raises StoreError: it is newer.
+    :raises TokensDamaged: it is newer.
     """
     if _number(document["_format"]) > FORMAT:
-        raise StoreError(
+        raise TokensDamaged(
             f"{key} was written by a newer server (format {document['_format']}, here "
             f"{FORMAT}): upgrade this one."
         )

@@ -49,12 +49,9 @@ async def read_json(request: Request, kind: type[T]) -> T:
         raise UnsupportedMediaType(
             "Send it as it is: no Content-Encoding is read here."
         )
-    request.body.limit = MAX_BODY
-    data = bytearray()
-    async for piece in request.body:
-        data += piece
+    data = await request.body.whole(MAX_BODY)
     try:
-        return from_bytes(kind, bytes(data))
+        return from_bytes(kind, data)
     except NotAsDeclared as e:
         raise BadRequest(str(e)) from None
 

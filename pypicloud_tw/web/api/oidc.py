@@ -129,8 +129,7 @@ async def _read(request: Request) -> Mapping[str, Any]:
     :raises InvalidPayload: it is none.
     :raises PayloadTooLarge: it is too long.
     """
-    request.body.limit = _LONGEST_REQUEST
-    data = b"".join([piece async for piece in request.body])
+    data = await request.body.whole(_LONGEST_REQUEST)
     try:
         return read_object(data)
     except JsonError as e:

@@ -23,6 +23,7 @@ from pypicloud_tw.web.http.body import RequestBody, Sender
 from pypicloud_tw.web.http.fields import GUARDS, lines
 from pypicloud_tw.web.http.head import Head, ReceivedHeaders
 from pypicloud_tw.web.http.proxies import (
+    FORWARDED,
     Identity,
     Notices,
     Origin,
@@ -155,7 +156,12 @@ class Request(server.Request):
 
     @property
     def certificate(self) -> bytes | None:
-        """The client's certificate in DER, which the endpoint has verified."""
+        """The client's certificate in DER, which the endpoint has verified.
+
+        None where a proxy of ours asks for somebody else: it has shown its own.
+        """
+        if self._peer.is_proxy and self.has_any(FORWARDED):
+            return None
         return self.channel.certificate
 
     def begin(self, head: Head, body: RequestBody | None) -> None:
