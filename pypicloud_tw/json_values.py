@@ -67,7 +67,9 @@ def to_bytes(value: object) -> bytes:
 def from_bytes(kind: type[T], data: bytes, *, strict: bool = True) -> T:
     """Read a document; parameters and errors as of :func:`decode`."""
     try:
-        document = json.loads(data, object_pairs_hook=_once, parse_constant=_no_number)
+        # UTF-8 alone (RFC 8259, section 8.1); some clients begin with its mark.
+        text = data.decode("utf-8-sig")
+        document = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
     except NotAsDeclared:
         raise
     except (ValueError, RecursionError):

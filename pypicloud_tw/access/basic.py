@@ -16,7 +16,8 @@ _MAX_HEADER = 8 * 1024
 #: Longer user names are nobody's, and would cost memory wherever they are counted.
 _MAX_USER = 256
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+#: What neither a user name nor a password may contain (RFC 7617, section 2).
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @frozen
@@ -68,8 +69,7 @@ def _split(text: str) -> Login:
             "The Authorization header is malformed: "
             "there is no colon between user name and password."
         )
-    # RFC 7617, section 2: neither may contain control characters.
-    if _CONTROL.search(text):
+    if CONTROL.search(text):
         raise Unauthorized("The user name or the password contains control characters.")
     if not user or len(user) > _MAX_USER:
         raise Unauthorized("The user name is empty or too long.")

@@ -186,7 +186,7 @@ def set_right(
     :raises BadRequest: a name, the pattern or an action cannot be.
     :raises Conflict: the ini decides for this project.
     """
-    project, name = _project(project), _holder(kind, name)
+    project, name = _project(project), holder(kind, name)
     if not actions.issubset(GRANTABLE):
         raise BadRequest("A right is of read, upload, manage and administer.")
     fixed = next((r for r in ini.rights if covers(r.project, project)), None)
@@ -213,7 +213,7 @@ def remove_right(
 
     :raises NotFound: there is none; of what only the ini has, Conflict.
     """
-    project, name = _project(project), _holder(kind, name)
+    project, name = _project(project), holder(kind, name)
     others = _other_lines(document, project, kind, name)
     if len(others) == len(document.rights):
         line = f"package.{project}.{kind}.{name}"
@@ -298,8 +298,11 @@ def _check_user_name(name: str) -> None:
         raise BadRequest(problem)
 
 
-def _holder(kind: Kind, name: str) -> str:
-    """Return whose a right is, as it is written."""
+def holder(kind: Kind, name: str) -> str:
+    """Return whose a right is, as it is written.
+
+    :raises BadRequest: that can be nobody's name.
+    """
     if kind == "user":
         _check_user_name(name)
         return name

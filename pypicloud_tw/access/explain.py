@@ -9,7 +9,7 @@ from attrs import frozen
 from pypicloud_tw.access.oidc.matching import trusts
 from pypicloud_tw.access.patterns import matches
 from pypicloud_tw.access.policy import Policy, groups_wanted, needed
-from pypicloud_tw.access.principal import Principal
+from pypicloud_tw.access.principal import Principal, Scope
 from pypicloud_tw.config.rights import (
     AUTHENTICATED,
     EVERYONE,
@@ -161,8 +161,8 @@ class _Case:
             if line.kind == "group"
         )
         if scope is not None and not (action is Action.READ and everyone):
-            if scope.actions is not None and needed(action) not in scope.actions:
-                yield f"the token is for {show_actions(scope.actions)}"
+            if not scope.has(needed(action)):
+                yield f"the token is for {_shown_actions(scope)}"
             names = scope.projects
             if names is not None and not any(matches(p, self.project) for p in names):
                 yield f"the token is for the projects {', '.join(names)}"
@@ -192,3 +192,9 @@ class _Case:
         if self.decided_by is not None:
             return f"no line of {self.decided_by} names {whom}"
         return f"neither pypi.default_read nor pypi.default_write names {whom}"
+
+
+def _shown_actions(scope: Scope) -> str:
+    if scope.actions is None:
+        return "everything but to administer"
+    return show_actions(scope.actions)

@@ -14,6 +14,7 @@ from argon2.exceptions import VerifyMismatchError
 from argon2.low_level import Type
 from bcrypt import checkpw
 
+from pypicloud_tw.access.basic import CONTROL
 from pypicloud_tw.access.sha_crypt import sha256_crypt, sha512_crypt
 from pypicloud_tw.config.hashes import PasswordHash, from_base64, parse_hash
 from pypicloud_tw.offload.limits import LOG_INS, limited
@@ -66,8 +67,11 @@ class HashingError(Exception):
 def hash_password(password: str) -> str:
     """Hash a new password with argon2id; takes about 50 ms.
 
-    :raises ValueError: it is longer than :data:`MAX_PASSWORD` or has no UTF-8 form.
+    :raises ValueError: it is longer than :data:`MAX_PASSWORD`, has no UTF-8 form, or
+        nobody could log in with it.
     """
+    if CONTROL.search(password):
+        raise ValueError("A password has no control characters: none can be sent.")
     if not can_take("argon2", password):
         raise ValueError(
             f"A password has at most {MAX_PASSWORD} characters, all of them Unicode."

@@ -307,7 +307,7 @@ def groups_wanted(settings: AccessSettings, action: Action) -> tuple[str, ...] |
 
 
 def _acts_within(scope: Scope | None, action: Action) -> bool:
-    return scope is None or scope.actions is None or action in scope.actions
+    return scope is None or scope.has(action)
 
 
 def _within(scope: Scope | None, action: Action, project: str) -> bool:

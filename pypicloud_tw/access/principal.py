@@ -31,18 +31,23 @@ class Credentials:
 class Scope:
     """What a token narrows its owner to, or all that a publisher may do.
 
-    :ivar actions: None: every one.
+    :ivar actions: None: every one but to administer, which has to be named: whoever
+        administers can make users, who outlive a token that leaked.
     :ivar projects: normalized names or patterns; None: every project.
     """
 
     actions: frozenset[Action] | None = None
     projects: tuple[str, ...] | None = None
 
+    def has(self, action: Action) -> bool:
+        """Whether an action is within it, whatever the project."""
+        if self.actions is None:
+            return action is not Action.ADMINISTER
+        return action in self.actions
+
     def leaves(self, action: Action) -> bool:
         """Whether an action is left that is about no project, or about all."""
-        return self.projects is None and (
-            self.actions is None or action in self.actions
-        )
+        return self.projects is None and self.has(action)
 
 
 #: Publishers of one job that a record names; of others it has the number.

@@ -176,6 +176,16 @@ def compile_rules(settings: AccessSettings, document: AccessDocument) -> Rules:
     return _Compiler(settings, document).compile()
 
 
+def says_nothing(settings: AccessSettings, document: AccessDocument) -> bool:
+    """Whether neither says who may do what, so that every user may write."""
+    return not (
+        settings.speak_of_rights
+        or document.groups
+        or document.rights
+        or any(user.administrator for user in document.users.values())
+    )
+
+
 @define
 class _Compiler:
     """One compilation."""
@@ -224,13 +234,7 @@ class _Compiler:
 
     @property
     def _open(self) -> bool:
-        document = self.document
-        return not (
-            self.settings.speak_of_rights
-            or document.groups
-            or document.rights
-            or any(user.administrator for user in document.users.values())
-        )
+        return says_nothing(self.settings, self.document)
 
     def _default_lines(self) -> Iterator[RightLine]:
         readers, writers = self.settings.default_read, self.settings.default_write or ()

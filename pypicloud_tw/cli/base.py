@@ -105,7 +105,8 @@ def _run_server(config: Path | None, listen: str | None) -> None:
 
 
 def _is_terminal() -> bool:
-    return sys.stdin.isatty()
+    # There is none at all where it was closed.
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _environ() -> Mapping[str, str]:
@@ -181,13 +182,43 @@ def load_config(ini: Path | None, config: Path | None) -> Config:
 def finish(work: Callable[[], int]) -> None:
     """Do the work and exit with its code; what goes wrong becomes a sentence."""
     try:
-        code = work()
+        with system_errors():
+            code = work()
     except PypicloudError as e:
         raise PlainError(e.message) from None
+    click.get_current_context().exit(code)
+
+
+@contextmanager
+def system_errors() -> Iterator[None]:
+    """Say in a sentence what fails outside of this program, as a full disk."""
+    try:
+        yield
+        _flush_stdout()  # now that it can be told if that fails
+    except BrokenPipeError:
+        raise  # whoever reads has seen enough; click ends the command quietly
     except OSError as e:
+        try:
+            _flush_stdout()
+        except OSError:
+            # Python would try again at its end, and tell of it with a traceback.
+            sys.stdout = None
         where = "" if e.filename is None else f"{e.filename}: "
         raise PlainError(f"{where}{e.strerror or e}.") from None
-    click.get_current_context().exit(code)
+
+
+def _flush_stdout() -> None:
+    if sys.stdout is not None:  # it was closed
+        sys.stdout.flush()
+
+
+class Commands(click.Group):
+    """A group of commands none of which fails with a traceback for want of a disk."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was given."""
+        with system_errors():
+            return super().invoke(ctx)
 
 
 def hash_of(password: str) -> str:
@@ -202,8 +233,7 @@ def hash_of(password: str) -> str:
 
 def read_password() -> str:
     """Read a password from a line of stdin."""
-    stream = sys.stdin.buffer
-    line = stream.readline(_MAX_LINE)
+    line = b"" if sys.stdin is None else sys.stdin.buffer.readline(_MAX_LINE)
     try:
         return line.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:

@@ -16,6 +16,7 @@ from pypicloud_tw.cli.access.tokens import token
 from pypicloud_tw.cli.access.users import group, user
 from pypicloud_tw.cli.audit import audit
 from pypicloud_tw.cli.base import (
+    Commands,
     finish,
     hash_of,
     load_config,
@@ -37,7 +38,7 @@ __all__ = ["create_schema", "gen_password", "main", "make_config", "refresh"]
 _INCOMPLETE = 3
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="pypicloud")
 def main() -> None:
     """A private Python package index: run the server, and look after it."""

@@ -17,15 +17,16 @@ def run(main: Callable[[Any], Awaitable[T]]) -> T:
     """Run a reactor for as long as *main* takes, and return what it returned.
 
     :raises PypicloudError: what it raised, or the command was interrupted.
+    :raises OSError: what it raised, as of a stdout that cannot be written.
     :raises SystemExit: there is an error in the program, which was told.
     """
     results: list[T] = []
-    errors: list[PypicloudError] = []
+    errors: list[PypicloudError | OSError] = []
 
     async def noted(reactor: Any) -> None:
         try:
             results.append(await main(reactor))
-        except PypicloudError as e:
+        except (PypicloudError, OSError) as e:
             errors.append(e)
 
     try:

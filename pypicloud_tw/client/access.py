@@ -27,6 +27,7 @@ from pypicloud_tw.access.administration.values import (
 )
 from pypicloud_tw.client.api import Answer, ApiClient
 from pypicloud_tw.config.rights import Kind
+from pypicloud_tw.errors import BadRequest
 
 _ACCESS = "access"
 
@@ -181,6 +182,7 @@ class RemoteAdministration:
     async def _get(
         self, *path: str, query: Mapping[str, str | None] | None = None
     ) -> Answer:
+        _check_path(path)
         return await self.client.ask("GET", _ACCESS, *path, query=query)
 
     async def _change(
@@ -190,10 +192,24 @@ class RemoteAdministration:
         required: Required = WHATEVER,
         value: object = None,
     ) -> Changed:
+        _check_path(path)
         answer = await self.client.ask(
             method, _ACCESS, *path, value=value, fields=_conditions(required)
         )
         return answer.read(Changed)
+
+
+def _check_path(path: tuple[str, ...]) -> None:
+    """Return if a server can be asked for what these name.
+
+    :raises BadRequest: one is nothing that stands in an address.
+    """
+    for part in path:
+        if part in ("", ".", "..") or "/" in part:
+            raise BadRequest(
+                f"A server cannot be asked for {part[:80]!r}: no name in an address is "
+                "empty, a dot or two, or has a slash."
+            )
 
 
 def _conditions(required: Required) -> Mapping[str, str]:

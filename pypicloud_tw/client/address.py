@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from attrs import field, frozen
 
@@ -13,12 +13,15 @@ _SUFFIXES = ("/simple", "/legacy", "/pypi")
 
 _PORTS = {"http": 80, "https": 443}
 
+#: What stands in a path as it is (RFC 3986, section 3.3), escapes included.
+_PATH = "/%:@!$&'()*+,;="
+
 
 @frozen
 class IndexAddress:
     """Where an index is, and who its address says that we are.
 
-    :ivar base: without a final slash, without user and password.
+    :ivar base: without a final slash, without user and password; ASCII.
     """
 
     base: str
@@ -39,17 +42,15 @@ class IndexAddress:
         except ValueError:
             usable = False
         if not usable:
-            raise ConfigError(
-                [
-                    f"{where} is not the address of an index; write it as "
-                    "https://host/ or https://host/simple/."
-                ]
-            )
+            raise _no_address(where)
         path = parts.path.rstrip("/")
         for suffix in _SUFFIXES:
             path = path.removesuffix(suffix)
-        host = parts.netloc.rpartition("@")[2].lower()
-        base = urlunsplit((parts.scheme, host, path.rstrip("/"), "", ""))
+        try:
+            host = _ascii(parts.netloc.rpartition("@")[2].lower())
+        except UnicodeError:
+            raise _no_address(where) from None
+        base = urlunsplit((parts.scheme, host, quote(path.rstrip("/"), _PATH), "", ""))
         user, password = parts.username or None, parts.password
         return cls(
             base,
@@ -66,3 +67,23 @@ class IndexAddress:
     def host(self) -> str:
         """The host's name, without its port."""
         return urlsplit(self.base).hostname or ""
+
+
+def _ascii(host: str) -> str:
+    """Write a host's name, its port included, as it is asked for.
+
+    :raises UnicodeError: it can be nobody's.
+    """
+    if host.isascii():
+        return host
+    name, colon, port = host.partition(":")
+    return f"{name.encode('idna').decode()}{colon}{port}"
+
+
+def _no_address(where: str) -> ConfigError:
+    return ConfigError(
+        [
+            f"{where} is not the address of an index; write it as https://host/ or "
+            "https://host/simple/."
+        ]
+    )

@@ -9,9 +9,9 @@ from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 from attrs import field, frozen
-from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, TimeoutError
 from twisted.internet.interfaces import IReactorTime
+from twisted.web._newclient import ParseError
 from twisted.web.client import ResponseFailed
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
@@ -22,6 +22,7 @@ from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.errors import (
     BadRequest,
     ConditionFailed,
+    ConfigError,
     Conflict,
     Forbidden,
     NotFound,
@@ -140,7 +141,7 @@ class ApiClient:
         return answer
 
     def _headers(self, body: bytes | None, fields: Mapping[str, str]) -> Headers:
-        login = f"{self.login.user}:{self.login.password}".encode()
+        login = _utf8(f"{self.login.user}:{self.login.password}")
         headers = {
             "Accept": "application/json",
             "Authorization": f"Basic {b64encode(login).decode()}",
@@ -154,15 +155,12 @@ class ApiClient:
     async def _send(
         self, method: str, url: str, headers: Headers, body: bytes | None
     ) -> Answer:
-        asking = HTTPClient(self.agent).request(
-            method,
-            url,
-            headers=headers,
-            data=None if body is None else SmallBody(body),
-            allow_redirects=False,
-            unbuffered=True,
-            # treq's own timeout is not used; it would import the global reactor.
-            reactor=self.clock,  # type: ignore[arg-type]
+        # Not by treq, which cannot ask an address such as http://[::1]/.
+        asking = self.agent.request(
+            method.encode(),
+            url.encode(),
+            headers,
+            None if body is None else SmallBody(body),
         )
         asking.addTimeout(PATIENCE, self.clock)
         try:
@@ -202,6 +200,19 @@ class ApiClient:
         )
 
 
+def _utf8(login: str) -> bytes:
+    """Write a log-in as servers read it (RFC 7617, section 2.1).
+
+    :raises ConfigError: the environment has bytes in it that are no text.
+    """
+    try:
+        return login.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(
+            ["The user name or the password is not UTF-8 text."]
+        ) from None
+
+
 def _detail(body: bytes) -> str | None:
     """Return the sentence of a problem (RFC 9457), if it is one."""
     try:
@@ -231,10 +242,12 @@ def _why(error: Exception) -> str:
     """Say why no answer came; certificates are what people get wrong most."""
     if isinstance(error, ResponseFailed) and error.reasons:
         error = error.reasons[0].value
+    if isinstance(error, ParseError):
+        return "it answers with something that is not HTTP"
     text = str(error)
     if "certificate verify failed" in text or "VerificationError" in repr(error):
         return (
-            "its certificate is not trusted (SSL_CERT_FILE names authorities of your "
-            "own)"
+            "its certificate is not trusted (SSL_CERT_FILE or REQUESTS_CA_BUNDLE names "
+            "authorities of your own; the second goes first)"
         )
     return text.rstrip(".") or type(error).__name__

@@ -61,8 +61,10 @@ class LoginSources:
     def _places(self, address: IndexAddress) -> Iterator[tuple[str | None, str | None]]:
         """Go through what is written somewhere; what costs most comes last."""
         yield address.user, address.password
-        get = self.environ.get
-        user, password = get(USER_VARIABLE) or None, get(PASSWORD_VARIABLE) or None
+        user, password = (
+            self._variable(USER_VARIABLE),
+            self._variable(PASSWORD_VARIABLE),
+        )
         # A password alone belongs to the user that the address has.
         yield user or (address.user if password else None), password
         entry = self.pypirc.find(address)
@@ -71,6 +73,10 @@ class LoginSources:
         yield self._in_netrc(address)
         wanted = address.user or user or (entry.user if entry is not None else None)
         yield from self._in_keyring(address, wanted)
+
+    def _variable(self, name: str) -> str | None:
+        # The end of a line is there by mistake: no log-in may have one (RFC 7617).
+        return self.environ.get(name, "").rstrip("\r\n") or None
 
     def _in_netrc(self, address: IndexAddress) -> tuple[str | None, str | None]:
         if self.netrc is None or not self.netrc.is_file():

@@ -70,7 +70,12 @@ def _entries(parser: RawConfigParser, path: Path) -> list[Entry]:
         if not url:
             continue
         where = f"The repository of [{name}] in {path}"
-        address = IndexAddress.parse(url, where)
+        try:
+            address = IndexAddress.parse(url, where)
+        except ConfigError:
+            if name == OWN_SECTION:
+                raise
+            continue  # another program's, which may mean something by it
         user = parser.get(name, "username", fallback=None) or address.user
         password = parser.get(name, "password", fallback=None) or address.password
         entries.append(Entry(name, address, user, password))

@@ -37,6 +37,9 @@ GRANTABLE = (Action.READ, Action.UPLOAD, Action.MANAGE, Action.ADMINISTER)
 READING = frozenset({Action.READ})
 WRITING = frozenset({Action.UPLOAD, Action.MANAGE})
 
+#: Whoever logs in by this name shows a token, as on the public index; nobody has it.
+TOKEN_USER = "__token__"  # noqa: S105  a name, and no secret
+
 #: Names that mean whole groups wherever rights are given.
 EVERYONE, AUTHENTICATED = "everyone", "authenticated"
 

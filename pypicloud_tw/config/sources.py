@@ -24,7 +24,7 @@ from pypicloud_tw.config.ini import (
 )
 from pypicloud_tw.config.key import variable
 from pypicloud_tw.config.keys import FILE_KEYS, KEYS
-from pypicloud_tw.config.rights import AUTHENTICATED, EVERYONE
+from pypicloud_tw.config.rights import AUTHENTICATED, EVERYONE, TOKEN_USER
 
 #: The sections that settings are read from: pypicloud 1.x's, and ours.
 OWN_SECTIONS = ("app:main", "pypicloud")
@@ -292,6 +292,8 @@ def user_name_problem(name: str) -> str | None:
         return "A user's name is printable text without ':' (RFC 7617)."
     if name.lower() in (EVERYONE, AUTHENTICATED):
         return "This name means a group; choose another."
+    if name == TOKEN_USER:
+        return "This is the name of whoever shows a token; choose another."
     return None
 
 

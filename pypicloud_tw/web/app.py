@@ -19,6 +19,7 @@ from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import BadRequest, Forbidden, NotFound, PypicloudError
+from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.metrics import CONTENT_TYPE, Metrics
@@ -378,7 +379,7 @@ class Application:
         error = failure.value
         if isinstance(error, PypicloudError):
             changes = request.method not in (b"GET", b"HEAD")
-            self.witness.note(error, actor_of(request, ANONYMOUS), changes=changes)
+            self.witness.note(error, _asker(request), changes=changes)
         return self._errors.answer(request, failure)
 
     # -- parts ----------------------------------------------------------------------
@@ -410,6 +411,14 @@ class Application:
         normalized = _project(name)
         await authorize(request, self.access, Action.READ, normalized)
         return await self._json.answer(request, normalized, version)
+
+
+def _asker(request: Request) -> Actor:
+    """Name who asked, as far as was found out before it was refused."""
+    name = request.principal_name
+    return evolve(
+        actor_of(request, ANONYMOUS), name=None if name is None else name.decode()
+    )
 
 
 def _project(name: str) -> NormalizedName:

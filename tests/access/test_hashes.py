@@ -168,6 +168,13 @@ class HashPasswordTests(SynchronousTestCase):
         self.assertTrue(hashes.verify("correct horse", text))
         self.assertNotEqual(text, hashes.hash_password("correct horse"))
 
+    def test_password_that_nobody_could_send(self) -> None:
+        """RFC 7617, section 2: the server refuses it in any log-in."""
+        for password in ("a\0b", "a\tb", "a\x7f"):
+            with self.assertRaises(ValueError) as caught:
+                hashes.hash_password(password)
+            self.assertIn("no control characters", str(caught.exception))
+
     def test_impossible_password(self) -> None:
         for password in ("x" * 5000, "\ud800"):
             with self.assertRaises(ValueError) as caught:

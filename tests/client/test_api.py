@@ -6,7 +6,10 @@ from attrs import define
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web._newclient import ParseError
+from twisted.web.client import ResponseFailed
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
@@ -18,6 +21,7 @@ from pypicloud_tw.client.api import PATIENCE, ApiClient, Refused, Unanswered
 from pypicloud_tw.errors import (
     BadRequest,
     ConditionFailed,
+    ConfigError,
     Conflict,
     Forbidden,
     NotFound,
@@ -108,6 +112,24 @@ class ApiClientTests(SynchronousTestCase):
     def test_what_a_terminal_would_obey_is_not_shown(self) -> None:
         self.canned.answer(404, b'{"detail": "\\u001b[2J"}')
         self.assertEqual(self.failed(self.asking()).message, "?[2J")
+
+    def test_an_ipv6_address(self) -> None:
+        self.canned.answer(200, b"{}")
+        address = IndexAddress.parse("http://[::1]:6543/", "--index")
+        client = ApiClient(address, Login("ann", "secret"), self.agent, self.clock)
+        self.successResultOf(Deferred.fromCoroutine(client.ask("GET", "x")))
+
+    def test_a_log_in_that_is_no_text(self) -> None:
+        address = IndexAddress.parse(URL, "--index")
+        client = ApiClient(address, Login("ann", "\udcff"), self.agent, self.clock)
+        asking = Deferred.fromCoroutine(client.ask("GET", "x"))
+        error = self.failureResultOf(asking, ConfigError).value
+        self.assertIn("not UTF-8", str(error))
+
+    def test_what_is_no_http(self) -> None:
+        broken = Failure(ParseError("wrong number of parts", b"\x00"))
+        agent = SilentAgent(ResponseFailed([broken]))
+        self.assertIn("not HTTP", self.failed(self.asking(agent)).message)
 
     def test_nothing_comes(self) -> None:
         asking = self.asking(SilentAgent())

@@ -45,6 +45,7 @@ class AddressTests(SynchronousTestCase):
             "https://PYPI.example/legacy": "https://pypi.example",
             "http://pypi.example:8080/sub/simple/": "http://pypi.example:8080/sub",
             "http://[::1]:8080/": "http://[::1]:8080",
+            "https://exämple.example:8/ü%20/": "https://xn--exmple-cua.example:8/%C3%BC%20",
         }.items():
             self.assertEqual(address(url).base, base)
 
@@ -61,6 +62,7 @@ class AddressTests(SynchronousTestCase):
             "ftp://pypi.example",
             "https://",
             "http://x:y/",
+            f"http://{'ü' * 64}/",
         ):
             error = self.assertRaises(ConfigError, address, url)
             self.assertIn("--index is not the address of an index", error.message)
@@ -120,6 +122,12 @@ class LoginTests(SynchronousTestCase):
         self.assertEqual(login, Login("kim", "of the keyring"))
         self.assertEqual(keyring.asked, [("https://pypi.example", "kim")])
 
+    def test_the_end_of_a_line_in_the_environment(self) -> None:
+        """As it is there where a variable was set from a file."""
+        environ = {"PYPICLOUD_USERNAME": "eve\r\n", "PYPICLOUD_PASSWORD": " a b \n"}
+        found = LoginSources(environ, Pypirc()).find(address())
+        self.assertEqual((found.user, found.password), ("eve", " a b "))
+
     def test_a_password_alone_is_of_the_user_in_the_address(self) -> None:
         sources = LoginSources({"PYPICLOUD_PASSWORD": "x"}, Pypirc())
         login = sources.find(address("https://kim@pypi.example/"))
@@ -154,6 +162,17 @@ class LoginTests(SynchronousTestCase):
 
     def test_no_file(self) -> None:
         self.assertEqual(Pypirc.read(self.folder / "none"), Pypirc())
+
+    def test_what_another_program_means_by_its_address_is_skipped(self) -> None:
+        path = Path(self.mktemp())
+        path.write_text(
+            "[other]\nrepository = ssh://x\n"
+            "[mine]\nrepository = https://pypi.example/\nusername = eve\n"
+        )
+        self.assertEqual([one.name for one in Pypirc.read(path).entries], ["mine"])
+        path.write_text("[pypicloud]\nrepository = ssh://x\n")
+        error = self.assertRaises(ConfigError, Pypirc.read, path)
+        self.assertIn("[pypicloud]", error.message)
 
     def test_the_own_section_first(self) -> None:
         pypirc = self.read_pypirc(

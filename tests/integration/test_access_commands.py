@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,6 +71,33 @@ class AccessCommandTests(IntegrationTestCase):
         """Run a command; return what it printed, or complained of where it failed."""
         out, err = self.end(self.begin(*command, input=input, env=env), code)
         return err if code else out
+
+    def test_no_traceback_whatever_becomes_of_the_streams(self) -> None:
+        server = self.serve()
+        here = shlex.join(["--config", str(server.config)])
+        self.do("group", "add", "dev", *shlex.split(here))
+        command = script("pypicloud")
+        for line, code, said in (
+            (f"user add bob --password-stdin {here} <&-", 1, "There is no password"),
+            (f"user add bob {here} <&-", 2, "--password-stdin"),
+            (f"audit {here} >/dev/full", 1, "No space left on device"),
+            (f"user list {here} >/dev/full", 1, "No space left on device"),
+            (f"audit {here} | true", 0, ""),
+            (f"user list --json {here} | true", 0, ""),
+        ):
+            ended = subprocess.run(
+                ["/bin/sh", "-c", f"{command} {line}"],
+                cwd=self.home,
+                env=clean_environment(self.home),
+                capture_output=True,
+                text=True,
+                timeout=CLIENT_PATIENCE,
+                check=False,
+            )
+            self.assertEqual(ended.returncode, code, f"{line}: {ended.stderr}")
+            self.assertIn(said, ended.stderr)
+            self.assertNotIn("Traceback", ended.stderr)
+            self.assertNotIn("Exception ignored", ended.stderr)
 
     def test_through_the_server_and_beside_it(self) -> None:
         server = self.serve()

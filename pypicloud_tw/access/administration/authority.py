@@ -122,7 +122,10 @@ class PrincipalAuthority:
 
     def check_tokens(self, owner: str, scope: Scope) -> None:
         """See :class:`Authority`."""
-        check_maker(self.principal, owner, scope, administers=self.administers())
+        try:
+            check_maker(self.principal, owner, scope, administers=self.administers())
+        except Forbidden as e:
+            raise e from RightMissingError(self.principal, Action.ADMINISTER, None)
 
     def check_own_tokens(self) -> None:
         """See :class:`Authority`."""
@@ -182,6 +185,6 @@ def _deciding(rules: Rules, pattern: str) -> Iterator[tuple[RightLine, ...]]:
 def _within(scope: Scope | None, action: Action, pattern: str) -> bool:
     if scope is None:
         return True
-    if scope.actions is not None and action not in scope.actions:
+    if not scope.has(action):
         return False
     return scope.projects is None or any(covers(own, pattern) for own in scope.projects)

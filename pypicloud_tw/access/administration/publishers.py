@@ -83,7 +83,7 @@ class PublisherAdministration:
     async def _change(
         self, name: str, done: str, change: Change, required: Required
     ) -> Changed:
-        record = Act(self.actor, f"{done} a publisher", reason=name)
+        record = Act(self.actor, f"{done} a publisher")
         return await self.parts.change(
             RecordedChange("publishers", name, record, change, required)
         )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.administration.states import Part, check_required, state_of
+from pypicloud_tw.access.administration.told import told
 from pypicloud_tw.access.administration.values import Changed, Required
 from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.documents import AccessDocuments
-from pypicloud_tw.access.rules import listed
+from pypicloud_tw.access.rules import Rules, listed
 from pypicloud_tw.config.rights import AUTHENTICATED, EVERYONE, RightLine
 from pypicloud_tw.index.audit import Act, Audit
 
@@ -26,13 +27,18 @@ _OPENED = (
     "pypi.default_write in the ini if that is not meant."
 )
 
+_NOBODY = (
+    "Neither the ini nor the store names an administrator any more. A command on the "
+    "store itself makes one: pypicloud user set --admin, with --config."
+)
+
 
 @frozen
 class RecordedChange:
     """A change of one thing in the document, not made yet.
 
     :ivar part: and *name*: the thing.
-    :ivar record: of it, for when it is done.
+    :ivar record: of it, but for what was changed.
     """
 
     part: Part
@@ -49,30 +55,37 @@ class RecordedChange:
         :raises ConditionFailed: the thing is not as is required.
         """
         await documents.learn()
-        was_open = access.policy.rules.open
-        before: AccessDocument | None = None
+        rules = access.policy.rules
+        before = after = AccessDocument()
 
         def apply(document: AccessDocument) -> AccessDocument:
-            nonlocal before
+            nonlocal before, after
             before = document
             check_required(document, self.part, self.name, self.required)
-            return self.change(document)
+            after = self.change(document)
+            return after
 
-        after = await documents.change(apply)
-        if after is not before:
-            audit(self.record)
-        made = before is not None and state_of(before, self.part, self.name) is None
+        def record() -> None:
+            reason = told(self.part, self.name, before, after)
+            audit(evolve(self.record, reason=reason))
+
+        # Made there, and not here: also if nobody waits for it any more, or if the
+        # other servers cannot be told of it.
+        await documents.change(apply, record)
+        made = state_of(before, self.part, self.name) is None
         notices = (
-            *_notices(was_open, access.policy.rules.open),
-            *_of_projects(before or after, after),
+            *_notices(rules, access.policy.rules),
+            *_of_projects(before, after),
         )
         return Changed(made, notices, state_of(after, self.part, self.name))
 
 
-def _notices(was_open: bool, is_open: bool) -> Iterator[str]:
+def _notices(before: Rules, after: Rules) -> Iterator[str]:
     """Say what follows of a change that may surprise."""
-    if was_open != is_open:
-        yield _CLOSED if was_open else _OPENED
+    if before.open != after.open:
+        yield _CLOSED if before.open else _OPENED
+    if before.administrators and not after.administrators:
+        yield _NOBODY
 
 
 def _of_projects(before: AccessDocument, after: AccessDocument) -> Iterator[str]:

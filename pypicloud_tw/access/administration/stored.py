@@ -44,10 +44,12 @@ from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.explain import Explanation, explain, explain_all
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import Principal
+from pypicloud_tw.access.rules import says_nothing
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.tokens.tokens import is_token_id
-from pypicloud_tw.config.rights import GRANTABLE, Kind, show_actions
-from pypicloud_tw.errors import NotFound
+from pypicloud_tw.concurrency.shielded import shielded
+from pypicloud_tw.config.rights import GRANTABLE, Kind
+from pypicloud_tw.errors import Forbidden, NotFound
 from pypicloud_tw.index.audit import Act, Actor
 from pypicloud_tw.index.names import NormalizedName
 
@@ -97,7 +99,6 @@ class StoredAdministration:
             "users",
             name,
             "set a user",
-            name,
             lambda document: changes.put_user(
                 document, self._ini, name, hashed, administrator=user.administrator
             ),
@@ -119,16 +120,17 @@ class StoredAdministration:
             return document
 
         act = "set a password" if hashed is not None else "set an administrator"
-        told = f"{name}: {change.administrator}" if hashed is None else name
-        return await self._change("users", name, act, told, apply, required)
+        return await self._change("users", name, act, apply, required)
 
     async def remove_user(self, name: str, required: Required = WHATEVER) -> Changed:
         """See the interface."""
+        return await shielded(self._remove_user(name, required))
+
+    async def _remove_user(self, name: str, required: Required) -> Changed:
         changed = await self._change(
             "users",
             name,
             "removed a user",
-            name,
             lambda document: changes.remove_user(document, self._ini, name),
             required,
         )
@@ -158,7 +160,6 @@ class StoredAdministration:
         return await self._change_group(
             name,
             "set a group",
-            f"{name}: {len(set(members.members))} members",
             lambda document: changes.put_group(
                 document, self._ini, name, members.members
             ),
@@ -170,7 +171,6 @@ class StoredAdministration:
         return await self._change_group(
             name,
             "removed a group",
-            name,
             lambda document: changes.remove_group(document, self._ini, name),
             required,
         )
@@ -182,7 +182,6 @@ class StoredAdministration:
         return await self._change_group(
             group,
             "added to a group",
-            f"{group}: {user}",
             lambda document: changes.add_member(document, self._ini, group, user),
             required,
         )
@@ -194,15 +193,14 @@ class StoredAdministration:
         return await self._change_group(
             group,
             "removed from a group",
-            f"{group}: {user}",
             lambda document: changes.remove_member(document, self._ini, group, user),
             required,
         )
 
     async def _change_group(
-        self, name: str, act: str, told: str, change: Change, required: Required
+        self, name: str, act: str, change: Change, required: Required
     ) -> Changed:
-        return await self._change("groups", name, act, told, change, required)
+        return await self._change("groups", name, act, change, required)
 
     # -- rights ---------------------------------------------------------------------
 
@@ -226,12 +224,11 @@ class StoredAdministration:
         required: Required = WHATEVER,
     ) -> Changed:
         """See the interface."""
-        project = project_or_pattern(project)
+        project, name = project_or_pattern(project), changes.holder(kind, name)
         return await self._change(
             "rights",
             f"{project}/{kind}/{name}",
             "set a right",
-            f"{kind} {name}: {show_actions(grant.actions)}",
             lambda document: changes.set_right(
                 document, self._ini, project, kind, name, grant.actions
             ),
@@ -243,18 +240,29 @@ class StoredAdministration:
         self, project: str, kind: Kind, name: str, required: Required = WHATEVER
     ) -> Changed:
         """See the interface."""
-        project = project_or_pattern(project)
+        project, name = project_or_pattern(project), changes.holder(kind, name)
         return await self._change(
             "rights",
             f"{project}/{kind}/{name}",
             "removed a right",
-            f"{kind} {name}",
-            lambda document: changes.remove_right(
-                document, self._ini, project, kind, name
+            lambda document: self._still_closed(
+                changes.remove_right(document, self._ini, project, kind, name)
             ),
             required,
             project=project,
         )
+
+    def _still_closed(self, document: AccessDocument) -> AccessDocument:
+        """Return what a document is to be, unless it would open all of the index.
+
+        :raises Forbidden: it would, and whoever asks does not administer all of it.
+        """
+        if says_nothing(self._ini, document) and not self.authority.administers():
+            raise Forbidden(
+                "This is the last line of rights: without any, every user may write to "
+                "every project. Only an administrator of this index removes it."
+            )
+        return document
 
     # -- publishers -----------------------------------------------------------------
 
@@ -297,12 +305,12 @@ class StoredAdministration:
 
     async def make_token(self, token: NewToken) -> MadeToken:
         """See the interface."""
-        await self.parts.documents.learn()
-        return await self._tokens.make(token)
+        await self.parts.documents.learn(changing=True)
+        return await shielded(self._tokens.make(token))
 
     async def revoke_token(self, id: str) -> Changed:
         """See the interface."""
-        return await self._tokens.revoke(id)
+        return await shielded(self._tokens.revoke(id))
 
     @property
     def _tokens(self) -> TokenAdministration:
@@ -389,13 +397,12 @@ class StoredAdministration:
         part: Part,
         name: str,
         act: str,
-        told: str,
         change: Change,
         required: Required,
         *,
         project: str | None = None,
     ) -> Changed:
-        record = Act(self.actor, act, project=project, reason=told)
+        record = Act(self.actor, act, project=project)
         return await self.parts.change(
             RecordedChange(part, name, record, change, required)
         )

@@ -125,7 +125,7 @@ class Grant:
 class NewToken:
     """A token to be made.
 
-    :ivar actions: None: all that its owner may.
+    :ivar actions: None: all that its owner may, but to administer.
     :ivar projects: names or patterns; None: all of its owner's.
     :ivar life: seconds; None: as long as the ini has it.
     :ivar owner: None: whoever asks.

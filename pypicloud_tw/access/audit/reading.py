@@ -37,6 +37,9 @@ _POSITION = re.compile(
     re.ASCII,
 )
 
+#: The last second that a date stands for; seconds since the epoch.
+_LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
+
 _NO_CURSOR = "This cursor is none that was given here."
 
 
@@ -139,7 +142,7 @@ def instant(text: str, now: float, *, ends: bool = False) -> float:
         value = moment(text)
         if _DATE.fullmatch(text) and not ends:
             value = datetime.combine(value, time.min, UTC)
-        return max(0.0, value.timestamp())
+        return min(max(0.0, value.timestamp()), _LAST)
     except (BadValueError, OverflowError):
         raise BadRequest(
             "That is no time: write how long ago, as 7d or 12h, or a date or moment, "

@@ -220,12 +220,17 @@ class TokenDocuments:
                 yield document
 
     async def change(
-        self, owner: str, change: Callable[[OwnerTokens], OwnerTokens]
+        self,
+        owner: str,
+        change: Callable[[OwnerTokens], OwnerTokens],
+        made: Callable[[], None],
     ) -> OwnerTokens:
         """Change an owner's tokens durably, and tell every server.
 
         :param change: returns what it was given where nothing is to do; it may be
             called several times.
+        :param made: called as soon as it is durable, to make a record of it: must
+            neither fail nor block.
         :raises Unavailable: nothing may be changed now, or too many do; it may have
             been made.
         :raises StoreError: the store is away, or the others could not be told.
@@ -235,6 +240,7 @@ class TokenDocuments:
         state = await self._swaps.change(
             key, lambda document: change(document or OwnerTokens(owner))
         )
+        made()
         await self.watch.tell(marker_entry(key))
         return state.document
 

@@ -9,11 +9,8 @@ from attrs import field, frozen
 
 from pypicloud_tw.access.basic import parse_basic
 from pypicloud_tw.access.tokens.text import PREFIX, is_token
+from pypicloud_tw.config.rights import TOKEN_USER
 from pypicloud_tw.errors import Unauthorized
-
-#: The user that upload clients are told to give for a token, as on the public index.
-TOKEN_USER = "__token__"  # noqa: S105  a name, and no secret
-
 
 _PREFIX, _TOKEN_USER = PREFIX.encode(), TOKEN_USER.encode()
 

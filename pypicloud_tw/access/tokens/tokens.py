@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime
 from functools import partial
 
 from attrs import define, evolve, field, frozen
@@ -23,7 +24,7 @@ from pypicloud_tw.access.tokens.text import (
     seal_secret,
 )
 from pypicloud_tw.config.names import pattern
-from pypicloud_tw.config.rights import GRANTABLE, Action
+from pypicloud_tw.config.rights import GRANTABLE, Action, show_actions
 from pypicloud_tw.config.values import BadValueError
 from pypicloud_tw.errors import BadRequest, Forbidden, NotFound, Unauthorized
 from pypicloud_tw.index.audit import Act, Actor, Audit
@@ -119,7 +120,8 @@ class Tokens:
         What it may do is judged when it is used: its owner's rights then, narrowed.
 
         :param by: who makes it: its owner, or an administrator.
-        :param actions: what it may do; None: all that its owner may.
+        :param actions: what it may do; None: all that its owner may, but to
+            administer.
         :param projects: names or patterns (``acme-*``); None: all of its owner's.
         :param life: seconds; None: as long as the ini has it.
         :raises BadRequest: something of this cannot be; the message says what.
@@ -147,10 +149,14 @@ class Tokens:
             by.name or "the server",
             owner_id,
         )
-        await self.documents.change(owner, lambda tokens: tokens.added(record, now))
-        self.made += 1
-        what = f"{record.id} for {owner}: {record.description}"
-        self.audit(Act(by, "made a token", reason=what))
+
+        def made() -> None:
+            self.made += 1
+            self.audit(Act(by, "made a token", reason=_told(owner, record)))
+
+        await self.documents.change(
+            owner, lambda tokens: tokens.added(record, now), made
+        )
         return NewToken(owner, text.text, record)
 
     async def list(self, owner: str) -> tuple[ListedToken, ...]:
@@ -196,10 +202,8 @@ class Tokens:
         :raises StoreError: the store is away, or the others could not be told: try
             again.
         """
-        before = await self._revoke(owner, (id,), by)
-        if before is None:
+        if await self._revoke(owner, (id,), by, reason) is None:
             raise NotFound(f"{owner} has no such token.")
-        self._audit_revoked(before, owner, by, reason)
 
     async def revoke_all(self, owner: str, by: Actor, reason: str = "") -> int:
         """Revoke all tokens of an owner who is removed; return how many lived.
@@ -209,8 +213,7 @@ class Tokens:
         document = await self.documents.read(owner_key(owner))
         if document is None:
             return 0
-        before = await self._revoke(owner, tuple(document.tokens), by)
-        return self._audit_revoked(before or (), owner, by, reason)
+        return await self._revoke(owner, tuple(document.tokens), by, reason) or 0
 
     async def revoke_shown(self, text: str, by: Actor, reason: str) -> bool:
         """Revoke or burn a token whose whole text somebody knows.
@@ -241,9 +244,9 @@ class Tokens:
         return True
 
     async def _revoke(
-        self, owner: str, ids: tuple[str, ...], by: Actor
-    ) -> tuple[TokenRecord, ...] | None:
-        """Return those that were not revoked before; None: there is none of them."""
+        self, owner: str, ids: tuple[str, ...], by: Actor, reason: str
+    ) -> int | None:
+        """Return how many were not revoked before; None: there is none of them."""
         now = int(self.clock.seconds())
         before: list[TokenRecord] = []
         found = False
@@ -259,20 +262,15 @@ class Tokens:
             revoke = partial(evolve, revoked=now, revoked_by=name)
             return document.replaced(*map(revoke, before))
 
-        await self.documents.change(owner, change)
-        return tuple(before) if found else None
+        def made() -> None:
+            for record in before:
+                what = f"{record.id} of {owner}: {record.description}"
+                reasoned = f"{what} ({reason})" if reason else what
+                self.audit(Act(by, "revoked a token", reason=reasoned))
+            self.revoked += len(before)
 
-    def _audit_revoked(
-        self, records: Iterable[TokenRecord], owner: str, by: Actor, reason: str
-    ) -> int:
-        count = 0
-        for record in records:
-            count += 1
-            what = f"{record.id} of {owner}: {record.description}"
-            reasoned = f"{what} ({reason})" if reason else what
-            self.audit(Act(by, "revoked a token", reason=reasoned))
-        self.revoked += count
-        return count
+        await self.documents.change(owner, change, made)
+        return len(before) if found else None
 
     def _checked_life(self, life: float | None) -> float:
         if life is None:
@@ -333,7 +331,7 @@ def check_maker(
     own = maker.scope
     if own is None:
         return
-    if own.actions is None or Action.ADMINISTER not in own.actions:
+    if not own.has(Action.ADMINISTER):
         raise Forbidden(
             "A token makes no tokens, nor shows or revokes any, unless it was made for "
             "administering (administer among its actions): use your password."
@@ -354,6 +352,18 @@ def _is_within(scope: Scope, wider: Scope) -> bool:
     if wider.projects is None:
         return True
     return scope.projects is not None and set(scope.projects) <= set(wider.projects)
+
+
+def _told(owner: str, record: TokenRecord) -> str:
+    """Say in a record of a new token whose it is, what it may, and until when."""
+    scope = record.scope
+    actions = "everything" if scope.actions is None else show_actions(scope.actions)
+    projects = "all projects" if scope.projects is None else ", ".join(scope.projects)
+    until = datetime.fromtimestamp(record.ends, UTC)
+    return (
+        f"{record.id} for {owner}: {record.description} ({actions} of {projects}, "
+        f"until {until:%Y-%m-%d %H:%M} UTC)"
+    )
 
 
 def _checked_description(text: str) -> str:

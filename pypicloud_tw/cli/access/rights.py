@@ -28,7 +28,7 @@ from pypicloud_tw.cli.access.output import (
 )
 from pypicloud_tw.cli.access.target import takes_target, target
 from pypicloud_tw.cli.access.token_ids import id_of
-from pypicloud_tw.config.grants import parse_actions
+from pypicloud_tw.config.grants import parse_actions, parse_project
 from pypicloud_tw.config.publishers import AUDIENCE
 from pypicloud_tw.config.rights import Action, Kind, show_actions
 from pypicloud_tw.config.values import BadValueError
@@ -66,10 +66,19 @@ def list_rights(
     project: str | None, config: Path | None, index: str | None, as_json: bool
 ) -> None:
     """List every line, or those of PROJECT, a name or a pattern."""
+    wanted = None if project is None else _project(project)
     lines = target(config, index).do(lambda access: access.rights())
-    shown = [line for line in lines if project in (None, line.project)]
+    shown = [line for line in lines if wanted in (None, line.project)]
     columns = ("PROJECT", "WHO", "NAME", "MAY", "SET IN")
     show(shown, columns, _right_row, as_json=as_json)
+
+
+def _project(text: str) -> str:
+    """Normalize a name or a pattern, as lines have it."""
+    try:
+        return parse_project(text)
+    except BadValueError as e:
+        raise click.UsageError(f"PROJECT = {text!r} {e}") from None
 
 
 def _right_row(line: Right) -> tuple[str, ...]:

@@ -14,8 +14,10 @@ from pypicloud_tw.cli.base import (
     CouldNotCheck,
     PlainError,
     Surroundings,
+    exits_with_2,
     load_config,
     surroundings,
+    system_errors,
 )
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.logins import LoginSources
@@ -53,7 +55,8 @@ class Target:
         nobody could be asked.
         """
         try:
-            return self._run(work, changes)
+            with exits_with_2(), system_errors():
+                return self._run(work, changes)
         except PypicloudError as e:
             refused = e.status < _SERVER_ERRORS and e.status != _TOO_MANY
             raise (PlainError if refused else CouldNotCheck)(e.message) from None

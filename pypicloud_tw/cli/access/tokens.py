@@ -34,7 +34,11 @@ def token() -> None:
 
 @token.command("make")
 @click.option("--description", default="", help="What it is for.")
-@click.option("--may", help="r, rw, or some of read, upload, manage, administer.")
+@click.option(
+    "--may",
+    help="r, rw, or some of read, upload, manage, administer. Without it, all that its "
+    "owner may, but to administer.",
+)
 @click.option(
     "--project",
     "projects",
@@ -73,8 +77,8 @@ def make(
     # Alone on stdout, so that a script can keep it.
     click.echo(made.token)
     click.echo(
-        f"Its id is {made.id}. It is valid until {made.expires:%Y-%m-%d}; nobody can "
-        "show it again.",
+        f"Its id is {made.id}. It is valid until {made.expires:%Y-%m-%d %H:%M} UTC; "
+        "nobody can show it again.",
         err=True,
     )
 

@@ -28,7 +28,8 @@ _TYPE = re.compile(rb"application/(?:[\w.-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 #: Stands in an ETag behind the state that a change can require.
 _BEHIND_STATE = "."
 
-_TAG = re.compile(rb'"([^"]*)"')
+#: A strong one; weak ones do not promise that it is the same (RFC 9110, 13.1.1).
+_TAG = re.compile(rb'(?<!W/)"([^"]*)"')
 
 
 async def read_json(request: Request, kind: type[T]) -> T:
@@ -42,6 +43,11 @@ async def read_json(request: Request, kind: type[T]) -> T:
     if _TYPE.fullmatch(request.getHeader(b"Content-Type") or b"") is None:
         raise UnsupportedMediaType(
             "Send JSON here, and say so: Content-Type: application/json."
+        )
+    coding = joined(request, b"Content-Encoding") or b"identity"
+    if coding.strip().lower() != b"identity":
+        raise UnsupportedMediaType(
+            "Send it as it is: no Content-Encoding is read here."
         )
     data = await request.body.whole(MAX_BODY)
     try:
@@ -96,7 +102,7 @@ def required(request: Request) -> Required:
     if match is None:
         return Required(absent=none_match is not None)
     if match.strip() == b"*":
-        return Required(present=True)
+        return Required(absent=none_match is not None, present=True)
     tags = frozenset(
         tag.decode("latin-1").partition(_BEHIND_STATE)[0] for tag in _TAG.findall(match)
     )

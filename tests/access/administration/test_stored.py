@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attrs import evolve
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 
 from pypicloud_tw.access.administration.authority import may_whole
 from pypicloud_tw.access.administration.interface import AccessAdministration
@@ -13,11 +13,20 @@ from pypicloud_tw.access.administration.values import (
     Members,
     NewToken,
     NewUser,
+    UserChange,
 )
+from pypicloud_tw.access.document_format import KEY
 from pypicloud_tw.access.principal import Principal, Scope
 from pypicloud_tw.access.tokens.text import UserToken
 from pypicloud_tw.config.rights import Action
-from pypicloud_tw.errors import BadRequest, Forbidden, NotFound
+from pypicloud_tw.errors import (
+    BadRequest,
+    Forbidden,
+    NotFound,
+    StoreError,
+    Unavailable,
+)
+from pypicloud_tw.index.marker import KEY as MARKER
 from tests.access.administration.doubles import AccessServer
 from tests.access.administration.suite import READ, TERMS, AdministrationSuite, WorkCase
 
@@ -29,6 +38,20 @@ class StoredTests(AdministrationSuite, WorkCase):
         self.server = AccessServer.new()
         return self.server.administration()
 
+    def hold_write(self) -> Deferred[None]:
+        """Have the next write wait for what is returned."""
+        held: Deferred[None] = Deferred()
+        store = self.server.store
+
+        def before(operation: str, key: str) -> Deferred[None] | None:
+            if operation != "put":
+                return None
+            self.patch(store, "before", lambda operation, key: None)
+            return held
+
+        self.patch(store, "before", before)
+        return held
+
     def test_records(self) -> None:
         self.wait(self.access.put_user("bob", NewUser("a good word")))
         self.wait(self.access.put_right("acme", "user", "bob", READ))
@@ -36,11 +59,120 @@ class StoredTests(AdministrationSuite, WorkCase):
         self.assertEqual([one.actor.name for one in acts], ["ann", "ann"])
         self.assertEqual([one.project for one in acts], [None, "acme"])
         told = [(one.act, one.reason) for one in acts]
-        self.assertEqual(told, [("set a user", "bob"), ("set a right", "user bob: r")])
+        self.assertEqual(
+            told,
+            [
+                ("set a user", "bob: new; with a password"),
+                ("set a right", "user bob: r; before: nothing said"),
+            ],
+        )
         self.assertNotIn("good word", repr(acts))
         # Nothing was changed: nothing is recorded.
         self.wait(self.access.put_right("acme", "user", "bob", READ))
         self.assertEqual(len(acts), 2)
+
+    def test_records_say_who_got_and_who_lost_what(self) -> None:
+        access, acts = self.access, self.server.acts
+        rw = Grant(frozenset({Action.READ, Action.UPLOAD, Action.MANAGE}))
+        other = evolve(TERMS, projects=("acme", "tools"))
+        for work, told in (
+            (access.put_user("bob", NewUser()), "bob: new; a service account"),
+            (
+                access.put_user("bob", NewUser("a good word", True)),
+                "bob: another password; an administrator from now on",
+            ),
+            (
+                access.change_user("bob", UserChange(administrator=False)),
+                "bob: no administrator from now on",
+            ),
+            (
+                access.put_user("bob", NewUser()),
+                "bob: no password any more",
+            ),
+            (access.put_group("dev", Members(("bob", "al"))), "dev: new; in: al, bob"),
+            (
+                access.put_group("dev", Members(("bob", "cy"))),
+                "dev: in: cy; out: al",
+            ),
+            (access.add_member("dev", "al"), "dev: in: al"),
+            (access.remove_member("dev", "al"), "dev: out: al"),
+            (
+                access.put_right("acme-*", "user", "bob", READ),
+                "user bob: r; before: nothing said",
+            ),
+            (access.put_right("acme-*", "user", "bob", rw), "user bob: rw; before: r"),
+            (
+                access.put_right("acme-*", "group", "dev", READ),
+                "group dev: r; before: nothing said",
+            ),
+            (
+                access.put_publisher("ci", TERMS),
+                "ci: upload of acme-tool for repository:acme/tool by "
+                "https://ci.example to pypicloud; new",
+            ),
+            (
+                access.put_publisher("ci", other),
+                "ci: upload of acme, tools for repository:acme/tool by "
+                "https://ci.example to pypicloud; before: upload of acme-tool for "
+                "repository:acme/tool by https://ci.example to pypicloud",
+            ),
+            (
+                access.remove_publisher("ci"),
+                "ci: removed; before: upload of acme, tools for repository:acme/tool "
+                "by https://ci.example to pypicloud",
+            ),
+            (
+                access.remove_user("bob"),
+                "bob: removed; had acme-* rw; was in dev",
+            ),
+            (access.remove_group("dev"), "dev: removed; had acme-* r; out: cy"),
+        ):
+            self.wait(work)
+            self.assertEqual(acts[-1].reason, told)
+        members = tuple(f"u{number:02}" for number in range(25))
+        self.wait(access.put_group("big", Members(members)))
+        self.assertIn("u19 and 5 more", acts[-1].reason or "")
+
+    def test_a_record_although_nobody_waits_for_it(self) -> None:
+        """Who asks for a change and goes away does not get around its record."""
+        self.wait(self.access.put_user("bob", NewUser()))
+        self.wait(self.access.make_token(NewToken(owner="bob")))
+        acts, of_tokens = self.server.acts, self.server.tokens.acts
+        for work, told in (
+            (self.access.put_right("acme", "user", "bob", READ), ["set a right"]),
+            (self.access.make_token(NewToken(owner="bob")), ["made a token"]),
+            (
+                self.access.remove_user("bob"),
+                ["removed a user", "revoked a token", "revoked a token"],
+            ),
+        ):
+            del acts[:], of_tokens[:]
+            held = self.hold_write()
+            asked = Deferred.fromCoroutine(work)
+            asked.addErrback(lambda failure: failure.trap(CancelledError))
+            asked.cancel()
+            held.callback(None)
+            self.server.clock.pump([0.5] * 10)
+            self.assertEqual([one.act for one in (*acts, *of_tokens)], told)
+
+    def test_no_token_while_it_is_not_known_who_may_what(self) -> None:
+        self.wait(self.access.put_user("bob", NewUser()))
+        made = self.wait(self.access.make_token(NewToken(owner="bob")))
+        self.wait(self.server.store.put(KEY, b"{"))
+        self.server.clock.advance(100)
+        told = self.refused(Unavailable, self.access.make_token(NewToken(owner="bob")))
+        self.assertIn("damaged", told)
+        # What takes a right away is done.
+        self.wait(self.access.revoke_token(made.id))
+
+    def test_a_record_although_the_others_could_not_be_told(self) -> None:
+        def fail(operation: str, key: str) -> None:
+            if (operation, key) == ("put", MARKER):
+                raise StoreError("The store is away.")
+
+        self.patch(self.server.store, "before", fail)
+        self.refused(StoreError, self.access.put_right("acme", "user", "bob", READ))
+        self.assertEqual([one.act for one in self.server.acts], ["set a right"])
 
     def test_hashes_are_made_off_the_reactor(self) -> None:
         administration = self.server.administration()
@@ -99,6 +231,26 @@ class FirstRightTests(WorkCase):
         self.wait(self.access.put_right("other", "user", "ann", READ))
         (notice,) = self.wait(self.access.remove_user("bob")).notices
         self.assertIn("may do anything with acme, tool now", notice)
+
+    def test_it_is_told_that_nobody_administers_any_more(self) -> None:
+        self.wait(self.access.put_user("bob", NewUser(administrator=True)))
+        self.wait(self.access.put_user("al", NewUser(administrator=True)))
+        changed = self.wait(self.access.remove_user("al"))
+        self.assertEqual(changed.notices, ())
+        changed = self.wait(
+            self.access.change_user("bob", UserChange(administrator=False))
+        )
+        self.assertIn("pypicloud user set --admin", changed.notices[-1])
+
+    def test_the_last_line_is_an_administrators_to_remove(self) -> None:
+        """Without any, whoever has administered one project could write to all."""
+        self.wait(self.access.put_right("acme", "user", "bob", ADMINISTER))
+        self.wait(self.access.put_right("acme", "user", "al", READ))
+        bob = self.server.administration(Principal("bob"))
+        self.wait(bob.remove_right("acme", "user", "al"))
+        told = self.refused(Forbidden, bob.remove_right("acme", "user", "bob"))
+        self.assertIn("every user may write", told)
+        self.wait(self.access.remove_right("acme", "user", "bob"))
 
 
 class OfAProjectTests(WorkCase):
@@ -208,6 +360,30 @@ class OfAProjectTests(WorkCase):
         owned = self.wait(self.doer().rights_of(made.id, "acme"))
         self.assertIn("the token is for the projects", repr(owned))
         self.assertIn("package.acme.user.bob", repr(owned))
+
+    def test_own_rights_tell_of_no_other_projects(self) -> None:
+        def projects(doer: StoredAdministration, user: str | None = None) -> set[str]:
+            return {one.project for one in self.wait(doer.rights_of(user)).decisions}
+
+        self.assertEqual(projects(self.doer()), {"acme", "tools-*", "*"})
+        ann = self.doer(Principal("ann"))
+        self.assertEqual(
+            projects(ann, "bob"), {"fixed", "tools-x", *projects(self.doer())}
+        )
+
+    def test_a_token_administers_only_if_it_was_made_for_that(self) -> None:
+        """Nor is it, as nobody would expect of a token that nothing was said of."""
+        ann = Principal("ann", scope=Scope())
+        authority = self.doer(ann).authority
+        self.assertRaises(Forbidden, authority.check_administers)
+        self.assertRaises(Forbidden, authority.check_administers, "acme")
+        self.assertRaises(Forbidden, authority.check_administers, "acme-*")
+        named = Scope(frozenset({Action.ADMINISTER}))
+        self.doer(evolve(ann, scope=named)).authority.check_administers()
+        found = self.wait(self.doer(ann).rights_of("ann", "acme")).decisions[0]
+        (said,) = (v for v in found.verdicts if v.action is Action.ADMINISTER)
+        self.assertFalse(said.allowed)
+        self.assertIn("everything but to administer", said.reasons[0])
 
     def test_own_tokens(self) -> None:
         made = self.wait(self.doer().make_token(NewToken()))

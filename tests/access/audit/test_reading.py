@@ -194,6 +194,11 @@ class InstantTests(SynchronousTestCase):
         end = instant("2026-11-27", NOON, ends=True)
         self.assertEqual(time_text(end)[:19], "2026-11-27T23:59:59")
 
+    def test_the_end_of_all_days(self) -> None:
+        for text in ("9999-12-31", "9999-12-31T23:59:59-12:00"):
+            for ends in (False, True):
+                time_text(instant(text, NOON, ends=ends))
+
     def test_none(self) -> None:
         for text in ("", "yesterday", "-7d", "2026-13-01", "0001-01-01T00:00+23:00"):
             if text[:2] == "00":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -35,6 +36,7 @@ from pypicloud_tw.errors import (
     Unavailable,
 )
 from pypicloud_tw.index.audit import Actor
+from pypicloud_tw.index.marker import KEY as MARKER
 from tests.access.tokens.doubles import ANN, TokenTestCase
 
 DAY = 86400
@@ -73,11 +75,27 @@ class MakeTests(TokenTestCase):
         self.assertEqual("CI of acme", record.description)
         self.assertEqual(self.clock.seconds() + 90 * DAY, record.ends)
         self.assertEqual(Scope(), record.scope)
+        until = datetime.fromtimestamp(record.ends, UTC)
         self.assertEqual(
-            [f"root made a token: {record.id} for bob: CI of acme"],
+            [
+                f"root made a token: {record.id} for bob: CI of acme (everything of "
+                f"all projects, until {until:%Y-%m-%d %H:%M} UTC)"
+            ],
             [act.sentence for act in self.server.acts],
         )
         self.assertEqual(1, self.server.tokens.made)
+
+    def test_a_record_although_the_others_could_not_be_told(self) -> None:
+        made = self.make()
+
+        def fail(operation: str, key: str) -> None:
+            if (operation, key) == ("put", MARKER):
+                raise StoreError("The store is away.")
+
+        self.store.before = fail
+        revoking = self.server.tokens.revoke("ann", made.record.id, ANN)
+        self.fails(revoking, StoreError)
+        self.assertEqual("revoked a token", self.server.acts[-1].act)
 
     def test_its_life_is_bounded(self) -> None:
         for life in (0, -1, 365 * DAY + 1):

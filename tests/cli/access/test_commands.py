@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from errno import EACCES, ENOSPC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import click
 from attrs import define, field
 from click.testing import CliRunner, Result
 from twisted.internet.defer import Deferred
@@ -182,8 +184,11 @@ class CommandSuite(SuiteCase):
         text = self.do("right list")
         self.assertIn("acme-tool  user   bob   read, upload", text)
         self.assertIn("acme-*     group  dev   rw", text)
-        self.assertEqual(len(self.read("right list acme-tool")), 1)
-        self.assertIn("no right", self.fail_with(2, "right set acme user bob fly"))
+        for project in ("acme-tool", "Acme.Tool", "ACME-*"):
+            self.assertEqual(len(self.read(f"right list {project}")), 1)
+        self.assertIn("PROJECT = 'a/b'", self.fail_with(2, "right list a/b"))
+        said = self.fail_with(2, "right set acme user bob fly")
+        self.assertIn("MAY = 'fly' has 'fly', which is no right", said)
         self.do("right remove acme-tool user bob --yes")
         self.fail_with(1, "right remove acme-tool user bob --yes")
 
@@ -255,6 +260,20 @@ class CommandSuite(SuiteCase):
         self.fail_with(1, "group remove dev", input="n\n")
         self.do("group remove dev", input="y\n")
 
+    def test_what_the_system_refuses(self) -> None:
+        self.runner.error = PermissionError(EACCES, "Permission denied", "/srv/x")
+        said = self.fail_with(2, "user list")
+        self.assertEqual(said, "/srv/x: Permission denied.\n")
+
+    def test_what_cannot_be_written(self) -> None:
+        def full(text: str, *args: object, **kwargs: object) -> None:
+            if not kwargs.get("err"):
+                raise OSError(ENOSPC, "No space left on device")
+
+        self.patch(click, "echo", full)
+        result = self.invoke("user", "list", *self.target())
+        self.assertEqual(result.exit_code, 1)
+
     def test_it_could_not_be_asked(self) -> None:
         self.runner.error = StoreError("The store is away.")
         self.assertEqual(self.fail_with(2, "user list"), "The store is away.\n")
@@ -299,6 +318,10 @@ class OnlineTests(CommandSuite, AccessCommandCase):
         self.environ["PYPICLOUD_PASSWORD"] = "wrong"
         said = self.fail_with(1, "user list")
         self.assertEqual(said, "The user name or the password is wrong.\n")
+
+    def test_names_that_stand_in_no_address(self) -> None:
+        for command in ("right set a/b user bob r", "user remove a/b --yes"):
+            self.assertIn("'a/b': no name in an", self.fail_with(1, command))
 
 
 class WhereTests(AccessCommandCase):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from gzip import compress
 
 from attrs import evolve
 from hypothesis import HealthCheck, given
@@ -103,12 +104,15 @@ class WhoMayTests(AccessApiCase):
             users=USERS,
             policy=Policy(evolve(settings(), read_only="We move.")),
         )
+        web.domain.publisher.audit = web.records.append
         for method, path in routes():
             response = web.ask(method, path)
             if method in ("GET", "HEAD"):
                 self.assertIn(response.status, (200, 404), path)
             else:
                 self.assertIn("We move.", self.refused(403, response))
+        names = {act.actor.name for act in web.records}
+        self.assertEqual(names, {"ann"})
 
     def test_other_sites(self) -> None:
         for method, path in routes():
@@ -216,6 +220,16 @@ class WhoMayTests(AccessApiCase):
         login = {"Authorization": f"Bearer {made['token']}"}
         self.assertEqual(self.web.ask("GET", "users", login=login).status, 200)
 
+    def test_who_was_refused_a_token(self) -> None:
+        self.web.ask("POST", "tokens", {"owner": "carol"}, login=basic("bob"))
+        made = self.ask("POST", "tokens", {}).json
+        login = basic("__token__", made["token"])
+        self.web.ask("DELETE", f"tokens/{made['id']}", login=login)
+        told = [act for act in self.web.records if act.outcome == "refused"]
+        self.assertEqual([act.actor.name for act in told], ["bob", "ann"])
+        self.assertEqual([act.act for act in told], ["administer"] * 2)
+        self.assertEqual(told[1].actor.proof.kind, "token")
+
     def test_others_tokens_and_rights(self) -> None:
         made = self.ask("POST", "tokens", {"owner": "carol"}).json
         bob = basic("bob")
@@ -232,6 +246,7 @@ class FormTests(AccessApiCase):
             ("PUT", "users/bob2", {"pasword": "x"}, "no field 'pasword'"),
             ("PUT", "users/bob2", {"administrator": 1}, "'administrator' must be true"),
             ("PUT", "users/b%3Ab", {}, "A user's name"),
+            ("PUT", "users/__token__", {}, "whoever shows a token"),
             ("PUT", "groups/dev", {}, "'members' is missing"),
             ("PUT", "rights/acme/user/bob", {"actions": ["fly"]}, "one of read"),
             ("PUT", "rights/acme/user/bob", {"actions": ["delete"]}, "A right is of"),
@@ -247,6 +262,19 @@ class FormTests(AccessApiCase):
         for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
             response = self.web.ask("PUT", "users/x", {}, Content_Type=kind)
             self.assertIn("Content-Type: application/json", self.refused(415, response))
+
+    def test_no_coding_and_utf8_alone(self) -> None:
+        def put(body: bytes, **fields: str) -> Response:
+            headers = {**basic(), "Content-Type": "application/json", **fields}
+            path = "/api/v1/access/groups/dev"
+            return self.web.request("PUT", path, headers, body)
+
+        text = '{"members": []}'
+        packed = put(compress(text.encode()), **{"Content-Encoding": "gzip"})
+        self.assertIn("no Content-Encoding", self.refused(415, packed))
+        for encoding in ("utf-16", "utf-16-le", "utf-32"):
+            self.refused(400, put(text.encode(encoding)))
+        self.assertEqual(put(text.encode("utf-8-sig")).status, 201)
 
     def test_bounds(self) -> None:
         members = ["x" * 100] * (MAX_BODY // 100)
@@ -312,6 +340,29 @@ class ConditionTests(AccessApiCase):
         self.assertEqual(changed.status, 201)
         changed = self.web.ask("PUT", "groups/ops", {"members": []}, If_Match=etag)
         self.refused(412, changed)
+
+    def test_only_a_strong_tag_is_required(self) -> None:
+        """RFC 9110, section 13.1.1."""
+        self.ask("PUT", "groups/dev", {"members": []})
+        etag = self.ask("GET", "groups/dev")["ETag"] or ""
+        members = {"members": ["bob"]}
+        weak = self.web.ask("PUT", "groups/dev", members, If_Match=f"W/{etag}")
+        self.refused(412, weak)
+        either = self.web.ask("PUT", "groups/dev", members, If_Match=f'"x", {etag}')
+        self.assertEqual(either.status, 200)
+        for name in ("dev", "ops"):
+            neither = self.web.ask(
+                "PUT", f"groups/{name}", members, If_Match="*", If_None_Match="*"
+            )
+            self.refused(412, neither)
+
+    def test_a_right_of_everyone_in_any_case(self) -> None:
+        path, value = "rights/acme/group/EVERYONE", {"actions": ["read"]}
+        first = self.ask("PUT", path, value).json
+        self.assertTrue(first["made"])
+        again = self.ask("PUT", path.replace("EVERYONE", "everyone"), value).json
+        self.assertEqual((again["made"], again["state"]), (False, first["state"]))
+        self.refused(412, self.web.ask("PUT", path, value, If_None_Match="*"))
 
     def test_only_new_or_only_there(self) -> None:
         def put(name: str, **fields: str) -> Response:
