@@ -44,7 +44,7 @@ from pypicloud_tw.access.tokens.documents import TokenDocuments
 from pypicloud_tw.access.tokens.last_use import LastUses
 from pypicloud_tw.access.tokens.login import TokenLogin
 from pypicloud_tw.access.tokens.minted import Minted
-from pypicloud_tw.access.tokens.owners import TokenOwners
+from pypicloud_tw.access.tokens.owners import People, TokenOwners
 from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.access.users import Users
 from pypicloud_tw.config.load import Config, load
@@ -140,9 +140,10 @@ def assemble(
     documents = make_access_documents(config, index, process)
     documents.subscribe(users.obey)
     policy = Policy(AccessSettings.of(config, log_in_elsewhere=logins.possible))
-    owners = TokenOwners(users.source_of)
+    people = _make_people(config, logins, process)
+    owners = TokenOwners(users.source_of, people is not None)
     documents.subscribe(owners.obey)
-    tokens = make_tokens(config, index, process, throttle, owners)
+    tokens = make_tokens(config, index, process, throttle, owners, people)
     login = make_token_login(tokens, process)
     access = Access(
         policy,
@@ -262,6 +263,16 @@ def make_logins(config: Config, process: Process, throttle: Throttle) -> Logins:
     )
 
 
+def _make_people(config: Config, logins: Logins, process: Process) -> People | None:
+    """Make what knows owners of tokens whom only a directory knows."""
+    if logins.directory is None or not config.ldap.tokens:
+        return None
+    lifetime = config.ldap.cache_time
+    if lifetime is None:
+        lifetime = config.auth.cache_time
+    return People(logins.directory, process.reactor.seconds, lifetime)
+
+
 def _make_directory(config: Config, process: Process) -> LdapDirectory | None:
     if not config.ldap.url:
         return None
@@ -364,11 +375,13 @@ def make_tokens(
     process: Process,
     throttle: Throttle,
     owners: TokenOwners,
+    people: People | None = None,
 ) -> Tokens:
     """Make what makes, finds and revokes the tokens of an index.
 
     :param throttle: judges clients that show tokens that there are not.
     :param owners: knows whose tokens live.
+    :param people: knows those who are known elsewhere.
     """
     store, clock = index.store, index.clock
     documents = TokenDocuments(
@@ -387,6 +400,7 @@ def make_tokens(
         LastUses(store, clock, _server_name(config)),
         clock,
         index.publisher.audit,
+        people,
         life=config.auth.token_life,
         max_life=config.auth.token_max_life,
     )
@@ -412,7 +426,12 @@ def make_administered(config: Config, index: Index, process: Process) -> Adminis
 def make_token_login(tokens: Tokens, process: Process) -> TokenLogin:
     """Make the authenticator of tokens."""
     login = TokenLogin(
-        tokens.documents, tokens.minted, tokens.owners, tokens.uses, tokens.clock
+        tokens.documents,
+        tokens.minted,
+        tokens.owners,
+        tokens.uses,
+        tokens.clock,
+        tokens.people,
     )
     login.register(process.metrics)
     return login

@@ -49,4 +49,10 @@ def groups_of(names: Iterable[str]) -> frozenset[str]:
         and len(name) <= _MAX_NAME
         and name.lower() not in _OURS
     }
+    if len(usable) > _MAX_GROUPS:
+        _log.warn(
+            "A user is in {n} groups elsewhere; the first {most} by the alphabet count.",
+            n=len(usable),
+            most=_MAX_GROUPS,
+        )
     return frozenset(sorted(usable)[:_MAX_GROUPS])

@@ -10,11 +10,12 @@ from pypicloud_tw.access.access import Authenticator
 from pypicloud_tw.access.certificate_login import CertificateLogin
 from pypicloud_tw.access.directories.htpasswd import Htpasswd
 from pypicloud_tw.access.proxy_login import ProxyLogin
+from pypicloud_tw.access.tokens.owners import Lookup
 from pypicloud_tw.access.users import PasswordLogin, Users
 
 
-class Closable(Protocol):
-    """What holds connections."""
+class OtherDirectory(Lookup, Protocol):
+    """A directory elsewhere, by connections."""
 
     def close(self) -> None:
         """Close them."""
@@ -32,7 +33,7 @@ class Logins:
 
     users: Users
     htpasswd: Htpasswd | None = None
-    directory: Closable | None = None
+    directory: OtherDirectory | None = None
     proxy: ProxyLogin | None = None
     certificates: CertificateLogin | None = None
 

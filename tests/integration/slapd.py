@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
-from shutil import which
+from shutil import rmtree, which
 from socket import create_connection
 
 from attrs import define, field
@@ -149,13 +149,16 @@ class Slapd:
 
     def make(self) -> None:
         """Write its files, and what it knows."""
-        (self.folder / "db").mkdir()
         authority = Authority.make()
         self.ca_file.write_bytes(authority.pem)
         (self.folder / "key.pem").write_bytes(authority.pair("slapd", self.names))
         text = _CONFIGURATION.format(folder=self.folder, more=self.more)
         (self.folder / "slapd.conf").write_text(text)
-        (self.folder / "corp.ldif").write_text(_ENTRIES)
+        self._add(_ENTRIES)
+
+    def _add(self, entries: str) -> None:
+        (self.folder / "db").mkdir()
+        (self.folder / "corp.ldif").write_text(entries)
         files: list[str | Path] = [
             "-f",
             self.folder / "slapd.conf",
@@ -165,6 +168,14 @@ class Slapd:
         # By this name it is slapadd, which Debian installs as a link.
         added = run([Path(slapd()).with_name("slapadd"), *files], home=self.folder)
         assert added.code == 0, added.output
+
+    def remove(self, dn: str) -> None:
+        """Make it anew without one entry; it must not run."""
+        entries = (self.folder / "corp.ldif").read_text().split("\n\n")
+        kept = [entry for entry in entries if not entry.startswith(f"dn: {dn}\n")]
+        assert len(kept) == len(entries) - 1, dn
+        rmtree(self.folder / "db")
+        self._add("\n\n".join(kept))
 
     def start(self) -> None:
         """Start it, and wait until it listens."""
