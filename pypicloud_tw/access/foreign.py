@@ -51,7 +51,7 @@ def groups_of(names: Iterable[str]) -> frozenset[str]:
     }
     if len(usable) > _MAX_GROUPS:
         _log.warn(
-            "A user is in {n} groups elsewhere; the first {most} by the alphabet count.",
+            "A user is in {n} groups elsewhere; the first {most} by alphabet count.",
             n=len(usable),
             most=_MAX_GROUPS,
         )
