@@ -190,6 +190,17 @@ class ProxyTests(DoorsCase):
         self.assertEqual(self.ask({"X-Remote-User": "bob", **negotiated}).status, 200)
         self.assertEqual(self.ask(negotiated).status, 401)
 
+    def test_bearer_of_the_provider_s_is_the_proxy_s(self) -> None:
+        """Some proxies pass their provider's token on beside the user."""
+        theirs = {"Authorization": "Bearer eyJhbGciOiJSUzI1NiJ9.e30.c2ln"}
+        self.assertEqual(self.ask({"X-Remote-User": "bob", **theirs}).status, 200)
+        self.assertEqual(self.ask(theirs).status, 401)
+        for shown in ("Bearer pypi-tw-x", "bearer  pypi-tw-x"):
+            ours = {"X-Remote-User": "bob", "Authorization": shown}
+            self.assertEqual(self.ask(ours).status, 401, shown)
+        stranger = self.ask({"X-Remote-User": "bob", **theirs}, peer=STRANGER)
+        self.assertEqual(stranger.status, 401)
+
     def test_who_uploaded(self) -> None:
         self.assertEqual(self.upload({"X-Remote-User": "bob"}).status, 200)
         project = self.web.get("/pypi/acme/json", basic()).json

@@ -22,7 +22,12 @@ from pypicloud_tw.access.tokens.last_use import LastUses
 from pypicloud_tw.access.tokens.minted import Minted
 from pypicloud_tw.access.tokens.owners import ELSEWHERE, Owners, People
 from pypicloud_tw.access.tokens.records import TokenRecord
-from pypicloud_tw.access.tokens.shown import ShownToken, shown_token, shows_token
+from pypicloud_tw.access.tokens.shown import (
+    ShownToken,
+    is_others,
+    shown_token,
+    shows_token,
+)
 from pypicloud_tw.access.tokens.text import (
     UserToken,
     is_token,
@@ -87,9 +92,14 @@ class TokenLogin:
         )
 
     def takes(self, credentials: Credentials) -> bool:
-        """Return whether a token is shown."""
+        """Return whether a token is shown.
+
+        Where a proxy has signed somebody in, one that is not ours is the proxy's own.
+        """
         authorization = credentials.authorization
-        return authorization is not None and shows_token(authorization)
+        if authorization is None or not shows_token(authorization):
+            return False
+        return credentials.forwarded_user is None or not is_others(authorization)
 
     def recall(self, credentials: Credentials) -> Principal | None:
         """Return at once whose token it is, if it was right a moment ago."""
