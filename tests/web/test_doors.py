@@ -19,6 +19,7 @@ from pypicloud_tw.access.proxy_login import ProxyLogin
 from pypicloud_tw.config.certificate_patterns import certificate_pattern
 from pypicloud_tw.config.values import network
 from pypicloud_tw.errors import Unauthorized
+from pypicloud_tw.index.audit import Act
 from pypicloud_tw.web.http.proxies import IdentityFields, Proxies
 from tests.builders import wheel
 from tests.certificates import Authority
@@ -222,6 +223,46 @@ class ProxyTests(DoorsCase):
             proxies=Proxies((network("10.0.0.0/8"),)), default_read="authenticated"
         )
         self.assertEqual(self.ask({"X-Remote-User": "bob"}).status, 401)
+
+
+class RefusalTests(DoorsCase):
+    """What is refused at once is written down as what takes a check."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.acts: list[Act] = []
+        self.web.domain.publisher.audit = self.acts.append
+        self.counted: list[tuple[str, str]] = []
+        access = self.web.application.access
+        access.count_login = lambda *outcome: self.counted.append(outcome)
+
+    def refusal(self) -> Act:
+        (act,) = self.acts
+        self.assertEqual(act.act, "log-in")
+        return act
+
+    def test_by_a_proxy(self) -> None:
+        self.assertEqual(self.ask({"X-Remote-User": "everyone"}).status, 401)
+        self.assertEqual(self.refusal().actor.proof.details, {"tried": "proxy"})
+        self.assertEqual(self.counted, [("proxy", "unauthorized")])
+
+    def test_once_for_a_page(self) -> None:
+        """Which is looked for among those that are known first."""
+        connection = Connection(self.web.site, PROXY)
+        named = {"X-Remote-User": "everyone"}
+        connection.send(request_bytes("GET", "/simple/acme/", named))
+        response = connection.response()
+        assert response is not None
+        self.assertEqual(response.status, 401)
+        self.refusal()
+        self.assertEqual(self.counted, [("proxy", "unauthorized")])
+
+    def test_by_a_certificate(self) -> None:
+        made = X509.from_cryptography(Authority.make().certificate("every:one"))
+        response = self.ask({}, peer=STRANGER, certificate=made)
+        self.assertEqual(response.status, 401)
+        self.assertEqual(self.refusal().actor.proof.details, {"tried": "certificate"})
+        self.assertEqual(self.counted, [("certificate", "unauthorized")])
 
 
 class CertificateTests(DoorsCase):
