@@ -140,6 +140,7 @@ async def measure_memory(reactor: Any, total: int, each: int) -> None:
     before, began = resident(), time.perf_counter()
     for text in texts:
         await server.show(text)
+        store.calls.clear()
     took = time.perf_counter() - began
     gc.collect()
     added = (resident() - before) / 2**20
@@ -252,17 +253,19 @@ async def main(reactor: Any) -> None:
     offload = Offload(reactor)
     await measure_memory(reactor, options.tokens, options.each)
     offload.startService()  # type: ignore[no-untyped-call]  # Twisted is untyped
-    await measure_warm(reactor, offload)
-    memory = MemoryStore(offload, before=slow(reactor, options.latency))
-    what = f"{_SERVERS} servers, {options.latency * 1000:.0f} ms a call"
-    await measure_mints(reactor, memory, options.rate, options.seconds, what)
-    with TemporaryDirectory() as name:
-        folder = DirectoryStore(Path(name), offload)
-        await folder.prepare()
-        what = f"{_SERVERS} servers, a folder"
-        await measure_mints(reactor, folder, options.rate, options.seconds, what)
-        await folder.close()
-    await offload.stopService()
+    try:
+        await measure_warm(reactor, offload)
+        memory = MemoryStore(offload, before=slow(reactor, options.latency))
+        what = f"{_SERVERS} servers, {options.latency * 1000:.0f} ms a call"
+        await measure_mints(reactor, memory, options.rate, options.seconds, what)
+        with TemporaryDirectory() as name:
+            folder = DirectoryStore(Path(name), offload)
+            await folder.prepare()
+            what = f"{_SERVERS} servers, a folder"
+            await measure_mints(reactor, folder, options.rate, options.seconds, what)
+            await folder.close()
+    finally:
+        await offload.stopService()
 
 
 if __name__ == "__main__":

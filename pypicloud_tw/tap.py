@@ -11,9 +11,11 @@ from twisted.internet.protocol import Factory
 from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
-from pypicloud_tw.assembly import assemble
-from pypicloud_tw.config.load import Config, load
-from pypicloud_tw.config.values import BadValueError, endpoint
+from pypicloud_tw.assembly.server import assemble
+from pypicloud_tw.config.addresses import endpoint
+from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.config.load import load
+from pypicloud_tw.config.values import BadValueError
 from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.server import Server
 

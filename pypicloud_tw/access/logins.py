@@ -10,7 +10,7 @@ from pypicloud_tw.access.access import Authenticator
 from pypicloud_tw.access.certificate_login import CertificateLogin
 from pypicloud_tw.access.directories.htpasswd import Htpasswd
 from pypicloud_tw.access.proxy_login import ProxyLogin
-from pypicloud_tw.access.tokens.owners import Lookup
+from pypicloud_tw.access.tokens.owners import Lookup, People
 from pypicloud_tw.access.users import PasswordLogin, Users
 
 
@@ -29,6 +29,7 @@ class Logins:
     :ivar directory: None: none is asked.
     :ivar proxy: None: no proxy signs anybody in.
     :ivar certificates: None: nobody logs in by one.
+    :ivar people: owners of tokens whom the directory knows; None: there are none.
     """
 
     users: Users
@@ -36,6 +37,7 @@ class Logins:
     directory: OtherDirectory | None = None
     proxy: ProxyLogin | None = None
     certificates: CertificateLogin | None = None
+    people: People | None = None
 
     @property
     def authenticators(self) -> tuple[Authenticator, ...]:
@@ -47,8 +49,8 @@ class Logins:
     @property
     def possible(self) -> bool:
         """Whether anybody can log in at all, or soon may."""
-        doors = (self.htpasswd, self.proxy, self.certificates)
-        return self.users.exist or any(door is not None for door in doors)
+        others = (self.htpasswd, self.proxy, self.certificates)
+        return self.users.exist or any(one is not None for one in others)
 
     def reload(self) -> None:
         """Read again what others keep."""

@@ -18,7 +18,7 @@ import click
 from argon2 import Type, extract_parameters
 from attrs import define, field
 from click.testing import CliRunner, Result
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -28,9 +28,11 @@ from pypicloud_tw.access.hashes import verify
 from pypicloud_tw.cli import main as cli
 from pypicloud_tw.cli import offline as maintenance
 from pypicloud_tw.cli.base import Surroundings
+from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.example import CannotWriteError, ini_text
 from pypicloud_tw.config.hashes import SCHEMES
-from pypicloud_tw.config.load import Config, document_keys, load
+from pypicloud_tw.config.keys import document_keys
+from pypicloud_tw.config.load import load
 from pypicloud_tw.errors import ConfigError, StoreError
 
 HASH = "$5$rounds=80000$yiWi67QBJLDTvbI/$d6qIG/bIoM3hp0lxH8v/vzxg8Qc4CJbxbxiUH4MlnE7"
@@ -492,6 +494,7 @@ class IniTextTests(SynchronousTestCase):
             self.assertEqual(getattr(config, section), getattr(Config(), section))
 
     @given(st.text())
+    @example("%(here)s")
     def test_any_value_or_a_sentence(self, message: str) -> None:
         try:
             text = ini_text({"upstream.denied_message": message}, {})
@@ -502,8 +505,11 @@ class IniTextTests(SynchronousTestCase):
             config = self.load(text)
         except ConfigError:
             return
+        assert config.ini is not None
+        here = str(config.ini.parent.absolute())
+        expected = message.replace("%(here)s", here)
         self.assertEqual(
-            config.upstream.denied_message, " ".join(message.split()), message
+            config.upstream.denied_message, " ".join(expected.split()), message
         )
 
     def test_percent_signs(self) -> None:

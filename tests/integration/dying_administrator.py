@@ -19,7 +19,8 @@ from pypicloud_tw.access import changes
 from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.settings import AccessSettings
-from pypicloud_tw.assembly import make_access_documents, make_index, make_process
+from pypicloud_tw.assembly.access import make_access_documents
+from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.config.load import load
 from tests.doubles import quick_hash
 from tests.integration.dying_server import become, dies_at, main
@@ -81,7 +82,7 @@ async def make_user(documents: AccessDocuments, name: str) -> None:
     """Make a user who is in a group: one change, or two that are not."""
 
     def make(document: AccessDocument) -> AccessDocument:
-        made = changes.add_user(document, AccessSettings(), name, HASH)
+        made = changes.put_user(document, AccessSettings(), name, HASH)
         members = made.groups.get(GROUP, frozenset())
         return changes.put_group(made, AccessSettings(), GROUP, members | {name})
 

@@ -21,7 +21,7 @@ from pypicloud_tw.access.directories.ldap import LDAP, LdapDirectory
 from pypicloud_tw.access.directories.ldap_client import endpoints_of
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.concurrency.fair_queue import ANYBODY
-from pypicloud_tw.config.keys import LdapSection
+from pypicloud_tw.config.sections.ldap import LdapSection
 from pypicloud_tw.errors import Unavailable
 from tests.integration import apart
 from tests.integration.rig import IntegrationTestCase, basic, free_port, wait_until

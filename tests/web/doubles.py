@@ -17,7 +17,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from pypicloud_tw.access.access import Access
-from pypicloud_tw.access.administration.stored import Administered
+from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.audit.record import Download
 from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.documents import AccessDocuments
@@ -50,6 +50,7 @@ from pypicloud_tw.store.memory import MemoryStore
 from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.app import Application
+from pypicloud_tw.web.downloads import Downloads
 from pypicloud_tw.web.http.proxies import Proxies
 from pypicloud_tw.web.http.site import ConnectionLimits, Site
 from pypicloud_tw.web.views import ProjectView, view_project
@@ -433,6 +434,7 @@ class Web:
     application: Application = field(init=False)
     site: Site = field(init=False)
     downloads: list[Download] = field(factory=list)
+    download_log: Downloads | None = None
 
     @issuer.default
     def _make_issuer(self) -> Issuer:
@@ -485,7 +487,7 @@ class Web:
             max_upload=self.max_upload,
             metrics_read=lambda principal, client: True,
             witness=Witness(self._audit, metrics, self.users.__contains__),
-            downloads=self.downloads.append,
+            downloads=self.download_log or self.downloads.append,
         )
         self.site = Site(
             self.application.resource(),
@@ -536,10 +538,15 @@ class Web:
 
     def publish(self, filename: str, data: bytes) -> None:
         """Have a file, without HTTP."""
-        work = started(self.domain.publish(filename, data))
-        failed: list[Failure] = []
-        work.addErrback(failed.append)
-        self.domain.settle(work)
-        assert work.called, failed
-        for failure in failed:
-            failure.raiseException()
+        self.wait(self.domain.publish(filename, data))
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something without HTTP, and return what comes of it."""
+        done: list[Any] = []
+        deferred = started(work)
+        deferred.addBoth(done.append)
+        self.domain.settle(deferred)
+        (result,) = done
+        if isinstance(result, Failure):
+            result.raiseException()
+        return result  # type: ignore[no-any-return]  # of that work

@@ -38,7 +38,7 @@ from pypicloud_tw.access.remembered import make_sealer
 from pypicloud_tw.concurrency.cache import Cache
 from pypicloud_tw.concurrency.fair_queue import Asker, FairQueue
 from pypicloud_tw.concurrency.outages import Outages
-from pypicloud_tw.config.keys import LdapSection
+from pypicloud_tw.config.sections.ldap import LdapSection
 from pypicloud_tw.errors import Unavailable
 from pypicloud_tw.index.audit import Proof
 from pypicloud_tw.outbound.authorities import read_authorities

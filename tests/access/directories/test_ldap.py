@@ -23,7 +23,7 @@ from pypicloud_tw.access.directories.ldap_forms import (
 )
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.concurrency.fair_queue import ANYBODY
-from pypicloud_tw.config.keys import LdapSection
+from pypicloud_tw.config.sections.ldap import LdapSection
 from pypicloud_tw.errors import ConfigError, Unavailable
 from tests.access.directories.doubles import (
     GROUPS,

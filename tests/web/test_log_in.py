@@ -16,8 +16,8 @@ from pypicloud_tw.access.certificate_login import CertificateLogin
 from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.access.proxy_login import ProxyLogin
+from pypicloud_tw.config.addresses import network
 from pypicloud_tw.config.certificate_patterns import certificate_pattern
-from pypicloud_tw.config.values import network
 from pypicloud_tw.errors import Unauthorized
 from pypicloud_tw.index.audit import Act
 from pypicloud_tw.web.http.proxies import IdentityFields, Proxies
@@ -55,7 +55,7 @@ class SecureWire(Wire):
 classImplements(SecureWire, ISSLTransport)  # type: ignore[misc]  # but all of TCP
 
 
-class DoorsCase(SynchronousTestCase):
+class LogInCase(SynchronousTestCase):
     def setUp(self) -> None:
         proxies = Proxies((network("10.0.0.0/8"),), identity=FIELDS)
         self.web = Web(proxies=proxies, default_read="authenticated")
@@ -91,7 +91,7 @@ class DoorsCase(SynchronousTestCase):
         return self.ask({**FORM_TYPE, **headers}, method="POST", body=form, **more)
 
 
-class ProxyTests(DoorsCase):
+class ProxyTests(LogInCase):
     def test_believed_of_ours(self) -> None:
         for peer in (PROXY, UNIXAddress(None)):
             self.assertEqual(self.ask({"X-Remote-User": "bob"}, peer=peer).status, 200)
@@ -225,7 +225,7 @@ class ProxyTests(DoorsCase):
         self.assertEqual(self.ask({"X-Remote-User": "bob"}).status, 401)
 
 
-class RefusalTests(DoorsCase):
+class RefusalTests(LogInCase):
     """What is refused at once is written down as what takes a check."""
 
     def setUp(self) -> None:
@@ -265,7 +265,7 @@ class RefusalTests(DoorsCase):
         self.assertEqual(self.counted, [("certificate", "unauthorized")])
 
 
-class CertificateTests(DoorsCase):
+class CertificateTests(LogInCase):
     certificate: X509
 
     def setUp(self) -> None:
@@ -309,7 +309,7 @@ class CertificateTests(DoorsCase):
 
 
 class MetricsReaderTests(SynchronousTestCase):
-    def test_principals_of_every_door(self) -> None:
+    def test_principals_of_every_log_in(self) -> None:
         judge = metrics_reader("authenticated")
         self.assertTrue(judge(Principal("ann"), "192.0.2.1"))
         # A publisher may do what its projects need, and this is of none of them.
