@@ -131,10 +131,10 @@ def assemble(
         throttle=throttle,
     )
     documents = make_access_documents(config, index, process)
-    documents.subscribe(users.obey)
+    documents.subscribe(users.obeying)
     policy = Policy(AccessSettings.of(config))
     owners = TokenOwners(users.source_of)
-    documents.subscribe(owners.obey)
+    documents.subscribe(owners.obeying)
     tokens = make_tokens(config, index, process, throttle, owners)
     login = make_token_login(tokens, process)
     access = Access(

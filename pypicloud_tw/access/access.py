@@ -18,6 +18,7 @@ from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import ANONYMOUS, Credentials, Principal
 from pypicloud_tw.access.settings import AccessSettings
+from pypicloud_tw.concurrency.pieces import Steps
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import (
     PypicloudError,
@@ -69,7 +70,7 @@ class Access:
 
     def __attrs_post_init__(self) -> None:
         if self.documents is not None:
-            self.documents.subscribe(self._obey)
+            self.documents.subscribe(self._obeying)
 
     @property
     def fresh(self) -> bool:
@@ -142,8 +143,16 @@ class Access:
         """Decide by another ini from now on."""
         self._decide_by(self.policy.with_settings(settings))
 
-    def _obey(self, document: AccessDocument) -> None:
-        self._decide_by(self.policy.with_document(document))
+    def _obeying(self, document: AccessDocument) -> Steps[Callable[[], None]]:
+        policy = yield from self.policy.taking(document)
+
+        def obey() -> None:
+            # The ini may be another one by now.
+            settings = self.policy.settings
+            is_current = policy.settings is settings
+            self._decide_by(policy if is_current else policy.with_settings(settings))
+
+        return obey
 
     def _decide_by(self, policy: Policy) -> None:
         """Put rules into force, and tell what an operator would not expect of them."""

@@ -14,8 +14,9 @@ from pypicloud_tw.access.oidc.matching import trusts
 from pypicloud_tw.access.patterns import is_pattern, matches
 from pypicloud_tw.access.principal import Principal, Scope
 from pypicloud_tw.access.readable import Readable
-from pypicloud_tw.access.rules import ProjectRights, Rules, compile_rules
+from pypicloud_tw.access.rules import ProjectRights, Rules, compiling
 from pypicloud_tw.access.settings import AccessSettings
+from pypicloud_tw.concurrency.pieces import Steps, at_once
 from pypicloud_tw.config.rights import (
     ADMIN,
     AUTHENTICATED,
@@ -40,19 +41,24 @@ class Policy:
 
     settings: AccessSettings
     document: AccessDocument = field(factory=AccessDocument)
-    rules: Rules = field(init=False)
+    rules: Rules = field()
 
     @rules.default
     def _compiled(self) -> Rules:
-        return compile_rules(self.settings, self.document)
+        return at_once(compiling(self.settings, self.document))
 
     def with_settings(self, settings: AccessSettings) -> Policy:
         """Return the policy of another ini and the same document."""
-        return evolve(self, settings=settings)
+        return Policy(settings, self.document)
 
     def with_document(self, document: AccessDocument) -> Policy:
         """Return the policy of the same ini and another document."""
-        return evolve(self, document=document)
+        return at_once(self.taking(document))
+
+    def taking(self, document: AccessDocument) -> Steps[Policy]:
+        """Do :meth:`with_document` in pieces."""
+        rules = yield from compiling(self.settings, document)
+        return Policy(self.settings, document, rules)
 
     @property
     def public(self) -> bool:

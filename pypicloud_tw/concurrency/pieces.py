@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from itertools import islice
 from typing import TypeVar
 
 from twisted.internet.interfaces import IReactorTime
@@ -12,6 +13,9 @@ T = TypeVar("T")
 
 #: Seconds after which everybody else has a turn.
 SLICE = 0.003
+
+#: Work that yields between its pieces, and returns what it comes to.
+Steps = Generator[None, None, T]
 
 
 class Pieces:
@@ -25,6 +29,7 @@ class Pieces:
             end = clock.seconds() + longest
             return lambda: clock.seconds() >= end
 
+        self._begin_slice = begin_slice
         self._cooperator = Cooperator(
             terminationPredicateFactory=begin_slice,
             scheduler=lambda tick: clock.callLater(0, tick),
@@ -35,3 +40,37 @@ class Pieces:
         collected: list[T] = []
         await self._cooperator.coiterate(map(collected.append, pieces))
         return collected
+
+    async def finish(self, steps: Steps[T]) -> T:
+        """Do work to its end, and return what it comes to; raises what it raises.
+
+        It begins at once, and pauses only if it takes longer than a slice.
+        """
+        results: list[T] = []
+        left = _keeping(steps, results)
+        is_over = self._begin_slice()
+        for _ in left:
+            if is_over():
+                await self._cooperator.coiterate(left)
+        return results[0]
+
+
+def _keeping(steps: Steps[T], results: list[T]) -> Iterator[None]:
+    results.append((yield from steps))
+
+
+def at_once(steps: Steps[T]) -> T:
+    """Do work to its end without a pause, and return what it comes to."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Take apart what is too much for one piece."""
+    left = iter(items)
+    while batch := list(islice(left, size)):
+        yield batch

@@ -14,6 +14,7 @@ from attrs import define, field
 
 from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.passwords import DOCUMENT
+from pypicloud_tw.concurrency.pieces import Steps
 
 #: Tells a user from any other of the same name, before or after; None: there is none.
 Owners = Callable[[str], str | None]
@@ -33,9 +34,15 @@ class TokenOwners:
     source_of: Callable[[str], str | None]
     _ids: Mapping[str, str] = field(factory=lambda: MappingProxyType({}), init=False)
 
-    def obey(self, document: AccessDocument) -> None:
-        """Take over who is in the access document."""
-        self._ids = {name: user.id for name, user in document.users.items()}
+    def obeying(self, document: AccessDocument) -> Steps[Callable[[], None]]:
+        """Prepare to take over who is in the access document; returns what does so."""
+        ids = {name: user.id for name, user in document.users.items()}
+        yield
+
+        def obey() -> None:
+            self._ids = ids
+
+        return obey
 
     def identify(self, name: str) -> str | None:
         """Return what tells this user from any other of the name; None: there is none.
