@@ -13,25 +13,31 @@ from pathlib import Path
 from random import random
 from secrets import token_hex
 from socket import gethostname
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from twisted.logger import Logger
 from twisted.web.client import HTTPConnectionPool
 
 from pypicloud_tw import __version__
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.administration.stored import Administered
 from pypicloud_tw.access.audit.downloads import DownloadLog
 from pypicloud_tw.access.audit.log_file import LogFile
 from pypicloud_tw.access.audit.stored import StoredRecords
 from pypicloud_tw.access.audit.trail import Trail
 from pypicloud_tw.access.audit.witness import Witness
+from pypicloud_tw.access.certificate_login import CertificateLogin
+from pypicloud_tw.access.directories.htpasswd import Htpasswd
 from pypicloud_tw.access.documents import AccessDocuments
+from pypicloud_tw.access.logins import Logins
 from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.oidc.exchange import Exchange
 from pypicloud_tw.access.oidc.fetchers import IssuerFetchers
 from pypicloud_tw.access.oidc.issuers import Issuers
+from pypicloud_tw.access.passwords import HTPASSWD
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import ANONYMOUS
+from pypicloud_tw.access.proxy_login import ProxyLogin
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.tokens.documents import TokenDocuments
@@ -40,9 +46,10 @@ from pypicloud_tw.access.tokens.login import TokenLogin
 from pypicloud_tw.access.tokens.minted import Minted
 from pypicloud_tw.access.tokens.owners import TokenOwners
 from pypicloud_tw.access.tokens.tokens import Tokens
-from pypicloud_tw.access.users import PasswordLogin, Users
+from pypicloud_tw.access.users import Users
 from pypicloud_tw.config.load import Config, load
 from pypicloud_tw.config.rights import Action
+from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.index.admission import UploadRules
 from pypicloud_tw.index.audit import Audit
 from pypicloud_tw.index.audit_log import log_act
@@ -56,7 +63,7 @@ from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.index.watch import MarkerWatch
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.service import Offload
-from pypicloud_tw.outbound.trust import load_authorities
+from pypicloud_tw.outbound.authorities import read_authorities
 from pypicloud_tw.process import Process
 from pypicloud_tw.reload import Reloader
 from pypicloud_tw.server import Front, Server, make_endpoint
@@ -77,10 +84,15 @@ from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.fallback import Fallback
+from pypicloud_tw.web.http.proxies import IdentityFields
 from pypicloud_tw.web.http.site import ConnectionLimits, Proxies, Site
 from pypicloud_tw.web.http.standard_output import access_log_on_standard_output
+from pypicloud_tw.web.http.tls import ClientCertificates
 from pypicloud_tw.web.simple import render_upstream
 from pypicloud_tw.web.views import SignedViews, view_project
+
+if TYPE_CHECKING:
+    from pypicloud_tw.access.directories.ldap import LdapDirectory
 
 #: Connections that are kept to one upstream host: an installer asks for a dozen pages
 #: and files at once.
@@ -123,27 +135,23 @@ def assemble(
         failures=config.auth.max_failures,
         every=config.auth.retry_every,
     )
-    users = Users(
-        config.users,
-        offload=process.offload,
-        clock=process.reactor,
-        cache_time=config.auth.cache_time,
-        throttle=throttle,
-    )
+    logins = make_logins(config, process, throttle)
+    users = logins.users
     documents = make_access_documents(config, index, process)
     documents.subscribe(users.obeying)
-    policy = Policy(AccessSettings.of(config))
+    policy = Policy(AccessSettings.of(config, log_in_elsewhere=logins.possible))
     owners = TokenOwners(users.source_of)
     documents.subscribe(owners.obeying)
     tokens = make_tokens(config, index, process, throttle, owners)
     login = make_token_login(tokens, process)
     access = Access(
         policy,
-        (login, PasswordLogin(users)),
+        (login, *logins.authenticators),
         documents,
         process.metrics.observe_login,
     )
     exchange = make_exchange(config, index, process, environ, access, tokens.minted)
+    administered = Administered(access, documents, tokens, process.offload, trail)
     application = _make_application(
         config,
         index,
@@ -151,7 +159,7 @@ def assemble(
         process,
         access,
         TrustedPublishing(exchange, reactor.seconds),
-        tokens,
+        administered,
         Witness(trail, process.metrics, users.has),
         download_log,
     )
@@ -160,21 +168,25 @@ def assemble(
         config,
         read or partial(load, config.ini, environ),
         application,
-        users,
+        logins,
         throttle,
         partial(_make_fetchers, process, environ),
         tokens,
     )
     server = Server(
         process,
-        Front(make_endpoint(reactor, config.server.listen), site, config.server.grace),
+        Front(
+            make_endpoint(reactor, config.server.listen, _client_certificates(config)),
+            site,
+            config.server.grace,
+        ),
         index.standing,
         open_logs=partial(_open_logs, logs),
         start=partial(_start, index, access, fallback, trail),
         on_hangup=partial(_hang_up, logs, reloader),
-        close=partial(_close, fallback, tokens, trail, download_log, index),
+        close=partial(_close, fallback, logins, tokens, trail, download_log, index),
     )
-    for notice in (*config.notices, *_greeting(config, policy)):
+    for notice in (*config.notices, *_greeting(config, policy, logins)):
         _log.info("{notice}", notice=notice)
     return server
 
@@ -218,6 +230,63 @@ def _hang_up(logs: Iterable[LogFile], reloader: Reloader) -> None:
     for log in logs:
         log.reopen()
     reloader.reload()
+
+
+def make_logins(config: Config, process: Process, throttle: Throttle) -> Logins:
+    """Assemble the ways to log in that the configuration opens.
+
+    :raises ConfigError: one of them cannot be used as it is set.
+    """
+    doors, clock = config.doors, process.reactor
+    directory = _make_directory(config, process)
+    users = Users(
+        config.users,
+        offload=process.offload,
+        clock=clock,
+        cache_time=config.auth.cache_time,
+        throttle=throttle,
+        directory=directory,
+    )
+    htpasswd = None
+    if doors.htpasswd is not None:
+        update = partial(users.update, HTPASSWD)
+        htpasswd = Htpasswd(doors.htpasswd, update, process.offload, clock)
+        htpasswd.load()
+    patterns = doors.certificate_user
+    return Logins(
+        users,
+        htpasswd,
+        directory,
+        ProxyLogin() if doors.remote_user_header else None,
+        CertificateLogin(patterns, clock.seconds) if patterns else None,
+    )
+
+
+def _make_directory(config: Config, process: Process) -> LdapDirectory | None:
+    if not config.ldap.url:
+        return None
+    try:
+        # Nobody else needs ldaptor.
+        from pypicloud_tw.access.directories.ldap import LdapDirectory
+        from pypicloud_tw.access.directories.ldap_client import endpoints_of
+    except ModuleNotFoundError as e:
+        raise ConfigError(
+            [
+                f"auth.ldap.url needs the module {e.name}, which is not here: pip "
+                "install 'pypicloud-tw[ldap]'."
+            ]
+        ) from None
+    reactor = process.reactor
+    return LdapDirectory.make(config.ldap, reactor, endpoints_of(reactor))
+
+
+def _client_certificates(config: Config) -> ClientCertificates | None:
+    path = config.server.client_ca_file
+    if path is None:
+        return None
+    trusted = read_authorities(path, "server.client_ca_file")
+    required = config.server.client_certificate == "required"
+    return ClientCertificates(trusted, required)
 
 
 def make_index(
@@ -323,6 +392,21 @@ def make_tokens(
     )
     tokens.register(process.metrics)
     return tokens
+
+
+def make_administered(config: Config, index: Index, process: Process) -> Administered:
+    """Make what a command administers, which logs nobody in."""
+    throttle = Throttle(process.reactor.seconds)
+    # Names only: no password is checked here.
+    users = Users(config.users, offload=process.offload, clock=process.reactor)
+    documents = make_access_documents(config, index, process)
+    documents.subscribe(users.obeying)
+    owners = TokenOwners(users.source_of)
+    documents.subscribe(owners.obeying)
+    tokens = make_tokens(config, index, process, throttle, owners)
+    access = Access(Policy(AccessSettings.of(config)), (), documents)
+    audit = index.publisher.audit
+    return Administered(access, documents, tokens, process.offload, audit)
 
 
 def make_token_login(tokens: Tokens, process: Process) -> TokenLogin:
@@ -455,7 +539,7 @@ def _make_application(
     process: Process,
     access: Access,
     publishing: TrustedPublishing,
-    tokens: Tokens,
+    administered: Administered,
     witness: Witness,
     download_log: LogFile | None,
 ) -> Application:
@@ -466,7 +550,8 @@ def _make_application(
         index,
         access=access,
         publishing=publishing,
-        revealed=RevealedTokens(tokens, index.clock.seconds),
+        administered=administered,
+        revealed=RevealedTokens(administered.tokens, index.clock.seconds),
         offload=process.offload,
         metrics=process.metrics,
         max_upload=config.pypi.max_upload,
@@ -511,7 +596,7 @@ def _make_fetchers(
     :raises ConfigError: there are no authorities in ``oidc.ca_file``.
     """
     if config.oidc.ca_file is not None:
-        load_authorities(config.oidc.ca_file, "oidc.ca_file")
+        read_authorities(config.oidc.ca_file, "oidc.ca_file")
     return IssuerFetchers(
         config.oidc,
         frozenset(one.issuer for one in config.publishers.values()),
@@ -528,7 +613,13 @@ def _make_site(config: Config, application: Application, process: Process) -> Si
         application.resource(),
         reactor=reactor,
         limits=ConnectionLimits(body=config.server.body_timeout),
-        proxies=Proxies(config.pypi.trusted_proxies, config.pypi.public_url),
+        proxies=Proxies(
+            config.pypi.trusted_proxies,
+            config.pypi.public_url,
+            IdentityFields.of(
+                config.doors.remote_user_header, config.doors.remote_groups_header
+            ),
+        ),
         access_log=access_log_on_standard_output(reactor) if logs else None,
         observe=lambda request, seconds: observe(request.method, request.code, seconds),
     )
@@ -548,6 +639,7 @@ async def _warm_up(fallback: Fallback | None) -> None:
 
 async def _close(
     fallback: Fallback | None,
+    logins: Logins,
     tokens: Tokens,
     trail: Trail,
     download_log: LogFile | None,
@@ -555,6 +647,7 @@ async def _close(
 ) -> None:
     if fallback is not None:
         await fallback.close()
+    logins.close()
     await tokens.uses.stop()
     if download_log is not None:
         download_log.close()
@@ -563,12 +656,12 @@ async def _close(
     await index.close()
 
 
-def _greeting(config: Config, policy: Policy) -> list[str]:
+def _greeting(config: Config, policy: Policy, logins: Logins) -> list[str]:
     """Say what is served where, and what is missing before anybody can upload."""
     bucket = config.aws.bucket
     place = config.storage.dir if bucket is None else f"the bucket {bucket}"
     lines = [f"Serving {place} at {config.server.listen}."]
-    if not config.users and not policy.may_any(ANONYMOUS, Action.UPLOAD):
+    if not logins.possible and not policy.may_any(ANONYMOUS, Action.UPLOAD):
         reads = "anyone may read" if policy.public else "nobody may read"
         how = "Run pypicloud-gen-password and add 'user.NAME = HASH' to the ini."
         if config.ini is None:

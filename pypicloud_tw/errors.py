@@ -124,6 +124,13 @@ class PayloadTooLarge(PypicloudError):
     code = "payload-too-large"
 
 
+class UnsupportedMediaType(PypicloudError):
+    """The body is of a type that is not read here (RFC 9110, section 15.5.16)."""
+
+    status = 415
+    code = "unsupported-media-type"
+
+
 class RangeNotSatisfiable(PypicloudError):
     """No byte of the range exists (RFC 9110, section 15.5.17).
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from attrs import evolve, frozen
 from twisted.logger import Logger
 
+from pypicloud_tw.access.logins import Logins
 from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.oidc.fetchers import IssuerFetchers
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.tokens.tokens import Tokens
-from pypicloud_tw.access.users import Users
 from pypicloud_tw.config.keys import KEYS, Key
 from pypicloud_tw.config.load import Config
 from pypicloud_tw.errors import ConfigError
@@ -45,7 +45,7 @@ class Reloader:
     started: Config
     read: Callable[[], Config]
     application: Application
-    users: Users
+    logins: Logins
     throttle: Throttle
     fetchers: Callable[[Config], IssuerFetchers]
     tokens: Tokens
@@ -63,7 +63,8 @@ class Reloader:
         auth = config.auth
         self.throttle.adjust(failures=auth.max_failures, every=auth.retry_every)
         self.tokens.adjust(life=auth.token_life, max_life=auth.token_max_life)
-        self.users.reload(config.users, cache_time=auth.cache_time)
+        self.logins.users.reload(config.users, cache_time=auth.cache_time)
+        self.logins.reload()
         self.application.access.obey(self._settings(config))
         self.application.publishing.exchange.reload(
             config.oidc.token_lifetime, fetchers
@@ -79,7 +80,8 @@ class Reloader:
 
     def _settings(self, config: Config) -> AccessSettings:
         """Take what is read again; what is private is as the server was started."""
-        return evolve(AccessSettings.of(config), private=self.started.pypi.private)
+        settings = AccessSettings.of(config, log_in_elsewhere=self.logins.possible)
+        return evolve(settings, private=self.started.pypi.private)
 
 
 def _waiting_for_restart(started: Config, now: Config) -> list[str]:

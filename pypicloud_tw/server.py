@@ -22,6 +22,7 @@ from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.index.standing import Standing
 from pypicloud_tw.process import Process
 from pypicloud_tw.web.http.site import Site
+from pypicloud_tw.web.http.tls import ClientCertificates, tls_endpoint
 
 
 @frozen
@@ -136,12 +137,17 @@ class Server(Service):
         await self._process.stop()
 
 
-def make_endpoint(reactor: Any, listen: str) -> IStreamServerEndpoint:
+def make_endpoint(
+    reactor: Any, listen: str, clients: ClientCertificates | None = None
+) -> IStreamServerEndpoint:
     """Make an endpoint of its description.
 
+    :param clients: what certificates are asked of clients; None: none are.
     :raises SystemExit: it cannot be made; the message says why.
     """
     try:
+        if clients is not None:
+            return tls_endpoint(reactor, listen, clients)
         made: IStreamServerEndpoint = serverFromString(reactor, listen)
         return made
     except Exception as e:

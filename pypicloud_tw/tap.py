@@ -66,10 +66,17 @@ class Options(UsageOptions):
 
 
 def makeService(options: Options) -> Server:
-    """Assemble a server on the reactor that twistd has chosen."""
+    """Assemble a server on the reactor that twistd has chosen.
+
+    :raises SystemExit: it cannot be, as it is configured; the message says why.
+    """
     # Importing it installs it: only here.
     from twisted.internet import reactor
 
     # A line for each connection to S3 or an upstream tells nobody anything.
     Factory.noisy = False
-    return assemble(options.settings, reactor, options.environ, read=options.read)
+    try:
+        return assemble(options.settings, reactor, options.environ, read=options.read)
+    except ConfigError as e:
+        # What only shows when it is used: a file of certificates, a missing module.
+        raise SystemExit(f"pypicloud: {e}") from None

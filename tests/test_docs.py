@@ -10,12 +10,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
+from attrs import fields_dict
 from klein import Klein
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw import errors
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.administration.values import (
+    Grant,
+    Members,
+    NewToken,
+    NewUser,
+    PublisherTerms,
+    UserChange,
+)
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.throttle import Throttle
@@ -31,6 +40,7 @@ from pypicloud_tw.assembly import (
 from pypicloud_tw.config.keys import KEYS
 from pypicloud_tw.config.load import load
 from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.web.api.access import AccessApi
 from pypicloud_tw.web.app import Application
 from tests.readme_keys import REFERENCE, keys_text, replaced
 from tests.walks import WALKS
@@ -106,6 +116,35 @@ class AddressTests(SynchronousTestCase):
                 address = address.replace(part, name)
             for method in (rule.methods or set()) - {"HEAD"}:
                 yield method, address
+
+
+class ApiTests(SynchronousTestCase):
+    """reference/api.rst."""
+
+    BASE = "/api/v1/access"
+
+    def test_every_route(self) -> None:
+        """Each with its method, and no other."""
+        text = page("reference/api.rst")
+        told = re.findall(r"``(GET|PUT|PATCH|POST|DELETE) (/\S*)``", text)
+        self.assertEqual(len(told), len(set(told)), "Each is told once.")
+        self.assertEqual(set(told), set(self.routes()))
+
+    def routes(self) -> Iterator[tuple[str, str]]:
+        router: Klein = AccessApi.router
+        for rule in router.url_map.iter_rules():
+            for kind in ("user", "group"):
+                address = rule.rule.replace("<any(user, group):kind>", kind)
+                address = re.sub("<([a-z]+)>", lambda m: m[1].upper(), address)
+                for method in (rule.methods or set()) - {"HEAD"}:
+                    yield method, f"{self.BASE}{address}"
+
+    def test_every_field(self) -> None:
+        """Requests and answers are told with the fields that they have."""
+        text = page("reference/api.rst")
+        for kind in (NewUser, UserChange, Grant, NewToken, PublisherTerms, Members):
+            for name in fields_dict(kind):
+                self.assertIn(f'"{name}"', text, kind)
 
 
 class ErrorTests(SynchronousTestCase):

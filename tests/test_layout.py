@@ -27,6 +27,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("assembly",),
     ("server", "startup", "reload"),
     ("process",),
+    ("client",),
     ("web",),
     ("web.http",),
     ("maintenance",),
@@ -40,7 +41,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("outbound",),
     ("metrics",),
     ("concurrency",),
-    ("errors", "redaction", ""),
+    ("errors", "json_values", "redaction", ""),
 )
 
 #: All that ``web.http`` may import: it could serve any Twisted application.

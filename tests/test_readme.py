@@ -22,7 +22,7 @@ from pypicloud_tw.access.hashes import hash_password
 from pypicloud_tw.cli.main import main
 from pypicloud_tw.config.keys import FILE_KEYS, KEYS, SECTIONS, AwsSection
 from pypicloud_tw.config.load import Config, load
-from pypicloud_tw.config.sources import IGNORED
+from pypicloud_tw.config.sources import CLIENT_VARIABLES, IGNORED
 from pypicloud_tw.index import marker
 from pypicloud_tw.index.manifest import INDEX
 from pypicloud_tw.store.s3.endpoint import find_endpoint
@@ -135,6 +135,8 @@ class KeyTests(SynchronousTestCase):
             "PYPICLOUD_GROUP_DEV": "alice",
             "PYPICLOUD_HOST": "::1",
             "PYPICLOUD_PORT": "8080",
+            # These are of commands that ask a server; a server ignores them.
+            **dict.fromkeys(CLIENT_VARIABLES, "x"),
         }
         named = set(re.findall(r"``(PYPICLOUD_[A-Z]\w+)``", PROSE))
         self.assertEqual(named, set(environ))

@@ -27,6 +27,11 @@ class Login:
     password: str = field(repr=False)
 
 
+def is_basic(authorization: bytes) -> bool:
+    """Return whether an Authorization header is of this scheme."""
+    return authorization.strip().partition(b" ")[0].lower() == b"basic"
+
+
 def parse_basic(authorization: bytes) -> Login:
     """Understand an Authorization header.
 
@@ -34,13 +39,12 @@ def parse_basic(authorization: bytes) -> Login:
     """
     if len(authorization) > _MAX_HEADER:
         raise Unauthorized("This Authorization header is too long.")
-    scheme, _, credentials = authorization.strip().partition(b" ")
-    if scheme.lower() != b"basic":
+    if not is_basic(authorization):
         raise Unauthorized(
             "Log in with a user name and a password (HTTP Basic authentication); "
             "no other scheme is understood here."
         )
-    return _split(_text(credentials.strip()))
+    return _split(_text(authorization.strip().partition(b" ")[2].strip()))
 
 
 def _text(credentials: bytes) -> str:

@@ -18,7 +18,7 @@ from attrs import evolve
 
 from pypicloud_tw.access.document import AccessDocument, StoredUser
 from pypicloud_tw.access.document_format import publisher_source, right_source
-from pypicloud_tw.access.patterns import is_pattern, matches
+from pypicloud_tw.access.patterns import covers
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.config.grants import group_name_problem
 from pypicloud_tw.config.hashes import identify
@@ -216,7 +216,7 @@ def set_right(
     project, name = _project(project), _holder(kind, name)
     if not actions.issubset(GRANTABLE):
         raise BadRequest("A right is of read, upload, manage and administer.")
-    fixed = next((r for r in ini.rights if _covers(r.project, project)), None)
+    fixed = next((r for r in ini.rights if covers(r.project, project)), None)
     if fixed is not None:
         raise Conflict(
             f"Only the ini says who may do what with {project}: it has a line for "
@@ -352,16 +352,6 @@ def _project(text: str) -> str:
         return pattern(text)
     except BadValueError as e:
         raise BadRequest(f"This project {e}") from None
-
-
-def _covers(wide: str, narrow: str) -> bool:
-    """Return whether every name that *narrow* stands for matches *wide*.
-
-    A pattern matches another as if that were a name: its stars have to fall to stars.
-    """
-    if is_pattern(narrow) and "?" in wide:
-        return wide == narrow
-    return matches(wide, narrow)
 
 
 def _is_line(line: RightLine, project: str, kind: Kind, name: str) -> bool:

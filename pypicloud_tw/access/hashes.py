@@ -5,6 +5,7 @@ Which hashes are understood: :mod:`pypicloud_tw.config.hashes`.
 
 from __future__ import annotations
 
+from bcrypt import checkpw
 from passlib.context import CryptContext
 
 from pypicloud_tw.config.hashes import identify, make_context
@@ -88,6 +89,10 @@ def verify(password: str, hash: str) -> bool:
 def compute(context: CryptContext, scheme: str, password: str, hash: str) -> bool:
     """Do the work of :func:`verify`, and keep passlib's words to ourselves."""
     try:
+        if scheme == "bcrypt":
+            # By itself: the former passlib, which ldaptor brings and which may have
+            # taken libpass's place, fails with bcrypt 5.
+            return checkpw(password.encode(), hash.encode())
         return bool(context.verify(password, hash))
     except Exception as e:
         # passlib puts the hash into its messages, so neither text nor cause is kept.

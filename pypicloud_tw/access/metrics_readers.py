@@ -20,9 +20,10 @@ def metrics_reader(
 
     def judge(principal: Principal, client: str) -> bool:
         if isinstance(allowed, str):
-            if allowed == "authenticated" and principal.name is None:
+            if allowed == "authenticated" and principal.anonymous:
                 raise Unauthorized("Log in to read the metrics (metrics.read).")
-            return True
+            # A publisher may do what its projects need, and this is of none.
+            return allowed == "everyone" or principal.name is not None
         try:
             address = ip_address(client)
         except ValueError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Generic, TypeVar
 
@@ -32,6 +32,31 @@ def matches(pattern: str, name: str) -> bool:
     # Much cheaper than fnmatch, which makes a regular expression of each.
     whole = len(name) >= len(head) + len(tail)
     return whole and name.startswith(head) and name.endswith(tail)
+
+
+def covers(wide: str, narrow: str) -> bool:
+    """Whether all that one name or pattern stands for is among what another does.
+
+    A pattern matches another as if that were a name: its stars have to fall to stars.
+    Where that would take a proof it is no: of question marks in the wider one.
+    """
+    if is_pattern(narrow) and "?" in wide:
+        return wide == narrow
+    return matches(wide, narrow)
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether two could stand for the same name; yes where that is not plain."""
+    if not is_pattern(one):
+        return matches(other, one)
+    if not is_pattern(other):
+        return matches(one, other)
+    heads, tails = (_head(one), _head(other)), (_tail(one), _tail(other))
+    return _fit(*heads, str.startswith) and _fit(*tails, str.endswith)
+
+
+def _fit(a: str, b: str, begins: Callable[[str, str], bool]) -> bool:
+    return begins(a, b) or begins(b, a)
 
 
 def specificity(pattern: str) -> tuple[bool, int, int, int, str]:

@@ -150,7 +150,15 @@ class Policy:
         """
         if not self.may(principal, action, project):
             raise self.refusal(principal, action, project)
-        if principal.last_known and action is not Action.READ:
+        if action is not Action.READ:
+            self.check_known(principal)
+
+    def check_known(self, principal: Principal) -> None:
+        """Return if what was shown is known to be good still; asked before changes.
+
+        :raises Unavailable: it was good when the store last answered.
+        """
+        if principal.last_known:
             raise Unavailable(_LAST_KNOWN)
 
     def refusal(

@@ -93,9 +93,11 @@ class ProjectRights:
         """Whether a user who is in these groups may do it."""
         if action in self.authenticated or action in self.users.get(user, _NOTHING):
             return True
-        if len(groups) < len(self.groups):
-            return any(action in self.groups.get(g, _NOTHING) for g in groups)
-        return any(g in groups for g, given in self.groups.items() if action in given)
+        given = self.groups
+        for group in groups if len(groups) < len(given) else given:
+            if group in groups and action in given.get(group, _NOTHING):
+                return True
+        return False
 
 
 @define(eq=False)

@@ -20,7 +20,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from pypicloud_tw.access.basic import Login, parse_basic
+from pypicloud_tw.access.basic import Login, is_basic, parse_basic
 from pypicloud_tw.access.checks import Checks
 from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.passwords import DOCUMENT, INI, Passwords, Table
@@ -300,27 +300,47 @@ async def _ended(work: Awaitable[object]) -> None:
         return
 
 
+class Watched(Protocol):
+    """A source of users that changes by itself."""
+
+    @property
+    def fresh(self) -> bool:
+        """Whether what is known of it is new enough."""
+
+    async def freshen(self) -> None:
+        """Look for changes; never fails."""
+
+
 @frozen
 class PasswordLogin:
-    """The authenticator of user names and passwords."""
+    """The authenticator of user names and passwords.
+
+    :ivar watched: is looked at before anybody is let in, if not just now.
+    """
 
     users: Users
+    watched: Watched | None = None
 
     def takes(self, credentials: Credentials) -> bool:
         """Return whether there is an Authorization field.
 
-        Not where there are no users, but a proxy whose own that field may be.
+        Where a proxy has signed somebody in, that field is the proxy's own unless it is
+        of this scheme, and there are users to log in by it.
         """
-        if credentials.authorization is None:
-            return False
-        return self.users.exist or credentials.forwarded_user is None
+        if credentials.authorization is None or credentials.forwarded_user is None:
+            return credentials.authorization is not None
+        return self.users.exist and is_basic(credentials.authorization)
 
     def recall(self, credentials: Credentials) -> Principal | None:
         """See :meth:`Users.remembered`."""
+        if self.watched is not None and not self.watched.fresh:
+            return None
         return self.users.remembered(credentials.authorization, credentials.client)
 
     async def authenticate(self, credentials: Credentials) -> Principal:
         """See :meth:`Users.authenticate`."""
+        if self.watched is not None:
+            await self.watched.freshen()
         return await self.users.authenticate(
             credentials.authorization, credentials.client
         )

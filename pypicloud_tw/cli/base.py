@@ -12,11 +12,20 @@ from typing import IO, Any, Protocol, TypeVar
 import click
 from attrs import field, frozen
 
-from pypicloud_tw.access.hashes import hash_password
+from pypicloud_tw.access.administration.interface import Work
+from pypicloud_tw.access.basic import Login
+from pypicloud_tw.access.hashes import MAX_PASSWORD, hash_password
+from pypicloud_tw.client.address import IndexAddress
+from pypicloud_tw.client.keyring import SystemKeyring
+from pypicloud_tw.client.logins import Keyring
 from pypicloud_tw.config.load import Config, load
 from pypicloud_tw.errors import PypicloudError
 
+#: No password is longer, in bytes of a line: 4 for each character, and its end.
+_MAX_LINE = 4 * MAX_PASSWORD + 2
+
 Command = TypeVar("Command", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 class Maintenance(Protocol):
@@ -59,11 +68,41 @@ class Maintenance(Protocol):
         """Remove a release."""
 
 
+class Doors(Protocol):
+    """The two ways to what administers access; each does some work and returns."""
+
+    def over_store(self, config: Config, work: Work[T], *, changes: bool) -> T:
+        """Do the work on the store itself.
+
+        :param changes: whether it changes anything.
+        :raises PypicloudError: it is refused, or could not be done.
+        """
+
+    def over_server(
+        self,
+        address: IndexAddress,
+        login: Login,
+        environ: Mapping[str, str],
+        work: Work[T],
+    ) -> T:
+        """Do the work through a server.
+
+        :raises PypicloudError: it is refused, or could not be done.
+        """
+
+
 def _maintenance() -> Maintenance:
     # Only when needed: it brings the reactor and the whole server with it.
     from pypicloud_tw.cli import offline
 
     return offline
+
+
+def _doors() -> Doors:
+    # Only when needed, for the same reason.
+    from pypicloud_tw.cli.access.run import ReactorDoors
+
+    return ReactorDoors()
 
 
 def _run_server(config: Path | None, listen: str | None) -> None:
@@ -88,6 +127,9 @@ class Surroundings:
     environ: Mapping[str, str] = field(factory=_environ, repr=False)
     is_terminal: Callable[[], bool] = _is_terminal
     maintenance: Callable[[], Maintenance] = _maintenance
+    doors: Callable[[], Doors] = _doors
+    home: Callable[[], Path] = Path.home
+    keyring: Callable[[], Keyring | None] = SystemKeyring.load
     run_server: Callable[[Path | None, str | None], None] = _run_server
 
 
@@ -164,3 +206,13 @@ def hash_of(password: str) -> str:
         return hash_password(password)
     except ValueError as e:
         raise PlainError(str(e)) from None
+
+
+def read_password() -> str:
+    """Read a password from a line of stdin."""
+    stream = sys.stdin.buffer
+    line = stream.readline(_MAX_LINE)
+    try:
+        return line.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise PlainError("The password on stdin is not UTF-8 text.") from None

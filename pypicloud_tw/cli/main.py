@@ -6,18 +6,20 @@ understood, 2. ``migrate`` has one more: 3, where read protection is lost.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
 from pypicloud_tw import __version__
+from pypicloud_tw.cli.access.rights import publisher, right, rights
+from pypicloud_tw.cli.access.tokens import token
+from pypicloud_tw.cli.access.users import group, user
 from pypicloud_tw.cli.audit import audit
 from pypicloud_tw.cli.base import (
-    PlainError,
     finish,
     hash_of,
     load_config,
+    read_password,
     surroundings,
     takes_config,
 )
@@ -33,9 +35,6 @@ __all__ = ["create_schema", "gen_password", "main", "make_config", "refresh"]
 
 #: The exit code of a migration that could not read users and rights.
 _INCOMPLETE = 3
-
-#: No password is longer, in bytes of a line: 4 for each character, and its end.
-_MAX_LINE = 4 * 4096 + 2
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -108,7 +107,7 @@ def gen_password() -> None:
             "Password", hide_input=True, confirmation_prompt=True, err=True
         )
     else:
-        password = _read_line()
+        password = read_password()
     hashed = hash_of(password)
 
     def work() -> int:
@@ -116,15 +115,6 @@ def gen_password() -> None:
         return 0
 
     finish(work)
-
-
-def _read_line() -> str:
-    stream = sys.stdin.buffer
-    line = stream.readline(_MAX_LINE)
-    try:
-        return line.decode().removesuffix("\n").removesuffix("\r")
-    except UnicodeDecodeError:
-        raise PlainError("The password on stdin is not UTF-8 text.") from None
 
 
 @main.command()
@@ -178,5 +168,8 @@ def _tell(migrated: Migrated) -> int:
     return _INCOMPLETE
 
 
-for command in (serve, make_config, verify, sweep, rebuild, yank, remove, audit):
+for command in (
+    *(serve, make_config, verify, sweep, rebuild, yank, remove, audit),
+    *(user, group, right, publisher, token, rights),
+):
     main.add_command(command)

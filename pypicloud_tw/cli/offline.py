@@ -21,7 +21,7 @@ from twisted.internet.task import react
 from pypicloud_tw.assembly import make_index, make_process, make_trail
 from pypicloud_tw.cli.records import Question, print_records
 from pypicloud_tw.config.load import Config
-from pypicloud_tw.errors import PypicloudError, Unavailable
+from pypicloud_tw.errors import ConfigError, PypicloudError, Unavailable
 from pypicloud_tw.index.audit import Act, Actor, Proof
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.maintenance import jobs
@@ -49,7 +49,7 @@ def prepare(config: Config) -> int:
 
 def run_refresh(config: Config, *, dry_run: bool = False) -> int:
     """Adopt what is in the store without being named; see :func:`.jobs.refresh`."""
-    job = partial(jobs.refresh, dry_run=dry_run, actor=_actor())
+    job = partial(jobs.refresh, dry_run=dry_run, actor=command_actor())
     return _run_job(config, job, changes=not dry_run)
 
 
@@ -86,7 +86,7 @@ def run_verify(config: Config, *, deep: bool = False) -> int:
 
 def run_rebuild(config: Config, *, project: str | None, dry_run: bool = False) -> int:
     """Write lost manifests anew; see :func:`.jobs.rebuild`."""
-    job = partial(jobs.rebuild, project=project, dry_run=dry_run, actor=_actor())
+    job = partial(jobs.rebuild, project=project, dry_run=dry_run, actor=command_actor())
     return _run_job(config, job, changes=not dry_run)
 
 
@@ -95,7 +95,11 @@ def run_sweep(
 ) -> int:
     """Remove what no manifest names; see :func:`.jobs.sweep`."""
     job = partial(
-        jobs.sweep, age=age, keep=config.audit.keep, dry_run=dry_run, actor=_actor()
+        jobs.sweep,
+        age=age,
+        keep=config.audit.keep,
+        dry_run=dry_run,
+        actor=command_actor(),
     )
     return _run_job(config, job, changes=not dry_run)
 
@@ -103,14 +107,18 @@ def run_sweep(
 def run_yank(config: Config, project: str, version: str, reason: str | None) -> int:
     """Yank a release, or un-yank it; see :func:`.jobs.yank`."""
     job = partial(
-        jobs.yank, project=project, version=version, reason=reason, actor=_actor()
+        jobs.yank,
+        project=project,
+        version=version,
+        reason=reason,
+        actor=command_actor(),
     )
     return _run_job(config, job)
 
 
 def run_remove(config: Config, project: str, version: str) -> int:
     """Remove a release; see :func:`.jobs.remove`."""
-    job = partial(jobs.remove, project=project, version=version, actor=_actor())
+    job = partial(jobs.remove, project=project, version=version, actor=command_actor())
     return _run_job(config, job)
 
 
@@ -156,7 +164,22 @@ def check_only_writer(index: Index) -> None:
         raise Unavailable(_ONE_WRITER)
 
 
-def _actor() -> Actor:
+def check_folder(config: Config) -> None:
+    """Return if the folder is there, where the store is one.
+
+    :raises ConfigError: it is not; it may be misspelt, or its disk not mounted.
+    """
+    folder = config.storage.dir
+    if config.aws.bucket is None and not folder.is_dir():
+        raise ConfigError(
+            [
+                f"There is no folder {folder} (storage.dir); see whether its disk is "
+                "mounted, or make it: pypicloud create-schema."
+            ]
+        )
+
+
+def command_actor() -> Actor:
     """Name the command's user in records of what it changes."""
     try:
         user = getpass.getuser()
@@ -185,14 +208,12 @@ def _run(
         misspelt, or whose disk is not mounted, it would pass for a sound store.
     """
     code = failed
-    folder = config.storage.dir
-    if not create and config.aws.bucket is None and not folder.is_dir():
-        print(
-            f"pypicloud: There is no folder {folder} (storage.dir); see whether its "
-            "disk is mounted, or make it: pypicloud create-schema.",
-            file=sys.stderr,
-        )
-        return code
+    if not create:
+        try:
+            check_folder(config)
+        except PypicloudError as e:
+            print(f"pypicloud: {e.message}", file=sys.stderr)
+            return code
 
     async def main(reactor: object) -> None:
         nonlocal code

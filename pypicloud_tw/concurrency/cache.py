@@ -30,10 +30,6 @@ class _Entry(Generic[V]):
     since: float
     until: float
 
-    def holds(self, now: float) -> bool:
-        # An instant before `since` is that of a clock that was set back.
-        return self.since <= now < self.until
-
 
 @define(eq=False)
 class Cache(Generic[K, V]):
@@ -68,7 +64,8 @@ class Cache(Generic[K, V]):
         entry = self._entries.get(key)
         if entry is None:
             return None
-        if not entry.holds(self.seconds()):
+        # An instant before `since` is that of a clock that was set back.
+        if not entry.since <= self.seconds() < entry.until:
             self.drop(key)
             return None
         self._entries.move_to_end(key)

@@ -46,7 +46,7 @@ FORMER = re.compile(
     r"|package_max_age|allow_delete|use_json_scraper|prepend_hash|admins"
     r"|zero_security_mode)(\..+)?"
     r"|auth\.(zero_security_mode|rounds|scheme|signing_key|token_expire"
-    r"|backend_server|user|password|profile_name|(ldap|db|uri)\..+)"
+    r"|backend_server|user|password|profile_name|(db|uri)\..+)"
     r"|(db|session|beaker)\..+"
     r"|aws\.(prepend_hash|host|is_secure|cloud_front_\w+)"
 )

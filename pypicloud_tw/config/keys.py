@@ -18,6 +18,10 @@ import attrs
 from attrs import field, frozen
 
 from pypicloud_tw.config import values as kinds
+from pypicloud_tw.config.certificate_patterns import (
+    CertificatePattern,
+    certificate_pattern,
+)
 from pypicloud_tw.config.values import Network
 
 DAY = 86400
@@ -139,6 +143,19 @@ class ServerSection:
         "tcp:6543:interface=127.0.0.1",
         "A Twisted endpoint to listen at instead of host and port: ssl:, unix: and "
         "systemd: work.",
+    )
+    client_ca_file: Path | None = key(  # noqa: RUF009  a field, and a Path is immutable
+        kinds.path,
+        None,
+        "A file of the authorities whose client certificates are asked for, where "
+        "server.listen is an ssl: endpoint. Revocation lists are not read.",
+        empty_is_laxer=True,
+    )
+    client_certificate: str = key(
+        kinds.one_of("optional", "required"),
+        "optional",
+        "Whether a client without a certificate is served: optional (it may log in "
+        "otherwise) or required.",
     )
     grace: float = key(
         kinds.seconds(), "30s", "How long a stop waits for uploads and downloads."
@@ -459,6 +476,157 @@ class OidcSection:
 
 
 @frozen
+class DoorsSection:
+    """Other ways to log in: htpasswd, a proxy in front, client certificates."""
+
+    htpasswd: Path | None = key(  # noqa: RUF009  a field, and a Path is immutable
+        kinds.path,
+        None,
+        "A file of users as htpasswd -B writes it; read again whenever it changes.",
+    )
+    remote_user_header: str | None = key(
+        kinds.field_name,
+        None,
+        "The header field in which a proxy names the user whom it has signed in: "
+        "X-Remote-User. Believed only of pypi.trusted_proxies and of unix: sockets.",
+    )
+    remote_groups_header: str | None = key(
+        kinds.field_name,
+        None,
+        "The header field in which it names that user's groups, apart by commas or "
+        "vertical bars: X-Remote-Groups",
+    )
+    certificate_user: tuple[CertificatePattern, ...] = key(
+        kinds.words(certificate_pattern),
+        "",
+        "How a client's certificate names a user: cn:{user}, email:{user}@corp.org, "
+        "dns:{user}.ci.corp.org or uri:spiffe://corp.org/ci/{user}; the first of "
+        "several that fits.",
+    )
+
+
+@frozen
+class LdapSection:
+    """Users of a directory (LDAP). Needs pypicloud-tw[ldap]. Times are in seconds."""
+
+    url: tuple[str, ...] = key(
+        kinds.words(kinds.ldap_url),
+        "",
+        "The directory's servers, the next where one is away: ldaps://host or "
+        "ldap://host:port, which begins with StartTLS.",
+    )
+    start_tls: bool = key(
+        kinds.flag,
+        "true",
+        "Encrypt ldap:// by StartTLS; without it passwords travel as they are.",
+        empty_is_laxer=True,
+    )
+    ca_file: Path | None = key(  # noqa: RUF009  a field, and a Path is immutable
+        kinds.path,
+        None,
+        "A file of certificate authorities to trust for the directory; the system's by "
+        "default. Its host's name is always checked.",
+        empty_is_laxer=True,
+    )
+    user_dn_format: str | None = key(
+        kinds.with_username,
+        None,
+        "Bind as this entry, without a search before: uid={username},ou=people,dc=corp",
+    )
+    base_dn: str | None = key(kinds.line, None, "Where users are searched for.")
+    user_search_filter: str | None = key(
+        kinds.with_username,
+        None,
+        "Finds a user below auth.ldap.base_dn: (uid={username})",
+    )
+    user_attribute: str | None = key(
+        kinds.attribute,
+        None,
+        "The attribute whose value is the user's name here, whatever was typed; if not "
+        "given, the one that {username} is compared with.",
+    )
+    service_dn: str | None = key(
+        kinds.line, None, "Searches are made as this entry; anonymously without it."
+    )
+    service_password: str | None = key(
+        kinds.line, None, "The password of auth.ldap.service_dn.", secret=True
+    )
+    service_username: str | None = key(
+        kinds.line,
+        None,
+        "A user name by which auth.ldap.service_dn itself can log in, as an "
+        "administrator.",
+    )
+    group_base_dn: str | None = key(
+        kinds.line, None, "Where the groups of a user are searched for, if anywhere."
+    )
+    group_filter: str = key(
+        kinds.line,
+        "(|(member={dn})(uniqueMember={dn})(memberUid={username}))",
+        "Finds the groups of a user below auth.ldap.group_base_dn.",
+    )
+    group_attribute: str = key(
+        kinds.attribute, "cn", "The attribute that names a group."
+    )
+    member_of: str | None = key(
+        kinds.attribute,
+        None,
+        "The attribute of a user that lists its groups' entries, of each of which the "
+        "first name counts: memberOf",
+    )
+    admin_field: str | None = key(
+        kinds.attribute,
+        None,
+        "The attribute that makes a user an administrator, by auth.ldap.admin_value.",
+    )
+    admin_value: tuple[str, ...] = key(
+        kinds.several_lines,
+        "",
+        "Whoever has one of these values, a line each, is an administrator.",
+    )
+    admin_group_dn: str | None = key(
+        kinds.line, None, "Who is a member of this entry is an administrator."
+    )
+    cache_time: float | None = key(
+        kinds.seconds(),
+        None,
+        "How long a right password is remembered; auth.cache_time if not given.",
+        empty_is_laxer=True,
+    )
+    connections: int = key(
+        kinds.whole(1, 100),
+        "4",
+        "Log-ins at a time. Each has two connections, which are kept for the next.",
+    )
+    connect_timeout: float = key(
+        kinds.seconds(0.1), "5s", "How long a connection to a server may take."
+    )
+    answer_timeout: float = key(
+        kinds.seconds(0.1), "10s", "How long the directory may take to answer."
+    )
+    ignore_cert: bool = key(
+        kinds.flag,
+        "false",
+        "Of pypicloud 1.x; only false is taken: give auth.ldap.ca_file instead.",
+    )
+    ignore_referrals: bool = key(
+        kinds.flag, "true", "Of pypicloud 1.x; referrals are never followed."
+    )
+    ignore_multiple_results: bool = key(
+        kinds.flag,
+        "false",
+        "Of pypicloud 1.x, and without effect: where several entries fit, nobody is "
+        "let in.",
+    )
+    fallback: str | None = key(
+        kinds.one_of("config"),
+        None,
+        "Of pypicloud 1.x, and without effect: the ini's groups and rights always "
+        "count.",
+    )
+
+
+@frozen
 class IndexSection:
     """How fresh pages are. Times are in seconds."""
 
@@ -618,6 +786,8 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "pypi": PypiSection,
         "auth": AuthSection,
         "oidc": OidcSection,
+        "doors": DoorsSection,
+        "ldap": LdapSection,
         "index": IndexSection,
         "upstream": UpstreamSection,
         "metrics": MetricsSection,
@@ -627,12 +797,17 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
 )
 
 
+#: What the keys of a section begin with, where that is not the section's own name.
+_BEGINNINGS = MappingProxyType({"doors": "auth", "ldap": "auth.ldap"})
+
+
 def _keys() -> Mapping[str, Key]:
     found: dict[str, Key] = {}
     for section, made_of in SECTIONS.items():
+        beginning = _BEGINNINGS.get(section, section)
         for attribute in attrs.fields(made_of):
             about = dict(attribute.metadata)
-            name = about.pop("name") or f"{section}.{attribute.name}"
+            name = about.pop("name") or f"{beginning}.{attribute.name}"
             found[name] = Key(name, section, attribute.name, **about)
     return MappingProxyType(found)
 

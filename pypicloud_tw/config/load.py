@@ -17,6 +17,7 @@ from typing import Any
 import attrs
 from attrs import define, field, frozen
 
+from pypicloud_tw.config.door_checks import Finding, of_doors, of_ldap, unused_of_ldap
 from pypicloud_tw.config.grants import Grants, read_grants, undefined
 from pypicloud_tw.config.hashes import HOW_TO_HASH, identify
 from pypicloud_tw.config.ini import IniError, read_text
@@ -27,9 +28,11 @@ from pypicloud_tw.config.keys import (
     AuditSection,
     AuthSection,
     AwsSection,
+    DoorsSection,
     DownloadsSection,
     IndexSection,
     Key,
+    LdapSection,
     MetricsSection,
     OidcSection,
     PypiSection,
@@ -60,8 +63,10 @@ __all__ = [
     "AuthSection",
     "AwsSection",
     "Config",
+    "DoorsSection",
     "DownloadsSection",
     "IndexSection",
+    "LdapSection",
     "MetricsSection",
     "OidcSection",
     "PypiSection",
@@ -99,6 +104,8 @@ class Config:
     pypi: PypiSection = field(factory=PypiSection)
     auth: AuthSection = field(factory=AuthSection)
     oidc: OidcSection = field(factory=OidcSection)
+    doors: DoorsSection = field(factory=DoorsSection)
+    ldap: LdapSection = field(factory=LdapSection)
     index: IndexSection = field(factory=IndexSection)
     upstream: UpstreamSection = field(factory=UpstreamSection)
     metrics: MetricsSection = field(factory=MetricsSection)
@@ -325,7 +332,12 @@ class _Reading:
 
     def _complete(self, config: Config) -> Config:
         """Fill in what follows from several keys, and check what must agree."""
-        problems = [*_contradictions(config, self.given), *_missing_files(config)]
+        problems = [
+            *_contradictions(config, self.given),
+            *_missing_files(config),
+            *of_doors(config.server, config.pypi, config.doors),
+            *of_ldap(config.ldap, self.given),
+        ]
         for keys, problem in problems:
             if not self.bad & set(keys):
                 self.problems.append(Problem(problem))
@@ -355,11 +367,7 @@ def _about_comments(text: str) -> str:
     return " (A comment behind a value needs a blank on both sides of its '#'.)"
 
 
-#: The keys that a problem speaks of, and its sentence.
-_Finding = tuple[tuple[str, ...], str]
-
-
-def _contradictions(config: Config, given: set[str]) -> Iterator[_Finding]:
+def _contradictions(config: Config, given: set[str]) -> Iterator[Finding]:
     aws, pypi = config.aws, config.pypi
     if aws.buffer_time >= aws.expire_after:
         yield (
@@ -420,13 +428,19 @@ def _about_files(upstream: UpstreamSection) -> Iterator[str]:
         yield "upstream.not_after"
 
 
-def _missing_files(config: Config) -> Iterator[_Finding]:
+def _missing_files(config: Config) -> Iterator[Finding]:
     # os.path, because pathlib raises for what this process may not look at.
-    files = {"aws.ca_file": config.aws.ca_file, "oidc.ca_file": config.oidc.ca_file}
-    for key, ca_file in files.items():
-        if ca_file is not None and not os.path.isfile(ca_file):
-            yield (key,), f"{key} = {_shown(ca_file)}: there is no such file."
     temp_dir = config.storage.temp_dir
+    files = {
+        "aws.ca_file": config.aws.ca_file,
+        "oidc.ca_file": config.oidc.ca_file,
+        "server.client_ca_file": config.server.client_ca_file,
+        "auth.htpasswd": config.doors.htpasswd,
+        "auth.ldap.ca_file": config.ldap.ca_file,
+    }
+    for key, path in files.items():
+        if path is not None and not os.path.isfile(path):
+            yield (key,), f"{key} = {_shown(path)}: there is no such file."
     if temp_dir is not None and not os.path.isdir(temp_dir):
         sentence = f"storage.temp_dir = {_shown(temp_dir)}: there is no such folder."
         yield ("storage.temp_dir",), sentence
@@ -442,6 +456,7 @@ def _shown(path: Path) -> str:
 
 def _unused(config: Config, given: set[str]) -> Iterator[str]:
     """List what is set and changes nothing."""
+    yield from unused_of_ldap(config.ldap, given)
     if config.aws.bucket is not None and "storage.dir" in given:
         yield "storage.dir is not used: the packages are kept in the bucket."
     if config.aws.bucket is None:

@@ -17,6 +17,7 @@ from attrs import define, field, frozen
 
 from pypicloud_tw.config.claims import check_claims, parse_claims
 from pypicloud_tw.config.issuers import SHARED, is_tied, recommendations, untied
+from pypicloud_tw.config.keys import show_value
 from pypicloud_tw.config.rights import Action, TrustedPublisher
 from pypicloud_tw.config.sources import Given, Problem
 from pypicloud_tw.config.values import BadValueError, pattern, service_url, words
@@ -96,7 +97,7 @@ def _problems(publisher: TrustedPublisher) -> Iterator[tuple[str, str]]:
     if not publisher.projects:
         yield "projects", _NO_PROJECTS
     if not publisher.actions or not publisher.actions <= {*_ACTS.values()}:
-        yield "acts", "is made of read, upload and manage."
+        yield "acts", "must be some of read, upload and manage."
     parts: tuple[tuple[str, Callable[[], object]], ...] = (
         ("issuer", lambda: publisher.issuer and _issuer(publisher.issuer)),
         ("audience", lambda: _audience(publisher.audience)),
@@ -175,7 +176,9 @@ def _acts(text: str) -> frozenset[Action]:
 def _act(word: str) -> Action:
     found = _ACTS.get(word.lower())
     if found is None:
-        raise BadValueError("is made of read, upload and manage.")
+        raise BadValueError(
+            f"has {show_value(word)}, which is none of read, upload and manage."
+        )
     return found
 
 

@@ -68,6 +68,14 @@ _PREFIX = "PYPICLOUD_"
 #: dots and dashes, for which variables have no place.
 _OWN_NAME = re.compile(rf"{_PREFIX}(?P<family>USER|GROUP)_(?P<name>.*)", re.DOTALL)
 
+#: The index that commands ask.
+INDEX_VARIABLE = "PYPICLOUD_INDEX_URL"
+
+#: What clients read, and no setting of a server.
+CLIENT_VARIABLES = frozenset(
+    {INDEX_VARIABLE, "PYPICLOUD_USERNAME", "PYPICLOUD_PASSWORD"}
+)
+
 
 @frozen
 class Problem:
@@ -249,6 +257,8 @@ def from_environment(environ: Mapping[str, str]) -> Source:
     names |= {"PYPICLOUD_HOST": "server.host", "PYPICLOUD_PORT": "server.port"}
     for name, text in environ.items():
         if not name.startswith(_PREFIX) or _is_of_kubernetes(name, text):
+            continue
+        if name in CLIENT_VARIABLES:
             continue
         given = Given(text.strip(), name)
         if named := _OWN_NAME.fullmatch(name):

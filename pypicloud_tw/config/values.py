@@ -44,6 +44,13 @@ _WITH_PORT = re.compile(
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _ENDPOINT = re.compile(r"[a-z][a-z0-9_]*:.+", re.DOTALL)
 _PATTERN = re.compile(r"[a-z0-9*?]+(?:-[a-z0-9*?]+)*-?")
+_ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
+_FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
+#: Every client sends these, or they say something else of it.
+_FIELDS_TAKEN = frozenset(
+    {"authorization", "cookie", "host", "user-agent", "accept", "connection"}
+    | {f"x-forwarded-{what}" for what in ("for", "proto", "host", "port", "prefix")}
+)
 _OPERATOR = re.compile(r"\s*(===|==|~=|!=|<=|>=|<|>)\s*")
 
 
@@ -437,6 +444,57 @@ def reason(text: str) -> str:
             "is no reason; write a sentence that clients are told, or leave it out."
         )
     return line(text)
+
+
+def several_lines(text: str) -> tuple[str, ...]:
+    """Parse a list whose items are a line each, for those that have blanks in them."""
+    return _unique(item.strip() for item in text.splitlines() if item.strip())
+
+
+def field_name(text: str) -> str:
+    """Parse the name of a header field (RFC 9110, section 5.1)."""
+    if _FIELD_NAME.fullmatch(text) is None:
+        raise BadValueError("is not the name of a header field, as X-Remote-User is.")
+    if text.lower() in _FIELDS_TAKEN:
+        raise BadValueError("is a field that says something else; take another.")
+    return text
+
+
+def attribute(text: str) -> str:
+    """Parse the name of an LDAP attribute (RFC 4512, section 2.5), without options."""
+    if _ATTRIBUTE.fullmatch(text) is None:
+        raise BadValueError("is not the name of an attribute, as uid is.")
+    return text
+
+
+def with_username(text: str) -> str:
+    """Parse a form with ``{username}`` in it, once or more."""
+    text = line(text)
+    if "{username}" not in text:
+        raise BadValueError("has no {username} in it.")
+    return text
+
+
+def ldap_url(text: str) -> str:
+    """Parse the URL of a directory's server: scheme, host and port, and nothing else.
+
+    :return: with the port, and an IPv6 address in brackets.
+    """
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise BadValueError("has a URL with a bad host or port.") from None
+    default = {"ldap": 389, "ldaps": 636}.get(parts.scheme)
+    host = parts.hostname or ""
+    if default is None or port == 0 or not _is_url_host(host):
+        raise BadValueError("is not a URL; write it as ldaps://host or ldap://host.")
+    if "@" in parts.netloc or parts.path.strip("/") or parts.query or parts.fragment:
+        raise BadValueError(
+            "has more than a host and port, which does not belong here."
+        )
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}:{port or default}"
 
 
 def moment(text: str) -> datetime:

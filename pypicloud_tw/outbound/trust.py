@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from OpenSSL import SSL
-from OpenSSL.crypto import FILETYPE_PEM, load_certificate
 from twisted.internet.ssl import (
     Certificate,
     OpenSSLDefaultPaths,
@@ -13,30 +12,7 @@ from twisted.internet.ssl import (
 )
 from twisted.web.client import BrowserLikePolicyForHTTPS
 
-from pypicloud_tw.errors import ConfigError
-
-_PEM_BEGIN = b"-----BEGIN CERTIFICATE-----"
-
-
-def load_authorities(ca_file: Path, key: str) -> list[Certificate]:
-    """Read the authorities of a PEM file.
-
-    :param key: the ini's key that names the file.
-    :raises ConfigError: there are none in the file.
-    """
-    try:
-        blocks = ca_file.read_bytes().split(_PEM_BEGIN)[1:]
-        authorities = [
-            Certificate(load_certificate(FILETYPE_PEM, _PEM_BEGIN + block))
-            for block in blocks
-        ]
-    except Exception as error:
-        raise ConfigError(
-            [f"{key} = {ca_file} cannot be read: {type(error).__name__}."]
-        ) from None
-    if not authorities:
-        raise ConfigError([f"{key} = {ca_file} holds no certificate in PEM."])
-    return authorities
+from pypicloud_tw.outbound.authorities import read_authorities
 
 
 class _BesideSystem(OpenSSLDefaultPaths):
@@ -65,7 +41,7 @@ def load_policy(
     """
     if ca_file is None:
         return BrowserLikePolicyForHTTPS()
-    authorities = load_authorities(ca_file, key)
+    authorities = read_authorities(ca_file, key)
     if beside_system:
         return BrowserLikePolicyForHTTPS(_BesideSystem(authorities))
     return BrowserLikePolicyForHTTPS(trustRootFromCertificates(authorities))

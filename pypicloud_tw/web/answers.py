@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from types import MappingProxyType
 from urllib.parse import quote
 
@@ -16,6 +17,10 @@ from pypicloud_tw.web.http.accept import media_quality, parse_accept
 from pypicloud_tw.web.http.fields import joined
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.pages import POLICY, Pages
+
+#: What programs ask: errors are problems there, whatever is accepted (RFC 9457).
+_API = b"/api/v1/"
+_PROBLEM = "application/problem+json"
 
 #: In order of preference where the client has none: what curl and twine show.
 _FORMS = ("text/plain", "text/html", "application/json")
@@ -78,10 +83,13 @@ class ErrorAnswers:
         for name, value in headers.items():
             request.setHeader(name.encode(), value.encode())
         form = _form(request)
-        request.setHeader(b"Content-Type", f"{form}; charset=utf-8".encode())
+        charset = "" if form == _PROBLEM else "; charset=utf-8"
+        request.setHeader(b"Content-Type", f"{form}{charset}".encode())
         request.setHeader(b"Cache-Control", b"no-store")
         request.setHeader(b"Content-Security-Policy", POLICY)
         match form:
+            case "application/problem+json":
+                body = json.dumps(problem(status, code, message)).encode()
             case "application/json":
                 body = json.dumps({"code": code, "message": message}).encode()
             case "text/html":
@@ -89,6 +97,17 @@ class ErrorAnswers:
             case _:
                 body = f"{message}\n".encode()
         return measured(request, body)
+
+
+def problem(status: int, code: str, message: str) -> dict[str, object]:
+    """Describe an error as RFC 9457 does; ``code`` is a stable word beside that."""
+    return {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": message,
+        "code": code,
+    }
 
 
 def measured(request: Request, body: bytes) -> bytes:
@@ -126,12 +145,16 @@ def redirect(request: Request, relative: str) -> None:
 
 def _way(request: Request) -> str:
     """Name the address that was probably meant."""
+    if request.path.startswith(_API):
+        return "reference/api in the documentation lists those that there are"
     if request.method == b"POST":
         return f"uploads go to {request.origin.prefix}/legacy/"
     return f"the packages are at {request.origin.prefix}/simple/"
 
 
 def _form(request: Request) -> str:
+    if request.path.startswith(_API):
+        return _PROBLEM
     accepted = parse_accept(joined(request, b"Accept"))
     qualities = {form: media_quality((form,), accepted) for form in _FORMS}
     acceptable = (form for form in _FORMS if qualities[form][0] > 0)

@@ -16,9 +16,11 @@ from werkzeug.exceptions import HTTPException
 
 from pypicloud_tw import __version__
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.administration.stored import Administered
 from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.concurrency.budget import BufferBudget
+from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import BadRequest, Forbidden, NotFound, PypicloudError
 from pypicloud_tw.index.index import Index
@@ -36,6 +38,7 @@ from pypicloud_tw.web.answers import (
 )
 from pypicloud_tw.web.api import audit as audit_api
 from pypicloud_tw.web.api import xml_rpc
+from pypicloud_tw.web.api.access import AccessApi
 from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.project_json import ProjectJson
 from pypicloud_tw.web.api.revealed import RevealedTokens
@@ -79,6 +82,7 @@ class Application:
 
     :ivar index: whose projects are served.
     :ivar access: who asks, and whether they may.
+    :ivar administered: what administrators change over HTTP.
     :ivar publishing: what CI jobs ask that have no secret.
     :ivar revealed: takes reports of tokens that leaked.
     :ivar witness: makes records of what is refused.
@@ -91,6 +95,7 @@ class Application:
 
     index: Index
     access: Access
+    administered: Administered
     publishing: TrustedPublishing
     revealed: RevealedTokens
     offload: IOffload
@@ -107,6 +112,7 @@ class Application:
     _list: ProjectList = field(init=False)
     _sender: PageSender = field(init=False)
     _json: ProjectJson = field(init=False)
+    _access_api: AccessApi = field(init=False)
     _log = Logger()
 
     router = Klein()
@@ -133,6 +139,11 @@ class Application:
     @_json.default
     def _make_json(self) -> ProjectJson:
         return ProjectJson(self.projects, self.index.store, self.offload)
+
+    @_access_api.default
+    def _make_access_api(self) -> AccessApi:
+        pieces = Pieces(self.index.clock)
+        return AccessApi(self.access, self.administered, pieces, self.failed)
 
     def resource(self) -> Resource:
         """Make the root resource of a Site."""
@@ -319,6 +330,11 @@ class Application:
         """Revoke tokens that secret scanners have found."""
         return await self.revealed.take(request)
 
+    @router.route("/api/v1/access/", branch=True)
+    def access_api(self, request: Request) -> Resource:
+        """Show and change who may do what."""
+        return self._access_api.resource()
+
     # -- for operators --------------------------------------------------------------
 
     @router.route("/health", methods=_READ)
@@ -380,26 +396,17 @@ class Application:
 
     # -- errors ---------------------------------------------------------------------
 
-    @router.handle_errors(PypicloudError)  # type: ignore[arg-type]  # Site makes our Request
-    def domain_error(self, request: Request, failure: Failure) -> bytes:
-        """Answer with the error's own status and sentence."""
-        error = failure.value
-        assert isinstance(error, PypicloudError), "registered for these alone"
-        changes = request.method not in (b"GET", b"HEAD")
-        self.witness.note(error, actor_of(request, ANONYMOUS), changes=changes)
-        return self._errors.domain_error(request, error)
-
-    @router.handle_errors(HTTPException)  # type: ignore[arg-type]  # Site makes our Request
-    def routing_error(self, request: Request, failure: Failure) -> bytes:
-        """Answer what no route takes."""
-        error = failure.value
-        assert isinstance(error, HTTPException), "registered for these alone"
-        return self._errors.routing_error(request, error)
-
     @router.handle_errors(Exception)  # type: ignore[arg-type]  # Site makes our Request
-    def bug(self, request: Request, failure: Failure) -> bytes:
-        """Answer any other exception; registered last, so that it catches the rest."""
-        if failure.check(CancelledError, ConnectionLost, ConnectionDone):
+    def failed(self, request: Request, failure: Failure) -> bytes:
+        """Answer what a route raised, or what no route takes."""
+        error = failure.value
+        if isinstance(error, PypicloudError):
+            changes = request.method not in (b"GET", b"HEAD")
+            self.witness.note(error, actor_of(request, ANONYMOUS), changes=changes)
+            return self._errors.domain_error(request, error)
+        if isinstance(error, HTTPException):
+            return self._errors.routing_error(request, error)
+        if isinstance(error, (CancelledError, ConnectionLost, ConnectionDone)):
             return b""  # the client went away, and hears nothing
         self._log.failure("Answering {path!r} failed", failure, path=request.path)
         return self._errors.bug(request)

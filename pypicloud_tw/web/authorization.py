@@ -164,7 +164,14 @@ async def _authenticate(request: Request, access: Access) -> Principal:
 
 def credentials(request: Request) -> Credentials:
     """Collect what a request brings along to say who makes it."""
-    return Credentials(request.getHeader(b"Authorization"), request.client_address)
+    identity = request.identity
+    return Credentials(
+        request.getHeader(b"Authorization"),
+        request.client_address,
+        None if identity is None else identity.user,
+        None if identity is None else identity.groups,
+        request.certificate,
+    )
 
 
 def actor_of(request: Request, principal: Principal) -> Actor:

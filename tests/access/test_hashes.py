@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import thread_time
 from typing import Any
 
+from bcrypt import gensalt, hashpw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -58,15 +59,17 @@ class VerifyTests(SynchronousTestCase):
                 self.assertIs(hashes.verify(password, text), False, scheme)
 
     def test_longest_bcrypt_password(self) -> None:
-        handler = make_context().handler("bcrypt")
-        text = handler.using(rounds=4).hash("x" * 72)
+        text = hashpw(b"x" * 72, gensalt(4)).decode()
         self.assertTrue(hashes.verify("x" * 72, text))
         self.assertFalse(hashes.verify("x" * 73, text))
 
     def test_what_cannot_be_right_takes_as_long(self) -> None:
         """An answer at once would tell what kind of hash a user has."""
-        for scheme, rounds in (("bcrypt", 9), ("sha256_crypt", 100_000)):
-            text = make_context().handler(scheme).using(rounds=rounds).hash("x")
+        handler = make_context().handler("sha256_crypt").using(rounds=100_000)
+        for scheme, text in (
+            ("bcrypt", hashpw(b"x", gensalt(9)).decode()),
+            ("sha256_crypt", handler.hash("x")),
+        ):
             usual = cost("y" * 10, text)
             for password in ("y" * 73, "y" * 3000, "y" * 5000, "a\0b", "\ud800"):
                 with self.subTest(scheme=scheme, length=len(password)):

@@ -56,7 +56,7 @@ class PublisherTests(ConfigTestCase):
             (["claims = ,"], ["publisher.tool.claims names nothing"]),
             (["projects = -"], ["publisher.tool.projects is missing"]),
             (["projects = a b!"], ["publisher.tool.projects", "acme-*"]),
-            (["acts = write"], ["publisher.tool.acts", "read, upload and manage"]),
+            (["acts = write"], ["acts has 'write', which is none of"]),
             (["acts = administer"], ["publisher.tool.acts"]),
             (["issuer = http://ci.example"], ["publisher.tool.issuer is not https"]),
             (["issuer = ci.example"], ["publisher.tool.issuer is not a URL"]),

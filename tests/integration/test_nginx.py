@@ -28,7 +28,7 @@ from tests.integration.rig import (
     wait_until,
 )
 
-_MAIN = """\
+MAIN = """\
 daemon off;
 worker_processes 1;
 pid {folder}/nginx.pid;
@@ -77,7 +77,7 @@ class NginxTestCase(IntegrationTestCase):
         place = self.start_upstream()
         folder = self.make_folder()
         self.write_site(folder, place)
-        (folder / "nginx.conf").write_text(_MAIN.format(folder=folder))
+        (folder / "nginx.conf").write_text(MAIN.format(folder=folder))
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 [program, "-p", folder, "-c", folder / "nginx.conf"],

@@ -32,6 +32,8 @@ class AuthorityTests(SynchronousTestCase):
         pem = crypto.dump_certificate(crypto.FILETYPE_PEM, certificate)
         policy = load_policy(self.write(b"# two of them\n" + pem + pem), KEY)
         self.assertIsNotNone(policy.creatorForNetloc(b"s3", 443))
+        both = load_policy(self.write(pem), KEY, beside_system=True)
+        self.assertIsNotNone(both.creatorForNetloc(b"s3", 443))
 
     def test_nonsense(self) -> None:
         begin = b"-----BEGIN CERTIFICATE-----\n"

@@ -18,6 +18,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.administration.stored import Administered
 from pypicloud_tw.access.audit.record import Download
 from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.documents import AccessDocuments
@@ -379,8 +380,10 @@ def upload_form(
 class Connection:
     """One client's connection to a server in memory."""
 
-    def __init__(self, site: Site, peer: IAddress = PEER) -> None:
-        self.wire = Wire(peer)
+    def __init__(
+        self, site: Site, peer: IAddress = PEER, wire: Wire | None = None
+    ) -> None:
+        self.wire = wire or Wire(peer)
         self.channel = site.buildProtocol(peer)
         self.channel.makeConnection(self.wire)
         self._received = b""
@@ -470,6 +473,13 @@ class Web:
             domain.index,
             access=access,
             publishing=TrustedPublishing(exchange, domain.clock.seconds),
+            administered=Administered(
+                access,
+                self.documents,
+                self.tokens,
+                domain.offload,
+                self.records.append,
+            ),
             revealed=RevealedTokens(self.tokens, domain.clock.seconds),
             offload=domain.offload,
             metrics=metrics,

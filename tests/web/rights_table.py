@@ -6,7 +6,7 @@ everybody and every kind of project.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal
 from xmlrpc.client import dumps
 
@@ -90,7 +90,8 @@ class Row:
     :ivar route: the router's rule.
     :ivar path: an address of it, with ``{name}``, ``{digest}`` and ``{file}`` where it
         is about a project.
-    :ivar asks: what must be allowed; None: nothing is asked.
+    :ivar asks: what must be allowed; ``log-in``: whoever has logged in may; None:
+        nothing is asked.
     :ivar status: of the answer to whoever may.
     :ivar body: makes what is sent.
     :ivar changes: it is refused while the server is read-only.
@@ -99,7 +100,7 @@ class Row:
     method: str
     route: str
     path: str
-    asks: Action | None = None
+    asks: Action | Literal["log-in"] | None = None
     status: int = 200
     body: Callable[[Subject], bytes] = field(default=lambda subject: b"")
     headers: dict[str, str] = field(factory=dict)
@@ -164,6 +165,84 @@ FILE = "/packages/<name>/<digest>/<filename>"
 #: Routes that take forms of the upload API.
 FORMS = ("/", "/simple", "/simple/", "/legacy", "/legacy/", "/pypi", "/pypi/")
 
+#: Below this are the routes of :class:`~pypicloud_tw.web.api.access.AccessApi`.
+ACCESS = "/api/v1/access"
+
+_RIGHT = "/rights/<project>/<any(user, group):kind>/<name>"
+
+
+def _access_rows() -> Iterator[Row]:
+    """Who may do what, shown and changed: that is no project's, and there is no thing.
+
+    ``tests.web.api.test_access`` has those who administer single projects.
+    """
+    own: Literal["log-in"] = "log-in"
+    for route, asks, status in (
+        ("/", ADMINISTER, 200),
+        ("/users", ADMINISTER, 200),
+        ("/users/<name>", ADMINISTER, 404),
+        ("/groups", ADMINISTER, 200),
+        ("/groups/<name>", ADMINISTER, 404),
+        ("/rights", ADMINISTER, 200),
+        ("/publishers", ADMINISTER, 200),
+        ("/publishers/<name>", ADMINISTER, 404),
+        ("/tokens", own, 200),
+        ("/rights-of", own, 200),
+        ("/whoami", own, 200),
+    ):
+        yield _access_row("GET", route, asks, status)
+    for method, route, asks, status, body in (
+        ("PUT", "/users/<name>", ADMINISTER, 201, b"{}"),
+        ("PATCH", "/users/<name>", ADMINISTER, 200, b"{}"),
+        ("DELETE", "/users/<name>", ADMINISTER, 200, b""),
+        ("PUT", "/groups/<name>", ADMINISTER, 201, b'{"members": []}'),
+        ("PUT", "/groups/<name>/members/<user>", ADMINISTER, 200, b""),
+        ("DELETE", "/groups/<name>/members/<user>", ADMINISTER, 200, b""),
+        ("DELETE", "/groups/<name>", ADMINISTER, 200, b""),
+        ("PUT", _RIGHT, ADMINISTER, 201, b'{"actions": []}'),
+        ("DELETE", _RIGHT, ADMINISTER, 200, b""),
+        ("PUT", "/publishers/<name>", ADMINISTER, 201, _PUBLISHER),
+        ("DELETE", "/publishers/<name>", ADMINISTER, 200, b""),
+        ("POST", "/tokens", own, 201, b"{}"),
+        ("DELETE", "/tokens/<id>", own, 404, b""),
+    ):
+        yield _access_row(method, route, asks, status, body)
+
+
+_PUBLISHER = (
+    b'{"issuer": "https://ci.example", "claims": {"sub": "x"}, "projects": ["other"]}'
+)
+
+
+def _access_row(
+    method: str,
+    route: str,
+    asks: Action | Literal["log-in"],
+    status: int,
+    body: bytes = b"",
+) -> Row:
+    path = route
+    for part, value in {
+        "<any(user, group):kind>": "user",
+        "<project>": "other",
+        "<name>": "thing",
+        "<user>": "thing",
+        "<id>": "0" * 32,
+    }.items():
+        path = path.replace(part, value)
+    changes = method != "GET"
+    return Row(
+        method,
+        ACCESS + route,
+        ACCESS + path,
+        asks,
+        status,
+        lambda _: body,
+        JSON,
+        changes,
+    )
+
+
 ROWS = (
     Row("GET", "/", "/", READ),
     Row("GET", "/packages", "/packages", status=301),
@@ -180,8 +259,6 @@ ROWS = (
     Row("GET", "/pypi/<name>/<version>/json", "/pypi/{name}/1.0/json", READ),
     Row("GET", "/health", "/health"),
     Row("GET", "/ready", "/ready"),
-    Row("GET", "/api/v1/audit", "/api/v1/audit", ADMINISTER),
-    Row("GET", "/api/v1/audit", "/api/v1/audit?project={name}", MANAGE),
     # Asks for metrics.read, which the doubles let everybody have.
     Row("GET", "/metrics", "/metrics"),
     *(
@@ -205,6 +282,7 @@ ROWS = (
     Row("POST", GITHUB, GITHUB, None, 404, token, JSON),
     Row("POST", "/_/oidc/burn-token", "/_/oidc/burn-token", None, 204, token, JSON),
     Row("POST", REVEALED, REVEALED, None, 200, report, JSON),
+    *_access_rows(),
 )
 
 #: What goes on while the server is read-only: logging in, and what ends a token.

@@ -14,12 +14,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from pypicloud_tw.access.document import AccessDocument, StoredUser
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.config.rights import Action, RightLine
+from pypicloud_tw.web.api.access import AccessApi
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.views import DIGEST_DIGITS
 from tests.access.doubles import policy_of
 from tests.builders import wheel
 from tests.web.doubles import HASH, Response, Web, basic, started, stored_project
 from tests.web.rights_table import (
+    ACCESS,
     ADMINISTRATORS,
     DEFAULTS,
     EXPECTED,
@@ -100,6 +102,7 @@ class Server:
             front.web.publish(subject.filename, wheel(module))
             (file,) = stored_project(front.web.store, subject.name).files
             subjects.append(Subject.present(kind, file.sha256[:DIGEST_DIGITS]))
+        web.get("/")  # the rules are known from now on
         return cls(front, tuple(subjects))
 
     @property
@@ -139,6 +142,8 @@ def comparable(response: Response, subject: Subject) -> tuple[object, ...]:
 
 
 def allowed(row: Row, user: str | None, kind: str) -> bool:
+    if row.asks == "log-in":
+        return user is not None
     return row.asks is None or row.asks in EXPECTED[user][kind]
 
 
@@ -165,8 +170,9 @@ class TableCase(SynchronousTestCase):
 class TableTests(TableCase):
     def test_every_route_has_a_row(self) -> None:
         routes = {
-            (method, rule.rule)
-            for rule in Application.router.url_map.iter_rules()
+            (method, base + rule.rule)
+            for base, router in (("", Application.router), (ACCESS, AccessApi.router))
+            for rule in router.url_map.iter_rules()
             for method in set(rule.methods or ()) - {"HEAD", "OPTIONS"}
         }
         self.assertEqual(routes, {(row.method, row.route) for row in ROWS})
@@ -214,6 +220,17 @@ class TableTests(TableCase):
             heads = [server.ask(row, user, one, "HEAD") for one in (subject, absent)]
             self.assertEqual([head.status for head in heads], [wanted] * 2, where)
         self.assertEqual(server.heard(), before, where)
+
+    def test_nor_what_another_index_would_be_asked(self) -> None:
+        """However what is not here is served."""
+        for mode in ("proxy", "relay", "redirect"):
+            server = Server.of(from_ini(), mode)
+            rows = (row for row in ROWS if row.asks is Action.READ)
+            for row in (row for row in rows if row.about_a_project):
+                for subject in server.subjects:
+                    for user in (None, "dev1"):
+                        if not allowed(row, user, subject.kind):
+                            self.refused(server, mode, row, user, subject)
 
     def test_whoever_may_is_served(self) -> None:
         for server, source, row in self.each(about_projects=True):

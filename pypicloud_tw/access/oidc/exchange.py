@@ -12,7 +12,7 @@ from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.oidc.compact import UnverifiedToken, read_token
 from pypicloud_tw.access.oidc.identity import Identity, identify
 from pypicloud_tw.access.oidc.issuers import Fetcher, Issuers
-from pypicloud_tw.access.oidc.matching import explain, matching
+from pypicloud_tw.access.oidc.matching import describe, explain, matching
 from pypicloud_tw.access.oidc.refusals import (
     ExchangeRefused,
     InvalidPublisher,
@@ -63,7 +63,7 @@ class Exchange:
     def reload(self, lifetime: float, fetcher: Callable[[str], Fetcher]) -> None:
         """Take new settings; keys of issuers that are known stay."""
         self.lifetime = lifetime
-        self.issuers.fetcher = fetcher
+        self.issuers.reload(fetcher)
 
     async def audience(self) -> str:
         """Return the audience that a job is to ask its issuer for.
@@ -189,24 +189,3 @@ def _match(
             identity.claims,
         )
     return found
-
-
-#: What tells a job from others of its issuer, as far as it has them.
-_TELLING = (
-    "repository",
-    "project_path",
-    "organization_slug",
-    "pipeline_slug",
-    "email",
-    "workflow_ref",
-    "ci_config_ref_uri",
-    "ref",
-    "build_branch",
-    "environment",
-)
-
-
-def describe(claims: Mapping[str, str]) -> str:
-    """Say what a job says of itself; it need not be told what would be right."""
-    found = [f"{name} {claims[name][:200]}" for name in _TELLING if name in claims]
-    return ", ".join(found) or f"sub {claims.get('sub', 'none')[:200]}"

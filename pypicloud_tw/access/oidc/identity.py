@@ -60,9 +60,7 @@ def identify(token: UnverifiedToken, now: float) -> Identity:
     end = _check_times(token.claims, now)
     claims = dict(_shown(token.claims))
     claims |= {"iss": token.issuer, "aud": _audience(token.claims)}
-    if sum(len(name) + len(value.encode()) for name, value in claims.items()) > (
-        MOST_BYTES
-    ):
+    if sum(len(f"{name}{text}".encode()) for name, text in claims.items()) > MOST_BYTES:
         raise InvalidToken(f"The token's claims are more than {MOST_BYTES} bytes.")
     return Identity(claims, _once(token), end)
 

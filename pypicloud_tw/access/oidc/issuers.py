@@ -77,7 +77,7 @@ class _Known:
 class Issuers:
     """The keys of issuers.
 
-    :param fetcher: returns what an issuer's documents are fetched by.
+    :ivar fetcher: returns what an issuer's documents are fetched by.
     :param seconds: the clock.
     """
 
@@ -92,6 +92,10 @@ class Issuers:
     @_outages.default
     def _make_outages(self) -> Outages:
         return Outages("The issuer", self.seconds)
+
+    def reload(self, fetcher: Callable[[str], Fetcher]) -> None:
+        """Have documents fetched in another way from now on; known keys stay."""
+        self.fetcher = fetcher
 
     async def keys(self, issuer: str, key_id: str | None) -> KeySet:
         """Return an issuer's keys.

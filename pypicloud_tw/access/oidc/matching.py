@@ -5,11 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from heapq import nsmallest
 
-from pypicloud_tw.config.claims import mismatches
+from pypicloud_tw.config.claims import fit_all, mismatches
 from pypicloud_tw.config.rights import TrustedPublisher
 
 #: Publishers that a log tells of when none fits: those that come nearest.
 _TOLD = 5
+
+#: What tells a job from others of its issuer, as far as it has them.
+_TELLING = (
+    "repository",
+    "project_path",
+    "organization_slug",
+    "pipeline_slug",
+    "email",
+    "workflow_ref",
+    "ci_config_ref_uri",
+    "ref",
+    "build_branch",
+    "environment",
+)
 
 
 def trusts(publisher: TrustedPublisher, claims: Mapping[str, str]) -> bool:
@@ -25,7 +39,7 @@ def trusts(publisher: TrustedPublisher, claims: Mapping[str, str]) -> bool:
         bool(publisher.claims)
         and claims.get("iss") == publisher.issuer
         and claims.get("aud") == publisher.audience
-        and not mismatches(publisher.claims, claims)
+        and fit_all(publisher.claims, claims)
     )
 
 
@@ -59,5 +73,13 @@ def _differences(
 ) -> Iterator[str]:
     wanted = {"aud": publisher.audience, **dict(publisher.claims)}
     for name in names:
-        shown = f"is {claims[name]!r}" if name in claims else "is not there"
-        yield f"{name} {shown}, not {wanted[name]!r}"
+        if name in claims:
+            yield f"{name} is {claims[name]!r}, not {wanted[name]!r}"
+        else:
+            yield f"{name} is not there, and is to be {wanted[name]!r}"
+
+
+def describe(claims: Mapping[str, str]) -> str:
+    """Say what a job says of itself; it need not be told what would be right."""
+    found = [f"{name} {claims[name][:200]}" for name in _TELLING if name in claims]
+    return ", ".join(found) or f"sub {claims.get('sub', 'none')[:200]}"

@@ -177,7 +177,7 @@ class Tokens:
         :raises StoreError: the store is away.
         """
         document = None
-        if _ID.fullmatch(id):
+        if is_token_id(id):
             document = await self.documents.read(owner_key_of(id))
         if document is None or id not in document.tokens:
             raise NotFound("There is no such token.")
@@ -278,6 +278,11 @@ class Tokens:
                 f"{self.max_life / _DAY:g} days (auth.token_max_life)."
             )
         return life
+
+
+def is_token_id(text: str) -> bool:
+    """Whether it could be a token's id."""
+    return _ID.fullmatch(text) is not None
 
 
 def checked_scope(

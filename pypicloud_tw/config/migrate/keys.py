@@ -154,6 +154,23 @@ def _cache_update(work: Translation, key: str, text: str) -> None:
     work.notes.append(f"{key} is left out: whoever may read causes files to be cached.")
 
 
+def _ldap_url(work: Translation, key: str, text: str) -> None:
+    work.carry(key, key, text)
+    if "ldap://" in text:
+        work.notes.append(
+            f"{key}: connections begin with StartTLS now. If the directory has none, "
+            "auth.ldap.start_tls = false sends passwords as they are, as before."
+        )
+
+
+def _ignore_cert(work: Translation, key: str, text: str) -> None:
+    if is_true(text):
+        work.notes.append(
+            f"{key} is left out: the directory's certificate is always checked. Give "
+            "its authority's file as auth.ldap.ca_file."
+        )
+
+
 #: What to do with a key, by its name.
 HANDLERS: Mapping[str, Callable[[Translation, str, str], None]] = MappingProxyType(
     {
@@ -183,6 +200,8 @@ HANDLERS: Mapping[str, Callable[[Translation, str, str], None]] = MappingProxyTy
         "pypi.auth": _ignore,
         "pypi.access_backend": _ignore,
         "pypi.allow_delete": _ignore,
+        "auth.ldap.url": _ldap_url,
+        "auth.ldap.ignore_cert": _ignore_cert,
     }
 )
 
@@ -191,7 +210,7 @@ _TOLD = (
     (r"(storage|aws)\.cloud_front_.+", "CloudFront is not used."),
     (r"storage\.public_url", "files are handed out by signed URLs."),
     (r"(storage|auth)\.profile_name", "set AWS_PROFILE in the environment."),
-    (r"auth\.(ldap|db|uri)\..+", "users are kept in the ini."),
+    (r"auth\.(db|uri)\..+", "users are kept in the ini."),
     (r"auth\.(backend_server|user|password)", "users are kept in the ini."),
     (r"auth\.(signing_key|token_expire)", "there are no registration tokens here."),
 )

@@ -93,7 +93,7 @@ def _elsewhere(kind: str) -> str:
         "elsewhere. "
     )
     if kind in _LDAP:
-        return f"{sentence}Each user needs a line user.NAME, or LDAP as it is set here."
+        return f"{sentence}The users stay there: auth.ldap.* is carried over."
     export = "'ppc-export old.ini -o access.json.gz' of pypicloud 1.x writes"
     if kind in _SECRETS:
         export = (

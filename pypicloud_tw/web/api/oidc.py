@@ -21,7 +21,7 @@ from pypicloud_tw.access.oidc.refusals import InvalidPayload
 from pypicloud_tw.access.oidc.strict_json import JsonError, read_object
 from pypicloud_tw.access.principal import ANONYMOUS
 from pypicloud_tw.access.throttle import Buckets, network
-from pypicloud_tw.errors import NotFound, PypicloudError, TooManyRequests
+from pypicloud_tw.errors import NotFound, PypicloudError, TooManyRequests, Unavailable
 from pypicloud_tw.web.answers import measured
 from pypicloud_tw.web.authorization import actor_of
 from pypicloud_tw.web.http.site import Request
@@ -92,7 +92,12 @@ class TrustedPublishing:
         payload = await _read(request)
         _check_features(payload)
         actor = actor_of(request, ANONYMOUS)
-        minted = await self.exchange.exchange(_token(payload), actor)
+        try:
+            minted = await self.exchange.exchange(_token(payload), actor)
+        except Unavailable:
+            # Not the client's fault: it shall come again.
+            self._mints.refund(client, self.seconds())
+            raise
         self._mints.refund(client, self.seconds())
         document = {"success": True, "token": minted.text, "expires": minted.ends}
         return _answer(request, document)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import cast
 
+from OpenSSL.crypto import FILETYPE_ASN1, X509, dump_certificate
 from twisted.internet import tcp
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import (
@@ -72,6 +74,20 @@ class Outgoing(Protocol):
     def isSecure(self) -> bool:
         """Whether this is TLS."""
         return self._secure
+
+    @cached_property
+    def certificate(self) -> bytes | None:
+        """The other end's certificate in DER, if it was asked for one and gave it.
+
+        It is there when the first bytes have come, and stays the same: nobody asks for
+        another later.
+        """
+        if not self._secure:
+            return None
+        certificate = cast(ISSLTransport, self.wire).getPeerCertificate()
+        if certificate is None:
+            return None
+        return dump_certificate(FILETYPE_ASN1, cast(X509, certificate))
 
     def writeHeaders(
         self, version: bytes, code: bytes, reason: bytes, headers: Headers

@@ -1,13 +1,14 @@
 """Where a request really came from, and under which address we are known.
 
-``X-Forwarded-*`` is believed of a peer that ``pypi.trusted_proxies`` names or that
-connects through a UNIX socket, and of nobody else: anyone can send it.
+``X-Forwarded-*``, and who is signed in, is believed of a peer that
+``pypi.trusted_proxies`` names or that connects through a UNIX socket, and of nobody
+else: anyone can send it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -21,6 +22,7 @@ from attrs import define, field, frozen
 from twisted.internet.address import UNIXAddress
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
+from twisted.web.http_headers import Headers
 
 #: Finds the values of a header field by name; ``Headers.getRawHeaders`` is one.
 Lookup = Callable[[bytes], Sequence[bytes] | None]
@@ -56,6 +58,15 @@ _NAMELESS = (
     "as one client; let the proxy send that field."
 )
 
+_STRANGE_USER = (
+    "{field} from {peer} is ignored: pypi.trusted_proxies does not name this address. "
+    "If it is your proxy, add it there; if not, somebody tries to be somebody else."
+)
+_TWO_USERS = (
+    "The proxy at {peer} sent {field} twice, so nobody is signed in: let it replace "
+    "what its clients send."
+)
+
 
 @frozen
 class Origin:
@@ -79,16 +90,55 @@ class Origin:
 
 
 @frozen
+class IdentityFields:
+    """The header fields in which our proxies say whom they have signed in.
+
+    :ivar user: in canonical case, as those that come are.
+    :ivar groups: likewise; None: they say nothing of groups.
+    """
+
+    user: bytes
+    groups: bytes | None = None
+
+    @classmethod
+    def of(cls, user: str | None, groups: str | None) -> IdentityFields | None:
+        """Make it of names in any case; None if there is none for the user."""
+        if user is None:
+            return None
+        return cls(_canonical(user), _canonical(groups) if groups else None)
+
+    @property
+    def names(self) -> frozenset[bytes]:
+        """The fields."""
+        return frozenset(filter(None, (self.user, self.groups)))
+
+
+def _canonical(name: str) -> bytes:
+    ((canonical, _),) = Headers({name: [""]}).getAllRawHeaders()
+    return canonical
+
+
+@frozen
+class Identity:
+    """Whom a proxy has signed in, in its own words."""
+
+    user: bytes
+    groups: bytes | None
+
+
+@frozen
 class Proxies:
     """Which peers are proxies of ours, and what address overrides what they say.
 
     :ivar trusted: ``pypi.trusted_proxies``. Whoever connects through a UNIX socket was
         let in by its permissions, and is trusted as well.
     :ivar public_url: ``pypi.public_url``: scheme, host and prefix, whoever asks.
+    :ivar identity: the fields that name users; None: they sign nobody in.
     """
 
     trusted: Sequence[IPv4Network | IPv6Network] = ()
     public_url: str | None = None
+    identity: IdentityFields | None = None
     _public: tuple[str, str, str] | None = field(init=False)
 
     @_public.default
@@ -131,6 +181,20 @@ class Proxies:
             scheme, host, prefix = self._public
         return Origin(scheme, host, prefix, client)
 
+    def identify(self, lookup: Lookup, peer: Peer) -> Identity | None:
+        """Find whom a proxy has signed in.
+
+        None if it says nothing, or more than one thing: then it has passed on what its
+        client sent, beside its own.
+        """
+        if self.identity is None or not peer.is_proxy:
+            return None
+        user, groups = self.identity.user, self.identity.groups
+        users = lookup(user) or ()
+        if len(users) != 1 or not users[0]:
+            return None
+        return Identity(users[0], b",".join(lookup(groups) or ()) if groups else None)
+
     def _client(self, lookup: Lookup, peer: str) -> tuple[str, int]:
         """Go back from proxy to proxy; tell the first stranger and how many were ours.
 
@@ -171,26 +235,34 @@ class Peer:
 
 @define(eq=False)
 class Notices:
-    """Warns the operator, once for each peer, of ``X-Forwarded-*`` that go wrong."""
+    """Warns the operator, once for each peer, of fields of proxies that go wrong.
 
+    :ivar identity: the fields that name users.
+    """
+
+    identity: IdentityFields | None = None
+    _told: set[tuple[str, str]] = field(factory=set, init=False)
     _log = Logger()
-    _told: set[str] = field(factory=set, init=False)
 
-    def look(self, peer: Peer, names: Collection[bytes]) -> None:
-        """Look at a request.
-
-        :param names: of its header fields, in canonical case.
-        """
+    def look(self, peer: Peer, fields: Mapping[bytes, Sequence[bytes]]) -> None:
+        """Look at a request's header fields, by names in canonical case."""
+        identity = self.identity
         if peer.is_proxy:
-            if not peer.text and b"X-Forwarded-For" not in names:
+            if not peer.text and b"X-Forwarded-For" not in fields:
                 self._tell(peer, _NAMELESS)
-        elif not _FORWARDED.isdisjoint(names):
+            if identity is not None and len(fields.get(identity.user, ())) > 1:
+                self._tell(peer, _TWO_USERS, identity.user)
+            return
+        if not _FORWARDED.isdisjoint(fields):
             self._tell(peer, _STRANGER)
+        if identity is not None and not identity.names.isdisjoint(fields):
+            self._tell(peer, _STRANGE_USER, identity.user)
 
-    def _tell(self, peer: Peer, sentence: str) -> None:
-        if peer.text not in self._told and len(self._told) < _MOST_TOLD:
-            self._told.add(peer.text)
-            self._log.warn(sentence, peer=peer.text)
+    def _tell(self, peer: Peer, sentence: str, name: bytes = b"") -> None:
+        told = (peer.text, sentence)
+        if told not in self._told and len(self._told) < _MOST_TOLD:
+            self._told.add(told)
+            self._log.warn(sentence, peer=peer.text, field=name.decode())
 
 
 @frozen

@@ -22,7 +22,13 @@ from pypicloud_tw.web.http.access_log import escape
 from pypicloud_tw.web.http.body import RequestBody, Sender
 from pypicloud_tw.web.http.fields import GUARDS, lines
 from pypicloud_tw.web.http.head import Head, ReceivedHeaders
-from pypicloud_tw.web.http.proxies import Notices, Origin, Peer, Proxies
+from pypicloud_tw.web.http.proxies import (
+    Identity,
+    Notices,
+    Origin,
+    Peer,
+    Proxies,
+)
 
 _log = Logger()
 
@@ -66,6 +72,10 @@ class RequestChannel(Sender, Protocol):
 
     def isSecure(self) -> bool:
         """Whether this is TLS."""
+
+    @property
+    def certificate(self) -> bytes | None:
+        """The other end's certificate in DER, if it was asked for one."""
 
     def answer_begins(self) -> bool:
         """Return whether the answer must say that the connection ends with it."""
@@ -137,6 +147,16 @@ class Request(server.Request):
     def client_address(self) -> str:
         """The client's address, as far as our proxies are to be believed."""
         return self.site.proxies.client(self.requestHeaders.getRawHeaders, self._peer)
+
+    @property
+    def identity(self) -> Identity | None:
+        """Whom one of our proxies has signed in, if it says so."""
+        return self.site.proxies.identify(self.requestHeaders.getRawHeaders, self._peer)
+
+    @property
+    def certificate(self) -> bytes | None:
+        """The client's certificate in DER, which the endpoint has verified."""
+        return self.channel.certificate
 
     def begin(self, head: Head, body: RequestBody | None) -> None:
         """Find the resource and let it render; *body* is None if there is none."""

@@ -57,7 +57,7 @@ class Site(server.Site):
         )
         self.limits = limits or ConnectionLimits()
         self.proxies = proxies or Proxies()
-        self.notices = Notices()
+        self.notices = Notices(self.proxies.identity)
         self.access_log = access_log
         self.observe = observe
         self.draining = False

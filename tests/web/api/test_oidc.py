@@ -224,6 +224,11 @@ class MintTests(OidcTestCase):
         self.web.domain.clock.advance(2)
         self.minted(self.mint())
 
+    def test_what_is_not_its_fault_costs_nothing(self) -> None:
+        self.issuer.wrong = "It is away."
+        for _ in range(40):
+            self.assertEqual(self.mint().status, 503)
+
     def test_success_costs_nothing(self) -> None:
         for _ in range(40):
             self.minted(self.mint())

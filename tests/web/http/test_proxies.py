@@ -289,7 +289,7 @@ class OnTheWire(SynchronousTestCase):
         with capturedLogs() as logs:
             for n in range(100):
                 for _ in range(2):
-                    notices.look(Peer(f"192.0.2.{n}", False), {b"X-Forwarded-For": 1})
+                    notices.look(Peer(f"192.0.2.{n}", False), {b"X-Forwarded-For": []})
         self.assertEqual(len(logs), 10)
 
     def test_proxy_that_does_not_tell_the_client(self) -> None:

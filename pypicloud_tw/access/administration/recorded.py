@@ -1,0 +1,70 @@
+"""One change of the access document: conditions, record, and what is to be told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from attrs import frozen
+
+from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.administration.states import Part, check_required, state_of
+from pypicloud_tw.access.administration.values import Changed, Required
+from pypicloud_tw.access.document import AccessDocument
+from pypicloud_tw.access.documents import AccessDocuments
+from pypicloud_tw.index.audit import Act, Audit
+
+Change = Callable[[AccessDocument], AccessDocument]
+
+_CLOSED = (
+    "From now on only those may write whom a right or a group of pypi.default_write "
+    "names: until now nothing was said of rights, and every user could."
+)
+_OPENED = (
+    "Nothing is said of rights any more, so that every user may write. Set "
+    "pypi.default_write in the ini if that is not meant."
+)
+
+
+@frozen
+class RecordedChange:
+    """A change of one thing in the document, not made yet.
+
+    :ivar part: and *name*: the thing.
+    :ivar record: of it, for when it is done.
+    """
+
+    part: Part
+    name: str
+    record: Act
+    change: Change
+    required: Required
+
+    async def make(
+        self, documents: AccessDocuments, access: Access, audit: Audit
+    ) -> Changed:
+        """Make it; durable when this returns.
+
+        :raises ConditionFailed: the thing is not as is required.
+        """
+        await documents.learn()
+        was_open = access.policy.rules.open
+        before: AccessDocument | None = None
+
+        def apply(document: AccessDocument) -> AccessDocument:
+            nonlocal before
+            before = document
+            check_required(document, self.part, self.name, self.required)
+            return self.change(document)
+
+        after = await documents.change(apply)
+        if after is not before:
+            audit(self.record)
+        made = before is not None and state_of(before, self.part, self.name) is None
+        notices = tuple(_notices(was_open, access.policy.rules.open))
+        return Changed(made, notices, state_of(after, self.part, self.name))
+
+
+def _notices(was_open: bool, is_open: bool) -> Iterator[str]:
+    """Say what follows of a change that may surprise."""
+    if was_open != is_open:
+        yield _CLOSED if was_open else _OPENED

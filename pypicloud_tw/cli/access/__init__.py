@@ -1,0 +1,1 @@
+"""The commands of who may do what, on the store or through a server."""

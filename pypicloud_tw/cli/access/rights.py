@@ -1,0 +1,257 @@
+"""``pypicloud right``, ``publisher`` and ``rights``: what somebody may do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import click
+
+from pypicloud_tw.access.administration.values import (
+    NEW,
+    Grant,
+    Kind,
+    Publisher,
+    PublisherTerms,
+    Right,
+    Verdict,
+)
+from pypicloud_tw.cli.access.doors import door, takes_door
+from pypicloud_tw.cli.access.output import (
+    asks_first,
+    confirm,
+    json_option,
+    show,
+    show_json,
+    told,
+    where,
+)
+from pypicloud_tw.config.grants import parse_actions
+from pypicloud_tw.config.publishers import AUDIENCE
+from pypicloud_tw.config.rights import Action, show_actions
+from pypicloud_tw.config.values import BadValueError
+from pypicloud_tw.json_values import encode
+
+_KIND = click.Choice(["user", "group"])
+
+
+def actions(text: str) -> frozenset[Action]:
+    """Understand what an option or an argument allows, in the words of the ini."""
+    try:
+        return parse_actions(text)
+    except BadValueError as e:
+        raise click.UsageError(f"The actions {e}") from None
+
+
+@click.group()
+def right() -> None:
+    """Show and change the lines of rights.
+
+    A line says what a user or a group may do with a project, or with every project
+    that a pattern matches, as `acme-*`.
+    """
+
+
+@right.command("list")
+@click.argument("project", required=False)
+@takes_door
+@json_option
+def list_rights(
+    project: str | None, config: Path | None, index: str | None, as_json: bool
+) -> None:
+    """List every line, or those of PROJECT, a name or a pattern."""
+    lines = door(config, index).do(lambda access: access.rights())
+    shown = [line for line in lines if project in (None, line.project)]
+    columns = ("PROJECT", "WHO", "NAME", "MAY", "SET IN")
+    show(shown, columns, _right_row, as_json=as_json)
+
+
+def _right_row(line: Right) -> tuple[str, ...]:
+    place = where(line.fixed, line.source)
+    return (
+        line.project,
+        line.kind,
+        line.name,
+        show_actions(line.actions),
+        place if line.counts else f"{place}; the ini's lines count instead",
+    )
+
+
+@right.command("set")
+@click.argument("project")
+@click.argument("kind", type=_KIND)
+@click.argument("name")
+@click.argument("may")
+@takes_door
+def set_right(
+    project: str,
+    kind: str,
+    name: str,
+    may: str,
+    config: Path | None,
+    index: str | None,
+) -> None:
+    """Set what the user or group NAME may do with PROJECT.
+
+    MAY is r, rw, some of read, upload, manage and administer with commas between them,
+    or none.
+    """
+    grant, whose = Grant(actions(may)), cast("Kind", kind)
+    changed = door(config, index).change(
+        lambda access: access.put_right(project, whose, name, grant)
+    )
+    told(changed, f"{project}: {kind} {name} may {show_actions(grant.actions)}.")
+
+
+@right.command("remove")
+@click.argument("project")
+@click.argument("kind", type=_KIND)
+@click.argument("name")
+@asks_first
+@takes_door
+def remove_right(
+    project: str,
+    kind: str,
+    name: str,
+    yes: bool,
+    config: Path | None,
+    index: str | None,
+) -> None:
+    """Remove a line."""
+    chosen, whose = door(config, index), cast("Kind", kind)
+    confirm(f"Remove the rights of {kind} {name} for {project}?", yes)
+    changed = chosen.change(lambda access: access.remove_right(project, whose, name))
+    told(changed, f"{project}: no line for {kind} {name} any more.")
+
+
+@click.group()
+def publisher() -> None:
+    """Show and change the trusted publishers.
+
+    A job of one of them exchanges its identity for a token, so that it needs no secret.
+    """
+
+
+@publisher.command("list")
+@takes_door
+@json_option
+def list_publishers(config: Path | None, index: str | None, as_json: bool) -> None:
+    """List the trusted publishers."""
+    publishers = door(config, index).do(lambda access: access.publishers())
+    columns = ("PUBLISHER", "ISSUER", "CLAIMS", "PROJECTS", "MAY", "SET IN")
+    show(publishers, columns, _publisher_row, as_json=as_json)
+
+
+def _publisher_row(one: Publisher) -> tuple[str, ...]:
+    terms = one.terms
+    return (
+        one.name,
+        terms.issuer,
+        ", ".join(
+            f"{name}:{pattern}" for name, pattern in sorted(terms.claims.items())
+        ),
+        ", ".join(terms.projects),
+        show_actions(terms.actions),
+        where(one.fixed, one.source),
+    )
+
+
+@publisher.command("add")
+@click.argument("name")
+@click.option("--issuer", required=True, help="The URL of whoever issues identities.")
+@click.option(
+    "--claim",
+    "claims",
+    multiple=True,
+    required=True,
+    metavar="NAME:PATTERN",
+    help="What an identity must say, as repository:acme/tool; may be repeated.",
+)
+@click.option(
+    "--project",
+    "projects",
+    multiple=True,
+    required=True,
+    help="A project or a pattern; may be repeated.",
+)
+@click.option("--may", default="upload", show_default=True, help="As of right set.")
+@click.option("--audience", default=AUDIENCE, show_default=True)
+@takes_door
+def add_publisher(
+    name: str,
+    issuer: str,
+    claims: tuple[str, ...],
+    projects: tuple[str, ...],
+    may: str,
+    audience: str,
+    config: Path | None,
+    index: str | None,
+) -> None:
+    """Trust a publisher."""
+    terms = PublisherTerms(
+        issuer, dict(map(_claim, claims)), projects, audience, actions(may)
+    )
+    changed = door(config, index).change(
+        lambda access: access.put_publisher(name, terms, NEW)
+    )
+    told(changed, f"Added the publisher {name}.")
+
+
+def _claim(text: str) -> tuple[str, str]:
+    name, colon, pattern = text.partition(":")
+    if not name.strip() or not colon or not pattern.strip():
+        raise click.UsageError(
+            "A claim is a name, a colon and a pattern, as in repository:acme/tool."
+        )
+    return name.strip(), pattern.strip()
+
+
+@publisher.command("remove")
+@click.argument("name")
+@asks_first
+@takes_door
+def remove_publisher(
+    name: str, yes: bool, config: Path | None, index: str | None
+) -> None:
+    """Trust a publisher no more; its tokens are worth nothing from then on."""
+    chosen = door(config, index)
+    confirm(f"Remove the publisher {name}?", yes)
+    changed = chosen.change(lambda access: access.remove_publisher(name))
+    told(changed, f"Removed the publisher {name}.")
+
+
+@click.command()
+@click.argument("who", required=False, metavar="[USER|TOKEN]")
+@click.argument("project", required=False)
+@takes_door
+@json_option
+def rights(
+    who: str | None,
+    project: str | None,
+    config: Path | None,
+    index: str | None,
+    as_json: bool,
+) -> None:
+    """Explain what somebody may do, and which line says so.
+
+    USER is a name, TOKEN a token's id; neither is oneself.
+    """
+    chosen = door(config, index)
+    if who is None and chosen.offline:
+        raise click.UsageError("Say whose rights: offline, nobody is logged in.")
+    found = chosen.do(lambda access: access.rights_of(who, project))
+    if as_json:
+        show_json(encode(found))
+        return
+    rows = [
+        (decision.project, verdict)
+        for decision in found.decisions
+        for verdict in decision.verdicts
+    ]
+    show(rows, ("PROJECT", "TO", "ALLOWED", "BECAUSE"), _verdict_row, as_json=False)
+
+
+def _verdict_row(one: tuple[str, Verdict]) -> tuple[str, ...]:
+    project, verdict = one
+    allowed = "yes" if verdict.allowed else "no"
+    return project, verdict.action.value, allowed, "; ".join(verdict.reasons)

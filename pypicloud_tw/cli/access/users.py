@@ -1,0 +1,190 @@
+"""``pypicloud user`` and ``pypicloud group``: who there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pypicloud_tw.access.administration.values import (
+    NEW,
+    Group,
+    Members,
+    NewUser,
+    User,
+    UserChange,
+)
+from pypicloud_tw.cli.access.doors import door, takes_door
+from pypicloud_tw.cli.access.output import (
+    asks_first,
+    confirm,
+    json_option,
+    new_password,
+    password_option,
+    show,
+    told,
+    where,
+)
+
+
+@click.group()
+def user() -> None:
+    """Show and change the users that the store has.
+
+    Those of an ini are shown as fixed: only the ini changes them.
+    """
+
+
+@user.command("list")
+@takes_door
+@json_option
+def list_users(config: Path | None, index: str | None, as_json: bool) -> None:
+    """List the users."""
+    users = door(config, index).do(lambda access: access.users())
+    columns = ("USER", "LOGS IN BY", "ADMINISTRATOR", "GROUPS", "SET IN")
+    show(users, columns, _user_row, as_json=as_json)
+
+
+def _user_row(one: User) -> tuple[str, ...]:
+    return (
+        one.name,
+        "password" if one.password else "tokens",
+        "yes" if one.administrator else "",
+        ", ".join(one.groups),
+        where(one.fixed),
+    )
+
+
+@user.command("add")
+@click.argument("name")
+@click.option("--admin", is_flag=True, help="May do everything.")
+@click.option("--service", is_flag=True, help="Without a password: tokens only.")
+@password_option
+@takes_door
+def add_user(
+    name: str,
+    admin: bool,
+    service: bool,
+    password_stdin: bool,
+    config: Path | None,
+    index: str | None,
+) -> None:
+    """Add a user.
+
+    Asks for the password; it is never part of the command line.
+    """
+    if service and password_stdin:
+        raise click.UsageError("A service account has no password.")
+    chosen = door(config, index)
+    password = None if service else new_password(password_stdin)
+    new = NewUser(password, admin)
+    changed = chosen.change(lambda access: access.put_user(name, new, NEW))
+    told(changed, f"Added {name}.")
+
+
+@user.command("remove")
+@click.argument("name")
+@asks_first
+@takes_door
+def remove_user(name: str, yes: bool, config: Path | None, index: str | None) -> None:
+    """Remove a user, and with it all of its tokens."""
+    chosen = door(config, index)
+    confirm(f"Remove the user {name}?", yes)
+    changed = chosen.change(lambda access: access.remove_user(name))
+    told(changed, f"Removed {name}.")
+
+
+@user.command("set-password")
+@click.argument("name")
+@password_option
+@takes_door
+def set_password(
+    name: str, password_stdin: bool, config: Path | None, index: str | None
+) -> None:
+    """Give a user another password."""
+    chosen = door(config, index)
+    change = UserChange(password=new_password(password_stdin))
+    changed = chosen.change(lambda access: access.change_user(name, change))
+    told(changed, f"The password of {name} is another now.")
+
+
+@user.command("set")
+@click.argument("name")
+@click.option("--admin/--no-admin", required=True, help="May do everything, or not.")
+@takes_door
+def set_user(name: str, admin: bool, config: Path | None, index: str | None) -> None:
+    """Make somebody an administrator, or one no more."""
+    change = UserChange(administrator=admin)
+    changed = door(config, index).change(
+        lambda access: access.change_user(name, change)
+    )
+    told(changed, f"{name} is {'an' if admin else 'no'} administrator.")
+
+
+@click.group()
+def group() -> None:
+    """Show and change the groups that the store has."""
+
+
+@group.command("list")
+@takes_door
+@json_option
+def list_groups(config: Path | None, index: str | None, as_json: bool) -> None:
+    """List the groups and who is in them."""
+    groups = door(config, index).do(lambda access: access.groups())
+    show(groups, ("GROUP", "MEMBERS", "SET IN"), _group_row, as_json=as_json)
+
+
+def _group_row(one: Group) -> tuple[str, ...]:
+    return one.name, ", ".join(one.members), where(one.fixed)
+
+
+@group.command("add")
+@click.argument("name")
+@click.argument("member", required=False)
+@takes_door
+def add_group(
+    name: str, member: str | None, config: Path | None, index: str | None
+) -> None:
+    """Add a group, or with MEMBER a user to one."""
+    chosen = door(config, index)
+    if member is None:
+        changed = chosen.change(lambda access: access.put_group(name, Members(()), NEW))
+        told(changed, f"Added the group {name}.")
+        return
+    added = member
+    changed = chosen.change(lambda access: access.add_member(name, added))
+    told(changed, f"{member} is in {name}.")
+
+
+@group.command("set")
+@click.argument("name")
+@click.argument("members", nargs=-1)
+@takes_door
+def set_group(
+    name: str, members: tuple[str, ...], config: Path | None, index: str | None
+) -> None:
+    """Have exactly these users in a group."""
+    wanted = Members(members)
+    changed = door(config, index).change(lambda access: access.put_group(name, wanted))
+    told(changed, f"In {name}: {', '.join(members) or 'nobody'}.")
+
+
+@group.command("remove")
+@click.argument("name")
+@click.argument("member", required=False)
+@asks_first
+@takes_door
+def remove_group(
+    name: str, member: str | None, yes: bool, config: Path | None, index: str | None
+) -> None:
+    """Remove a group, or with MEMBER a user from one."""
+    chosen = door(config, index)
+    if member is None:
+        confirm(f"Remove the group {name}?", yes)
+        changed = chosen.change(lambda access: access.remove_group(name))
+        told(changed, f"Removed the group {name}.")
+        return
+    removed = member
+    changed = chosen.change(lambda access: access.remove_member(name, removed))
+    told(changed, f"{member} is in {name} no more.")

@@ -1,0 +1,39 @@
+"""The Agent of a command that asks an index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.iweb import IAgent
+
+from pypicloud_tw.outbound.agent import ProxiedAgent
+from pypicloud_tw.outbound.proxies import ProxySettings
+from pypicloud_tw.outbound.trust import load_policy
+
+#: Names a file of authorities for programs in Python.
+CA_VARIABLE = "REQUESTS_CA_BUNDLE"
+
+#: Seconds for a connection.
+_CONNECT = 10.0
+
+
+def make_agent(reactor: Any, scheme: str, environ: Mapping[str, str]) -> IAgent:
+    """Make an Agent that trusts what the environment says, or what the system does.
+
+    :data:`CA_VARIABLE` names a file of authorities, as for twine and pip;
+    ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` are read by OpenSSL itself.
+
+    :param scheme: of the index's address.
+    :raises ConfigError: a proxy or the file is not usable.
+    """
+    pool = HTTPConnectionPool(reactor, persistent=False)
+    ca_file = environ.get(CA_VARIABLE)
+    policy = load_policy(Path(ca_file) if ca_file else None, CA_VARIABLE)
+    direct = Agent(reactor, policy, connectTimeout=_CONNECT, pool=pool)
+    proxies = ProxySettings.of(environ, scheme)
+    if not proxies.by_scheme:
+        return direct
+    return ProxiedAgent.over(direct, proxies, reactor, pool, policy, _CONNECT)

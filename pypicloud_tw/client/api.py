@@ -1,0 +1,240 @@
+"""Asking an index's API: one request, its answer, and in whose words it failed."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import TypeVar
+from urllib.parse import quote, urlencode
+
+from attrs import field, frozen
+from treq.client import HTTPClient
+from twisted.internet.defer import CancelledError, TimeoutError
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.client import ResponseFailed
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent
+
+from pypicloud_tw import __version__
+from pypicloud_tw.access.basic import Login
+from pypicloud_tw.client.address import IndexAddress
+from pypicloud_tw.errors import (
+    BadRequest,
+    ConditionFailed,
+    Conflict,
+    Forbidden,
+    NotFound,
+    PypicloudError,
+    Unauthorized,
+)
+from pypicloud_tw.json_values import NotAsDeclared, decode, to_bytes
+from pypicloud_tw.outbound.request_body import SmallBody
+from pypicloud_tw.outbound.response_body import ResponseBody
+
+T = TypeVar("T")
+
+#: Seconds until an answer must begin, and for which one may be silent.
+PATIENCE = 60.0
+
+#: Bytes that an answer may have: 100,000 tokens have a third of it.
+MAX_ANSWER = 64 * 2**20
+
+#: What a server's refusals are here.
+_REFUSALS: tuple[type[PypicloudError], ...] = (
+    BadRequest,
+    Unauthorized,
+    Forbidden,
+    NotFound,
+    Conflict,
+    ConditionFailed,
+)
+
+
+class Unanswered(PypicloudError):
+    """The index could not be asked, or does not answer as one does."""
+
+    status = 502
+    code = "unanswered"
+
+
+class Refused(PypicloudError):
+    """The index does not do it, for another reason than the common ones."""
+
+    status = 400
+    code = "refused"
+
+
+@frozen
+class Answer:
+    """What came back."""
+
+    status: int
+    body: bytes = field(repr=False)
+
+    def read(self, kind: type[T]) -> T:
+        """Understand it.
+
+        :raises Unanswered: it is not of that form.
+        """
+        return _understood(kind, self._document())
+
+    def items(self, kind: type[T]) -> list[T]:
+        """Understand a list.
+
+        :raises Unanswered: it is none of that form.
+        """
+        document = self._document()
+        if not isinstance(document, dict) or not isinstance(
+            items := document.get("items"), list
+        ):
+            raise _not_ours()
+        return [_understood(kind, item) for item in items]
+
+    def _document(self) -> object:
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            raise _not_ours() from None
+
+
+@frozen
+class ApiClient:
+    """Asks the API of one index.
+
+    :ivar login: who asks.
+    """
+
+    address: IndexAddress
+    login: Login
+    agent: IAgent
+    clock: IReactorTime
+
+    async def ask(
+        self,
+        method: str,
+        *path: str,
+        value: object = None,
+        query: Mapping[str, str | None] | None = None,
+        fields: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Ask once.
+
+        :param path: its segments below ``/api/v1/``, as they are.
+        :param value: sent as JSON.
+        :param query: None is left out.
+        :param fields: further header fields.
+        :raises PypicloudError: the index refuses; of the class that says the same here.
+        :raises Unanswered: it could not be asked.
+        """
+        url = "/".join(
+            (self.address.base, "api/v1", *(quote(part, safe="") for part in path))
+        )
+        given = {k: v for k, v in (query or {}).items() if v is not None}
+        if given:
+            url += f"?{urlencode(given)}"
+        body = None if value is None else to_bytes(value)
+        answer = await self._send(method, url, self._headers(body, fields or {}), body)
+        if answer.status >= 300:
+            raise self._refusal(answer)
+        return answer
+
+    def _headers(self, body: bytes | None, fields: Mapping[str, str]) -> Headers:
+        login = f"{self.login.user}:{self.login.password}".encode()
+        headers = {
+            "Accept": "application/json",
+            "Authorization": f"Basic {b64encode(login).decode()}",
+            "User-Agent": f"pypicloud/{__version__}",
+            **fields,
+        }
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        return Headers({name: [text] for name, text in headers.items()})
+
+    async def _send(
+        self, method: str, url: str, headers: Headers, body: bytes | None
+    ) -> Answer:
+        asking = HTTPClient(self.agent).request(
+            method,
+            url,
+            headers=headers,
+            data=None if body is None else SmallBody(body),
+            allow_redirects=False,
+            unbuffered=True,
+            # treq's own timeout is not used; it would import the global reactor.
+            reactor=self.clock,  # type: ignore[arg-type]
+        )
+        asking.addTimeout(PATIENCE, self.clock)
+        try:
+            response = await asking
+        except (TimeoutError, CancelledError):
+            raise self._unanswered(f"nothing came for {PATIENCE:g} seconds") from None
+        except Exception as error:
+            raise self._unanswered(_why(error)) from None
+        reader = ResponseBody(
+            self.clock,
+            PATIENCE,
+            lambda how: self._unanswered(f"the answer {how}"),
+            lambda: self._unanswered("it fell silent amid the answer"),
+        )
+        response.deliverBody(reader)
+        pieces = await reader.read_all(
+            MAX_ANSWER, lambda: self._unanswered("the answer is too long")
+        )
+        return Answer(response.code, b"".join(pieces))
+
+    def _refusal(self, answer: Answer) -> PypicloudError:
+        message = _detail(answer.body)
+        if answer.status in (301, 302, 307, 308):
+            return self._unanswered("it redirects; give the address where it is")
+        if message is None:
+            return self._unanswered(
+                f"it answers {answer.status}, and not as this program's server does"
+            )
+        if answer.status >= 500 or answer.status == 429:
+            return Unanswered(message)
+        classes = (kind for kind in _REFUSALS if kind.status == answer.status)
+        return next(classes, Refused)(message)
+
+    def _unanswered(self, why: str) -> Unanswered:
+        return Unanswered(
+            f"The index at {self.address.base} could not be asked: {why}."
+        )
+
+
+def _detail(body: bytes) -> str | None:
+    """Return the sentence of a problem (RFC 9457), if it is one."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    detail = document.get("detail") if isinstance(document, dict) else None
+    if not isinstance(detail, str) or not detail:
+        return None
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in detail)
+
+
+def _understood(kind: type[T], document: object) -> T:
+    try:
+        return decode(kind, document, strict=False)
+    except NotAsDeclared as e:
+        raise _not_ours(str(e)) from None
+
+
+def _not_ours(why: str = "") -> Unanswered:
+    return Unanswered(
+        f"The index does not answer as this program's server does. {why}".rstrip()
+    )
+
+
+def _why(error: Exception) -> str:
+    """Say why no answer came; certificates are what people get wrong most."""
+    if isinstance(error, ResponseFailed) and error.reasons:
+        error = error.reasons[0].value
+    text = str(error)
+    if "certificate verify failed" in text or "VerificationError" in repr(error):
+        return (
+            "its certificate is not trusted (SSL_CERT_FILE names authorities of your "
+            "own)"
+        )
+    return text.rstrip(".") or type(error).__name__

@@ -1,0 +1,105 @@
+"""Who logs in at an index, found where twine and pip find it.
+
+In this order: the address itself, the environment, ``.pypirc``, netrc, the keyring, and
+a question. A user without a password goes on looking for the password alone.
+"""
+
+from __future__ import annotations
+
+import netrc
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from attrs import field, frozen
+
+from pypicloud_tw.access.basic import Login
+from pypicloud_tw.client.address import IndexAddress
+from pypicloud_tw.client.pypirc import Pypirc
+from pypicloud_tw.errors import ConfigError
+
+USER_VARIABLE = "PYPICLOUD_USERNAME"
+PASSWORD_VARIABLE = "PYPICLOUD_PASSWORD"  # noqa: S105  the name, not the word
+
+
+class Keyring(Protocol):
+    """What is asked of a keyring."""
+
+    def find(self, service: str, user: str | None) -> Login | None:
+        """Return a log-in, whoever's it is or of one user."""
+
+
+@frozen
+class LoginSources:
+    """Where log-ins are looked for.
+
+    :ivar pypirc: the file ``.pypirc``, read.
+    :ivar netrc: the path of a netrc file, which need not be there.
+    :ivar keyring: None: there is none.
+    :ivar ask: asks a person, for a user name or for the password of one; None: nobody
+        is there to be asked.
+    """
+
+    environ: Mapping[str, str] = field(repr=False)
+    pypirc: Pypirc
+    netrc: Path | None = None
+    keyring: Keyring | None = None
+    ask: Callable[[str | None], str] | None = None
+
+    def find(self, address: IndexAddress) -> Login:
+        """Return who logs in.
+
+        :raises ConfigError: nobody is found; or a netrc file cannot be read.
+        """
+        user: str | None = None
+        for found_user, password in self._places(address):
+            user = user or found_user
+            if user is not None and password is not None and found_user == user:
+                return Login(user, password)
+        return self._asked(address, user)
+
+    def _places(self, address: IndexAddress) -> Iterator[tuple[str | None, str | None]]:
+        """Go through what is written somewhere; what costs most comes last."""
+        yield address.user, address.password
+        get = self.environ.get
+        user, password = get(USER_VARIABLE) or None, get(PASSWORD_VARIABLE) or None
+        # A password alone belongs to the user that the address has.
+        yield user or (address.user if password else None), password
+        entry = self.pypirc.find(address)
+        if entry is not None:
+            yield entry.user, entry.password
+        yield self._in_netrc(address)
+        wanted = address.user or user or (entry.user if entry is not None else None)
+        yield from self._in_keyring(address, wanted)
+
+    def _in_netrc(self, address: IndexAddress) -> tuple[str | None, str | None]:
+        if self.netrc is None or not self.netrc.is_file():
+            return None, None
+        try:
+            found = netrc.netrc(self.netrc).authenticators(address.host)
+        except (netrc.NetrcParseError, OSError, UnicodeDecodeError):
+            raise ConfigError([f"{self.netrc} cannot be read."]) from None
+        return (None, None) if found is None else (found[0] or None, found[2] or None)
+
+    def _in_keyring(
+        self, address: IndexAddress, user: str | None
+    ) -> Iterator[tuple[str, str]]:
+        if self.keyring is None:
+            return
+        # As twine names it, which has the whole address, and as pip does.
+        for service in (address.base, f"{address.base}/", address.host):
+            login = self.keyring.find(service, user)
+            if login is not None:
+                yield login.user, login.password
+
+    def _asked(self, address: IndexAddress, user: str | None) -> Login:
+        if self.ask is None:
+            raise ConfigError(
+                [
+                    f"Nothing says who logs in at {address.base}: set "
+                    f"{USER_VARIABLE} and {PASSWORD_VARIABLE} (a token's user is "
+                    "__token__), or write them into .pypirc or a netrc file."
+                ]
+            )
+        user = user or self.ask(None)
+        return Login(user, self.ask(user))

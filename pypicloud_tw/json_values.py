@@ -1,0 +1,243 @@
+"""attrs classes as JSON objects and back: one declaration for who asks and who answers.
+
+A class names its fields and their types; that is the form of the object. What is
+written is read again as it was. Understood are ``str``, ``bool``, ``int``, datetimes,
+enumerations, literals, other such classes, optional values, tuples and sets of any of
+these, and mappings of text to text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from enum import Enum
+from functools import cache
+from types import MappingProxyType, NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import attrs
+
+T = TypeVar("T")
+
+#: Characters that a text may have unless its field says otherwise (:func:`longest`).
+LONGEST = 1024
+
+_LONGEST = "longest"
+
+#: What JSON has, too.
+_PLAIN = frozenset({str, bool, int, float, NoneType})
+
+
+class NotAsDeclared(ValueError):
+    """A document is not of its form; the text is a sentence that names the field."""
+
+
+def longest(characters: int) -> dict[str, object]:
+    """Make the metadata of a field whose texts may have so many characters."""
+    return {_LONGEST: characters}
+
+
+def encode(value: object) -> Any:
+    """Return a value in what :mod:`json` takes; sets in order, so that it is stable."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return value  # most values, and quickly
+    if attrs.has(kind):
+        return {name: encode(getattr(value, name)) for name in _declared(kind)}
+    match value:
+        case Enum():
+            return value.value
+        case datetime():
+            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        case Mapping():
+            return {str(k): encode(v) for k, v in sorted(value.items())}
+        case set() | frozenset():
+            return sorted(map(encode, value))
+        case tuple() | list():
+            return [encode(one) for one in value]
+    raise TypeError(f"{kind.__name__} has no form in JSON here.")
+
+
+def to_bytes(value: object) -> bytes:
+    """Return a value as a JSON document."""
+    return json.dumps(encode(value), ensure_ascii=False).encode()
+
+
+def from_bytes(kind: type[T], data: bytes, *, strict: bool = True) -> T:
+    """Read a document; parameters and errors as of :func:`decode`."""
+    try:
+        document = json.loads(data, object_pairs_hook=_once, parse_constant=_no_number)
+    except NotAsDeclared:
+        raise
+    except (ValueError, RecursionError):
+        raise NotAsDeclared("This is not a JSON document.") from None
+    return decode(kind, document, strict=strict)
+
+
+def decode(kind: type[T], document: object, *, strict: bool = True) -> T:
+    """Read a class's object.
+
+    :param strict: refuse fields that are not declared; a client that reads what a
+        newer server says ignores them.
+    :raises NotAsDeclared: it is of another form.
+    """
+    return _Reader(strict).members(kind, document, "")
+
+
+@attrs.frozen
+class _Declared:
+    """One field: its type, how long its texts may be, and whether it must be there."""
+
+    kind: Any
+    longest: int
+    needed: bool
+
+
+@cache
+def _declared(kind: type[Any]) -> Mapping[str, _Declared]:
+    """Return what a class declares, by the field's name; made once for each class."""
+    hints = get_type_hints(kind)
+    return {
+        field.name: _Declared(
+            hints[field.name],
+            field.metadata.get(_LONGEST, LONGEST),
+            field.default is attrs.NOTHING,
+        )
+        for field in attrs.fields(kind)
+    }
+
+
+@attrs.frozen
+class _Reader:
+    strict: bool
+
+    def members(self, kind: type[T], document: object, path: str) -> T:
+        if not isinstance(document, dict):
+            raise _wrong(path, "an object")
+        fields = _declared(kind)  # type: ignore[arg-type]  # classes are hashable
+        unknown = sorted(document.keys() - fields.keys()) if self.strict else []
+        if unknown:
+            raise NotAsDeclared(
+                f"There is no field {_shown(_join(path, unknown[0]))}; there are "
+                f"{', '.join(fields)}."
+            )
+        given = {}
+        for name, field in fields.items():
+            if name in document:
+                inner = _join(path, name)
+                given[name] = self.value(
+                    field.kind, document[name], inner, field.longest
+                )
+            elif field.needed:
+                raise NotAsDeclared(
+                    f"The field {_shown(_join(path, name))} is missing."
+                )
+        return kind(**given)
+
+    def value(self, kind: Any, value: object, path: str, limit: int) -> Any:
+        """Read one value; *limit* is that of its texts."""
+        if kind is str:
+            return _text(value, path, limit)
+        origin, arguments = get_origin(kind), get_args(kind)
+        if origin in (Union, UnionType):
+            if value is None and NoneType in arguments:
+                return None
+            (kind,) = (one for one in arguments if one is not NoneType)
+            return self.value(kind, value, path, limit)
+        if origin is Literal:
+            return _one_of(arguments, value, path)
+        if origin in (tuple, frozenset):
+            return origin(self._items(arguments[0], value, path, limit))
+        if origin is not None and issubclass(origin, Mapping):
+            return self._mapping(value, path, limit)
+        if issubclass(kind, Enum):
+            return kind(_one_of([one.value for one in kind], value, path))
+        if attrs.has(kind):
+            return self.members(kind, value, path)
+        if kind is datetime:
+            return _moment(_text(value, path, limit), path)
+        return _plain(kind, value, path)
+
+    def _items(self, kind: Any, value: object, path: str, limit: int) -> list[Any]:
+        if not isinstance(value, list):
+            raise _wrong(path, "a list")
+        return [
+            self.value(kind, one, f"{path}[{number}]", limit)
+            for number, one in enumerate(value)
+        ]
+
+    def _mapping(self, value: object, path: str, limit: int) -> Mapping[str, str]:
+        if not isinstance(value, dict):
+            raise _wrong(path, "an object")
+        return MappingProxyType(
+            {
+                _text(k, path, limit): _text(v, _join(path, k), limit)
+                for k, v in value.items()
+            }
+        )
+
+
+def _plain(kind: type[Any], value: object, path: str) -> object:
+    # true and false are numbers to Python, and are none in JSON.
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        names = {bool: "true or false", int: "a whole number"}
+        raise _wrong(path, names[kind])
+    return value
+
+
+def _text(value: object, path: str, limit: int) -> str:
+    if not isinstance(value, str):
+        raise _wrong(path, "text")
+    if len(value) > limit:
+        raise NotAsDeclared(
+            f"The field {_shown(path)} is too long; it may have {limit} characters."
+        )
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise NotAsDeclared(f"The field {_shown(path)} is not Unicode text.") from None
+    return value
+
+
+def _moment(text: str, path: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise _wrong(path, "a date and time such as 2026-03-01T09:30:00Z")
+    return moment
+
+
+def _one_of(known: Collection[Any], value: object, path: str) -> Any:
+    if not isinstance(value, str) or value not in known:
+        raise _wrong(path, f"one of {', '.join(map(str, known))}")
+    return value
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, value in pairs:
+        if name in found:
+            raise NotAsDeclared(f"The field {_shown(name)} is there twice.")
+        found[name] = value
+    return found
+
+
+def _no_number(constant: str) -> None:
+    raise NotAsDeclared("NaN and Infinity are not numbers of JSON.")
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _shown(path: str) -> str:
+    """Quote what a client sent so that it fits in a line."""
+    return repr(path if len(path) <= 80 else f"{path[:80]}...")
+
+
+def _wrong(path: str, expected: str) -> NotAsDeclared:
+    what = f"The field {_shown(path)}" if path else "The document"
+    return NotAsDeclared(f"{what} must be {expected}.")

@@ -1,0 +1,299 @@
+"""The routes below /api/v1/access/: who may do what, shown and changed over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import define
+from klein import Klein
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+
+from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.administration.authority import PrincipalAuthority
+from pypicloud_tw.access.administration.stored import (
+    Administered,
+    StoredAdministration,
+)
+from pypicloud_tw.access.administration.values import (
+    Grant,
+    Kind,
+    Members,
+    NewToken,
+    NewUser,
+    PublisherTerms,
+    UserChange,
+)
+from pypicloud_tw.concurrency.pieces import Pieces
+from pypicloud_tw.errors import Unauthorized
+from pypicloud_tw.web.api.json_api import (
+    parameter,
+    read_json,
+    required,
+    send_changed,
+    send_list,
+    send_made,
+    send_value,
+)
+from pypicloud_tw.web.authorization import (
+    actor_of,
+    authenticate,
+    refuse_other_sites,
+)
+from pypicloud_tw.web.http.site import Request
+
+_READ = ["GET", "HEAD"]
+
+
+@define(eq=False)
+class AccessApi:
+    """Authenticates, judges, reads the request, and calls what does the work.
+
+    What changes something is judged before its body is read.
+
+    :ivar administered: what it is all about.
+    :ivar pieces: writes what may be long with pauses.
+    :ivar answer_failure: answers what a route raised, or what no route takes.
+    """
+
+    access: Access
+    administered: Administered
+    pieces: Pieces
+    answer_failure: Callable[[Request, Failure], bytes]
+
+    router = Klein()
+    router.url_map.merge_slashes = False
+
+    def resource(self) -> Resource:
+        """Make the resource of ``/api/v1/access/``."""
+        resource: Resource = self.router.resource()
+        return resource
+
+    @router.route("/", methods=_READ)
+    async def overview(self, request: Request) -> bytes:
+        """Tell what holds for all of access."""
+        doer = await self._administrator(request)
+        found = await doer.overview()
+        return send_value(request, found, found.state)
+
+    # -- users ----------------------------------------------------------------------
+
+    @router.route("/users", methods=_READ)
+    async def users(self, request: Request) -> bytes:
+        """List the users."""
+        doer = await self._administrator(request)
+        return await send_list(request, await doer.users(), self.pieces)
+
+    @router.route("/users/<name>", methods=_READ)
+    async def user(self, request: Request, name: str) -> bytes:
+        """Show a user."""
+        doer = await self._administrator(request)
+        return send_value(request, await doer.user(name), doer.state("users", name))
+
+    @router.route("/users/<name>", methods=["PUT"])
+    async def put_user(self, request: Request, name: str) -> bytes:
+        """Make or replace a user."""
+        doer = await self._administrator(request)
+        user = await read_json(request, NewUser)
+        return send_changed(request, await doer.put_user(name, user, required(request)))
+
+    @router.route("/users/<name>", methods=["PATCH"])
+    async def change_user(self, request: Request, name: str) -> bytes:
+        """Change a part of what a user is."""
+        doer = await self._administrator(request)
+        change = await read_json(request, UserChange)
+        changed = await doer.change_user(name, change, required(request))
+        return send_changed(request, changed)
+
+    @router.route("/users/<name>", methods=["DELETE"])
+    async def remove_user(self, request: Request, name: str) -> bytes:
+        """Remove a user."""
+        doer = await self._administrator(request)
+        return send_changed(request, await doer.remove_user(name, required(request)))
+
+    # -- groups ---------------------------------------------------------------------
+
+    @router.route("/groups", methods=_READ)
+    async def groups(self, request: Request) -> bytes:
+        """List the groups."""
+        doer = await self._administrator(request)
+        return await send_list(request, await doer.groups(), self.pieces)
+
+    @router.route("/groups/<name>", methods=_READ)
+    async def group(self, request: Request, name: str) -> bytes:
+        """Show a group."""
+        doer = await self._administrator(request)
+        return send_value(request, await doer.group(name), doer.state("groups", name))
+
+    @router.route("/groups/<name>", methods=["PUT"])
+    async def put_group(self, request: Request, name: str) -> bytes:
+        """Make a group, or replace who is in it."""
+        doer = await self._administrator(request)
+        members = await read_json(request, Members)
+        changed = await doer.put_group(name, members, required(request))
+        return send_changed(request, changed)
+
+    @router.route("/groups/<name>", methods=["DELETE"])
+    async def remove_group(self, request: Request, name: str) -> bytes:
+        """Remove a group."""
+        doer = await self._administrator(request)
+        return send_changed(request, await doer.remove_group(name, required(request)))
+
+    @router.route("/groups/<name>/members/<user>", methods=["PUT"])
+    async def add_member(self, request: Request, name: str, user: str) -> bytes:
+        """Have somebody in a group."""
+        doer = await self._administrator(request)
+        changed = await doer.add_member(name, user, required(request))
+        return send_changed(request, changed)
+
+    @router.route("/groups/<name>/members/<user>", methods=["DELETE"])
+    async def remove_member(self, request: Request, name: str, user: str) -> bytes:
+        """Have somebody in a group no more."""
+        doer = await self._administrator(request)
+        changed = await doer.remove_member(name, user, required(request))
+        return send_changed(request, changed)
+
+    # -- rights ---------------------------------------------------------------------
+
+    @router.route("/rights", methods=_READ)
+    async def rights(self, request: Request) -> bytes:
+        """List the lines of rights that one may change."""
+        doer = await self._administrator_of_some(request)
+        return await send_list(request, await doer.rights(), self.pieces)
+
+    @router.route("/rights/<project>/<any(user, group):kind>/<name>", methods=["PUT"])
+    async def put_right(
+        self, request: Request, project: str, kind: Kind, name: str
+    ) -> bytes:
+        """Set what somebody may do with a project."""
+        doer = await self._administrator(request, project)
+        grant = await read_json(request, Grant)
+        changed = await doer.put_right(project, kind, name, grant, required(request))
+        return send_changed(request, changed)
+
+    @router.route(
+        "/rights/<project>/<any(user, group):kind>/<name>", methods=["DELETE"]
+    )
+    async def remove_right(
+        self, request: Request, project: str, kind: Kind, name: str
+    ) -> bytes:
+        """Remove a line."""
+        doer = await self._administrator(request, project)
+        changed = await doer.remove_right(project, kind, name, required(request))
+        return send_changed(request, changed)
+
+    # -- publishers -----------------------------------------------------------------
+
+    @router.route("/publishers", methods=_READ)
+    async def publishers(self, request: Request) -> bytes:
+        """List the trusted publishers that one may change."""
+        doer = await self._administrator_of_some(request)
+        return await send_list(request, await doer.publishers(), self.pieces)
+
+    @router.route("/publishers/<name>", methods=_READ)
+    async def publisher(self, request: Request, name: str) -> bytes:
+        """Show a trusted publisher."""
+        doer = await self._administrator_of_some(request)
+        found = await doer.publisher(name)
+        return send_value(request, found, doer.state("publishers", name))
+
+    @router.route("/publishers/<name>", methods=["PUT"])
+    async def put_publisher(self, request: Request, name: str) -> bytes:
+        """Trust a publisher, or under other terms."""
+        doer = await self._administrator_of_some(request)
+        terms = await read_json(request, PublisherTerms)
+        changed = await doer.put_publisher(name, terms, required(request))
+        return send_changed(request, changed)
+
+    @router.route("/publishers/<name>", methods=["DELETE"])
+    async def remove_publisher(self, request: Request, name: str) -> bytes:
+        """Trust a publisher no more."""
+        doer = await self._administrator_of_some(request)
+        changed = await doer.remove_publisher(name, required(request))
+        return send_changed(request, changed)
+
+    # -- tokens ---------------------------------------------------------------------
+
+    @router.route("/tokens", methods=_READ)
+    async def tokens(self, request: Request) -> bytes:
+        """List one's own tokens; administrators may ask for others'."""
+        doer = await self._signed_in(request)
+        owner = parameter(request, "owner")
+        everybody = parameter(request, "everybody") == "true"
+        tokens = await doer.tokens(owner, everybody=everybody)
+        return await send_list(request, tokens, self.pieces)
+
+    @router.route("/tokens", methods=["POST"])
+    async def make_token(self, request: Request) -> bytes:
+        """Make a token."""
+        doer = await self._signed_in(request)
+        doer.authority.check_own_tokens()
+        token = await read_json(request, NewToken)
+        return send_made(request, await doer.make_token(token))
+
+    @router.route("/tokens/<id>", methods=["DELETE"])
+    async def revoke_token(self, request: Request, id: str) -> bytes:
+        """Have a token be worth nothing any more."""
+        doer = await self._signed_in(request)
+        doer.authority.check_own_tokens()
+        return send_changed(request, await doer.revoke_token(id))
+
+    # -- what one may do ------------------------------------------------------------
+
+    @router.route("/rights-of", methods=_READ)
+    async def rights_of(self, request: Request) -> bytes:
+        """Explain what somebody may do; others than oneself to administrators."""
+        doer = await self._signed_in(request)
+        user, project = parameter(request, "user"), parameter(request, "project")
+        return send_value(request, await doer.rights_of(user, project))
+
+    @router.route("/whoami", methods=_READ)
+    async def whoami(self, request: Request) -> bytes:
+        """Tell who asks."""
+        doer = await self._signed_in(request)
+        return send_value(request, await doer.whoami())
+
+    # -- errors ---------------------------------------------------------------------
+
+    @router.handle_errors(Exception)  # type: ignore[arg-type]  # Site makes our Request
+    def failed(self, request: Request, failure: Failure) -> bytes:
+        """Answer with an error."""
+        return self.answer_failure(request, failure)
+
+    # -- who asks -------------------------------------------------------------------
+
+    async def _signed_in(self, request: Request) -> StoredAdministration:
+        """Return what does the work for whoever asks.
+
+        :raises Unauthorized: that is nobody in particular.
+        :raises Forbidden: another site's page asks.
+        """
+        refuse_other_sites(request)
+        principal = await authenticate(request, self.access)
+        if principal.anonymous:
+            raise Unauthorized("Log in with a user name and password, or with a token.")
+        if request.method.decode() not in _READ:
+            self.access.refuse_while_read_only()
+            self.access.policy.check_known(principal)
+        authority = PrincipalAuthority(self.access, principal)
+        return self.administered.by(actor_of(request, principal), authority)
+
+    async def _administrator(
+        self, request: Request, *projects: str
+    ) -> StoredAdministration:
+        """Return the same for whoever administers everything, or these projects.
+
+        :raises Forbidden: not the one who asks.
+        """
+        doer = await self._signed_in(request)
+        doer.authority.check_administers(*projects)
+        return doer
+
+    async def _administrator_of_some(self, request: Request) -> StoredAdministration:
+        """Return the same for whoever administers anything at all.
+
+        :raises Forbidden: not the one who asks.
+        """
+        doer = await self._signed_in(request)
+        doer.authority.check_administers_some()
+        return doer

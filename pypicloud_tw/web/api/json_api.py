@@ -1,0 +1,138 @@
+"""What every route of /api/v1/ shares: JSON in and out, conditions, bounds.
+
+Errors become problems (RFC 9457) where all errors are answered.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import TypeVar
+
+from pypicloud_tw.access.administration.values import Changed, Required
+from pypicloud_tw.concurrency.pieces import Pieces
+from pypicloud_tw.errors import BadRequest, UnsupportedMediaType
+from pypicloud_tw.json_values import NotAsDeclared, from_bytes, to_bytes
+from pypicloud_tw.web.answers import measured
+from pypicloud_tw.web.http.conditions import check_required, is_known
+from pypicloud_tw.web.http.fields import joined
+from pypicloud_tw.web.http.site import Request
+
+T = TypeVar("T")
+
+#: Bytes that a request may have: a group of 5,000 users has half of it.
+MAX_BODY = 128 * 1024
+
+_TYPE = re.compile(rb"application/(?:[\w.-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
+#: Stands in an ETag behind the state that a change can require.
+_BEHIND_STATE = "."
+
+_TAG = re.compile(rb'"([^"]*)"')
+
+
+async def read_json(request: Request, kind: type[T]) -> T:
+    """Read a request's body.
+
+    :raises UnsupportedMediaType: it is said to be something else than JSON. A page of
+        another site cannot have a browser send JSON without asking us first.
+    :raises BadRequest: it is not of that form; the message names the field.
+    :raises PayloadTooLarge: it is longer than :data:`MAX_BODY`.
+    """
+    if _TYPE.fullmatch(request.getHeader(b"Content-Type") or b"") is None:
+        raise UnsupportedMediaType(
+            "Send JSON here, and say so: Content-Type: application/json."
+        )
+    request.body.limit = MAX_BODY
+    data = bytearray()
+    async for piece in request.body:
+        data += piece
+    try:
+        return from_bytes(kind, bytes(data))
+    except NotAsDeclared as e:
+        raise BadRequest(str(e)) from None
+
+
+def send_value(request: Request, value: object, state: str | None = None) -> bytes:
+    """Answer a GET.
+
+    :param state: of what can be changed, which the ETag begins with; the rest is of the
+        value, which may have more in it.
+    :raises ConditionFailed: it is not what the client requires.
+    """
+    return _send(request, to_bytes(value), state or "")
+
+
+async def send_list(
+    request: Request, values: Iterable[object], pieces: Pieces
+) -> bytes:
+    """Answer a GET with a list, which may be long; errors as of :func:`send_value`.
+
+    :param pieces: writes it with pauses.
+    """
+    written = await pieces.collect(map(to_bytes, values))
+    return _send(request, b'{"items": [%b]}' % b", ".join(written), "")
+
+
+def send_changed(request: Request, changed: Changed) -> bytes:
+    """Answer a PUT, PATCH or DELETE."""
+    request.setResponseCode(201 if changed.made else 200)
+    if changed.state is not None:
+        request.setHeader(b"ETag", f'"{changed.state}"'.encode())
+    return _body(request, to_bytes(changed))
+
+
+def send_made(request: Request, value: object) -> bytes:
+    """Answer a POST that made something."""
+    request.setResponseCode(201)
+    return _body(request, to_bytes(value))
+
+
+def required(request: Request) -> Required:
+    """Return what the client requires of what it changes (RFC 9110, section 13.1).
+
+    :raises BadRequest: it requires what cannot be required here.
+    """
+    match, none_match = joined(request, b"If-Match"), joined(request, b"If-None-Match")
+    if none_match is not None and none_match.strip() != b"*":
+        raise BadRequest("If-None-Match can only be * with a change; use If-Match.")
+    if match is None:
+        return Required(absent=none_match is not None)
+    if match.strip() == b"*":
+        return Required(present=True)
+    tags = frozenset(
+        tag.decode("latin-1").partition(_BEHIND_STATE)[0] for tag in _TAG.findall(match)
+    )
+    return Required(absent=none_match is not None, states=tags)
+
+
+def parameter(request: Request, name: str) -> str | None:
+    """Return a parameter of the query; None: it is not there, or empty.
+
+    :raises BadRequest: it is there twice, or is not UTF-8.
+    """
+    values = request.args.get(name.encode(), [])
+    if len(values) > 1:
+        raise BadRequest(f"Give {name} once.")
+    try:
+        return values[0].decode() or None if values else None
+    except UnicodeDecodeError:
+        raise BadRequest(f"The parameter {name} is not UTF-8 text.") from None
+
+
+def _send(request: Request, body: bytes, state: str) -> bytes:
+    digest = sha256(body).hexdigest()[:16]
+    etag = f'"{state}{_BEHIND_STATE}{digest}"'.encode()
+    check_required(request, etag, None)
+    request.setHeader(b"ETag", etag)
+    if is_known(request, etag, None):
+        request.setResponseCode(304)
+        return b""
+    return _body(request, body)
+
+
+def _body(request: Request, body: bytes) -> bytes:
+    request.setHeader(b"Content-Type", b"application/json")
+    # Who may see it, and what it is, can change at any time.
+    request.setHeader(b"Cache-Control", b"no-store")
+    return measured(request, body)

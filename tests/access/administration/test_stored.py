@@ -1,0 +1,171 @@
+"""Administering access on the store itself, and what each may of it."""
+
+from __future__ import annotations
+
+from attrs import evolve
+from twisted.internet.defer import Deferred
+
+from pypicloud_tw.access.administration.authority import may_whole
+from pypicloud_tw.access.administration.interface import AccessAdministration
+from pypicloud_tw.access.administration.stored import StoredAdministration
+from pypicloud_tw.access.administration.values import (
+    Grant,
+    Members,
+    NewToken,
+    NewUser,
+)
+from pypicloud_tw.access.principal import Principal, Scope
+from pypicloud_tw.config.rights import Action
+from pypicloud_tw.errors import Forbidden, NotFound
+from tests.access.administration.doubles import AccessServer
+from tests.access.administration.suite import READ, TERMS, AdministrationSuite, WorkCase
+
+ADMINISTER = Grant(frozenset({Action.ADMINISTER}))
+
+
+class StoredTests(AdministrationSuite, WorkCase):
+    def make(self) -> AccessAdministration:
+        self.server = AccessServer.new()
+        return self.server.administration()
+
+    def test_records(self) -> None:
+        self.wait(self.access.put_user("bob", NewUser("a good word")))
+        self.wait(self.access.put_right("acme", "user", "bob", READ))
+        acts = self.server.acts
+        self.assertEqual([one.actor.name for one in acts], ["ann", "ann"])
+        self.assertEqual([one.project for one in acts], [None, "acme"])
+        told = [(one.act, one.reason) for one in acts]
+        self.assertEqual(told, [("set a user", "bob"), ("set a right", "user bob: r")])
+        self.assertNotIn("good word", repr(acts))
+        # Nothing was changed: nothing is recorded.
+        self.wait(self.access.put_right("acme", "user", "bob", READ))
+        self.assertEqual(len(acts), 2)
+
+    def test_hashes_are_made_off_the_reactor(self) -> None:
+        administration = self.server.administration()
+        self.wait(administration.put_user("bob", NewUser("a good word")))
+        self.assertEqual(self.server.offload.threaded, ["hash_password"])
+
+    def test_two_administrators_lose_nothing(self) -> None:
+        other = self.server.beside().administration()
+        for number in range(3):
+            one, two = f"one{number}", f"two{number}"
+            both = [
+                Deferred.fromCoroutine(self.access.put_user(one, NewUser())),
+                Deferred.fromCoroutine(other.put_user(two, NewUser())),
+            ]
+            self.server.clock.pump([0.5] * 40)
+            for work in both:
+                self.assertTrue(self.successResultOf(work).made)
+        self.server.clock.advance(5)
+        names = {one.name for one in self.wait(self.access.users())}
+        self.assertEqual(len(names), 7)
+
+
+class FirstRightTests(WorkCase):
+    def setUp(self) -> None:
+        self.server = AccessServer.new({})
+        self.access = self.server.administration()
+
+    def test_it_is_told_that_others_may_write_no_more(self) -> None:
+        changed = self.wait(self.access.put_right("acme", "user", "ann", READ))
+        (notice,) = changed.notices
+        self.assertIn("every user could", notice)
+        again = self.server.beside().administration()
+        changed = self.wait(again.put_right("acme", "user", "bob", READ))
+        self.assertEqual(changed.notices, ())
+        self.wait(again.remove_right("acme", "user", "bob"))
+        changed = self.wait(self.access.remove_right("acme", "user", "ann"))
+        (notice,) = changed.notices
+        self.assertIn("every user may write", notice)
+
+
+class OfAProjectTests(WorkCase):
+    """What those may change who administer some projects."""
+
+    def setUp(self) -> None:
+        self.server = AccessServer.new()
+        operator = self.server.administration()
+        self.wait(operator.put_user("bob", NewUser()))
+        for project in ("acme", "tools-*"):
+            self.wait(operator.put_right(project, "user", "bob", ADMINISTER))
+        self.wait(operator.put_right("tools-x", "user", "carol", READ))
+        self.wait(operator.put_publisher("other", evolve(TERMS, projects=("other",))))
+        self.bob = Principal("bob")
+
+    def doer(self, principal: Principal | None = None) -> StoredAdministration:
+        return self.server.administration(principal or self.bob)
+
+    def test_whole_patterns(self) -> None:
+        policy = self.server.access.policy
+
+        def may(project: str, principal: Principal = self.bob) -> bool:
+            return may_whole(policy, principal, Action.ADMINISTER, project)
+
+        self.assertTrue(may("acme"))
+        self.assertFalse(may("acme-*"))
+        # A part of it is decided by a line of its own, which does not name bob.
+        self.assertFalse(may("tools-*"))
+        self.assertFalse(may("tools-x"))
+        self.assertFalse(may("tools-x*"))
+        self.assertTrue(may("tools-y"))
+        self.assertTrue(may("tools-y*"))
+        self.assertTrue(may("tools-*-y"))
+        self.assertFalse(may("*"))
+        self.assertFalse(may("t*"))
+        self.assertTrue(may("*", Principal("ann")))
+        narrow = Scope(frozenset({Action.ADMINISTER}), ("tools-y*",))
+        self.assertTrue(may("tools-y-*", Principal("bob", scope=narrow)))
+        self.assertFalse(may("tools-z*", Principal("bob", scope=narrow)))
+        reading = Scope(frozenset({Action.READ}))
+        self.assertFalse(may("tools-y*", Principal("bob", scope=reading)))
+        self.assertFalse(may("tools-y*", Principal(None, publishers=("other",))))
+
+    def test_lists_have_what_is_theirs(self) -> None:
+        lines = self.wait(self.doer().rights())
+        self.assertEqual([one.project for one in lines], ["acme"])
+        self.assertEqual(self.wait(self.doer().publishers()), [])
+
+    def test_publishers_of_others(self) -> None:
+        mine = evolve(TERMS, projects=("acme", "tools-y*"))
+        self.wait(self.doer().put_publisher("mine", mine))
+        self.refused(
+            Forbidden, self.doer().put_publisher("x", evolve(TERMS, projects=("x",)))
+        )
+        # Neither taken over nor removed nor seen.
+        self.refused(Forbidden, self.doer().put_publisher("other", mine))
+        self.refused(Forbidden, self.doer().remove_publisher("other"))
+        self.refused(NotFound, self.doer().publisher("other"))
+
+    def test_what_is_an_administrators_alone(self) -> None:
+        doer = self.doer()
+        self.assertRaises(Forbidden, doer.authority.check_administers)
+        self.assertRaises(Forbidden, doer.authority.check_administers, "acme", "x")
+        doer.authority.check_administers("acme")
+        doer.authority.check_administers_some()
+        nobody = self.doer(Principal("carol")).authority
+        self.assertRaises(Forbidden, nobody.check_administers_some)
+        self.refused(Forbidden, doer.rights_of("carol"))
+        self.wait(doer.rights_of("bob"))
+        self.wait(doer.rights_of())
+        self.refused(Forbidden, doer.tokens("carol"))
+        self.refused(Forbidden, doer.tokens(everybody=True))
+
+    def test_own_tokens(self) -> None:
+        made = self.wait(self.doer().make_token(NewToken()))
+        self.assertEqual(len(self.wait(self.doer().tokens())), 1)
+        self.refused(Forbidden, self.doer().make_token(NewToken(owner="carol")))
+        carol = self.doer(Principal("carol"))
+        id = made.id
+        self.refused(NotFound, carol.revoke_token(id))
+        shown = Principal("bob", scope=Scope(frozenset({Action.READ})))
+        self.assertRaises(Forbidden, self.doer(shown).authority.check_own_tokens)
+        self.refused(Forbidden, self.doer(shown).make_token(NewToken()))
+        self.wait(self.doer().revoke_token(id))
+
+    def test_who(self) -> None:
+        operator = self.server.administration()
+        self.wait(operator.put_group("dev", Members(("bob",))))
+        identity = self.wait(self.doer().whoami())
+        self.assertEqual(identity.name, "bob")
+        self.assertEqual(identity.groups, ("dev",))

@@ -1,0 +1,310 @@
+"""The commands of who may do what, through both doors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from attrs import define, field
+from click.testing import CliRunner, Result
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from pypicloud_tw.access.administration.interface import AccessAdministration, Work
+from pypicloud_tw.access.basic import Login
+from pypicloud_tw.cli import main as cli
+from pypicloud_tw.cli.base import Surroundings
+from pypicloud_tw.client.access import RemoteAdministration
+from pypicloud_tw.client.address import IndexAddress
+from pypicloud_tw.client.api import ApiClient
+from pypicloud_tw.config.load import Config
+from pypicloud_tw.errors import StoreError
+from tests.access.administration.doubles import AccessServer
+from tests.web.api.doubles import AccessWeb, WebAgent
+
+T = TypeVar("T")
+
+URL = "http://pypi.example:6543/"
+
+
+@define
+class FakeDoors:
+    """Does work in this process.
+
+    :ivar server: what an ini's store is.
+    :ivar web: what an index's server is.
+    :ivar error: raised instead.
+    """
+
+    server: AccessServer = field(factory=AccessServer.new)
+    web: AccessWeb = field(factory=AccessWeb)
+    error: Exception | None = None
+    asked: list[object] = field(factory=list)
+
+    def over_store(self, config: Config, work: Work[T], *, changes: bool) -> T:
+        self.asked.append(changes)
+        return self._done(self.server.administration(), work)
+
+    def over_server(
+        self,
+        address: IndexAddress,
+        login: Login,
+        environ: Mapping[str, str],
+        work: Work[T],
+    ) -> T:
+        self.asked.append((address.base, login.user, login.password))
+        agent = WebAgent(self.web)
+        client = ApiClient(address, login, agent, self.web.domain.clock)
+        return self._done(RemoteAdministration(client), work)
+
+    def _done(self, administration: AccessAdministration, work: Work[T]) -> T:
+        if self.error is not None:
+            raise self.error
+
+        async def done() -> T:
+            return await work(administration)
+
+        results: list[T] = []
+        failures: list[Failure] = []
+        Deferred.fromCoroutine(done()).addCallbacks(results.append, failures.append)
+        for failure in failures:
+            failure.raiseException()
+        return results[0]
+
+
+class AccessCommandCase(SynchronousTestCase):
+    """A world of the test's own."""
+
+    def setUp(self) -> None:
+        self.home = Path(self.mktemp()).absolute()
+        self.home.mkdir()
+        self.ini = self.home / "x.ini"
+        self.ini.write_text("[pypicloud]\n")
+        self.doors = FakeDoors()
+        self.environ = {
+            "PYPICLOUD_USERNAME": "ann",
+            "PYPICLOUD_PASSWORD": "secret",
+        }
+        self.terminal = False
+
+    def invoke(self, *args: str, input: str = "") -> Result:
+        world = Surroundings(
+            environ=self.environ,
+            is_terminal=lambda: self.terminal,
+            doors=lambda: self.doors,
+            home=lambda: self.home,
+            keyring=lambda: None,
+        )
+        result = CliRunner().invoke(cli.main, list(args), input=input, obj=world)
+        if result.exception is not None:
+            self.assertIsInstance(result.exception, SystemExit, repr(result.exception))
+        return result
+
+
+if TYPE_CHECKING:
+    SuiteCase = AccessCommandCase
+else:
+    SuiteCase = object
+
+
+class CommandSuite(SuiteCase):
+    """What is true through every door."""
+
+    def door(self) -> tuple[str, ...]:
+        """Return the options that choose it."""
+        raise NotImplementedError
+
+    def do(self, command: str, input: str = "") -> str:
+        """Run a command that must succeed, and return its standard output."""
+        result = self.invoke(*command.split(), *self.door(), input=input)
+        self.assertEqual(result.exit_code, 0, result.output)
+        return result.stdout
+
+    def fail_with(self, code: int, command: str, input: str = "") -> str:
+        """Run a command that must fail, and return what it says of that."""
+        result = self.invoke(*command.split(), *self.door(), input=input)
+        self.assertEqual(result.exit_code, code, result.output)
+        self.assertEqual(result.stdout, "")
+        self.assertNotIn("Traceback", result.stderr)
+        return result.stderr
+
+    def read(self, command: str) -> Any:
+        """Return what a command prints for scripts."""
+        return json.loads(self.do(f"{command} --json"))
+
+    def test_users(self) -> None:
+        self.do("user add bob --password-stdin", input="a good word\n")
+        self.do("user add robot --service")
+        self.do("user set bob --admin")
+        self.do("user set-password bob --password-stdin", input="another\n")
+        users = {one["name"]: one for one in self.read("user list")}
+        self.assertTrue(users["bob"]["administrator"] and users["bob"]["password"])
+        self.assertFalse(users["robot"]["password"])
+        said = self.fail_with(1, "user add bob --service")
+        self.assertEqual(said, "bob is there already.\n")
+        self.do("user remove bob --yes")
+        self.assertEqual(
+            self.fail_with(1, "user remove bob -y"), "There is no user bob.\n"
+        )
+
+    def test_tables_line_up(self) -> None:
+        self.do("user add a-rather-long-name --service")
+        lines = self.do("user list").splitlines()
+        self.assertEqual(
+            lines,
+            [
+                "USER                LOGS IN BY  ADMINISTRATOR  GROUPS  SET IN",
+                "a-rather-long-name  tokens                             the store",
+                "ann                 password    yes            fixed   the ini",
+            ],
+        )
+
+    def test_groups(self) -> None:
+        self.do("group add dev")
+        self.do("group add dev bob")
+        self.do("group add dev carol")
+        self.do("group remove dev bob")
+        self.assertIn("dev    carol    the store", self.do("group list"))
+        self.do("group set dev zoe bob")
+        found = {one["name"]: one["members"] for one in self.read("group list")}
+        self.assertEqual(found, {"dev": ["bob", "zoe"], "fixed": ["ann"]})
+        self.do("group remove dev --yes")
+        self.fail_with(1, "group add dev bob")
+        self.assertIn("only there", self.fail_with(1, "group add fixed bob"))
+
+    def test_rights(self) -> None:
+        self.do("right set acme-* group dev rw")
+        self.do("right set Acme_Tool user bob read,upload")
+        text = self.do("right list")
+        self.assertIn("acme-tool  user   bob   read, upload", text)
+        self.assertIn("acme-*     group  dev   rw", text)
+        self.assertEqual(len(self.read("right list acme-tool")), 1)
+        self.assertIn("no right", self.fail_with(2, "right set acme user bob fly"))
+        self.do("right remove acme-tool user bob --yes")
+        self.fail_with(1, "right remove acme-tool user bob --yes")
+
+    def test_why(self) -> None:
+        self.do("right set acme user bob r")
+        text = self.do("rights bob acme")
+        self.assertRegex(text, r"acme +read +yes +package\.acme\.user\.bob = r")
+        self.assertRegex(text, r"acme +upload +no ")
+        (decision,) = self.read("rights bob acme")["decisions"]
+        self.assertEqual(decision["decided_by"], "acme")
+
+    def test_publishers(self) -> None:
+        add = "publisher add ci --issuer https://ci.example --project acme"
+        self.do(f"{add} --claim repository:acme/tool --claim ref:refs/tags/*")
+        text = self.do("publisher list")
+        self.assertIn("ref:refs/tags/*, repository:acme/tool", text)
+        self.assertIn("a colon", self.fail_with(2, f"{add} --claim acme/tool"))
+        self.fail_with(1, f"{add} --claim sub:x")
+        self.do("publisher remove ci --yes")
+        self.fail_with(1, "publisher remove ci --yes")
+
+    def test_tokens(self) -> None:
+        self.do("user add robot --service")
+        make = "token make --owner robot --description CI --may read --life 1h"
+        made = self.do(f"{make} --project acme-*")
+        self.assertRegex(made, r"\A\S{40,}\n\Z")
+        (token,) = self.read("token list --owner robot")
+        self.assertEqual(token["projects"], ["acme-*"])
+        self.assertIn(token["id"], self.do("token list --all"))
+        self.do(f"token revoke {token['id']} --yes")
+        self.assertIn("revoked", self.do("token list --owner robot"))
+        self.assertIn("life", self.fail_with(2, "token make --owner x --life soon"))
+        self.fail_with(1, "token make --owner nobody-of-that-name")
+
+    def test_passwords_are_asked_for_and_never_arguments(self) -> None:
+        self.assertIn("--password-stdin", self.fail_with(2, "user add bob"))
+        self.fail_with(2, "user add bob --service --password-stdin")
+        self.fail_with(1, "user add bob --password-stdin", input="\n")
+        self.terminal = True
+        said = self.do("user add bob", input="a good word\na good word\n")
+        self.assertEqual(said, "Added bob.\n")
+
+    def test_what_destroys_asks(self) -> None:
+        self.do("group add dev")
+        self.assertIn("--yes", self.fail_with(2, "group remove dev"))
+        self.terminal = True
+        self.fail_with(1, "group remove dev", input="n\n")
+        self.do("group remove dev", input="y\n")
+
+    def test_it_could_not_be_asked(self) -> None:
+        self.doors.error = StoreError("The store is away.")
+        self.assertEqual(self.fail_with(2, "user list"), "The store is away.\n")
+
+
+class OfflineTests(CommandSuite, AccessCommandCase):
+    def door(self) -> tuple[str, ...]:
+        return ("--config", str(self.ini))
+
+    def test_only_what_changes_needs_the_store_to_itself(self) -> None:
+        self.do("user list")
+        self.do("user add bob --service")
+        self.assertEqual(self.doors.asked, [False, True])
+
+    def test_nobody_is_logged_in(self) -> None:
+        self.assertIn("--owner", self.fail_with(2, "token make"))
+        self.assertIn("whose", self.fail_with(2, "rights"))
+        self.assertEqual(self.do("token list").count("\n"), 1)
+
+    def test_the_first_right(self) -> None:
+        self.doors.server = AccessServer.new({})
+        command = ["right", "set", "acme", "user", "bob", "r"]
+        result = self.invoke(*command, *self.door())
+        self.assertEqual(result.exit_code, 0)
+        self.assertIn("From now on only those may write", result.stderr)
+
+    def test_a_mistake_in_the_ini(self) -> None:
+        self.ini.write_text("[pypicloud]\nnonsense = 1\n")
+        self.assertIn("nonsense", self.fail_with(2, "user list"))
+
+
+class OnlineTests(CommandSuite, AccessCommandCase):
+    def door(self) -> tuple[str, ...]:
+        return ("--index", f"{URL}simple/")
+
+    def test_own(self) -> None:
+        self.do("token make")
+        self.assertIn("ann", self.do("token list"))
+        self.assertIn("an administrator", self.do("rights"))
+
+    def test_refused(self) -> None:
+        self.environ["PYPICLOUD_PASSWORD"] = "wrong"
+        said = self.fail_with(1, "user list")
+        self.assertEqual(said, "The user name or the password is wrong.\n")
+
+
+class WhereTests(AccessCommandCase):
+    def asked(self, *options: str) -> object:
+        result = self.invoke("user", "list", *options)
+        self.assertEqual(result.exit_code, 0, result.output)
+        return self.doors.asked.pop()
+
+    def test_the_environment(self) -> None:
+        self.environ["PYPICLOUD_INDEX_URL"] = "http://pypi.example/legacy/"
+        asked = self.asked()
+        self.assertEqual(asked, ("http://pypi.example", "ann", "secret"))
+
+    def test_pypirc(self) -> None:
+        self.environ.clear()
+        (self.home / ".pypirc").write_text(
+            f"[pypicloud]\nrepository = {URL}\nusername = ann\npassword = secret\n"
+        )
+        base = URL.rstrip("/")
+        self.assertEqual(self.asked(), (base, "ann", "secret"))
+        self.assertEqual(self.asked("--index", URL), (base, "ann", "secret"))
+
+    def test_nowhere_or_twice(self) -> None:
+        result = self.invoke("user", "list")
+        self.assertEqual(result.exit_code, 2)
+        self.assertIn("Say which index is meant", result.stderr)
+        result = self.invoke("user", "list", "--config", "x.ini", "--index", URL)
+        self.assertEqual(result.exit_code, 2)
+
+    def test_a_server_reads_none_of_it(self) -> None:
+        self.environ["PYPICLOUD_INDEX_URL"] = URL
+        self.assertEqual(self.asked("--config", str(self.ini)), False)

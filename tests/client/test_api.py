@@ -1,0 +1,129 @@
+"""Asking an index, and in whose words it failed."""
+
+from __future__ import annotations
+
+from attrs import define
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IBodyProducer, IResponse
+from zope.interface import implementer
+
+from pypicloud_tw.access.administration.values import User
+from pypicloud_tw.access.basic import Login
+from pypicloud_tw.client.address import IndexAddress
+from pypicloud_tw.client.api import PATIENCE, ApiClient, Refused, Unanswered
+from pypicloud_tw.errors import (
+    BadRequest,
+    ConditionFailed,
+    Conflict,
+    Forbidden,
+    NotFound,
+    PypicloudError,
+    Unauthorized,
+)
+from tests.web.api.doubles import Canned, WebAgent
+
+URL = "https://pypi.example/sub/simple/"
+
+
+@implementer(IAgent)
+@define
+class SilentAgent:
+    """Never answers, or fails."""
+
+    error: Exception | None = None
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: IBodyProducer | None = None,
+    ) -> Deferred[IResponse]:
+        return Deferred() if self.error is None else fail(self.error)
+
+
+class ApiClientTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.canned = Canned()
+        self.agent = WebAgent(self.canned)
+
+    def client(self, agent: IAgent | None = None) -> ApiClient:
+        address = IndexAddress.parse(URL, "--index")
+        login = Login("ann", "secret")
+        return ApiClient(address, login, agent or self.agent, self.clock)
+
+    def asking(self, agent: IAgent | None = None) -> Deferred[object]:
+        async def ask() -> object:
+            return await self.client(agent).ask("GET", "a b/c", query={"x": "ü&"})
+
+        return Deferred.fromCoroutine(ask())
+
+    def failed(self, asking: Deferred[object]) -> PypicloudError:
+        error = self.failureResultOf(asking, PypicloudError).value
+        assert isinstance(error, PypicloudError)
+        self.assertNotIn("secret", error.message)
+        return error
+
+    def test_what_is_sent(self) -> None:
+        self.canned.answer(200, b"{}")
+        self.successResultOf(self.asking())
+        ((method, path, fields, body),) = self.agent.asked
+        self.assertEqual((method, body), ("GET", b""))
+        self.assertEqual(path, "/sub/api/v1/a%20b%2Fc?x=%C3%BC%26")
+        self.assertEqual(fields["Authorization"], "Basic YW5uOnNlY3JldA==")
+
+    def test_refusals_are_of_the_class_that_says_the_same(self) -> None:
+        for kind in (
+            BadRequest,
+            Unauthorized,
+            Forbidden,
+            NotFound,
+            Conflict,
+            ConditionFailed,
+        ):
+            self.canned.answer(kind.status, b'{"detail": "So it is."}')
+            error = self.failed(self.asking())
+            self.assertIs(type(error), kind)
+            self.assertEqual(error.message, "So it is.")
+        self.canned.answer(415, b'{"detail": "Odd."}')
+        self.assertIsInstance(self.failed(self.asking()), Refused)
+
+    def test_no_answer(self) -> None:
+        for status, body, words in (
+            (503, b'{"detail": "The store is away."}', "The store is away."),
+            (404, b"<html>", "answers 404, and not as this program's server does"),
+            (404, b'{"detail": 1}', "answers 404"),
+            (302, b"", "it redirects"),
+        ):
+            self.canned.answer(status, body)
+            error = self.failed(self.asking())
+            self.assertIsInstance(error, Unanswered)
+            self.assertIn(words, error.message)
+
+    def test_what_a_terminal_would_obey_is_not_shown(self) -> None:
+        self.canned.answer(404, b'{"detail": "\\u001b[2J"}')
+        self.assertEqual(self.failed(self.asking()).message, "?[2J")
+
+    def test_nothing_comes(self) -> None:
+        asking = self.asking(SilentAgent())
+        self.clock.advance(PATIENCE)
+        self.assertIn("nothing came for 60 seconds", self.failed(asking).message)
+
+    def test_no_connection(self) -> None:
+        asking = self.asking(SilentAgent(ConnectionRefusedError()))
+        self.assertIn("could not be asked: Connection was", self.failed(asking).message)
+
+    def test_an_answer_of_something_else(self) -> None:
+        for body in (b"{}", b"[]", b"nothing", b'{"items": [{}]}', b'{"items": 1}'):
+            self.canned.answer(200, body)
+
+            async def ask() -> object:
+                return (await self.client().ask("GET", "users")).items(User)
+
+            error = self.failed(Deferred.fromCoroutine(ask()))
+            self.assertIn("does not answer as this program's server", error.message)

@@ -1,0 +1,308 @@
+"""The routes below /api/v1/access/: who may ask, in which form, and what is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import evolve
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+from werkzeug.routing import Rule
+
+from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.web.api.access import AccessApi
+from pypicloud_tw.web.api.json_api import MAX_BODY
+from tests.access.administration.doubles import settings
+from tests.web.api.doubles import AccessWeb
+from tests.web.doubles import HASH, Response, basic
+
+PROBLEM = "application/problem+json"
+USERS = dict.fromkeys(("ann", "bob", "carol"), HASH)
+TERMS = {"issuer": "https://ci.example", "claims": {"sub": "x"}, "projects": ["acme"]}
+
+#: A body that each change takes; what is not here takes none.
+BODIES: dict[tuple[str, str], object] = {
+    ("PUT", "users"): {"password": "a good word"},
+    ("PATCH", "users"): {"administrator": True},
+    ("PUT", "groups"): {"members": ["bob"]},
+    ("PUT", "rights"): {"actions": ["read"]},
+    ("PUT", "publishers"): TERMS,
+    ("POST", "tokens"): {"description": "CI"},
+}
+
+#: Everybody who has signed in may ask these, about themselves.
+OWN = ("tokens", "rights-of", "whoami")
+
+
+def routes() -> Iterator[tuple[str, str]]:
+    """Name every route by its method and an address that it takes."""
+    rule: Rule
+    for rule in AccessApi.router.url_map.iter_rules():
+        path = rule.rule.removeprefix("/")
+        for part, value in {
+            "<any(user, group):kind>": "user",
+            "<project>": "acme",
+            "<name>": "thing",
+            "<user>": "bob",
+            "<id>": "0" * 32,
+        }.items():
+            path = path.replace(part, value)
+        for method in rule.methods or ():
+            yield method, path
+
+
+class AccessApiCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.web = AccessWeb(users=USERS)
+        self.web.domain.publisher.audit = self.web.records.append
+
+    def ask(self, method: str, path: str, value: object = None) -> Response:
+        """Ask as ann, who is an administrator; it must be done."""
+        response = self.web.ask(method, path, value)
+        self.assertIn(response.status, (200, 201), response.body)
+        return response
+
+    def refused(self, status: int, response: Response) -> str:
+        """Return the sentence of a problem (RFC 9457)."""
+        self.assertEqual(response.status, status, response.body)
+        self.assertEqual(response["Content-Type"], PROBLEM)
+        problem = response.json
+        self.assertEqual(problem["status"], status)
+        self.assertEqual(set(problem), {"type", "title", "status", "detail", "code"})
+        return str(problem["detail"])
+
+
+class WhoMayTests(AccessApiCase):
+    def test_every_route_is_known(self) -> None:
+        self.assertEqual(len(set(routes())), 35)
+
+    def test_nobody_in_particular(self) -> None:
+        for method, path in routes():
+            body = BODIES.get((method, path.partition("/")[0]))
+            response = self.web.ask(method, path, body, login={})
+            if method == "HEAD":
+                self.assertEqual(response.status, 401, path)
+            else:
+                self.assertIn("Log in", self.refused(401, response))
+            self.assertIn("Basic", response["WWW-Authenticate"] or "")
+
+    def test_no_administrator(self) -> None:
+        """Nor is anything of the body looked at."""
+        for method, path in routes():
+            if path.partition("/")[0] in OWN:
+                continue
+            response = self.web.ask(method, path, login=basic("bob"))
+            self.assertEqual(response.status, 403, (method, path))
+
+    def test_read_only(self) -> None:
+        web = AccessWeb(
+            users=USERS,
+            policy=Policy(evolve(settings(), read_only="We move.")),
+        )
+        for method, path in routes():
+            response = web.ask(method, path)
+            if method in ("GET", "HEAD"):
+                self.assertIn(response.status, (200, 404), path)
+            else:
+                self.assertIn("We move.", self.refused(403, response))
+
+    def test_other_sites(self) -> None:
+        for method, path in routes():
+            if method in ("GET", "HEAD"):
+                continue
+            response = self.web.ask(method, path, Origin="https://evil.example")
+            self.refused(403, response)
+
+    def test_of_a_project(self) -> None:
+        self.ask("PUT", "rights/acme/user/bob", {"actions": ["administer"]})
+        bob = basic("bob")
+
+        def status(method: str, path: str, value: object = None) -> int:
+            return self.web.ask(method, path, value, login=bob).status
+
+        read = {"actions": ["read"]}
+        self.assertEqual(status("PUT", "rights/Acme/group/dev", read), 201)
+        self.assertEqual(status("PUT", "rights/acme-*/group/dev", read), 403)
+        self.assertEqual(status("PUT", "rights/other/group/dev", read), 403)
+        self.assertEqual(status("DELETE", "rights/acme/group/dev"), 200)
+        self.assertEqual(status("PUT", "publishers/ci", TERMS), 201)
+        other = {**TERMS, "projects": ["acme", "other"]}
+        self.assertEqual(status("PUT", "publishers/ci", other), 403)
+        self.assertEqual(status("GET", "users"), 403)
+        lines = self.web.ask("GET", "rights", login=bob).json["items"]
+        self.assertEqual({line["project"] for line in lines}, {"acme"})
+
+    def test_by_a_token(self) -> None:
+        made = self.ask("POST", "tokens", {"actions": ["read", "upload"]}).json
+        login = basic("__token__", made["token"])
+        self.assertEqual(self.web.ask("GET", "whoami", login=login).status, 200)
+        self.assertEqual(self.web.ask("GET", "users", login=login).status, 403)
+        refused = self.web.ask("POST", "tokens", {}, login=login)
+        self.assertIn("A token makes no tokens", self.refused(403, refused))
+        made = self.ask("POST", "tokens", {"actions": ["administer"]}).json
+        login = {"Authorization": f"Bearer {made['token']}"}
+        self.assertEqual(self.web.ask("GET", "users", login=login).status, 200)
+
+    def test_others_tokens_and_rights(self) -> None:
+        made = self.ask("POST", "tokens", {"owner": "carol"}).json
+        bob = basic("bob")
+        for path in ("tokens?owner=carol", "tokens?everybody=true", "rights-of?user=x"):
+            self.refused(403, self.web.ask("GET", path, login=bob))
+        self.refused(404, self.web.ask("DELETE", f"tokens/{made['id']}", login=bob))
+        response = self.web.ask("POST", "tokens", {"owner": "carol"}, login=bob)
+        self.refused(403, response)
+
+
+class FormTests(AccessApiCase):
+    def test_what_is_wrong_is_named(self) -> None:
+        for method, path, value, sentence in (
+            ("PUT", "users/bob2", {"pasword": "x"}, "no field 'pasword'"),
+            ("PUT", "users/bob2", {"administrator": 1}, "'administrator' must be true"),
+            ("PUT", "users/b%3Ab", {}, "A user's name"),
+            ("PUT", "groups/dev", {}, "'members' is missing"),
+            ("PUT", "rights/acme/user/bob", {"actions": ["fly"]}, "one of read"),
+            ("PUT", "rights/acme/user/bob", {"actions": ["delete"]}, "A right is of"),
+            ("PUT", "rights/a%20b/user/bob", {"actions": ["read"]}, "project"),
+            ("PUT", "publishers/ci", {"issuer": "x"}, "'claims' is missing"),
+            ("POST", "tokens", {"life": "90d"}, "'life' must be a whole number"),
+            ("POST", "tokens", [], "must be an object"),
+        ):
+            said = self.refused(400, self.web.ask(method, path, value))
+            self.assertIn(sentence, said, (method, path))
+
+    def test_only_json(self) -> None:
+        for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
+            response = self.web.ask("PUT", "users/x", {}, Content_Type=kind)
+            self.assertIn("Content-Type: application/json", self.refused(415, response))
+
+    def test_bounds(self) -> None:
+        members = ["x" * 100] * (MAX_BODY // 100)
+        response = self.web.ask("PUT", "groups/dev", {"members": members})
+        self.refused(413, response)
+
+    def test_no_such_address_or_method(self) -> None:
+        self.refused(404, self.web.ask("GET", "nothing"))
+        self.refused(404, self.web.ask("PUT", "rights/acme/robot/bob", {}))
+        self.refused(405, self.web.ask("DELETE", "users"))
+
+    @hypothesis_settings(
+        max_examples=40, suppress_health_check=[HealthCheck.differing_executors]
+    )
+    @given(st.sampled_from(sorted(BODIES)), st.binary(max_size=40))
+    def test_any_body_or_a_sentence(self, route: tuple[str, str], body: bytes) -> None:
+        method, kind = route
+        path = {"rights": "rights/acme/user/bob", "tokens": "tokens"}.get(
+            kind, f"{kind}/thing"
+        )
+        headers = {**basic(), "Content-Type": "application/json"}
+        path = f"/api/v1/access/{path}"
+        response = self.web.request(method, path, headers, body)
+        self.refused(400, response)
+
+
+class ConditionTests(AccessApiCase):
+    def test_known_already(self) -> None:
+        self.ask("PUT", "groups/dev", {"members": []})
+        etag = self.ask("GET", "groups/dev")["ETag"] or ""
+        again = self.web.ask("GET", "groups/dev", If_None_Match=etag)
+        self.assertEqual((again.status, again.body), (304, b""))
+        self.ask("PUT", "groups/dev/members/bob")
+        again = self.web.ask("GET", "groups/dev", If_None_Match=etag)
+        self.assertEqual(again.status, 200)
+
+    def test_lost_update(self) -> None:
+        self.ask("PUT", "groups/dev", {"members": []})
+        etag = self.ask("GET", "groups/dev")["ETag"] or ""
+        for status in (200, 412):
+            members = {"members": ["bob"]}
+            changed = self.web.ask("PUT", "groups/dev", members, If_Match=etag)
+            self.assertEqual(changed.status, status)
+        self.refused(412, self.web.ask("DELETE", "groups/dev", If_Match=etag))
+
+    def test_what_follows_from_elsewhere_is_no_lost_update(self) -> None:
+        state = self.ask("PUT", "users/x", {}).json["state"]
+        etag = self.ask("GET", "users/x")["ETag"] or ""
+        self.ask("PUT", "groups/dev", {"members": ["x"]})
+        again = self.web.ask("GET", "users/x", If_None_Match=etag)
+        self.assertEqual((again.status, again.json["groups"]), (200, ["dev"]))
+        for tag in (etag, f'"{state}"'):
+            patch = {"administrator": False}
+            changed = self.web.ask("PATCH", "users/x", patch, If_Match=tag)
+            self.assertEqual(changed.status, 200)
+
+    def test_everything_together(self) -> None:
+        overview = self.ask("GET", "")
+        etag = overview["ETag"] or ""
+        self.assertEqual(etag[:33], f'"{overview.json["state"]}')
+        self.assertFalse(overview.json["open"])
+        changed = self.web.ask("PUT", "groups/dev", {"members": []}, If_Match=etag)
+        self.assertEqual(changed.status, 201)
+        changed = self.web.ask("PUT", "groups/ops", {"members": []}, If_Match=etag)
+        self.refused(412, changed)
+
+    def test_only_new_or_only_there(self) -> None:
+        def put(name: str, **fields: str) -> Response:
+            return self.web.ask("PUT", f"users/{name}", {}, login=None, **fields)
+
+        self.assertEqual(put("x", If_None_Match="*").status, 201)
+        self.refused(412, put("x", If_None_Match="*"))
+        self.refused(412, put("y", If_Match="*"))
+        self.assertEqual(put("x", If_Match="*").status, 200)
+        odd = self.web.ask("PUT", "users/x", {}, If_None_Match='"a"')
+        self.assertIn("If-None-Match", self.refused(400, odd))
+
+
+class SecretTests(AccessApiCase):
+    def test_hashes_and_secrets_stay(self) -> None:
+        self.ask("PUT", "users/x", {"password": "a good word"})
+        made = self.ask("POST", "tokens", {"owner": "x"}).json
+        hashed = self.web.documents.current.users["x"].hash
+        assert hashed is not None
+        told = [self.web.ask("GET", path).text for method, path in routes()]
+        told += [
+            self.ask("GET", "users/x").text,
+            self.ask("GET", "tokens?owner=x").text,
+        ]
+        for text in (*told, repr(self.web.records)):
+            for secret in (hashed, HASH, "a good word", made["token"]):
+                self.assertNotIn(secret, text)
+
+    def test_not_for_caches(self) -> None:
+        for path in ("users", "whoami", "tokens"):
+            self.assertEqual(self.ask("GET", path)["Cache-Control"], "no-store")
+
+
+class ChangeTests(AccessApiCase):
+    def test_a_new_user_logs_in_and_a_removed_one_does_not(self) -> None:
+        self.ask("PUT", "users/zoe", {"password": "a good word"})
+        login = basic("zoe", "a good word")
+        whoami = self.web.ask("GET", "whoami", login=login)
+        self.assertEqual(whoami.json["name"], "zoe")
+        self.ask("DELETE", "users/zoe")
+        self.assertEqual(self.web.ask("GET", "whoami", login=login).status, 401)
+
+    def test_again_is_the_same(self) -> None:
+        """PUT and DELETE have the same effect, however often they are sent."""
+        first = self.ask("PUT", "groups/dev", {"members": ["bob"]})
+        self.assertEqual(first.status, 201)
+        again = self.ask("PUT", "groups/dev", {"members": ["bob"]})
+        self.assertEqual((again.status, again["ETag"]), (200, first["ETag"]))
+        self.assertEqual(self.web.ask("DELETE", "groups/dev").status, 200)
+        self.refused(404, self.web.ask("DELETE", "groups/dev"))
+
+    def test_who_did_it(self) -> None:
+        self.ask("PUT", "groups/dev", {"members": ["bob"]})
+        (act,) = self.web.records
+        self.assertEqual(act.actor.name, "ann")
+        self.assertEqual(act.actor.proof.kind, "password")
+
+    def test_who_was_refused(self) -> None:
+        read = {"actions": ["read"]}
+        for path, value in (("groups/dev", {"members": []}), ("rights/x/user/y", read)):
+            self.refused(403, self.web.ask("PUT", path, value, login=basic("bob")))
+        whole, part = self.web.records
+        self.assertEqual((whole.actor.name, whole.outcome), ("bob", "refused"))
+        self.assertEqual((whole.act, whole.project), ("administer", None))
+        self.assertEqual((part.act, part.project), ("administer", "x"))
