@@ -54,7 +54,7 @@ def make_token(store: Path) -> Headers:
         token.id,
         seal_secret(token.secret),
         "a benchmark",
-        checked_scope([Action.READ], ["*"]),
+        checked_scope([Action.READ], ["project-*"]),
         now,
         now + 86400,
         servers.USER,
@@ -145,6 +145,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--beside", type=Path, metavar="BIN")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="of the variants")
     options = parser.parse_args()
     with TemporaryDirectory() as temporary, ExitStack() as stack:
         folder = Path(temporary)
@@ -152,6 +153,8 @@ def main() -> None:
         print(f"load average before: {servers.load_average()}", flush=True)
         runners = []
         for variant in variants(make_token(store)):
+            if options.only and variant.name not in options.only:
+                continue
             if variant.plain and options.beside is not None:
                 other = running(folder, store, variant, options.beside)
                 runners.append(stack.enter_context(other))

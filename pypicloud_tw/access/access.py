@@ -28,6 +28,9 @@ from pypicloud_tw.errors import (
 )
 from pypicloud_tw.index.names import NormalizedName
 
+#: Returns at once whose log-in it is; None: that takes a check again.
+Recall = Callable[[], Principal | None]
+
 
 class Authenticator(Protocol):
     """One way to find out who makes a request."""
@@ -37,6 +40,12 @@ class Authenticator(Protocol):
 
     def recall(self, credentials: Credentials) -> Principal | None:
         """Return at once who it is, or None if that takes :meth:`authenticate`."""
+
+    def find_recall(self, credentials: Credentials) -> Recall | None:
+        """Return what does :meth:`recall` for these, with less to look for.
+
+        None if there is no such thing.
+        """
 
     async def authenticate(self, credentials: Credentials) -> Principal:
         """Find out who it is.
@@ -116,6 +125,11 @@ class Access:
         """Return at once who makes a request; None if that takes a check."""
         authenticator = self._find(credentials)
         return ANONYMOUS if authenticator is None else authenticator.recall(credentials)
+
+    def find_recall(self, credentials: Credentials) -> Recall | None:
+        """Return what recalls who shows these again; see :class:`Authenticator`."""
+        authenticator = self._find(credentials)
+        return None if authenticator is None else authenticator.find_recall(credentials)
 
     async def authenticate(self, credentials: Credentials) -> Principal:
         """Find out who makes a request; errors as of :class:`Authenticator`.

@@ -59,6 +59,15 @@ def _fit(a: str, b: str, begins: Callable[[str, str], bool]) -> bool:
     return begins(a, b) or begins(b, a)
 
 
+def match_any(patterns: Iterable[str], name: str) -> bool:
+    """Whether any of some names or patterns stands for a project."""
+    # No generator: of a token that takes half of the whole decision.
+    for pattern in patterns:  # noqa: SIM110
+        if matches(pattern, name):
+            return True
+    return False
+
+
 def specificity(pattern: str) -> tuple[bool, int, int, int, str]:
     """Return what patterns are sorted by, the most specific first.
 

@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 
 from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.oidc.matching import trusts
-from pypicloud_tw.access.patterns import is_pattern, matches
+from pypicloud_tw.access.patterns import is_pattern, match_any
 from pypicloud_tw.access.principal import Principal, Scope
 from pypicloud_tw.access.readable import Readable
 from pypicloud_tw.access.rules import ProjectRights, Rules, compiling
@@ -107,13 +107,21 @@ class Policy:
         if project is None:
             return self._may_without_project(principal, action)
         rights = self.rules.find(project)
-        if action is _READ:
-            # Every page is asked for so: quickly where nothing narrows who asks.
-            if rights.anyone_reads:
-                return True
-            if principal.scope is None and not principal.publishers:
-                return self._is_given(principal, action, rights)
-        return self._has(principal, action, project, rights)
+        if action is _READ and rights.anyone_reads:
+            return True
+        if action is not _READ or principal.publishers:
+            return self._has(principal, action, project, rights)
+        # Every page is asked for so.
+        scope = principal.scope
+        if scope is not None and not _within(scope, action, project):
+            return False
+        return self._is_given(principal, action, rights)
+
+    def anyone_reads(self, project: NormalizedName | None) -> bool:
+        """Return whether whoever asks may read a project; None: any that there is."""
+        rules = self.rules
+        rights = rules.anywhere if project is None else rules.find(project)
+        return rights.anyone_reads
 
     def may_any(self, principal: Principal, action: Action) -> bool:
         """Return whether there could be a project with which it is allowed.
@@ -260,18 +268,16 @@ class Policy:
 
     def _is_published(self, principal: Principal, action: Action, project: str) -> bool:
         fixed, stored = self._published(principal, action)
-        if any(matches(pattern, project) for pattern in fixed):
+        if match_any(fixed, project):
             return True
-        return not self.rules.is_fixed(project) and any(
-            matches(pattern, project) for pattern in stored
-        )
+        return not self.rules.is_fixed(project) and match_any(stored, project)
 
     def _is_in(self, principal: Principal, action: Action) -> bool:
         """Whether it is in the groups that an action wants beside the right."""
         return self.is_in_any(principal, groups_wanted(self.settings, action))
 
     def _unreadable(self, project: NormalizedName) -> PypicloudError:
-        if any(matches(pattern, project) for pattern in self.settings.private):
+        if match_any(self.settings.private, project):
             return Forbidden(
                 f"You may not read {project}. Ask an administrator of this index for "
                 "the right to read it."
@@ -321,11 +327,10 @@ def _acts_within(scope: Scope | None, action: Action) -> bool:
 
 
 def _within(scope: Scope | None, action: Action, project: str) -> bool:
-    if scope is None:
+    if scope is None or (scope.actions is None and scope.projects is None):
         return True
-    names = scope.projects
     return _acts_within(scope, action) and (
-        names is None or any(matches(pattern, project) for pattern in names)
+        scope.projects is None or match_any(scope.projects, project)
     )
 
 

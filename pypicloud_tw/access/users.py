@@ -105,6 +105,7 @@ class Users:
         self._directory = directory
         self._passwords = Passwords()
         self._running: dict[bytes, _Check] = {}
+        self._memory = RememberedLogins(self._seconds, cache_time)
         self.reload(hashes, cache_time=cache_time)
 
     def reload(
@@ -119,6 +120,7 @@ class Users:
         if cache_time is not None:
             self._cache_time = cache_time
         self._passwords.replace(INI, hashes)
+        self._memory.forget_all()
         self._memory = RememberedLogins(self._seconds, self._cache_time)
 
     def update(self, source: str, hashes: Mapping[str, str | None]) -> None:
@@ -171,6 +173,14 @@ class Users:
         if authorization is None:
             return ANONYMOUS
         return self._memory.recall(authorization, client)
+
+    def find_recall(
+        self, authorization: bytes | None, client: str
+    ) -> Callable[[], Principal | None] | None:
+        """Return what recalls who sent a header and comes again from there."""
+        if authorization is None:
+            return None
+        return self._memory.find_recall(authorization, client)
 
     async def authenticate(self, authorization: bytes | None, client: str) -> Principal:
         """Find out who it is; anonymous, whatever it says, while there are no users.
@@ -336,6 +346,16 @@ class PasswordLogin:
         if self.watched is not None and not self.watched.fresh:
             return None
         return self.users.remembered(credentials.authorization, credentials.client)
+
+    def find_recall(
+        self, credentials: Credentials
+    ) -> Callable[[], Principal | None] | None:
+        """See :meth:`Users.find_recall`."""
+        found = self.users.find_recall(credentials.authorization, credentials.client)
+        watched = self.watched
+        if found is None or watched is None:
+            return found
+        return lambda: found() if watched.fresh else None
 
     async def authenticate(self, credentials: Credentials) -> Principal:
         """See :meth:`Users.authenticate`."""

@@ -69,6 +69,7 @@ class RequestChannel(Sender, Protocol):
         """The site that the connection was made by."""
 
     peer: Peer
+    kept: object
 
     def isSecure(self) -> bool:
         """Whether this is TLS."""
@@ -155,8 +156,16 @@ class Request(server.Request):
 
     @property
     def certificate(self) -> bytes | None:
-        """The client's certificate in DER, which the endpoint has verified."""
-        return self.channel.certificate
+        """The client's certificate in DER, which the endpoint has verified.
+
+        None, too, where the client is gone.
+        """
+        return None if self._lost else self.channel.certificate
+
+    @property
+    def connection(self) -> RequestChannel | None:
+        """What the request came over; None: the client is gone."""
+        return None if self._lost else self.channel
 
     def begin(self, head: Head, body: RequestBody | None) -> None:
         """Find the resource and let it render; *body* is None if there is none."""
