@@ -20,7 +20,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from attrs import define, field
-from passlib.hash import pbkdf2_sha256
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import deferLater, react
 
@@ -47,6 +46,7 @@ from pypicloud_tw.offload.service import Offload
 from pypicloud_tw.store.folder.store import DirectoryStore
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.store.memory import MemoryStore
+from tests.doubles import quick_hash
 
 _CLIENT = "192.0.2.1"
 _PASSWORD = "correct horse battery staple"
@@ -140,6 +140,7 @@ async def measure_memory(reactor: Any, total: int, each: int) -> None:
     before, began = resident(), time.perf_counter()
     for text in texts:
         await server.show(text)
+        store.calls.clear()
     took = time.perf_counter() - began
     gc.collect()
     added = (resident() - before) / 2**20
@@ -154,7 +155,7 @@ async def measure_warm(reactor: Any, offload: Offload) -> None:
     store = MemoryStore(Offload(reactor))
     (text,) = make_tokens(store, 1, 1)
     server = Server(store, reactor, "one")
-    hashed = pbkdf2_sha256.using(rounds=1).hash(_PASSWORD)
+    hashed = quick_hash(_PASSWORD)
     users = Users({"ann": hashed}, offload=offload, clock=reactor)
     passwords = PasswordLogin(users)
     password = Credentials(basic("ann", _PASSWORD), _CLIENT)
@@ -252,17 +253,19 @@ async def main(reactor: Any) -> None:
     offload = Offload(reactor)
     await measure_memory(reactor, options.tokens, options.each)
     offload.startService()  # type: ignore[no-untyped-call]  # Twisted is untyped
-    await measure_warm(reactor, offload)
-    memory = MemoryStore(offload, before=slow(reactor, options.latency))
-    what = f"{_SERVERS} servers, {options.latency * 1000:.0f} ms a call"
-    await measure_mints(reactor, memory, options.rate, options.seconds, what)
-    with TemporaryDirectory() as name:
-        folder = DirectoryStore(Path(name), offload)
-        await folder.prepare()
-        what = f"{_SERVERS} servers, a folder"
-        await measure_mints(reactor, folder, options.rate, options.seconds, what)
-        await folder.close()
-    await offload.stopService()
+    try:
+        await measure_warm(reactor, offload)
+        memory = MemoryStore(offload, before=slow(reactor, options.latency))
+        what = f"{_SERVERS} servers, {options.latency * 1000:.0f} ms a call"
+        await measure_mints(reactor, memory, options.rate, options.seconds, what)
+        with TemporaryDirectory() as name:
+            folder = DirectoryStore(Path(name), offload)
+            await folder.prepare()
+            what = f"{_SERVERS} servers, a folder"
+            await measure_mints(reactor, folder, options.rate, options.seconds, what)
+            await folder.close()
+    finally:
+        await offload.stopService()
 
 
 if __name__ == "__main__":

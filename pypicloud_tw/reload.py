@@ -13,8 +13,9 @@ from pypicloud_tw.access.oidc.fetchers import IssuerFetchers
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.tokens.tokens import Tokens
-from pypicloud_tw.config.keys import KEYS, Key
-from pypicloud_tw.config.load import Config
+from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.config.key import Key
+from pypicloud_tw.config.keys import KEYS
 from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.web.app import Application
 

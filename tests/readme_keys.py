@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from textwrap import fill, indent
 
-from pypicloud_tw.config.keys import SECTIONS, Key, document_keys
+from pypicloud_tw.config.key import Key
+from pypicloud_tw.config.keys import SECTIONS, document_keys
 
 REFERENCE = Path(__file__).absolute().parents[1] / "docs/reference/keys.rst"
 

@@ -16,7 +16,6 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw import errors
-from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.administration.values import (
     Grant,
     Members,
@@ -25,18 +24,16 @@ from pypicloud_tw.access.administration.values import (
     PublisherTerms,
     UserChange,
 )
-from pypicloud_tw.access.policy import Policy
-from pypicloud_tw.access.settings import AccessSettings
-from pypicloud_tw.access.throttle import Throttle
-from pypicloud_tw.access.tokens.minted import Minted
-from pypicloud_tw.assembly import (
+from pypicloud_tw.assembly.access import (
+    make_access,
     make_access_documents,
     make_exchange,
-    make_fallback,
-    make_index,
-    make_process,
-    make_trail,
+    make_tokens,
 )
+from pypicloud_tw.assembly.audit import make_trail
+from pypicloud_tw.assembly.fallback import make_fallback
+from pypicloud_tw.assembly.index import make_index, make_process
+from pypicloud_tw.assembly.logins import make_logins, make_throttle
 from pypicloud_tw.config.keys import KEYS
 from pypicloud_tw.config.load import load
 from pypicloud_tw.errors import PypicloudError
@@ -201,11 +198,13 @@ class MetricTests(SynchronousTestCase):
         config = load(None, self.ENVIRON)
         process = make_process(MemoryReactorClock())
         index = make_index(config, process, {})
-        make_access_documents(config, index, process)
-        throttle = Throttle(process.reactor.seconds)
-        minted = Minted(index.store, index.standing, process.reactor, throttle)
-        access = Access(Policy(AccessSettings.of(config)), ())
-        make_exchange(config, index, process, {}, access, minted)
+        throttle = make_throttle(config, process)
+        logins = make_logins(config, process, throttle)
+        users = logins.users
+        documents = make_access_documents(config, index, process, users)
+        tokens = make_tokens(config, index, process, throttle, documents, users)
+        access = make_access(config, process, documents, tokens, logins)
+        make_exchange(config, index, process, {}, access, tokens.minted)
         make_fallback(config, index, process, {})
         make_trail(config, process)
         shown = process.metrics.render().decode()

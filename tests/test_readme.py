@@ -20,8 +20,10 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from pypicloud_tw.access.hashes import hash_password
 from pypicloud_tw.cli.main import main
-from pypicloud_tw.config.keys import FILE_KEYS, KEYS, SECTIONS, AwsSection
-from pypicloud_tw.config.load import Config, load
+from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.config.keys import FILE_KEYS, KEYS, SECTIONS
+from pypicloud_tw.config.load import load
+from pypicloud_tw.config.sections.storage import AwsSection
 from pypicloud_tw.config.sources import CLIENT_VARIABLES, IGNORED
 from pypicloud_tw.index import marker
 from pypicloud_tw.index.manifest import INDEX

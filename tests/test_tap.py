@@ -16,8 +16,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
-from pypicloud_tw.assembly import assemble
-from pypicloud_tw.config.values import readers
+from pypicloud_tw.assembly.server import assemble
+from pypicloud_tw.config.addresses import readers
 from pypicloud_tw.errors import StoreError, Unauthorized
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.index import Index
@@ -669,7 +669,7 @@ class ReloadTests(TapCase):
         form = upload_form(WHEEL, wheel())
         request = request_bytes("POST", "/", {**FORM_TYPE, **basic()}, form)
         connection.send(request[:-50])
-        self.write("pypi.default_read = authenticated")
+        self.write(f"user.ann = {HASH}", "pypi.default_read = authenticated")
         self.hang_up()
         connection.send(request[-50:])
         response = connection.response()

@@ -122,9 +122,18 @@ class Access:
             raise e from RightMissingError(principal, action, project)
 
     def recall(self, credentials: Credentials) -> Principal | None:
-        """Return at once who makes a request; None if that takes a check."""
+        """Return at once who makes a request; None if that takes a check.
+
+        :raises Unauthorized: it does not take one to refuse it; the cause is a
+            :class:`.LogInFailedError`.
+        """
         authenticator = self._find(credentials)
-        return ANONYMOUS if authenticator is None else authenticator.recall(credentials)
+        if authenticator is None:
+            return ANONYMOUS
+        try:
+            return authenticator.recall(credentials)
+        except Unauthorized as e:
+            raise e from LogInFailedError(credentials)
 
     def find_recall(self, credentials: Credentials) -> Recall | None:
         """Return what recalls who shows these again; see :class:`Authenticator`."""
@@ -139,7 +148,7 @@ class Access:
         authenticator = self._find(credentials)
         if authenticator is None:
             return ANONYMOUS
-        recalled = authenticator.recall(credentials)
+        recalled = self.recall(credentials)
         if recalled is not None:
             return recalled
         kind, _ = claimed(credentials)

@@ -12,51 +12,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from secrets import token_hex
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from attrs import evolve
 
 from pypicloud_tw.access.document import AccessDocument, StoredUser
-from pypicloud_tw.access.document_format import publisher_source, right_source
+from pypicloud_tw.access.document_format import TITLE, publisher_source
 from pypicloud_tw.access.patterns import covers
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.config.grants import group_name_problem
 from pypicloud_tw.config.hashes import identify
+from pypicloud_tw.config.names import group, pattern
 from pypicloud_tw.config.publishers import PublisherError, check_publisher
 from pypicloud_tw.config.rights import (
     GRANTABLE,
     Action,
+    Kind,
     RightLine,
     TrustedPublisher,
 )
 from pypicloud_tw.config.sources import user_name_problem
-from pypicloud_tw.config.values import BadValueError, group, pattern
+from pypicloud_tw.config.values import BadValueError
 from pypicloud_tw.errors import BadRequest, Conflict, NotFound
 
 #: Longer names of users cannot log in.
 MAX_NAME = 256
 
-Kind = Literal["user", "group"]
 T = TypeVar("T")
-
-
-def add_user(
-    document: AccessDocument,
-    ini: AccessSettings,
-    name: str,
-    hash: str | None,
-    *,
-    administrator: bool = False,
-) -> AccessDocument:
-    """Make a user.
-
-    :param hash: of the password; None: the user has none, and only ever shows tokens.
-    :raises BadRequest: the name or the hash cannot be.
-    :raises Conflict: there is one of that name, here or in the ini.
-    """
-    if name in document.users:
-        raise Conflict(f"There is a user {name} already.")
-    return put_user(document, ini, name, hash, administrator=administrator)
 
 
 def put_user(
@@ -67,9 +49,13 @@ def put_user(
     *,
     administrator: bool = False,
 ) -> AccessDocument:
-    """Make a user, or have the one of that name be so; errors as of :func:`add_user`.
+    """Make a user, or have the one of that name be so.
 
     One that is there stays the same user: its tokens hold.
+
+    :param hash: of the password; None: the user has none, and only ever shows tokens.
+    :raises BadRequest: the name or the hash cannot be.
+    :raises Conflict: the ini has a user of that name.
     """
     _check_user_name(name)
     _refuse_fixed(name in ini.users, f"the user {name}", f"user.{name}")
@@ -88,7 +74,7 @@ def set_password(
 ) -> AccessDocument:
     """Give a user another password, or take it away.
 
-    :raises NotFound: there is no such user; other errors as of :func:`add_user`.
+    :raises NotFound: there is no such user; other errors as of :func:`put_user`.
     """
     before = _user(document, ini, name)
     return put_user(document, ini, name, hash, administrator=before.administrator)
@@ -120,19 +106,6 @@ def remove_user(
         groups=groups,
         rights=_lines_without(document.rights, "user", name),
     )
-
-
-def add_group(
-    document: AccessDocument, ini: AccessSettings, name: str
-) -> AccessDocument:
-    """Make a group of nobody.
-
-    :raises BadRequest: the name cannot be.
-    :raises Conflict: there is one of that name, here or in the ini.
-    """
-    if name in document.groups:
-        raise Conflict(f"There is a group {name} already.")
-    return put_group(document, ini, name, ())
 
 
 def put_group(
@@ -222,8 +195,7 @@ def set_right(
             f"Only the ini says who may do what with {project}: it has a line for "
             f"{fixed.project} ({fixed.source})."
         )
-    source = right_source(project, kind, name)
-    line = RightLine(project, kind, name, actions, source)
+    line = RightLine(project, kind, name, actions, TITLE)
     others = _other_lines(document, project, kind, name)
     if line in document.rights:
         return document
@@ -251,25 +223,15 @@ def remove_right(
     return evolve(document, rights=others)
 
 
-def add_publisher(
-    document: AccessDocument, ini: AccessSettings, publisher: TrustedPublisher
-) -> AccessDocument:
-    """Trust a publisher.
-
-    :raises BadRequest: it is not told from others, or for no project.
-    :raises Conflict: there is one of that name, here or in the ini.
-    """
-    if publisher.name in document.publishers:
-        raise Conflict(f"There is a publisher {publisher.name} already.")
-    return put_publisher(document, ini, publisher)
-
-
 def put_publisher(
     document: AccessDocument, ini: AccessSettings, publisher: TrustedPublisher
 ) -> AccessDocument:
-    """Trust a publisher, or under other terms; errors as of :func:`add_publisher`.
+    """Trust a publisher, or under other terms.
 
     It is held to the rules that one of the ini is held to.
+
+    :raises BadRequest: it is not told from others, or for no project.
+    :raises Conflict: the ini has one of that name.
     """
     name = publisher.name
     _refuse_fixed(

@@ -9,21 +9,24 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Literal, NoReturn, cast
+from typing import Any, NoReturn, cast
 
 from attrs import evolve, field, frozen
 
 from pypicloud_tw.access.document import AccessDocument, StoredUser
 from pypicloud_tw.concurrency.pieces import Steps, at_once, batches
+from pypicloud_tw.config.names import pattern
 from pypicloud_tw.config.rights import (
     GRANTABLE,
     Action,
+    Kind,
     RightLine,
     TrustedPublisher,
 )
 from pypicloud_tw.config.sources import user_name_problem
-from pypicloud_tw.config.values import BadValueError, pattern
+from pypicloud_tw.config.values import BadValueError
 from pypicloud_tw.errors import AccessUnusable, InsufficientStorage
+from pypicloud_tw.json_documents import DAMAGED
 
 #: Where it lies, and what tells that there is one.
 KEY, BEGUN = ".access/document.json", ".access/begun"
@@ -144,11 +147,6 @@ def right_path(line: RightLine) -> tuple[str, str, str, str]:
     return "rights", line.project, line.kind, line.name
 
 
-def right_source(project: str, kind: str, name: str) -> str:
-    """Say where a line stands, for a person."""
-    return f"{TITLE}, right {project}, {kind} {name}"
-
-
 def publisher_source(name: str) -> str:
     """Say where a publisher stands, for a person."""
     return f"{TITLE}, publisher {name}"
@@ -202,7 +200,7 @@ def decoding(data: bytes) -> Steps[Contents]:
                 f"here {FORMAT}): upgrade this one."
             )
         return (yield from _decoding(found))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+    except DAMAGED as e:
         # Not what it is: an error's text may have a hash in it.
         why = str(e) if isinstance(e, _DamagedError) else type(e).__name__
         raise AccessUnusable(
@@ -266,11 +264,10 @@ def _decode_right(one: _Json) -> RightLine:
     kinds = [kind for kind in ("user", "group") if kind in one]
     if len(kinds) != 1:
         _damaged("a line of rights is not of one user or group")
-    kind = cast('Literal["user", "group"]', kinds[0])
+    kind = cast("Kind", kinds[0])
     project = _pattern(one["project"])
     name = _user(one[kind]) if kind == "user" else _name(one[kind])
-    source = right_source(project, kind, name)
-    return RightLine(project, kind, name, _actions(one["actions"]), source)
+    return RightLine(project, kind, name, _actions(one["actions"]), TITLE)
 
 
 def _decode_publisher(name: str, one: _Json) -> TrustedPublisher:

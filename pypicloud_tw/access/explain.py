@@ -181,4 +181,12 @@ class _Case:
         own = tuple(map(self._shown, filter(self._is_for, self.lines)))
         if own:
             return f"only {'; '.join(own)}"
-        return "no line that decides here names this user, or a group of theirs"
+        return self._names_nobody()
+
+    def _names_nobody(self) -> str:
+        """Say that what decides is for others."""
+        name = self.principal.name
+        whom = "everyone" if name is None else f"{name}, or a group of {name}'s"
+        if self.decided_by is not None:
+            return f"no line of {self.decided_by} names {whom}"
+        return f"neither pypi.default_read nor pypi.default_write names {whom}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from twisted.logger import Logger
 
-from pypicloud_tw.config.rights import AUTHENTICATED, EVERYONE
+from pypicloud_tw.config.rights import RESERVED
 from pypicloud_tw.config.sources import user_name_problem
 
 #: Characters of a name; as for those that log in by a password.
@@ -14,9 +14,6 @@ _MAX_NAME = 256
 
 #: Groups that are kept of one user.
 _MAX_GROUPS = 1000
-
-#: These mean whole groups here, whoever is in groups so called elsewhere.
-_OURS = frozenset({EVERYONE, AUTHENTICATED})
 
 _log = Logger()
 
@@ -46,6 +43,7 @@ def groups_of(names: Iterable[str]) -> frozenset[str]:
         if name
         and name.isprintable()
         and len(name) <= _MAX_NAME
-        and name.lower() not in _OURS
+        # Whoever is in groups that are called so elsewhere.
+        and name.lower() not in RESERVED
     }
     return frozenset(sorted(usable)[:_MAX_GROUPS])

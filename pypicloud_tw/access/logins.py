@@ -46,8 +46,8 @@ class Logins:
     @property
     def possible(self) -> bool:
         """Whether anybody can log in at all, or soon may."""
-        doors = (self.htpasswd, self.proxy, self.certificates)
-        return self.users.exist or any(door is not None for door in doors)
+        others = (self.htpasswd, self.proxy, self.certificates)
+        return self.users.exist or any(one is not None for one in others)
 
     def reload(self) -> None:
         """Read again what others keep."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from ipaddress import ip_address
 
 from pypicloud_tw.access.principal import Principal
-from pypicloud_tw.config.values import Network
+from pypicloud_tw.config.addresses import Network
 from pypicloud_tw.errors import Unauthorized
 
 

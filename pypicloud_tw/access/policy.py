@@ -178,8 +178,8 @@ class Policy:
             if self.has_users:
                 return Unauthorized(_LOG_IN[what])
             return Forbidden(_NOBODY[what])
-        if action is Action.READ and project is not None:
-            return self._unreadable(project)
+        if action is Action.READ and project is not None and not self._known(project):
+            return unknown_project(project)
         return Forbidden(self._sentence(principal, action, project))
 
     def readable(self, principal: Principal) -> Readable:
@@ -276,13 +276,9 @@ class Policy:
         """Whether it is in the groups that an action wants beside the right."""
         return self.is_in_any(principal, groups_wanted(self.settings, action))
 
-    def _unreadable(self, project: NormalizedName) -> PypicloudError:
-        if match_any(self.settings.private, project):
-            return Forbidden(
-                f"You may not read {project}. Ask an administrator of this index for "
-                "the right to read it."
-            )
-        return unknown_project(project)
+    def _known(self, project: NormalizedName) -> bool:
+        """Whether the ini says that a name is in use, so that it need not be hidden."""
+        return match_any(self.settings.private, project)
 
     def _sentence(
         self, principal: Principal, action: Action, project: NormalizedName | None
@@ -364,10 +360,14 @@ _LOG_IN = {
     Action.UPLOAD: "Log in with a user name and password to change this index.",
 }
 
+_ADD_A_USER = (
+    "there is no user. Whoever runs this server adds one, by pypicloud user add NAME "
+    "--admin --config INI, or by a line 'user.NAME = HASH' in the ini, with a hash of "
+    "pypicloud-gen-password."
+)
+
 # 403 and not 401: a challenge would have clients ask for a password that no one has.
 _NOBODY = {
-    Action.READ: "Nobody may read yet: make a hash with pypicloud-gen-password and add "
-    "a line 'user.NAME = HASH' to the ini.",
-    Action.UPLOAD: "Nobody may upload yet: make a hash with pypicloud-gen-password and "
-    "add a line 'user.NAME = HASH' to the ini.",
+    Action.READ: f"Nobody may read yet: {_ADD_A_USER}",
+    Action.UPLOAD: f"Nobody may upload yet: {_ADD_A_USER}",
 }

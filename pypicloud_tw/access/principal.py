@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import define, field, frozen
 
-from pypicloud_tw.config.rights import Action
+from pypicloud_tw.config.rights import RESERVED, Action
 from pypicloud_tw.index.audit import UNPROVED, Proof
 
 
@@ -40,13 +40,18 @@ class Scope:
     projects: tuple[str, ...] | None = None
 
 
+def _without_ours(groups: frozenset[str]) -> frozenset[str]:
+    """Drop what means a whole group here: elsewhere, many may be in an ``admin``."""
+    return groups - RESERVED if groups else groups
+
+
 @frozen
 class Principal:
     """Somebody who proved who it is, or nobody in particular.
 
     :ivar name: a user's; None for anonymous requests and for publishers.
     :ivar groups: what another directory says it is in, beside the groups of the ini and
-        of the access document.
+        of the access document; never one of :data:`RESERVED`.
     :ivar administrator: that directory says that it may do everything.
     :ivar scope: what its token narrows it to; None: nothing does.
     :ivar publishers: the names of the trusted publishers whose token it has: a job can
@@ -57,7 +62,7 @@ class Principal:
     """
 
     name: str | None
-    groups: frozenset[str] = frozenset()
+    groups: frozenset[str] = field(default=frozenset(), converter=_without_ours)
     administrator: bool = False
     scope: Scope | None = None
     publishers: tuple[str, ...] = ()

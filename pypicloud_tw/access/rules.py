@@ -17,10 +17,10 @@ from pypicloud_tw.access.patterns import ProjectIndex, by_specificity, is_patter
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.concurrency.pieces import Steps, batches
 from pypicloud_tw.config.rights import (
-    ADMIN,
     AUTHENTICATED,
     EVERYONE,
     READING,
+    RESERVED,
     WRITING,
     Action,
     RightLine,
@@ -29,9 +29,6 @@ from pypicloud_tw.config.rights import (
 
 _NOBODY: frozenset[str] = frozenset()
 _NOTHING: frozenset[Action] = frozenset()
-
-#: Groups that nobody can be put into.
-_RESERVED = frozenset({EVERYONE, AUTHENTICATED, ADMIN})
 
 #: More names than these are counted.
 _MOST_NAMES = 5
@@ -291,7 +288,7 @@ class _Compiler:
 
     def _groups(self) -> dict[str, frozenset[str]]:
         stored = self.document.groups.items()
-        counted = {name: who for name, who in stored if name not in _RESERVED}
+        counted = {name: who for name, who in stored if name not in RESERVED}
         return {**counted, **self.settings.groups}
 
     def _memberships(self) -> Steps[dict[str, frozenset[str]]]:
@@ -309,7 +306,7 @@ class _Compiler:
         ignored: dict[str, Collection[str]] = {
             "rights of": shadowed,
             "groups": [
-                g for g in document.groups if g in settings.groups or g in _RESERVED
+                g for g in document.groups if g in settings.groups or g in RESERVED
             ],
             "users": [u for u in document.users if u in settings.users],
             "publishers": [p for p in document.publishers if p in settings.publishers],
@@ -317,8 +314,8 @@ class _Compiler:
         for what, names in ignored.items():
             if names:
                 yield (
-                    f"The {what} {_listed(names)} in the access document do not count: "
-                    "the ini says who they are or who may do what there."
+                    f"The {what} {listed(names)} in the access document do not count: "
+                    "what the ini says of these names goes before."
                 )
 
 
@@ -349,7 +346,8 @@ def _is_shadowed(
     return not is_pattern(project) and index.find(project) is not None
 
 
-def _listed(names: Collection[str]) -> str:
+def listed(names: Collection[str]) -> str:
+    """Name some, and how many more there are."""
     shown = ", ".join(sorted(names)[:_MOST_NAMES])
     more = len(names) - _MOST_NAMES
     return f"{shown} and {more} more" if more > 0 else shown

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from pypicloud_tw.config.load import Config
+from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.rights import (
     AUTHENTICATED,
     EVERYONE,

@@ -13,7 +13,9 @@ from pypicloud_tw.cli.base import finish, load_config, surroundings, takes_confi
 @takes_config
 @click.option("--project", help="Only what was done to this project.")
 @click.option("--user", help="Only what this user did.")
-@click.option("--act", help="Only such acts, as published, removed or yanked.")
+@click.option(
+    "--act", help="Only such acts, in its words, as published, removed or yanked."
+)
 @click.option(
     "--since", default="7d", show_default=True, help="Not before then: 7d, 2026-01-31."
 )
@@ -31,8 +33,9 @@ def audit(
 ) -> None:
     """Tell who changed what, from the records in the store.
 
-    The oldest come first. A time is so long ago (7d, 12h), or a date or a moment, in
-    UTC. Exits with 1 if a record was not understood; it is named.
+    The oldest come first. Refusals are not among them: they are in the file of
+    audit.log. A time is so long ago (7d, 12h), or a date or a moment, in UTC. Exits
+    with 1 if a record was not understood; it is named.
     """
     checked = load_config(ini, config)
     finish(

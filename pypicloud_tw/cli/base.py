@@ -18,7 +18,8 @@ from pypicloud_tw.access.hashes import MAX_PASSWORD, hash_password
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.keyring import SystemKeyring
 from pypicloud_tw.client.logins import Keyring
-from pypicloud_tw.config.load import Config, load
+from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.config.load import load
 from pypicloud_tw.errors import PypicloudError
 
 #: No password is longer, in bytes of a line: 4 for each character, and its end.
@@ -68,8 +69,8 @@ class Maintenance(Protocol):
         """Remove a release."""
 
 
-class Doors(Protocol):
-    """The two ways to what administers access; each does some work and returns."""
+class AccessRunner(Protocol):
+    """Runs work on what administers access, in either of two ways."""
 
     def over_store(self, config: Config, work: Work[T], *, changes: bool) -> T:
         """Do the work on the store itself.
@@ -98,11 +99,11 @@ def _maintenance() -> Maintenance:
     return offline
 
 
-def _doors() -> Doors:
+def _access_runner() -> AccessRunner:
     # Only when needed, for the same reason.
-    from pypicloud_tw.cli.access.run import ReactorDoors
+    from pypicloud_tw.cli.access.run import ReactorRunner
 
-    return ReactorDoors()
+    return ReactorRunner()
 
 
 def _run_server(config: Path | None, listen: str | None) -> None:
@@ -127,7 +128,7 @@ class Surroundings:
     environ: Mapping[str, str] = field(factory=_environ, repr=False)
     is_terminal: Callable[[], bool] = _is_terminal
     maintenance: Callable[[], Maintenance] = _maintenance
-    doors: Callable[[], Doors] = _doors
+    access_runner: Callable[[], AccessRunner] = _access_runner
     home: Callable[[], Path] = Path.home
     keyring: Callable[[], Keyring | None] = SystemKeyring.load
     run_server: Callable[[Path | None, str | None], None] = _run_server

@@ -13,19 +13,22 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TextIO
+from typing import Any, TextIO, TypeVar
 
-from twisted.internet.defer import Deferred
-from twisted.internet.task import react
-
-from pypicloud_tw.assembly import make_index, make_process, make_trail
+from pypicloud_tw.assembly.audit import make_trail
+from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.cli.records import Question, print_records
-from pypicloud_tw.config.load import Config
+from pypicloud_tw.cli.running import run
+from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.errors import ConfigError, PypicloudError, Unavailable
-from pypicloud_tw.index.audit import Act, Actor, Proof
+from pypicloud_tw.index.audit import Act, Actor, Audit, Proof
+from pypicloud_tw.index.audit_log import log_act
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.maintenance import jobs
 from pypicloud_tw.maintenance.verify import Kind, Verifier
+from pypicloud_tw.process import Process
+
+T = TypeVar("T")
 
 _ONE_WRITER = (
     "Another process, probably the server, writes to this bucket, whose S3 server does "
@@ -174,7 +177,7 @@ def check_folder(config: Config) -> None:
         raise ConfigError(
             [
                 f"There is no folder {folder} (storage.dir); see whether its disk is "
-                "mounted, or make it: pypicloud create-schema."
+                f"mounted, or make it: pypicloud create-schema {config.ini or ''}"
             ]
         )
 
@@ -186,6 +189,31 @@ def command_actor() -> Actor:
     except (KeyError, OSError):
         user = f"uid {os.geteuid()}"  # a container's, which has no name
     return Actor(f"{user} (command)", Proof("command"))
+
+
+async def with_index(
+    config: Config,
+    reactor: Any,
+    work: Callable[[Process, Index], Awaitable[T]],
+    tell: Audit = log_act,
+) -> T:
+    """Do some work on an index, which is closed whatever comes of it.
+
+    :param tell: says what was changed to whoever looks on.
+    """
+    process = make_process(reactor)
+    trail = make_trail(config, process, tell=tell)
+    index = make_index(config, process, os.environ, audit=trail)
+    process.start()
+    try:
+        await index.store.prepare()
+        await index.secure()
+        trail.start(index.store)
+        return await work(process, index)
+    finally:
+        await trail.close()
+        await index.close()
+        await process.stop()
 
 
 def _show(act: Act) -> None:
@@ -202,41 +230,19 @@ def _run(
 ) -> int:
     """Run *job* on the assembled index and say in a sentence what went wrong.
 
-    :param failed: the exit code where it could not be done.
-
     :param create: whether a folder that is not there is made. In place of one that is
         misspelt, or whose disk is not mounted, it would pass for a sound store.
+    :param failed: the exit code where it could not be done.
     """
-    code = failed
-    if not create:
-        try:
-            check_folder(config)
-        except PypicloudError as e:
-            print(f"pypicloud: {e.message}", file=sys.stderr)
-            return code
 
-    async def main(reactor: object) -> None:
-        nonlocal code
-        process = make_process(reactor)
-        trail = make_trail(config, process, tell=_show)
-        index = make_index(config, process, os.environ, audit=trail)
-        process.start()
-        try:
-            await index.store.prepare()
-            await index.secure()
-            trail.start(index.store)
-            index.unserved.find({})  # what servers found out is in the store
-            code = await job(index)
-        except PypicloudError as e:
-            print(f"pypicloud: {e.message}", file=sys.stderr)
-        finally:
-            await trail.close()
-            await index.close()
-            await process.stop()
+    async def work(_: Process, index: Index) -> int:
+        index.unserved.find({})  # what servers found out is in the store
+        return await job(index)
 
     try:
-        react(lambda reactor: Deferred.fromCoroutine(main(reactor)))
-    except SystemExit as e:
-        # react ends the process when it is done; an interrupt shows as its code.
-        code = code or int(e.code or 0)
-    return code
+        if not create:
+            check_folder(config)
+        return run(lambda reactor: with_index(config, reactor, work, _show))
+    except PypicloudError as e:
+        print(f"pypicloud: {e.message}", file=sys.stderr)
+        return failed

@@ -14,6 +14,9 @@ from pypicloud_tw.index.names import project_name
 #: Seconds by which the clocks of servers may be ahead of ours.
 _APART = 3600.0
 
+#: Where the JSON begins that uv and pip append to their names.
+_INSTALLER = " {"
+
 #: What a line of text says at its end, where a record has it.
 _ABOUT = ("address", "user_agent")
 
@@ -60,10 +63,18 @@ async def print_records(
         code = 1
         print(f"pypicloud: {place} is not understood, and left out.", file=err)
 
+    found = False
     async for record in Reader(index.store, broken).read(wanted):
         if wanted.matches(record):
+            found = True
             text = record.line.decode() if as_json else _sentence(record)
             print(text, file=out)
+    if not found:
+        print(
+            f"The store has no such record since {question.since}. Refusals are in "
+            "the file of audit.log alone.",
+            file=err,
+        )
     return code
 
 
@@ -89,6 +100,9 @@ def _sentence(record: Record) -> str:
 def _whence(record: Record) -> str:
     """Say how it was proved who did it, and from where."""
     proof = record.fields.get("proof")
-    told = [f"{k}={v}" for k, v in proof.items()] if isinstance(proof, dict) else []
-    told += [str(record.fields[name]) for name in _ABOUT if record.fields.get(name)]
+    told = []
+    if isinstance(proof, dict):
+        told = [f"{k}={v}" for k, v in proof.items() if v not in (None, "")]
+    address, agent = (str(record.fields.get(name) or "") for name in _ABOUT)
+    told += filter(None, (address, agent.partition(_INSTALLER)[0]))
     return ", ".join(told)

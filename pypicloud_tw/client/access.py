@@ -12,7 +12,6 @@ from pypicloud_tw.access.administration.values import (
     Grant,
     Group,
     Identity,
-    Kind,
     MadeToken,
     Members,
     NewToken,
@@ -27,6 +26,7 @@ from pypicloud_tw.access.administration.values import (
     UserChange,
 )
 from pypicloud_tw.client.api import Answer, ApiClient
+from pypicloud_tw.config.rights import Kind
 
 _ACCESS = "access"
 

@@ -11,7 +11,8 @@ from textwrap import wrap
 from types import MappingProxyType
 
 from pypicloud_tw.config.ini import parse_ini, substitute
-from pypicloud_tw.config.keys import FILE_KEYS, SECTIONS, Key, document_keys
+from pypicloud_tw.config.key import Key
+from pypicloud_tw.config.keys import FILE_KEYS, SECTIONS, document_keys
 from pypicloud_tw.errors import PypicloudError
 
 _HEAD = """\

@@ -5,23 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from types import MappingProxyType
-from typing import Literal, cast
+from typing import cast
 
 from attrs import frozen
 
-from pypicloud_tw.config import values as kinds
-from pypicloud_tw.config.keys import AuthSection, PypiSection, show_value
+from pypicloud_tw.config import names
+from pypicloud_tw.config.key import show_value
 from pypicloud_tw.config.rights import (
-    ADMIN,
-    AUTHENTICATED,
-    EVERYONE,
     READING,
+    RESERVED,
     WRITING,
     Action,
+    Kind,
     RightLine,
 )
+from pypicloud_tw.config.sections.access import AuthSection
+from pypicloud_tw.config.sections.index import PypiSection
 from pypicloud_tw.config.sources import Given, Problem, user_name_problem
-from pypicloud_tw.config.values import BadValueError
+from pypicloud_tw.config.values import BadValueError, words
 
 #: What stands behind ``package.``: split at the first ``.user.`` or ``.group.``, for a
 #: project's name may have dots: ``zope.interface.user.bob``.
@@ -40,9 +41,6 @@ _WORDS: Mapping[str, frozenset[Action]] = MappingProxyType(
         "administer": frozenset({Action.ADMINISTER}),
     }
 )
-
-#: Groups that no line defines.
-_KNOWN_GROUPS = frozenset({EVERYONE, AUTHENTICATED, ADMIN})
 
 _MOST_NAMES = 5
 
@@ -93,7 +91,7 @@ def _read_group(
     if problem is not None:
         report(given.problem(f"group.{name[:80]!a}: {problem}"))
     try:
-        return frozenset(kinds.words(kinds.member)(given.text))
+        return frozenset(words(names.member)(given.text))
     except BadValueError as e:
         report(given.problem(f"group.{name[:80]} = {show_value(given.text)} {e}"))
         return frozenset()
@@ -101,7 +99,7 @@ def _read_group(
 
 def group_name_problem(name: str) -> str | None:
     """Return what is wrong with the name of a group to be made, if anything is."""
-    if name.lower() in _KNOWN_GROUPS:
+    if name.lower() in RESERVED:
         return "This name means a group that is there already; choose another."
     if not name or not name.isprintable() or ":" in name or name != name.strip():
         return "A group's name is printable text without ':'."
@@ -115,10 +113,10 @@ def _read_right(short: str, given: Given) -> RightLine:
             "gives nobody a right; write package.PROJECT.user.NAME = rw, or "
             "package.PROJECT.group.NAME = rw."
         )
-    kind = cast('Literal["user", "group"]', match["kind"])
+    kind = cast("Kind", match["kind"])
     name = match["name"].strip()
     if kind == "group":
-        name = kinds.group(name)
+        name = names.group(name)
     elif (problem := user_name_problem(name)) is not None:
         raise BadValueError(f"names no user: {problem}")
     return RightLine(
@@ -135,7 +133,7 @@ def parse_project(text: str) -> str:
 
     :raises BadValueError: it is neither.
     """
-    normal = kinds.pattern(text.strip())
+    normal = names.pattern(text.strip())
     if normal.endswith("-"):
         raise BadValueError("has a name that ends with a dash; no project has one.")
     return normal
@@ -155,8 +153,8 @@ def parse_actions(text: str) -> frozenset[Action]:
     if unknown:
         raise BadValueError(
             f"= {show_value(text)} has {show_value(unknown[0])}, which is no right; "
-            "write r or rw, or some of read, upload, manage and administer; none alone "
-            "closes the project to whom it names."
+            "write r or rw, or some of read, upload, manage and administer, or none "
+            "alone: nothing."
         )
     return frozenset[Action]().union(*(_WORDS[word] for word in words))
 
@@ -169,7 +167,7 @@ def undefined(
     :param users: of the ini. Where it has none, all come from elsewhere.
     """
     groups = _named_groups(pypi, grants)
-    unknown = groups.keys() - grants.groups.keys() - _KNOWN_GROUPS
+    unknown = groups.keys() - grants.groups.keys() - RESERVED
     if unknown:
         yield (
             f"No line group.NAME says who is in {_listed(groups, unknown)}: nobody, "

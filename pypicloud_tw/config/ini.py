@@ -92,11 +92,15 @@ def _decode(data: bytes) -> str:
     return text
 
 
+def lines_of(text: str) -> list[str]:
+    """Split at line ends; ``splitlines`` takes form feeds and U+2028 for some, too."""
+    return _LINE_END.split(text)
+
+
 def parse_ini(text: str) -> Ini:
     """Parse an ini file's text. Never fails: see :attr:`Ini.problems`."""
     reader = _LineReader()
-    # Not splitlines, which takes form feeds and U+2028 for line ends, too.
-    for number, line in enumerate(_LINE_END.split(text), 1):
+    for number, line in enumerate(lines_of(text), 1):
         reader.feed(number, line)
     return reader.finish()
 

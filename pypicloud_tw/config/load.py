@@ -6,7 +6,6 @@ environment's is used. With neither, everything has its default.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from itertools import product
@@ -15,35 +14,22 @@ from types import MappingProxyType
 from typing import Any
 
 import attrs
-from attrs import define, field, frozen
+from attrs import define, field
 
-from pypicloud_tw.config.door_checks import Finding, of_doors, of_ldap, unused_of_ldap
+from pypicloud_tw.config.addresses import tcp_endpoint
+from pypicloud_tw.config.agreement import contradictions, missing_files, unused
+from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.grants import Grants, read_grants, undefined
 from pypicloud_tw.config.hashes import HOW_TO_HASH, identify
 from pypicloud_tw.config.ini import IniError, read_text
-from pypicloud_tw.config.keys import (
-    EMPTY,
-    KEYS,
-    SECTIONS,
-    AuditSection,
-    AuthSection,
-    AwsSection,
-    DoorsSection,
-    DownloadsSection,
-    IndexSection,
-    Key,
-    LdapSection,
-    MetricsSection,
-    OidcSection,
-    PypiSection,
-    ServerSection,
-    StorageSection,
-    UpstreamSection,
-    document_keys,
-    show_value,
-)
+from pypicloud_tw.config.key import EMPTY, Key
+from pypicloud_tw.config.keys import KEYS, SECTIONS
+from pypicloud_tw.config.login_checks import of_ldap, of_logins
 from pypicloud_tw.config.publishers import Publishers, read_publishers
-from pypicloud_tw.config.rights import RightLine, TrustedPublisher
+from pypicloud_tw.config.sections.index import PypiSection
+from pypicloud_tw.config.sections.server import (
+    ServerSection,
+)
 from pypicloud_tw.config.sources import (
     IGNORED,
     Given,
@@ -54,69 +40,12 @@ from pypicloud_tw.config.sources import (
     from_ini,
     user_name_problem,
 )
-from pypicloud_tw.config.values import BadValueError, tcp_endpoint
+from pypicloud_tw.config.values import BadValueError
 from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.outbound.proxies import ProxySettings
 
-__all__ = [
-    "AuditSection",
-    "AuthSection",
-    "AwsSection",
-    "Config",
-    "DoorsSection",
-    "DownloadsSection",
-    "IndexSection",
-    "LdapSection",
-    "MetricsSection",
-    "OidcSection",
-    "PypiSection",
-    "ServerSection",
-    "StorageSection",
-    "UpstreamSection",
-    "document_keys",
-    "load",
-    "load_settings",
-]
-
 #: No key or token is longer; bytes. Session tokens of AWS have up to 4 KiB.
 _MAX_SECRET = 64 * 1024
-
-
-def _nothing() -> Mapping[str, Any]:
-    return MappingProxyType({})
-
-
-@frozen
-class Config:
-    """Everything that is set.
-
-    :ivar users: password hashes by user name.
-    :ivar groups: members by the group's name.
-    :ivar rights: of single projects and patterns; their order means nothing.
-    :ivar publishers: the trusted publishers, by name.
-    :ivar notices: what the operator should know, a sentence each.
-    :ivar ini: the file that it was read from.
-    """
-
-    server: ServerSection = field(factory=ServerSection)
-    storage: StorageSection = field(factory=StorageSection)
-    aws: AwsSection = field(factory=AwsSection)
-    pypi: PypiSection = field(factory=PypiSection)
-    auth: AuthSection = field(factory=AuthSection)
-    oidc: OidcSection = field(factory=OidcSection)
-    doors: DoorsSection = field(factory=DoorsSection)
-    ldap: LdapSection = field(factory=LdapSection)
-    index: IndexSection = field(factory=IndexSection)
-    upstream: UpstreamSection = field(factory=UpstreamSection)
-    metrics: MetricsSection = field(factory=MetricsSection)
-    audit: AuditSection = field(factory=AuditSection)
-    downloads: DownloadsSection = field(factory=DownloadsSection)
-    users: Mapping[str, str] = field(factory=_nothing, repr=False)
-    groups: Mapping[str, frozenset[str]] = field(factory=_nothing)
-    rights: tuple[RightLine, ...] = ()
-    publishers: Mapping[str, TrustedPublisher] = field(factory=_nothing)
-    notices: tuple[str, ...] = ()
-    ini: Path | None = None
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -333,15 +262,15 @@ class _Reading:
     def _complete(self, config: Config) -> Config:
         """Fill in what follows from several keys, and check what must agree."""
         problems = [
-            *_contradictions(config, self.given),
-            *_missing_files(config),
-            *of_doors(config.server, config.pypi, config.doors),
+            *contradictions(config, self.given),
+            *missing_files(config),
+            *of_logins(config.server, config.pypi, config.logins),
             *of_ldap(config.ldap, self.given),
         ]
         for keys, problem in problems:
             if not self.bad & set(keys):
                 self.problems.append(Problem(problem))
-        notices = (*config.notices, *_unused(config, self.given))
+        notices = (*config.notices, *unused(config, self.given))
         return attrs.evolve(
             config,
             server=self._listen(config.server),
@@ -365,108 +294,6 @@ def _about_comments(text: str) -> str:
     if re.search(r"\s[#;]", text) is None:
         return ""
     return " (A comment behind a value needs a blank on both sides of its '#'.)"
-
-
-def _contradictions(config: Config, given: set[str]) -> Iterator[Finding]:
-    aws, pypi = config.aws, config.pypi
-    if aws.buffer_time >= aws.expire_after:
-        yield (
-            ("aws.buffer_time", "aws.expire_after"),
-            f"aws.buffer_time = {aws.buffer_time} must be less than aws.expire_after = "
-            f"{aws.expire_after}, or no signed URL could ever be handed out.",
-        )
-    if (aws.access_key is None) != (aws.secret_key is None):
-        yield (
-            ("aws.access_key", "aws.secret_key"),
-            "aws.access_key and aws.secret_key belong together, and only one is given.",
-        )
-    if aws.session_token is not None and aws.access_key is None:
-        yield (
-            ("aws.session_token", "aws.access_key"),
-            "aws.session_token is given without the aws.access_key that it belongs to.",
-        )
-    if aws.sse_kms_key_id and "kms" not in (aws.server_side_encryption or ""):
-        yield (
-            ("aws.sse_kms_key_id", "aws.server_side_encryption"),
-            "aws.sse_kms_key_id is of use only with aws.server_side_encryption = "
-            "aws:kms.",
-        )
-    if {"pypi.fallback", "pypi.use_fallback"} <= given and (
-        pypi.use_fallback != (pypi.fallback != "none")
-    ):
-        yield (
-            ("pypi.fallback", "pypi.use_fallback"),
-            f"pypi.use_fallback = {str(pypi.use_fallback).lower()} contradicts "
-            f"pypi.fallback = {pypi.fallback}; keep pypi.fallback.",
-        )
-    for name in sorted({*pypi.private} & {*config.upstream.merge}):
-        yield (
-            ("pypi.private", "upstream.merge"),
-            f"upstream.merge names {name}, which pypi.private says is never asked for.",
-        )
-    if _redirects(pypi):
-        for key in _about_files(config.upstream):
-            yield (
-                ("pypi.fallback", "pypi.use_fallback", key),
-                f"{key} judges files, which nobody does with pypi.fallback = redirect: "
-                "clients ask the other index for them. Choose proxy, or leave it out.",
-            )
-
-
-def _redirects(pypi: PypiSection) -> bool:
-    return pypi.use_fallback and pypi.fallback == "redirect"
-
-
-def _about_files(upstream: UpstreamSection) -> Iterator[str]:
-    """Name the rules that cannot be kept by judging a project's name."""
-    for name, rules in (("allow", upstream.allow), ("deny", upstream.deny)):
-        if any(re.search("[<=>!~]", entry) for entry in rules):
-            yield f"upstream.{name}"
-    if upstream.min_age is not None:
-        yield "upstream.min_age"
-    if upstream.not_after is not None:
-        yield "upstream.not_after"
-
-
-def _missing_files(config: Config) -> Iterator[Finding]:
-    # os.path, because pathlib raises for what this process may not look at.
-    temp_dir = config.storage.temp_dir
-    files = {
-        "aws.ca_file": config.aws.ca_file,
-        "oidc.ca_file": config.oidc.ca_file,
-        "server.client_ca_file": config.server.client_ca_file,
-        "auth.htpasswd": config.doors.htpasswd,
-        "auth.ldap.ca_file": config.ldap.ca_file,
-    }
-    for key, path in files.items():
-        if path is not None and not os.path.isfile(path):
-            yield (key,), f"{key} = {_shown(path)}: there is no such file."
-    if temp_dir is not None and not os.path.isdir(temp_dir):
-        sentence = f"storage.temp_dir = {_shown(temp_dir)}: there is no such folder."
-        yield ("storage.temp_dir",), sentence
-    folder = config.storage.dir
-    if os.path.lexists(folder) and not os.path.isdir(folder):
-        sentence = f"storage.dir = {_shown(folder)}: this is not a folder."
-        yield ("storage.dir",), sentence
-
-
-def _shown(path: Path) -> str:
-    return show_value(str(path))
-
-
-def _unused(config: Config, given: set[str]) -> Iterator[str]:
-    """List what is set and changes nothing."""
-    yield from unused_of_ldap(config.ldap, given)
-    if config.aws.bucket is not None and "storage.dir" in given:
-        yield "storage.dir is not used: the packages are kept in the bucket."
-    if config.aws.bucket is None:
-        unused = sorted(name for name in given if name.startswith("aws."))
-        if unused:
-            yield f"Not used, as aws.bucket is not set: {', '.join(unused)}."
-    if _redirects(config.pypi) and len(config.pypi.fallback_url) > 1:
-        yield "With pypi.fallback = redirect clients are sent to the first index alone."
-    if "server.listen" in given and {"server.host", "server.port"} & given:
-        yield "host and port are not used: server.listen says where to listen."
 
 
 def _user_problems(name: str, hashed: str) -> Iterator[str]:

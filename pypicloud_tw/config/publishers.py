@@ -15,12 +15,14 @@ from urllib.parse import urlsplit
 
 from attrs import define, field, frozen
 
+from pypicloud_tw.config.addresses import service_url
 from pypicloud_tw.config.claims import check_claims, parse_claims
 from pypicloud_tw.config.issuers import SHARED, is_tied, recommendations, untied
-from pypicloud_tw.config.keys import show_value
+from pypicloud_tw.config.key import show_value
+from pypicloud_tw.config.names import pattern
 from pypicloud_tw.config.rights import Action, TrustedPublisher
 from pypicloud_tw.config.sources import Given, Problem
-from pypicloud_tw.config.values import BadValueError, pattern, service_url, words
+from pypicloud_tw.config.values import BadValueError, words
 
 #: What ``aud`` must be where nothing else is said.
 AUDIENCE = "pypicloud"

@@ -43,6 +43,12 @@ EVERYONE, AUTHENTICATED = "everyone", "authenticated"
 #: The group of the administrators, which nobody else can be put into.
 ADMIN = "admin"
 
+#: Groups that nobody can be put into, by any source.
+RESERVED = frozenset({EVERYONE, AUTHENTICATED, ADMIN})
+
+#: Whose a right is: a user's or a group's.
+Kind = Literal["user", "group"]
+
 
 @frozen
 class RightLine:
@@ -55,7 +61,7 @@ class RightLine:
     """
 
     project: str
-    kind: Literal["user", "group"]
+    kind: Kind
     name: str
     actions: frozenset[Action]
     source: str

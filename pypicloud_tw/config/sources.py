@@ -22,7 +22,8 @@ from pypicloud_tw.config.ini import (
     read_text,
     substitute,
 )
-from pypicloud_tw.config.keys import FILE_KEYS, KEYS, variable
+from pypicloud_tw.config.key import variable
+from pypicloud_tw.config.keys import FILE_KEYS, KEYS
 from pypicloud_tw.config.rights import AUTHENTICATED, EVERYONE
 
 #: The sections that settings are read from: pypicloud 1.x's, and ours.

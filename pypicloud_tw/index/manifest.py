@@ -26,6 +26,7 @@ from pypicloud_tw.index.model import (
 )
 from pypicloud_tw.index.names import NormalizedName, parse_version
 from pypicloud_tw.index.provenance import LONGEST_PART, MOST_PARTS
+from pypicloud_tw.json_documents import DAMAGED, compact
 
 API_VERSION = "1.4"
 INDEX = ".index/"
@@ -117,7 +118,7 @@ def encode(project: Project) -> bytes:
         "_tombstones": [_encode_tombstone(t) for t in project.tombstones],
         "_changes": list(project.changes),
     }
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    return compact(document)
 
 
 def decode(name: NormalizedName, data: bytes) -> Project:
@@ -130,7 +131,7 @@ def decode(name: NormalizedName, data: bytes) -> Project:
         if not isinstance(document, dict) or document.get("name") != name:
             _damaged("name")
         return _decode_project(name, document)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+    except DAMAGED as e:
         raise ManifestDamaged(
             f"The manifest of {name} is damaged ({type(e).__name__}: {e}); restore "
             f"{manifest_key(name)} from a backup."

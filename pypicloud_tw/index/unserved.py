@@ -29,6 +29,7 @@ from pypicloud_tw.index.survey import (
     WAITING,
     claim_below,
 )
+from pypicloud_tw.json_documents import DAMAGED
 from pypicloud_tw.store.interfaces import IfAbsent, IfMatch, IObjectStore, StoredBytes
 
 KEY = ".unserved"
@@ -198,5 +199,5 @@ def _decode(stored: StoredBytes) -> Reasons | None:
     try:
         names = json.loads(stored.data)["names"]
         return {NormalizedName(name): str(why) for name, why in names.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except DAMAGED:
         return None

@@ -1,7 +1,7 @@
 """Verifying: is everything there that the manifests name, as they name it?
 
 And has everything a manifest that makes a project's name ours (decision D5)? And is it
-known who may do what?
+known who may do what, and which tokens there are?
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from attrs import frozen
 
 from pypicloud_tw.access.document_format import KEY, TITLE
 from pypicloud_tw.access.documents import read_access
+from pypicloud_tw.access.tokens.documents import document_keys, read_tokens
+from pypicloud_tw.access.tokens.records import TokensDamaged, document_key
 from pypicloud_tw.errors import (
     AccessUnusable,
     ManifestDamaged,
@@ -103,6 +105,9 @@ class Verifier:
             yield Fault(name, "", manifest_key(name), why, kind)
         if (fault := await self._access_fault()) is not None:
             yield fault
+        for key in await document_keys(self.store):
+            if (fault := await self._tokens_fault(key)) is not None:
+                yield fault
 
     async def _access_fault(self) -> Fault | None:
         try:
@@ -112,6 +117,16 @@ class Verifier:
         except StoreError as e:
             await self.store.ping()
             return Fault(TITLE, "", KEY, e.message, Kind.UNSEEN)
+        return None
+
+    async def _tokens_fault(self, key: str) -> Fault | None:
+        try:
+            await read_tokens(self.store, key)
+        except TokensDamaged as e:
+            return Fault("tokens", "", document_key(key), e.message)
+        except StoreError as e:
+            await self.store.ping()
+            return Fault("tokens", "", document_key(key), e.message, Kind.UNSEEN)
         return None
 
     async def _check(self, project: Project, file: File) -> Fault | None:

@@ -11,6 +11,10 @@ MAX_DEPTH = 64
 #: First segments that are the store's own business, or the file system's.
 HIDDEN = frozenset({b".tmp", b".locks", b"lost+found"})
 
+#: First segments of what only the server may read, where a store can see to that: the
+#: hashes of passwords and tokens, and who did what.
+PRIVATE = frozenset({b".access", b".audit"})
+
 
 def key_segments(key: str) -> tuple[bytes, ...]:
     """Split a key into the names of its folders and its file, as UTF-8 bytes.

@@ -12,6 +12,7 @@ from packaging.version import InvalidVersion
 from pypicloud_tw.errors import NotFound, UpstreamError
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import parse_version
+from pypicloud_tw.json_documents import compact
 from pypicloud_tw.offload.limits import PAGES, limited
 from pypicloud_tw.offload.packing import PackedResult, pack
 from pypicloud_tw.outbound.origins import shown
@@ -175,4 +176,4 @@ def _newest(versions: Iterable[str]) -> str | None:
 
 
 def _encoded(document: Document) -> bytes:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    return compact(document)

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from pypicloud_tw.concurrency.cache import Cache
 from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.concurrency.outages import Outages
-from pypicloud_tw.config.keys import UpstreamSection
+from pypicloud_tw.config.sections.upstream import UpstreamSection
 from pypicloud_tw.errors import (
     NotFound,
     PypicloudError,

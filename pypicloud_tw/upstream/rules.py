@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from functools import cache
 
 from attrs import define, frozen
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name, canonicalize_version
 
-from pypicloud_tw.config.keys import PypiSection, UpstreamSection
+from pypicloud_tw.access.patterns import matches
+from pypicloud_tw.config.sections.index import PypiSection
+from pypicloud_tw.config.sections.upstream import UpstreamSection
 from pypicloud_tw.errors import ConfigError, Forbidden, NotFound, PypicloudError
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.upstream.parse import file_version
@@ -60,7 +61,7 @@ class RuleEntry:
 
     def names(self, name: str) -> bool:
         """Return whether it speaks of the project, of whatever version."""
-        return fnmatchcase(name, self.pattern)
+        return matches(self.pattern, name)
 
     def holds(self, version: str | None) -> bool:
         """Return whether it speaks of that version of its project."""

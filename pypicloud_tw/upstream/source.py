@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from attrs import field, frozen
 
-from pypicloud_tw.config.keys import UpstreamSection
+from pypicloud_tw.config.sections.upstream import UpstreamSection
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.outbound.origins import PORTS, Origin, origin_of
 from pypicloud_tw.upstream.statuses import ABSENT

@@ -6,9 +6,14 @@ import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
+from typing import ClassVar
 from urllib.parse import quote
 
 from attrs import frozen
+from twisted.internet.defer import CancelledError
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
@@ -35,6 +40,19 @@ class ErrorAnswers:
     """
 
     _pages: Pages
+    _log: ClassVar[Logger] = Logger()
+
+    def answer(self, request: Request, failure: Failure) -> bytes:
+        """Answer what a route raised, or what no route takes."""
+        error = failure.value
+        if isinstance(error, PypicloudError):
+            return self.domain_error(request, error)
+        if isinstance(error, HTTPException):
+            return self.routing_error(request, error)
+        if isinstance(error, (CancelledError, ConnectionLost, ConnectionDone)):
+            return b""  # the client went away, and hears nothing
+        self._log.failure("Answering {path!r} failed", failure, path=request.path)
+        return self.bug(request)
 
     def domain_error(self, request: Request, error: PypicloudError) -> bytes:
         """Answer with an error's own status and sentence."""

@@ -1,4 +1,4 @@
-"""The routes, one line of intent each, and what an error becomes, in one place."""
+"""The routes, one line of intent each."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ from collections.abc import Callable
 from attrs import define, evolve, field, setters
 from klein import Klein
 from packaging.utils import is_normalized_name
-from twisted.internet.defer import CancelledError
-from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
-from werkzeug.exceptions import HTTPException
 
 from pypicloud_tw import __version__
 from pypicloud_tw.access.access import Access
-from pypicloud_tw.access.administration.stored import Administered
+from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.concurrency.budget import BufferBudget
@@ -24,8 +20,7 @@ from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import BadRequest, Forbidden, NotFound, PypicloudError
 from pypicloud_tw.index.index import Index
-from pypicloud_tw.index.names import MAX_FILENAME, NormalizedName, project_name
-from pypicloud_tw.index.survey import lost
+from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.metrics import CONTENT_TYPE, Metrics
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.delivery import deliver
@@ -50,30 +45,27 @@ from pypicloud_tw.web.authorization import (
     authorize_form,
     authorize_home,
     authorize_list,
+    credentials,
     is_private,
     reading,
     refuse_other_sites,
     uploads,
 )
-from pypicloud_tw.web.downloads import Downloads, download_of
+from pypicloud_tw.web.downloads import Downloads, FileSender
 from pypicloud_tw.web.fallback import Fallback
-from pypicloud_tw.web.files import Blob, redirect_to_store, send_blob
-from pypicloud_tw.web.http.conditions import requires
 from pypicloud_tw.web.http.site import Request
+from pypicloud_tw.web.known_pages import page_asked
 from pypicloud_tw.web.pages.all_files import all_files
 from pypicloud_tw.web.pages.pages import Pages
 from pypicloud_tw.web.project_list import ProjectList
 from pypicloud_tw.web.projects import Elsewhere, Found, Projects
 from pypicloud_tw.web.publishing import Sender, receive, taken
+from pypicloud_tw.web.readiness import Readiness
 from pypicloud_tw.web.root import Root
 from pypicloud_tw.web.sending import PageSender, send_representation
 from pypicloud_tw.web.upload import FORM_MEMORY
 
 _READ = ["GET", "HEAD"]
-_SIMPLE = b"/simple/"
-
-#: Bytes of the longest path of a page: the longest name, and what stands around it.
-_LONGEST = len(_SIMPLE) + MAX_FILENAME + len(b"/")
 
 
 @define(eq=False)
@@ -104,17 +96,17 @@ class Application:
     metrics_read: Callable[[Principal, str], bool]
     witness: Witness
     fallback: Fallback | None = field(default=None, on_setattr=setters.frozen)
-    downloads: Downloads | None = None
+    downloads: Downloads | None = field(default=None, on_setattr=setters.frozen)
     forms: BufferBudget = field(factory=lambda: BufferBudget(FORM_MEMORY), init=False)
     projects: Projects = field(init=False)
     _pages: Pages = field(factory=lambda: Pages(__version__), init=False)
     _errors: ErrorAnswers = field(init=False)
     _list: ProjectList = field(init=False)
     _sender: PageSender = field(init=False)
+    _files: FileSender = field(init=False)
     _json: ProjectJson = field(init=False)
+    _readiness: Readiness = field(init=False)
     _access_api: AccessApi = field(init=False)
-    _log = Logger()
-
     router = Klein()
     # A double slash is a wrong address, not a redirect that breaks uploads.
     router.url_map.merge_slashes = False
@@ -135,6 +127,14 @@ class Application:
     @_sender.default
     def _make_sender(self) -> PageSender:
         return PageSender(self.offload)
+
+    @_files.default
+    def _make_files(self) -> FileSender:
+        return FileSender(self.index.store, self.downloads)
+
+    @_readiness.default
+    def _make_readiness(self) -> Readiness:
+        return Readiness(self.index, self.access)
 
     @_json.default
     def _make_json(self) -> ProjectJson:
@@ -236,7 +236,7 @@ class Application:
         normalized = _project(name)
         principal = await authorize(request, self.access, Action.READ, normalized)
         blob = await self.projects.blob(normalized, digest, filename)
-        await self._send_file(request, blob, normalized, principal)
+        await self._files.send(request, blob, normalized, principal)
 
     @router.route("/api/package/<name>/<filename>", methods=_READ)
     async def former_file(self, request: Request, name: str, filename: str) -> None:
@@ -246,7 +246,7 @@ class Application:
         # This address has no digest in it: what lies under it may change.
         blob = await self.projects.own_blob(normalized, filename)
         blob = evolve(blob, permanent=False)
-        await self._send_file(request, blob, normalized, principal)
+        await self._files.send(request, blob, normalized, principal)
 
     # -- the JSON API that the big index has ----------------------------------------
 
@@ -294,7 +294,7 @@ class Application:
             request,
             self.index.publisher,
             actor=actor_of(request, principal),
-            sender=Sender(principal, self.access),
+            sender=Sender(principal, self.access, credentials(request)),
             max_upload=self.max_upload,
             forms=self.forms,
         )
@@ -347,41 +347,17 @@ class Application:
         """Answer 200 if the store answers, the rules are known, and this goes on."""
         await self.index.ready()
         await self.access.learn()
-        return plain_text(request, "\n".join(["ready", *await self._details(request)]))
+        principal, operates = await self._operator(request)
+        told = await self._readiness.problems(principal, by_name=operates)
+        return plain_text(request, "\n".join(["ready", *told]))
 
-    async def _details(self, request: Request) -> list[str]:
-        """Say what is not as it should be."""
-        problem = self.access.problem
-        what_holds = (
-            "What was known of it before holds for reading, and nothing is changed."
-        )
-        about_access = [] if problem is None else [f"{problem} {what_holds}"]
-        return [*about_access, *await self._unserved(request)]
-
-    async def _unserved(self, request: Request) -> list[str]:
-        """Say what is not served, by name to those who may read the metrics.
-
-        By name only what they may read, and to others only the number of what they may.
-        """
-        await self.index.unserved.learn()
-        known = self.index.unserved.reasons()
-        if known is None:
-            return ["It is not known yet which projects in the store cannot be served."]
-        reasons = {n: why for n, why in known.items() if not self.index.catalog.has(n)}
-        reasons |= {name: lost(name) for name in self.index.catalog.lost}
+    async def _operator(self, request: Request) -> tuple[Principal, bool]:
+        """Find out who asks, and whether they may read the metrics."""
         try:
             principal = await authenticate(request, self.access)
-            operates = self.metrics_read(principal, request.client_address)
+            return principal, self.metrics_read(principal, request.client_address)
         except PypicloudError:
-            principal, operates = ANONYMOUS, False
-        readable = self.access.policy.readable(principal)
-        told = {name: why for name, why in reasons.items() if readable.allows(name)}
-        number = len(reasons if operates else told)
-        if not number:
-            return []
-        count = f"{number} project(s) in the store cannot be served."
-        names = [f"{name}: {why}" for name, why in sorted(told.items())]
-        return [count, *names] if operates else [count]
+            return ANONYMOUS, False
 
     @router.route("/metrics", methods=_READ)
     async def show_metrics(self, request: Request) -> bytes:
@@ -403,13 +379,7 @@ class Application:
         if isinstance(error, PypicloudError):
             changes = request.method not in (b"GET", b"HEAD")
             self.witness.note(error, actor_of(request, ANONYMOUS), changes=changes)
-            return self._errors.domain_error(request, error)
-        if isinstance(error, HTTPException):
-            return self._errors.routing_error(request, error)
-        if isinstance(error, (CancelledError, ConnectionLost, ConnectionDone)):
-            return b""  # the client went away, and hears nothing
-        self._log.failure("Answering {path!r} failed", failure, path=request.path)
-        return self._errors.bug(request)
+        return self._errors.answer(request, failure)
 
     # -- parts ----------------------------------------------------------------------
 
@@ -419,16 +389,9 @@ class Application:
         Measured: through Klein the same costs three times as much. Anything out of
         the ordinary, errors included, is left to the routes.
         """
-        path = request.path
-        if not (path.startswith(_SIMPLE) and path.endswith(b"/")):
+        name = page_asked(request)
+        if name is None:
             return False
-        if len(path) > _LONGEST:
-            return False  # what has been asked of a name may be remembered
-        if request.method not in (b"GET", b"HEAD") or request.args:
-            return False
-        if requires(request):
-            return False
-        name = NormalizedName(path[len(_SIMPLE) : -1].decode("latin-1"))
         # First: who may not read a project must not find out here whether it exists.
         try:
             principal = authorize_at_once(request, self.access, Action.READ, name)
@@ -441,37 +404,12 @@ class Application:
             return False
         return self._sender.send_made(request, page, private=is_private(principal))
 
-    async def _send_file(
-        self,
-        request: Request,
-        blob: Blob,
-        project: NormalizedName,
-        principal: Principal,
-    ) -> None:
-        sent = False
-        try:
-            if not redirect_to_store(request, blob, self.index.store):
-                await send_blob(request, blob, private=is_private(principal))
-            sent = True
-        finally:
-            if self.downloads is not None and (sent or request.startedWriting):
-                download = download_of(request, blob, project, principal)
-                if download is not None:
-                    self.downloads(download)
-
     async def _send_json(
         self, request: Request, name: str, version: str | None
     ) -> bytes:
         normalized = _project(name)
         await authorize(request, self.access, Action.READ, normalized)
-        document, warning = await self._json.document(
-            normalized, version, request.origin.base_url
-        )
-        if warning is not None:
-            request.setHeader(b"Warning", warning.encode())
-        request.setHeader(b"Content-Type", b"application/json")
-        request.setHeader(b"Cache-Control", b"no-cache, private")
-        return measured(request, document)
+        return await self._json.answer(request, normalized, version)
 
 
 def _project(name: str) -> NormalizedName:

@@ -1,16 +1,19 @@
-"""Notes who was handed which file."""
+"""Hands out files, and notes who was handed which."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+
+from attrs import frozen
 
 from pypicloud_tw.access.audit.record import Download
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.layout import METADATA_SUFFIX
 from pypicloud_tw.index.names import Filename, NormalizedName
-from pypicloud_tw.web.authorization import actor_of
-from pypicloud_tw.web.files import Blob
+from pypicloud_tw.store.interfaces import IObjectStore
+from pypicloud_tw.web.authorization import actor_of, is_private
+from pypicloud_tw.web.files import Blob, redirect_to_store, send_blob
 from pypicloud_tw.web.http.fields import joined
 from pypicloud_tw.web.http.site import Request
 
@@ -21,6 +24,36 @@ _HANDED_OUT = frozenset({200, 206, 302})
 
 #: Characters of a Range field that are kept.
 _MAX_RANGE = 100
+
+
+@frozen
+class FileSender:
+    """Sends files, or the way to them in the store.
+
+    :ivar downloads: takes each file that was handed out; None: nothing does.
+    """
+
+    store: IObjectStore
+    downloads: Downloads | None
+
+    async def send(
+        self,
+        request: Request,
+        blob: Blob,
+        project: NormalizedName,
+        principal: Principal,
+    ) -> None:
+        """Send a file to whoever may read it."""
+        sent = False
+        try:
+            if not redirect_to_store(request, blob, self.store):
+                await send_blob(request, blob, private=is_private(principal))
+            sent = True
+        finally:
+            if self.downloads is not None and (sent or request.startedWriting):
+                download = download_of(request, blob, project, principal)
+                if download is not None:
+                    self.downloads(download)
 
 
 def download_of(

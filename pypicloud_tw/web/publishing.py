@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
 from pypicloud_tw.access.access import Access
-from pypicloud_tw.access.principal import Principal
+from pypicloud_tw.access.principal import Credentials, Principal
 from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.concurrency.shielded import shielded
 from pypicloud_tw.config.rights import Action
@@ -81,17 +81,27 @@ def _former_metadata(
 
 @frozen
 class Sender:
-    """Who sends a form, and what they may do by the rules now in force."""
+    """Who sends a form, and what they may do by the rules now in force.
+
+    :ivar credentials: by which that was found out.
+    """
 
     principal: Principal
     access: Access
+    credentials: Credentials = field(repr=False)
 
-    async def learn(self) -> None:
-        """Have the rules be those that are in force now.
+    async def again(self) -> Sender:
+        """Find out anew who it is, and by the rules that are in force now.
 
-        :raises Unavailable: it is not known which are.
+        A form may have taken hours to come. A password that was changed, a user who was
+        removed or a token that was revoked meanwhile changes nothing any more.
+
+        :raises PypicloudError: it cannot be found out, or nothing may be changed now.
         """
         await self.access.learn(changing=True)
+        principal = await self.access.authenticate(self.credentials)
+        self.access.refuse_while_read_only()
+        return evolve(self, principal=principal)
 
     def may(self, action: Action, project: NormalizedName) -> bool:
         """Return whether it is allowed."""
@@ -185,9 +195,9 @@ async def _begin(
     if file.before.get(":action", (_UPLOAD,)) != (_UPLOAD,):
         return None
     legacy = publication.publisher.rules.legacy_formats
-    name = next(iter(file.before.get("name", ())), None)
+    name = next(iter(file.before.get("name", ())), "").strip()
     filename = Filename.parse(
-        file.filename, legacy=legacy, project=name and canonicalize_name(name)
+        file.filename, legacy=legacy, project=canonicalize_name(name)
     )
     _check_upload(sender, filename.project, name)
     await publication.begin(
@@ -196,10 +206,14 @@ async def _begin(
     return publication
 
 
-def _check_upload(sender: Sender, project: NormalizedName, name: str | None) -> None:
-    """Return if a file may be uploaded to its project, and to what the form names."""
+def _check_upload(sender: Sender, project: NormalizedName, name: str) -> None:
+    """Return if a file may be uploaded to its project, and to what the form names.
+
+    :param name: as the form has it; empty: it has none, or not yet.
+    """
     sender.check(Action.UPLOAD, project)
-    if name and (said := canonicalize_name(name)) != project:
+    # What can be no name is refused: names that are asked for are remembered.
+    if name and (said := project_name(name)) != project:
         # It will be refused. Until then it may name what the sender must not hear of.
         sender.check(Action.UPLOAD, said)
 
@@ -230,7 +244,7 @@ async def _publish(
     if not form.name or not form.version:
         raise BadRequest("The form needs the fields 'name' and 'version'.")
     # Once more: its bytes may have taken hours, and a name behind them is new.
-    await sender.learn()
+    sender = await sender.again()
     project = publication.filename.project
     _check_upload(sender, project, form.name)
     await publication.finish(
@@ -258,7 +272,7 @@ async def _remove(form: UploadFields, sender: Sender, publication: Publication) 
     if not form.name or not form.version:
         raise BadRequest("remove_pkg needs the fields 'name' and 'version'.")
     project = project_name(form.name)
-    await sender.learn()
+    sender = await sender.again()
     sender.check(Action.DELETE, project)
     try:
         parse_version(form.version)

@@ -9,7 +9,8 @@ from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.access.settings import AccessSettings
-from pypicloud_tw.config.load import Config, load_settings
+from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.config.load import load_settings
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.index.names import NormalizedName
 

@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.access.document import AccessDocument, StoredUser
-from pypicloud_tw.access.document_format import KEY, right_source
+from pypicloud_tw.access.document_format import KEY, TITLE
 from pypicloud_tw.access.documents import DocumentChange
 from pypicloud_tw.config.rights import EVERYONE, Action, RightLine
 from pypicloud_tw.errors import StoreError
@@ -27,8 +27,7 @@ PAGE = "/simple/acme/"
 
 def close(document: AccessDocument) -> AccessDocument:
     """Have the project be read by bob alone."""
-    source = right_source("acme", "user", "bob")
-    line = RightLine("acme", "user", "bob", frozenset({Action.READ}), source)
+    line = RightLine("acme", "user", "bob", frozenset({Action.READ}), TITLE)
     return evolve(document, rights=(line,))
 
 

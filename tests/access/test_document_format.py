@@ -12,11 +12,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from pypicloud_tw.access.document import AccessDocument, StoredUser
 from pypicloud_tw.access.document_format import (
     MAX_DOCUMENT,
+    TITLE,
     Contents,
     decode,
     encode,
     publisher_source,
-    right_source,
 )
 from pypicloud_tw.config.rights import (
     GRANTABLE,
@@ -38,7 +38,7 @@ FULL = AccessDocument(
             "group",
             "dev",
             frozenset({Action.READ, Action.UPLOAD}),
-            "the access document, right acme-*, group dev",
+            "the access document",
         ),
     ),
     publishers={
@@ -81,9 +81,8 @@ def documents(draw: st.DrawFn) -> AccessDocument:
         draw(st.dictionaries(names, users, max_size=5)),
         draw(st.dictionaries(names, st.frozensets(names, max_size=3), max_size=5)),
         tuple(
-            RightLine(project, kind, name, draw(actions), right_source(*key))
-            for key in sorted(keys)
-            for project, kind, name in [key]
+            RightLine(project, kind, name, draw(actions), TITLE)
+            for project, kind, name in sorted(keys)
         ),
         {publisher.name: publisher for publisher in publishers},
     )

@@ -50,6 +50,12 @@ class ProxyLoginTests(SynchronousTestCase):
             self.assertEqual(principal.groups, groups, text)
             self.assertFalse(principal.administrator)
 
+    def test_no_group_of_theirs_means_ours(self) -> None:
+        for groups in (b"admin,dev", b"Admin|everyone,dev,AUTHENTICATED"):
+            principal = self.login.recall(named(b"bob", groups))
+            assert principal is not None
+            self.assertEqual(principal.groups, {"dev"})
+
     def test_groups_are_bounded(self) -> None:
         many = b",".join(b"g%d" % n for n in range(3000))
         principal = self.login.recall(named(b"ann", many))

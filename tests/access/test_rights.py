@@ -297,6 +297,39 @@ class OpenTests(SynchronousTestCase):
         self.assertTrue(policy_of("", doc(users={"eve": StoredUser()})).rules.open)
 
 
+class ElsewhereTests(SynchronousTestCase):
+    """Groups and administrators of another directory."""
+
+    RULES = f"""{BASE}
+    pypi.default_read = dev
+    pypi.default_write = admin
+    pypi.allow_overwrite_groups = admin
+    package.q.group.admin = rw
+    """
+
+    def test_its_groups_count_beside_ours(self) -> None:
+        policy = policy_of(self.RULES)
+        eve = Principal("eve", frozenset({"dev"}))
+        self.assertEqual(letters(policy, eve, P), "r")
+        self.assertEqual(policy.groups_of(eve), {"dev"})
+
+    def test_its_administrators_may_everything(self) -> None:
+        policy = policy_of(self.RULES)
+        eve = Principal("eve", administrator=True)
+        self.assertEqual(letters(policy, eve, Q), "rw")
+        self.assertTrue(policy.may(eve, Action.OVERWRITE, Q))
+
+    def test_a_group_of_our_administrators_name_is_another(self) -> None:
+        policy = policy_of(self.RULES)
+        eve = Principal("eve", frozenset({"admin", "everyone", "authenticated"}))
+        for project in (P, Q):
+            self.assertEqual(letters(policy, eve, project), "-")
+            self.assertFalse(policy.readable(eve).allows(project))
+            self.assertFalse(policy.may(eve, Action.OVERWRITE, project))
+        self.assertFalse(policy.may_any(eve, Action.UPLOAD))
+        self.assertEqual(policy.groups_of(eve), frozenset())
+
+
 class BesideTheRightTests(SynchronousTestCase):
     """Overwriting and deleting want a group, too; administrators are not exempt."""
 
@@ -708,9 +741,9 @@ class ExplainTests(SynchronousTestCase):
             self.verdict(found, Action.OVERWRITE),
             "False: pypi.allow_overwrite_groups = (nobody)",
         )
-        self.assertIn(
-            "names this user",
+        self.assertEqual(
             self.verdict(explain(policy, WHO["bob"], name), Action.READ),
+            "False: no line of acme-* names bob, or a group of bob's",
         )
         self.assertEqual(
             self.verdict(explain(policy, WHO["boss"], name), Action.READ),

@@ -80,6 +80,21 @@ class PrintTests(SynchronousTestCase):
             ],
         )
 
+    def test_what_an_installer_tells_of_its_machine_is_left_out(self) -> None:
+        uv = 'uv/0.13 {"installer":{"name":"uv"}}'
+        proof = Proof("token", {"id": "k7f3", "description": ""})
+        self.record(Act(Actor("ann", proof, "192.0.2.7", uv), "removed", "acme"))
+        self.show()
+        whence = self.out.getvalue().partition("[")[2]
+        self.assertNotIn("description", whence)
+        self.assertTrue(whence.endswith(", 192.0.2.7, uv/0.13]\n"), whence)
+
+    def test_nothing_is_found(self) -> None:
+        self.record(Act(ANN, "published", "acme", "1.0"))
+        self.assertEqual(self.show(Question(act="uploaded")), 0)
+        self.assertEqual(self.out.getvalue(), "")
+        self.assertIn("no such record since 7d", self.err.getvalue())
+
     def test_lines_of_json(self) -> None:
         self.record(Act(ANN, "removed", "acme", "1.0"), Act(ANN, "swept"))
         self.show(Question(project="Acme"), as_json=True)

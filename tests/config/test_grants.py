@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.grants import parse_actions
-from pypicloud_tw.config.load import Config
 from pypicloud_tw.config.rights import GRANTABLE, Action, show_actions
 from tests.config.test_load import FIRST_PROGRAM, SHA256_CRYPT, ConfigTestCase
 
@@ -194,12 +194,12 @@ class RightTests(GrantsCase):
             "package.p = rw": "write package.PROJECT.user.NAME = rw",
             "package.p.users.bob = rw": "gives nobody a right",
             "package.p.user.bob = rwx": "'rwx', which is no right; write r or rw",
-            "package.p.user.bob = none r": "none alone closes",
+            "package.p.user.bob = none r": "or none alone",
             "package.p.user.everyone = r": "names no user: This name means a group",
             "package.p.group.none = r": "names no group",
-            "package.ä.user.bob = r": "neither a name nor one as in acme-*",
+            "package.ä.user.bob = r": "neither a name nor a pattern such as",
             "package.acme-.user.bob = r": "ends with a dash",
-            "package.acme[12].user.bob = r": "neither a name nor one as in acme-*",
+            "package.acme[12].user.bob = r": "neither a name nor a pattern such as",
         }.items():
             problem = self.mistake(line)
             self.assertIn(part, problem, line)

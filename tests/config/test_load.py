@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.config.keys import FILE_KEYS, KEYS, SECTIONS, variable
-from pypicloud_tw.config.load import Config, document_keys, load
+from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.config.key import variable
+from pypicloud_tw.config.keys import FILE_KEYS, KEYS, SECTIONS, document_keys
+from pypicloud_tw.config.load import load
 from pypicloud_tw.errors import ConfigError
 
 REPOSITORY = Path(__file__).absolute().parents[2]

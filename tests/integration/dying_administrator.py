@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from passlib.hash import pbkdf2_sha256
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
@@ -20,13 +19,15 @@ from pypicloud_tw.access import changes
 from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.settings import AccessSettings
-from pypicloud_tw.assembly import make_access_documents, make_index, make_process
+from pypicloud_tw.assembly.access import make_access_documents
+from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.config.load import load
+from tests.doubles import quick_hash
 from tests.integration.dying_server import become, dies_at, main
 
 #: The password of everybody whom they make, and its hash, as cheap as one can be.
 SECRET = "secret"
-HASH = str(pbkdf2_sha256.using(rounds=1, salt=b"salt").hash(SECRET))
+HASH = quick_hash(SECRET)
 
 #: The group that everybody is put into.
 GROUP = "made"
@@ -81,7 +82,7 @@ async def make_user(documents: AccessDocuments, name: str) -> None:
     """Make a user who is in a group: one change, or two that are not."""
 
     def make(document: AccessDocument) -> AccessDocument:
-        made = changes.add_user(document, AccessSettings(), name, HASH)
+        made = changes.put_user(document, AccessSettings(), name, HASH)
         members = made.groups.get(GROUP, frozenset())
         return changes.put_group(made, AccessSettings(), GROUP, members | {name})
 

@@ -20,7 +20,7 @@ from typing import Any, TextIO
 from twisted.internet import epollreactor
 from twisted.python.log import startLogging
 
-from pypicloud_tw.assembly import assemble
+from pypicloud_tw.assembly.server import assemble
 from pypicloud_tw.tap import Options
 
 

@@ -6,15 +6,14 @@ import subprocess
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
-from shutil import which
 from socket import create_connection
 
 from attrs import define, field
 from cryptography import x509
-from twisted.trial.unittest import SkipTest
 
 from tests.certificates import Authority
-from tests.integration.rig import PATIENCE, free_port, run, wait_until
+from tests.integration.debian import Program, find
+from tests.integration.rig import PATIENCE, free_port, wait_until
 
 PEOPLE, GROUPS = "ou=people,dc=corp", "ou=groups,dc=corp"
 SERVICE, SERVICE_PASSWORD = "cn=service,dc=corp", "service password"
@@ -22,12 +21,12 @@ SERVICE, SERVICE_PASSWORD = "cn=service,dc=corp", "service password"
 #: Anybody may read anything but passwords, as pypicloud 1.x wanted it; and a bind
 #: without a password goes well, as on many servers.
 _CONFIGURATION = """\
-include /etc/ldap/schema/core.schema
-include /etc/ldap/schema/cosine.schema
-include /etc/ldap/schema/nis.schema
-include /etc/ldap/schema/inetorgperson.schema
+include {root}/etc/ldap/schema/core.schema
+include {root}/etc/ldap/schema/cosine.schema
+include {root}/etc/ldap/schema/nis.schema
+include {root}/etc/ldap/schema/inetorgperson.schema
 pidfile {folder}/slapd.pid
-modulepath /usr/lib/ldap
+modulepath {root}/usr/lib/ldap
 moduleload back_mdb
 moduleload memberof
 allow bind_anon_cred
@@ -112,12 +111,12 @@ member: {SERVICE}
 """
 
 
-def slapd() -> str:
-    """Find slapd; Debian keeps it where only root looks."""
-    found = which("slapd") or which("slapd", path="/usr/sbin:/usr/local/sbin")
-    if found is None or not Path("/etc/ldap/schema").exists():
-        raise SkipTest("There is no slapd on this machine: apt-get install slapd")
-    return found
+def slapd() -> Program:
+    """Find slapd.
+
+    :raises SkipTest: it cannot be had.
+    """
+    return find("slapd", "slapd")
 
 
 @define(eq=False)
@@ -153,28 +152,35 @@ class Slapd:
         authority = Authority.make()
         self.ca_file.write_bytes(authority.pem)
         (self.folder / "key.pem").write_bytes(authority.pair("slapd", self.names))
-        text = _CONFIGURATION.format(folder=self.folder, more=self.more)
+        program = slapd()
+        root = str(program.root).rstrip("/")
+        text = _CONFIGURATION.format(folder=self.folder, more=self.more, root=root)
         (self.folder / "slapd.conf").write_text(text)
         (self.folder / "corp.ldif").write_text(_ENTRIES)
-        files: list[str | Path] = [
-            "-f",
-            self.folder / "slapd.conf",
-            "-l",
-            self.folder / "corp.ldif",
-        ]
-        # By this name it is slapadd, which Debian installs as a link.
-        added = run([Path(slapd()).with_name("slapadd"), *files], home=self.folder)
-        assert added.code == 0, added.output
+        # By this name it is slapadd, which Debian installs as a link to its own path.
+        slapadd = self.folder / "slapadd"
+        slapadd.symlink_to(program.path)
+        files = ("-f", self.folder / "slapd.conf", "-l", self.folder / "corp.ldif")
+        subprocess.run(
+            [slapadd, *files],
+            check=True,
+            env=program.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PATIENCE,
+        )
 
     def start(self) -> None:
         """Start it, and wait until it listens."""
+        program = slapd()
         self.process = subprocess.Popen(
             [
-                slapd(),
+                program.path,
                 *("-f", self.folder / "slapd.conf"),
                 *("-h", f"{self.url}/ {self.tls_url}/"),
                 *("-d", "0"),
             ],
+            env=program.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=(self.folder / "slapd.log").open("ab"),

@@ -98,18 +98,18 @@ class AccessCommandTests(IntegrationTestCase):
 
     def test_two_administrators_at_once_lose_nothing(self) -> None:
         server = self.serve()
-        doors = (
+        targets = (
             ("--index", server.url_with_password),
             ("--config", str(server.config)),
         )
         running = [
-            self.begin("user", "add", f"user{door}{number}", "--service", *options)
+            self.begin("user", "add", f"user{target}{number}", "--service", *options)
             for number in range(AT_ONCE)
-            for door, options in enumerate(doors)
+            for target, options in enumerate(targets)
         ]
         for process in running:
             self.end(process)
-        for options in doors:
+        for options in targets:
             users = json.loads(self.do("user", "list", "--json", *options))
             self.assertEqual(len(users), 1 + len(running))
 

@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import ssl
-import subprocess
 from http.client import HTTPConnection, HTTPSConnection
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -29,7 +28,7 @@ from tests.integration.rig import (
     free_port,
     wait_until,
 )
-from tests.integration.test_nginx import MAIN, nginx
+from tests.integration.test_nginx import MAIN, run_nginx
 
 
 @define(eq=False)
@@ -226,12 +225,8 @@ class ProxyTests(IntegrationTestCase):
         folder = self.make_folder()
         (folder / "site.conf").write_text(site)
         (folder / "nginx.conf").write_text(MAIN.format(folder=folder))
-        process = subprocess.Popen(
-            [nginx(), "-p", folder, "-c", folder / "nginx.conf"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=(folder / "log").open("wb"),
-        )
+        with (folder / "log").open("wb") as log:
+            process = run_nginx(folder, log)
         self.addCleanup(process.wait, PATIENCE)
         self.addCleanup(process.terminate)
 

@@ -21,7 +21,7 @@ from pypicloud_tw.access.directories.ldap import LDAP, LdapDirectory
 from pypicloud_tw.access.directories.ldap_client import endpoints_of
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.concurrency.fair_queue import ANYBODY
-from pypicloud_tw.config.keys import LdapSection
+from pypicloud_tw.config.sections.ldap import LdapSection
 from pypicloud_tw.errors import Unavailable
 from tests.integration import apart
 from tests.integration.rig import IntegrationTestCase, basic, free_port
@@ -256,6 +256,16 @@ class ServerTests(IntegrationTestCase):
         self.assertNotIn("Traceback", server.log)
         for secret in ("secret", "gunface"):
             self.assertNotIn(secret, server.log)
+
+    def test_without_passlib(self) -> None:
+        """ldaptor requires it, and what is used of ldaptor does not."""
+        module = self.folder / "without" / "passlib.py"
+        module.parent.mkdir(parents=True)
+        module.write_text("raise ImportError('half of one, half of the other')\n")
+        path = {"PYTHONPATH": str(module.parent)}
+        server = self.server(settings=self.settings, environment=path)
+        got = server.get("/simple/", Authorization=basic("bob", "secret"))
+        self.assertEqual(got.status, 200)
 
     def test_without_ldaptor(self) -> None:
         module = self.folder / "without" / "ldaptor" / "__init__.py"

@@ -6,15 +6,15 @@ import re
 import subprocess
 from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
-from shutil import which
 from ssl import _create_unverified_context as unverified
+from typing import IO
 from urllib.parse import urljoin
 
 from OpenSSL.crypto import FILETYPE_PEM
-from twisted.trial.unittest import SkipTest
 
 from tests.certificates import certificate
 from tests.integration import apart
+from tests.integration.debian import find
 from tests.integration.dists import make_wheel
 from tests.integration.rig import (
     CHECKOUT,
@@ -49,12 +49,19 @@ http {{
 _SITES = (("pypi.example.com", ""), ("www.example.com", "/python"))
 
 
-def nginx() -> str:
-    """Find nginx; Debian keeps it where only root looks."""
-    found = which("nginx") or which("nginx", path="/usr/sbin:/usr/local/sbin")
-    if found is None:
-        raise SkipTest("There is no nginx on this machine.")
-    return found
+def run_nginx(folder: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start nginx with the configuration that lies in a folder.
+
+    :raises SkipTest: it cannot be had.
+    """
+    program = find("nginx", "nginx")
+    return subprocess.Popen(
+        [program.path, "-p", folder, "-c", folder / "nginx.conf"],
+        env=program.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
 
 
 class NginxTestCase(IntegrationTestCase):
@@ -62,7 +69,7 @@ class NginxTestCase(IntegrationTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        program = nginx()
+        find("nginx", "nginx")  # before anything is started
         self.port, self.plain_port = free_port(), free_port()
         self.upstream = self.server(
             settings={
@@ -79,12 +86,7 @@ class NginxTestCase(IntegrationTestCase):
         self.write_site(folder, place)
         (folder / "nginx.conf").write_text(MAIN.format(folder=folder))
         with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [program, "-p", folder, "-c", folder / "nginx.conf"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+            process = run_nginx(folder, log)
         self.addCleanup(process.wait, PATIENCE)
         self.addCleanup(process.terminate)
         wait_until(self.answers, (folder / "log").read_text)

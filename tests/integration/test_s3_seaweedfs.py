@@ -17,7 +17,7 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
-from pypicloud_tw.config.keys import AwsSection
+from pypicloud_tw.config.sections.storage import AwsSection
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.interfaces import IObjectStore

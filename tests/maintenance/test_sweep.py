@@ -12,6 +12,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from pypicloud_tw.access.audit.stored import sweep_records
 from pypicloud_tw.access.document_format import BEGUN, Contents, encode
 from pypicloud_tw.access.document_format import KEY as ACCESS
+from pypicloud_tw.access.tokens.records import OwnerTokens, document_key
+from pypicloud_tw.access.tokens.records import encode as encode_tokens
+from pypicloud_tw.access.tokens.text import owner_key
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.index.admission import Claims
 from pypicloud_tw.index.first_uploads import PUBLISHING
@@ -374,6 +377,26 @@ class VerifyTests(IndexCase):
         [_, fault] = self.faults()
         assert fault is not None
         self.assertIs(fault.kind, Kind.UNSEEN)
+
+    def test_the_documents_of_tokens(self) -> None:
+        ann, bob = (document_key(owner_key(owner)) for owner in ("ann", "bob"))
+        self.store.add(ann, encode_tokens(OwnerTokens("ann")))
+        self.store.add(".access/tokens/README", b"somebody's note")
+        self.assertEqual(self.faults(), [])
+        self.store.add(bob, encode_tokens(OwnerTokens("ann")))
+        [fault] = self.faults()
+        assert fault is not None
+        self.assertEqual((fault.project, fault.key), ("tokens", bob))
+        self.assertIn(f"in {bob} are damaged", fault.problem)
+        self.assertIs(fault.kind, Kind.WRONG)
+
+        def cut(operation: str, key: str) -> None:
+            if (operation, key) == ("get", ann):
+                raise StoreError("The line was cut.")
+
+        self.store.before = cut
+        kinds = {fault.key: fault.kind for fault in self.faults() if fault is not None}
+        self.assertEqual(kinds, {ann: Kind.UNSEEN, bob: Kind.WRONG})
 
     def test_what_is_gone_short_or_other(self) -> None:
         self.publish()

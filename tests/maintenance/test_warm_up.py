@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.config.keys import UpstreamSection
+from pypicloud_tw.config.sections.upstream import UpstreamSection
 from pypicloud_tw.errors import Unavailable
 from pypicloud_tw.upstream.prepare import stand_by
 from pypicloud_tw.upstream.rules import UpstreamRules

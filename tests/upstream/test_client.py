@@ -27,7 +27,7 @@ from twisted.web.client import URI, BrowserLikePolicyForHTTPS
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from pypicloud_tw.config.keys import UpstreamSection
+from pypicloud_tw.config.sections.upstream import UpstreamSection
 from pypicloud_tw.errors import NotFound, UpstreamError
 from pypicloud_tw.outbound.guard import GuardedEndpoints, GuardedResolver, Rule
 from pypicloud_tw.outbound.heads import MAX_HEAD, BoundedHeads

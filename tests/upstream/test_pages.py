@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from pypicloud_tw.concurrency.coalesced import Coalesced
-from pypicloud_tw.config.keys import UpstreamSection
+from pypicloud_tw.config.sections.upstream import UpstreamSection
 from pypicloud_tw.errors import Forbidden, NotFound, Unavailable, UpstreamError
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import NormalizedName, project_name

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.config.keys import PypiSection, UpstreamSection
+from pypicloud_tw.config.sections.index import PypiSection
+from pypicloud_tw.config.sections.upstream import UpstreamSection
 from pypicloud_tw.errors import ConfigError, Forbidden, NotFound
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.upstream.rules import RuleEntry, UpstreamRules, upload_time

@@ -10,7 +10,6 @@ from random import Random
 from typing import Any, TypeVar
 
 from attrs import define, evolve, field, frozen
-from passlib.hash import pbkdf2_sha256
 from twisted.internet import main
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
@@ -18,7 +17,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from pypicloud_tw.access.access import Access
-from pypicloud_tw.access.administration.stored import Administered
+from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.audit.record import Download
 from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.documents import AccessDocuments
@@ -51,12 +50,13 @@ from pypicloud_tw.store.memory import MemoryStore
 from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.app import Application
+from pypicloud_tw.web.downloads import Downloads
 from pypicloud_tw.web.http.proxies import Proxies
 from pypicloud_tw.web.http.site import ConnectionLimits, Site
 from pypicloud_tw.web.views import ProjectView, view_project
 from tests.access.oidc.doubles import Issuer
 from tests.builders import simple_policy
-from tests.doubles import InlineOffload
+from tests.doubles import InlineOffload, quick_hash
 from tests.web.http.doubles import PEER, Wire
 
 T = TypeVar("T")
@@ -229,7 +229,7 @@ def data_keys(store: MemoryStore) -> set[str]:
 # -- HTTP ------------------------------------------------------------------------------
 
 #: As cheap as a hash can be; of the password ``secret``.
-HASH = pbkdf2_sha256.using(rounds=1, salt=b"salt").hash("secret")
+HASH = quick_hash("secret")
 
 #: What may log in.
 USERS = {"ann": HASH}
@@ -434,6 +434,7 @@ class Web:
     application: Application = field(init=False)
     site: Site = field(init=False)
     downloads: list[Download] = field(factory=list)
+    download_log: Downloads | None = None
 
     @issuer.default
     def _make_issuer(self) -> Issuer:
@@ -486,7 +487,7 @@ class Web:
             max_upload=self.max_upload,
             metrics_read=lambda principal, client: True,
             witness=Witness(self._audit, metrics, self.users.__contains__),
-            downloads=self.downloads.append,
+            downloads=self.download_log or self.downloads.append,
         )
         self.site = Site(
             self.application.resource(),
@@ -537,10 +538,15 @@ class Web:
 
     def publish(self, filename: str, data: bytes) -> None:
         """Have a file, without HTTP."""
-        work = started(self.domain.publish(filename, data))
-        failed: list[Failure] = []
-        work.addErrback(failed.append)
-        self.domain.settle(work)
-        assert work.called, failed
-        for failure in failed:
-            failure.raiseException()
+        self.wait(self.domain.publish(filename, data))
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something without HTTP, and return what comes of it."""
+        done: list[Any] = []
+        deferred = started(work)
+        deferred.addBoth(done.append)
+        self.domain.settle(deferred)
+        (result,) = done
+        if isinstance(result, Failure):
+            result.raiseException()
+        return result  # type: ignore[no-any-return]  # of that work

@@ -7,7 +7,7 @@ from typing import Any
 from attrs import define, field
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.config.keys import UpstreamSection
+from pypicloud_tw.config.sections.upstream import UpstreamSection
 from pypicloud_tw.errors import StoreError, Unauthorized
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import project_name

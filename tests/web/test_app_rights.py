@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.access import changes
+from pypicloud_tw.access.document import AccessDocument
+from pypicloud_tw.access.settings import AccessSettings
+from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.names import NormalizedName, project_name
 from tests.access.doubles import policy_of
 from tests.builders import sdist, wheel
@@ -15,7 +21,9 @@ from tests.web.doubles import (
     Response,
     Web,
     basic,
+    data_keys,
     form_bytes,
+    named,
     request_bytes,
     stored_project,
     upload_form,
@@ -25,6 +33,7 @@ from tests.web.test_app_fallback import Front
 USERS = dict.fromkeys(("bob", "dev1", "boss"), HASH)
 JSON = {"Accept": "application/vnd.pypi.simple.v1+json"}
 WHEEL = "acme-1.0-py3-none-any.whl"
+REMOVAL = form_bytes([(":action", "remove_pkg"), ("name", "acme"), ("version", "1.0")])
 OTHER = wheel(extra=[("acme/__init__.py", b"other = True\n")])
 
 
@@ -37,6 +46,13 @@ def put_in_force(web: Web, text: str) -> None:
     """Have other lines."""
     access = web.application.access
     access.policy = access.policy.with_settings(policy_of(text).settings)
+
+
+def change_users(web: Web, change: Callable[..., AccessDocument], *of: Any) -> None:
+    """Change the access document, as an administrator does."""
+    web.wait(
+        web.documents.change(lambda document: change(document, AccessSettings(), *of))
+    )
 
 
 class AnonymousUploadTests(SynchronousTestCase):
@@ -119,23 +135,109 @@ class UploadTests(SynchronousTestCase):
             self.assertIn("secret", answer.text)
         self.assertEqual(self.web.store.objects, {})
 
+    def test_a_name_that_can_be_none_is_asked_of_nobody(self) -> None:
+        """Names that were asked for are remembered, so they have an end."""
+        content = ("content", ("mine-1.0.tar.gz", sdist("mine")))
+        action, version = (":action", "file_upload"), ("version", "1.0")
+        for text, why in (("x" * 10_000, "longer than 246"), ("\u017fecret", "ASCII")):
+            name = ("name", text)
+            for fields in ((action, name, version), (action, version)):
+                after = () if name in fields else (name,)
+                form = form_bytes((*fields, content, *after))
+                answer = self.web.post(form, headers=basic("bob"))
+                self.assertEqual(answer.status, 400, answer.text)
+                self.assertIn(why, answer.text)
+
+    def test_blanks_around_a_name_are_none_of_it(self) -> None:
+        form = upload_form("mine-1.0.tar.gz", sdist("mine"), name=" mine ")
+        self.assertEqual(self.web.post(form, headers=basic("bob")).status, 200)
+
     def test_who_may_do_so_to_both_hears_that_they_differ(self) -> None:
         form = upload_form("mine-1.0.tar.gz", sdist("mine"), name="secret")
         answer = self.web.post(form, headers=basic("bob"))
         self.assertEqual(answer.status, 400)
         self.assertIn("is not the project that the filename says", answer.text)
 
-    def test_rights_that_end_amid_the_upload(self) -> None:
-        form = upload_form(WHEEL, wheel())
+    def changing(
+        self, change: Callable[[], object], body: bytes, headers: dict[str, str]
+    ) -> Response:
+        """Send a form, and have something change while it is on its way."""
         connection = self.web.connect()
-        request = request_bytes("POST", "/", {**FORM_TYPE, **basic("dev1")}, form)
+        request = request_bytes("POST", "/", {**FORM_TYPE, **headers}, body)
         connection.send(request[:-50])
-        put_in_force(self.web, "pypi.default_write = others\ngroup.others = bob")
+        change()
         connection.send(request[-50:])
         answer = connection.response("POST")
         assert answer is not None
+        return answer
+
+    def test_rights_that_end_amid_the_upload(self) -> None:
+        rules = "pypi.default_write = others\ngroup.others = bob"
+        form = upload_form(WHEEL, wheel())
+        answer = self.changing(
+            lambda: put_in_force(self.web, rules), form, basic("dev1")
+        )
         self.assertEqual(answer.status, 403)
         self.assertEqual(self.web.store.objects, {})
+
+    def test_a_log_in_that_ends_amid_the_upload(self) -> None:
+        """What it began is not finished, even where every user may do it."""
+        for form in (upload_form("acme-1.0.tar.gz", sdist()), REMOVAL):
+            for how in ("removed", "other password", "revoked"):
+                web = self.web = web_of("pypi.default_write = authenticated")
+                web.publish(WHEEL, wheel())
+                change_users(web, changes.put_user, "eve", HASH)
+                token = web.wait(web.tokens.make("eve", Actor("eve"), "CI"))
+                ends: dict[str, tuple[Callable[[], object], dict[str, str]]] = {
+                    "removed": (
+                        lambda: change_users(self.web, changes.remove_user, "eve"),
+                        basic("eve"),
+                    ),
+                    "other password": (
+                        lambda: change_users(
+                            self.web, changes.set_password, "eve", None
+                        ),
+                        basic("eve"),
+                    ),
+                    "revoked": (
+                        partial(self.revoke, token.record.id),
+                        basic("__token__", token.text),
+                    ),
+                }
+                end, headers = ends[how]
+                answer = self.changing(end, form, headers)
+                self.assertEqual(answer.status, 401, (how, answer.text))
+                (stored,) = stored_project(web.store).files
+                self.assertEqual(stored.filename, WHEEL)
+                self.assertEqual(data_keys(web.store), named(web.store))
+
+    def revoke(self, id: str) -> None:
+        self.web.wait(self.web.tokens.revoke("eve", id, Actor("eve")))
+
+    def test_a_token_that_ends_amid_the_upload(self) -> None:
+        self.web = web_of("pypi.default_write = authenticated")
+        change_users(self.web, changes.put_user, "eve", None)
+        token = self.web.wait(
+            self.web.tokens.make("eve", Actor("eve"), "short", life=30)
+        )
+        answer = self.changing(
+            lambda: self.web.domain.clock.advance(31),
+            upload_form(WHEEL, wheel()),
+            basic("__token__", token.text),
+        )
+        self.assertEqual(answer.status, 401)
+        self.assertIn("has ended", answer.text)
+
+    def test_a_server_that_becomes_read_only_amid_the_upload(self) -> None:
+        rules = f"{self.RULES}\npypi.read_only = We move."
+        for form in (upload_form(WHEEL, wheel()), REMOVAL):
+            self.web = web_of(self.RULES)
+            answer = self.changing(
+                lambda: put_in_force(self.web, rules), form, basic("dev1")
+            )
+            self.assertEqual(answer.status, 403)
+            self.assertIn("We move.", answer.text)
+            self.assertEqual(self.web.store.objects, {})
 
     def test_overwriting_is_asked_of_who_does_it(self) -> None:
         rules = f"{self.RULES}\nauth.admins = boss\npypi.allow_overwrite_groups = dev"

@@ -236,14 +236,13 @@ class SecretTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.domain = Domain()
-        self.web = Web(self.domain)
         self.written: list[bytes] = []
         clock: Clock = self.domain.clock
         log: Any = Lines(self.written)
         self.trail = Trail(clock, Metrics(clock), log, tell=lambda act: None)
         self.domain.publisher.audit = self.trail
         download_log = DownloadLog(log, clock.seconds)
-        self.web.application.downloads = download_log
+        self.web = Web(self.domain, download_log=download_log)
         self.web.publish(WHEEL, wheel())
 
     @settings(max_examples=60)

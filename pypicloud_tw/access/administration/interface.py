@@ -11,7 +11,6 @@ from pypicloud_tw.access.administration.values import (
     Grant,
     Group,
     Identity,
-    Kind,
     MadeToken,
     Members,
     NewToken,
@@ -25,6 +24,7 @@ from pypicloud_tw.access.administration.values import (
     User,
     UserChange,
 )
+from pypicloud_tw.config.rights import Kind
 
 
 class AccessAdministration(Protocol):

@@ -11,6 +11,7 @@ from pypicloud_tw.access.administration.states import Part, check_required, stat
 from pypicloud_tw.access.administration.values import Changed, Required
 from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.documents import AccessDocuments
+from pypicloud_tw.access.rules import listed
 from pypicloud_tw.index.audit import Act, Audit
 
 Change = Callable[[AccessDocument], AccessDocument]
@@ -60,7 +61,10 @@ class RecordedChange:
         if after is not before:
             audit(self.record)
         made = before is not None and state_of(before, self.part, self.name) is None
-        notices = tuple(_notices(was_open, access.policy.rules.open))
+        notices = (
+            *_notices(was_open, access.policy.rules.open),
+            *_of_projects(before or after, after),
+        )
         return Changed(made, notices, state_of(after, self.part, self.name))
 
 
@@ -68,3 +72,19 @@ def _notices(was_open: bool, is_open: bool) -> Iterator[str]:
     """Say what follows of a change that may surprise."""
     if was_open != is_open:
         yield _CLOSED if was_open else _OPENED
+
+
+def _of_projects(before: AccessDocument, after: AccessDocument) -> Iterator[str]:
+    """Say which projects have lines of their own now, and which none any more."""
+    had, have = ({line.project for line in one.rights} for one in (before, after))
+    if closed := have - had:
+        yield (
+            f"Whoever no line for {listed(closed)} names may do nothing there from now "
+            "on, administrators excepted. If others shall read it still, give r to the "
+            "group authenticated, or everyone."
+        )
+    if opened := had - have:
+        yield (
+            f"No line is for {listed(opened)} any more: the next pattern that fits, or "
+            "the defaults (pypi.default_read, pypi.default_write), decide from now on."
+        )

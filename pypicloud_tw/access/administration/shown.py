@@ -62,6 +62,17 @@ def show_publisher(policy: Policy, trusted: TrustedPublisher) -> Publisher:
     return Publisher(trusted.name, terms, trusted.source, fixed)
 
 
+#: Why something is not allowed, to who may do nothing at all with a project: lines for
+#: it tell that there is one.
+UNTOLD = "you may do nothing with it; ask an administrator why"
+
+
+def hide_decision(explanation: Explanation) -> Decision:
+    """Show that nothing is allowed, and not which lines there are."""
+    verdicts = (Verdict(one.action, False, (UNTOLD,)) for one in explanation.verdicts)
+    return Decision(explanation.project, None, False, tuple(verdicts))
+
+
 def show_decision(explanation: Explanation) -> Decision:
     """Show why somebody may do something with a project, or may not."""
     return Decision(

@@ -1,20 +1,20 @@
-"""Who may do what, shown and changed on the store: what both doors lead to."""
+"""Who may do what, shown and changed on the store: for commands and over HTTP."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from pypicloud_tw.access import changes
-from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.administration.authority import Authority, project_or_pattern
-from pypicloud_tw.access.administration.publishers import trusted_publisher
+from pypicloud_tw.access.administration.publishers import PublisherAdministration
 from pypicloud_tw.access.administration.recorded import Change, RecordedChange
 from pypicloud_tw.access.administration.shown import (
+    hide_decision,
     show_decision,
     show_group,
-    show_publisher,
     show_right,
     show_user,
 )
@@ -26,7 +26,6 @@ from pypicloud_tw.access.administration.values import (
     Grant,
     Group,
     Identity,
-    Kind,
     MadeToken,
     Members,
     NewToken,
@@ -42,44 +41,15 @@ from pypicloud_tw.access.administration.values import (
     UserChange,
 )
 from pypicloud_tw.access.document import AccessDocument
-from pypicloud_tw.access.documents import AccessDocuments
-from pypicloud_tw.access.explain import explain, explain_all
-from pypicloud_tw.access.hashes import hash_password
+from pypicloud_tw.access.explain import Explanation, explain, explain_all
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.access.settings import AccessSettings
-from pypicloud_tw.access.tokens.tokens import Tokens, is_token_id
-from pypicloud_tw.config.issuers import recommendations
-from pypicloud_tw.config.rights import show_actions
-from pypicloud_tw.errors import BadRequest, NotFound
-from pypicloud_tw.index.audit import Act, Actor, Audit
+from pypicloud_tw.access.tokens.tokens import is_token_id
+from pypicloud_tw.config.rights import GRANTABLE, Kind, show_actions
+from pypicloud_tw.errors import NotFound
+from pypicloud_tw.index.audit import Act, Actor
 from pypicloud_tw.index.names import NormalizedName
-from pypicloud_tw.offload.service import IOffload
-
-
-@frozen
-class Administered:
-    """What is administered, whoever does it.
-
-    :ivar access: the rules in force; it hears of every change of the documents.
-    :ivar tokens: of all users.
-    :ivar offload: where passwords are hashed.
-    :ivar audit: takes a record of every change.
-    """
-
-    access: Access
-    documents: AccessDocuments
-    tokens: Tokens
-    offload: IOffload
-    audit: Audit
-
-    def by(self, actor: Actor, authority: Authority) -> StoredAdministration:
-        """Return what administers it on behalf of somebody.
-
-        :param actor: who acts, for records.
-        :param authority: what they may see and change.
-        """
-        return StoredAdministration(self, actor, authority)
 
 
 @frozen
@@ -96,7 +66,7 @@ class StoredAdministration:
 
     async def overview(self) -> Overview:
         """Return what holds for all of access."""
-        policy = await self._policy()
+        policy = await self.parts.policy()
         return Overview(
             policy.rules.open,
             policy.settings.read_only,
@@ -107,13 +77,13 @@ class StoredAdministration:
 
     async def users(self) -> Sequence[User]:
         """See the interface."""
-        policy = await self._policy()
+        policy = await self.parts.policy()
         names = policy.settings.users | policy.document.users.keys()
         return [show_user(policy, name) for name in sorted(names)]
 
     async def user(self, name: str) -> User:
         """See the interface."""
-        policy = await self._policy()
+        policy = await self.parts.policy()
         if name not in policy.settings.users and name not in policy.document.users:
             raise _no_user(name)
         return show_user(policy, name)
@@ -122,7 +92,7 @@ class StoredAdministration:
         self, name: str, user: NewUser, required: Required = WHATEVER
     ) -> Changed:
         """See the interface."""
-        hashed = await self._hash(user.password)
+        hashed = await self.parts.hash(user.password)
         return await self._change(
             "users",
             name,
@@ -138,7 +108,7 @@ class StoredAdministration:
         self, name: str, change: UserChange, required: Required = WHATEVER
     ) -> Changed:
         """See the interface."""
-        hashed = await self._hash(change.password)
+        hashed = await self.parts.hash(change.password)
 
         def apply(document: AccessDocument) -> AccessDocument:
             ini, admin = self._ini, change.administrator
@@ -170,13 +140,13 @@ class StoredAdministration:
 
     async def groups(self) -> Sequence[Group]:
         """See the interface."""
-        policy = await self._policy()
+        policy = await self.parts.policy()
         names = policy.settings.groups.keys() | policy.document.groups.keys()
         return [show_group(policy, name) for name in sorted(names)]
 
     async def group(self, name: str) -> Group:
         """See the interface."""
-        policy = await self._policy()
+        policy = await self.parts.policy()
         if name not in policy.settings.groups and name not in policy.document.groups:
             raise NotFound(f"There is no group {name} here.")
         return show_group(policy, name)
@@ -238,7 +208,7 @@ class StoredAdministration:
 
     async def rights(self) -> Sequence[Right]:
         """Return the lines of what whoever asks administers, the ini's first."""
-        policy = await self._policy()
+        policy = await self.parts.policy()
         lines = (*policy.settings.rights, *policy.document.rights)
         fixed = frozenset(policy.settings.rights)
         return [
@@ -290,21 +260,11 @@ class StoredAdministration:
 
     async def publishers(self) -> Sequence[Publisher]:
         """Return those for what whoever asks administers."""
-        policy = await self._policy()
-        known = policy.rules.publishers
-        return [
-            show_publisher(policy, known[name])
-            for name in sorted(known)
-            if self.authority.administers(*known[name].projects)
-        ]
+        return await self._publishers.list()
 
     async def publisher(self, name: str) -> Publisher:
         """See the interface."""
-        policy = await self._policy()
-        found = policy.rules.publishers.get(name)
-        if found is None or not self.authority.administers(*found.projects):
-            raise NotFound(f"There is no trusted publisher {name} that you administer.")
-        return show_publisher(policy, found)
+        return await self._publishers.find(name)
 
     async def put_publisher(
         self, name: str, terms: PublisherTerms, required: Required = WHATEVER
@@ -314,39 +274,17 @@ class StoredAdministration:
         :raises Forbidden: it is, or would be, for projects that whoever asks does not
             administer.
         """
-        trusted = trusted_publisher(name, terms)
-        self.authority.check_administers(*trusted.projects)
-
-        def apply(document: AccessDocument) -> AccessDocument:
-            self._check_publisher(document, name)
-            return changes.put_publisher(document, self._ini, trusted)
-
-        changed = await self._change_publisher(name, "set", apply, required)
-        safer = tuple(recommendations(trusted))
-        return evolve(changed, notices=(*changed.notices, *safer))
+        return await self._publishers.put(name, terms, required)
 
     async def remove_publisher(
         self, name: str, required: Required = WHATEVER
     ) -> Changed:
         """See the interface; errors as of :meth:`put_publisher`."""
+        return await self._publishers.remove(name, required)
 
-        def apply(document: AccessDocument) -> AccessDocument:
-            self._check_publisher(document, name)
-            return changes.remove_publisher(document, self._ini, name)
-
-        return await self._change_publisher(name, "removed", apply, required)
-
-    async def _change_publisher(
-        self, name: str, done: str, change: Change, required: Required
-    ) -> Changed:
-        act = f"{done} a publisher"
-        return await self._change("publishers", name, act, name, change, required)
-
-    def _check_publisher(self, document: AccessDocument, name: str) -> None:
-        """Return if one of that name may be changed by whoever asks."""
-        there = document.publishers.get(name)
-        if there is not None:
-            self.authority.check_administers(*there.projects)
+    @property
+    def _publishers(self) -> PublisherAdministration:
+        return PublisherAdministration(self.parts, self.actor, self.authority)
 
     # -- tokens ---------------------------------------------------------------------
 
@@ -380,20 +318,39 @@ class StoredAdministration:
         :raises Forbidden: it is about somebody else, and an administrator's to ask.
         """
         principal = await self._whom(user)
-        policy = await self._policy()
+        policy = await self.parts.policy()
         if project is None:
-            found = tuple(explain_all(policy, principal))
+            found = tuple(
+                show_decision(one)
+                for one in explain_all(policy, principal)
+                if self._may_hear(policy, one)
+            )
         else:
             name = NormalizedName(project_or_pattern(project))
-            found = (explain(policy, principal, name),)
-        return RightsOf(principal.name, tuple(map(show_decision, found)))
+            one = explain(policy, principal, name)
+            shown = show_decision if self._may_hear(policy, one) else hide_decision
+            found = (shown(one),)
+        return RightsOf(principal.name, found)
+
+    def _may_hear(self, policy: Policy, explanation: Explanation) -> bool:
+        """Whether whoever asks may hear which lines there are for a project.
+
+        Those may who may do something with it, with this token or another.
+        """
+        own = self.authority.principal
+        if own is None or explanation.allowed or explanation.project == "*":
+            return True
+        name = NormalizedName(explanation.project)
+        return self.authority.administers(name) or any(
+            policy.may(own, action, name) for action in GRANTABLE
+        )
 
     async def whoami(self) -> Identity:
         """See the interface."""
         principal = self.authority.principal
         if principal is None:
             raise NotFound("Nobody is logged in where the store itself is worked on.")
-        policy = await self._policy()
+        policy = await self.parts.policy()
         scope = principal.scope
         return Identity(
             principal.name,
@@ -423,24 +380,9 @@ class StoredAdministration:
         """
         return state_of(self.parts.access.policy.document, part, name)
 
-    async def _policy(self) -> Policy:
-        """Return the rules as they are now, or were when they could last be read."""
-        await self.parts.documents.learn()
-        return self.parts.access.policy
-
-    async def _hash(self, password: str | None) -> str | None:
-        if password is None:
-            return None
-        if not password:
-            raise BadRequest("A password is not empty; leave it out for none.")
-        try:
-            return await self.parts.offload.in_thread(hash_password, password)
-        except ValueError as e:
-            raise BadRequest(str(e)) from None
-
     @property
     def _ini(self) -> AccessSettings:
-        return self.parts.access.policy.settings
+        return self.parts.settings
 
     async def _change(
         self,
@@ -453,10 +395,10 @@ class StoredAdministration:
         *,
         project: str | None = None,
     ) -> Changed:
-        parts = self.parts
         record = Act(self.actor, act, project=project, reason=told)
-        recorded = RecordedChange(part, name, record, change, required)
-        return await recorded.make(parts.documents, parts.access, parts.audit)
+        return await self.parts.change(
+            RecordedChange(part, name, record, change, required)
+        )
 
 
 def _no_user(name: str) -> NotFound:

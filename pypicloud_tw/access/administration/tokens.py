@@ -34,8 +34,10 @@ class TokenAdministration:
     async def list(self, owner: str | None, everybody: bool) -> Sequence[Token]:
         """Return somebody's tokens; see the interface.
 
-        :raises Forbidden: they are others', and an administrator's to see.
+        :raises Forbidden: they are others', and an administrator's to see; or it is a
+            token that asks.
         """
+        self.authority.check_own_tokens()
         if everybody:
             self.authority.check_administers()
             return [_token(one) async for one in self.book.list_all()]

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
 
 from attrs import field, frozen
 
 from pypicloud_tw.access.hashes import MAX_PASSWORD
 from pypicloud_tw.config.publishers import AUDIENCE
-from pypicloud_tw.config.rights import Action
+from pypicloud_tw.config.rights import Action, Kind
 from pypicloud_tw.json_values import longest
 
 #: Whose a right is.
-Kind = Literal["user", "group"]
 
 
 @frozen

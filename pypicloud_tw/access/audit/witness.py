@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from attrs import evolve, frozen
 
-from pypicloud_tw.access.basic import parse_basic
+from pypicloud_tw.access.basic import is_basic, parse_basic
 from pypicloud_tw.access.principal import Credentials, Principal
-from pypicloud_tw.access.tokens.shown import shown_token
+from pypicloud_tw.access.tokens.shown import shows_token
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import PypicloudError, Unauthorized
 from pypicloud_tw.index.audit import Act, Actor, Audit, Proof
@@ -49,12 +49,14 @@ class LogInFailedError(Exception):
 def claimed(credentials: Credentials) -> tuple[str, str | None]:
     """Tell what kind of proof is tried, and for whom; nothing is checked."""
     authorization = credentials.authorization
-    if authorization is None:
-        if credentials.forwarded_user is not None:
-            return "proxy", None
-        return "none" if credentials.certificate is None else "certificate", None
-    if shown_token(authorization) is not None:
+    if authorization is not None and shows_token(authorization):
         return "token", None
+    if credentials.forwarded_user is not None:
+        # The proxy's own, unless it is of a user of ours.
+        if authorization is None or not is_basic(authorization):
+            return "proxy", None
+    elif authorization is None:
+        return "none" if credentials.certificate is None else "certificate", None
     try:
         return "password", parse_basic(authorization).user
     except Unauthorized:

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 
 from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.config.hashes import identify
-from pypicloud_tw.config.ini import IniError, read_text
+from pypicloud_tw.config.ini import IniError, lines_of, read_text
 from pypicloud_tw.config.sources import user_name_problem
 from pypicloud_tw.errors import ConfigError, Unavailable
 from pypicloud_tw.offload.service import IOffload
@@ -26,6 +26,9 @@ _LOOK_EVERY = 1.0
 
 #: Seconds that a look may take, should the file be on a server that is away.
 _PATIENCE = 5.0
+
+#: Times that it is read until nobody has changed it meanwhile.
+_TRIES = 3
 
 #: Lines that are told of at each reading.
 _MOST_TOLD = 20
@@ -59,7 +62,7 @@ def parse_htpasswd(text: str) -> Reading:
     """
     hashes: dict[str, str | None] = {}
     problems = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(lines_of(text), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         name, colon, rest = line.partition(":")
@@ -92,9 +95,16 @@ def _look(path: Path) -> _State:
 
 
 def _read(path: Path) -> tuple[_State, Reading]:
-    """Read it, and the state that it was in before: a change meanwhile is seen next."""
-    state = _look(path)
-    return state, parse_htpasswd(read_text(path, _MAX_FILE))
+    """Read it, and the state that it was in; half of a change is not taken for users.
+
+    :raises IniError: it cannot be read, or somebody writes it again and again.
+    """
+    for _ in range(_TRIES):
+        state = _look(path)
+        text = read_text(path, _MAX_FILE)
+        if _look(path) == state:
+            return state, parse_htpasswd(text)
+    raise IniError("it changes while it is read.")
 
 
 @define(eq=False)

@@ -7,7 +7,7 @@ compared with: directories compare without regard to capitals, and rights do not
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from secrets import token_hex
 from typing import Any
@@ -34,9 +34,11 @@ from pypicloud_tw.access.directories.ldap_forms import (
 from pypicloud_tw.access.directories.ldap_pool import LdapPool, LdapServers
 from pypicloud_tw.access.foreign import groups_of, user_of
 from pypicloud_tw.access.principal import Principal
+from pypicloud_tw.access.remembered import make_sealer
+from pypicloud_tw.concurrency.cache import Cache
 from pypicloud_tw.concurrency.fair_queue import Asker, FairQueue
 from pypicloud_tw.concurrency.outages import Outages
-from pypicloud_tw.config.keys import LdapSection
+from pypicloud_tw.config.sections.ldap import LdapSection
 from pypicloud_tw.errors import Unavailable
 from pypicloud_tw.index.audit import Proof
 from pypicloud_tw.outbound.authorities import read_authorities
@@ -50,6 +52,10 @@ _QUEUE = 64
 #: Seconds for which a directory that did not answer is not asked again, or everybody
 #: would wait for it in turn.
 _AWAY = 5
+
+#: Names and passwords that were wrong, and the seconds for which they are not tried
+#: again: a client that goes on sending an old password would lock its user.
+_REFUSED, _REFUSED_FOR = 10_000, 60.0
 
 _AWAY_SENTENCE = (
     "The directory that knows the users (LDAP) does not answer; try again, or tell the "
@@ -72,7 +78,13 @@ class LdapDirectory:
     _outages: Outages
     _forms: LdapForms
     _away_until: float = field(default=float("-inf"), init=False)
+    _seal: Callable[[bytes], bytes] = field(factory=make_sealer, init=False)
+    _refused: Cache[bytes, bool] = field(init=False)
     _log = Logger()
+
+    @_refused.default
+    def _make_refused(self) -> Cache[bytes, bool]:
+        return Cache(_REFUSED, seconds=self._clock.seconds, lifetime=_REFUSED_FOR)
 
     @classmethod
     def make(
@@ -115,9 +127,18 @@ class LdapDirectory:
         try:
             if self._clock.seconds() < self._away_until:
                 raise Unavailable(_AWAY_SENTENCE, _AWAY)
-            return await self._ask(user, password)
+            return await self._ask_unless_refused(user, password)
         finally:
             self._turns.leave(asker)
+
+    async def _ask_unless_refused(self, user: str, password: str) -> Principal | None:
+        seal = self._seal(f"{user}:{password}".encode("utf-8", "surrogatepass"))
+        if seal in self._refused:
+            return None
+        principal = await self._ask(user, password)
+        if principal is None:
+            self._refused.put(seal, True)
+        return principal
 
     async def _ask(self, user: str, password: str) -> Principal | None:
         try:
@@ -137,7 +158,7 @@ class LdapDirectory:
             return Principal(user, administrator=True, proof=LDAP) if right else None
         if settings.user_dn_format is not None and settings.service_dn is None:
             work = partial(self._as_themselves, user, password)
-            return await self._users.run(work)
+            return await self._users.run_once(work)
         entry = await self._service.run(partial(self._find, user))
         dn = self._dn_of_nobody(user) if entry is None else entry.dn
         if not await self._bind(dn, password) or entry is None:
@@ -150,7 +171,7 @@ class LdapDirectory:
         return self._forms.dn(user) if base is None else f"cn={token_hex(8)},{base}"
 
     async def _bind(self, dn: str, password: str) -> bool:
-        return await self._users.run(lambda connection: connection.bind(dn, password))
+        return await self._users.run_once(lambda kept: kept.bind(dn, password))
 
     async def _as_themselves(
         self, user: str, password: str, connection: LdapConnection

@@ -134,6 +134,16 @@ class LdapConnection(LDAPClient):  # type: ignore[misc]  # ldaptor has no types
             _check(answer, "a search")
         return entries
 
+    async def answers(self) -> bool:
+        """Ask something that anybody may; False: it is closed, or was forgotten."""
+        try:
+            await self.search("", ["1.1"], below=False)
+        except LdapAway:
+            return False
+        except LdapError:
+            pass  # an answer, too
+        return True
+
     async def start_tls(self, options: Any) -> None:
         """Encrypt from here on (RFC 4511, section 4.14).
 

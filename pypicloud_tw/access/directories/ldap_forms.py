@@ -11,8 +11,8 @@ from attrs import frozen
 from ldaptor.ldapfilter import InvalidLDAPFilter, parseFilter
 from ldaptor.protocols.pureldap import escape as escape_for_filter
 
-from pypicloud_tw.config.door_checks import user_attribute
-from pypicloud_tw.config.keys import LdapSection
+from pypicloud_tw.config.login_checks import user_attribute
+from pypicloud_tw.config.sections.ldap import LdapSection
 from pypicloud_tw.errors import ConfigError
 
 #: RFC 4514, section 2.4. What is not printable is escaped, too.

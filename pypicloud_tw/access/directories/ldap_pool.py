@@ -75,6 +75,19 @@ class LdapPool:
                 self.close()
         return await self._run(await self.connect(), work)
 
+    async def run_once(self, work: Callable[[LdapConnection], Awaitable[T]]) -> T:
+        """Do a piece of work that must not be done twice, by a connection that answers.
+
+        A bind counts where it arrives, although no answer comes back.
+
+        :raises LdapError: it cannot be done, or nobody knows whether it was.
+        """
+        kept = self._take()
+        if kept is not None and not await kept.answers():
+            self.close()
+            kept = None
+        return await self._run(kept or await self.connect(), work)
+
     async def _run(
         self, connection: LdapConnection, work: Callable[[LdapConnection], Awaitable[T]]
     ) -> T:

@@ -15,7 +15,7 @@ from attrs import field, frozen
 from twisted.web.client import HTTPConnectionPool
 
 from pypicloud_tw.access.oidc.documents import Documents, FetchError
-from pypicloud_tw.config.keys import OidcSection
+from pypicloud_tw.config.sections.access import OidcSection
 from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.outbound.guard import Rule
 from pypicloud_tw.outbound.guarded import guarded_agent

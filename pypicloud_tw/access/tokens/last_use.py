@@ -16,9 +16,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from pypicloud_tw.access.tokens.lookups import PATIENCE
 from pypicloud_tw.concurrency.cache import Cache
-from pypicloud_tw.errors import ObjectNotFound, StoreError
+from pypicloud_tw.errors import ObjectNotFound, PypicloudError
+from pypicloud_tw.json_documents import DAMAGED, compact
 from pypicloud_tw.store.interfaces import IObjectStore
+from pypicloud_tw.store.timeout import in_time
 
 FORMAT = 1
 FOLDER = ".access/used/"
@@ -32,8 +35,11 @@ DELAY = 300.0
 #: Seconds after which a server that has written nothing is taken for gone.
 SILENT = 30 * 86400
 
-#: Tokens that one object tells of; those that were used last are kept. 100 bytes each.
+#: Tokens that one object tells of, the latest used. 100 bytes each.
 LIMIT = 100_000
+
+#: Tokens that a server has in mind; of any other a use is written again.
+REMEMBERED = 20_000
 
 #: Bytes of one object at most.
 _MAX_OBJECT = 64 * 2**20
@@ -71,7 +77,7 @@ class LastUses:
     store: IObjectStore
     clock: IReactorTime
     server: str
-    _seen: Cache[str, LastUse] = field(factory=lambda: Cache(LIMIT), init=False)
+    _seen: Cache[str, LastUse] = field(factory=lambda: Cache(REMEMBERED), init=False)
     _due: IDelayedCall | None = field(default=None, init=False)
     _log = Logger()
 
@@ -100,17 +106,19 @@ class LastUses:
             await self._flush()
 
     async def _flush(self) -> None:
-        """Add what was seen to what this server has written before."""
-        key = f"{FOLDER}{self.server}.json"
         try:
-            before = await _read(self.store, key)
-            seen = dict(self._seen.items())
-            await _write(self.store, key, merged(before, seen))
-        except StoreError as e:
+            await in_time(self._write_own(), PATIENCE, self.clock)
+        except PypicloudError as e:
             # Nothing is lost but a last use, and the next one writes it too.
             self._log.warn(
                 "When tokens were used last was not written: {error}", error=e.message
             )
+
+    async def _write_own(self) -> None:
+        """Add what was seen to what this server has written before."""
+        key = f"{FOLDER}{self.server}.json"
+        before = await _read(self.store, key)
+        await _write(self.store, key, merged(before, dict(self._seen.items())))
 
     async def read_all(self) -> Uses:
         """Read what all servers have written, and add what this one has seen since.
@@ -171,8 +179,8 @@ async def _read_all(store: IObjectStore) -> AsyncIterator[Uses]:
 
 async def _write(store: IObjectStore, key: str, uses: Uses) -> None:
     used = {token: [use.day, use.client] for token, use in uses.items()}
-    document = json.dumps({"_format": FORMAT, "used": used}, separators=(",", ":"))
-    await store.put(key, document.encode(), content_type="application/json")
+    document = compact({"_format": FORMAT, "used": used})
+    await store.put(key, document, content_type="application/json")
 
 
 async def _read(store: IObjectStore, key: str) -> Uses:
@@ -188,5 +196,5 @@ async def _read(store: IObjectStore, key: str) -> Uses:
             str(token): LastUse(int(day), str(client))
             for token, (day, client) in used.items()
         }
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except DAMAGED:
         return {}

@@ -125,8 +125,8 @@ class TokenLogin:
         except PypicloudError as e:
             self._count(e, credentials.client)
             raise
-        # What is stale holds no more; it is judged again each time.
-        self._remembered.put(self._seal(authorization), known)
+        if not known.principal.last_known:
+            self._remembered.put(self._seal(authorization), known)
         self._note(known, credentials.client)
         return known.principal
 

@@ -19,7 +19,7 @@ T = TypeVar("T")
 Question = Callable[[], Coroutine[Any, Any, T | None]]
 
 #: Questions to the store at a time, and how many wait for their turn.
-AT_ONCE, QUEUE = 8, 256
+AT_ONCE, QUEUE = 16, 512
 
 #: Seconds to wait for the store; then what is known must do: installers wait 15 s.
 PATIENCE = 5.0

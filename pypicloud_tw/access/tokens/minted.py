@@ -39,6 +39,7 @@ from pypicloud_tw.errors import (
 )
 from pypicloud_tw.index.standing import Standing
 from pypicloud_tw.index.watch import NEVER
+from pypicloud_tw.json_documents import DAMAGED, compact
 from pypicloud_tw.store.interfaces import IfAbsent, IObjectStore, StoredBytes
 
 FOLDER = ".access/minted/"
@@ -50,8 +51,9 @@ LONGEST = 6 * HOUR
 #: token has ended by every server's clock, and so has the minted token.
 KEPT = 24 * HOUR
 
-#: Bytes of one object at most; the claims of one have 2 kB.
-MAX_OBJECT = 64 * 1024
+#: Bytes of one object at most. Claims have 2 kB, and at most 16 KiB, of which JSON may
+#: make six times as much.
+MAX_OBJECT = 256 * 1024
 
 #: Bytes of objects that are remembered, and what one costs beside its own.
 CAPACITY, _OVERHEAD = 32 * 2**20, 1500
@@ -131,6 +133,7 @@ class Minted:
     fresh_for: float = 1.0
     minted: int = field(default=0, init=False)
     burnt: int = field(default=0, init=False)
+    _failed: float = field(default=NEVER, init=False)
     _known: Cache[str, KnownMinted] = field(
         factory=lambda: Cache(CAPACITY, lambda known: known.weight), init=False
     )
@@ -241,10 +244,14 @@ class Minted:
             if text.id in self._absent:
                 return None, False
             return await self._lookups.first(text.id, client, question, text.id), False
+        good = 0 <= now - known.proved < STALE_FOR
+        if good and 0 <= now - self._failed < self.fresh_for:
+            return known, True  # others have waited for the store, a moment ago
         try:
             return await self._lookups.again(text.id, client, question), False
         except StoreError:
-            if not 0 <= now - known.proved < STALE_FOR:
+            self._failed = self.clock.seconds()
+            if not good:
                 raise
             return known, True
 
@@ -363,7 +370,7 @@ def _encode(record: MintedRecord) -> bytes:
         "ends": record.ends,
         "burnt": record.burnt,
     }
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    return compact(document)
 
 
 def _decode(stored: StoredBytes, proved: float) -> KnownMinted:
@@ -381,7 +388,7 @@ def _decode(stored: StoredBytes, proved: float) -> KnownMinted:
             int(document["ends"]),
             None if burnt is None else int(burnt),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+    except DAMAGED as e:
         raise StoreError(
             f"The minted token in {stored.info.key} is damaged ({type(e).__name__}); "
             "delete nothing there: the job can be run again."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from pypicloud_tw.access.principal import Scope
 from pypicloud_tw.access.tokens.text import matches, owner_key
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import Conflict, StoreError
+from pypicloud_tw.json_documents import DAMAGED, compact
 
 T = TypeVar("T")
 
@@ -31,6 +33,10 @@ LISTED = 30 * 86400
 
 #: Bytes of a document at most, far above what :data:`MOST` tokens need.
 MAX_DOCUMENT = 16 * 2**20
+
+
+class TokensDamaged(StoreError):
+    """What is kept of tokens cannot be understood here; the message says where."""
 
 
 @frozen
@@ -121,24 +127,22 @@ def key_of_document(key: str) -> str | None:
 
 def encode(document: OwnerTokens) -> bytes:
     """Write an owner's document."""
-    return json.dumps(
+    return compact(
         {
             "_format": FORMAT,
             "owner": document.owner,
             "tokens": [_encode_token(token) for token in document.tokens.values()],
             "_changes": list(document.changes),
-        },
-        ensure_ascii=False,
-        separators=(",", ":"),
-    ).encode()
+        }
+    )
 
 
 def decode(key: str, data: bytes) -> OwnerTokens:
     """Read an owner's document, trusting nothing in it.
 
     :param key: of the owner, who must be the one whom the document names.
-    :raises StoreError: it is damaged, or of a format newer than this version knows,
-        which may narrow tokens as this one does not; the message says where it is.
+    :raises TokensDamaged: it is damaged, or of a format newer than this version knows,
+        which may narrow tokens as this one does not.
     """
     try:
         document = json.loads(data)
@@ -153,9 +157,9 @@ def decode(key: str, data: bytes) -> OwnerTokens:
             MappingProxyType({token.id: token for token in tokens}),
             tuple(_text(change) for change in document["_changes"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+    except DAMAGED as e:
         # Only the kind of error: its text could hold what is in the document.
-        raise StoreError(
+        raise TokensDamaged(
             f"The tokens in {document_key(key)} are damaged ({type(e).__name__}): "
             "restore it from a backup, or delete it and make new tokens."
         ) from None
@@ -164,10 +168,10 @@ def decode(key: str, data: bytes) -> OwnerTokens:
 def check_format(document: Mapping[str, Any], key: str) -> None:
     """Return if a document is of a format that this version knows.
 
-    :raises StoreError: it is newer.
+    :raises TokensDamaged: it is newer.
     """
     if _number(document["_format"]) > FORMAT:
-        raise StoreError(
+        raise TokensDamaged(
             f"{key} was written by a newer server (format {document['_format']}, here "
             f"{FORMAT}): upgrade this one."
         )
@@ -230,9 +234,15 @@ class _TokenReader:
 def _decode_scope(item: Mapping[str, Any]) -> Scope:
     actions, projects = item.get("actions"), item.get("projects")
     return Scope(
-        None if actions is None else frozenset(Action(action) for action in actions),
+        None if actions is None else _decode_actions(tuple(actions)),
         None if projects is None else tuple(_text(project) for project in projects),
     )
+
+
+@lru_cache(maxsize=64)
+def _decode_actions(words: tuple[str, ...]) -> frozenset[Action]:
+    """Read a set of actions; the few that there are share their memory."""
+    return frozenset(Action(word) for word in words)
 
 
 def _text(value: object) -> str:

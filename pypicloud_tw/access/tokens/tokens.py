@@ -1,4 +1,4 @@
-"""Making, listing and revoking users' tokens: one door for each (decision D8)."""
+"""Making, listing and revoking users' tokens: one place for each (decision D8)."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from pypicloud_tw.access.tokens.text import (
     read_token,
     seal_secret,
 )
+from pypicloud_tw.config.names import pattern
 from pypicloud_tw.config.rights import GRANTABLE, Action
-from pypicloud_tw.config.values import BadValueError, pattern
+from pypicloud_tw.config.values import BadValueError
 from pypicloud_tw.errors import BadRequest, Forbidden, NotFound, Unauthorized
 from pypicloud_tw.index.audit import Act, Actor, Audit
 from pypicloud_tw.metrics import Metrics
@@ -130,8 +131,9 @@ class Tokens:
         owner_id = self.owners(owner)
         if owner_id is None:
             raise NotFound(
-                f"There is no user {owner!r} here who could have tokens. Whom only "
-                "another directory knows needs a user of that name without a password."
+                f"There is no user {owner!r} here who could have tokens. For "
+                "somebody whom only LDAP or a proxy knows add a user of that name "
+                f"without a password: pypicloud user add {owner} --service"
             )
         now = self.clock.seconds()
         text = UserToken.draw(owner)
@@ -303,7 +305,7 @@ def checked_scope(
     try:
         names = tuple(dict.fromkeys(pattern(project) for project in projects))
     except BadValueError as e:
-        raise BadRequest(f"The projects: {e}") from None
+        raise BadRequest(f"The list of projects {e}") from None
     if not 0 < len(names) <= MOST_PROJECTS:
         raise BadRequest(
             f"A token is for 1 to {MOST_PROJECTS} projects or patterns, or for all."
@@ -314,7 +316,7 @@ def checked_scope(
 def check_maker(
     maker: Principal, owner: str, scope: Scope, *, administers: bool
 ) -> None:
-    """Return if somebody may make, or revoke, such a token of an owner.
+    """Return if somebody may make, see or revoke such a token of an owner.
 
     Owners may, with their passwords, and administrators for everybody. Who shows a
     token only may if that one was made to administer, and no wider one than itself: a
@@ -330,8 +332,8 @@ def check_maker(
         return
     if own.actions is None or Action.ADMINISTER not in own.actions:
         raise Forbidden(
-            "A token makes no tokens, unless it was made for administering (administer "
-            "among its actions): use your password."
+            "A token makes no tokens, nor shows or revokes any, unless it was made for "
+            "administering (administer among its actions): use your password."
         )
     if not _is_within(scope, own):
         raise Forbidden("A token makes none that may do more than itself.")

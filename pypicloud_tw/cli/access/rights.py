@@ -7,16 +7,16 @@ from typing import cast
 
 import click
 
+from pypicloud_tw.access.administration.interface import AccessAdministration
 from pypicloud_tw.access.administration.values import (
     NEW,
     Grant,
-    Kind,
     Publisher,
     PublisherTerms,
     Right,
+    RightsOf,
     Verdict,
 )
-from pypicloud_tw.cli.access.doors import door, takes_door
 from pypicloud_tw.cli.access.output import (
     asks_first,
     confirm,
@@ -26,21 +26,26 @@ from pypicloud_tw.cli.access.output import (
     told,
     where,
 )
+from pypicloud_tw.cli.access.target import takes_target, target
 from pypicloud_tw.config.grants import parse_actions
 from pypicloud_tw.config.publishers import AUDIENCE
-from pypicloud_tw.config.rights import Action, show_actions
+from pypicloud_tw.config.rights import Action, Kind, show_actions
 from pypicloud_tw.config.values import BadValueError
+from pypicloud_tw.errors import Forbidden, NotFound
 from pypicloud_tw.json_values import encode
 
 _KIND = click.Choice(["user", "group"])
 
 
-def actions(text: str) -> frozenset[Action]:
-    """Understand what an option or an argument allows, in the words of the ini."""
+def actions(text: str, named: str = "MAY") -> frozenset[Action]:
+    """Understand what an option or an argument allows, in the words of the ini.
+
+    :param named: what the option or the argument is called.
+    """
     try:
         return parse_actions(text)
     except BadValueError as e:
-        raise click.UsageError(f"The actions {e}") from None
+        raise click.UsageError(f"{named} {e}") from None
 
 
 @click.group()
@@ -54,13 +59,13 @@ def right() -> None:
 
 @right.command("list")
 @click.argument("project", required=False)
-@takes_door
+@takes_target
 @json_option
 def list_rights(
     project: str | None, config: Path | None, index: str | None, as_json: bool
 ) -> None:
     """List every line, or those of PROJECT, a name or a pattern."""
-    lines = door(config, index).do(lambda access: access.rights())
+    lines = target(config, index).do(lambda access: access.rights())
     shown = [line for line in lines if project in (None, line.project)]
     columns = ("PROJECT", "WHO", "NAME", "MAY", "SET IN")
     show(shown, columns, _right_row, as_json=as_json)
@@ -82,7 +87,7 @@ def _right_row(line: Right) -> tuple[str, ...]:
 @click.argument("kind", type=_KIND)
 @click.argument("name")
 @click.argument("may")
-@takes_door
+@takes_target
 def set_right(
     project: str,
     kind: str,
@@ -97,10 +102,10 @@ def set_right(
     or none.
     """
     grant, whose = Grant(actions(may)), cast("Kind", kind)
-    changed = door(config, index).change(
+    changed = target(config, index).change(
         lambda access: access.put_right(project, whose, name, grant)
     )
-    told(changed, f"{project}: {kind} {name} may {show_actions(grant.actions)}.")
+    told(changed, f"{project}: {kind} {name} has {show_actions(grant.actions)}.")
 
 
 @right.command("remove")
@@ -108,7 +113,7 @@ def set_right(
 @click.argument("kind", type=_KIND)
 @click.argument("name")
 @asks_first
-@takes_door
+@takes_target
 def remove_right(
     project: str,
     kind: str,
@@ -118,7 +123,7 @@ def remove_right(
     index: str | None,
 ) -> None:
     """Remove a line."""
-    chosen, whose = door(config, index), cast("Kind", kind)
+    chosen, whose = target(config, index), cast("Kind", kind)
     confirm(f"Remove the rights of {kind} {name} for {project}?", yes)
     changed = chosen.change(lambda access: access.remove_right(project, whose, name))
     told(changed, f"{project}: no line for {kind} {name} any more.")
@@ -133,11 +138,11 @@ def publisher() -> None:
 
 
 @publisher.command("list")
-@takes_door
+@takes_target
 @json_option
 def list_publishers(config: Path | None, index: str | None, as_json: bool) -> None:
     """List the trusted publishers."""
-    publishers = door(config, index).do(lambda access: access.publishers())
+    publishers = target(config, index).do(lambda access: access.publishers())
     columns = ("PUBLISHER", "ISSUER", "CLAIMS", "PROJECTS", "MAY", "SET IN")
     show(publishers, columns, _publisher_row, as_json=as_json)
 
@@ -176,7 +181,7 @@ def _publisher_row(one: Publisher) -> tuple[str, ...]:
 )
 @click.option("--may", default="upload", show_default=True, help="As of right set.")
 @click.option("--audience", default=AUDIENCE, show_default=True)
-@takes_door
+@takes_target
 def add_publisher(
     name: str,
     issuer: str,
@@ -189,9 +194,9 @@ def add_publisher(
 ) -> None:
     """Trust a publisher."""
     terms = PublisherTerms(
-        issuer, dict(map(_claim, claims)), projects, audience, actions(may)
+        issuer, dict(map(_claim, claims)), projects, audience, actions(may, "--may")
     )
-    changed = door(config, index).change(
+    changed = target(config, index).change(
         lambda access: access.put_publisher(name, terms, NEW)
     )
     told(changed, f"Added the publisher {name}.")
@@ -209,12 +214,12 @@ def _claim(text: str) -> tuple[str, str]:
 @publisher.command("remove")
 @click.argument("name")
 @asks_first
-@takes_door
+@takes_target
 def remove_publisher(
     name: str, yes: bool, config: Path | None, index: str | None
 ) -> None:
     """Trust a publisher no more; its tokens are worth nothing from then on."""
-    chosen = door(config, index)
+    chosen = target(config, index)
     confirm(f"Remove the publisher {name}?", yes)
     changed = chosen.change(lambda access: access.remove_publisher(name))
     told(changed, f"Removed the publisher {name}.")
@@ -223,7 +228,7 @@ def remove_publisher(
 @click.command()
 @click.argument("who", required=False, metavar="[USER|TOKEN]")
 @click.argument("project", required=False)
-@takes_door
+@takes_target
 @json_option
 def rights(
     who: str | None,
@@ -234,12 +239,19 @@ def rights(
 ) -> None:
     """Explain what somebody may do, and which line says so.
 
-    USER is a name, TOKEN a token's id; neither is oneself.
+    USER is a name, TOKEN a token's id; neither is oneself. The project * is each that
+    no line is for.
     """
-    chosen = door(config, index)
+    chosen = target(config, index)
     if who is None and chosen.offline:
         raise click.UsageError("Say whose rights: offline, nobody is logged in.")
-    found = chosen.do(lambda access: access.rights_of(who, project))
+    found, known = chosen.do(lambda access: _rights_of(access, who, project))
+    if not known:
+        click.echo(
+            f"There is no user {who} here. If LDAP or a proxy knows one, groups from "
+            "there count beside what is shown.",
+            err=True,
+        )
     if as_json:
         show_json(encode(found))
         return
@@ -249,6 +261,23 @@ def rights(
         for verdict in decision.verdicts
     ]
     show(rows, ("PROJECT", "TO", "ALLOWED", "BECAUSE"), _verdict_row, as_json=False)
+
+
+async def _rights_of(
+    access: AccessAdministration, who: str | None, project: str | None
+) -> tuple[RightsOf, bool]:
+    """Return what somebody may do, and False if it is a user who is not known here."""
+    found = await access.rights_of(who, project)
+    if who is None or found.user != who:
+        return found, True
+    try:
+        await access.user(who)
+    except NotFound:
+        return found, False
+    except Forbidden:
+        # Whoever is no administrator asked about nobody but themselves.
+        return found, True
+    return found, True
 
 
 def _verdict_row(one: tuple[str, Verdict]) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from pypicloud_tw.access.administration.values import NewToken, Token
-from pypicloud_tw.cli.access.doors import door, takes_door
 from pypicloud_tw.cli.access.output import (
     asks_first,
     confirm,
@@ -17,6 +16,7 @@ from pypicloud_tw.cli.access.output import (
     told,
 )
 from pypicloud_tw.cli.access.rights import actions
+from pypicloud_tw.cli.access.target import takes_target, target
 from pypicloud_tw.config.rights import show_actions
 from pypicloud_tw.config.values import BadValueError, whole_seconds
 from pypicloud_tw.json_values import encode
@@ -42,7 +42,7 @@ def token() -> None:
 )
 @click.option("--life", help="How long it is worth anything, as 90d.")
 @click.option("--owner", help="Whose it is; for administrators.")
-@takes_door
+@takes_target
 @json_option
 def make(
     description: str,
@@ -55,12 +55,12 @@ def make(
     as_json: bool,
 ) -> None:
     """Make a token and print it, this once."""
-    chosen = door(config, index)
+    chosen = target(config, index)
     if owner is None and chosen.offline:
         raise click.UsageError("Say whose it is with --owner: nobody is logged in.")
     new = NewToken(
         description,
-        None if may is None else actions(may),
+        None if may is None else actions(may, "--may"),
         projects or None,
         None if life is None else _seconds(life),
         owner,
@@ -88,7 +88,7 @@ def _seconds(text: str) -> int:
 @token.command("list")
 @click.option("--owner", help="Those of this user; for administrators.")
 @click.option("--all", "everybody", is_flag=True, help="Of all users; the same.")
-@takes_door
+@takes_target
 @json_option
 def list_tokens(
     owner: str | None,
@@ -98,7 +98,7 @@ def list_tokens(
     as_json: bool,
 ) -> None:
     """List one's own tokens. Offline, those of all users."""
-    chosen = door(config, index)
+    chosen = target(config, index)
     all_of_them = everybody or (owner is None and chosen.offline)
     tokens = chosen.do(lambda access: access.tokens(owner, everybody=all_of_them))
     columns = ("ID", "OWNER", "DESCRIPTION", "MAY", "PROJECTS", "ENDS", "LAST USED")
@@ -120,10 +120,10 @@ def _row(one: Token) -> tuple[str, ...]:
 @token.command("revoke")
 @click.argument("id")
 @asks_first
-@takes_door
+@takes_target
 def revoke(id: str, yes: bool, config: Path | None, index: str | None) -> None:
     """Have a token be worth nothing any more."""
-    chosen = door(config, index)
+    chosen = target(config, index)
     confirm(f"Revoke the token {id}?", yes)
     changed = chosen.change(lambda access: access.revoke_token(id))
     told(changed, f"Revoked {id}.")

@@ -14,7 +14,6 @@ from pypicloud_tw.access.administration.values import (
     User,
     UserChange,
 )
-from pypicloud_tw.cli.access.doors import door, takes_door
 from pypicloud_tw.cli.access.output import (
     asks_first,
     confirm,
@@ -25,6 +24,7 @@ from pypicloud_tw.cli.access.output import (
     told,
     where,
 )
+from pypicloud_tw.cli.access.target import takes_target, target
 
 
 @click.group()
@@ -36,11 +36,11 @@ def user() -> None:
 
 
 @user.command("list")
-@takes_door
+@takes_target
 @json_option
 def list_users(config: Path | None, index: str | None, as_json: bool) -> None:
     """List the users."""
-    users = door(config, index).do(lambda access: access.users())
+    users = target(config, index).do(lambda access: access.users())
     columns = ("USER", "LOGS IN BY", "ADMINISTRATOR", "GROUPS", "SET IN")
     show(users, columns, _user_row, as_json=as_json)
 
@@ -60,7 +60,7 @@ def _user_row(one: User) -> tuple[str, ...]:
 @click.option("--admin", is_flag=True, help="May do everything.")
 @click.option("--service", is_flag=True, help="Without a password: tokens only.")
 @password_option
-@takes_door
+@takes_target
 def add_user(
     name: str,
     admin: bool,
@@ -75,7 +75,7 @@ def add_user(
     """
     if service and password_stdin:
         raise click.UsageError("A service account has no password.")
-    chosen = door(config, index)
+    chosen = target(config, index)
     password = None if service else new_password(password_stdin)
     new = NewUser(password, admin)
     changed = chosen.change(lambda access: access.put_user(name, new, NEW))
@@ -85,10 +85,10 @@ def add_user(
 @user.command("remove")
 @click.argument("name")
 @asks_first
-@takes_door
+@takes_target
 def remove_user(name: str, yes: bool, config: Path | None, index: str | None) -> None:
     """Remove a user, and with it all of its tokens."""
-    chosen = door(config, index)
+    chosen = target(config, index)
     confirm(f"Remove the user {name}?", yes)
     changed = chosen.change(lambda access: access.remove_user(name))
     told(changed, f"Removed {name}.")
@@ -97,12 +97,12 @@ def remove_user(name: str, yes: bool, config: Path | None, index: str | None) ->
 @user.command("set-password")
 @click.argument("name")
 @password_option
-@takes_door
+@takes_target
 def set_password(
     name: str, password_stdin: bool, config: Path | None, index: str | None
 ) -> None:
     """Give a user another password."""
-    chosen = door(config, index)
+    chosen = target(config, index)
     change = UserChange(password=new_password(password_stdin))
     changed = chosen.change(lambda access: access.change_user(name, change))
     told(changed, f"The password of {name} is another now.")
@@ -111,11 +111,11 @@ def set_password(
 @user.command("set")
 @click.argument("name")
 @click.option("--admin/--no-admin", required=True, help="May do everything, or not.")
-@takes_door
+@takes_target
 def set_user(name: str, admin: bool, config: Path | None, index: str | None) -> None:
     """Make somebody an administrator, or one no more."""
     change = UserChange(administrator=admin)
-    changed = door(config, index).change(
+    changed = target(config, index).change(
         lambda access: access.change_user(name, change)
     )
     told(changed, f"{name} is {'an' if admin else 'no'} administrator.")
@@ -127,11 +127,11 @@ def group() -> None:
 
 
 @group.command("list")
-@takes_door
+@takes_target
 @json_option
 def list_groups(config: Path | None, index: str | None, as_json: bool) -> None:
     """List the groups and who is in them."""
-    groups = door(config, index).do(lambda access: access.groups())
+    groups = target(config, index).do(lambda access: access.groups())
     show(groups, ("GROUP", "MEMBERS", "SET IN"), _group_row, as_json=as_json)
 
 
@@ -142,12 +142,12 @@ def _group_row(one: Group) -> tuple[str, ...]:
 @group.command("add")
 @click.argument("name")
 @click.argument("member", required=False)
-@takes_door
+@takes_target
 def add_group(
     name: str, member: str | None, config: Path | None, index: str | None
 ) -> None:
     """Add a group, or with MEMBER a user to one."""
-    chosen = door(config, index)
+    chosen = target(config, index)
     if member is None:
         changed = chosen.change(lambda access: access.put_group(name, Members(()), NEW))
         told(changed, f"Added the group {name}.")
@@ -160,13 +160,15 @@ def add_group(
 @group.command("set")
 @click.argument("name")
 @click.argument("members", nargs=-1)
-@takes_door
+@takes_target
 def set_group(
     name: str, members: tuple[str, ...], config: Path | None, index: str | None
 ) -> None:
     """Have exactly these users in a group."""
     wanted = Members(members)
-    changed = door(config, index).change(lambda access: access.put_group(name, wanted))
+    changed = target(config, index).change(
+        lambda access: access.put_group(name, wanted)
+    )
     told(changed, f"In {name}: {', '.join(members) or 'nobody'}.")
 
 
@@ -174,12 +176,12 @@ def set_group(
 @click.argument("name")
 @click.argument("member", required=False)
 @asks_first
-@takes_door
+@takes_target
 def remove_group(
     name: str, member: str | None, yes: bool, config: Path | None, index: str | None
 ) -> None:
     """Remove a group, or with MEMBER a user from one."""
-    chosen = door(config, index)
+    chosen = target(config, index)
     if member is None:
         confirm(f"Remove the group {name}?", yes)
         changed = chosen.change(lambda access: access.remove_group(name))

@@ -15,7 +15,8 @@ from attrs import field, frozen
 
 from pypicloud_tw.config.former_keys import FORMER, RENAMED, RIGHTS, UNNEEDED
 from pypicloud_tw.config.ini import Ini, IniError, parse_ini, read_text
-from pypicloud_tw.config.keys import FILE_KEYS, KEYS, show_value
+from pypicloud_tw.config.key import show_value
+from pypicloud_tw.config.keys import FILE_KEYS, KEYS
 from pypicloud_tw.config.load import load_settings
 from pypicloud_tw.config.migrate.access import access_of_ini
 from pypicloud_tw.config.migrate.keys import HANDLERS, Translation, is_true, leave_out

@@ -8,7 +8,9 @@ from types import MappingProxyType
 
 from attrs import define, field
 
-from pypicloud_tw.config.keys import KEYS, LONGEST_SIGNATURE, show_value
+from pypicloud_tw.config.key import show_value
+from pypicloud_tw.config.keys import KEYS
+from pypicloud_tw.config.sections.storage import LONGEST_SIGNATURE
 from pypicloud_tw.config.values import BadValueError, flag
 
 

@@ -12,10 +12,10 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
-from pypicloud_tw.config import values as kinds
+from pypicloud_tw.config import names
 from pypicloud_tw.config.grants import group_name_problem, parse_actions
 from pypicloud_tw.config.hashes import HOW_TO_HASH, identify
-from pypicloud_tw.config.keys import show_value
+from pypicloud_tw.config.key import show_value
 from pypicloud_tw.config.migrate.access import (
     FormerAccess,
     FormerRight,
@@ -133,7 +133,7 @@ def _carry(work: Translation, former: FormerAccess) -> None:
             f"{former.pending} users who waited for an administrator's consent are "
             "left out."
         )
-    admins = _kept(work, "auth.admins", former.admins, kinds.member)
+    admins = _kept(work, "auth.admins", former.admins, names.member)
     if admins:
         work.settings["auth.admins"] = " ".join(admins)
     for name, members in former.groups.items():
@@ -161,16 +161,16 @@ def _carry_group(work: Translation, name: str, members: Iterable[str]) -> None:
     if problem is not None:
         work.lost.append(f"group.{name[:80]!a} is left out: {problem}")
         return
-    kept = _kept(work, f"group.{name}", members, kinds.member)
+    kept = _kept(work, f"group.{name}", members, names.member)
     work.grants[f"group.{name}"] = " ".join(kept)
 
 
 def _kept(
-    work: Translation, key: str, names: Iterable[str], kind: Callable[[str], str]
+    work: Translation, key: str, listed: Iterable[str], kind: Callable[[str], str]
 ) -> list[str]:
     """Return the names of a list that mean here what they meant there."""
     kept: list[str] = []
-    for name in names:
+    for name in listed:
         if _is_kept(name, kind):
             kept.append(name)
         else:
@@ -198,7 +198,7 @@ def _carry_lists(work: Translation) -> None:
     for key in (*_DEFAULTS, *_BESIDE):
         text = old.get(key, None if key in work.settings else _DEFAULTS.get(key))
         if text is not None:
-            kept = _kept(work, key, text.split(), kinds.group)
+            kept = _kept(work, key, text.split(), names.group)
             work.settings[key] = " ".join(kept)
     if "pypi.allow_delete" in old and not is_true(old["pypi.allow_delete"]):
         work.settings["pypi.allow_delete_groups"] = ""
@@ -222,7 +222,7 @@ def _carry_lines(
     by_project: dict[str, list[FormerRight]] = {}
     for right in rights:
         try:
-            by_project.setdefault(kinds.project(right.package), []).append(right)
+            by_project.setdefault(names.project(right.package), []).append(right)
         except BadValueError:
             work.lost.append(
                 f"package.{right.package[:80]} is left out: no project has that name."
@@ -251,7 +251,7 @@ def _can_be_written(
     elif line.name in (EVERYONE, AUTHENTICATED):
         problem = None
     elif f"group.{line.name}" in work.grants or line.name not in groups:
-        is_group = _is_kept(line.name.replace(" ", "-"), kinds.group)
+        is_group = _is_kept(line.name.replace(" ", "-"), names.group)
         problem = None if is_group else "it is no group's name here."
     else:
         problem = "that group is left out."
@@ -295,12 +295,12 @@ def _tell_names(work: Translation, lines: Mapping[str, list[FormerRight]]) -> No
     )
     if idle:
         more = len(idle) - _MOST_NAMES
-        names = ", ".join(idle[:_MOST_NAMES]) + (
+        shown = ", ".join(idle[:_MOST_NAMES]) + (
             f" and {more} more" if more > 0 else ""
         )
         work.notes.append(
             "pypicloud 1.x compared names as they were written and passed over those "
             "with dots, so that the rights of these projects protected nothing: "
-            f"{names}. Here they are in force: only those whom they name may do what "
+            f"{shown}. Here they are in force: only those whom they name may do what "
             "they say."
         )

@@ -25,14 +25,17 @@ def entrust(fd: int, root: os.stat_result) -> None:
             os.fchown(fd, root.st_uid, root.st_gid)
 
 
-def make_folder(parent: int, name: bytes | str, root: os.stat_result) -> int:
+def make_folder(
+    parent: int, name: bytes | str, root: os.stat_result, mode: int = 0o777
+) -> int:
     """Open a folder, made where it is missing.
 
     :param root: the state of the store's folder.
+    :param mode: of a new one, before the umask.
     :raises FileNotFoundError: it was removed at this very moment.
     """
     try:
-        os.mkdir(name, dir_fd=parent)
+        os.mkdir(name, mode, dir_fd=parent)
     except FileExistsError:
         return os.open(name, FOLDER, dir_fd=parent)
     fd = os.open(name, FOLDER, dir_fd=parent)

@@ -30,7 +30,7 @@ from pypicloud_tw.store.folder.locks import open_lock, stripe, wait_for_lock
 from pypicloud_tw.store.folder.owner import FOLDER, entrust, make_folder
 from pypicloud_tw.store.folder.scratch import Draft
 from pypicloud_tw.store.interfaces import Condition, IfAbsent, IfMatch
-from pypicloud_tw.store.keys import key_segments
+from pypicloud_tw.store.keys import PRIVATE, key_segments
 
 T = TypeVar("T")
 
@@ -44,6 +44,9 @@ TRIES = 100
 
 #: Folders whose names are known to be durable; with more, all are made so again.
 REMEMBERED = 4096
+
+#: What others than owner and group may do with a file.
+_OTHERS = 0o007
 
 #: Errors of a file system that has no hard links.
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
@@ -131,6 +134,8 @@ class Folder:
         *folders, name = key_segments(key)
         self.checkpoint("object:written")
         _stamp(draft, self._now())
+        if _is_private(folders):
+            os.fchmod(draft.file.fileno(), draft.state.st_mode & 0o777 & ~_OTHERS)
         entrust(draft.file.fileno(), os.stat(self.path))
         os.fsync(draft.file.fileno())
         self.checkpoint("object:synced")
@@ -270,10 +275,11 @@ class Folder:
         :raises OSError: something else lies there, or cannot be made there.
         """
         fd = self._root()
+        mode = 0o777 & ~_OTHERS if _is_private(folders) else 0o777
         try:
             root = os.fstat(fd)
             for depth, name in enumerate(folders, 1):
-                above, fd = fd, make_folder(fd, name, root)
+                above, fd = fd, make_folder(fd, name, root, mode)
                 try:
                     self._settle(above, tuple(folders[:depth]))
                 finally:
@@ -319,6 +325,11 @@ def _step_down(fd: int, name: bytes) -> int:
     below = os.open(name, FOLDER, dir_fd=fd)
     os.close(fd)
     return below
+
+
+def _is_private(folders: Segments) -> bool:
+    """Return whether other users than the server's may not read what is there."""
+    return bool(folders) and folders[0] in PRIVATE
 
 
 def _state(parent: int, name: bytes) -> os.stat_result | None:

@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from zope.interface import Interface, implementer
 
 from pypicloud_tw.concurrency.waiters import Waiters
-from pypicloud_tw.config.keys import AwsSection
+from pypicloud_tw.config.sections.storage import AwsSection
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.s3.sigv4 import AWSCredentials

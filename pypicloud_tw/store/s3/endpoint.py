@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from attrs import evolve, field, frozen
 
-from pypicloud_tw.config.keys import AwsSection
+from pypicloud_tw.config.sections.storage import AwsSection
 from pypicloud_tw.store.s3.sigv4 import quote_path
 
 #: By the beginning of the region's name ("AWS partitions"); the longest match first.

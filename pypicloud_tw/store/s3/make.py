@@ -11,7 +11,7 @@ from typing import Any
 from attrs import define, field
 
 from pypicloud_tw.concurrency.budget import BufferBudget
-from pypicloud_tw.config.keys import AwsSection
+from pypicloud_tw.config.sections.storage import AwsSection
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.s3.agent import make_agent
 from pypicloud_tw.store.s3.client import S3Client

@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 
 from attrs import field, frozen
 
-from pypicloud_tw.config.keys import AwsSection
+from pypicloud_tw.config.sections.storage import AwsSection
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.store.interfaces import ObjectInfo
 from pypicloud_tw.store.s3.xml import in_utc, unquote_etag

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from attrs import define
 from klein import Klein
@@ -10,14 +11,11 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.administration.authority import PrincipalAuthority
-from pypicloud_tw.access.administration.stored import (
-    Administered,
-    StoredAdministration,
-)
+from pypicloud_tw.access.administration.stored import StoredAdministration
 from pypicloud_tw.access.administration.values import (
     Grant,
-    Kind,
     Members,
     NewToken,
     NewUser,
@@ -25,6 +23,7 @@ from pypicloud_tw.access.administration.values import (
     UserChange,
 )
 from pypicloud_tw.concurrency.pieces import Pieces
+from pypicloud_tw.config.rights import Kind
 from pypicloud_tw.errors import Unauthorized
 from pypicloud_tw.web.api.json_api import (
     parameter,
@@ -41,6 +40,8 @@ from pypicloud_tw.web.authorization import (
     refuse_other_sites,
 )
 from pypicloud_tw.web.http.site import Request
+
+T = TypeVar("T")
 
 _READ = ["GET", "HEAD"]
 
@@ -93,15 +94,13 @@ class AccessApi:
     @router.route("/users/<name>", methods=["PUT"])
     async def put_user(self, request: Request, name: str) -> bytes:
         """Make or replace a user."""
-        doer = await self._administrator(request)
-        user = await read_json(request, NewUser)
+        doer, user = await self._with_body(request, NewUser, self._administrator)
         return send_changed(request, await doer.put_user(name, user, required(request)))
 
     @router.route("/users/<name>", methods=["PATCH"])
     async def change_user(self, request: Request, name: str) -> bytes:
         """Change a part of what a user is."""
-        doer = await self._administrator(request)
-        change = await read_json(request, UserChange)
+        doer, change = await self._with_body(request, UserChange, self._administrator)
         changed = await doer.change_user(name, change, required(request))
         return send_changed(request, changed)
 
@@ -128,8 +127,7 @@ class AccessApi:
     @router.route("/groups/<name>", methods=["PUT"])
     async def put_group(self, request: Request, name: str) -> bytes:
         """Make a group, or replace who is in it."""
-        doer = await self._administrator(request)
-        members = await read_json(request, Members)
+        doer, members = await self._with_body(request, Members, self._administrator)
         changed = await doer.put_group(name, members, required(request))
         return send_changed(request, changed)
 
@@ -166,8 +164,9 @@ class AccessApi:
         self, request: Request, project: str, kind: Kind, name: str
     ) -> bytes:
         """Set what somebody may do with a project."""
-        doer = await self._administrator(request, project)
-        grant = await read_json(request, Grant)
+        doer, grant = await self._with_body(
+            request, Grant, lambda request: self._administrator(request, project)
+        )
         changed = await doer.put_right(project, kind, name, grant, required(request))
         return send_changed(request, changed)
 
@@ -200,8 +199,9 @@ class AccessApi:
     @router.route("/publishers/<name>", methods=["PUT"])
     async def put_publisher(self, request: Request, name: str) -> bytes:
         """Trust a publisher, or under other terms."""
-        doer = await self._administrator_of_some(request)
-        terms = await read_json(request, PublisherTerms)
+        doer, terms = await self._with_body(
+            request, PublisherTerms, self._administrator_of_some
+        )
         changed = await doer.put_publisher(name, terms, required(request))
         return send_changed(request, changed)
 
@@ -226,16 +226,13 @@ class AccessApi:
     @router.route("/tokens", methods=["POST"])
     async def make_token(self, request: Request) -> bytes:
         """Make a token."""
-        doer = await self._signed_in(request)
-        doer.authority.check_own_tokens()
-        token = await read_json(request, NewToken)
+        doer, token = await self._with_body(request, NewToken, self._owner)
         return send_made(request, await doer.make_token(token))
 
     @router.route("/tokens/<id>", methods=["DELETE"])
     async def revoke_token(self, request: Request, id: str) -> bytes:
         """Have a token be worth nothing any more."""
-        doer = await self._signed_in(request)
-        doer.authority.check_own_tokens()
+        doer = await self._owner(request)
         return send_changed(request, await doer.revoke_token(id))
 
     # -- what one may do ------------------------------------------------------------
@@ -262,6 +259,21 @@ class AccessApi:
 
     # -- who asks -------------------------------------------------------------------
 
+    async def _with_body(
+        self,
+        request: Request,
+        kind: type[T],
+        judge: Callable[[Request], Awaitable[StoredAdministration]],
+    ) -> tuple[StoredAdministration, T]:
+        """Return what does the work, and what the request's body says.
+
+        Whoever asks is judged before the body is read, and again behind it: it may have
+        taken hours to come, and who was no administrator any more could still be one.
+        """
+        await judge(request)
+        value = await read_json(request, kind)
+        return await judge(request), value
+
     async def _signed_in(self, request: Request) -> StoredAdministration:
         """Return what does the work for whoever asks.
 
@@ -276,7 +288,17 @@ class AccessApi:
             self.access.refuse_while_read_only()
             self.access.policy.check_known(principal)
         authority = PrincipalAuthority(self.access, principal)
-        return self.administered.by(actor_of(request, principal), authority)
+        actor = actor_of(request, principal)
+        return StoredAdministration(self.administered, actor, authority)
+
+    async def _owner(self, request: Request) -> StoredAdministration:
+        """Return the same for whoever may have tokens of their own.
+
+        :raises Forbidden: not the one who asks.
+        """
+        doer = await self._signed_in(request)
+        doer.authority.check_own_tokens()
+        return doer
 
     async def _administrator(
         self, request: Request, *projects: str

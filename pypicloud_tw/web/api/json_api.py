@@ -43,12 +43,9 @@ async def read_json(request: Request, kind: type[T]) -> T:
         raise UnsupportedMediaType(
             "Send JSON here, and say so: Content-Type: application/json."
         )
-    request.body.limit = MAX_BODY
-    data = bytearray()
-    async for piece in request.body:
-        data += piece
+    data = await request.body.whole(MAX_BODY)
     try:
-        return from_bytes(kind, bytes(data))
+        return from_bytes(kind, data)
     except NotAsDeclared as e:
         raise BadRequest(str(e)) from None
 

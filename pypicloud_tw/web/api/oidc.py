@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from math import ceil
 from typing import Any
 
 from attrs import define, field
@@ -21,7 +20,7 @@ from pypicloud_tw.access.oidc.refusals import InvalidPayload
 from pypicloud_tw.access.oidc.strict_json import JsonError, read_object
 from pypicloud_tw.access.principal import ANONYMOUS
 from pypicloud_tw.access.throttle import Buckets, network
-from pypicloud_tw.errors import NotFound, PypicloudError, TooManyRequests, Unavailable
+from pypicloud_tw.errors import NotFound, PypicloudError, Unavailable
 from pypicloud_tw.web.answers import measured
 from pypicloud_tw.web.authorization import actor_of
 from pypicloud_tw.web.http.site import Request
@@ -119,15 +118,8 @@ class TrustedPublishing:
 
     def _charge(self, buckets: Buckets, request: Request) -> str:
         """Charge a client for what may be a guess; return what to refund."""
-        client, now = network(request.client_address), self.seconds()
-        wait = ceil(buckets.until_room(client, now))
-        if wait > 0:
-            raise TooManyRequests(
-                f"Too many requests failed from this address; try again in {wait} "
-                "seconds.",
-                wait,
-            )
-        buckets.charge(client, now)
+        client = network(request.client_address)
+        buckets.admit(client, self.seconds(), "requests that failed")
         return client
 
 
@@ -137,8 +129,7 @@ async def _read(request: Request) -> Mapping[str, Any]:
     :raises InvalidPayload: it is none.
     :raises PayloadTooLarge: it is too long.
     """
-    request.body.limit = _LONGEST_REQUEST
-    data = b"".join([piece async for piece in request.body])
+    data = await request.body.whole(_LONGEST_REQUEST)
     try:
         return read_object(data)
     except JsonError as e:

@@ -11,7 +11,9 @@ from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.interfaces import IObjectStore
+from pypicloud_tw.web.answers import measured
 from pypicloud_tw.web.api import legacy_json
+from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.projects import Projects
 
 
@@ -23,6 +25,18 @@ class ProjectJson:
     _store: IObjectStore
     _offload: IOffload
     _log = Logger()
+
+    async def answer(
+        self, request: Request, name: NormalizedName, version: str | None
+    ) -> bytes:
+        """Answer whoever may read the project; see :meth:`document`."""
+        base_url = request.origin.base_url
+        document, warning = await self.document(name, version, base_url)
+        if warning is not None:
+            request.setHeader(b"Warning", warning.encode())
+        request.setHeader(b"Content-Type", b"application/json")
+        request.setHeader(b"Cache-Control", b"no-cache, private")
+        return measured(request, document)
 
     async def document(
         self, name: NormalizedName, version: str | None, base_url: str

@@ -68,8 +68,7 @@ class RevealedTokens:
 
 
 async def _read(request: Request) -> object:
-    request.body.limit = _LONGEST
-    data = b"".join([piece async for piece in request.body])
+    data = await request.body.whole(_LONGEST)
     try:
         return json.loads(data)
     except (ValueError, RecursionError):

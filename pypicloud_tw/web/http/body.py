@@ -81,6 +81,14 @@ class RequestBody:
         while data := await self.read():
             yield data
 
+    async def whole(self, limit: int) -> bytes:
+        """Read all of it into memory; errors as of :meth:`read`.
+
+        :param limit: at most so many bytes are taken.
+        """
+        self.limit = limit
+        return b"".join([piece async for piece in self])
+
     def feed(self, data: bytes) -> None:
         """Take bytes from the connection."""
         if self._reader.error is None:

@@ -34,7 +34,8 @@ _PORT = re.compile(r"[0-9]{1,5}")
 _WITH_PORT = re.compile(r"\[([^\]]+)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
-_FORWARDED = frozenset(
+#: What proxies say of their clients.
+FORWARDED = frozenset(
     {
         b"X-Forwarded-For",
         b"X-Forwarded-Proto",
@@ -62,7 +63,7 @@ _STRANGE_USER = (
     "{field} from {peer} is ignored: pypi.trusted_proxies does not name this address. "
     "If it is your proxy, add it there; if not, somebody tries to be somebody else."
 )
-_TWO_USERS = (
+_TWICE = (
     "The proxy at {peer} sent {field} twice, so nobody is signed in: let it replace "
     "what its clients send."
 )
@@ -191,9 +192,10 @@ class Proxies:
             return None
         user, groups = self.identity.user, self.identity.groups
         users = lookup(user) or ()
-        if len(users) != 1 or not users[0]:
+        listed = (lookup(groups) or ()) if groups else ()
+        if len(users) != 1 or not users[0] or len(listed) > 1:
             return None
-        return Identity(users[0], b",".join(lookup(groups) or ()) if groups else None)
+        return Identity(users[0], next(iter(listed), None))
 
     def _client(self, lookup: Lookup, peer: str) -> tuple[str, int]:
         """Go back from proxy to proxy; tell the first stranger and how many were ours.
@@ -250,10 +252,11 @@ class Notices:
         if peer.is_proxy:
             if not peer.text and b"X-Forwarded-For" not in fields:
                 self._tell(peer, _NAMELESS)
-            if identity is not None and len(fields.get(identity.user, ())) > 1:
-                self._tell(peer, _TWO_USERS, identity.user)
+            for name in () if identity is None else identity.names:
+                if len(fields.get(name, ())) > 1:
+                    self._tell(peer, _TWICE, name)
             return
-        if not _FORWARDED.isdisjoint(fields):
+        if not FORWARDED.isdisjoint(fields):
             self._tell(peer, _STRANGER)
         if identity is not None and not identity.names.isdisjoint(fields):
             self._tell(peer, _STRANGE_USER, identity.user)

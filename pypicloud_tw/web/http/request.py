@@ -23,6 +23,7 @@ from pypicloud_tw.web.http.body import RequestBody, Sender
 from pypicloud_tw.web.http.fields import GUARDS, lines
 from pypicloud_tw.web.http.head import Head, ReceivedHeaders
 from pypicloud_tw.web.http.proxies import (
+    FORWARDED,
     Identity,
     Notices,
     Origin,
@@ -158,9 +159,12 @@ class Request(server.Request):
     def certificate(self) -> bytes | None:
         """The client's certificate in DER, which the endpoint has verified.
 
-        None, too, where the client is gone.
+        None where a proxy of ours asks for somebody else: it has shown its own. None,
+        too, where the client is gone.
         """
-        return None if self._lost else self.channel.certificate
+        if self._lost or (self._peer.is_proxy and self.has_any(FORWARDED)):
+            return None
+        return self.channel.certificate
 
     @property
     def connection(self) -> RequestChannel | None:

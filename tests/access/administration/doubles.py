@@ -9,15 +9,13 @@ from attrs import define, field
 from twisted.internet.task import Clock
 
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.administration.authority import (
     Authority,
     Operator,
     PrincipalAuthority,
 )
-from pypicloud_tw.access.administration.stored import (
-    Administered,
-    StoredAdministration,
-)
+from pypicloud_tw.access.administration.stored import StoredAdministration
 from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import Principal
@@ -87,7 +85,7 @@ class AccessServer:
         authority: Authority = Operator()
         if principal is not None:
             authority = PrincipalAuthority(self.access, principal)
-        return self.parts.by(ANN, authority)
+        return StoredAdministration(self.parts, ANN, authority)
 
 
 class _Owners(dict[str, str]):

@@ -69,15 +69,25 @@ class FirstRightTests(WorkCase):
 
     def test_it_is_told_that_others_may_write_no_more(self) -> None:
         changed = self.wait(self.access.put_right("acme", "user", "ann", READ))
-        (notice,) = changed.notices
+        notice, of_acme = changed.notices
         self.assertIn("every user could", notice)
+        self.assertIn("no line for acme names", of_acme)
         again = self.server.beside().administration()
         changed = self.wait(again.put_right("acme", "user", "bob", READ))
         self.assertEqual(changed.notices, ())
         self.wait(again.remove_right("acme", "user", "bob"))
         changed = self.wait(self.access.remove_right("acme", "user", "ann"))
-        (notice,) = changed.notices
+        notice, of_acme = changed.notices
         self.assertIn("every user may write", notice)
+        self.assertIn("No line is for acme any more", of_acme)
+
+    def test_it_is_told_that_a_removed_user_had_closed_a_project(self) -> None:
+        self.wait(self.access.put_user("bob", NewUser()))
+        self.wait(self.access.put_right("acme", "user", "bob", READ))
+        self.wait(self.access.put_right("tool", "user", "bob", READ))
+        self.wait(self.access.put_right("other", "user", "ann", READ))
+        (notice,) = self.wait(self.access.remove_user("bob")).notices
+        self.assertIn("No line is for acme, tool any more", notice)
 
 
 class OfAProjectTests(WorkCase):
@@ -132,9 +142,15 @@ class OfAProjectTests(WorkCase):
         self.refused(
             Forbidden, self.doer().put_publisher("x", evolve(TERMS, projects=("x",)))
         )
-        # Neither taken over nor removed nor seen.
-        self.refused(Forbidden, self.doer().put_publisher("other", mine))
-        self.refused(Forbidden, self.doer().remove_publisher("other"))
+        operator = self.server.administration()
+        hidden = evolve(TERMS, projects=("hidden",))
+        self.wait(operator.put_publisher("other", hidden))
+        # Neither taken over nor removed nor seen, nor is it told for what it is.
+        for change in (
+            self.doer().put_publisher("other", mine),
+            self.doer().remove_publisher("other"),
+        ):
+            self.assertNotIn("hidden", self.refused(Forbidden, change))
         self.refused(NotFound, self.doer().publisher("other"))
 
     def test_what_is_an_administrators_alone(self) -> None:

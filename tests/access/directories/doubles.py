@@ -124,6 +124,7 @@ class Directory:
 
     :ivar away: servers, by port, that cannot be reached.
     :ivar silent: takes every request and answers none.
+    :ivar hangs_up: closes every connection by which a bind comes.
     :ivar refusal: the result of every bind.
     """
 
@@ -131,6 +132,7 @@ class Directory:
     root: Any = field(factory=corp)
     away: set[int] = field(factory=set)
     silent: bool = False
+    hangs_up: bool = False
     refusal: int | None = None
     requests: list[Any] = field(factory=list)
     connected: list[int] = field(factory=list)
@@ -139,10 +141,11 @@ class Directory:
     def heard(self, request: Any) -> bool:
         """Note a request; whether it is answered as it should be."""
         self.requests.append(request)
-        refused = self.refusal is not None and isinstance(
-            request, pureldap.LDAPBindRequest
-        )
-        return not self.silent and not refused
+        is_bind = isinstance(request, pureldap.LDAPBindRequest)
+        if is_bind and self.hangs_up:
+            self.cut()
+            return False
+        return not self.silent and not (is_bind and self.refusal is not None)
 
     @property
     def binds(self) -> list[str]:

@@ -14,10 +14,12 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.access.directories import htpasswd
 from pypicloud_tw.access.directories.htpasswd import Htpasswd, parse_htpasswd
 from pypicloud_tw.access.passwords import HTPASSWD
 from pypicloud_tw.access.principal import Credentials
 from pypicloud_tw.access.users import PASSWORD, PasswordLogin, Users
+from pypicloud_tw.config.ini import read_text
 from pypicloud_tw.errors import ConfigError, Unauthorized
 from tests.access.test_hashes import SECRET
 from tests.access.test_users import HERE, HeldOffload, basic
@@ -54,6 +56,10 @@ class ParseTests(SynchronousTestCase):
         self.assertIn("printable text", self.problem(f":{ONE}"))
         self.assertIn("means a group", self.problem(f"everyone:{ONE}"))
         self.assertEqual(parse_htpasswd(f"everyone:{ONE}").hashes, {})
+
+    def test_only_line_ends_end_lines(self) -> None:
+        text = f"x\u2028bob:{ONE}\r\nann:{ONE}\r\namy:{ONE}"
+        self.assertEqual(parse_htpasswd(text).hashes, {"ann": ONE, "amy": ONE})
 
     def test_duplicates(self) -> None:
         reading = parse_htpasswd(f"ann:{ONE}\nann:{OTHER}\nann\n")
@@ -146,6 +152,38 @@ class FileTests(SynchronousTestCase):
         self.clock.advance(1)
         self.assertFalse(self.may("ann"))
         self.assertTrue(self.may("cid"))
+
+    def test_half_of_a_change_is_not_read(self) -> None:
+        """``htpasswd`` writes over the file, so that users are missing meanwhile."""
+        whole = self.path.read_text()
+        reads = []
+
+        def read(path: Path, limit: int) -> str:
+            text = read_text(path, limit)
+            reads.append(text)
+            if len(reads) == 1:
+                self.path.write_text(whole)
+            return text
+
+        self.path.write_text(whole[:50])
+        self.clock.advance(1)
+        self.patch(htpasswd, "read_text", read)
+        self.assertTrue(self.may("bob"))
+        self.assertEqual([len(text) for text in reads], [50, len(whole)])
+
+    def test_file_that_never_rests_leaves_the_users_of_before(self) -> None:
+        def read(path: Path, limit: int) -> str:
+            path.write_text(f"cid:{ONE}\n{'#' * len(reads)}")
+            reads.append(None)
+            return read_text(path, limit)
+
+        reads: list[None] = []
+        self.write(f"cid:{ONE}\n")
+        self.clock.advance(1)
+        self.patch(htpasswd, "read_text", read)
+        with capturedLogs() as logs:
+            self.assertTrue(self.may("bob"))
+        self.assertIn("changes while it is read", formatEvent(logs[0]) or "")
 
     def test_problems_are_told_once_for_each_reading(self) -> None:
         self.write(f"ann:{ONE}\neve:$apr1$x$hash-itself\n")

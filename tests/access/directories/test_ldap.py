@@ -23,7 +23,7 @@ from pypicloud_tw.access.directories.ldap_forms import (
 )
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.concurrency.fair_queue import ANYBODY
-from pypicloud_tw.config.keys import LdapSection
+from pypicloud_tw.config.sections.ldap import LdapSection
 from pypicloud_tw.errors import ConfigError, Unavailable
 from tests.access.directories.doubles import (
     GROUPS,
@@ -197,6 +197,23 @@ class GroupTests(LdapCase):
         )
         self.assertEqual(self.known("bob").groups, {"posixGroup"})
 
+    def test_no_group_of_theirs_means_administrators(self) -> None:
+        """Lines for ``group.admin`` speak of ours alone."""
+        members = [f"uid=bob,{PEOPLE}"]
+        (groups,) = (
+            entry
+            for entry in self.successResultOf(self.directory.root.children())
+            if entry.dn.getText() == GROUPS
+        )
+        for name in ("admin", "Admin"):
+            groups.addChild(
+                f"cn={name}",
+                {"objectClass": ["groupOfNames"], "cn": [name], "member": members},
+            )
+        self.use(**BY_SEARCH, group_base_dn=GROUPS)
+        self.assertEqual(self.known("bob").groups, {"dev", "ops", "posix"})
+        self.assertFalse(self.known("bob").administrator)
+
     def test_base_that_is_not_there(self) -> None:
         self.use(**BY_SEARCH, group_base_dn="ou=none,dc=corp")
         self.assertEqual(self.known("bob").groups, frozenset())
@@ -350,6 +367,40 @@ class AwayTests(LdapCase):
         self.clock.advance(10)
         self.settle()
         self.assertEqual(self.successResultOf(result), Principal("bob", proof=LDAP))
+
+    def test_a_bind_is_tried_once(self) -> None:
+        """It may count, and lock the user, although no answer has come."""
+        for way in (BY_SEARCH, BY_DN, BY_SEARCH | AS_SERVICE):
+            self.use(**way)
+            self.known("bob")
+            self.directory.requests.clear()
+            self.directory.hangs_up = True
+            self.away()
+            users = [dn for dn in self.directory.binds if dn != SERVICE]
+            self.assertEqual(users, [BOB], way)
+            self.directory.hangs_up = False
+
+    def test_a_wrong_password_is_not_tried_again_at_once(self) -> None:
+        """A client that goes on sending an old one does not lock its user."""
+        for way in (BY_SEARCH, BY_DN):
+            self.use(**way)
+            for _ in range(5):
+                self.assertIsNone(self.log_in("bob", "old"))
+            self.assertEqual(self.directory.binds.count(BOB), 1)
+            self.assertIsNone(self.log_in("bob", "older"))
+            self.assertEqual(self.directory.binds.count(BOB), 2)
+            self.known("bob")
+            self.clock.advance(60)
+            self.assertIsNone(self.log_in("bob", "old"))
+            self.assertEqual(self.directory.binds.count(BOB), 4)
+            self.directory.requests.clear()
+
+    def test_what_could_not_be_tried_is_tried_again(self) -> None:
+        self.directory.away = {1001}
+        self.away()
+        self.directory.away = set()
+        self.clock.advance(5)
+        self.known("bob")
 
     def test_old_connections_are_not_used(self) -> None:
         self.known("bob")

@@ -16,7 +16,7 @@ from pypicloud_tw.access.oidc.fetchers import IssuerFetchers
 from pypicloud_tw.access.oidc.issuers import EVERY, FRESH, KEPT, RETRY, Issuers
 from pypicloud_tw.access.oidc.keys import KeySet
 from pypicloud_tw.access.oidc.refusals import IssuerUnavailable
-from pypicloud_tw.config.keys import OidcSection
+from pypicloud_tw.config.sections.access import OidcSection
 from tests.access.oidc.doubles import GITLAB, Issuer, ec_key
 from tests.outbound.doubles import ResolvingReactor
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
 
 from pypicloud_tw.access.tokens import last_use
 from pypicloud_tw.access.tokens.last_use import (
@@ -18,6 +19,7 @@ from pypicloud_tw.access.tokens.last_use import (
     gather_former,
     merged,
 )
+from pypicloud_tw.access.tokens.lookups import PATIENCE
 from pypicloud_tw.errors import StoreError
 from tests.access.tokens.doubles import NOW, TokenTestCase
 
@@ -123,3 +125,11 @@ class LastUseTests(TokenTestCase):
         self.patch(last_use, "LIMIT", 2)
         noted = {name: LastUse(day, HERE) for day, name in enumerate("abc")}
         self.assertEqual({"b", "c"}, merged(noted, {}).keys())
+
+    def test_a_store_that_hangs_does_not_keep_the_server_from_stopping(self) -> None:
+        self.one.note("a", HERE)
+        self.store.before = lambda operation, key: Deferred()
+        stopping = Deferred.fromCoroutine(self.one.stop())
+        self.assertNoResult(stopping)
+        self.clock.advance(PATIENCE)
+        self.successResultOf(stopping)

@@ -269,7 +269,21 @@ class AwayTests(TokenTestCase):
         self.show(self.text)
         self.store.before = lambda operation, key: None
         self.clock.advance(1)
+        self.show(self.make().text)
         self.assertFalse(self.show(self.text).last_known)
+
+    def test_what_was_last_known_is_not_remembered_as_such(self) -> None:
+        other = self.make("bob").text
+        self.show(other)
+        self.show(self.text)
+        self.clock.advance(2)
+        self.store.before = away
+        self.assertTrue(self.show(self.text).last_known)
+        self.store.before = lambda operation, key: None
+        self.clock.advance(1)
+        self.show(other)  # now the marker is known not to have changed
+        known = self.recall(self.text)
+        self.assertFalse(known is not None and known.last_known)
 
     def test_but_not_for_ever(self) -> None:
         self.store.before = away

@@ -220,6 +220,11 @@ class FreshTests(MintedTestCase):
         self.clock.advance(2)
         self.store.fail_next("get", StoreError("The store is away."))
         self.assertTrue(self.show(text).last_known)
+        # Who comes next waits for nothing; one in a while tries again.
+        before = len(self.store.calls)
+        self.assertTrue(self.show(text).last_known)
+        self.assertEqual(before, len(self.store.calls))
+        self.clock.advance(1)
         self.assertFalse(self.show(text).last_known)
         self.assertLess(LONGEST, STALE_FOR)
 

@@ -1,4 +1,4 @@
-"""The commands of who may do what, through both doors."""
+"""The commands of who may do what, on the store and through a server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pypicloud_tw.cli.base import Surroundings
 from pypicloud_tw.client.access import RemoteAdministration
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.api import ApiClient
-from pypicloud_tw.config.load import Config
+from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.errors import StoreError
 from tests.access.administration.doubles import AccessServer
 from tests.web.api.doubles import AccessWeb, WebAgent
@@ -31,7 +31,7 @@ URL = "http://pypi.example:6543/"
 
 
 @define
-class FakeDoors:
+class FakeRunner:
     """Does work in this process.
 
     :ivar server: what an ini's store is.
@@ -83,7 +83,7 @@ class AccessCommandCase(SynchronousTestCase):
         self.home.mkdir()
         self.ini = self.home / "x.ini"
         self.ini.write_text("[pypicloud]\n")
-        self.doors = FakeDoors()
+        self.runner = FakeRunner()
         self.environ = {
             "PYPICLOUD_USERNAME": "ann",
             "PYPICLOUD_PASSWORD": "secret",
@@ -94,7 +94,7 @@ class AccessCommandCase(SynchronousTestCase):
         world = Surroundings(
             environ=self.environ,
             is_terminal=lambda: self.terminal,
-            doors=lambda: self.doors,
+            access_runner=lambda: self.runner,
             home=lambda: self.home,
             keyring=lambda: None,
         )
@@ -111,21 +111,21 @@ else:
 
 
 class CommandSuite(SuiteCase):
-    """What is true through every door."""
+    """What is true of either target."""
 
-    def door(self) -> tuple[str, ...]:
+    def target(self) -> tuple[str, ...]:
         """Return the options that choose it."""
         raise NotImplementedError
 
     def do(self, command: str, input: str = "") -> str:
         """Run a command that must succeed, and return its standard output."""
-        result = self.invoke(*command.split(), *self.door(), input=input)
+        result = self.invoke(*command.split(), *self.target(), input=input)
         self.assertEqual(result.exit_code, 0, result.output)
         return result.stdout
 
     def fail_with(self, code: int, command: str, input: str = "") -> str:
         """Run a command that must fail, and return what it says of that."""
-        result = self.invoke(*command.split(), *self.door(), input=input)
+        result = self.invoke(*command.split(), *self.target(), input=input)
         self.assertEqual(result.exit_code, code, result.output)
         self.assertEqual(result.stdout, "")
         self.assertNotIn("Traceback", result.stderr)
@@ -194,6 +194,14 @@ class CommandSuite(SuiteCase):
         (decision,) = self.read("rights bob acme")["decisions"]
         self.assertEqual(decision["decided_by"], "acme")
 
+    def test_why_of_somebody_unknown(self) -> None:
+        self.do("user add bob --service")
+        for name, told in (("bobb", "no user bobb here"), ("bob", ""), ("ann", "")):
+            result = self.invoke("rights", name, "acme", *self.target())
+            self.assertEqual(result.exit_code, 0, result.output)
+            self.assertIn(told, result.stderr)
+            self.assertEqual(bool(result.stderr), bool(told))
+
     def test_publishers(self) -> None:
         add = "publisher add ci --issuer https://ci.example --project acme"
         self.do(f"{add} --claim repository:acme/tool --claim ref:refs/tags/*")
@@ -233,18 +241,18 @@ class CommandSuite(SuiteCase):
         self.do("group remove dev", input="y\n")
 
     def test_it_could_not_be_asked(self) -> None:
-        self.doors.error = StoreError("The store is away.")
+        self.runner.error = StoreError("The store is away.")
         self.assertEqual(self.fail_with(2, "user list"), "The store is away.\n")
 
 
 class OfflineTests(CommandSuite, AccessCommandCase):
-    def door(self) -> tuple[str, ...]:
+    def target(self) -> tuple[str, ...]:
         return ("--config", str(self.ini))
 
     def test_only_what_changes_needs_the_store_to_itself(self) -> None:
         self.do("user list")
         self.do("user add bob --service")
-        self.assertEqual(self.doors.asked, [False, True])
+        self.assertEqual(self.runner.asked, [False, True])
 
     def test_nobody_is_logged_in(self) -> None:
         self.assertIn("--owner", self.fail_with(2, "token make"))
@@ -252,9 +260,9 @@ class OfflineTests(CommandSuite, AccessCommandCase):
         self.assertEqual(self.do("token list").count("\n"), 1)
 
     def test_the_first_right(self) -> None:
-        self.doors.server = AccessServer.new({})
+        self.runner.server = AccessServer.new({})
         command = ["right", "set", "acme", "user", "bob", "r"]
-        result = self.invoke(*command, *self.door())
+        result = self.invoke(*command, *self.target())
         self.assertEqual(result.exit_code, 0)
         self.assertIn("From now on only those may write", result.stderr)
 
@@ -264,7 +272,7 @@ class OfflineTests(CommandSuite, AccessCommandCase):
 
 
 class OnlineTests(CommandSuite, AccessCommandCase):
-    def door(self) -> tuple[str, ...]:
+    def target(self) -> tuple[str, ...]:
         return ("--index", f"{URL}simple/")
 
     def test_own(self) -> None:
@@ -282,7 +290,7 @@ class WhereTests(AccessCommandCase):
     def asked(self, *options: str) -> object:
         result = self.invoke("user", "list", *options)
         self.assertEqual(result.exit_code, 0, result.output)
-        return self.doors.asked.pop()
+        return self.runner.asked.pop()
 
     def test_the_environment(self) -> None:
         self.environ["PYPICLOUD_INDEX_URL"] = "http://pypi.example/legacy/"

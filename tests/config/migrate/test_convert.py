@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.example import ini_text
 from pypicloud_tw.config.former_keys import FORMER, RENAMED
 from pypicloud_tw.config.keys import KEYS
-from pypicloud_tw.config.load import Config, load
+from pypicloud_tw.config.load import load
 from pypicloud_tw.config.migrate.convert import Migrated, migrate
 from pypicloud_tw.errors import ConfigError
 from tests.cli.test_commands import CliTestCase

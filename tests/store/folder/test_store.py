@@ -730,6 +730,19 @@ class AdoptedTests(FolderCase):
         for name, mode in [("a", 0o750), ("a/b", 0o640), ("a/c", 0o640)]:
             self.assertEqual(stat.S_IMODE((self.path / name).stat().st_mode), mode)
 
+    def test_secrets_are_nothing_for_others(self) -> None:
+        """Hashes of passwords and tokens, and who did what, whatever the umask."""
+        before = os.umask(0)
+        try:
+            self.wait(self.store.put(".access/tokens/a.json", b""))
+            self.wait(self.store.put(".access/tokens/a.json", b"again"))
+            self.wait(self.store.put(".audit/2026-03-01/one/a.jsonl", b""))
+        finally:
+            os.umask(before)
+        for top in (".access", ".audit"):
+            for path in [self.path / top, *(self.path / top).rglob("*")]:
+                self.assertEqual(path.stat().st_mode & 0o007, 0, path)
+
 
 class TroubleTests(FolderCase):
     """Every failure says what to do, and names the folder and no key."""

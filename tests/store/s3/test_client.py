@@ -20,7 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import Agent
 from zope.interface import implementer
 
-from pypicloud_tw.config.keys import AwsSection
+from pypicloud_tw.config.sections.storage import AwsSection
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.store.interfaces import ByteRange, IfAbsent, IfMatch
 from pypicloud_tw.store.s3.client import S3Client

@@ -16,7 +16,7 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from pypicloud_tw.config.keys import AwsSection
+from pypicloud_tw.config.sections.storage import AwsSection
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.store.s3.credentials import (
     ADVISORY,

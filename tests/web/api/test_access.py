@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 
 from attrs import evolve
 from hypothesis import HealthCheck, given
@@ -11,12 +12,13 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 from werkzeug.routing import Rule
 
+from pypicloud_tw.access.administration.shown import UNTOLD
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.web.api.access import AccessApi
 from pypicloud_tw.web.api.json_api import MAX_BODY
 from tests.access.administration.doubles import settings
 from tests.web.api.doubles import AccessWeb
-from tests.web.doubles import HASH, Response, basic
+from tests.web.doubles import HASH, Response, basic, request_bytes
 
 PROBLEM = "application/problem+json"
 USERS = dict.fromkeys(("ann", "bob", "carol"), HASH)
@@ -115,6 +117,72 @@ class WhoMayTests(AccessApiCase):
             response = self.web.ask(method, path, Origin="https://evil.example")
             self.refused(403, response)
 
+    def changing(
+        self, change: Callable[[], object], method: str, path: str, value: object
+    ) -> Response:
+        """Ask as zoe, and have something change before all of the body has come."""
+        headers = {**basic("zoe", "a good word"), "Content-Type": "application/json"}
+        request = request_bytes(
+            method, f"/api/v1/access/{path}", headers, json.dumps(value).encode()
+        )
+        connection = self.web.connect()
+        connection.send(request[:-1])
+        change()
+        before = self.web.documents.current
+        connection.send(request[-1:])
+        answer = connection.response(method)
+        assert answer is not None
+        self.assertIs(self.web.documents.current, before)
+        return answer
+
+    def test_who_is_no_administrator_any_more_when_the_body_has_come(self) -> None:
+        zoe = {"password": "a good word", "administrator": True}
+        for (method, part), value in BODIES.items():
+            path = {"rights": "rights/acme/user/bob", "tokens": "tokens"}.get(
+                part, f"{part}/thing"
+            )
+            self.ask("PUT", "users/zoe", zoe)
+            if part != "tokens":
+                answer = self.changing(
+                    lambda: self.ask("PATCH", "users/zoe", {"administrator": False}),
+                    method,
+                    path,
+                    value,
+                )
+                self.refused(403, answer)
+                self.ask("PUT", "users/zoe", zoe)
+            answer = self.changing(
+                lambda: self.ask("DELETE", "users/zoe"), method, path, value
+            )
+            self.refused(401, answer)
+
+    def test_what_one_may_do_nothing_with_is_not_explained(self) -> None:
+        """Lines for a project tell that there is one, or will be."""
+        self.ask("PUT", "rights/secret/user/carol", {"actions": ["read"]})
+        self.ask("PUT", "rights/mine-*/user/bob", {"actions": ["read"]})
+        bob = basic("bob")
+        everything = self.web.ask("GET", "rights-of", login=bob).json
+        projects = [one["project"] for one in everything["decisions"]]
+        self.assertEqual(projects, ["mine-*", "*"])
+        (none,) = self.web.ask("GET", "rights-of?project=secret", login=bob).json[
+            "decisions"
+        ]
+        self.assertEqual((none["decided_by"], none["fixed"]), (None, False))
+        for verdict in none["verdicts"]:
+            self.assertFalse(verdict["allowed"])
+            self.assertEqual(verdict["reasons"], [UNTOLD])
+        why = self.web.ask("GET", "rights-of?project=mine-x", login=bob).json
+        self.assertEqual(why["decisions"][0]["decided_by"], "mine-*")
+        told = self.ask("GET", "rights-of?user=bob&project=secret").json
+        self.assertEqual(told["decisions"][0]["decided_by"], "secret")
+
+    def test_a_name_that_can_be_none(self) -> None:
+        long = "x" * 1000
+        for login in (basic("bob"), basic()):
+            for path in (f"rights-of?project={long}", f"rights-of?project={long}*"):
+                refused = self.web.ask("GET", path, login=login)
+                self.assertIn("longer than", self.refused(400, refused))
+
     def test_of_a_project(self) -> None:
         self.ask("PUT", "rights/acme/user/bob", {"actions": ["administer"]})
         bob = basic("bob")
@@ -141,6 +209,9 @@ class WhoMayTests(AccessApiCase):
         self.assertEqual(self.web.ask("GET", "users", login=login).status, 403)
         refused = self.web.ask("POST", "tokens", {}, login=login)
         self.assertIn("A token makes no tokens", self.refused(403, refused))
+        # Whoever finds a token does not learn what others its owner has, and for what.
+        refused = self.web.ask("GET", "tokens", login=login)
+        self.assertIn("shows or revokes", self.refused(403, refused))
         made = self.ask("POST", "tokens", {"actions": ["administer"]}).json
         login = {"Authorization": f"Bearer {made['token']}"}
         self.assertEqual(self.web.ask("GET", "users", login=login).status, 200)

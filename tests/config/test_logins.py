@@ -7,9 +7,10 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.config.certificate_patterns import CertificatePattern
-from pypicloud_tw.config.door_checks import user_attribute
-from pypicloud_tw.config.keys import LdapSection
-from pypicloud_tw.config.load import Config, load
+from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.config.load import load
+from pypicloud_tw.config.login_checks import user_attribute
+from pypicloud_tw.config.sections.ldap import LdapSection
 from pypicloud_tw.errors import ConfigError
 
 LDAP = "auth.ldap.url = ldap://ldap.corp\n"
@@ -19,7 +20,7 @@ SEARCH = (
 )
 
 
-class DoorsCase(SynchronousTestCase):
+class LoginsCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.path = Path(self.mktemp())
 
@@ -33,7 +34,7 @@ class DoorsCase(SynchronousTestCase):
         return "\n".join(caught.exception.problems)
 
 
-class LdapTests(DoorsCase):
+class LdapTests(LoginsCase):
     def test_keys_of_the_program_before(self) -> None:
         """As the documentation of pypicloud 1.3 has them, but for ignore_cert."""
         config = self.load(
@@ -109,14 +110,14 @@ class LdapTests(DoorsCase):
         self.assertEqual(user_attribute(chosen), "cn")
 
 
-class OtherDoorsTests(DoorsCase):
+class OtherLoginsTests(LoginsCase):
     def test_proxy(self) -> None:
         trusted = "pypi.trusted_proxies = 10.0.0.1\n"
-        doors = self.load(
+        logins = self.load(
             f"{trusted}auth.remote_user_header = Remote-User\n"
             "auth.remote_groups_header = remote-groups\n"
-        ).doors
-        self.assertEqual(doors.remote_user_header, "Remote-User")
+        ).logins
+        self.assertEqual(logins.remote_user_header, "Remote-User")
         user = "auth.remote_user_header = X-Remote-User\n"
         self.load(f"{user}server.listen = unix:/run/x.sock\n")
         for text, sentence in [
@@ -133,8 +134,8 @@ class OtherDoorsTests(DoorsCase):
         ca_file = "server.client_ca_file = ca.pem\n"
         listen = "server.listen = ssl:443:privateKey=x.pem\n"
         pattern = "auth.certificate_user = cn:{user}, email:{user}@corp.org\n"
-        doors = self.load(ca_file + listen + pattern).doors
-        self.assertEqual(doors.certificate_user[0], CertificatePattern("cn", "{user}"))
+        logins = self.load(ca_file + listen + pattern).logins
+        self.assertEqual(logins.certificate_user[0], CertificatePattern("cn", "{user}"))
         for text, sentence in [
             (pattern, "needs server.client_ca_file"),
             (ca_file, "needs a server.listen that is an ssl: endpoint"),
@@ -146,5 +147,5 @@ class OtherDoorsTests(DoorsCase):
     def test_htpasswd(self) -> None:
         self.assertIn("no such file", self.problem("auth.htpasswd = none"))
         self.path.with_name("users").write_text("")
-        doors = self.load("auth.htpasswd = users").doors
-        self.assertEqual(doors.htpasswd, self.path.absolute().with_name("users"))
+        logins = self.load("auth.htpasswd = users").logins
+        self.assertEqual(logins.htpasswd, self.path.absolute().with_name("users"))

@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
-from pypicloud_tw.config.keys import (
-    DoorsSection,
-    LdapSection,
-    PypiSection,
-    ServerSection,
-)
+from pypicloud_tw.config.sections.access import LoginsSection
+from pypicloud_tw.config.sections.index import PypiSection
+from pypicloud_tw.config.sections.ldap import LdapSection
+from pypicloud_tw.config.sections.server import ServerSection
 
 #: The keys that a problem speaks of, and its sentence.
 Finding = tuple[tuple[str, ...], str]
@@ -29,20 +27,20 @@ def user_attribute(ldap: LdapSection) -> str | None:
     return None if found is None else found[1]
 
 
-def of_doors(
-    server: ServerSection, pypi: PypiSection, doors: DoorsSection
+def of_logins(
+    server: ServerSection, pypi: PypiSection, logins: LoginsSection
 ) -> Iterator[Finding]:
     """Find what contradicts itself among proxies and certificates."""
-    if doors.remote_groups_header and not doors.remote_user_header:
+    if logins.remote_groups_header and not logins.remote_user_header:
         yield (
             ("auth.remote_groups_header", "auth.remote_user_header"),
             "auth.remote_groups_header is of use only with auth.remote_user_header.",
         )
     behind_socket = server.listen.startswith(("unix:", "systemd:"))
-    if doors.remote_user_header and not pypi.trusted_proxies and not behind_socket:
+    if logins.remote_user_header and not pypi.trusted_proxies and not behind_socket:
         yield (
             ("auth.remote_user_header", "pypi.trusted_proxies", "server.listen"),
-            f"auth.remote_user_header = {doors.remote_user_header} is believed of "
+            f"auth.remote_user_header = {logins.remote_user_header} is believed of "
             "nobody: name the proxy in pypi.trusted_proxies.",
         )
     if server.client_ca_file is not None and not server.listen.startswith("ssl:"):
@@ -51,7 +49,7 @@ def of_doors(
             "server.client_ca_file needs a server.listen that is an ssl: endpoint: "
             "ssl:443:privateKey=key.pem:certKey=chain.pem",
         )
-    if doors.certificate_user and server.client_ca_file is None:
+    if logins.certificate_user and server.client_ca_file is None:
         yield (
             ("auth.certificate_user", "server.client_ca_file"),
             "auth.certificate_user needs server.client_ca_file, or no certificate is "

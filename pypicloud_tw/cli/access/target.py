@@ -1,4 +1,4 @@
-"""Which door a command takes: the store of an ini, or the server of an index."""
+"""What a command works on: the store of an ini, or the server of an index."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pypicloud_tw.cli.base import (
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.logins import LoginSources
 from pypicloud_tw.client.pypirc import OWN_SECTION, Pypirc
-from pypicloud_tw.config.load import Config
+from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.sources import INDEX_VARIABLE
 from pypicloud_tw.errors import PypicloudError
 
@@ -31,7 +31,7 @@ _SERVER_ERRORS, _TOO_MANY = 500, 429
 
 
 @frozen
-class Door:
+class Target:
     """Where a command does its work.
 
     :ivar config: the ini whose store it is done on; None: through a server.
@@ -53,7 +53,7 @@ class Door:
         nobody could be asked.
         """
         try:
-            return self._through(work, changes)
+            return self._run(work, changes)
         except PypicloudError as e:
             refused = e.status < _SERVER_ERRORS and e.status != _TOO_MANY
             raise (PlainError if refused else CouldNotCheck)(e.message) from None
@@ -62,19 +62,19 @@ class Door:
         """Do the same with what changes something."""
         return self.do(work, changes=True)
 
-    def _through(self, work: Work[T], changes: bool) -> T:
+    def _run(self, work: Work[T], changes: bool) -> T:
         world = surroundings()
         if self.config is not None:
             config = _load(self.config)
-            return world.doors().over_store(config, work, changes=changes)
+            return world.access_runner().over_store(config, work, changes=changes)
         pypirc = Pypirc.read(world.home() / ".pypirc")
         address = _address(self.index, world, pypirc)
         login = _sources(world, pypirc).find(address)
-        return world.doors().over_server(address, login, world.environ, work)
+        return world.access_runner().over_server(address, login, world.environ, work)
 
 
-def takes_door(command: Command) -> Command:
-    """Give a command the options that choose its door."""
+def takes_target(command: Command) -> Command:
+    """Give a command the options that choose what it works on."""
     config = click.option(
         "-c",
         "--config",
@@ -91,11 +91,11 @@ def takes_door(command: Command) -> Command:
     return config(index(command))
 
 
-def door(config: Path | None, index: str | None) -> Door:
+def target(config: Path | None, index: str | None) -> Target:
     """Choose by the options that were given."""
     if config is not None and index is not None:
         raise click.UsageError("Give --config or --index: the store, or its server.")
-    return Door(config, index)
+    return Target(config, index)
 
 
 def _load(path: Path) -> Config:

@@ -16,8 +16,8 @@ from pypicloud_tw.access.certificate_login import CertificateLogin
 from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.access.proxy_login import ProxyLogin
+from pypicloud_tw.config.addresses import network
 from pypicloud_tw.config.certificate_patterns import certificate_pattern
-from pypicloud_tw.config.values import network
 from pypicloud_tw.errors import Unauthorized
 from pypicloud_tw.web.http.proxies import IdentityFields, Proxies
 from tests.builders import wheel
@@ -54,7 +54,7 @@ class SecureWire(Wire):
 classImplements(SecureWire, ISSLTransport)  # type: ignore[misc]  # but all of TCP
 
 
-class DoorsCase(SynchronousTestCase):
+class LogInCase(SynchronousTestCase):
     def setUp(self) -> None:
         proxies = Proxies((network("10.0.0.0/8"),), identity=FIELDS)
         self.web = Web(proxies=proxies, default_read="authenticated")
@@ -90,7 +90,7 @@ class DoorsCase(SynchronousTestCase):
         return self.ask({**FORM_TYPE, **headers}, method="POST", body=form, **more)
 
 
-class ProxyTests(DoorsCase):
+class ProxyTests(LogInCase):
     def test_believed_of_ours(self) -> None:
         for peer in (PROXY, UNIXAddress(None)):
             self.assertEqual(self.ask({"X-Remote-User": "bob"}, peer=peer).status, 200)
@@ -122,6 +122,54 @@ class ProxyTests(DoorsCase):
         assert response is not None
         self.assertEqual(response.status, 401)
         self.assertIn("twice", formatEvent(logs[0]) or "")
+
+    def test_two_lists_of_groups_are_nobody(self) -> None:
+        request = request_bytes(
+            "GET", "/simple/", {"X-Remote-User": "bob", "X-Remote-Groups": "dev"}
+        )
+        request = request.replace(b"dev", b"dev\r\nx-remote-groups: boss")
+        connection = Connection(self.web.site, PROXY)
+        with capturedLogs() as logs:
+            connection.send(request)
+        response = connection.response()
+        assert response is not None
+        self.assertEqual(response.status, 401)
+        self.assertIn("X-Remote-Groups twice", formatEvent(logs[0]) or "")
+
+    def test_other_spellings_are_other_fields(self) -> None:
+        """Some servers take them for one (CGI), and proxies do not remove them."""
+        for name in (
+            "X_Remote_User",
+            "X-Remote_User",
+            "X-Remote-User-",
+            "X.Remote.User",
+        ):
+            self.assertEqual(self.ask({name: "bob"}).status, 401, name)
+
+    def test_trailer_names_nobody(self) -> None:
+        request = request_bytes(
+            "GET",
+            "/simple/",
+            {"Transfer-Encoding": "chunked", "Trailer": "X-Remote-User"},
+        )
+        connection = Connection(self.web.site, PROXY)
+        connection.send(request + b"0\r\nX-Remote-User: bob\r\n\r\n")
+        response = connection.response()
+        assert response is not None
+        self.assertEqual(response.status, 401)
+
+    def test_every_request_of_a_connection_is_judged_anew(self) -> None:
+        signed_in = request_bytes("GET", "/simple/", {"X-Remote-User": "bob"})
+        nobody = request_bytes("GET", "/simple/")
+        connection = Connection(self.web.site, PROXY)
+        connection.send(signed_in + nobody + signed_in)
+        found = [connection.response(), connection.response(), connection.response()]
+        self.assertEqual([one and one.status for one in found], [200, 401, 200])
+
+    def test_forwarded_for_makes_nobody_a_proxy(self) -> None:
+        for field in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"):
+            headers = {"X-Remote-User": "bob", field: "10.0.0.1"}
+            self.assertEqual(self.ask(headers, peer=STRANGER).status, 401, field)
 
     def test_what_the_client_itself_shows_goes_first(self) -> None:
         named = {"X-Remote-User": "bob"}
@@ -165,7 +213,7 @@ class ProxyTests(DoorsCase):
         self.assertEqual(self.ask({"X-Remote-User": "bob"}).status, 401)
 
 
-class CertificateTests(DoorsCase):
+class CertificateTests(LogInCase):
     certificate: X509
 
     def setUp(self) -> None:
@@ -190,6 +238,18 @@ class CertificateTests(DoorsCase):
         robot = self.upload({"X-Remote-User": "bob"}, certificate=self.certificate)
         self.assertEqual(robot.status, 200)
 
+    def test_certificate_of_a_proxy_is_not_its_clients(self) -> None:
+        """Or whoever the proxy has not signed in would be the proxy."""
+        for client in ("203.0.113.9", "10.0.0.2, 203.0.113.9", "unknown", ""):
+            headers = {"X-Forwarded-For": client}
+            response = self.ask(headers, certificate=self.certificate)
+            self.assertEqual(response.status, 401, client)
+        self.assertEqual(self.ask({}, certificate=self.certificate).status, 200)
+        # Nobody who is no proxy loses a certificate by such a field.
+        forwarded = {"X-Forwarded-For": "203.0.113.9"}
+        response = self.ask(forwarded, peer=STRANGER, certificate=self.certificate)
+        self.assertEqual(response.status, 200)
+
     def test_other_sites_cannot_use_it(self) -> None:
         field = {"Sec-Fetch-Site": "cross-site"}
         response = self.upload(field, peer=STRANGER, certificate=self.certificate)
@@ -197,7 +257,7 @@ class CertificateTests(DoorsCase):
 
 
 class MetricsReaderTests(SynchronousTestCase):
-    def test_principals_of_every_door(self) -> None:
+    def test_principals_of_every_log_in(self) -> None:
         judge = metrics_reader("authenticated")
         self.assertTrue(judge(Principal("ann"), "192.0.2.1"))
         # A publisher may do what its projects need, and this is of none of them.

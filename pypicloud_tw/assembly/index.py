@@ -1,0 +1,115 @@
+"""Makes an index over the store that the configuration names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.index.admission import UploadRules
+from pypicloud_tw.index.audit import Audit
+from pypicloud_tw.index.audit_log import log_act
+from pypicloud_tw.index.catalog import Catalog
+from pypicloud_tw.index.index import Index
+from pypicloud_tw.index.manifests import Manifests
+from pypicloud_tw.index.marker import Marker
+from pypicloud_tw.index.publish import Publisher
+from pypicloud_tw.index.standing import Standing
+from pypicloud_tw.index.unserved import Unserved
+from pypicloud_tw.index.watch import MarkerWatch
+from pypicloud_tw.metrics import Metrics
+from pypicloud_tw.offload.service import Offload
+from pypicloud_tw.process import Process
+from pypicloud_tw.store.folder.store import DirectoryStore
+from pypicloud_tw.store.metered import MeteredStore
+from pypicloud_tw.store.s3.make import make_s3_store
+from pypicloud_tw.store.s3.store import S3Store
+from pypicloud_tw.web.views import SignedViews, view_project
+
+
+def nothing(point: str) -> None:
+    """Ignore a checkpoint."""
+
+
+def make_process(reactor: Any, offload: Offload | None = None) -> Process:
+    """Make what all parts share."""
+    return Process(reactor, offload or Offload(reactor), Metrics(reactor))
+
+
+def make_index(
+    config: Config,
+    process: Process,
+    environ: Mapping[str, str],
+    *,
+    checkpoint: Callable[[str], None] = nothing,
+    audit: Audit = log_act,
+) -> Index:
+    """Assemble the domain over the store that the configuration names.
+
+    :param environ: of the process: credentials and proxies may come from it.
+    :param checkpoint: called with the name of each step of a publish that was just
+        done, for tests that end the process there.
+    :param audit: takes a record of every change.
+    """
+    reactor, metrics = process.reactor, process.metrics
+    store = _make_store(config, process, environ, checkpoint)
+    metered = MeteredStore(store, metrics.observe_store, reactor.seconds)
+    signed = config.aws.bucket is not None and config.aws.link == "signed"
+    manifests = Manifests(metered, reactor, standing=Standing.starting())
+    catalog = Catalog(
+        manifests,
+        MarkerWatch(Marker(metered), reactor, config.index.fresh_for),
+        reactor,
+        SignedViews(metered) if signed else view_project,
+        verify_every=config.index.verify_every,
+        capacity=config.index.memory,
+    )
+    publisher = Publisher(
+        metered,
+        manifests,
+        catalog,
+        process.offload,
+        reactor,
+        UploadRules(
+            legacy_formats=config.pypi.legacy_formats,
+            reupload_deleted=config.pypi.allow_reupload_deleted,
+            sweep_age=config.index.sweep_age,
+        ),
+        checkpoint,
+        audit,
+        unserved=Unserved(
+            metered,
+            reactor,
+            manifests.check_open,
+            config.index.fresh_for,
+            config.index.verify_every,
+        ),
+    )
+    for part in (manifests, catalog, publisher):
+        part.register(metrics)
+    return Index(store, manifests, catalog, publisher, reactor)
+
+
+def _make_store(
+    config: Config,
+    process: Process,
+    environ: Mapping[str, str],
+    checkpoint: Callable[[str], None],
+) -> DirectoryStore | S3Store:
+    if config.aws.bucket is None:
+        return DirectoryStore(
+            config.storage.dir,
+            process.offload,
+            clock=process.reactor.seconds,
+            checkpoint=checkpoint,
+        )
+    store = make_s3_store(
+        config.aws,
+        process.reactor,
+        process.offload,
+        environ,
+        temp_dir=config.storage.temp_dir,
+        observe=process.metrics.observe_s3,
+    )
+    store.register(process.metrics)
+    return store

@@ -1,0 +1,174 @@
+"""The program's table of contents: from the configuration to a server that can run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from twisted.logger import Logger
+
+from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.administration.administered import Administered
+from pypicloud_tw.access.audit.log_file import LogFile
+from pypicloud_tw.access.audit.trail import Trail
+from pypicloud_tw.access.audit.witness import Witness
+from pypicloud_tw.access.logins import Logins
+from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.access.principal import ANONYMOUS
+from pypicloud_tw.access.tokens.tokens import Tokens
+from pypicloud_tw.assembly.access import (
+    make_access,
+    make_access_documents,
+    make_exchange,
+    make_fetchers,
+    make_tokens,
+)
+from pypicloud_tw.assembly.audit import make_log_file, make_trail
+from pypicloud_tw.assembly.fallback import make_fallback
+from pypicloud_tw.assembly.index import make_index, make_process, nothing
+from pypicloud_tw.assembly.logins import make_logins, make_throttle
+from pypicloud_tw.assembly.web import make_application, make_front
+from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.config.load import load
+from pypicloud_tw.config.rights import Action
+from pypicloud_tw.index.index import Index
+from pypicloud_tw.offload.service import Offload
+from pypicloud_tw.reload import Reloader
+from pypicloud_tw.server import Server
+from pypicloud_tw.startup import start
+from pypicloud_tw.web.fallback import Fallback
+
+_log = Logger()
+
+
+def assemble(
+    config: Config,
+    reactor: Any,
+    environ: Mapping[str, str],
+    *,
+    read: Callable[[], Config] | None = None,
+    offload: Offload | None = None,
+    checkpoint: Callable[[str], None] = nothing,
+) -> Server:
+    """Assemble a server; nothing has started.
+
+    :param environ: of the process: credentials and proxies may come from it.
+    :param read: reads the configuration as it is now, at SIGHUP.
+    :param offload: what does work in helper processes and threads.
+    :param checkpoint: see :func:`~pypicloud_tw.assembly.index.make_index`.
+    :raises ConfigError: a rule, a CA file or a proxy cannot be understood.
+    :raises SystemExit: it cannot listen as it is configured to.
+    """
+    process = make_process(reactor, offload)
+    audit_log = make_log_file("audit.log", config.audit.log, process)
+    download_log = make_log_file("downloads.log", config.downloads.log, process)
+    logs = tuple(filter(None, (audit_log, download_log)))
+    trail = make_trail(config, process, audit_log)
+    index = make_index(config, process, environ, checkpoint=checkpoint, audit=trail)
+    fallback = make_fallback(config, index, process, environ)
+    throttle = make_throttle(config, process)
+    logins = make_logins(config, process, throttle)
+    documents = make_access_documents(config, index, process, logins.users)
+    tokens = make_tokens(config, index, process, throttle, documents, logins.users)
+    access = make_access(config, process, documents, tokens, logins)
+    exchange = make_exchange(config, index, process, environ, access, tokens.minted)
+    application = make_application(
+        config,
+        index,
+        fallback,
+        process,
+        access,
+        exchange,
+        Administered(access, documents, tokens, process.offload, trail),
+        Witness(trail, process.metrics, logins.users.has),
+        download_log,
+    )
+    reloader = Reloader(
+        config,
+        read or partial(load, config.ini, environ),
+        application,
+        logins,
+        throttle,
+        partial(make_fetchers, process, environ),
+        tokens,
+    )
+    server = Server(
+        process,
+        make_front(config, application, process),
+        index.standing,
+        open_logs=partial(_open_logs, logs),
+        start=partial(_start, index, access, fallback, trail),
+        on_hangup=partial(_hang_up, logs, reloader),
+        close=partial(_close, fallback, logins, tokens, trail, download_log, index),
+    )
+    for notice in (*config.notices, *_greeting(config, access.policy, logins)):
+        _log.info("{notice}", notice=notice)
+    return server
+
+
+def _open_logs(logs: Iterable[LogFile]) -> None:
+    for log in logs:
+        log.open()
+
+
+def _hang_up(logs: Iterable[LogFile], reloader: Reloader) -> None:
+    for log in logs:
+        log.reopen()
+    reloader.reload()
+
+
+async def _start(
+    index: Index, access: Access, fallback: Fallback | None, trail: Trail
+) -> None:
+    trail.start(index.store)
+    await start(index, access, partial(_warm_up, fallback))
+
+
+async def _warm_up(fallback: Fallback | None) -> None:
+    if fallback is not None:
+        await fallback.warm_up()
+
+
+async def _close(
+    fallback: Fallback | None,
+    logins: Logins,
+    tokens: Tokens,
+    trail: Trail,
+    download_log: LogFile | None,
+    index: Index,
+) -> None:
+    if fallback is not None:
+        await fallback.close()
+    logins.close()
+    await tokens.uses.stop()
+    if download_log is not None:
+        download_log.close()
+    # What came before made records; they go into the store.
+    await trail.close()
+    await index.close()
+
+
+def _greeting(config: Config, policy: Policy, logins: Logins) -> list[str]:
+    """Say what is served where, and what is missing before anybody can upload."""
+    bucket = config.aws.bucket
+    place = config.storage.dir if bucket is None else f"the bucket {bucket}"
+    lines = [f"Serving {place} at {config.server.listen}."]
+    if not logins.possible and not policy.may_any(ANONYMOUS, Action.UPLOAD):
+        reads = "anyone may read" if policy.public else "nobody may read"
+        how = (
+            f"Add one by pypicloud user add NAME --admin --config={config.ini}, or by "
+            "a line 'user.NAME = HASH' in the ini, with a hash of "
+            "pypicloud-gen-password."
+        )
+        if config.ini is None:
+            how = (
+                "Run pypicloud-make-config, which writes an ini with a user, and give "
+                "it by --config; pypicloud-gen-password makes hashes for more users."
+            )
+        lines.append(
+            f"There is no user yet in the ini: {reads}, nobody may upload, unless the "
+            f"store has users. {how}"
+        )
+    lines.append(f"By the ini alone: {policy.rules.summary}")
+    return lines

@@ -1,0 +1,100 @@
+"""Makes what listens and what answers."""
+
+from __future__ import annotations
+
+from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.administration.administered import Administered
+from pypicloud_tw.access.audit.downloads import DownloadLog
+from pypicloud_tw.access.audit.log_file import LogFile
+from pypicloud_tw.access.audit.witness import Witness
+from pypicloud_tw.access.metrics_readers import metrics_reader
+from pypicloud_tw.access.oidc.exchange import Exchange
+from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.index.index import Index
+from pypicloud_tw.outbound.authorities import read_authorities
+from pypicloud_tw.process import Process
+from pypicloud_tw.server import Front, make_endpoint
+from pypicloud_tw.web.api.oidc import TrustedPublishing
+from pypicloud_tw.web.api.revealed import RevealedTokens
+from pypicloud_tw.web.app import Application
+from pypicloud_tw.web.fallback import Fallback
+from pypicloud_tw.web.http.proxies import IdentityFields
+from pypicloud_tw.web.http.site import ConnectionLimits, Proxies, Site
+from pypicloud_tw.web.http.standard_output import access_log_on_standard_output
+from pypicloud_tw.web.http.tls import ClientCertificates
+
+
+def make_application(
+    config: Config,
+    index: Index,
+    fallback: Fallback | None,
+    process: Process,
+    access: Access,
+    exchange: Exchange,
+    administered: Administered,
+    witness: Witness,
+    download_log: LogFile | None,
+) -> Application:
+    """Make what answers requests, whatever connection they come by.
+
+    :param download_log: None: nobody writes down what is downloaded.
+    """
+    downloads = None
+    if download_log is not None:
+        downloads = DownloadLog(download_log, process.reactor.seconds)
+    return Application(
+        index,
+        access=access,
+        publishing=TrustedPublishing(exchange, process.reactor.seconds),
+        administered=administered,
+        revealed=RevealedTokens(administered.tokens, index.clock.seconds),
+        offload=process.offload,
+        metrics=process.metrics,
+        max_upload=config.pypi.max_upload,
+        metrics_read=metrics_reader(config.metrics.read),
+        witness=witness,
+        fallback=fallback,
+        downloads=downloads,
+    )
+
+
+def make_front(config: Config, application: Application, process: Process) -> Front:
+    """Make what listens.
+
+    :raises ConfigError: there are no authorities in ``server.client_ca_file``.
+    :raises SystemExit: it cannot listen as it is configured to.
+    """
+    server = config.server
+    return Front(
+        make_endpoint(process.reactor, server.listen, _client_certificates(config)),
+        _make_site(config, application, process),
+        server.grace,
+    )
+
+
+def _client_certificates(config: Config) -> ClientCertificates | None:
+    path = config.server.client_ca_file
+    if path is None:
+        return None
+    trusted = read_authorities(path, "server.client_ca_file")
+    required = config.server.client_certificate == "required"
+    return ClientCertificates(trusted, required)
+
+
+def _make_site(config: Config, application: Application, process: Process) -> Site:
+    reactor, observe = process.reactor, process.metrics.observe
+    logs = config.server.access_log
+    return Site(
+        application.resource(),
+        reactor=reactor,
+        limits=ConnectionLimits(body=config.server.body_timeout),
+        proxies=Proxies(
+            config.pypi.trusted_proxies,
+            config.pypi.public_url,
+            IdentityFields.of(
+                config.logins.remote_user_header, config.logins.remote_groups_header
+            ),
+        ),
+        access_log=access_log_on_standard_output(reactor) if logs else None,
+        observe=lambda request, seconds: observe(request.method, request.code, seconds),
+    )

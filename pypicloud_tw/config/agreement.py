@@ -1,0 +1,121 @@
+"""What must agree among keys, and with the files that they name."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.config.key import show_value
+from pypicloud_tw.config.login_checks import Finding, unused_of_ldap
+from pypicloud_tw.config.sections.index import PypiSection
+from pypicloud_tw.config.sections.upstream import UpstreamSection
+
+
+def contradictions(config: Config, given: set[str]) -> Iterator[Finding]:
+    """Find what contradicts itself.
+
+    :param given: the keys that are set.
+    """
+    aws, pypi = config.aws, config.pypi
+    if aws.buffer_time >= aws.expire_after:
+        yield (
+            ("aws.buffer_time", "aws.expire_after"),
+            f"aws.buffer_time = {aws.buffer_time} must be less than aws.expire_after = "
+            f"{aws.expire_after}, or no signed URL could ever be handed out.",
+        )
+    if (aws.access_key is None) != (aws.secret_key is None):
+        yield (
+            ("aws.access_key", "aws.secret_key"),
+            "aws.access_key and aws.secret_key belong together, and only one is given.",
+        )
+    if aws.session_token is not None and aws.access_key is None:
+        yield (
+            ("aws.session_token", "aws.access_key"),
+            "aws.session_token is given without the aws.access_key that it belongs to.",
+        )
+    if aws.sse_kms_key_id and "kms" not in (aws.server_side_encryption or ""):
+        yield (
+            ("aws.sse_kms_key_id", "aws.server_side_encryption"),
+            "aws.sse_kms_key_id is of use only with aws.server_side_encryption = "
+            "aws:kms.",
+        )
+    if {"pypi.fallback", "pypi.use_fallback"} <= given and (
+        pypi.use_fallback != (pypi.fallback != "none")
+    ):
+        yield (
+            ("pypi.fallback", "pypi.use_fallback"),
+            f"pypi.use_fallback = {str(pypi.use_fallback).lower()} contradicts "
+            f"pypi.fallback = {pypi.fallback}; keep pypi.fallback.",
+        )
+    for name in sorted({*pypi.private} & {*config.upstream.merge}):
+        yield (
+            ("pypi.private", "upstream.merge"),
+            f"upstream.merge names {name}, which pypi.private says is never asked for.",
+        )
+    if _redirects(pypi):
+        for key in _about_files(config.upstream):
+            yield (
+                ("pypi.fallback", "pypi.use_fallback", key),
+                f"{key} judges files, which nobody does with pypi.fallback = redirect: "
+                "clients ask the other index for them. Choose proxy, or leave it out.",
+            )
+
+
+def _redirects(pypi: PypiSection) -> bool:
+    return pypi.use_fallback and pypi.fallback == "redirect"
+
+
+def _about_files(upstream: UpstreamSection) -> Iterator[str]:
+    """Name the rules that cannot be kept by judging a project's name."""
+    for name, rules in (("allow", upstream.allow), ("deny", upstream.deny)):
+        if any(re.search("[<=>!~]", entry) for entry in rules):
+            yield f"upstream.{name}"
+    if upstream.min_age is not None:
+        yield "upstream.min_age"
+    if upstream.not_after is not None:
+        yield "upstream.not_after"
+
+
+def missing_files(config: Config) -> Iterator[Finding]:
+    """Find the files and folders that are named and are not there."""
+    # os.path, because pathlib raises for what this process may not look at.
+    temp_dir = config.storage.temp_dir
+    files = {
+        "aws.ca_file": config.aws.ca_file,
+        "oidc.ca_file": config.oidc.ca_file,
+        "server.client_ca_file": config.server.client_ca_file,
+        "auth.htpasswd": config.logins.htpasswd,
+        "auth.ldap.ca_file": config.ldap.ca_file,
+    }
+    for key, path in files.items():
+        if path is not None and not os.path.isfile(path):
+            yield (key,), f"{key} = {_shown(path)}: there is no such file."
+    if temp_dir is not None and not os.path.isdir(temp_dir):
+        sentence = f"storage.temp_dir = {_shown(temp_dir)}: there is no such folder."
+        yield ("storage.temp_dir",), sentence
+    folder = config.storage.dir
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+        sentence = f"storage.dir = {_shown(folder)}: this is not a folder."
+        yield ("storage.dir",), sentence
+
+
+def _shown(path: Path) -> str:
+    return show_value(str(path))
+
+
+def unused(config: Config, given: set[str]) -> Iterator[str]:
+    """List what is set and changes nothing."""
+    yield from unused_of_ldap(config.ldap, given)
+    if config.aws.bucket is not None and "storage.dir" in given:
+        yield "storage.dir is not used: the packages are kept in the bucket."
+    if config.aws.bucket is None:
+        unused = sorted(name for name in given if name.startswith("aws."))
+        if unused:
+            yield f"Not used, as aws.bucket is not set: {', '.join(unused)}."
+    if _redirects(config.pypi) and len(config.pypi.fallback_url) > 1:
+        yield "With pypi.fallback = redirect clients are sent to the first index alone."
+    if "server.listen" in given and {"server.host", "server.port"} & given:
+        yield "host and port are not used: server.listen says where to listen."

@@ -1,0 +1,93 @@
+"""What is set of the other index."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from attrs import frozen
+
+from pypicloud_tw.config import addresses, names, values
+from pypicloud_tw.config.key import key
+
+
+@frozen
+class UpstreamSection:
+    """What is let through from the other index. Times in seconds, sizes in bytes."""
+
+    merge: tuple[str, ...] = key(
+        values.words(names.project),
+        "",
+        "Projects whose files from here and from upstream are shown together.",
+    )
+    allow: tuple[str, ...] = key(
+        names.rules,
+        "",
+        "If given, only these are let through: names, patterns (acme-*) and versions "
+        "(django>=4,<5).",
+        empty_is_laxer=True,
+    )
+    deny: tuple[str, ...] = key(
+        names.rules, "", "These are not let through.", empty_is_laxer=True
+    )
+    denied_message: str = key(
+        values.line,
+        "This project or version is not allowed by the rules of this index.",
+        "What a client is told of what is not let through.",
+    )
+    min_age: float | None = key(
+        values.seconds(),
+        None,
+        "Files younger than that do not exist yet: 7d",
+        empty_is_laxer=True,
+    )
+    min_age_exempt: tuple[str, ...] = key(
+        values.words(names.pattern),
+        "",
+        "Projects to which upstream.min_age does not apply.",
+        name="upstream.min_age.exempt",
+    )
+    not_after: datetime | None = key(  # noqa: RUF009  a field, and immutable
+        values.moment,
+        None,
+        "Files that are newer than that do not exist: 2026-01-31",
+        empty_is_laxer=True,
+    )
+    stale_for: float = key(
+        values.seconds(),
+        "7d",
+        "How long the last known page is served while the other index fails.",
+    )
+    absent_for: float = key(
+        values.seconds(),
+        "30s",
+        "How long it is remembered that a project is not there.",
+    )
+    absent_statuses: tuple[int, ...] = key(
+        values.words(values.absent_status),
+        "404, 410",
+        "The statuses by which the other index says that it has no such project; 404 "
+        "and 410 always do. With 403 (a bucket behind a CDN) it also seems to have "
+        "none where it refuses us.",
+    )
+    cache_memory: int = key(
+        values.size(0), "128MiB", "The memory for pages of the other index."
+    )
+    max_page: int = key(
+        values.size(), "128MiB", "The largest page that is taken from the other index."
+    )
+    allow_private_hosts: tuple[str, ...] = key(
+        values.words(addresses.private_host),
+        "",
+        "Hosts and networks with private addresses that its links may lead to: "
+        "files.corp, files.corp:8080, 10.1.0.0/16, [fd00::1]:8443. Without a port, "
+        "ports 80 and 443. pypi.fallback_url's own host and port need not be named.",
+    )
+    connect_timeout: float = key(
+        values.seconds(0.1), "10s", "How long a connection to it may take."
+    )
+    first_byte_timeout: float = key(
+        values.seconds(0.1), "30s", "How long it may take to begin its answer."
+    )
+    silence_timeout: float = key(
+        values.seconds(0.1), "30s", "How long it may be silent in the middle of one."
+    )

@@ -1,0 +1,47 @@
+"""What is said of a server that is ready, and is not all that it should be."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.principal import Principal
+from pypicloud_tw.index.index import Index
+from pypicloud_tw.index.survey import lost
+
+
+@frozen
+class Readiness:
+    """Looks for what is not as it should be."""
+
+    index: Index
+    access: Access
+
+    async def problems(self, principal: Principal, *, by_name: bool) -> list[str]:
+        """Say what there is, a sentence each.
+
+        :param by_name: projects that are not served are named, too, if *principal* may
+            read them; else only the number of those is told.
+        """
+        problem = self.access.problem
+        what_holds = (
+            "What was known of it before holds for reading, and nothing is changed."
+        )
+        about_access = [] if problem is None else [f"{problem} {what_holds}"]
+        return [*about_access, *await self._unserved(principal, by_name)]
+
+    async def _unserved(self, principal: Principal, by_name: bool) -> list[str]:
+        await self.index.unserved.learn()
+        known = self.index.unserved.reasons()
+        if known is None:
+            return ["It is not known yet which projects in the store cannot be served."]
+        reasons = {n: why for n, why in known.items() if not self.index.catalog.has(n)}
+        reasons |= {name: lost(name) for name in self.index.catalog.lost}
+        readable = self.access.policy.readable(principal)
+        told = {name: why for name, why in reasons.items() if readable.allows(name)}
+        number = len(reasons if by_name else told)
+        if not number:
+            return []
+        count = f"{number} project(s) in the store cannot be served."
+        names = [f"{name}: {why}" for name, why in sorted(told.items())]
+        return [count, *names] if by_name else [count]

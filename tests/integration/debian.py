@@ -1,0 +1,97 @@
+"""Programs of Debian's packages, unpacked into a folder: nothing is installed.
+
+Nobody has to be root for that, and what runs beside the tests stays as it is.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+from attrs import frozen
+from twisted.trial.unittest import SkipTest
+
+#: Debian keeps servers where only root looks.
+SEARCHED = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+
+#: Seconds that apt may take for its lists, or for a package and what it depends on.
+_PATIENCE = 180
+
+
+@frozen
+class Program:
+    """A program that can be run.
+
+    :ivar path: of the binary.
+    :ivar root: what its files lie below; ``/`` where it is installed.
+    """
+
+    path: Path
+    root: Path
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """This process's variables, and those by which it finds its libraries."""
+        if self.root == Path("/"):
+            return os.environ
+        libraries = [*self.root.glob("usr/lib/*-linux-gnu*"), self.root / "usr/lib"]
+        return os.environ | {"LD_LIBRARY_PATH": os.pathsep.join(map(str, libraries))}
+
+
+@cache
+def find(name: str, package: str) -> Program:
+    """Find a program on this machine, or unpack the package that has it.
+
+    :raises SkipTest: it is not here, and cannot be had.
+    """
+    found = shutil.which(name, path=SEARCHED)
+    if found is not None:
+        return Program(Path(found), Path("/"))
+    root = _unpack(package)
+    for folder in ("usr/sbin", "usr/bin"):
+        if (root / folder / name).exists():
+            return Program(root / folder / name, root)
+    raise SkipTest(f"Debian's package {package} has no {name}.")
+
+
+def _unpack(package: str) -> Path:
+    """Unpack a package and those of its dependencies that are not installed."""
+    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+        raise SkipTest(f"There is no {package} here, and no Debian to get it from.")
+    folder = Path(mkdtemp(prefix="pypicloud-debian."))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for part in ("lists/partial", "archives/partial", "root"):
+        (folder / part).mkdir(parents=True)
+    options = (
+        f"Dir::State::Lists={folder}/lists",
+        f"Dir::Cache={folder}",
+        f"Dir::Cache::Archives={folder}/archives",
+        "Debug::NoLocking=1",
+        "APT::Sandbox::User=",
+        "APT::Install-Recommends=0",
+    )
+    apt = ["apt-get", "-q", "-y", *(f"-o{option}" for option in options)]
+    _run(package, [*apt, "update"])
+    _run(package, [*apt, "install", "--reinstall", "--download-only", package])
+    for archive in (folder / "archives").glob("*.deb"):
+        _run(package, ["dpkg-deb", "--extract", archive, folder / "root"])
+    return folder / "root"
+
+
+def _run(package: str, command: list[str | Path]) -> None:
+    try:
+        subprocess.run(
+            command,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_PATIENCE,
+        )
+    except (OSError, subprocess.SubprocessError) as e:
+        raise SkipTest(f"There is no {package} here, nor can it be had: {e}") from None
