@@ -18,7 +18,7 @@ from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import ANONYMOUS, Credentials, Principal
 from pypicloud_tw.access.settings import AccessSettings
-from pypicloud_tw.concurrency.pieces import Steps
+from pypicloud_tw.concurrency.steps import Steps
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import (
     PypicloudError,

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Any, NoReturn, cast
 
 from attrs import evolve, field, frozen
 
 from pypicloud_tw.access.document import AccessDocument, StoredUser
-from pypicloud_tw.concurrency.pieces import Steps, at_once, batches
+from pypicloud_tw.concurrency.steps import Steps, at_once, batches
 from pypicloud_tw.config.names import pattern
 from pypicloud_tw.config.rights import (
     GRANTABLE,
@@ -286,7 +287,13 @@ def _actions(found: Any) -> frozenset[Action]:
     unknown = [word for word in _texts(found) if word not in _GRANTABLE]
     if unknown:
         _damaged(f"there is no act {unknown[0]!a}")
-    return frozenset(_GRANTABLE[word] for word in found)
+    return _shared(frozenset(_GRANTABLE[word] for word in found))
+
+
+@cache
+def _shared(actions: frozenset[Action]) -> frozenset[Action]:
+    """Have ten thousand lines share what can have 16 values at most."""
+    return actions
 
 
 def _pattern(text: Any) -> str:

@@ -32,8 +32,9 @@ from pypicloud_tw.access.document_format import (
 )
 from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.concurrency.outages import Outages
-from pypicloud_tw.concurrency.pieces import Pieces, Steps, at_once
+from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.concurrency.shielded import shielded
+from pypicloud_tw.concurrency.steps import Steps, at_once
 from pypicloud_tw.errors import (
     AccessUnusable,
     AmbiguousWrite,

@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 from pypicloud_tw.access.checks import StoredPassword
 from pypicloud_tw.access.remembered import make_sealer
-from pypicloud_tw.concurrency.pieces import Steps, at_once, batches
+from pypicloud_tw.concurrency.steps import Steps, at_once, batches
 from pypicloud_tw.config.hashes import identify
 
 #: Where users come from. A name belongs to the first of these that has it, alone.

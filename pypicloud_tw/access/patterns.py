@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Generic, TypeVar
 
-from pypicloud_tw.concurrency.pieces import Steps, at_once, batches
+from pypicloud_tw.concurrency.steps import Steps, at_once, batches
 
 V = TypeVar("V")
 

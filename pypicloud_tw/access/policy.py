@@ -16,7 +16,7 @@ from pypicloud_tw.access.principal import Principal, Scope
 from pypicloud_tw.access.readable import Readable
 from pypicloud_tw.access.rules import ProjectRights, Rules, compiling
 from pypicloud_tw.access.settings import AccessSettings
-from pypicloud_tw.concurrency.pieces import Steps, at_once
+from pypicloud_tw.concurrency.steps import Steps, at_once
 from pypicloud_tw.config.rights import (
     ADMIN,
     AUTHENTICATED,

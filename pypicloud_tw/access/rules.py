@@ -15,7 +15,7 @@ from attrs import define, field, frozen
 from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.patterns import ProjectIndex, by_specificity, is_pattern
 from pypicloud_tw.access.settings import AccessSettings
-from pypicloud_tw.concurrency.pieces import Steps, batches
+from pypicloud_tw.concurrency.steps import Steps, batches
 from pypicloud_tw.config.rights import (
     AUTHENTICATED,
     EVERYONE,

@@ -28,7 +28,7 @@ from pypicloud_tw.access.principal import ANONYMOUS, Credentials, Principal
 from pypicloud_tw.access.remembered import RememberedLogins
 from pypicloud_tw.access.throttle import Attempt, Throttle
 from pypicloud_tw.concurrency.fair_queue import Asker, QueueFullError
-from pypicloud_tw.concurrency.pieces import Steps, at_once
+from pypicloud_tw.concurrency.steps import Steps, at_once
 from pypicloud_tw.concurrency.waiters import Waiters
 from pypicloud_tw.errors import Unauthorized
 from pypicloud_tw.index.audit import Proof

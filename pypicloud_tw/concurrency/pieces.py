@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Cooperator
 
+from pypicloud_tw.concurrency.steps import Steps
+
 T = TypeVar("T")
 
 #: Seconds after which everybody else has a turn.
 SLICE = 0.003
-
-#: Work that yields between its pieces, and returns what it comes to.
-Steps = Generator[None, None, T]
 
 
 class Pieces:
@@ -57,20 +55,3 @@ class Pieces:
 
 def _keeping(steps: Steps[T], results: list[T]) -> Iterator[None]:
     results.append((yield from steps))
-
-
-def at_once(steps: Steps[T]) -> T:
-    """Do work to its end without a pause, and return what it comes to."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-
-
-def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Take apart what is too much for one piece."""
-    left = iter(items)
-    while batch := list(islice(left, size)):
-        yield batch

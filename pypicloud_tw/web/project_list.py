@@ -17,7 +17,8 @@ from pypicloud_tw.access.readable import Readable
 from pypicloud_tw.access.rules import Rules
 from pypicloud_tw.concurrency.cache import Cache
 from pypicloud_tw.concurrency.coalesced import Coalesced
-from pypicloud_tw.concurrency.pieces import Pieces, batches
+from pypicloud_tw.concurrency.pieces import Pieces
+from pypicloud_tw.concurrency.steps import batches
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.web.media import Format

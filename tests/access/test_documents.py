@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from pypicloud_tw.access.document import AccessDocument, StoredUser
 from pypicloud_tw.access.document_format import BEGUN, KEY
 from pypicloud_tw.access.documents import AccessDocuments, DocumentChange
-from pypicloud_tw.concurrency.pieces import Steps
+from pypicloud_tw.concurrency.steps import Steps
 from pypicloud_tw.errors import (
     AccessUnusable,
     AmbiguousWrite,

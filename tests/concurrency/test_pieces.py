@@ -6,7 +6,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.concurrency.pieces import Pieces, Steps, at_once, batches
+from pypicloud_tw.concurrency.pieces import Pieces
+from pypicloud_tw.concurrency.steps import Steps, at_once, batches
 
 
 class FinishTests(SynchronousTestCase):

@@ -14,7 +14,7 @@ from attrs import define, field
 
 from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.passwords import DOCUMENT
-from pypicloud_tw.concurrency.pieces import Steps
+from pypicloud_tw.concurrency.steps import Steps
 
 #: Tells a user from any other of the same name, before or after; None: there is none.
 Owners = Callable[[str], str | None]

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from pypicloud_tw.access.document import AccessDocument, StoredUser
 from pypicloud_tw.access.tokens.owners import TokenOwners
 from pypicloud_tw.access.users import Users
-from pypicloud_tw.concurrency.pieces import at_once
+from pypicloud_tw.concurrency.steps import at_once
 from tests.doubles import InlineOffload
 
 
