@@ -111,6 +111,7 @@ class Stalls:
             yield
         finally:
             self._on = False
+            self._tick()
 
     def __str__(self) -> str:
         """Return both, in milliseconds."""

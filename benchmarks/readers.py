@@ -1,13 +1,17 @@
 """Warm pages with rights in force: requests for each second of the server's processor.
 
-``python -m benchmarks.readers [--rounds N] [--without]``; ``--without`` leaves out what
-older servers do not know. With rights there are 1,000 groups and 10,000 lines.
+``python -m benchmarks.readers [--rounds N] [--beside BIN]``: anonymous, with a password
+and with a token, with rights and without. With rights there are 1,000 groups and 10,000
+lines. ``BIN`` is the folder of programs of another version, which is measured beside it
+in the same rounds; it need not know of rights and tokens.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -21,9 +25,18 @@ from benchmarks.clients import Headers, header_sets
 from benchmarks.load import play
 from benchmarks.pages import LOGGED_IN, ORDINARY, warm
 from pypicloud_tw.access.hashes import hash_password
+from pypicloud_tw.access.tokens.records import (
+    OwnerTokens,
+    TokenRecord,
+    document_key,
+    encode,
+)
+from pypicloud_tw.access.tokens.text import UserToken, owner_key, seal_secret
+from pypicloud_tw.access.tokens.tokens import checked_scope
+from pypicloud_tw.config.rights import Action
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_SECONDS = 4
+_SECONDS = 3
 
 
 def many_rights() -> dict[str, str]:
@@ -32,6 +45,26 @@ def many_rights() -> dict[str, str]:
     exact = {f"package.of-team-{n}.group.team{n % 1000}": "rw" for n in range(5000)}
     patterns = {f"package.team{n}-*.group.team{n % 1000}": "rw" for n in range(5000)}
     return groups | exact | patterns
+
+
+def make_token(store: Path) -> Headers:
+    """Put a token of the benchmark's user into a store; give the header that has it."""
+    token, now = UserToken.draw(servers.USER), int(time.time())
+    record = TokenRecord(
+        token.id,
+        seal_secret(token.secret),
+        "a benchmark",
+        checked_scope([Action.READ], ["project-*"]),
+        now,
+        now + 86400,
+        servers.USER,
+    )
+    document = OwnerTokens(servers.USER, {token.id: record})
+    place = store / document_key(owner_key(servers.USER))
+    place.parent.mkdir(parents=True)
+    place.write_bytes(encode(document))
+    shown = base64.b64encode(f"__token__:{token.text}".encode()).decode()
+    return (("Authorization", f"Basic {shown}"),)
 
 
 @frozen
@@ -52,61 +85,90 @@ class Runner:
         )
         self.rates.append(result.rate * _SECONDS / (self._worked() - before))
 
+    def share_of(self, other: Runner) -> float:
+        """Give the median of what it did in each round, as a part of another's."""
+        return median(a / b for a, b in zip(self.rates, other.rates, strict=True))
+
     def _worked(self) -> float:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
+@frozen
+class Variant:
+    """Settings of a server, who asks, and whether another version knows them, too."""
+
+    name: str
+    settings: Mapping[str, str]
+    extra: Headers
+    plain: bool = False
+
+
+def variants(token: Headers) -> list[Variant]:
+    """Give what is measured."""
+    closed = {"pypi.default_read": "authenticated"}
+    rights = many_rights()
+    named = {"package.project-*.group.readers": "r", "group.readers": servers.USER}
+    return [
+        Variant("anonymous", {}, (), plain=True),
+        Variant("Basic", closed, LOGGED_IN, plain=True),
+        Variant("token", closed, token),
+        Variant("anonymous, rights", rights, ()),
+        Variant("Basic, rights", rights | closed, LOGGED_IN),
+        Variant("token, rights", rights | closed, token),
+        Variant("Basic, by a group", rights | named, LOGGED_IN),
+        Variant("token, by a group", rights | named, token),
+    ]
+
+
 @contextmanager
 def running(
-    folder: Path, name: str, store: Path, settings: Mapping[str, str], extra: Headers
+    folder: Path, store: Path, variant: Variant, programs: Path | None = None
 ) -> Iterator[Runner]:
     """Run a server of the corpus, with every page made."""
     port = servers.free_port()
     base = {
         "storage.dir": str(store),
         "pypi.fallback": "none",
+        "metrics.read": "everyone",
         f"user.{servers.USER}": hash_password(servers.PASSWORD),
     }
-    with servers.ours(folder, {**base, **settings}, port) as process:
-        warm(port, extra)
-        yield Runner(name, port, process.pid, extra)
+    settings = {**base, **variant.settings}
+    with servers.ours(folder, settings, port, programs=programs) as process:
+        warm(port, variant.extra)
+        name = variant.name if programs is None else f"{variant.name}, other version"
+        yield Runner(name, port, process.pid, variant.extra)
 
 
 def main() -> None:
     """Measure all in turn, several times."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--without", action="store_true")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--beside", type=Path, metavar="BIN")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="of the variants")
     options = parser.parse_args()
-    closed = {"pypi.default_read": "authenticated"}
-    variants: dict[str, tuple[dict[str, str], Headers]] = {
-        "anonymous": ({}, ()),
-        "Basic": (closed, LOGGED_IN),
-    }
-    if not options.without:
-        named = {"package.project-*.group.readers": "r"}
-        readers = {"group.readers": servers.USER}
-        variants |= {
-            "anonymous, rights": (many_rights(), ()),
-            "Basic, rights": ({**many_rights(), **closed}, LOGGED_IN),
-            "Basic, by a group": ({**many_rights(), **named, **readers}, LOGGED_IN),
-        }
     with TemporaryDirectory() as temporary, ExitStack() as stack:
         folder = Path(temporary)
         store = corpus.make(folder).store
         print(f"load average before: {servers.load_average()}", flush=True)
-        runners = [
-            stack.enter_context(running(folder, name, store, settings, extra))
-            for name, (settings, extra) in variants.items()
-        ]
+        runners = []
+        for variant in variants(make_token(store)):
+            if options.only and variant.name not in options.only:
+                continue
+            if variant.plain and options.beside is not None:
+                other = running(folder, store, variant, options.beside)
+                runners.append(stack.enter_context(other))
+            runners.append(stack.enter_context(running(folder, store, variant)))
         for _ in range(options.rounds):
             for runner in runners:
                 runner.measure()
+        first = runners[0]
         for runner in runners:
-            rates = ", ".join(f"{rate:,.0f}" for rate in runner.rates)
-            middle = f"{median(runner.rates):9,.0f} a CPU second"
-            print(f"{runner.name:18} {middle} ({rates})")
+            middle = f"{median(runner.rates):7,.0f} a CPU second"
+            print(
+                f"{runner.name:24} {middle}, {runner.share_of(first):.2f} of "
+                f"{first.name} ({', '.join(f'{rate:,.0f}' for rate in runner.rates)})"
+            )
         print(f"load average after: {servers.load_average()}")
 
 

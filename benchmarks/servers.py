@@ -79,14 +79,22 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
 
 @contextmanager
 def ours(
-    folder: Path, settings: Mapping[str, str], port: int, ready: str = "/ready"
+    folder: Path,
+    settings: Mapping[str, str],
+    port: int,
+    ready: str = "/ready",
+    programs: Path | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run this program; *settings* are lines of its ini."""
+    """Run this program; *settings* are lines of its ini.
+
+    :param programs: the folder that twistd is in; another version's, perhaps;
+        None: this one's.
+    """
     ini = folder / f"ours-{port}.ini"
     lines = [f"{key} = {value}" for key, value in settings.items()]
     ini.write_text("\n".join(["[app:main]", *lines, ""]))
     command = [
-        str(Path(sys.executable).with_name("twistd")),
+        str((programs or Path(sys.executable).parent) / "twistd"),
         "-n",
         "--pidfile=",
         "pypicloud",

@@ -7,6 +7,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -36,6 +37,17 @@ def imported(source: str) -> Iterator[str]:
             yield (node.module or "").partition(".")[0]
 
 
+@cache
+def all_imported() -> frozenset[str]:
+    """Name the distributions of all that is imported; to find them takes a while."""
+    modules = (CHECKOUT / "pypicloud_tw").rglob("*.py")
+    names = {n for m in modules for n in imported(m.read_text("utf-8"))}
+    return frozenset(
+        canonicalize_name(DISTRIBUTIONS.get(name, name))
+        for name in names - sys.stdlib_module_names - {"pypicloud_tw"}
+    )
+
+
 class DependencyTests(SynchronousTestCase):
     def setUp(self) -> None:
         text = (CHECKOUT / "pyproject.toml").read_text("utf-8")
@@ -44,12 +56,7 @@ class DependencyTests(SynchronousTestCase):
         self.project = declared["project"]
         requirements = map(Requirement, self.project["dependencies"])
         self.declared = {canonicalize_name(r.name): r for r in requirements}
-        modules = (CHECKOUT / "pypicloud_tw").rglob("*.py")
-        names = {n for m in modules for n in imported(m.read_text("utf-8"))}
-        self.imported = {
-            canonicalize_name(DISTRIBUTIONS.get(name, name))
-            for name in names - sys.stdlib_module_names - {"pypicloud_tw"}
-        }
+        self.imported = all_imported()
 
     def test_imported_is_declared(self) -> None:
         chosen = set(CHOSEN.values())

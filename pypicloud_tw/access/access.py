@@ -18,6 +18,7 @@ from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import ANONYMOUS, Credentials, Principal
 from pypicloud_tw.access.settings import AccessSettings
+from pypicloud_tw.concurrency.steps import Steps
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import (
     PypicloudError,
@@ -26,6 +27,9 @@ from pypicloud_tw.errors import (
     Unauthorized,
 )
 from pypicloud_tw.index.names import NormalizedName
+
+#: Returns at once whose log-in it is; None: that takes a check again.
+Recall = Callable[[], Principal | None]
 
 
 class Authenticator(Protocol):
@@ -36,6 +40,12 @@ class Authenticator(Protocol):
 
     def recall(self, credentials: Credentials) -> Principal | None:
         """Return at once who it is, or None if that takes :meth:`authenticate`."""
+
+    def find_recall(self, credentials: Credentials) -> Recall | None:
+        """Return what does :meth:`recall` for these, with less to look for.
+
+        None if there is no such thing.
+        """
 
     async def authenticate(self, credentials: Credentials) -> Principal:
         """Find out who it is.
@@ -69,7 +79,7 @@ class Access:
 
     def __attrs_post_init__(self) -> None:
         if self.documents is not None:
-            self.documents.subscribe(self._obey)
+            self.documents.subscribe(self._obeying)
 
     @property
     def fresh(self) -> bool:
@@ -125,6 +135,11 @@ class Access:
         except Unauthorized as e:
             raise e from LogInFailedError(credentials)
 
+    def find_recall(self, credentials: Credentials) -> Recall | None:
+        """Return what recalls who shows these again; see :class:`Authenticator`."""
+        authenticator = self._find(credentials)
+        return None if authenticator is None else authenticator.find_recall(credentials)
+
     async def authenticate(self, credentials: Credentials) -> Principal:
         """Find out who makes a request; errors as of :class:`Authenticator`.
 
@@ -148,8 +163,16 @@ class Access:
         """Decide by another ini from now on."""
         self._decide_by(self.policy.with_settings(settings))
 
-    def _obey(self, document: AccessDocument) -> None:
-        self._decide_by(self.policy.with_document(document))
+    def _obeying(self, document: AccessDocument) -> Steps[Callable[[], None]]:
+        policy = yield from self.policy.taking(document)
+
+        def obey() -> None:
+            # The ini may be another one by now.
+            settings = self.policy.settings
+            is_current = policy.settings is settings
+            self._decide_by(policy if is_current else policy.with_settings(settings))
+
+        return obey
 
     def _decide_by(self, policy: Policy) -> None:
         """Put rules into force, and tell what an operator would not expect of them."""

@@ -74,6 +74,9 @@ class CertificateLogin:
             raise Unauthorized("Your certificate has ended; connect with a new one.")
         return holder.principal
 
+    def find_recall(self, credentials: Credentials) -> None:
+        """Find nothing: there is nothing that could be left out."""
+
     async def authenticate(self, credentials: Credentials) -> Principal:
         """Return who it is; see :meth:`recall`."""
         principal = self.recall(credentials)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 from attrs import field, frozen
 from twisted.logger import Logger
 
@@ -13,10 +15,18 @@ from pypicloud_tw.offload.service import IOffload
 
 @frozen
 class StoredPassword:
-    """One user's hash, and where it is computed."""
+    """One user's hash, and where it is computed.
+
+    :ivar rank: of the hash; nobody else can know it.
+    """
 
     scheme: str
     hash: str = field(repr=False)
+    rank: bytes = field(init=False, repr=False, eq=False)
+
+    @rank.default
+    def _make_rank(self) -> bytes:
+        return blake2b(self.hash.encode()).digest()
 
 
 class Checks:

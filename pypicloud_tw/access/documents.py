@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from attrs import define, field, frozen
+from twisted.internet.defer import DeferredLock
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -25,12 +26,15 @@ from pypicloud_tw.access.document_format import (
     MAX_DOCUMENT,
     TITLE,
     Contents,
-    decode,
+    decoding,
     encode,
+    encoding,
 )
 from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.concurrency.outages import Outages
+from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.concurrency.shielded import shielded
+from pypicloud_tw.concurrency.steps import Steps, at_once
 from pypicloud_tw.errors import (
     AccessUnusable,
     AmbiguousWrite,
@@ -61,6 +65,9 @@ REREADS = 5
 #: what its asker shall see. It may be called several times.
 DocumentChange = Callable[[AccessDocument], AccessDocument]
 
+#: Prepares to obey another document; what it returns obeys it.
+Subscriber = Callable[[AccessDocument], Steps[Callable[[], None]]]
+
 _NOTE = (
     b"There is an access document beside this. If that is missing, restore it from a\n"
     b"backup; to begin without any, delete this object, too, and restart the servers.\n"
@@ -82,11 +89,14 @@ _NONE = StoredAccess(Contents(), None)
 
 
 async def read_access(
-    store: IObjectStore, known: StoredAccess | None = None
+    store: IObjectStore,
+    known: StoredAccess | None = None,
+    pieces: Pieces | None = None,
 ) -> StoredAccess:
     """Read the document as it is now.
 
     :param known: as it was read last.
+    :param pieces: leaves others time meanwhile; None: nobody needs any.
     :raises AccessUnusable: it is damaged, too new, or gone.
     :raises StoreError: the store is away.
     """
@@ -101,7 +111,9 @@ async def read_access(
     if stored is None:
         assert known is not None, "a conditional read answers None to its ETag only"
         return known
-    return StoredAccess(decode(stored.data), stored.info.etag)
+    steps = decoding(stored.data)
+    contents = at_once(steps) if pieces is None else await pieces.finish(steps)
+    return StoredAccess(contents, stored.info.etag)
 
 
 async def _refuse_begun(store: IObjectStore) -> None:
@@ -140,17 +152,22 @@ class AccessDocuments:
     _failure: StoreError | None = field(default=None, init=False)
     _doubts: int = field(default=0, init=False)
     _writes: int = field(default=0, init=False)
-    _subscribers: list[Callable[[AccessDocument], None]] = field(
-        factory=list, init=False
-    )
+    _subscribers: list[Subscriber] = field(factory=list, init=False)
+    _pieces: Pieces = field(init=False)
+    _turn: DeferredLock = field(factory=DeferredLock, init=False)
     _question: Coalesced[None] = field(factory=Coalesced, init=False)
     _swaps: Swaps[StoredAccess, Contents] = field(init=False)
     _outages: Outages = field(init=False)
     _log = Logger()
 
+    @_pieces.default
+    def _make_pieces(self) -> Pieces:
+        return Pieces(self.clock)
+
     @_swaps.default
     def _make_swaps(self) -> Swaps[StoredAccess, Contents]:
-        return Swaps(_AccessShelf(self.store, self._look, self._learn_own), self.clock)
+        shelf = _AccessShelf(self.store, self._pieces, self._look, self._learn_own)
+        return Swaps(shelf, self.clock)
 
     @_outages.default
     def _make_outages(self) -> Outages:
@@ -173,10 +190,11 @@ class AccessDocuments:
             counts=True,
         )
 
-    def subscribe(self, subscriber: Callable[[AccessDocument], None]) -> None:
+    def subscribe(self, subscriber: Subscriber) -> None:
         """Have the document told to *subscriber* whenever it is another.
 
-        It must neither fail nor block.
+        It prepares in pieces, and must not fail. What it returns is called when all are
+        ready, and must neither fail nor block.
         """
         self._subscribers.append(subscriber)
 
@@ -310,31 +328,50 @@ class AccessDocuments:
         except StoreError as e:
             self._failed, self._failure = self.clock.seconds(), e
             raise
-        if writes == self._writes:  # else it may be the one before ours
-            if self._state is not None and state.etag != self._state.etag:
-                self._log.info(
-                    "{what} was changed by another server or a command.",
-                    what=TITLE.capitalize(),
-                )
-            self._learn(state)
-            if doubts == self._doubts:
-                self._proved = began
+        known = self._state
+        if not await self._learn(state, writes):
+            return
+        if known is not None and known.etag != state.etag:
+            self._log.info(
+                "{what} was changed by another server or a command.",
+                what=TITLE.capitalize(),
+            )
+        if doubts == self._doubts:
+            self._proved = began
 
     async def _look(self) -> StoredAccess:
-        return await read_access(self.store, self._state)
+        return await read_access(self.store, self._state, self._pieces)
 
-    def _learn_own(self, state: StoredAccess) -> None:
+    async def _learn_own(self, state: StoredAccess) -> None:
         """Take over what this process wrote."""
         self._writes += 1
-        self._learn(state)
+        await self._learn(state, self._writes)
 
-    def _learn(self, state: StoredAccess) -> None:
-        before, self._state = self._state, state
-        self._failed, self._failure = NEVER, None
-        document = state.contents.document
-        if before is None or document is not before.contents.document:
-            for subscriber in self._subscribers:
-                subscriber(document)
+    async def _learn(self, state: StoredAccess, writes: int) -> bool:
+        """Take over what is in the store, once everybody is ready to obey it.
+
+        :param writes: how many times this process had written it: what was read before
+            the last of them may be what that replaced.
+        :return: whether it was taken over.
+        """
+        await self._turn.acquire()
+        try:
+            if writes != self._writes:
+                return False
+            before, document = self._state, state.contents.document
+            ready = []
+            if before is None or document is not before.contents.document:
+                ready = [
+                    await self._pieces.finish(subscriber(document))
+                    for subscriber in self._subscribers
+                ]
+            self._state = state
+            self._failed, self._failure = NEVER, None
+            for obey in ready:
+                obey()
+            return True
+        finally:
+            self._turn.release()
 
     def _unknown(self, why: str | None = None) -> Unavailable:
         because = why or self.problem or "It has not been read yet."
@@ -348,8 +385,9 @@ class _AccessShelf:
     """Where the document lies, for :class:`~pypicloud_tw.index.swaps.Swaps`."""
 
     store: IObjectStore
+    pieces: Pieces
     read: Callable[[], Awaitable[StoredAccess]]
-    learn: Callable[[StoredAccess], None]
+    learn: Callable[[StoredAccess], Awaitable[None]]
     _noted: bool = field(default=False, init=False)
 
     async def look(self, name: str) -> StoredAccess | None:
@@ -362,13 +400,13 @@ class _AccessShelf:
     async def put(
         self, name: str, after: Contents, found: StoredAccess | None
     ) -> StoredAccess:
-        data = encode(after)
+        data = await self.pieces.finish(encoding(after))
         etag = None if found is None else found.etag
         if etag is None:
             etag = await self._write(encode(_NONE.contents), IfAbsent())
         await self._note()
         state = StoredAccess(after, await self._write(data, IfMatch(etag)))
-        self.learn(state)
+        await self.learn(state)
         return state
 
     async def _write(self, data: bytes, condition: Condition) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from hashlib import blake2b
 from heapq import nsmallest
+from operator import attrgetter
 
 from twisted.logger import Logger
 
 from pypicloud_tw.access.checks import StoredPassword
 from pypicloud_tw.access.remembered import make_sealer
+from pypicloud_tw.concurrency.steps import Steps, at_once, batches
 from pypicloud_tw.config.hashes import identify
 
 #: Where users come from. A name belongs to the first of these that has it, alone.
@@ -20,7 +21,11 @@ _ORDER = (INI, HTPASSWD, DOCUMENT)
 #: which takes 2 µs each.
 _MOST_STAND_INS = 64
 
-_Table = Mapping[str, StoredPassword | None]
+#: Hashes that are looked at in a piece: 2 ms.
+BATCH = 50
+
+#: One source's users. Those whose hash is None, or malformed, have no password.
+Table = Mapping[str, StoredPassword | None]
 _Seal = Callable[[bytes], bytes]
 
 
@@ -33,8 +38,8 @@ class Passwords:
     _log = Logger()
 
     def __init__(self) -> None:
-        self._sources: dict[str, _Table] = {source: {} for source in _ORDER}
-        self._by_name: _Table = {}
+        self._sources: dict[str, Table] = {source: {} for source in _ORDER}
+        self._by_name: Table = {}
         self._stand_ins: list[tuple[_Seal, StoredPassword]] = []
 
     def replace(self, source: str, hashes: Mapping[str, str | None]) -> frozenset[str]:
@@ -42,17 +47,36 @@ class Passwords:
 
         :return: every name whose password is another now, or that has come or gone.
         """
-        old = self._by_name
+        return self.put(source, at_once(self.understanding(source, hashes)))
+
+    def understanding(
+        self, source: str, hashes: Mapping[str, str | None]
+    ) -> Steps[Table]:
+        """Look, in pieces, at those of the hashes that are not the source's already."""
         kept = self._sources[source]
-        self._sources[source] = {
-            name: _kept(kept, name, text) or self._understand(name, text)
-            for name, text in hashes.items()
-        }
+        table: dict[str, StoredPassword | None] = {}
+        for batch in batches(hashes.items(), BATCH):
+            table.update(
+                (name, _kept(kept, name, text) or self._understand(name, text))
+                for name, text in batch
+            )
+            yield
+        return table
+
+    def put(self, source: str, table: Table) -> frozenset[str]:
+        """Replace the users of one source by what was understood of their hashes.
+
+        :return: as of :meth:`replace`.
+        """
+        old, kept = self._by_name, self._sources[source]
+        if table == kept:
+            return frozenset()
+        self._sources[source] = table
         self._by_name = new = self._merge()
         self._stand_ins = _choose(stored for stored in new.values() if stored)
         return frozenset(
             name
-            for name in old.keys() | new.keys()
+            for name in kept.keys() | table.keys()
             if old.get(name) is not new.get(name) or (name in old) != (name in new)
         )
 
@@ -65,7 +89,7 @@ class Passwords:
             return None
         return StoredPassword(scheme, text)
 
-    def _merge(self) -> _Table:
+    def _merge(self) -> Table:
         merged: dict[str, StoredPassword | None] = {}
         for source in reversed(_ORDER):
             merged |= self._sources[source]
@@ -105,13 +129,12 @@ class Passwords:
         return max(self._stand_ins, key=lambda one: one[0](name))[1]
 
 
-def _kept(table: _Table, name: str, text: str | None) -> StoredPassword | None:
+def _kept(table: Table, name: str, text: str | None) -> StoredPassword | None:
     stored = table.get(name)
     return stored if stored is not None and stored.hash == text else None
 
 
 def _choose(passwords: Iterable[StoredPassword]) -> list[tuple[_Seal, StoredPassword]]:
     """Choose those that may stand in; another user changes one of them at most."""
-    keyed = ((blake2b(one.hash.encode()).digest(), one) for one in passwords)
-    chosen = nsmallest(_MOST_STAND_INS, keyed, key=lambda one: one[0])
-    return [(make_sealer(key), stored) for key, stored in chosen]
+    chosen = nsmallest(_MOST_STAND_INS, passwords, key=attrgetter("rank"))
+    return [(make_sealer(stored.rank), stored) for stored in chosen]

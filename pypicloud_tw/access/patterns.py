@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 
+from pypicloud_tw.concurrency.steps import Steps, at_once, batches
+
 V = TypeVar("V")
+
+#: Names or patterns that are looked at in a piece: a millisecond.
+BATCH = 250
 
 #: Names whose pattern is remembered; what strangers ask for cannot take more.
 _MOST_NAMES = 2**16
@@ -79,6 +84,15 @@ def _fit(a: str, b: str, begins: Callable[[str, str], bool]) -> bool:
     return begins(a, b) or begins(b, a)
 
 
+def match_any(patterns: Iterable[str], name: str) -> bool:
+    """Whether any of some names or patterns stands for a project."""
+    # No generator: of a token that takes half of the whole decision.
+    for pattern in patterns:  # noqa: SIM110
+        if matches(pattern, name):
+            return True
+    return False
+
+
 def specificity(pattern: str) -> tuple[bool, int, int, int, str]:
     """Return what patterns are sorted by, the most specific first.
 
@@ -91,6 +105,15 @@ def specificity(pattern: str) -> tuple[bool, int, int, int, str]:
     return is_pattern(pattern), -literal, stars, -marks, pattern
 
 
+def by_specificity(patterns: Iterable[str]) -> Steps[list[str]]:
+    """Sort names and patterns, the most specific first, in pieces."""
+    ranked = []
+    for batch in batches(patterns, BATCH):
+        yield
+        ranked += [(specificity(pattern), pattern) for pattern in batch]
+    return [pattern for _, pattern in sorted(ranked)]
+
+
 class ProjectIndex(Generic[V]):
     """Values by names and patterns; a name has that of the most specific.
 
@@ -99,25 +122,42 @@ class ProjectIndex(Generic[V]):
     """
 
     def __init__(self, values: Mapping[str, V]) -> None:
-        self._exact = {n: v for n, v in values.items() if not is_pattern(n)}
-        self.patterns = sorted(filter(is_pattern, values), key=specificity)
-        self._ranked = [(text, values[text]) for text in self.patterns]
-        self._heads = _group(
-            (_head(text), n) for n, text in enumerate(self.patterns) if _head(text)
-        )
-        self._tails = _group(
-            (_tail(text), n)
-            for n, text in enumerate(self.patterns)
-            if not _head(text) and _tail(text)
-        )
+        at_once(self._fill(values))
+
+    @classmethod
+    def building(cls, values: Mapping[str, V]) -> Steps[ProjectIndex[V]]:
+        """Make one in pieces."""
+        index = cls({})
+        yield from index._fill(values)
+        return index
+
+    def _fill(self, values: Mapping[str, V]) -> Steps[None]:
+        self._exact: dict[str, V] = {}
+        self._ranked: list[tuple[str, V]] = []
+        self._heads: dict[str, list[int]] = {}
+        self._tails: dict[str, list[int]] = {}
+        self._anywhere: list[int] = []
+        self._known: dict[str, V | None] = {}
+        patterns = yield from by_specificity(values)
+        for batch in batches(patterns, BATCH):
+            yield
+            for text in batch:
+                self._add(text, values[text])
         self._head_lengths = sorted({*map(len, self._heads)})
         self._tail_lengths = sorted({*map(len, self._tails)})
-        self._anywhere = [
-            n
-            for n, text in enumerate(self.patterns)
-            if not _head(text) and not _tail(text)
-        ]
-        self._known: dict[str, V | None] = {}
+
+    def _add(self, text: str, value: V) -> None:
+        if not is_pattern(text):
+            self._exact[text] = value
+            return
+        number = len(self._ranked)
+        self._ranked.append((text, value))
+        if head := _head(text):
+            self._heads.setdefault(head, []).append(number)
+        elif tail := _tail(text):
+            self._tails.setdefault(tail, []).append(number)
+        else:
+            self._anywhere.append(number)
 
     def find(self, name: str) -> V | None:
         """Return what the most specific name or pattern has; None if none matches."""
@@ -146,13 +186,6 @@ class ProjectIndex(Generic[V]):
             if matches(pattern, name):
                 return value
         return None
-
-
-def _group(pairs: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
-    grouped: dict[str, list[int]] = {}
-    for literal, number in pairs:
-        grouped.setdefault(literal, []).append(number)
-    return grouped
 
 
 def _head(pattern: str) -> str:

@@ -11,11 +11,12 @@ from attrs import evolve, field, frozen
 
 from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.oidc.matching import trusts
-from pypicloud_tw.access.patterns import is_pattern, matches
+from pypicloud_tw.access.patterns import is_pattern, match_any
 from pypicloud_tw.access.principal import Principal, Scope
 from pypicloud_tw.access.readable import Readable
-from pypicloud_tw.access.rules import ProjectRights, Rules, compile_rules
+from pypicloud_tw.access.rules import ProjectRights, Rules, compiling
 from pypicloud_tw.access.settings import AccessSettings
+from pypicloud_tw.concurrency.steps import Steps, at_once
 from pypicloud_tw.config.rights import (
     ADMIN,
     AUTHENTICATED,
@@ -40,19 +41,24 @@ class Policy:
 
     settings: AccessSettings
     document: AccessDocument = field(factory=AccessDocument)
-    rules: Rules = field(init=False)
+    rules: Rules = field()
 
     @rules.default
     def _compiled(self) -> Rules:
-        return compile_rules(self.settings, self.document)
+        return at_once(compiling(self.settings, self.document))
 
     def with_settings(self, settings: AccessSettings) -> Policy:
         """Return the policy of another ini and the same document."""
-        return evolve(self, settings=settings)
+        return Policy(settings, self.document)
 
     def with_document(self, document: AccessDocument) -> Policy:
         """Return the policy of the same ini and another document."""
-        return evolve(self, document=document)
+        return at_once(self.taking(document))
+
+    def taking(self, document: AccessDocument) -> Steps[Policy]:
+        """Do :meth:`with_document` in pieces."""
+        rules = yield from compiling(self.settings, document)
+        return Policy(self.settings, document, rules)
 
     @property
     def public(self) -> bool:
@@ -101,13 +107,21 @@ class Policy:
         if project is None:
             return self._may_without_project(principal, action)
         rights = self.rules.find(project)
-        if action is _READ:
-            # Every page is asked for so: quickly where nothing narrows who asks.
-            if rights.anyone_reads:
-                return True
-            if principal.scope is None and not principal.publishers:
-                return self._is_given(principal, action, rights)
-        return self._has(principal, action, project, rights)
+        if action is _READ and rights.anyone_reads:
+            return True
+        if action is not _READ or principal.publishers:
+            return self._has(principal, action, project, rights)
+        # Every page is asked for so.
+        scope = principal.scope
+        if scope is not None and not _within(scope, action, project):
+            return False
+        return self._is_given(principal, action, rights)
+
+    def anyone_reads(self, project: NormalizedName | None) -> bool:
+        """Return whether whoever asks may read a project; None: any that there is."""
+        rules = self.rules
+        rights = rules.anywhere if project is None else rules.find(project)
+        return rights.anyone_reads
 
     def may_any(self, principal: Principal, action: Action) -> bool:
         """Return whether there could be a project with which it is allowed.
@@ -254,11 +268,9 @@ class Policy:
 
     def _is_published(self, principal: Principal, action: Action, project: str) -> bool:
         fixed, stored = self._published(principal, action)
-        if any(matches(pattern, project) for pattern in fixed):
+        if match_any(fixed, project):
             return True
-        return not self.rules.is_fixed(project) and any(
-            matches(pattern, project) for pattern in stored
-        )
+        return not self.rules.is_fixed(project) and match_any(stored, project)
 
     def _is_in(self, principal: Principal, action: Action) -> bool:
         """Whether it is in the groups that an action wants beside the right."""
@@ -266,7 +278,7 @@ class Policy:
 
     def _known(self, project: NormalizedName) -> bool:
         """Whether the ini says that a name is in use, so that it need not be hidden."""
-        return any(matches(pattern, project) for pattern in self.settings.private)
+        return match_any(self.settings.private, project)
 
     def _sentence(
         self, principal: Principal, action: Action, project: NormalizedName | None
@@ -311,11 +323,10 @@ def _acts_within(scope: Scope | None, action: Action) -> bool:
 
 
 def _within(scope: Scope | None, action: Action, project: str) -> bool:
-    if scope is None:
+    if scope is None or (scope.actions is None and scope.projects is None):
         return True
-    names = scope.projects
     return _acts_within(scope, action) and (
-        names is None or any(matches(pattern, project) for pattern in names)
+        scope.projects is None or match_any(scope.projects, project)
     )
 
 

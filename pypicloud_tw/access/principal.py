@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from pypicloud_tw.config.rights import RESERVED, Action
 from pypicloud_tw.index.audit import UNPROVED, Proof
 
 
-@frozen
+# Not frozen, which would double what it costs to make one for each request.
+@define
 class Credentials:
     """What a request brings along to say who makes it.
 

@@ -50,6 +50,9 @@ class ProxyLogin:
             return None
         return self._known.get_or_put((user, groups), lambda: _read(user, groups))
 
+    def find_recall(self, credentials: Credentials) -> None:
+        """Find nothing: there is nothing that could be left out."""
+
     async def authenticate(self, credentials: Credentials) -> Principal:
         """Return who it is; see :meth:`recall`."""
         principal = self.recall(credentials)

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from attrs import frozen
 
-from pypicloud_tw.access.patterns import matches
+from pypicloud_tw.access.patterns import match_any
 from pypicloud_tw.access.rules import Rules
 
 N = TypeVar("N", bound=str)
@@ -49,8 +49,6 @@ class Readable:
             return True
         if number not in self.within:
             return False
-        if any(matches(pattern, name) for pattern in self.names):
+        if match_any(self.names, name):
             return True
-        return any(matches(pattern, name) for pattern in self.unfixed) and (
-            not self.rules.is_fixed(name)
-        )
+        return match_any(self.unfixed, name) and not self.rules.is_fixed(name)

@@ -69,6 +69,24 @@ class RememberedLogins:
             return None
         return login.principal
 
+    def find_recall(
+        self, authorization: bytes, client: str
+    ) -> Callable[[], Principal | None] | None:
+        """Return what recalls who sent a header, for as long as that is remembered."""
+        seal = self.seal(authorization)
+        login = self.find(seal)
+        if login is None or client not in login.clients:
+            return None
+
+        def recall() -> Principal | None:
+            return login.principal if self.find(seal) is login else None
+
+        return recall
+
+    def forget_all(self) -> None:
+        """Forget every log-in."""
+        self._logins.clear()
+
     def find(self, seal: bytes) -> RememberedLogin | None:
         """Find what is remembered and not too old."""
         return self._logins.get(seal)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
+from operator import attrgetter
 
 from attrs import define, field, frozen
 
 from pypicloud_tw.access.document import AccessDocument
-from pypicloud_tw.access.patterns import ProjectIndex, is_pattern, specificity
+from pypicloud_tw.access.patterns import ProjectIndex, by_specificity, is_pattern
 from pypicloud_tw.access.settings import AccessSettings
+from pypicloud_tw.concurrency.steps import Steps, batches
 from pypicloud_tw.config.rights import (
     AUTHENTICATED,
     EVERYONE,
@@ -30,6 +32,9 @@ _NOTHING: frozenset[Action] = frozenset()
 
 #: More names than these are counted.
 _MOST_NAMES = 5
+
+#: Lines or groups that are looked at in a piece: 1 to 2 ms.
+BATCH = 200
 
 _Given = frozenset[tuple[str, str, frozenset[Action]]]
 
@@ -67,6 +72,19 @@ class ProjectRights:
         authenticated = everyone | groups.pop(AUTHENTICATED, _NOTHING)
         reads = Action.READ in everyone
         return cls(number, everyone, authenticated, users, groups, reads)
+
+    @classmethod
+    def all_of(cls, rights: Iterable[ProjectRights]) -> ProjectRights:
+        """Add up what several come to, under no number of theirs."""
+        return cls.of(-1, chain.from_iterable(one._given() for one in rights))
+
+    def _given(self) -> Iterator[tuple[str, str, frozenset[Action]]]:
+        yield "group", EVERYONE, self.everyone
+        yield "group", AUTHENTICATED, self.authenticated
+        for name, actions in self.users.items():
+            yield "user", name, actions
+        for name, actions in self.groups.items():
+            yield "group", name, actions
 
     def allow(self, user: str, groups: frozenset[str], action: Action) -> bool:
         """Whether a user who is in these groups may do it."""
@@ -171,8 +189,8 @@ class Rules:
         return self._groups_of.get(user, _NOBODY)
 
 
-def compile_rules(settings: AccessSettings, document: AccessDocument) -> Rules:
-    """Compile the rules of both sources."""
+def compiling(settings: AccessSettings, document: AccessDocument) -> Steps[Rules]:
+    """Compile the rules of both sources, in pieces."""
     return _Compiler(settings, document).compile()
 
 
@@ -194,23 +212,30 @@ class _Compiler:
     document: AccessDocument
     _made: dict[_Given, ProjectRights] = field(factory=dict)
 
-    def compile(self) -> Rules:
-        fixed = _by_project(self.settings.rights)
-        fixed_index = ProjectIndex({p: self._rights(fixed[p]) for p in fixed})
-        stored = _by_project(self.document.rights)
-        shadowed = [p for p in stored if _is_shadowed(p, fixed, fixed_index)]
+    def compile(self) -> Steps[Rules]:
+        fixed = yield from _by_project(self.settings.rights)
+        fixed_rights = yield from self._rights_of(fixed)
+        fixed_index = yield from ProjectIndex.building(fixed_rights)
+        stored = yield from _by_project(self.document.rights)
+        shadowed = {p for p in stored if _is_shadowed(p, fixed, fixed_index)}
+        yield
         counted = {p: stored[p] for p in stored if p not in shadowed}
-        stored_index = ProjectIndex({p: self._rights(counted[p]) for p in counted})
+        stored_rights = yield from self._rights_of(counted)
+        stored_index = yield from ProjectIndex.building(stored_rights)
         default_lines = tuple(self._default_lines())
         default = self._rights(default_lines)
-        met = [*fixed.values(), *counted.values()]
+        met = {*fixed_rights.values(), *stored_rights.values()}
         if "*" not in fixed and "*" not in counted:
-            met.append(default_lines)
-        reachable = {one.number: one for one in map(self._rights, met)}.values()
+            met.add(default)
+        reachable = sorted(met, key=attrgetter("number"))
+        yield
+        readers = _Readers.of(reachable)
+        yield
+        groups_of = yield from self._memberships()
         return Rules(
             default=default,
-            anywhere=ProjectRights.of(-1, _given(chain.from_iterable(met))),
-            readers=_Readers.of(reachable),
+            anywhere=ProjectRights.all_of(reachable),
+            readers=readers,
             public=all(one.anyone_reads for one in reachable),
             open=self._open,
             administrators=self._administrators(),
@@ -221,11 +246,20 @@ class _Compiler:
             notices=tuple(self._notices(shadowed)),
             fixed=fixed_index,
             stored=stored_index,
-            groups_of=self._memberships(),
+            groups_of=groups_of,
         )
 
+    def _rights_of(
+        self, lines: Mapping[str, tuple[RightLine, ...]]
+    ) -> Steps[dict[str, ProjectRights]]:
+        rights: dict[str, ProjectRights] = {}
+        for batch in batches(lines.items(), BATCH):
+            yield
+            rights.update((project, self._rights(its)) for project, its in batch)
+        return rights
+
     def _rights(self, lines: Iterable[RightLine]) -> ProjectRights:
-        given = frozenset(_given(lines))
+        given = frozenset((line.kind, line.name, line.actions) for line in lines)
         rights = self._made.get(given)
         if rights is None:
             rights = ProjectRights.of(len(self._made), given)
@@ -261,16 +295,19 @@ class _Compiler:
         counted = {name: who for name, who in stored if name not in RESERVED}
         return {**counted, **self.settings.groups}
 
-    def _memberships(self) -> dict[str, frozenset[str]]:
+    def _memberships(self) -> Steps[dict[str, frozenset[str]]]:
         groups_of: dict[str, list[str]] = {}
-        for group, members in self._groups().items():
-            for member in members:
-                groups_of.setdefault(member, []).append(group)
+        for batch in batches(self._groups().items(), BATCH):
+            yield
+            for group, members in batch:
+                for member in members:
+                    groups_of.setdefault(member, []).append(group)
+        yield
         return {member: frozenset(groups) for member, groups in groups_of.items()}
 
-    def _notices(self, shadowed: list[str]) -> Iterator[str]:
+    def _notices(self, shadowed: Collection[str]) -> Iterator[str]:
         document, settings = self.document, self.settings
-        ignored = {
+        ignored: dict[str, Collection[str]] = {
             "rights of": shadowed,
             "groups": [
                 g for g in document.groups if g in settings.groups or g in RESERVED
@@ -286,19 +323,17 @@ class _Compiler:
                 )
 
 
-def _by_project(lines: Iterable[RightLine]) -> dict[str, tuple[RightLine, ...]]:
-    grouped: dict[str, list[RightLine]] = {}
-    for line in lines:
-        grouped.setdefault(line.project, []).append(line)
-    return {
-        project: tuple(grouped[project]) for project in sorted(grouped, key=specificity)
-    }
-
-
-def _given(
+def _by_project(
     lines: Iterable[RightLine],
-) -> Iterator[tuple[str, str, frozenset[Action]]]:
-    return ((line.kind, line.name, line.actions) for line in lines)
+) -> Steps[dict[str, tuple[RightLine, ...]]]:
+    """Group lines, the most specific first."""
+    grouped: dict[str, list[RightLine]] = {}
+    for batch in batches(lines, BATCH):
+        yield
+        for line in batch:
+            grouped.setdefault(line.project, []).append(line)
+    projects = yield from by_specificity(grouped)
+    return {project: tuple(grouped[project]) for project in projects}
 
 
 def _is_shadowed(

@@ -10,7 +10,8 @@ time, and as slowly for a user who does not exist.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Protocol
 
 from attrs import define, field, frozen
@@ -22,11 +23,12 @@ from twisted.python.failure import Failure
 from pypicloud_tw.access.basic import Login, is_basic, parse_basic
 from pypicloud_tw.access.checks import Checks
 from pypicloud_tw.access.document import AccessDocument
-from pypicloud_tw.access.passwords import DOCUMENT, INI, Passwords
+from pypicloud_tw.access.passwords import DOCUMENT, INI, Passwords, Table
 from pypicloud_tw.access.principal import ANONYMOUS, Credentials, Principal
 from pypicloud_tw.access.remembered import RememberedLogins
 from pypicloud_tw.access.throttle import Attempt, Throttle
 from pypicloud_tw.concurrency.fair_queue import Asker, QueueFullError
+from pypicloud_tw.concurrency.steps import Steps, at_once
 from pypicloud_tw.concurrency.waiters import Waiters
 from pypicloud_tw.errors import Unauthorized
 from pypicloud_tw.index.audit import Proof
@@ -103,7 +105,7 @@ class Users:
         self._directory = directory
         self._passwords = Passwords()
         self._running: dict[bytes, _Check] = {}
-        self._obeyed: Mapping[str, str | None] = {}
+        self._memory = RememberedLogins(self._seconds, cache_time)
         self.reload(hashes, cache_time=cache_time)
 
     def reload(
@@ -118,6 +120,7 @@ class Users:
         if cache_time is not None:
             self._cache_time = cache_time
         self._passwords.replace(INI, hashes)
+        self._memory.forget_all()
         self._memory = RememberedLogins(self._seconds, self._cache_time)
 
     def update(self, source: str, hashes: Mapping[str, str | None]) -> None:
@@ -128,7 +131,10 @@ class Users:
         :param source: one of those in :mod:`.passwords`.
         :param hashes: None for who has no password; the name is taken all the same.
         """
-        changed = self._passwords.replace(source, hashes)
+        self._put(source, at_once(self._passwords.understanding(source, hashes)))
+
+    def _put(self, source: str, table: Table) -> None:
+        changed = self._passwords.put(source, table)
         if changed:
             self._memory.forget(changed)
 
@@ -136,12 +142,15 @@ class Users:
         """Name the source that a user is of; None: no source here has one."""
         return self._passwords.source_of(user)
 
-    def obey(self, document: AccessDocument) -> None:
-        """Replace the users of the access document, if they are others."""
+    def obeying(self, document: AccessDocument) -> Steps[Callable[[], None]]:
+        """Prepare, in pieces, to replace the users of the access document.
+
+        :return: does so.
+        """
         hashes = {name: user.hash for name, user in document.users.items()}
-        if hashes != self._obeyed:
-            self._obeyed = hashes
-            self.update(DOCUMENT, hashes)
+        yield
+        table = yield from self._passwords.understanding(DOCUMENT, hashes)
+        return partial(self._put, DOCUMENT, table)
 
     @property
     def exist(self) -> bool:
@@ -164,6 +173,14 @@ class Users:
         if authorization is None:
             return ANONYMOUS
         return self._memory.recall(authorization, client)
+
+    def find_recall(
+        self, authorization: bytes | None, client: str
+    ) -> Callable[[], Principal | None] | None:
+        """Return what recalls who sent a header and comes again from there."""
+        if authorization is None:
+            return None
+        return self._memory.find_recall(authorization, client)
 
     async def authenticate(self, authorization: bytes | None, client: str) -> Principal:
         """Find out who it is; anonymous, whatever it says, while there are no users.
@@ -329,6 +346,16 @@ class PasswordLogin:
         if self.watched is not None and not self.watched.fresh:
             return None
         return self.users.remembered(credentials.authorization, credentials.client)
+
+    def find_recall(
+        self, credentials: Credentials
+    ) -> Callable[[], Principal | None] | None:
+        """See :meth:`Users.find_recall`."""
+        found = self.users.find_recall(credentials.authorization, credentials.client)
+        watched = self.watched
+        if found is None or watched is None:
+            return found
+        return lambda: found() if watched.fresh else None
 
     async def authenticate(self, credentials: Credentials) -> Principal:
         """See :meth:`Users.authenticate`."""

@@ -46,7 +46,7 @@ def make_access_documents(
     )
     documents.register(process.metrics)
     if users is not None:
-        documents.subscribe(users.obey)
+        documents.subscribe(users.obeying)
     return documents
 
 
@@ -67,7 +67,7 @@ def make_tokens(
     """
     store, clock = index.store, index.clock
     owners = TokenOwners(users.source_of, people is not None)
-    documents.subscribe(owners.obey)
+    documents.subscribe(owners.obeying)
     token_documents = TokenDocuments(
         store,
         index.watch,

@@ -13,7 +13,11 @@ from pypicloud_tw.errors import PypicloudError, Unauthorized, Unavailable
 from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.web.http.site import Request
+from pypicloud_tw.web.last_login import LastLogin
 from pypicloud_tw.web.pages.pages import Reading, Uploads
+
+# To look it up in the enumeration costs as much as the answer.
+_READ = Action.READ
 
 #: Characters of a record's fields that clients choose; pip's user agent has some 600.
 _MAX_ADDRESS, _MAX_AGENT = 64, 1024
@@ -41,12 +45,30 @@ def _decide(
     project: NormalizedName | None,
 ) -> Principal | None:
     # What everyone may read is not refused to a client with a stale password.
-    if action is Action.READ and access.policy.may(ANONYMOUS, action, project):
+    if action is _READ and access.policy.anyone_reads(project):
         return ANONYMOUS
-    principal = access.recall(credentials(request))
+    principal = _recall(request, access)
     if principal is not None:
         _name_in_log(request, principal)
         access.check(principal, action, project)
+    return principal
+
+
+def _recall(request: Request, access: Access) -> Principal | None:
+    """Return at once who asks; None if that takes a check."""
+    authorization = request.getHeader(b"Authorization")
+    connection = request.connection
+    if authorization is None or connection is None:
+        return access.recall(credentials(request))
+    last = connection.kept
+    if not isinstance(last, LastLogin):
+        last = connection.kept = LastLogin()
+    principal = last.find(authorization, request.client_address)
+    if principal is None:
+        shown = credentials(request)
+        principal = access.recall(shown)
+        if principal is not None:
+            last.note(shown, access)
     return principal
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
-from itertools import groupby, islice
+from itertools import groupby
 from typing import TypeVar
 
 from attrs import define, field
@@ -18,6 +18,7 @@ from pypicloud_tw.access.rules import Rules
 from pypicloud_tw.concurrency.cache import Cache
 from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.concurrency.pieces import Pieces
+from pypicloud_tw.concurrency.steps import batches
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.web.media import Format
@@ -146,12 +147,12 @@ class ProjectList:
     ) -> Representation:
         await self._turns.acquire()
         try:
-            batches = state.batches
-            if batches is None:
-                kept = map(sorted, _batches(state.kept))
+            merged = state.batches
+            if merged is None:
+                kept = map(sorted, batches(state.kept, BATCH))
                 work = _batches_of(state, await self._collect(state, kept))
-                batches = state.batches = await self._collect(state, work)
-            allowed = (readable.select(names, state.numbers) for names in batches)
+                merged = state.batches = await self._collect(state, work)
+            allowed = (readable.select(names, state.numbers) for names in merged)
             write = index_json if choice.large.format is Format.JSON else index_html
             body = b"".join(await self._collect(state, write(allowed)))
             made = await self._represent(body, choice)
@@ -177,12 +178,6 @@ def _batches_of(state: _State, kept: Iterable[Names]) -> Iterator[Names]:
     """
     names = (name for name, _ in groupby(merge(state.own, *kept)))
     numbers, find = state.numbers, state.rules.find
-    for batch in _batches(names):
+    for batch in batches(names, BATCH):
         numbers.update((n, find(n).number) for n in batch if n not in numbers)
-        yield batch
-
-
-def _batches(names: Iterable[NormalizedName]) -> Iterator[list[NormalizedName]]:
-    left = iter(names)
-    while batch := list(islice(left, BATCH)):
         yield batch

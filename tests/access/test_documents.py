@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from pypicloud_tw.access.document import AccessDocument, StoredUser
 from pypicloud_tw.access.document_format import BEGUN, KEY
 from pypicloud_tw.access.documents import AccessDocuments, DocumentChange
+from pypicloud_tw.concurrency.steps import Steps
 from pypicloud_tw.errors import (
     AccessUnusable,
     AmbiguousWrite,
@@ -53,6 +54,14 @@ def deaf(operation: str, key: str) -> None:
     """Have nobody be told of a change."""
     if (operation, key) == ("put", marker.KEY):
         raise StoreError("The line was cut.")
+
+
+def hear(
+    document: AccessDocument, heard: list[AccessDocument]
+) -> Steps[Callable[[], None]]:
+    """Note which document is obeyed."""
+    yield
+    return lambda: heard.append(document)
 
 
 def present(operation: str, key: str) -> None:
@@ -185,7 +194,7 @@ class LearnTests(DocumentsCase):
 
     def test_subscribers_hear_what_is_new(self) -> None:
         heard: list[AccessDocument] = []
-        self.two.subscribe(heard.append)
+        self.two.subscribe(lambda document: hear(document, heard))
         self.get(self.two.learn())
         self.add(self.one, "ann")
         for _ in range(3):

@@ -448,9 +448,9 @@ class Web:
         self.documents = AccessDocuments(
             index.store, index.watch, index.standing, domain.clock
         )
-        self.documents.subscribe(users.obey)
+        self.documents.subscribe(users.obeying)
         owners = TokenOwners(users.source_of)
-        self.documents.subscribe(owners.obey)
+        self.documents.subscribe(owners.obeying)
         self.tokens = token_parts(index, owners)
         policy = self.policy or simple_policy(
             self.default_read, has_users=bool(self.users)

@@ -105,10 +105,23 @@ class TokenLogin:
         """Return at once whose token it is, if it was right a moment ago."""
         assert credentials.authorization is not None, "there is a token in it"
         known = self._remembered.get(self._seal(credentials.authorization))
-        now = self.clock.seconds()
-        if known is None or now >= known.ends or not known.holds(now):
+        return None if known is None else self._recall(known, credentials.client)
+
+    def find_recall(
+        self, credentials: Credentials
+    ) -> Callable[[], Principal | None] | None:
+        """Return what recalls whose token it is, when it is shown again."""
+        assert credentials.authorization is not None, "there is a token in it"
+        known = self._remembered.get(self._seal(credentials.authorization))
+        if known is None:
             return None
-        self._note(known, credentials.client)
+        return partial(self._recall, known, credentials.client)
+
+    def _recall(self, known: _RememberedToken, client: str) -> Principal | None:
+        now = self.clock.seconds()
+        if now >= known.ends or not known.holds(now):
+            return None
+        self._note(known, client)
         return known.principal
 
     async def authenticate(self, credentials: Credentials) -> Principal:

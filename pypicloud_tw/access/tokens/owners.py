@@ -19,6 +19,7 @@ from pypicloud_tw.access.passwords import DOCUMENT
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.concurrency.cache import Cache
 from pypicloud_tw.concurrency.coalesced import Coalesced
+from pypicloud_tw.concurrency.steps import Steps
 
 #: What a token has for its owner's id who was looked up elsewhere: only the name is
 #: known, as of the ini's users.
@@ -47,9 +48,15 @@ class TokenOwners:
     elsewhere: bool = False
     _ids: Mapping[str, str] = field(factory=lambda: MappingProxyType({}), init=False)
 
-    def obey(self, document: AccessDocument) -> None:
-        """Take over who is in the access document."""
-        self._ids = {name: user.id for name, user in document.users.items()}
+    def obeying(self, document: AccessDocument) -> Steps[Callable[[], None]]:
+        """Prepare to take over who is in the access document; returns what does so."""
+        ids = {name: user.id for name, user in document.users.items()}
+        yield
+
+        def obey() -> None:
+            self._ids = ids
+
+        return obey
 
     def identify(self, name: str) -> str | None:
         """Return what tells this user from any other of the name; None: there is none.

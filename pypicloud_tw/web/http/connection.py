@@ -103,11 +103,13 @@ class Channel(Outgoing):
     """One connection: how its bytes become requests.
 
     :ivar persistent: the connection may carry another request after the current one.
+    :ivar kept: what the application keeps of one request for the next.
     """
 
     _log = Logger()
 
     peer: Peer
+    kept: object = None
 
     def __init__(self, site: ConnectionSite) -> None:
         super().__init__(site.reactor)

@@ -70,6 +70,7 @@ class RequestChannel(Sender, Protocol):
         """The site that the connection was made by."""
 
     peer: Peer
+    kept: object
 
     def isSecure(self) -> bool:
         """Whether this is TLS."""
@@ -158,11 +159,17 @@ class Request(server.Request):
     def certificate(self) -> bytes | None:
         """The client's certificate in DER, which the endpoint has verified.
 
-        None where a proxy of ours asks for somebody else: it has shown its own.
+        None where a proxy of ours asks for somebody else: it has shown its own. None,
+        too, where the client is gone.
         """
-        if self._peer.is_proxy and self.has_any(FORWARDED):
+        if self._lost or (self._peer.is_proxy and self.has_any(FORWARDED)):
             return None
         return self.channel.certificate
+
+    @property
+    def connection(self) -> RequestChannel | None:
+        """What the request came over; None: the client is gone."""
+        return None if self._lost else self.channel
 
     def begin(self, head: Head, body: RequestBody | None) -> None:
         """Find the resource and let it render; *body* is None if there is none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -87,6 +87,7 @@ class RecordTests(SynchronousTestCase):
         st.text(),
         st.floats(0, 4e9),
     )
+    @settings(max_examples=40)
     def test_one_line(
         self, text: str, details: dict[str, str], other: str, at: float
     ) -> None:

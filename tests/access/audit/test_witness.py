@@ -50,6 +50,9 @@ class Refusing:
             raise Unauthorized("No.")
         return None
 
+    def find_recall(self, credentials: Credentials) -> None:
+        """Whoever comes, nothing is remembered."""
+
     async def authenticate(self, credentials: Credentials) -> Principal:
         raise Unauthorized("No.")
 

@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from pypicloud_tw.access.document import AccessDocument, StoredUser
 from pypicloud_tw.access.tokens.owners import ELSEWHERE, TokenOwners
 from pypicloud_tw.access.users import Users
+from pypicloud_tw.concurrency.steps import at_once
 from tests.doubles import InlineOffload
 
 
@@ -18,8 +19,8 @@ class OwnersTests(SynchronousTestCase):
 
     def document(self, **users: StoredUser) -> None:
         document = AccessDocument(users=users)
-        self.users.obey(document)
-        self.owners.obey(document)
+        for subscriber in (self.users, self.owners):
+            at_once(subscriber.obeying(document))()
 
     def test_nobody_else_is_known(self) -> None:
         self.assertIsNone(self.owners.identify("ann"))
@@ -28,8 +29,8 @@ class OwnersTests(SynchronousTestCase):
         owners = TokenOwners(self.users.source_of, True)
         self.assertEqual(ELSEWHERE, owners.identify("ann"))
         document = AccessDocument(users={"ann": StoredUser(id="one")})
-        self.users.obey(document)
-        owners.obey(document)
+        for subscriber in (self.users, owners):
+            at_once(subscriber.obeying(document))()
         self.assertEqual("one", owners.identify("ann"))
 
     def test_a_user_of_the_document_is_another_after_being_removed(self) -> None:
