@@ -38,6 +38,16 @@ class Scope:
     actions: frozenset[Action] | None = None
     projects: tuple[str, ...] | None = None
 
+    def leaves(self, action: Action) -> bool:
+        """Whether an action is left that is about no project, or about all."""
+        return self.projects is None and (
+            self.actions is None or action in self.actions
+        )
+
+
+#: Publishers of one job that a record names; of others it has the number.
+_NAMED = 5
+
 
 def _without_ours(groups: frozenset[str]) -> frozenset[str]:
     """Drop what means a whole group here: elsewhere, many may be in an ``admin``."""
@@ -70,10 +80,16 @@ class Principal:
 
     @property
     def label(self) -> str | None:
-        """What records call it: the user's name, or the publishers'; None: nobody."""
-        if self.publishers:
-            return f"publisher {', '.join(self.publishers)}"
-        return self.name
+        """What records call it: the user's name, or the publishers'; None: nobody.
+
+        It is kept with each file, where S3 has room for 2 kB.
+        """
+        if not self.publishers:
+            return self.name
+        named, more = self.publishers[:_NAMED], len(self.publishers) - _NAMED
+        return f"publisher {', '.join(named)}" + (
+            f" and {more} more" if more > 0 else ""
+        )
 
     @property
     def anonymous(self) -> bool:

@@ -265,10 +265,10 @@ class Application:
     @router.route("/api/v1/audit", methods=_READ)
     async def audit(self, request: Request) -> bytes:
         """Give records of changes: of all, or of one project to those who manage it."""
-        question = audit_api.Question.of(request)
-        right = Action.ADMINISTER if question.project is None else Action.MANAGE
-        await authorize(request, self.access, right, question.project)
-        page = await audit_api.answer(question, self.index.store, self.index.clock)
+        asked = audit_api.PageQuestion.of(request)
+        right = Action.ADMINISTER if asked.project is None else Action.MANAGE
+        await authorize(request, self.access, right, asked.project)
+        page = await audit_api.answer(asked, self.index.store, self.index.clock)
         request.setHeader(b"Content-Type", b"application/json")
         request.setHeader(b"Cache-Control", b"no-store")
         return measured(request, page)

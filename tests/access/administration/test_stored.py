@@ -15,8 +15,9 @@ from pypicloud_tw.access.administration.values import (
     NewUser,
 )
 from pypicloud_tw.access.principal import Principal, Scope
+from pypicloud_tw.access.tokens.text import UserToken
 from pypicloud_tw.config.rights import Action
-from pypicloud_tw.errors import Forbidden, NotFound
+from pypicloud_tw.errors import BadRequest, Forbidden, NotFound
 from tests.access.administration.doubles import AccessServer
 from tests.access.administration.suite import READ, TERMS, AdministrationSuite, WorkCase
 
@@ -45,6 +46,11 @@ class StoredTests(AdministrationSuite, WorkCase):
         administration = self.server.administration()
         self.wait(administration.put_user("bob", NewUser("a good word")))
         self.assertEqual(self.server.offload.threaded, ["hash_password"])
+
+    def test_a_password_is_no_token(self) -> None:
+        """It would be taken for one at each log-in, and refused."""
+        user = NewUser(UserToken.draw("bob").text)
+        self.refused(BadRequest, self.access.put_user("bob", user))
 
     def test_two_administrators_lose_nothing(self) -> None:
         other = self.server.beside().administration()
@@ -105,7 +111,7 @@ class OfAProjectTests(WorkCase):
         for project in ("acme", "tools-*"):
             self.wait(operator.put_right(project, "user", "bob", ADMINISTER))
         self.wait(operator.put_right("tools-x", "user", "carol", READ))
-        self.wait(operator.put_publisher("other", evolve(TERMS, projects=("other",))))
+        self.wait(operator.put_publisher("other", evolve(TERMS, projects=("hidden",))))
         self.bob = Principal("bob")
 
     def doer(self, principal: Principal | None = None) -> StoredAdministration:
@@ -172,6 +178,37 @@ class OfAProjectTests(WorkCase):
         self.refused(Forbidden, doer.tokens("carol"))
         self.refused(Forbidden, doer.tokens(everybody=True))
 
+    def test_why_tells_of_what_is_theirs_alone(self) -> None:
+        """That a project has lines says that there is one."""
+        operator = self.server.administration()
+        grant = Grant(frozenset({Action.READ}))
+        self.wait(operator.put_right("merger", "user", "carol", grant))
+        all_of_it = [
+            one.project for one in self.wait(operator.rights_of("bob")).decisions
+        ]
+        self.assertIn("merger", all_of_it)
+        own = self.wait(self.doer().rights_of())
+        projects = [one.project for one in own.decisions]
+        self.assertEqual(projects, ["acme", "tools-*", "*"])
+        asked = [
+            self.wait(self.doer().rights_of(None, name)).decisions
+            for name in ("merger", "tools-x", "fixed")
+        ]
+        self.assertNotIn("carol", repr(asked))
+        self.assertEqual(len({evolve(one, project="") for (one,) in asked}), 1)
+        ((one,), *_) = asked
+        self.assertFalse(any(verdict.allowed for verdict in one.verdicts))
+
+    def test_why_by_a_token_tells_of_what_is_its_own_alone(self) -> None:
+        made = self.wait(self.doer().make_token(NewToken(projects=("tools-y*",))))
+        # Whoever shows it is told of it; its owner, of what is withheld from it.
+        narrow = Principal("bob", scope=Scope(None, ("tools-y*",)))
+        shown = self.wait(self.doer(narrow).rights_of(None, "acme"))
+        self.assertNotIn("package.acme", repr(shown))
+        owned = self.wait(self.doer().rights_of(made.id, "acme"))
+        self.assertIn("the token is for the projects", repr(owned))
+        self.assertIn("package.acme.user.bob", repr(owned))
+
     def test_own_tokens(self) -> None:
         made = self.wait(self.doer().make_token(NewToken()))
         self.assertEqual(len(self.wait(self.doer().tokens())), 1)
@@ -182,6 +219,11 @@ class OfAProjectTests(WorkCase):
         shown = Principal("bob", scope=Scope(frozenset({Action.READ})))
         self.assertRaises(Forbidden, self.doer(shown).authority.check_own_tokens)
         self.refused(Forbidden, self.doer(shown).make_token(NewToken()))
+        # Nor is it told of the others: what they are for, and where they are used.
+        for scope in (shown.scope, Scope(None, ("acme",))):
+            narrow = self.doer(Principal("bob", scope=scope))
+            self.refused(Forbidden, narrow.tokens())
+            self.refused(Forbidden, narrow.rights_of(id))
         self.wait(self.doer().revoke_token(id))
 
     def test_who(self) -> None:
