@@ -96,6 +96,22 @@ class WatchTests(SynchronousTestCase):
         self.assertEqual(self.heard, [None])
         self.assertFalse(self.one.fresh)
 
+    def test_a_marker_that_is_lost_again_is_another(self) -> None:
+        """Between two looks others may have told of changes in one that is gone."""
+        for harm in (
+            lambda: self.store.objects.pop(marker.KEY),
+            lambda: self.store.add(marker.KEY, b"damaged"),
+        ):
+            self.get(self.two.tell("acme"))
+            self.get(self.one.freshen())
+            self.one.subscribe(self.heard.append)
+            for _ in range(2):
+                self.get(self.two.tell("acme"))
+                harm()
+                self.clock.advance(1)
+                self.get(self.one.freshen())
+            self.assertEqual(self.heard.count(None), len(self.heard))
+
     def test_keys_are_no_projects(self) -> None:
         manifests = Manifests(self.store, self.clock)
         catalog = Catalog(manifests, self.two, self.clock, render)
