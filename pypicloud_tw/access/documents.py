@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from random import Random
 
 from attrs import define, field, frozen
 from twisted.internet.interfaces import IReactorTime
@@ -134,6 +135,7 @@ class AccessDocuments:
     standing: Standing
     clock: IReactorTime
     verify_every: float = 60.0
+    random: Random = field(factory=Random)
     _state: StoredAccess | None = field(default=None, init=False)
     _proved: float = field(default=NEVER, init=False)
     _failed: float = field(default=NEVER, init=False)
@@ -150,7 +152,8 @@ class AccessDocuments:
 
     @_swaps.default
     def _make_swaps(self) -> Swaps[StoredAccess, Contents]:
-        return Swaps(_AccessShelf(self.store, self._look, self._learn_own), self.clock)
+        shelf = _AccessShelf(self.store, self._look, self._learn_own)
+        return Swaps(shelf, self.clock, self.random)
 
     @_outages.default
     def _make_outages(self) -> Outages:
