@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from random import Random
 
 from attrs import define, field, frozen
 from twisted.internet.defer import DeferredLock
@@ -146,6 +147,7 @@ class AccessDocuments:
     standing: Standing
     clock: IReactorTime
     verify_every: float = 60.0
+    random: Random = field(factory=Random)
     _state: StoredAccess | None = field(default=None, init=False)
     _proved: float = field(default=NEVER, init=False)
     _failed: float = field(default=NEVER, init=False)
@@ -167,7 +169,7 @@ class AccessDocuments:
     @_swaps.default
     def _make_swaps(self) -> Swaps[StoredAccess, Contents]:
         shelf = _AccessShelf(self.store, self._pieces, self._look, self._learn_own)
-        return Swaps(shelf, self.clock)
+        return Swaps(shelf, self.clock, self.random)
 
     @_outages.default
     def _make_outages(self) -> Outages:

@@ -278,6 +278,10 @@ class Catalog(Generic[P]):
             self._doubt(None if what == _LISTING else {what})
         return result
 
+    def _proved(self, what: str, began: float) -> float:
+        """Tell how long a read that has just ended holds: not at all if overtaken."""
+        return NEVER if self._overtaken[what] else began
+
     async def _read(self, name: NormalizedName) -> CachedProject[P]:
         entry = await self._undisturbed(name, lambda: self._read_once(name))
         if entry is None:
@@ -294,7 +298,7 @@ class Catalog(Generic[P]):
                 # It was there, and manifests are never deleted (D1).
                 self._lost.add(name)
                 raise ManifestLost(lost(name)) from None
-            self._absent[name] = began
+            self._absent[name] = self._proved(name, began)
             if len(self._absent) > ABSENT_REMEMBERED:
                 self._absent.popitem(last=False)
             return None
@@ -304,9 +308,11 @@ class Catalog(Generic[P]):
             and state.etag == known.state.etag
             and began < known.rendered.good_until
         ):
-            known.proved = began
+            known.proved = self._proved(name, began)
             return self._keep(name, known)
-        return self._keep(name, CachedProject(state, await self.render(state), began))
+        rendered = await self.render(state)
+        proved = self._proved(name, began)
+        return self._keep(name, CachedProject(state, rendered, proved))
 
     def _keep(self, name: NormalizedName, entry: CachedProject[P]) -> CachedProject[P]:
         self._drop(name)
@@ -333,7 +339,7 @@ class Catalog(Generic[P]):
         names = tuple(sorted(listed.union(self._names or ())))
         if names != self._names:
             self._names, self._name_set = names, frozenset(names)
-        self._names_proved = began
+        self._names_proved = self._proved(_LISTING, began)
         return self._names
 
     def _not_listed(self, failure: Failure) -> None:

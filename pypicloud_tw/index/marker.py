@@ -41,6 +41,7 @@ class Marker:
     _etag: str | None = field(default=None, init=False)
     _entries: tuple[RecentChange, ...] = field(default=(), init=False)
     _seen: str | None = field(default=None, init=False)
+    _found: bool = field(default=False, init=False)
     _pending: set[str] = field(factory=set, init=False)
     _writing: bool = field(default=False, init=False)
     _told: bool = field(default=False, init=False)
@@ -132,16 +133,19 @@ class Marker:
 
     def _learn(self, stored: StoredBytes) -> None:
         self._etag, self._entries = stored.info.etag, _decode(stored.data)
+        self._found = True
 
     def _adopt(self, etag: str, entries: tuple[RecentChange, ...], own: int) -> None:
         """Take over what we wrote; what others wrote before it is news still."""
         before = entries[-own - 1][0] if len(entries) > own else None
         if self._seen == before:
             self._seen = entries[-1][0]
-        self._etag, self._entries = etag, entries
+        self._etag, self._entries, self._found = etag, entries, True
 
     def _news(self) -> set[str] | None:
         seen, self._seen = self._seen, self._entries[-1][0] if self._entries else None
+        if self._seen is None and self._found:
+            return None  # it may have told of something, and been lost again
         if seen == self._seen:
             return set()
         ids = [entry[0] for entry in self._entries]

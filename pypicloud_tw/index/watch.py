@@ -91,6 +91,9 @@ class MarkerWatch:
             if 0 <= now - self._failed < self.fresh_for and not again:
                 raise StoreError(self._failure)
             await self._question.ask("", self._ask)
+            if self._asked <= now - self.fresh_for:
+                # It began so long ago that it may not know what holds by now.
+                await self._question.ask("", self._ask)
 
     async def tell(self, entry: str) -> None:
         """Have *entry* asked anew here, and tell every server; then it is durable.

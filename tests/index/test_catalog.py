@@ -265,6 +265,23 @@ class RaceTests(CatalogCase):
         self.assertEqual(self.successResultOf(page), "a,b")
         self.assertEqual(self.get(self.one.page(ACME)), "a,b")
 
+    def test_what_an_overtaken_read_found_is_not_served_meanwhile(self) -> None:
+        self.publish(self.one, ACME, "a")
+        self.get(self.two.page(ACME))
+        self.clock.advance(60)
+        first = self.hold(manifest_key(ACME))
+        asking = Deferred.fromCoroutine(self.two.page(ACME))
+        self.store.after = lambda operation, key: None
+        self.publish(self.one, ACME, "b")
+        self.clock.advance(1)
+        self.get(self.two.catalog.watch.freshen())
+        second = self.hold(manifest_key(ACME))
+        first[0].callback(None)
+        self.assertIsNone(self.two.catalog.fresh(ACME))
+        self.let_go(second)
+        self.assertEqual(self.successResultOf(asking), "a,b")
+        self.assertIsNotNone(self.two.catalog.fresh(ACME))
+
     def test_requests_that_wait_share_the_question(self) -> None:
         self.publish(self.one, ACME, "a")
         held = self.hold(manifest_key(ACME))
@@ -288,6 +305,30 @@ class RaceTests(CatalogCase):
         self.publish(self.one, OTHER, "o")
         waiting.callback(None)
         self.assertEqual(self.successResultOf(names), (ACME, OTHER))
+
+    def test_nor_is_what_it_found_listed_meanwhile(self) -> None:
+        """When anything may have changed, also names that nobody has told of."""
+        self.publish(self.one, ACME, "a")
+        self.get(self.two.catalog.names())
+        held: list[Deferred[None]] = []
+
+        def stall(operation: str, key: str) -> Deferred[None] | None:
+            if operation != "list":
+                return None
+            held.append(Deferred())
+            return held[-1]
+
+        self.store.after = stall
+        self.two.catalog.watch.forget()
+        first = Deferred.fromCoroutine(self.two.catalog.names())
+        self.one.manifests.change(OTHER, lambda one: one, create=True)
+        self.two.catalog.watch.forget()
+        held[0].callback(None)
+        second = Deferred.fromCoroutine(self.two.catalog.names())
+        self.assertNoResult(second)
+        held[1].callback(None)
+        self.assertEqual(self.successResultOf(first), (ACME, OTHER))
+        self.assertEqual(self.successResultOf(second), (ACME, OTHER))
 
 
 class NamesTests(CatalogCase):

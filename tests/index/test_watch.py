@@ -96,6 +96,42 @@ class WatchTests(SynchronousTestCase):
         self.assertEqual(self.heard, [None])
         self.assertFalse(self.one.fresh)
 
+    def test_nobody_relies_on_a_question_that_began_too_long_ago(self) -> None:
+        self.get(self.one.freshen())
+        self.clock.advance(1)
+        slow: Deferred[None] = Deferred()
+        self.store.after = lambda operation, key: slow
+        early = Deferred.fromCoroutine(self.one.freshen())
+        self.store.after = lambda operation, key: None
+        self.one.subscribe(self.heard.append)
+        self.get(self.two.tell("acme"))
+        self.clock.advance(0.5)
+        soon = Deferred.fromCoroutine(self.one.freshen())
+        self.clock.advance(0.5)
+        late = Deferred.fromCoroutine(self.one.freshen())
+        asked = self.asked()
+        slow.callback(None)
+        for done in (early, soon, late):
+            self.successResultOf(done)
+        self.assertEqual(self.heard, [set(), {"acme"}])
+        self.assertEqual(self.asked(), asked + 1)
+
+    def test_a_marker_that_is_lost_again_is_another(self) -> None:
+        """Between two looks others may have told of changes in one that is gone."""
+        for harm in (
+            lambda: self.store.objects.pop(marker.KEY),
+            lambda: self.store.add(marker.KEY, b"damaged"),
+        ):
+            self.get(self.two.tell("acme"))
+            self.get(self.one.freshen())
+            self.one.subscribe(self.heard.append)
+            for _ in range(2):
+                self.get(self.two.tell("acme"))
+                harm()
+                self.clock.advance(1)
+                self.get(self.one.freshen())
+            self.assertEqual(self.heard.count(None), len(self.heard))
+
     def test_keys_are_no_projects(self) -> None:
         manifests = Manifests(self.store, self.clock)
         catalog = Catalog(manifests, self.two, self.clock, render)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+from random import Random
 
 from attrs import define, field, frozen
 from twisted.internet.interfaces import IReactorTime
@@ -126,6 +127,7 @@ class TokenDocuments:
     clock: IReactorTime
     throttle: Throttle
     verify_every: float = 60.0
+    random: Random = field(factory=Random)
     _known: Cache[str, KnownTokens] = field(
         factory=lambda: Cache(CAPACITY, _weight), init=False
     )
@@ -144,7 +146,7 @@ class TokenDocuments:
 
     @_swaps.default
     def _make_swaps(self) -> Swaps[KnownTokens, OwnerTokens]:
-        return Swaps(_DocumentShelf(self), self.clock)
+        return Swaps(_DocumentShelf(self), self.clock, self.random)
 
     def __attrs_post_init__(self) -> None:
         self.watch.subscribe(self._hear)

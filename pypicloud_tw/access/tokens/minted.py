@@ -251,17 +251,26 @@ class Minted:
         if known is None:
             if text.id in self._absent:
                 return None, False
-            return await self._lookups.first(text.id, client, question, text.id), False
+            known = await self._lookups.first(text.id, client, question, text.id)
+            if known is None or not self._is_old(known, now):
+                return known, False
         good = 0 <= now - known.proved < STALE_FOR
         if good and 0 <= now - self._failed < self.fresh_for:
             return known, True  # others have waited for the store, a moment ago
         try:
-            return await self._lookups.again(text.id, client, question), False
+            found = await self._lookups.again(text.id, client, question)
+            if found is not None and self._is_old(found, now):
+                found = await self._lookups.again(text.id, client, question)
+            return found, False
         except StoreError:
             self._failed = self.clock.seconds()
             if not good:
                 raise
             return known, True
+
+    def _is_old(self, known: KnownMinted, now: float) -> bool:
+        """Whether others asked for it too long before that time."""
+        return known.proved < now - self.fresh_for
 
     async def burn(self, shown: str, client: str) -> bool:
         """Make a token useless for good; return whether it was one that lived.

@@ -197,6 +197,22 @@ class FreshTests(MintedTestCase):
         self.clock.advance(1)
         self.fails(self.showing(text, self.other), Unauthorized)
 
+    def test_also_where_others_have_waited_for_the_store_for_long(self) -> None:
+        known, new = self.mint("1").text, self.mint("2").text
+        self.show(known, self.other)
+        self.clock.advance(1)
+        for text in (known, new):
+            slow: Deferred[None] = Deferred()
+            self.store.after = lambda operation, key, slow=slow: slow  # type: ignore[misc]  # the loop's
+            early = Deferred.fromCoroutine(self.showing(text, self.other))
+            self.store.after = lambda operation, key: None
+            self.assertTrue(self.get(self.server.minted.burn(text, CLIENT)))
+            self.clock.advance(1.1)
+            late = Deferred.fromCoroutine(self.showing(text, self.other))
+            slow.callback(None)
+            self.successResultOf(early)
+            self.failureResultOf(late, Unauthorized)
+
     def test_what_is_burnt_stays_used(self) -> None:
         self.get(self.server.minted.burn(self.mint().text, CLIENT))
         self.fails(self.minting(server=self.other), AlreadyUsed)
