@@ -6,10 +6,10 @@ from typing import TextIO
 
 from attrs import frozen
 
+from pypicloud_tw.access.administration.authority import project_or_pattern
 from pypicloud_tw.access.audit.reading import Reader, Record, Wanted, instant
 from pypicloud_tw.index.audit import Act, Actor, one_line
 from pypicloud_tw.index.index import Index
-from pypicloud_tw.index.names import project_name
 
 #: Seconds by which the clocks of servers may be ahead of ours.
 _APART = 3600.0
@@ -42,7 +42,7 @@ class Question:
         until = now + _APART
         if self.until is not None:
             until = instant(self.until, now, ends=True)
-        project = None if self.project is None else project_name(self.project)
+        project = None if self.project is None else project_or_pattern(self.project)
         return Wanted(instant(self.since, now), until, project, self.user, self.act)
 
 

@@ -267,8 +267,9 @@ class Application:
     async def audit(self, request: Request) -> bytes:
         """Give records of changes: of all, or of one project to those who manage it."""
         question = audit_api.Question.of(request)
-        right = Action.ADMINISTER if question.project is None else Action.MANAGE
-        await authorize(request, self.access, right, question.project)
+        project = question.one_project
+        right = Action.ADMINISTER if project is None else Action.MANAGE
+        await authorize(request, self.access, right, project)
         page = await audit_api.answer(question, self.index.store, self.index.clock)
         request.setHeader(b"Content-Type", b"application/json")
         request.setHeader(b"Cache-Control", b"no-store")

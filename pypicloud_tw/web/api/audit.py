@@ -10,6 +10,7 @@ from attrs import define, field, frozen
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from pypicloud_tw.access.administration.authority import project_or_pattern
 from pypicloud_tw.access.audit.reading import (
     Position,
     Reader,
@@ -17,8 +18,9 @@ from pypicloud_tw.access.audit.reading import (
     Wanted,
     instant,
 )
+from pypicloud_tw.access.patterns import is_pattern
 from pypicloud_tw.errors import BadRequest
-from pypicloud_tw.index.names import NormalizedName, project_name
+from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.web.http.site import Request
 
@@ -39,12 +41,20 @@ class Question:
     """What is asked for.
 
     :ivar texts: the parameters, by name.
-    :ivar project: None: records of all, and of none.
+    :ivar project: a name, or a pattern that lines of rights are for; None: records of
+        all, and of none.
     """
 
     texts: Mapping[str, str]
-    project: NormalizedName | None
+    project: str | None
     limit: int
+
+    @property
+    def one_project(self) -> NormalizedName | None:
+        """The project that it is about, and about nothing else; None: there is none."""
+        if self.project is None or is_pattern(self.project):
+            return None
+        return NormalizedName(self.project)
 
     @classmethod
     def of(cls, request: Request) -> Question:
@@ -67,7 +77,7 @@ class Question:
         limit = texts.get("limit", str(USUAL))
         if not (limit.isdecimal() and len(limit) < 5 and 1 <= int(limit) <= MOST):
             raise BadRequest(f"The limit is a number from 1 to {MOST}.")
-        return cls(texts, project_name(named) if named else None, int(limit))
+        return cls(texts, project_or_pattern(named) if named else None, int(limit))
 
     def wanted(self, now: float) -> Wanted:
         """Say which records these are.
