@@ -40,6 +40,10 @@ _SECRETS = re.compile(
     """
 )
 
+#: Our own tokens in an address: somebody took one for its id, or for a project.
+_TOKEN_BEGINS = b"pypi-tw"
+_TOKEN = re.compile(rb"pypi-tw[a-z][-_.]+[\w-]++")
+
 _SIGNS_OF_SECRETS = ("basic", "bearer", "pypi-", "eyj", "$")
 
 _WORD = re.compile(r"\S+")
@@ -85,11 +89,13 @@ def _is_login(word: str) -> bool:
 
 
 def without_secrets(address: bytes) -> bytes:
-    """Blot out what may be secret in an address: parameters' values and user names.
+    """Blot out what may be secret in an address: parameters' values, users, tokens.
 
     Likewise in an address that is the value of a parameter, or a part of the path,
     however often it is percent-encoded.
     """
+    if _TOKEN_BEGINS in address:
+        address = _TOKEN.sub(b"***", address)
     if b"=" not in address and b"@" not in address and b"%" not in address:
         return address
     return _without_secrets(address, _LEVELS)
@@ -143,4 +149,6 @@ def _hides_secret(piece: bytes, levels: int) -> bool:
     if levels == 0 or len(piece) > _LONGEST:
         return True
     decoded = unquote_to_bytes(piece)
+    if _TOKEN.search(decoded):
+        return True
     return decoded != piece and _without_secrets(decoded, levels - 1) != decoded

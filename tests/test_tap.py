@@ -241,7 +241,7 @@ class AssemblyTests(TapCase):
 
     def test_says_that_nobody_may_read_either(self) -> None:
         self.start("pypi.default_read = authenticated")
-        self.assertIn("nobody may read, nobody may upload", self.made)
+        self.assertIn("nobody may read, nobody may upload, unless the store", self.made)
         self.assertEqual(self.status("/simple/"), 403)
 
     def test_says_whether_rights_were_given(self) -> None:

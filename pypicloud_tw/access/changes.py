@@ -91,7 +91,7 @@ def set_administrator(
 def remove_user(
     document: AccessDocument, ini: AccessSettings, name: str
 ) -> AccessDocument:
-    """Remove a user, from every group and line, too.
+    """Remove a user, from every group and line, too; no project is opened by that.
 
     :raises NotFound: there is none; of what only the ini has, Conflict.
     """
@@ -135,7 +135,7 @@ def put_group(
 def remove_group(
     document: AccessDocument, ini: AccessSettings, name: str
 ) -> AccessDocument:
-    """Remove a group, from every line, too.
+    """Remove a group, from every line, too; no project is opened by that.
 
     :raises NotFound: there is none; of what only the ini has, Conflict.
     """
@@ -334,7 +334,15 @@ def _other_lines(
 def _lines_without(
     lines: tuple[RightLine, ...], kind: Kind, name: str
 ) -> tuple[RightLine, ...]:
-    return tuple(line for line in lines if (line.kind, line.name) != (kind, name))
+    """Return the lines of others, and what keeps closed a project that has none."""
+    others = tuple(line for line in lines if (line.kind, line.name) != (kind, name))
+    closed = {line.project for line in others}
+    bare = (
+        evolve(line, actions=frozenset())
+        for line in lines
+        if line.project not in closed
+    )
+    return (*others, *bare)
 
 
 def _without(values: Mapping[str, T], name: str) -> dict[str, T]:

@@ -227,7 +227,7 @@ class AccessDocuments:
         if self.fresh and not (changing and self._failure):
             return
         try:
-            await self._freshen()
+            await self._freshen(again=changing)
             if self._failure is not None:
                 raise self._failure
         except StoreError as e:
@@ -288,16 +288,19 @@ class AccessDocuments:
             self._doubts += 1
             self._proved = self._failed = NEVER
 
-    async def _freshen(self) -> None:
-        await self.watch.freshen()
+    async def _freshen(self, again: bool) -> None:
+        """Ask what may have changed.
+
+        :param again: ask also for what could not be read a moment ago.
+        """
+        await self.watch.freshen(again=again)
         for _ in range(REREADS):
             now = self.clock.seconds()
-            if self._holds(now):
+            if 0 <= now - self._proved < self.verify_every:
                 return
-            if self._failure is not None and 0 <= now - self._failed < (
-                self.watch.fresh_for
-            ):
-                raise self._failure
+            if 0 <= now - self._failed < self.watch.fresh_for and not again:
+                return
+            again = False
             await self._question.ask("", self._read)
 
     async def _read(self) -> None:

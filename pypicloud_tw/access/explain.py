@@ -116,9 +116,11 @@ class _Case:
     def _giving(self, action: Action) -> Iterator[str]:
         """Name what gives a right, but for what narrows it."""
         principal = self.principal
-        for line in self.lines:
-            if action in line.actions and self._is_for(line):
-                yield self._shown(line)
+        # A job may what its publishers say, and read what everyone may.
+        if action is Action.READ or not principal.publishers:
+            for line in self.lines:
+                if action in line.actions and self._is_for(line):
+                    yield self._shown(line)
         if principal.publishers:
             for name in principal.publishers:
                 yield from self._published(name, action)

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.config.addresses import Network
+from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import Unauthorized
 
 
@@ -22,8 +23,7 @@ def metrics_reader(
         if isinstance(allowed, str):
             if allowed == "authenticated" and principal.anonymous:
                 raise Unauthorized("Log in to read the metrics (metrics.read).")
-            # A publisher may do what its projects need, and this is of none.
-            return allowed == "everyone" or principal.name is not None
+            return allowed == "everyone" or _may_read(principal)
         try:
             address = ip_address(client)
         except ValueError:
@@ -31,3 +31,15 @@ def metrics_reader(
         return any(address in network for network in allowed)
 
     return judge
+
+
+def _may_read(principal: Principal) -> bool:
+    """Return whether somebody may, who is not anonymous.
+
+    Whoever may do what its projects need, as a job or by a token, may not: this is of
+    none.
+    """
+    scope = principal.scope
+    if scope is not None and not scope.leaves(Action.READ):
+        return False
+    return principal.name is not None

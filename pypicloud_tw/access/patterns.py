@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from fnmatch import fnmatchcase
 from typing import Generic, TypeVar
+
+from pypicloud_tw.config.grants import parse_project
+from pypicloud_tw.config.values import BadValueError
+from pypicloud_tw.errors import BadRequest
 
 V = TypeVar("V")
 
 #: Names whose pattern is remembered; what strangers ask for cannot take more.
 _MOST_NAMES = 2**16
+
+
+def project_or_pattern(text: str) -> str:
+    """Read a project's name or a pattern, normalized.
+
+    :raises BadRequest: it is neither.
+    """
+    try:
+        return parse_project(text)
+    except BadValueError as e:
+        raise BadRequest(f"The project {text[:80]!r} {e}") from None
 
 
 def is_pattern(text: str) -> bool:
@@ -19,14 +33,40 @@ def is_pattern(text: str) -> bool:
 
 def matches(pattern: str, name: str) -> bool:
     """Whether a name or pattern, both normalized, stands for a project."""
-    head, star, tail = pattern.partition("*")
-    if "*" in tail or "?" in pattern:
-        return fnmatchcase(name, pattern)
-    if not star:
-        return name == pattern
-    # Much cheaper than fnmatch, which makes a regular expression of each.
-    whole = len(name) >= len(head) + len(tail)
-    return whole and name.startswith(head) and name.endswith(tail)
+    # Not by fnmatch, which makes a regular expression of each: up to 4 ms and 7 kB, and
+    # whoever makes a token chooses a hundred patterns.
+    head, *between = pattern.split("*")
+    if not between:
+        return len(name) == len(head) and _is_at(head, name, 0)
+    tail = between.pop()
+    at, end = len(head), len(name) - len(tail)
+    if at > end or not (_is_at(head, name, 0) and _is_at(tail, name, end)):
+        return False
+    for part in between:
+        at = _find(part, name, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
+
+
+def _is_at(part: str, name: str, at: int) -> bool:
+    """Whether a part of a pattern, without stars, stands at a place of a name."""
+    if "?" not in part:
+        return name.startswith(part, at)
+    for literal in part.split("?"):
+        if not name.startswith(literal, at):
+            return False
+        at += len(literal) + 1
+    return at - 1 <= len(name)
+
+
+def _find(part: str, name: str, begin: int, end: int) -> int:
+    """Return where a part first stands in a slice of a name; -1: nowhere."""
+    if "?" not in part:
+        return name.find(part, begin, end)
+    places = range(begin, end - len(part) + 1)
+    return next((at for at in places if _is_at(part, name, at)), -1)
 
 
 def covers(wide: str, narrow: str) -> bool:

@@ -193,9 +193,9 @@ class Policy:
         if action is not Action.ADMINISTER:
             return self.may_any(principal, action)
         scope = principal.scope
-        if scope is not None and scope.projects is not None:
-            return False
-        return _acts_within(scope, action) and self.is_administrator(principal)
+        return (scope is None or scope.leaves(action)) and (
+            self.is_administrator(principal)
+        )
 
     def _has(
         self,

@@ -45,6 +45,14 @@ class Scope:
             return action is not Action.ADMINISTER
         return action in self.actions
 
+    def leaves(self, action: Action) -> bool:
+        """Whether an action is left that is about no project, or about all."""
+        return self.projects is None and self.has(action)
+
+
+#: Publishers of one job that a record names; of others it has the number.
+_NAMED = 5
+
 
 def _without_ours(groups: frozenset[str]) -> frozenset[str]:
     """Drop what means a whole group here: elsewhere, many may be in an ``admin``."""
@@ -77,10 +85,16 @@ class Principal:
 
     @property
     def label(self) -> str | None:
-        """What records call it: the user's name, or the publishers'; None: nobody."""
-        if self.publishers:
-            return f"publisher {', '.join(self.publishers)}"
-        return self.name
+        """What records call it: the user's name, or the publishers'; None: nobody.
+
+        It is kept with each file, where S3 has room for 2 kB.
+        """
+        if not self.publishers:
+            return self.name
+        named, more = self.publishers[:_NAMED], len(self.publishers) - _NAMED
+        return f"publisher {', '.join(named)}" + (
+            f" and {more} more" if more > 0 else ""
+        )
 
     @property
     def anonymous(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pypicloud_tw.config.configuration import Config
@@ -20,15 +20,12 @@ from pypicloud_tw.index.watch import MarkerWatch
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.service import Offload
 from pypicloud_tw.process import Process
+from pypicloud_tw.store.checkpoints import Checkpoint, pass_by
 from pypicloud_tw.store.folder.store import DirectoryStore
 from pypicloud_tw.store.metered import MeteredStore
 from pypicloud_tw.store.s3.make import make_s3_store
 from pypicloud_tw.store.s3.store import S3Store
 from pypicloud_tw.web.views import SignedViews, view_project
-
-
-def nothing(point: str) -> None:
-    """Ignore a checkpoint."""
 
 
 def make_process(reactor: Any, offload: Offload | None = None) -> Process:
@@ -41,7 +38,7 @@ def make_index(
     process: Process,
     environ: Mapping[str, str],
     *,
-    checkpoint: Callable[[str], None] = nothing,
+    checkpoint: Checkpoint = pass_by,
     audit: Audit = log_act,
 ) -> Index:
     """Assemble the domain over the store that the configuration names.
@@ -94,7 +91,7 @@ def _make_store(
     config: Config,
     process: Process,
     environ: Mapping[str, str],
-    checkpoint: Callable[[str], None],
+    checkpoint: Checkpoint,
 ) -> DirectoryStore | S3Store:
     if config.aws.bucket is None:
         return DirectoryStore(

@@ -26,7 +26,7 @@ from pypicloud_tw.assembly.access import (
 )
 from pypicloud_tw.assembly.audit import make_log_file, make_trail
 from pypicloud_tw.assembly.fallback import make_fallback
-from pypicloud_tw.assembly.index import make_index, make_process, nothing
+from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.assembly.logins import make_logins, make_throttle
 from pypicloud_tw.assembly.web import make_application, make_front
 from pypicloud_tw.config.configuration import Config
@@ -37,6 +37,7 @@ from pypicloud_tw.offload.service import Offload
 from pypicloud_tw.reload import Reloader
 from pypicloud_tw.server import Server
 from pypicloud_tw.startup import start
+from pypicloud_tw.store.checkpoints import Checkpoint, pass_by
 from pypicloud_tw.web.fallback import Fallback
 
 _log = Logger()
@@ -49,7 +50,7 @@ def assemble(
     *,
     read: Callable[[], Config] | None = None,
     offload: Offload | None = None,
-    checkpoint: Callable[[str], None] = nothing,
+    checkpoint: Checkpoint = pass_by,
 ) -> Server:
     """Assemble a server; nothing has started.
 

@@ -45,7 +45,7 @@ def make_application(
     return Application(
         index,
         access=access,
-        publishing=TrustedPublishing(exchange, process.reactor.seconds),
+        publishing=TrustedPublishing(exchange),
         administered=administered,
         revealed=RevealedTokens(administered.tokens, index.clock.seconds),
         offload=process.offload,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from pypicloud_tw.access.audit.question import SINCE, Question
 from pypicloud_tw.cli.base import finish, load_config, surroundings, takes_config
 
 
@@ -21,7 +22,7 @@ from pypicloud_tw.cli.base import finish, load_config, surroundings, takes_confi
     "--act", help="Only such acts, in its words, as published, removed or yanked."
 )
 @click.option(
-    "--since", default="7d", show_default=True, help="Not before then: 7d, 2026-01-31."
+    "--since", default=SINCE, show_default=True, help="Not before then: 7d, 2026-01-31."
 )
 @click.option("--until", help="Not after then.")
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each record.")
@@ -42,18 +43,6 @@ def audit(
     with 1 if a record was not understood; it is named.
     """
     checked = load_config(ini, config)
-    finish(
-        lambda: (
-            surroundings()
-            .maintenance()
-            .run_audit(
-                checked,
-                project=project,
-                user=user,
-                act=act,
-                since=since,
-                until=until,
-                as_json=as_json,
-            )
-        )
-    )
+    question = Question(project, user, act, since, until)
+    work = surroundings().maintenance()
+    finish(lambda: work.run_audit(checked, question, as_json=as_json))

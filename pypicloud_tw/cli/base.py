@@ -13,6 +13,7 @@ import click
 from attrs import field, frozen
 
 from pypicloud_tw.access.administration.interface import Work
+from pypicloud_tw.access.audit.question import Question
 from pypicloud_tw.access.basic import Login
 from pypicloud_tw.access.hashes import MAX_PASSWORD, hash_password
 from pypicloud_tw.client.address import IndexAddress
@@ -47,17 +48,7 @@ class Maintenance(Protocol):
     def run_rebuild(self, config: Config, *, project: str | None, dry_run: bool) -> int:
         """Write manifests anew that were lost."""
 
-    def run_audit(
-        self,
-        config: Config,
-        *,
-        project: str | None,
-        user: str | None,
-        act: str | None,
-        since: str,
-        until: str | None,
-        as_json: bool,
-    ) -> int:
+    def run_audit(self, config: Config, question: Question, *, as_json: bool) -> int:
         """Print the records of changes."""
 
     def run_yank(

@@ -15,9 +15,10 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TextIO, TypeVar
 
+from pypicloud_tw.access.audit.question import Question
 from pypicloud_tw.assembly.audit import make_trail
 from pypicloud_tw.assembly.index import make_index, make_process
-from pypicloud_tw.cli.records import Question, print_records
+from pypicloud_tw.cli.records import print_records
 from pypicloud_tw.cli.running import run
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.errors import ConfigError, PypicloudError, Unavailable
@@ -125,21 +126,11 @@ def run_remove(config: Config, project: str, version: str) -> int:
     return _run_job(config, job)
 
 
-def run_audit(
-    config: Config,
-    *,
-    project: str | None,
-    user: str | None,
-    act: str | None,
-    since: str,
-    until: str | None,
-    as_json: bool,
-) -> int:
+def run_audit(config: Config, question: Question, *, as_json: bool) -> int:
     """Print the records of changes that are in the store; see :func:`.print_records`.
 
     :returns: 1 also if one was not understood.
     """
-    question = Question(project, user, act, since, until)
     job = partial(print_records, question=question, as_json=as_json)
     return _run_job(config, job, changes=False)
 

@@ -4,46 +4,16 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from attrs import frozen
-
-from pypicloud_tw.access.administration.authority import project_or_pattern
-from pypicloud_tw.access.audit.reading import Reader, Record, Wanted, instant
+from pypicloud_tw.access.audit.question import SINCE, Question
+from pypicloud_tw.access.audit.reading import Reader, Record
 from pypicloud_tw.index.audit import Act, Actor, one_line
 from pypicloud_tw.index.index import Index
-
-#: Seconds by which the clocks of servers may be ahead of ours.
-_APART = 3600.0
 
 #: Where the JSON begins that uv and pip append to their names.
 _INSTALLER = " {"
 
 #: What a line of text says at its end, where a record has it.
 _ABOUT = ("address", "user_agent")
-
-
-@frozen
-class Question:
-    """Which records are asked for, as it was written; None: it was not.
-
-    :ivar since: a time as of :func:`.instant`.
-    """
-
-    project: str | None = None
-    user: str | None = None
-    act: str | None = None
-    since: str = "7d"
-    until: str | None = None
-
-    def wanted(self, now: float) -> Wanted:
-        """Say which records these are.
-
-        :raises BadRequest: a time or a project's name is none.
-        """
-        until = now + _APART
-        if self.until is not None:
-            until = instant(self.until, now, ends=True)
-        project = None if self.project is None else project_or_pattern(self.project)
-        return Wanted(instant(self.since, now), until, project, self.user, self.act)
 
 
 async def print_records(
@@ -70,9 +40,10 @@ async def print_records(
             text = record.line.decode() if as_json else _sentence(record)
             print(text, file=out)
     if not found:
+        since = question.since or SINCE
         print(
-            f"The store has no such record since {question.since}. Refusals are in "
-            "the file of audit.log alone.",
+            f"The store has no such record since {since}. Refusals are in the file of "
+            "audit.log alone.",
             file=err,
         )
     return code

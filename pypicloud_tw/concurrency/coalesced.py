@@ -24,6 +24,10 @@ class Coalesced(Generic[T]):
         self._unwanted = unwanted
         self._waiting: dict[Hashable, Waiters[T]] = {}
 
+    def __contains__(self, key: Hashable) -> bool:
+        """Return whether this is being asked, so that :meth:`ask` would join."""
+        return key in self._waiting
+
     def ask(self, key: Hashable, question: Callable[[], Awaitable[T]]) -> Deferred[T]:
         """Ask, or join who asked already."""
         if key in self._waiting:

@@ -17,6 +17,8 @@ from pypicloud_tw.config.values import BadValueError, unique, words
 _NO_GROUP = frozenset({"nobody", "none", "no", "false"})
 #: Characters; no project's name has more, as its files' names begin with it.
 _LONGEST = 246
+#: Stars and question marks of a pattern; with more, a match takes its time.
+_MOST_WILDCARDS = 10
 _PATTERN = re.compile(r"[a-z0-9*?]+(?:-[a-z0-9*?]+)*-?")
 _OPERATOR = re.compile(r"\s*(===|==|~=|!=|<=|>=|<|>)\s*")
 
@@ -38,6 +40,10 @@ def pattern(text: str) -> str:
     if _PATTERN.fullmatch(normal) is None:
         raise BadValueError(
             "has something that is neither a name nor a pattern such as acme-*."
+        )
+    if sum(map(normal.count, "*?")) > _MOST_WILDCARDS:
+        raise BadValueError(
+            f"has something with more than {_MOST_WILDCARDS} stars and question marks."
         )
     return normal
 

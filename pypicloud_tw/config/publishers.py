@@ -244,8 +244,10 @@ def _audiences(publishers: Mapping[str, TrustedPublisher]) -> Iterator[str]:
 def told_audience(publishers: Mapping[str, TrustedPublisher]) -> str | None:
     """Return the audience that clients are told to ask their issuer for.
 
-    The default one if any publisher has it, else the first by alphabet; None: there is
-    no publisher.
+    The default one if any of these has it, else the first by alphabet; None: there is
+    none.
+
+    :param publishers: those of the ini, or where it has none, all.
     """
     found = sorted({made.audience for made in publishers.values()})
     return AUDIENCE if AUDIENCE in found else next(iter(found), None)

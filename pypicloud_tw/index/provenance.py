@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from urllib.parse import quote
 
 #: The parts that a provenance may have, in the order in which they are shown.
 PARTS = (
@@ -89,12 +90,13 @@ def _run(claims: Mapping[str, str]) -> str | None:
     """Return the address of a run's page, where one can be told."""
     issuer = claims.get("iss", "")
     if "project_path" in claims and "job_id" in claims:
-        return f"{issuer}/{claims['project_path']}/-/jobs/{claims['job_id']}"
+        path = f"{claims['project_path']}/-/jobs/{claims['job_id']}"
+        return f"{issuer}/{quote(path)}"
     server = _github(issuer)
     if server is not None and "repository" in claims and "run_id" in claims:
         attempt = claims.get("run_attempt", "1")
         path = f"{claims['repository']}/actions/runs/{claims['run_id']}"
-        return f"{server}/{path}/attempts/{attempt}"
+        return f"{server}/{quote(f'{path}/attempts/{attempt}')}"
     return None
 
 

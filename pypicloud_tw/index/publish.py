@@ -7,7 +7,7 @@ ends earlier leaves at worst an orphan, which a sweep removes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -40,6 +40,7 @@ from pypicloud_tw.index.survey import lost
 from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.service import IOffload
+from pypicloud_tw.store.checkpoints import Checkpoint, pass_by
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.store.spool import Spool
 
@@ -48,10 +49,6 @@ from pypicloud_tw.store.spool import Spool
 LOOKED_INTO, WAITING = 2, 64
 
 T = TypeVar("T")
-
-
-def _nothing(point: str) -> None:
-    """Pass a checkpoint by."""
 
 
 @define
@@ -73,7 +70,7 @@ class Publisher:
     offload: IOffload
     clock: IReactorTime
     rules: UploadRules = field(factory=UploadRules)
-    checkpoint: Callable[[str], None] = field(default=_nothing)
+    checkpoint: Checkpoint = field(default=pass_by)
     audit: Audit = field(default=log_act)
     unserved: Unserved = field(kw_only=True)
     changes: int = field(default=0, init=False)

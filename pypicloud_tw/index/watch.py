@@ -75,9 +75,11 @@ class MarkerWatch:
         """Whether what nobody has doubted may be relied on without asking."""
         return self.holds(self.clock.seconds())
 
-    async def freshen(self) -> None:
+    async def freshen(self, *, again: bool = False) -> None:
         """Ask the marker, unless that was done a moment ago.
 
+        :param again: ask also if it did not answer a moment ago: who changes something
+            had rather wait than be refused by a store that is back.
         :raises StoreError: it does not answer, now or a moment ago.
         """
         # A question that began before this request may not know what was acknowledged
@@ -86,7 +88,7 @@ class MarkerWatch:
         if self.fresh_for <= 0:
             await self._ask()
         elif not self.holds(now):
-            if 0 <= now - self._failed < self.fresh_for:
+            if 0 <= now - self._failed < self.fresh_for and not again:
                 raise StoreError(self._failure)
             await self._question.ask("", self._ask)
 

@@ -266,11 +266,11 @@ class Application:
     @router.route("/api/v1/audit", methods=_READ)
     async def audit(self, request: Request) -> bytes:
         """Give records of changes: of all, or of one project to those who manage it."""
-        question = audit_api.Question.of(request)
-        project = question.one_project
+        asked = audit_api.PageQuestion.of(request)
+        project = asked.one_project
         right = Action.ADMINISTER if project is None else Action.MANAGE
         await authorize(request, self.access, right, project)
-        page = await audit_api.answer(question, self.index.store, self.index.clock)
+        page = await audit_api.answer(asked, self.index.store, self.index.clock)
         request.setHeader(b"Content-Type", b"application/json")
         request.setHeader(b"Cache-Control", b"no-store")
         return measured(request, page)

@@ -120,6 +120,18 @@ class TwoServersTests(SynchronousTestCase):
         self.assertEqual(self.one.get(PAGE, basic("bob")).status, 200)
         self.assertEqual(self.one.get(PAGE).status, 401)
 
+    def test_an_upload_asks_a_store_that_is_back_a_moment_later(self) -> None:
+        self.clock.advance(1)
+        self.store.before = away
+        self.assertEqual(self.one.get("/simple/other/").status, 503)
+        form = upload_form(
+            WHEEL.replace("1.0", "2.0"), wheel(version="2.0"), version="2.0"
+        )
+        self.assertEqual(self.one.post(form).status, 503)
+        self.store.before = lambda operation, key: None
+        response = self.one.post(form)
+        self.assertEqual(response.status, 200, response.text)
+
     def test_nothing_is_allowed_before_the_rules_are_known(self) -> None:
         third = Web(domain=self.one.domain.beside())
         self.store.before = away

@@ -123,6 +123,18 @@ class UserTests(ChangesCase):
         again = changes.put_user(removed, INI, "ann", HASH).users["ann"]
         self.assertNotEqual(again.id, self.ann.users["ann"].id)
 
+    def test_no_project_is_opened_by_a_removal(self) -> None:
+        """Without a line the defaults would decide, and may let everyone read."""
+        document = changes.put_group(self.ann, INI, "dev", ["ann"])
+        document = changes.set_right(document, INI, "acme", "user", "ann", READ)
+        document = changes.set_right(document, INI, "tool", "group", "dev", READ)
+        document = changes.remove_user(document, INI, "ann")
+        document = changes.remove_group(document, INI, "dev")
+        self.assertEqual(
+            [(line.project, line.name, line.actions) for line in document.rights],
+            [("acme", "ann", frozenset()), ("tool", "dev", frozenset())],
+        )
+
     def test_nor_what_a_newer_version_wrote_of_one(self) -> None:
         extra = {("users", "ann"): {"later": 1}, (): {"later": 2}}
         contents = Contents(self.ann, extra=extra)

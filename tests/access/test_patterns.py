@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from itertools import product
 
 from hypothesis import given
@@ -50,6 +51,20 @@ class PatternTests(SynchronousTestCase):
     ) -> None:
         if not overlap(one, other):
             self.assertEqual(names(one) & names(other), set())
+
+    @given(st.text("ab*?", max_size=8), st.text("ab*?", max_size=8))
+    def test_a_match_is_what_a_shell_takes_for_one(
+        self, pattern: str, name: str
+    ) -> None:
+        self.assertEqual(matches(pattern, name), fnmatchcase(name, pattern))
+
+    def test_every_short_match(self) -> None:
+        for length in range(5):
+            for letters in product("a*?", repeat=length):
+                pattern = "".join(letters)
+                for name in ("", "a", "aa", "aaa", "ab", "ba", "aba", "b"):
+                    expected = fnmatchcase(name, pattern)
+                    self.assertEqual(matches(pattern, name), expected, (pattern, name))
 
     def test_plain_cases(self) -> None:
         for wide, narrow, expected in (

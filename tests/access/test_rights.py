@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.access.administration.authority import may_whole
 from pypicloud_tw.access.document import AccessDocument, StoredUser
 from pypicloud_tw.access.explain import Explanation, explain, explain_all
 from pypicloud_tw.access.patterns import ProjectIndex, specificity
-from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.access.policy import Policy, needed
 from pypicloud_tw.access.principal import ANONYMOUS, Principal, Scope
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.config.grants import parse_actions, parse_project
@@ -404,6 +405,9 @@ class AnswerTests(SynchronousTestCase):
             self.assertIn("You may not read p. Ask", told.message)
             anonymous = self.refused(policy, ANONYMOUS, Action.READ)
             self.assertIsInstance(anonymous, Unauthorized)
+            token = Principal("dev1", scope=Scope(frozenset({Action.UPLOAD})))
+            told = self.refused(policy, token, Action.READ)
+            self.assertIn("with this token, which was made for less", told.message)
 
     def test_writing(self) -> None:
         policy = policy_of("package.p.user.bob = r\npackage.q.user.bob = rw")
@@ -624,12 +628,39 @@ documents = st.builds(
     groups=st.dictionaries(st.sampled_from(("dev", "ops")), st.frozensets(users)),
     rights=lines,
 )
+#: With administrators, who may everything whatever the ini says.
+administered = st.builds(
+    lambda document, names: evolve(
+        document, users={name: StoredUser(administrator=True) for name in names}
+    ),
+    documents,
+    st.frozensets(users, max_size=1),
+)
 scopes = st.builds(
     Scope,
     st.one_of(st.none(), actions),
     st.one_of(st.none(), st.lists(projects, max_size=2).map(tuple)),
 )
-people = st.sampled_from((*WHO.values(), Principal("guest", frozenset({"ops"}))))
+people = st.sampled_from(
+    (
+        *WHO.values(),
+        Principal("guest", frozenset({"ops"})),
+        Principal("root", administrator=True),
+    )
+)
+ISSUER = "https://ci.example"
+trusted = st.builds(
+    TrustedPublisher,
+    st.sampled_from(("a", "b")),
+    st.just(ISSUER),
+    st.just("pypicloud"),
+    st.sampled_from(((("sub", "x"),), (("sub", "y"),))),
+    st.lists(projects, min_size=1, max_size=2).map(tuple),
+    st.sets(
+        st.sampled_from((Action.READ, Action.UPLOAD, Action.MANAGE)), min_size=1
+    ).map(frozenset),
+    st.just("x"),
+)
 
 
 def allowed(policy: Policy, who: Principal, name: str) -> set[Action]:
@@ -664,7 +695,7 @@ class RulesTests(SynchronousTestCase):
                     allowed(after, who, name), allowed(before, who, name)
                 )
 
-    @given(settings, documents, people, scopes)
+    @given(settings, administered, people, scopes)
     def test_a_token_never_exceeds_its_owner(
         self,
         one: AccessSettings,
@@ -672,15 +703,76 @@ class RulesTests(SynchronousTestCase):
         who: Principal,
         scope: Scope,
     ) -> None:
+        """Nor what it was made for, but for reading what everyone may read."""
         policy = Policy(one, document)
         token = evolve(who, scope=scope)
         for name in NAMES:
-            self.assertLessEqual(
-                allowed(policy, token, name), allowed(policy, who, name)
-            )
+            found = allowed(policy, token, name)
+            self.assertLessEqual(found, allowed(policy, who, name))
+            for action in found - allowed(policy, ANONYMOUS, name):
+                self.assertTrue(
+                    scope.actions is None or needed(action) in scope.actions
+                )
+                self.assertTrue(
+                    scope.projects is None
+                    or any(fnmatchcase(name, pattern) for pattern in scope.projects)
+                )
         for action in Action:
             if policy.may(token, action, None):
                 self.assertTrue(policy.may(who, action, None))
+            if policy.may_any(token, action):
+                self.assertTrue(policy.may_any(who, action))
+
+    @given(settings, administered, people, scopes, projects)
+    def test_whole_patterns_are_all_of_their_names(
+        self,
+        one: AccessSettings,
+        document: AccessDocument,
+        who: Principal,
+        scope: Scope | None,
+        pattern: str,
+    ) -> None:
+        """Who may set rights and publishers of a pattern could of each name of it."""
+        policy, token = Policy(one, document), evolve(who, scope=scope)
+        for action in GRANTABLE:
+            if may_whole(policy, token, action, pattern):
+                self.assertTrue(may_whole(policy, who, action, pattern))
+                for name in NAMES:
+                    if fnmatchcase(name, pattern):
+                        self.assertIn(action, allowed(policy, token, name))
+
+    @given(settings, administered, st.lists(trusted, max_size=3))
+    def test_a_job_may_what_its_publishers_say_and_no_more(
+        self,
+        one: AccessSettings,
+        document: AccessDocument,
+        publishers: list[TrustedPublisher],
+    ) -> None:
+        by_name = {one.name: one for one in publishers}
+        stored = {n: one for n, one in by_name.items() if n != "a"}
+        fixed = {n: one for n, one in by_name.items() if n == "a"}
+        policy = Policy(
+            evolve(one, publishers=fixed), evolve(document, publishers=stored)
+        )
+        shown = Proof("publisher", {"iss": ISSUER, "aud": "pypicloud", "sub": "x"})
+        job = Principal(None, publishers=("a", "b", "gone"), proof=shown)
+        for name in NAMES:
+            given = {
+                action
+                for publisher in by_name.values()
+                if dict(publisher.claims) == {"sub": "x"}
+                and (publisher.name == "a" or not policy.rules.is_fixed(name))
+                and any(fnmatchcase(name, pattern) for pattern in publisher.projects)
+                for action in publisher.actions
+            }
+            everyones = allowed(policy, ANONYMOUS, name) & {Action.READ}
+            found = allowed(policy, job, name)
+            self.assertEqual(found & set(GRANTABLE), given | everyones)
+            for action in found:
+                self.assertIn(needed(action), given | everyones)
+                self.assertTrue(policy.may_any(job, action))
+            self.assertIs(policy.readable(job).allows(name), Action.READ in found)
+            self.assertEqual(explain(policy, job, NormalizedName(name)).allowed, found)
 
     @given(settings, people, st.randoms())
     def test_the_order_of_lines_does_not_matter(
@@ -703,7 +795,7 @@ class RulesTests(SynchronousTestCase):
             if alone.rules.is_fixed(name):
                 self.assertEqual(allowed(alone, who, name), allowed(both, who, name))
 
-    @given(settings, documents, people, scopes)
+    @given(settings, administered, people, scopes)
     def test_every_question_has_the_same_answer(
         self,
         one: AccessSettings,

@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 from argon2 import Type, extract_parameters
-from attrs import define, field
+from attrs import asdict, define, field
 from click.testing import CliRunner, Result
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -24,6 +24,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw import __version__
 from pypicloud_tw.__main__ import with_command
+from pypicloud_tw.access.audit.question import Question
 from pypicloud_tw.access.hashes import verify
 from pypicloud_tw.cli import main as cli
 from pypicloud_tw.cli import offline as maintenance
@@ -66,7 +67,8 @@ class FakeMaintenance:
     ) -> int:
         return self._do(f"yank {project} {version} {reason!r}", config, False)
 
-    def run_audit(self, config: Config, **asked: object) -> int:
+    def run_audit(self, config: Config, question: Question, *, as_json: bool) -> int:
+        asked = {**asdict(question), "as_json": as_json}
         told = " ".join(f"{k}={v}" for k, v in asked.items() if v)
         return self._do(f"audit {told}", config, False)
 

@@ -7,9 +7,10 @@ from io import StringIO
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.access.audit.question import Question
 from pypicloud_tw.access.audit.stored import StoredRecords
 from pypicloud_tw.access.audit.trail import Trail
-from pypicloud_tw.cli.records import Question, print_records
+from pypicloud_tw.cli.records import print_records
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.audit import SERVER, Act, Actor, Proof
 from pypicloud_tw.metrics import Metrics

@@ -200,6 +200,8 @@ class RightTests(GrantsCase):
             "package.ä.user.bob = r": "neither a name nor a pattern such as",
             "package.acme-.user.bob = r": "ends with a dash",
             "package.acme[12].user.bob = r": "neither a name nor a pattern such as",
+            f"package.{'x' * 247}.user.bob = r": "longer than any project's name",
+            f"package.{'x*' * 11}.user.bob = r": "more than 10 stars and question",
         }.items():
             problem = self.mistake(line)
             self.assertIn(part, problem, line)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -69,6 +71,18 @@ class ProvenanceTests(SynchronousTestCase):
                 "run": "https://gitlab.corp/acme/sub/tool/-/jobs/55",
             },
         )
+
+    def test_no_claim_makes_another_address_of_the_run(self) -> None:
+        odd = '"><b>?a#b@evil.example:1\\%0a '
+        for one, names in (
+            (GITHUB, ("repository", "run_id", "run_attempt")),
+            (GITLAB, ("project_path", "job_id")),
+        ):
+            usual = urlsplit(provenance("p", one)["run"])
+            run = provenance("p", one | dict.fromkeys(names, odd))["run"]
+            self.assertRegex(run, r"\A[\w:/.%-]+\Z")
+            self.assertEqual(urlsplit(run)[:2], usual[:2])
+            self.assertEqual(urlsplit(run)[3:], ("", ""))
 
     def test_others(self) -> None:
         for claims, expected in (

@@ -90,6 +90,8 @@ class LiveIssuer:
         if parts.path == "/token":
             asked = parse_qs(parts.query)["audience"]
             assert asked == ["pypicloud"], asked
-            assert authorization == f"Bearer {REQUEST_TOKEN}", authorization
+            # Schemes have no case (RFC 9110, section 11.1): clients write either.
+            scheme, _, shown = (authorization or "").partition(" ")
+            assert (scheme.lower(), shown) == ("bearer", REQUEST_TOKEN), authorization
             return {"value": self.token()}
         return self.issuer.own.get(f"{self.url}{parts.path}")

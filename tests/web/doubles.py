@@ -473,7 +473,7 @@ class Web:
         self.application = Application(
             domain.index,
             access=access,
-            publishing=TrustedPublishing(exchange, domain.clock.seconds),
+            publishing=TrustedPublishing(exchange),
             administered=Administered(
                 access,
                 self.documents,

@@ -12,6 +12,7 @@ from xmlrpc.client import dumps
 
 from attrs import field, frozen
 
+from pypicloud_tw.access.principal import Scope
 from pypicloud_tw.config.rights import Action
 from tests.builders import wheel
 from tests.web.doubles import FORM_TYPE, form_bytes, upload_form
@@ -42,6 +43,8 @@ _READER = frozenset({READ})
 _WRITER = frozenset({READ, UPLOAD, MANAGE, DELETE, OVERWRITE})
 #: Administrators are not exempt from pypi.allow_overwrite_groups.
 _BOSS = frozenset({READ, UPLOAD, MANAGE, DELETE, ADMINISTER})
+_UPLOADS = frozenset({UPLOAD})
+_UPLOADER = _READER | _UPLOADS
 _NOTHING: frozenset[Action] = frozenset()
 
 #: Who may do what, written by hand: by user and by kind.
@@ -50,7 +53,22 @@ EXPECTED = {
     "bob": {"open": _READER, "team": _NOTHING, "secret": _READER},
     "dev1": {"open": _WRITER, "team": _WRITER, "secret": _NOTHING},
     "boss": {"open": _BOSS, "team": _BOSS, "secret": _BOSS},
+    # By tokens, see TOKENS and PUBLISHER: what they are for, and what everyone may.
+    "dev1's": {"open": _READER, "team": _READER, "secret": _NOTHING},
+    "boss's": {"open": _UPLOADER, "team": _UPLOADS, "secret": _UPLOADS},
+    "a job": {"open": _READER, "team": _UPLOADS, "secret": _NOTHING},
 }
+
+#: Whose tokens there are, and what they are narrowed to.
+TOKENS = {
+    "dev1's": ("dev1", Scope(_READER, ("team-*", "secret-*"))),
+    "boss's": ("boss", Scope(_UPLOADS)),
+}
+#: What the publisher of a job is for.
+PUBLISHER = {"projects": "team-*", "acts": "upload"}
+
+
+Asked = Action | Literal["log-in", "password"] | None
 
 
 @frozen
@@ -90,8 +108,8 @@ class Row:
     :ivar route: the router's rule.
     :ivar path: an address of it, with ``{name}``, ``{digest}`` and ``{file}`` where it
         is about a project.
-    :ivar asks: what must be allowed; ``log-in``: whoever has logged in may; None:
-        nothing is asked.
+    :ivar asks: what must be allowed; ``log-in``: whoever has logged in may;
+        ``password``: but by no token; None: nothing is asked.
     :ivar status: of the answer to whoever may.
     :ivar body: makes what is sent.
     :ivar changes: it is refused while the server is read-only.
@@ -100,7 +118,7 @@ class Row:
     method: str
     route: str
     path: str
-    asks: Action | Literal["log-in"] | None = None
+    asks: Asked = None
     status: int = 200
     body: Callable[[Subject], bytes] = field(default=lambda subject: b"")
     headers: dict[str, str] = field(factory=dict)
@@ -176,7 +194,8 @@ def _access_rows() -> Iterator[Row]:
 
     ``tests.web.api.test_access`` has those who administer single projects.
     """
-    own: Literal["log-in"] = "log-in"
+    own: Asked = "log-in"
+    password: Asked = "password"
     for route, asks, status in (
         ("/", ADMINISTER, 200),
         ("/users", ADMINISTER, 200),
@@ -186,7 +205,7 @@ def _access_rows() -> Iterator[Row]:
         ("/rights", ADMINISTER, 200),
         ("/publishers", ADMINISTER, 200),
         ("/publishers/<name>", ADMINISTER, 404),
-        ("/tokens", own, 200),
+        ("/tokens", password, 200),
         ("/rights-of", own, 200),
         ("/whoami", own, 200),
     ):
@@ -203,8 +222,8 @@ def _access_rows() -> Iterator[Row]:
         ("DELETE", _RIGHT, ADMINISTER, 200, b""),
         ("PUT", "/publishers/<name>", ADMINISTER, 201, _PUBLISHER),
         ("DELETE", "/publishers/<name>", ADMINISTER, 200, b""),
-        ("POST", "/tokens", own, 201, b"{}"),
-        ("DELETE", "/tokens/<id>", own, 404, b""),
+        ("POST", "/tokens", password, 201, b"{}"),
+        ("DELETE", "/tokens/<id>", password, 404, b""),
     ):
         yield _access_row(method, route, asks, status, body)
 
@@ -217,7 +236,7 @@ _PUBLISHER = (
 def _access_row(
     method: str,
     route: str,
-    asks: Action | Literal["log-in"],
+    asks: Asked,
     status: int,
     body: bytes = b"",
 ) -> Row:
@@ -270,16 +289,11 @@ ROWS = (
     Row("POST", "/pypi", "/pypi", None, 200, call, {"Content-Type": "text/xml"}),
     Row("GET", AUDIT, AUDIT, ADMINISTER),
     Row("GET", AUDIT, f"{AUDIT}?project={{name}}", MANAGE),
-    # Who sends these proves who it is by what it sends. There are no publishers here.
-    Row("GET", "/_/oidc/audience", "/_/oidc/audience", status=404),
-    Row(
-        "GET",
-        "/.well-known/pytp",
-        "/.well-known/pytp?discover=%2Flegacy%2F",
-        status=404,
-    ),
-    Row("POST", "/_/oidc/mint-token", "/_/oidc/mint-token", None, 404, token, JSON),
-    Row("POST", GITHUB, GITHUB, None, 404, token, JSON),
+    # Who sends these proves who it is by what it sends.
+    Row("GET", "/_/oidc/audience", "/_/oidc/audience"),
+    Row("GET", "/.well-known/pytp", "/.well-known/pytp?discover=%2Flegacy%2F"),
+    Row("POST", "/_/oidc/mint-token", "/_/oidc/mint-token", None, 422, token, JSON),
+    Row("POST", GITHUB, GITHUB, None, 422, token, JSON),
     Row("POST", "/_/oidc/burn-token", "/_/oidc/burn-token", None, 204, token, JSON),
     Row("POST", REVEALED, REVEALED, None, 200, report, JSON),
     *_access_rows(),

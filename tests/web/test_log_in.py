@@ -14,10 +14,11 @@ from zope.interface import classImplements
 
 from pypicloud_tw.access.certificate_login import CertificateLogin
 from pypicloud_tw.access.metrics_readers import metrics_reader
-from pypicloud_tw.access.principal import ANONYMOUS, Principal
+from pypicloud_tw.access.principal import ANONYMOUS, Principal, Scope
 from pypicloud_tw.access.proxy_login import ProxyLogin
 from pypicloud_tw.config.addresses import network
 from pypicloud_tw.config.certificate_patterns import certificate_pattern
+from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import Unauthorized
 from pypicloud_tw.web.http.proxies import IdentityFields, Proxies
 from tests.builders import wheel
@@ -264,6 +265,13 @@ class MetricsReaderTests(SynchronousTestCase):
         self.assertFalse(judge(Principal(None, publishers=("ci",)), "192.0.2.1"))
         with self.assertRaises(Unauthorized):
             judge(ANONYMOUS, "192.0.2.1")
+        for scope, may in (
+            (Scope(), True),
+            (Scope(frozenset({Action.READ})), True),
+            (Scope(frozenset({Action.UPLOAD})), False),
+            (Scope(None, ("acme",)), False),
+        ):
+            self.assertIs(judge(Principal("ann", scope=scope), "192.0.2.1"), may)
         everyone = metrics_reader("everyone")
         for principal in (ANONYMOUS, Principal(None, publishers=("ci",))):
             self.assertTrue(everyone(principal, "192.0.2.1"))

@@ -6,6 +6,7 @@ is not the answers are equal, and neither store nor upstream hears of the questi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 
 from attrs import evolve, frozen
@@ -13,11 +14,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.access.document import AccessDocument, StoredUser
 from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.access.principal import Scope
+from pypicloud_tw.access.tokens.tokens import NewToken
 from pypicloud_tw.config.rights import Action, RightLine
+from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.web.api.access import AccessApi
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.views import DIGEST_DIGITS
 from tests.access.doubles import policy_of
+from tests.access.oidc.doubles import publisher
 from tests.builders import wheel
 from tests.web.doubles import HASH, Response, Web, basic, started, stored_project
 from tests.web.rights_table import (
@@ -27,8 +32,10 @@ from tests.web.rights_table import (
     EXPECTED,
     GROUPS,
     KINDS,
+    PUBLISHER,
     RIGHTS,
     ROWS,
+    TOKENS,
     WHILE_READ_ONLY,
     Row,
     Subject,
@@ -36,7 +43,7 @@ from tests.web.rights_table import (
 from tests.web.test_app_fallback import Front
 
 #: Everybody who is known to the tests.
-USERS = dict.fromkeys([user for user in EXPECTED if user is not None], HASH)
+USERS = dict.fromkeys(("bob", "dev1", "boss"), HASH)
 JSON = {"Accept": "application/vnd.pypi.simple.v1+json"}
 
 
@@ -94,11 +101,17 @@ class Server:
 
     front: Front
     subjects: tuple[Subject, ...]
+    tokens: Mapping[str, str]
 
     @classmethod
     def of(cls, source: Source, mode: str = "cache") -> Server:
         front = Front(mode)
-        front.web = web = Web(front.domain, users=source.users, policy=source.policy)
+        front.web = web = Web(
+            front.domain,
+            users=source.users,
+            policy=source.policy,
+            publishers={"job": publisher("job", **PUBLISHER)},
+        )
         web.application.projects.fallback = front.fallback
         if (document := source.document) is not None:
             work = started(web.documents.change(lambda _: document))
@@ -111,16 +124,27 @@ class Server:
             (file,) = stored_project(front.web.store, subject.name).files
             subjects.append(Subject.present(kind, file.sha256[:DIGEST_DIGITS]))
         web.get("/")  # the rules are known from now on
-        return cls(front, tuple(subjects))
+        tokens = {label: make_token(web, *given) for label, given in TOKENS.items()}
+        tokens["a job"] = mint(web)
+        server = cls(front, tuple(subjects), tokens)
+        for label in tokens:
+            web.get("/", server.login(label))  # and the tokens
+        return server
 
     @property
     def web(self) -> Web:
         return self.front.web
 
+    def login(self, user: str | None) -> dict[str, str]:
+        if user is None:
+            return {}
+        token = self.tokens.get(user)
+        return basic(user) if token is None else basic("__token__", token)
+
     def ask(
         self, row: Row, user: str | None, subject: Subject, method: str | None = None
     ) -> Response:
-        fields = {**row.headers, **(basic(user) if user is not None else {})}
+        fields = {**row.headers, **self.login(user)}
         path = subject.fill(row.path)
         return self.web.request(method or row.method, path, fields, row.body(subject))
 
@@ -138,6 +162,24 @@ class Server:
         )
 
 
+def make_token(web: Web, owner: str, scope: Scope) -> str:
+    """Make a user's token."""
+    making = started(
+        web.tokens.make(owner, Actor(owner), "CI", scope.actions, scope.projects)
+    )
+    web.domain.settle(making)
+    made: list[NewToken] = []
+    making.addCallback(made.append)
+    return made[0].text
+
+
+def mint(web: Web) -> str:
+    """Have a job exchange its identity."""
+    body = json.dumps({"token": web.issuer.token()}).encode()
+    token: str = web.request("POST", "/_/oidc/mint-token", body=body).json["token"]
+    return token
+
+
 def comparable(response: Response, subject: Subject) -> tuple[object, ...]:
     """Give the whole answer, with another name for the project's."""
     fields = {
@@ -152,6 +194,8 @@ def comparable(response: Response, subject: Subject) -> tuple[object, ...]:
 def allowed(row: Row, user: str | None, kind: str) -> bool:
     if row.asks == "log-in":
         return user is not None
+    if row.asks == "password":
+        return user in USERS
     return row.asks is None or row.asks in EXPECTED[user][kind]
 
 
@@ -190,7 +234,7 @@ class TableTests(TableCase):
             server = Server.of(make())
             for user, kinds in EXPECTED.items():
                 readable = {k for k in KINDS if Action.READ in kinds[k]}
-                fields = basic(user) if user is not None else {}
+                fields = server.login(user)
                 listed = server.web.get("/simple/", {**JSON, **fields}).json
                 self.assertEqual(
                     [project["name"] for project in listed["projects"]],

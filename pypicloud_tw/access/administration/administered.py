@@ -11,6 +11,7 @@ from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.hashes import hash_password
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.settings import AccessSettings
+from pypicloud_tw.access.tokens.text import is_token
 from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.audit import Audit
@@ -50,12 +51,15 @@ class Administered:
     async def hash(self, password: str | None) -> str | None:
         """Hash a password; None is none.
 
-        :raises BadRequest: it is empty, or cannot be hashed.
+        :raises BadRequest: it is empty, looks like a token, or cannot be hashed.
         """
         if password is None:
             return None
         if not password:
             raise BadRequest("A password is not empty; leave it out for none.")
+        if is_token(password):
+            # Whoever logged in with it would be asked for the rest of a token.
+            raise BadRequest("What begins as a token does is no password: change it.")
         try:
             return await self.offload.in_thread(hash_password, password)
         except ValueError as e:

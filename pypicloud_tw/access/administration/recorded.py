@@ -13,6 +13,7 @@ from pypicloud_tw.access.administration.values import Changed, Required
 from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.rules import Rules, listed
+from pypicloud_tw.config.rights import AUTHENTICATED, EVERYONE, RightLine
 from pypicloud_tw.index.audit import Act, Audit
 
 Change = Callable[[AccessDocument], AccessDocument]
@@ -90,14 +91,29 @@ def _notices(before: Rules, after: Rules) -> Iterator[str]:
 def _of_projects(before: AccessDocument, after: AccessDocument) -> Iterator[str]:
     """Say which projects have lines of their own now, and which none any more."""
     had, have = ({line.project for line in one.rights} for one in (before, after))
-    if closed := have - had:
+    gave, give = (
+        {line.project for line in one.rights if line.actions} for one in (before, after)
+    )
+    open_to_all = {line.project for line in after.rights if _is_for_all(line)}
+    if closed := have - had - open_to_all:
         yield (
-            f"Whoever no line for {listed(closed)} names may do nothing there from now "
-            "on, administrators excepted. If others shall read it still, give r to the "
-            "group authenticated, or everyone."
+            f"From now on {listed(closed)} is closed to everybody whom no line for it "
+            "names, but for administrators. If others shall go on reading it, give r "
+            "to the group authenticated, or everyone."
         )
     if opened := had - have:
         yield (
-            f"No line is for {listed(opened)} any more: the next pattern that fits, or "
-            "the defaults (pypi.default_read, pypi.default_write), decide from now on."
+            f"There is no line for {listed(opened)} any more: the next pattern that "
+            "fits, or the defaults (pypi.default_read, pypi.default_write), decide "
+            "from now on."
         )
+    if bare := (gave - give) & have:
+        yield (
+            f"Only administrators may do anything with {listed(bare)} now: its last "
+            "line gives nothing, and keeps it closed. Remove that line if the defaults "
+            "shall decide."
+        )
+
+
+def _is_for_all(line: RightLine) -> bool:
+    return line.kind == "group" and line.name in (EVERYONE, AUTHENTICATED)

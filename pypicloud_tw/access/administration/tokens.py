@@ -79,11 +79,13 @@ class TokenAdministration:
         """Find one of theirs; administrators find everybody's.
 
         :raises NotFound: there is none.
+        :raises Forbidden: the token that is shown is for none.
         """
         found = await self.book.find(id)
         own = self.authority.principal
-        mine = own is not None and own.name == found.owner
-        if not mine and not self.authority.administers():
+        if own is not None and own.name == found.owner:
+            self.authority.check_own_tokens()
+        elif not self.authority.administers():
             raise NotFound("There is no such token.")
         return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 from attrs import define, evolve, field
 from twisted.logger import Logger
@@ -21,12 +21,17 @@ from pypicloud_tw.access.oidc.refusals import (
     ReusedToken,
 )
 from pypicloud_tw.access.principal import Principal
+from pypicloud_tw.access.throttle import Buckets, network
 from pypicloud_tw.access.tokens.minted import AlreadyUsed, Minted, MintedToken
 from pypicloud_tw.config.publishers import told_audience
 from pypicloud_tw.config.rights import TrustedPublisher
 from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.index.audit import Act, Actor, Audit, Proof
 from pypicloud_tw.metrics import Metrics
+
+#: Refusals that one client is told the reason of: so many at once, and one more in so
+#: many seconds.
+_BURST, _EVERY = 30, 2.0
 
 
 @define(eq=False)
@@ -49,6 +54,7 @@ class Exchange:
     seconds: Callable[[], float]
     lifetime: float
     outcomes: Counter[str] = field(factory=Counter, init=False)
+    _refused: Buckets = field(factory=lambda: Buckets(_BURST, _EVERY), init=False)
     _log = Logger()
 
     def register(self, metrics: Metrics) -> None:
@@ -71,10 +77,17 @@ class Exchange:
         :raises NotEnabled: there is no publisher.
         :raises Unavailable: it could never be found out whether there is one.
         """
-        audience = told_audience(await self._publishers())
+        publishers = await self._publishers()
+        # Whoever administers a project must not have others' jobs ask for another.
+        audience = told_audience(self._fixed or publishers)
         if audience is None:
             raise NotEnabled("This index has no trusted publishers.")
         return audience
+
+    @property
+    def _fixed(self) -> Mapping[str, TrustedPublisher]:
+        """Those of the ini."""
+        return self.access.policy.settings.publishers
 
     async def _publishers(self) -> Mapping[str, TrustedPublisher]:
         await self.access.learn()
@@ -86,8 +99,12 @@ class Exchange:
         The issuer is known before anything is fetched, and the token is taken for used
         last: one that is refused can be shown again when the publisher was put right.
 
+        One that is right is exchanged whatever else its client shows: runners share
+        addresses, and a neighbour must not keep a job from publishing.
+
         :param actor: who shows it, as far as is known before.
         :raises ExchangeRefused: it is not exchanged.
+        :raises TooManyRequests: nor is it, and its client was told so too often.
         :raises IssuerUnavailable: the issuer's keys cannot be had.
         :raises Unavailable: the store is away.
         """
@@ -105,9 +122,10 @@ class Exchange:
         """Make a minted token useless; return whether it was one that lived.
 
         :param actor: who shows it.
+        :raises TooManyRequests: they have shown too many that there are not.
         :raises Unavailable: the store is away, or nothing may be changed.
         """
-        burnt = await self.minted.burn(text)
+        burnt = await self.minted.burn(text, actor.address or "")
         if burnt:
             self.audit(Act(actor, "burnt a token", reason="given back"))
         return burnt
@@ -121,7 +139,7 @@ class Exchange:
         keys = await self.issuers.keys(token.issuer, token.key_id)
         keys.verify(token)
         identity = identify(token, self.seconds())
-        found = _match(of_issuer, identity)
+        found = _match(of_issuer, identity, self._fixed)
         minted = await self._mint(identity, found)
         proof = Proof("publisher", identity.claims)
         label = Principal(None, publishers=found).label
@@ -142,17 +160,23 @@ class Exchange:
             raise ReusedToken(e.message, claims=identity.claims) from None
 
     def _tell(self, error: ExchangeRefused, actor: Actor) -> None:
-        """Have log and audit say what the job is not told."""
+        """Have log and audit say what the job is not told.
+
+        :raises TooManyRequests: the client was refused too often to tell each time; the
+            audit counts them.
+        """
         why = " ".join((error.message, *error.findings))
+        proof = Proof("publisher", error.claims) if error.claims else actor.proof
+        shown_by = evolve(actor, proof=proof)
+        self.audit(Act(shown_by, "mint", reason=why, outcome="refused"))
+        client = network(actor.address or "")
+        self._refused.admit(client, self.seconds(), "refused identity tokens")
         self._log.warn(
             "An identity token from {client} is refused ({code}): {why}",
             client=actor.address,
             code=error.code,
             why=why,
         )
-        if error.claims:
-            actor = evolve(actor, proof=Proof("publisher", error.claims))
-        self.audit(Act(actor, "mint", reason=why, outcome="refused"))
 
 
 def _of_issuer(
@@ -168,9 +192,9 @@ def _of_issuer(
 
 
 def _match(
-    of_issuer: Mapping[str, TrustedPublisher], identity: Identity
+    of_issuer: Mapping[str, TrustedPublisher], identity: Identity, fixed: Container[str]
 ) -> tuple[str, ...]:
-    """Name the publishers that trust a job."""
+    """Name the publishers that trust a job; parameters as of :func:`matching`."""
     audience = identity.claims["aud"]
     if all(one.audience != audience for one in of_issuer.values()):
         raise InvalidToken(
@@ -179,7 +203,7 @@ def _match(
             explain(of_issuer, identity.claims),
             identity.claims,
         )
-    found = matching(of_issuer, identity.claims)
+    found = matching(of_issuer, identity.claims, fixed)
     if not found:
         raise InvalidPublisher(
             "The token is good, and no trusted publisher of this index is for this "

@@ -103,6 +103,8 @@ def _audience(claims: Mapping[str, object]) -> str:
         audience = audience[0]
     if not isinstance(audience, str):
         raise InvalidToken("The token is not for exactly one audience.")
+    if not _is_plain(audience):
+        raise InvalidToken("The token's audience is no printable text, or a long one.")
     return audience
 
 
@@ -116,7 +118,7 @@ def _shown(claims: Mapping[str, object]) -> list[tuple[str, str]]:
 
 
 def _is_plain(text: str) -> bool:
-    # It will stand in logs and in the manifest; a lone surrogate could not.
+    # It will stand in logs and in the manifest.
     return len(text) <= LONGEST and text.isprintable()
 
 

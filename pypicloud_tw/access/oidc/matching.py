@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from heapq import nsmallest
 
 from pypicloud_tw.config.claims import fit_all, mismatches
 from pypicloud_tw.config.rights import TrustedPublisher
+
+#: Publishers that one token can be of: each is asked again at each of its uses.
+MOST = 100
 
 #: Publishers that a log tells of when none fits: those that come nearest.
 _TOLD = 5
@@ -44,10 +47,19 @@ def trusts(publisher: TrustedPublisher, claims: Mapping[str, str]) -> bool:
 
 
 def matching(
-    publishers: Mapping[str, TrustedPublisher], claims: Mapping[str, str]
+    publishers: Mapping[str, TrustedPublisher],
+    claims: Mapping[str, str],
+    fixed: Container[str] = (),
 ) -> tuple[str, ...]:
-    """Name all publishers that trust a job: one token is for what any of them may."""
-    return tuple(sorted(n for n, one in publishers.items() if trusts(one, claims)))
+    """Name the publishers that trust a job: one token is for what any of them may.
+
+    There are :data:`MOST` at most. Whoever administers a project can trust anybody's
+    job with it, as often as they please, and must not burden its token.
+
+    :param fixed: the names of those of the ini, which come first.
+    """
+    found = (name for name, one in publishers.items() if trusts(one, claims))
+    return tuple(sorted(found, key=lambda name: (name not in fixed, name))[:MOST])
 
 
 def explain(

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NoReturn
+
+#: How surrogates are escaped, alone or in pairs.
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class JsonError(ValueError):
@@ -20,9 +24,8 @@ def read_object(data: bytes) -> dict[str, Any]:
     :raises JsonError: it is anything else.
     """
     try:
-        found = json.loads(
-            data.decode(), object_pairs_hook=_once, parse_constant=_no_number
-        )
+        text = data.decode()
+        found = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
     except JsonError:
         raise
     except (ValueError, RecursionError):
@@ -30,7 +33,18 @@ def read_object(data: bytes) -> dict[str, Any]:
         raise JsonError("is not JSON") from None
     if not isinstance(found, dict):
         raise JsonError("is not a JSON object")
+    if _HALF.search(text):
+        _check_whole(found)
     return found
+
+
+def _check_whole(found: dict[str, Any]) -> None:
+    """Return if all its texts are whole; no UTF-8 has half a pair of surrogates."""
+    try:
+        json.dumps(found, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError):
+        # RFC 7493, section 2.1; whatever wrote such a text down would fail.
+        raise JsonError("has half a character in it") from None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from attrs import define, field
@@ -66,10 +67,17 @@ class Lookups(Generic[T]):
         :raises QueueFullError: too many ask.
         """
         attempt = self.throttle.admit(f"token {token}", client)
-        asker = attempt.asker
+        ask = partial(
+            self._questions.ask, key, partial(self._ask, attempt.asker, question)
+        )
+        joined = key in self._questions
         right: bool | None = None
         try:
-            found = await self._questions.ask(key, lambda: self._ask(asker, question))
+            found = await ask()
+            if joined and (found is None or not has_it(found)):
+                # That question is older than this token may be, which another server
+                # has perhaps just made. Any that is joined now is not.
+                found = await ask()
             right = found is not None and has_it(found)
         finally:
             attempt.end(right)

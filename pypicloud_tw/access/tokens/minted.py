@@ -61,6 +61,9 @@ CAPACITY, _OVERHEAD = 32 * 2**20, 1500
 #: Ids that are known not to be there.
 ABSENT = 10_000
 
+#: Identity tokens that are known to be used: who shows one again costs no request.
+USED = 10_000
+
 #: The last hour that a token can tell of.
 _MAX_HOUR = 2**32 - 1
 
@@ -138,6 +141,7 @@ class Minted:
         factory=lambda: Cache(CAPACITY, lambda known: known.weight), init=False
     )
     _absent: Cache[str, bool] = field(init=False)
+    _used: Cache[str, bool] = field(factory=lambda: Cache(USED), init=False)
     _lookups: Lookups[KnownMinted] = field(init=False)
 
     @_absent.default
@@ -192,12 +196,15 @@ class Minted:
     async def _claim(self, text: MintedText, record: MintedRecord) -> None:
         """Write the object that nobody may have written before."""
         key, data = _key(text), _encode(record)
+        if key in self._used:
+            raise _already_used()
         try:
             info = await self.store.put(
                 key, data, condition=IfAbsent(), content_type="application/json"
             )
             etag = info.etag
         except PreconditionFailed:
+            self._used.put(key, True)
             raise _already_used() from None
         except StoreError as e:
             # It may have been written: whose secret is there will tell.
@@ -207,6 +214,7 @@ class Minted:
             if not matches(text.secret, found.record.digest):
                 raise _already_used() from None
             etag = found.etag
+        self._used.put(key, True)
         self._keep(text.id, _known(record, etag, len(data), self.clock.seconds()))
 
     def holds(self, id: str, known: KnownMinted, now: float) -> bool:
@@ -255,12 +263,14 @@ class Minted:
                 raise
             return known, True
 
-    async def burn(self, shown: str) -> bool:
+    async def burn(self, shown: str, client: str) -> bool:
         """Make a token useless for good; return whether it was one that lived.
 
         Whoever can show it may do so. It stays as a tombstone: its identity token was
         used.
 
+        :param client: the address that shows it.
+        :raises TooManyRequests: the client has shown too many that are not there.
         :raises StoreError: the store is away.
         :raises Unavailable: nothing may be changed now.
         """
@@ -271,7 +281,7 @@ class Minted:
         if not isinstance(text, MintedText):
             return False
         self.standing.check()
-        found = await self._get(text)
+        found, _ = await self._find(text, client)
         if found is None or not matches(text.secret, found.record.digest):
             return False
         if found.record.burnt is not None:

@@ -219,19 +219,22 @@ class Tokens:
         """Revoke or burn a token whose whole text somebody knows.
 
         :return: whether it lived.
+        :raises TooManyRequests: they have shown too many that there are not.
         :raises Unavailable: nothing may be changed now.
         :raises StoreError: the store is away, or the others could not be told.
         """
+        client = by.address or ""
         try:
             token = read_token(text)
         except Unauthorized:
             return False
         if not isinstance(token, UserToken):
-            burnt = await self.minted.burn(text)
+            burnt = await self.minted.burn(text, client)
             if burnt:
                 self.audit(Act(by, "burnt a token", reason=reason))
             return burnt
-        document = await self.documents.read(owner_key_of(token.id))
+        known = (await self.documents.find(token.id, client)).known
+        document = None if known is None else known.document
         record = None if document is None else document.tokens.get(token.id)
         if document is None or record is None or not record.fits(token.secret):
             return False

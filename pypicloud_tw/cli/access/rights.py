@@ -27,6 +27,7 @@ from pypicloud_tw.cli.access.output import (
     where,
 )
 from pypicloud_tw.cli.access.target import takes_target, target
+from pypicloud_tw.cli.access.token_ids import id_of
 from pypicloud_tw.config.grants import parse_actions, parse_project
 from pypicloud_tw.config.publishers import AUDIENCE
 from pypicloud_tw.config.rights import Action, Kind, show_actions
@@ -254,6 +255,7 @@ def rights(
     chosen = target(config, index)
     if who is None and chosen.offline:
         raise click.UsageError("Say whose rights: offline, nobody is logged in.")
+    who = None if who is None else id_of(who)
     found, known = chosen.do(lambda access: _rights_of(access, who, project))
     if not known:
         click.echo(

@@ -17,6 +17,7 @@ from pypicloud_tw.cli.access.output import (
 )
 from pypicloud_tw.cli.access.rights import actions
 from pypicloud_tw.cli.access.target import takes_target, target
+from pypicloud_tw.cli.access.token_ids import id_of
 from pypicloud_tw.config.rights import show_actions
 from pypicloud_tw.config.values import BadValueError, whole_seconds
 from pypicloud_tw.json_values import encode
@@ -126,8 +127,12 @@ def _row(one: Token) -> tuple[str, ...]:
 @asks_first
 @takes_target
 def revoke(id: str, yes: bool, config: Path | None, index: str | None) -> None:
-    """Have a token be worth nothing any more."""
+    """Have a token be worth nothing any more.
+
+    ID is as ``token list`` has it; the token itself will do as well.
+    """
     chosen = target(config, index)
+    id = id_of(id)
     confirm(f"Revoke the token {id}?", yes)
     changed = chosen.change(lambda access: access.revoke_token(id))
     told(changed, f"Revoked {id}.")

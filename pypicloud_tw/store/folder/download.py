@@ -42,7 +42,7 @@ class DirectoryDownload:
     _start: int
     _stop: int
     _small: bytes | None = field(repr=False)
-    _line: SerialQueue = field(factory=SerialQueue, init=False, repr=False)
+    _queue: SerialQueue = field(factory=SerialQueue, init=False, repr=False)
 
     async def deliver(self, consumer: IConsumer) -> None:
         """See :class:`IDownload`."""
@@ -59,7 +59,7 @@ class DirectoryDownload:
     def abandon(self) -> None:
         """See :class:`IDownload`. The file is closed after a read under way."""
         if not self._file.closed:
-            closed = self._line.run(lambda: self._offload.in_thread(self._file.close))
+            closed = self._queue.run(lambda: self._offload.in_thread(self._file.close))
             # No threads any more: the server stops.
             closed.addErrback(lambda _: self._file.close())
 
@@ -67,7 +67,7 @@ class DirectoryDownload:
         at = self._start
         while at < self._stop:
             with explained(self._folder):
-                piece = await self._line.run(partial(self._read, at))
+                piece = await self._queue.run(partial(self._read, at))
             self._expect(bool(piece))
             at += len(piece)
             yield piece

@@ -28,6 +28,7 @@ from zope.interface import implementer
 from pypicloud_tw.concurrency.serial import SerialQueue
 from pypicloud_tw.errors import RangeNotSatisfiable, StoreError
 from pypicloud_tw.offload.service import IOffload
+from pypicloud_tw.store.checkpoints import Checkpoint, pass_by
 from pypicloud_tw.store.folder.download import SMALL, DirectoryDownload
 from pypicloud_tw.store.folder.explain import explained
 from pypicloud_tw.store.folder.locks import stripe
@@ -54,10 +55,6 @@ T = TypeVar("T")
 
 #: Times that a small object is read again because somebody wrote into its file.
 READS = 3
-
-
-def _nothing(_point: str) -> None:
-    """Pass a checkpoint by."""
 
 
 def _absolute(path: Path) -> Path:
@@ -93,12 +90,10 @@ class DirectoryStore:
     path: Path = field(converter=_absolute)
     offload: IOffload = field(repr=False)
     _clock: Callable[[], float] = field(default=time.time, kw_only=True)
-    _checkpoint: Callable[[str], None] = field(
-        default=_nothing, kw_only=True, repr=False
-    )
+    _checkpoint: Checkpoint = field(default=pass_by, kw_only=True, repr=False)
     _folder: Folder = field(init=False, repr=False)
     _scratch: Scratch | None = field(default=None, init=False, repr=False)
-    _lines: dict[int, SerialQueue] = field(factory=dict, init=False, repr=False)
+    _queues: dict[int, SerialQueue] = field(factory=dict, init=False, repr=False)
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
@@ -154,8 +149,8 @@ class DirectoryStore:
         key_segments(key)
         draft = await self._thread(self._draft, size_hint)
         spool = Spool(draft.file, self.offload, path=draft.path)
-        line = self._line(key)
-        return DirectoryUpload(key, spool, draft, self._folder, self.offload, line)
+        queue = self._queue(key)
+        return DirectoryUpload(key, spool, draft, self._folder, self.offload, queue)
 
     async def abandon_uploads(self, before: datetime, *, dry_run: bool = False) -> int:
         """See :class:`IObjectStore`; the start removes what broke off."""
@@ -198,12 +193,12 @@ class DirectoryStore:
         So at most one thread for each lock waits for other processes.
         """
         with explained(self.path):
-            return await self._line(key).run(
+            return await self._queue(key).run(
                 lambda: self.offload.in_thread(function, *args, **kwargs)
             )
 
-    def _line(self, key: str) -> SerialQueue:
-        return self._lines.setdefault(stripe(key), SerialQueue())
+    def _queue(self, key: str) -> SerialQueue:
+        return self._queues.setdefault(stripe(key), SerialQueue())
 
     def _begin(self) -> Scratch:
         self._folder.prepare()

@@ -25,6 +25,7 @@ from pypicloud_tw.errors import (
     PreconditionFailed,
     StoreError,
 )
+from pypicloud_tw.store.checkpoints import Checkpoint
 from pypicloud_tw.store.folder.explain import ABSENT, folder_error, unreadable
 from pypicloud_tw.store.folder.locks import open_lock, stripe, wait_for_lock
 from pypicloud_tw.store.folder.owner import FOLDER, entrust, make_folder
@@ -73,7 +74,7 @@ class Folder:
 
     path: Path
     clock: Callable[[], float]
-    checkpoint: Callable[[str], None]
+    checkpoint: Checkpoint
     _identity: tuple[int, int] | None = field(default=None, init=False)
     _durable: dict[tuple[bytes, ...], int] = field(factory=dict, init=False, repr=False)
     _random: SystemRandom = field(factory=SystemRandom, init=False)

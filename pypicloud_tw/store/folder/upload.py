@@ -22,7 +22,7 @@ from pypicloud_tw.store.spool import Spool
 class DirectoryUpload:
     """See :class:`IUpload`.
 
-    :ivar line: for changes under the lock of this key.
+    :ivar queue: for changes under the lock of this key.
     """
 
     key: str
@@ -30,7 +30,7 @@ class DirectoryUpload:
     _draft: Draft = field(repr=False)
     _folder: Folder = field(repr=False)
     _offload: IOffload = field(repr=False)
-    _line: SerialQueue = field(repr=False)
+    _queue: SerialQueue = field(repr=False)
     _ended: bool = field(default=False, init=False)
     _log = Logger()
 
@@ -45,13 +45,13 @@ class DirectoryUpload:
         """
         await self.spool.finish()
         with explained(self._folder.path):
-            return await self._line.run(lambda: self._offload.in_thread(self._commit))
+            return await self._queue.run(lambda: self._offload.in_thread(self._commit))
 
     async def abort(self) -> None:
         """See :class:`IUpload`. A commit that is under way is waited for."""
         try:
             await self.spool.close()
-            await self._line.run(lambda: self._offload.in_thread(self._end))
+            await self._queue.run(lambda: self._offload.in_thread(self._end))
         except Exception:
             # What stays is removed when the store is closed, or by the next start.
             self._log.failure("An aborted upload left a temporary file")

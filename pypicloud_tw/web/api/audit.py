@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import aclosing
 
 from attrs import define, field, frozen
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from pypicloud_tw.access.administration.authority import project_or_pattern
-from pypicloud_tw.access.audit.reading import (
-    Position,
-    Reader,
-    Record,
-    Wanted,
-    instant,
-)
-from pypicloud_tw.access.patterns import is_pattern
+from pypicloud_tw.access.audit.question import Question
+from pypicloud_tw.access.audit.reading import Position, Reader, Record
+from pypicloud_tw.access.patterns import is_pattern, project_or_pattern
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.store.interfaces import IObjectStore
@@ -30,22 +24,22 @@ USUAL, MOST = 100, 1000
 #: Records that are looked at for one page, whether they match or not.
 LOOKED_AT = 20_000
 
-#: How far back a page goes that is not told, and how far clocks may be apart; seconds.
-_BACK, _APART = 7 * 86400.0, 3600.0
-
 _log = Logger()
 
 
-@frozen
-class Question:
-    """What is asked for.
+_NAMES = frozenset({"project", "user", "act", "since", "until", "cursor", "limit"})
+_KNOWN = ", ".join(sorted(_NAMES))
 
-    :ivar texts: the parameters, by name.
+
+@frozen
+class PageQuestion:
+    """Which page is asked for.
+
     :ivar project: a name, or a pattern that lines of rights are for; None: records of
         all, and of none.
     """
 
-    texts: Mapping[str, str]
+    question: Question
     project: str | None
     limit: int
 
@@ -57,8 +51,8 @@ class Question:
         return NormalizedName(self.project)
 
     @classmethod
-    def of(cls, request: Request) -> Question:
-        """Understand a request's parameters.
+    def of(cls, request: Request) -> PageQuestion:
+        """Understand a request's parameters; an empty one says nothing.
 
         :raises BadRequest: one is none, or has no such value.
         """
@@ -73,33 +67,13 @@ class Question:
                 if len(unknown) > 1
                 else f"There is a parameter that is not known here; {_KNOWN} are."
             )
-        named = texts.get("project")
-        limit = texts.get("limit", str(USUAL))
+        limit = texts.pop("limit", str(USUAL))
         if not (limit.isdecimal() and len(limit) < 5 and 1 <= int(limit) <= MOST):
             raise BadRequest(f"The limit is a number from 1 to {MOST}.")
-        return cls(texts, project_or_pattern(named) if named else None, int(limit))
-
-    def wanted(self, now: float) -> Wanted:
-        """Say which records these are.
-
-        :raises BadRequest: an instant or the cursor is none.
-        """
-        get = self.texts.get
-        after = Position.parse(self.texts["cursor"]) if get("cursor") else None
-        begin = after.at - 1 if after else now - _BACK
-        since, until = get("since"), get("until")
-        return Wanted(
-            instant(since, now) if since else begin,
-            instant(until, now, ends=True) if until else now + _APART,
-            self.project,
-            get("user") or None,
-            get("act") or None,
-            after,
-        )
-
-
-_NAMES = frozenset({"project", "user", "act", "since", "until", "cursor", "limit"})
-_KNOWN = ", ".join(sorted(_NAMES))
+        question = Question(**{name: text or None for name, text in texts.items()})
+        named = question.project
+        project = None if named is None else project_or_pattern(named)
+        return cls(question, project, int(limit))
 
 
 @define
@@ -120,14 +94,16 @@ class _Page:
         return len(self.records) >= self.limit or self.looked_at >= LOOKED_AT
 
 
-async def answer(question: Question, store: IObjectStore, clock: IReactorTime) -> bytes:
+async def answer(
+    asked: PageQuestion, store: IObjectStore, clock: IReactorTime
+) -> bytes:
     """Make a page: the oldest records first, and the cursor of what follows.
 
-    :raises BadRequest: as of :meth:`Question.wanted`.
+    :raises BadRequest: as of :meth:`.Question.wanted`.
     :raises StoreError: the store is away.
     """
-    wanted = question.wanted(clock.seconds())
-    page = _Page(question.limit, wanted.matches, last=wanted.after)
+    wanted = asked.question.wanted(clock.seconds())
+    page = _Page(asked.limit, wanted.matches, last=wanted.after)
     more = False
     async with aclosing(Reader(store, page.skipped.append).read(wanted)) as records:
         async for record in records:

@@ -8,29 +8,24 @@ clients read ``errors``, people ``detail`` (RFC 9457).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from attrs import define, field
+from attrs import define
 from twisted.web.http_headers import Headers
 
 from pypicloud_tw.access.oidc.exchange import Exchange
 from pypicloud_tw.access.oidc.refusals import InvalidPayload
 from pypicloud_tw.access.oidc.strict_json import JsonError, read_object
 from pypicloud_tw.access.principal import ANONYMOUS
-from pypicloud_tw.access.throttle import Buckets, network
-from pypicloud_tw.errors import NotFound, PypicloudError, Unavailable
+from pypicloud_tw.errors import NotFound, PypicloudError
 from pypicloud_tw.web.answers import measured
 from pypicloud_tw.web.authorization import actor_of
 from pypicloud_tw.web.http.site import Request
 
 #: Bytes of a request: a token, and room for how JSON may write it.
 _LONGEST_REQUEST = 64 * 1024
-
-#: Exchanges that fail, from one client: so many at once, and one more in so many
-#: seconds. Runners share addresses, and one job asks once.
-_BURST, _EVERY = 30, 2.0
 
 #: PEP 807, "Feature Negotiation".
 _FEATURES = ["multi-use-token"]
@@ -44,15 +39,9 @@ _JSON, _PROBLEM = b"application/json", b"application/problem+json"
 
 @define(eq=False)
 class TrustedPublishing:
-    """What is answered to CI jobs.
-
-    :param seconds: the clock.
-    """
+    """What is answered to CI jobs."""
 
     exchange: Exchange
-    seconds: Callable[[], float]
-    _mints: Buckets = field(factory=lambda: Buckets(_BURST, _EVERY), init=False)
-    _burns: Buckets = field(factory=lambda: Buckets(_BURST, _EVERY), init=False)
 
     async def audience(self, request: Request) -> bytes:
         """Tell the audience that an identity token is to have."""
@@ -87,27 +76,18 @@ class TrustedPublishing:
             return _problem(request, e)
 
     async def _mint(self, request: Request) -> bytes:
-        client = self._charge(self._mints, request)
         payload = await _read(request)
         _check_features(payload)
         actor = actor_of(request, ANONYMOUS)
-        try:
-            minted = await self.exchange.exchange(_token(payload), actor)
-        except Unavailable:
-            # Not the client's fault: it shall come again.
-            self._mints.refund(client, self.seconds())
-            raise
-        self._mints.refund(client, self.seconds())
+        minted = await self.exchange.exchange(_token(payload), actor)
         document = {"success": True, "token": minted.text, "expires": minted.ends}
         return _answer(request, document)
 
     async def burn(self, request: Request) -> bytes:
         """Make a token useless, as its job is done; 204 whatever it is."""
         try:
-            client = self._charge(self._burns, request)
             token = _token(await _read(request))
-            if await self.exchange.burn(token, actor_of(request, ANONYMOUS)):
-                self._burns.refund(client, self.seconds())
+            await self.exchange.burn(token, actor_of(request, ANONYMOUS))
         except InvalidPayload:
             pass  # as useless as can be
         except PypicloudError as e:
@@ -115,12 +95,6 @@ class TrustedPublishing:
         request.setResponseCode(204)
         request.setHeader(b"Cache-Control", b"no-store")
         return b""
-
-    def _charge(self, buckets: Buckets, request: Request) -> str:
-        """Charge a client for what may be a guess; return what to refund."""
-        client = network(request.client_address)
-        buckets.admit(client, self.seconds(), "requests that failed")
-        return client
 
 
 async def _read(request: Request) -> Mapping[str, Any]:

@@ -49,14 +49,15 @@ class RevealedTokens:
 
         :raises BadRequest: it is no report.
         :raises PayloadTooLarge: it is too long.
-        :raises TooManyRequests: the client has reported too much that is no token.
+        :raises TooManyRequests: the client has reported too much that is no token, or
+            that only looks like one.
         :raises StoreError: the store is away; report it again.
         """
         client = network(request.client_address)
         self._reports.admit(client, self.seconds(), "reports without a token")
         found = list(_tokens(await _read(request)))
         revoked = 0
-        for text, url in found:
+        for text, url in dict(found).items():
             reason = f"told to be known to others: {url}" if url else "told to be known"
             actor = actor_of(request, ANONYMOUS)
             revoked += await self.tokens.revoke_shown(text, actor, reason)

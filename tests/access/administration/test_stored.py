@@ -17,8 +17,15 @@ from pypicloud_tw.access.administration.values import (
 )
 from pypicloud_tw.access.document_format import KEY
 from pypicloud_tw.access.principal import Principal, Scope
+from pypicloud_tw.access.tokens.text import UserToken
 from pypicloud_tw.config.rights import Action
-from pypicloud_tw.errors import Forbidden, NotFound, StoreError, Unavailable
+from pypicloud_tw.errors import (
+    BadRequest,
+    Forbidden,
+    NotFound,
+    StoreError,
+    Unavailable,
+)
 from pypicloud_tw.index.marker import KEY as MARKER
 from tests.access.administration.doubles import AccessServer
 from tests.access.administration.suite import READ, TERMS, AdministrationSuite, WorkCase
@@ -172,6 +179,11 @@ class StoredTests(AdministrationSuite, WorkCase):
         self.wait(administration.put_user("bob", NewUser("a good word")))
         self.assertEqual(self.server.offload.threaded, ["hash_password"])
 
+    def test_a_password_is_no_token(self) -> None:
+        """It would be taken for one at each log-in, and refused."""
+        user = NewUser(UserToken.draw("bob").text)
+        self.refused(BadRequest, self.access.put_user("bob", user))
+
     def test_two_administrators_lose_nothing(self) -> None:
         other = self.server.beside().administration()
         for number in range(3):
@@ -197,7 +209,7 @@ class FirstRightTests(WorkCase):
         changed = self.wait(self.access.put_right("acme", "user", "ann", READ))
         notice, of_acme = changed.notices
         self.assertIn("every user could", notice)
-        self.assertIn("no line for acme names", of_acme)
+        self.assertIn("acme is closed to everybody", of_acme)
         again = self.server.beside().administration()
         changed = self.wait(again.put_right("acme", "user", "bob", READ))
         self.assertEqual(changed.notices, ())
@@ -205,15 +217,20 @@ class FirstRightTests(WorkCase):
         changed = self.wait(self.access.remove_right("acme", "user", "ann"))
         notice, of_acme = changed.notices
         self.assertIn("every user may write", notice)
-        self.assertIn("No line is for acme any more", of_acme)
+        self.assertIn("no line for acme any more", of_acme)
 
-    def test_it_is_told_that_a_removed_user_had_closed_a_project(self) -> None:
+    def test_a_line_for_all_closes_nothing(self) -> None:
+        self.wait(self.access.put_right("acme", "user", "bob", READ))
+        changed = self.wait(self.access.put_right("tool", "group", "everyone", READ))
+        self.assertEqual(changed.notices, ())
+
+    def test_it_is_told_that_nobody_is_left(self) -> None:
         self.wait(self.access.put_user("bob", NewUser()))
         self.wait(self.access.put_right("acme", "user", "bob", READ))
         self.wait(self.access.put_right("tool", "user", "bob", READ))
         self.wait(self.access.put_right("other", "user", "ann", READ))
         (notice,) = self.wait(self.access.remove_user("bob")).notices
-        self.assertIn("No line is for acme, tool any more", notice)
+        self.assertIn("may do anything with acme, tool now", notice)
 
     def test_it_is_told_that_nobody_administers_any_more(self) -> None:
         self.wait(self.access.put_user("bob", NewUser(administrator=True)))
@@ -246,7 +263,7 @@ class OfAProjectTests(WorkCase):
         for project in ("acme", "tools-*"):
             self.wait(operator.put_right(project, "user", "bob", ADMINISTER))
         self.wait(operator.put_right("tools-x", "user", "carol", READ))
-        self.wait(operator.put_publisher("other", evolve(TERMS, projects=("other",))))
+        self.wait(operator.put_publisher("other", evolve(TERMS, projects=("hidden",))))
         self.bob = Principal("bob")
 
     def doer(self, principal: Principal | None = None) -> StoredAdministration:
@@ -313,16 +330,6 @@ class OfAProjectTests(WorkCase):
         self.refused(Forbidden, doer.tokens("carol"))
         self.refused(Forbidden, doer.tokens(everybody=True))
 
-    def test_own_rights_tell_of_no_other_projects(self) -> None:
-        def projects(doer: StoredAdministration, user: str | None = None) -> set[str]:
-            return {one.project for one in self.wait(doer.rights_of(user)).decisions}
-
-        self.assertEqual(projects(self.doer()), {"acme", "tools-*", "*"})
-        ann = self.doer(Principal("ann"))
-        self.assertEqual(
-            projects(ann, "bob"), {"fixed", "tools-x", *projects(self.doer())}
-        )
-
     def test_a_token_administers_only_if_it_was_made_for_that(self) -> None:
         """Nor is it, as nobody would expect of a token that nothing was said of."""
         ann = Principal("ann", scope=Scope())
@@ -337,6 +344,37 @@ class OfAProjectTests(WorkCase):
         self.assertFalse(said.allowed)
         self.assertIn("everything but to administer", said.reasons[0])
 
+    def test_why_tells_of_what_is_theirs_alone(self) -> None:
+        """That a project has lines says that there is one."""
+        operator = self.server.administration()
+        grant = Grant(frozenset({Action.READ}))
+        self.wait(operator.put_right("merger", "user", "carol", grant))
+        all_of_it = [
+            one.project for one in self.wait(operator.rights_of("bob")).decisions
+        ]
+        self.assertIn("merger", all_of_it)
+        own = self.wait(self.doer().rights_of())
+        projects = [one.project for one in own.decisions]
+        self.assertEqual(projects, ["acme", "tools-*", "*"])
+        asked = [
+            self.wait(self.doer().rights_of(None, name)).decisions
+            for name in ("merger", "tools-x", "fixed")
+        ]
+        self.assertNotIn("carol", repr(asked))
+        self.assertEqual(len({evolve(one, project="") for (one,) in asked}), 1)
+        ((one,), *_) = asked
+        self.assertFalse(any(verdict.allowed for verdict in one.verdicts))
+
+    def test_why_by_a_token_tells_of_what_is_its_own_alone(self) -> None:
+        made = self.wait(self.doer().make_token(NewToken(projects=("tools-y*",))))
+        # Whoever shows it is told of it; its owner, of what is withheld from it.
+        narrow = Principal("bob", scope=Scope(None, ("tools-y*",)))
+        shown = self.wait(self.doer(narrow).rights_of(None, "acme"))
+        self.assertNotIn("package.acme", repr(shown))
+        owned = self.wait(self.doer().rights_of(made.id, "acme"))
+        self.assertIn("the token is for the projects", repr(owned))
+        self.assertIn("package.acme.user.bob", repr(owned))
+
     def test_own_tokens(self) -> None:
         made = self.wait(self.doer().make_token(NewToken()))
         self.assertEqual(len(self.wait(self.doer().tokens())), 1)
@@ -347,6 +385,11 @@ class OfAProjectTests(WorkCase):
         shown = Principal("bob", scope=Scope(frozenset({Action.READ})))
         self.assertRaises(Forbidden, self.doer(shown).authority.check_own_tokens)
         self.refused(Forbidden, self.doer(shown).make_token(NewToken()))
+        # Nor is it told of the others: what they are for, and where they are used.
+        for scope in (shown.scope, Scope(None, ("acme",))):
+            narrow = self.doer(Principal("bob", scope=scope))
+            self.refused(Forbidden, narrow.tokens())
+            self.refused(Forbidden, narrow.rights_of(id))
         self.wait(self.doer().revoke_token(id))
 
     def test_who(self) -> None:

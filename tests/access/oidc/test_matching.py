@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.access.oidc.matching import describe, explain, matching, trusts
+from pypicloud_tw.access.oidc.matching import (
+    MOST,
+    describe,
+    explain,
+    matching,
+    trusts,
+)
+from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.config.claims import Claims
 from pypicloud_tw.config.rights import TrustedPublisher
 from tests.access.oidc.doubles import GITHUB, JOB, publisher
@@ -73,6 +80,20 @@ class MatchingTests(SynchronousTestCase):
         self.assertEqual(len(told), min(5, len(many)))
         for name, one in publishers.items():
             self.assertIs(name in trusted, trusts(one, job))
+
+
+class SeveralTests(SynchronousTestCase):
+    def test_so_many_and_those_of_the_ini_first(self) -> None:
+        """Others can trust a job, too, as often as they please."""
+        many = {f"a{n:03}": publisher(f"a{n:03}") for n in range(200)}
+        own = {name: publisher(name) for name in ("tool", "other")}
+        found = matching({**many, **own}, JOB_OF_GITHUB, own)
+        self.assertEqual(len(found), MOST)
+        self.assertEqual(found[:3], ("other", "tool", "a000"))
+        label = Principal(None, publishers=found).label or ""
+        self.assertEqual(label, "publisher other, tool, a000, a001, a002 and 95 more")
+        longest = tuple(f"{n}".ljust(100, "x") for n in range(100))
+        self.assertLess(len(Principal(None, publishers=longest).label or ""), 600)
 
 
 class SentenceTests(SynchronousTestCase):

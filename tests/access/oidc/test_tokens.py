@@ -252,6 +252,21 @@ class IdentityTests(TokenTestCase):
                 self.identify(aud=audience)
             self.assertIn("exactly one audience", raised.exception.message)
 
+    def test_an_audience_that_cannot_be_shown(self) -> None:
+        """It goes into records, as every other claim does."""
+        for audience in ("pypi\ncloud", "\x1b[31m", "\u202e", "x" * 1025):
+            token = read_token(self.issuer.token(aud=audience))
+            self.refused("printable", identify, token, NOW)
+
+    def test_text_that_nobody_can_write(self) -> None:
+        """JSON can name halves of characters (RFC 7493, section 2.1)."""
+        for claim in ("aud", "jti", "sub", "x\ud800"):
+            for text in ("\ud800", "a\udfffb"):
+                payload = json.dumps(self.issuer.claims(**{claim: text})).encode()
+                self.refused("half a character", read_token, signed(HEADER, payload))
+        whole = json.dumps(self.issuer.claims(sub="\U0001f600")).encode()
+        self.assertEqual(read_token(signed(HEADER, whole)).claims["sub"], "\U0001f600")
+
     def test_bounds(self) -> None:
         many: dict[str, Any] = {f"c{n}": "x" for n in range(200)}
         long: dict[str, Any] = {f"c{n}": "x" * 1000 for n in range(17)}

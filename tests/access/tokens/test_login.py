@@ -240,6 +240,24 @@ class TwoServerTests(TokenTestCase):
         held.callback(None)
         self.failureResultOf(showing, Unauthorized)
 
+    def test_what_is_made_while_others_are_read_is_good(self) -> None:
+        """Whoever joins an older question does not take its no for an answer."""
+        made, held = self.make(), Deferred[None]()
+
+        def hold(operation: str, key: str) -> Deferred[None] | None:
+            self.store.after = lambda operation, key: None
+            return held if key == KEY else None
+
+        self.get(self.other.watch.freshen())
+        self.store.after = hold
+        first = Deferred.fromCoroutine(self.showing(made.text, self.other))
+        new = self.make()
+        second = Deferred.fromCoroutine(self.showing(new.text, self.other))
+        self.assertNoResult(second)
+        held.callback(None)
+        for showing in (first, second):
+            self.assertEqual(self.successResultOf(showing).name, "ann")
+
     def test_with_no_time_to_be_fresh_every_request_asks(self) -> None:
         strict = self.another("strict", fresh_for=0.0)
         made = self.make()
@@ -375,7 +393,7 @@ class SecretTests(TokenTestCase):
             self.fails(self.showing(made.text[:-1]), Unauthorized)
             self.get(self.server.tokens.revoke("ann", made.record.id, ANN))
             self.fails(self.showing(made.text), Unauthorized)
-            self.get(self.server.minted.burn(minted.text))
+            self.get(self.server.minted.burn(minted.text, CLIENT))
             self.fails(self.showing(minted.text), Unauthorized)
         token = read_token(made.text)
         lines = [str(formatEvent(event)) for event in events]

@@ -192,13 +192,13 @@ class FreshTests(MintedTestCase):
     def test_burnt_on_one_the_other_refuses_it_within_fresh_for(self) -> None:
         text = self.mint().text
         self.show(text, self.other)
-        self.assertTrue(self.get(self.server.minted.burn(text)))
+        self.assertTrue(self.get(self.server.minted.burn(text, CLIENT)))
         self.assertIn("given back", self.fails(self.showing(text), Unauthorized))
         self.clock.advance(1)
         self.fails(self.showing(text, self.other), Unauthorized)
 
     def test_what_is_burnt_stays_used(self) -> None:
-        self.get(self.server.minted.burn(self.mint().text))
+        self.get(self.server.minted.burn(self.mint().text, CLIENT))
         self.fails(self.minting(server=self.other), AlreadyUsed)
 
     def test_burning_takes_the_secret(self) -> None:
@@ -207,13 +207,13 @@ class FreshTests(MintedTestCase):
         assert isinstance(token, MintedText)
         guess = MintedText(token.hour, token.id, b"x" * 20).text
         for other in (guess, text[:-1], self.make().text, "", "secret"):
-            self.assertFalse(self.get(self.other.minted.burn(other)), other)
+            self.assertFalse(self.get(self.other.minted.burn(other, CLIENT)), other)
         self.show(text)
 
     def test_burning_twice_is_once(self) -> None:
         text = self.mint().text
-        self.assertTrue(self.get(self.server.minted.burn(text)))
-        self.assertFalse(self.get(self.other.minted.burn(text)))
+        self.assertTrue(self.get(self.server.minted.burn(text, CLIENT)))
+        self.assertFalse(self.get(self.other.minted.burn(text, CLIENT)))
 
     def test_with_the_store_away_it_may_be_read_with_for_a_time(self) -> None:
         text = self.mint().text

@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.access.administration.interface import AccessAdministration, Work
 from pypicloud_tw.access.basic import Login
+from pypicloud_tw.access.tokens.text import MintedText
 from pypicloud_tw.cli import main as cli
 from pypicloud_tw.cli.base import Surroundings
 from pypicloud_tw.client.access import RemoteAdministration
@@ -229,6 +230,20 @@ class CommandSuite(SuiteCase):
         self.assertIn("revoked", self.do("token list --owner robot"))
         self.assertIn("life", self.fail_with(2, "token make --owner x --life soon"))
         self.fail_with(1, "token make --owner nobody-of-that-name")
+
+    def test_a_token_in_the_place_of_its_id(self) -> None:
+        """It is sent to no address: those are logged."""
+        self.do("user add robot --service")
+        shown = self.do("token make --owner robot --may read").strip()
+        (token,) = self.read("token list --owner robot")
+        self.assertIn("the token is for r", self.do(f"rights {shown} acme"))
+        self.assertEqual(
+            self.do(f"token revoke {shown} --yes"), f"Revoked {token['id']}.\n"
+        )
+        minted = MintedText.draw("https://ci.example", "1", 0).text
+        for text in (shown[:-1], minted):
+            for command in (f"token revoke {text} --yes", f"rights {text}"):
+                self.assertNotIn(text[20:40], self.fail_with(2, command))
 
     def test_passwords_are_asked_for_and_never_arguments(self) -> None:
         self.assertIn("--password-stdin", self.fail_with(2, "user add bob"))

@@ -7,15 +7,17 @@ from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.oidc.compact import LONGEST_TOKEN
 from pypicloud_tw.access.tokens.text import MintedText, read_token
 from pypicloud_tw.config.rights import TrustedPublisher
 from pypicloud_tw.web.http.proxies import Proxies
 from tests.access.oidc.doubles import GITLAB, Issuer, ec_key, encoded, publisher, signed
-from tests.web.doubles import Domain, Response, Web
+from tests.web.doubles import Domain, Response, Web, request_bytes
 
 MINT, BURN = "/_/oidc/mint-token", "/_/oidc/burn-token"
 
@@ -215,14 +217,45 @@ class MintTests(OidcTestCase):
             for part in (text, text[20:60], text.rpartition(".")[2][:30]):
                 self.assertNotIn(part, kept)
 
-    def test_guesses_are_slowed(self) -> None:
+    def test_refusals_are_told_at_a_bounded_rate(self) -> None:
         for _ in range(30):
             self.assertEqual(self.send({"token": "a.b.c"}).status, 422)
-        response = self.mint()
+        told = self.logged().count("An identity token from")
+        response = self.mint(ref="refs/heads/dev")
         self.refused(response, 429, "too-many-requests", "in 2 seconds")
         self.assertEqual(response["Retry-After"], "2")
+        self.assertEqual(self.logged().count("An identity token from"), told)
         self.web.domain.clock.advance(2)
+        self.refused(self.mint(ref="refs/heads/dev"), 422, "invalid-publisher")
+
+    def test_no_neighbour_keeps_a_job_out(self) -> None:
+        """Runners share addresses, and a stranger may be at the same one."""
+        for _ in range(40):
+            self.send({"token": "a.b.c"})
         self.minted(self.mint())
+
+    def test_many_jobs_at_once(self) -> None:
+        """However slow their issuer is, and all from one address."""
+        self.issuer.waiting = Deferred()
+        connections = [self.web.connect() for _ in range(60)]
+        for connection in connections:
+            body = json.dumps({"token": self.issuer.token()}).encode()
+            connection.send(request_bytes("POST", MINT, {}, body))
+        self.issuer.waiting.callback(None)
+        for connection in connections:
+            response = connection.response()
+            assert response is not None
+            self.minted(response)
+
+    def test_a_replay_asks_the_store_once(self) -> None:
+        other = Web(self.web.domain.beside(), publishers=self.web.publishers)
+        token = {"token": self.issuer.token()}
+        self.minted(self.send(token))
+        self.refused(self.send(token, web=other), 422, "invalid-reuse-token")
+        before = len(self.web.store.calls)
+        for web in (self.web, other):
+            self.refused(self.send(token, web=web), 422, "invalid-reuse-token")
+        self.assertEqual(len(self.web.store.calls), before)
 
     def test_what_is_not_its_fault_costs_nothing(self) -> None:
         self.issuer.wrong = "It is away."
@@ -266,6 +299,17 @@ class AudienceTests(OidcTestCase):
         self.assertEqual(response.json, {"audience": "pypicloud"})
         self.assertEqual(response["Content-Type"], "application/json")
 
+    def test_those_of_the_ini_decide(self) -> None:
+        """Whoever administers a project may add a publisher at run time."""
+        fixed = publisher(audience="zebra", claims="repository:acme/tool")
+        web = self.serve(fixed)
+        other = publisher("other", projects="other")
+        stored = AccessDocument(publishers={"other": other})
+        web.application.access.policy = web.application.access.policy.with_document(
+            stored
+        )
+        self.assertEqual(web.get("/_/oidc/audience").json, {"audience": "zebra"})
+
     def test_no_publisher(self) -> None:
         web = self.serve()
         for response in (
@@ -298,6 +342,19 @@ class BurnTests(OidcTestCase):
     def test_whatever_it_is(self) -> None:
         for body in (b"", b"{}", b'{"token": "x"}', b'{"token": 5}'):
             self.assertEqual(self.send(body, BURN).status, 204)
+
+    def test_what_is_made_up_is_asked_for_at_a_bounded_rate(self) -> None:
+        """Its checksum may be right; a job's own token is burnt all the same."""
+        token = self.minted(self.mint())["token"]
+        before = len(self.web.store.calls)
+        statuses = set()
+        for number in range(150):
+            text = MintedText.draw("x", str(number), 0).text
+            statuses.add(self.send({"token": text}, BURN).status)
+        self.assertEqual(statuses, {204, 429})
+        self.assertEqual(len(self.web.store.calls) - before, 100)
+        self.assertEqual(self.send({"token": token}, BURN).status, 204)
+        self.assertEqual(self.web.records[-1].act, "burnt a token")
 
     def test_not_for_reuse(self) -> None:
         token = {"token": self.issuer.token()}

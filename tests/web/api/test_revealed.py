@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.access.tokens.text import UserToken
 from pypicloud_tw.access.tokens.tokens import NewToken
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.index.audit import Actor
@@ -98,6 +99,18 @@ class RevealedTests(TokensOverHttpTestCase):
     def test_who_reports_nothing_but_nonsense_is_slowed(self) -> None:
         statuses = [self.report("x").status for _ in range(31)]
         self.assertEqual([200] * 30 + [429], statuses)
+
+    def test_what_only_looks_like_tokens_is_asked_for_at_a_bounded_rate(self) -> None:
+        leaked = self.make()
+        before = len(self.web.store.calls)
+        made_up = [UserToken.draw(f"u{number}").text for number in range(200)]
+        self.assertEqual(200, self.report(*made_up[:99], made_up[0]).status)
+        self.assertEqual(429, self.report(*made_up[100:]).status)
+        asked = [call for call in self.web.store.calls[before:] if "tokens/" in call[1]]
+        self.assertEqual(100, len(asked))
+        self.web.domain.clock.advance(3)
+        self.assertEqual(200, self.report(leaked.text).status)
+        self.assertEqual(401, self.get(leaked.text).status)
 
     @settings(max_examples=20)
     @given(

@@ -21,6 +21,7 @@ from twisted.logger import (
 )
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.access.tokens.text import UserToken
 from pypicloud_tw.redaction import without_secrets
 from pypicloud_tw.web.http.access_log import AccessLog
 from tests.measures import memory_kept
@@ -174,8 +175,24 @@ class Secrets(SynchronousTestCase):
             self.assertNotIn(SECRET, line)
             self.assertIn(b'"https://***@host/p"', line)
 
+    def test_tokens(self) -> None:
+        """Somebody took one for its id, or its project's name."""
+        token = UserToken.draw("ann").text
+        for address in (
+            "/api/v1/access/tokens/{}",
+            "/api/v1/access/rights-of?user={}&project=x",
+            "/simple/{}/",
+            "/{}@host/simple/",
+            "/?a=%2F{}",
+        ):
+            for shown in (token, token.replace("_", "-"), token.replace("_", "%5F")):
+                line = record(target=address.format(shown).encode())
+                self.assertNotIn(token[10:20].encode(), line)
+                self.assertIn(b"***", line)
+
     def test_others_stay(self) -> None:
         for address in (
+            b"/simple/pypi-twine-extras/",
             b"/simple/?format=json",
             b"/a@b/?x=1&y",
             b"/?=&=",
