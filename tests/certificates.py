@@ -77,6 +77,11 @@ class Authority:
         return cls(key, made.sign(key, hashes.SHA256()))
 
     @property
+    def key_pem(self) -> bytes:
+        """Its key."""
+        return _key_pem(self.key)
+
+    @property
     def pem(self) -> bytes:
         """Its certificate, to be trusted."""
         return self.own.public_bytes(serialization.Encoding.PEM)
@@ -87,26 +92,58 @@ class Authority:
         """Sign a certificate whose key nobody has."""
         return self._sign(common, names, ec.generate_private_key(ec.SECP256R1()))
 
-    def pair(self, common: str, names: Sequence[x509.GeneralName] = ()) -> bytes:
-        """Sign a certificate; key and certificate, in PEM."""
+    def intermediate(self, common: str = "Between") -> Authority:
+        """Make an authority that this one vouches for."""
         key = ec.generate_private_key(ec.SECP256R1())
-        return key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        ) + self._sign(common, names, key).public_bytes(serialization.Encoding.PEM)
+        basic = x509.BasicConstraints(ca=True, path_length=0)
+        builder = _builder(_name(common), self.own.subject, key.public_key())
+        signed = builder.add_extension(basic, critical=True).sign(
+            self.key, hashes.SHA256()
+        )
+        return Authority(key, signed)
+
+    def pair(
+        self,
+        common: str,
+        names: Sequence[x509.GeneralName] = (),
+        *,
+        days: tuple[int, int] = (-1, 1),
+        usage: x509.ObjectIdentifier | None = None,
+    ) -> bytes:
+        """Sign a certificate; key and certificate, in PEM.
+
+        :param days: from today on, in which it is good.
+        :param usage: all that it is for; None: it does not say.
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        return _key_pem(key) + self._sign(common, names, key, days, usage).public_bytes(
+            serialization.Encoding.PEM
+        )
 
     def _sign(
         self,
         common: str,
         names: Sequence[x509.GeneralName],
         key: ec.EllipticCurvePrivateKey,
+        days: tuple[int, int] = (-1, 1),
+        usage: x509.ObjectIdentifier | None = None,
     ) -> x509.Certificate:
-        builder = _builder(_name(common), self.own.subject, key.public_key())
+        builder = _builder(_name(common), self.own.subject, key.public_key(), days)
+        if usage is not None:
+            usages = x509.ExtendedKeyUsage([usage])
+            builder = builder.add_extension(usages, critical=False)
         if names:
             alternatives = x509.SubjectAlternativeName(names)
             builder = builder.add_extension(alternatives, critical=False)
         return builder.sign(self.key, hashes.SHA256())
+
+
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
 
 
 def _name(common: str) -> x509.Name:
@@ -114,7 +151,10 @@ def _name(common: str) -> x509.Name:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    days: tuple[int, int] = (-1, 1),
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
@@ -123,6 +163,6 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_before(now + timedelta(days=days[0]))
+        .not_valid_after(now + timedelta(days=days[1]))
     )

@@ -114,8 +114,8 @@ class Access:
     def recall(self, credentials: Credentials) -> Principal | None:
         """Return at once who makes a request; None if that takes a check.
 
-        :raises Unauthorized: it does not take one to refuse it; the cause is a
-            :class:`.LogInFailedError`.
+        :raises Unauthorized: what it shows can be nobody's. It is not counted yet; its
+            cause is a :class:`.LogInFailedError`.
         """
         authenticator = self._find(credentials)
         if authenticator is None:
@@ -130,21 +130,18 @@ class Access:
 
         Of a refusal, the cause is a :class:`.LogInFailedError`.
         """
-        authenticator = self._find(credentials)
-        if authenticator is None:
-            return ANONYMOUS
-        recalled = self.recall(credentials)
-        if recalled is not None:
-            return recalled
-        kind, _ = claimed(credentials)
         try:
+            recalled = self.recall(credentials)
+            authenticator = self._find(credentials)
+            if recalled is not None or authenticator is None:
+                return recalled or ANONYMOUS
             principal = await authenticator.authenticate(credentials)
         except PypicloudError as e:
-            self.count_login(kind, e.code)
+            self.count_login(claimed(credentials)[0], e.code)
             if isinstance(e, Unauthorized | TooManyRequests):
                 raise e from LogInFailedError(credentials)
             raise
-        self.count_login(kind, "done")
+        self.count_login(claimed(credentials)[0], "done")
         return principal
 
     def obey(self, settings: AccessSettings) -> None:

@@ -46,4 +46,10 @@ def groups_of(names: Iterable[str]) -> frozenset[str]:
         # Whoever is in groups that are called so elsewhere.
         and name.lower() not in RESERVED
     }
+    if len(usable) > _MAX_GROUPS:
+        _log.warn(
+            "A user is in {n} groups elsewhere; the first {most} by alphabet count.",
+            n=len(usable),
+            most=_MAX_GROUPS,
+        )
     return frozenset(sorted(usable)[:_MAX_GROUPS])

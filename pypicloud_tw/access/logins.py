@@ -10,11 +10,12 @@ from pypicloud_tw.access.access import Authenticator
 from pypicloud_tw.access.certificate_login import CertificateLogin
 from pypicloud_tw.access.directories.htpasswd import Htpasswd
 from pypicloud_tw.access.proxy_login import ProxyLogin
+from pypicloud_tw.access.tokens.owners import Lookup, People
 from pypicloud_tw.access.users import PasswordLogin, Users
 
 
-class Closable(Protocol):
-    """What holds connections."""
+class OtherDirectory(Lookup, Protocol):
+    """A directory elsewhere, by connections."""
 
     def close(self) -> None:
         """Close them."""
@@ -28,13 +29,15 @@ class Logins:
     :ivar directory: None: none is asked.
     :ivar proxy: None: no proxy signs anybody in.
     :ivar certificates: None: nobody logs in by one.
+    :ivar people: owners of tokens whom the directory knows; None: there are none.
     """
 
     users: Users
     htpasswd: Htpasswd | None = None
-    directory: Closable | None = None
+    directory: OtherDirectory | None = None
     proxy: ProxyLogin | None = None
     certificates: CertificateLogin | None = None
+    people: People | None = None
 
     @property
     def authenticators(self) -> tuple[Authenticator, ...]:

@@ -21,7 +21,7 @@ from pypicloud_tw.access.tokens.documents import TokenDocuments
 from pypicloud_tw.access.tokens.last_use import LastUses
 from pypicloud_tw.access.tokens.login import TokenLogin
 from pypicloud_tw.access.tokens.minted import Minted
-from pypicloud_tw.access.tokens.owners import TokenOwners
+from pypicloud_tw.access.tokens.owners import People, TokenOwners
 from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.access.users import Users
 from pypicloud_tw.config.configuration import Config
@@ -57,14 +57,16 @@ def make_tokens(
     throttle: Throttle,
     documents: AccessDocuments,
     users: Users,
+    people: People | None = None,
 ) -> Tokens:
     """Make what makes, finds and revokes the tokens of an index.
 
     :param throttle: judges clients that show tokens that there are not.
     :param documents: says which users' tokens live, with those who are in *users*.
+    :param people: knows others, who are in a directory.
     """
     store, clock = index.store, index.clock
-    owners = TokenOwners(users.source_of)
+    owners = TokenOwners(users.source_of, people is not None)
     documents.subscribe(owners.obey)
     token_documents = TokenDocuments(
         store,
@@ -82,6 +84,7 @@ def make_tokens(
         LastUses(store, clock, _server_name(config)),
         clock,
         index.publisher.audit,
+        people,
         life=config.auth.token_life,
         max_life=config.auth.token_max_life,
     )
@@ -104,7 +107,12 @@ def make_access(
 ) -> Access:
     """Make what decides who may do what, by tokens first."""
     login = TokenLogin(
-        tokens.documents, tokens.minted, tokens.owners, tokens.uses, tokens.clock
+        tokens.documents,
+        tokens.minted,
+        tokens.owners,
+        tokens.uses,
+        tokens.clock,
+        tokens.people,
     )
     login.register(process.metrics)
     return Access(

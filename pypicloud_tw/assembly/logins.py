@@ -11,6 +11,7 @@ from pypicloud_tw.access.logins import Logins
 from pypicloud_tw.access.passwords import HTPASSWD
 from pypicloud_tw.access.proxy_login import ProxyLogin
 from pypicloud_tw.access.throttle import Throttle
+from pypicloud_tw.access.tokens.owners import People
 from pypicloud_tw.access.users import Users
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.errors import ConfigError
@@ -56,7 +57,20 @@ def make_logins(config: Config, process: Process, throttle: Throttle) -> Logins:
         directory,
         ProxyLogin() if settings.remote_user_header else None,
         CertificateLogin(patterns, clock.seconds) if patterns else None,
+        _make_people(config, directory, process),
     )
+
+
+def _make_people(
+    config: Config, directory: LdapDirectory | None, process: Process
+) -> People | None:
+    """Make what knows owners of tokens whom only a directory knows."""
+    if directory is None or not config.ldap.tokens:
+        return None
+    lifetime = config.ldap.cache_time
+    if lifetime is None:
+        lifetime = config.auth.cache_time
+    return People(directory, process.reactor.seconds, lifetime)
 
 
 def _make_directory(config: Config, process: Process) -> LdapDirectory | None:

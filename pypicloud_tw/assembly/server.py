@@ -71,7 +71,9 @@ def assemble(
     throttle = make_throttle(config, process)
     logins = make_logins(config, process, throttle)
     documents = make_access_documents(config, index, process, logins.users)
-    tokens = make_tokens(config, index, process, throttle, documents, logins.users)
+    tokens = make_tokens(
+        config, index, process, throttle, documents, logins.users, logins.people
+    )
     access = make_access(config, process, documents, tokens, logins)
     exchange = make_exchange(config, index, process, environ, access, tokens.minted)
     application = make_application(

@@ -92,6 +92,12 @@ def of_ldap(ldap: LdapSection, given: Collection[str]) -> Iterator[Finding]:
             (f"{_LDAP}service_username", f"{_LDAP}service_dn"),
             "auth.ldap.service_username needs auth.ldap.service_dn.",
         )
+    if ldap.tokens and ldap.user_dn_format is not None and ldap.service_dn is None:
+        yield (
+            (f"{_LDAP}tokens", f"{_LDAP}service_dn"),
+            "auth.ldap.tokens needs auth.ldap.service_dn, by which users are looked "
+            "up without their password.",
+        )
     if (ldap.admin_field is None) != (not ldap.admin_value):
         yield (
             (f"{_LDAP}admin_field", f"{_LDAP}admin_value"),

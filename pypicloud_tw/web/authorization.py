@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.audit.witness import LogInFailedError
 from pypicloud_tw.access.cross_site import refuse_cross_site
 from pypicloud_tw.access.principal import ANONYMOUS, Credentials, Principal
 from pypicloud_tw.config.rights import Action
@@ -63,7 +64,12 @@ async def authorize(
     :raises Unavailable: too many log-ins at this moment, or the rules are not known.
     """
     await access.learn(changing=action is not Action.READ)
-    principal = _decide(request, access, action, project)
+    try:
+        principal = _decide(request, access, action, project)
+    except Unauthorized as e:
+        if isinstance(e.__cause__, LogInFailedError):
+            access.count_login(e.__cause__.kind, e.code)
+        raise
     if principal is None:
         principal = await _authenticate(request, access)
         access.check(principal, action, project)

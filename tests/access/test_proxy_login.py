@@ -58,9 +58,11 @@ class ProxyLoginTests(SynchronousTestCase):
 
     def test_groups_are_bounded(self) -> None:
         many = b",".join(b"g%d" % n for n in range(3000))
-        principal = self.login.recall(named(b"ann", many))
+        with capturedLogs() as logs:
+            principal = self.login.recall(named(b"ann", many))
         assert principal is not None
         self.assertEqual(len(principal.groups), 1000)
+        self.assertIn("in 3000 groups", formatEvent(logs[0]) or "")
 
     def test_names_that_cannot_be(self) -> None:
         for name in (b"a:b", b"everyone", b" ", b"a\x1bb", b"x" * 257, b"\xff\0"):

@@ -77,6 +77,7 @@ class LdapTests(LoginsCase):
                 "needs auth.ldap.service_dn",
             ),
             (LDAP + DN + "auth.ldap.admin_field = x", "belong together"),
+            (LDAP + DN + "auth.ldap.tokens = true", "needs auth.ldap.service_dn"),
             (LDAP + DN + "auth.ldap.ignore_cert = true", "auth.ldap.ca_file"),
             (LDAP + DN + "auth.ldap.ca_file = none.pem", "there is no such file"),
             ("auth.ldap.url = http://x", "write it as ldaps://host"),

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
+from shutil import rmtree
 from socket import create_connection
 
 from attrs import define, field
@@ -148,7 +149,6 @@ class Slapd:
 
     def make(self) -> None:
         """Write its files, and what it knows."""
-        (self.folder / "db").mkdir()
         authority = Authority.make()
         self.ca_file.write_bytes(authority.pem)
         (self.folder / "key.pem").write_bytes(authority.pair("slapd", self.names))
@@ -156,10 +156,15 @@ class Slapd:
         root = str(program.root).rstrip("/")
         text = _CONFIGURATION.format(folder=self.folder, more=self.more, root=root)
         (self.folder / "slapd.conf").write_text(text)
-        (self.folder / "corp.ldif").write_text(_ENTRIES)
+        self._add(_ENTRIES)
+
+    def _add(self, entries: str) -> None:
+        (self.folder / "db").mkdir()
+        (self.folder / "corp.ldif").write_text(entries)
         # By this name it is slapadd, which Debian installs as a link to its own path.
-        slapadd = self.folder / "slapadd"
-        slapadd.symlink_to(program.path)
+        program, slapadd = slapd(), self.folder / "slapadd"
+        if not slapadd.is_symlink():
+            slapadd.symlink_to(program.path)
         files = ("-f", self.folder / "slapd.conf", "-l", self.folder / "corp.ldif")
         subprocess.run(
             [slapadd, *files],
@@ -169,6 +174,14 @@ class Slapd:
             capture_output=True,
             timeout=PATIENCE,
         )
+
+    def remove(self, dn: str) -> None:
+        """Make it anew without one entry; it must not run."""
+        entries = (self.folder / "corp.ldif").read_text().split("\n\n")
+        kept = [entry for entry in entries if not entry.startswith(f"dn: {dn}\n")]
+        assert len(kept) == len(entries) - 1, dn
+        rmtree(self.folder / "db")
+        self._add("\n\n".join(kept))
 
     def start(self) -> None:
         """Start it, and wait until it listens."""

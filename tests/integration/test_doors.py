@@ -14,6 +14,10 @@ from textwrap import dedent
 from threading import Thread
 
 from attrs import define
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from twisted.trial.unittest import SkipTest
 
 from pypicloud_tw.access.hashes import hash_password
@@ -29,6 +33,15 @@ from tests.integration.rig import (
     wait_until,
 )
 from tests.integration.test_nginx import MAIN, run_nginx
+
+
+def robots_own(authority: Authority, common: str) -> bytes:
+    """Sign a certificate by one that is no authority's; both, and the key."""
+    pem = authority.pair("robot")
+    key = serialization.load_pem_private_key(pem, None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    robot = Authority(key, x509.load_pem_x509_certificate(pem))
+    return robot.pair(common) + robot.pem
 
 
 @define(eq=False)
@@ -99,6 +112,35 @@ class CertificateTests(IntegrationTestCase):
         with self.assertRaises(OSError):
             self.status(server, stranger)
         self.assertEqual(self.status(server, self.robot), 200)
+
+    def test_what_is_no_client_s_certificate(self) -> None:
+        """Nobody is served by it, not even without a user."""
+        between, other = self.authority.intermediate(), Authority.make()
+        for_clients = ExtendedKeyUsageOID.CLIENT_AUTH
+        for_servers = ExtendedKeyUsageOID.SERVER_AUTH
+        make = self.authority.pair
+        good = {
+            "for clients": make("robot", usage=for_clients),
+            "chain": between.pair("robot") + between.pem,
+        }
+        bad = {
+            "ended": make("robot", days=(-3, -1)),
+            "not yet": make("robot", days=(1, 3)),
+            "for servers": make("robot", usage=for_servers),
+            "half a chain": between.pair("robot"),
+            "self-signed": other.key_pem + other.pem,
+            "not by an authority": robots_own(self.authority, "robot"),
+        }
+        server = self.tls_server()
+        for name, pem in (good | bad).items():
+            client = self.folder / "client.pem"
+            client.write_bytes(pem)
+            if name in good:
+                self.assertEqual(self.status(server, client), 200, name)
+                continue
+            with self.assertRaises(OSError, msg=name):
+                self.status(server, client)
+        self.assertNotIn("Traceback", server.log)
 
     def test_required(self) -> None:
         server = self.tls_server(**{"server.client_certificate": "required"})

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 from cryptography import x509
@@ -24,7 +24,7 @@ from pypicloud_tw.concurrency.fair_queue import ANYBODY
 from pypicloud_tw.config.sections.ldap import LdapSection
 from pypicloud_tw.errors import Unavailable
 from tests.integration import apart
-from tests.integration.rig import IntegrationTestCase, basic, free_port
+from tests.integration.rig import IntegrationTestCase, basic, free_port, wait_until
 from tests.integration.slapd import (
     GROUPS,
     PEOPLE,
@@ -123,6 +123,19 @@ class WaysTests(DirectoryCase):
         directory = self.directory()
         ldap = self.ldap(directory.url, **BY_SEARCH)
         self.assertIsNone(await self.log_in(ldap, "twin"))
+
+    async def test_limits_of_the_server_s_own(self) -> None:
+        """Nobody is let in as one of two, and groups that are missing are told."""
+        ldap = self.ldap(
+            self.directory(more="sizelimit 1").url, **BY_SEARCH, group_base_dn=GROUPS
+        )
+        why = await self.refused(ldap, "twin")
+        self.assertIn("its limit of sizes", why)
+        with capturedLogs() as logs:
+            bob = await self.log_in(ldap, "bob")
+        assert bob is not None
+        self.assertEqual(len(bob.groups), 1)
+        self.assertIn("shows only 1 entries", formatEvent(logs[0]) or "")
 
     async def test_referrals_are_not_followed(self) -> None:
         directory = self.directory()
@@ -256,6 +269,44 @@ class ServerTests(IntegrationTestCase):
         self.assertNotIn("Traceback", server.log)
         for secret in ("secret", "gunface"):
             self.assertNotIn(secret, server.log)
+
+    def test_tokens(self) -> None:
+        """They live as long as their owner is found, and have the groups of then."""
+        more = {
+            "auth.ldap.service_dn": SERVICE,
+            "auth.ldap.service_password": SERVICE_PASSWORD,
+            "auth.ldap.group_base_dn": GROUPS,
+            "auth.ldap.tokens": "true",
+            "auth.ldap.cache_time": "1s",
+            "pypi.default_read": "dev",
+        }
+        server = self.server(settings={**self.settings, **more})
+        made = server.request(
+            "POST",
+            "/api/v1/access/tokens",
+            b'{"description": "laptop", "actions": ["read"]}',
+            {
+                "Authorization": basic("bob", "secret"),
+                "Content-Type": "application/json",
+            },
+        )
+        self.assertEqual(made.status, 201, made.text)
+        shown = basic("__token__", made.json()["token"])
+        self.assertEqual(server.get("/simple/", Authorization=shown).status, 200)
+        wait_until(lambda: " Bob [" in server.log, lambda: server.log)
+
+        self.directory.stop()
+        self.directory.remove(f"uid=Bob,{PEOPLE}")
+        sleep(1)
+        self.assertEqual(server.get("/simple/", Authorization=shown).status, 503)
+        self.directory.start()
+
+        def refused() -> bool:
+            # It is left alone for five seconds after it was away.
+            return server.get("/simple/", Authorization=shown).status == 401
+
+        wait_until(refused, lambda: server.log)
+        self.assertNotIn("Traceback", server.log)
 
     def test_without_passlib(self) -> None:
         """ldaptor requires it, and what is used of ldaptor does not."""

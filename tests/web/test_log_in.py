@@ -20,6 +20,7 @@ from pypicloud_tw.config.addresses import network
 from pypicloud_tw.config.certificate_patterns import certificate_pattern
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import Unauthorized
+from pypicloud_tw.index.audit import Act
 from pypicloud_tw.web.http.proxies import IdentityFields, Proxies
 from tests.builders import wheel
 from tests.certificates import Authority
@@ -191,6 +192,17 @@ class ProxyTests(LogInCase):
         self.assertEqual(self.ask({"X-Remote-User": "bob", **negotiated}).status, 200)
         self.assertEqual(self.ask(negotiated).status, 401)
 
+    def test_bearer_of_the_provider_s_is_the_proxy_s(self) -> None:
+        """Some proxies pass their provider's token on beside the user."""
+        theirs = {"Authorization": "Bearer eyJhbGciOiJSUzI1NiJ9.e30.c2ln"}
+        self.assertEqual(self.ask({"X-Remote-User": "bob", **theirs}).status, 200)
+        self.assertEqual(self.ask(theirs).status, 401)
+        for shown in ("Bearer pypi-tw-x", "bearer  pypi-tw-x"):
+            ours = {"X-Remote-User": "bob", "Authorization": shown}
+            self.assertEqual(self.ask(ours).status, 401, shown)
+        stranger = self.ask({"X-Remote-User": "bob", **theirs}, peer=STRANGER)
+        self.assertEqual(stranger.status, 401)
+
     def test_who_uploaded(self) -> None:
         self.assertEqual(self.upload({"X-Remote-User": "bob"}).status, 200)
         project = self.web.get("/pypi/acme/json", basic()).json
@@ -212,6 +224,46 @@ class ProxyTests(LogInCase):
             proxies=Proxies((network("10.0.0.0/8"),)), default_read="authenticated"
         )
         self.assertEqual(self.ask({"X-Remote-User": "bob"}).status, 401)
+
+
+class RefusalTests(LogInCase):
+    """What is refused at once is written down as what takes a check."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.acts: list[Act] = []
+        self.web.domain.publisher.audit = self.acts.append
+        self.counted: list[tuple[str, str]] = []
+        access = self.web.application.access
+        access.count_login = lambda *outcome: self.counted.append(outcome)
+
+    def refusal(self) -> Act:
+        (act,) = self.acts
+        self.assertEqual(act.act, "log-in")
+        return act
+
+    def test_by_a_proxy(self) -> None:
+        self.assertEqual(self.ask({"X-Remote-User": "everyone"}).status, 401)
+        self.assertEqual(self.refusal().actor.proof.details, {"tried": "proxy"})
+        self.assertEqual(self.counted, [("proxy", "unauthorized")])
+
+    def test_once_for_a_page(self) -> None:
+        """Which is looked for among those that are known first."""
+        connection = Connection(self.web.site, PROXY)
+        named = {"X-Remote-User": "everyone"}
+        connection.send(request_bytes("GET", "/simple/acme/", named))
+        response = connection.response()
+        assert response is not None
+        self.assertEqual(response.status, 401)
+        self.refusal()
+        self.assertEqual(self.counted, [("proxy", "unauthorized")])
+
+    def test_by_a_certificate(self) -> None:
+        made = X509.from_cryptography(Authority.make().certificate("every:one"))
+        response = self.ask({}, peer=STRANGER, certificate=made)
+        self.assertEqual(response.status, 401)
+        self.assertEqual(self.refusal().actor.proof.details, {"tried": "certificate"})
+        self.assertEqual(self.counted, [("certificate", "unauthorized")])
 
 
 class CertificateTests(LogInCase):

@@ -7,7 +7,7 @@ compared with: directories compare without regard to capitals, and rights do not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from secrets import token_hex
 from typing import Any
@@ -56,6 +56,8 @@ _AWAY = 5
 #: Names and passwords that were wrong, and the seconds for which they are not tried
 #: again: a client that goes on sending an old password would lock its user.
 _REFUSED, _REFUSED_FOR = 10_000, 60.0
+
+_FindOut = Callable[[], Awaitable[Principal | None]]
 
 _AWAY_SENTENCE = (
     "The directory that knows the users (LDAP) does not answer; try again, or tell the "
@@ -123,26 +125,42 @@ class LdapDirectory:
         if not user or not password:
             # Many servers would let it in, as nobody (RFC 4513, section 5.1.2).
             return None
+        seal = self._seal(f"{user}:{password}".encode("utf-8", "surrogatepass"))
+
+        async def find_out() -> Principal | None:
+            if seal in self._refused:
+                return None
+            principal = await self._find_out(user, password)
+            if principal is None:
+                self._refused.put(seal, True)
+            return principal
+
+        return await self._in_turn(asker, find_out)
+
+    async def look_up(self, user: str) -> Principal | None:
+        """See :class:`.owners.Lookup`; only a name as the directory writes it."""
+
+        async def find_out() -> Principal | None:
+            entry = await self._service.run(partial(self._find, user))
+            if entry is None:
+                return None
+            found = await self._service.run(partial(self._principal, entry))
+            return None if found is None or found.name != user else found
+
+        return await self._in_turn(Asker("", user), find_out)
+
+    async def _in_turn(self, asker: Asker, find_out: _FindOut) -> Principal | None:
         await self._turns.enter(asker)
         try:
             if self._clock.seconds() < self._away_until:
                 raise Unavailable(_AWAY_SENTENCE, _AWAY)
-            return await self._ask_unless_refused(user, password)
+            return await self._ask(find_out)
         finally:
             self._turns.leave(asker)
 
-    async def _ask_unless_refused(self, user: str, password: str) -> Principal | None:
-        seal = self._seal(f"{user}:{password}".encode("utf-8", "surrogatepass"))
-        if seal in self._refused:
-            return None
-        principal = await self._ask(user, password)
-        if principal is None:
-            self._refused.put(seal, True)
-        return principal
-
-    async def _ask(self, user: str, password: str) -> Principal | None:
+    async def _ask(self, find_out: _FindOut) -> Principal | None:
         try:
-            principal = await self._find_out(user, password)
+            principal = await find_out()
         except LdapError as e:
             if isinstance(e, LdapAway):
                 self._away_until = self._clock.seconds() + _AWAY

@@ -16,6 +16,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.ssl import optionsForClientTLS
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from pypicloud_tw.access.directories.ldap_forms import Entry
@@ -62,6 +63,8 @@ class LdapConnection(LDAPClient):  # type: ignore[misc]  # ldaptor has no types
 
     :param timeout: seconds that an answer may take.
     """
+
+    _log = Logger()
 
     def __init__(self, clock: IReactorTime, timeout: float) -> None:
         super().__init__()
@@ -130,9 +133,26 @@ class LdapConnection(LDAPClient):  # type: ignore[misc]  # ldaptor has no types
         self._check_open()
         ended: Deferred[Any] = self.send_multiResponse(request, take)
         answer = await self._answer(ended)
-        if answer.resultCode not in _NOTHING and answer.resultCode != _SIZE_LIMIT:
+        if answer.resultCode == _SIZE_LIMIT:
+            self._note_limit(base, len(entries), limit)
+        elif answer.resultCode not in _NOTHING:
             _check(answer, "a search")
         return entries
+
+    def _note_limit(self, base: str, found: int, limit: int) -> None:
+        """Tell of what a limit of the server's own keeps back.
+
+        :raises LdapError: so that nobody knows how many there are.
+        """
+        if not limit:
+            self._log.warn(
+                "The directory shows only {n} entries below {base!r}: raise its limit "
+                "of sizes, or some groups are missing.",
+                n=found,
+                base=base,
+            )
+        elif found <= limit:
+            raise LdapError("its limit of sizes hides how many entries fit.")
 
     async def answers(self) -> bool:
         """Ask something that anybody may; False: it is closed, or was forgotten."""

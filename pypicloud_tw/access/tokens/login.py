@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -20,9 +20,14 @@ from pypicloud_tw.access.remembered import make_sealer
 from pypicloud_tw.access.tokens.documents import TokenDocuments
 from pypicloud_tw.access.tokens.last_use import LastUses
 from pypicloud_tw.access.tokens.minted import Minted
-from pypicloud_tw.access.tokens.owners import Owners
+from pypicloud_tw.access.tokens.owners import ELSEWHERE, Owners, People
 from pypicloud_tw.access.tokens.records import TokenRecord
-from pypicloud_tw.access.tokens.shown import ShownToken, shown_token, shows_token
+from pypicloud_tw.access.tokens.shown import (
+    ShownToken,
+    is_others,
+    shown_token,
+    shows_token,
+)
 from pypicloud_tw.access.tokens.text import (
     UserToken,
     is_token,
@@ -33,6 +38,8 @@ from pypicloud_tw.concurrency.cache import Cache
 from pypicloud_tw.errors import PypicloudError, TooManyRequests, Unauthorized
 from pypicloud_tw.index.audit import Proof
 from pypicloud_tw.metrics import Metrics
+
+_NO_OWNER = "The user whose token this is does not exist any more."
 
 #: Headers that are remembered; each with its principal takes 1 kB.
 REMEMBERED = 8192
@@ -58,6 +65,7 @@ class TokenLogin:
     """The authenticator of tokens.
 
     :ivar owners: knows the users that tokens can belong to.
+    :ivar people: knows those of them who are known elsewhere; None: there are none.
     :ivar outcomes: how many checks came to what.
     """
 
@@ -66,6 +74,7 @@ class TokenLogin:
     owners: Owners
     uses: LastUses
     clock: IReactorTime
+    people: People | None = None
     outcomes: Counter[str] = field(factory=Counter, init=False)
     _remembered: Cache[bytes, _RememberedToken] = field(
         factory=lambda: Cache(REMEMBERED), init=False
@@ -83,9 +92,14 @@ class TokenLogin:
         )
 
     def takes(self, credentials: Credentials) -> bool:
-        """Return whether a token is shown."""
+        """Return whether a token is shown.
+
+        Where a proxy has signed somebody in, one that is not ours is the proxy's own.
+        """
         authorization = credentials.authorization
-        return authorization is not None and shows_token(authorization)
+        if authorization is None or not shows_token(authorization):
+            return False
+        return credentials.forwarded_user is None or not is_others(authorization)
 
     def recall(self, credentials: Credentials) -> Principal | None:
         """Return at once whose token it is, if it was right a moment ago."""
@@ -154,8 +168,9 @@ class TokenLogin:
             raise Unauthorized("This token is not known here, or not any more.")
         owner = known.document.owner
         self._check_lives(record, owner)
-        principal = Principal(
-            owner,
+        person = await self._person(record, owner)
+        principal = evolve(
+            person,
             scope=record.scope,
             proof=Proof("token", {"id": record.id, "description": record.description}),
             last_known=found.stale,
@@ -165,9 +180,32 @@ class TokenLogin:
             return (
                 self.documents.holds(key, known, now)
                 and self.owners(owner) == record.owner_id
+                and self._is_still(record, person)
             )
 
         return _RememberedToken(principal, record.ends, holds, record.id)
+
+    async def _person(self, record: TokenRecord, owner: str) -> Principal:
+        """Return an owner, with the groups that they have elsewhere.
+
+        :raises Unauthorized: who should be known elsewhere is not.
+        :raises Unavailable: that cannot be found out now.
+        """
+        if record.owner_id != ELSEWHERE:
+            return Principal(owner)
+        person = None if self.people is None else await self.people.find(owner)
+        if person is None:
+            raise Unauthorized(_NO_OWNER)
+        return person
+
+    def _is_still(self, record: TokenRecord, person: Principal) -> bool:
+        """Return whether a person was looked up lately, if that is needed."""
+        if record.owner_id != ELSEWHERE:
+            return True
+        recalled = (
+            None if self.people is None else self.people.recall(person.name or "")
+        )
+        return recalled is person
 
     def _check_lives(self, record: TokenRecord, owner: str) -> None:
         if record.revoked is not None:
@@ -175,7 +213,7 @@ class TokenLogin:
         if self.clock.seconds() >= record.ends:
             raise Unauthorized("This token has ended; make a new one.")
         if self.owners(owner) != record.owner_id:
-            raise Unauthorized("The user whose token this is does not exist any more.")
+            raise Unauthorized(_NO_OWNER)
 
     def _note(self, known: _RememberedToken, client: str) -> None:
         self.outcomes["right"] += 1

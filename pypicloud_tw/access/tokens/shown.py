@@ -62,6 +62,12 @@ def shown_token(authorization: bytes) -> ShownToken | None:
     return None
 
 
+def is_others(authorization: bytes) -> bool:
+    """Return whether a field has what follows ``Bearer`` and is no token of ours."""
+    scheme, _, rest = authorization.strip().partition(b" ")
+    return scheme.lower() == b"bearer" and not rest.strip().startswith(_PREFIX)
+
+
 def _has_token(credentials: bytes) -> bool:
     """Look for a token; to take the field apart takes ten times as long."""
     try:

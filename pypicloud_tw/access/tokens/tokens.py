@@ -14,7 +14,7 @@ from pypicloud_tw.access.principal import Principal, Scope
 from pypicloud_tw.access.tokens.documents import TokenDocuments
 from pypicloud_tw.access.tokens.last_use import LastUse, LastUses, Uses
 from pypicloud_tw.access.tokens.minted import Minted
-from pypicloud_tw.access.tokens.owners import Owners
+from pypicloud_tw.access.tokens.owners import ELSEWHERE, Owners, People
 from pypicloud_tw.access.tokens.records import OwnerTokens, TokenRecord
 from pypicloud_tw.access.tokens.text import (
     UserToken,
@@ -70,6 +70,7 @@ class Tokens:
 
     :ivar owners: knows the users that tokens can belong to.
     :ivar audit: takes a record of each token that is made or revoked.
+    :ivar people: knows those of them who are known elsewhere; None: there are none.
     :ivar life: seconds that a token lives for unless something else is asked for.
     :ivar max_life: and at most.
     """
@@ -80,6 +81,7 @@ class Tokens:
     uses: LastUses
     clock: IReactorTime
     audit: Audit
+    people: People | None = None
     life: float = 90.0 * _DAY
     max_life: float = 365.0 * _DAY
     made: int = field(default=0, init=False)
@@ -130,13 +132,7 @@ class Tokens:
         :raises Unavailable: nothing may be changed now.
         :raises StoreError: the store is away; it may have been made, and is of no use.
         """
-        owner_id = self.owners(owner)
-        if owner_id is None:
-            raise NotFound(
-                f"There is no user {owner!r} here who could have tokens. For "
-                "somebody whom only LDAP or a proxy knows add a user of that name "
-                f"without a password: pypicloud user add {owner} --service"
-            )
+        owner_id = await self._identify(owner)
         now = self.clock.seconds()
         text = UserToken.draw(owner)
         record = TokenRecord(
@@ -158,6 +154,20 @@ class Tokens:
             owner, lambda tokens: tokens.added(record, now), made
         )
         return NewToken(owner, text.text, record)
+
+    async def _identify(self, owner: str) -> str:
+        found = self.owners(owner)
+        if found == ELSEWHERE and (
+            self.people is None or await self.people.find(owner) is None
+        ):
+            found = None
+        if found is None:
+            raise NotFound(
+                f"There is no user {owner!r} here who could have tokens. Users of a "
+                "directory have some if auth.ldap.tokens is set, through the server; "
+                "whom a proxy signs in needs a user of that name without a password."
+            )
+        return found
 
     async def list(self, owner: str) -> tuple[ListedToken, ...]:
         """List an owner's tokens, the oldest first, revoked and ended ones too.

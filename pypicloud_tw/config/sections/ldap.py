@@ -92,10 +92,18 @@ class LdapSection:
     admin_group_dn: str | None = key(
         values.line, None, "Who is a member of this entry is an administrator."
     )
+    tokens: bool = key(
+        values.flag,
+        "false",
+        "Let users of the directory have tokens. Whose one is shown is looked up then, "
+        "without a password: auth.ldap.user_search_filter must not find who is "
+        "disabled.",
+    )
     cache_time: float | None = key(
         values.seconds(),
         None,
-        "How long a right password is remembered; auth.cache_time if not given.",
+        "How long a right password is remembered, and who was looked up; "
+        "auth.cache_time if not given.",
         empty_is_laxer=True,
     )
     connections: int = key(

@@ -330,20 +330,6 @@ class OfAProjectTests(WorkCase):
         self.refused(Forbidden, doer.tokens("carol"))
         self.refused(Forbidden, doer.tokens(everybody=True))
 
-    def test_a_token_administers_only_if_it_was_made_for_that(self) -> None:
-        """Nor is it, as nobody would expect of a token that nothing was said of."""
-        ann = Principal("ann", scope=Scope())
-        authority = self.doer(ann).authority
-        self.assertRaises(Forbidden, authority.check_administers)
-        self.assertRaises(Forbidden, authority.check_administers, "acme")
-        self.assertRaises(Forbidden, authority.check_administers, "acme-*")
-        named = Scope(frozenset({Action.ADMINISTER}))
-        self.doer(evolve(ann, scope=named)).authority.check_administers()
-        found = self.wait(self.doer(ann).rights_of("ann", "acme")).decisions[0]
-        (said,) = (v for v in found.verdicts if v.action is Action.ADMINISTER)
-        self.assertFalse(said.allowed)
-        self.assertIn("everything but to administer", said.reasons[0])
-
     def test_why_tells_of_what_is_theirs_alone(self) -> None:
         """That a project has lines says that there is one."""
         operator = self.server.administration()
@@ -374,6 +360,30 @@ class OfAProjectTests(WorkCase):
         owned = self.wait(self.doer().rights_of(made.id, "acme"))
         self.assertIn("the token is for the projects", repr(owned))
         self.assertIn("package.acme.user.bob", repr(owned))
+
+    def test_own_rights_tell_of_no_other_projects(self) -> None:
+        def projects(doer: StoredAdministration, user: str | None = None) -> set[str]:
+            return {one.project for one in self.wait(doer.rights_of(user)).decisions}
+
+        self.assertEqual(projects(self.doer()), {"acme", "tools-*", "*"})
+        ann = self.doer(Principal("ann"))
+        self.assertEqual(
+            projects(ann, "bob"), {"fixed", "tools-x", *projects(self.doer())}
+        )
+
+    def test_a_token_administers_only_if_it_was_made_for_that(self) -> None:
+        """Nor is it, as nobody would expect of a token that nothing was said of."""
+        ann = Principal("ann", scope=Scope())
+        authority = self.doer(ann).authority
+        self.assertRaises(Forbidden, authority.check_administers)
+        self.assertRaises(Forbidden, authority.check_administers, "acme")
+        self.assertRaises(Forbidden, authority.check_administers, "acme-*")
+        named = Scope(frozenset({Action.ADMINISTER}))
+        self.doer(evolve(ann, scope=named)).authority.check_administers()
+        found = self.wait(self.doer(ann).rights_of("ann", "acme")).decisions[0]
+        (said,) = (v for v in found.verdicts if v.action is Action.ADMINISTER)
+        self.assertFalse(said.allowed)
+        self.assertIn("everything but to administer", said.reasons[0])
 
     def test_own_tokens(self) -> None:
         made = self.wait(self.doer().make_token(NewToken()))

@@ -133,6 +133,33 @@ class WaysTests(LdapCase):
         self.assertIsNone(self.log_in("robot", "wrong"))
         self.assertIsNone(self.log_in("robot", ""))
 
+    def look_up(self, user: str) -> Principal | None:
+        result = Deferred.fromCoroutine(self.ldap.look_up(user))
+        self.settle()
+        principal: Principal | None = self.successResultOf(result)
+        return principal
+
+    def test_looking_up(self) -> None:
+        """Who has a token is found without a password, by the very name."""
+        for way in (BY_SEARCH, BY_SEARCH | AS_SERVICE, BY_DN | AS_SERVICE):
+            self.use(**way, group_base_dn=GROUPS)
+            found = self.look_up("bob")
+            assert found is not None
+            self.assertEqual(found.groups, {"dev", "ops", "posix"})
+            self.assertEqual(found, self.known("bob"))
+            for user in ("BOB", "nobody", "twin", "everyone", "*", "bob)(uid=*"):
+                with capturedLogs():
+                    self.assertIsNone(self.look_up(user), user)
+            self.assertEqual(self.directory.binds.count(BOB), 1)
+            self.directory.requests.clear()
+
+    def test_looking_up_while_it_is_away(self) -> None:
+        self.directory.away = {1001}
+        result = Deferred.fromCoroutine(self.ldap.look_up("bob"))
+        with capturedLogs():
+            self.settle(30)
+        self.failureResultOf(result, Unavailable)
+
     def test_lifetime(self) -> None:
         self.use(**BY_SEARCH, cache_time=7.0)
         self.assertEqual(self.ldap.lifetime, 7.0)

@@ -17,6 +17,7 @@ from pypicloud_tw.access.tokens.documents import TokenDocuments
 from pypicloud_tw.access.tokens.last_use import LastUses
 from pypicloud_tw.access.tokens.login import TokenLogin
 from pypicloud_tw.access.tokens.minted import Minted
+from pypicloud_tw.access.tokens.owners import People
 from pypicloud_tw.access.tokens.tokens import NewToken, Tokens
 from pypicloud_tw.index.audit import Act, Actor
 from pypicloud_tw.index.marker import Marker
@@ -49,6 +50,7 @@ class TokenServer:
     """All of one server that tokens are made of.
 
     :ivar users: what tells each user from others of the name, by name.
+    :ivar people: knows those that are known elsewhere.
     """
 
     store: MemoryStore
@@ -57,6 +59,7 @@ class TokenServer:
     fresh_for: float = 1.0
     users: dict[str, str] = field(factory=lambda: {"ann": "", "bob": ""})
     standing: Standing = field(factory=Standing)
+    people: People | None = None
     acts: list[Act] = field(factory=list, init=False)
     watch: MarkerWatch = field(init=False)
     documents: TokenDocuments = field(init=False)
@@ -82,9 +85,15 @@ class TokenServer:
             self.uses,
             self.clock,
             self.acts.append,
+            self.people,
         )
         self.login = TokenLogin(
-            self.documents, self.minted, self.users.get, self.uses, self.clock
+            self.documents,
+            self.minted,
+            self.users.get,
+            self.uses,
+            self.clock,
+            self.people,
         )
 
 

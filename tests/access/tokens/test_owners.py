@@ -6,7 +6,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.access.document import AccessDocument, StoredUser
-from pypicloud_tw.access.tokens.owners import TokenOwners
+from pypicloud_tw.access.tokens.owners import ELSEWHERE, TokenOwners
 from pypicloud_tw.access.users import Users
 from tests.doubles import InlineOffload
 
@@ -23,6 +23,14 @@ class OwnersTests(SynchronousTestCase):
 
     def test_nobody_else_is_known(self) -> None:
         self.assertIsNone(self.owners.identify("ann"))
+
+    def test_whom_no_source_has_may_be_known_elsewhere(self) -> None:
+        owners = TokenOwners(self.users.source_of, True)
+        self.assertEqual(ELSEWHERE, owners.identify("ann"))
+        document = AccessDocument(users={"ann": StoredUser(id="one")})
+        self.users.obey(document)
+        owners.obey(document)
+        self.assertEqual("one", owners.identify("ann"))
 
     def test_a_user_of_the_document_is_another_after_being_removed(self) -> None:
         self.document(ann=StoredUser(id="one"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http import (
@@ -75,13 +75,18 @@ class ChunkTests(SynchronousTestCase):
         st.binary(max_size=3),
         st.integers(0, 3),
     )
+    @example(b"1\r\nx\r\n0\r\n\r\n", [1], 1, b";\\", 0)
     def test_damaged(
         self, data: bytes, lengths: list[int], at: int, new: bytes, old: int
     ) -> None:
         """Nothing ends elsewhere, nor has other content, than there."""
-        pieces = cut(data[:at] + new + data[at + old :], lengths)
+        damaged = data[:at] + new + data[at + old :]
+        pieces = cut(damaged, lengths)
         body, rest, malformed = ours(pieces)
         their_body, their_rest, theirs = twisted(pieces)
+        # Twisted takes none in an extension, where a quoted string may have them
+        # (RFC 9110, section 5.6.4).
+        assume(malformed or not theirs or b"\\" not in damaged)
         if malformed or theirs:
             # A line that is none may be known for it before its end; a trailer may
             # have fields that are none.
