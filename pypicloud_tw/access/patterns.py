@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 
 from pypicloud_tw.concurrency.steps import Steps, at_once, batches
+from pypicloud_tw.config.grants import parse_project
+from pypicloud_tw.config.values import BadValueError
+from pypicloud_tw.errors import BadRequest
 
 V = TypeVar("V")
 
@@ -14,6 +17,17 @@ BATCH = 250
 
 #: Names whose pattern is remembered; what strangers ask for cannot take more.
 _MOST_NAMES = 2**16
+
+
+def project_or_pattern(text: str) -> str:
+    """Read a project's name or a pattern, normalized.
+
+    :raises BadRequest: it is neither.
+    """
+    try:
+        return parse_project(text)
+    except BadValueError as e:
+        raise BadRequest(f"The project {text[:80]!r} {e}") from None
 
 
 def is_pattern(text: str) -> bool:

@@ -12,7 +12,11 @@ from pypicloud_tw.cli.base import finish, load_config, surroundings, takes_confi
 
 @click.command()
 @takes_config
-@click.option("--project", help="Only what was done to this project.")
+@click.option(
+    "--project",
+    help="Only what was done to this project; or who may do what with what matches a "
+    "pattern, written as the lines of rights have it, as acme-*.",
+)
 @click.option("--user", help="Only what this user did.")
 @click.option(
     "--act", help="Only such acts, in its words, as published, removed or yanked."

@@ -267,8 +267,9 @@ class Application:
     async def audit(self, request: Request) -> bytes:
         """Give records of changes: of all, or of one project to those who manage it."""
         asked = audit_api.PageQuestion.of(request)
-        right = Action.ADMINISTER if asked.project is None else Action.MANAGE
-        await authorize(request, self.access, right, asked.project)
+        project = asked.one_project
+        right = Action.ADMINISTER if project is None else Action.MANAGE
+        await authorize(request, self.access, right, project)
         page = await audit_api.answer(asked, self.index.store, self.index.clock)
         request.setHeader(b"Content-Type", b"application/json")
         request.setHeader(b"Cache-Control", b"no-store")

@@ -102,6 +102,13 @@ class PrintTests(SynchronousTestCase):
         [line] = self.out.getvalue().splitlines()
         self.assertEqual(json.loads(line)["act"], "removed")
 
+    def test_who_gave_a_right_to_a_pattern(self) -> None:
+        given = Act(ANN, "set a right", "acme-*", reason="user bob: rw; before: r")
+        self.record(given, Act(ANN, "set a right", "acme-x", reason="user al: r"))
+        self.show(Question(project="Acme-*"))
+        [line] = self.out.getvalue().splitlines()
+        self.assertIn("ann set a right acme-*: user bob: rw; before: r", line)
+
     def test_a_broken_line(self) -> None:
         self.record(Act(ANN, "removed", "acme", "1.0"))
         store = self.domain.store

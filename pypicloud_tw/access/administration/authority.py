@@ -9,15 +9,18 @@ from attrs import frozen
 
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.audit.witness import RightMissingError
-from pypicloud_tw.access.patterns import covers, is_pattern, overlap
+from pypicloud_tw.access.patterns import (
+    covers,
+    is_pattern,
+    overlap,
+    project_or_pattern,
+)
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import Principal, Scope
 from pypicloud_tw.access.rules import ProjectRights, Rules
 from pypicloud_tw.access.tokens.tokens import check_maker
-from pypicloud_tw.config.grants import parse_project
 from pypicloud_tw.config.rights import Action, RightLine
-from pypicloud_tw.config.values import BadValueError
-from pypicloud_tw.errors import BadRequest, Forbidden
+from pypicloud_tw.errors import Forbidden
 from pypicloud_tw.index.names import NormalizedName
 
 
@@ -132,17 +135,6 @@ class PrincipalAuthority:
         # Whoever may not even make what they show themselves.
         scope = self.principal.scope or Scope()
         self.check_tokens(self.principal.name or "", scope)
-
-
-def project_or_pattern(text: str) -> str:
-    """Read a project's name or a pattern, normalized.
-
-    :raises BadRequest: it is neither.
-    """
-    try:
-        return parse_project(text)
-    except BadValueError as e:
-        raise BadRequest(f"The project {text[:80]!r} {e}") from None
 
 
 def may_whole(

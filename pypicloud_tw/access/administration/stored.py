@@ -8,7 +8,7 @@ from attrs import frozen
 
 from pypicloud_tw.access import changes
 from pypicloud_tw.access.administration.administered import Administered
-from pypicloud_tw.access.administration.authority import Authority, project_or_pattern
+from pypicloud_tw.access.administration.authority import Authority
 from pypicloud_tw.access.administration.publishers import PublisherAdministration
 from pypicloud_tw.access.administration.recorded import Change, RecordedChange
 from pypicloud_tw.access.administration.shown import (
@@ -42,6 +42,7 @@ from pypicloud_tw.access.administration.values import (
 )
 from pypicloud_tw.access.document import AccessDocument
 from pypicloud_tw.access.explain import Explanation, explain, explain_all
+from pypicloud_tw.access.patterns import project_or_pattern
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.access.rules import says_nothing

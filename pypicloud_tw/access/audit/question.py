@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from pypicloud_tw.access.audit.reading import Position, Wanted, instant
-from pypicloud_tw.index.names import project_name
+from pypicloud_tw.access.patterns import project_or_pattern
 
 #: Since when records are told where nothing is said.
 SINCE = "7d"
@@ -42,5 +42,5 @@ class Question:
         until = now + _APART
         if self.until is not None:
             until = instant(self.until, now, ends=True)
-        project = None if self.project is None else project_name(self.project)
+        project = None if self.project is None else project_or_pattern(self.project)
         return Wanted(since, until, project, self.user, self.act, after)

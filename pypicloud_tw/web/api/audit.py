@@ -12,8 +12,9 @@ from twisted.logger import Logger
 
 from pypicloud_tw.access.audit.question import Question
 from pypicloud_tw.access.audit.reading import Position, Reader, Record
+from pypicloud_tw.access.patterns import is_pattern, project_or_pattern
 from pypicloud_tw.errors import BadRequest
-from pypicloud_tw.index.names import NormalizedName, project_name
+from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.web.http.site import Request
 
@@ -34,12 +35,20 @@ _KNOWN = ", ".join(sorted(_NAMES))
 class PageQuestion:
     """Which page is asked for.
 
-    :ivar project: None: records of all, and of none.
+    :ivar project: a name, or a pattern that lines of rights are for; None: records of
+        all, and of none.
     """
 
     question: Question
-    project: NormalizedName | None
+    project: str | None
     limit: int
+
+    @property
+    def one_project(self) -> NormalizedName | None:
+        """The project that it is about, and about nothing else; None: there is none."""
+        if self.project is None or is_pattern(self.project):
+            return None
+        return NormalizedName(self.project)
 
     @classmethod
     def of(cls, request: Request) -> PageQuestion:
@@ -63,7 +72,7 @@ class PageQuestion:
             raise BadRequest(f"The limit is a number from 1 to {MOST}.")
         question = Question(**{name: text or None for name, text in texts.items()})
         named = question.project
-        project = None if named is None else project_name(named)
+        project = None if named is None else project_or_pattern(named)
         return cls(question, project, int(limit))
 
 

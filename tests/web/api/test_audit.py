@@ -81,6 +81,7 @@ class PageTests(AuditCase):
         self.act(3, project="zope", who="bob")
         for query, count in (
             ("?project=Zope", 3),
+            ("?project=Zope-*", 0),
             ("?user=ann", 2),
             ("?act=published", 5),
             ("?act=removed", 0),
@@ -136,7 +137,10 @@ class RightTests(AuditCase):
 
     def test_not_all_for_who_manages_one(self) -> None:
         self.act()
-        for query in ("", "?user=bob", "?project=zope", "?project=none"):
+        for query in (
+            *("", "?user=bob", "?project=zope", "?project=none"),
+            *("?project=acme*", "?project=*", "?project=acme?"),
+        ):
             answer = self.ask(query, basic("bob"))
             self.assertIn(answer.status, (403, 404), query)
             self.assertNotIn("published", answer.text)
