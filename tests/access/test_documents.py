@@ -203,6 +203,46 @@ class LearnTests(DocumentsCase):
         self.assertEqual([set(one.users) for one in heard], [set(), {"ann"}])
 
 
+class PiecesTests(DocumentsCase):
+    """What takes long to prepare is obeyed at once, by all together."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.heard: list[AccessDocument] = []
+        self.get(self.two.learn())
+        self.two.subscribe(lambda document: hear(document, self.heard))
+        self.two.subscribe(self.prepare)
+
+    def prepare(self, document: AccessDocument) -> Steps[Callable[[], None]]:
+        """Take three seconds."""
+        for _ in range(3):
+            self.clock.rightNow += 1
+            yield
+        return lambda: self.heard.append(document)
+
+    def test_nobody_obeys_before_all_are_ready(self) -> None:
+        self.add(self.one, "ann")
+        self.clock.advance(60)
+        waiting = Deferred.fromCoroutine(self.two.learn())
+        self.assertNoResult(waiting)
+        self.assertEqual((self.heard, set(self.two.current.users)), ([], set()))
+        self.clock.advance(0)
+        self.successResultOf(waiting)
+        self.assertEqual(self.heard, [self.two.current] * 2)
+        self.assertEqual(set(self.two.current.users), {"ann"})
+
+    def test_what_was_read_before_our_own_change_is_not_obeyed_after_it(self) -> None:
+        self.add(self.one, "ann")
+        self.clock.advance(60)
+        waiting = Deferred.fromCoroutine(self.two.learn())
+        self.assertNoResult(waiting)
+        changing = self.change(self.two, add("bob"))
+        self.settle(changing)
+        self.settle(waiting)
+        self.assertEqual(set(self.two.current.users), {"ann", "bob"})
+        self.assertEqual(set(self.heard[-1].users), {"ann", "bob"})
+
+
 class ChangeTests(DocumentsCase):
     def test_two_administrators_at_once_lose_nothing(self) -> None:
         self.add(self.one, "first")
