@@ -240,8 +240,9 @@ class IObjectStore(Interface):
         """List every object whose key starts with *prefix* and is above *after*.
 
         :param unlisted: looks for packages: told of whatever lies there and is no
-            object, and the listing goes on. A store may then leave out what lies in
-            folders that *prefix* does not name and whose names begin with a dot.
+            object, and the listing goes on. A store may then leave out what *prefix*
+            does not name and is hidden: folders whose names begin with a dot, and
+            what begins so right below *prefix*.
             Without it a folder that may not be read is a StoreError, unless it is
             hidden so, and the rest is passed over. The one that *prefix* names is
             a StoreError in any case.

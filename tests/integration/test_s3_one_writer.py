@@ -34,6 +34,8 @@ class OneWriterTests(S3TestCase):
             ("refresh", server.config),
             ("sweep", server.config),
             ("rebuild", "--config", server.config),
+            ("user", "add", "bob", "--service", "--config", server.config),
+            ("token", "create", "--user", "bob", "--config", server.config),
         ):
             outcome = run([script("pypicloud"), *command], home=self.home)
             self.assertEqual(outcome.code, 1, outcome.output)

@@ -343,8 +343,11 @@ async def sweep_minted(
     due = []
     async for info in store.list(FOLDER):
         hour = _hour_of(info.key)
-        if hour is not None and hour + timedelta(seconds=HOUR + KEPT) < now:
-            due.append(info.key)
+        if hour is None:
+            continue
+        if hour + timedelta(seconds=HOUR + KEPT) >= now:
+            break  # hours are listed in their order
+        due.append(info.key)
     if not dry_run:
         for key in due:
             await store.delete(key)

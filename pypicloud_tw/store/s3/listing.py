@@ -8,7 +8,7 @@ costs a request, never a key: each range ends exactly where the next one begins.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -41,7 +41,7 @@ class ListingPages:
     ordered: bool
     short: int = SHORT
 
-    async def read(self, after: str) -> AsyncIterator[ListedObject]:
+    async def read(self, after: str) -> AsyncGenerator[ListedObject, None]:
         """List all objects above *after*.
 
         :raises S3Fault: the listing failed.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -304,6 +304,10 @@ class S3Store:
         pages = ListingPages(self.client, _encodable(self.prefix + prefix), ordered)
         start = _encodable(self.prefix + after) if after else ""
         with self._explained():
+            if ordered and unlisted is not None:
+                async for found in self._visible(pages, prefix, start):
+                    yield self._info(found)
+                return
             if ordered:
                 async for found in pages.read(start):
                     yield self._info(found)
@@ -313,6 +317,24 @@ class S3Store:
         for found in everything:
             if key_order(found.key) > key_order(start):
                 yield self._info(found)
+
+    async def _visible(
+        self, pages: ListingPages, prefix: str, start: str
+    ) -> AsyncIterator[ListedObject]:
+        """List what is not hidden by a dot, for a request more.
+
+        There may be far more records and minted tokens than packages.
+        """
+        dot = _encodable(f"{self.prefix}{prefix}.")
+        async with aclosing(pages.read(start)) as before:
+            async for found in before:
+                if key_order(found.key) >= key_order(dot):
+                    break
+                yield found
+            else:
+                return
+        async for found in pages.read(max(start, f"{dot}~", key=key_order)):
+            yield found
 
     def _info(self, found: ListedObject) -> ObjectInfo:
         key = found.key.removeprefix(self.prefix)

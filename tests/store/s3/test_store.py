@@ -29,6 +29,7 @@ from pypicloud_tw.store.interfaces import (
     IfMatch,
     IObjectStore,
     SignedUrl,
+    Unlisted,
 )
 from pypicloud_tw.store.s3.endpoint import Endpoint
 from pypicloud_tw.store.s3.explain import iam_policy
@@ -491,6 +492,28 @@ class LongListingTests(SynchronousTestCase):
         harness.fake.fail("ListObjects", *[Refuse(400, "Strange")] * 1)
         error = self.failureResultOf(harness.run(keys(store)), StoreError).value
         self.assertIn("Strange", error.message)
+
+    def test_what_is_hidden_costs_whoever_looks_for_packages_nothing(self) -> None:
+        harness = Harness()
+        store = make_store(harness, GOOD)
+        names = ["!", "-a/b", "a/b", "b", "~c", "ä"]
+        hidden = [f".access/minted/{n:05}" for n in range(5000)]
+        for name in [".~a", *names, *hidden]:
+            harness.fake.store(store.prefix + name, {}, b"")
+        told: list[Unlisted] = []
+
+        async def visible(after: str) -> list[str]:
+            listing = store.list("", after=after, unlisted=told.append)
+            return [info.key async for info in listing]
+
+        expected = sorted([".~a", *names], key=str.encode)
+        for after in ("", *expected):
+            before = len(harness.fake.seen)
+            found = self.successResultOf(harness.run(visible(after)))
+            self.assertEqual(found, [name for name in expected if name > after])
+            self.assertLessEqual(len(harness.fake.seen) - before, 2)
+        found = self.successResultOf(harness.run(keys(store)))
+        self.assertEqual(len(found), 5007)
 
     def test_given_up(self) -> None:
         """Nothing goes on when nobody listens."""
