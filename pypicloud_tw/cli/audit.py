@@ -15,7 +15,7 @@ from pypicloud_tw.cli.base import finish, load_config, surroundings, takes_confi
 @click.option(
     "--project",
     help="Only what was done to this project; or who may do what with what matches a "
-    "pattern, written as the lines of rights have it, as acme-*.",
+    "pattern, written as the lines of rights have it, as `acme-*`.",
 )
 @click.option("--user", help="Only what this user did.")
 @click.option(

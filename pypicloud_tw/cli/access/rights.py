@@ -109,7 +109,7 @@ def set_right(
     """Set what the user or group NAME may do with PROJECT.
 
     MAY is r, rw, some of read, upload, manage and administer with commas between them,
-    or none.
+    or none. For example: `pypicloud right set 'acme-*' group dev rw`
     """
     grant, whose = Grant(actions(may)), cast("Kind", kind)
     changed = target(config, index).change(
@@ -202,7 +202,11 @@ def add_publisher(
     config: Path | None,
     index: str | None,
 ) -> None:
-    """Trust a publisher."""
+    """Trust a publisher.
+
+    For example: `pypicloud publisher add acme --project acme-tool --issuer
+    https://gitlab.example.com --claim project_path:acme/tool`
+    """
     terms = PublisherTerms(
         issuer, dict(map(_claim, claims)), projects, audience, actions(may, "--may")
     )

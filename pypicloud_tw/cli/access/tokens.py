@@ -36,8 +36,8 @@ def token() -> None:
 @click.option("--description", default="", help="What it is for.")
 @click.option(
     "--may",
-    help="r, rw, or some of read, upload, manage, administer. Without it, all that its "
-    "owner may, but to administer.",
+    help="r, rw, or some of read, upload, manage, administer. Without it, whatever its "
+    "owner may, except administer.",
 )
 @click.option(
     "--project",
@@ -59,7 +59,10 @@ def make(
     index: str | None,
     as_json: bool,
 ) -> None:
-    """Make a token and print it, this once."""
+    """Make a token and print it, this once.
+
+    For example: `pypicloud token make --may rw --project 'acme-*' --life 90d`
+    """
     chosen = target(config, index)
     if owner is None and chosen.offline:
         raise click.UsageError("Say whose it is with --owner: nobody is logged in.")
