@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from attrs import frozen
@@ -24,6 +25,10 @@ _HANDED_OUT = frozenset({200, 206, 302})
 
 #: Characters of a Range field that are kept.
 _MAX_RANGE = 100
+
+#: Of bytes (RFC 9110, section 14.1.2). What else stands there may hold secrets, which
+#: nobody would find once it is cut.
+_RANGE = re.compile(rb"bytes=[0-9, \t-]*")
 
 
 @frozen
@@ -77,8 +82,14 @@ def download_of(
         "redirect" if request.code == 302 else blob.how,
         request.code,
         request.sentLength,
-        None if asked is None else asked[:_MAX_RANGE].decode("latin-1"),
+        _kept_range(asked) if asked is not None else None,
     )
+
+
+def _kept_range(asked: bytes) -> str | None:
+    if _RANGE.fullmatch(asked) is None:
+        return None
+    return asked[:_MAX_RANGE].decode("ascii")
 
 
 def _version(filename: str, project: NormalizedName) -> str | None:

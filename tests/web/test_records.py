@@ -245,6 +245,19 @@ class SecretTests(SynchronousTestCase):
         self.web = Web(self.domain, download_log=download_log)
         self.web.publish(WHEEL, wheel())
 
+    def test_a_range_that_is_cut(self) -> None:
+        """A secret's end, by which it would be known, is not there any more."""
+        for field, kept in (
+            ("bytes=0-1,https://" + "0" * 60 + ":" + "2" * 40 + "@host/", False),
+            ("bytes=0-1, 3-4", True),
+        ):
+            self.written.clear()
+            self.web.request("GET", PATH, {"Range": field})
+            text = b"".join(self.written).decode()
+            self.assertIn('"sent"', text)
+            self.assertEqual("bytes=0-1" in text, kept)
+            self.assertNotIn("2222222", text)
+
     @settings(max_examples=60)
     @given(SECRETS, FIELDS, st.data())
     def test_none(self, secret: str, other: str, data: st.DataObject) -> None:
