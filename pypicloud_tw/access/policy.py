@@ -323,7 +323,7 @@ def _acts_within(scope: Scope | None, action: Action) -> bool:
 
 
 def _within(scope: Scope | None, action: Action, project: str) -> bool:
-    if scope is None or (scope.actions is None and scope.projects is None):
+    if scope is None:
         return True
     return _acts_within(scope, action) and (
         scope.projects is None or match_any(scope.projects, project)
