@@ -65,13 +65,6 @@ class DependencyTests(SynchronousTestCase):
         for extra, name in CHOSEN.items():
             self.assertIn(name, {Requirement(text).name for text in extras[extra]})
 
-    def test_no_passlib(self) -> None:
-        """Two distributions write its files, one of which ldaptor requires.
-
-        So what lies there is one's, the other's, or of both, which cannot be imported.
-        """
-        self.assertNotIn("passlib", self.imported)
-
     def test_declared_is_needed(self) -> None:
         self.assertEqual(set(self.declared) - self.imported, set())
 
