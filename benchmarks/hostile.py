@@ -29,6 +29,7 @@ from benchmarks.corpus import recorded
 from benchmarks.largest import JSON, made_up_page
 from benchmarks.memory import big_wheel, describe, form, resident, upload
 from pypicloud_tw.access.hashes import hash_password, verify
+from pypicloud_tw.config.hashes import make_context
 from pypicloud_tw.index.archive import inspect
 from pypicloud_tw.index.names import Filename
 from pypicloud_tw.offload.helper import HEADER, address, frame
@@ -36,7 +37,6 @@ from pypicloud_tw.offload.limits import ARCHIVES, LOG_INS, PAGES, JobLimits
 from pypicloud_tw.upstream.prepare import PageResponse, Recipe, prepare_elsewhere
 from pypicloud_tw.upstream.rules import UpstreamRules
 from pypicloud_tw.web.simple import render_upstream
-from tests.access.test_hashes import crypt_hash
 
 _NAME = "largest"
 _METADATA = f"Metadata-Version: 2.1\nName: {_NAME}\nVersion: 1.0\n".encode()
@@ -220,7 +220,7 @@ def hang_up(port: int, path: Path) -> None:
 def main() -> None:
     """Run every job."""
     print(f"{'job':44} {'memory':>10} {'time':>8}  result")
-    hashed = crypt_hash("sha256_crypt", "x", 535_000)
+    hashed = make_context().handler("sha256_crypt").hash("x")
     run(("password, sha256_crypt", LOG_INS, verify, ("x", hashed)))
     for name in sys.argv[1:]:
         run((name[-44:], ARCHIVES, inspect, look_into(Path(name))))

@@ -16,8 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks import servers
-from pypicloud_tw.access.hashes import PURE_PYTHON, hash_password
-from tests.access.test_hashes import crypt_hash
+from pypicloud_tw.config.hashes import SCHEMES, make_context
 
 _HONEST, _OTHER = "127.0.0.2", "127.0.0.3"
 _NAMES = 20
@@ -59,22 +58,13 @@ def guess(port: int, number: int) -> list[threading.Thread]:
     return threads
 
 
-def make_hash(scheme: str) -> str:
-    """Make a hash of the usual cost."""
-    if scheme in PURE_PYTHON:
-        return crypt_hash(scheme, servers.PASSWORD, 535_000)
-    return hash_password(servers.PASSWORD)
-
-
 def main() -> None:
     """Measure without and with the other client."""
     parser = argparse.ArgumentParser()
-    parser.add_argument(
-        "--scheme", default="sha256_crypt", choices=sorted({*PURE_PYTHON, "argon2"})
-    )
+    parser.add_argument("--scheme", default="sha256_crypt", choices=SCHEMES)
     parser.add_argument("--wrong", type=int, default=100)
     options = parser.parse_args()
-    hashed = make_hash(options.scheme)
+    hashed = make_context().handler(options.scheme).hash(servers.PASSWORD)
     with TemporaryDirectory() as name:
         folder = Path(name)
         for wrong in (0, options.wrong):

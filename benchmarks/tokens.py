@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from attrs import define, field
+from passlib.hash import pbkdf2_sha256
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import deferLater, react
 
@@ -46,7 +47,6 @@ from pypicloud_tw.offload.service import Offload
 from pypicloud_tw.store.folder.store import DirectoryStore
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.store.memory import MemoryStore
-from tests.doubles import quick_hash
 
 _CLIENT = "192.0.2.1"
 _PASSWORD = "correct horse battery staple"
@@ -155,7 +155,7 @@ async def measure_warm(reactor: Any, offload: Offload) -> None:
     store = MemoryStore(Offload(reactor))
     (text,) = make_tokens(store, 1, 1)
     server = Server(store, reactor, "one")
-    hashed = quick_hash(_PASSWORD)
+    hashed = pbkdf2_sha256.using(rounds=1).hash(_PASSWORD)
     users = Users({"ann": hashed}, offload=offload, clock=reactor)
     passwords = PasswordLogin(users)
     password = Credentials(basic("ann", _PASSWORD), _CLIENT)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-from base64 import b64encode
 from collections.abc import Callable
-from hashlib import pbkdf2_hmac
 from typing import Any, ParamSpec, TypeVar, TypeVarTuple
 
 from attrs import define, field
+from passlib.hash import pbkdf2_sha256
 from twisted.internet.defer import Deferred, execute
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
@@ -22,14 +20,9 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-def quick_hash(password: str, salt: bytes = b"salt") -> str:
-    """Make a hash as cheap as one can be (pbkdf2_sha256)."""
-    checksum = pbkdf2_hmac("sha256", password.encode(), salt, 1)
-    written = (
-        b64encode(data).decode().rstrip("=").replace("+", ".")
-        for data in (salt, checksum)
-    )
-    return "$".join(["$pbkdf2-sha256$1", *written])
+def quick_hash(password: str) -> str:
+    """Make a hash as cheap as one can be."""
+    return str(pbkdf2_sha256.using(rounds=1, salt=b"salt").hash(password))
 
 
 @implementer(IOffload)
@@ -70,11 +63,7 @@ class QuickHashes(InlineOffload):
         if function is not hash_password:
             return super().in_thread(function, *args, **kwargs)
         self.threaded.append(_name(function))
-        return execute(_quickly, *args)
-
-
-def _quickly(password: Any) -> Any:
-    return quick_hash(password, os.urandom(6))
+        return execute(pbkdf2_sha256.using(rounds=1).hash, *args)
 
 
 def _name(function: Callable[..., object]) -> str:

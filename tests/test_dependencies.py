@@ -19,10 +19,13 @@ CHECKOUT = Path(__file__).absolute().parents[1]
 #: Where the name that is imported is not the distribution's.
 DISTRIBUTIONS = {
     "OpenSSL": "pyopenssl",
-    "argon2": "argon2-cffi",
     "jwt": "pyjwt",
+    "passlib": "libpass",
     "zope": "zope.interface",
 }
+
+#: What is needed and not imported by us: libpass finds its hashes' libraries itself.
+UNSEEN = {"argon2-cffi"}
 
 #: What is imported only by those who chose an extra: the extra, and what it brings.
 CHOSEN = {"ldap": "ldaptor"}
@@ -66,7 +69,7 @@ class DependencyTests(SynchronousTestCase):
             self.assertIn(name, {Requirement(text).name for text in extras[extra]})
 
     def test_declared_is_needed(self) -> None:
-        self.assertEqual(set(self.declared) - self.imported, set())
+        self.assertEqual(set(self.declared) - self.imported, UNSEEN)
 
     def test_each_is_declared_once(self) -> None:
         self.assertEqual(len(self.project["dependencies"]), len(self.declared))

@@ -5,18 +5,11 @@ Which hashes are understood: :mod:`pypicloud_tw.config.hashes`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from hashlib import pbkdf2_hmac
-from hmac import compare_digest
-
-from argon2 import PasswordHasher
-from argon2.exceptions import VerifyMismatchError
-from argon2.low_level import Type
 from bcrypt import checkpw
+from passlib.context import CryptContext
 
 from pypicloud_tw.access.basic import CONTROL
-from pypicloud_tw.access.sha_crypt import sha256_crypt, sha512_crypt
-from pypicloud_tw.config.hashes import PasswordHash, from_base64, parse_hash
+from pypicloud_tw.config.hashes import identify, make_context
 from pypicloud_tw.offload.limits import LOG_INS, limited
 
 #: Schemes computed in pure Python, which hold the GIL for as long as they take.
@@ -24,7 +17,7 @@ from pypicloud_tw.offload.limits import LOG_INS, limited
 #: others (argon2, bcrypt, and pbkdf2 by hashlib) cost it nothing but the processor.
 PURE_PYTHON = frozenset({"sha512_crypt", "sha256_crypt"})
 
-#: Longer passwords are wrong, not an error; characters.
+#: Longer passwords are wrong, not an error (passlib's own limit, in characters).
 MAX_PASSWORD = 4096
 
 #: bcrypt reads no further, and bcrypt 5 raises instead of reading less.
@@ -41,16 +34,6 @@ _MAX_BYTES = {
     "sha256_crypt": MAX_CRYPT_BYTES,
 }
 
-# For new hashes: OWASP's password storage cheat sheet (19 MiB, two passes, one lane).
-_NEW = PasswordHasher(
-    type=Type.ID,
-    memory_cost=19456,
-    time_cost=2,
-    parallelism=1,
-    salt_len=16,
-    hash_len=32,
-)
-
 # What is computed for a password that cannot be right, so that it takes as long.
 _STAND_IN = "x" * 16
 
@@ -60,7 +43,7 @@ _NO_NUL = frozenset({"bcrypt", "sha512_crypt", "sha256_crypt"})
 class HashingError(Exception):
     """Checking a password failed for a reason that is not the password.
 
-    Its text never has a password or a hash in it, which libraries' own errors may.
+    Its text never has a password or a hash in it, which passlib's own errors do.
     """
 
 
@@ -76,7 +59,7 @@ def hash_password(password: str) -> str:
         raise ValueError(
             f"A password has at most {MAX_PASSWORD} characters, all of them Unicode."
         )
-    return _NEW.hash(password)
+    return str(make_context().hash(password))
 
 
 def can_take(scheme: str, password: str) -> bool:
@@ -99,49 +82,24 @@ def verify(password: str, hash: str) -> bool:
     :raises HashingError: the hash is not one that :func:`identify` names, or there
         was no memory to compute it.
     """
-    parsed = parse_hash(hash)
-    if parsed is None:
+    scheme = identify(hash)
+    if scheme is None:
         raise HashingError("The hash of this user's password is malformed.")
-    possible = can_take(parsed.scheme, password)
-    data = (password if possible else _STAND_IN).encode()
-    right = guarded(parsed.scheme, lambda: _compute(parsed, data))
+    possible = can_take(scheme, password)
+    right = compute(make_context(), scheme, password if possible else _STAND_IN, hash)
     return right and possible
 
 
-def guarded(scheme: str, compute: Callable[[], bool]) -> bool:
-    """Do the work of :func:`verify`, and keep a library's words to ourselves."""
+def compute(context: CryptContext, scheme: str, password: str, hash: str) -> bool:
+    """Do the work of :func:`verify`, and keep passlib's words to ourselves."""
     try:
-        return compute()
+        if scheme == "bcrypt":
+            # By itself: the former passlib, which ldaptor brings and which may have
+            # taken libpass's place, fails with bcrypt 5.
+            return checkpw(password.encode(), hash.encode())
+        return bool(context.verify(password, hash))
     except Exception as e:
-        # They may have the hash in them, so neither text nor cause is kept.
+        # passlib puts the hash into its messages, so neither text nor cause is kept.
         raise HashingError(
             f"A {scheme} hash could not be computed ({type(e).__name__})."
         ) from None
-
-
-def _compute(parsed: PasswordHash, password: bytes) -> bool:
-    match parsed.scheme:
-        case "argon2":
-            try:
-                return _NEW.verify(parsed.text, password)
-            except VerifyMismatchError:
-                return False
-        case "bcrypt":
-            return checkpw(password, parsed.text.encode())
-        case "sha512_crypt" | "sha256_crypt":
-            crypt = sha512_crypt if parsed.scheme == "sha512_crypt" else sha256_crypt
-            computed = crypt(password, parsed.salt.encode(), parsed.rounds)
-            return compare_digest(computed, parsed.checksum)
-        case _:
-            return _pbkdf2(parsed, password)
-
-
-def _pbkdf2(parsed: PasswordHash, password: bytes) -> bool:
-    salt, checksum = (
-        # passlib's base64 has a dot where others have a plus.
-        from_base64(text.replace(".", "+"))
-        for text in (parsed.salt, parsed.checksum)
-    )
-    digest = parsed.scheme.removeprefix("pbkdf2_")
-    computed = pbkdf2_hmac(digest, password, salt, parsed.rounds)
-    return compare_digest(computed, checksum)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from passlib.hash import pbkdf2_sha256
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
@@ -22,12 +23,11 @@ from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.assembly.access import make_access_documents
 from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.config.load import load
-from tests.doubles import quick_hash
 from tests.integration.dying_server import become, dies_at, main
 
 #: The password of everybody whom they make, and its hash, as cheap as one can be.
 SECRET = "secret"
-HASH = quick_hash(SECRET)
+HASH = str(pbkdf2_sha256.using(rounds=1, salt=b"salt").hash(SECRET))
 
 #: The group that everybody is put into.
 GROUP = "made"

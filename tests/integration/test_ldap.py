@@ -308,16 +308,6 @@ class ServerTests(IntegrationTestCase):
         wait_until(refused, lambda: server.log)
         self.assertNotIn("Traceback", server.log)
 
-    def test_without_passlib(self) -> None:
-        """ldaptor requires it, and what is used of ldaptor does not."""
-        module = self.folder / "without" / "passlib.py"
-        module.parent.mkdir(parents=True)
-        module.write_text("raise ImportError('half of one, half of the other')\n")
-        path = {"PYTHONPATH": str(module.parent)}
-        server = self.server(settings=self.settings, environment=path)
-        got = server.get("/simple/", Authorization=basic("bob", "secret"))
-        self.assertEqual(got.status, 200)
-
     def test_without_ldaptor(self) -> None:
         module = self.folder / "without" / "ldaptor" / "__init__.py"
         module.parent.mkdir(parents=True)

@@ -20,6 +20,7 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from pypicloud_tw.access import hashes
+from pypicloud_tw.config.hashes import make_context
 from pypicloud_tw.errors import BadRequest, Unavailable, UpstreamError
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.offload.helper import frame
@@ -27,8 +28,6 @@ from pypicloud_tw.offload.service import IOffloadReactor, Offload
 from pypicloud_tw.upstream.prepare import PageResponse, Recipe, prepare_elsewhere
 from pypicloud_tw.upstream.rules import UpstreamRules
 from pypicloud_tw.web.simple import render_upstream
-from tests.access.test_hashes import crypt_hash
-from tests.doubles import quick_hash
 from tests.integration import apart
 
 MEDIA_TYPE = "application/vnd.pypi.simple.v1+json"
@@ -146,7 +145,7 @@ class OffloadTests(TestCase):
         self.assertIn(data, reply)
 
     async def test_verify(self) -> None:
-        hashed = crypt_hash("sha256_crypt", "x")
+        hashed = make_context().handler("sha256_crypt").hash("x", rounds=1000)
         self.assertTrue(await self.offload.in_process(hashes.verify, "x", hashed))
         self.assertFalse(await self.offload.in_process(hashes.verify, "y", hashed))
 
@@ -154,7 +153,7 @@ class OffloadTests(TestCase):
         over = threading.Event()
         self.addCleanup(over.set)
         waiting = [self.offload.in_thread(over.wait, 30) for _ in range(40)]
-        hashed = quick_hash("x")
+        hashed = make_context().handler("argon2").using(rounds=1).hash("x")
         self.assertTrue(await self.offload.in_thread(hashes.verify, "x", hashed))
         self.assertFalse(over.is_set())
         over.set()
@@ -165,7 +164,7 @@ class OffloadTests(TestCase):
         waiting = [
             self.offload.in_process(frame, Does("time", "sleep", 60)) for _ in range(9)
         ]
-        hashed = crypt_hash("sha256_crypt", "x")
+        hashed = make_context().handler("sha256_crypt").hash("x", rounds=1000)
         self.assertTrue(await self.offload.in_process(hashes.verify, "x", hashed))
         for one in waiting:
             one.addErrback(lambda failure: failure.trap(CancelledError))
