@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
+from pypicloud_tw.access.document_format import BEGUN, KEY
 from tests.integration import apart
 from tests.integration.dists import make_wheel
-from tests.integration.rig import run, script
+from tests.integration.rig import USER, Answer, Server, basic, run, script
 from tests.integration.s3_proxy import Kind, Rule, S3Proxy, no_conditions
 from tests.integration.s3_rig import S3TestCase
 from tests.integration.seaweedfs import shared
@@ -34,8 +37,6 @@ class OneWriterTests(S3TestCase):
             ("refresh", server.config),
             ("sweep", server.config),
             ("rebuild", "--config", server.config),
-            ("user", "add", "bob", "--service", "--config", server.config),
-            ("token", "create", "--user", "bob", "--config", server.config),
         ):
             outcome = run([script("pypicloud"), *command], home=self.home)
             self.assertEqual(outcome.code, 1, outcome.output)
@@ -53,6 +54,41 @@ class OneWriterTests(S3TestCase):
         said = self.command(server, "remove", "acme", "1.0")
         self.assertIn("acme 1.0 is removed.", said)
         self.verify(2)
+
+    def test_who_may_do_what_is_changed_by_one_alone(self) -> None:
+        admins = {"auth.admins": USER}
+        first = self.s3_server(admins, url=self.proxy.url)
+        second = self.s3_server(admins, url=self.proxy.url)
+        for server, path in (
+            (second, "/api/v1/access/users/bob"),
+            (second, "/api/v1/access/groups/dev"),
+        ):
+            answer = self.change(server, path)
+            self.assertEqual(answer.status, 503, answer.body)
+            self.assertEqual(answer.headers["retry-after"], "60")
+            self.assertIn("Another process writes", answer.body.decode())
+        add = ("user", "add", "bob", "--service", "--config", first.config)
+        outcome = run([script("pypicloud"), *add], home=self.home)
+        self.assertNotEqual(outcome.code, 0, outcome.output)
+        self.assertIn("Stop the server, run this again", outcome.output)
+        self.assertNotIn(KEY, self.bucket.sizes())
+        answer = self.change(first, "/api/v1/access/users/bob")
+        self.assertEqual(answer.status, 201, answer.body)
+        self.assertIn(BEGUN, self.bucket.sizes())
+        # Whoever may not write obeys all the same.
+        names = self.get_users(second)
+        self.assertIn("bob", names)
+
+    def change(self, server: Server, path: str) -> Answer:
+        return server.request(
+            "PUT",
+            path,
+            json.dumps({"members": []} if "groups" in path else {}).encode(),
+            {"Content-Type": "application/json", "Authorization": basic()},
+        )
+
+    def get_users(self, server: Server) -> str:
+        return server.get("/api/v1/access/users", Authorization=basic()).body.decode()
 
     def objects(self) -> dict[str, int]:
         """Tell of every object but the claims to be the only writer, and records.
