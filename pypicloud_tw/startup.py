@@ -48,9 +48,9 @@ async def start(
     :param warm_up: prepares for the first client.
     """
     await get_ready(index)
+    survey = await _survey(index)
     with suppress(PypicloudError):
         await access.learn()
-    survey = await _survey(index)
     await _list_projects(index)
     await warm_up()
     await _adopt(index, survey)

@@ -82,7 +82,7 @@ class CacheTests(S3TestCase):
             server.stop()
             server.start()
             answer = server.get(path)
-            self.assertEqual(answer.status, 302)
+            self.assertEqual(answer.status, 302, answer)
             self.assertTrue(answer.headers["location"].startswith(shared().url))
             self.assertEqual(self.follow(answer).body, self.wheel.read_bytes())
             part = self.follow(answer, Range="bytes=10-19")
