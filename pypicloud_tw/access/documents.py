@@ -231,9 +231,13 @@ class AccessDocuments:
 
         What could not be read is not asked for by everybody.
         """
-        if 0 <= now - self._proved < self.verify_every:
-            return True
-        return self.known and 0 <= now - self._failed < self.watch.fresh_for
+        return self._is_proved(now) or (self.known and self._failed_lately(now))
+
+    def _is_proved(self, now: float) -> bool:
+        return 0 <= now - self._proved < self.verify_every
+
+    def _failed_lately(self, now: float) -> bool:
+        return 0 <= now - self._failed < self.watch.fresh_for
 
     async def learn(self, *, changing: bool = False) -> None:
         """Find out what it says now.
@@ -316,9 +320,7 @@ class AccessDocuments:
         await self.watch.freshen(again=again)
         for _ in range(REREADS):
             now = self.clock.seconds()
-            if 0 <= now - self._proved < self.verify_every:
-                return
-            if 0 <= now - self._failed < self.watch.fresh_for and not again:
+            if self._is_proved(now) or (self._failed_lately(now) and not again):
                 return
             again = False
             await self._question.ask("", self._read)
