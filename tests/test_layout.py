@@ -30,6 +30,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("client",),
     ("web",),
     ("web.http",),
+    ("projects",),
     ("maintenance",),
     ("upstream",),
     ("access",),

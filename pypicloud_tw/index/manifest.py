@@ -21,6 +21,7 @@ from pypicloud_tw.index.model import (
     FORMAT,
     Document,
     File,
+    HistoryEntry,
     Project,
     Tombstone,
 )
@@ -47,6 +48,7 @@ _PROJECT_KEYS = frozenset(
         "_format",
         "_display_name",
         "_tombstones",
+        "_history",
         "_changes",
     }
 )
@@ -67,10 +69,36 @@ _FILE_KEYS = frozenset(
         "_uploader",
         "_summary",
         "_publisher",
+        "_provenance_key",
     }
 )
 _TOMBSTONE_KEYS = frozenset(
-    {"filename", "sha256", "key", "deleted", "purged", "metadata_key"}
+    {
+        "filename",
+        "sha256",
+        "key",
+        "deleted",
+        "purged",
+        "metadata_key",
+        "file",
+        "act",
+    }
+)
+_HISTORY_KEYS = frozenset(
+    {
+        "id",
+        "at",
+        "act",
+        "who",
+        "proof",
+        "address",
+        "version",
+        "files",
+        "count",
+        "reason",
+        "undoes",
+        "before",
+    }
 )
 
 T = TypeVar("T")
@@ -116,6 +144,7 @@ def encode(project: Project) -> bytes:
         "_format": FORMAT,
         "_display_name": project.display_name,
         "_tombstones": [_encode_tombstone(t) for t in project.tombstones],
+        "_history": [encode_entry(entry) for entry in project.history],
         "_changes": list(project.changes),
     }
     return compact(document)
@@ -201,6 +230,7 @@ def _encode_file(file: File) -> Document:
         ("_uploader", file.uploader),
         ("_summary", file.summary),
         ("_publisher", None if file.publisher is None else dict(file.publisher)),
+        ("_provenance_key", file.provenance_key),
     ):
         if value is not None:
             document[key] = value
@@ -234,7 +264,7 @@ def _standard_keys(file: File, extra: Mapping[str, Any]) -> Document:
 
 
 def _encode_tombstone(tombstone: Tombstone) -> Document:
-    return {
+    document: Document = {
         **tombstone.extra,
         "filename": tombstone.filename,
         "sha256": tombstone.sha256,
@@ -243,6 +273,35 @@ def _encode_tombstone(tombstone: Tombstone) -> Document:
         "purged": tombstone.purged,
         "metadata_key": tombstone.metadata_key,
     }
+    if tombstone.file is not None:
+        document["file"] = _encode_file(tombstone.file)
+    if tombstone.act is not None:
+        document["act"] = tombstone.act
+    return document
+
+
+def encode_entry(entry: HistoryEntry) -> Document:
+    """Write one act of a project's history."""
+    document: Document = {
+        **entry.extra,
+        "id": entry.id,
+        "at": format_time(entry.at),
+        "act": entry.act,
+        "proof": entry.proof,
+        "count": entry.count,
+    }
+    for key, value in (
+        ("who", entry.who),
+        ("address", entry.address),
+        ("version", entry.version),
+        ("files", list(entry.files) or None),
+        ("reason", entry.reason),
+        ("undoes", entry.undoes),
+        ("before", None if entry.before is None else dict(entry.before)),
+    ):
+        if value is not None:
+            document[key] = value
+    return document
 
 
 def _decode_project(name: NormalizedName, document: Document) -> Project:
@@ -257,6 +316,7 @@ def _decode_project(name: NormalizedName, document: Document) -> Project:
         ),
         status=state if state in _STATUSES else "active",
         status_reason=_maybe_text(status, "reason"),
+        history=tuple(decode_entry(item) for item in _list(document, "_history")),
         changes=tuple(_text(i, "_changes") for i in _list(document, "_changes")),
         extra=_unknown(document, _PROJECT_KEYS),
         format=_number(document.get("_format", FORMAT), "_format"),
@@ -281,6 +341,7 @@ def _decode_file(item: Any) -> File:
         uploader=_maybe_text(item, "_uploader"),
         summary=_maybe_text(item, "_summary"),
         publisher=_publisher(item.get("_publisher")),
+        provenance_key=_maybe_text(item, "_provenance_key"),
         extra=_unknown(item, _FILE_KEYS),
     )
 
@@ -293,7 +354,34 @@ def _decode_tombstone(item: Any) -> Tombstone:
         deleted=_time(item["deleted"]),
         purged=item.get("purged") is True,
         metadata_key=_maybe_text(item, "metadata_key"),
+        file=None if item.get("file") is None else _decode_file(item["file"]),
+        act=_maybe_text(item, "act"),
         extra=_unknown(item, _TOMBSTONE_KEYS),
+    )
+
+
+def decode_entry(item: Any) -> HistoryEntry:
+    """Read one act of a project's history.
+
+    :raises ValueError: it is damaged; or another error of :data:`.DAMAGED`.
+    """
+    before = item.get("before")
+    if before is not None and not isinstance(before, dict):
+        _damaged("before")
+    return HistoryEntry(
+        id=_text(item["id"], "id"),
+        at=_time(item["at"]),
+        act=_text(item["act"], "act"),
+        who=_maybe_text(item, "who"),
+        proof=_text(item.get("proof", "none"), "proof"),
+        address=_maybe_text(item, "address"),
+        version=_maybe_text(item, "version"),
+        files=tuple(_segment(name) for name in _list(item, "files")),
+        count=_number(item.get("count", 0), "count"),
+        reason=_maybe_text(item, "reason"),
+        undoes=_maybe_text(item, "undoes"),
+        before=None if before is None else MappingProxyType(before),
+        extra=_unknown(item, _HISTORY_KEYS),
     )
 
 

@@ -30,6 +30,7 @@ class File:
     :ivar key: the object's key in the store.
     :ivar sha256: lower-case hexadecimal, as are the other digests.
     :ivar upload_time: aware, UTC.
+    :ivar provenance_key: where its provenance object lies (PEP 740), if it has one.
     :ivar yanked: None, or the reason, which may be empty (PEP 592).
     :ivar metadata_key: where its core metadata lies (PEP 658), if it has any.
     :ivar publisher: the CI job that it came from, by :data:`.provenance.PARTS`; None:
@@ -52,7 +53,14 @@ class File:
     uploader: str | None = None
     summary: str | None = None
     publisher: Mapping[str, str] | None = None
+    provenance_key: str | None = None
     extra: Mapping[str, Any] = field(factory=dict)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of all its objects, its own first."""
+        beside = (self.metadata_key, self.provenance_key)
+        return (self.key, *filter(None, beside))
 
 
 @frozen
@@ -61,6 +69,9 @@ class Tombstone:
 
     :ivar key: the object it named, until a sweep has removed it.
     :ivar purged: the object is known to be gone, or about to be.
+    :ivar file: all that was known of the file, to restore it; None: it is purged, or an
+        older version deleted it.
+    :ivar act: the id of the act that deleted it; None: an older version did.
     """
 
     filename: str
@@ -69,6 +80,51 @@ class Tombstone:
     deleted: datetime
     purged: bool = False
     metadata_key: str | None = None
+    file: File | None = None
+    act: str | None = None
+    extra: Mapping[str, Any] = field(factory=dict)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of all objects that it still names."""
+        if self.purged:
+            return ()
+        if self.file is not None:
+            return self.file.keys
+        return (self.key, *filter(None, (self.metadata_key,)))
+
+
+@frozen
+class HistoryEntry:
+    """One act on a project, as the project's history tells it.
+
+    :ivar id: of the act: 16 hexadecimal digits, random.
+    :ivar at: when, by the clock of the server that did it; aware, UTC.
+    :ivar act: what was done, in the past tense, as of :class:`.audit.Act`.
+    :ivar who: a user's or a publisher's name; None: the server by itself, or anybody.
+    :ivar proof: the kind, as of :class:`.audit.Proof`.
+    :ivar address: the client's.
+    :ivar version: of the release, where it is about one.
+    :ivar files: the names of the files it is about, the first ones.
+    :ivar count: how many files it is about.
+    :ivar reason: why, as was said.
+    :ivar undoes: the id of the act that this one undid.
+    :ivar before: what undoing it takes; None: it cannot be undone.
+    :ivar extra: keys that this version does not know, kept on rewriting.
+    """
+
+    id: str
+    at: datetime
+    act: str
+    who: str | None = None
+    proof: str = "none"
+    address: str | None = None
+    version: str | None = None
+    files: tuple[str, ...] = ()
+    count: int = 0
+    reason: str | None = None
+    undoes: str | None = None
+    before: Mapping[str, Any] | None = None
     extra: Mapping[str, Any] = field(factory=dict)
 
 
@@ -78,6 +134,8 @@ class Project:
 
     :ivar display_name: as its first uploader spelled it.
     :ivar files: ordered by version, then filename.
+    :ivar history: its most recent acts, newest last; older ones lie in objects beside
+        the manifest.
     :ivar changes: ids of the recent changes, newest last (decision D1).
     :ivar format: the manifest format it was read in.
     :ivar extra: keys that this version does not know, kept on rewriting.
@@ -89,6 +147,7 @@ class Project:
     tombstones: tuple[Tombstone, ...] = ()
     status: ProjectStatus = "active"
     status_reason: str | None = None
+    history: tuple[HistoryEntry, ...] = ()
     changes: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(factory=dict)
     format: int = FORMAT
@@ -100,3 +159,15 @@ class Project:
     def tombstone(self, filename: str) -> Tombstone | None:
         """Find the tombstone of a deleted filename."""
         return next((t for t in self.tombstones if t.filename == filename), None)
+
+
+@frozen
+class Selection:
+    """What of a project an act is about; neither: all of it.
+
+    :ivar version: a release, by PEP 440.
+    :ivar file: a file, by its exact name.
+    """
+
+    version: str | None = None
+    file: str | None = None

@@ -248,7 +248,7 @@ class Publisher:
 
         :param first: what tells of the publish; it stays if one of them does.
         """
-        for key in filter(None, (file.key, file.metadata_key)):
+        for key in file.keys:
             try:
                 await self.store.delete(key)
             except PypicloudError as e:

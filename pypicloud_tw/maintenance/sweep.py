@@ -22,7 +22,7 @@ from pypicloud_tw.errors import ManifestDamaged, NotFound
 from pypicloud_tw.index.first_uploads import FirstUpload, Stage, UnderWay
 from pypicloud_tw.index.layout import is_own, own_project
 from pypicloud_tw.index.manifests import Manifests
-from pypicloud_tw.index.model import FORMAT, Project, Tombstone
+from pypicloud_tw.index.model import FORMAT, File, Project, Tombstone
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.survey import IN_DOUBT, lost
 from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo, Unlisted
@@ -199,7 +199,7 @@ class Sweeper:
         if not self.dry_run:
             await self.manifests.change(project.name, _purging(due))
         for tombstone in due:
-            for key in filter(None, (tombstone.key, tombstone.metadata_key)):
+            for key in tombstone.keys:
                 await self._remove(key)
                 swept.purged.append(key)
 
@@ -211,14 +211,8 @@ class Sweeper:
 
 def named_keys(project: Project) -> set[str]:
     """Collect the keys that a manifest speaks of and that a sweep must leave."""
-    keys = {file.key for file in project.files}
-    keys.update(file.metadata_key for file in project.files if file.metadata_key)
-    for tombstone in project.tombstones:
-        if not tombstone.purged:
-            keys.add(tombstone.key)
-            if tombstone.metadata_key:
-                keys.add(tombstone.metadata_key)
-    return keys
+    named: tuple[File | Tombstone, ...] = (*project.files, *project.tombstones)
+    return {key for one in named for key in one.keys}
 
 
 def _is_due(tombstone: Tombstone, limit: datetime) -> bool:
@@ -232,7 +226,8 @@ def _purging(due: list[Tombstone]) -> Callable[[Project], Project]:
     def purge(project: Project) -> Project:
         # A file that came back meanwhile has a key of its own, and no tombstone.
         tombstones = tuple(
-            evolve(t, purged=True) if t.key in gone else t for t in project.tombstones
+            evolve(t, purged=True, file=None) if t.key in gone else t
+            for t in project.tombstones
         )
         if tombstones == project.tombstones:
             return project

@@ -21,7 +21,7 @@ from pypicloud_tw.index.manifest import (
     project_of,
     public_document,
 )
-from pypicloud_tw.index.model import File, Project, Tombstone
+from pypicloud_tw.index.model import File, HistoryEntry, Project, Tombstone
 from pypicloud_tw.index.names import project_name
 from tests.builders import MORNING, file
 
@@ -59,6 +59,7 @@ _files = st.builds(
     uploader=_maybe,
     summary=_maybe,
     publisher=st.none() | st.dictionaries(_texts, _texts, max_size=3),
+    provenance_key=_maybe,
     extra=_extra,
 )
 _tombstones = st.builds(
@@ -69,6 +70,24 @@ _tombstones = st.builds(
     deleted=_times,
     purged=st.booleans(),
     metadata_key=_maybe,
+    file=st.none() | _files,
+    act=_maybe,
+    extra=_extra,
+)
+_entries = st.builds(
+    HistoryEntry,
+    id=_texts,
+    at=_times,
+    act=_texts,
+    who=_maybe,
+    proof=_texts,
+    address=_maybe,
+    version=_maybe,
+    files=st.lists(_names, max_size=2).map(tuple),
+    count=st.integers(0, 9),
+    reason=_maybe,
+    undoes=_maybe,
+    before=st.none() | st.dictionaries(_texts, _texts, max_size=2),
     extra=_extra,
 )
 _projects = st.builds(
@@ -79,6 +98,7 @@ _projects = st.builds(
     tombstones=st.lists(_tombstones, max_size=2).map(tuple),
     status=st.sampled_from(["active", "archived", "quarantined", "deprecated"]),
     status_reason=_maybe,
+    history=st.lists(_entries, max_size=2).map(tuple),
     changes=st.lists(_texts, max_size=3).map(tuple),
     extra=_extra,
 )

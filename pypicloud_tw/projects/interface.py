@@ -1,0 +1,102 @@
+"""What can be asked of projects and done with them, wherever it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeAlias, TypeVar
+
+from pypicloud_tw.access.administration.values import WHATEVER, Required
+from pypicloud_tw.index.model import Selection
+from pypicloud_tw.projects.values import (
+    Done,
+    FileDetail,
+    FoundPage,
+    HistoryPage,
+    ProjectDetail,
+    ProjectsPage,
+    ReleaseDetail,
+    ServerStatus,
+    StatusChange,
+    Undo,
+    Yank,
+)
+
+
+class ProjectAdministration(Protocol):
+    """Projects, shown and changed.
+
+    Every method may raise what says that it cannot be done now
+    (:class:`~pypicloud_tw.errors.Unavailable`), or not by whoever asks
+    (:class:`~pypicloud_tw.errors.Unauthorized`,
+    :class:`~pypicloud_tw.errors.Forbidden`); whatever names something that is not there
+    raises :class:`~pypicloud_tw.errors.NotFound`. A name may be spelled in any way, and
+    a version as PEP 440 lets it. Every act may be repeated: what is so already is not
+    changed. Acts raise also
+
+    - :class:`~pypicloud_tw.errors.BadRequest`: a name or a value cannot be;
+    - :class:`~pypicloud_tw.errors.Conflict`: the project's state does not let it be;
+    - :class:`~pypicloud_tw.errors.ConditionFailed`: it is not as is required.
+    """
+
+    async def projects(
+        self, cursor: str | None = None, limit: int = 100
+    ) -> ProjectsPage:
+        """List the projects that the asker may read."""
+
+    async def search(self, query: str, limit: int = 100) -> FoundPage:
+        """Find projects by words in their names and summaries."""
+
+    async def project(self, name: str) -> ProjectDetail:
+        """Show a project."""
+
+    async def release(self, name: str, version: str) -> ReleaseDetail:
+        """Show a release."""
+
+    async def file(self, name: str, filename: str) -> FileDetail:
+        """Show a file."""
+
+    async def history(
+        self, name: str, cursor: str | None = None, limit: int = 100
+    ) -> HistoryPage:
+        """Show who did what with a project."""
+
+    async def yank(
+        self,
+        name: str,
+        what: Selection,
+        yank: Yank,
+        required: Required = WHATEVER,
+    ) -> Done:
+        """Yank a release or a file, or give another reason."""
+
+    async def unyank(
+        self, name: str, what: Selection, required: Required = WHATEVER
+    ) -> Done:
+        """Take back that it is yanked."""
+
+    async def delete(
+        self, name: str, what: Selection, required: Required = WHATEVER
+    ) -> Done:
+        """Delete a file, a release, or every file of a project."""
+
+    async def restore(
+        self, name: str, what: Selection, required: Required = WHATEVER
+    ) -> Done:
+        """Publish again what was deleted, as it was."""
+
+    async def set_status(
+        self, name: str, change: StatusChange, required: Required = WHATEVER
+    ) -> Done:
+        """Set what has become of a project (PEP 792)."""
+
+    async def undo(self, name: str, undo: Undo, required: Required = WHATEVER) -> Done:
+        """Undo an act."""
+
+    async def server(self) -> ServerStatus:
+        """Show how the server stands, to whoever administers it."""
+
+
+T = TypeVar("T")
+
+#: What is to be shown or done, wherever that is.
+Work: TypeAlias = Callable[[ProjectAdministration], Awaitable[T]]

@@ -1,0 +1,242 @@
+"""What is said of projects: the values that requests and answers consist of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from attrs import frozen
+
+from pypicloud_tw.index.model import ProjectStatus
+
+
+@frozen
+class Yank:
+    """Why something is yanked (PEP 592).
+
+    :ivar reason: shown by installers; may be empty.
+    """
+
+    reason: str = ""
+
+
+@frozen
+class StatusChange:
+    """What becomes of a project (PEP 792).
+
+    :ivar reason: shown to whoever looks at it.
+    """
+
+    status: ProjectStatus
+    reason: str | None = None
+
+
+@frozen
+class Undo:
+    """Which act is undone.
+
+    :ivar act: its id; None: the last one that can be undone.
+    """
+
+    act: str | None = None
+
+
+@frozen
+class Status:
+    """What has become of a project (PEP 792)."""
+
+    status: ProjectStatus
+    reason: str | None
+
+
+@frozen
+class FileDetail:
+    """A file that is published.
+
+    :ivar size: bytes.
+    :ivar sha256: hexadecimal.
+    :ivar yanked: the reason, which may be empty; None: it is not yanked.
+    :ivar uploader: None: it was adopted.
+    :ivar publisher: the CI job that it came from.
+    :ivar url: where it is; relative to the server's root.
+    :ivar provenance: where its provenance is (PEP 740), likewise; None: it has none.
+    """
+
+    filename: str
+    version: str
+    size: int
+    sha256: str
+    uploaded: datetime
+    url: str
+    requires_python: str | None = None
+    yanked: str | None = None
+    uploader: str | None = None
+    publisher: Mapping[str, str] | None = None
+    provenance: str | None = None
+
+
+@frozen
+class ReleaseSummary:
+    """A release, without its files.
+
+    :ivar files: how many it has.
+    :ivar size: bytes of all of them.
+    :ivar uploaded: when its first file was.
+    :ivar yanked: whether all of its files are.
+    :ivar reason: why, if it is.
+    """
+
+    version: str
+    files: int
+    size: int
+    uploaded: datetime
+    yanked: bool
+    reason: str | None = None
+    requires_python: str | None = None
+    summary: str | None = None
+
+
+@frozen
+class DeletedFile:
+    """A file that was deleted, and can still be restored.
+
+    :ivar until: when it may be gone.
+    :ivar act: the id of the act that deleted it.
+    """
+
+    filename: str
+    version: str
+    sha256: str
+    deleted: datetime
+    until: datetime
+    act: str | None = None
+
+
+@frozen
+class ProjectDetail:
+    """A project, and every release that it has, oldest first.
+
+    :ivar state: changes whenever the project does.
+    :ivar deleted: what can be restored.
+    """
+
+    name: str
+    display_name: str
+    status: Status
+    state: str
+    releases: tuple[ReleaseSummary, ...]
+    deleted: tuple[DeletedFile, ...] = ()
+
+
+@frozen
+class ReleaseDetail:
+    """A release and its files."""
+
+    project: str
+    version: str
+    files: tuple[FileDetail, ...]
+
+
+@frozen
+class ProjectName:
+    """A project in a list."""
+
+    name: str
+
+
+@frozen
+class ProjectsPage:
+    """A part of the list of projects, by name.
+
+    :ivar cursor: gives what follows; None: nothing does.
+    """
+
+    items: tuple[ProjectName, ...]
+    cursor: str | None = None
+
+
+@frozen
+class Found:
+    """A project that a search found.
+
+    :ivar version: of its newest release.
+    """
+
+    name: str
+    version: str | None = None
+    summary: str | None = None
+
+
+@frozen
+class FoundPage:
+    """What a search found, the best first.
+
+    :ivar complete: whether all projects were looked at.
+    """
+
+    items: tuple[Found, ...]
+    complete: bool = True
+
+
+@frozen
+class PastAct:
+    """One act in a project's history; see :class:`~.index.model.HistoryEntry`.
+
+    :ivar undoable: whether it can be undone now.
+    """
+
+    id: str
+    at: datetime
+    act: str
+    who: str | None = None
+    proof: str = "none"
+    address: str | None = None
+    version: str | None = None
+    files: tuple[str, ...] = ()
+    count: int = 0
+    reason: str | None = None
+    undoes: str | None = None
+    undoable: bool = False
+
+
+@frozen
+class HistoryPage:
+    """A part of a project's history, newest first.
+
+    :ivar cursor: gives what is older; None: nothing is.
+    """
+
+    items: tuple[PastAct, ...]
+    cursor: str | None = None
+
+
+@frozen
+class Done:
+    """What came of an act.
+
+    :ivar changed: false where everything was so already.
+    :ivar state: of the project, now.
+    :ivar act: as the history has it now; None: nothing changed.
+    """
+
+    changed: bool
+    state: str
+    act: PastAct | None = None
+
+
+@frozen
+class ServerStatus:
+    """How a server stands.
+
+    :ivar store: what the packages are in: ``folder`` or ``bucket``.
+    :ivar ready: whether it is; the reason why not is the sentence.
+    :ivar read_only: why nothing may be changed; None: it may.
+    :ivar projects: how many there are; None: not known yet.
+    """
+
+    version: str
+    store: str
+    ready: bool
+    sentence: str | None = None
+    read_only: str | None = None
+    projects: int | None = None
