@@ -22,11 +22,13 @@ class Doing:
 
     :ivar at: by the clock of this server; aware, UTC.
     :ivar id: of the act, wherever it is written down.
+    :ivar move: of the keys that objects move to, if they do.
     """
 
     actor: Actor
     at: datetime
     id: str = field(factory=lambda: token_hex(8))
+    move: str = field(factory=lambda: token_hex(16))
 
     def entry(
         self,

@@ -22,6 +22,7 @@ from pypicloud_tw.index.model import (
     Document,
     File,
     HistoryEntry,
+    Moving,
     Project,
     Tombstone,
 )
@@ -50,6 +51,7 @@ _PROJECT_KEYS = frozenset(
         "_tombstones",
         "_history",
         "_changes",
+        "_moving",
     }
 )
 _FILE_KEYS = frozenset(
@@ -146,6 +148,7 @@ def encode(project: Project) -> bytes:
         "_tombstones": [_encode_tombstone(t) for t in project.tombstones],
         "_history": [encode_entry(entry) for entry in project.history],
         "_changes": list(project.changes),
+        **_encode_moving(project.moving),
     }
     return compact(document)
 
@@ -172,7 +175,7 @@ def public_document(project: Project, address: Callable[[File], str]) -> Documen
 
     :param address: a file's URL, absolute or relative to the project's page.
     """
-    files = [{**_served_file(file), "url": address(file)} for file in project.files]
+    files = [{**_served_file(file), "url": address(file)} for file in project.offered]
     return {
         **{k: v for k, v in project.extra.items() if not k.startswith("_")},
         "meta": {"api-version": API_VERSION},
@@ -217,6 +220,12 @@ def _encode_status(project: Project) -> Document:
     if project.status_reason is not None:
         status["reason"] = project.status_reason
     return status
+
+
+def _encode_moving(moving: Moving | None) -> Document:
+    if moving is None:
+        return {}
+    return {"_moving": {"to": moving.to, "left": list(moving.left)}}
 
 
 def _encode_file(file: File) -> Document:
@@ -318,9 +327,17 @@ def _decode_project(name: NormalizedName, document: Document) -> Project:
         status_reason=_maybe_text(status, "reason"),
         history=tuple(decode_entry(item) for item in _list(document, "_history")),
         changes=tuple(_text(i, "_changes") for i in _list(document, "_changes")),
+        moving=_decode_moving(document.get("_moving")),
         extra=_unknown(document, _PROJECT_KEYS),
         format=_number(document.get("_format", FORMAT), "_format"),
     )
+
+
+def _decode_moving(value: Any) -> Moving | None:
+    if value is None:
+        return None
+    left = tuple(_text(key, "left") for key in _list(value, "left"))
+    return Moving(_maybe_text(value, "to"), left)
 
 
 def _decode_file(item: Any) -> File:

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from attrs import define, evolve, frozen
 
+from pypicloud_tw.concurrency.side_by_side import side_by_side
 from pypicloud_tw.errors import (
     BadRequest,
     Conflict,
@@ -30,7 +31,6 @@ from pypicloud_tw.index.names import Filename, NormalizedName, file_identity
 from pypicloud_tw.index.survey import Survey, survey
 from pypicloud_tw.maintenance.adopt import AT_ONCE, Adopter, Candidate
 from pypicloud_tw.maintenance.progress import Skipped
-from pypicloud_tw.maintenance.side_by_side import side_by_side
 from pypicloud_tw.store.interfaces import IfAbsent, IfMatch, StoredBytes
 
 
