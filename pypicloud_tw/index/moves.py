@@ -47,9 +47,12 @@ class Moves:
 
     Checkpoints are told of ``quarantine:copied``, ``quarantine:swapped`` and
     ``quarantine:told``, and ``quarantine:deleted``.
+
+    :ivar batch: files that one swap gives their new keys.
     """
 
     publisher: Publisher
+    batch: int = BATCH
     _moving: Coalesced[Project] = field(factory=Coalesced, init=False)
     _log = Logger()
 
@@ -123,7 +126,7 @@ class Moves:
             return await self._end(project, to, stuck)
         keys = {
             key: _target(project.name, to, key)
-            for one in todo[:BATCH]
+            for one in todo[: self.batch]
             for key in one.keys
         }
         await self._copy(keys, stuck)
