@@ -14,6 +14,7 @@ from attrs import field, frozen
 
 from pypicloud_tw.config.retention import RetentionRule
 from pypicloud_tw.errors import BadRequest
+from pypicloud_tw.index.acts import LONGEST_REASON
 from pypicloud_tw.index.names import MAX_FILENAME, MAX_VERSION, project_name
 from pypicloud_tw.json_values import NotAsDeclared, from_bytes, longest
 
@@ -38,14 +39,16 @@ class PlannedFile:
 class PlannedRelease:
     """A release that goes, with all of its files.
 
-    :ivar reason: why, for people.
+    All but the version is for people, and need not be there to carry it out.
+
+    :ivar reason: why.
     :ivar uploaded: when its newest file was.
     """
 
     version: str = field(metadata=longest(MAX_VERSION))
-    reason: str
-    uploaded: datetime
-    files: tuple[PlannedFile, ...]
+    reason: str = ""
+    uploaded: datetime | None = None
+    files: tuple[PlannedFile, ...] = ()
 
     @property
     def size(self) -> int:
@@ -63,7 +66,7 @@ class PlannedProject:
 
     project: str
     state: str
-    reason: str
+    reason: str = field(metadata=longest(LONGEST_REASON))
     releases: tuple[PlannedRelease, ...]
 
     @property
@@ -109,7 +112,7 @@ class PlanPage:
     """A part of a plan: projects in the order of their names.
 
     :ivar made: when.
-    :ivar rules: those that decided of a project in it.
+    :ivar rules: those that decided of a project in it; of each, the pattern that did.
     :ivar notices: what did not go and should be known, a sentence each.
     :ivar looked_at: how many projects a rule is for.
     :ivar cursor: gives what follows; None: nothing does.
