@@ -146,7 +146,7 @@ class Daily:
             metrics.read(
                 f"pypicloud_daily_{job.name}_timestamp_seconds",
                 f"When this server finished its daily {job.name} last; 0: it has not",
-                partial(self.runs.get, job.name, 0.0),
+                partial(self._last_run, job.name),
             )
         metrics.read(
             "pypicloud_daily_failures",
@@ -154,6 +154,9 @@ class Daily:
             lambda: self.failures,
             counts=True,
         )
+
+    def _last_run(self, job: str) -> float:
+        return self.runs.get(job, 0.0)
 
     async def run(self) -> None:
         """Look from time to time, until it is cancelled."""

@@ -31,6 +31,22 @@ class Authority(Protocol):
     def principal(self) -> Principal | None:
         """Who asks; None: who runs the command, and has the store anyway."""
 
+    def check(self, action: Action, project: NormalizedName | None) -> None:
+        """Return if they may do that.
+
+        :param project: None for what belongs to no project.
+        :raises Unauthorized: a log-in would help.
+        :raises Forbidden: it would not; nor can a project be known to them.
+        :raises NotFound: likewise, where others' projects are looked for elsewhere.
+        """
+
+    def check_some(self, action: Action) -> None:
+        """Return if there can be any project with which they may do that.
+
+        :raises Unauthorized: a log-in would help.
+        :raises Forbidden: it would not.
+        """
+
     def administers(self, *projects: str) -> bool:
         """Whether all of these names and patterns are theirs to administer.
 
@@ -69,6 +85,12 @@ class Operator:
 
     principal: None = None
 
+    def check(self, action: Action, project: NormalizedName | None) -> None:
+        """See :class:`Authority`."""
+
+    def check_some(self, action: Action) -> None:
+        """See :class:`Authority`."""
+
     def administers(self, *projects: str) -> bool:
         """See :class:`Authority`."""
         return True
@@ -92,6 +114,15 @@ class PrincipalAuthority:
 
     access: Access
     principal: Principal
+
+    def check(self, action: Action, project: NormalizedName | None) -> None:
+        """See :class:`Authority`."""
+        self.access.check(self.principal, action, project)
+
+    def check_some(self, action: Action) -> None:
+        """See :class:`Authority`."""
+        if not self.access.policy.may_any(self.principal, action):
+            self.access.check(self.principal, action, None)
 
     def administers(self, *projects: str) -> bool:
         """See :class:`Authority`."""
@@ -120,8 +151,7 @@ class PrincipalAuthority:
 
     def check_administers_some(self) -> None:
         """See :class:`Authority`."""
-        if not self.access.policy.may_any(self.principal, Action.ADMINISTER):
-            self.access.check(self.principal, Action.ADMINISTER, None)
+        self.check_some(Action.ADMINISTER)
 
     def check_tokens(self, owner: str, scope: Scope) -> None:
         """See :class:`Authority`."""

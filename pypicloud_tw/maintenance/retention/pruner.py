@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from attrs import define, field, frozen
-from packaging.version import InvalidVersion, Version
 
 from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.concurrency.steps import Steps, batches
@@ -26,7 +25,7 @@ from pypicloud_tw.index.acts import state_of
 from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.model import Project
-from pypicloud_tw.index.names import NormalizedName, parse_version, project_name
+from pypicloud_tw.index.names import NormalizedName, comparable_versions, project_name
 from pypicloud_tw.maintenance.retention.judgement import (
     Fetched,
     due_releases,
@@ -316,8 +315,9 @@ def check_unchanged(project: Project, plan: PlannedProject) -> None:
     :raises Conflict: nothing of it would be left, or it is quarantined: no plan that
         was made here says so.
     """
-    going = _by_pep_440(release.version for release in plan.releases)
-    here = _by_pep_440({file.version for file in project.files})
+    plan_versions = (release.version for release in plan.releases)
+    going = {*comparable_versions(plan_versions).values()}
+    here = {*comparable_versions(file.version for file in project.files).values()}
     if not going & here:
         return  # of what never was the act itself tells
     if state_of(project) != plan.state:
@@ -330,15 +330,3 @@ def check_unchanged(project: Project, plan: PlannedProject) -> None:
         raise Conflict(
             f"Nothing of {project.name} would be left: delete it, if need be."
         )
-
-
-def _by_pep_440(versions: Iterable[str]) -> set[Version | str]:
-    """Return versions so that two spellings of one are one."""
-    return {_read_version(text) for text in versions}
-
-
-def _read_version(text: str) -> Version | str:
-    try:
-        return parse_version(text)
-    except InvalidVersion:
-        return text

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.concurrency.steps import at_once
 from pypicloud_tw.config.retention import Keeping
-from pypicloud_tw.index.model import File, Project
+from pypicloud_tw.index.model import File, Project, ProjectStatus
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.maintenance.retention.judgement import Fetched, due_releases
 from pypicloud_tw.maintenance.retention.plan import PlannedRelease
@@ -114,11 +114,12 @@ class JudgementTests(SynchronousTestCase):
 
     def test_of_a_quarantined_project_nothing_goes(self) -> None:
         acme = project(*map(release, ("1.0", "2.0")))
-        for status, expected in (
-            ("archived", ["1.0"]),
-            ("deprecated", ["1.0"]),
-            ("quarantined", []),
-        ):
+        expectations: dict[ProjectStatus, list[str]] = {
+            "archived": ["1.0"],
+            "deprecated": ["1.0"],
+            "quarantined": [],
+        }
+        for status, expected in expectations.items():
             of = evolve(acme, status=status)
             self.assertEqual(versions(of, Keeping(releases=1)), expected, status)
 
