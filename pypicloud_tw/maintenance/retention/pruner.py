@@ -34,8 +34,7 @@ from pypicloud_tw.maintenance.retention.judgement import (
 from pypicloud_tw.maintenance.retention.plan import PlannedProject, PlanPage
 from pypicloud_tw.maintenance.side_by_side import side_by_side
 
-#: Projects of a page, and files that a page may plan before it ends with the project
-#: that goes beyond: both within a second or two, and a few megabytes.
+#: Projects of a page, and the files that it plans: a few seconds, and a megabyte.
 PAGE, MOST_FILES = 500, 10_000
 
 #: Manifests that are read, or swapped, at a time.
@@ -113,11 +112,16 @@ class Pruner:
     """Plans and carries out prunes of one index.
 
     :ivar fetched: tells when releases were fetched.
+    :ivar most_projects: that a page has.
+    :ivar most_files: that a page plans, before it ends with the project that goes
+        beyond.
     """
 
     index: Index
     pieces: Pieces
     fetched: LastFetched = nothing_known
+    most_projects: int = PAGE
+    most_files: int = MOST_FILES
 
     async def page(self, find: FindRule, after: str | None = None) -> PlanPage:
         """Plan the next projects, in the order of their names.
@@ -129,10 +133,12 @@ class Pruner:
         """
         names = await self.index.catalog.names()
         begin = 0 if after is None else bisect_right(names, after)
-        chosen = await self.pieces.finish(_next_projects(names[begin:], find))
+        chosen = await self.pieces.finish(
+            _next_projects(names[begin:], find, self.most_projects)
+        )
         planning = _Planning(self, deque(chosen))
         await side_by_side(AT_ONCE, planning.work, planning.queue)
-        return planning.page(names)
+        return planning.page()
 
     async def apply(
         self,
@@ -171,7 +177,7 @@ class Pruner:
 
 
 def _next_projects(
-    names: Sequence[NormalizedName], find: FindRule
+    names: Sequence[NormalizedName], find: FindRule, most: int
 ) -> Steps[list[tuple[NormalizedName, RetentionRule]]]:
     """Find the projects of a page."""
     chosen: list[tuple[NormalizedName, RetentionRule]] = []
@@ -180,7 +186,7 @@ def _next_projects(
         for name in batch:
             if (rule := find(name)) is not None:
                 chosen.append((name, rule))
-                if len(chosen) == PAGE:
+                if len(chosen) == most:
                     return chosen
     return chosen
 
@@ -209,11 +215,11 @@ class _Planning:
         return self.pruner.now()
 
     def __attrs_post_init__(self) -> None:
-        self.full = len(self.queue) == PAGE
+        self.full = len(self.queue) == self.pruner.most_projects
 
     async def work(self) -> None:
         """Look at projects until there are none, or enough."""
-        while self.queue and self.files < MOST_FILES:
+        while self.queue and self.files < self.pruner.most_files:
             name, rule = self.queue.popleft()
             self.last = name
             self.looked_at += 1
@@ -242,7 +248,7 @@ class _Planning:
             self.planned.append(planned)
             self.files += planned.files
 
-    def page(self, names: Sequence[NormalizedName]) -> PlanPage:
+    def page(self) -> PlanPage:
         """Return what it came to."""
         more = self.full or self.queue
         return PlanPage(
