@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
@@ -54,6 +54,19 @@ class Index:
         return self.publisher.store
 
     @property
+    def kind(self) -> Literal["folder", "bucket"]:
+        """What the store is made of."""
+        return "bucket" if isinstance(self.backend, S3Store) else "folder"
+
+    @property
+    def conditional(self) -> bool | None:
+        """Whether the store honours conditional writes; None: not known yet."""
+        if not isinstance(self.backend, S3Store):
+            return True
+        found = self.backend.conditional
+        return None if found is None else found is not Conditional.NONE
+
+    @property
     def watch(self) -> MarkerWatch:
         """What tells which projects, and what else, others changed."""
         return self.catalog.watch
@@ -95,8 +108,7 @@ class Index:
         self.standing.open(self._lease)
 
     def _has_one_writer(self) -> bool:
-        backend = self.backend
-        return isinstance(backend, S3Store) and backend.conditional is Conditional.NONE
+        return self.conditional is False
 
     async def close(self) -> None:
         """Give up what it claims in the store, and close that."""

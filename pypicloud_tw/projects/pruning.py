@@ -9,11 +9,13 @@ from attrs import evolve, frozen
 
 from pypicloud_tw.access.administration.authority import Authority
 from pypicloud_tw.access.patterns import is_pattern, match_any, project_or_pattern
+from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.config.retention import Keeping, RetentionRule, check_keeping
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.config.values import BadValueError
 from pypicloud_tw.errors import BadRequest, PypicloudError
 from pypicloud_tw.index.audit import Actor
+from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.maintenance.retention.plan import (
     Plan,
@@ -140,18 +142,31 @@ def _without_files(project: PlannedProject) -> PlannedProject:
     return evolve(project, releases=tuple(releases))
 
 
+@frozen(eq=False)
+class AdministeredPruning:
+    """What prunes an index, and its rules in force."""
+
+    pruner: Pruner
+    rules: RetentionRules
+
+    @classmethod
+    def of(
+        cls, index: Index, rules: tuple[RetentionRule, ...] = ()
+    ) -> AdministeredPruning:
+        """Make it for an index with these rules."""
+        pruner = Pruner(index, Pieces(index.clock))
+        return cls(pruner, RetentionRules(rules))
+
+
 @frozen
 class StoredPruning:
     """:class:`PruningAdministration` in the index itself, for whoever may.
 
     Whether the asker may is decided by names alone, before anything is looked up; of an
     act, once more in the moment that it is done.
-
-    :ivar rules: of the ini.
     """
 
-    pruner: Pruner
-    rules: RetentionRules
+    administered: AdministeredPruning
     actor: Actor
     authority: Authority
 
@@ -162,7 +177,7 @@ class StoredPruning:
         patterns = tuple(map(project_or_pattern, question.patterns))
         self._check_some(patterns)
         find = self._finding(patterns, question.keep)
-        return await self.pruner.page(self._allowed(find), question.cursor)
+        return await self.administered.pruner.page(self._allowed(find), question.cursor)
 
     async def apply(self, order: PruneOrder) -> AppliedPart:
         """See :class:`PruningAdministration`."""
@@ -172,7 +187,8 @@ class StoredPruning:
         if not 0 < len(names) <= MOST_PROJECTS:
             raise BadRequest(f"Give 1 to {MOST_PROJECTS} projects of a plan.")
         check_projects(order.projects)
-        applied = await self.pruner.apply(order.projects, self.actor, self._check)
+        pruner = self.administered.pruner
+        applied = await pruner.apply(order.projects, self.actor, self._check)
         return AppliedPart(applied)
 
     def _check_some(self, patterns: Iterable[str]) -> None:
@@ -205,10 +221,9 @@ class StoredPruning:
 
     def _finding(self, patterns: tuple[str, ...], keep: Keeping | None) -> FindRule:
         if keep is None:
+            find = self.administered.rules.find
             return lambda name: (
-                self.rules.find(name)
-                if not patterns or match_any(patterns, name)
-                else None
+                find(name) if not patterns or match_any(patterns, name) else None
             )
         try:
             check_keeping(keep)

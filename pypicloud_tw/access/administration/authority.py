@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from attrs import frozen
@@ -45,6 +45,12 @@ class Authority(Protocol):
 
         :raises Unauthorized: a log-in would help.
         :raises Forbidden: it would not.
+        """
+
+    def reads(self) -> Callable[[str], bool]:
+        """Return what tells of a project, by its normalized name, if they may read it.
+
+        It holds for now: a change of the rules makes another.
         """
 
     def administers(self, *projects: str) -> bool:
@@ -91,6 +97,10 @@ class Operator:
     def check_some(self, action: Action) -> None:
         """See :class:`Authority`."""
 
+    def reads(self) -> Callable[[str], bool]:
+        """See :class:`Authority`."""
+        return lambda name: True
+
     def administers(self, *projects: str) -> bool:
         """See :class:`Authority`."""
         return True
@@ -123,6 +133,10 @@ class PrincipalAuthority:
         """See :class:`Authority`."""
         if not self.access.policy.may_any(self.principal, action):
             self.access.check(self.principal, action, None)
+
+    def reads(self) -> Callable[[str], bool]:
+        """See :class:`Authority`."""
+        return self.access.policy.readable(self.principal).allows
 
     def administers(self, *projects: str) -> bool:
         """See :class:`Authority`."""

@@ -34,8 +34,9 @@ from pypicloud_tw.maintenance.retention.judgement import (
 from pypicloud_tw.maintenance.retention.plan import PlannedProject, PlanPage
 from pypicloud_tw.maintenance.side_by_side import side_by_side
 
-#: Projects of a page, and the files that it plans: a few seconds, and a megabyte.
-PAGE, MOST_FILES = 500, 10_000
+#: Projects of a page, and files that it plans: a few seconds, and some
+#: hundred kilobytes.
+PAGE, MOST_FILES = 500, 2_000
 
 #: Manifests that are read, or swapped, at a time.
 AT_ONCE = 8
