@@ -66,7 +66,7 @@ class PlannedProject:
 
     project: str
     state: str
-    reason: str = field(metadata=longest(LONGEST_REASON))
+    reason: str = field(metadata=longest(LONGEST_REASON, one_line=True))
     releases: tuple[PlannedRelease, ...]
 
     @property
