@@ -53,7 +53,7 @@ from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.downloads import Downloads
 from pypicloud_tw.web.http.proxies import Proxies
 from pypicloud_tw.web.http.site import ConnectionLimits, Site
-from pypicloud_tw.web.views import ProjectView, view_project
+from pypicloud_tw.web.views import ProjectView, Views
 from tests.access.oidc.doubles import Issuer
 from tests.builders import simple_policy
 from tests.doubles import InlineOffload, quick_hash
@@ -109,7 +109,7 @@ class Domain:
             self.manifests,
             MarkerWatch(Marker(self.store), self.clock, self.fresh_for),
             self.clock,
-            view_project,
+            Views(),
         )
         self.publisher = Publisher(
             self.store,
