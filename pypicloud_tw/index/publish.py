@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from hashlib import sha256
+from random import Random, SystemRandom
 from typing import Any, TypeVar
 
 from attrs import define, evolve, field
@@ -60,6 +61,7 @@ class Publisher:
         ``publish:swapped`` when the manifest names it, and ``publish:told``.
     :ivar audit: takes a record of every change, once it is durable.
     :ivar unserved: knows the names that are ours although they have no page.
+    :ivar random: for the keys of objects.
     :ivar changes: how many were made since the start.
     :ivar uploads: how many of these were uploads, of files that were there already too.
     """
@@ -73,6 +75,7 @@ class Publisher:
     checkpoint: Checkpoint = field(default=pass_by)
     audit: Audit = field(default=log_act)
     unserved: Unserved = field(kw_only=True)
+    random: Random = field(factory=SystemRandom, kw_only=True)
     changes: int = field(default=0, init=False)
     uploads: int = field(default=0, init=False)
     _turns: FairQueue = field(
@@ -192,6 +195,10 @@ class Publisher:
         return await self.offload.in_thread(
             inspect_file, spool.file, filename, spool.size
         )
+
+    def new_folder(self, name: NormalizedName) -> str:
+        """Draw where objects of a project can lie that nobody else uses (D1)."""
+        return f"{name}/{self.random.randbytes(16).hex()}"
 
     async def put_metadata(self, file: File, metadata: bytes) -> File:
         """Store a file's core metadata beside it (PEP 658)."""

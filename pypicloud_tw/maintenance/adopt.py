@@ -12,7 +12,6 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from datetime import datetime
 from hashlib import sha256
-from secrets import token_hex
 
 from attrs import define, evolve, field, frozen
 from packaging.utils import canonicalize_name
@@ -328,7 +327,7 @@ class Adopter:
         place = file.key + METADATA_SUFFIX
         if not is_own(file.key):
             # Beside our own files: the folder that it lies in is its owner's.
-            folder = f"{candidate.filename.project}/{token_hex(16)}"
+            folder = self.publisher.new_folder(candidate.filename.project)
             place = f"{folder}/{file.filename}{METADATA_SUFFIX}"
         digest = sha256(metadata).hexdigest()
         return evolve(

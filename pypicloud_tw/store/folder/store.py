@@ -99,6 +99,11 @@ class DirectoryStore:
     def __attrs_post_init__(self) -> None:
         self._folder = Folder(self.path, self._clock, self._checkpoint)
 
+    @property
+    def one_writer(self) -> bool:
+        """Whether only one process may write; the kernel orders all of this machine."""
+        return False
+
     async def prepare(self) -> None:
         """Create the folder, remove what dead processes left, and begin."""
         if self._scratch is None:

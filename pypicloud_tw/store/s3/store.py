@@ -88,6 +88,11 @@ class S3Store:
         """How the server honours conditions; None before :meth:`prepare`."""
         return None if self.abilities is None else self.abilities.conditional
 
+    @property
+    def one_writer(self) -> bool:
+        """Whether only one process may write: conditions are not honoured."""
+        return self.conditional is Conditional.NONE
+
     def register(self, metrics: Metrics) -> None:
         """Have its numbers shown."""
         metrics.read(
