@@ -30,6 +30,7 @@ from pypicloud_tw.store.interfaces import (
     IUpload,
     ObjectInfo,
     StoredBytes,
+    StoreKind,
     Unlisted,
     enter,
 )
@@ -60,6 +61,7 @@ class MemoryStore:
     :ivar after: called when it is done, before its caller hears: what this raises is
         an answer that was lost.
     :ivar one_writer: only one process may write, as if it honoured no conditions.
+    :ivar kind: what it passes for.
     :ivar objects: what there is, by key.
     """
 
@@ -68,6 +70,7 @@ class MemoryStore:
     before: Hook = field(default=_nothing, kw_only=True)
     after: Hook = field(default=_nothing, kw_only=True)
     one_writer: bool = field(default=False, kw_only=True)
+    kind: StoreKind = field(default="folder", kw_only=True)
     calls: list[tuple[str, str]] = field(factory=list, init=False)
     objects: dict[str, StoredBytes] = field(factory=dict, init=False, repr=False)
     _failures: list[tuple[str, Exception]] = field(factory=list, init=False)
