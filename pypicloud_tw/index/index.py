@@ -9,6 +9,7 @@ from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
 from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.index.acts import Acts
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.lease import Lease
 from pypicloud_tw.index.manifests import Manifests
@@ -38,6 +39,7 @@ class Backend(Protocol):
 class Index:
     """An index over one store; nothing has started.
 
+    :ivar acts: what is done with its projects.
     :ivar backend: what the store is made of, which is to be closed at the end.
     """
 
@@ -46,8 +48,13 @@ class Index:
     catalog: Catalog[Any]
     publisher: Publisher
     clock: IReactorTime
+    acts: Acts = field()
     _lease: Lease | None = field(default=None, init=False)
     _secured: bool = field(default=False, init=False)
+
+    @acts.default
+    def _usual_acts(self) -> Acts:
+        return Acts(self.publisher)
 
     @property
     def store(self) -> IObjectStore:

@@ -294,7 +294,7 @@ class Application:
         self.access.refuse_while_read_only()
         warnings = await receive(
             request,
-            self.index.publisher,
+            self.index.acts,
             actor=actor_of(request, principal),
             sender=Sender(principal, self.access, credentials(request)),
             max_upload=self.max_upload,
