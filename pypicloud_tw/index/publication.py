@@ -153,7 +153,7 @@ class Publication:
         self, file: File, admit: Callable[[File], Change], metadata: bytes | None
     ) -> Project:
         publisher, name = self.publisher, self.filename.project
-        doing = Doing(self.actor, publisher.now())
+        doing = publisher.doing(self.actor)
         change = _written_down(admit(file), file, doing)
         state = await publisher.find(name)
         if state is not None and change(state.project) is state.project:

@@ -31,7 +31,7 @@ from pypicloud_tw.index.admission import check_takes_files
 from pypicloud_tw.index.archive import Inspection
 from pypicloud_tw.index.audit import SERVER, Actor
 from pypicloud_tw.index.first_uploads import FirstUpload, Stage
-from pypicloud_tw.index.history import Doing, gathered
+from pypicloud_tw.index.history import gathered
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.layout import METADATA_SUFFIX, is_own
 from pypicloud_tw.index.manifest import in_order
@@ -387,7 +387,7 @@ class Adopter:
     def _naming(self, described: Described) -> Change:
         """Make the change that has a project name a file."""
         file = described.file
-        entry = Doing(self.actor, self._began).entry(
+        entry = self.publisher.doing(self.actor, self._began).entry(
             "adopted", [file.filename], version=file.version
         )
 
