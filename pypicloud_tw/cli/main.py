@@ -17,6 +17,7 @@ from pypicloud_tw.cli.access.users import group, user
 from pypicloud_tw.cli.audit import audit
 from pypicloud_tw.cli.base import (
     Commands,
+    exits_with_1,
     finish,
     hash_of,
     load_config,
@@ -24,8 +25,13 @@ from pypicloud_tw.cli.base import (
     surroundings,
     takes_config,
 )
-from pypicloud_tw.cli.index import rebuild, remove, sweep, verify, yank
+from pypicloud_tw.cli.completion import completion
+from pypicloud_tw.cli.index import rebuild, sweep, verify
 from pypicloud_tw.cli.make_config import make_config
+from pypicloud_tw.cli.projects.acts import delete, restore, undo, unyank, yank
+from pypicloud_tw.cli.projects.listing import list_names, search
+from pypicloud_tw.cli.projects.showing import show
+from pypicloud_tw.cli.projects.state import history, status
 from pypicloud_tw.cli.serve import serve
 from pypicloud_tw.config.example import ini_text, write_private
 from pypicloud_tw.config.migrate.convert import Migrated
@@ -47,8 +53,12 @@ def main() -> None:
 @main.command()
 @takes_config
 def check(ini: Path | None, config: Path | None) -> None:
-    """Report every error in a configuration."""
-    checked = load_config(ini, config)
+    """Report every error in a configuration.
+
+    Exits with 1 if there is one.
+    """
+    with exits_with_1():
+        checked = load_config(ini, config)
     place = (
         f"the bucket {checked.aws.bucket}"
         if checked.aws.bucket is not None
@@ -170,7 +180,11 @@ def _tell(migrated: Migrated) -> int:
 
 
 for command in (
-    *(serve, make_config, verify, sweep, rebuild, yank, remove, audit),
-    *(user, group, right, publisher, token, rights),
+    *(serve, make_config, verify, sweep, rebuild, completion),
+    *(list_names, show, search, yank, unyank, delete, restore),
+    *(status, history, undo),
+    *(user, group, right, publisher, token, rights, audit),
 ):
     main.add_command(command)
+# What delete was called before.
+main.add_command(delete, "remove")

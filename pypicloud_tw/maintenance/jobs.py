@@ -169,45 +169,6 @@ def _tell_rebuilt(rebuilt: Rebuilt, out: TextIO, *, dry_run: bool) -> None:
     )
 
 
-async def yank(
-    index: Index,
-    out: TextIO,
-    err: TextIO,
-    *,
-    project: str,
-    version: str,
-    reason: str | None,
-    actor: Actor = SERVER,
-) -> int:
-    """Yank a release (PEP 592).
-
-    :param reason: shown by installers; may be empty. None un-yanks.
-    :param actor: for the record of the change.
-    """
-    await index.publisher.yank(project_name(project), version, reason, actor=actor)
-    state = "not yanked" if reason is None else "yanked"
-    print(f"{project} {version} is {state}.", file=out)
-    return 0
-
-
-async def remove(
-    index: Index,
-    out: TextIO,
-    err: TextIO,
-    *,
-    project: str,
-    version: str,
-    actor: Actor = SERVER,
-) -> int:
-    """Remove a release; its filenames stay taken.
-
-    :param actor: for the record of the change.
-    """
-    await index.publisher.remove(project_name(project), version, actor=actor)
-    print(f"{project} {version} is removed.", file=out)
-    return 0
-
-
 @define
 class ProgressBar:
     """Shows how far a run has come: a bar on a terminal, lines elsewhere."""
