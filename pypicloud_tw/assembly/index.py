@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.index.acts import Acts
 from pypicloud_tw.index.admission import UploadRules
 from pypicloud_tw.index.audit import Audit
 from pypicloud_tw.index.audit_log import log_act
@@ -84,7 +85,8 @@ def make_index(
     )
     for part in (manifests, catalog, publisher):
         part.register(metrics)
-    return Index(store, manifests, catalog, publisher, reactor)
+    acts = Acts(publisher, config.index.restore_for)
+    return Index(store, manifests, catalog, publisher, reactor, acts)
 
 
 def _make_store(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,11 +118,13 @@ class Surroundings:
 
     :ivar is_terminal: whether somebody can be asked.
     :ivar prints_to_terminal: whether somebody reads what is printed.
+    :ivar now: seconds since the epoch.
     """
 
     environ: Mapping[str, str] = field(factory=_environ, repr=False)
     is_terminal: Callable[[], bool] = _is_terminal
     prints_to_terminal: Callable[[], bool] = _prints_to_terminal
+    now: Callable[[], float] = time.time
     maintenance: Callable[[], Maintenance] = _maintenance
     runner: Callable[[], Runner] = _runner
     home: Callable[[], Path] = Path.home

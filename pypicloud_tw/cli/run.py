@@ -87,9 +87,11 @@ class StoredIndex:
     def projects(self) -> StoredProjects:
         """The projects."""
         from pypicloud_tw.cli.offline import command_actor
+        from pypicloud_tw.projects.administered import AdministeredProjects
         from pypicloud_tw.projects.stored import StoredProjects
 
-        return StoredProjects(self.index, command_actor(), Operator())
+        administered = AdministeredProjects(self.index)
+        return StoredProjects(administered, command_actor(), Operator())
 
     @property
     def records(self) -> RecordsInStore:

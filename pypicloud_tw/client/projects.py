@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 from attrs import frozen
@@ -37,10 +38,11 @@ class RemoteProjects:
     client: ApiClient
 
     async def projects(
-        self, cursor: str | None = None, limit: int = USUAL
+        self, cursor: str | None = None, limit: int = USUAL, query: str | None = None
     ) -> ProjectsPage:
         """See the interface."""
-        return await self._get(ProjectsPage, _PROJECTS, cursor=cursor, limit=str(limit))
+        page = {"cursor": cursor, "limit": str(limit), "q": query}
+        return await self._get(ProjectsPage, _PROJECTS, **page)
 
     async def search(self, query: str, limit: int = USUAL) -> FoundPage:
         """See the interface."""
@@ -87,10 +89,17 @@ class RemoteProjects:
         return await self._act("DELETE", *path, required=required)
 
     async def delete(
-        self, name: str, what: Selection, required: Required = WHATEVER
+        self,
+        name: str,
+        what: Selection,
+        required: Required = WHATEVER,
+        reason: str | None = None,
     ) -> Done:
         """See the interface."""
-        return await self._act("DELETE", name, *_path(what), required=required)
+        path = (name, *_path(what))
+        return await self._act(
+            "DELETE", *path, query={"reason": reason}, required=required
+        )
 
     async def restore(
         self, name: str, what: Selection, required: Required = WHATEVER
@@ -122,10 +131,11 @@ class RemoteProjects:
         *path: str,
         required: Required,
         value: object = None,
+        query: Mapping[str, str | None] | None = None,
     ) -> Done:
         check_path(path)
         answer = await self.client.ask(
-            method, _PROJECTS, *path, value=value, required=required
+            method, _PROJECTS, *path, value=value, query=query, required=required
         )
         return answer.read(Done)
 

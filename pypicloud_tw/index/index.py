@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
 from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.index.acts import Acts
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.lease import Lease
 from pypicloud_tw.index.manifests import Manifests
@@ -30,6 +31,7 @@ PING_PATIENCE = 5.0
 class Index:
     """An index over one store; nothing has started.
 
+    :ivar acts: what is done with its projects.
     :ivar backend: what the store is made of, which is to be closed at the end.
     """
 
@@ -38,13 +40,31 @@ class Index:
     catalog: Catalog[Any]
     publisher: Publisher
     clock: IReactorTime
+    acts: Acts = field()
     _lease: Lease | None = field(default=None, init=False)
     _secured: bool = field(default=False, init=False)
+
+    @acts.default
+    def _usual_acts(self) -> Acts:
+        return Acts(self.publisher)
 
     @property
     def store(self) -> IObjectStore:
         """Where everything of it is."""
         return self.publisher.store
+
+    @property
+    def kind(self) -> Literal["folder", "bucket"]:
+        """What the store is made of."""
+        return "bucket" if isinstance(self.backend, S3Store) else "folder"
+
+    @property
+    def conditional(self) -> bool | None:
+        """Whether the store honours conditional writes; None: not known yet."""
+        if not isinstance(self.backend, S3Store):
+            return True
+        found = self.backend.conditional
+        return None if found is None else found is not Conditional.NONE
 
     @property
     def watch(self) -> MarkerWatch:
@@ -88,8 +108,7 @@ class Index:
         self.standing.open(self._lease)
 
     def _has_one_writer(self) -> bool:
-        backend = self.backend
-        return isinstance(backend, S3Store) and backend.conditional is Conditional.NONE
+        return self.conditional is False
 
     async def close(self) -> None:
         """Give up what it claims in the store, and close that."""

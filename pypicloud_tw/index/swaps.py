@@ -230,16 +230,14 @@ def _apply(batch: list[_QueuedChange[S, D]], content: D | None) -> _Outcome[S, D
         # change beside it, which is not durable before the swap.
         changed = changed or after is not content
         taken.append(waiting)
-        content = after
-    if changed and content is not None:
-        ids = (*content.changes, *(waiting.id for waiting in taken))
-        content = _with_changes(content, ids[-REMEMBERED:])
+        # At once: what the next one requires of the last change holds for this one too.
+        content = _remembering(after, waiting.id) if changed else after
     return _Outcome(content, changed, tuple(taken), tuple(refused))
 
 
-def _with_changes(content: D, changes: tuple[str, ...]) -> D:
+def _remembering(content: D, change: str) -> D:
     value: Any = content  # attrs has no type for "some attrs value with this field"
-    changed: D = evolve(value, changes=changes)
+    changed: D = evolve(value, changes=(*content.changes, change)[-REMEMBERED:])
     return changed
 
 

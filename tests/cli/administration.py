@@ -41,6 +41,7 @@ class AdministrationCase(SynchronousTestCase):
             environ=self.environ,
             is_terminal=lambda: self.terminal,
             prints_to_terminal=lambda: self.terminal,
+            now=self.runner.web.domain.clock.seconds,
             runner=lambda: self.runner,
             home=lambda: self.home,
             keyring=lambda: None,

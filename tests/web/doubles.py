@@ -34,13 +34,13 @@ from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.access.users import PasswordLogin, Users
 from pypicloud_tw.config.rights import TrustedPublisher
 from pypicloud_tw.index.admission import Claims, UploadRules
-from pypicloud_tw.index.audit import Act, Actor
+from pypicloud_tw.index.audit import SERVER, Act, Actor
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifest import INDEX, decode, project_of
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.marker import Marker
-from pypicloud_tw.index.model import Project
+from pypicloud_tw.index.model import Project, Selection
 from pypicloud_tw.index.names import Filename, NormalizedName, project_name
 from pypicloud_tw.index.publication import Publication
 from pypicloud_tw.index.publish import Publisher
@@ -60,6 +60,8 @@ from tests.doubles import InlineOffload, quick_hash
 from tests.web.http.doubles import PEER, Wire
 
 T = TypeVar("T")
+
+ACME = project_name("acme")
 
 #: When a test's clock begins; a moment of 2026.
 BEGINNING = 1_772_357_400.0
@@ -151,6 +153,20 @@ class Domain:
             )
         finally:
             await publication.abort()
+
+    async def yank(
+        self, version: str, reason: str | None, actor: Actor = SERVER
+    ) -> Project:
+        """Yank a release of acme, or un-yank it."""
+        acts, what = self.index.acts, Selection(version)
+        if reason is None:
+            return (await acts.unyank(ACME, what, actor=actor)).project
+        return (await acts.yank(ACME, what, reason, actor=actor)).project
+
+    async def delete(self, version: str, actor: Actor = SERVER) -> Project:
+        """Delete a release of acme."""
+        acted = await self.index.acts.delete(ACME, Selection(version), actor=actor)
+        return acted.project
 
     def settle(self, work: Deferred[Any]) -> None:
         """Let the pauses between tries pass."""

@@ -18,9 +18,9 @@ from pypicloud_tw.access.principal import Scope
 from pypicloud_tw.access.tokens.tokens import NewToken
 from pypicloud_tw.config.rights import Action, RightLine
 from pypicloud_tw.index.audit import Actor
+from pypicloud_tw.projects.addresses import DIGEST_DIGITS
 from pypicloud_tw.web.api.access import AccessApi
 from pypicloud_tw.web.app import Application
-from pypicloud_tw.web.views import DIGEST_DIGITS
 from tests.access.doubles import policy_of
 from tests.access.oidc.doubles import publisher
 from tests.builders import wheel

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import click
 
 from pypicloud_tw.access.administration.values import WHATEVER, Required
 from pypicloud_tw.cli.administration import Administration
+from pypicloud_tw.cli.base import surroundings
 from pypicloud_tw.cli.output import (
     json_option,
+    moment,
     plural,
     printable,
     say,
@@ -22,7 +26,9 @@ from pypicloud_tw.cli.projects.selection import (
 )
 from pypicloud_tw.cli.questions import asks_first, confirm
 from pypicloud_tw.cli.target import Target, takes_target
+from pypicloud_tw.errors import NotFound
 from pypicloud_tw.json_values import encode
+from pypicloud_tw.projects.interface import ProjectAdministration
 from pypicloud_tw.projects.values import Done, ProjectDetail, Undo, Yank
 
 
@@ -67,10 +73,13 @@ def _unyank(named: Named, target: Target, as_json: bool) -> None:
 @click.command()
 @takes_former
 @takes_selection
+@click.option("--reason", help="Why; the history shows it.")
 @asks_first
 @takes_target
 @json_option
-def delete(named: Named, yes: bool, target: Target, as_json: bool) -> None:
+def delete(
+    named: Named, reason: str | None, yes: bool, target: Target, as_json: bool
+) -> None:
     """Delete a file, a release, or every file of a project.
 
     Its filenames are not taken again with other bytes. Until index.restore_for is over,
@@ -81,32 +90,47 @@ def delete(named: Named, yes: bool, target: Target, as_json: bool) -> None:
         required = WHATEVER
         if not yes:
             project = await index.projects.project(named.project)
-            confirm(_question(named, project), yes=False)
+            if files := await _count(index.projects, named, project):
+                confirm(_question(named, files, project), yes=False)
             # What was agreed to is what is done.
             required = Required(states=frozenset({project.state}))
-        return await index.projects.delete(named.project, named.what, required)
+        return await index.projects.delete(named.project, named.what, required, reason)
 
     done = target.change(work)
-    count = "" if done.act is None else f": {plural(done.act.count, 'file')}"
-    tell(done, f"{named} is deleted{count}", as_json)
-    if done.changed and not as_json and done.act is not None:
+    tell(done, f"{named} is deleted{_how_many(done)}", as_json)
+    if done.act is not None and not as_json:
         how = f"pypicloud undo {printable(named.project)} {done.act.id}"
-        click.echo(f"This takes it back, while it can be: {how}", err=True)
+        click.echo(f"While it can be restored, this does it: {how}", err=True)
 
 
-def _question(named: Named, project: ProjectDetail) -> str:
-    """Say what would be deleted, and for how long it could be restored."""
-    return f"Delete {printable(str(named))}? {_how_much(named, project)}"
+async def _count(
+    projects: ProjectAdministration, named: Named, project: ProjectDetail
+) -> int:
+    """Count the files that are meant; what is not there is none."""
+    try:
+        if named.what.file is not None:
+            return len([await projects.file(named.project, named.what.file)])
+        if named.what.version is not None:
+            release = await projects.release(named.project, named.what.version)
+            return len(release.files)
+    except NotFound:
+        return 0
+    return sum(one.files for one in project.releases)
 
 
-def _how_much(named: Named, project: ProjectDetail) -> str:
-    if named.what.file is not None:
-        return "That is 1 file."
-    if named.what.version is not None:
-        return "That is every file of the release."
-    releases = plural(len(project.releases), "release")
-    files = plural(sum(one.files for one in project.releases), "file")
-    return f"That is all of the project: {releases} with {files}."
+def _question(named: Named, files: int, project: ProjectDetail) -> str:
+    """Say what would be deleted, and until when it could be restored."""
+    whole = f"all of the project {project.name}" if named.is_project else str(named)
+    until = datetime.fromtimestamp(surroundings().now() + project.restore_for, UTC)
+    fate = f"can be restored until {moment(until)} UTC"
+    if not project.restore_for:
+        fate = "cannot be restored"
+    are = f"{plural(files, 'file')}, which {fate}"
+    return f"Delete {printable(whole)}? That is {are}."
+
+
+def _how_many(done: Done) -> str:
+    return "" if done.act is None else f": {plural(done.act.count, 'file')}"
 
 
 @click.command()
@@ -121,8 +145,7 @@ def restore(named: Named, target: Target, as_json: bool) -> None:
     done = target.change(
         lambda index: index.projects.restore(named.project, named.what)
     )
-    count = "" if done.act is None else f": {plural(done.act.count, 'file')}"
-    tell(done, f"{named} is restored{count}", as_json)
+    tell(done, f"{named} is restored{_how_many(done)}", as_json)
 
 
 @click.command()
@@ -137,15 +160,8 @@ def undo(project: str, act: str | None, target: Target, as_json: bool) -> None:
     status can be undone.
     """
     done = target.change(lambda index: index.projects.undo(project, Undo(act)))
-    tell(done, f"{project}: {act_text(done)}", as_json)
-
-
-def act_text(done: Done) -> str:
-    """Say what was done, as the history has it."""
-    if done.act is None:
-        return "nothing was to be undone"
-    about = done.act.version or plural(done.act.count, "file")
-    return f"{done.act.act} {about}"
+    undone = act if done.act is None else done.act.undoes
+    tell(done, f"{project}: act {undone} is undone{_how_many(done)}", as_json)
 
 
 def tell(done: Done, sentence: str, as_json: bool) -> None:
@@ -156,3 +172,5 @@ def tell(done: Done, sentence: str, as_json: bool) -> None:
     say(f"{printable(sentence)}.")
     if not done.changed:
         click.echo("It was so already: nothing is changed.", err=True)
+    for notice in done.notices:
+        click.echo(printable(notice), err=True)

@@ -96,7 +96,7 @@ def search(words: tuple[str, ...], limit: int, target: Target, as_json: bool) ->
     elif found.items:
         show(found.items, ("PROJECT", "VERSION", "SUMMARY"), _row, as_json=False)
     if not found.complete:
-        click.echo("Not all projects were looked at: there are more.", err=True)
+        click.echo("Of some projects only the names were looked at.", err=True)
     if not found.items:
         click.echo("Nothing was found.", err=True)
         click.get_current_context().exit(1)

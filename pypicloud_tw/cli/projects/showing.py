@@ -75,8 +75,8 @@ def _show_project(project: ProjectDetail) -> None:
         show_table(columns, map(_release_row, reversed(project.releases)))
     if project.deleted:
         say("\nDeleted, and can be restored:")
-        columns = ("FILE", "DELETED", "UNTIL", "ACT")
-        show_table(columns, map(_deleted_row, project.deleted))
+        deleted = ("FILE", "DELETED", "UNTIL", "ACT")
+        show_table(deleted, map(_deleted_row, project.deleted))
 
 
 def _release_row(one: ReleaseSummary) -> tuple[str, ...]:

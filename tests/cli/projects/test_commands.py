@@ -33,7 +33,8 @@ class ProjectSuite(SuiteCase):
 
     def publish(self, *names: str) -> None:
         for name in names or ("acme-1.0-py3-none-any.whl", "acme-2.0-py3-none-any.whl"):
-            self.wait(self.domain.publish(name, wheel(name)))
+            project, version = name.split("-")[:2]
+            self.wait(self.domain.publish(name, wheel(project, version)))
 
     def yanked(self) -> dict[str, str | None]:
         files = stored_project(self.domain.store).files
@@ -91,10 +92,10 @@ class ProjectSuite(SuiteCase):
 
     def test_search(self) -> None:
         self.publish()
-        self.assertRegex(self.do("search acm"), r"PROJECT +VERSION.*\nacme +2\.0")
-        self.assertEqual(self.read("search acme")[0]["version"], "2.0")
+        self.assertRegex(self.do("search acm"), r"PROJECT +VERSION.*\nacme")
+        self.assertEqual(self.read("search acme")[0]["name"], "acme")
         said = self.fail_with(1, "search nothing like it")
-        self.assertEqual(said, "Nothing was found.\n")
+        self.assertIn("Nothing was found.\n", said)
 
     # -- acts
 
@@ -139,8 +140,11 @@ class ProjectSuite(SuiteCase):
         self.assertIn("--yes", self.fail_with(2, "delete acme==1.0"))
         self.terminal = True
         said = self.fail_with(1, "delete acme==1.0", input="n\n")
-        self.assertIn("Delete acme 1.0? That is 1 file.", said)
-        self.assertIn("can be restored until 2026-03-08 09:3", said)
+        self.assertIn(
+            "Delete acme 1.0? That is 1 file, which can be restored until "
+            "2026-03-08 09:30 UTC.",
+            said,
+        )
         self.assertEqual(len(self.yanked()), 2)
         self.do("delete acme==1.0", input="y\n")
         self.terminal = False
@@ -157,7 +161,7 @@ class ProjectSuite(SuiteCase):
         self.publish()
         self.terminal = True
         said = self.fail_with(1, "delete acme", input="n\n")
-        self.assertIn("all of the project: 2 releases with 2 files.", said)
+        self.assertIn("Delete all of the project acme? That is 2 files,", said)
 
     def test_what_is_not_there_is_not_asked_about(self) -> None:
         self.publish()
@@ -193,14 +197,16 @@ class ProjectSuite(SuiteCase):
         self.assertRegex(lines[0], r"^WHEN +ID +WHO +DID +WHAT +WHY +UNDO$")
         self.assertRegex(lines[1], rf"of {act}$")
         self.assertRegex(lines[4], rf"{yank} .* yanked +\S.* broken")
-        self.assertIn(act, self.fail_with(1, f"undo acme {act}") + act)
+        self.assertEqual(self.do(f"undo acme {act}"), f"acme: act {act} is undone.\n")
         self.fail_with(1, "undo acme 0000000000000000")
         self.fail_with(1, "history tool")
 
     def test_undo_the_last(self) -> None:
         self.publish()
         self.do("yank acme 1.0")
-        self.assertRegex(self.do("undo acme"), r"^acme: un-yanked .*\n$")
+        self.assertRegex(
+            self.do("undo acme"), r"\Aacme: act \w{16} is undone: 1 file\.\n\Z"
+        )
         self.assertEqual(self.yanked(), {"1.0": None, "2.0": None})
 
     def test_a_long_history_comes_in_parts(self) -> None:
@@ -267,13 +273,11 @@ class ProjectSuite(SuiteCase):
 
     def test_what_comes_from_outside_steers_nothing(self) -> None:
         self.publish()
-        reason = "[bold]\x1b]0;owned\x07\u202e"
         self.wait(
             self.domain.index.acts.yank(
                 project_name("acme"), Selection("1.0"), "[red]gone[/red] \u202e"
             )
         )
-        del reason
         for self.terminal in (False, True):
             text = self.do("show acme")
             self.assertIn("[red]gone[/red] ?", text)
@@ -329,8 +333,9 @@ class OnlineTests(ProjectSuite, Online):
             self.assertIn("no name in an address", self.fail_with(1, command))
 
     def test_the_password_of_an_address_is_not_told(self) -> None:
-        result = self.invoke("ls", "--index", "http://ann:sesame@pypi.example/x")
+        url = "http://ann:sesame@pypi.example/x"
+        result = self.invoke("ls", "--index", url)
         self.assertNotIn("sesame", result.output)
         self.assertEqual(
-            self.runner.asked, [("http://pypi.example/x", "ann", "sesame")]
+            self.runner.asked, [(url.replace("ann:sesame@", ""), "ann", "sesame")]
         )
