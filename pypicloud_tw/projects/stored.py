@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 
 from attrs import evolve, frozen
@@ -130,10 +130,11 @@ class StoredProjects:
         project = await self._find(self._allowed(Action.MANAGE, name))
         part = await self._acts.history(project.name, cursor, limit)
         recent = {entry.id: entry for entry in project.history}
-        items = (
-            past_act(e, undoable=_undoable(project, recent, e)) for e in part.entries
+        items = tuple(
+            past_act(entry, undoable=_undoable(project, recent.get(entry.id)))
+            for entry in part.entries
         )
-        return HistoryPage(tuple(items), part.cursor)
+        return HistoryPage(items, part.cursor)
 
     # -- acts -------------------------------------------------------------------------
 
@@ -290,11 +291,8 @@ def _check_limit(limit: int) -> None:
         raise BadRequest(f"The limit is a number from 1 to {MOST}.")
 
 
-def _undoable(
-    project: Project, recent: Mapping[str, HistoryEntry], entry: HistoryEntry
-) -> bool:
-    own = recent.get(entry.id)
-    return own is not None and is_undoable(project, own)
+def _undoable(project: Project, entry: HistoryEntry | None) -> bool:
+    return entry is not None and is_undoable(project, entry)
 
 
 def _done(acted: Acted) -> Done:

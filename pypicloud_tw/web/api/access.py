@@ -56,6 +56,11 @@ T = TypeVar("T")
 
 _READ = ["GET", "HEAD"]
 
+#: Of what is set, and may have been made.
+_MADE = (200, 201)
+
+_RIGHT = "/rights/<project>/<any(user, group):kind>/<name>"
+
 _NAME = {"type": "string"}
 _OWNER = Parameter("owner", _NAME, "Whose tokens; of others administrators may ask.")
 _EVERYBODY = Parameter(
@@ -116,7 +121,7 @@ class AccessApi:
         Changed,
         asks=Action.ADMINISTER,
         body=NewUser,
-        statuses=(200, 201),
+        statuses=_MADE,
     )
     async def put_user(self, request: Request, name: str) -> bytes:
         """Make or replace a user."""
@@ -155,7 +160,7 @@ class AccessApi:
         Changed,
         asks=Action.ADMINISTER,
         body=Members,
-        statuses=(200, 201),
+        statuses=_MADE,
     )
     async def put_group(self, request: Request, name: str) -> bytes:
         """Make a group, or replace who is in it."""
@@ -173,7 +178,7 @@ class AccessApi:
         "/groups/<name>/members/<user>",
         Changed,
         asks=Action.ADMINISTER,
-        statuses=(200, 201),
+        statuses=_MADE,
     )
     async def add_member(self, request: Request, name: str, user: str) -> bytes:
         """Have somebody in a group."""
@@ -197,11 +202,11 @@ class AccessApi:
         return await send_list(request, await doer.rights(), self.pieces)
 
     @routes.put(
-        "/rights/<project>/<any(user, group):kind>/<name>",
+        _RIGHT,
         Changed,
         asks=Action.ADMINISTER,
         body=Grant,
-        statuses=(200, 201),
+        statuses=_MADE,
     )
     async def put_right(
         self, request: Request, project: str, kind: Kind, name: str
@@ -214,7 +219,7 @@ class AccessApi:
         return send_changed(request, changed)
 
     @routes.delete(
-        "/rights/<project>/<any(user, group):kind>/<name>",
+        _RIGHT,
         Changed,
         asks=Action.ADMINISTER,
     )
@@ -246,7 +251,7 @@ class AccessApi:
         Changed,
         asks=Action.ADMINISTER,
         body=PublisherTerms,
-        statuses=(200, 201),
+        statuses=_MADE,
     )
     async def put_publisher(self, request: Request, name: str) -> bytes:
         """Trust a publisher, or under other terms."""

@@ -55,9 +55,6 @@ PAGE = Form(
     },
 )
 
-_NAMES = frozenset(one.name for one in PARAMETERS)
-_KNOWN = ", ".join(sorted(_NAMES))
-
 
 @frozen
 class PageQuestion:
@@ -89,12 +86,6 @@ class PageQuestion:
             name.decode("latin-1"): values[-1].decode("utf-8", "replace")
             for name, values in args.items()
         }
-        if unknown := texts.keys() - _NAMES:
-            raise BadRequest(
-                f"There are parameters that are not known here; {_KNOWN} are."
-                if len(unknown) > 1
-                else f"There is a parameter that is not known here; {_KNOWN} are."
-            )
         limit = texts.pop("limit", str(USUAL))
         if not (limit.isdecimal() and len(limit) < 5 and 1 <= int(limit) <= MOST):
             raise BadRequest(f"The limit is a number from 1 to {MOST}.")

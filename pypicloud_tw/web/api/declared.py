@@ -172,7 +172,7 @@ class Routes:
                 **more,
             )
             self.operations.append(operation)
-            return self.router.route(rule, methods=methods)(_held(route, operation))  # type: ignore[no-any-return]  # Klein returns what it is given
+            return self.router.route(rule, methods=methods)(_held(route, operation))
 
         return declare
 
@@ -193,7 +193,11 @@ def check_parameters(request: Request, operation: Operation) -> None:
 
     :raises BadRequest: it has; what is misspelt would be ignored.
     """
-    known = {one.name: one for one in operation.query}
-    if any(name.decode("latin-1") not in known for name in request.args):
-        there = f"there are {', '.join(known)}" if known else "there are none"
-        raise BadRequest(f"There is a parameter that is not known here; {there}.")
+    known = {one.name for one in operation.query}
+    unknown = {name.decode("latin-1") for name in request.args} - known
+    if not unknown:
+        return
+    those = f"{', '.join(sorted(known))} are" if known else "none is"
+    if len(unknown) > 1:
+        raise BadRequest(f"There are parameters that are not known here; {those}.")
+    raise BadRequest(f"There is a parameter that is not known here; {those}.")

@@ -1,4 +1,4 @@
-"""JSON Schema (2020-12) of attrs classes, by the rules of :mod:`pypicloud_tw.json_values`.
+"""JSON Schema (2020-12) of attrs classes, as :mod:`pypicloud_tw.json_values` has them.
 
 An answer has every field of its class; in a request those may be left out that have a
 default, and nothing else may be in it.
