@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import click
 from attrs import field, frozen
@@ -16,6 +16,7 @@ from attrs import field, frozen
 from pypicloud_tw.access.basic import Login
 from pypicloud_tw.access.hashes import MAX_PASSWORD, hash_password
 from pypicloud_tw.cli.administration import Work
+from pypicloud_tw.cli.errors import CouldNotDo, PlainError, failed, sentence_of
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.keyring import SystemKeyring
 from pypicloud_tw.client.logins import Keyring
@@ -25,9 +26,6 @@ from pypicloud_tw.errors import PypicloudError
 
 #: No password is longer, in bytes of a line: 4 for each character, and its end.
 _MAX_LINE = 4 * MAX_PASSWORD + 2
-
-#: Statuses below it are refusals; 429 asks to come again.
-_SERVER_ERRORS, _TOO_MANY = 500, 429
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -132,35 +130,6 @@ class Surroundings:
     run_server: Callable[[Path | None, str | None], None] = _run_server
 
 
-class PlainError(click.ClickException):
-    """What went wrong, as it is, without a word in front; exit code 1."""
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        """Print it to stderr."""
-        click.echo(self.message, err=True, file=file)
-
-
-class CouldNotDo(PlainError):
-    """Nobody could be asked, which is not to have been refused; exit code 2."""
-
-    exit_code = 2
-
-
-def failed(error: PypicloudError) -> PlainError:
-    """Make what ends a command, with 1 where it was refused and 2 where it was not."""
-    refused = error.status < _SERVER_ERRORS and error.status != _TOO_MANY
-    return (PlainError if refused else CouldNotDo)(error.message)
-
-
-@contextmanager
-def exits_with_1() -> Iterator[None]:
-    """Exit with 1 where a configuration is wrong, for the command is about that."""
-    try:
-        yield
-    except CouldNotDo as e:
-        raise PlainError(e.message) from None
-
-
 def surroundings() -> Surroundings:
     """Find the world of the command that runs."""
     return click.get_current_context().ensure_object(Surroundings)
@@ -218,12 +187,6 @@ def system_errors() -> Iterator[None]:
         # Without a name it is what was printed that could not be written.
         kind = PlainError if e.filename is None else CouldNotDo
         raise kind(sentence_of(e)) from None
-
-
-def sentence_of(error: OSError) -> str:
-    """Say what the system refuses."""
-    where = "" if error.filename is None else f"{error.filename}: "
-    return f"{where}{error.strerror or error}."
 
 
 def _flush_stdout() -> None:

@@ -1,7 +1,7 @@
 """The commands: ``pypicloud`` and the ``pypicloud-*`` of the programs before.
 
-What goes wrong is a sentence on stderr and exit code 1; a command line that is not
-understood, 2. ``migrate`` has one more: 3, where read protection is lost.
+What goes wrong is a sentence on stderr, and the exit code says of which kind it is, as
+``pypicloud --help`` has it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from pypicloud_tw.cli.access.users import group, user
 from pypicloud_tw.cli.audit import audit
 from pypicloud_tw.cli.base import (
     Commands,
-    exits_with_1,
     finish,
     hash_of,
     load_config,
@@ -26,6 +25,7 @@ from pypicloud_tw.cli.base import (
     takes_config,
 )
 from pypicloud_tw.cli.completion import completion
+from pypicloud_tw.cli.errors import exits_with_1
 from pypicloud_tw.cli.index import rebuild, sweep, verify
 from pypicloud_tw.cli.make_config import make_config
 from pypicloud_tw.cli.projects.acts import delete, restore, undo, unyank, yank
@@ -47,7 +47,16 @@ _INCOMPLETE = 3
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="pypicloud")
 def main() -> None:
-    """A private Python package index: run the server, and look after it."""
+    """A private Python package index: run the server, and look after it.
+
+    \b
+    Exit codes:
+      0  done, or found
+      1  refused, or not there; or something is wrong with what was looked at
+      2  could not be done: the command line, the configuration, the network,
+         the store, nobody who logs in
+      3  migrate alone: users and rights were kept elsewhere
+    """
 
 
 @main.command()

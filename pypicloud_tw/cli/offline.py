@@ -17,7 +17,7 @@ from typing import Any, TextIO, TypeVar
 
 from pypicloud_tw.assembly.audit import make_trail
 from pypicloud_tw.assembly.index import make_index, make_process
-from pypicloud_tw.cli.base import failed
+from pypicloud_tw.cli.errors import failed
 from pypicloud_tw.cli.running import run
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.errors import ConfigError, Conflict, PypicloudError

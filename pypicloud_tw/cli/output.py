@@ -16,7 +16,8 @@ from typing import TypeVar
 import click
 
 from pypicloud_tw.access.administration.values import Changed
-from pypicloud_tw.cli.base import PlainError, sentence_of, surroundings
+from pypicloud_tw.cli.base import surroundings
+from pypicloud_tw.cli.errors import PlainError, sentence_of
 from pypicloud_tw.json_values import encode
 
 T = TypeVar("T")

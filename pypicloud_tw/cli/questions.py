@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import click
 
-from pypicloud_tw.cli.base import Command, PlainError, read_password, surroundings
+from pypicloud_tw.cli.base import Command, read_password, surroundings
+from pypicloud_tw.cli.errors import PlainError
 
 password_option = click.option(
     "--password-stdin", is_flag=True, help="Read the password from a line of stdin."

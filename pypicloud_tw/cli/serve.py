@@ -6,13 +6,8 @@ from pathlib import Path
 
 import click
 
-from pypicloud_tw.cli.base import (
-    exits_with_1,
-    finish,
-    one_ini,
-    surroundings,
-    takes_config,
-)
+from pypicloud_tw.cli.base import finish, one_ini, surroundings, takes_config
+from pypicloud_tw.cli.errors import exits_with_1
 
 
 @click.command()

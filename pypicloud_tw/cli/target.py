@@ -11,14 +11,8 @@ import click
 from attrs import frozen
 
 from pypicloud_tw.cli.administration import Work
-from pypicloud_tw.cli.base import (
-    CouldNotDo,
-    Surroundings,
-    failed,
-    load_config,
-    sentence_of,
-    surroundings,
-)
+from pypicloud_tw.cli.base import Surroundings, load_config, surroundings
+from pypicloud_tw.cli.errors import CouldNotDo, failed, sentence_of
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.logins import LoginSources
 from pypicloud_tw.client.pypirc import OWN_SECTION, Pypirc

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TypeVar
 
 import click
@@ -18,6 +19,9 @@ _PATIENCE = 2.0
 
 _PINNED = "=="
 
+#: Names and versions are of these; anything else is not put into a command line.
+_PLAIN = re.compile(r"[A-Za-z0-9._+!-]+")
+
 
 def complete_project(
     ctx: click.Context, param: click.Parameter, incomplete: str
@@ -26,7 +30,11 @@ def complete_project(
     wanted = incomplete or None
     page = _ask(ctx, lambda index: index.projects.projects(None, MOST, wanted))
     names = [] if page is None else [one.name for one in page.items]
-    return [CompletionItem(n) for n in names if n.startswith(incomplete.lower())]
+    return [
+        CompletionItem(name)
+        for name in names
+        if name.startswith(incomplete.lower()) and _PLAIN.fullmatch(name)
+    ]
 
 
 def complete_release(
@@ -36,8 +44,7 @@ def complete_release(
 
     Bash takes ``==`` for a word of its own.
     """
-    given = ctx.params.get(param.name or "") or ()
-    words = [given] if isinstance(given, str) else [*given]
+    words = [*(ctx.params.get(param.name or "") or ())]
     if incomplete == _PINNED:
         words, incomplete = [*words, incomplete], ""
     project, pinned, version = incomplete.partition(_PINNED)
@@ -54,8 +61,11 @@ def _versions(
     found = _ask(ctx, lambda index: index.projects.project(project))
     versions = [] if found is None else [one.version for one in found.releases]
     # The newest first, as far as the shell leaves them in order.
-    fitting = [v for v in reversed(versions) if v.startswith(begin)]
-    return [CompletionItem(f"{before}{version}") for version in fitting]
+    return [
+        CompletionItem(f"{before}{version}")
+        for version in reversed(versions)
+        if version.startswith(begin) and _PLAIN.fullmatch(version)
+    ]
 
 
 def _ask(ctx: click.Context, work: Work[T]) -> T | None:

@@ -16,23 +16,20 @@ from pypicloud_tw.projects.values import USUAL, Found, FoundPage
 
 @click.command("ls")
 @click.argument(
-    "project",
-    required=False,
-    metavar="[PROJECT[==VERSION]]",
-    shell_complete=complete_release,
+    "words", nargs=-1, metavar="[PROJECT[==VERSION]]", shell_complete=complete_release
 )
 @takes_limit(None, "names")
 @takes_target
 @json_option
 def list_names(
-    project: str | None, limit: int | None, target: Target, as_json: bool
+    words: tuple[str, ...], limit: int | None, target: Target, as_json: bool
 ) -> None:
     """List the projects, the releases of one, or the files of a release.
 
     Prints a name a line: projects in the order of their names, releases the oldest
     first. ``show`` tells more of each.
     """
-    named = None if project is None else Named.parse((project,), None)
+    named = Named.parse(words, None) if words else None
 
     async def work(index: Administration) -> None:
         printed = _Names(as_json)
