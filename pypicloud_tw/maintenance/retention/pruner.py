@@ -84,7 +84,6 @@ class Pruned:
     """What a run without a plan for people came to.
 
     :ivar stayed: why projects were not pruned, a sentence each.
-    :ivar failure: why it was broken off.
     """
 
     projects: int = 0
@@ -92,20 +91,30 @@ class Pruned:
     files: int = 0
     notices: dict[str, None] = field(factory=dict)
     stayed: list[str] = field(factory=list)
-    failure: str | None = None
+
+    @property
+    def sentence(self) -> str:
+        """Say how much it was."""
+        return (
+            f"{self.releases} releases of {self.projects} projects, with "
+            f"{self.files} files, were pruned."
+        )
 
     def add(self, page: PlanPage, applied: Iterable[Applied]) -> None:
-        """Count a page and what became of it."""
+        """Count a page and what became of it.
+
+        :raises Unavailable: a project failed for want of the store.
+        """
         self.notices |= dict.fromkeys(page.notices)
         for one in applied:
             if one.outcome == "failed":
-                self.failure = one.sentence
-            elif one.outcome != "pruned":
-                self.stayed.append(f"{one.project}: {one.sentence}")
-            else:
+                raise Unavailable(f"{one.sentence} {self.sentence}")
+            if one.outcome == "pruned":
                 self.projects += 1
                 self.releases += one.releases
                 self.files += one.files
+            else:
+                self.stayed.append(f"{one.project}: {one.sentence}")
 
 
 @define(eq=False)
@@ -162,14 +171,14 @@ class Pruner:
     async def prune(self, find: FindRule, actor: Actor) -> Pruned:
         """Plan and carry out, a page at a time.
 
-        :raises StoreError: the store is away; what was pruned is.
+        :raises Unavailable: it was broken off; what was pruned is.
         """
         pruned, after = Pruned(), None
         while True:
             page = await self.page(find, after)
             pruned.add(page, await self.apply(page.items, actor))
             after = page.cursor
-            if after is None or pruned.failure is not None:
+            if after is None:
                 return pruned
 
     def now(self) -> datetime:

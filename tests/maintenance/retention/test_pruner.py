@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.config.retention import Keeping, RetentionRule
-from pypicloud_tw.errors import BadRequest, StoreError
+from pypicloud_tw.errors import BadRequest, StoreError, Unavailable
 from pypicloud_tw.index.acts import state_of
 from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.manifest import manifest_key
@@ -311,10 +311,11 @@ class DailyTests(PrunerCase):
                 raise StoreError("The store is away.")
 
         self.domain.store.before = away
-        pruned = self.run_now(
-            self.pruner.prune(rules(_=Keeping(releases=1)).find_daily, ANN)
-        )
-        self.assertEqual((pruned.projects, pruned.failure), (0, "The store is away."))
+        find = rules(_=Keeping(releases=1)).find_daily
+        work = started(self.pruner.prune(find, ANN))
+        self.domain.settle(work)
+        failure = self.failureResultOf(work, Unavailable)
+        self.assertIn("The store is away. 0 releases", str(failure.value))
 
 
 class DocumentTests(PrunerCase):
