@@ -9,7 +9,7 @@ from pypicloud_tw.index.audit import SERVER
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.maintenance.daily import Daily, DailyJob
 from pypicloud_tw.metrics import Metrics
-from pypicloud_tw.projects.pruning import AdministeredPruning
+from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 
 _log = Logger()
 

@@ -36,7 +36,7 @@ from pypicloud_tw.config.rights import Action
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.maintenance.daily import Daily
 from pypicloud_tw.offload.service import Offload
-from pypicloud_tw.projects.pruning import AdministeredPruning
+from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.reload import Reloader
 from pypicloud_tw.server import Server
 from pypicloud_tw.startup import start

@@ -26,7 +26,7 @@ from pypicloud_tw.index.names import asked_project
 from pypicloud_tw.metrics import CONTENT_TYPE, Metrics
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.projects.administered import AdministeredProjects
-from pypicloud_tw.projects.pruning import AdministeredPruning
+from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.web.answers import (
     ErrorAnswers,

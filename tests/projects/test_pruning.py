@@ -28,14 +28,13 @@ from pypicloud_tw.projects.pruning import (
     MOST_PATTERNS,
     MOST_PROJECTS,
     SENT,
-    AdministeredPruning,
     PlanQuestion,
     PruneOrder,
     PruningAdministration,
-    StoredPruning,
     apply_plan,
     make_plan,
 )
+from pypicloud_tw.projects.stored_pruning import AdministeredPruning, StoredPruning
 from tests.maintenance.retention.doubles import PrunedIndex
 from tests.web.api.doubles import WebAgent
 from tests.web.doubles import HASH, Web, basic, stored_project

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from attrs import field, frozen
 
@@ -158,6 +158,25 @@ class Plan:
 
 def _once(items: Iterable[T]) -> tuple[T, ...]:
     return tuple(dict.fromkeys(items))
+
+
+@frozen
+class Applied:
+    """What became of a project of a plan.
+
+    :ivar outcome: ``pruned``; ``done``: it had been pruned so before; ``changed``: it
+        is not as the plan has it any more, and stays; ``refused``: it may not be;
+        ``failed``: it could not be done now.
+    :ivar sentence: why, where it was not pruned.
+    :ivar act: the id of the act, by which it can be undone.
+    """
+
+    project: str
+    outcome: Literal["pruned", "done", "changed", "refused", "failed"]
+    sentence: str | None = None
+    act: str | None = None
+    releases: int = 0
+    files: int = 0
 
 
 @frozen

@@ -6,9 +6,8 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Literal
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.concurrency.steps import Steps, batches
@@ -31,7 +30,7 @@ from pypicloud_tw.maintenance.retention.judgement import (
     due_releases,
     is_covered,
 )
-from pypicloud_tw.maintenance.retention.plan import PlannedProject, PlanPage
+from pypicloud_tw.maintenance.retention.plan import Applied, PlannedProject, PlanPage
 from pypicloud_tw.maintenance.side_by_side import side_by_side
 
 #: Projects of a page, and files that it plans: a few seconds, and some
@@ -58,25 +57,6 @@ async def nothing_known(project: NormalizedName) -> Fetched | None:
 
 def _allow(project: NormalizedName) -> None:
     """Allow it."""
-
-
-@frozen
-class Applied:
-    """What became of a project of a plan.
-
-    :ivar outcome: ``pruned``; ``done``: it had been pruned so before; ``changed``: it
-        is not as the plan has it any more, and stays; ``refused``: it may not be;
-        ``failed``: it could not be done now.
-    :ivar sentence: why, where it was not pruned.
-    :ivar act: the id of the act, by which it can be undone.
-    """
-
-    project: str
-    outcome: Literal["pruned", "done", "changed", "refused", "failed"]
-    sentence: str | None = None
-    act: str | None = None
-    releases: int = 0
-    files: int = 0
 
 
 @define

@@ -14,12 +14,11 @@ from pypicloud_tw.access.administration.authority import PrincipalAuthority
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.maintenance.retention.plan import PlanPage
 from pypicloud_tw.projects.pruning import (
-    AdministeredPruning,
     AppliedPart,
     PlanQuestion,
     PruneOrder,
-    StoredPruning,
 )
+from pypicloud_tw.projects.stored_pruning import AdministeredPruning, StoredPruning
 from pypicloud_tw.web.api.declared import Routes
 from pypicloud_tw.web.api.json_api import read_json, send_answer
 from pypicloud_tw.web.authorization import (

@@ -19,13 +19,13 @@ from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.json_values import to_bytes
 from pypicloud_tw.maintenance.retention.judgement import Fetched
 from pypicloud_tw.maintenance.retention.plan import (
+    Applied,
     Plan,
     PlannedProject,
     PlanPage,
     Totals,
     read_plan,
 )
-from pypicloud_tw.maintenance.retention.pruner import Applied
 from pypicloud_tw.maintenance.retention.rules import RetentionRules
 from tests.maintenance.retention.doubles import DAY, NOW, PrunedIndex
 from tests.web.doubles import started, stored_project
