@@ -15,7 +15,7 @@ import statistics
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -27,6 +27,7 @@ from twisted.internet.task import react
 
 from benchmarks import servers
 from pypicloud_tw.index.admission import UploadRules, admission, bury
+from pypicloud_tw.index.manifest import in_order
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.model import File, HistoryEntry, Project
 from pypicloud_tw.index.names import project_name
@@ -142,7 +143,7 @@ async def fill(manifests: Manifests, files: int, acts: int, deleted: int) -> Non
             dead = (bury(make_file(10**6 + n), BEGUN) for n in gone)
             return evolve(
                 project,
-                files=in_order_of(known),
+                files=in_order(known),
                 history=(*project.history, *entries),
                 tombstones=(*project.tombstones, *dead),
             )
@@ -154,13 +155,6 @@ async def fill(manifests: Manifests, files: int, acts: int, deleted: int) -> Non
         gone = range(min(at, deleted), min(at + STEP, deleted))
         more = max(0, min(STEP, acts - at))
         await manifests.change(NAME, grow(some, more, gone), create=True)
-
-
-def in_order_of(files: list[File]) -> tuple[File, ...]:
-    """Sort files as a manifest has them."""
-    from pypicloud_tw.index.manifest import in_order
-
-    return in_order(files)
 
 
 @define
@@ -181,6 +175,11 @@ class Costs:
         )
 
 
+def manifests_of(store: Any, reactor: Any) -> Manifests:
+    """Make the manifests of a server that knows nothing yet."""
+    return Manifests(store, reactor)
+
+
 async def measure(
     store: CountingStore,
     reactor: Any,
@@ -190,8 +189,9 @@ async def measure(
 ) -> None:
     """Fill a project, then swap and read."""
     files, acts, deleted = size
-    await fill(Manifests(store, reactor), files, acts, deleted)  # type: ignore[arg-type]  # it is one by delegation
-    manifests = Manifests(store, reactor)  # type: ignore[arg-type]  # as above
+    about = f"{what:8} {files:6} files {acts:6} acts {deleted:6} deleted"
+    await fill(manifests_of(store, reactor), files, acts, deleted)
+    manifests = manifests_of(store, reactor)
     state = await manifests.read(NAME)
     for act, changes in {
         "upload": [upload(files + n) for n in range(rounds)],
@@ -208,20 +208,24 @@ async def measure(
             costs.processor.append(time.process_time() - processor)
             costs.puts.append(store.puts)
             costs.written.append(store.written)
-        print(f"{what:8} {files:6} files {acts:6} acts {deleted:6} deleted {act:7} {costs}", flush=True)
+        print(f"{about} {act:7} {costs}", flush=True)
     del manifests, state
     gc.collect()
     wall, store.gets = time.perf_counter(), 0
-    state = await Manifests(store, reactor).read(NAME)  # type: ignore[arg-type]  # as above
-    took = (time.perf_counter() - wall) * 1e3
+    state = await manifests_of(store, reactor).read(NAME)
+    took, gets = (time.perf_counter() - wall) * 1e3, store.gets
     del state
     gc.collect()
     tracemalloc.start()
-    kept = await Manifests(store, reactor).read(NAME)  # type: ignore[arg-type]  # as above
+    kept = await manifests_of(store, reactor).read(NAME)
     size_kept = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     del kept
-    print(f"{what:8} {files:6} files {acts:6} acts {deleted:6} deleted read    {took:7.1f} ms, {store.gets} objects, {size_kept / 1e6:.1f} MB of memory", flush=True)
+    print(
+        f"{about} read    {took:7.1f} ms, {gets} objects, "
+        f"{size_kept / 1e6:.1f} MB of memory",
+        flush=True,
+    )
 
 
 async def run(reactor: Any, options: argparse.Namespace) -> None:
@@ -239,7 +243,9 @@ async def run(reactor: Any, options: argparse.Namespace) -> None:
                     if kind == "folder":
                         store = DirectoryStore(Path(folder), offload)
                         await store.prepare()
-                    await measure(CountingStore(store), reactor, kind, size, options.rounds)
+                    await measure(
+                        CountingStore(store), reactor, kind, size, options.rounds
+                    )
                     if kind == "folder":
                         await store.close()
     finally:

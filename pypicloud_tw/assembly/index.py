@@ -52,7 +52,12 @@ def make_index(
     store = _make_store(config, process, environ, checkpoint)
     metered = MeteredStore(store, metrics.observe_store, reactor.seconds)
     signed = config.aws.bucket is not None and config.aws.link == "signed"
-    manifests = Manifests(metered, reactor, standing=Standing.starting())
+    manifests = Manifests(
+        metered,
+        reactor,
+        standing=Standing.starting(),
+        sweep_age=config.index.sweep_age,
+    )
     catalog = Catalog(
         manifests,
         MarkerWatch(Marker(metered), reactor, config.index.fresh_for),
