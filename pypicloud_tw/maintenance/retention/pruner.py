@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from attrs import define, field
 
 from pypicloud_tw.concurrency.pieces import Pieces
+from pypicloud_tw.concurrency.side_by_side import side_by_side
 from pypicloud_tw.concurrency.steps import Steps, batches
 from pypicloud_tw.config.retention import RetentionRule
 from pypicloud_tw.errors import (
@@ -31,7 +32,6 @@ from pypicloud_tw.maintenance.retention.judgement import (
     is_covered,
 )
 from pypicloud_tw.maintenance.retention.plan import Applied, PlannedProject, PlanPage
-from pypicloud_tw.maintenance.side_by_side import side_by_side
 
 #: Projects of a page, and files that it plans: a few seconds, and some
 #: hundred kilobytes.
