@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from secrets import token_hex
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.model import HistoryEntry, Project
@@ -27,8 +26,8 @@ class Doing:
 
     actor: Actor
     at: datetime
-    id: str = field(factory=lambda: token_hex(8))
-    move: str = field(factory=lambda: token_hex(16))
+    id: str
+    move: str
 
     def entry(
         self,

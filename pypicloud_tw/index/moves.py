@@ -241,6 +241,9 @@ def _renamed(project: Project, to: str, keys: Mapping[str, str]) -> Project:
 
 
 def _at(file: File, keys: Mapping[str, str]) -> File:
+    if keys.keys().isdisjoint(file.keys):
+        return file
+
     def now(key: str | None) -> str | None:
         return key and keys.get(key, key)
 
@@ -253,6 +256,8 @@ def _at(file: File, keys: Mapping[str, str]) -> File:
 
 
 def _buried_at(tombstone: Tombstone, keys: Mapping[str, str]) -> Tombstone:
+    if keys.keys().isdisjoint(tombstone.keys):
+        return tombstone
     metadata_key = tombstone.metadata_key
     return evolve(
         tombstone,

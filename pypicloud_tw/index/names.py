@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from enum import Enum
 from math import prod
 
@@ -24,6 +25,7 @@ __all__ = [
     "FileKind",
     "Filename",
     "NormalizedName",
+    "asked_project",
     "file_identity",
     "parse_version",
     "project_name",
@@ -95,6 +97,19 @@ def project_name(text: str) -> NormalizedName:
         raise BadRequest(
             "This is not a valid project name: it must be ASCII letters, digits, '.', "
             "'-' and '_', and begin and end with a letter or digit."
+        ) from None
+
+
+def asked_project(text: str) -> NormalizedName:
+    """Normalise a name that is asked for; what cannot be a name is not here.
+
+    :raises NotFound: it cannot.
+    """
+    try:
+        return project_name(text)
+    except BadRequest:
+        raise NotFound(
+            "There is no project of that name: it is not a valid one."
         ) from None
 
 
@@ -219,6 +234,21 @@ def parse_version(text: str) -> Version:
     if len(text) > MAX_VERSION:
         raise InvalidVersion(f"longer than {MAX_VERSION} characters")
     return Version(text)
+
+
+def comparable_versions(texts: Iterable[str]) -> dict[str, Version | str]:
+    """Return what versions are equal by: PEP 440, or the text where one is none.
+
+    :returns: by text; each text is read once.
+    """
+    return {text: _comparable(text) for text in dict.fromkeys(texts)}
+
+
+def _comparable(text: str) -> Version | str:
+    try:
+        return parse_version(text)
+    except InvalidVersion:
+        return text
 
 
 def file_identity(text: str) -> object:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from secrets import token_hex
 
 from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
@@ -63,7 +62,7 @@ class Publication:
         publisher.manifests.check_open()
         await self._check_status(filename.project)
         self.filename = filename
-        self._key = f"{filename.project}/{token_hex(16)}/{filename.text}"
+        self._key = f"{publisher.new_folder(filename.project)}/{filename.text}"
         self._upload = await publisher.store.begin(
             self._key, size_hint=self.size_hint, metadata=metadata
         )
@@ -166,7 +165,7 @@ class Publication:
         self, file: File, admit: Callable[[File], Change], metadata: bytes | None
     ) -> Project:
         publisher, name = self.publisher, self.filename.project
-        doing = Doing(self.actor, publisher.now())
+        doing = publisher.doing(self.actor)
         change = _written_down(admit(file), file, doing)
         state = await publisher.find(name)
         if state is not None and change(state.project) is state.project:

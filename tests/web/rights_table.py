@@ -6,6 +6,7 @@ everybody and every kind of project.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Literal
 from xmlrpc.client import dumps
@@ -262,6 +263,66 @@ def _access_row(
     )
 
 
+#: Below this are the routes of :class:`~pypicloud_tw.web.api.projects.ProjectsApi`.
+API = "/api/v1"
+
+_YANK = b'{"reason": "broken"}'
+
+
+def _project_rows() -> Iterator[Row]:
+    """Projects, shown and changed."""
+    project, release = "/projects/{name}", "/projects/{name}/releases/1.0"
+    file = "/projects/{name}/files/{file}"
+    for path in ("/projects", "/search?q=one", project, release, file):
+        yield _api_row("GET", path, READ)
+    yield _api_row("GET", f"{project}/history", MANAGE)
+    yield _api_row("GET", "/status", ADMINISTER)
+    yield Row("GET", f"{API}/openapi.json", f"{API}/openapi.json")
+    for one in (release, file):
+        yield _api_row("PUT", f"{one}/yanked", MANAGE, _YANK)
+        yield _api_row("DELETE", f"{one}/yanked", MANAGE)
+        yield _api_row("DELETE", one, DELETE)
+    yield _api_row("DELETE", project, DELETE)
+    yield _api_row("POST", f"{project}/restore", DELETE, b"{}")
+    yield _api_row("PUT", f"{project}/status", MANAGE, b'{"status": "active"}')
+    unknown = b'{"act": "0123456789abcdef"}'
+    yield _api_row("POST", f"{project}/undo", MANAGE, unknown, 404)
+
+
+def _prune_rows() -> Iterator[Row]:
+    """Prunes of one project, planned and carried out."""
+    for name, body, changes in (
+        ("plan", plan_question, False),
+        ("apply", prune_order, True),
+    ):
+        path = f"{API}/prune/{name}"
+        yield Row("POST", path, path, DELETE, 200, body, JSON, changes)
+
+
+def plan_question(subject: Subject) -> bytes:
+    """What a plan of one project is asked for with."""
+    question = {"patterns": [subject.name], "keep": {"releases": 1}}
+    return json.dumps(question).encode()
+
+
+def prune_order(subject: Subject) -> bytes:
+    """A plan for one project, made of a state that it has not."""
+    releases = [{"version": "0.1"}]
+    project = {"project": subject.name, "state": "x", "reason": "old"}
+    return json.dumps({"projects": [{**project, "releases": releases}]}).encode()
+
+
+def _api_row(
+    method: str, path: str, asks: Asked, body: bytes = b"", status: int = 200
+) -> Row:
+    route = path.partition("?")[0].replace("{name}", "<name>")
+    route = route.replace("1.0", "<version>").replace("{file}", "<filename>")
+    changes = method != "GET"
+    return Row(
+        method, API + route, API + path, asks, status, lambda _: body, JSON, changes
+    )
+
+
 ROWS = (
     Row("GET", "/", "/", READ),
     Row("GET", "/packages", "/packages", status=301),
@@ -271,6 +332,8 @@ ROWS = (
     # By the name alone, and to anybody.
     Row("GET", "/simple/<name>", "/simple/{name}", status=301),
     Row("GET", "/simple/<name>/", "/simple/{name}/", READ),
+    Row("GET", "/namespaces", "/namespaces", READ),
+    Row("GET", "/namespace/<space>", "/namespace/other", READ, 404),
     Row("GET", FILE, "/packages/{name}/{digest}/{file}", READ),
     Row("GET", FILE, "/packages/{name}/{digest}/{file}.metadata", READ),
     Row("GET", "/api/package/<name>/<filename>", "/api/package/{name}/{file}", READ),
@@ -297,10 +360,14 @@ ROWS = (
     Row("POST", "/_/oidc/burn-token", "/_/oidc/burn-token", None, 204, token, JSON),
     Row("POST", REVEALED, REVEALED, None, 200, report, JSON),
     *_access_rows(),
+    *_project_rows(),
+    *_prune_rows(),
 )
 
-#: What goes on while the server is read-only: logging in, and what ends a token.
+#: What goes on while the server is read-only: logging in, what ends a token, and what
+#: only looks.
 WHILE_READ_ONLY = {
+    f"{API}/prune/plan",
     "/_/oidc/mint-token",
     GITHUB,
     "/_/oidc/burn-token",
