@@ -16,6 +16,7 @@ from pypicloud_tw.index import edits
 from pypicloud_tw.index.audit import SERVER, Act, Actor
 from pypicloud_tw.index.edits import Edit
 from pypicloud_tw.index.history import Doing, recorded
+from pypicloud_tw.index.history_pages import HistoryPages, HistoryPart
 from pypicloud_tw.index.model import HistoryEntry, Project, ProjectStatus, Selection
 from pypicloud_tw.index.moves import Moves
 from pypicloud_tw.index.names import NormalizedName
@@ -53,18 +54,6 @@ class Acted:
     def state(self) -> str:
         """What changes whenever the project does."""
         return state_of(self.project)
-
-
-@frozen
-class HistoryPart:
-    """A part of a project's history.
-
-    :ivar entries: newest first.
-    :ivar cursor: gives what is older; None: nothing is.
-    """
-
-    entries: tuple[HistoryEntry, ...]
-    cursor: str | None = None
 
 
 def state_of(project: Project) -> str:
@@ -323,18 +312,12 @@ class Acts:
         """Tell what was done with a project, newest first.
 
         :param before: a cursor that was given with what is newer.
-        :raises NotFound: there is no such project.
         :raises BadRequest: there is no such cursor.
+        :raises HistoryDamaged: what would come next is lost or damaged.
         """
-        state = await self.publisher.manifests.read(name)
-        entries = state.project.history[::-1]
-        if before is not None:
-            ids = [entry.id for entry in entries]
-            if before not in ids:
-                raise BadRequest("There is no such cursor; begin without one.")
-            entries = entries[ids.index(before) + 1 :]
-        part = entries[:limit]
-        return HistoryPart(part, part[-1].id if len(entries) > limit else None)
+        manifests = self.publisher.manifests
+        project = (await manifests.read(name)).project
+        return await HistoryPages(manifests, project).read(before, limit)
 
     def _doing(self, actor: Actor) -> Doing:
         return self.publisher.doing(actor)

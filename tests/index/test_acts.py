@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from attrs import evolve
@@ -13,6 +13,7 @@ from pypicloud_tw.errors import (
     ConditionFailed,
     Conflict,
     Forbidden,
+    HistoryDamaged,
     NotFound,
     PypicloudError,
     StoreError,
@@ -20,6 +21,7 @@ from pypicloud_tw.errors import (
 from pypicloud_tw.index.acts import LONGEST_REASON, Acted, Acts, state_of
 from pypicloud_tw.index.audit import Act, Actor, Proof
 from pypicloud_tw.index.history import NAMED
+from pypicloud_tw.index.history_pages import HistoryPart
 from pypicloud_tw.index.model import File, HistoryEntry, Project, Selection
 from pypicloud_tw.index.names import project_name
 from tests.builders import sdist, wheel
@@ -438,9 +440,62 @@ class HistoryTests(ActsCase):
                 break
         self.assertEqual(told, ["removed", "yanked", *["published"] * 3])
 
+    def pages(self, limit: int) -> Iterator[HistoryPart]:
+        cursor = None
+        while True:
+            part = self.successResultOf(
+                started(self.acts.history(ACME, cursor, limit=limit))
+            )
+            yield part
+            cursor = part.cursor
+            if cursor is None:
+                return
+
+    def long_history(self, count: int) -> list[str]:
+        """Do more than a manifest keeps; tell the reasons, newest first."""
+        reasons = [str(number) for number in range(count)]
+        for reason in reasons:
+            self.successResultOf(started(self.acts.yank(ACME, FILE, reason)))
+        return [*reversed(reasons)]
+
+    def test_what_is_older_than_the_manifest(self) -> None:
+        reasons = self.long_history(210)
+        for limit in (7, 100, 1000):
+            told = [e.reason for part in self.pages(limit) for e in part.entries]
+            self.assertEqual(told, [*reasons, None, None, None])
+
+    def test_one_segment_is_read_for_a_page(self) -> None:
+        self.long_history(210)
+        *_, before_last, _ = self.pages(20)
+        self.store.calls.clear()
+        work = started(self.acts.history(ACME, before_last.cursor, limit=20))
+        self.successResultOf(work)
+        read = [key for call, key in self.store.calls if ".history/" in key]
+        self.assertEqual(len(read), 1)
+
+    def test_acts_between_two_pages(self) -> None:
+        """The act that a cursor names has left the manifest since."""
+        reasons = self.long_history(90)
+        first = self.successResultOf(started(self.acts.history(ACME, limit=5)))
+        self.long_history(120)
+        work = started(self.acts.history(ACME, first.cursor, limit=5))
+        told = [entry.reason for entry in self.successResultOf(work).entries]
+        self.assertEqual(told, reasons[5:10])
+
+    def test_a_history_that_is_damaged(self) -> None:
+        self.long_history(210)
+        segment = min(k for k in self.store.objects if k.startswith(".history/"))
+        del self.store.objects[segment]
+        first = self.successResultOf(started(self.acts.history(ACME, limit=1000)))
+        self.assertGreater(len(first.entries), 50)
+        work = started(self.acts.history(ACME, first.cursor))
+        error = self.failureResultOf(work, HistoryDamaged).value
+        self.assertIn(segment, error.message)
+
     def test_no_such_cursor_or_project(self) -> None:
-        work = started(self.acts.history(ACME, "nothing"))
-        self.failureResultOf(work, BadRequest)
+        for cursor in ("nothing", "", ".", "00000001-" + "0" * 32 + ".x", "1.2.3"):
+            work = started(self.acts.history(ACME, cursor))
+            self.failureResultOf(work, BadRequest)
         work = started(self.acts.history(project_name("other")))
         self.failureResultOf(work, NotFound)
 
