@@ -40,6 +40,7 @@ from pypicloud_tw.web.api import openapi, xml_rpc
 from pypicloud_tw.web.api import revealed as revealed_api
 from pypicloud_tw.web.api.access import AccessApi
 from pypicloud_tw.web.api.declared import Routes
+from pypicloud_tw.web.api.former import FormerApi
 from pypicloud_tw.web.api.namespaces import send_namespace, send_namespaces
 from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.openapi import Described
@@ -69,7 +70,7 @@ from pypicloud_tw.web.pages.all_files import all_files
 from pypicloud_tw.web.pages.pages import Pages
 from pypicloud_tw.web.project_list import ProjectList
 from pypicloud_tw.web.projects import Elsewhere, Found, Projects
-from pypicloud_tw.web.publishing import Sender, receive, taken
+from pypicloud_tw.web.publishing import Addressed, Sender, receive, taken
 from pypicloud_tw.web.readiness import Readiness
 from pypicloud_tw.web.root import Root
 from pypicloud_tw.web.sending import PageSender, send_representation
@@ -119,8 +120,10 @@ class Application:
     _json: ProjectJson = field(init=False)
     _readiness: Readiness = field(init=False)
     _access_api: AccessApi = field(init=False)
+    _administered: AdministeredProjects = field(init=False)
     _projects_api: ProjectsApi = field(init=False)
     _pruning_api: PruningApi = field(init=False)
+    _former_api: FormerApi = field(init=False)
     _described: Described = field(init=False)
     router = Klein()
     # A double slash is a wrong address, not a redirect that breaks uploads.
@@ -165,12 +168,26 @@ class Application:
         pieces = Pieces(self.index.clock)
         return AccessApi(self.access, self.administered, pieces, self.failed)
 
-    @_projects_api.default
-    def _make_projects_api(self) -> ProjectsApi:
-        administered = AdministeredProjects(
+    @_administered.default
+    def _make_administered(self) -> AdministeredProjects:
+        return AdministeredProjects(
             self.index, lambda: self.access.read_only, self.index.clock.seconds()
         )
-        return ProjectsApi(self.access, administered, self.failed)
+
+    @_projects_api.default
+    def _make_projects_api(self) -> ProjectsApi:
+        return ProjectsApi(self.access, self._administered, self.failed)
+
+    @_former_api.default
+    def _make_former_api(self) -> FormerApi:
+        return FormerApi(
+            self.access,
+            self._administered,
+            self.projects,
+            self._files,
+            self._receive,
+            self.failed,
+        )
 
     @_pruning_api.default
     def _make_pruning_api(self) -> PruningApi:
@@ -291,15 +308,12 @@ class Application:
         blob = await self.projects.blob(normalized, digest, filename)
         await self._files.send(request, blob, normalized, principal)
 
-    @router.route("/api/package/<name>/<filename>", methods=_READ)
-    async def former_file(self, request: Request, name: str, filename: str) -> None:
-        """Serve a file by the address that old lock files have for it."""
-        normalized = asked_project(name)
-        principal = await authorize(request, self.access, Action.READ, normalized)
-        # This address has no digest in it: what lies under it may change.
-        blob = await self.projects.own_blob(normalized, filename)
-        blob = evolve(blob, permanent=False)
-        await self._files.send(request, blob, normalized, principal)
+    # -- the API that pypicloud 1.x had ----------------------------------------------
+
+    @router.route("/api/", branch=True)
+    def former_api(self, request: Request) -> Resource:
+        """Answer programs that were written for it, and lock files' addresses."""
+        return self._former_api.resource()
 
     # -- the JSON API that the big index has ----------------------------------------
 
@@ -353,15 +367,7 @@ class Application:
         refuse_other_sites(request)
         principal = await authorize_form(request, self.access)
         self.access.refuse_while_read_only()
-        warnings = await receive(
-            request,
-            self.index.acts,
-            actor=actor_of(request, principal),
-            sender=Sender(principal, self.access, credentials(request)),
-            max_upload=self.max_upload,
-            forms=self.forms,
-        )
-        return taken(request, warnings)
+        return taken(request, await self._receive(request, principal))
 
     # -- trusted publishing ---------------------------------------------------------
 
@@ -489,6 +495,20 @@ class Application:
         if page is None:
             return False
         return self._sender.send_made(request, page, private=is_private(principal))
+
+    async def _receive(
+        self, request: Request, principal: Principal, addressed: Addressed | None = None
+    ) -> tuple[str, ...]:
+        """Take a form; parameters and errors as of :func:`receive`."""
+        return await receive(
+            request,
+            self.index.acts,
+            actor=actor_of(request, principal),
+            sender=Sender(principal, self.access, credentials(request)),
+            max_upload=self.max_upload,
+            forms=self.forms,
+            addressed=addressed,
+        )
 
     async def _send_json(
         self, request: Request, name: str, version: str | None
