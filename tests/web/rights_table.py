@@ -239,7 +239,7 @@ def _access_rows() -> Iterator[Row]:
         ("PUT", "/publishers/<name>", ADMINISTER, 201, _PUBLISHER),
         ("DELETE", "/publishers/<name>", ADMINISTER, 200, b""),
         ("POST", "/tokens", password, 201, b"{}"),
-        ("DELETE", "/tokens/<id>", password, 404, b""),
+        ("DELETE", "/tokens/<string(length=32):id>", password, 404, b""),
     ):
         yield _access_row(method, route, asks, status, body)
 
@@ -262,7 +262,7 @@ def _access_row(
         "<project>": "other",
         "<name>": "thing",
         "<user>": "thing",
-        "<id>": "0" * 32,
+        "<string(length=32):id>": "0" * 32,
     }.items():
         path = path.replace(part, value)
     changes = method != "GET"
