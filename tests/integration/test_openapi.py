@@ -21,16 +21,20 @@ EXAMPLES, SEEDED = 12, 20261127
 
 DOCUMENT = "/api/v1/openapi.json"
 
-#: Two that answer what no document can say: a report of tokens that are none is slowed
-#: down, and names are judged by rules that no pattern tells.
 CONFIG = """
 [checks]
 positive_data_acceptance.expected-statuses = {accepted}
+negative_data_rejection.expected-statuses = {refused}
 """
 
-#: What data that is as declared may be answered with: names that are not there, a state
-#: that is another one, what only people can judge.
+#: What data that is as declared may be answered with: there is no such thing, or it is
+#: not as If-Match requires; names of users and patterns are judged by rules that no
+#: schema tells (400); who reports tokens that are none is slowed down.
 ACCEPTED = ["2xx", "304", "400", "401", "403", "404", "409", "412", "429"]
+
+#: What data that is not as declared may be answered with; 431: it was too long for that
+#: to be found out.
+REFUSED = ["400", "401", "403", "404", "409", "412", "413", "415", "429", "431"]
 
 
 class OpenApiTests(IntegrationTestCase):
@@ -58,7 +62,9 @@ class OpenApiTests(IntegrationTestCase):
     def test_the_api_does_what_it_says(self) -> None:
         server = self.serve()
         config = self.folder / "schemathesis.toml"
-        config.write_text(CONFIG.format(accepted=json.dumps(ACCEPTED)))
+        config.write_text(
+            CONFIG.format(accepted=json.dumps(ACCEPTED), refused=json.dumps(REFUSED))
+        )
         self.run_client(
             script("schemathesis"),
             "--config-file",

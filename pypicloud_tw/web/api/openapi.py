@@ -221,6 +221,8 @@ def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     problem = schemas.named("Problem", _PROBLEM)
     for status in _errors(operation):
         found[status] = _response(status, "application/problem+json", problem)
+    # Refused before it is known what it is, and so in no form of the API's.
+    found[431] = _response(431, "text/plain", {"type": "string"})
     if operation.method == "GET":
         found[304] = {"description": HTTPStatus(304).phrase}
     return {str(status): found[status] for status in sorted(found)}
