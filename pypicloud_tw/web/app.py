@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import chain
+from typing import ClassVar
 
 from attrs import define, evolve, field, setters
 from klein import Klein
@@ -26,6 +27,7 @@ from pypicloud_tw.index.names import asked_project
 from pypicloud_tw.metrics import CONTENT_TYPE, Metrics
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.projects.administered import AdministeredProjects
+from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.web.answers import (
     ErrorAnswers,
@@ -36,11 +38,14 @@ from pypicloud_tw.web.answers import (
 )
 from pypicloud_tw.web.api import xml_rpc
 from pypicloud_tw.web.api.access import AccessApi
+from pypicloud_tw.web.api.declared import Routes
 from pypicloud_tw.web.api.former import FormerApi
+from pypicloud_tw.web.api.namespaces import send_namespace, send_namespaces
 from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.openapi import Described
 from pypicloud_tw.web.api.project_json import ProjectJson
 from pypicloud_tw.web.api.projects import ProjectsApi
+from pypicloud_tw.web.api.pruning import PruningApi
 from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.authorization import (
     actor_of,
@@ -87,6 +92,7 @@ class Application:
     :ivar metrics_read: judges who may read ``/metrics``, by principal and address;
         raises Unauthorized where a log-in would help.
     :ivar downloads: takes each file that was handed out; None: nothing does.
+    :ivar pruning: what prunes the index, and the rules of the ini.
     :ivar forms: the memory that the forms of all uploads have together.
     """
 
@@ -102,6 +108,7 @@ class Application:
     witness: Witness
     fallback: Fallback | None = field(default=None, on_setattr=setters.frozen)
     downloads: Downloads | None = field(default=None, on_setattr=setters.frozen)
+    pruning: AdministeredPruning = field(on_setattr=setters.frozen)
     forms: BufferBudget = field(factory=lambda: BufferBudget(FORM_MEMORY), init=False)
     projects: Projects = field(init=False)
     _pages: Pages = field(factory=lambda: Pages(__version__), init=False)
@@ -115,9 +122,20 @@ class Application:
     _administered: AdministeredProjects = field(init=False)
     _projects_api: ProjectsApi = field(init=False)
     _former_api: FormerApi = field(init=False)
+    _pruning_api: PruningApi = field(init=False)
+    #: Every route of /api/v1/, by the part that has it.
+    declared: ClassVar[tuple[Routes, ...]] = (
+        AccessApi.routes,
+        ProjectsApi.routes,
+        PruningApi.routes,
+    )
     router = Klein()
     # A double slash is a wrong address, not a redirect that breaks uploads.
     router.url_map.merge_slashes = False
+
+    @pruning.default
+    def _without_rules(self) -> AdministeredPruning:
+        return AdministeredPruning.of(self.index)
 
     @projects.default
     def _make_projects(self) -> Projects:
@@ -163,8 +181,8 @@ class Application:
 
     @_projects_api.default
     def _make_projects_api(self) -> ProjectsApi:
-        parts = (AccessApi.routes, ProjectsApi.routes)
-        described = Described(tuple(chain(*(part.operations for part in parts))))
+        operations = chain(*(part.operations for part in self.declared))
+        described = Described(tuple(operations))
         return ProjectsApi(self.access, self._administered, described, self.failed)
 
     @_former_api.default
@@ -177,6 +195,10 @@ class Application:
             self._receive,
             self.failed,
         )
+
+    @_pruning_api.default
+    def _make_pruning_api(self) -> PruningApi:
+        return PruningApi(self.access, self.pruning, self.failed)
 
     def resource(self) -> Resource:
         """Make the root resource of a Site."""
@@ -259,6 +281,19 @@ class Application:
                 private = is_private(principal)
                 await self._sender.send(request, page, private=private, warning=warning)
 
+    @router.route("/namespaces", methods=_READ)
+    async def namespaces(self, request: Request) -> bytes:
+        """List the namespaces (PEP 752)."""
+        await authorize_list(request, self.access)
+        return send_namespaces(request, self.access.policy.settings.namespaces)
+
+    @router.route("/namespace/<space>", methods=_READ)
+    async def namespace(self, request: Request, space: str) -> bytes:
+        """Describe a namespace."""
+        await authorize_list(request, self.access)
+        spaces = self.access.policy.settings.namespaces
+        return send_namespace(request, spaces, asked_project(space))
+
     # -- files ----------------------------------------------------------------------
 
     @router.route("/packages/<name>/<digest>/<filename>", methods=_READ)
@@ -340,6 +375,11 @@ class Application:
         return self._access_api.resource()
 
     # -- projects, and the rest of the API ------------------------------------------
+
+    @router.route("/api/v1/prune/", branch=True)
+    def pruning_api(self, request: Request) -> Resource:
+        """Plan prunes, and carry them out."""
+        return self._pruning_api.resource()
 
     @router.route("/api/v1/", branch=True)
     def projects_api(self, request: Request) -> Resource:

@@ -114,7 +114,7 @@ class RefusalTests(StoredCase):
         ended: list[Any] = []
         for reason in ("one", "two"):
             act = self.projects.yank("acme", ONE, Yank(reason), required)
-            started(act).addBoth(ended.append)  # type: ignore[arg-type]  # a coroutine
+            started(act).addBoth(ended.append)
         self.web.domain.clock.advance(5)
         (failed,) = [one.value for one in ended if hasattr(one, "value")]
         self.assertIsInstance(failed, ConditionFailed)

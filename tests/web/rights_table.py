@@ -6,6 +6,7 @@ everybody and every kind of project.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Literal
 from xmlrpc.client import dumps
@@ -325,6 +326,29 @@ def _former_rows() -> Iterator[Row]:
     yield Row("DELETE", file, one, DELETE, changes=True)
 
 
+def _prune_rows() -> Iterator[Row]:
+    """Prunes of one project, planned and carried out."""
+    for name, body, changes in (
+        ("plan", plan_question, False),
+        ("apply", prune_order, True),
+    ):
+        path = f"{API}/prune/{name}"
+        yield Row("POST", path, path, DELETE, 200, body, JSON, changes)
+
+
+def plan_question(subject: Subject) -> bytes:
+    """What a plan of one project is asked for with."""
+    question = {"patterns": [subject.name], "keep": {"releases": 1}}
+    return json.dumps(question).encode()
+
+
+def prune_order(subject: Subject) -> bytes:
+    """A plan for one project, made of a state that it has not."""
+    releases = [{"version": "0.1"}]
+    project = {"project": subject.name, "state": "x", "reason": "old"}
+    return json.dumps({"projects": [{**project, "releases": releases}]}).encode()
+
+
 def _api_row(
     method: str, path: str, asks: Asked, body: bytes = b"", status: int = 200
 ) -> Row:
@@ -345,6 +369,8 @@ ROWS = (
     # By the name alone, and to anybody.
     Row("GET", "/simple/<name>", "/simple/{name}", status=301),
     Row("GET", "/simple/<name>/", "/simple/{name}/", READ),
+    Row("GET", "/namespaces", "/namespaces", READ),
+    Row("GET", "/namespace/<space>", "/namespace/other", READ, 404),
     Row("GET", FILE, "/packages/{name}/{digest}/{file}", READ),
     Row("GET", FILE, "/packages/{name}/{digest}/{file}.metadata", READ),
     Row("GET", "/pypi/<name>/json", "/pypi/{name}/json", READ),
@@ -372,10 +398,13 @@ ROWS = (
     *_access_rows(),
     *_project_rows(),
     *_former_rows(),
+    *_prune_rows(),
 )
 
-#: What goes on while the server is read-only: logging in, and what ends a token.
+#: What goes on while the server is read-only: logging in, what ends a token, and what
+#: only looks.
 WHILE_READ_ONLY = {
+    f"{API}/prune/plan",
     "/_/oidc/mint-token",
     GITHUB,
     "/_/oidc/burn-token",

@@ -15,16 +15,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import pypicloud_tw
 from pypicloud_tw.json_values import NotAsDeclared, from_bytes, longest
-from pypicloud_tw.web.api.access import AccessApi
 from pypicloud_tw.web.api.openapi import document
-from pypicloud_tw.web.api.projects import ProjectsApi
 from pypicloud_tw.web.api.schemas import Schemas, described
 from pypicloud_tw.web.app import Application
 from tests.web.doubles import Web
 from tests.web.rights_table import ROWS
 
 DOCUMENT = "/api/v1/openapi.json"
-PARTS = (AccessApi.routes, ProjectsApi.routes)
+PARTS = Application.declared
 DOCS = Path(pypicloud_tw.__file__).parent.parent / "docs"
 
 
@@ -52,6 +50,15 @@ class DeclaredTests(SynchronousTestCase):
         declared = {(one.method, one.path) for one in self.operations}
         self.assertEqual(set(routed()), declared)
         self.assertEqual(len(declared), len(self.operations))
+
+    def test_every_part_that_is_mounted_is_described(self) -> None:
+        mounted = {
+            rule.rule.removesuffix("/<path:__rest__>")
+            for rule in Application.router.url_map.iter_rules()
+            if rule.rule.startswith("/api/v1/")
+            and rule.rule.endswith("<path:__rest__>")
+        }
+        self.assertEqual(mounted, {part.base for part in PARTS})
 
     def test_the_document_has_them_all(self) -> None:
         described = [

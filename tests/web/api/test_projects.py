@@ -406,6 +406,8 @@ class JudgedAgainTests(ApiCase):
 
 class StatusTests(ApiCase):
     def test_how_the_server_stands(self) -> None:
+        self.assertIsNone(self.ask("GET", "status").json["conditional"])
+        self.web.wait(self.web.domain.index.secure())
         self.web.domain.clock.advance(60)
         shown = self.ask("GET", "status").json
         self.assertEqual(
