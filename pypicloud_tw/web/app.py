@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import chain
+from typing import ClassVar
 
 from attrs import define, evolve, field, setters
 from klein import Klein
@@ -35,9 +36,7 @@ from pypicloud_tw.web.answers import (
     redirect,
     set_html,
 )
-from pypicloud_tw.web.api import audit as audit_api
-from pypicloud_tw.web.api import openapi, xml_rpc
-from pypicloud_tw.web.api import revealed as revealed_api
+from pypicloud_tw.web.api import xml_rpc
 from pypicloud_tw.web.api.access import AccessApi
 from pypicloud_tw.web.api.declared import Routes
 from pypicloud_tw.web.api.former import FormerApi
@@ -122,13 +121,17 @@ class Application:
     _access_api: AccessApi = field(init=False)
     _administered: AdministeredProjects = field(init=False)
     _projects_api: ProjectsApi = field(init=False)
-    _pruning_api: PruningApi = field(init=False)
     _former_api: FormerApi = field(init=False)
-    _described: Described = field(init=False)
+    _pruning_api: PruningApi = field(init=False)
+    #: Every route of /api/v1/, by the part that has it.
+    declared: ClassVar[tuple[Routes, ...]] = (
+        AccessApi.routes,
+        ProjectsApi.routes,
+        PruningApi.routes,
+    )
     router = Klein()
     # A double slash is a wrong address, not a redirect that breaks uploads.
     router.url_map.merge_slashes = False
-    routes = Routes("", router)
 
     @pruning.default
     def _without_rules(self) -> AdministeredPruning:
@@ -166,7 +169,9 @@ class Application:
     @_access_api.default
     def _make_access_api(self) -> AccessApi:
         pieces = Pieces(self.index.clock)
-        return AccessApi(self.access, self.administered, pieces, self.failed)
+        return AccessApi(
+            self.access, self.administered, self.revealed, pieces, self.failed
+        )
 
     @_administered.default
     def _make_administered(self) -> AdministeredProjects:
@@ -176,7 +181,9 @@ class Application:
 
     @_projects_api.default
     def _make_projects_api(self) -> ProjectsApi:
-        return ProjectsApi(self.access, self._administered, self.failed)
+        operations = chain(*(part.operations for part in self.declared))
+        described = Described(tuple(operations))
+        return ProjectsApi(self.access, self._administered, described, self.failed)
 
     @_former_api.default
     def _make_former_api(self) -> FormerApi:
@@ -192,15 +199,6 @@ class Application:
     @_pruning_api.default
     def _make_pruning_api(self) -> PruningApi:
         return PruningApi(self.access, self.pruning, self.failed)
-
-    @_described.default
-    def _make_described(self) -> Described:
-        return Described(tuple(chain(*(routes.operations for routes in self.declared))))
-
-    @property
-    def declared(self) -> tuple[Routes, ...]:
-        """Every route of the API, by the router that has it."""
-        return self.routes, AccessApi.routes, ProjectsApi.routes, PruningApi.routes
 
     def resource(self) -> Resource:
         """Make the root resource of a Site."""
@@ -327,29 +325,6 @@ class Application:
         """Describe one release."""
         return await self._send_json(request, name, version)
 
-    # -- who did what --------------------------------------------------------------
-
-    @routes.get(
-        "/api/v1/audit",
-        audit_api.PAGE,
-        asks=Action.MANAGE,
-        query=audit_api.PARAMETERS,
-        conditional=False,
-    )
-    async def audit(self, request: Request) -> bytes:
-        """Give records of changes, the oldest first.
-
-        Of one project to those who manage it; else to administrators.
-        """
-        asked = audit_api.PageQuestion.of(request)
-        project = asked.one_project
-        right = Action.ADMINISTER if project is None else Action.MANAGE
-        await authorize(request, self.access, right, project)
-        page = await audit_api.answer(asked, self.index.store, self.index.clock)
-        request.setHeader(b"Content-Type", b"application/json")
-        request.setHeader(b"Cache-Control", b"no-store")
-        return measured(request, page)
-
     # -- changes --------------------------------------------------------------------
 
     @router.route("/", methods=["POST"])
@@ -394,28 +369,12 @@ class Application:
 
     # -- access ---------------------------------------------------------------------
 
-    @routes.post(
-        "/api/v1/access/tokens/revealed",
-        revealed_api.RECEIPT,
-        asks=None,
-        body=revealed_api.REPORT,
-        conditional=False,
-    )
-    async def tokens_revealed(self, request: Request) -> bytes:
-        """Revoke tokens that secret scanners have found."""
-        return await self.revealed.take(request)
-
     @router.route("/api/v1/access/", branch=True)
     def access_api(self, request: Request) -> Resource:
         """Show and change who may do what."""
         return self._access_api.resource()
 
     # -- projects, and the rest of the API ------------------------------------------
-
-    @routes.get("/api/v1/openapi.json", openapi.DOCUMENT, asks=None, conditional=False)
-    async def openapi(self, request: Request) -> bytes:
-        """Describe the API, in OpenAPI 3.1."""
-        return self._described.send(request)
 
     @router.route("/api/v1/prune/", branch=True)
     def pruning_api(self, request: Request) -> Resource:

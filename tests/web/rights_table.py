@@ -240,7 +240,7 @@ def _access_rows() -> Iterator[Row]:
         ("PUT", "/publishers/<name>", ADMINISTER, 201, _PUBLISHER),
         ("DELETE", "/publishers/<name>", ADMINISTER, 200, b""),
         ("POST", "/tokens", password, 201, b"{}"),
-        ("DELETE", "/tokens/<id>", password, 404, b""),
+        ("DELETE", "/tokens/<string(length=32):id>", password, 404, b""),
     ):
         yield _access_row(method, route, asks, status, body)
 
@@ -263,7 +263,7 @@ def _access_row(
         "<project>": "other",
         "<name>": "thing",
         "<user>": "thing",
-        "<id>": "0" * 32,
+        "<string(length=32):id>": "0" * 32,
     }.items():
         path = path.replace(part, value)
     changes = method != "GET"
@@ -305,6 +305,27 @@ def _project_rows() -> Iterator[Row]:
     yield _api_row("POST", f"{project}/undo", MANAGE, unknown, 404)
 
 
+#: Below this are the routes of :class:`~pypicloud_tw.web.api.former.FormerApi`.
+FORMER = "/api"
+
+
+def _former_rows() -> Iterator[Row]:
+    """The API of pypicloud 1.x."""
+    project, file = f"{FORMER}/package/<name>", f"{FORMER}/package/<name>/<filename>"
+    one = "/api/package/{name}/{file}"
+    yield Row("GET", "/api/package", "/api/package", status=301)
+    yield Row("GET", "/api/package/", "/api/package/", READ)
+    yield Row("GET", "/api/package/", "/api/package/?verbose=true", READ)
+    yield Row("GET", project, "/api/package/{name}", status=301)
+    yield Row("GET", f"{project}/", "/api/package/{name}/", READ)
+    yield Row("GET", file, one, READ)
+    yield Row("GET", "/api/search", "/api/search?query=one", READ)
+    yield Row("GET", "/api/search/", "/api/search/?query=one", READ)
+    new = "/api/package/{name}/{new}"
+    yield Row("POST", file, new, UPLOAD, 200, former_upload, FORM_TYPE, True)
+    yield Row("DELETE", file, one, DELETE, changes=True)
+
+
 def _prune_rows() -> Iterator[Row]:
     """Prunes of one project, planned and carried out."""
     for name, body, changes in (
@@ -326,27 +347,6 @@ def prune_order(subject: Subject) -> bytes:
     releases = [{"version": "0.1"}]
     project = {"project": subject.name, "state": "x", "reason": "old"}
     return json.dumps({"projects": [{**project, "releases": releases}]}).encode()
-
-
-#: Below this are the routes of :class:`~pypicloud_tw.web.api.former.FormerApi`.
-FORMER = "/api"
-
-
-def _former_rows() -> Iterator[Row]:
-    """The API of pypicloud 1.x."""
-    project, file = f"{FORMER}/package/<name>", f"{FORMER}/package/<name>/<filename>"
-    one = "/api/package/{name}/{file}"
-    yield Row("GET", "/api/package", "/api/package", status=301)
-    yield Row("GET", "/api/package/", "/api/package/", READ)
-    yield Row("GET", "/api/package/", "/api/package/?verbose=true", READ)
-    yield Row("GET", project, "/api/package/{name}", status=301)
-    yield Row("GET", f"{project}/", "/api/package/{name}/", READ)
-    yield Row("GET", file, one, READ)
-    yield Row("GET", "/api/search", "/api/search?query=one", READ)
-    yield Row("GET", "/api/search/", "/api/search/?query=one", READ)
-    new = "/api/package/{name}/{new}"
-    yield Row("POST", file, new, UPLOAD, 200, former_upload, FORM_TYPE, True)
-    yield Row("DELETE", file, one, DELETE, changes=True)
 
 
 def _api_row(
@@ -397,8 +397,8 @@ ROWS = (
     Row("POST", REVEALED, REVEALED, None, 200, report, JSON),
     *_access_rows(),
     *_project_rows(),
-    *_prune_rows(),
     *_former_rows(),
+    *_prune_rows(),
 )
 
 #: What goes on while the server is read-only: logging in, what ends a token, and what

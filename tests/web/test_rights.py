@@ -232,8 +232,8 @@ class TableTests(TableCase):
                 ("", Application.router),
                 (ACCESS, AccessApi.router),
                 (API, ProjectsApi.router),
-                (f"{API}/prune", PruningApi.router),
                 (FORMER, FormerApi.router),
+                (f"{API}/prune", PruningApi.router),
             )
             for rule in router.url_map.iter_rules()
             for method in set(rule.methods or ()) - {"HEAD", "OPTIONS"}
