@@ -320,7 +320,7 @@ class Acts:
         return HistoryPart(part, part[-1].id if len(entries) > limit else None)
 
     def _doing(self, actor: Actor) -> Doing:
-        return Doing(actor, self.publisher.now())
+        return self.publisher.doing(actor)
 
     async def _act(self, name: NormalizedName, attempt: _Attempt) -> Acted:
         # Whoever asked may go: what is done is recorded all the same.

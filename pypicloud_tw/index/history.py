@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from secrets import token_hex
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.model import HistoryEntry, Project
@@ -26,7 +25,7 @@ class Doing:
 
     actor: Actor
     at: datetime
-    id: str = field(factory=lambda: token_hex(8))
+    id: str
 
     def entry(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any, Protocol
 
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
@@ -17,14 +17,26 @@ from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.standing import Standing
 from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.index.watch import MarkerWatch
-from pypicloud_tw.store.folder.store import DirectoryStore
-from pypicloud_tw.store.interfaces import IObjectStore
-from pypicloud_tw.store.s3.probe import Conditional
-from pypicloud_tw.store.s3.store import S3Store
+from pypicloud_tw.store.interfaces import IObjectStore, StoreKind
 from pypicloud_tw.store.timeout import in_time
 
 #: Seconds for the store to show that it is there: whoever asks ``/ready`` is impatient.
 PING_PATIENCE = 5.0
+
+
+class Backend(Protocol):
+    """What an index knows of its store beside the operations."""
+
+    @property
+    def kind(self) -> StoreKind:
+        """What it is made of."""
+
+    @property
+    def one_writer(self) -> bool:
+        """Whether only one process may write, as is known when it is prepared."""
+
+    async def close(self) -> None:
+        """Stop what goes on in the background."""
 
 
 @define(eq=False)
@@ -35,7 +47,7 @@ class Index:
     :ivar backend: what the store is made of, which is to be closed at the end.
     """
 
-    backend: DirectoryStore | S3Store
+    backend: Backend
     manifests: Manifests
     catalog: Catalog[Any]
     publisher: Publisher
@@ -54,17 +66,14 @@ class Index:
         return self.publisher.store
 
     @property
-    def kind(self) -> Literal["folder", "bucket"]:
+    def kind(self) -> StoreKind:
         """What the store is made of."""
-        return "bucket" if isinstance(self.backend, S3Store) else "folder"
+        return self.backend.kind
 
     @property
     def conditional(self) -> bool | None:
         """Whether the store honours conditional writes; None: not known yet."""
-        if not isinstance(self.backend, S3Store):
-            return True
-        found = self.backend.conditional
-        return None if found is None else found is not Conditional.NONE
+        return not self.backend.one_writer if self._secured else None
 
     @property
     def watch(self) -> MarkerWatch:
@@ -100,15 +109,12 @@ class Index:
         """
         if self._secured:
             return
-        if self._has_one_writer():
-            lease = Lease(self.store, self.clock)
+        if self.backend.one_writer:
+            lease = Lease(self.store, self.clock, self.publisher.random)
             await lease.start()
             self._lease = lease
         self._secured = True
         self.standing.open(self._lease)
-
-    def _has_one_writer(self) -> bool:
-        return self.conditional is False
 
     async def close(self) -> None:
         """Give up what it claims in the store, and close that."""

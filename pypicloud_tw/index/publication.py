@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from secrets import token_hex
 
 from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
@@ -60,7 +59,7 @@ class Publication:
         publisher = self.publisher
         publisher.manifests.check_open()
         self.filename = filename
-        self._key = f"{filename.project}/{token_hex(16)}/{filename.text}"
+        self._key = f"{publisher.new_folder(filename.project)}/{filename.text}"
         self._upload = await publisher.store.begin(
             self._key, size_hint=self.size_hint, metadata=metadata
         )
@@ -154,7 +153,7 @@ class Publication:
         self, file: File, admit: Callable[[File], Change], metadata: bytes | None
     ) -> Project:
         publisher, name = self.publisher, self.filename.project
-        doing = Doing(self.actor, publisher.now())
+        doing = publisher.doing(self.actor)
         change = _written_down(admit(file), file, doing)
         state = await publisher.find(name)
         if state is not None and change(state.project) is state.project:

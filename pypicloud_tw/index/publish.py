@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from hashlib import sha256
+from random import Random, SystemRandom
 from typing import Any, TypeVar
 
 from attrs import define, evolve, field
@@ -25,10 +26,11 @@ from pypicloud_tw.errors import (
 )
 from pypicloud_tw.index.admission import UploadRules
 from pypicloud_tw.index.archive import Inspection, inspect, inspect_file
-from pypicloud_tw.index.audit import Audit
+from pypicloud_tw.index.audit import Actor, Audit
 from pypicloud_tw.index.audit_log import log_act
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.first_uploads import FirstUpload, is_lost
+from pypicloud_tw.index.history import Doing
 from pypicloud_tw.index.layout import METADATA_SUFFIX
 from pypicloud_tw.index.manifests import Change, Manifests, Versioned
 from pypicloud_tw.index.model import File, Project
@@ -60,6 +62,7 @@ class Publisher:
         ``publish:swapped`` when the manifest names it, and ``publish:told``.
     :ivar audit: takes a record of every change, once it is durable.
     :ivar unserved: knows the names that are ours although they have no page.
+    :ivar random: for the keys of objects, and the ids of acts.
     :ivar changes: how many were made since the start.
     :ivar uploads: how many of these were uploads, of files that were there already too.
     """
@@ -73,6 +76,7 @@ class Publisher:
     checkpoint: Checkpoint = field(default=pass_by)
     audit: Audit = field(default=log_act)
     unserved: Unserved = field(kw_only=True)
+    random: Random = field(factory=SystemRandom, kw_only=True)
     changes: int = field(default=0, init=False)
     uploads: int = field(default=0, init=False)
     _turns: FairQueue = field(
@@ -192,6 +196,17 @@ class Publisher:
         return await self.offload.in_thread(
             inspect_file, spool.file, filename, spool.size
         )
+
+    def doing(self, actor: Actor, at: datetime | None = None) -> Doing:
+        """Begin an act, with an id of its own.
+
+        :param at: when; None: now.
+        """
+        return Doing(actor, at or self.now(), self.random.randbytes(8).hex())
+
+    def new_folder(self, name: NormalizedName) -> str:
+        """Draw where objects of a project can lie that nobody else uses (D1)."""
+        return f"{name}/{self.random.randbytes(16).hex()}"
 
     async def put_metadata(self, file: File, metadata: bytes) -> File:
         """Store a file's core metadata beside it (PEP 658)."""

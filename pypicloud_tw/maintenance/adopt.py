@@ -12,7 +12,6 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from datetime import datetime
 from hashlib import sha256
-from secrets import token_hex
 
 from attrs import define, evolve, field, frozen
 from packaging.utils import canonicalize_name
@@ -32,7 +31,7 @@ from pypicloud_tw.index.admission import check_takes_files
 from pypicloud_tw.index.archive import Inspection
 from pypicloud_tw.index.audit import SERVER, Actor
 from pypicloud_tw.index.first_uploads import FirstUpload, Stage
-from pypicloud_tw.index.history import Doing, gathered
+from pypicloud_tw.index.history import gathered
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.layout import METADATA_SUFFIX, is_own
 from pypicloud_tw.index.manifest import in_order
@@ -328,7 +327,7 @@ class Adopter:
         place = file.key + METADATA_SUFFIX
         if not is_own(file.key):
             # Beside our own files: the folder that it lies in is its owner's.
-            folder = f"{candidate.filename.project}/{token_hex(16)}"
+            folder = self.publisher.new_folder(candidate.filename.project)
             place = f"{folder}/{file.filename}{METADATA_SUFFIX}"
         digest = sha256(metadata).hexdigest()
         return evolve(
@@ -388,7 +387,7 @@ class Adopter:
     def _naming(self, described: Described) -> Change:
         """Make the change that has a project name a file."""
         file = described.file
-        entry = Doing(self.actor, self._began).entry(
+        entry = self.publisher.doing(self.actor, self._began).entry(
             "adopted", [file.filename], version=file.version
         )
 

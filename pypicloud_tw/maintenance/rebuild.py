@@ -22,7 +22,7 @@ from pypicloud_tw.errors import (
     PypicloudError,
 )
 from pypicloud_tw.index.first_uploads import Stage, UnderWay
-from pypicloud_tw.index.history import Doing, recorded
+from pypicloud_tw.index.history import recorded
 from pypicloud_tw.index.layout import METADATA_SUFFIX, own_project
 from pypicloud_tw.index.manifest import encode, in_order, manifest_key
 from pypicloud_tw.index.model import File, Project
@@ -183,7 +183,7 @@ class Rebuilder:
 
     def _written_down(self, project: Project) -> Project:
         """Begin the history anew; what stood in the former is lost."""
-        doing = Doing(self.adopter.actor, self.adopter.publisher.now())
+        doing = self.adopter.publisher.doing(self.adopter.actor)
         names = [file.filename for file in project.files]
         rebuilt = recorded(project, doing.entry("rebuilt", names))
         return evolve(rebuilt, changes=(doing.id,))

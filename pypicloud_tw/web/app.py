@@ -39,6 +39,7 @@ from pypicloud_tw.web.api import openapi, xml_rpc
 from pypicloud_tw.web.api import revealed as revealed_api
 from pypicloud_tw.web.api.access import AccessApi
 from pypicloud_tw.web.api.declared import Routes
+from pypicloud_tw.web.api.namespaces import send_namespace, send_namespaces
 from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.openapi import Described
 from pypicloud_tw.web.api.project_json import ProjectJson
@@ -251,6 +252,19 @@ class Application:
             case Found(page, warning):
                 private = is_private(principal)
                 await self._sender.send(request, page, private=private, warning=warning)
+
+    @router.route("/namespaces", methods=_READ)
+    async def namespaces(self, request: Request) -> bytes:
+        """List the namespaces (PEP 752)."""
+        await authorize_list(request, self.access)
+        return send_namespaces(request, self.access.policy.settings.namespaces)
+
+    @router.route("/namespace/<space>", methods=_READ)
+    async def namespace(self, request: Request, space: str) -> bytes:
+        """Describe a namespace."""
+        await authorize_list(request, self.access)
+        spaces = self.access.policy.settings.namespaces
+        return send_namespace(request, spaces, asked_project(space))
 
     # -- files ----------------------------------------------------------------------
 

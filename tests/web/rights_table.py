@@ -308,6 +308,8 @@ ROWS = (
     # By the name alone, and to anybody.
     Row("GET", "/simple/<name>", "/simple/{name}", status=301),
     Row("GET", "/simple/<name>/", "/simple/{name}/", READ),
+    Row("GET", "/namespaces", "/namespaces", READ),
+    Row("GET", "/namespace/<space>", "/namespace/other", READ, 404),
     Row("GET", FILE, "/packages/{name}/{digest}/{file}", READ),
     Row("GET", FILE, "/packages/{name}/{digest}/{file}.metadata", READ),
     Row("GET", "/api/package/<name>/<filename>", "/api/package/{name}/{file}", READ),

@@ -90,7 +90,8 @@ class PageTests(AppCase):
     def test_json(self) -> None:
         self.yank("0.9", "<b>broken</b>")
         page = self.get("/simple/acme/", Accept=JSON).json
-        self.assertEqual(page["meta"], {"api-version": "1.4"})
+        self.assertEqual(page["meta"], {"api-version": "1.5"})
+        self.assertIsNone(page["namespaces"])
         self.assertEqual(page["name"], "acme")
         self.assertEqual(page["versions"], ["0.9", "1.0"])
         self.assertEqual(page["project-status"], {"status": "active"})
