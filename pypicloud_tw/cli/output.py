@@ -90,12 +90,15 @@ class JsonList:
         say("[]" if self._empty else "\n]")
 
 
-def say(line: str, *, end: str = "\n") -> None:
-    """Print a line to stdout, whatever it can write."""
+def say(line: str, *, end: str = "\n", styled: bool = False) -> None:
+    """Print a line to stdout, whatever it can write.
+
+    :param styled: it has colours and weights, which are kept.
+    """
     if not _prints_unicode():
         line = line.encode("ascii", "backslashreplace").decode()
     try:
-        click.echo(line + end, nl=False)
+        click.echo(line + end, nl=False, color=styled or None)
     except BrokenPipeError:
         raise  # whoever reads has seen enough
     except OSError as e:
@@ -104,7 +107,7 @@ def say(line: str, *, end: str = "\n") -> None:
 
 def told(changed: Changed, sentence: str) -> None:
     """Say what was done, and what follows of it that may surprise."""
-    say(sentence)
+    say(printable(sentence))
     for notice in changed.notices:
         click.echo(notice, err=True)
 
@@ -164,7 +167,7 @@ def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table.add_row(*map(Text, row))
     with console.capture() as captured:
         console.print(table)
-    say(captured.get(), end="")
+    say(captured.get(), end="", styled=not plain)
 
 
 def _width(environ: Mapping[str, str]) -> int:
