@@ -16,7 +16,7 @@ from typing import TypeVar
 import click
 
 from pypicloud_tw.access.administration.values import Changed
-from pypicloud_tw.cli.base import surroundings
+from pypicloud_tw.cli.base import leave_stdout, surroundings
 from pypicloud_tw.cli.errors import PlainError, sentence_of
 from pypicloud_tw.json_values import encode
 
@@ -102,6 +102,7 @@ def say(line: str, *, end: str = "\n", styled: bool = False) -> None:
     except BrokenPipeError:
         raise  # whoever reads has seen enough
     except OSError as e:
+        leave_stdout()
         raise PlainError(sentence_of(e)) from None
 
 
