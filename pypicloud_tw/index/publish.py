@@ -202,8 +202,8 @@ class Publisher:
 
         :param at: when; None: now.
         """
-        identity, move = (self.random.randbytes(n).hex() for n in (8, 16))
-        return Doing(actor, at or self.now(), identity, move)
+        draw = self.random.randbytes
+        return Doing(actor, at or self.now(), draw(8).hex(), draw(16).hex())
 
     def new_folder(self, name: NormalizedName) -> str:
         """Draw where objects of a project can lie that nobody else uses (D1)."""
