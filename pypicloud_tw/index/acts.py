@@ -67,6 +67,7 @@ class _Attempt:
 
     :ivar moves: it may bring the project into quarantine, and out of it.
     :ivar done: what it made of the last state that it was applied to, if anything.
+    :ivar left: what of it could not be done then, a sentence each.
     """
 
     act: str
@@ -76,13 +77,17 @@ class _Attempt:
     reason: str | None = None
     moves: bool = False
     done: tuple[Edit, HistoryEntry] | None = field(default=None, init=False)
+    left: tuple[str, ...] = field(default=(), init=False)
 
     def change(self, project: Project) -> Project:
         """Apply it."""
-        self.done = None
+        self.done, self.left = None, ()
         self.check(project)
         edit = self.edit(project)
         if edit is None:
+            return project
+        self.left = edit.left
+        if edit.project is project:
             return project
         entry = self.doing.entry(
             self.act,
@@ -333,12 +338,12 @@ class Acts:
         project = await publisher.change(name, attempt.change, step="act")
         if (record := attempt.record(name)) is not None:
             publisher.audit(record)
-        edit, entry = attempt.done or (None, None)
+        _, entry = attempt.done or (None, None)
         if attempt.moves and project.moving is not None:
             project = await self._finish(name)
         if announced:
             await self.moves.end(name, attempt.doing.move)
-        return Acted(project, entry, edit.left if edit is not None else ())
+        return Acted(project, entry, attempt.left)
 
     async def _announce(self, name: NormalizedName, attempt: _Attempt) -> bool:
         """Say that objects will move, if they will: also if this is broken off."""

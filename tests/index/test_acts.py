@@ -255,7 +255,7 @@ class RestoreTests(ActsCase):
         self.do(self.acts.delete(ACME, Selection("2.0")))
         self.domain.clock.advance(4 * DAY)
         said = self.fails(self.acts.restore(ACME, RELEASE), NotFound)
-        self.assertIn(f"{WHEEL} was deleted longer ago than index.restore_for", said)
+        self.assertIn(f"{WHEEL} cannot be restored: it was deleted longer ago", said)
         self.assertIn(SDIST, said)
         acted = self.do(self.acts.restore(ACME, EVERYTHING))
         self.assertEqual(self.names(), {NEXT})
@@ -270,16 +270,18 @@ class RestoreTests(ActsCase):
     def test_what_a_sweep_took_or_an_older_version_deleted(self) -> None:
         self.do(self.acts.delete(ACME, RELEASE))
         for changed, why in (
-            ({"purged": True, "file": None}, "a sweep has removed the bytes of"),
+            ({"purged": True, "file": None}, "a sweep has removed its bytes."),
             ({"purged": False, "file": None}, "an older version of this program"),
         ):
             self.tombstone(SDIST, **changed)
             said = self.fails(self.acts.restore(ACME, Selection(file=SDIST)), NotFound)
-            self.assertIn(f"{why}", said)
-            self.assertIn(SDIST, said)
-        acted = self.do(self.acts.restore(ACME, RELEASE))
-        self.assertEqual(self.names(), {WHEEL, NEXT})
-        self.assertEqual(len(acted.left), 1)
+            self.assertIn(f"{SDIST} cannot be restored: {why}", said)
+        for is_first in (True, False):
+            acted = self.do(self.acts.restore(ACME, RELEASE))
+            self.assertEqual(self.names(), {WHEEL, NEXT})
+            self.assertEqual(acted.entry is not None, is_first)
+            [left] = acted.left
+            self.assertIn(f"{SDIST} cannot be restored", left)
 
     def tombstone(self, filename: str, **changed: Any) -> None:
         def change(project: Project) -> Project:
@@ -405,6 +407,19 @@ class UndoTests(ActsCase):
         self.undo()
         self.undo(first.id)
         self.assertEqual(set(self.yanked().values()), {None})
+
+    def test_of_many_files(self) -> None:
+        """All of their names are known, not only those that the entry has."""
+        for number in range(30):
+            self.publish(f"acme-3.0-{number}-py3-none-any.whl", wheel(version="3.0"))
+        entry = self.do(self.acts.yank(ACME, Selection("3.0"))).entry
+        assert entry is not None
+        self.publish("acme-3.0.tar.gz", sdist(version="3.0"))
+        self.undo(entry.id)
+        self.do(self.acts.yank(ACME, Selection("3.0")))
+        again = self.last.id
+        self.do(self.acts.delete(ACME, Selection(file="acme-3.0-9-py3-none-any.whl")))
+        self.fails(self.acts.undo(ACME, again), Conflict)
 
     def test_what_cannot_be(self) -> None:
         published = self.project.history[0]
@@ -554,13 +569,32 @@ class RaceTests(ActsCase):
         self.assertEqual(acted.entry, self.last)
         self.assertEqual(len(self.records), 1)
 
-    def test_another_server_hears_of_it(self) -> None:
+    def test_another_server_hears_of_each(self) -> None:
+        """Within ``fresh_for``; and the same act is done there already."""
         other = self.domain.beside()
-        self.successResultOf(started(other.catalog.project(ACME)))
-        self.do(self.acts.set_status(ACME, "archived"))
-        self.domain.clock.advance(1)
-        entry = self.successResultOf(started(other.catalog.project(ACME)))
-        self.assertEqual(entry.project.status, "archived")
+        other.publisher.audit = self.records.append
+        works: tuple[Callable[[Acts], Coroutine[Any, Any, Acted]], ...] = (
+            lambda acts: acts.yank(ACME, RELEASE, "broken"),
+            lambda acts: acts.unyank(ACME, RELEASE),
+            lambda acts: acts.delete(ACME, FILE),
+            lambda acts: acts.restore(ACME, FILE),
+            lambda acts: acts.prune(ACME, ["2.0"]),
+            lambda acts: acts.undo(ACME, self.last.id),
+            lambda acts: acts.set_status(ACME, "archived"),
+            lambda acts: acts.set_status(ACME, "quarantined", "malware"),
+            lambda acts: acts.set_status(ACME, "active"),
+        )
+        for number, work in enumerate(works):
+            self.successResultOf(started(other.catalog.project(ACME)))
+            waiting = started(work(self.acts))
+            project = self.successResultOf(waiting).project
+            self.domain.clock.advance(self.domain.fresh_for)
+            seen = self.successResultOf(started(other.catalog.project(ACME)))
+            self.assertEqual(seen.project, project)
+            if number != 5:  # of an undo, the last entry is the undo itself
+                again = self.successResultOf(started(work(other.index.acts)))
+                self.assertIsNone(again.entry)
+            self.assertEqual(len(self.records), number + 1)
 
     def test_whoever_asked_goes_away(self) -> None:
         work = started(self.acts.yank(ACME, FILE, "broken"))

@@ -244,7 +244,7 @@ class SweepTests(IndexCase):
                 self.assertLessEqual(keys, set(self.store.objects))
             else:
                 error = self.failureResultOf(restored, NotFound).value
-                self.assertIn("a sweep has removed the bytes", error.message)
+                self.assertIn("a sweep has removed its bytes", error.message)
                 self.assertEqual(keys & set(self.store.objects), set())
 
     def test_says_purged_before_it_removes(self) -> None:
