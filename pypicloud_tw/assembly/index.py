@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
+from pypicloud_tw.access.patterns import matches
 from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.config.signers import Signer
 from pypicloud_tw.index.admission import UploadRules
+from pypicloud_tw.index.attestations.question import Question
+from pypicloud_tw.index.attestations.service import Attestations
+from pypicloud_tw.index.attestations.verification import is_installed, verify
 from pypicloud_tw.index.audit import Audit
 from pypicloud_tw.index.audit_log import log_act
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.marker import Marker
+from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.standing import Standing
 from pypicloud_tw.index.unserved import Unserved
@@ -74,6 +82,7 @@ def make_index(
         ),
         checkpoint,
         audit,
+        attestations=_make_attestations(config, process),
         unserved=Unserved(
             metered,
             reactor,
@@ -85,6 +94,24 @@ def make_index(
     for part in (manifests, catalog, publisher):
         part.register(metrics)
     return Index(store, manifests, catalog, publisher, reactor)
+
+
+def _make_attestations(config: Config, process: Process) -> Attestations:
+    def trusted(project: NormalizedName) -> tuple[Signer, ...]:
+        return tuple(
+            one.signer
+            for one in config.signers
+            if any(matches(pattern, project) for pattern in one.projects)
+        )
+
+    def verify_apart(question: Question) -> Deferred[bytes]:
+        return process.offload.in_process(verify, question)
+
+    return Attestations(
+        verify_apart if is_installed() else None,
+        trusted,
+        config.attestations.trust_root,
+    )
 
 
 def _make_store(

@@ -25,6 +25,7 @@ from pypicloud_tw.errors import (
 )
 from pypicloud_tw.index.admission import UploadRules, bury, files_of
 from pypicloud_tw.index.archive import Inspection, inspect, inspect_file
+from pypicloud_tw.index.attestations.service import Attestations
 from pypicloud_tw.index.audit import SERVER, Act, Actor, Audit
 from pypicloud_tw.index.audit_log import log_act
 from pypicloud_tw.index.catalog import Catalog
@@ -59,6 +60,7 @@ class Publisher:
         ``publish:file`` when the file is stored, ``publish:metadata``,
         ``publish:swapped`` when the manifest names it, and ``publish:told``.
     :ivar audit: takes a record of every change, once it is durable.
+    :ivar attestations: judges what is sent with a file (PEP 740).
     :ivar unserved: knows the names that are ours although they have no page.
     :ivar changes: how many were made since the start.
     :ivar uploads: how many of these were uploads, of files that were there already too.
@@ -72,6 +74,7 @@ class Publisher:
     rules: UploadRules = field(factory=UploadRules)
     checkpoint: Checkpoint = field(default=pass_by)
     audit: Audit = field(default=log_act)
+    attestations: Attestations = field(factory=Attestations, kw_only=True)
     unserved: Unserved = field(kw_only=True)
     changes: int = field(default=0, init=False)
     uploads: int = field(default=0, init=False)
@@ -242,6 +245,13 @@ class Publisher:
         await self.store.put(key, metadata)
         digest = sha256(metadata).hexdigest()
         return evolve(file, metadata_key=key, metadata_sha256=digest)
+
+    async def put_provenance(self, file: File, provenance: bytes) -> None:
+        """Store a file's provenance object where :attr:`File.provenance_key` says."""
+        assert file.provenance_key is not None, "it is told when it was judged"
+        await self.store.put(
+            file.provenance_key, provenance, content_type="application/json"
+        )
 
     async def discard(self, file: File, first: FirstUpload | None) -> None:
         """Remove the objects of a publish that is known not to be committed.

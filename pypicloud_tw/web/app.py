@@ -55,6 +55,7 @@ from pypicloud_tw.web.authorization import (
 from pypicloud_tw.web.downloads import Downloads, FileSender
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.http.site import Request
+from pypicloud_tw.web.integrity import Integrity
 from pypicloud_tw.web.known_pages import page_asked
 from pypicloud_tw.web.pages.all_files import all_files
 from pypicloud_tw.web.pages.pages import Pages
@@ -106,6 +107,7 @@ class Application:
     _sender: PageSender = field(init=False)
     _files: FileSender = field(init=False)
     _json: ProjectJson = field(init=False)
+    _integrity: Integrity = field(init=False)
     _readiness: Readiness = field(init=False)
     _access_api: AccessApi = field(init=False)
     router = Klein()
@@ -132,6 +134,10 @@ class Application:
     @_files.default
     def _make_files(self) -> FileSender:
         return FileSender(self.index.store, self.downloads)
+
+    @_integrity.default
+    def _make_integrity(self) -> Integrity:
+        return Integrity(self.projects, self.offload)
 
     @_readiness.default
     def _make_readiness(self) -> Readiness:
@@ -248,6 +254,18 @@ class Application:
         blob = await self.projects.own_blob(normalized, filename)
         blob = evolve(blob, permanent=False)
         await self._files.send(request, blob, normalized, principal)
+
+    @router.route("/integrity/<name>/<version>/<filename>/provenance", methods=_READ)
+    async def provenance(
+        self, request: Request, name: str, version: str, filename: str
+    ) -> None:
+        """Serve what is attested of a file, and by whom (PEP 740)."""
+        normalized = _project(name)
+        principal = await authorize(request, self.access, Action.READ, normalized)
+        private = is_private(principal)
+        await self._integrity.send(
+            request, normalized, version, filename, private=private
+        )
 
     # -- the JSON API that the big index has ----------------------------------------
 

@@ -39,6 +39,14 @@ def file_path(name: NormalizedName, file: File) -> str:
     return f"packages/{name}/{file.sha256[:DIGEST_DIGITS]}/{quote(file.filename)}"
 
 
+def provenance_path(name: NormalizedName, file: File) -> str:
+    """Return where a file's provenance is (PEP 740), below this server's root.
+
+    As the public index has it (its page "Integrity API").
+    """
+    return f"integrity/{name}/{quote(file.version)}/{quote(file.filename)}/provenance"
+
+
 def own_document(project: Project) -> Document:
     """Make the document of a project's page.
 
@@ -87,9 +95,25 @@ def _view(
     state: Versioned, document: Document, good_until: float
 ) -> Rendered[ProjectView]:
     project = state.project
-    page = render_project(document, state.modified)
+    relative = _add_provenance(project, document)
+    page = render_project(document, state.modified, relative=relative)
     # PEP 792: nothing of a project in quarantine is offered.
     offered = () if project.status == "quarantined" else project.files
     files = {(file.sha256[:DIGEST_DIGITS], file.filename): file for file in offered}
     weight = page.weight + _FILE_WEIGHT * len(files)
     return Rendered(ProjectView(page, files), weight, good_until)
+
+
+def _add_provenance(project: Project, document: Document) -> bool:
+    """Say where the files' provenance is, relative to the page; return whether any is.
+
+    It lies with the store, and is always asked of this server.
+    """
+    attested = [
+        (file, told)
+        for file, told in zip(project.files, document["files"], strict=True)
+        if file.provenance_key is not None
+    ]
+    for file, told in attested:
+        told["provenance"] = f"../../{provenance_path(project.name, file)}"
+    return bool(attested)

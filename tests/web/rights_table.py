@@ -178,6 +178,7 @@ GITHUB = "/_/oidc/github/mint-token"
 REVEALED = "/api/v1/access/tokens/revealed"
 JSON = {"Content-Type": "application/json"}
 
+PROVENANCE = "/integrity/<name>/<version>/<filename>/provenance"
 FILE = "/packages/<name>/<digest>/<filename>"
 
 #: Routes that take forms of the upload API.
@@ -273,6 +274,8 @@ ROWS = (
     Row("GET", "/simple/<name>/", "/simple/{name}/", READ),
     Row("GET", FILE, "/packages/{name}/{digest}/{file}", READ),
     Row("GET", FILE, "/packages/{name}/{digest}/{file}.metadata", READ),
+    # None of these files has any, which is told to readers alone.
+    Row("GET", PROVENANCE, "/integrity/{name}/1.0/{file}/provenance", READ, 404),
     Row("GET", "/api/package/<name>/<filename>", "/api/package/{name}/{file}", READ),
     Row("GET", "/pypi/<name>/json", "/pypi/{name}/json", READ),
     Row("GET", "/pypi/<name>/<version>/json", "/pypi/{name}/1.0/json", READ),
