@@ -28,6 +28,12 @@ LEAVE_OUT = (
     "without --attestations."
 )
 
+#: What is said where nothing can be verified.
+NOT_INSTALLED = (
+    "This index cannot verify attestations, so it takes no file with any. "
+    f"{LEAVE_OUT} Or have its operator install 'pypicloud-tw[attestations]'."
+)
+
 
 @frozen
 class Question:

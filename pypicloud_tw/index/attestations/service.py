@@ -9,7 +9,11 @@ from attrs import field, frozen
 
 from pypicloud_tw.config.signers import Signer
 from pypicloud_tw.errors import BadRequest
-from pypicloud_tw.index.attestations.question import LEAVE_OUT, Question
+from pypicloud_tw.index.attestations.question import (
+    LEAVE_OUT,
+    NOT_INSTALLED,
+    Question,
+)
 from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.names import Filename, NormalizedName
 
@@ -49,11 +53,7 @@ class Attestations:
         :raises BadRequest: no attestation can be verified here, or nobody's counts.
         """
         if self.verify is None:
-            raise BadRequest(
-                "This index cannot verify attestations, so it takes no file with any. "
-                f"{LEAVE_OUT} Or have its operator install "
-                "'pypicloud-tw[attestations]'."
-            )
+            raise BadRequest(NOT_INSTALLED)
         own = None
         if actor.proof.kind == "publisher":
             own = signer_of(actor.proof.details)

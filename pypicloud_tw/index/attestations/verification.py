@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from pypicloud_tw.errors import BadRequest
-from pypicloud_tw.index.attestations.question import Question
+from pypicloud_tw.index.attestations.question import NOT_INSTALLED, Question
 from pypicloud_tw.offload.limits import JobLimits, limited
 
 #: Two attestations of 10 kB take 75 MiB, most of it for the libraries, and 1.5 s, most
@@ -37,7 +37,10 @@ def verify(question: Question) -> bytes:
     :raises BadRequest: one does not hold; the message says which, and which check.
     :raises Unavailable: the trust root cannot be read.
     """
-    # Here and not above: the server imports this module, too.
-    from pypicloud_tw.index.attestations.judgement import judge
-
+    try:
+        # Here and not above: the server imports this module, too.
+        from pypicloud_tw.index.attestations.judgement import judge
+    except ModuleNotFoundError:
+        # Half of it is: what it needs itself is missing.
+        raise BadRequest(NOT_INSTALLED) from None
     return judge(question)
