@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import InvalidVersion
 
-from pypicloud_tw.errors import BadRequest, Conflict, NotFound
+from pypicloud_tw.errors import BadRequest, Conflict, Forbidden
 from pypicloud_tw.index.manifest import in_order
 from pypicloud_tw.index.manifests import Change
 from pypicloud_tw.index.model import File, Project, Tombstone
@@ -19,6 +19,9 @@ from pypicloud_tw.store.spool import Digests
 
 #: Seconds after which a sweep takes an unnamed object for an orphan.
 SWEEP_AGE = 24 * 3600.0
+
+#: PEP 792: "uploads to the project" are not accepted.
+_CLOSED = ("archived", "quarantined")
 
 Named = TypeVar("Named", File, Tombstone)
 
@@ -63,6 +66,7 @@ def admission(
     """
 
     def admit(project: Project) -> Project:
+        check_takes_files(project)
         existing = project.file(file.filename)
         if existing is not None and existing.sha256 == file.sha256:
             return _attested(project, existing, file.provenance_key)
@@ -98,6 +102,18 @@ def _attested(project: Project, file: File, provenance_key: str | None) -> Proje
     return evolve(project, files=files)
 
 
+def check_takes_files(project: Project) -> None:
+    """Return if files may be added to a project, by its status (PEP 792).
+
+    :raises Forbidden: they may not; the message says what would let them.
+    """
+    if project.status in _CLOSED:
+        raise Forbidden(
+            f"The project {project.name} is {project.status} and takes no uploads; "
+            "whoever manages it can set its status to active."
+        )
+
+
 def _rivals(file: File, others: Iterable[Named]) -> list[Named]:
     """Find those that give other bytes this name, however it is spelled.
 
@@ -111,25 +127,19 @@ def _rivals(file: File, others: Iterable[Named]) -> list[Named]:
     ]
 
 
-def files_of(project: Project, version: str) -> tuple[File, ...]:
-    """Find the files of a release.
+def bury(file: File, now: datetime, act: str) -> Tombstone:
+    """Make what remains of a file that is deleted.
 
-    :raises NotFound: there is none.
+    :param act: the id of the act that deletes it.
     """
-    found = tuple(f for f in project.files if same_version(f.version, version))
-    if not found:
-        raise NotFound(f"There is no such release of {project.name} here.")
-    return found
-
-
-def bury(file: File, now: datetime) -> Tombstone:
-    """Make what remains of a file that is removed."""
     return Tombstone(
         filename=file.filename,
         sha256=file.sha256,
         key=file.key,
         deleted=now,
         metadata_key=file.metadata_key,
+        file=file,
+        act=act,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
-from random import Random
+from random import Random, SystemRandom
 from weakref import WeakValueDictionary
 
 from attrs import define, field, frozen
@@ -64,7 +64,7 @@ class Manifests:
 
     store: IObjectStore
     clock: IReactorTime
-    random: Random = field(factory=Random)
+    random: Random = field(factory=SystemRandom)
     standing: Standing = field(factory=Standing)
     _swaps: Swaps[Versioned, Project] = field(init=False)
     _known: WeakValueDictionary[NormalizedName, Versioned] = field(

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import quote
 
 from attrs import frozen
 
+from pypicloud_tw.config.namespaces import NO_NAMESPACES, Namespaces
 from pypicloud_tw.index.catalog import Rendered
 from pypicloud_tw.index.manifest import public_document
 from pypicloud_tw.index.manifests import Versioned
 from pypicloud_tw.index.model import Document, File, Project
-from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.projects.addresses import (
+    DIGEST_DIGITS,
+    file_path,
+    provenance_path,
+)
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.web.representation import Page
 from pypicloud_tw.web.simple import render_project
-
-#: Hexadecimal digits of a file's SHA-256 in its address.
-DIGEST_DIGITS = 16
 
 #: What a file of a project weighs in memory beside its page, measured with 5,000 files.
 _FILE_WEIGHT = 1500
@@ -34,33 +35,24 @@ class ProjectView:
     files: Mapping[tuple[str, str], File]
 
 
-def file_path(name: NormalizedName, file: File) -> str:
-    """Return a file's permanent address, below this server's root (decision D4)."""
-    return f"packages/{name}/{file.sha256[:DIGEST_DIGITS]}/{quote(file.filename)}"
+@frozen
+class Views:
+    """Renders projects with addresses of this server.
 
-
-def provenance_path(name: NormalizedName, file: File) -> str:
-    """Return where a file's provenance is (PEP 740), below this server's root.
-
-    As the public index has it (its page "Integrity API").
+    They are relative to ``/simple/{project}/``, so that one page is right under every
+    host name and path prefix.
     """
-    return f"integrity/{name}/{quote(file.version)}/{quote(file.filename)}/provenance"
 
+    namespaces: Namespaces = NO_NAMESPACES
 
-def own_document(project: Project) -> Document:
-    """Make the document of a project's page.
+    async def __call__(self, state: Versioned) -> Rendered[ProjectView]:
+        """Render a project; good until it changes."""
 
-    Its addresses are relative to ``/simple/{project}/``, so that one page is right
-    under every host name and path prefix.
-    """
-    return public_document(
-        project, lambda file: f"../../{file_path(project.name, file)}"
-    )
+        def address(file: File) -> str:
+            return f"../../{file_path(state.project.name, file)}"
 
-
-async def view_project(state: Versioned) -> Rendered[ProjectView]:
-    """Render a project with addresses of this server."""
-    return _view(state, own_document(state.project), float("inf"))
+        document = public_document(state.project, address, self.namespaces)
+        return _view(state, document, float("inf"))
 
 
 @frozen
@@ -72,6 +64,7 @@ class SignedViews:
     """
 
     store: IObjectStore
+    namespaces: Namespaces = NO_NAMESPACES
 
     async def __call__(self, state: Versioned) -> Rendered[ProjectView]:
         """Render a project; good until the first address in it should be replaced."""
@@ -85,7 +78,7 @@ class SignedViews:
             good_until = min(good_until, signed.fresh_until)
             return signed.url
 
-        document = public_document(state.project, address)
+        document = public_document(state.project, address, self.namespaces)
         for file in document["files"]:
             file.pop("core-metadata", None)
         return _view(state, document, good_until)
@@ -107,13 +100,12 @@ def _view(
 def _add_provenance(project: Project, document: Document) -> bool:
     """Say where the files' provenance is, relative to the page; return whether any is.
 
-    It lies with the store, and is always asked of this server.
+    It is always asked of this server, wherever the files are.
     """
-    attested = [
-        (file, told)
-        for file, told in zip(project.files, document["files"], strict=True)
-        if file.provenance_key is not None
-    ]
-    for file, told in attested:
-        told["provenance"] = f"../../{provenance_path(project.name, file)}"
-    return bool(attested)
+    added = False
+    for file, told in zip(project.files, document["files"], strict=True):
+        path = provenance_path(project.name, file)
+        if path is not None:
+            told["provenance"] = f"../../{path}"
+            added = True
+    return added

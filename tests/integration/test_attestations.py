@@ -29,7 +29,7 @@ from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.attestations.question import Question
 from pypicloud_tw.index.attestations.verification import verify
 from tests.integration import apart
-from tests.integration.clients import once, run_here
+from tests.integration.clients.environments import once, run_here
 from tests.integration.rig import (
     PASSWORD,
     USER,
