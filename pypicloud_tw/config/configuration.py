@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from pypicloud_tw.config.retention import RetentionRule
 from pypicloud_tw.config.rights import RightLine, TrustedPublisher
 from pypicloud_tw.config.sections.access import AuthSection, LoginsSection, OidcSection
 from pypicloud_tw.config.sections.index import (
@@ -41,6 +42,7 @@ class Config:
     :ivar rights: of single projects and patterns; their order means nothing.
     :ivar publishers: the trusted publishers, by name.
     :ivar signers: whose attestations are trusted, beside publishers' own.
+    :ivar retention: which releases are kept; their order means nothing.
     :ivar notices: what the operator should know, a sentence each.
     :ivar ini: the file that it was read from.
     """
@@ -64,5 +66,6 @@ class Config:
     rights: tuple[RightLine, ...] = ()
     publishers: Mapping[str, TrustedPublisher] = field(factory=_nothing)
     signers: tuple[TrustedSigner, ...] = ()
+    retention: tuple[RetentionRule, ...] = ()
     notices: tuple[str, ...] = ()
     ini: Path | None = None

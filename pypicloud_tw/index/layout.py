@@ -22,6 +22,10 @@ PROVENANCE_SUFFIX = ".provenance"
 #: What is no distribution, and lies beside one.
 BESIDE = (METADATA_SUFFIX, PROVENANCE_SUFFIX)
 
+
+#: Seconds after which a sweep takes an unnamed object for an orphan.
+SWEEP_AGE = 24 * 3600.0
+
 #: {project}/{id}/{filename}: what a publish makes, and its metadata.
 _OWN = re.compile(r"([a-z0-9]+(?:-[a-z0-9]+)*)/[0-9a-f]{32}/[^/]+")
 
