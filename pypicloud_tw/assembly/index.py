@@ -7,10 +7,9 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from pypicloud_tw.access.patterns import matches
+from pypicloud_tw.access.signers import TrustedSigners
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.namespaces import Namespaces
-from pypicloud_tw.config.signers import Signer
 from pypicloud_tw.index.acts import Acts
 from pypicloud_tw.index.admission import UploadRules
 from pypicloud_tw.index.attestations.question import Question
@@ -22,7 +21,6 @@ from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.marker import Marker
-from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.standing import Standing
 from pypicloud_tw.index.unserved import Unserved
@@ -50,6 +48,7 @@ def make_index(
     *,
     checkpoint: Checkpoint = pass_by,
     audit: Audit = log_act,
+    signers: TrustedSigners | None = None,
 ) -> Index:
     """Assemble the domain over the store that the configuration names.
 
@@ -57,6 +56,7 @@ def make_index(
     :param checkpoint: called with the name of each step of a publish that was just
         done, for tests that end the process there.
     :param audit: takes a record of every change.
+    :param signers: whose attestations count; None: those of the configuration.
     """
     reactor, metrics = process.reactor, process.metrics
     store = _make_store(config, process, environ, checkpoint)
@@ -90,7 +90,9 @@ def make_index(
         ),
         checkpoint,
         audit,
-        attestations=_make_attestations(config, process),
+        attestations=_make_attestations(
+            config, process, signers or TrustedSigners(config.signers)
+        ),
         unserved=Unserved(
             metered,
             reactor,
@@ -105,20 +107,15 @@ def make_index(
     return Index(store, manifests, catalog, publisher, reactor, acts)
 
 
-def _make_attestations(config: Config, process: Process) -> Attestations:
-    def trusted(project: NormalizedName) -> tuple[Signer, ...]:
-        return tuple(
-            one.signer
-            for one in config.signers
-            if any(matches(pattern, project) for pattern in one.projects)
-        )
-
+def _make_attestations(
+    config: Config, process: Process, signers: TrustedSigners
+) -> Attestations:
     def verify_apart(question: Question) -> Deferred[bytes]:
         return process.offload.in_process(verify, question)
 
     return Attestations(
         verify_apart if is_installed() else None,
-        trusted,
+        signers.find,
         config.attestations.trust_root,
     )
 

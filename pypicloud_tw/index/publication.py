@@ -164,8 +164,10 @@ class Publication:
     async def _judge(self, attestations: str | None, sha256: str) -> bytes | None:
         if attestations is None:
             return None
-        return await self.publisher.attestations.provenance(
-            attestations, self.filename, sha256, self.actor
+        judge = self.publisher.attestations.provenance
+        return await self.publisher.in_turn(
+            self.actor.name,
+            partial(judge, attestations, self.filename, sha256, self.actor),
         )
 
     async def abort(self) -> None:

@@ -7,8 +7,9 @@ ends earlier leaves at worst an orphan, which a sweep removes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from random import Random, SystemRandom
 from typing import Any, TypeVar
@@ -182,11 +183,20 @@ class Publisher:
         :raises BadRequest: it is not what its name promises.
         :raises Unavailable: this uploader has too many that wait already.
         """
+        return await self.in_turn(uploader, partial(self._look_into, spool, filename))
+
+    async def in_turn(
+        self, uploader: str | None, work: Callable[[], Awaitable[T]]
+    ) -> T:
+        """Do what takes a helper, when it is this uploader's turn.
+
+        :raises Unavailable: this uploader has too many that wait already.
+        """
         name = uploader or ""
         asker = Asker(name, name)
         await self._turns.enter(asker)
         try:
-            return await self._look_into(spool, filename)
+            return await work()
         finally:
             self._turns.leave(asker)
 

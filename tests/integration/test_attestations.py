@@ -9,6 +9,7 @@ import hashlib
 import json
 import pickle
 import shutil
+import signal
 import sys
 import tarfile
 from base64 import b64decode, b64encode
@@ -40,6 +41,7 @@ from tests.integration.rig import (
     form,
     run,
     script,
+    wait_until,
 )
 
 SDIST = "pypi_attestations-0.0.19.tar.gz"
@@ -274,6 +276,11 @@ class ChainTests(IntegrationTestCase):
         server = self.server(settings=signer("ci", "acme-*", RELEASE))
         answer = self.send(server, SDIST, self.attestation(SDIST + PUBLISH))
         self.refused(answer, "nobody whose attestations count")
+        server.configure(**signer("ci", "pypi-*", RELEASE))
+        assert server.process is not None
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "were read again" in server.log, lambda: server.log)
+        self.accepted(server, SDIST, PUBLISH)
 
     def test_without_the_extra(self) -> None:
         module = self.folder / "without" / "pypi_attestations" / "__init__.py"
@@ -285,6 +292,7 @@ class ChainTests(IntegrationTestCase):
         )
         answer = self.send(server, SDIST, self.attestation(SDIST + PUBLISH))
         self.refused(answer, "pypicloud-tw[attestations]")
+        self.assertNotIn("Traceback", server.log)
         self.nothing_kept(server)
 
     def dist(self, *suffixes: str) -> list[Path]:

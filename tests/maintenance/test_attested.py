@@ -22,7 +22,14 @@ from pypicloud_tw.maintenance.sweep import Sweeper
 from pypicloud_tw.maintenance.verify import Verifier as StoreVerifier
 from tests.builders import wheel
 from tests.index.attestations.doubles import SIGNER, Verifier, attestation
-from tests.web.doubles import Domain, damage, started, stored_project
+from tests.web.doubles import (
+    Domain,
+    damage,
+    data_keys,
+    named,
+    started,
+    stored_project,
+)
 
 ACME = project_name("acme")
 WHEEL = "acme-1.0-py3-none-any.whl"
@@ -73,10 +80,46 @@ class AttestedTests(SynchronousTestCase):
         self.publish(None)
         attested = self.publish()
         self.domain.clock.advance(3 * 86400)
-        sweeper = Sweeper(self.store, self.domain.manifests, 86400)
-        self.successResultOf(started(sweeper.run()))
+        self.sweep()
         self.assertIn(attested.provenance_key, self.store.objects)
         self.assertEqual(damage(self.store), [])
+
+    def test_what_breaks_off_is_swept(self) -> None:
+        """Of a first upload, and of attestations for a file that is there."""
+        for there in (False, True):
+            self.setUp()
+            if there:
+                self.publish(None)
+            for step in ("file", "metadata", "provenance"):
+                with self.subTest(there=there, step=step):
+                    self.break_off(f"publish:{step}")
+            self.domain.clock.advance(3 * 86400)
+            self.sweep()
+            self.assertEqual(data_keys(self.store), named(self.store))
+            attested = self.publish()
+            self.assertIn(attested.provenance_key, self.store.objects)
+            self.assertEqual(damage(self.store), [])
+
+    def break_off(self, at: str) -> None:
+        """Have the process end behind a step."""
+
+        def die(step: str) -> None:
+            if step == at:
+                raise ZeroDivisionError
+
+        async def publish() -> None:
+            publication = Publication(self.domain.publisher, Actor("ann"))
+            await publication.begin(Filename.parse(WHEEL))
+            await publication.write(DATA)
+            await publication.finish(Claims(), attestations=ATTESTED)
+
+        self.domain.publisher.checkpoint = die
+        self.failureResultOf(started(publish()), ZeroDivisionError)
+        self.domain.publisher.checkpoint = self.domain.steps.append
+
+    def sweep(self) -> None:
+        sweeper = Sweeper(self.store, self.domain.manifests, 86400)
+        self.successResultOf(started(sweeper.run()))
 
     def test_it_is_never_adopted(self) -> None:
         for key in (f"{WHEEL}.provenance", f"acme/1.0/{WHEEL}.provenance"):

@@ -316,9 +316,10 @@ class IntegrityTests(AttestationCase):
                 "No provenance available for acme-2.0-py3-none-any.whl",
             ),
         ):
-            response = self.web.get(path, {"Accept": "application/json"})
-            self.assertEqual(response.status, 404, path)
-            self.assertIn(sentence, response.json["message"])
+            for form in (INTEGRITY, "application/json"):
+                response = self.web.get(path, {"Accept": form})
+                self.assertEqual(response.status, 404, path)
+                self.assertIn(sentence, response.json["message"])
         spelled = f"/integrity/Acme/1.0.0/{WHEEL}/provenance"
         self.assertEqual(self.web.get(spelled).status, 200)
 
