@@ -103,7 +103,7 @@ def _add_provenance(project: Project, document: Document) -> bool:
     It is always asked of this server, wherever the files are.
     """
     added = False
-    for file, told in zip(project.files, document["files"], strict=True):
+    for file, told in zip(project.offered, document["files"], strict=True):
         path = provenance_path(project.name, file)
         if path is not None:
             told["provenance"] = f"../../{path}"
