@@ -51,6 +51,7 @@ _PROJECT_KEYS = frozenset(
         "_tombstones",
         "_history",
         "_changes",
+        "_serial",
     }
 )
 _FILE_KEYS = frozenset(
@@ -147,6 +148,7 @@ def encode(project: Project) -> bytes:
         "_tombstones": [_encode_tombstone(t) for t in project.tombstones],
         "_history": [encode_entry(entry) for entry in project.history],
         "_changes": list(project.changes),
+        "_serial": project.serial,
     }
     return compact(document)
 
@@ -180,13 +182,20 @@ def public_document(
     files = [{**_served_file(file), "url": address(file)} for file in project.files]
     return {
         **{k: v for k, v in project.extra.items() if not k.startswith("_")},
-        "meta": {"api-version": API_VERSION},
+        "meta": _meta(project),
         "name": project.name,
         "versions": versions_of(project.files),
         "files": files,
         "project-status": _encode_status(project),
         "namespaces": namespaces.told(project.name),
     }
+
+
+def _meta(project: Project) -> Document:
+    meta: Document = {"api-version": API_VERSION}
+    if project.serial:
+        meta["_last-serial"] = project.serial
+    return meta
 
 
 def versions_of(files: Iterable[File]) -> list[str]:
@@ -326,6 +335,7 @@ def _decode_project(name: NormalizedName, document: Document) -> Project:
         changes=tuple(_text(i, "_changes") for i in _list(document, "_changes")),
         extra=_unknown(document, _PROJECT_KEYS),
         format=_number(document.get("_format", FORMAT), "_format"),
+        serial=_number(document.get("_serial", 0), "_serial"),
     )
 
 

@@ -8,11 +8,12 @@ from datetime import datetime
 from random import Random
 from weakref import WeakValueDictionary
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 
 from pypicloud_tw.errors import NotFound, ObjectNotFound, Unavailable
+from pypicloud_tw.index.changelog import serial_at
 from pypicloud_tw.index.manifest import (
     INDEX,
     MAX_MANIFEST,
@@ -74,7 +75,7 @@ class Manifests:
 
     @_swaps.default
     def _none_yet(self) -> Swaps[Versioned, Project]:
-        shelf = _ManifestShelf(self.store, self.read, self._learn)
+        shelf = _ManifestShelf(self.store, self.read, self._learn, self.clock.seconds)
         return Swaps(shelf, self.clock, self.random)
 
     @property
@@ -175,6 +176,7 @@ class _ManifestShelf:
     store: IObjectStore
     read: Callable[[NormalizedName], Awaitable[Versioned]]
     learn: Callable[[Project, ObjectInfo], Versioned]
+    seconds: Callable[[], float]
 
     async def look(self, name: str) -> Versioned | None:
         try:
@@ -188,6 +190,8 @@ class _ManifestShelf:
     async def put(
         self, name: str, after: Project, found: Versioned | None
     ) -> Versioned:
+        serial = max(after.serial + 1, serial_at(self.seconds()))
+        after = evolve(after, serial=serial)
         info = await self.store.put(
             manifest_key(NormalizedName(name)),
             encode(after),

@@ -137,6 +137,8 @@ class Project:
     :ivar history: its most recent acts, newest last; older ones lie in objects beside
         the manifest.
     :ivar changes: ids of the recent changes, newest last (decision D1).
+    :ivar serial: of its last change, larger with each; 0: an older version made it. The
+        marker tells of that by one that is as large or larger.
     :ivar format: the manifest format it was read in.
     :ivar extra: keys that this version does not know, kept on rewriting.
     """
@@ -151,6 +153,7 @@ class Project:
     changes: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(factory=dict)
     format: int = FORMAT
+    serial: int = 0
 
     def file(self, filename: str) -> File | None:
         """Find a file by its exact name."""

@@ -174,7 +174,7 @@ class Publisher:
             raise
         self.changes += 1
         self.checkpoint("publish:swapped")
-        await self.catalog.changed(name)
+        await self.catalog.changed(name, state.project.serial)
         self.checkpoint("publish:told")
         return state.project
 

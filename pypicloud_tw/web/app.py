@@ -201,7 +201,9 @@ class Application:
         own = await self.index.catalog.names()
         fallback = self.projects.fallback
         kept = await fallback.kept_names() if fallback else frozenset()
-        made = await self._list.find(own, kept, self.access.policy, principal, choice)
+        changelog = self.index.watch.changelog
+        policy = self.access.policy
+        made = await self._list.find(own, kept, policy, principal, choice, changelog)
         # Even what anybody gets: with a log-in it may be another list.
         private = not self.access.policy.public
         send_representation(request, made, private=private)

@@ -89,15 +89,19 @@ class Representation:
         content_type: bytes,
         encoding: Encoding = Encoding.IDENTITY,
         modified: datetime | None = None,
+        serial: int | None = None,
     ) -> Representation:
         """Describe *body*, which is in *encoding* already.
 
         :param modified: when what it tells last changed; aware.
+        :param serial: by which it is known to be current; mirrors ask for that.
         """
         etag = _etag(body, content_type, encoding)
         validators = b"ETag: " + etag + b"\r\n" + _VARY
         if modified is not None:
             validators += b"Last-Modified: " + http_date(modified) + b"\r\n"
+        if serial:
+            validators += b"X-PyPI-Last-Serial: %d\r\n" % serial
         fields = b"Content-Type: %b\r\nContent-Length: %d\r\n" % (
             content_type,
             len(body),
@@ -122,10 +126,14 @@ class Representation:
         return self.validators + (_PRIVATE if private else _PUBLIC)
 
 
-def represent(body: bytes, variant: Variant) -> Representation:
+def represent(
+    body: bytes, variant: Variant, serial: int | None = None
+) -> Representation:
     """Make what is sent of a body in a variant's format; may run in a thread."""
     format, encoding = variant
-    return Representation.build(compress(body, encoding), format.content_type, encoding)
+    return Representation.build(
+        compress(body, encoding), format.content_type, encoding, serial=serial
+    )
 
 
 def _etag(body: bytes, content_type: bytes, encoding: Encoding) -> bytes:
@@ -142,6 +150,7 @@ class Page:
     """
 
     modified: datetime | None
+    serial: int | None
     small: bool
     _to_html: Callable[[bytes], bytes] = field(repr=False)
     _bodies: dict[tuple[bool, Encoding], bytes] = field(repr=False)
@@ -153,15 +162,17 @@ class Page:
         json: bytes,
         to_html: Callable[[bytes], bytes],
         modified: datetime | None = None,
+        serial: int | None = None,
     ) -> Page:
         """Make a page of its JSON format.
 
         :param to_html: makes the HTML format out of the JSON format: most clients never
             ask for it, so neither the time nor the memory is spent before one does.
         :param modified: when what it tells last changed; aware.
+        :param serial: of that change.
         """
         bodies = {(True, Encoding.IDENTITY): json}
-        return cls(modified, len(json) < SMALL, to_html, bodies)
+        return cls(modified, serial, len(json) < SMALL, to_html, bodies)
 
     @property
     def json(self) -> bytes:
@@ -195,7 +206,11 @@ class Page:
         if made is None:
             format, encoding = variant
             made = Representation.build(
-                self._body(variant), format.content_type, encoding, self.modified
+                self._body(variant),
+                format.content_type,
+                encoding,
+                self.modified,
+                self.serial,
             )
             self._made[variant] = made
         return made

@@ -93,7 +93,7 @@ def _view(
     state: Versioned, document: Document, good_until: float
 ) -> Rendered[ProjectView]:
     project = state.project
-    page = render_project(document, state.modified)
+    page = render_project(document, state.modified, project.serial or None)
     # PEP 792: nothing of a project in quarantine is offered.
     offered = () if project.status == "quarantined" else project.files
     files = {(file.sha256[:DIGEST_DIGITS], file.filename): file for file in offered}

@@ -23,12 +23,14 @@ from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import Forbidden, StoreError
+from pypicloud_tw.index.changelog import serial_at
 from pypicloud_tw.index.manifest import encode, manifest_key
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.web.http.proxies import Proxies
 from tests.builders import file, metadata, sdist, wheel
 from tests.web.doubles import (
+    BEGINNING,
     Domain,
     Response,
     Web,
@@ -90,7 +92,8 @@ class PageTests(AppCase):
     def test_json(self) -> None:
         self.yank("0.9", "<b>broken</b>")
         page = self.get("/simple/acme/", Accept=JSON).json
-        self.assertEqual(page["meta"], {"api-version": "1.5"})
+        meta = {"api-version": "1.5", "_last-serial": serial_at(BEGINNING) + 3}
+        self.assertEqual(page["meta"], meta)
         self.assertIsNone(page["namespaces"])
         self.assertEqual(page["name"], "acme")
         self.assertEqual(page["versions"], ["0.9", "1.0"])
@@ -145,7 +148,9 @@ class PageTests(AppCase):
     def test_the_list_of_projects(self) -> None:
         self.web.publish("other-1.0.tar.gz", sdist("other"))
         page = self.get("/simple/", Accept=JSON).json
+        serials = [project.pop("_last-serial") for project in page["projects"]]
         self.assertEqual(page["projects"], [{"name": "acme"}, {"name": "other"}])
+        self.assertEqual(page["meta"]["_last-serial"], max(serials))
         self.assertIn('<a href="other/">other</a>', self.get("/simple/").text)
 
     def test_a_change_is_shown_at_once(self) -> None:

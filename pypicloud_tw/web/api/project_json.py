@@ -31,7 +31,9 @@ class ProjectJson:
     ) -> bytes:
         """Answer whoever may read the project; see :meth:`document`."""
         base_url = request.origin.base_url
-        document, warning = await self.document(name, version, base_url)
+        document, warning, serial = await self.document(name, version, base_url)
+        if serial:
+            request.setHeader(b"X-PyPI-Last-Serial", b"%d" % serial)
         if warning is not None:
             request.setHeader(b"Warning", warning.encode())
         request.setHeader(b"Content-Type", b"application/json")
@@ -40,12 +42,13 @@ class ProjectJson:
 
     async def document(
         self, name: NormalizedName, version: str | None, base_url: str
-    ) -> tuple[bytes, str | None]:
+    ) -> tuple[bytes, str | None, int | None]:
         """Make it.
 
         :param version: None for the project with its newest release.
         :param base_url: this server's own address, without a final slash.
-        :returns: it, and the value of a Warning header field if it needs one.
+        :returns: it, the value of a Warning header field if it needs one, and the
+            serial by which it is current if it is ours.
         :raises NotFound: there is no such project or release.
         """
         fallback = self._projects.fallback
@@ -54,11 +57,15 @@ class ProjectJson:
         except NotFound:
             if fallback is None:
                 raise
-            return await fallback.upstreams.legacy_json(name, version, base_url)
-        return await self._render(entry.project, version, base_url), None
+            theirs = await fallback.upstreams.legacy_json(name, version, base_url)
+            return *theirs, None
+        # Before anything else is waited for: what is told meanwhile is not in it.
+        serial = self._projects.catalog.serial(entry)
+        document = await self._render(entry.project, version, base_url, serial)
+        return document, None, serial
 
     async def _render(
-        self, project: Project, version: str | None, base_url: str
+        self, project: Project, version: str | None, base_url: str, serial: int
     ) -> bytes:
         described = (
             legacy_json.latest_version(project)
@@ -67,9 +74,9 @@ class ProjectJson:
         )
         metadata = await self._core_metadata(project, described)
         if legacy_json.is_quick(project, metadata):
-            return legacy_json.render(project, version, base_url, metadata)
+            return legacy_json.render(project, version, base_url, metadata, serial)
         return await self._offload.in_process(
-            legacy_json.render, project, version, base_url, metadata
+            legacy_json.render, project, version, base_url, metadata, serial
         )
 
     async def _core_metadata(self, project: Project, version: str) -> bytes | None:
