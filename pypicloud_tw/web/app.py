@@ -39,6 +39,7 @@ from pypicloud_tw.web.api.namespaces import send_namespace, send_namespaces
 from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.project_json import ProjectJson
 from pypicloud_tw.web.api.revealed import RevealedTokens
+from pypicloud_tw.web.api.xml_rpc_methods import XmlRpc
 from pypicloud_tw.web.authorization import (
     actor_of,
     authenticate,
@@ -108,6 +109,7 @@ class Application:
     _files: FileSender = field(init=False)
     _json: ProjectJson = field(init=False)
     _readiness: Readiness = field(init=False)
+    _xml_rpc: XmlRpc = field(init=False)
     _access_api: AccessApi = field(init=False)
     router = Klein()
     # A double slash is a wrong address, not a redirect that breaks uploads.
@@ -141,6 +143,11 @@ class Application:
     @_json.default
     def _make_json(self) -> ProjectJson:
         return ProjectJson(self.projects, self.index.store, self.offload)
+
+    @_xml_rpc.default
+    def _make_xml_rpc(self) -> XmlRpc:
+        pieces = Pieces(self.index.clock)
+        return XmlRpc(self.index, self.access, self._json, pieces)
 
     @_access_api.default
     def _make_access_api(self) -> AccessApi:
@@ -303,8 +310,7 @@ class Application:
     async def upload(self, request: Request) -> bytes:
         """Take a file, or another form of the upload API."""
         if xml_rpc.is_call(request):
-            request.setHeader(b"Content-Type", xml_rpc.CONTENT_TYPE)
-            return measured(request, xml_rpc.refusal(request.origin.prefix))
+            return await self._xml_rpc.answer(request)
         refuse_other_sites(request)
         principal = await authorize_form(request, self.access)
         self.access.refuse_while_read_only()

@@ -162,6 +162,11 @@ def call(subject: Subject) -> bytes:
     return dumps(({"name": "x"},), "search").encode()
 
 
+def release_call(subject: Subject) -> bytes:
+    """What older tools ask of a release."""
+    return dumps((subject.name, "1.0"), "release_urls").encode()
+
+
 def token(subject: Subject) -> bytes:
     """A token that is none."""
     return b'{"token": "x"}'
@@ -177,6 +182,7 @@ DISCOVERY = "/.well-known/pytp"
 GITHUB = "/_/oidc/github/mint-token"
 REVEALED = "/api/v1/access/tokens/revealed"
 JSON = {"Content-Type": "application/json"}
+XML = {"Content-Type": "text/xml"}
 
 FILE = "/packages/<name>/<digest>/<filename>"
 
@@ -288,7 +294,8 @@ ROWS = (
     ),
     Row("POST", "/legacy/", "/legacy/", OVERWRITE, 200, overwrite, FORM_TYPE, True),
     Row("POST", "/legacy/", "/legacy/", DELETE, 200, removal, FORM_TYPE, True),
-    Row("POST", "/pypi", "/pypi", None, 200, call, {"Content-Type": "text/xml"}),
+    Row("POST", "/pypi", "/pypi", READ, 200, call, XML),
+    Row("POST", "/pypi", "/pypi", READ, 200, release_call, XML),
     Row("GET", AUDIT, AUDIT, ADMINISTER),
     Row("GET", AUDIT, f"{AUDIT}?project={{name}}", MANAGE),
     # Who sends these proves who it is by what it sends.

@@ -655,32 +655,33 @@ class ErrorFormTests(AppCase):
 
 
 class XmlRpcTests(AppCase):
-    """``pip search``: told that it is not here, in a form that pip shows."""
+    """Which requests are calls; what they get is of ``tests.web.api.test_xml_rpc``."""
 
     CALL = dumps(({"name": ["acme"], "summary": ["acme"]}, "or"), "search").encode()
 
-    def test_told_at_once(self) -> None:
-        """Without a log-in, whoever may read."""
-        closed = Web(default_read="authenticated")
-        for web in (self.web, closed):
-            for path in ("/pypi", "/pypi/", "/", "/simple", "/simple/", "/legacy/"):
-                for media_type in ("text/xml", "application/xml; charset=utf-8"):
-                    response = web.request(
-                        "POST", path, {"Content-Type": media_type}, self.CALL
-                    )
-                    self.assertEqual(response.status, 200, path)
-                    self.assertEqual(
-                        response["Content-Type"], "text/xml; charset=utf-8"
-                    )
-                    fault = self.assertRaises(Fault, loads, response.body)
-                    self.assertEqual(fault.faultCode, -32601)
-                    self.assertIn("no pip search", fault.faultString)
-                    self.assertIn("listed at /simple/.", fault.faultString)
+    def test_wherever_clients_call(self) -> None:
+        self.web.publish(WHEEL, wheel())
+        for path in ("/pypi", "/pypi/", "/", "/simple", "/simple/", "/legacy/"):
+            for media_type in ("text/xml", "application/xml; charset=utf-8"):
+                response = self.web.request(
+                    "POST", path, {"Content-Type": media_type}, self.CALL
+                )
+                self.assertEqual(response.status, 200, path)
+                self.assertEqual(response["Content-Type"], "text/xml; charset=utf-8")
+                self.assertIn("<string>acme</string>", response.text)
+                self.assertEqual(loads(response.body)[1], None)
+
+    def test_who_may_not_read_is_asked_to_log_in(self) -> None:
+        web = Web(default_read="authenticated")
+        response = web.request("POST", "/pypi", {"Content-Type": "text/xml"}, self.CALL)
+        self.assertEqual(response.status, 401)
 
     def test_under_a_prefix(self) -> None:
         web = Web(proxies=Proxies((), "https://x.example/python"))
-        response = web.request("POST", "/pypi", {"Content-Type": "text/xml"}, self.CALL)
+        unknown = dumps((), "user_packages").encode()
+        response = web.request("POST", "/pypi", {"Content-Type": "text/xml"}, unknown)
         fault = self.assertRaises(Fault, loads, response.body)
+        self.assertEqual(fault.faultCode, -32601)
         self.assertIn("/python/simple/", fault.faultString)
 
     def test_uploads_are_none(self) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 from attrs import frozen
 from twisted.logger import Logger
 
 from pypicloud_tw.errors import NotFound, ObjectNotFound
 from pypicloud_tw.index.archive import MAX_METADATA
-from pypicloud_tw.index.model import Project
+from pypicloud_tw.index.model import Document, Project
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.interfaces import IObjectStore
@@ -63,6 +65,15 @@ class ProjectJson:
         serial = self._projects.catalog.serial(entry)
         document = await self._render(entry.project, version, base_url, serial)
         return document, None, serial
+
+    async def release(self, project: Project, version: str, base_url: str) -> Document:
+        """Describe a release of a project of ours.
+
+        :raises NotFound: there is no such release.
+        """
+        rendered = await self._render(project, version, base_url, 0)
+        document: Document = json.loads(rendered)
+        return document
 
     async def _render(
         self, project: Project, version: str | None, base_url: str, serial: int
