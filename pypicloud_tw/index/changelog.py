@@ -13,11 +13,13 @@ from typing import Self
 
 from attrs import field, frozen
 
-#: Serials begin with the seconds since 2020, so that they go on where a marker that was
-#: lost has left nothing. XML-RPC has integers up to 2**31 - 1: they last until 2088.
-EPOCH = 1_577_836_800
 #: Of an index that has told of no change. bandersnatch takes 0 for none.
 FIRST = 1
+#: Serials begin with the milliseconds since the Unix epoch: they go on where a marker
+#: that was lost has left nothing, as no index has so many changes in a second. They are
+#: larger than XML-RPC's integers are by its specification; bandersnatch sends them as
+#: doubles, which have room for 53 bits.
+PER_SECOND = 1000
 
 
 def serial_at(seconds: float) -> int:
@@ -25,7 +27,7 @@ def serial_at(seconds: float) -> int:
 
     :param seconds: since the Unix epoch.
     """
-    return max(FIRST, int(seconds) - EPOCH)
+    return max(FIRST, int(seconds * PER_SECOND))
 
 
 @frozen(eq=False)
@@ -59,13 +61,21 @@ class Changelog:
         return self._latest.get(name, self.floor)
 
     @property
+    def last(self) -> int:
+        """The last serial of a project, or the floor."""
+        return self.changes[-1][1] if self.changes else self.floor
+
+    @property
     def latest(self) -> list[tuple[str, int]]:
         """Every project that is remembered with its last serial, oldest first."""
         return sorted(self._latest.items(), key=lambda change: change[1])
 
     def since(self, serial: int) -> list[tuple[str, int]] | None:
-        """Return what changed after a serial, oldest first; None: anything may have."""
-        if not self.known or serial < self.floor:
+        """Return what changed after a serial, oldest first; None: anything may have.
+
+        Also for one that is none yet: it is of a marker that was lost.
+        """
+        if not self.known or not self.floor <= serial <= self.last:
             return None
         return [change for change in self.changes if change[1] > serial]
 

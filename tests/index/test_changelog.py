@@ -9,14 +9,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import ObjectNotFound, PreconditionFailed, StoreError
 from pypicloud_tw.index import marker
-from pypicloud_tw.index.changelog import EPOCH, FIRST, Changelog, serial_at
+from pypicloud_tw.index.changelog import FIRST, Changelog, serial_at
 from pypicloud_tw.index.marker import GAP, REMEMBERED, Marker
 from pypicloud_tw.store.memory import MemoryStore
 from tests.builders import wheel
 from tests.doubles import InlineOffload
 from tests.web.doubles import BEGINNING, Domain, started, stored_project
 
-NOW = 200_000_000
+NOW = 1_790_000_000_000
 
 
 class ChangelogTests(SynchronousTestCase):
@@ -34,9 +34,11 @@ class ChangelogTests(SynchronousTestCase):
         self.assertEqual(self.changelog.since(13), [])
         self.assertEqual(len(self.changelog.since(10) or ()), 3)
         self.assertIsNone(self.changelog.since(9))
+        self.assertIsNone(self.changelog.since(14))
+        self.assertEqual(Changelog(10, known=True).since(10), [])
 
     def test_serials_begin_with_the_time(self) -> None:
-        self.assertEqual(serial_at(EPOCH + 5.5), 5)
+        self.assertEqual(serial_at(5.5), 5500)
         self.assertEqual(serial_at(0), FIRST)
 
 

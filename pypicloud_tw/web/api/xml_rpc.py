@@ -14,6 +14,7 @@ from xmlrpc.client import Error, Fault, Unmarshaller, dumps
 
 from attrs import frozen
 
+from pypicloud_tw.index.changelog import PER_SECOND
 from pypicloud_tw.web.http.site import Request
 
 CONTENT_TYPE = b"text/xml; charset=utf-8"
@@ -117,17 +118,12 @@ def serials_result(batches: Iterable[Sequence[tuple[str, int]]]) -> Iterator[byt
     yield b"</struct>" + _END
 
 
-def changes_result(
-    batches: Iterable[Sequence[tuple[str, int]]], epoch: int
-) -> Iterator[bytes]:
-    """Write changes as lists: a name, no version, a time, what was done, the serial.
-
-    :param epoch: seconds since the Unix epoch at which serials began.
-    """
+def changes_result(batches: Iterable[Sequence[tuple[str, int]]]) -> Iterator[bytes]:
+    """Write changes as lists: a name, no version, a time, what was done, the serial."""
     yield _BEGIN + b"<array><data>"
     for batch in batches:
         yield "".join(
-            [_CHANGE.format(name, epoch + serial, serial) for name, serial in batch]
+            [_CHANGE.format(n, serial // PER_SECOND, serial) for n, serial in batch]
         ).encode()
     yield b"</data></array>" + _END
 
@@ -149,7 +145,7 @@ def _fit(value: Any) -> Any:
     match value:
         case str():
             return _NO_CHARACTER.sub("?", value)
-        case bool() | None:
+        case bool() | float() | None:
             return value
         case int():
             return value if abs(value) <= _LARGEST_INT else float(value)

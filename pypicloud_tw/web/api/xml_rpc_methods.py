@@ -7,6 +7,7 @@ last three of them.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from math import isfinite
 from typing import Any
 from xmlrpc.client import Fault
 
@@ -18,7 +19,7 @@ from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.concurrency.steps import batches
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import BadRequest, ManifestDamaged, ManifestLost, NotFound
-from pypicloud_tw.index.changelog import EPOCH, Changelog
+from pypicloud_tw.index.changelog import Changelog
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifest import versions_of
 from pypicloud_tw.index.model import Document, Project
@@ -142,17 +143,17 @@ class XmlRpc:
         _, readable = await self._names(request)
         return xml_rpc.result(last_serial(self._changelog, readable))
 
-    async def _changelog_since_serial(self, request: Request, serial: int) -> bytes:
+    async def _changelog_since_serial(self, request: Request, serial: float) -> bytes:
         names, readable = await self._names(request)
         changelog = self._changelog
-        changes = changelog.since(serial)
+        changes = changelog.since(int(serial)) if isfinite(serial) else None
         if changes is None:  # any of them may have changed
             changes = [(name, changelog.of(name)) for name in names]
         told = (
             [change for change in batch if readable.allows(change[0])]
             for batch in batches(changes, BATCH)
         )
-        return await self._joined(xml_rpc.changes_result(told, EPOCH))
+        return await self._joined(xml_rpc.changes_result(told))
 
     @property
     def _changelog(self) -> Changelog:
@@ -215,7 +216,7 @@ _PARAMETERS: dict[str, tuple[tuple[type | tuple[type, ...], ...], int]] = {
     "search": ((dict, str), 1),
     "list_packages_with_serial": ((), 0),
     "changelog_last_serial": ((), 0),
-    "changelog_since_serial": ((int,), 0),
+    "changelog_since_serial": (((int, float),), 0),
 }
 
 
