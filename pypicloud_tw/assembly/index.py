@@ -7,6 +7,7 @@ from typing import Any
 
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.namespaces import Namespaces
+from pypicloud_tw.index.acts import Acts
 from pypicloud_tw.index.admission import UploadRules
 from pypicloud_tw.index.audit import Audit
 from pypicloud_tw.index.audit_log import log_act
@@ -54,7 +55,12 @@ def make_index(
     metered = MeteredStore(store, metrics.observe_store, reactor.seconds)
     namespaces = Namespaces.of(config.pypi.private)
     signed = config.aws.bucket is not None and config.aws.link == "signed"
-    manifests = Manifests(metered, reactor, standing=Standing.starting())
+    manifests = Manifests(
+        metered,
+        reactor,
+        standing=Standing.starting(),
+        sweep_age=config.index.sweep_age,
+    )
     catalog = Catalog(
         manifests,
         MarkerWatch(Marker(metered), reactor, config.index.fresh_for),
@@ -86,7 +92,8 @@ def make_index(
     )
     for part in (manifests, catalog, publisher):
         part.register(metrics)
-    return Index(store, manifests, catalog, publisher, reactor)
+    acts = Acts(publisher, config.index.restore_for)
+    return Index(store, manifests, catalog, publisher, reactor, acts)
 
 
 def _make_store(

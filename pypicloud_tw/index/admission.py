@@ -10,15 +10,16 @@ from attrs import evolve, frozen
 from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import InvalidVersion
 
-from pypicloud_tw.errors import BadRequest, Conflict, NotFound
-from pypicloud_tw.index.manifest import in_order
+from pypicloud_tw.errors import BadRequest, Conflict, Forbidden
+from pypicloud_tw.index.layout import SWEEP_AGE
+from pypicloud_tw.index.manifest import put_in_order
 from pypicloud_tw.index.manifests import Change
 from pypicloud_tw.index.model import File, Project, Tombstone
 from pypicloud_tw.index.names import Filename, file_identity, parse_version
 from pypicloud_tw.store.spool import Digests
 
-#: Seconds after which a sweep takes an unnamed object for an orphan.
-SWEEP_AGE = 24 * 3600.0
+#: PEP 792: "uploads to the project" are not accepted.
+_CLOSED = ("archived", "quarantined")
 
 Named = TypeVar("Named", File, Tombstone)
 
@@ -63,6 +64,7 @@ def admission(
     """
 
     def admit(project: Project) -> Project:
+        check_takes_files(project)
         existing = project.file(file.filename)
         if existing is not None and existing.sha256 == file.sha256:
             return project
@@ -77,16 +79,32 @@ def admission(
                 "File already existed and was deleted; its name is not taken again "
                 "with other bytes. Give the release a new version."
             )
+        tombstones, files = project.tombstones, project.files
         buried = project.tombstone(file.filename)
-        others = (f for f in project.files if f not in replaced)
+        if buried is not None:
+            tombstones = tuple(t for t in tombstones if t is not buried)
+        if replaced:
+            files = tuple(f for f in files if f not in replaced)
         return evolve(
             project,
             display_name=project.display_name if project.files else display_name,
-            files=in_order((*others, file)),
-            tombstones=tuple(t for t in project.tombstones if t is not buried),
+            files=put_in_order(files, (file,)),
+            tombstones=tombstones,
         )
 
     return admit
+
+
+def check_takes_files(project: Project) -> None:
+    """Return if files may be added to a project, by its status (PEP 792).
+
+    :raises Forbidden: they may not; the message says what would let them.
+    """
+    if project.status in _CLOSED:
+        raise Forbidden(
+            f"The project {project.name} is {project.status} and takes no uploads; "
+            "whoever manages it can set its status to active."
+        )
 
 
 def _rivals(file: File, others: Iterable[Named]) -> list[Named]:
@@ -102,25 +120,19 @@ def _rivals(file: File, others: Iterable[Named]) -> list[Named]:
     ]
 
 
-def files_of(project: Project, version: str) -> tuple[File, ...]:
-    """Find the files of a release.
+def bury(file: File, now: datetime, act: str) -> Tombstone:
+    """Make what remains of a file that is deleted.
 
-    :raises NotFound: there is none.
+    :param act: the id of the act that deletes it.
     """
-    found = tuple(f for f in project.files if same_version(f.version, version))
-    if not found:
-        raise NotFound(f"There is no such release of {project.name} here.")
-    return found
-
-
-def bury(file: File, now: datetime) -> Tombstone:
-    """Make what remains of a file that is removed."""
     return Tombstone(
         filename=file.filename,
         sha256=file.sha256,
         key=file.key,
         deleted=now,
         metadata_key=file.metadata_key,
+        file=file,
+        act=act,
     )
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from secrets import token_hex
+from random import Random, SystemRandom
 from typing import NamedTuple
 
 from attrs import define, field
@@ -78,9 +78,13 @@ class Told(NamedTuple):
 
 @define
 class Marker:
-    """This process's side of the marker."""
+    """This process's side of the marker.
+
+    :ivar random: for the ids.
+    """
 
     store: IObjectStore
+    random: Random = field(factory=SystemRandom)
     _etag: str | None = field(default=None, init=False)
     _told_of: Told = field(default=Told(), init=False)
     #: The least floor that the marker is to have: it was overwritten, as seen here.
@@ -178,7 +182,7 @@ class Marker:
 
         :param least: the least serial that they may have.
         """
-        ids = [(token_hex(8), name) for name in names]
+        ids = [(self.random.randbytes(8).hex(), name) for name in names]
         for _ in range(ATTEMPTS):
             fresh = self._numbered(ids, least)
             told = self._known().with_fresh(fresh)

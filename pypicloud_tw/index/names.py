@@ -24,6 +24,7 @@ __all__ = [
     "FileKind",
     "Filename",
     "NormalizedName",
+    "asked_project",
     "file_identity",
     "parse_version",
     "project_name",
@@ -95,6 +96,19 @@ def project_name(text: str) -> NormalizedName:
         raise BadRequest(
             "This is not a valid project name: it must be ASCII letters, digits, '.', "
             "'-' and '_', and begin and end with a letter or digit."
+        ) from None
+
+
+def asked_project(text: str) -> NormalizedName:
+    """Normalise a name that is asked for; what cannot be a name is not here.
+
+    :raises NotFound: it cannot.
+    """
+    try:
+        return project_name(text)
+    except BadRequest:
+        raise NotFound(
+            "There is no project of that name: it is not a valid one."
         ) from None
 
 

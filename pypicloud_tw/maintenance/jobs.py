@@ -43,7 +43,8 @@ async def refresh(
         manifest is lost.
     """
     bar = ProgressBar(err, index.clock.seconds)
-    progress = await Adopter.over(index, report=bar.show, dry_run=dry_run).run()
+    adopter = Adopter.over(index, report=bar.show, dry_run=dry_run, actor=actor)
+    progress = await adopter.run()
     bar.end()
     for skipped in sorted(progress.skipped, key=lambda one: one.key):
         print(f"skipped {skipped.key!r}: {skipped.reason}", file=out)
@@ -97,7 +98,13 @@ async def sweep(
     if keep is not None:
         others += (partial(sweep_records, keep=keep),)
     sweeper = Sweeper(
-        index.store, index.manifests, age or at_least, dry_run, report, others
+        index.store,
+        index.manifests,
+        age or at_least,
+        dry_run,
+        report,
+        others,
+        restore_for=index.acts.restore_for,
     )
     swept = await sweeper.run()
     unfinished = f"{swept.unfinished} unfinished uploads"
@@ -133,7 +140,7 @@ async def rebuild(
         were lost.
     :returns: 1 if something is left to be done by hand.
     """
-    rebuilder = Rebuilder(Adopter.over(index, dry_run=dry_run), dry_run)
+    rebuilder = Rebuilder(Adopter.over(index, dry_run=dry_run, actor=actor), dry_run)
     names: Sequence[NormalizedName] = await rebuilder.lost()
     if project is not None:
         names = [project_name(project)]
@@ -167,45 +174,6 @@ def _tell_rebuilt(rebuilt: Rebuilt, out: TextIO, *, dry_run: bool) -> None:
         f"removed{uploaders} is lost: removed files that were not swept are back.",
         file=out,
     )
-
-
-async def yank(
-    index: Index,
-    out: TextIO,
-    err: TextIO,
-    *,
-    project: str,
-    version: str,
-    reason: str | None,
-    actor: Actor = SERVER,
-) -> int:
-    """Yank a release (PEP 592).
-
-    :param reason: shown by installers; may be empty. None un-yanks.
-    :param actor: for the record of the change.
-    """
-    await index.publisher.yank(project_name(project), version, reason, actor=actor)
-    state = "not yanked" if reason is None else "yanked"
-    print(f"{project} {version} is {state}.", file=out)
-    return 0
-
-
-async def remove(
-    index: Index,
-    out: TextIO,
-    err: TextIO,
-    *,
-    project: str,
-    version: str,
-    actor: Actor = SERVER,
-) -> int:
-    """Remove a release; its filenames stay taken.
-
-    :param actor: for the record of the change.
-    """
-    await index.publisher.remove(project_name(project), version, actor=actor)
-    print(f"{project} {version} is removed.", file=out)
-    return 0
 
 
 @define

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from attrs import define, evolve, frozen
 
+from pypicloud_tw.concurrency.side_by_side import side_by_side
 from pypicloud_tw.errors import (
     BadRequest,
     Conflict,
@@ -22,15 +23,15 @@ from pypicloud_tw.errors import (
     PypicloudError,
 )
 from pypicloud_tw.index.first_uploads import Stage, UnderWay
+from pypicloud_tw.index.history import recorded
 from pypicloud_tw.index.layout import METADATA_SUFFIX, own_project
-from pypicloud_tw.index.manifest import encode, in_order, manifest_key
+from pypicloud_tw.index.manifest import MAX_MANIFEST, in_order, manifest_key
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import Filename, NormalizedName, file_identity
 from pypicloud_tw.index.survey import Survey, survey
 from pypicloud_tw.maintenance.adopt import AT_ONCE, Adopter, Candidate
 from pypicloud_tw.maintenance.progress import Skipped
-from pypicloud_tw.maintenance.side_by_side import side_by_side
-from pypicloud_tw.store.interfaces import IfAbsent, IfMatch, StoredBytes
+from pypicloud_tw.store.interfaces import StoredBytes
 
 
 @frozen
@@ -85,7 +86,7 @@ class Rebuilder:
         except NotFound:
             damaged = None
         except ManifestDamaged:
-            damaged = await adopter.store.get(manifest_key(name))
+            damaged = await adopter.store.get(manifest_key(name), limit=MAX_MANIFEST)
         else:
             return None
         found, left = await self._describe(name)
@@ -96,7 +97,8 @@ class Rebuilder:
         kept = None
         if not self.dry_run:
             kept = await self._keep(name, damaged)
-            await self._write(Project(name, display_name or name, files), damaged)
+            project = self._written_down(Project(name, display_name or name, files))
+            await self._write(project, damaged)
         return Rebuilt(name, files, tuple(left), kept)
 
     async def _describe(
@@ -179,15 +181,19 @@ class Rebuilder:
         await self.adopter.store.put(key, damaged.data)
         return key
 
+    def _written_down(self, project: Project) -> Project:
+        """Begin the history anew; what stood in the former is lost."""
+        doing = self.adopter.publisher.doing(self.adopter.actor)
+        names = [file.filename for file in project.files]
+        rebuilt = recorded(project, doing.entry("rebuilt", names))
+        return evolve(rebuilt, changes=(doing.id,))
+
     async def _write(self, project: Project, damaged: StoredBytes | None) -> None:
         adopter, name = self.adopter, project.name
         adopter.manifests.check_open()
         try:
-            await adopter.store.put(
-                manifest_key(name),
-                encode(project),
-                condition=IfAbsent() if damaged is None else IfMatch(damaged.info.etag),
-                content_type="application/vnd.pypi.simple.v1+json",
+            state = await adopter.manifests.write(
+                project, None if damaged is None else damaged.info.etag
             )
         except PreconditionFailed:
             raise Conflict(
@@ -196,7 +202,7 @@ class Rebuilder:
             ) from None
         for first in (await UnderWay.listed(adopter.store, name)).uploads():
             await first.end()
-        await adopter.publisher.catalog.changed(name)
+        await adopter.publisher.catalog.changed(name, state.project.serial)
 
 
 def _newest(

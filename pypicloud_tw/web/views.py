@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import quote
 
 from attrs import frozen
 
@@ -12,13 +11,10 @@ from pypicloud_tw.index.catalog import Rendered
 from pypicloud_tw.index.manifest import public_document
 from pypicloud_tw.index.manifests import Versioned
 from pypicloud_tw.index.model import Document, File
-from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.projects.addresses import DIGEST_DIGITS, file_path
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.web.representation import Page
 from pypicloud_tw.web.simple import render_project
-
-#: Hexadecimal digits of a file's SHA-256 in its address.
-DIGEST_DIGITS = 16
 
 #: What a file of a project weighs in memory beside its page, measured with 5,000 files.
 _FILE_WEIGHT = 1500
@@ -33,11 +29,6 @@ class ProjectView:
 
     page: Page
     files: Mapping[tuple[str, str], File]
-
-
-def file_path(name: NormalizedName, file: File) -> str:
-    """Return a file's permanent address, below this server's root (decision D4)."""
-    return f"packages/{name}/{file.sha256[:DIGEST_DIGITS]}/{quote(file.filename)}"
 
 
 @frozen

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
-from tests.integration.clients import environment
+from tests.integration.clients.environments import environment
 from tests.integration.dists import make_sdist, make_wheel
 from tests.integration.rig import IntegrationTestCase, Server, script, wait_until
 

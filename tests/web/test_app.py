@@ -164,7 +164,7 @@ class PageTests(AppCase):
         self.assertIn("new", self.get("/simple/").text)
 
     def yank(self, version: str, reason: str) -> None:
-        work = self.web.domain.publisher.yank(ACME, version, reason)
+        work = self.web.domain.yank(version, reason)
         self.successResultOf(started(work))
 
 
@@ -502,7 +502,7 @@ class AbsentTests(AppCase):
 
     def test_a_project_without_files_is_there(self) -> None:
         self.web.publish(WHEEL, wheel())
-        self.successResultOf(started(self.web.domain.publisher.remove(ACME, "1.0")))
+        self.successResultOf(started(self.web.domain.delete("1.0")))
         response = self.get("/simple/acme/", Accept=JSON)
         self.assertEqual((response.status, response.json["files"]), (200, []))
 

@@ -24,9 +24,9 @@ from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifest import versions_of
 from pypicloud_tw.index.model import Document, Project
 from pypicloud_tw.index.names import NormalizedName, project_name
+from pypicloud_tw.projects.releases import latest_version
 from pypicloud_tw.web.answers import measured
 from pypicloud_tw.web.api import xml_rpc
-from pypicloud_tw.web.api.legacy_json import latest_version
 from pypicloud_tw.web.api.project_json import ProjectJson
 from pypicloud_tw.web.api.xml_rpc import INVALID_PARAMETERS, Call
 from pypicloud_tw.web.authorization import (

@@ -10,14 +10,12 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.index.changelog import serial_at
-from pypicloud_tw.index.names import project_name
 from pypicloud_tw.web.api import xml_rpc
 from pypicloud_tw.web.api.xml_rpc import MAX_CALL, Call
 from tests.builders import sdist, wheel
 from tests.web.doubles import BEGINNING, Response, Web, basic, started
 
 XML = {"Content-Type": "text/xml"}
-ACME = project_name("acme")
 BOMB = b"""<?xml version="1.0"?>
 <!DOCTYPE bomb [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>
 <methodCall><methodName>&b;</methodName><params></params></methodCall>"""
@@ -60,8 +58,7 @@ class MethodTests(CallCase):
         self.assertEqual(self.call("package_releases", "no name!"), [])
 
     def test_what_is_yanked_is_hidden(self) -> None:
-        yank = self.web.domain.publisher.yank(ACME, "1.1", "broken")
-        self.successResultOf(started(yank))
+        self.successResultOf(started(self.web.domain.yank("1.1", "broken")))
         self.assertEqual(self.call("package_releases", "acme"), ["1.10", "1.0"])
         shown = self.call("package_releases", "acme", True)
         self.assertEqual(shown, ["1.10", "1.1", "1.0"])
