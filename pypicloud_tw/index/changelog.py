@@ -15,11 +15,9 @@ from attrs import field, frozen
 
 #: Of an index that has told of no change. bandersnatch takes 0 for none.
 FIRST = 1
-#: Serials begin with the milliseconds since the Unix epoch: they go on where a marker
-#: that was lost has left nothing, as no index has so many changes in a second. They are
-#: larger than XML-RPC's integers are by its specification; bandersnatch sends them as
-#: doubles, which have room for 53 bits.
-PER_SECOND = 1000
+#: Serials begin with the seconds since 2020, so that they go on where a marker that was
+#: lost has left nothing. XML-RPC has integers up to 2**31 - 1: they last until 2088.
+EPOCH = 1_577_836_800
 
 
 def serial_at(seconds: float) -> int:
@@ -27,7 +25,7 @@ def serial_at(seconds: float) -> int:
 
     :param seconds: since the Unix epoch.
     """
-    return max(FIRST, int(seconds * PER_SECOND))
+    return max(FIRST, int(seconds) - EPOCH)
 
 
 @frozen(eq=False)

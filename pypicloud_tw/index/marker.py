@@ -25,6 +25,7 @@ from twisted.python.failure import Failure
 from pypicloud_tw.concurrency.waiters import Waiters
 from pypicloud_tw.errors import ObjectNotFound, PreconditionFailed, StoreError
 from pypicloud_tw.index.changelog import FIRST, Changelog
+from pypicloud_tw.json_documents import DAMAGED, compact
 from pypicloud_tw.store.interfaces import IfAbsent, IfMatch, IObjectStore, StoredBytes
 
 KEY = ".marker"
@@ -39,6 +40,9 @@ ATTEMPTS = 4
 GAP = 1000
 #: Stands in the marker for the floor, where that was raised.
 RAISED = ".serials"
+#: Has the serial up to which markers may tell some: where one was lost, the next begins
+#: behind that. It is written once for so many.
+RESERVED_KEY, RESERVED = ".serials", 1_000_000
 
 
 class RecentChange(NamedTuple):
@@ -55,10 +59,12 @@ class Told(NamedTuple):
     :ivar entries: newest last.
     :ivar floor: the serial that changes had before these; None: an older version wrote
         it, or it is damaged.
+    :ivar reserved: no serial is larger, until more are reserved.
     """
 
     entries: tuple[RecentChange, ...] = ()
     floor: int | None = None
+    reserved: int = 0
 
     @property
     def last(self) -> int:
@@ -73,7 +79,8 @@ class Told(NamedTuple):
         if floor is None:
             # All that is known is what begins here.
             floor = entries[len(self.entries)].serial - 1
-        return Told(kept, max([floor, *(entry.serial for entry in dropped)]))
+        floor = max([floor, *(entry.serial for entry in dropped)])
+        return self._replace(entries=kept, floor=floor)
 
 
 @define
@@ -89,6 +96,7 @@ class Marker:
     _told_of: Told = field(default=Told(), init=False)
     #: The least floor that the marker is to have: it was overwritten, as seen here.
     _lowest: int = field(default=FIRST, init=False)
+    _reserved: int = field(default=0, init=False)
     _changelog: Changelog | None = field(default=None, init=False)
     _seen: str | None = field(default=None, init=False)
     _found: bool = field(default=False, init=False)
@@ -183,8 +191,10 @@ class Marker:
         :param least: the least serial that they may have.
         """
         ids = [(self.random.randbytes(8).hex(), name) for name in names]
+        if self._told_of.floor is None:
+            await self._reread()  # a command tells before it has asked
         for _ in range(ATTEMPTS):
-            fresh = self._numbered(ids, least)
+            fresh = await self._numbered(ids, least)
             told = self._known().with_fresh(fresh)
             condition = IfAbsent() if self._etag is None else IfMatch(self._etag)
             try:
@@ -202,26 +212,46 @@ class Marker:
                 continue
             self._adopt(info.etag, told, len(fresh))
             return
-        fresh = self._numbered(ids, max(least, self._last + GAP))
-        told = Told().with_fresh(fresh)
+        fresh = await self._numbered(ids, max(least, self._last + GAP))
+        told = Told(reserved=self._reserved).with_fresh(fresh)
         await self.store.put(KEY, _encode(told), content_type="application/json")
 
     @property
     def _last(self) -> int:
         return max(self._told_of.last, self._lowest)
 
-    def _numbered(
+    async def _numbered(
         self, ids: Iterable[tuple[str, str]], least: int
     ) -> tuple[RecentChange, ...]:
+        """Give each its serial.
+
+        :raises StoreError: none can be reserved.
+        """
         begin = max(self._last + 1, least)
-        return tuple(
+        if self._told_of.floor is None:
+            begin = max(begin, await self._find_reserved() + 1)
+        fresh = tuple(
             RecentChange(id, name, serial)
             for serial, (id, name) in enumerate(ids, begin)
         )
+        self._reserved = max(self._reserved, self._told_of.reserved)
+        if fresh[-1].serial > self._reserved:
+            reserved = fresh[-1].serial + RESERVED
+            await self.store.put(RESERVED_KEY, compact({"reserved": reserved}))
+            self._reserved = reserved
+        return fresh
+
+    async def _find_reserved(self) -> int:
+        """Return the largest serial that a marker before may have told."""
+        try:
+            stored = await self.store.get(RESERVED_KEY)
+            return FIRST if stored is None else int(json.loads(stored.data)["reserved"])
+        except (ObjectNotFound, *DAMAGED):
+            return FIRST  # the time must do
 
     def _known(self) -> Told:
         """Return what the marker told, and what this process knows better."""
-        told = self._told_of
+        told = self._told_of._replace(reserved=self._reserved)
         if told.floor is None:
             return told
         return told._replace(floor=max(told.floor, self._lowest))
@@ -299,7 +329,12 @@ def _gathered(entries: Iterable[str]) -> list[str]:
 
 
 def _encode(told: Told) -> bytes:
-    document = {"_format": 1, "floor": told.floor, "recent": told.entries}
+    document = {
+        "_format": 1,
+        "floor": told.floor,
+        "reserved": told.reserved,
+        "recent": told.entries,
+    }
     return json.dumps(document).encode()
 
 
@@ -311,6 +346,6 @@ def _decode(data: bytes) -> Told:
             RecentChange(str(id), str(name), int(serial))
             for id, name, serial in document["recent"]
         )
-        return Told(entries, int(document["floor"]))
-    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
+        return Told(entries, int(document["floor"]), int(document["reserved"]))
+    except DAMAGED:
         return Told()

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 
 from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.errors import StoreError
-from pypicloud_tw.index.changelog import Changelog
+from pypicloud_tw.index.changelog import Changelog, serial_at
 from pypicloud_tw.index.marker import Marker, is_project
 from pypicloud_tw.store.timeout import in_time
 
@@ -105,7 +105,7 @@ class MarkerWatch:
         :raises StoreError: the others could not be told.
         """
         self._publish({entry})
-        await self.marker.tell(entry, serial)
+        await self.marker.tell(entry, max(serial, serial_at(self.clock.seconds())))
         # The store is back, and whoever was told of the change shall see it.
         self._failed = NEVER
 

@@ -62,6 +62,7 @@ from pypicloud_tw.web.authorization import (
 )
 from pypicloud_tw.web.downloads import Downloads, FileSender
 from pypicloud_tw.web.fallback import Fallback
+from pypicloud_tw.web.feeds import Feeds
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.known_pages import page_asked
 from pypicloud_tw.web.pages.all_files import all_files
@@ -113,6 +114,7 @@ class Application:
     _list: ProjectList = field(init=False)
     _sender: PageSender = field(init=False)
     _files: FileSender = field(init=False)
+    _feeds: Feeds = field(init=False)
     _json: ProjectJson = field(init=False)
     _readiness: Readiness = field(init=False)
     _xml_rpc: XmlRpc = field(init=False)
@@ -144,6 +146,10 @@ class Application:
     @_files.default
     def _make_files(self) -> FileSender:
         return FileSender(self.index.store, self.downloads)
+
+    @_feeds.default
+    def _make_feeds(self) -> Feeds:
+        return Feeds(self.index)
 
     @_readiness.default
     def _make_readiness(self) -> Readiness:
@@ -275,6 +281,18 @@ class Application:
         spaces = self.access.policy.settings.namespaces
         return send_namespace(request, spaces, asked_project(space))
 
+    @router.route("/project/<name>", methods=_READ)
+    @router.route("/project/<name>/", methods=_READ)
+    async def project_page(self, request: Request, name: str) -> None:
+        """Lead on from the address that upload clients print."""
+        await self._lead_to_page(request, name)
+
+    @router.route("/project/<name>/<version>", methods=_READ)
+    @router.route("/project/<name>/<version>/", methods=_READ)
+    async def release_page(self, request: Request, name: str, version: str) -> None:
+        """Lead on, likewise."""
+        await self._lead_to_page(request, name)
+
     # -- files ----------------------------------------------------------------------
 
     @router.route("/packages/<name>/<digest>/<filename>", methods=_READ)
@@ -296,6 +314,33 @@ class Application:
         blob = await self.projects.own_blob(normalized, filename)
         blob = evolve(blob, permanent=False)
         await self._files.send(request, blob, normalized, principal)
+
+    @router.route("/packages/<kind>/<first>/<name>/<filename>", methods=_READ)
+    async def file_by_name(
+        self, request: Request, kind: str, first: str, name: str, filename: str
+    ) -> None:
+        """Lead from ``source/a/acme/acme-1.0.tar.gz`` to the file's own address."""
+        normalized = asked_project(name)
+        await authorize(request, self.access, Action.READ, normalized)
+        path = await self.projects.own_path(normalized, filename)
+        redirect(request, f"../../../../{path}", for_good=False)
+
+    # -- feeds ----------------------------------------------------------------------
+
+    @router.route("/feeds/releases.atom", methods=_READ)
+    async def new_releases(self, request: Request) -> bytes:
+        """Tell the newest releases of all projects."""
+        principal = await authorize_list(request, self.access)
+        readable = self.access.policy.readable(principal)
+        return await self._feeds.of_all(request, readable)
+
+    @router.route("/feeds/project/<name>.atom", methods=_READ)
+    async def new_releases_of_project(self, request: Request, name: str) -> bytes:
+        """Tell the newest releases of one."""
+        normalized = asked_project(name)
+        await authorize(request, self.access, Action.READ, normalized)
+        entry = await self.projects.entry(normalized, asks=False)
+        return self._feeds.of_project(request, entry.project)
 
     # -- the JSON API that the big index has ----------------------------------------
 
@@ -479,6 +524,12 @@ class Application:
         if page is None:
             return False
         return self._sender.send_made(request, page, private=is_private(principal))
+
+    async def _lead_to_page(self, request: Request, name: str) -> None:
+        normalized = asked_project(name)
+        await authorize(request, self.access, Action.READ, normalized)
+        up = "../" * (request.path.count(b"/") - 1)
+        redirect(request, f"{up}simple/{normalized}/", for_good=False)
 
     async def _send_json(
         self, request: Request, name: str, version: str | None

@@ -9,14 +9,21 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import ObjectNotFound, PreconditionFailed, StoreError
 from pypicloud_tw.index import marker
-from pypicloud_tw.index.changelog import FIRST, Changelog, serial_at
-from pypicloud_tw.index.marker import GAP, REMEMBERED, Marker
+from pypicloud_tw.index.changelog import EPOCH, FIRST, Changelog, serial_at
+from pypicloud_tw.index.marker import (
+    GAP,
+    REMEMBERED,
+    RESERVED,
+    RESERVED_KEY,
+    Marker,
+)
 from pypicloud_tw.store.memory import MemoryStore
 from tests.builders import wheel
 from tests.doubles import InlineOffload
 from tests.web.doubles import BEGINNING, Domain, started, stored_project
 
-NOW = 1_790_000_000_000
+NOW = 200_000_000
+BEGIN = NOW
 
 
 class ChangelogTests(SynchronousTestCase):
@@ -38,7 +45,7 @@ class ChangelogTests(SynchronousTestCase):
         self.assertEqual(Changelog(10, known=True).since(10), [])
 
     def test_serials_begin_with_the_time(self) -> None:
-        self.assertEqual(serial_at(5.5), 5500)
+        self.assertEqual(serial_at(EPOCH + 5.5), 5)
         self.assertEqual(serial_at(0), FIRST)
 
 
@@ -65,31 +72,31 @@ class SerialTests(MarkerCase):
     def test_each_is_larger(self) -> None:
         serials = [self.tell(self.one, "a"), self.tell(self.two, "b")]
         self.ask(self.one)
-        serials += [self.tell(self.one, "a"), self.tell(self.two, "c", NOW + 100)]
-        self.assertEqual(serials, [NOW, NOW + 1, NOW + 2, NOW + 100])
+        serials += [self.tell(self.one, "a"), self.tell(self.two, "c", BEGIN + 100)]
+        self.assertEqual(serials, [BEGIN, BEGIN + 1, BEGIN + 2, BEGIN + 100])
 
     def test_all_see_the_same(self) -> None:
         for name in ("a", "b", "c"):
             self.tell(self.one, name)
         seen = self.ask(self.two)
         self.assertEqual(seen.changes, self.one.changelog.changes)
-        self.assertEqual(seen.floor, NOW - 1)
+        self.assertEqual(seen.floor, BEGIN - 1)
         self.assertIs(self.ask(self.two), seen)
 
     def test_what_is_no_project_is_not_told(self) -> None:
         self.tell(self.one, "a")
         self.tell(self.one, ".access", 0)
         self.tell(self.one, "b")
-        self.assertEqual(self.one.changelog.changes, (("a", NOW), ("b", NOW + 2)))
+        self.assertEqual(self.one.changelog.changes, (("a", BEGIN), ("b", BEGIN + 2)))
 
     def test_what_is_forgotten_raises_the_floor(self) -> None:
         for number in range(REMEMBERED + 2):
             self.tell(self.one, f"p{number}")
         seen = self.ask(self.two)
         self.assertEqual(len(seen.changes), REMEMBERED)
-        self.assertEqual(seen.floor, NOW + 1)
-        self.assertIsNone(seen.since(NOW))
-        self.assertEqual(len(seen.since(NOW + 1) or ()), REMEMBERED)
+        self.assertEqual(seen.floor, BEGIN + 1)
+        self.assertIsNone(seen.since(BEGIN))
+        self.assertEqual(len(seen.since(BEGIN + 1) or ()), REMEMBERED)
 
     def test_a_lost_marker(self) -> None:
         self.tell(self.one, "a")
@@ -104,14 +111,38 @@ class SerialTests(MarkerCase):
     def test_a_lost_marker_that_cannot_be_written(self) -> None:
         before = self.tell(self.one, "a")
         del self.store.objects[marker.KEY]
-        self.store.fail_next("put", StoreError("The store is away."))
-        self.store.fail_next("get", ObjectNotFound("There is none."))
-        self.store.fail_next("get", StoreError("The store is away."))
-        after = self.ask(self.one)
-        self.assertIsNone(after.since(before))
-        # Not one that others might give to something else.
-        self.assertLessEqual(after.of("a"), before)
+        for failing in ("get", "put"):
+            if failing == "get":
+                self.store.fail_next("get", ObjectNotFound("There is none."))
+            self.store.fail_next(failing, StoreError("The store is away."))
+            after = self.ask(self.one)
+            self.assertIsNone(after.since(before))
+            # Not one that others might give to something else.
+            self.assertLessEqual(after.of("a"), before)
         self.assertGreater(self.ask(self.one).of("a"), before)
+
+    def test_a_lost_marker_that_nobody_remembers(self) -> None:
+        """Every server was restarted; many changes had come in few seconds."""
+        before = [self.tell(self.one, "a") for _ in range(500)][-1]
+        del self.store.objects[marker.KEY]
+        seen = Marker(self.store)
+        self.tell(seen, "b", NOW + 5)
+        self.assertGreater(seen.changelog.of("a"), before)
+        self.assertIsNone(seen.changelog.since(before))
+
+    def test_what_is_reserved_is_written_once(self) -> None:
+        for _ in range(5):
+            self.tell(self.one, "a")
+            self.tell(self.two, "b")
+        self.tell(self.one, "c", NOW + RESERVED + 100)
+        wrote = [key for what, key in self.store.calls if what == "put"]
+        self.assertEqual(wrote.count(RESERVED_KEY), 2)
+
+    def test_what_is_reserved_is_damaged(self) -> None:
+        for data in (b"x", b"[]", b'{"reserved": null}'):
+            self.setUp()
+            self.successResultOf(started(self.store.put(RESERVED_KEY, data)))
+            self.assertEqual(self.tell(self.one, "a"), NOW)
 
     def test_an_overwritten_marker(self) -> None:
         self.tell(self.one, "a")
@@ -157,7 +188,7 @@ class SerialTests(MarkerCase):
         self.store.fail_next("get", StoreError("The store is away."))
         self.failureResultOf(self.one.tell("b", NOW + 50), StoreError)
         self.tell(self.one, "c")
-        self.assertGreaterEqual(self.one.changelog.of("b"), NOW + 50)
+        self.assertGreaterEqual(self.one.changelog.of("b"), BEGIN + 50)
 
     def test_a_mirror_misses_nothing(self) -> None:
         """Whatever happens to the marker, and whichever server it asks."""

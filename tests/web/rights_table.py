@@ -185,6 +185,7 @@ JSON = {"Content-Type": "application/json"}
 XML = {"Content-Type": "text/xml"}
 
 FILE = "/packages/<name>/<digest>/<filename>"
+BY_NAME = "/packages/<kind>/<first>/<name>/<filename>"
 
 #: Routes that take forms of the upload API.
 FORMS = ("/", "/simple", "/simple/", "/legacy", "/legacy/", "/pypi", "/pypi/")
@@ -314,6 +315,14 @@ ROWS = (
     # By the name alone, and to anybody.
     Row("GET", "/simple/<name>", "/simple/{name}", status=301),
     Row("GET", "/simple/<name>/", "/simple/{name}/", READ),
+    Row("GET", BY_NAME, "/packages/source/x/{name}/{file}", READ, 302),
+    Row("GET", BY_NAME, "/packages/py3/x/{name}/{file}.metadata", READ, 302),
+    Row("GET", "/project/<name>", "/project/{name}", READ, 302),
+    Row("GET", "/project/<name>/", "/project/{name}/", READ, 302),
+    Row("GET", "/project/<name>/<version>", "/project/{name}/1.0", READ, 302),
+    Row("GET", "/project/<name>/<version>/", "/project/{name}/1.0/", READ, 302),
+    Row("GET", "/feeds/releases.atom", "/feeds/releases.atom", READ),
+    Row("GET", "/feeds/project/<name>.atom", "/feeds/project/{name}.atom", READ),
     Row("GET", "/namespaces", "/namespaces", READ),
     Row("GET", "/namespace/<space>", "/namespace/other", READ, 404),
     Row("GET", FILE, "/packages/{name}/{digest}/{file}", READ),

@@ -6,7 +6,6 @@ than :data:`MAX_CALL`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 from xml.parsers import expat
@@ -14,8 +13,9 @@ from xmlrpc.client import Error, Fault, Unmarshaller, dumps
 
 from attrs import frozen
 
-from pypicloud_tw.index.changelog import PER_SECOND
+from pypicloud_tw.index.changelog import EPOCH
 from pypicloud_tw.web.http.site import Request
+from pypicloud_tw.web.xml_text import fit_text
 
 CONTENT_TYPE = b"text/xml; charset=utf-8"
 
@@ -27,8 +27,6 @@ NOT_WELL_FORMED, NO_SUCH_METHOD, INVALID_PARAMETERS = -32700, -32601, -32602
 
 _MEDIA_TYPES = frozenset({b"text/xml", b"application/xml"})
 
-#: What XML 1.0 has no place for, wherever it comes from (section 2.2).
-_NO_CHARACTER = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LARGEST_INT = 2**31 - 1
 
 #: What reading a call raises that is none.
@@ -123,7 +121,7 @@ def changes_result(batches: Iterable[Sequence[tuple[str, int]]]) -> Iterator[byt
     yield _BEGIN + b"<array><data>"
     for batch in batches:
         yield "".join(
-            [_CHANGE.format(n, serial // PER_SECOND, serial) for n, serial in batch]
+            [_CHANGE.format(name, EPOCH + serial, serial) for name, serial in batch]
         ).encode()
     yield b"</data></array>" + _END
 
@@ -144,7 +142,7 @@ def _fit(value: Any) -> Any:
     """Make a value fit: XML has not every character, XML-RPC no large integers."""
     match value:
         case str():
-            return _NO_CHARACTER.sub("?", value)
+            return fit_text(value)
         case bool() | float() | None:
             return value
         case int():
