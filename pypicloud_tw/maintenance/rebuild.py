@@ -216,7 +216,7 @@ class Rebuilder:
         adopter, name = self.adopter, project.name
         adopter.manifests.check_open()
         try:
-            await adopter.manifests.write(
+            state = await adopter.manifests.write(
                 project, None if damaged is None else damaged.info.etag
             )
         except PreconditionFailed:
@@ -226,7 +226,7 @@ class Rebuilder:
             ) from None
         for first in (await UnderWay.listed(adopter.store, name)).uploads():
             await first.end()
-        await adopter.publisher.catalog.changed(name)
+        await adopter.publisher.catalog.changed(name, state.project.serial)
 
 
 def _newest(
