@@ -6,7 +6,7 @@ What every document has in common is in tests/test_readme.py.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -31,13 +31,18 @@ from pypicloud_tw.assembly.access import (
     make_tokens,
 )
 from pypicloud_tw.assembly.audit import make_trail
+from pypicloud_tw.assembly.daily import make_daily
 from pypicloud_tw.assembly.fallback import make_fallback
 from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.assembly.logins import make_logins, make_throttle
 from pypicloud_tw.config.keys import KEYS
 from pypicloud_tw.config.load import load
 from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.maintenance.retention.plan import Applied
+from pypicloud_tw.projects.pruning import PlanQuestion, PruneOrder
+from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.web.api.access import AccessApi
+from pypicloud_tw.web.api.pruning import PruningApi
 from pypicloud_tw.web.app import Application
 from tests.readme_keys import REFERENCE, keys_text, replaced
 from tests.walks import WALKS
@@ -119,7 +124,11 @@ class AddressTests(SynchronousTestCase):
 class ApiTests(SynchronousTestCase):
     """reference/api.rst."""
 
-    BASE = "/api/v1/access"
+    #: Routers, by where they are mounted.
+    ROUTERS: ClassVar[Mapping[str, Klein]] = {
+        "/api/v1/access": AccessApi.router,
+        "/api/v1/prune": PruningApi.router,
+    }
 
     def test_every_route(self) -> None:
         """Each with its method, and no other."""
@@ -129,18 +138,19 @@ class ApiTests(SynchronousTestCase):
         self.assertEqual(set(told), set(self.routes()))
 
     def routes(self) -> Iterator[tuple[str, str]]:
-        router: Klein = AccessApi.router
-        for rule in router.url_map.iter_rules():
-            for kind in ("user", "group"):
-                address = rule.rule.replace("<any(user, group):kind>", kind)
-                address = re.sub("<([a-z]+)>", lambda m: m[1].upper(), address)
-                for method in (rule.methods or set()) - {"HEAD"}:
-                    yield method, f"{self.BASE}{address}"
+        for base, router in self.ROUTERS.items():
+            for rule in router.url_map.iter_rules():
+                for kind in ("user", "group"):
+                    address = rule.rule.replace("<any(user, group):kind>", kind)
+                    address = re.sub("<([a-z]+)>", lambda m: m[1].upper(), address)
+                    for method in (rule.methods or set()) - {"HEAD"}:
+                        yield method, f"{base}{address}"
 
     def test_every_field(self) -> None:
         """Requests and answers are told with the fields that they have."""
         text = page("reference/api.rst")
-        for kind in (NewUser, UserChange, Grant, NewToken, PublisherTerms, Members):
+        requests = (NewUser, UserChange, Grant, NewToken, PublisherTerms, Members)
+        for kind in (*requests, PlanQuestion, PruneOrder, Applied):
             for name in fields_dict(kind):
                 self.assertIn(f'"{name}"', text, kind)
 
@@ -208,6 +218,7 @@ class MetricTests(SynchronousTestCase):
         make_exchange(config, index, process, {}, access, tokens.minted)
         make_fallback(config, index, process, {})
         make_trail(config, process)
+        make_daily(index, access, AdministeredPruning.of(index), process.metrics)
         shown = process.metrics.render().decode()
         names = re.findall(r"^# TYPE (\w+)", shown, re.MULTILINE)
         # The library adds to each when it was made.

@@ -131,7 +131,7 @@ def prune(
     """Plan what may be deleted by rules; with --apply, delete it.
 
     The rules are those of the ini (retention.NAME...), or one of the options --keep and
-    so on, for the projects that are named: names, or patterns such as 'acme-*'. A plan
+    so on, for the projects that are named: names, or patterns as in `acme-*`. A plan
     changes nothing. It is carried out where nothing changed since: other projects are
     told and left, and the exit code is 1. ``undo`` brings back what a project lost.
 
