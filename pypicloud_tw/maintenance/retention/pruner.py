@@ -77,7 +77,7 @@ class Pruned:
         """Say how much it was."""
         return (
             f"{self.releases} releases of {self.projects} projects, with "
-            f"{self.files} files, were pruned."
+            f"{self.files} files, are pruned"
         )
 
     def add(self, page: PlanPage, applied: Iterable[Applied]) -> None:
@@ -88,7 +88,7 @@ class Pruned:
         self.notices |= dict.fromkeys(page.notices)
         for one in applied:
             if one.outcome == "failed":
-                raise Unavailable(f"{one.sentence} {self.sentence}")
+                raise Unavailable(f"{one.sentence} Before, {self.sentence}.")
             if one.outcome == "pruned":
                 self.projects += 1
                 self.releases += one.releases

@@ -315,7 +315,7 @@ class DailyTests(PrunerCase):
         work = started(self.pruner.prune(find, ANN))
         self.domain.settle(work)
         failure = self.failureResultOf(work, Unavailable)
-        self.assertIn("The store is away. 0 releases", str(failure.value))
+        self.assertIn("The store is away. Before, 0 releases", str(failure.value))
 
 
 class DocumentTests(PrunerCase):
