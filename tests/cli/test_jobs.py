@@ -119,6 +119,15 @@ class SweepTests(JobCase):
             self.assertEqual(self.out.getvalue(), f"{word} {orphan}\n{told}")
         self.assertNotIn(orphan, self.domain.store.objects)
 
+    def test_what_told_of_a_days_work_long_ago(self) -> None:
+        self.domain.store.add(".daily/prune/2026-03-01", b"{}")
+        self.domain.clock.advance(6 * 86_400)
+        self.assertEqual(self.do("sweep"), 0)
+        self.assertIn(".daily/prune/2026-03-01", self.domain.store.objects)
+        self.domain.clock.advance(2 * 86_400)
+        self.assertEqual(self.do("sweep"), 0)
+        self.assertIn("removed .daily/prune/2026-03-01\n", self.out.getvalue())
+
     def test_what_told_of_minted_tokens_long_after_their_end(self) -> None:
         now = datetime.fromtimestamp(self.domain.clock.seconds(), UTC)
         minted = f".access/minted/{now:%Y%m%dT%H}/{'a' * 64}"
