@@ -140,7 +140,7 @@ async def fill(manifests: Manifests, files: int, acts: int, deleted: int) -> Non
         def change(project: Project) -> Project:
             known = [*project.files, *(make_file(n) for n in some)]
             entries = (make_entry(next(numbers), known[0]) for _ in range(more))
-            dead = (bury(make_file(10**6 + n), BEGUN) for n in gone)
+            dead = (bury(make_file(10**6 + n), BEGUN, "0" * 16) for n in gone)
             return evolve(
                 project,
                 files=in_order(known),

@@ -53,6 +53,7 @@ PARTS = {
     "<version>": "VERSION",
     "<digest>": "DIGEST",
     "<filename>": "FILENAME",
+    "<space>": "NAMESPACE",
 }
 
 #: Each store has modules of its own; the walks are taken over the one in memory.

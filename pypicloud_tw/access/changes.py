@@ -11,7 +11,7 @@ tokens know theirs. Groups likewise.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from secrets import token_hex
+from random import Random, SystemRandom
 from typing import TypeVar
 
 from attrs import evolve
@@ -38,6 +38,8 @@ from pypicloud_tw.errors import BadRequest, Conflict, NotFound
 #: Longer names of users cannot log in.
 MAX_NAME = 256
 
+_SYSTEM = SystemRandom()
+
 T = TypeVar("T")
 
 
@@ -48,12 +50,14 @@ def put_user(
     hash: str | None,
     *,
     administrator: bool = False,
+    random: Random = _SYSTEM,
 ) -> AccessDocument:
     """Make a user, or have the one of that name be so.
 
     One that is there stays the same user: its tokens hold.
 
     :param hash: of the password; None: the user has none, and only ever shows tokens.
+    :param random: for the id of one that is new.
     :raises BadRequest: the name or the hash cannot be.
     :raises Conflict: the ini has a user of that name.
     """
@@ -64,7 +68,7 @@ def put_user(
             "This is no hash of a password; pypicloud-gen-password makes one."
         )
     before = document.users.get(name)
-    id = token_hex(8) if before is None else before.id
+    id = random.randbytes(8).hex() if before is None else before.id
     user = StoredUser(hash, administrator, id)
     return document if user == before else _with_user(document, name, user)
 

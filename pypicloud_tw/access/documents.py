@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from random import Random
+from random import Random, SystemRandom
 
 from attrs import define, field, frozen
 from twisted.internet.defer import DeferredLock
@@ -147,7 +147,7 @@ class AccessDocuments:
     standing: Standing
     clock: IReactorTime
     verify_every: float = 60.0
-    random: Random = field(factory=Random)
+    random: Random = field(factory=SystemRandom)
     _state: StoredAccess | None = field(default=None, init=False)
     _proved: float = field(default=NEVER, init=False)
     _failed: float = field(default=NEVER, init=False)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.config.namespaces import Namespaces
+from pypicloud_tw.index.acts import Acts
 from pypicloud_tw.index.admission import UploadRules
 from pypicloud_tw.index.audit import Audit
 from pypicloud_tw.index.audit_log import log_act
@@ -25,7 +27,7 @@ from pypicloud_tw.store.folder.store import DirectoryStore
 from pypicloud_tw.store.metered import MeteredStore
 from pypicloud_tw.store.s3.make import make_s3_store
 from pypicloud_tw.store.s3.store import S3Store
-from pypicloud_tw.web.views import SignedViews, view_project
+from pypicloud_tw.web.views import SignedViews, Views
 
 
 def make_process(reactor: Any, offload: Offload | None = None) -> Process:
@@ -51,6 +53,7 @@ def make_index(
     reactor, metrics = process.reactor, process.metrics
     store = _make_store(config, process, environ, checkpoint)
     metered = MeteredStore(store, metrics.observe_store, reactor.seconds)
+    namespaces = Namespaces.of(config.pypi.private)
     signed = config.aws.bucket is not None and config.aws.link == "signed"
     manifests = Manifests(
         metered,
@@ -62,7 +65,7 @@ def make_index(
         manifests,
         MarkerWatch(Marker(metered), reactor, config.index.fresh_for),
         reactor,
-        SignedViews(metered) if signed else view_project,
+        SignedViews(metered, namespaces) if signed else Views(namespaces),
         verify_every=config.index.verify_every,
         capacity=config.index.memory,
     )
@@ -89,7 +92,8 @@ def make_index(
     )
     for part in (manifests, catalog, publisher):
         part.register(metrics)
-    return Index(store, manifests, catalog, publisher, reactor)
+    acts = Acts(publisher, config.index.restore_for)
+    return Index(store, manifests, catalog, publisher, reactor, acts)
 
 
 def _make_store(

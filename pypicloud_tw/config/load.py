@@ -17,7 +17,7 @@ import attrs
 from attrs import define, field
 
 from pypicloud_tw.config.addresses import tcp_endpoint
-from pypicloud_tw.config.agreement import contradictions, missing_files, unused
+from pypicloud_tw.config.agreement import advice, contradictions, missing_files, unused
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.grants import Grants, read_grants, undefined
 from pypicloud_tw.config.hashes import HOW_TO_HASH, identify
@@ -270,7 +270,7 @@ class _Reading:
         for keys, problem in problems:
             if not self.bad & set(keys):
                 self.problems.append(Problem(problem))
-        notices = (*config.notices, *unused(config, self.given))
+        notices = (*config.notices, *unused(config, self.given), *advice(config))
         return attrs.evolve(
             config,
             server=self._listen(config.server),

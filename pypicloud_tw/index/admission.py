@@ -10,13 +10,21 @@ from attrs import evolve, frozen
 from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import InvalidVersion
 
-from pypicloud_tw.errors import BadRequest, Conflict, NotFound
+from pypicloud_tw.errors import BadRequest, Conflict, Forbidden
 from pypicloud_tw.index.layout import SWEEP_AGE
 from pypicloud_tw.index.manifest import put_in_order
 from pypicloud_tw.index.manifests import Change
 from pypicloud_tw.index.model import File, Project, Tombstone
-from pypicloud_tw.index.names import Filename, file_identity, parse_version
+from pypicloud_tw.index.names import (
+    Filename,
+    file_identity,
+    parse_version,
+    version_hint,
+)
 from pypicloud_tw.store.spool import Digests
+
+#: PEP 792: "uploads to the project" are not accepted.
+_CLOSED = ("archived", "quarantined")
 
 Named = TypeVar("Named", File, Tombstone)
 
@@ -61,6 +69,7 @@ def admission(
     """
 
     def admit(project: Project) -> Project:
+        check_takes_files(project)
         existing = project.file(file.filename)
         if existing is not None and existing.sha256 == file.sha256:
             return project
@@ -91,43 +100,53 @@ def admission(
     return admit
 
 
+def check_takes_files(project: Project) -> None:
+    """Return if files may be added to a project, by its status (PEP 792).
+
+    :raises Forbidden: they may not; the message says what would let them.
+    """
+    if project.status in _CLOSED:
+        raise Forbidden(
+            f"The project {project.name} is {project.status} and takes no uploads; "
+            "whoever manages it can set its status to active."
+        )
+
+
 def _rivals(file: File, others: Iterable[Named]) -> list[Named]:
     """Find those that give other bytes this name, however it is spelled.
 
     Installers take equal names for one file, and would install either.
     """
+    # To read thousands of names costs more than all else of an upload.
+    alike = [other for other in others if other.hint == file.hint]
     identity = file_identity(file.filename)
     return [
         other
-        for other in others
+        for other in alike
         if other.sha256 != file.sha256 and file_identity(other.filename) == identity
     ]
 
 
-def files_of(project: Project, version: str) -> tuple[File, ...]:
-    """Find the files of a release.
+def bury(file: File, now: datetime, act: str) -> Tombstone:
+    """Make what remains of a file that is deleted.
 
-    :raises NotFound: there is none.
+    :param act: the id of the act that deletes it.
     """
-    found = tuple(f for f in project.files if same_version(f.version, version))
-    if not found:
-        raise NotFound(f"There is no such release of {project.name} here.")
-    return found
-
-
-def bury(file: File, now: datetime) -> Tombstone:
-    """Make what remains of a file that is removed."""
     return Tombstone(
         filename=file.filename,
         sha256=file.sha256,
         key=file.key,
         deleted=now,
         metadata_key=file.metadata_key,
+        file=file,
+        act=act,
     )
 
 
 def same_version(one: str, other: str) -> bool:
     """Compare two versions as PEP 440 does, or as text where one is none."""
+    if one == other or version_hint(one) != version_hint(other):
+        return one == other
     try:
         return parse_version(one) == parse_version(other)
     except InvalidVersion:

@@ -55,8 +55,9 @@ SERVER = Actor(None)
 class Act:
     """A change that is durable, or something that was refused.
 
-    :ivar act: of a change, in the past tense: ``published``, ``removed``, ``yanked``,
-        ``un-yanked``, ``adopted``, ``rebuilt``, ``swept``. Of a refusal, what was asked
+    :ivar act: of a change, in the past tense: ``published``, ``removed``, ``restored``,
+        ``pruned``, ``yanked``, ``un-yanked``, ``status``, ``undone``, ``adopted``,
+        ``rebuilt``, ``swept``. Of a refusal, what was asked
         for: ``log-in``, ``mint``, or a right as ``upload``.
     :ivar project: its normalized name; None where it is about several, or none.
     :ivar version: of the release, where it is about one.

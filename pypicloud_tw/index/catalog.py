@@ -145,6 +145,11 @@ class Catalog(Generic[P]):
         self.hits += 1
         return entry
 
+    def last_known(self, name: str) -> Versioned | None:
+        """Return a project as it was when it was last read; None: it is not kept."""
+        entry = self._entries.get(name)
+        return None if entry is None else entry.state
+
     def known_absent(self, name: str) -> bool:
         """Return, asking nobody, whether a project is proved not to be here."""
         now = self.clock.seconds()

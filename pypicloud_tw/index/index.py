@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
 from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.index.acts import Acts
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.lease import Lease
 from pypicloud_tw.index.manifests import Manifests
@@ -16,35 +17,63 @@ from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.standing import Standing
 from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.index.watch import MarkerWatch
-from pypicloud_tw.store.folder.store import DirectoryStore
-from pypicloud_tw.store.interfaces import IObjectStore
-from pypicloud_tw.store.s3.probe import Conditional
-from pypicloud_tw.store.s3.store import S3Store
+from pypicloud_tw.store.interfaces import IObjectStore, StoreKind
 from pypicloud_tw.store.timeout import in_time
 
 #: Seconds for the store to show that it is there: whoever asks ``/ready`` is impatient.
 PING_PATIENCE = 5.0
 
 
+class Backend(Protocol):
+    """What an index knows of its store beside the operations."""
+
+    @property
+    def kind(self) -> StoreKind:
+        """What it is made of."""
+
+    @property
+    def one_writer(self) -> bool:
+        """Whether only one process may write, as is known when it is prepared."""
+
+    async def close(self) -> None:
+        """Stop what goes on in the background."""
+
+
 @define(eq=False)
 class Index:
     """An index over one store; nothing has started.
 
+    :ivar acts: what is done with its projects.
     :ivar backend: what the store is made of, which is to be closed at the end.
     """
 
-    backend: DirectoryStore | S3Store
+    backend: Backend
     manifests: Manifests
     catalog: Catalog[Any]
     publisher: Publisher
     clock: IReactorTime
+    acts: Acts = field()
     _lease: Lease | None = field(default=None, init=False)
     _secured: bool = field(default=False, init=False)
+
+    @acts.default
+    def _usual_acts(self) -> Acts:
+        return Acts(self.publisher)
 
     @property
     def store(self) -> IObjectStore:
         """Where everything of it is."""
         return self.publisher.store
+
+    @property
+    def kind(self) -> StoreKind:
+        """What the store is made of."""
+        return self.backend.kind
+
+    @property
+    def conditional(self) -> bool | None:
+        """Whether the store honours conditional writes; None: not known yet."""
+        return not self.backend.one_writer if self._secured else None
 
     @property
     def watch(self) -> MarkerWatch:
@@ -80,16 +109,12 @@ class Index:
         """
         if self._secured:
             return
-        if self._has_one_writer():
-            lease = Lease(self.store, self.clock)
+        if self.backend.one_writer:
+            lease = Lease(self.store, self.clock, self.publisher.random)
             await lease.start()
             self._lease = lease
         self._secured = True
         self.standing.open(self._lease)
-
-    def _has_one_writer(self) -> bool:
-        backend = self.backend
-        return isinstance(backend, S3Store) and backend.conditional is Conditional.NONE
 
     async def close(self) -> None:
         """Give up what it claims in the store, and close that."""

@@ -8,7 +8,7 @@ lease writes nothing more until it is gone.
 from __future__ import annotations
 
 import json
-from secrets import token_hex
+from random import Random, SystemRandom
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
@@ -29,16 +29,22 @@ RENEW_EVERY, ENDS_AFTER = 20.0, 90.0
 class Lease:
     """This process's claim to be the only writer.
 
+    :ivar random: for the id of this process.
     :ivar rival: another process has written its claim lately.
     """
 
     store: IObjectStore
     clock: IReactorTime
+    random: Random = field(factory=SystemRandom)
     rival: bool = field(default=False, init=False)
-    _id: str = field(factory=lambda: token_hex(8), init=False)
+    _id: str = field(init=False)
     _until: float = field(default=float("-inf"), init=False)
     _loop: LoopingCall | None = field(default=None, init=False)
     _log = Logger()
+
+    @_id.default
+    def _draw_id(self) -> str:
+        return self.random.randbytes(8).hex()
 
     @property
     def held(self) -> bool:

@@ -18,6 +18,7 @@ from typing import Any, NoReturn, TypeVar
 from packaging.utils import is_normalized_name
 from packaging.version import InvalidVersion
 
+from pypicloud_tw.config.namespaces import NO_NAMESPACES, Namespaces
 from pypicloud_tw.errors import ManifestDamaged, Unavailable
 from pypicloud_tw.index.model import (
     FORMAT,
@@ -32,7 +33,7 @@ from pypicloud_tw.index.names import NormalizedName, parse_version
 from pypicloud_tw.index.provenance import LONGEST_PART, MOST_PARTS
 from pypicloud_tw.json_documents import DAMAGED, compact
 
-API_VERSION = "1.4"
+API_VERSION = "1.5"
 INDEX = ".index/"
 
 #: Bytes of a manifest. Of the public index's projects ddtrace has most files that are
@@ -205,7 +206,11 @@ def read_document(name: NormalizedName, data: bytes) -> Document:
     return document
 
 
-def public_document(project: Project, address: Callable[[File], str]) -> Document:
+def public_document(
+    project: Project,
+    address: Callable[[File], str],
+    namespaces: Namespaces = NO_NAMESPACES,
+) -> Document:
     """Make the document that is served: no private keys, an address a file.
 
     :param address: a file's URL, absolute or relative to the project's page.
@@ -218,6 +223,7 @@ def public_document(project: Project, address: Callable[[File], str]) -> Documen
         "versions": versions_of(project.files),
         "files": files,
         "project-status": _encode_status(project),
+        "namespaces": namespaces.told(project.name),
     }
 
 

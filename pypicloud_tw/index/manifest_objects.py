@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
+from random import Random
 from typing import Any, TypeVar
 
 from attrs import evolve, frozen
@@ -81,11 +82,13 @@ class Held:
 class ManifestObjects:
     """Reads and writes what a project's manifest is made of.
 
+    :ivar random: for the ids of objects.
     :ivar sweep_age: seconds after which a sweep takes an object that is not named.
     """
 
     store: IObjectStore
     clock: IReactorTime
+    random: Random
     sweep_age: float = SWEEP_AGE
 
     async def read(
@@ -167,8 +170,8 @@ class ManifestObjects:
         """
         check_format(after)
         began = self.clock.seconds()
-        after, segments = move_older(after)
-        placement = place(after, before)
+        after, segments = move_older(after, self._draw)
+        placement = place(after, before, self._draw)
         after = evolve(after, format=WHOLE if placement is None else FORMAT)
         await self._write_new(after.name, segments, placement, before)
         if self.clock.seconds() > began + self.sweep_age / 2:
@@ -181,6 +184,9 @@ class ManifestObjects:
             content_type="application/vnd.pypi.simple.v1+json",
         )
         return Held(after, placement), info
+
+    def _draw(self) -> str:
+        return self.random.randbytes(16).hex()
 
     async def _write_new(
         self,

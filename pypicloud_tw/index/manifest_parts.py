@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from secrets import token_hex
 from typing import Any, Generic, TypeVar
 
 from attrs import evolve, field, frozen
@@ -45,6 +44,8 @@ _ID = re.compile(r"[0-9a-f]{32}")
 _KEY = re.compile(rf"{re.escape(PARTS)}([^/]+)/({_ID.pattern})\.json")
 
 Entry = TypeVar("Entry", File, Tombstone)
+#: Gives 32 random hexadecimal digits.
+Draw = Callable[[], str]
 
 
 @frozen(eq=False)
@@ -119,7 +120,7 @@ def part_of(key: str) -> tuple[NormalizedName, str] | None:
     return NormalizedName(found[1]), found[2]
 
 
-def place(project: Project, before: Placement | None) -> Placement | None:
+def place(project: Project, before: Placement | None, draw: Draw) -> Placement | None:
     """Choose where a project's entries shall lie; None: all in one object.
 
     :param before: where they lie now. What it has not is new.
@@ -129,12 +130,14 @@ def place(project: Project, before: Placement | None) -> Placement | None:
         return None
     before = before or Placement()
     return Placement(
-        _placed(project.files, before.files),
-        _placed(project.tombstones, before.tombstones),
+        _placed(project.files, before.files, draw),
+        _placed(project.tombstones, before.tombstones, draw),
     )
 
 
-def _placed(entries: tuple[Entry, ...], before: Placed[Entry]) -> Placed[Entry]:
+def _placed(
+    entries: tuple[Entry, ...], before: Placed[Entry], draw: Draw
+) -> Placed[Entry]:
     """Leave in its part what did not change, and put what is new into the root."""
     if entries is before.entries:
         return before
@@ -144,37 +147,33 @@ def _placed(entries: tuple[Entry, ...], before: Placed[Entry]) -> Placed[Entry]:
     if len(parts) < len(before.parts):
         by_name = {e.filename: e for e in entries if id(e) not in in_parts}
         for part in before.parts:
-            members = [] if part.these <= there else _members(part, by_name)
+            members = () if part.these <= there else _members(part, by_name)
             if len(members) >= SMALLEST:
-                parts.append(_new(members))
+                parts.append(Part(draw(), members))
                 in_parts.update(map(id, members))
     loose = tuple(e for e in entries if id(e) not in in_parts)
     if len(loose) > MOST_LOOSE:
-        return Placed(entries, tuple(_with_room(parts, loose)))
+        return Placed(entries, tuple(_with_room(parts, loose, draw)))
     return Placed(entries, tuple(parts), loose)
 
 
-def _members(part: Part[Entry], by_name: dict[str, Entry]) -> list[Entry]:
+def _members(part: Part[Entry], by_name: dict[str, Entry]) -> tuple[Entry, ...]:
     """Take what a part's entries have become."""
     found = (by_name.pop(entry.filename, None) for entry in part.entries)
-    return [entry for entry in found if entry is not None]
+    return tuple(entry for entry in found if entry is not None)
 
 
 def _with_room(
-    parts: list[Part[Entry]], loose: tuple[Entry, ...]
+    parts: list[Part[Entry]], loose: tuple[Entry, ...], draw: Draw
 ) -> Iterator[Part[Entry]]:
     """Put what is too much for the root into parts; one that has room takes some."""
     if parts and len(parts[-1].entries) + len(loose) <= LARGEST:
         yield from parts[:-1]
-        yield _new(parts[-1].entries + loose)
+        yield Part(draw(), parts[-1].entries + loose)
         return
     yield from parts
     for at in range(0, len(loose), LARGEST):
-        yield _new(loose[at : at + LARGEST])
-
-
-def _new(entries: Iterable[Entry]) -> Part[Entry]:
-    return Part(token_hex(16), tuple(entries))
+        yield Part(draw(), loose[at : at + LARGEST])
 
 
 def encode_root(project: Project, placement: Placement) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
-from random import Random
+from random import Random, SystemRandom
 from weakref import WeakValueDictionary
 
 from attrs import define, field, frozen
@@ -60,7 +60,7 @@ class Manifests:
 
     store: IObjectStore
     clock: IReactorTime
-    random: Random = field(factory=Random)
+    random: Random = field(factory=SystemRandom)
     standing: Standing = field(factory=Standing)
     sweep_age: float = SWEEP_AGE
     _objects: ManifestObjects = field(init=False)
@@ -72,7 +72,7 @@ class Manifests:
 
     @_objects.default
     def _in_the_store(self) -> ManifestObjects:
-        return ManifestObjects(self.store, self.clock, self.sweep_age)
+        return ManifestObjects(self.store, self.clock, self.random, self.sweep_age)
 
     @_swaps.default
     def _none_yet(self) -> Swaps[Versioned, Project]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from secrets import token_hex
+from random import Random, SystemRandom
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
@@ -35,9 +35,13 @@ RecentChange = tuple[str, str]
 
 @define
 class Marker:
-    """This process's side of the marker."""
+    """This process's side of the marker.
+
+    :ivar random: for the ids.
+    """
 
     store: IObjectStore
+    random: Random = field(factory=SystemRandom)
     _etag: str | None = field(default=None, init=False)
     _entries: tuple[RecentChange, ...] = field(default=(), init=False)
     _seen: str | None = field(default=None, init=False)
@@ -101,7 +105,7 @@ class Marker:
             self._writing = False
 
     async def _write(self, names: Iterable[str]) -> None:
-        fresh = tuple((token_hex(8), name) for name in names)
+        fresh = tuple((self.random.randbytes(8).hex(), name) for name in names)
         for _ in range(ATTEMPTS):
             entries = (*self._entries, *fresh)[-REMEMBERED:]
             condition = IfAbsent() if self._etag is None else IfMatch(self._etag)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from secrets import token_hex
 
 from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
@@ -14,6 +13,7 @@ from pypicloud_tw.index.admission import Claims, admission, check_claims, check_
 from pypicloud_tw.index.archive import Inspection
 from pypicloud_tw.index.audit import SERVER, Act, Actor
 from pypicloud_tw.index.first_uploads import FirstUpload, Stage
+from pypicloud_tw.index.history import Doing, recorded
 from pypicloud_tw.index.manifests import Change
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import Filename, NormalizedName
@@ -59,7 +59,7 @@ class Publication:
         publisher = self.publisher
         publisher.manifests.check_open()
         self.filename = filename
-        self._key = f"{filename.project}/{token_hex(16)}/{filename.text}"
+        self._key = f"{publisher.new_folder(filename.project)}/{filename.text}"
         self._upload = await publisher.store.begin(
             self._key, size_hint=self.size_hint, metadata=metadata
         )
@@ -153,7 +153,8 @@ class Publication:
         self, file: File, admit: Callable[[File], Change], metadata: bytes | None
     ) -> Project:
         publisher, name = self.publisher, self.filename.project
-        change = admit(file)
+        doing = publisher.doing(self.actor)
+        change = _written_down(admit(file), file, doing)
         state = await publisher.find(name)
         if state is not None and change(state.project) is state.project:
             return await publisher.change(name, change)
@@ -165,7 +166,7 @@ class Publication:
         publisher.checkpoint("publish:file")
         if metadata is not None:
             file = await publisher.put_metadata(file, metadata)
-            change = admit(file)
+            change = _written_down(admit(file), file, doing)
             publisher.checkpoint("publish:metadata")
         if first is not None:
             self._check_time()
@@ -221,6 +222,17 @@ def _job(actor: Actor) -> Mapping[str, str] | None:
         return None
     publisher = (actor.name or "").removeprefix("publisher ")
     return provenance(publisher, actor.proof.details)
+
+
+def _written_down(change: Change, file: File, doing: Doing) -> Change:
+    """Have a change that publishes a file write so into the history."""
+    entry = doing.entry("published", [file.filename], version=file.version)
+
+    def written_down(project: Project) -> Project:
+        after = change(project)
+        return after if after is project else recorded(after, entry)
+
+    return written_down
 
 
 def _published(actor: Actor, file: File, name: NormalizedName) -> Act:

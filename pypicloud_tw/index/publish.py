@@ -1,4 +1,4 @@
-"""What changes a project: publishing, yanking and removing (decision D1).
+"""What changes a project: each change is a swap of its manifest (decision D1).
 
 A publish stores its file under a key of its own, then its core metadata, then swaps
 the manifest. The swap is the commit: before it nothing is visible, and a publish that
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from hashlib import sha256
+from random import Random, SystemRandom
 from typing import Any, TypeVar
 
 from attrs import define, evolve, field
@@ -23,12 +24,13 @@ from pypicloud_tw.errors import (
     PypicloudError,
     Unavailable,
 )
-from pypicloud_tw.index.admission import UploadRules, bury, files_of
+from pypicloud_tw.index.admission import UploadRules
 from pypicloud_tw.index.archive import Inspection, inspect, inspect_file
-from pypicloud_tw.index.audit import SERVER, Act, Actor, Audit
+from pypicloud_tw.index.audit import Actor, Audit
 from pypicloud_tw.index.audit_log import log_act
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.first_uploads import FirstUpload, is_lost
+from pypicloud_tw.index.history import Doing
 from pypicloud_tw.index.layout import METADATA_SUFFIX
 from pypicloud_tw.index.manifests import Change, Manifests, Versioned
 from pypicloud_tw.index.model import File, Project
@@ -60,6 +62,7 @@ class Publisher:
         ``publish:swapped`` when the manifest names it, and ``publish:told``.
     :ivar audit: takes a record of every change, once it is durable.
     :ivar unserved: knows the names that are ours although they have no page.
+    :ivar random: for the keys of objects, and the ids of acts.
     :ivar changes: how many were made since the start.
     :ivar uploads: how many of these were uploads, of files that were there already too.
     """
@@ -73,6 +76,7 @@ class Publisher:
     checkpoint: Checkpoint = field(default=pass_by)
     audit: Audit = field(default=log_act)
     unserved: Unserved = field(kw_only=True)
+    random: Random = field(factory=SystemRandom, kw_only=True)
     changes: int = field(default=0, init=False)
     uploads: int = field(default=0, init=False)
     _turns: FairQueue = field(
@@ -102,70 +106,27 @@ class Publisher:
             counts=True,
         )
 
-    async def remove(
-        self, name: NormalizedName, version: str, *, actor: Actor = SERVER
-    ) -> Project:
-        """Remove a release; its filenames stay taken (tombstones).
-
-        :param actor: for the record of the change.
-        :raises NotFound: there is no such project or release.
-        """
-        now = self.now()
-
-        def change(project: Project) -> Project:
-            gone = files_of(project, version)
-            return evolve(
-                project,
-                files=tuple(f for f in project.files if f not in gone),
-                tombstones=(*project.tombstones, *(bury(f, now) for f in gone)),
-            )
-
-        project = await self.change(name, change)
-        self.audit(Act(actor, "removed", name, version))
-        return project
-
-    async def yank(
+    async def change(
         self,
         name: NormalizedName,
-        version: str,
-        reason: str | None,
+        change: Change,
         *,
-        actor: Actor = SERVER,
-    ) -> Project:
-        """Yank a release with a reason that may be empty, or un-yank it with None.
-
-        :param actor: for the record of the change.
-        :raises NotFound: there is no such project or release.
-        """
-        changed = False
-
-        def change(project: Project) -> Project:
-            nonlocal changed
-            yanked = files_of(project, version)
-            files = tuple(
-                evolve(f, yanked=reason) if f in yanked else f for f in project.files
-            )
-            changed = files != project.files
-            return evolve(project, files=files) if changed else project
-
-        project = await self.change(name, change)
-        if changed:
-            act = "un-yanked" if reason is None else "yanked"
-            self.audit(Act(actor, act, name, version, reason=reason))
-        return project
-
-    async def change(
-        self, name: NormalizedName, change: Change, *, create: bool = False
+        create: bool = False,
+        step: str = "publish",
     ) -> Project:
         """Swap a change in and tell every server before it is acknowledged.
 
         Goes on to the end even when its asker has gone: a swap that is under way must
         be told to the others.
+
+        :param create: begin the project if it does not exist, else that is NotFound.
+        :param step: of what checkpoints are told.
+        :raises NotFound: there is no such project.
         """
-        return await shielded(self._swap_and_tell(name, change, create))
+        return await shielded(self._swap_and_tell(name, change, create, step))
 
     async def _swap_and_tell(
-        self, name: NormalizedName, change: Change, create: bool
+        self, name: NormalizedName, change: Change, create: bool, step: str
     ) -> Project:
         try:
             state = await self.manifests.change(name, change, create=create)
@@ -173,9 +134,9 @@ class Publisher:
             await self._refuse_unserved(name)
             raise
         self.changes += 1
-        self.checkpoint("publish:swapped")
+        self.checkpoint(f"{step}:swapped")
         await self.catalog.changed(name)
-        self.checkpoint("publish:told")
+        self.checkpoint(f"{step}:told")
         return state.project
 
     async def find(self, name: NormalizedName) -> Versioned | None:
@@ -235,6 +196,17 @@ class Publisher:
         return await self.offload.in_thread(
             inspect_file, spool.file, filename, spool.size
         )
+
+    def doing(self, actor: Actor, at: datetime | None = None) -> Doing:
+        """Begin an act, with an id of its own.
+
+        :param at: when; None: now.
+        """
+        return Doing(actor, at or self.now(), self.random.randbytes(8).hex())
+
+    def new_folder(self, name: NormalizedName) -> str:
+        """Draw where objects of a project can lie that nobody else uses (D1)."""
+        return f"{name}/{self.random.randbytes(16).hex()}"
 
     async def put_metadata(self, file: File, metadata: bytes) -> File:
         """Store a file's core metadata beside it (PEP 658)."""

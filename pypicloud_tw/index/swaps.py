@@ -8,8 +8,7 @@ the id tells whether the change was made; the ETag does not.
 from __future__ import annotations
 
 from collections.abc import Callable
-from random import Random
-from secrets import token_hex
+from random import Random, SystemRandom
 from typing import Any, Generic, Protocol, TypeVar
 
 from attrs import define, evolve, field, frozen
@@ -76,7 +75,7 @@ class _QueuedChange(Generic[S, D]):
     """One change in the queue, and whoever waits for it."""
 
     change: Callable[[D | None], D]
-    id: str = field(factory=lambda: token_hex(8))
+    id: str
     done: Deferred[S] = field(factory=Deferred)
 
 
@@ -84,13 +83,14 @@ class _QueuedChange(Generic[S, D]):
 class Swaps(Generic[S, D]):
     """This process's changes of the documents of one kind.
 
+    :ivar random: for the pauses between tries, and for the ids.
     :ivar tries: tries to write one.
     :ivar overtaken: those of them that found it changed by another writer.
     """
 
     shelf: Shelf[S, D]
     clock: IReactorTime
-    random: Random = field(factory=Random)
+    random: Random = field(factory=SystemRandom)
     tries: int = field(default=0, init=False)
     overtaken: int = field(default=0, init=False)
     _queues: dict[str, list[_QueuedChange[S, D]]] = field(factory=dict, init=False)
@@ -106,7 +106,9 @@ class Swaps(Generic[S, D]):
         :raises Unavailable: the store is away or lost too many races; the change may
             have been made.
         """
-        waiting: _QueuedChange[S, D] = _QueuedChange(change)
+        waiting: _QueuedChange[S, D] = _QueuedChange(
+            change, self.random.randbytes(8).hex()
+        )
         queue = self._queues.get(name)
         if queue is not None:
             queue.append(waiting)
@@ -230,16 +232,14 @@ def _apply(batch: list[_QueuedChange[S, D]], content: D | None) -> _Outcome[S, D
         # change beside it, which is not durable before the swap.
         changed = changed or after is not content
         taken.append(waiting)
-        content = after
-    if changed and content is not None:
-        ids = (*content.changes, *(waiting.id for waiting in taken))
-        content = _with_changes(content, ids[-REMEMBERED:])
+        # At once: what the next one requires of the last change holds for this one too.
+        content = _remembering(after, waiting.id) if changed else after
     return _Outcome(content, changed, tuple(taken), tuple(refused))
 
 
-def _with_changes(content: D, changes: tuple[str, ...]) -> D:
+def _remembering(content: D, change: str) -> D:
     value: Any = content  # attrs has no type for "some attrs value with this field"
-    changed: D = evolve(value, changes=changes)
+    changed: D = evolve(value, changes=(*content.changes, change)[-REMEMBERED:])
     return changed
 
 

@@ -71,6 +71,11 @@ class MarkerWatch:
         return 0 <= now - self._asked < self.fresh_for
 
     @property
+    def age(self) -> float | None:
+        """Seconds since the marker was last asked, and answered; None: never."""
+        return None if self._asked == NEVER else self.clock.seconds() - self._asked
+
+    @property
     def fresh(self) -> bool:
         """Whether what nobody has doubted may be relied on without asking."""
         return self.holds(self.clock.seconds())

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict, deque
 from collections.abc import Callable
+from datetime import datetime
 from hashlib import sha256
-from secrets import token_hex
 
 from attrs import define, evolve, field, frozen
 from packaging.utils import canonicalize_name
@@ -21,14 +21,18 @@ from pypicloud_tw.concurrency.side_by_side import next_of, side_by_side
 from pypicloud_tw.errors import (
     BadRequest,
     Conflict,
+    Forbidden,
     InsufficientStorage,
     ManifestDamaged,
     NotFound,
     ObjectNotFound,
     ObjectUnreadable,
 )
+from pypicloud_tw.index.admission import check_takes_files
 from pypicloud_tw.index.archive import Inspection
+from pypicloud_tw.index.audit import SERVER, Actor
 from pypicloud_tw.index.first_uploads import FirstUpload, Stage
+from pypicloud_tw.index.history import gathered
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.layout import METADATA_SUFFIX, is_own
 from pypicloud_tw.index.manifest import in_order
@@ -54,6 +58,7 @@ UNDER_WAY = 64
 _NO_FAULTS = (
     BadRequest,
     Conflict,
+    Forbidden,  # by its project's status
     InsufficientStorage,  # for this file, while others are read
     ManifestDamaged,
     NotFound,
@@ -96,6 +101,7 @@ class Adopter:
     :ivar report: told of every step.
     :ivar dry_run: only tell what would be adopted.
     :ivar survey: what is in the store; None: to be found out.
+    :ivar actor: who has it done, for the projects' history.
     """
 
     store: IObjectStore
@@ -105,10 +111,16 @@ class Adopter:
     report: Callable[[Progress], None] = field(default=lambda progress: None)
     dry_run: bool = False
     survey: Survey | None = None
+    actor: Actor = SERVER
+    _began: datetime = field(init=False)
     # Projects as they were when last read or changed here, where there is work to do.
     _states: dict[NormalizedName, Project] = field(factory=dict, init=False)
     # Projects that have a manifest by now, of those that had files to be adopted.
     _named: set[NormalizedName] = field(factory=set, init=False)
+
+    @_began.default
+    def _now(self) -> datetime:
+        return self.publisher.now()
 
     @unserved.default
     def _the_publishers(self) -> Unserved:
@@ -122,6 +134,7 @@ class Adopter:
         report: Callable[[Progress], None] = lambda progress: None,
         dry_run: bool = False,
         survey: Survey | None = None,
+        actor: Actor = SERVER,
     ) -> Adopter:
         """Make what adopts files of an index's store."""
         return cls(
@@ -131,6 +144,7 @@ class Adopter:
             report=report,
             dry_run=dry_run,
             survey=survey,
+            actor=actor,
         )
 
     async def run(self) -> Progress:
@@ -233,6 +247,7 @@ class Adopter:
         named.update(tombstone.key for tombstone in state.project.tombstones)
         unnamed = [c for c in candidates if c.info.key not in named]
         if unnamed:
+            check_takes_files(state.project)
             self._states[name] = state.project
         return unnamed
 
@@ -285,7 +300,7 @@ class Adopter:
             return None
         file = described.file
         project = await self.publisher.change(
-            name, _naming(file, described.display_name), create=name not in self._named
+            name, self._naming(described), create=name not in self._named
         )
         if first is not None:
             await first.end()
@@ -303,10 +318,7 @@ class Adopter:
         """
         found = await self._read(candidate)
         state = self._states.get(candidate.filename.project)
-        if (
-            state is not None
-            and _naming(found.file, found.display_name)(state) is state
-        ):
+        if state is not None and self._naming(found)(state) is state:
             return None
         metadata = found.inspection.metadata
         if metadata is None:
@@ -315,7 +327,7 @@ class Adopter:
         place = file.key + METADATA_SUFFIX
         if not is_own(file.key):
             # Beside our own files: the folder that it lies in is its owner's.
-            folder = f"{candidate.filename.project}/{token_hex(16)}"
+            folder = self.publisher.new_folder(candidate.filename.project)
             place = f"{folder}/{file.filename}{METADATA_SUFFIX}"
         digest = sha256(metadata).hexdigest()
         return evolve(
@@ -372,6 +384,28 @@ class Adopter:
         display_name = inspection.name or candidate.filename.project
         return Described(file, display_name, inspection)
 
+    def _naming(self, described: Described) -> Change:
+        """Make the change that has a project name a file."""
+        file = described.file
+        entry = self.publisher.doing(self.actor, self._began).entry(
+            "adopted", [file.filename], version=file.version
+        )
+
+        def name_it(project: Project) -> Project:
+            if _is_named(file, project):
+                return project
+            check_takes_files(project)
+            named = evolve(
+                project,
+                display_name=(
+                    project.display_name if project.files else described.display_name
+                ),
+                files=in_order((*project.files, file)),
+            )
+            return gathered(named, entry)
+
+        return name_it
+
 
 def _completed(
     inspection: Inspection, candidate: Candidate, info: ObjectInfo
@@ -399,21 +433,16 @@ def _sentence(reason: str) -> str:
     return f"What lies in the store for this project was not taken: {reason}"
 
 
-def _naming(file: File, display_name: str) -> Change:
-    def name_it(project: Project) -> Project:
-        existing = project.file(file.filename)
-        if existing is not None and existing.sha256 == file.sha256:
-            return project
-        if existing is not None:
-            raise Conflict(
-                "Another file of this name and other bytes is named already."
-            )
-        if project.tombstone(file.filename) is not None:
-            raise Conflict("A file of this name was deleted; it does not come back.")
-        return evolve(
-            project,
-            display_name=project.display_name if project.files else display_name,
-            files=in_order((*project.files, file)),
-        )
+def _is_named(file: File, project: Project) -> bool:
+    """Return whether a project has a file already.
 
-    return name_it
+    :raises Conflict: its name stands for other bytes.
+    """
+    existing = project.file(file.filename)
+    if existing is not None and existing.sha256 == file.sha256:
+        return True
+    if existing is not None:
+        raise Conflict("Another file of this name and other bytes is named already.")
+    if project.tombstone(file.filename) is not None:
+        raise Conflict("A file of this name was deleted; it does not come back.")
+    return False

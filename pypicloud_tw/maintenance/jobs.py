@@ -16,6 +16,7 @@ from pypicloud_tw.access.tokens.last_use import gather_former
 from pypicloud_tw.access.tokens.minted import sweep_minted
 from pypicloud_tw.index.audit import SERVER, Act, Actor
 from pypicloud_tw.index.index import Index
+from pypicloud_tw.index.model import Selection
 from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.index.survey import lost
 from pypicloud_tw.maintenance.adopt import Adopter
@@ -43,7 +44,8 @@ async def refresh(
         manifest is lost.
     """
     bar = ProgressBar(err, index.clock.seconds)
-    progress = await Adopter.over(index, report=bar.show, dry_run=dry_run).run()
+    adopter = Adopter.over(index, report=bar.show, dry_run=dry_run, actor=actor)
+    progress = await adopter.run()
     bar.end()
     for skipped in sorted(progress.skipped, key=lambda one: one.key):
         print(f"skipped {skipped.key!r}: {skipped.reason}", file=out)
@@ -97,7 +99,13 @@ async def sweep(
     if keep is not None:
         others += (partial(sweep_records, keep=keep),)
     sweeper = Sweeper(
-        index.store, index.manifests, age or at_least, dry_run, report, others
+        index.store,
+        index.manifests,
+        age or at_least,
+        dry_run,
+        report,
+        others,
+        restore_for=index.acts.restore_for,
     )
     swept = await sweeper.run()
     unfinished = f"{swept.unfinished} unfinished uploads"
@@ -133,7 +141,7 @@ async def rebuild(
         were lost.
     :returns: 1 if something is left to be done by hand.
     """
-    rebuilder = Rebuilder(Adopter.over(index, dry_run=dry_run), dry_run)
+    rebuilder = Rebuilder(Adopter.over(index, dry_run=dry_run, actor=actor), dry_run)
     names: Sequence[NormalizedName] = await rebuilder.lost()
     if project is not None:
         names = [project_name(project)]
@@ -184,7 +192,11 @@ async def yank(
     :param reason: shown by installers; may be empty. None un-yanks.
     :param actor: for the record of the change.
     """
-    await index.publisher.yank(project_name(project), version, reason, actor=actor)
+    name, what = project_name(project), Selection(version)
+    if reason is None:
+        await index.acts.unyank(name, what, actor=actor)
+    else:
+        await index.acts.yank(name, what, reason, actor=actor)
     state = "not yanked" if reason is None else "yanked"
     print(f"{project} {version} is {state}.", file=out)
     return 0
@@ -203,7 +215,8 @@ async def remove(
 
     :param actor: for the record of the change.
     """
-    await index.publisher.remove(project_name(project), version, actor=actor)
+    what = Selection(version)
+    await index.acts.delete(project_name(project), what, actor=actor)
     print(f"{project} {version} is removed.", file=out)
     return 0
 

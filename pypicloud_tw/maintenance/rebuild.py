@@ -23,6 +23,7 @@ from pypicloud_tw.errors import (
     PypicloudError,
 )
 from pypicloud_tw.index.first_uploads import Stage, UnderWay
+from pypicloud_tw.index.history import recorded
 from pypicloud_tw.index.layout import METADATA_SUFFIX, own_project
 from pypicloud_tw.index.manifest import MAX_MANIFEST, in_order, manifest_key
 from pypicloud_tw.index.model import File, Project
@@ -96,7 +97,8 @@ class Rebuilder:
         kept = None
         if not self.dry_run:
             kept = await self._keep(name, damaged)
-            await self._write(Project(name, display_name or name, files), damaged)
+            project = self._written_down(Project(name, display_name or name, files))
+            await self._write(project, damaged)
         return Rebuilt(name, files, tuple(left), kept)
 
     async def _describe(
@@ -178,6 +180,13 @@ class Rebuilder:
         key = f"{manifest_key(name)}.damaged-{moment}"
         await self.adopter.store.put(key, damaged.data)
         return key
+
+    def _written_down(self, project: Project) -> Project:
+        """Begin the history anew; what stood in the former is lost."""
+        doing = self.adopter.publisher.doing(self.adopter.actor)
+        names = [file.filename for file in project.files]
+        rebuilt = recorded(project, doing.entry("rebuilt", names))
+        return evolve(rebuilt, changes=(doing.id,))
 
     async def _write(self, project: Project, damaged: StoredBytes | None) -> None:
         adopter, name = self.adopter, project.name

@@ -78,6 +78,8 @@ class Sweeper:
         the longest publish may take, on any server of this store.
     :ivar report: told of every object that is removed.
     :ivar others: what else ends by itself.
+    :ivar restore_for: seconds for which what was deleted can be restored: its objects
+        stay so long.
     """
 
     store: IObjectStore
@@ -86,6 +88,7 @@ class Sweeper:
     dry_run: bool = False
     report: Callable[[str], None] = field(default=lambda key: None)
     others: Iterable[SweepOther] = ()
+    restore_for: float = 0.0
 
     async def run(self) -> Swept:
         """Sweep once.
@@ -193,15 +196,16 @@ class Sweeper:
         In the other order a file that comes back in between, under its old key, would
         name an object that is gone.
         """
-        due = [t for t in project.tombstones if _is_due(t, limit)]
-        if not due:
-            return
-        if not self.dry_run:
-            await self.manifests.change(project.name, _purging(due))
-        for tombstone in due:
-            for key in tombstone.keys:
-                await self._remove(key)
-                swept.purged.append(key)
+        longer = timedelta(seconds=max(0.0, self.restore_for - self.age))
+        due = [t for t in project.tombstones if _is_due(t, limit - longer)]
+        if due and not self.dry_run:
+            state = await self.manifests.change(project.name, _purging(due))
+            # What was restored meanwhile, or moved, is named elsewhere, and stays.
+            purged = {t.key for t in state.project.tombstones if t.purged}
+            due = [t for t in due if t.key in purged]
+        for key in (key for tombstone in due for key in tombstone.keys):
+            await self._remove(key)
+            swept.purged.append(key)
 
     async def _remove(self, key: str) -> None:
         self.report(key)

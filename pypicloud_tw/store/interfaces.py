@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from enum import Enum
+from typing import Literal
 
 from attrs import Factory, frozen
 from twisted.internet.interfaces import IConsumer
@@ -30,6 +31,9 @@ class IfMatch:
 
 
 Condition = IfAbsent | IfMatch | None
+
+#: What a store is made of.
+StoreKind = Literal["folder", "bucket"]
 
 
 @frozen

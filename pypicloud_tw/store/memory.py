@@ -30,6 +30,7 @@ from pypicloud_tw.store.interfaces import (
     IUpload,
     ObjectInfo,
     StoredBytes,
+    StoreKind,
     Unlisted,
     enter,
 )
@@ -59,6 +60,8 @@ class MemoryStore:
     :ivar before: called before an operation does anything.
     :ivar after: called when it is done, before its caller hears: what this raises is
         an answer that was lost.
+    :ivar one_writer: only one process may write, as if it honoured no conditions.
+    :ivar kind: what it passes for.
     :ivar objects: what there is, by key.
     """
 
@@ -66,6 +69,8 @@ class MemoryStore:
     clock: Callable[[], float] = field(default=time.time, kw_only=True)
     before: Hook = field(default=_nothing, kw_only=True)
     after: Hook = field(default=_nothing, kw_only=True)
+    one_writer: bool = field(default=False, kw_only=True)
+    kind: StoreKind = field(default="folder", kw_only=True)
     calls: list[tuple[str, str]] = field(factory=list, init=False)
     objects: dict[str, StoredBytes] = field(factory=dict, init=False, repr=False)
     _failures: list[tuple[str, Exception]] = field(factory=list, init=False)
@@ -82,6 +87,9 @@ class MemoryStore:
         """See :class:`IObjectStore`."""
         await self._enter("prepare", "")
         await self._leave("prepare", "")
+
+    async def close(self) -> None:
+        """Do nothing: nothing goes on in the background."""
 
     async def ping(self) -> None:
         """See :class:`IObjectStore`."""

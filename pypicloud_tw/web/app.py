@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 
 from attrs import define, evolve, field, setters
 from klein import Klein
@@ -18,12 +19,13 @@ from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.config.rights import Action
-from pypicloud_tw.errors import BadRequest, Forbidden, NotFound, PypicloudError
+from pypicloud_tw.errors import Forbidden, PypicloudError
 from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.index import Index
-from pypicloud_tw.index.names import NormalizedName, project_name
+from pypicloud_tw.index.names import asked_project
 from pypicloud_tw.metrics import CONTENT_TYPE, Metrics
 from pypicloud_tw.offload.service import IOffload
+from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.web.answers import (
     ErrorAnswers,
@@ -33,10 +35,15 @@ from pypicloud_tw.web.answers import (
     set_html,
 )
 from pypicloud_tw.web.api import audit as audit_api
-from pypicloud_tw.web.api import xml_rpc
+from pypicloud_tw.web.api import openapi, xml_rpc
+from pypicloud_tw.web.api import revealed as revealed_api
 from pypicloud_tw.web.api.access import AccessApi
+from pypicloud_tw.web.api.declared import Routes
+from pypicloud_tw.web.api.namespaces import send_namespace, send_namespaces
 from pypicloud_tw.web.api.oidc import TrustedPublishing
+from pypicloud_tw.web.api.openapi import Described
 from pypicloud_tw.web.api.project_json import ProjectJson
+from pypicloud_tw.web.api.projects import ProjectsApi
 from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.authorization import (
     actor_of,
@@ -108,9 +115,12 @@ class Application:
     _json: ProjectJson = field(init=False)
     _readiness: Readiness = field(init=False)
     _access_api: AccessApi = field(init=False)
+    _projects_api: ProjectsApi = field(init=False)
+    _described: Described = field(init=False)
     router = Klein()
     # A double slash is a wrong address, not a redirect that breaks uploads.
     router.url_map.merge_slashes = False
+    routes = Routes("", router)
 
     @projects.default
     def _make_projects(self) -> Projects:
@@ -145,6 +155,22 @@ class Application:
     def _make_access_api(self) -> AccessApi:
         pieces = Pieces(self.index.clock)
         return AccessApi(self.access, self.administered, pieces, self.failed)
+
+    @_projects_api.default
+    def _make_projects_api(self) -> ProjectsApi:
+        administered = AdministeredProjects(
+            self.index, lambda: self.access.read_only, self.index.clock.seconds()
+        )
+        return ProjectsApi(self.access, administered, self.failed)
+
+    @_described.default
+    def _make_described(self) -> Described:
+        return Described(tuple(chain(*(routes.operations for routes in self.declared))))
+
+    @property
+    def declared(self) -> tuple[Routes, ...]:
+        """Every route of the API, by the router that has it."""
+        return self.routes, AccessApi.routes, ProjectsApi.routes
 
     def resource(self) -> Resource:
         """Make the root resource of a Site."""
@@ -208,15 +234,15 @@ class Application:
     @router.route("/simple/<name>", methods=_READ)
     async def project_without_slash(self, request: Request, name: str) -> None:
         """Show the way to the project's page (PEP 503: the final slash)."""
-        redirect(request, f"{_project(name)}/")
+        redirect(request, f"{asked_project(name)}/")
 
     @router.route("/simple/<name>/", methods=_READ)
     async def project(self, request: Request, name: str) -> None:
         """List a project's files."""
         if not is_normalized_name(name):
-            redirect(request, f"../{_project(name)}/")
+            redirect(request, f"../{asked_project(name)}/")
             return
-        normalized = _project(name)
+        normalized = asked_project(name)
         principal = await authorize(request, self.access, Action.READ, normalized)
         match await self.projects.page(normalized):
             case Elsewhere(address):
@@ -227,6 +253,19 @@ class Application:
                 private = is_private(principal)
                 await self._sender.send(request, page, private=private, warning=warning)
 
+    @router.route("/namespaces", methods=_READ)
+    async def namespaces(self, request: Request) -> bytes:
+        """List the namespaces (PEP 752)."""
+        await authorize_list(request, self.access)
+        return send_namespaces(request, self.access.policy.settings.namespaces)
+
+    @router.route("/namespace/<space>", methods=_READ)
+    async def namespace(self, request: Request, space: str) -> bytes:
+        """Describe a namespace."""
+        await authorize_list(request, self.access)
+        spaces = self.access.policy.settings.namespaces
+        return send_namespace(request, spaces, asked_project(space))
+
     # -- files ----------------------------------------------------------------------
 
     @router.route("/packages/<name>/<digest>/<filename>", methods=_READ)
@@ -234,7 +273,7 @@ class Application:
         self, request: Request, name: str, digest: str, filename: str
     ) -> None:
         """Serve a file, or the core metadata beside it."""
-        normalized = _project(name)
+        normalized = asked_project(name)
         principal = await authorize(request, self.access, Action.READ, normalized)
         blob = await self.projects.blob(normalized, digest, filename)
         await self._files.send(request, blob, normalized, principal)
@@ -242,7 +281,7 @@ class Application:
     @router.route("/api/package/<name>/<filename>", methods=_READ)
     async def former_file(self, request: Request, name: str, filename: str) -> None:
         """Serve a file by the address that old lock files have for it."""
-        normalized = _project(name)
+        normalized = asked_project(name)
         principal = await authorize(request, self.access, Action.READ, normalized)
         # This address has no digest in it: what lies under it may change.
         blob = await self.projects.own_blob(normalized, filename)
@@ -263,9 +302,18 @@ class Application:
 
     # -- who did what --------------------------------------------------------------
 
-    @router.route("/api/v1/audit", methods=_READ)
+    @routes.get(
+        "/api/v1/audit",
+        audit_api.PAGE,
+        asks=Action.MANAGE,
+        query=audit_api.PARAMETERS,
+        conditional=False,
+    )
     async def audit(self, request: Request) -> bytes:
-        """Give records of changes: of all, or of one project to those who manage it."""
+        """Give records of changes, the oldest first.
+
+        Of one project to those who manage it; else to administrators.
+        """
         asked = audit_api.PageQuestion.of(request)
         project = asked.one_project
         right = Action.ADMINISTER if project is None else Action.MANAGE
@@ -294,7 +342,7 @@ class Application:
         self.access.refuse_while_read_only()
         warnings = await receive(
             request,
-            self.index.publisher,
+            self.index.acts,
             actor=actor_of(request, principal),
             sender=Sender(principal, self.access, credentials(request)),
             max_upload=self.max_upload,
@@ -327,7 +375,13 @@ class Application:
 
     # -- access ---------------------------------------------------------------------
 
-    @router.route("/api/v1/access/tokens/revealed", methods=["POST"])
+    @routes.post(
+        "/api/v1/access/tokens/revealed",
+        revealed_api.RECEIPT,
+        asks=None,
+        body=revealed_api.REPORT,
+        conditional=False,
+    )
     async def tokens_revealed(self, request: Request) -> bytes:
         """Revoke tokens that secret scanners have found."""
         return await self.revealed.take(request)
@@ -336,6 +390,18 @@ class Application:
     def access_api(self, request: Request) -> Resource:
         """Show and change who may do what."""
         return self._access_api.resource()
+
+    # -- projects, and the rest of the API ------------------------------------------
+
+    @routes.get("/api/v1/openapi.json", openapi.DOCUMENT, asks=None, conditional=False)
+    async def openapi(self, request: Request) -> bytes:
+        """Describe the API, in OpenAPI 3.1."""
+        return self._described.send(request)
+
+    @router.route("/api/v1/", branch=True)
+    def projects_api(self, request: Request) -> Resource:
+        """Show and change projects."""
+        return self._projects_api.resource()
 
     # -- for operators --------------------------------------------------------------
 
@@ -409,7 +475,7 @@ class Application:
     async def _send_json(
         self, request: Request, name: str, version: str | None
     ) -> bytes:
-        normalized = _project(name)
+        normalized = asked_project(name)
         await authorize(request, self.access, Action.READ, normalized)
         return await self._json.answer(request, normalized, version)
 
@@ -420,13 +486,3 @@ def _asker(request: Request) -> Actor:
     return evolve(
         actor_of(request, ANONYMOUS), name=None if name is None else name.decode()
     )
-
-
-def _project(name: str) -> NormalizedName:
-    """Understand the name in an address; what cannot be a name is not here."""
-    try:
-        return project_name(name)
-    except BadRequest:
-        raise NotFound(
-            "There is no project of that name: it is not a valid one."
-        ) from None

@@ -11,11 +11,12 @@ from pypicloud_tw.errors import NotFound
 from pypicloud_tw.index.catalog import CachedProject, Catalog
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.unserved import Unserved
+from pypicloud_tw.projects.addresses import DIGEST_DIGITS
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.web.fallback import Fallback, shadows
 from pypicloud_tw.web.files import Blob, find_blob
 from pypicloud_tw.web.representation import Page
-from pypicloud_tw.web.views import DIGEST_DIGITS, ProjectView
+from pypicloud_tw.web.views import ProjectView
 
 
 @frozen

@@ -19,8 +19,10 @@ from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.concurrency.shielded import shielded
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import BadRequest
+from pypicloud_tw.index.acts import Acts
 from pypicloud_tw.index.admission import Claims
 from pypicloud_tw.index.audit import Actor
+from pypicloud_tw.index.model import Selection
 from pypicloud_tw.index.names import (
     Filename,
     NormalizedName,
@@ -28,7 +30,6 @@ from pypicloud_tw.index.names import (
     project_name,
 )
 from pypicloud_tw.index.publication import Publication, too_large
-from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.web.answers import measured
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.upload import (
@@ -117,7 +118,7 @@ class Sender:
 
 async def receive(
     request: Request,
-    publisher: Publisher,
+    acts: Acts,
     *,
     actor: Actor,
     sender: Sender,
@@ -126,6 +127,7 @@ async def receive(
 ) -> tuple[str, ...]:
     """Take a form and do what it asks for; durable when this returns.
 
+    :param acts: what is done with projects, by the forms too.
     :param actor: who was found to send it, and may.
     :param sender: asked as soon as the project is known, before anything is stored.
     :param forms: the memory for the fields of all forms.
@@ -134,9 +136,10 @@ async def receive(
     """
     # The framework cancels what answers a client that has gone. The body tells us so
     # itself, and what was begun must be cleared away, or be brought to its end.
-    publication = Publication(publisher, actor, request.body.length, max_upload)
+    _limit(request, max_upload)
+    publication = Publication(acts.publisher, actor, request.body.length, max_upload)
     return await shielded(
-        _receive(request, sender, publication, max_upload, FormMemory(forms)),
+        _receive(request, sender, publication, acts, FormMemory(forms)),
         publication.give_up,
     )
 
@@ -157,28 +160,32 @@ def taken(request: Request, warnings: Iterable[str]) -> bytes:
     return measured(request, b"".join(b"Warning: %b\n" % line for line in lines))
 
 
-async def _receive(
-    request: Request,
-    sender: Sender,
-    publication: Publication,
-    max_upload: int,
-    memory: FormMemory,
-) -> tuple[str, ...]:
+def _limit(request: Request, max_upload: int) -> None:
+    """Refuse a form that is too long, and what of it comes beyond that."""
     body, most = request.body, max_upload + _FORM_ALLOWANCE
     if body.length is not None and body.length > most:
         raise too_large(max_upload)
     body.limit = most
+
+
+async def _receive(
+    request: Request,
+    sender: Sender,
+    publication: Publication,
+    acts: Acts,
+    memory: FormMemory,
+) -> tuple[str, ...]:
     publisher = publication.publisher
     await publisher.manifests.standing.started(publisher.clock)
     content_type = request.getHeader(b"Content-Type") or b""
     try:
         form = await receive_form(
-            body,
+            request.body,
             content_type,
             on_file=partial(_begin, sender, publication),
             memory=memory,
         )
-        await _act(form, sender, publication)
+        await _act(form, sender, publication, acts)
     finally:
         memory.release()
         await publication.abort()
@@ -218,12 +225,14 @@ def _check_upload(sender: Sender, project: NormalizedName, name: str) -> None:
         sender.check(Action.UPLOAD, said)
 
 
-async def _act(form: UploadFields, sender: Sender, publication: Publication) -> None:
+async def _act(
+    form: UploadFields, sender: Sender, publication: Publication, acts: Acts
+) -> None:
     match form.action:
         case action if action == _UPLOAD:
             await _publish(form, sender, publication)
         case "remove_pkg":
-            await _remove(form, sender, publication)
+            await _remove(form, sender, acts, publication.actor)
         case None:
             raise BadRequest(
                 "The form has no ':action'; an upload says ':action' is 'file_upload'."
@@ -268,7 +277,7 @@ def _blake2b_256(sent: str | None) -> str | None:
     return sent if sent and len(sent) != _BLAKE2B_512_DIGITS else None
 
 
-async def _remove(form: UploadFields, sender: Sender, publication: Publication) -> None:
+async def _remove(form: UploadFields, sender: Sender, acts: Acts, actor: Actor) -> None:
     if not form.name or not form.version:
         raise BadRequest("remove_pkg needs the fields 'name' and 'version'.")
     project = project_name(form.name)
@@ -278,4 +287,4 @@ async def _remove(form: UploadFields, sender: Sender, publication: Publication) 
         parse_version(form.version)
     except InvalidVersion:
         raise BadRequest("This is not a valid version.") from None
-    await publication.publisher.remove(project, form.version, actor=publication.actor)
+    await acts.delete(project, Selection(form.version), actor=actor)

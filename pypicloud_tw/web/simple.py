@@ -49,7 +49,8 @@ def render_upstream(document: Document) -> tuple[Page, int]:
     It is here because helper processes do it: they import this module, and need no
     other, in a quarter of the time that those take which know a reactor.
     """
-    page = render_project(document)
+    # PEP 752: what is not ours is in no namespace of ours.
+    page = render_project({**document, "namespaces": None})
     return page, page.weight
 
 
@@ -251,11 +252,6 @@ def _quoted(text: str) -> str:
 
 
 def _project_metas(document: Document) -> Iterator[tuple[str, str]]:
-    # PEP 708: the repositories that share this project's name with this one.
-    for location in _strings(document["meta"].get("tracks")):
-        yield "tracks", location
-    for location in _strings(document.get("alternate-locations")):
-        yield "alternate-locations", location
     status = _status(document)
     if status.get("status", "active") != "active":
         # PEP 792: both may be left out where the project is active.
@@ -267,11 +263,6 @@ def _project_metas(document: Document) -> Iterator[tuple[str, str]]:
 def _status(document: Document) -> Document:
     status = document.get("project-status")
     return status if isinstance(status, dict) else {}
-
-
-def _strings(value: object) -> Iterator[str]:
-    if isinstance(value, list):
-        yield from (item for item in value if isinstance(item, str))
 
 
 def _html(

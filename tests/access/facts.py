@@ -33,13 +33,19 @@ class Fact:
     :ivar on: whether it is so; None: nobody can know, as no answer came.
     :ivar since: of the acknowledgement.
     :ivar turns: how often it may have changed.
+    :ivar ends: how often it was acknowledged that it is not so.
     """
 
     name: str
     on: bool | None = False
     since: float = NOW
     turns: int = 0
+    ends: int = 0
     busy: bool = False
+
+    def acknowledge(self, on: bool, now: float) -> None:
+        self.on, self.since = on, now
+        self.ends += not on
 
     def settled(self, now: float, within: float = FRESH_FOR + _BIT) -> bool:
         """Whether every server must have heard of it."""
@@ -60,9 +66,14 @@ class Token(Fact):
     """A token that was shown to somebody: it is so while it is good.
 
     :ivar owner: with :attr:`turns` as they were; None: a minted one.
+    :ivar owner_ends: those of the owner, as they were.
     """
 
     owner: tuple[Setting, int] | None = field(kw_only=True)
+    owner_ends: int = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.owner_ends = 0 if self.owner is None else self.owner[0].ends
 
     @property
     def owned(self) -> bool:
@@ -77,7 +88,9 @@ class Token(Fact):
         """Whether it is revoked, or its owner removed, and everybody knows that."""
         if self.on is False and self.settled(now):
             return True
-        return not self.owned and self.owner is not None and self.owner[0].settled(now)
+        if self.owner is None or self.owner[0].ends == self.owner_ends:
+            return False  # a removal without an answer may never have been made
+        return self.owner[0].settled(now)
 
 
 def user(name: str) -> Setting:

@@ -26,7 +26,6 @@ from pypicloud_tw.access import changes
 from pypicloud_tw.access.document_format import KEY, decode
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import Credentials
-from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.tokens.minted import AlreadyUsed
 from pypicloud_tw.access.tokens.records import FOLDER, key_of_document
 from pypicloud_tw.access.tokens.records import decode as decode_tokens
@@ -39,7 +38,6 @@ from pypicloud_tw.errors import (
 from pypicloud_tw.index import marker
 from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.manifest import manifest_key
-from pypicloud_tw.store.memory import MemoryStore
 from tests.access.facts import (
     ACME,
     INI,
@@ -53,9 +51,10 @@ from tests.access.facts import (
     user,
 )
 from tests.access.tokens.doubles import CLIENT, ISSUER, bearer
-from tests.access.unsteady import Line, Server, Weather
+from tests.access.unsteady import Server
 from tests.builders import file
 from tests.doubles import InlineOffload
+from tests.unsteady import LateStore, Line, Weather
 
 SERVERS, STEPS, FAULTS = 3, 120, 12
 
@@ -78,7 +77,7 @@ class World:
     dice: Random = field(init=False)
     clock: Clock = field(factory=Clock, init=False)
     weather: Weather = field(factory=lambda: Weather(0), init=False)
-    store: MemoryStore = field(init=False)
+    store: LateStore = field(init=False)
     servers: list[Server] = field(factory=list, init=False)
     settings: list[Setting] = field(factory=list, init=False)
     users: list[Setting] = field(init=False)
@@ -94,7 +93,7 @@ class World:
     def __attrs_post_init__(self) -> None:
         self.dice = Random(self.seed)
         self.clock.advance(NOW)
-        self.store = MemoryStore(InlineOffload(), clock=self.clock.seconds)
+        self.store = LateStore(InlineOffload(), clock=self.clock.seconds)
         self.users = [user(f"user{n}") for n in range(3)]
         for n in range(2):
             self.settings += [member(f"member{n}"), right(f"right{n}")]
@@ -104,7 +103,7 @@ class World:
     def start(self) -> Server:
         dice = Random(self.dice.random())
         line = Line(self.store, self.clock, dice, self.weather)
-        return Server.start("one", line, Throttle(self.clock.seconds))
+        return Server.start("one", line)
 
     # -- what happens ----------------------------------------------------------------
 
@@ -180,7 +179,7 @@ class World:
         self.look()
 
     def acknowledge(self, fact: Fact, on: bool) -> None:
-        fact.on, fact.since = on, self.clock.seconds()
+        fact.acknowledge(on, self.clock.seconds())
 
     def must(self, it_is_so: bool, what: str) -> None:
         if not it_is_so:
@@ -283,9 +282,9 @@ class World:
 
     def harm(self, server: Server) -> None:
         """Lose the access document, or damage it."""
-        if self.backup is None and KEY in self.store.objects:
+        if self.backup is None and (lost := self.store.lose(KEY)) is not None:
             self.harmed += 1
-            self.backup = self.store.objects.pop(KEY).data
+            self.backup = lost.data
             if self.dice.random() < 0.5:
                 self.store.add(KEY, b"{}")
 
@@ -297,7 +296,7 @@ class World:
     def lose_marker(self, server: Server) -> None:
         """Once: one that comes and goes between two looks was never there."""
         if not self.marker_lost:
-            self.marker_lost = self.store.objects.pop(marker.KEY, None) is not None
+            self.marker_lost = self.store.lose(marker.KEY) is not None
 
     # -- what must be ----------------------------------------------------------------
 

@@ -63,6 +63,8 @@ class JobTests(JobCase):
         ):
             self.assertEqual(self.do(command, **release, **arguments), 0)
             self.assertEqual(self.out.getvalue(), said)
+        self.assertEqual(self.do("remove", **release), 0)
+        release["version"] = "2.0"
         self.assertIn("no such release", self.fails("remove", **release))
 
     def test_refresh(self) -> None:

@@ -66,14 +66,14 @@ class AuditTests(SynchronousTestCase):
         self.successResultOf(waiting)
 
     def test_each_change_once(self) -> None:
-        publisher = self.domain.publisher
         for _ in range(2):
             self.do(self.domain.publish(WHEEL, wheel()))
         for _ in range(2):
-            self.do(publisher.yank(ACME, "1.0", "broken", actor=BOB))
-        self.do(publisher.yank(ACME, "1.0", None, actor=BOB))
-        self.do(publisher.remove(ACME, "1.0", actor=CAROL))
-        self.failureResultOf(started(publisher.remove(ACME, "1.0")), NotFound)
+            self.do(self.domain.yank("1.0", "broken", BOB))
+        self.do(self.domain.yank("1.0", None, BOB))
+        for _ in range(2):
+            self.do(self.domain.delete("1.0", CAROL))
+        self.failureResultOf(started(self.domain.delete("2.0")), NotFound)
         self.assertEqual(
             self.acts,
             [

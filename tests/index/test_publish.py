@@ -223,14 +223,14 @@ class SameNameTests(PublishCase):
 
     def test_a_deleted_name_is_not_taken_with_other_bytes(self) -> None:
         self.publish()
-        self.successResultOf(started(self.one.publisher.remove(ACME, "1.0")))
+        self.successResultOf(started(self.one.delete("1.0")))
         self.refused(Conflict, "was deleted", data=OTHER_WHEEL)
         self.refused(Conflict, "already exist", data=OTHER_WHEEL)
         self.assertEqual(stored_project(self.store).files, ())
 
     def test_a_deleted_name_comes_back_with_the_same_bytes(self) -> None:
         first = self.publish()
-        self.successResultOf(started(self.one.publisher.remove(ACME, "1.0")))
+        self.successResultOf(started(self.one.delete("1.0")))
         second = self.publish()
         # The first object may be swept at any time.
         self.assertNotEqual(second.key, first.key)
@@ -246,7 +246,7 @@ class SameNameTests(PublishCase):
 
     def test_other_spellings_of_a_deleted_name_are_not_taken_either(self) -> None:
         self.publish()
-        self.successResultOf(started(self.one.publisher.remove(ACME, "1.0")))
+        self.successResultOf(started(self.one.delete("1.0")))
         for filename in RESPELLED:
             self.refused(Conflict, "was deleted", filename, OTHER_WHEEL)
         self.assertEqual(stored_project(self.store).files, ())
@@ -281,7 +281,7 @@ class OverwriteTests(PublishCase):
 
     def test_not_those_of_a_deleted_file(self) -> None:
         self.publish()
-        self.successResultOf(started(self.one.publisher.remove(ACME, "1.0")))
+        self.successResultOf(started(self.one.delete("1.0")))
         self.refused(Conflict, "was deleted", data=OTHER_WHEEL)
 
 
@@ -290,7 +290,7 @@ class ReuploadTests(PublishCase):
 
     def test_a_deleted_name_is_taken_again(self) -> None:
         self.publish()
-        self.successResultOf(started(self.one.publisher.remove(ACME, "1.0")))
+        self.successResultOf(started(self.one.delete("1.0")))
         second = self.publish(data=OTHER_WHEEL)
         project = stored_project(self.store)
         self.assertEqual((project.files, project.tombstones), ((second,), ()))
@@ -622,9 +622,9 @@ class RaceTests(PublishCase):
 
         self.store.before = before
         works: list[Deferred[Project]] = [
-            started(self.one.publisher.yank(ACME, "1.0", "broken")),
+            started(self.one.yank("1.0", "broken")),
             started(self.one.publish(SDIST, sdist())),
-            started(self.one.publisher.yank(ACME, "1.0", "very broken")),
+            started(self.one.yank("1.0", "very broken")),
         ]
         self.heal()
         held.callback(None)
@@ -639,7 +639,7 @@ class RaceTests(PublishCase):
             if (operation, key) != ("put", MANIFEST):
                 return None
             self.heal()
-            yank = self.two.publisher.yank(ACME, "1.0", "broken")
+            yank = self.two.yank("1.0", "broken")
             self.successResultOf(started(yank))
             raise StoreError(AWAY)
 
@@ -760,7 +760,7 @@ class CancelTests(PublishCase):
 
 class RemoveTests(PublishCase):
     def remove(self, version: str) -> Project:
-        return self.successResultOf(started(self.one.publisher.remove(ACME, version)))
+        return self.successResultOf(started(self.one.delete(version)))
 
     def test_every_file_of_the_release(self) -> None:
         wheel_file, sdist_file = self.publish(), self.publish(SDIST, sdist())
@@ -786,12 +786,12 @@ class RemoveTests(PublishCase):
         self.assertIn(wheel_file.key, self.store.objects)
 
     def test_what_is_not_there(self) -> None:
-        missing = started(self.one.publisher.remove(ACME, "1.0"))
+        missing = started(self.one.delete("1.0"))
         error = self.failureResultOf(missing, NotFound).value
         self.assertIn("no project acme", error.message)
         self.assertEqual(self.store.objects, {})
         self.publish()
-        other = started(self.one.publisher.remove(ACME, "2.0"))
+        other = started(self.one.delete("2.0"))
         error = self.failureResultOf(other, NotFound).value
         self.assertIn("no such release of acme", error.message)
         self.assertEqual(len(stored_project(self.store).files), 1)
@@ -808,7 +808,7 @@ class RemoveTests(PublishCase):
     def test_the_store_is_away(self) -> None:
         self.publish()
         self.break_store("put", ".json")
-        work = started(self.one.publisher.remove(ACME, "1.0"))
+        work = started(self.one.delete("1.0"))
         self.one.settle(work)
         self.assertEqual(self.failureResultOf(work, StoreError).value.message, AWAY)
         self.assertEqual(len(stored_project(self.store).files), 1)
@@ -816,7 +816,7 @@ class RemoveTests(PublishCase):
 
 class YankTests(PublishCase):
     def yank(self, reason: str | None) -> File:
-        work = started(self.one.publisher.yank(ACME, "1.0", reason))
+        work = started(self.one.yank("1.0", reason))
         return self.successResultOf(work).files[0]
 
     def test_with_a_reason_without_and_not_any_more(self) -> None:

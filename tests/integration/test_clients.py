@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from tests.integration import apart
-from tests.integration.clients import PIPS, environment, python_3_11
+from tests.integration.clients.environments import PIPS, environment, python_3_11
 from tests.integration.dists import make_sdist, make_wheel
 from tests.integration.rig import (
     PASSWORD,

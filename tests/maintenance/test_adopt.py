@@ -334,7 +334,7 @@ class NotOursTests(AdoptCase):
     def test_what_was_deleted_does_not_come_back(self) -> None:
         self.store.add(WHEEL, wheel())
         self.run_it()
-        self.successResultOf(started(self.domain.publisher.remove(ACME, "1.0")))
+        self.successResultOf(started(self.domain.delete("1.0")))
         self.assertEqual(self.counts(self.run_it()), (1, 1, 0, 0))
         self.store.add(f"copy/{WHEEL}", wheel())
         progress = self.run_it()

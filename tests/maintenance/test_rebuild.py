@@ -174,7 +174,7 @@ class RebuildTests(RebuildCase):
     def test_files_that_were_removed_come_back_unless_they_were_swept(self) -> None:
         self.publish(WHEEL, wheel())
         before = self.project()
-        self.successResultOf(started(self.domain.publisher.remove(ACME, "1.0")))
+        self.successResultOf(started(self.domain.delete("1.0")))
         del self.store.objects[MANIFEST]
         self.assertEqual(self.lost(), [ACME])
         self.rebuild()

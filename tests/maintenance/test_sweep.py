@@ -44,7 +44,7 @@ class IndexCase(SynchronousTestCase):
         self.successResultOf(work)
 
     def remove(self) -> None:
-        work = started(self.domain.publisher.remove(ACME, "1.0"))
+        work = started(self.domain.delete("1.0"))
         self.domain.settle(work)
         self.successResultOf(work)
 

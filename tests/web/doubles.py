@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from hashlib import sha256
+from itertools import count
 from random import Random
 from typing import Any, TypeVar
 
@@ -34,13 +35,13 @@ from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.access.users import PasswordLogin, Users
 from pypicloud_tw.config.rights import TrustedPublisher
 from pypicloud_tw.index.admission import Claims, UploadRules
-from pypicloud_tw.index.audit import Act, Actor
+from pypicloud_tw.index.audit import SERVER, Act, Actor
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifest import INDEX, decode, project_of
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.marker import Marker
-from pypicloud_tw.index.model import Project
+from pypicloud_tw.index.model import Project, Selection
 from pypicloud_tw.index.names import Filename, NormalizedName, project_name
 from pypicloud_tw.index.publication import Publication
 from pypicloud_tw.index.publish import Publisher
@@ -53,13 +54,15 @@ from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.downloads import Downloads
 from pypicloud_tw.web.http.proxies import Proxies
 from pypicloud_tw.web.http.site import ConnectionLimits, Site
-from pypicloud_tw.web.views import ProjectView, view_project
+from pypicloud_tw.web.views import ProjectView, Views
 from tests.access.oidc.doubles import Issuer
 from tests.builders import simple_policy
 from tests.doubles import InlineOffload, quick_hash
 from tests.web.http.doubles import PEER, Wire
 
 T = TypeVar("T")
+
+ACME = project_name("acme")
 
 #: When a test's clock begins; a moment of 2026.
 BEGINNING = 1_772_357_400.0
@@ -79,14 +82,17 @@ def started(work: Coroutine[Any, Any, T]) -> Deferred[T]:
 
 @define
 class Domain:
-    """What one process knows of an index; several can share a store and a clock."""
+    """What one process knows of an index; several can share a store and a clock.
+
+    :ivar seeds: no two processes on one store draw the same ids.
+    """
 
     clock: Clock = field(factory=new_clock)
     store: MemoryStore = field()
     rules: UploadRules = field(factory=UploadRules)
     fresh_for: float = 1.0
     offload: InlineOffload = field(factory=InlineOffload)
-    seed: int = 1
+    seeds: Iterator[int] = field(factory=lambda: count(1))
     make_index: type[Index] = Index
     #: Files may be replaced by what is published without HTTP.
     overwrite: bool = False
@@ -102,12 +108,12 @@ class Domain:
         return MemoryStore(InlineOffload(), clock=self.clock.seconds)
 
     def __attrs_post_init__(self) -> None:
-        self.manifests = Manifests(self.store, self.clock, Random(self.seed))
+        self.manifests = Manifests(self.store, self.clock, Random(next(self.seeds)))
         self.catalog = Catalog(
             self.manifests,
             MarkerWatch(Marker(self.store), self.clock, self.fresh_for),
             self.clock,
-            view_project,
+            Views(),
         )
         self.publisher = Publisher(
             self.store,
@@ -118,9 +124,8 @@ class Domain:
             self.rules,
             self.steps.append,
         )
-        backend: Any = self.store
         self.index = self.make_index(
-            backend, self.manifests, self.catalog, self.publisher, self.clock
+            self.store, self.manifests, self.catalog, self.publisher, self.clock
         )
 
     def beside(self) -> Domain:
@@ -130,7 +135,7 @@ class Domain:
             store=self.store,
             rules=self.rules,
             fresh_for=self.fresh_for,
-            seed=self.seed + 1,
+            seeds=self.seeds,
         )
 
     async def publish(
@@ -151,6 +156,20 @@ class Domain:
             )
         finally:
             await publication.abort()
+
+    async def yank(
+        self, version: str, reason: str | None, actor: Actor = SERVER
+    ) -> Project:
+        """Yank a release of acme, or un-yank it."""
+        acts, what = self.index.acts, Selection(version)
+        if reason is None:
+            return (await acts.unyank(ACME, what, actor=actor)).project
+        return (await acts.yank(ACME, what, reason, actor=actor)).project
+
+    async def delete(self, version: str, actor: Actor = SERVER) -> Project:
+        """Delete a release of acme."""
+        acted = await self.index.acts.delete(ACME, Selection(version), actor=actor)
+        return acted.project
 
     def settle(self, work: Deferred[Any]) -> None:
         """Let the pauses between tries pass."""

@@ -262,6 +262,43 @@ def _access_row(
     )
 
 
+#: Below this are the routes of :class:`~pypicloud_tw.web.api.projects.ProjectsApi`.
+API = "/api/v1"
+
+_YANK = b'{"reason": "broken"}'
+
+
+def _project_rows() -> Iterator[Row]:
+    """Projects, shown and changed."""
+    project, release = "/projects/{name}", "/projects/{name}/releases/1.0"
+    file = "/projects/{name}/files/{file}"
+    for path in ("/projects", "/search?q=one", project, release, file):
+        yield _api_row("GET", path, READ)
+    yield _api_row("GET", f"{project}/history", MANAGE)
+    yield _api_row("GET", "/status", ADMINISTER)
+    yield Row("GET", f"{API}/openapi.json", f"{API}/openapi.json")
+    for one in (release, file):
+        yield _api_row("PUT", f"{one}/yanked", MANAGE, _YANK)
+        yield _api_row("DELETE", f"{one}/yanked", MANAGE)
+        yield _api_row("DELETE", one, DELETE)
+    yield _api_row("DELETE", project, DELETE)
+    yield _api_row("POST", f"{project}/restore", DELETE, b"{}")
+    yield _api_row("PUT", f"{project}/status", MANAGE, b'{"status": "active"}')
+    unknown = b'{"act": "0123456789abcdef"}'
+    yield _api_row("POST", f"{project}/undo", MANAGE, unknown, 404)
+
+
+def _api_row(
+    method: str, path: str, asks: Asked, body: bytes = b"", status: int = 200
+) -> Row:
+    route = path.partition("?")[0].replace("{name}", "<name>")
+    route = route.replace("1.0", "<version>").replace("{file}", "<filename>")
+    changes = method != "GET"
+    return Row(
+        method, API + route, API + path, asks, status, lambda _: body, JSON, changes
+    )
+
+
 ROWS = (
     Row("GET", "/", "/", READ),
     Row("GET", "/packages", "/packages", status=301),
@@ -271,6 +308,8 @@ ROWS = (
     # By the name alone, and to anybody.
     Row("GET", "/simple/<name>", "/simple/{name}", status=301),
     Row("GET", "/simple/<name>/", "/simple/{name}/", READ),
+    Row("GET", "/namespaces", "/namespaces", READ),
+    Row("GET", "/namespace/<space>", "/namespace/other", READ, 404),
     Row("GET", FILE, "/packages/{name}/{digest}/{file}", READ),
     Row("GET", FILE, "/packages/{name}/{digest}/{file}.metadata", READ),
     Row("GET", "/api/package/<name>/<filename>", "/api/package/{name}/{file}", READ),
@@ -297,6 +336,7 @@ ROWS = (
     Row("POST", "/_/oidc/burn-token", "/_/oidc/burn-token", None, 204, token, JSON),
     Row("POST", REVEALED, REVEALED, None, 200, report, JSON),
     *_access_rows(),
+    *_project_rows(),
 )
 
 #: What goes on while the server is read-only: logging in, and what ends a token.

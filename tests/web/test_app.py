@@ -90,7 +90,8 @@ class PageTests(AppCase):
     def test_json(self) -> None:
         self.yank("0.9", "<b>broken</b>")
         page = self.get("/simple/acme/", Accept=JSON).json
-        self.assertEqual(page["meta"], {"api-version": "1.4"})
+        self.assertEqual(page["meta"], {"api-version": "1.5"})
+        self.assertIsNone(page["namespaces"])
         self.assertEqual(page["name"], "acme")
         self.assertEqual(page["versions"], ["0.9", "1.0"])
         self.assertEqual(page["project-status"], {"status": "active"})
@@ -158,7 +159,7 @@ class PageTests(AppCase):
         self.assertIn("new", self.get("/simple/").text)
 
     def yank(self, version: str, reason: str) -> None:
-        work = self.web.domain.publisher.yank(ACME, version, reason)
+        work = self.web.domain.yank(version, reason)
         self.successResultOf(started(work))
 
 
@@ -496,7 +497,7 @@ class AbsentTests(AppCase):
 
     def test_a_project_without_files_is_there(self) -> None:
         self.web.publish(WHEEL, wheel())
-        self.successResultOf(started(self.web.domain.publisher.remove(ACME, "1.0")))
+        self.successResultOf(started(self.web.domain.delete("1.0")))
         response = self.get("/simple/acme/", Accept=JSON)
         self.assertEqual((response.status, response.json["files"]), (200, []))
 

@@ -148,14 +148,14 @@ class WholeTests(FilesCase):
 
     def test_a_file_that_was_removed(self) -> None:
         self.assertEqual(self.get().status, 200)
-        work = self.web.domain.publisher.remove(ACME, "1.0")
+        work = self.web.domain.delete("1.0")
         self.successResultOf(started(work))
         response = self.get()
         self.assertEqual(response.status, 404)
         self.assertIn("it may have been removed", response.text)
 
     def test_a_yanked_file_is_served(self) -> None:
-        work = self.web.domain.publisher.yank(ACME, "1.0", "broken")
+        work = self.web.domain.yank("1.0", "broken")
         self.successResultOf(started(work))
         self.assertEqual(self.get().status, 200)
 

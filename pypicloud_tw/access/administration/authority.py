@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from attrs import frozen
@@ -30,6 +30,21 @@ class Authority(Protocol):
     @property
     def principal(self) -> Principal | None:
         """Who asks; None: who runs the command, and has the store anyway."""
+
+    def check(self, action: Action, project: NormalizedName | None) -> None:
+        """Return if they may do that.
+
+        :param project: None for what belongs to no project.
+        :raises Unauthorized: a log-in would help.
+        :raises Forbidden: it would not; nor can a project be known to them.
+        :raises NotFound: likewise, where others' projects are looked for elsewhere.
+        """
+
+    def reads(self) -> Callable[[str], bool]:
+        """Return what tells of a project, by its normalized name, if they may read it.
+
+        It holds for now: a change of the rules makes another.
+        """
 
     def administers(self, *projects: str) -> bool:
         """Whether all of these names and patterns are theirs to administer.
@@ -69,6 +84,13 @@ class Operator:
 
     principal: None = None
 
+    def check(self, action: Action, project: NormalizedName | None) -> None:
+        """See :class:`Authority`."""
+
+    def reads(self) -> Callable[[str], bool]:
+        """See :class:`Authority`."""
+        return lambda name: True
+
     def administers(self, *projects: str) -> bool:
         """See :class:`Authority`."""
         return True
@@ -92,6 +114,14 @@ class PrincipalAuthority:
 
     access: Access
     principal: Principal
+
+    def check(self, action: Action, project: NormalizedName | None) -> None:
+        """See :class:`Authority`."""
+        self.access.check(self.principal, action, project)
+
+    def reads(self) -> Callable[[str], bool]:
+        """See :class:`Authority`."""
+        return self.access.policy.readable(self.principal).allows
 
     def administers(self, *projects: str) -> bool:
         """See :class:`Authority`."""

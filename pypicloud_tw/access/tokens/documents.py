@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from random import Random
+from random import Random, SystemRandom
 
 from attrs import define, field, frozen
 from twisted.internet.interfaces import IReactorTime
@@ -127,7 +127,7 @@ class TokenDocuments:
     clock: IReactorTime
     throttle: Throttle
     verify_every: float = 60.0
-    random: Random = field(factory=Random)
+    random: Random = field(factory=SystemRandom)
     _known: Cache[str, KnownTokens] = field(
         factory=lambda: Cache(CAPACITY, _weight), init=False
     )

@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from random import Random, SystemRandom
 from types import MappingProxyType
 
 from attrs import define, evolve, field, frozen
@@ -125,6 +126,7 @@ class Minted:
     :ivar standing: tells whether anything may be changed now.
     :ivar throttle: judges clients that show tokens that are not there.
     :ivar fresh_for: seconds after which one in use is asked for again.
+    :ivar random: for their secrets.
     :ivar minted: how many were made here.
     :ivar burnt: how many were burnt here.
     """
@@ -134,6 +136,7 @@ class Minted:
     clock: IReactorTime
     throttle: Throttle
     fresh_for: float = 1.0
+    random: Random = field(factory=SystemRandom, repr=False)
     minted: int = field(default=0, init=False)
     burnt: int = field(default=0, init=False)
     _failed: float = field(default=NEVER, init=False)
@@ -181,7 +184,7 @@ class Minted:
         if not 0 <= jwt_end < _MAX_HOUR * HOUR:
             raise BadRequest("The identity token's end is no time that there is.")
         now = self.clock.seconds()
-        text = MintedText.draw(issuer, jti, jwt_end)
+        text = MintedText.draw(issuer, jti, jwt_end, self.random.randbytes)
         record = MintedRecord(
             seal_secret(text.secret),
             publishers,

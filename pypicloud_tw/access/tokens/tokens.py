@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 from functools import partial
+from random import Random, SystemRandom
 
 from attrs import define, evolve, field, frozen
 from twisted.internet.interfaces import IReactorTime
@@ -73,6 +74,7 @@ class Tokens:
     :ivar people: knows those of them who are known elsewhere; None: there are none.
     :ivar life: seconds that a token lives for unless something else is asked for.
     :ivar max_life: and at most.
+    :ivar random: for their secrets.
     """
 
     documents: TokenDocuments
@@ -84,6 +86,7 @@ class Tokens:
     people: People | None = None
     life: float = 90.0 * _DAY
     max_life: float = 365.0 * _DAY
+    random: Random = field(factory=SystemRandom, repr=False)
     made: int = field(default=0, init=False)
     revoked: int = field(default=0, init=False)
 
@@ -134,7 +137,7 @@ class Tokens:
         """
         owner_id = await self._identify(owner)
         now = self.clock.seconds()
-        text = UserToken.draw(owner)
+        text = UserToken.draw(owner, self.random.randbytes)
         record = TokenRecord(
             text.id,
             seal_secret(text.secret),

@@ -137,6 +137,12 @@ class IndexSection:
         "A sweep removes what nothing names after so long; the same on every server, "
         "for an upload that takes half of it is refused.",
     )
+    restore_for: float = key(
+        values.seconds(0),
+        "7d",
+        "How long what was deleted can be restored; a sweep keeps its bytes so long, "
+        "and for index.sweep_age at least. 0: it cannot be.",
+    )
     memory: int = key(
         values.size(), "512MiB", "Pages take at most so much memory, roughly."
     )

@@ -44,6 +44,7 @@ from pypicloud_tw.store.interfaces import (
     IUpload,
     ObjectInfo,
     StoredBytes,
+    StoreKind,
     Unlisted,
     enter,
 )
@@ -98,6 +99,16 @@ class DirectoryStore:
 
     def __attrs_post_init__(self) -> None:
         self._folder = Folder(self.path, self._clock, self._checkpoint)
+
+    @property
+    def kind(self) -> StoreKind:
+        """See :class:`~pypicloud_tw.index.index.Backend`."""
+        return "folder"
+
+    @property
+    def one_writer(self) -> bool:
+        """Whether only one process may write; the kernel orders all of this machine."""
+        return False
 
     async def prepare(self) -> None:
         """Create the folder, remove what dead processes left, and begin."""

@@ -35,6 +35,7 @@ from pypicloud_tw.store.interfaces import (
     ObjectInfo,
     SignedUrl,
     StoredBytes,
+    StoreKind,
     Unlisted,
     enter,
 )
@@ -87,6 +88,16 @@ class S3Store:
     def conditional(self) -> Conditional | None:
         """How the server honours conditions; None before :meth:`prepare`."""
         return None if self.abilities is None else self.abilities.conditional
+
+    @property
+    def kind(self) -> StoreKind:
+        """See :class:`~pypicloud_tw.index.index.Backend`."""
+        return "bucket"
+
+    @property
+    def one_writer(self) -> bool:
+        """Whether only one process may write: conditions are not honoured."""
+        return self.conditional is Conditional.NONE
 
     def register(self, metrics: Metrics) -> None:
         """Have its numbers shown."""

@@ -28,6 +28,8 @@ _TYPE = re.compile(rb"application/(?:[\w.-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 #: Stands in an ETag behind the state that a change can require.
 _BEHIND_STATE = "."
 
+_NUMBER = re.compile(r"[0-9]{1,9}")
+
 #: A strong one; weak ones do not promise that it is the same (RFC 9110, 13.1.1).
 _TAG = re.compile(rb'(?<!W/)"([^"]*)"')
 
@@ -85,6 +87,15 @@ def send_changed(request: Request, changed: Changed) -> bytes:
     return _body(request, to_bytes(changed))
 
 
+def send_done(request: Request, value: object, state: str) -> bytes:
+    """Answer with what came of an act.
+
+    :param state: of what it was done to; the ETag, for the next act to require.
+    """
+    request.setHeader(b"ETag", f'"{state}"'.encode())
+    return _body(request, to_bytes(value))
+
+
 def send_made(request: Request, value: object) -> bytes:
     """Answer a POST that made something."""
     request.setResponseCode(201)
@@ -121,6 +132,20 @@ def parameter(request: Request, name: str) -> str | None:
         return values[0].decode() or None if values else None
     except UnicodeDecodeError:
         raise BadRequest(f"The parameter {name} is not UTF-8 text.") from None
+
+
+def number(request: Request, name: str, usual: int, most: int) -> int:
+    """Return a parameter of the query that is a number.
+
+    :raises BadRequest: it is none from 1 to *most*.
+    """
+    text = parameter(request, name)
+    if text is None:
+        return usual
+    # Longer ones are too large, and int() takes other digits as well.
+    if _NUMBER.fullmatch(text) and 1 <= int(text) <= most:
+        return int(text)
+    raise BadRequest(f"The {name} is a number from 1 to {most}.")
 
 
 def _send(request: Request, body: bytes, state: str) -> bytes:

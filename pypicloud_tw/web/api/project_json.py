@@ -10,6 +10,7 @@ from pypicloud_tw.index.archive import MAX_METADATA
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.offload.service import IOffload
+from pypicloud_tw.projects.releases import find_version, latest_version
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.web.answers import measured
 from pypicloud_tw.web.api import legacy_json
@@ -61,9 +62,9 @@ class ProjectJson:
         self, project: Project, version: str | None, base_url: str
     ) -> bytes:
         described = (
-            legacy_json.latest_version(project)
+            latest_version(project)
             if version is None
-            else legacy_json.find_version(project, version)
+            else find_version(project, version)
         )
         metadata = await self._core_metadata(project, described)
         if legacy_json.is_quick(project, metadata):

@@ -10,11 +10,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from pypicloud_tw.errors import NotFound
 from pypicloud_tw.index.model import Document, File, Project
 from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.projects.releases import find_version, latest_version
 from pypicloud_tw.web.api.legacy_json import (
     described_by,
-    find_version,
     is_quick,
-    latest_version,
     project_document,
     release_document,
     render,

@@ -1,0 +1,346 @@
+"""What a maintainer does with a project: one function, one swap, one record (D8).
+
+Each act may be repeated: what is so already is not changed, written or recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import get_args
+
+from attrs import define, evolve, field, frozen
+
+from pypicloud_tw.concurrency.shielded import shielded
+from pypicloud_tw.errors import BadRequest
+from pypicloud_tw.index import edits
+from pypicloud_tw.index.audit import SERVER, Act, Actor
+from pypicloud_tw.index.edits import Edit
+from pypicloud_tw.index.history import Doing, recorded
+from pypicloud_tw.index.model import HistoryEntry, Project, ProjectStatus, Selection
+from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.index.publish import Publisher
+from pypicloud_tw.index.undo import undo
+
+#: Seconds for which what was deleted can be restored.
+RESTORE_FOR = 7 * 24 * 3600.0
+
+#: Characters of a reason: a long paragraph. Manifests keep it.
+LONGEST_REASON = 1000
+
+#: Judges the project that a change is applied to; raises what the asker shall see.
+Check = Callable[[Project], None]
+
+
+def accept(project: Project) -> None:
+    """Require nothing of a project."""
+
+
+@frozen
+class Acted:
+    """What came of an act.
+
+    :ivar project: as it is now.
+    :ivar entry: of the history; None: nothing changed.
+    :ivar left: what of it could not be done, a sentence each.
+    """
+
+    project: Project
+    entry: HistoryEntry | None
+    left: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """What changes whenever the project does."""
+        return state_of(self.project)
+
+
+@frozen
+class HistoryPart:
+    """A part of a project's history.
+
+    :ivar entries: newest first.
+    :ivar cursor: gives what is older; None: nothing is.
+    """
+
+    entries: tuple[HistoryEntry, ...]
+    cursor: str | None = None
+
+
+def state_of(project: Project) -> str:
+    """Return the id of a project's last change; empty: it has had none."""
+    return project.changes[-1] if project.changes else ""
+
+
+@define
+class _Attempt:
+    """One act on its way into a manifest; it may be applied to several states.
+
+    :ivar done: what it made of the last state that it was applied to, if anything.
+    """
+
+    act: str
+    edit: Callable[[Project], Edit | None]
+    doing: Doing
+    check: Check
+    reason: str | None = None
+    done: tuple[Edit, HistoryEntry] | None = field(default=None, init=False)
+
+    def change(self, project: Project) -> Project:
+        """Apply it."""
+        self.done = None
+        self.check(project)
+        edit = self.edit(project)
+        if edit is None:
+            return project
+        entry = self.doing.entry(
+            self.act,
+            edit.files,
+            version=edit.version,
+            reason=self.reason if edit.reason is None else edit.reason,
+            undoes=None if edit.undoes is None else edit.undoes.id,
+            before=edit.before,
+        )
+        self.done = edit, entry
+        return recorded(edit.project, entry)
+
+    def record(self, name: NormalizedName) -> Act | None:
+        """Return what the audit is told; None: nothing was done."""
+        if self.done is None:
+            return None
+        edit, entry = self.done
+        record = Act(
+            self.doing.actor, self.act, name, entry.version, reason=entry.reason
+        )
+        if edit.file is None:
+            return record
+        return evolve(record, file=edit.file.filename, sha256=edit.file.sha256)
+
+
+@define
+class Acts:
+    """Everything that is done with a project but uploads.
+
+    All of them raise :class:`~pypicloud_tw.errors.NotFound` where there is no such
+    project, and what *check* raises; and
+    :class:`~pypicloud_tw.errors.StoreError` where the store is away: the act may have
+    been done, and is repeated to find out.
+
+    :ivar restore_for: seconds for which what was deleted can be restored.
+    """
+
+    publisher: Publisher
+    restore_for: float = RESTORE_FOR
+
+    async def yank(
+        self,
+        name: NormalizedName,
+        what: Selection,
+        reason: str = "",
+        *,
+        actor: Actor = SERVER,
+        check: Check = accept,
+    ) -> Acted:
+        """Yank a release or a file, or give another reason (PEP 592).
+
+        :param reason: shown by installers; may be empty.
+        :raises BadRequest: neither was named, or the reason is too long.
+        :raises NotFound: there is no such release or file.
+        """
+        _check_part(what)
+        _check_reason(reason)
+        doing = self._doing(actor)
+        return await self._act(
+            name,
+            _Attempt(
+                "yanked", lambda p: edits.yank(p, what, reason), doing, check, reason
+            ),
+        )
+
+    async def unyank(
+        self,
+        name: NormalizedName,
+        what: Selection,
+        *,
+        actor: Actor = SERVER,
+        check: Check = accept,
+    ) -> Acted:
+        """Take back that a release or a file is yanked.
+
+        :raises BadRequest: neither was named.
+        :raises NotFound: there is no such release or file.
+        """
+        _check_part(what)
+        doing = self._doing(actor)
+        return await self._act(
+            name,
+            _Attempt("un-yanked", lambda p: edits.yank(p, what, None), doing, check),
+        )
+
+    async def delete(
+        self,
+        name: NormalizedName,
+        what: Selection,
+        reason: str | None = None,
+        *,
+        actor: Actor = SERVER,
+        check: Check = accept,
+    ) -> Acted:
+        """Delete a file, a release, or every file of a project.
+
+        The names of files stay taken, and the project's name stays ours.
+
+        :raises NotFound: there is and was no such release or file.
+        """
+        return await self._delete("removed", name, (what,), reason, actor, check)
+
+    async def prune(
+        self,
+        name: NormalizedName,
+        versions: Iterable[str],
+        *,
+        reason: str | None = None,
+        actor: Actor = SERVER,
+        check: Check = accept,
+    ) -> Acted:
+        """Delete several releases of a project at once.
+
+        :raises NotFound: there is and was no such release; nothing was deleted.
+        """
+        chosen = tuple(Selection(version) for version in versions)
+        return await self._delete("pruned", name, chosen, reason, actor, check)
+
+    async def _delete(
+        self,
+        act: str,
+        name: NormalizedName,
+        chosen: tuple[Selection, ...],
+        reason: str | None,
+        actor: Actor,
+        check: Check,
+    ) -> Acted:
+        _check_reason(reason)
+        doing = self._doing(actor)
+        return await self._act(
+            name,
+            _Attempt(
+                act, lambda p: edits.delete(p, chosen, doing), doing, check, reason
+            ),
+        )
+
+    async def restore(
+        self,
+        name: NormalizedName,
+        what: Selection,
+        *,
+        actor: Actor = SERVER,
+        check: Check = accept,
+    ) -> Acted:
+        """Publish again what was deleted, as it was.
+
+        :returns: with what was not restored because it is gone.
+        :raises NotFound: there was no such thing, or nothing of it can be restored.
+        :raises Conflict: another file has the name of one of them; none was restored.
+        """
+        doing = self._doing(actor)
+        return await self._act(
+            name,
+            _Attempt(
+                "restored",
+                lambda p: edits.restore(p, what, doing, self.restore_for),
+                doing,
+                check,
+            ),
+        )
+
+    async def set_status(
+        self,
+        name: NormalizedName,
+        status: ProjectStatus,
+        reason: str | None = None,
+        *,
+        actor: Actor = SERVER,
+        check: Check = accept,
+    ) -> Acted:
+        """Set what has become of a project (PEP 792).
+
+        :param reason: shown to whoever looks at the project.
+        :raises BadRequest: there is no such status, or the reason is too long.
+        """
+        known = get_args(ProjectStatus)
+        if status not in known:
+            raise BadRequest(f"There is no such status; there are {', '.join(known)}.")
+        _check_reason(reason)
+        doing = self._doing(actor)
+        return await self._act(
+            name,
+            _Attempt(
+                "status", lambda p: edits.set_status(p, status, reason), doing, check
+            ),
+        )
+
+    async def undo(
+        self,
+        name: NormalizedName,
+        act: str | None = None,
+        *,
+        actor: Actor = SERVER,
+        check: Check = accept,
+    ) -> Acted:
+        """Undo an act; :func:`~.undo.to_undo` tells *check* which one.
+
+        :param act: its id; None: the last one that can be undone.
+        :raises NotFound: there is no such act.
+        :raises Conflict: it cannot be undone, or not any more.
+        """
+        doing = self._doing(actor)
+        return await self._act(
+            name,
+            _Attempt(
+                "undone", lambda p: undo(p, act, doing, self.restore_for), doing, check
+            ),
+        )
+
+    async def history(
+        self, name: NormalizedName, before: str | None = None, limit: int = 100
+    ) -> HistoryPart:
+        """Tell what was done with a project, newest first.
+
+        :param before: a cursor that was given with what is newer.
+        :raises NotFound: there is no such project.
+        :raises BadRequest: there is no such cursor.
+        """
+        state = await self.publisher.manifests.read(name)
+        entries = state.project.history[::-1]
+        if before is not None:
+            ids = [entry.id for entry in entries]
+            if before not in ids:
+                raise BadRequest("There is no such cursor; begin without one.")
+            entries = entries[ids.index(before) + 1 :]
+        part = entries[:limit]
+        return HistoryPart(part, part[-1].id if len(entries) > limit else None)
+
+    def _doing(self, actor: Actor) -> Doing:
+        return self.publisher.doing(actor)
+
+    async def _act(self, name: NormalizedName, attempt: _Attempt) -> Acted:
+        # Whoever asked may go: what is done is recorded all the same.
+        return await shielded(self._do(name, attempt))
+
+    async def _do(self, name: NormalizedName, attempt: _Attempt) -> Acted:
+        """Make an act, tell every server, and write the record."""
+        publisher = self.publisher
+        project = await publisher.change(name, attempt.change, step="act")
+        if (record := attempt.record(name)) is not None:
+            publisher.audit(record)
+        edit, entry = attempt.done or (None, None)
+        return Acted(project, entry, edit.left if edit is not None else ())
+
+
+def _check_part(what: Selection) -> None:
+    if what == Selection():
+        raise BadRequest("Say which release, or which file.")
+
+
+def _check_reason(reason: str | None) -> None:
+    if reason is not None and len(reason) > LONGEST_REASON:
+        raise BadRequest(f"A reason has at most {LONGEST_REASON} characters.")

@@ -1,0 +1,225 @@
+"""What each act makes of a project: functions over values.
+
+Each returns None where everything is so already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from attrs import evolve, frozen
+
+from pypicloud_tw.errors import Conflict, NotFound
+from pypicloud_tw.index.admission import bury
+from pypicloud_tw.index.history import Doing
+from pypicloud_tw.index.manifest import in_order
+from pypicloud_tw.index.model import (
+    File,
+    HistoryEntry,
+    Project,
+    ProjectStatus,
+    Selection,
+    Tombstone,
+)
+from pypicloud_tw.index.names import file_identity
+from pypicloud_tw.index.selections import choose, listed, release_of
+
+#: What :attr:`.HistoryEntry.before` has: the former reasons of files, a former status,
+#: that files can be restored, or the names of those that were.
+WAS_YANKED, WAS_STATUS, WAS_DELETED, WAS_RESTORED = (
+    "yanked",
+    "status",
+    "deleted",
+    "restored",
+)
+
+
+@frozen
+class Edit:
+    """What an act made of a project.
+
+    :ivar files: the names of those that it is about.
+    :ivar version: of the release, where it is about one.
+    :ivar file: where it is about one alone.
+    :ivar reason: why, where the act's own parts say that.
+    :ivar before: see :attr:`.HistoryEntry.before`.
+    :ivar undoes: the act that is undone.
+    :ivar left: what of it could not be done, a sentence each.
+    """
+
+    project: Project
+    files: tuple[str, ...] = ()
+    version: str | None = None
+    file: File | None = None
+    reason: str | None = None
+    before: Mapping[str, Any] | None = None
+    undoes: HistoryEntry | None = None
+    left: tuple[str, ...] = ()
+
+
+def yank(project: Project, what: Selection, reason: str | None) -> Edit | None:
+    """Yank a release or a file; with None un-yank it (PEP 592).
+
+    :raises NotFound: there is none; or it was deleted.
+    """
+    files = choose(project, what).files
+    if not files:
+        raise NotFound("This was deleted; restore it first.")
+    touched = [file for file in files if file.yanked != reason]
+    if not touched:
+        return None
+    return Edit(
+        _replacing(project, (evolve(file, yanked=reason) for file in touched)),
+        _names(touched),
+        files[0].version,
+        touched[0] if what.file is not None else None,
+        before={WAS_YANKED: _by_reason(touched)},
+    )
+
+
+def delete(project: Project, chosen: Iterable[Selection], doing: Doing) -> Edit | None:
+    """Delete files; their names stay taken, and the project's stays ours (D5).
+
+    :param chosen: each of which is there, or was.
+    :raises NotFound: there is and was no such thing.
+    """
+    every = tuple(chosen)
+    found = {
+        file.filename: file for what in every for file in choose(project, what).files
+    }
+    if not found:
+        return None
+    files = in_order(found.values())
+    [only] = every if len(every) == 1 else [Selection()]
+    return Edit(
+        without(project, files, doing),
+        _names(files),
+        files[0].version if only.version or only.file else None,
+        files[0] if only.file is not None else None,
+        before={WAS_DELETED: len(files)},
+    )
+
+
+def without(project: Project, files: Iterable[File], doing: Doing) -> Project:
+    """Take files out of a project, and bury them."""
+    gone = {file.filename: file for file in files}
+    others = tuple(t for t in project.tombstones if t.filename not in gone)
+    buried = (bury(file, doing.at, doing.id) for file in gone.values())
+    return evolve(
+        project,
+        files=tuple(f for f in project.files if f.filename not in gone),
+        tombstones=(*others, *buried),
+    )
+
+
+def restore(
+    project: Project, what: Selection, doing: Doing, restore_for: float
+) -> Edit | None:
+    """Publish again what was deleted, as it was.
+
+    :param restore_for: seconds since it was deleted.
+    :raises NotFound: there was no such thing; or nothing of it can be restored.
+    :raises Conflict: another file has one's name.
+    """
+    chosen = choose(project, what)
+    if not chosen.tombstones:
+        return None
+    whys = {t.filename: why_gone(t, doing.at, restore_for) for t in chosen.tombstones}
+    back = [t for t in chosen.tombstones if whys[t.filename] is None]
+    left = tuple(filter(None, whys.values()))
+    if not back and chosen.files:
+        return None
+    if not back:
+        raise NotFound(f"Nothing of it can be restored: {listed(left)}.")
+    edit = restored(project, back)
+    named = what.version or what.file
+    return evolve(
+        edit,
+        version=release_of(back[0]) if named else None,
+        file=back[0].file if what.file is not None else None,
+        left=left,
+    )
+
+
+def restored(project: Project, back: Iterable[Tombstone]) -> Edit:
+    """Bring files back, as they were.
+
+    :param back: tombstones that have all that this takes.
+    :raises Conflict: another file has one's name.
+    """
+    files = {t.filename: t.file for t in back if t.file is not None}
+    taken = {file_identity(file.filename) for file in project.files}
+    rivals = [name for name in files if file_identity(name) in taken]
+    if rivals:
+        raise Conflict(
+            "Nothing was restored: there is another file now by the name of "
+            f"{listed(rivals)}. Delete that, or restore the others one by one."
+        )
+    project = evolve(
+        project,
+        files=in_order((*project.files, *files.values())),
+        tombstones=tuple(t for t in project.tombstones if t.filename not in files),
+    )
+    names = tuple(files)
+    return Edit(project, names, before={WAS_RESTORED: list(names)})
+
+
+def why_gone(tombstone: Tombstone, now: datetime, restore_for: float) -> str | None:
+    """Tell why a file cannot be restored, no sentence; None: it can."""
+    if tombstone.purged:
+        return f"a sweep has removed the bytes of {tombstone.filename}"
+    if tombstone.file is None:
+        return f"an older version of this program deleted {tombstone.filename}"
+    if now >= restorable_until(tombstone, restore_for):
+        return (
+            f"{tombstone.filename} was deleted longer ago than index.restore_for allows"
+        )
+    return None
+
+
+def restorable_until(tombstone: Tombstone, restore_for: float) -> datetime:
+    """Tell until when a file can be restored, if it is not purged."""
+    return tombstone.deleted + timedelta(seconds=restore_for)
+
+
+def set_status(
+    project: Project, status: ProjectStatus, reason: str | None
+) -> Edit | None:
+    """Set what has become of a project (PEP 792)."""
+    if (project.status, project.status_reason) == (status, reason):
+        return None
+    before = {"status": project.status, "reason": project.status_reason}
+    return Edit(
+        evolve(project, status=status, status_reason=reason),
+        reason=status if reason is None else f"{status}: {reason}",
+        before={WAS_STATUS: before},
+    )
+
+
+def with_reasons(project: Project, groups: Iterable[Mapping[str, Any]]) -> Edit:
+    """Set back why files were yanked, or that they were not."""
+    former = {name: group["reason"] for group in groups for name in group["files"]}
+    files = [file for file in project.files if file.filename in former]
+    changed = (evolve(file, yanked=former[file.filename]) for file in files)
+    return Edit(_replacing(project, changed), _names(files))
+
+
+def _by_reason(files: Iterable[File]) -> list[dict[str, Any]]:
+    """Write down why files are yanked: each reason once."""
+    groups: dict[str | None, list[str]] = {}
+    for file in files:
+        groups.setdefault(file.yanked, []).append(file.filename)
+    return [{"reason": reason, "files": names} for reason, names in groups.items()]
+
+
+def _replacing(project: Project, files: Iterable[File]) -> Project:
+    changed = {file.filename: file for file in files}
+    return evolve(
+        project, files=tuple(changed.get(f.filename, f) for f in project.files)
+    )
+
+
+def _names(files: Iterable[File]) -> tuple[str, ...]:
+    return tuple(file.filename for file in files)

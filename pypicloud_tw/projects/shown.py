@@ -1,0 +1,113 @@
+"""A project's parts as whoever asks sees them: values from values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from pypicloud_tw.index.model import File, HistoryEntry, Project, Tombstone
+from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.projects.addresses import file_path, provenance_path
+from pypicloud_tw.projects.releases import by_version, is_yanked
+from pypicloud_tw.projects.values import (
+    DeletedFile,
+    FileDetail,
+    PastAct,
+    ProjectDetail,
+    ReleaseSummary,
+    Status,
+)
+
+
+def project_detail(
+    project: Project, state: str, *, managed: bool, restorable: timedelta
+) -> ProjectDetail:
+    """Show a project.
+
+    :param managed: to somebody who may manage it.
+    :param restorable: how long what was deleted can be restored.
+    """
+    files = visible_files(project, managed=managed)
+    return ProjectDetail(
+        project.name,
+        project.display_name,
+        Status(project.status, project.status_reason),
+        state,
+        tuple(release_summary(v, some) for v, some in by_version(files).items()),
+        tuple(
+            deleted_file(stone, stone.file, restorable)
+            for stone in project.tombstones
+            if managed and stone.file is not None and not stone.purged
+        ),
+    )
+
+
+def visible_files(project: Project, *, managed: bool) -> tuple[File, ...]:
+    """Return its files; of one in quarantine only to those who manage it (PEP 792)."""
+    hidden = project.status == "quarantined" and not managed
+    return () if hidden else project.files
+
+
+def release_summary(version: str, files: Sequence[File]) -> ReleaseSummary:
+    """Show a release, which has at least one file."""
+    yanked = is_yanked(files)
+    return ReleaseSummary(
+        version,
+        len(files),
+        sum(file.size for file in files),
+        min(file.upload_time for file in files),
+        yanked,
+        next(filter(None, (file.yanked for file in files)), "") if yanked else None,
+        next(filter(None, (file.requires_python for file in files)), None),
+        next(filter(None, (file.summary for file in files)), None),
+    )
+
+
+def file_detail(name: NormalizedName, file: File) -> FileDetail:
+    """Show a file."""
+    return FileDetail(
+        file.filename,
+        file.version,
+        file.size,
+        file.sha256,
+        file.upload_time,
+        file_path(name, file),
+        file.requires_python,
+        file.yanked,
+        file.uploader,
+        file.publisher,
+        provenance_path(name, file),
+    )
+
+
+def deleted_file(stone: Tombstone, file: File, restorable: timedelta) -> DeletedFile:
+    """Show what can be restored.
+
+    :param file: as it was.
+    """
+    return DeletedFile(
+        stone.filename,
+        file.version,
+        stone.sha256,
+        stone.deleted,
+        stone.deleted + restorable,
+        stone.act,
+    )
+
+
+def past_act(entry: HistoryEntry, *, undoable: bool) -> PastAct:
+    """Show an act of a project's history."""
+    return PastAct(
+        entry.id,
+        entry.at,
+        entry.act,
+        entry.who,
+        entry.proof,
+        entry.address,
+        entry.version,
+        entry.files,
+        entry.count,
+        entry.reason,
+        entry.undoes,
+        undoable,
+    )
