@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from itertools import compress
 from typing import Any, Generic, TypeVar
 
 from attrs import evolve, field, frozen
@@ -53,7 +54,7 @@ class Part(Generic[Entry]):
     """Some of a project's files, or of its tombstones.
 
     :ivar id: 32 random hexadecimal digits.
-    :ivar these: the entries by Python's ``id``: what did not change is the same object.
+    :ivar these: the entries by Python's ``id``.
     """
 
     id: str
@@ -71,11 +72,17 @@ class Placed(Generic[Entry]):
 
     :ivar entries: all of them, as the project has them.
     :ivar loose: those that the root has.
+    :ivar these: the entries by Python's ``id``: what did not change is the same object.
     """
 
     entries: tuple[Entry, ...] = ()
     parts: tuple[Part[Entry], ...] = ()
     loose: tuple[Entry, ...] = ()
+    these: frozenset[int] = field(repr=False)
+
+    @these.default
+    def _by_identity(self) -> frozenset[int]:
+        return frozenset(map(id, self.entries))
 
 
 @frozen(eq=False)
@@ -141,25 +148,34 @@ def _placed(
     """Leave in its part what did not change, and put what is new into the root."""
     if entries is before.entries:
         return before
-    there = set(map(id, entries))
-    parts = [part for part in before.parts if part.these <= there]
-    in_parts: set[int] = set().union(*(part.these for part in parts))
-    if len(parts) < len(before.parts):
-        by_name = {e.filename: e for e in entries if id(e) not in in_parts}
-        for part in before.parts:
-            members = () if part.these <= there else _members(part, by_name)
+    there = frozenset(map(id, entries))
+    new, gone = there - before.these, before.these - there
+    fresh = list(compress(entries, map(new.__contains__, map(id, entries))))
+    become = {entry.filename: entry for entry in fresh}
+    parts = [part for part in before.parts if part.these.isdisjoint(gone)]
+    loose = [entry for entry in before.loose if id(entry) in there]
+    placed: set[int] = set()
+    for part in before.parts:
+        if not part.these.isdisjoint(gone):
+            members = _members(part, there, become)
+            placed.update(map(id, members))
             if len(members) >= SMALLEST:
                 parts.append(Part(draw(), members))
-                in_parts.update(map(id, members))
-    loose = tuple(e for e in entries if id(e) not in in_parts)
+            else:
+                loose += members
+    loose += [entry for entry in fresh if id(entry) not in placed]
     if len(loose) > MOST_LOOSE:
-        return Placed(entries, tuple(_with_room(parts, loose, draw)))
-    return Placed(entries, tuple(parts), loose)
+        return Placed(entries, tuple(_with_room(parts, tuple(loose), draw)), (), there)
+    return Placed(entries, tuple(parts), tuple(loose), there)
 
 
-def _members(part: Part[Entry], by_name: dict[str, Entry]) -> tuple[Entry, ...]:
-    """Take what a part's entries have become."""
-    found = (by_name.pop(entry.filename, None) for entry in part.entries)
+def _members(
+    part: Part[Entry], there: frozenset[int], become: dict[str, Entry]
+) -> tuple[Entry, ...]:
+    """Take what is left of a part's entries, and what others have become."""
+    found = (
+        e if id(e) in there else become.pop(e.filename, None) for e in part.entries
+    )
     return tuple(entry for entry in found if entry is not None)
 
 

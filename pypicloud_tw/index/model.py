@@ -139,6 +139,12 @@ class HistoryEntry:
     before: Mapping[str, Any] | None = None
     extra: Mapping[str, Any] = field(factory=dict)
 
+    @cached_property
+    def weight(self) -> int:
+        """About how many bytes it takes in a manifest."""
+        texts = (self.reason or "", str(self.before), str(self.extra), *self.files)
+        return 200 + sum(map(len, texts))
+
 
 @frozen
 class Project:

@@ -95,7 +95,7 @@ def move_older(
 
 def _kept(history: tuple[HistoryEntry, ...]) -> int:
     """Tell how many of the newest acts a manifest keeps."""
-    sizes = [len(compact(encode_entry(entry))) for entry in history]
+    sizes = [entry.weight for entry in history]
     if len(sizes) <= MOST and sum(sizes) <= MOST_BYTES:
         return len(sizes)
     kept = room = 0
