@@ -60,6 +60,8 @@ _OF_SERVER = {"server.host": "host", "server.port": "port"}
 class CannotWriteError(PypicloudError):
     """The file was not written; the message says why."""
 
+    status = 409
+
 
 def ini_text(
     settings: Mapping[str, str],

@@ -16,10 +16,10 @@ from pypicloud_tw.access.tokens.last_use import gather_former
 from pypicloud_tw.access.tokens.minted import sweep_minted
 from pypicloud_tw.index.audit import SERVER, Act, Actor
 from pypicloud_tw.index.index import Index
-from pypicloud_tw.index.model import Selection
 from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.index.survey import lost
 from pypicloud_tw.maintenance.adopt import Adopter
+from pypicloud_tw.maintenance.daily import sweep_claims
 from pypicloud_tw.maintenance.progress import Progress
 from pypicloud_tw.maintenance.rebuild import Rebuilder, Rebuilt
 from pypicloud_tw.maintenance.sweep import Sweeper, SweepOther
@@ -95,7 +95,7 @@ async def sweep(
     def report(key: str) -> None:
         print(f"{'would remove' if dry_run else 'removed'} {key}", file=out)
 
-    others: tuple[SweepOther, ...] = (sweep_minted, gather_former)
+    others: tuple[SweepOther, ...] = (sweep_minted, gather_former, sweep_claims)
     if keep is not None:
         others += (partial(sweep_records, keep=keep),)
     sweeper = Sweeper(
@@ -175,50 +175,6 @@ def _tell_rebuilt(rebuilt: Rebuilt, out: TextIO, *, dry_run: bool) -> None:
         f"removed{uploaders} is lost: removed files that were not swept are back.",
         file=out,
     )
-
-
-async def yank(
-    index: Index,
-    out: TextIO,
-    err: TextIO,
-    *,
-    project: str,
-    version: str,
-    reason: str | None,
-    actor: Actor = SERVER,
-) -> int:
-    """Yank a release (PEP 592).
-
-    :param reason: shown by installers; may be empty. None un-yanks.
-    :param actor: for the record of the change.
-    """
-    name, what = project_name(project), Selection(version)
-    if reason is None:
-        await index.acts.unyank(name, what, actor=actor)
-    else:
-        await index.acts.yank(name, what, reason, actor=actor)
-    state = "not yanked" if reason is None else "yanked"
-    print(f"{project} {version} is {state}.", file=out)
-    return 0
-
-
-async def remove(
-    index: Index,
-    out: TextIO,
-    err: TextIO,
-    *,
-    project: str,
-    version: str,
-    actor: Actor = SERVER,
-) -> int:
-    """Remove a release; its filenames stay taken.
-
-    :param actor: for the record of the change.
-    """
-    what = Selection(version)
-    await index.acts.delete(project_name(project), what, actor=actor)
-    print(f"{project} {version} is removed.", file=out)
-    return 0
 
 
 @define

@@ -39,6 +39,7 @@ def project_detail(
             for stone in project.tombstones
             if managed and stone.file is not None and not stone.purged
         ),
+        int(restorable.total_seconds()),
     )
 
 

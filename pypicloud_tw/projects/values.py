@@ -129,6 +129,7 @@ class ProjectDetail:
 
     :ivar state: changes whenever the project does.
     :ivar deleted: what can be restored; told to those who may manage the project.
+    :ivar restore_for: for how many seconds what is deleted now can be restored.
     """
 
     name: str
@@ -137,6 +138,7 @@ class ProjectDetail:
     state: str
     releases: tuple[ReleaseSummary, ...]
     deleted: tuple[DeletedFile, ...] = ()
+    restore_for: int = 0
 
 
 @frozen

@@ -53,20 +53,6 @@ class JobCase(SynchronousTestCase):
 
 
 class JobTests(JobCase):
-    def test_yank_and_remove(self) -> None:
-        self.publish()
-        release = {"project": "Acme", "version": "1.0"}
-        for command, arguments, said in (
-            ("yank", {"reason": "broken"}, "Acme 1.0 is yanked.\n"),
-            ("yank", {"reason": None}, "Acme 1.0 is not yanked.\n"),
-            ("remove", {}, "Acme 1.0 is removed.\n"),
-        ):
-            self.assertEqual(self.do(command, **release, **arguments), 0)
-            self.assertEqual(self.out.getvalue(), said)
-        self.assertEqual(self.do("remove", **release), 0)
-        release["version"] = "2.0"
-        self.assertIn("no such release", self.fails("remove", **release))
-
     def test_refresh(self) -> None:
         self.domain.store.add(f"old/{WHEEL}", wheel())
         self.domain.store.add("notes.txt", b"")
@@ -81,23 +67,6 @@ class JobTests(JobCase):
                 f"{skipped}1 files {done}, 0 known already, 1 skipped.\n",
             )
             self.assertIn("of 2 files done", self.err.getvalue())
-
-    def test_a_project_that_is_not_served(self) -> None:
-        """They say what its page says."""
-        self.publish()
-        del self.domain.store.objects[manifest_key(ACME)]
-        self.refused("rebuild acme")
-        self.domain.store.objects.clear()
-        unserved = self.domain.publisher.unserved
-        self.successResultOf(started(unserved.tell({ACME: "It is broken."})))
-        self.refused("It is broken.")
-        unserved.find({})
-        self.refused("It is broken.")  # by what another process wrote down
-
-    def refused(self, why: str) -> None:
-        for command, more in (("yank", {"reason": ""}), ("remove", {})):
-            arguments = {"project": "acme", "version": "1.0", **more}
-            self.assertIn(why, self.fails(command, **arguments), command)
 
     def test_refresh_leaves_what_is_lost(self) -> None:
         self.publish()
