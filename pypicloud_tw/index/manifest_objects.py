@@ -156,6 +156,34 @@ class ManifestObjects:
         assert stored is not None, "an unconditional read answers"
         return stored.data
 
+    async def salvage(self, name: NormalizedName) -> Project | None:
+        """Read of a project what can be read; None: nothing can.
+
+        :raises StoreError: the store is away.
+        """
+        try:
+            stored = await self.store.get(manifest_key(name), limit=MAX_MANIFEST)
+            assert stored is not None, "an unconditional read answers"
+            root = decode_root(name, stored.data)
+        except (ObjectNotFound, ManifestDamaged):
+            return None
+        files = await self._readable(name, root.files, decode_files)
+        tombstones = await self._readable(name, root.tombstones, decode_tombstones)
+        return _assembled(root, files, tombstones, Placement()).project
+
+    async def _readable(
+        self, name: NormalizedName, ids: Iterable[str], decode: Decode[Entry]
+    ) -> tuple[Part[Entry], ...]:
+        """Give those of some parts that are there and not damaged."""
+        found: list[Part[Entry]] = []
+        for identity in ids:
+            try:
+                data = await self._get_part(part_key(name, identity))
+                found.append(decode(name, identity, data))
+            except (_PartMissing, ManifestDamaged):
+                continue
+        return tuple(found)
+
     async def write(
         self, after: Project, etag: str | None, before: Placement | None
     ) -> tuple[Held, ObjectInfo]:

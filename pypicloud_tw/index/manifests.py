@@ -140,6 +140,13 @@ class Manifests:
         placement = None if found is None else found.placement
         return self._learn(*await self._objects.write(project, etag, placement))
 
+    async def salvage(self, name: NormalizedName) -> Project | None:
+        """Read of a project whose manifest is damaged what can be; None: nothing.
+
+        :raises StoreError: the store is away.
+        """
+        return await self._objects.salvage(name)
+
     def older_history(self, project: Project) -> AsyncIterator[HistoryEntry]:
         """Give the acts before those that a project has, newest first.
 

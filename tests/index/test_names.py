@@ -13,8 +13,11 @@ from pypicloud_tw.index.names import (
     MAX_VERSION,
     FileKind,
     Filename,
+    file_identity,
+    hint,
     parse_version,
     project_name,
+    version_hint,
 )
 
 #: Eleven of them; in three lists they are 1,331.
@@ -182,3 +185,44 @@ class FilenameTests(SynchronousTestCase):
             else:
                 self.assertEqual(name.text, text + suffix)
                 self.assertEqual(project_name(name.project), name.project)
+
+
+_spelled_versions = st.builds(
+    lambda epoch, release, zeros, pre, post, local: (
+        f"{epoch}{'.'.join(release)}{'.0' * zeros}{pre}{post}{local}"
+    ),
+    st.sampled_from(["", "0!", "00!", "1!"]),
+    st.lists(st.sampled_from(["0", "1", "01", "10", "2"]), min_size=1, max_size=3),
+    st.integers(0, 2),
+    st.sampled_from(["", "a1", "alpha01", "b", "b0", "rc2", "c2"]),
+    st.sampled_from(["", ".post", ".post0", ".post1", ".rev1", ".dev", ".dev0"]),
+    st.sampled_from(["", "+a.1", "+A.01"]),
+)
+
+
+class HintTests(SynchronousTestCase):
+    """Cheap, and never different where what it stands for is equal."""
+
+    @given(_spelled_versions, _spelled_versions)
+    def test_of_versions(self, one: str, other: str) -> None:
+        if parse_version(one) == parse_version(other):
+            self.assertEqual(version_hint(one), version_hint(other))
+
+    @given(
+        _spelled_versions,
+        _spelled_versions,
+        st.sampled_from(["acme-{}.tar.gz", "Acme-{}-py2.py3-none-any.whl"]),
+        st.sampled_from(["ACME-{}.tar.gz", "acme-{}-py3.py2-none-any.whl"]),
+    )
+    def test_of_files(self, one: str, other: str, first: str, second: str) -> None:
+        a, b = first.format(one), second.format(other)
+        if file_identity(a) == file_identity(b):
+            self.assertEqual(hint(a), hint(b))
+
+    def test_tells_others_apart(self) -> None:
+        names = ["acme-1.0.tar.gz", "acme-1.1.tar.gz", "acme-1.0-py3-none-any.whl"]
+        self.assertEqual(len(set(map(hint, names))), 3)
+
+    def test_of_what_is_no_file_s_name(self) -> None:
+        for text in ("", ".whl", "x.whl", ".tar.gz", "acme-1.0.zip"):
+            self.assertIsInstance(hint(text), str)
