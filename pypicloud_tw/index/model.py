@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
-from pypicloud_tw.index.names import NormalizedName, hint
+from pypicloud_tw.index.names import NormalizedName, hint, version_hint
 
 #: A document of the simple API's JSON form, or a part of one.
 Document = dict[str, Any]
@@ -95,6 +95,11 @@ class Tombstone:
     def hint(self) -> str:
         """What tells it from most others, see :func:`.names.hint`."""
         return hint(self.filename)
+
+    @cached_property
+    def numbers(self) -> str:
+        """The numbers in its name, a point before and behind each."""
+        return f".{version_hint(self.filename)}."
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from packaging.version import InvalidVersion, Version
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import BadRequest
+from pypicloud_tw.index.model import Tombstone
 from pypicloud_tw.index.names import (
     MAX_FILENAME,
     MAX_VERSION,
@@ -19,6 +20,8 @@ from pypicloud_tw.index.names import (
     project_name,
     version_hint,
 )
+from pypicloud_tw.index.selections import with_numbers
+from tests.builders import MORNING
 
 #: Eleven of them; in three lists they are 1,331.
 TAGS = ".".join("abcdefghijk")
@@ -218,6 +221,16 @@ class HintTests(SynchronousTestCase):
         a, b = first.format(one), second.format(other)
         if file_identity(a) == file_identity(b):
             self.assertEqual(hint(a), hint(b))
+
+    @given(
+        _spelled_versions,
+        st.sampled_from(["acme2-{}.tar.gz", "acme2-{}-py3-none-any.whl", "a-{}.zip"]),
+    )
+    def test_of_a_deleted_file_s_release(self, version: str, name: str) -> None:
+        tombstone = Tombstone(name.format(version), "0" * 64, "k", MORNING)
+        for spelled in (version, str(Version(version))):
+            self.assertEqual(list(with_numbers([tombstone], spelled)), [tombstone])
+        self.assertEqual(list(with_numbers([tombstone], "77")), [])
 
     def test_tells_others_apart(self) -> None:
         names = ["acme-1.0.tar.gz", "acme-1.1.tar.gz", "acme-1.0-py3-none-any.whl"]
