@@ -70,22 +70,23 @@ def admission(
 
     def admit(project: Project) -> Project:
         check_takes_files(project)
-        existing = project.file(file.filename)
+        there, dead = _alike(file, project.files), _alike(file, project.tombstones)
+        existing = next((f for f in there if f.filename == file.filename), None)
         if existing is not None and existing.sha256 == file.sha256:
             return project
-        replaced = _rivals(file, project.files)
+        replaced = _rivals(file, there)
         if replaced and not overwrite:
             raise Conflict(
                 "File already exists, with other bytes. A published file never "
                 "changes: give the release a new version."
             )
-        if not rules.reupload_deleted and _rivals(file, project.tombstones):
+        if not rules.reupload_deleted and _rivals(file, dead):
             raise Conflict(
                 "File already existed and was deleted; its name is not taken again "
                 "with other bytes. Give the release a new version."
             )
         tombstones, files = project.tombstones, project.files
-        buried = project.tombstone(file.filename)
+        buried = next((t for t in dead if t.filename == file.filename), None)
         if buried is not None:
             tombstones = tuple(t for t in tombstones if t is not buried)
         if replaced:
@@ -112,17 +113,23 @@ def check_takes_files(project: Project) -> None:
         )
 
 
+def _alike(file: File, others: Iterable[Named]) -> list[Named]:
+    """Find those that can have a file's name, however it is spelled.
+
+    To read thousands of names would cost more than all else of an upload.
+    """
+    return [other for other in others if other.hint == file.hint]
+
+
 def _rivals(file: File, others: Iterable[Named]) -> list[Named]:
     """Find those that give other bytes this name, however it is spelled.
 
     Installers take equal names for one file, and would install either.
     """
-    # To read thousands of names costs more than all else of an upload.
-    alike = [other for other in others if other.hint == file.hint]
     identity = file_identity(file.filename)
     return [
         other
-        for other in alike
+        for other in others
         if other.sha256 != file.sha256 and file_identity(other.filename) == identity
     ]
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from itertools import compress
+from itertools import compress, count
+from operator import is_not
 from typing import Any, Generic, TypeVar
 
 from attrs import evolve, field, frozen
@@ -72,17 +73,11 @@ class Placed(Generic[Entry]):
 
     :ivar entries: all of them, as the project has them.
     :ivar loose: those that the root has.
-    :ivar these: the entries by Python's ``id``: what did not change is the same object.
     """
 
     entries: tuple[Entry, ...] = ()
     parts: tuple[Part[Entry], ...] = ()
     loose: tuple[Entry, ...] = ()
-    these: frozenset[int] = field(repr=False)
-
-    @these.default
-    def _by_identity(self) -> frozenset[int]:
-        return frozenset(map(id, self.entries))
 
 
 @frozen(eq=False)
@@ -148,34 +143,55 @@ def _placed(
     """Leave in its part what did not change, and put what is new into the root."""
     if entries is before.entries:
         return before
-    there = frozenset(map(id, entries))
-    new, gone = there - before.these, before.these - there
-    fresh = list(compress(entries, map(new.__contains__, map(id, entries))))
+    fresh, gone = _difference(entries, before.entries)
     become = {entry.filename: entry for entry in fresh}
     parts = [part for part in before.parts if part.these.isdisjoint(gone)]
-    loose = [entry for entry in before.loose if id(entry) in there]
+    loose = [entry for entry in before.loose if id(entry) not in gone]
     placed: set[int] = set()
     for part in before.parts:
         if not part.these.isdisjoint(gone):
-            members = _members(part, there, become)
+            members = _members(part, gone, become)
             placed.update(map(id, members))
             if len(members) >= SMALLEST:
                 parts.append(Part(draw(), members))
             else:
                 loose += members
     loose += [entry for entry in fresh if id(entry) not in placed]
+    if len(loose) + sum(len(part.entries) for part in parts) != len(entries):
+        # Something is among them twice.
+        return _placed(entries, Placed(), draw)
     if len(loose) > MOST_LOOSE:
-        return Placed(entries, tuple(_with_room(parts, tuple(loose), draw)), (), there)
-    return Placed(entries, tuple(parts), tuple(loose), there)
+        return Placed(entries, tuple(_with_room(parts, tuple(loose), draw)))
+    return Placed(entries, tuple(parts), tuple(loose))
+
+
+def _difference(
+    entries: tuple[Entry, ...], before: tuple[Entry, ...]
+) -> tuple[list[Entry], set[int]]:
+    """Tell what is new, and the ids of what is not there any more.
+
+    What did not change is the same object; most of it stands before and behind all that
+    did, and to pass it by costs 0.1 ms for 5,000 entries.
+    """
+    most = min(len(entries), len(before))
+    start = _first(map(is_not, entries, before), most)
+    end = _first(map(is_not, reversed(entries), reversed(before)), most - start)
+    now, then = entries[start : len(entries) - end], before[start : len(before) - end]
+    had = set(map(id, then))
+    fresh = [entry for entry in now if id(entry) not in had]
+    return fresh, had.difference(map(id, now))
+
+
+def _first(differs: Iterable[bool], most: int) -> int:
+    """Count what does not differ from the other."""
+    return min(next(compress(count(), differs), most), most)
 
 
 def _members(
-    part: Part[Entry], there: frozenset[int], become: dict[str, Entry]
+    part: Part[Entry], gone: set[int], become: dict[str, Entry]
 ) -> tuple[Entry, ...]:
     """Take what is left of a part's entries, and what others have become."""
-    found = (
-        e if id(e) in there else become.pop(e.filename, None) for e in part.entries
-    )
+    found = (become.pop(e.filename, None) if id(e) in gone else e for e in part.entries)
     return tuple(entry for entry in found if entry is not None)
 
 
