@@ -65,7 +65,7 @@ def admission(
         check_takes_files(project)
         existing = project.file(file.filename)
         if existing is not None and existing.sha256 == file.sha256:
-            return project
+            return _attested(project, existing, file.provenance_key)
         replaced = _rivals(file, project.files)
         if replaced and not overwrite:
             raise Conflict(
@@ -91,6 +91,15 @@ def admission(
         )
 
     return admit
+
+
+def _attested(project: Project, file: File, provenance_key: str | None) -> Project:
+    """Give a file that has none its provenance: an index may add it (PEP 740)."""
+    if provenance_key is None or file.provenance_key is not None:
+        return project
+    attested = evolve(file, provenance_key=provenance_key)
+    files = tuple(attested if f is file else f for f in project.files)
+    return evolve(project, files=files)
 
 
 def _rivals(file: File, others: Iterable[Named]) -> list[Named]:

@@ -30,6 +30,9 @@ _PROBLEM = "application/problem+json"
 #: In order of preference where the client has none: what curl and twine show.
 _FORMS = ("text/plain", "text/html", "application/json")
 
+#: Other names of a form: who asks for provenance is a program (PEP 740).
+_ALIASES = {"application/json": ("application/vnd.pypi.integrity.v1+json",)}
+
 
 @frozen
 class ErrorAnswers:
@@ -183,6 +186,9 @@ def _form(request: Request) -> str:
     if request.path.startswith(_API):
         return _PROBLEM
     accepted = parse_accept(joined(request, b"Accept"))
-    qualities = {form: media_quality((form,), accepted) for form in _FORMS}
+    qualities = {
+        form: media_quality((form, *_ALIASES.get(form, ())), accepted)
+        for form in _FORMS
+    }
     acceptable = (form for form in _FORMS if qualities[form][0] > 0)
     return max(acceptable, key=qualities.__getitem__, default=_FORMS[0])

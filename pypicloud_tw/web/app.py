@@ -64,6 +64,7 @@ from pypicloud_tw.web.authorization import (
 from pypicloud_tw.web.downloads import Downloads, FileSender
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.http.site import Request
+from pypicloud_tw.web.integrity import Integrity
 from pypicloud_tw.web.known_pages import page_asked
 from pypicloud_tw.web.pages.all_files import all_files
 from pypicloud_tw.web.pages.pages import Pages
@@ -117,6 +118,7 @@ class Application:
     _sender: PageSender = field(init=False)
     _files: FileSender = field(init=False)
     _json: ProjectJson = field(init=False)
+    _integrity: Integrity = field(init=False)
     _readiness: Readiness = field(init=False)
     _access_api: AccessApi = field(init=False)
     _administered: AdministeredProjects = field(init=False)
@@ -157,6 +159,10 @@ class Application:
     @_files.default
     def _make_files(self) -> FileSender:
         return FileSender(self.index.store, self.downloads)
+
+    @_integrity.default
+    def _make_integrity(self) -> Integrity:
+        return Integrity(self.projects, self.offload)
 
     @_readiness.default
     def _make_readiness(self) -> Readiness:
@@ -312,6 +318,18 @@ class Application:
     def former_api(self, request: Request) -> Resource:
         """Answer programs that were written for it, and lock files' addresses."""
         return self._former_api.resource()
+
+    @router.route("/integrity/<name>/<version>/<filename>/provenance", methods=_READ)
+    async def provenance(
+        self, request: Request, name: str, version: str, filename: str
+    ) -> None:
+        """Serve what is attested of a file, and by whom (PEP 740)."""
+        normalized = asked_project(name)
+        principal = await authorize(request, self.access, Action.READ, normalized)
+        private = is_private(principal)
+        await self._integrity.send(
+            request, normalized, version, filename, private=private
+        )
 
     # -- the JSON API that the big index has ----------------------------------------
 

@@ -195,6 +195,7 @@ GITHUB = "/_/oidc/github/mint-token"
 REVEALED = "/api/v1/access/tokens/revealed"
 JSON = {"Content-Type": "application/json"}
 
+PROVENANCE = "/integrity/<name>/<version>/<filename>/provenance"
 FILE = "/packages/<name>/<digest>/<filename>"
 
 #: Routes that take forms of the upload API.
@@ -373,6 +374,8 @@ ROWS = (
     Row("GET", "/namespace/<space>", "/namespace/other", READ, 404),
     Row("GET", FILE, "/packages/{name}/{digest}/{file}", READ),
     Row("GET", FILE, "/packages/{name}/{digest}/{file}.metadata", READ),
+    # None of these files has any, which is told to readers alone.
+    Row("GET", PROVENANCE, "/integrity/{name}/1.0/{file}/provenance", READ, 404),
     Row("GET", "/pypi/<name>/json", "/pypi/{name}/json", READ),
     Row("GET", "/pypi/<name>/<version>/json", "/pypi/{name}/1.0/json", READ),
     Row("GET", "/health", "/health"),
