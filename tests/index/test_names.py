@@ -15,6 +15,7 @@ from pypicloud_tw.index.names import (
     Filename,
     parse_version,
     project_name,
+    without_variant,
 )
 
 #: Eleven of them; in three lists they are 1,331.
@@ -182,3 +183,27 @@ class FilenameTests(SynchronousTestCase):
             else:
                 self.assertEqual(name.text, text + suffix)
                 self.assertEqual(project_name(name.project), name.project)
+
+
+class VariantTests(SynchronousTestCase):
+    """Wheel variants (PEP 817, 825)."""
+
+    def test_label(self) -> None:
+        for text, plain in (
+            ("acme-1.0-py3-none-any-cu126.whl", "acme-1.0-py3-none-any.whl"),
+            ("acme-1.0-1-py3-none-any-x_v3.whl", "acme-1.0-1-py3-none-any.whl"),
+            ("acme-1.0-variants.json", "acme-1.0.tar.gz"),
+        ):
+            self.assertEqual(without_variant(text), plain)
+
+    def test_none(self) -> None:
+        for text in (
+            "acme-1.0-py3-none-any.whl",
+            "acme-1.0-1-py3-none-any.whl",
+            "acme-1.0-py3-none-any-TOO.whl",
+            "acme-1.0-py3-none-any-a_label_that_is_long.whl",
+            "acme-1.0.whl",
+            "acme-1.0.tar.gz",
+            "-.whl",
+        ):
+            self.assertIsNone(without_variant(text), text)
