@@ -323,6 +323,19 @@ class IntegrityTests(AttestationCase):
         spelled = f"/integrity/Acme/1.0.0/{WHEEL}/provenance"
         self.assertEqual(self.web.get(spelled).status, 200)
 
+    def test_odd_versions(self) -> None:
+        """What stands in an address is escaped, and understood."""
+        filename = "acme-1!2.0+local.1-py3-none-any.whl"
+        data = wheel(version="1!2.0+local.1")
+        text = json.dumps([attestation(filename, sha256(data).hexdigest())])
+        form = upload_form(filename, data, version="1!2.0+local.1", attestations=text)
+        self.assertEqual(self.web.post(form).status, 200)
+        page = self.web.get("/simple/acme/", JSON).json
+        told = {file["filename"]: file["provenance"] for file in page["files"]}
+        address = told[filename].removeprefix("http://pypi.example:6543")
+        self.assertIn("/1%212.0%2Blocal.1/", address)
+        self.assertEqual(self.web.get(address).status, 200)
+
     def test_in_quarantine(self) -> None:
         self.web.wait(self.web.domain.publisher.change(_name(), _quarantined))
         self.assertEqual(self.web.get(ADDRESS).status, 404)
