@@ -14,7 +14,7 @@ from pypicloud_tw.index.attestations.question import MAX_ATTESTATIONS, PREDICATE
 from pypicloud_tw.index.attestations.service import Attestations
 from pypicloud_tw.index.attestations.stored import is_about
 from pypicloud_tw.index.manifests import Change
-from pypicloud_tw.index.model import Project
+from pypicloud_tw.index.model import Project, Selection
 from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.web.http.proxies import Proxies
 from tests.access.oidc.doubles import publisher
@@ -335,6 +335,17 @@ class IntegrityTests(AttestationCase):
         address = told[filename].removeprefix("http://pypi.example:6543")
         self.assertIn("/1%212.0%2Blocal.1/", address)
         self.assertEqual(self.web.get(address).status, 200)
+
+    def test_deleted_and_restored(self) -> None:
+        acts, what = self.web.domain.index.acts, Selection(file=WHEEL)
+        self.web.wait(acts.delete(_name(), what))
+        self.assertEqual(self.web.get(ADDRESS).status, 404)
+        self.web.wait(acts.restore(_name(), what))
+        self.assertEqual(self.web.get(ADDRESS).status, 200)
+        self.assertEqual(
+            self.file()["provenance"], f"http://pypi.example:6543{ADDRESS}"
+        )
+        self.assert_tidy()
 
     def test_in_quarantine(self) -> None:
         self.web.wait(self.web.domain.publisher.change(_name(), _quarantined))
