@@ -90,9 +90,9 @@ def _view(
     project = state.project
     relative = _add_provenance(project, document)
     page = render_project(document, state.modified, relative=relative)
-    # PEP 792: nothing of a project in quarantine is offered.
-    offered = () if project.status == "quarantined" else project.files
-    files = {(file.sha256[:DIGEST_DIGITS], file.filename): file for file in offered}
+    files = {
+        (file.sha256[:DIGEST_DIGITS], file.filename): file for file in project.offered
+    }
     weight = page.weight + _FILE_WEIGHT * len(files)
     return Rendered(ProjectView(page, files), weight, good_until)
 
@@ -103,7 +103,7 @@ def _add_provenance(project: Project, document: Document) -> bool:
     It is always asked of this server, wherever the files are.
     """
     added = False
-    for file, told in zip(project.files, document["files"], strict=True):
+    for file, told in zip(project.offered, document["files"], strict=True):
         path = provenance_path(project.name, file)
         if path is not None:
             told["provenance"] = f"../../{path}"

@@ -348,8 +348,16 @@ class IntegrityTests(AttestationCase):
         self.assert_tidy()
 
     def test_in_quarantine(self) -> None:
-        self.web.wait(self.web.domain.publisher.change(_name(), _quarantined))
-        self.assertEqual(self.web.get(ADDRESS).status, 404)
+        acts = self.web.domain.index.acts
+        (before,) = stored_project(self.web.store).files
+        self.web.wait(acts.set_status(_name(), "quarantined"))
+        self.assertEqual(self.web.get(ADDRESS).status, 403)
+        self.assertEqual(self.web.get("/simple/acme/", JSON).json["files"], [])
+        self.web.wait(acts.set_status(_name(), "active"))
+        (after,) = stored_project(self.web.store).files
+        self.assertNotEqual(after.provenance_key, before.provenance_key)
+        self.assertEqual(self.web.get(ADDRESS).status, 200)
+        self.assert_tidy()
 
     def test_lost(self) -> None:
         (file,) = stored_project(self.web.store).files
@@ -399,7 +407,3 @@ def _yanked(reason: str) -> Change:
         return evolve(project, files=files)
 
     return change
-
-
-def _quarantined(project: Project) -> Project:
-    return evolve(project, status="quarantined")
