@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import InvalidVersion
 
-from pypicloud_tw.errors import BadRequest, Conflict, Forbidden
+from pypicloud_tw.errors import BadRequest, Conflict
 from pypicloud_tw.index.layout import SWEEP_AGE
 from pypicloud_tw.index.manifest import put_in_order
 from pypicloud_tw.index.manifests import Change
@@ -21,10 +21,8 @@ from pypicloud_tw.index.names import (
     parse_version,
     version_hint,
 )
+from pypicloud_tw.index.statuses import check_takes_files
 from pypicloud_tw.store.spool import Digests
-
-#: PEP 792: "uploads to the project" are not accepted.
-_CLOSED = ("archived", "quarantined")
 
 Named = TypeVar("Named", File, Tombstone)
 
@@ -99,18 +97,6 @@ def admission(
         )
 
     return admit
-
-
-def check_takes_files(project: Project) -> None:
-    """Return if files may be added to a project, by its status (PEP 792).
-
-    :raises Forbidden: they may not; the message says what would let them.
-    """
-    if project.status in _CLOSED:
-        raise Forbidden(
-            f"The project {project.name} is {project.status} and takes no uploads; "
-            "whoever manages it can set its status to active."
-        )
 
 
 def _alike(file: File, others: Iterable[Named]) -> list[Named]:

@@ -8,7 +8,7 @@ from functools import partial
 from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
 
-from pypicloud_tw.errors import PayloadTooLarge, PypicloudError, StoreError
+from pypicloud_tw.errors import NotFound, PayloadTooLarge, PypicloudError, StoreError
 from pypicloud_tw.index.admission import Claims, admission, check_claims, check_digests
 from pypicloud_tw.index.archive import Inspection
 from pypicloud_tw.index.audit import SERVER, Act, Actor
@@ -19,6 +19,7 @@ from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import Filename, NormalizedName
 from pypicloud_tw.index.provenance import provenance
 from pypicloud_tw.index.publish import Publisher
+from pypicloud_tw.index.statuses import check_takes_files
 from pypicloud_tw.store.interfaces import IUpload
 
 
@@ -53,11 +54,13 @@ class Publication:
         """Make ready to take the file's bytes.
 
         :param metadata: what is written beside the object, where the store can.
+        :raises Forbidden: the project's status lets none be added.
         :raises InsufficientStorage: so many would not fit.
         :raises Unavailable: nothing may be changed now, so the bytes would be in vain.
         """
         publisher = self.publisher
         publisher.manifests.check_open()
+        await self._check_status(filename.project)
         self.filename = filename
         self._key = f"{publisher.new_folder(filename.project)}/{filename.text}"
         self._upload = await publisher.store.begin(
@@ -65,6 +68,15 @@ class Publication:
         )
         self._began = publisher.clock.seconds()
         self.begun = True
+
+    async def _check_status(self, name: NormalizedName) -> None:
+        """Spare the sender the bytes; the swap asks again, and decides."""
+        known = self.publisher.catalog.fresh(name)
+        try:
+            state = known or await self.publisher.manifests.read(name)
+        except NotFound:
+            return
+        check_takes_files(state.project)
 
     async def write(self, data: bytes) -> None:
         """Take more of the file's bytes; returns when the sender may go on.

@@ -202,7 +202,8 @@ class Publisher:
 
         :param at: when; None: now.
         """
-        return Doing(actor, at or self.now(), self.random.randbytes(8).hex())
+        draw = self.random.randbytes
+        return Doing(actor, at or self.now(), draw(8).hex(), draw(16).hex())
 
     def new_folder(self, name: NormalizedName) -> str:
         """Draw where objects of a project can lie that nobody else uses (D1)."""

@@ -64,9 +64,18 @@ class ErrorAnswers:
         """Answer what no route takes."""
         if isinstance(error, MethodNotAllowed):
             allowed = {"Allow": ", ".join(sorted(error.valid_methods or ()))}
+            if request.method == b"OPTIONS" and request.path.startswith(_API):
+                return self._options(request, allowed["Allow"])
             sentence = f"This address does not take that method; {_way(request)}."
             return self.tell(request, 405, "method-not-allowed", sentence, allowed)
         return self.nothing_there(request)
+
+    def _options(self, request: Request, allowed: str) -> bytes:
+        """Tell a program what an address takes (RFC 9110, section 9.3.7)."""
+        request.responseHeaders = Headers()
+        request.setResponseCode(204)
+        request.setHeader(b"Allow", allowed.encode())
+        return b""
 
     def nothing_there(self, request: Request) -> bytes:
         """Answer for an address that is none of ours."""

@@ -85,8 +85,8 @@ def _view(
 ) -> Rendered[ProjectView]:
     project = state.project
     page = render_project(document, state.modified)
-    # PEP 792: nothing of a project in quarantine is offered.
-    offered = () if project.status == "quarantined" else project.files
-    files = {(file.sha256[:DIGEST_DIGITS], file.filename): file for file in offered}
+    files = {
+        (file.sha256[:DIGEST_DIGITS], file.filename): file for file in project.offered
+    }
     weight = page.weight + _FILE_WEIGHT * len(files)
     return Rendered(ProjectView(page, files), weight, good_until)

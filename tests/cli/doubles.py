@@ -25,7 +25,7 @@ from pypicloud_tw.projects.pruning import PruningAdministration
 from pypicloud_tw.projects.stored import StoredProjects
 from pypicloud_tw.projects.stored_pruning import StoredPruning
 from tests.access.administration.doubles import AccessServer
-from tests.web.api.doubles import AccessWeb, WebAgent
+from tests.web.api.doubles import AccessWeb, Canned, WebAgent
 
 T = TypeVar("T")
 
@@ -46,11 +46,13 @@ class FakeRunner:
 
     :ivar server: what an ini's store has of access.
     :ivar web: what an index's server is, and whose projects an ini's store has.
+    :ivar canned: answers in place of that server.
     :ivar error: raised instead.
     """
 
     server: AccessServer = field(factory=AccessServer.new)
     web: AccessWeb = field(factory=AccessWeb)
+    canned: Canned | None = None
     error: Exception | None = None
     asked: list[object] = field(factory=list)
 
@@ -78,7 +80,7 @@ class FakeRunner:
         patience: float | None = None,
     ) -> T:
         self.asked.append((address.base, login.user, login.password))
-        agent = WebAgent(self.web)
+        agent = WebAgent(self.canned or self.web)
         client = ApiClient(address, login, agent, self.web.domain.clock)
         return self._done(RemoteIndex(client), work)
 
