@@ -55,7 +55,12 @@ def make_index(
     metered = MeteredStore(store, metrics.observe_store, reactor.seconds)
     namespaces = Namespaces.of(config.pypi.private)
     signed = config.aws.bucket is not None and config.aws.link == "signed"
-    manifests = Manifests(metered, reactor, standing=Standing.starting())
+    manifests = Manifests(
+        metered,
+        reactor,
+        standing=Standing.starting(),
+        sweep_age=config.index.sweep_age,
+    )
     catalog = Catalog(
         manifests,
         MarkerWatch(Marker(metered), reactor, config.index.fresh_for),

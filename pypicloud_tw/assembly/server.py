@@ -25,6 +25,7 @@ from pypicloud_tw.assembly.access import (
     make_tokens,
 )
 from pypicloud_tw.assembly.audit import make_log_file, make_trail
+from pypicloud_tw.assembly.daily import make_daily
 from pypicloud_tw.assembly.fallback import make_fallback
 from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.assembly.logins import make_logins, make_throttle
@@ -33,7 +34,9 @@ from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.load import load
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.index.index import Index
+from pypicloud_tw.maintenance.daily import Daily
 from pypicloud_tw.offload.service import Offload
+from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.reload import Reloader
 from pypicloud_tw.server import Server
 from pypicloud_tw.startup import start
@@ -76,6 +79,7 @@ def assemble(
     )
     access = make_access(config, process, documents, tokens, logins)
     exchange = make_exchange(config, index, process, environ, access, tokens.minted)
+    pruning = AdministeredPruning.of(index, config.retention)
     application = make_application(
         config,
         index,
@@ -86,7 +90,9 @@ def assemble(
         Administered(access, documents, tokens, process.offload, trail),
         Witness(trail, process.metrics, logins.users.has),
         download_log,
+        pruning,
     )
+    daily = make_daily(index, access, pruning, process.metrics)
     reloader = Reloader(
         config,
         read or partial(load, config.ini, environ),
@@ -95,13 +101,14 @@ def assemble(
         throttle,
         partial(make_fetchers, process, environ),
         tokens,
+        pruning.rules,
     )
     server = Server(
         process,
         make_front(config, application, process),
         index.standing,
         open_logs=partial(_open_logs, logs),
-        start=partial(_start, index, access, fallback, trail),
+        start=partial(_start, index, access, fallback, trail, daily),
         on_hangup=partial(_hang_up, logs, reloader),
         close=partial(_close, fallback, logins, tokens, trail, download_log, index),
     )
@@ -122,10 +129,15 @@ def _hang_up(logs: Iterable[LogFile], reloader: Reloader) -> None:
 
 
 async def _start(
-    index: Index, access: Access, fallback: Fallback | None, trail: Trail
+    index: Index,
+    access: Access,
+    fallback: Fallback | None,
+    trail: Trail,
+    daily: Daily,
 ) -> None:
     trail.start(index.store)
     await start(index, access, partial(_warm_up, fallback))
+    await daily.run()  # until the server stops
 
 
 async def _warm_up(fallback: Fallback | None) -> None:

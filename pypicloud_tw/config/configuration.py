@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from pypicloud_tw.config.retention import RetentionRule
 from pypicloud_tw.config.rights import RightLine, TrustedPublisher
 from pypicloud_tw.config.sections.access import AuthSection, LoginsSection, OidcSection
 from pypicloud_tw.config.sections.index import IndexSection, PypiSection
@@ -35,6 +36,7 @@ class Config:
     :ivar groups: members by the group's name.
     :ivar rights: of single projects and patterns; their order means nothing.
     :ivar publishers: the trusted publishers, by name.
+    :ivar retention: which releases are kept; their order means nothing.
     :ivar notices: what the operator should know, a sentence each.
     :ivar ini: the file that it was read from.
     """
@@ -56,5 +58,6 @@ class Config:
     groups: Mapping[str, frozenset[str]] = field(factory=_nothing)
     rights: tuple[RightLine, ...] = ()
     publishers: Mapping[str, TrustedPublisher] = field(factory=_nothing)
+    retention: tuple[RetentionRule, ...] = ()
     notices: tuple[str, ...] = ()
     ini: Path | None = None

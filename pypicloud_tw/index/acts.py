@@ -191,7 +191,14 @@ class Acts:
 
         :raises NotFound: there is and was no such release or file.
         """
-        return await self._delete("removed", name, (what,), reason, actor, check)
+        _check_reason(reason)
+        doing = self._doing(actor)
+        return await self._act(
+            name,
+            _Attempt(
+                "removed", lambda p: edits.delete(p, what, doing), doing, check, reason
+            ),
+        )
 
     async def prune(
         self,
@@ -206,24 +213,13 @@ class Acts:
 
         :raises NotFound: there is and was no such release; nothing was deleted.
         """
-        chosen = tuple(Selection(version) for version in versions)
-        return await self._delete("pruned", name, chosen, reason, actor, check)
-
-    async def _delete(
-        self,
-        act: str,
-        name: NormalizedName,
-        chosen: tuple[Selection, ...],
-        reason: str | None,
-        actor: Actor,
-        check: Check,
-    ) -> Acted:
+        chosen = tuple(versions)
         _check_reason(reason)
         doing = self._doing(actor)
         return await self._act(
             name,
             _Attempt(
-                act, lambda p: edits.delete(p, chosen, doing), doing, check, reason
+                "pruned", lambda p: edits.prune(p, chosen, doing), doing, check, reason
             ),
         )
 

@@ -11,14 +11,12 @@ from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import InvalidVersion
 
 from pypicloud_tw.errors import BadRequest, Conflict, Forbidden
-from pypicloud_tw.index.manifest import in_order
+from pypicloud_tw.index.layout import SWEEP_AGE
+from pypicloud_tw.index.manifest import put_in_order
 from pypicloud_tw.index.manifests import Change
 from pypicloud_tw.index.model import File, Project, Tombstone
 from pypicloud_tw.index.names import Filename, file_identity, parse_version
 from pypicloud_tw.store.spool import Digests
-
-#: Seconds after which a sweep takes an unnamed object for an orphan.
-SWEEP_AGE = 24 * 3600.0
 
 #: PEP 792: "uploads to the project" are not accepted.
 _CLOSED = ("archived", "quarantined")
@@ -81,13 +79,17 @@ def admission(
                 "File already existed and was deleted; its name is not taken again "
                 "with other bytes. Give the release a new version."
             )
+        tombstones, files = project.tombstones, project.files
         buried = project.tombstone(file.filename)
-        others = (f for f in project.files if f not in replaced)
+        if buried is not None:
+            tombstones = tuple(t for t in tombstones if t is not buried)
+        if replaced:
+            files = tuple(f for f in files if f not in replaced)
         return evolve(
             project,
             display_name=project.display_name if project.files else display_name,
-            files=in_order((*others, file)),
-            tombstones=tuple(t for t in project.tombstones if t is not buried),
+            files=put_in_order(files, (file,)),
+            tombstones=tombstones,
         )
 
     return admit

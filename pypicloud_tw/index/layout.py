@@ -16,6 +16,9 @@ from packaging.version import InvalidVersion, Version
 #: PEP 658: what a file's core metadata is called, beside it.
 METADATA_SUFFIX = ".metadata"
 
+#: Seconds after which a sweep takes an unnamed object for an orphan.
+SWEEP_AGE = 24 * 3600.0
+
 #: {project}/{id}/{filename}: what a publish makes, and its metadata.
 _OWN = re.compile(r"([a-z0-9]+(?:-[a-z0-9]+)*)/[0-9a-f]{32}/[^/]+")
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from bisect import insort
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, NoReturn, TypeVar
@@ -20,6 +22,7 @@ from pypicloud_tw.config.namespaces import NO_NAMESPACES, Namespaces
 from pypicloud_tw.errors import ManifestDamaged, Unavailable
 from pypicloud_tw.index.model import (
     FORMAT,
+    WHOLE,
     Document,
     File,
     HistoryEntry,
@@ -50,6 +53,7 @@ _PROJECT_KEYS = frozenset(
         "_display_name",
         "_tombstones",
         "_history",
+        "_older_history",
         "_changes",
     }
 )
@@ -130,25 +134,40 @@ def encode(project: Project) -> bytes:
 
     :raises Unavailable: it was read in a format newer than this version knows.
     """
+    check_format(project)
+    return compact(document_of(project))
+
+
+def check_format(project: Project) -> None:
+    """Return if this version may write a project.
+
+    :raises Unavailable: it was read in a format newer than this version knows.
+    """
     if project.format > FORMAT:
         raise Unavailable(
             f"The project {project.name} was written by a newer server (format "
             f"{project.format}, here {FORMAT}); upgrade this one before changing it."
         )
+
+
+def document_of(project: Project) -> Document:
+    """Make the document that says all of a project."""
     document = {
         **project.extra,
         "meta": {"api-version": API_VERSION},
         "name": project.name,
         "versions": versions_of(project.files),
-        "files": [_encode_file(file) for file in project.files],
+        "files": [encode_file(file) for file in project.files],
         "project-status": _encode_status(project),
-        "_format": FORMAT,
+        "_format": WHOLE,
         "_display_name": project.display_name,
-        "_tombstones": [_encode_tombstone(t) for t in project.tombstones],
+        "_tombstones": [encode_tombstone(t) for t in project.tombstones],
         "_history": [encode_entry(entry) for entry in project.history],
         "_changes": list(project.changes),
     }
-    return compact(document)
+    if project.older_history is not None:
+        document["_older_history"] = project.older_history
+    return document
 
 
 def decode(name: NormalizedName, data: bytes) -> Project:
@@ -156,16 +175,35 @@ def decode(name: NormalizedName, data: bytes) -> Project:
 
     :raises ManifestDamaged: the message says where.
     """
+    with trusting_nothing(name, manifest_key(name)):
+        return decode_project(name, read_document(name, data))
+
+
+@contextmanager
+def trusting_nothing(name: NormalizedName, key: str) -> Iterator[None]:
+    """Make one error of whatever reading a damaged object of a project raises.
+
+    :raises ManifestDamaged: the message says where.
+    """
     try:
-        document = json.loads(data)
-        if not isinstance(document, dict) or document.get("name") != name:
-            _damaged("name")
-        return _decode_project(name, document)
+        yield
     except DAMAGED as e:
         raise ManifestDamaged(
             f"The manifest of {name} is damaged ({type(e).__name__}: {e}); restore "
-            f"{manifest_key(name)} from a backup."
+            f"{key} from a backup."
         ) from None
+
+
+def read_document(name: NormalizedName, data: bytes) -> Document:
+    """Read an object of a project.
+
+    :raises ValueError: it is damaged or another's; or another error of
+        :data:`.DAMAGED`.
+    """
+    document: object = json.loads(data)
+    if not isinstance(document, dict) or document.get("name") != name:
+        _damaged("name")
+    return document
 
 
 def public_document(
@@ -206,6 +244,18 @@ def in_order(files: Iterable[File]) -> tuple[File, ...]:
     return tuple(sorted(files, key=rank))
 
 
+def put_in_order(files: tuple[File, ...], new: Iterable[File]) -> tuple[File, ...]:
+    """Add some files to many that are sorted already."""
+    together = list(files)
+    for file in new:
+        insort(together, file, key=_rank)
+    return tuple(together)
+
+
+def _rank(file: File) -> tuple[tuple[bool, Any], str]:
+    return _version_rank(file.version), file.filename
+
+
 def in_version_order(versions: Iterable[str]) -> list[str]:
     """Sort versions; what is none comes first."""
     return sorted(versions, key=_version_rank)
@@ -225,7 +275,8 @@ def _encode_status(project: Project) -> Document:
     return status
 
 
-def _encode_file(file: File) -> Document:
+def encode_file(file: File) -> Document:
+    """Write a file."""
     document = _standard_keys(file, file.extra)
     document["_key"] = file.key
     document["_version"] = file.version
@@ -269,7 +320,8 @@ def _standard_keys(file: File, extra: Mapping[str, Any]) -> Document:
     return document
 
 
-def _encode_tombstone(tombstone: Tombstone) -> Document:
+def encode_tombstone(tombstone: Tombstone) -> Document:
+    """Write a tombstone."""
     document: Document = {
         **tombstone.extra,
         "filename": tombstone.filename,
@@ -280,7 +332,7 @@ def _encode_tombstone(tombstone: Tombstone) -> Document:
         "metadata_key": tombstone.metadata_key,
     }
     if tombstone.file is not None:
-        document["file"] = _encode_file(tombstone.file)
+        document["file"] = encode_file(tombstone.file)
     if tombstone.act is not None:
         document["act"] = tombstone.act
     return document
@@ -310,26 +362,29 @@ def encode_entry(entry: HistoryEntry) -> Document:
     return document
 
 
-def _decode_project(name: NormalizedName, document: Document) -> Project:
+def decode_project(name: NormalizedName, document: Document) -> Project:
+    """Read what a document says of a project; raises as :func:`read_document`."""
     status = document.get("project-status") or {}
     state = status.get("status", "active")
     return Project(
         name=name,
         display_name=_text(document.get("_display_name", name), "_display_name"),
-        files=tuple(_decode_file(item) for item in _list(document, "files")),
+        files=tuple(decode_file(item) for item in _list(document, "files")),
         tombstones=tuple(
-            _decode_tombstone(item) for item in _list(document, "_tombstones")
+            decode_tombstone(item) for item in _list(document, "_tombstones")
         ),
         status=state if state in _STATUSES else "active",
         status_reason=_maybe_text(status, "reason"),
         history=tuple(decode_entry(item) for item in _list(document, "_history")),
         changes=tuple(_text(i, "_changes") for i in _list(document, "_changes")),
         extra=_unknown(document, _PROJECT_KEYS),
-        format=_number(document.get("_format", FORMAT), "_format"),
+        format=_number(document.get("_format", WHOLE), "_format"),
+        older_history=_maybe_text(document, "_older_history"),
     )
 
 
-def _decode_file(item: Any) -> File:
+def decode_file(item: Any) -> File:
+    """Read a file; raises as :func:`read_document`."""
     core_metadata = item.get("core-metadata") or {}
     return File(
         filename=_segment(item["filename"]),
@@ -352,7 +407,8 @@ def _decode_file(item: Any) -> File:
     )
 
 
-def _decode_tombstone(item: Any) -> Tombstone:
+def decode_tombstone(item: Any) -> Tombstone:
+    """Read a tombstone; raises as :func:`read_document`."""
     return Tombstone(
         filename=_segment(item["filename"]),
         sha256=_digest(item["sha256"]),
@@ -360,7 +416,7 @@ def _decode_tombstone(item: Any) -> Tombstone:
         deleted=_time(item["deleted"]),
         purged=item.get("purged") is True,
         metadata_key=_maybe_text(item, "metadata_key"),
-        file=None if item.get("file") is None else _decode_file(item["file"]),
+        file=None if item.get("file") is None else decode_file(item["file"]),
         act=_maybe_text(item, "act"),
         extra=_unknown(item, _TOMBSTONE_KEYS),
     )

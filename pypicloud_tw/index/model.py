@@ -16,8 +16,9 @@ from pypicloud_tw.index.names import NormalizedName
 #: A document of the simple API's JSON form, or a part of one.
 Document = dict[str, Any]
 
-#: The newest manifest format that this version writes.
-FORMAT = 1
+#: The newest manifest format that this version writes, for large projects; and that of
+#: all others, which have one object.
+FORMAT, WHOLE = 2, 1
 
 #: PEP 792: the states a project can be in.
 ProjectStatus = Literal["active", "archived", "quarantined", "deprecated"]
@@ -139,6 +140,8 @@ class Project:
     :ivar changes: ids of the recent changes, newest last (decision D1).
     :ivar format: the manifest format it was read in.
     :ivar extra: keys that this version does not know, kept on rewriting.
+    :ivar older_history: the id of the object that has the acts before ``history``
+        (:mod:`.older_history`); None: there are none.
     """
 
     name: NormalizedName
@@ -150,7 +153,8 @@ class Project:
     history: tuple[HistoryEntry, ...] = ()
     changes: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(factory=dict)
-    format: int = FORMAT
+    format: int = WHOLE
+    older_history: str | None = None
 
     def file(self, filename: str) -> File | None:
         """Find a file by its exact name."""

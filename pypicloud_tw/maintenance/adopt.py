@@ -17,6 +17,7 @@ from attrs import define, evolve, field, frozen
 from packaging.utils import canonicalize_name
 from twisted.internet.defer import DeferredSemaphore
 
+from pypicloud_tw.concurrency.side_by_side import next_of, side_by_side
 from pypicloud_tw.errors import (
     BadRequest,
     Conflict,
@@ -42,7 +43,6 @@ from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.survey import Survey, lost, survey, why_unlisted
 from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.maintenance.progress import Progress, Skipped, Warned
-from pypicloud_tw.maintenance.side_by_side import next_of, side_by_side
 from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo
 from pypicloud_tw.store.spool import Spool
 from pypicloud_tw.store.spool_consumer import copy

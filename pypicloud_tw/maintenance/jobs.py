@@ -19,6 +19,7 @@ from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.index.survey import lost
 from pypicloud_tw.maintenance.adopt import Adopter
+from pypicloud_tw.maintenance.daily import sweep_claims
 from pypicloud_tw.maintenance.progress import Progress
 from pypicloud_tw.maintenance.rebuild import Rebuilder, Rebuilt
 from pypicloud_tw.maintenance.sweep import Sweeper, SweepOther
@@ -94,7 +95,7 @@ async def sweep(
     def report(key: str) -> None:
         print(f"{'would remove' if dry_run else 'removed'} {key}", file=out)
 
-    others: tuple[SweepOther, ...] = (sweep_minted, gather_former)
+    others: tuple[SweepOther, ...] = (sweep_minted, gather_former, sweep_claims)
     if keep is not None:
         others += (partial(sweep_records, keep=keep),)
     sweeper = Sweeper(

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from attrs import define, evolve, frozen
 
+from pypicloud_tw.concurrency.side_by_side import side_by_side
 from pypicloud_tw.errors import (
     BadRequest,
     Conflict,
@@ -24,14 +25,13 @@ from pypicloud_tw.errors import (
 from pypicloud_tw.index.first_uploads import Stage, UnderWay
 from pypicloud_tw.index.history import recorded
 from pypicloud_tw.index.layout import METADATA_SUFFIX, own_project
-from pypicloud_tw.index.manifest import encode, in_order, manifest_key
+from pypicloud_tw.index.manifest import MAX_MANIFEST, in_order, manifest_key
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import Filename, NormalizedName, file_identity
 from pypicloud_tw.index.survey import Survey, survey
 from pypicloud_tw.maintenance.adopt import AT_ONCE, Adopter, Candidate
 from pypicloud_tw.maintenance.progress import Skipped
-from pypicloud_tw.maintenance.side_by_side import side_by_side
-from pypicloud_tw.store.interfaces import IfAbsent, IfMatch, StoredBytes
+from pypicloud_tw.store.interfaces import StoredBytes
 
 
 @frozen
@@ -86,7 +86,7 @@ class Rebuilder:
         except NotFound:
             damaged = None
         except ManifestDamaged:
-            damaged = await adopter.store.get(manifest_key(name))
+            damaged = await adopter.store.get(manifest_key(name), limit=MAX_MANIFEST)
         else:
             return None
         found, left = await self._describe(name)
@@ -192,11 +192,8 @@ class Rebuilder:
         adopter, name = self.adopter, project.name
         adopter.manifests.check_open()
         try:
-            await adopter.store.put(
-                manifest_key(name),
-                encode(project),
-                condition=IfAbsent() if damaged is None else IfMatch(damaged.info.etag),
-                content_type="application/vnd.pypi.simple.v1+json",
+            await adopter.manifests.write(
+                project, None if damaged is None else damaged.info.etag
             )
         except PreconditionFailed:
             raise Conflict(

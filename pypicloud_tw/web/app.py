@@ -26,6 +26,7 @@ from pypicloud_tw.index.names import asked_project
 from pypicloud_tw.metrics import CONTENT_TYPE, Metrics
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.projects.administered import AdministeredProjects
+from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.web.answers import (
     ErrorAnswers,
@@ -44,6 +45,7 @@ from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.openapi import Described
 from pypicloud_tw.web.api.project_json import ProjectJson
 from pypicloud_tw.web.api.projects import ProjectsApi
+from pypicloud_tw.web.api.pruning import PruningApi
 from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.authorization import (
     actor_of,
@@ -90,6 +92,7 @@ class Application:
     :ivar metrics_read: judges who may read ``/metrics``, by principal and address;
         raises Unauthorized where a log-in would help.
     :ivar downloads: takes each file that was handed out; None: nothing does.
+    :ivar pruning: what prunes the index, and the rules of the ini.
     :ivar forms: the memory that the forms of all uploads have together.
     """
 
@@ -105,6 +108,7 @@ class Application:
     witness: Witness
     fallback: Fallback | None = field(default=None, on_setattr=setters.frozen)
     downloads: Downloads | None = field(default=None, on_setattr=setters.frozen)
+    pruning: AdministeredPruning = field(on_setattr=setters.frozen)
     forms: BufferBudget = field(factory=lambda: BufferBudget(FORM_MEMORY), init=False)
     projects: Projects = field(init=False)
     _pages: Pages = field(factory=lambda: Pages(__version__), init=False)
@@ -116,11 +120,16 @@ class Application:
     _readiness: Readiness = field(init=False)
     _access_api: AccessApi = field(init=False)
     _projects_api: ProjectsApi = field(init=False)
+    _pruning_api: PruningApi = field(init=False)
     _described: Described = field(init=False)
     router = Klein()
     # A double slash is a wrong address, not a redirect that breaks uploads.
     router.url_map.merge_slashes = False
     routes = Routes("", router)
+
+    @pruning.default
+    def _without_rules(self) -> AdministeredPruning:
+        return AdministeredPruning.of(self.index)
 
     @projects.default
     def _make_projects(self) -> Projects:
@@ -163,6 +172,10 @@ class Application:
         )
         return ProjectsApi(self.access, administered, self.failed)
 
+    @_pruning_api.default
+    def _make_pruning_api(self) -> PruningApi:
+        return PruningApi(self.access, self.pruning, self.failed)
+
     @_described.default
     def _make_described(self) -> Described:
         return Described(tuple(chain(*(routes.operations for routes in self.declared))))
@@ -170,7 +183,7 @@ class Application:
     @property
     def declared(self) -> tuple[Routes, ...]:
         """Every route of the API, by the router that has it."""
-        return self.routes, AccessApi.routes, ProjectsApi.routes
+        return self.routes, AccessApi.routes, ProjectsApi.routes, PruningApi.routes
 
     def resource(self) -> Resource:
         """Make the root resource of a Site."""
@@ -397,6 +410,11 @@ class Application:
     async def openapi(self, request: Request) -> bytes:
         """Describe the API, in OpenAPI 3.1."""
         return self._described.send(request)
+
+    @router.route("/api/v1/prune/", branch=True)
+    def pruning_api(self, request: Request) -> Resource:
+        """Plan prunes, and carry them out."""
+        return self._pruning_api.resource()
 
     @router.route("/api/v1/", branch=True)
     def projects_api(self, request: Request) -> Resource:

@@ -21,7 +21,9 @@ from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.index.audit import Actor, Proof
 from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.interface import ProjectAdministration
+from pypicloud_tw.projects.pruning import PruningAdministration
 from pypicloud_tw.projects.stored import StoredProjects
+from pypicloud_tw.projects.stored_pruning import StoredPruning
 from tests.access.administration.doubles import AccessServer
 from tests.web.api.doubles import AccessWeb, Canned, WebAgent
 
@@ -34,6 +36,7 @@ class LocalIndex:
 
     access: AccessAdministration
     projects: ProjectAdministration
+    pruning: PruningAdministration
     records: RecordsInStore
 
 
@@ -61,6 +64,7 @@ class FakeRunner:
             LocalIndex(
                 self.server.administration(),
                 StoredProjects(AdministeredProjects(index), actor, Operator()),
+                StoredPruning(self.web.application.pruning, actor, Operator()),
                 RecordsInStore(index),
             ),
             work,

@@ -10,8 +10,8 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import PypicloudError
-from pypicloud_tw.index.admission import SWEEP_AGE
 from pypicloud_tw.index.first_uploads import PUBLISHING, Stage
+from pypicloud_tw.index.layout import SWEEP_AGE
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.maintenance import jobs

@@ -142,7 +142,7 @@ class CodecTests(SynchronousTestCase):
         self.assertLess(few / 100 * 46_724, MAX_MANIFEST / 5)
 
     def test_refuses_to_write_a_newer_format(self) -> None:
-        project = evolve(Project(ACME, "Acme"), format=2)
+        project = evolve(Project(ACME, "Acme"), format=3)
         error = self.assertRaises(Unavailable, encode, project)
         self.assertIn("newer server", error.message)
 

@@ -23,8 +23,9 @@ from pypicloud_tw.errors import (
     Unavailable,
 )
 from pypicloud_tw.index import marker
-from pypicloud_tw.index.admission import SWEEP_AGE, Claims, UploadRules, same_version
+from pypicloud_tw.index.admission import Claims, UploadRules, same_version
 from pypicloud_tw.index.first_uploads import PUBLISHING
+from pypicloud_tw.index.layout import SWEEP_AGE
 from pypicloud_tw.index.manifest import encode, manifest_key
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import Filename, project_name
@@ -493,7 +494,7 @@ class FailureTests(PublishCase):
         self.assertEqual(self.store.objects[MANIFEST].data, b"{")
 
     def test_a_newer_format_is_not_written_over(self) -> None:
-        newer = encode(Project(ACME, "acme")).replace(b'"_format":1', b'"_format":2')
+        newer = encode(Project(ACME, "acme")).replace(b'"_format":1', b'"_format":3')
         self.store.add(MANIFEST, newer)
         self.refused(Unavailable, "written by a newer server")
         self.assertEqual(self.store.objects[MANIFEST].data, newer)

@@ -6,6 +6,7 @@ everybody and every kind of project.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Literal
 from xmlrpc.client import dumps
@@ -288,6 +289,29 @@ def _project_rows() -> Iterator[Row]:
     yield _api_row("POST", f"{project}/undo", MANAGE, unknown, 404)
 
 
+def _prune_rows() -> Iterator[Row]:
+    """Prunes of one project, planned and carried out."""
+    for name, body, changes in (
+        ("plan", plan_question, False),
+        ("apply", prune_order, True),
+    ):
+        path = f"{API}/prune/{name}"
+        yield Row("POST", path, path, DELETE, 200, body, JSON, changes)
+
+
+def plan_question(subject: Subject) -> bytes:
+    """What a plan of one project is asked for with."""
+    question = {"patterns": [subject.name], "keep": {"releases": 1}}
+    return json.dumps(question).encode()
+
+
+def prune_order(subject: Subject) -> bytes:
+    """A plan for one project, made of a state that it has not."""
+    releases = [{"version": "0.1"}]
+    project = {"project": subject.name, "state": "x", "reason": "old"}
+    return json.dumps({"projects": [{**project, "releases": releases}]}).encode()
+
+
 def _api_row(
     method: str, path: str, asks: Asked, body: bytes = b"", status: int = 200
 ) -> Row:
@@ -337,10 +361,13 @@ ROWS = (
     Row("POST", REVEALED, REVEALED, None, 200, report, JSON),
     *_access_rows(),
     *_project_rows(),
+    *_prune_rows(),
 )
 
-#: What goes on while the server is read-only: logging in, and what ends a token.
+#: What goes on while the server is read-only: logging in, what ends a token, and what
+#: only looks.
 WHILE_READ_ONLY = {
+    f"{API}/prune/plan",
     "/_/oidc/mint-token",
     GITHUB,
     "/_/oidc/burn-token",
