@@ -110,7 +110,7 @@ def told(changed: Changed, sentence: str) -> None:
     """Say what was done, and what follows of it that may surprise."""
     say(printable(sentence))
     for notice in changed.notices:
-        click.echo(notice, err=True)
+        click.echo(printable(notice), err=True)
 
 
 def where(fixed: bool, source: str = "") -> str:

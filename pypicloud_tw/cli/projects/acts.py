@@ -97,10 +97,10 @@ def delete(
         return await index.projects.delete(named.project, named.what, required, reason)
 
     done = target.change(work)
-    tell(done, f"{named} is deleted{_how_many(done)}", as_json)
     if done.act is not None and not as_json:
-        how = f"pypicloud undo {printable(named.project)} {done.act.id}"
+        how = f"pypicloud undo {printable(named.project)} {printable(done.act.id)}"
         click.echo(f"While it can be restored, this does it: {how}", err=True)
+    tell(done, f"{named} is deleted{_how_many(done)}", as_json)
 
 
 async def _count(
@@ -165,12 +165,14 @@ def undo(project: str, act: str | None, target: Target, as_json: bool) -> None:
 
 
 def tell(done: Done, sentence: str, as_json: bool) -> None:
-    """Print what came of an act."""
+    """Print what came of an act; exits with 1 where a part of it was refused."""
     if as_json:
         show_json(encode(done))
-        return
-    say(f"{printable(sentence)}.")
-    if not done.changed:
+    else:
+        say(f"{printable(sentence)}.")
+    if not done.changed and not as_json:
         click.echo("It was so already: nothing is changed.", err=True)
     for notice in done.notices:
         click.echo(printable(notice), err=True)
+    if done.notices:
+        click.get_current_context().exit(1)

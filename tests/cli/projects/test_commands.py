@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 from twisted.internet.defer import Deferred
 
@@ -15,6 +17,7 @@ from tests.cli.administration import (
     Online,
     SuiteCase,
 )
+from tests.web.api.doubles import Canned
 from tests.web.doubles import started, stored_project
 
 
@@ -339,3 +342,13 @@ class OnlineTests(ProjectSuite, Online):
         self.assertEqual(
             self.runner.asked, [(url.replace("ann:sesame@", ""), "ann", "sesame")]
         )
+
+    def test_a_part_that_is_refused(self) -> None:
+        answer = {"changed": True, "state": "ab", "notices": ["a.whl is\x1b swept."]}
+        self.runner.canned = Canned()
+        self.runner.canned.answer(200, json.dumps(answer).encode())
+        for command in ("restore acme", "restore acme --json"):
+            result = self.invoke(*command.split(), *self.target())
+            self.assertEqual(result.exit_code, 1)
+            self.assertEqual(result.stderr, "a.whl is? swept.\n")
+            self.assertTrue(result.stdout)
