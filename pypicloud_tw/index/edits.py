@@ -18,6 +18,7 @@ from pypicloud_tw.index.manifest import in_order
 from pypicloud_tw.index.model import (
     File,
     HistoryEntry,
+    Moving,
     Project,
     ProjectStatus,
     Selection,
@@ -195,17 +196,33 @@ def restorable_until(tombstone: Tombstone, restore_for: float) -> datetime:
 
 
 def set_status(
-    project: Project, status: ProjectStatus, reason: str | None
+    project: Project, status: ProjectStatus, reason: str | None, doing: Doing
 ) -> Edit | None:
     """Set what has become of a project (PEP 792)."""
     if (project.status, project.status_reason) == (status, reason):
         return None
     before = {"status": project.status, "reason": project.status_reason}
     return Edit(
-        evolve(project, status=status, status_reason=reason),
+        evolve(
+            project,
+            status=status,
+            status_reason=reason,
+            moving=_moving(project, status, doing),
+        ),
         reason=status if reason is None else f"{status}: {reason}",
         before={WAS_STATUS: before},
     )
+
+
+def _moving(project: Project, status: ProjectStatus, doing: Doing) -> Moving | None:
+    """Tell what is to move: all, when a project comes into quarantine."""
+    moving = project.moving
+    if status == "quarantined" == project.status:
+        return moving
+    left = () if moving is None else moving.left
+    if status == "quarantined":
+        return Moving(doing.move, left)
+    return Moving(None, left) if left else None
 
 
 def with_reasons(project: Project, groups: Iterable[Mapping[str, Any]]) -> Edit:

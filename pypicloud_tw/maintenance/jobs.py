@@ -80,7 +80,8 @@ async def sweep(
         rely on it.
     :param keep: seconds that records of changes are kept; None: for ever.
     :param actor: for the record of the change.
-    :returns: 1 also if a project was skipped, because its manifest is lost or damaged.
+    :returns: 1 also if a project was skipped, because its manifest is lost or damaged,
+        or objects of one in quarantine could not be moved.
         What a first upload left that was broken off is named and is no fault.
     """
     at_least = index.publisher.rules.sweep_age
@@ -107,7 +108,13 @@ async def sweep(
         others,
         restore_for=index.acts.restore_for,
     )
+    problems: list[str] = []
+    moves = index.acts.moves
+    if not dry_run:
+        problems += await moves.finish_begun()
     swept = await sweeper.run()
+    if not dry_run:
+        problems += await moves.finish_each(swept.moving)
     unfinished = f"{swept.unfinished} unfinished uploads"
     if swept.unfinished is None:
         unfinished = "unfinished uploads unknown (the S3 server does not list them)"
@@ -116,14 +123,14 @@ async def sweep(
         f"{len(swept.purged)} of deleted files, {unfinished}.",
         file=out,
     )
-    for problem in (*swept.left, *swept.in_doubt):
+    for problem in (*swept.left, *swept.in_doubt, *problems):
         print(f"pypicloud: {problem}", file=err)
     for what in swept.unlisted:
         print(f"pypicloud: {what.key!r} stays: it is {what.why.value}.", file=err)
     gone = (*swept.removed, *swept.purged)
     if count := 0 if dry_run else len(gone):
         index.publisher.audit(Act(actor, "swept", reason=f"{count} objects"))
-    return 1 if swept.left else 0
+    return 1 if swept.left or problems else 0
 
 
 async def rebuild(

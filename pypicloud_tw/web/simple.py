@@ -32,15 +32,19 @@ SLOT = "\0"
 _HASHES = ("sha256", "sha512", "sha384", "sha224", "sha1", "md5")
 
 
-def render_project(document: Document, modified: datetime | None = None) -> Page:
+def render_project(
+    document: Document, modified: datetime | None = None, *, relative: bool = False
+) -> Page:
     """Make a project's page.
 
     Files are shown in the order they come in; *document* is not changed, nor kept.
 
     :param modified: when the project last changed; aware.
+    :param relative: provenance has addresses that are relative to the page.
     :raises ValueError: there is a number in it that JSON has not (NaN, Infinity).
     """
-    return Page.of(to_json(_served(document)), project_html, modified)
+    data = to_json(_served(document))
+    return Page.of(data, project_html, modified, relative=relative)
 
 
 def render_upstream(document: Document) -> tuple[Page, int]:
@@ -54,11 +58,12 @@ def render_upstream(document: Document) -> tuple[Page, int]:
     return page, page.weight
 
 
-def merge_projects(own: bytes, theirs: bytes) -> Page:
+def merge_projects(own: bytes, theirs: bytes, relative: bool = False) -> Page:
     """Make a page of ours that shows an upstream's files too; ours shadow equal ones.
 
     :param own: our page's JSON, as :func:`render_project` wrote it.
     :param theirs: the upstream's, likewise.
+    :param relative: of our page, see :func:`render_project`.
     """
     document, others = json.loads(own), json.loads(theirs)
     shadowed = {file_identity(file["filename"]) for file in document["files"]}
@@ -68,14 +73,16 @@ def merge_projects(own: bytes, theirs: bytes) -> Page:
     ]
     versions = {*document["versions"], *others.get("versions", ())}
     document["versions"] = in_version_order(versions)
-    return render_project(document)
+    return render_project(document, relative=relative)
 
 
 @limited(PAGES)
-def merge_elsewhere(pages: tuple[bytes, bytes] | PackedResult) -> Page | PackedResult:
+def merge_elsewhere(
+    pages: tuple[bytes, bytes, bool] | PackedResult,
+) -> Page | PackedResult:
     """Do :func:`merge_projects` in a helper process."""
-    own, theirs = unpacked(pages) if isinstance(pages, PackedResult) else pages
-    return pack(merge_projects(own, theirs))
+    question = unpacked(pages) if isinstance(pages, PackedResult) else pages
+    return pack(merge_projects(*question))
 
 
 def index_json(

@@ -99,7 +99,12 @@ class Subject:
 
     def fill(self, path: str) -> str:
         """Put it into an address."""
-        return path.format(name=self.name, digest=self.digest, file=self.filename)
+        return path.format(
+            name=self.name,
+            digest=self.digest,
+            file=self.filename,
+            new=former_filename(self),
+        )
 
 
 @frozen
@@ -135,6 +140,17 @@ class Row:
 
 
 _ONE, _TWO = Subject("x", "x-one", ""), Subject("x", "x-two", "")
+
+
+def former_upload(subject: Subject) -> bytes:
+    """A file that is new, to an address that says what it is."""
+    data = wheel(subject.name.replace("-", "_"), "3.0")
+    return form_bytes([("content", (former_filename(subject), data))])
+
+
+def former_filename(subject: Subject) -> str:
+    """That file's name."""
+    return f"{subject.name.replace('-', '_')}-3.0-py3-none-any.whl"
 
 
 def upload(subject: Subject) -> bytes:
@@ -179,6 +195,7 @@ GITHUB = "/_/oidc/github/mint-token"
 REVEALED = "/api/v1/access/tokens/revealed"
 JSON = {"Content-Type": "application/json"}
 
+PROVENANCE = "/integrity/<name>/<version>/<filename>/provenance"
 FILE = "/packages/<name>/<digest>/<filename>"
 
 #: Routes that take forms of the upload API.
@@ -224,7 +241,7 @@ def _access_rows() -> Iterator[Row]:
         ("PUT", "/publishers/<name>", ADMINISTER, 201, _PUBLISHER),
         ("DELETE", "/publishers/<name>", ADMINISTER, 200, b""),
         ("POST", "/tokens", password, 201, b"{}"),
-        ("DELETE", "/tokens/<id>", password, 404, b""),
+        ("DELETE", "/tokens/<string(length=32):id>", password, 404, b""),
     ):
         yield _access_row(method, route, asks, status, body)
 
@@ -247,7 +264,7 @@ def _access_row(
         "<project>": "other",
         "<name>": "thing",
         "<user>": "thing",
-        "<id>": "0" * 32,
+        "<string(length=32):id>": "0" * 32,
     }.items():
         path = path.replace(part, value)
     changes = method != "GET"
@@ -287,6 +304,27 @@ def _project_rows() -> Iterator[Row]:
     yield _api_row("PUT", f"{project}/status", MANAGE, b'{"status": "active"}')
     unknown = b'{"act": "0123456789abcdef"}'
     yield _api_row("POST", f"{project}/undo", MANAGE, unknown, 404)
+
+
+#: Below this are the routes of :class:`~pypicloud_tw.web.api.former.FormerApi`.
+FORMER = "/api"
+
+
+def _former_rows() -> Iterator[Row]:
+    """The API of pypicloud 1.x."""
+    project, file = f"{FORMER}/package/<name>", f"{FORMER}/package/<name>/<filename>"
+    one = "/api/package/{name}/{file}"
+    yield Row("GET", "/api/package", "/api/package", status=301)
+    yield Row("GET", "/api/package/", "/api/package/", READ)
+    yield Row("GET", "/api/package/", "/api/package/?verbose=true", READ)
+    yield Row("GET", project, "/api/package/{name}", status=301)
+    yield Row("GET", f"{project}/", "/api/package/{name}/", READ)
+    yield Row("GET", file, one, READ)
+    yield Row("GET", "/api/search", "/api/search?query=one", READ)
+    yield Row("GET", "/api/search/", "/api/search/?query=one", READ)
+    new = "/api/package/{name}/{new}"
+    yield Row("POST", file, new, UPLOAD, 200, former_upload, FORM_TYPE, True)
+    yield Row("DELETE", file, one, DELETE, changes=True)
 
 
 def _prune_rows() -> Iterator[Row]:
@@ -336,7 +374,8 @@ ROWS = (
     Row("GET", "/namespace/<space>", "/namespace/other", READ, 404),
     Row("GET", FILE, "/packages/{name}/{digest}/{file}", READ),
     Row("GET", FILE, "/packages/{name}/{digest}/{file}.metadata", READ),
-    Row("GET", "/api/package/<name>/<filename>", "/api/package/{name}/{file}", READ),
+    # None of these files has any, which is told to readers alone.
+    Row("GET", PROVENANCE, "/integrity/{name}/1.0/{file}/provenance", READ, 404),
     Row("GET", "/pypi/<name>/json", "/pypi/{name}/json", READ),
     Row("GET", "/pypi/<name>/<version>/json", "/pypi/{name}/1.0/json", READ),
     Row("GET", "/health", "/health"),
@@ -361,6 +400,7 @@ ROWS = (
     Row("POST", REVEALED, REVEALED, None, 200, report, JSON),
     *_access_rows(),
     *_project_rows(),
+    *_former_rows(),
     *_prune_rows(),
 )
 

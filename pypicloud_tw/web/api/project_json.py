@@ -9,6 +9,7 @@ from pypicloud_tw.errors import NotFound, ObjectNotFound
 from pypicloud_tw.index.archive import MAX_METADATA
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.index.statuses import check_offered
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.projects.releases import find_version, latest_version
 from pypicloud_tw.store.interfaces import IObjectStore
@@ -48,6 +49,7 @@ class ProjectJson:
         :param base_url: this server's own address, without a final slash.
         :returns: it, and the value of a Warning header field if it needs one.
         :raises NotFound: there is no such project or release.
+        :raises Forbidden: the project is quarantined.
         """
         fallback = self._projects.fallback
         try:
@@ -56,6 +58,7 @@ class ProjectJson:
             if fallback is None:
                 raise
             return await fallback.upstreams.legacy_json(name, version, base_url)
+        check_offered(entry.project)
         return await self._render(entry.project, version, base_url), None
 
     async def _render(
