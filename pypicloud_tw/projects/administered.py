@@ -41,6 +41,11 @@ class AdministeredProjects:
         return Summaries(self.catalog)
 
     @property
+    def is_command(self) -> bool:
+        """Whether one question is all that is asked, and may take its time."""
+        return self.started is None
+
+    @property
     def catalog(self) -> Catalog[Any]:
         """Every project, as it is known here."""
         return self.index.catalog

@@ -89,6 +89,8 @@ class StoredProjects:
             words, self.authority.reads(), self.administered.summaries.find, limit
         )
         names = await self.administered.catalog.names()
+        if self.administered.is_command:
+            await self.administered.summaries.learn(names)
         return await self.administered.pieces.finish(search.over(names))
 
     async def project(self, name: str) -> ProjectDetail:

@@ -96,7 +96,8 @@ class ProjectSuite(SuiteCase):
     def test_search(self) -> None:
         self.publish()
         self.assertRegex(self.do("search acm"), r"PROJECT +VERSION.*\nacme")
-        self.assertEqual(self.read("search acme")[0]["name"], "acme")
+        self.do("show acme")  # now a server has it in memory
+        self.assertEqual(self.read("search acme")[0]["version"], "2.0")
         said = self.fail_with(1, "search nothing like it")
         self.assertIn("Nothing was found.\n", said)
 
