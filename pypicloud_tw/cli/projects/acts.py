@@ -31,6 +31,9 @@ from pypicloud_tw.json_values import encode
 from pypicloud_tw.projects.interface import ProjectAdministration
 from pypicloud_tw.projects.values import Done, ProjectDetail, Undo, Yank
 
+#: Seconds behind which nobody looks: a hundred years.
+_FOR_EVER = 100 * 366 * 86400
+
 
 @click.command()
 @takes_former
@@ -121,12 +124,18 @@ async def _count(
 def _question(named: Named, files: int, project: ProjectDetail) -> str:
     """Say what would be deleted, and until when it could be restored."""
     whole = f"all of the project {project.name}" if named.is_project else str(named)
-    until = datetime.fromtimestamp(surroundings().now() + project.restore_for, UTC)
-    fate = f"can be restored until {moment(until)} UTC"
-    if not project.restore_for:
-        fate = "cannot be restored"
-    are = f"{plural(files, 'file')}, which {fate}"
+    are = f"{plural(files, 'file')}, which {_fate(project.restore_for)}"
     return f"Delete {printable(whole)}? That is {are}."
+
+
+def _fate(restore_for: int) -> str:
+    """Say what becomes of what is deleted, and can be restored for some seconds."""
+    if restore_for <= 0:
+        return "cannot be restored"
+    if restore_for > _FOR_EVER:
+        return "can be restored"
+    until = datetime.fromtimestamp(surroundings().now() + restore_for, UTC)
+    return f"can be restored until {moment(until)} UTC"
 
 
 def _how_many(done: Done) -> str:

@@ -167,6 +167,18 @@ class ProjectSuite(SuiteCase):
         said = self.fail_with(1, "delete acme", input="n\n")
         self.assertIn("Delete all of the project acme? That is 2 files,", said)
 
+    def test_whether_it_could_be_restored(self) -> None:
+        self.publish()
+        self.terminal = True
+        acts = self.domain.index.acts
+        for seconds, said in (
+            (0.0, "which cannot be restored."),
+            (1e12, "which can be restored."),
+            (86400.0, "restored until 2026-03-02 09:30 UTC."),
+        ):
+            acts.restore_for = seconds
+            self.assertIn(said, self.fail_with(1, "delete acme 1.0", input="n\n"))
+
     def test_what_is_not_there_is_not_asked_about(self) -> None:
         self.publish()
         self.terminal = True
