@@ -13,7 +13,7 @@ from pypicloud_tw.errors import BadRequest, NotFound
 from pypicloud_tw.index.admission import same_version
 from pypicloud_tw.index.manifest import in_version_order, versions_of
 from pypicloud_tw.index.model import File, Project, Selection, Tombstone
-from pypicloud_tw.index.names import Filename, comparable_versions
+from pypicloud_tw.index.names import Filename, comparable_versions, version_hint
 
 #: How many names an error lists.
 LISTED = 10
@@ -73,6 +73,16 @@ def release_of(tombstone: Tombstone) -> str | None:
         return None
 
 
+def with_numbers(tombstones: Iterable[Tombstone], version: str) -> Iterable[Tombstone]:
+    """Leave out those whose names have not a version's numbers, of any spelling.
+
+    To read each name costs a hundred times as much, and there may be thousands.
+    """
+    numbers = version_hint(version)
+    wanted = f".{numbers}." if numbers else ""
+    return (tombstone for tombstone in tombstones if wanted in tombstone.numbers)
+
+
 def listed(names: Iterable[str]) -> str:
     """Write some names for a sentence, and how many more there are."""
     every = list(names)
@@ -105,13 +115,13 @@ def _choose_file(project: Project, filename: str, version: str | None) -> Chosen
 
 
 def _choose_release(project: Project, version: str) -> Chosen:
-    buried = {t.filename: release_of(t) or "" for t in project.tombstones}
-    every = (file.version for file in project.files)
-    known = comparable_versions((version, *every, *buried.values()))
-    wanted = known[version]
     found = Chosen(
-        tuple(f for f in project.files if known[f.version] == wanted),
-        tuple(t for t in project.tombstones if known[buried[t.filename]] == wanted),
+        tuple(f for f in project.files if same_version(f.version, version)),
+        tuple(
+            tombstone
+            for tombstone in with_numbers(project.tombstones, version)
+            if same_version(release_of(tombstone) or "", version)
+        ),
     )
     if not found.files and not found.tombstones:
         raise _no_release(project)
