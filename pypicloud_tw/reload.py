@@ -11,6 +11,7 @@ from pypicloud_tw.access.logins import Logins
 from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.oidc.fetchers import IssuerFetchers
 from pypicloud_tw.access.settings import AccessSettings
+from pypicloud_tw.access.signers import TrustedSigners
 from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.config.configuration import Config
@@ -43,6 +44,7 @@ class Reloader:
     :ivar read: reads the configuration as it is now.
     :ivar fetchers: makes what documents of issuers are fetched by.
     :ivar retention: the rules of retention in force.
+    :ivar signers: whose attestations count.
     """
 
     started: Config
@@ -53,6 +55,7 @@ class Reloader:
     fetchers: Callable[[Config], IssuerFetchers]
     tokens: Tokens
     retention: RetentionRules
+    signers: TrustedSigners
     _log = Logger()
 
     def reload(self) -> None:
@@ -74,6 +77,7 @@ class Reloader:
             config.oidc.token_lifetime, fetchers
         )
         self.retention.obey(config.retention)
+        self.signers.obey(config.signers)
         self.application.reload(metrics_read=metrics_reader(config.metrics.read))
         self._log.info(
             "Users and access settings were read again: {count} users.",

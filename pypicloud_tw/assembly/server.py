@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.logins import Logins
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import ANONYMOUS
+from pypicloud_tw.access.signers import TrustedSigners
 from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.assembly.access import (
     make_access,
@@ -69,7 +70,15 @@ def assemble(
     download_log = make_log_file("downloads.log", config.downloads.log, process)
     logs = tuple(filter(None, (audit_log, download_log)))
     trail = make_trail(config, process, audit_log)
-    index = make_index(config, process, environ, checkpoint=checkpoint, audit=trail)
+    signers = TrustedSigners(config.signers)
+    index = make_index(
+        config,
+        process,
+        environ,
+        checkpoint=checkpoint,
+        audit=trail,
+        signers=signers,
+    )
     fallback = make_fallback(config, index, process, environ)
     throttle = make_throttle(config, process)
     logins = make_logins(config, process, throttle)
@@ -102,6 +111,7 @@ def assemble(
         partial(make_fetchers, process, environ),
         tokens,
         pruning.rules,
+        signers,
     )
     server = Server(
         process,
@@ -112,7 +122,8 @@ def assemble(
         on_hangup=partial(_hang_up, logs, reloader),
         close=partial(_close, fallback, logins, tokens, trail, download_log, index),
     )
-    for notice in (*config.notices, *_greeting(config, access.policy, logins)):
+    notices = (*config.notices, *_missing_extras(config, index))
+    for notice in (*notices, *_greeting(config, access.policy, logins)):
         _log.info("{notice}", notice=notice)
     return server
 
@@ -162,6 +173,15 @@ async def _close(
     # What came before made records; they go into the store.
     await trail.close()
     await index.close()
+
+
+def _missing_extras(config: Config, index: Index) -> Iterator[str]:
+    if config.signers and index.publisher.attestations.verify is None:
+        yield (
+            "attestation.NAME... is of no use without the extra that verifies: pip "
+            "install 'pypicloud-tw[attestations]'. Until then every upload with "
+            "attestations is refused."
+        )
 
 
 def _greeting(config: Config, policy: Policy, logins: Logins) -> list[str]:

@@ -31,6 +31,7 @@ from pypicloud_tw.config.sections.index import PypiSection
 from pypicloud_tw.config.sections.server import (
     ServerSection,
 )
+from pypicloud_tw.config.signers import read_signers
 from pypicloud_tw.config.sources import (
     IGNORED,
     Given,
@@ -134,6 +135,7 @@ class _Reading:
             groups=grants.groups,
             rights=grants.rights,
             publishers=publishers.by_name,
+            signers=read_signers(self._family("attestation"), self.problems.append),
             retention=retention.rules,
             notices=(
                 *self._notices(),

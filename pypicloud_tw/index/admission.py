@@ -71,7 +71,7 @@ def admission(
         there, dead = _alike(file, project.files), _alike(file, project.tombstones)
         existing = next((f for f in there if f.filename == file.filename), None)
         if existing is not None and existing.sha256 == file.sha256:
-            return project
+            return _attested(project, existing, file.provenance_key)
         replaced = _rivals(file, there)
         if replaced and not overwrite:
             raise Conflict(
@@ -105,6 +105,15 @@ def _alike(file: File, others: Iterable[Named]) -> list[Named]:
     To read thousands of names would cost more than all else of an upload.
     """
     return [other for other in others if other.hint == file.hint]
+
+
+def _attested(project: Project, file: File, provenance_key: str | None) -> Project:
+    """Give a file that has none its provenance: an index may add it (PEP 740)."""
+    if provenance_key is None or file.provenance_key is not None:
+        return project
+    attested = evolve(file, provenance_key=provenance_key)
+    files = tuple(attested if f is file else f for f in project.files)
+    return evolve(project, files=files)
 
 
 def _rivals(file: File, others: Iterable[Named]) -> list[Named]:

@@ -1,6 +1,6 @@
 """What each act makes of a project: functions over values.
 
-Each returns None where everything is so already.
+Each returns None, or the project as it was, where everything is so already.
 """
 
 from __future__ import annotations
@@ -25,7 +25,13 @@ from pypicloud_tw.index.model import (
     Tombstone,
 )
 from pypicloud_tw.index.names import file_identity
-from pypicloud_tw.index.selections import choose, choose_releases, listed, release_of
+from pypicloud_tw.index.selections import (
+    choose,
+    choose_releases,
+    listed,
+    release_of,
+    some_of,
+)
 
 #: What :attr:`.HistoryEntry.before` has: the former reasons of files, a former status,
 #: that files can be restored, or the names of those that were.
@@ -141,9 +147,9 @@ def restore(
     back = [t for t in chosen.tombstones if whys[t.filename] is None]
     left = tuple(filter(None, whys.values()))
     if not back and chosen.files:
-        return None
+        return Edit(project, left=left)
     if not back:
-        raise NotFound(f"Nothing of it can be restored: {listed(left)}.")
+        raise NotFound(f"Nothing of it can be restored. {some_of(left)}")
     edit = restored(project, back)
     named = what.version or what.file
     return evolve(
@@ -178,16 +184,16 @@ def restored(project: Project, back: Iterable[Tombstone]) -> Edit:
 
 
 def why_gone(tombstone: Tombstone, now: datetime, restore_for: float) -> str | None:
-    """Tell why a file cannot be restored, no sentence; None: it can."""
+    """Tell in a sentence why a file cannot be restored; None: it can."""
     if tombstone.purged:
-        return f"a sweep has removed the bytes of {tombstone.filename}"
-    if tombstone.file is None:
-        return f"an older version of this program deleted {tombstone.filename}"
-    if now >= restorable_until(tombstone, restore_for):
-        return (
-            f"{tombstone.filename} was deleted longer ago than index.restore_for allows"
-        )
-    return None
+        why = "a sweep has removed its bytes"
+    elif tombstone.file is None:
+        why = "an older version of this program deleted it"
+    elif now >= restorable_until(tombstone, restore_for):
+        why = "it was deleted longer ago than index.restore_for allows"
+    else:
+        return None
+    return f"{tombstone.filename} cannot be restored: {why}."
 
 
 def restorable_until(tombstone: Tombstone, restore_for: float) -> datetime:

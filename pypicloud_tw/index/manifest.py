@@ -57,6 +57,7 @@ _PROJECT_KEYS = frozenset(
         "_older_history",
         "_changes",
         "_moving",
+        "_serial",
     }
 )
 _FILE_KEYS = frozenset(
@@ -167,6 +168,7 @@ def document_of(project: Project) -> Document:
         "_history": [encode_entry(entry) for entry in project.history],
         "_changes": list(project.changes),
         **_encode_moving(project.moving),
+        "_serial": project.serial,
     }
     if project.older_history is not None:
         document["_older_history"] = project.older_history
@@ -221,13 +223,20 @@ def public_document(
     files = [{**_served_file(file), "url": address(file)} for file in project.offered]
     return {
         **{k: v for k, v in project.extra.items() if not k.startswith("_")},
-        "meta": {"api-version": API_VERSION},
+        "meta": _meta(project),
         "name": project.name,
         "versions": versions_of(project.files),
         "files": files,
         "project-status": _encode_status(project),
         "namespaces": namespaces.told(project.name),
     }
+
+
+def _meta(project: Project) -> Document:
+    meta: Document = {"api-version": API_VERSION}
+    if project.serial:
+        meta["_last-serial"] = project.serial
+    return meta
 
 
 def versions_of(files: Iterable[File]) -> list[str]:
@@ -390,6 +399,7 @@ def decode_project(name: NormalizedName, document: Document) -> Project:
         extra=_unknown(document, _PROJECT_KEYS),
         format=_number(document.get("_format", WHOLE), "_format"),
         older_history=_maybe_text(document, "_older_history"),
+        serial=_number(document.get("_serial", 0), "_serial"),
     )
 
 

@@ -174,6 +174,8 @@ class Project:
         the manifest.
     :ivar changes: ids of the recent changes, newest last (decision D1).
     :ivar moving: its objects are on their way, because it was quarantined.
+    :ivar serial: of its last change, larger with each; 0: an older version made it. The
+        marker tells of that by one that is as large or larger.
     :ivar format: the manifest format it was read in.
     :ivar extra: keys that this version does not know, kept on rewriting.
     :ivar older_history: the id of the object that has the acts before ``history``
@@ -192,6 +194,7 @@ class Project:
     extra: Mapping[str, Any] = field(factory=dict)
     format: int = WHOLE
     older_history: str | None = None
+    serial: int = 0
 
     def file(self, filename: str) -> File | None:
         """Find a file by its exact name."""

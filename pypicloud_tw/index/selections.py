@@ -86,6 +86,13 @@ def listed(names: Iterable[str]) -> str:
     return f"{text} and {len(every) - LISTED} more" if len(every) > LISTED else text
 
 
+def some_of(sentences: Iterable[str]) -> str:
+    """Write some sentences, and how many more there are."""
+    every = list(sentences)
+    more = [f"And {len(every) - LISTED} more."] if len(every) > LISTED else []
+    return " ".join([*every[:LISTED], *more])
+
+
 def _choose_file(project: Project, filename: str, version: str | None) -> Chosen:
     file, tombstone = project.file(filename), project.tombstone(filename)
     if file is None and tombstone is None:

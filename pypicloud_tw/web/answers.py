@@ -30,6 +30,9 @@ _PROBLEM = "application/problem+json"
 #: In order of preference where the client has none: what curl and twine show.
 _FORMS = ("text/plain", "text/html", "application/json")
 
+#: Other names of a form: who asks for provenance is a program (PEP 740).
+_ALIASES = {"application/json": ("application/vnd.pypi.integrity.v1+json",)}
+
 
 @frozen
 class ErrorAnswers:
@@ -158,14 +161,16 @@ def set_html(request: Request) -> None:
     request.setHeader(b"Content-Security-Policy", POLICY)
 
 
-def redirect(request: Request, relative: str) -> None:
-    """Redirect for good; relative, so that it is right under every path prefix.
+def redirect(request: Request, relative: str, *, for_good: bool = True) -> None:
+    """Redirect; relative, so that it is right under every path prefix.
 
     The query goes along: it may name the form that is wanted (PEP 691).
+
+    :param for_good: clients may keep that in mind.
     """
     _, question, query = request.uri.partition(b"?")
     location = quote(relative, safe="/.-_~").encode() + question + query
-    request.setResponseCode(301)
+    request.setResponseCode(301 if for_good else 302)
     request.setHeader(b"Location", location)
     measured(request, b"")
 
@@ -183,6 +188,9 @@ def _form(request: Request) -> str:
     if request.path.startswith(_API):
         return _PROBLEM
     accepted = parse_accept(joined(request, b"Accept"))
-    qualities = {form: media_quality((form,), accepted) for form in _FORMS}
+    qualities = {
+        form: media_quality((form, *_ALIASES.get(form, ())), accepted)
+        for form in _FORMS
+    }
     acceptable = (form for form in _FORMS if qualities[form][0] > 0)
     return max(acceptable, key=qualities.__getitem__, default=_FORMS[0])

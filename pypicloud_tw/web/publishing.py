@@ -33,6 +33,7 @@ from pypicloud_tw.index.publication import Publication, too_large
 from pypicloud_tw.web.answers import measured
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.upload import (
+    ATTESTATIONS_FIELD,
     FileField,
     FormMemory,
     UploadFields,
@@ -250,6 +251,10 @@ async def _begin(
         file.filename, legacy=legacy, project=canonicalize_name(name)
     )
     _check_upload(sender, filename.project, name)
+    if any(file.before.get(ATTESTATIONS_FIELD, ())):
+        # Where none can be verified it is said before the file's bytes have come.
+        attestations = publication.publisher.attestations
+        attestations.signers(filename.project, publication.actor)
     await publication.begin(
         filename, _former_metadata(filename, publication.actor.name, file)
     )
@@ -308,6 +313,7 @@ async def _publish(
             blake2b_256=_blake2b_256(form.blake2_256_digest),
         ),
         overwrite=sender.may(Action.OVERWRITE, project),
+        attestations=form.attestations,
     )
 
 

@@ -448,18 +448,18 @@ class AnySequenceTests(PartsCase):
         files = sorted(project.files, key=repr)
         return evolve(project, files=tuple(files), tombstones=tuple(tombstones))
 
-    @settings(max_examples=60)
-    @given(projects(20))
+    @settings(max_examples=25)
+    @given(projects(14))
     def test_any_project_survives(self, project: Project) -> None:
         self.setUp()
         state = self.change(lambda _: project)
         self.assertEqual(self.told(self.read()), self.told(state.project))
         self.assertEqual(
-            evolve(self.told(state.project), changes=(), format=WHOLE),
-            evolve(self.told(project), changes=()),
+            evolve(self.told(state.project), changes=(), format=WHOLE, serial=0),
+            evolve(self.told(project), changes=(), serial=0),
         )
 
-    @settings(max_examples=60)
+    @settings(max_examples=25)
     @given(
         st.lists(
             st.tuples(
@@ -487,7 +487,7 @@ class AnySequenceTests(PartsCase):
                     set(map(repr, expected.tombstones)),
                 )
 
-    @settings(max_examples=40)
+    @settings(max_examples=25)
     @given(st.lists(st.tuples(st.booleans(), st.integers(0, 30)), max_size=30))
     def test_any_interleaving_keeps_everything(
         self, writes: list[tuple[bool, int]]

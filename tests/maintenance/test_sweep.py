@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 from attrs import evolve
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.access.audit.stored import sweep_records
@@ -15,20 +17,20 @@ from pypicloud_tw.access.document_format import KEY as ACCESS
 from pypicloud_tw.access.tokens.records import OwnerTokens, document_key
 from pypicloud_tw.access.tokens.records import encode as encode_tokens
 from pypicloud_tw.access.tokens.text import owner_key
-from pypicloud_tw.errors import StoreError
+from pypicloud_tw.errors import NotFound, StoreError
 from pypicloud_tw.index.admission import Claims
 from pypicloud_tw.index.first_uploads import PUBLISHING
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.manifest_parts import PARTS, part_key
 from pypicloud_tw.index.manifests import Change
-from pypicloud_tw.index.model import HistoryEntry, Project
+from pypicloud_tw.index.model import HistoryEntry, Project, Selection
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.index.older_history import HISTORY, segment_key
 from pypicloud_tw.maintenance.sweep import CLOCK, Sweeper, Swept
 from pypicloud_tw.maintenance.verify import Fault, Kind, Verifier
 from pypicloud_tw.store.memory import MemoryStore
 from tests.builders import file, sdist, wheel
-from tests.web.doubles import Domain, started, stored_project
+from tests.web.doubles import Domain, damage, started, stored_project
 
 ACME = project_name("acme")
 WHEEL, SDIST = "acme-1.0-py3-none-any.whl", "acme-1.0.tar.gz"
@@ -290,6 +292,67 @@ class SweepTests(IndexCase):
         [tombstone] = self.project().tombstones
         self.assertTrue(tombstone.purged)
         self.assertEqual(self.sweep().purged, [])
+
+    def test_keeps_what_can_be_restored(self) -> None:
+        self.publish()
+        keys = set(self.project().files[0].keys)
+        self.remove()
+        for days, purged in ((5, []), (3, [*self.project().tombstones[0].keys])):
+            self.later(days * DAY)
+            sweeper = Sweeper(
+                self.store, self.domain.manifests, DAY, restore_for=7 * DAY
+            )
+            self.assertEqual(
+                self.successResultOf(started(sweeper.run())).purged, purged
+            )
+        self.assertEqual(keys & set(self.store.objects), set())
+        [tombstone] = self.project().tombstones
+        self.assertIsNone(tombstone.file)
+
+    def test_whoever_swaps_first_wins(self) -> None:
+        """What is restored while a sweep is about to purge it stays."""
+        for first in ("restore", "purge"):
+            self.domain = Domain()
+            self.store = self.domain.store
+            self.publish()
+            keys = set(self.project().files[0].keys)
+            self.remove()
+            self.later(2 * DAY)
+            held: Deferred[None] = Deferred()
+            manifest = ("put", manifest_key(ACME))
+
+            def before(
+                operation: str,
+                key: str,
+                held: Deferred[None] = held,
+                manifest: tuple[str, str] = manifest,
+            ) -> Deferred[None] | None:
+                return held if (operation, key) == manifest else None
+
+            restore = self.domain.beside().index.acts.restore
+            sweeper = Sweeper(self.store, self.domain.manifests, DAY)
+            self.store.before = before
+            if first == "restore":
+                swept = started(sweeper.run())
+                self.store.before = lambda operation, key: None
+                restored: Deferred[Any] = started(restore(ACME, Selection("1.0")))
+            else:
+                restored = started(restore(ACME, Selection("1.0")))
+                self.store.before = lambda operation, key: None
+                swept = started(sweeper.run())
+            held.callback(None)
+            self.domain.settle(restored)
+            self.domain.settle(swept)
+            self.assertEqual(damage(self.store), [])
+            if first == "restore":
+                self.successResultOf(restored)
+                self.assertEqual(self.successResultOf(swept).purged, [])
+                self.assertEqual(len(self.project().files), 1)
+                self.assertLessEqual(keys, set(self.store.objects))
+            else:
+                error = self.failureResultOf(restored, NotFound).value
+                self.assertIn("a sweep has removed its bytes", error.message)
+                self.assertEqual(keys & set(self.store.objects), set())
 
     def test_says_purged_before_it_removes(self) -> None:
         self.publish()
