@@ -99,14 +99,6 @@ def admission(
     return admit
 
 
-def _alike(file: File, others: Iterable[Named]) -> list[Named]:
-    """Find those that can have a file's name, however it is spelled.
-
-    To read thousands of names would cost more than all else of an upload.
-    """
-    return [other for other in others if other.hint == file.hint]
-
-
 def _attested(project: Project, file: File, provenance_key: str | None) -> Project:
     """Give a file that has none its provenance: an index may add it (PEP 740)."""
     if provenance_key is None or file.provenance_key is not None:
@@ -114,6 +106,14 @@ def _attested(project: Project, file: File, provenance_key: str | None) -> Proje
     attested = evolve(file, provenance_key=provenance_key)
     files = tuple(attested if f is file else f for f in project.files)
     return evolve(project, files=files)
+
+
+def _alike(file: File, others: Iterable[Named]) -> list[Named]:
+    """Find those that can have a file's name, however it is spelled.
+
+    To read thousands of names would cost more than all else of an upload.
+    """
+    return [other for other in others if other.hint == file.hint]
 
 
 def _rivals(file: File, others: Iterable[Named]) -> list[Named]:

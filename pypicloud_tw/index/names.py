@@ -70,6 +70,14 @@ class FileKind(Enum):
     DUMB = "bdist_dumb"
 
 
+#: A wheel's name with a variant label, and what lies beside such wheels.
+_VARIANT_WHEEL = re.compile(r"(.+)-[0-9a-z._]{1,16}\.whl", re.ASCII)
+_VARIANTS = "-variants.json"
+_NO_VARIANTS = (
+    "Wheel variants (PEP 817 and 825, drafts) are not taken here until they are "
+    "accepted; upload a wheel without a variant label."
+)
+
 #: Suffixes from before wheels and PEP 625, taken only with ``pypi.legacy_formats``.
 LEGACY_SUFFIXES = {
     ".egg": FileKind.EGG,
@@ -159,6 +167,8 @@ class Filename:
                     f"Files that end in {suffix} are not taken here; build a wheel or "
                     "a .tar.gz source distribution, or set pypi.legacy_formats."
                 )
+        if without_variant(text) is not None:
+            raise BadRequest(_NO_VARIANTS)
         raise BadRequest("A distribution file's name must end in .whl or .tar.gz.")
 
     def is_normalized(self) -> bool:
@@ -197,6 +207,8 @@ class Filename:
         try:
             project, version, _, _ = parse_wheel_filename(text)
         except InvalidWheelFilename as e:
+            if without_variant(text) is not None:
+                raise BadRequest(_NO_VARIANTS) from None
             raise BadRequest(_reason("wheel", e)) from None
         for tags in text.removesuffix(".whl").split("-")[-3:]:
             if not _TAGS.fullmatch(tags):
@@ -286,6 +298,29 @@ def hint(text: str) -> str:
 def version_hint(text: str) -> str:
     """Return something cheap that is equal wherever versions are, by PEP 440."""
     return ".".join(_NUMBER.findall(text))
+
+
+def without_variant(text: str) -> str | None:
+    """Return a wheel's name without its variant label; None: it has none.
+
+    Of ``acme-1.0-variants.json``, which tells of a release's variants, the name of that
+    release's source distribution. (Wheel variants, PEP 817 and 825: drafts.)
+    """
+    if text.endswith(_VARIANTS):
+        return f"{text.removesuffix(_VARIANTS)}.tar.gz"
+    found = _VARIANT_WHEEL.fullmatch(text)
+    if found is None or _is_wheel(text):
+        return None
+    plain = f"{found[1]}.whl"
+    return plain if _is_wheel(plain) else None
+
+
+def _is_wheel(text: str) -> bool:
+    try:
+        parse_wheel_filename(text)
+    except InvalidWheelFilename:
+        return False
+    return True
 
 
 def _refuse_unsafe(text: str) -> None:

@@ -106,6 +106,7 @@ def projects(most: int = 3) -> st.SearchStrategy[Project]:
         changes=st.lists(_texts, max_size=3).map(tuple),
         moving=st.none()
         | st.builds(Moving, _maybe, st.lists(_texts, max_size=2).map(tuple)),
+        serial=st.integers(0, 9),
         extra=_extra,
     )
 

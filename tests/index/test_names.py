@@ -19,6 +19,7 @@ from pypicloud_tw.index.names import (
     parse_version,
     project_name,
     version_hint,
+    without_variant,
 )
 from pypicloud_tw.index.selections import with_numbers
 from tests.builders import MORNING
@@ -239,3 +240,27 @@ class HintTests(SynchronousTestCase):
     def test_of_what_is_no_file_s_name(self) -> None:
         for text in ("", ".whl", "x.whl", ".tar.gz", "acme-1.0.zip"):
             self.assertIsInstance(hint(text), str)
+
+
+class VariantTests(SynchronousTestCase):
+    """Wheel variants (PEP 817, 825)."""
+
+    def test_label(self) -> None:
+        for text, plain in (
+            ("acme-1.0-py3-none-any-cu126.whl", "acme-1.0-py3-none-any.whl"),
+            ("acme-1.0-1-py3-none-any-x_v3.whl", "acme-1.0-1-py3-none-any.whl"),
+            ("acme-1.0-variants.json", "acme-1.0.tar.gz"),
+        ):
+            self.assertEqual(without_variant(text), plain)
+
+    def test_none(self) -> None:
+        for text in (
+            "acme-1.0-py3-none-any.whl",
+            "acme-1.0-1-py3-none-any.whl",
+            "acme-1.0-py3-none-any-TOO.whl",
+            "acme-1.0-py3-none-any-a_label_that_is_long.whl",
+            "acme-1.0.whl",
+            "acme-1.0.tar.gz",
+            "-.whl",
+        ):
+            self.assertIsNone(without_variant(text), text)

@@ -47,7 +47,13 @@ _TEXTS = (
 )
 
 #: Fields with several values, likewise; without any they are null.
-_LISTS = ("dynamic", "license_files", "provides_extra", "requires_dist")
+_LISTS = (
+    "dynamic",
+    "import_namespaces",
+    "license_files",
+    "provides_extra",
+    "requires_dist",
+)
 
 
 def is_quick(project: Project, metadata: bytes | None) -> bool:
@@ -167,6 +173,8 @@ def _info(
     given: Document = dict(metadata)
     info: Document = {name: given.get(name) for name in _TEXTS}
     info |= {name: given.get(name) or None for name in _LISTS}
+    # PEP 794: an empty list says that nothing can be imported, null says nothing.
+    info["import_names"] = given.get("import_names")
     info["summary"] = info["summary"] or _first(file.summary for file in files)
     info["requires_python"] = info["requires_python"] or _first(
         file.requires_python for file in files
