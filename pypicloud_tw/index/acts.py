@@ -235,9 +235,9 @@ class Acts:
     ) -> Acted:
         """Publish again what was deleted, as it was.
 
-        :returns: with what was not restored because it is gone.
-        :raises NotFound: there was no such thing, or nothing of it can be restored.
-        :raises Conflict: another file has the name of one of them; none was restored.
+        :returns: with why some of it was not: it is gone, or another file has its name.
+        :raises NotFound: there was no such thing, or all of it is gone.
+        :raises Conflict: nothing of it can be restored: another file has the name.
         """
         doing = self._doing(actor)
         return await self._act(

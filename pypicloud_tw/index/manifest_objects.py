@@ -18,7 +18,6 @@ from pypicloud_tw.index.manifest import (
     MAX_MANIFEST,
     check_format,
     encode,
-    in_order,
     manifest_key,
     put_in_order,
 )
@@ -59,8 +58,6 @@ from pypicloud_tw.store.interfaces import (
 AT_ONCE = 8
 #: Reads of one project in a row whose parts another writer has replaced meanwhile.
 REREADS = 5
-#: Files that are put into their places one by one; more of them are sorted with all.
-FEW = 64
 
 T = TypeVar("T")
 #: Decodes a part that has the given id.
@@ -328,7 +325,5 @@ def _sorted(files: list[File], known: tuple[File, ...]) -> tuple[File, ...]:
     """Sort files, most of which may have been sorted before."""
     there = set(map(id, files))
     still = tuple(file for file in known if id(file) in there)
-    if len(files) - len(still) > FEW:
-        return in_order(files)
     had = set(map(id, still))
     return put_in_order(still, (file for file in files if id(file) not in had))

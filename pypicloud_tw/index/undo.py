@@ -20,7 +20,7 @@ from pypicloud_tw.index.edits import (
     Edit,
     restored,
     set_status,
-    why_gone,
+    whys_not,
     with_reasons,
     without,
 )
@@ -160,8 +160,7 @@ def _undo_delete(
     project: Project, entry: HistoryEntry, was: Any, doing: Doing, restore_for: float
 ) -> Edit:
     back = [t for t in project.tombstones if t.act == entry.id]
-    whys = filter(None, (why_gone(t, doing.at, restore_for) for t in back))
-    if why := some_of(whys):
+    if why := some_of(whys_not(project, back, doing.at, restore_for)):
         raise Conflict(f"This cannot be undone any more. {why}")
     if len(back) != was:
         raise Conflict("This cannot be undone any more: some of it is gone or back.")

@@ -294,12 +294,36 @@ class RestoreTests(ActsCase):
         self.successResultOf(started(self.domain.publisher.change(ACME, change)))
 
     def test_a_name_that_is_taken(self) -> None:
+        for taken in ("Acme-1.0.tar.gz", "acme-1.0.0.tar.gz"):
+            self.do(self.acts.delete(ACME, RELEASE))
+            self.publish(taken, sdist())
+            said = f"{SDIST} cannot be restored: another file has its name."
+            acted = self.do(self.acts.restore(ACME, RELEASE))
+            self.assertIn(said, acted.left)
+            self.assertEqual(self.names(), {WHEEL, taken, NEXT})
+            self.changes_nothing(self.acts.restore(ACME, RELEASE))
+            one = self.acts.restore(ACME, Selection(file=SDIST))
+            self.assertEqual(self.fails(one, Conflict), said)
+            self.do(self.acts.delete(ACME, Selection(file=taken)))
+            self.do(self.acts.restore(ACME, Selection(file=SDIST)))
+
+    def test_of_two_spellings_the_last(self) -> None:
+        other = "Acme-1.0.tar.gz"
+        self.do(self.acts.delete(ACME, Selection(file=SDIST)))
+        self.publish(other, sdist())
         self.do(self.acts.delete(ACME, RELEASE))
+        acted = self.do(self.acts.restore(ACME, RELEASE))
+        self.assertEqual(self.names(), {WHEEL, other, NEXT})
+        self.assertEqual(
+            acted.left, (f"{SDIST} cannot be restored: another file has its name.",)
+        )
+
+    def test_undone_where_a_name_is_taken(self) -> None:
+        deleted = self.do(self.acts.delete(ACME, RELEASE)).entry
+        assert deleted is not None
         self.publish("Acme-1.0.tar.gz", sdist())
-        said = self.fails(self.acts.restore(ACME, RELEASE), Conflict)
-        self.assertIn(f"by the name of {SDIST}", said)
-        self.do(self.acts.restore(ACME, FILE))
-        self.assertEqual(self.names(), {WHEEL, "Acme-1.0.tar.gz", NEXT})
+        said = self.fails(self.acts.undo(ACME, deleted.id), Conflict)
+        self.assertIn(f"{SDIST} cannot be restored: another file has its name.", said)
 
 
 class StatusTests(ActsCase):
