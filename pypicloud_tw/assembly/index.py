@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
+from pypicloud_tw.access.signers import TrustedSigners
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.namespaces import Namespaces
 from pypicloud_tw.index.acts import Acts
 from pypicloud_tw.index.admission import UploadRules
+from pypicloud_tw.index.attestations.question import Question
+from pypicloud_tw.index.attestations.service import Attestations
+from pypicloud_tw.index.attestations.verification import is_installed, verify
 from pypicloud_tw.index.audit import Audit
 from pypicloud_tw.index.audit_log import log_act
 from pypicloud_tw.index.catalog import Catalog
@@ -42,6 +48,7 @@ def make_index(
     *,
     checkpoint: Checkpoint = pass_by,
     audit: Audit = log_act,
+    signers: TrustedSigners | None = None,
 ) -> Index:
     """Assemble the domain over the store that the configuration names.
 
@@ -49,6 +56,7 @@ def make_index(
     :param checkpoint: called with the name of each step of a publish that was just
         done, for tests that end the process there.
     :param audit: takes a record of every change.
+    :param signers: whose attestations count; None: those of the configuration.
     """
     reactor, metrics = process.reactor, process.metrics
     store = _make_store(config, process, environ, checkpoint)
@@ -82,6 +90,9 @@ def make_index(
         ),
         checkpoint,
         audit,
+        attestations=_make_attestations(
+            config, process, signers or TrustedSigners(config.signers)
+        ),
         unserved=Unserved(
             metered,
             reactor,
@@ -94,6 +105,19 @@ def make_index(
         part.register(metrics)
     acts = Acts(publisher, config.index.restore_for)
     return Index(store, manifests, catalog, publisher, reactor, acts)
+
+
+def _make_attestations(
+    config: Config, process: Process, signers: TrustedSigners
+) -> Attestations:
+    def verify_apart(question: Question) -> Deferred[bytes]:
+        return process.offload.in_process(verify, question)
+
+    return Attestations(
+        verify_apart if is_installed() else None,
+        signers.find,
+        config.attestations.trust_root,
+    )
 
 
 def _make_store(

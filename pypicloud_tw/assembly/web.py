@@ -13,10 +13,12 @@ from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.outbound.authorities import read_authorities
 from pypicloud_tw.process import Process
+from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.server import Front, make_endpoint
 from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.app import Application
+from pypicloud_tw.web.cors import Cors
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.http.proxies import IdentityFields
 from pypicloud_tw.web.http.site import ConnectionLimits, Proxies, Site
@@ -34,11 +36,13 @@ def make_application(
     administered: Administered,
     witness: Witness,
     download_log: LogFile | None,
+    pruning: AdministeredPruning,
 ) -> Application:
     """Make what answers requests, whatever connection they come by.
 
     :param download_log: None: nobody writes down what is downloaded.
     """
+    origins = config.server.cors_origins
     downloads = None
     if download_log is not None:
         downloads = DownloadLog(download_log, process.reactor.seconds)
@@ -55,6 +59,8 @@ def make_application(
         witness=witness,
         fallback=fallback,
         downloads=downloads,
+        cors=Cors(frozenset(origins)) if origins else None,
+        pruning=pruning,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Protocol, TypeAlias, TypeVar
 from pypicloud_tw.access.administration.interface import AccessAdministration
 from pypicloud_tw.access.audit.question import Question
 from pypicloud_tw.projects.interface import ProjectAdministration
+from pypicloud_tw.projects.pruning import PruningAdministration
 
 
 class Records(Protocol):
@@ -33,6 +34,10 @@ class Administration(Protocol):
     @property
     def projects(self) -> ProjectAdministration:
         """The projects."""
+
+    @property
+    def pruning(self) -> PruningAdministration:
+        """Prunes of the projects."""
 
     @property
     def records(self) -> Records:

@@ -179,14 +179,19 @@ def system_errors() -> Iterator[None]:
     except BrokenPipeError:
         raise  # whoever reads has seen enough; click ends the command quietly
     except OSError as e:
-        try:
-            _flush_stdout()
-        except OSError:
-            # Python would try again at its end, and tell of it with a traceback.
-            sys.stdout = None
+        leave_stdout()
         # Without a name it is what was printed that could not be written.
         kind = PlainError if e.filename is None else CouldNotDo
         raise kind(sentence_of(e)) from None
+
+
+def leave_stdout() -> None:
+    """Print what can be printed, and nothing any more where that fails."""
+    try:
+        _flush_stdout()
+    except OSError:
+        # Python would try again at its end, and tell of it with a traceback.
+        sys.stdout = None
 
 
 def _flush_stdout() -> None:

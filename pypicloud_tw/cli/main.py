@@ -30,6 +30,7 @@ from pypicloud_tw.cli.index import rebuild, sweep, verify
 from pypicloud_tw.cli.make_config import make_config
 from pypicloud_tw.cli.projects.acts import delete, restore, undo, unyank, yank
 from pypicloud_tw.cli.projects.listing import list_names, search
+from pypicloud_tw.cli.projects.prune import prune
 from pypicloud_tw.cli.projects.showing import show
 from pypicloud_tw.cli.projects.state import history, status
 from pypicloud_tw.cli.serve import serve
@@ -191,7 +192,7 @@ def _tell(migrated: Migrated) -> int:
 for command in (
     *(serve, make_config, verify, sweep, rebuild, completion),
     *(list_names, show, search, yank, unyank, delete, restore),
-    *(status, history, undo),
+    *(status, history, undo, prune),
     *(user, group, right, publisher, token, rights, audit),
 ):
     main.add_command(command)

@@ -16,7 +16,7 @@ from typing import TypeVar
 import click
 
 from pypicloud_tw.access.administration.values import Changed
-from pypicloud_tw.cli.base import surroundings
+from pypicloud_tw.cli.base import leave_stdout, surroundings
 from pypicloud_tw.cli.errors import PlainError, sentence_of
 from pypicloud_tw.json_values import encode
 
@@ -90,21 +90,25 @@ class JsonList:
         say("[]" if self._empty else "\n]")
 
 
-def say(line: str, *, end: str = "\n") -> None:
-    """Print a line to stdout, whatever it can write."""
+def say(line: str, *, end: str = "\n", styled: bool = False) -> None:
+    """Print a line to stdout, whatever it can write.
+
+    :param styled: it has colours and weights, which are kept.
+    """
     if not _prints_unicode():
         line = line.encode("ascii", "backslashreplace").decode()
     try:
-        click.echo(line + end, nl=False)
+        click.echo(line + end, nl=False, color=styled or None)
     except BrokenPipeError:
         raise  # whoever reads has seen enough
     except OSError as e:
+        leave_stdout()
         raise PlainError(sentence_of(e)) from None
 
 
 def told(changed: Changed, sentence: str) -> None:
     """Say what was done, and what follows of it that may surprise."""
-    say(sentence)
+    say(printable(sentence))
     for notice in changed.notices:
         click.echo(notice, err=True)
 
@@ -164,7 +168,7 @@ def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table.add_row(*map(Text, row))
     with console.capture() as captured:
         console.print(table)
-    say(captured.get(), end="")
+    say(captured.get(), end="", styled=not plain)
 
 
 def _width(environ: Mapping[str, str]) -> int:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pypicloud_tw.index.index import Index
     from pypicloud_tw.process import Process
     from pypicloud_tw.projects.stored import StoredProjects
+    from pypicloud_tw.projects.stored_pruning import StoredPruning
 
 T = TypeVar("T")
 
@@ -92,6 +93,18 @@ class StoredIndex:
 
         administered = AdministeredProjects(self.index)
         return StoredProjects(administered, command_actor(), Operator())
+
+    @property
+    def pruning(self) -> StoredPruning:
+        """Prunes of the projects."""
+        from pypicloud_tw.cli.offline import command_actor
+        from pypicloud_tw.projects.stored_pruning import (
+            AdministeredPruning,
+            StoredPruning,
+        )
+
+        administered = AdministeredPruning.of(self.index, self.config.retention)
+        return StoredPruning(administered, command_actor(), Operator())
 
     @property
     def records(self) -> RecordsInStore:

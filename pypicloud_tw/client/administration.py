@@ -7,6 +7,7 @@ from attrs import frozen
 from pypicloud_tw.client.access import RemoteAdministration
 from pypicloud_tw.client.api import ApiClient
 from pypicloud_tw.client.projects import RemoteProjects
+from pypicloud_tw.client.pruning import RemotePruning
 from pypicloud_tw.client.records import RemoteRecords
 
 
@@ -25,6 +26,11 @@ class RemoteIndex:
     def projects(self) -> RemoteProjects:
         """The projects."""
         return RemoteProjects(self.client)
+
+    @property
+    def pruning(self) -> RemotePruning:
+        """Prunes of the projects."""
+        return RemotePruning(self.client)
 
     @property
     def records(self) -> RemoteRecords:

@@ -88,6 +88,7 @@ def missing_files(config: Config) -> Iterator[Finding]:
         "aws.ca_file": config.aws.ca_file,
         "oidc.ca_file": config.oidc.ca_file,
         "server.client_ca_file": config.server.client_ca_file,
+        "attestations.trust_root": config.attestations.trust_root,
         "auth.htpasswd": config.logins.htpasswd,
         "auth.ldap.ca_file": config.ldap.ca_file,
     }

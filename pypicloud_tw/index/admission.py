@@ -10,16 +10,14 @@ from attrs import evolve, frozen
 from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import InvalidVersion
 
-from pypicloud_tw.errors import BadRequest, Conflict, Forbidden
+from pypicloud_tw.errors import BadRequest, Conflict
 from pypicloud_tw.index.layout import SWEEP_AGE
 from pypicloud_tw.index.manifest import put_in_order
 from pypicloud_tw.index.manifests import Change
 from pypicloud_tw.index.model import File, Project, Tombstone
 from pypicloud_tw.index.names import Filename, file_identity, parse_version
+from pypicloud_tw.index.statuses import check_takes_files
 from pypicloud_tw.store.spool import Digests
-
-#: PEP 792: "uploads to the project" are not accepted.
-_CLOSED = ("archived", "quarantined")
 
 Named = TypeVar("Named", File, Tombstone)
 
@@ -67,7 +65,7 @@ def admission(
         check_takes_files(project)
         existing = project.file(file.filename)
         if existing is not None and existing.sha256 == file.sha256:
-            return project
+            return _attested(project, existing, file.provenance_key)
         replaced = _rivals(file, project.files)
         if replaced and not overwrite:
             raise Conflict(
@@ -95,16 +93,13 @@ def admission(
     return admit
 
 
-def check_takes_files(project: Project) -> None:
-    """Return if files may be added to a project, by its status (PEP 792).
-
-    :raises Forbidden: they may not; the message says what would let them.
-    """
-    if project.status in _CLOSED:
-        raise Forbidden(
-            f"The project {project.name} is {project.status} and takes no uploads; "
-            "whoever manages it can set its status to active."
-        )
+def _attested(project: Project, file: File, provenance_key: str | None) -> Project:
+    """Give a file that has none its provenance: an index may add it (PEP 740)."""
+    if provenance_key is None or file.provenance_key is not None:
+        return project
+    attested = evolve(file, provenance_key=provenance_key)
+    files = tuple(attested if f is file else f for f in project.files)
+    return evolve(project, files=files)
 
 
 def _rivals(file: File, others: Iterable[Named]) -> list[Named]:

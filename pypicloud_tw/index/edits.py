@@ -5,7 +5,7 @@ Each returns None where everything is so already.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,13 +18,14 @@ from pypicloud_tw.index.manifest import in_order
 from pypicloud_tw.index.model import (
     File,
     HistoryEntry,
+    Moving,
     Project,
     ProjectStatus,
     Selection,
     Tombstone,
 )
 from pypicloud_tw.index.names import file_identity
-from pypicloud_tw.index.selections import choose, listed, release_of
+from pypicloud_tw.index.selections import choose, choose_releases, listed, release_of
 
 #: What :attr:`.HistoryEntry.before` has: the former reasons of files, a former status,
 #: that files can be restored, or the names of those that were.
@@ -79,26 +80,36 @@ def yank(project: Project, what: Selection, reason: str | None) -> Edit | None:
     )
 
 
-def delete(project: Project, chosen: Iterable[Selection], doing: Doing) -> Edit | None:
+def delete(project: Project, what: Selection, doing: Doing) -> Edit | None:
     """Delete files; their names stay taken, and the project's stays ours (D5).
 
-    :param chosen: each of which is there, or was.
     :raises NotFound: there is and was no such thing.
     """
-    every = tuple(chosen)
-    found = {
-        file.filename: file for what in every for file in choose(project, what).files
-    }
-    if not found:
+    files = choose(project, what).files
+    if not files:
         return None
-    files = in_order(found.values())
-    [only] = every if len(every) == 1 else [Selection()]
+    return evolve(
+        _deleted(project, files, doing),
+        version=files[0].version if what.version or what.file else None,
+        file=files[0] if what.file is not None else None,
+    )
+
+
+def prune(project: Project, versions: Iterable[str], doing: Doing) -> Edit | None:
+    """Delete several releases at once.
+
+    :raises NotFound: there is and was no such release.
+    """
+    files = choose_releases(project, versions)
+    return _deleted(project, files, doing) if files else None
+
+
+def _deleted(project: Project, files: Collection[File], doing: Doing) -> Edit:
+    ordered = in_order(files)
     return Edit(
-        without(project, files, doing),
-        _names(files),
-        files[0].version if only.version or only.file else None,
-        files[0] if only.file is not None else None,
-        before={WAS_DELETED: len(files)},
+        without(project, ordered, doing),
+        _names(ordered),
+        before={WAS_DELETED: len(ordered)},
     )
 
 
@@ -185,17 +196,33 @@ def restorable_until(tombstone: Tombstone, restore_for: float) -> datetime:
 
 
 def set_status(
-    project: Project, status: ProjectStatus, reason: str | None
+    project: Project, status: ProjectStatus, reason: str | None, doing: Doing
 ) -> Edit | None:
     """Set what has become of a project (PEP 792)."""
     if (project.status, project.status_reason) == (status, reason):
         return None
     before = {"status": project.status, "reason": project.status_reason}
     return Edit(
-        evolve(project, status=status, status_reason=reason),
+        evolve(
+            project,
+            status=status,
+            status_reason=reason,
+            moving=_moving(project, status, doing),
+        ),
         reason=status if reason is None else f"{status}: {reason}",
         before={WAS_STATUS: before},
     )
+
+
+def _moving(project: Project, status: ProjectStatus, doing: Doing) -> Moving | None:
+    """Tell what is to move: all, when a project comes into quarantine."""
+    moving = project.moving
+    if status == "quarantined" == project.status:
+        return moving
+    left = () if moving is None else moving.left
+    if status == "quarantined":
+        return Moving(doing.move, left)
+    return Moving(None, left) if left else None
 
 
 def with_reasons(project: Project, groups: Iterable[Mapping[str, Any]]) -> Edit:

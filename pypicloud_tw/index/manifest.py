@@ -26,6 +26,7 @@ from pypicloud_tw.index.model import (
     Document,
     File,
     HistoryEntry,
+    Moving,
     Project,
     Tombstone,
 )
@@ -56,6 +57,7 @@ _PROJECT_KEYS = frozenset(
         "_older_history",
         "_changes",
         "_serial",
+        "_moving",
     }
 )
 _FILE_KEYS = frozenset(
@@ -166,6 +168,7 @@ def document_of(project: Project) -> Document:
         "_history": [encode_entry(entry) for entry in project.history],
         "_changes": list(project.changes),
         "_serial": project.serial,
+        **_encode_moving(project.moving),
     }
     if project.older_history is not None:
         document["_older_history"] = project.older_history
@@ -217,7 +220,7 @@ def public_document(
 
     :param address: a file's URL, absolute or relative to the project's page.
     """
-    files = [{**_served_file(file), "url": address(file)} for file in project.files]
+    files = [{**_served_file(file), "url": address(file)} for file in project.offered]
     return {
         **{k: v for k, v in project.extra.items() if not k.startswith("_")},
         "meta": _meta(project),
@@ -282,6 +285,12 @@ def _encode_status(project: Project) -> Document:
     if project.status_reason is not None:
         status["reason"] = project.status_reason
     return status
+
+
+def _encode_moving(moving: Moving | None) -> Document:
+    if moving is None:
+        return {}
+    return {"_moving": {"to": moving.to, "left": list(moving.left)}}
 
 
 def encode_file(file: File) -> Document:
@@ -386,11 +395,19 @@ def decode_project(name: NormalizedName, document: Document) -> Project:
         status_reason=_maybe_text(status, "reason"),
         history=tuple(decode_entry(item) for item in _list(document, "_history")),
         changes=tuple(_text(i, "_changes") for i in _list(document, "_changes")),
+        moving=_decode_moving(document.get("_moving")),
         extra=_unknown(document, _PROJECT_KEYS),
         format=_number(document.get("_format", WHOLE), "_format"),
         older_history=_maybe_text(document, "_older_history"),
         serial=_number(document.get("_serial", 0), "_serial"),
     )
+
+
+def _decode_moving(value: Any) -> Moving | None:
+    if value is None:
+        return None
+    left = tuple(_text(key, "left") for key in _list(value, "left"))
+    return Moving(_maybe_text(value, "to"), left)
 
 
 def decode_file(item: Any) -> File:

@@ -130,6 +130,19 @@ class HistoryEntry:
 
 
 @frozen
+class Moving:
+    """What of a project's objects is on its way to other keys.
+
+    :ivar to: the id of the new keys, as {project}/{to}/...; None: nothing moves there
+        any more.
+    :ivar left: former keys, whose objects are still to be deleted.
+    """
+
+    to: str | None
+    left: tuple[str, ...] = ()
+
+
+@frozen
 class Project:
     """A project: everything its manifest says.
 
@@ -140,6 +153,7 @@ class Project:
     :ivar changes: ids of the recent changes, newest last (decision D1).
     :ivar serial: of its last change, larger with each; 0: an older version made it. The
         marker tells of that by one that is as large or larger.
+    :ivar moving: its objects are on their way, because it was quarantined.
     :ivar format: the manifest format it was read in.
     :ivar extra: keys that this version does not know, kept on rewriting.
     :ivar older_history: the id of the object that has the acts before ``history``
@@ -154,6 +168,7 @@ class Project:
     status_reason: str | None = None
     history: tuple[HistoryEntry, ...] = ()
     changes: tuple[str, ...] = ()
+    moving: Moving | None = None
     extra: Mapping[str, Any] = field(factory=dict)
     format: int = WHOLE
     older_history: str | None = None
@@ -162,6 +177,11 @@ class Project:
     def file(self, filename: str) -> File | None:
         """Find a file by its exact name."""
         return next((f for f in self.files if f.filename == filename), None)
+
+    @property
+    def offered(self) -> tuple[File, ...]:
+        """The files that are shown and handed out (PEP 792: none in quarantine)."""
+        return () if self.status == "quarantined" else self.files
 
     def tombstone(self, filename: str) -> Tombstone | None:
         """Find the tombstone of a deleted filename."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from enum import Enum
 from math import prod
 
@@ -245,6 +246,21 @@ def parse_version(text: str) -> Version:
     if len(text) > MAX_VERSION:
         raise InvalidVersion(f"longer than {MAX_VERSION} characters")
     return Version(text)
+
+
+def comparable_versions(texts: Iterable[str]) -> dict[str, Version | str]:
+    """Return what versions are equal by: PEP 440, or the text where one is none.
+
+    :returns: by text; each text is read once.
+    """
+    return {text: _comparable(text) for text in dict.fromkeys(texts)}
+
+
+def _comparable(text: str) -> Version | str:
+    try:
+        return parse_version(text)
+    except InvalidVersion:
+        return text
 
 
 def file_identity(text: str) -> object:

@@ -13,7 +13,7 @@ from pypicloud_tw.errors import BadRequest, NotFound
 from pypicloud_tw.index.admission import same_version
 from pypicloud_tw.index.manifest import in_version_order, versions_of
 from pypicloud_tw.index.model import File, Project, Selection, Tombstone
-from pypicloud_tw.index.names import Filename
+from pypicloud_tw.index.names import Filename, comparable_versions
 
 #: How many names an error lists.
 LISTED = 10
@@ -41,6 +41,22 @@ def choose(project: Project, what: Selection) -> Chosen:
     if what.version is not None:
         return _choose_release(project, what.version)
     return Chosen(project.files, project.tombstones)
+
+
+def choose_releases(project: Project, versions: Iterable[str]) -> tuple[File, ...]:
+    """Find the files of several releases; each release is there, or was.
+
+    :raises NotFound: one never was; the message says what is.
+    """
+    here = comparable_versions(file.version for file in project.files)
+    chosen = {*comparable_versions(versions).values()}
+    missing = chosen - {*here.values()}
+    if missing:
+        buried = filter(None, map(release_of, project.tombstones))
+        missing -= {*comparable_versions(buried).values()}
+    if missing:
+        raise _no_release(project)
+    return tuple(file for file in project.files if here[file.version] in chosen)
 
 
 def release_of(tombstone: Tombstone) -> str | None:
@@ -87,11 +103,15 @@ def _choose_release(project: Project, version: str) -> Chosen:
         ),
     )
     if not found.files and not found.tombstones:
-        there = listed(reversed(in_version_order(versions_of(project.files))))
-        raise NotFound(
-            f"There is no such release of {project.name} here; {_there_are(there)}"
-        )
+        raise _no_release(project)
     return found
+
+
+def _no_release(project: Project) -> NotFound:
+    there = listed(reversed(in_version_order(versions_of(project.files))))
+    return NotFound(
+        f"There is no such release of {project.name} here; {_there_are(there)}"
+    )
 
 
 def _there_are(names: str) -> str:

@@ -133,7 +133,7 @@ def _undo_yank(
 def _undo_status(
     project: Project, entry: HistoryEntry, was: Any, doing: Doing, restore_for: float
 ) -> Edit:
-    edit = set_status(project, was["status"], was["reason"])
+    edit = set_status(project, was["status"], was["reason"], doing)
     # A server of an older version knows nothing of history.
     return edit or Edit(project)
 

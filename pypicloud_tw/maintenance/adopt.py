@@ -28,7 +28,6 @@ from pypicloud_tw.errors import (
     ObjectNotFound,
     ObjectUnreadable,
 )
-from pypicloud_tw.index.admission import check_takes_files
 from pypicloud_tw.index.archive import Inspection
 from pypicloud_tw.index.audit import SERVER, Actor
 from pypicloud_tw.index.first_uploads import FirstUpload, Stage
@@ -40,6 +39,7 @@ from pypicloud_tw.index.manifests import Change, Manifests
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import Filename, NormalizedName
 from pypicloud_tw.index.publish import Publisher
+from pypicloud_tw.index.statuses import check_takes_files
 from pypicloud_tw.index.survey import Survey, lost, survey, why_unlisted
 from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.maintenance.progress import Progress, Skipped, Warned
@@ -245,6 +245,8 @@ class Adopter:
         self._named.add(name)
         named = {file.key for file in state.project.files}
         named.update(tombstone.key for tombstone in state.project.tombstones)
+        if state.project.moving is not None:
+            named.update(state.project.moving.left)
         unnamed = [c for c in candidates if c.info.key not in named]
         if unnamed:
             check_takes_files(state.project)

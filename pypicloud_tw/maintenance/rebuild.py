@@ -7,8 +7,8 @@ found again where the store keeps that beside it.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import AsyncIterator
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
 
 from attrs import define, evolve, frozen
@@ -22,9 +22,10 @@ from pypicloud_tw.errors import (
     PreconditionFailed,
     PypicloudError,
 )
+from pypicloud_tw.index.attestations.stored import is_about
 from pypicloud_tw.index.first_uploads import Stage, UnderWay
 from pypicloud_tw.index.history import recorded
-from pypicloud_tw.index.layout import METADATA_SUFFIX, own_project
+from pypicloud_tw.index.layout import BESIDE, PROVENANCE_SUFFIX, own_project
 from pypicloud_tw.index.manifest import MAX_MANIFEST, in_order, manifest_key
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import Filename, NormalizedName, file_identity
@@ -111,12 +112,13 @@ class Rebuilder:
         async for candidate in self._candidates(name, left):
             queue.append(candidate)
         await self._leave_unfinished(name, queue, left)
+        provenances = await self._provenances(name)
 
         async def work() -> None:
             while queue:
                 candidate = queue.popleft()
                 try:
-                    described = await self._described(candidate)
+                    described = await self._described(candidate, provenances)
                 except PypicloudError as e:
                     # What cannot be read now stays where it is; the rest is served.
                     await self.adopter.store.ping()
@@ -132,7 +134,7 @@ class Rebuilder:
     ) -> AsyncIterator[Candidate]:
         async for info in self.adopter.store.list(f"{name}/"):
             key = info.key
-            if own_project(key) != name or key.endswith(METADATA_SUFFIX):
+            if own_project(key) != name or key.endswith(BESIDE):
                 continue
             try:
                 # It was published once, whatever the settings are now.
@@ -160,7 +162,26 @@ class Rebuilder:
                 queue.remove(candidate)
                 left.append(Skipped(key, "Its upload was broken off."))
 
-    async def _described(self, candidate: Candidate) -> tuple[File, str]:
+    async def _provenances(self, name: NormalizedName) -> Mapping[str, list[str]]:
+        """Find the provenance objects of a project, by the names of their files."""
+        found: dict[str, list[str]] = defaultdict(list)
+        async for info in self.adopter.store.list(f"{name}/"):
+            if own_project(info.key) == name and info.key.endswith(PROVENANCE_SUFFIX):
+                text = info.key.rpartition("/")[2]
+                found[text.removesuffix(PROVENANCE_SUFFIX)].append(info.key)
+        return found
+
+    async def _provenance_of(self, file: File, keys: Iterable[str]) -> str | None:
+        """Choose the one that is about a file's bytes; it was verified when stored."""
+        for key in keys:
+            stored = await self.adopter.store.get(key)
+            if stored is not None and is_about(stored.data, file.sha256):
+                return key
+        return None
+
+    async def _described(
+        self, candidate: Candidate, provenances: Mapping[str, list[str]]
+    ) -> tuple[File, str]:
         described = await self.adopter.describe(candidate)
         assert described is not None, "nothing is known of a project that is lost"
         if not self.dry_run:
@@ -168,7 +189,10 @@ class Rebuilder:
         file = described.file
         info = await self.adopter.store.head(file.key)
         uploader = info.metadata.get("uploader")
-        return evolve(file, uploader=uploader), described.display_name
+        found = provenances.get(file.filename, ())
+        provenance_key = await self._provenance_of(file, found)
+        file = evolve(file, uploader=uploader, provenance_key=provenance_key)
+        return file, described.display_name
 
     async def _keep(
         self, name: NormalizedName, damaged: StoredBytes | None

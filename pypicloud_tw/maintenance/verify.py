@@ -23,6 +23,7 @@ from pypicloud_tw.errors import (
     ObjectNotFound,
     StoreError,
 )
+from pypicloud_tw.index.attestations.stored import is_about
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.model import File, Project
@@ -135,6 +136,8 @@ class Verifier:
             problem = await self._problem(file)
             if problem is None and file.metadata_key is not None:
                 problem = await self._metadata_problem(file, file.metadata_key)
+            if problem is None and file.provenance_key is not None:
+                problem = await self._provenance_problem(file, file.provenance_key)
         except StoreError as e:
             # One object that cannot be read is a fault; all of them are an outage.
             await self.store.ping()
@@ -162,6 +165,16 @@ class Verifier:
         assert stored is not None, "an unconditional read answers"
         if sha256(stored.data).hexdigest() != file.metadata_sha256:
             return "its core metadata has another SHA-256"
+        return None
+
+    async def _provenance_problem(self, file: File, key: str) -> str | None:
+        try:
+            stored = await self.store.get(key)
+        except ObjectNotFound:
+            return "its provenance is not in the store"
+        assert stored is not None, "an unconditional read answers"
+        if not is_about(stored.data, file.sha256):
+            return "its provenance is damaged, or another file's"
         return None
 
     async def _digest(self, key: str) -> str:

@@ -76,3 +76,9 @@ def newest(project: Project) -> File | None:
         return None
     files = releases(project)[latest_version(project)]
     return next((file for file in files if file.summary), files[0])
+
+
+def newest_stable(project: Project) -> str | None:
+    """Return the newest version that is no pre-release; None: there is none."""
+    final = (version for version in releases(project) if _rank(version)[1])
+    return max(final, key=_rank, default=None)

@@ -220,7 +220,7 @@ class StoredProjects:
 
     async def server(self) -> ServerStatus:
         """See :class:`.ProjectAdministration`."""
-        self.authority.check(Action.ADMINISTER, None)
+        self.authority.check_administers()
         return await server_status(self.administered)
 
     # -- parts ------------------------------------------------------------------------

@@ -231,6 +231,19 @@ class IObjectStore(Interface):
         :raises RangeNotSatisfiable: the range begins where the object has ended.
         """
 
+    async def copy(source: str, target: str) -> ObjectInfo:
+        """Make another object of an object's bytes, as its metadata is; durable when
+        this returns.
+
+        Its bytes do not pass through this process where the store can do it itself.
+
+        :param target: a key that nobody uses, unless an earlier try wrote this very
+            object there.
+        :raises ObjectNotFound: there is no object to copy.
+        :raises InsufficientStorage: there is no room for it.
+        :raises StoreError: the copy may or may not be there.
+        """
+
     async def delete(key: str) -> None:
         """Remove an object; not an error if it is not there."""
 

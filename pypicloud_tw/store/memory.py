@@ -56,7 +56,7 @@ class MemoryStore:
     :ivar clock: seconds since 1970, for what is written from now on.
     :ivar calls: every operation that was begun and its key (a listing's prefix), in
         order: ``prepare``, ``ping``, ``get``, ``head``, ``put``, ``begin``,
-        ``commit``, ``open``, ``deliver``, ``delete``, ``list``.
+        ``commit``, ``open``, ``deliver``, ``copy`` (of a source), ``delete``, ``list``.
     :ivar before: called before an operation does anything.
     :ivar after: called when it is done, before its caller hears: what this raises is
         an answer that was lost.
@@ -170,6 +170,15 @@ class MemoryStore:
             start, stop = byte_range.start, min(byte_range.stop, stop)
         await self._leave("open", key)
         return MemoryDownload(stored.info, self, stored.data[start:stop])
+
+    async def copy(self, source: str, target: str) -> ObjectInfo:
+        """See :class:`IObjectStore`."""
+        await self._enter("copy", source)
+        key_segments(target)
+        stored = self._find(source)
+        info = self.add(target, stored.data, stored.info.metadata)
+        await self._leave("copy", target)
+        return info
 
     async def delete(self, key: str) -> None:
         """See :class:`IObjectStore`."""

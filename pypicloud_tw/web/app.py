@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import chain
+from typing import ClassVar
 
 from attrs import define, evolve, field, setters
 from klein import Klein
@@ -26,6 +27,7 @@ from pypicloud_tw.index.names import asked_project
 from pypicloud_tw.metrics import CONTENT_TYPE, Metrics
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.projects.administered import AdministeredProjects
+from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.web.answers import (
     ErrorAnswers,
@@ -34,16 +36,16 @@ from pypicloud_tw.web.answers import (
     redirect,
     set_html,
 )
-from pypicloud_tw.web.api import audit as audit_api
-from pypicloud_tw.web.api import openapi, xml_rpc
-from pypicloud_tw.web.api import revealed as revealed_api
+from pypicloud_tw.web.api import xml_rpc
 from pypicloud_tw.web.api.access import AccessApi
 from pypicloud_tw.web.api.declared import Routes
+from pypicloud_tw.web.api.former import FormerApi
 from pypicloud_tw.web.api.namespaces import send_namespace, send_namespaces
 from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.openapi import Described
 from pypicloud_tw.web.api.project_json import ProjectJson
 from pypicloud_tw.web.api.projects import ProjectsApi
+from pypicloud_tw.web.api.pruning import PruningApi
 from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.api.xml_rpc_methods import XmlRpc
 from pypicloud_tw.web.authorization import (
@@ -60,16 +62,18 @@ from pypicloud_tw.web.authorization import (
     refuse_other_sites,
     uploads,
 )
+from pypicloud_tw.web.cors import Cors
 from pypicloud_tw.web.downloads import Downloads, FileSender
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.feeds import Feeds
 from pypicloud_tw.web.http.site import Request
+from pypicloud_tw.web.integrity import Integrity
 from pypicloud_tw.web.known_pages import page_asked
 from pypicloud_tw.web.pages.all_files import all_files
 from pypicloud_tw.web.pages.pages import Pages
 from pypicloud_tw.web.project_list import ProjectList
 from pypicloud_tw.web.projects import Elsewhere, Found, Projects
-from pypicloud_tw.web.publishing import Sender, receive, taken
+from pypicloud_tw.web.publishing import Addressed, Sender, receive, taken
 from pypicloud_tw.web.readiness import Readiness
 from pypicloud_tw.web.root import Root
 from pypicloud_tw.web.sending import PageSender, send_representation
@@ -92,6 +96,8 @@ class Application:
     :ivar metrics_read: judges who may read ``/metrics``, by principal and address;
         raises Unauthorized where a log-in would help.
     :ivar downloads: takes each file that was handed out; None: nothing does.
+    :ivar pruning: what prunes the index, and the rules of the ini.
+    :ivar cors: what scripts of other sites may read; None: nothing.
     :ivar forms: the memory that the forms of all uploads have together.
     """
 
@@ -107,6 +113,8 @@ class Application:
     witness: Witness
     fallback: Fallback | None = field(default=None, on_setattr=setters.frozen)
     downloads: Downloads | None = field(default=None, on_setattr=setters.frozen)
+    pruning: AdministeredPruning = field(on_setattr=setters.frozen)
+    cors: Cors | None = field(default=None, on_setattr=setters.frozen)
     forms: BufferBudget = field(factory=lambda: BufferBudget(FORM_MEMORY), init=False)
     projects: Projects = field(init=False)
     _pages: Pages = field(factory=lambda: Pages(__version__), init=False)
@@ -116,15 +124,27 @@ class Application:
     _files: FileSender = field(init=False)
     _feeds: Feeds = field(init=False)
     _json: ProjectJson = field(init=False)
+    _integrity: Integrity = field(init=False)
     _readiness: Readiness = field(init=False)
     _xml_rpc: XmlRpc = field(init=False)
     _access_api: AccessApi = field(init=False)
+    _administered: AdministeredProjects = field(init=False)
     _projects_api: ProjectsApi = field(init=False)
-    _described: Described = field(init=False)
+    _former_api: FormerApi = field(init=False)
+    _pruning_api: PruningApi = field(init=False)
+    #: Every route of /api/v1/, by the part that has it.
+    declared: ClassVar[tuple[Routes, ...]] = (
+        AccessApi.routes,
+        ProjectsApi.routes,
+        PruningApi.routes,
+    )
     router = Klein()
     # A double slash is a wrong address, not a redirect that breaks uploads.
     router.url_map.merge_slashes = False
-    routes = Routes("", router)
+
+    @pruning.default
+    def _without_rules(self) -> AdministeredPruning:
+        return AdministeredPruning.of(self.index)
 
     @projects.default
     def _make_projects(self) -> Projects:
@@ -151,6 +171,10 @@ class Application:
     def _make_feeds(self) -> Feeds:
         return Feeds(self.index)
 
+    @_integrity.default
+    def _make_integrity(self) -> Integrity:
+        return Integrity(self.projects, self.offload)
+
     @_readiness.default
     def _make_readiness(self) -> Readiness:
         return Readiness(self.index, self.access)
@@ -167,27 +191,41 @@ class Application:
     @_access_api.default
     def _make_access_api(self) -> AccessApi:
         pieces = Pieces(self.index.clock)
-        return AccessApi(self.access, self.administered, pieces, self.failed)
+        return AccessApi(
+            self.access, self.administered, self.revealed, pieces, self.failed
+        )
+
+    @_administered.default
+    def _make_administered(self) -> AdministeredProjects:
+        return AdministeredProjects(
+            self.index, lambda: self.access.read_only, self.index.clock.seconds()
+        )
 
     @_projects_api.default
     def _make_projects_api(self) -> ProjectsApi:
-        administered = AdministeredProjects(
-            self.index, lambda: self.access.read_only, self.index.clock.seconds()
+        operations = chain(*(part.operations for part in self.declared))
+        described = Described(tuple(operations))
+        return ProjectsApi(self.access, self._administered, described, self.failed)
+
+    @_former_api.default
+    def _make_former_api(self) -> FormerApi:
+        return FormerApi(
+            self.access,
+            self._administered,
+            self.projects,
+            self._files,
+            self._receive,
+            self.failed,
         )
-        return ProjectsApi(self.access, administered, self.failed)
 
-    @_described.default
-    def _make_described(self) -> Described:
-        return Described(tuple(chain(*(routes.operations for routes in self.declared))))
-
-    @property
-    def declared(self) -> tuple[Routes, ...]:
-        """Every route of the API, by the router that has it."""
-        return self.routes, AccessApi.routes, ProjectsApi.routes
+    @_pruning_api.default
+    def _make_pruning_api(self) -> PruningApi:
+        return PruningApi(self.access, self.pruning, self.failed)
 
     def resource(self) -> Resource:
         """Make the root resource of a Site."""
-        return Root(self.send_known, self.router.resource(), self._errors)
+        routes = self.router.resource()
+        return Root(self.send_known, routes, self._errors, self.cors)
 
     def reload(self, *, metrics_read: Callable[[Principal, str], bool]) -> None:
         """Replace who may read the metrics."""
@@ -305,15 +343,24 @@ class Application:
         blob = await self.projects.blob(normalized, digest, filename)
         await self._files.send(request, blob, normalized, principal)
 
-    @router.route("/api/package/<name>/<filename>", methods=_READ)
-    async def former_file(self, request: Request, name: str, filename: str) -> None:
-        """Serve a file by the address that old lock files have for it."""
+    # -- the API that pypicloud 1.x had ----------------------------------------------
+
+    @router.route("/api/", branch=True)
+    def former_api(self, request: Request) -> Resource:
+        """Answer programs that were written for it, and lock files' addresses."""
+        return self._former_api.resource()
+
+    @router.route("/integrity/<name>/<version>/<filename>/provenance", methods=_READ)
+    async def provenance(
+        self, request: Request, name: str, version: str, filename: str
+    ) -> None:
+        """Serve what is attested of a file, and by whom (PEP 740)."""
         normalized = asked_project(name)
         principal = await authorize(request, self.access, Action.READ, normalized)
-        # This address has no digest in it: what lies under it may change.
-        blob = await self.projects.own_blob(normalized, filename)
-        blob = evolve(blob, permanent=False)
-        await self._files.send(request, blob, normalized, principal)
+        private = is_private(principal)
+        await self._integrity.send(
+            request, normalized, version, filename, private=private
+        )
 
     @router.route("/packages/<kind>/<first>/<name>/<filename>", methods=_READ)
     async def file_by_name(
@@ -354,29 +401,6 @@ class Application:
         """Describe one release."""
         return await self._send_json(request, name, version)
 
-    # -- who did what --------------------------------------------------------------
-
-    @routes.get(
-        "/api/v1/audit",
-        audit_api.PAGE,
-        asks=Action.MANAGE,
-        query=audit_api.PARAMETERS,
-        conditional=False,
-    )
-    async def audit(self, request: Request) -> bytes:
-        """Give records of changes, the oldest first.
-
-        Of one project to those who manage it; else to administrators.
-        """
-        asked = audit_api.PageQuestion.of(request)
-        project = asked.one_project
-        right = Action.ADMINISTER if project is None else Action.MANAGE
-        await authorize(request, self.access, right, project)
-        page = await audit_api.answer(asked, self.index.store, self.index.clock)
-        request.setHeader(b"Content-Type", b"application/json")
-        request.setHeader(b"Cache-Control", b"no-store")
-        return measured(request, page)
-
     # -- changes --------------------------------------------------------------------
 
     @router.route("/", methods=["POST"])
@@ -393,15 +417,7 @@ class Application:
         refuse_other_sites(request)
         principal = await authorize_form(request, self.access)
         self.access.refuse_while_read_only()
-        warnings = await receive(
-            request,
-            self.index.acts,
-            actor=actor_of(request, principal),
-            sender=Sender(principal, self.access, credentials(request)),
-            max_upload=self.max_upload,
-            forms=self.forms,
-        )
-        return taken(request, warnings)
+        return taken(request, await self._receive(request, principal))
 
     # -- trusted publishing ---------------------------------------------------------
 
@@ -428,17 +444,6 @@ class Application:
 
     # -- access ---------------------------------------------------------------------
 
-    @routes.post(
-        "/api/v1/access/tokens/revealed",
-        revealed_api.RECEIPT,
-        asks=None,
-        body=revealed_api.REPORT,
-        conditional=False,
-    )
-    async def tokens_revealed(self, request: Request) -> bytes:
-        """Revoke tokens that secret scanners have found."""
-        return await self.revealed.take(request)
-
     @router.route("/api/v1/access/", branch=True)
     def access_api(self, request: Request) -> Resource:
         """Show and change who may do what."""
@@ -446,10 +451,10 @@ class Application:
 
     # -- projects, and the rest of the API ------------------------------------------
 
-    @routes.get("/api/v1/openapi.json", openapi.DOCUMENT, asks=None, conditional=False)
-    async def openapi(self, request: Request) -> bytes:
-        """Describe the API, in OpenAPI 3.1."""
-        return self._described.send(request)
+    @router.route("/api/v1/prune/", branch=True)
+    def pruning_api(self, request: Request) -> Resource:
+        """Plan prunes, and carry them out."""
+        return self._pruning_api.resource()
 
     @router.route("/api/v1/", branch=True)
     def projects_api(self, request: Request) -> Resource:
@@ -530,6 +535,20 @@ class Application:
         await authorize(request, self.access, Action.READ, normalized)
         up = "../" * (request.path.count(b"/") - 1)
         redirect(request, f"{up}simple/{normalized}/", for_good=False)
+
+    async def _receive(
+        self, request: Request, principal: Principal, addressed: Addressed | None = None
+    ) -> tuple[str, ...]:
+        """Take a form; parameters and errors as of :func:`receive`."""
+        return await receive(
+            request,
+            self.index.acts,
+            actor=actor_of(request, principal),
+            sender=Sender(principal, self.access, credentials(request)),
+            max_upload=self.max_upload,
+            forms=self.forms,
+            addressed=addressed,
+        )
 
     async def _send_json(
         self, request: Request, name: str, version: str | None

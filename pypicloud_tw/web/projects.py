@@ -11,6 +11,7 @@ from pypicloud_tw.errors import NotFound
 from pypicloud_tw.index.catalog import CachedProject, Catalog
 from pypicloud_tw.index.layout import METADATA_SUFFIX
 from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.index.statuses import check_offered
 from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.projects.addresses import DIGEST_DIGITS, file_path
 from pypicloud_tw.store.interfaces import IObjectStore
@@ -82,7 +83,8 @@ class Projects:
                 return Elsewhere(fallback.upstreams.address(name))
             known = await fallback.page(name)
             return Found(known.page, known.warning)
-        if fallback is not None and name in fallback.merge:
+        quarantined = entry.project.status == "quarantined"
+        if fallback is not None and name in fallback.merge and not quarantined:
             return Found(*await fallback.merged(name, entry.page.page))
         return Found(entry.page.page)
 
@@ -90,6 +92,7 @@ class Projects:
         """Find a file, or the core metadata beside it, by its address.
 
         :raises NotFound: there is none.
+        :raises Forbidden: the project is quarantined.
         :raises PypicloudError: see :meth:`entry` and :class:`Fallback`.
         """
         fallback = self.fallback
@@ -100,6 +103,7 @@ class Projects:
             if fallback is None:
                 raise
             return await fallback.blob(name, digest, filename)
+        check_offered(entry.project)
         try:
             return find_blob(entry.page.files, digest, filename, self.store)
         except NotFound:
@@ -113,9 +117,11 @@ class Projects:
         """Find a file of ours by its name alone.
 
         :raises NotFound: there is none.
+        :raises Forbidden: the project is quarantined.
         :raises PypicloudError: see :meth:`entry`.
         """
         entry = await self.entry(name, asks=False)
+        check_offered(entry.project)
         file = entry.project.file(filename)
         if file is None:
             raise NotFound("There is no such file here; it may have been removed.")

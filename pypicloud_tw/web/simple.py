@@ -33,7 +33,11 @@ _HASHES = ("sha256", "sha512", "sha384", "sha224", "sha1", "md5")
 
 
 def render_project(
-    document: Document, modified: datetime | None = None, serial: int | None = None
+    document: Document,
+    modified: datetime | None = None,
+    serial: int | None = None,
+    *,
+    relative: bool = False,
 ) -> Page:
     """Make a project's page.
 
@@ -41,9 +45,11 @@ def render_project(
 
     :param modified: when the project last changed; aware.
     :param serial: of that change.
+    :param relative: provenance has addresses that are relative to the page.
     :raises ValueError: there is a number in it that JSON has not (NaN, Infinity).
     """
-    return Page.of(to_json(_served(document)), project_html, modified, serial)
+    data = to_json(_served(document))
+    return Page.of(data, project_html, modified, serial, relative=relative)
 
 
 def render_upstream(document: Document) -> tuple[Page, int]:
@@ -57,11 +63,12 @@ def render_upstream(document: Document) -> tuple[Page, int]:
     return page, page.weight
 
 
-def merge_projects(own: bytes, theirs: bytes) -> Page:
+def merge_projects(own: bytes, theirs: bytes, relative: bool = False) -> Page:
     """Make a page of ours that shows an upstream's files too; ours shadow equal ones.
 
     :param own: our page's JSON, as :func:`render_project` wrote it.
     :param theirs: the upstream's, likewise.
+    :param relative: of our page, see :func:`render_project`.
     """
     document, others = json.loads(own), json.loads(theirs)
     shadowed = {file_identity(file["filename"]) for file in document["files"]}
@@ -71,14 +78,16 @@ def merge_projects(own: bytes, theirs: bytes) -> Page:
     ]
     versions = {*document["versions"], *others.get("versions", ())}
     document["versions"] = in_version_order(versions)
-    return render_project(document)
+    return render_project(document, relative=relative)
 
 
 @limited(PAGES)
-def merge_elsewhere(pages: tuple[bytes, bytes] | PackedResult) -> Page | PackedResult:
+def merge_elsewhere(
+    pages: tuple[bytes, bytes, bool] | PackedResult,
+) -> Page | PackedResult:
     """Do :func:`merge_projects` in a helper process."""
-    own, theirs = unpacked(pages) if isinstance(pages, PackedResult) else pages
-    return pack(merge_projects(own, theirs))
+    question = unpacked(pages) if isinstance(pages, PackedResult) else pages
+    return pack(merge_projects(*question))
 
 
 def index_json(

@@ -10,8 +10,12 @@ from pypicloud_tw.config.namespaces import NO_NAMESPACES, Namespaces
 from pypicloud_tw.index.catalog import Rendered
 from pypicloud_tw.index.manifest import public_document
 from pypicloud_tw.index.manifests import Versioned
-from pypicloud_tw.index.model import Document, File
-from pypicloud_tw.projects.addresses import DIGEST_DIGITS, file_path
+from pypicloud_tw.index.model import Document, File, Project
+from pypicloud_tw.projects.addresses import (
+    DIGEST_DIGITS,
+    file_path,
+    provenance_path,
+)
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.web.representation import Page
 from pypicloud_tw.web.simple import render_project
@@ -84,9 +88,25 @@ def _view(
     state: Versioned, document: Document, good_until: float
 ) -> Rendered[ProjectView]:
     project = state.project
-    page = render_project(document, state.modified, project.serial or None)
-    # PEP 792: nothing of a project in quarantine is offered.
-    offered = () if project.status == "quarantined" else project.files
-    files = {(file.sha256[:DIGEST_DIGITS], file.filename): file for file in offered}
+    relative = _add_provenance(project, document)
+    serial = project.serial or None
+    page = render_project(document, state.modified, serial, relative=relative)
+    files = {
+        (file.sha256[:DIGEST_DIGITS], file.filename): file for file in project.offered
+    }
     weight = page.weight + _FILE_WEIGHT * len(files)
     return Rendered(ProjectView(page, files), weight, good_until)
+
+
+def _add_provenance(project: Project, document: Document) -> bool:
+    """Say where the files' provenance is, relative to the page; return whether any is.
+
+    It is always asked of this server, wherever the files are.
+    """
+    added = False
+    for file, told in zip(project.offered, document["files"], strict=True):
+        path = provenance_path(project.name, file)
+        if path is not None:
+            told["provenance"] = f"../../{path}"
+            added = True
+    return added

@@ -21,9 +21,11 @@ from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.index.audit import Actor, Proof
 from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.interface import ProjectAdministration
+from pypicloud_tw.projects.pruning import PruningAdministration
 from pypicloud_tw.projects.stored import StoredProjects
+from pypicloud_tw.projects.stored_pruning import StoredPruning
 from tests.access.administration.doubles import AccessServer
-from tests.web.api.doubles import AccessWeb, WebAgent
+from tests.web.api.doubles import AccessWeb, Canned, WebAgent
 
 T = TypeVar("T")
 
@@ -34,6 +36,7 @@ class LocalIndex:
 
     access: AccessAdministration
     projects: ProjectAdministration
+    pruning: PruningAdministration
     records: RecordsInStore
 
 
@@ -43,11 +46,13 @@ class FakeRunner:
 
     :ivar server: what an ini's store has of access.
     :ivar web: what an index's server is, and whose projects an ini's store has.
+    :ivar canned: answers in place of that server.
     :ivar error: raised instead.
     """
 
     server: AccessServer = field(factory=AccessServer.new)
     web: AccessWeb = field(factory=AccessWeb)
+    canned: Canned | None = None
     error: Exception | None = None
     asked: list[object] = field(factory=list)
 
@@ -59,6 +64,7 @@ class FakeRunner:
             LocalIndex(
                 self.server.administration(),
                 StoredProjects(AdministeredProjects(index), actor, Operator()),
+                StoredPruning(self.web.application.pruning, actor, Operator()),
                 RecordsInStore(index),
             ),
             work,
@@ -74,7 +80,7 @@ class FakeRunner:
         patience: float | None = None,
     ) -> T:
         self.asked.append((address.base, login.user, login.password))
-        agent = WebAgent(self.web)
+        agent = WebAgent(self.canned or self.web)
         client = ApiClient(address, login, agent, self.web.domain.clock)
         return self._done(RemoteIndex(client), work)
 

@@ -21,7 +21,7 @@ from pypicloud_tw.index.manifest import (
     project_of,
     public_document,
 )
-from pypicloud_tw.index.model import File, HistoryEntry, Project, Tombstone
+from pypicloud_tw.index.model import File, HistoryEntry, Moving, Project, Tombstone
 from pypicloud_tw.index.names import project_name
 from tests.builders import MORNING, file
 
@@ -100,6 +100,8 @@ _projects = st.builds(
     status_reason=_maybe,
     history=st.lists(_entries, max_size=2).map(tuple),
     changes=st.lists(_texts, max_size=3).map(tuple),
+    moving=st.none()
+    | st.builds(Moving, _maybe, st.lists(_texts, max_size=2).map(tuple)),
     extra=_extra,
 )
 

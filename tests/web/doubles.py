@@ -35,6 +35,8 @@ from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.access.users import PasswordLogin, Users
 from pypicloud_tw.config.rights import TrustedPublisher
 from pypicloud_tw.index.admission import Claims, UploadRules
+from pypicloud_tw.index.attestations.service import Attestations
+from pypicloud_tw.index.attestations.stored import is_about
 from pypicloud_tw.index.audit import SERVER, Act, Actor
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.index import Index
@@ -51,6 +53,7 @@ from pypicloud_tw.store.memory import MemoryStore
 from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.app import Application
+from pypicloud_tw.web.cors import Cors
 from pypicloud_tw.web.downloads import Downloads
 from pypicloud_tw.web.http.proxies import Proxies
 from pypicloud_tw.web.http.site import ConnectionLimits, Site
@@ -94,6 +97,7 @@ class Domain:
     offload: InlineOffload = field(factory=InlineOffload)
     seeds: Iterator[int] = field(factory=lambda: count(1))
     make_index: type[Index] = Index
+    attestations: Attestations = field(factory=Attestations)
     #: Files may be replaced by what is published without HTTP.
     overwrite: bool = False
     manifests: Manifests = field(init=False)
@@ -123,6 +127,7 @@ class Domain:
             self.clock,
             self.rules,
             self.steps.append,
+            attestations=self.attestations,
         )
         self.index = self.make_index(
             self.store, self.manifests, self.catalog, self.publisher, self.clock
@@ -136,6 +141,7 @@ class Domain:
             rules=self.rules,
             fresh_for=self.fresh_for,
             seeds=self.seeds,
+            attestations=self.attestations,
         )
 
     async def publish(
@@ -226,6 +232,10 @@ def damage(store: MemoryStore) -> list[str]:
                     found.append(f"{key} is missing")
                 elif sha256(there.data).hexdigest() != digest:
                     found.append(f"{key} has other bytes")
+            if file.provenance_key is not None:
+                there = store.objects.get(file.provenance_key)
+                if there is None or not is_about(there.data, file.sha256):
+                    found.append(f"{file.provenance_key} is missing or wrong")
     return found
 
 
@@ -235,8 +245,7 @@ def named(store: MemoryStore) -> set[str]:
         key
         for project in stored_projects(store).values()
         for file in project.files
-        for key in (file.key, file.metadata_key)
-        if key is not None
+        for key in file.keys
     }
 
 
@@ -454,6 +463,7 @@ class Web:
     site: Site = field(init=False)
     downloads: list[Download] = field(factory=list)
     download_log: Downloads | None = None
+    cors: Cors | None = None
 
     @issuer.default
     def _make_issuer(self) -> Issuer:
@@ -507,6 +517,7 @@ class Web:
             metrics_read=lambda principal, client: True,
             witness=Witness(self._audit, metrics, self.users.__contains__),
             downloads=self.download_log or self.downloads.append,
+            cors=self.cors,
         )
         self.site = Site(
             self.application.resource(),

@@ -20,7 +20,9 @@ from pypicloud_tw.config.rights import Action, RightLine
 from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.projects.addresses import DIGEST_DIGITS
 from pypicloud_tw.web.api.access import AccessApi
+from pypicloud_tw.web.api.former import FormerApi
 from pypicloud_tw.web.api.projects import ProjectsApi
+from pypicloud_tw.web.api.pruning import PruningApi
 from pypicloud_tw.web.app import Application
 from tests.access.doubles import policy_of
 from tests.access.oidc.doubles import publisher
@@ -32,6 +34,7 @@ from tests.web.rights_table import (
     API,
     DEFAULTS,
     EXPECTED,
+    FORMER,
     GROUPS,
     KINDS,
     PUBLISHER,
@@ -229,6 +232,8 @@ class TableTests(TableCase):
                 ("", Application.router),
                 (ACCESS, AccessApi.router),
                 (API, ProjectsApi.router),
+                (FORMER, FormerApi.router),
+                (f"{API}/prune", PruningApi.router),
             )
             for rule in router.url_map.iter_rules()
             for method in set(rule.methods or ()) - {"HEAD", "OPTIONS"}

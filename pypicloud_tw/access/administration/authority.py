@@ -40,6 +40,13 @@ class Authority(Protocol):
         :raises NotFound: likewise, where others' projects are looked for elsewhere.
         """
 
+    def check_some(self, action: Action) -> None:
+        """Return if there can be any project with which they may do that.
+
+        :raises Unauthorized: a log-in would help.
+        :raises Forbidden: it would not.
+        """
+
     def reads(self) -> Callable[[str], bool]:
         """Return what tells of a project, by its normalized name, if they may read it.
 
@@ -87,6 +94,9 @@ class Operator:
     def check(self, action: Action, project: NormalizedName | None) -> None:
         """See :class:`Authority`."""
 
+    def check_some(self, action: Action) -> None:
+        """See :class:`Authority`."""
+
     def reads(self) -> Callable[[str], bool]:
         """See :class:`Authority`."""
         return lambda name: True
@@ -119,6 +129,11 @@ class PrincipalAuthority:
         """See :class:`Authority`."""
         self.access.check(self.principal, action, project)
 
+    def check_some(self, action: Action) -> None:
+        """See :class:`Authority`."""
+        if not self.access.policy.may_any(self.principal, action):
+            self.access.check(self.principal, action, None)
+
     def reads(self) -> Callable[[str], bool]:
         """See :class:`Authority`."""
         return self.access.policy.readable(self.principal).allows
@@ -150,8 +165,7 @@ class PrincipalAuthority:
 
     def check_administers_some(self) -> None:
         """See :class:`Authority`."""
-        if not self.access.policy.may_any(self.principal, Action.ADMINISTER):
-            self.access.check(self.principal, Action.ADMINISTER, None)
+        self.check_some(Action.ADMINISTER)
 
     def check_tokens(self, owner: str, scope: Scope) -> None:
         """See :class:`Authority`."""

@@ -50,6 +50,7 @@ from pypicloud_tw.store.interfaces import (
 )
 from pypicloud_tw.store.keys import key_segments
 from pypicloud_tw.store.spool import Spool, check_room
+from pypicloud_tw.store.streamed_copy import streamed_copy
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -170,6 +171,17 @@ class DirectoryStore:
     async def open(self, key: str, *, byte_range: ByteRange | None = None) -> IDownload:
         """See :class:`IObjectStore`."""
         return await self._thread(self._open, key, byte_range)
+
+    async def copy(self, source: str, target: str) -> ObjectInfo:
+        """See :class:`IObjectStore`: by a hard link, where the file system has those.
+
+        A link keeps the time of the file.
+        """
+        key_segments(target)
+        state = await self._in_line(target, self._folder.link, source, target)
+        if state is None:
+            return await streamed_copy(self, source, target)
+        return object_info(target, state)
 
     async def delete(self, key: str) -> None:
         """See :class:`IObjectStore`."""

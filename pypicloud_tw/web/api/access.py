@@ -35,7 +35,7 @@ from pypicloud_tw.access.administration.values import (
 from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.config.rights import Action, Kind
 from pypicloud_tw.errors import Unauthorized
-from pypicloud_tw.web.api.declared import Listed, Parameter, Routes
+from pypicloud_tw.web.api.declared import Listed, Routes, text_parameter
 from pypicloud_tw.web.api.json_api import (
     parameter,
     read_json,
@@ -45,6 +45,7 @@ from pypicloud_tw.web.api.json_api import (
     send_made,
     send_value,
 )
+from pypicloud_tw.web.api.revealed import RECEIPT, REPORT, RevealedTokens
 from pypicloud_tw.web.authorization import (
     actor_of,
     authenticate,
@@ -59,15 +60,13 @@ _READ = ["GET", "HEAD"]
 #: Of what is set, and may have been made.
 _MADE = (200, 201)
 
+_BY_ID = "/tokens/<string(length=32):id>"
 _RIGHT = "/rights/<project>/<any(user, group):kind>/<name>"
 
-_NAME = {"type": "string"}
-_OWNER = Parameter("owner", _NAME, "Whose tokens; of others administrators may ask.")
-_EVERYBODY = Parameter(
-    "everybody", {"type": "string", "enum": ["true", "false"]}, "Of all users: true."
-)
-_USER = Parameter("user", _NAME, "About whom; of others administrators may ask.")
-_PROJECT = Parameter("project", _NAME, "With which project, or what matches a pattern.")
+_OWNER = text_parameter("owner", "Whose tokens; of others administrators may ask.")
+_EVERYBODY = text_parameter("everybody", "Of all users.", enum=["true", "false"])
+_USER = text_parameter("user", "About whom; of others administrators may ask.")
+_PROJECT = text_parameter("project", "With which project, or what fits a pattern.")
 
 
 @define(eq=False)
@@ -77,12 +76,14 @@ class AccessApi:
     What changes something is judged before its body is read.
 
     :ivar administered: what it is all about.
+    :ivar revealed: takes reports of tokens that leaked.
     :ivar pieces: writes what may be long with pauses.
     :ivar answer_failure: answers what a route raised, or what no route takes.
     """
 
     access: Access
     administered: Administered
+    revealed: RevealedTokens
     pieces: Pieces
     answer_failure: Callable[[Request, Failure], bytes]
 
@@ -292,11 +293,18 @@ class AccessApi:
         doer, token = await self._with_body(request, NewToken, self._owner)
         return send_made(request, await doer.make_token(token))
 
-    @routes.delete("/tokens/<id>", Changed, asks="password", conditional=False)
+    @routes.delete(
+        "/tokens/<string(length=32):id>", Changed, asks="password", conditional=False
+    )
     async def revoke_token(self, request: Request, id: str) -> bytes:
         """Have a token be worth nothing any more."""
         doer = await self._owner(request)
         return send_changed(request, await doer.revoke_token(id))
+
+    @routes.post("/tokens/revealed", RECEIPT, asks=None, body=REPORT, conditional=False)
+    async def tokens_revealed(self, request: Request) -> bytes:
+        """Revoke tokens that secret scanners have found."""
+        return await self.revealed.take(request)
 
     # -- what one may do ------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from pypicloud_tw.access.patterns import is_pattern, project_or_pattern
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.store.interfaces import IObjectStore
-from pypicloud_tw.web.api.declared import Form, Parameter, limit_parameter
+from pypicloud_tw.web.api.declared import Form, limit_parameter, text_parameter
 from pypicloud_tw.web.http.site import Request
 
 #: Records of a page, unless it is asked for fewer or more, and at the most.
@@ -27,15 +27,13 @@ LOOKED_AT = 20_000
 
 _log = Logger()
 
-_TEXT = {"type": "string"}
-
 PARAMETERS = (
-    Parameter("project", _TEXT, "Records of a project, or of a pattern of rights."),
-    Parameter("user", _TEXT, "Records of what somebody did, by name."),
-    Parameter("act", _TEXT, "Records of one kind, as published."),
-    Parameter("since", _TEXT, "A time, as 2026-03-01, or 7d."),
-    Parameter("until", _TEXT, "A time likewise."),
-    Parameter("cursor", _TEXT, "The cursor of the page before."),
+    text_parameter("project", "Records of a project, or of a pattern of rights."),
+    text_parameter("user", "Records of what somebody did, by name."),
+    text_parameter("act", "Records of one kind, as published."),
+    text_parameter("since", "A time, as 2026-03-01, or 7d."),
+    text_parameter("until", "A time likewise."),
+    text_parameter("cursor", "The cursor of the page before."),
     limit_parameter(MOST, USUAL),
 )
 

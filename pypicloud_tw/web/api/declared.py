@@ -6,7 +6,8 @@ What a route is declared with is all that the document of the API says of it
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, Literal, Required, TypeAlias, TypedDict, TypeVar, Unpack
 
@@ -15,6 +16,7 @@ from klein import Klein
 
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import BadRequest
+from pypicloud_tw.json_values import LONGEST
 from pypicloud_tw.projects.values import MOST, USUAL
 from pypicloud_tw.web.http.site import Request
 
@@ -24,6 +26,8 @@ Asks: TypeAlias = Action | Literal["log-in", "password"] | None
 
 #: A part of JSON Schema.
 Schema: TypeAlias = Mapping[str, Any]
+
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 Route = TypeVar("Route", bound=Callable[..., Awaitable[Any]])
 
@@ -40,6 +44,48 @@ class Parameter:
     schema: Schema
     what: str
     required: bool = False
+
+    def check(self, values: Sequence[bytes]) -> None:
+        """Return if a query has it as it is declared.
+
+        :param values: all that it has under this name.
+        :raises BadRequest: it has not; the message says what it may be.
+        """
+        if len(values) > 1:
+            raise BadRequest(f"Give {self.name} once.")
+        if not values:
+            if self.required:
+                raise BadRequest(f"The parameter {self.name} is missing.")
+            return
+        try:
+            text = values[0].decode()
+        except UnicodeDecodeError:
+            raise BadRequest(f"The parameter {self.name} is not UTF-8 text.") from None
+        if not self._fits(text):
+            raise BadRequest(f"The parameter {self.name} cannot be that: {self._form}.")
+
+    def _fits(self, text: str) -> bool:
+        schema = self.schema
+        if schema["type"] == "integer":
+            # Longer ones are too large, and int() takes other digits as well.
+            number = int(text) if _NUMBER.fullmatch(text) else 0
+            return bool(schema["minimum"] <= number <= schema["maximum"])
+        fits = schema.get("minLength", 0) <= len(text) <= schema["maxLength"]
+        pattern = schema.get("pattern", "")
+        return (
+            fits
+            and re.search(_whole(pattern), text) is not None
+            and (text in schema.get("enum", (text,)))
+        )
+
+    @property
+    def _form(self) -> str:
+        schema = self.schema
+        if schema["type"] == "integer":
+            return f"it is a number from {schema['minimum']} to {schema['maximum']}"
+        if "enum" in schema:
+            return f"it is one of {', '.join(schema['enum'])}"
+        return f"it has at most {schema['maxLength']} characters; {self.what}"
 
 
 @frozen
@@ -88,6 +134,15 @@ class Operation:
     conditional: bool = True
 
 
+def text_parameter(
+    name: str, what: str, *, longest: int = LONGEST, **more: Any
+) -> Parameter:
+    """Declare a text; *more* is of its schema, and ``required``."""
+    required = more.pop("required", False)
+    schema = {"type": "string", "maxLength": longest, **more}
+    return Parameter(name, schema, what, required)
+
+
 def limit_parameter(most: int = MOST, usual: int = USUAL) -> Parameter:
     """Declare how many things a page may have."""
     schema = {"type": "integer", "minimum": 1, "maximum": most, "default": usual}
@@ -99,8 +154,12 @@ def cursor_parameter(pattern: str) -> Parameter:
 
     :param pattern: what a cursor consists of; that is nobody's business but ours.
     """
-    schema = {"type": "string", "pattern": pattern}
-    return Parameter("cursor", schema, "The cursor of the page before.")
+    return text_parameter("cursor", "The cursor of the page before.", pattern=pattern)
+
+
+def _whole(pattern: str) -> str:
+    """Have a pattern's ``$`` be the end, and not before a last line's end."""
+    return re.sub(r"\$\Z", r"\\Z", pattern)
 
 
 class _Declared(TypedDict, total=False):
@@ -189,13 +248,15 @@ def _held(route: Route, operation: Operation) -> Route:
 
 
 def check_parameters(request: Request, operation: Operation) -> None:
-    """Return if a request has no parameters but those that are declared.
+    """Return if a request has the parameters that are declared, and no others.
 
-    :raises BadRequest: it has; what is misspelt would be ignored.
+    :raises BadRequest: it has not; what is misspelt would be ignored.
     """
     known = {one.name for one in operation.query}
     unknown = {name.decode("latin-1") for name in request.args} - known
     if not unknown:
+        for one in operation.query:
+            one.check(request.args.get(one.name.encode(), ()))
         return
     those = f"{', '.join(sorted(known))} are" if known else "none is"
     if len(unknown) > 1:

@@ -34,13 +34,14 @@ _NUMBER = re.compile(r"[0-9]{1,9}")
 _TAG = re.compile(rb'(?<!W/)"([^"]*)"')
 
 
-async def read_json(request: Request, kind: type[T]) -> T:
+async def read_json(request: Request, kind: type[T], most: int = MAX_BODY) -> T:
     """Read a request's body.
 
+    :param most: bytes that it may have.
     :raises UnsupportedMediaType: it is said to be something else than JSON. A page of
         another site cannot have a browser send JSON without asking us first.
     :raises BadRequest: it is not of that form; the message names the field.
-    :raises PayloadTooLarge: it is longer than :data:`MAX_BODY`.
+    :raises PayloadTooLarge: it is longer.
     """
     if _TYPE.fullmatch(request.getHeader(b"Content-Type") or b"") is None:
         raise UnsupportedMediaType(
@@ -51,7 +52,7 @@ async def read_json(request: Request, kind: type[T]) -> T:
         raise UnsupportedMediaType(
             "Send it as it is: no Content-Encoding is read here."
         )
-    data = await request.body.whole(MAX_BODY)
+    data = await request.body.whole(most)
     try:
         return from_bytes(kind, data)
     except NotAsDeclared as e:
@@ -93,6 +94,11 @@ def send_done(request: Request, value: object, state: str) -> bytes:
     :param state: of what it was done to; the ETag, for the next act to require.
     """
     request.setHeader(b"ETag", f'"{state}"'.encode())
+    return _body(request, to_bytes(value))
+
+
+def send_answer(request: Request, value: object) -> bytes:
+    """Answer a POST with what it asked for, or what came of it."""
     return _body(request, to_bytes(value))
 
 

@@ -64,7 +64,8 @@ _IF_MATCH = {
     "schema": {"type": "string"},
 }
 
-_SEGMENT = re.compile(r"<(?:any\(([^)]*)\):)?(\w+)>")
+#: A part of a rule: its converter, that one's arguments, and its name.
+_SEGMENT = re.compile(r"<(?:(\w+)\(([^)]*)\):)?(\w+)>")
 
 
 @frozen
@@ -130,7 +131,7 @@ def document(operations: Iterable[Operation], prefix: str = "") -> dict[str, Any
 
 def _path(rule: str) -> str:
     """Write a router's rule as OpenAPI does."""
-    return _SEGMENT.sub(r"{\2}", rule)
+    return _SEGMENT.sub(r"{\3}", rule)
 
 
 def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
@@ -176,17 +177,23 @@ def _security(operation: Operation) -> list[dict[str, list[str]]]:
 
 def _parameters(operation: Operation) -> list[Mapping[str, Any]]:
     path = [
-        {"name": name, "in": "path", "required": True, "schema": _segment(choices)}
-        for choices, name in _SEGMENT.findall(operation.path)
+        {"name": name, "in": "path", "required": True, "schema": _segment(kind, of)}
+        for kind, of, name in _SEGMENT.findall(operation.path)
     ]
     query = [_query(one) for one in operation.query]
     return [*path, *query, *([_IF_MATCH] if operation.conditional else [])]
 
 
-def _segment(choices: str) -> Mapping[str, Any]:
-    if choices:
-        return {"type": "string", "enum": [one.strip() for one in choices.split(",")]}
-    return {"type": "string", "minLength": 1}
+def _segment(converter: str, arguments: str) -> Mapping[str, Any]:
+    match converter:
+        case "any":
+            choices = [one.strip() for one in arguments.split(",")]
+            return {"type": "string", "enum": choices}
+        case "string":
+            length = int(arguments.removeprefix("length="))
+            return {"type": "string", "minLength": length, "maxLength": length}
+        case _:
+            return {"type": "string", "minLength": 1}
 
 
 def _query(one: Parameter) -> Mapping[str, Any]:
@@ -214,6 +221,8 @@ def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     problem = schemas.named("Problem", _PROBLEM)
     for status in _errors(operation):
         found[status] = _response(status, "application/problem+json", problem)
+    # Refused before it is known what it is, and so in no form of the API's.
+    found[431] = _response(431, "text/plain", {"type": "string"})
     if operation.method == "GET":
         found[304] = {"description": HTTPStatus(304).phrase}
     return {str(status): found[status] for status in sorted(found)}

@@ -11,6 +11,7 @@ from pypicloud_tw.errors import NotFound, ObjectNotFound
 from pypicloud_tw.index.archive import MAX_METADATA
 from pypicloud_tw.index.model import Document, Project
 from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.index.statuses import check_offered
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.projects.releases import find_version, latest_version
 from pypicloud_tw.store.interfaces import IObjectStore
@@ -53,6 +54,7 @@ class ProjectJson:
         :returns: it, the value of a Warning header field if it needs one, and the
             serial by which it is current if it is ours.
         :raises NotFound: there is no such project or release.
+        :raises Forbidden: the project is quarantined.
         """
         fallback = self._projects.fallback
         try:
@@ -62,6 +64,7 @@ class ProjectJson:
                 raise
             theirs = await fallback.upstreams.legacy_json(name, version, base_url)
             return *theirs, None
+        check_offered(entry.project)
         # Before anything else is waited for: what is told meanwhile is not in it.
         serial = self._projects.catalog.serial(entry)
         document = await self._render(entry.project, version, base_url, serial)
@@ -70,8 +73,9 @@ class ProjectJson:
     async def release(self, project: Project, version: str, base_url: str) -> Document:
         """Describe a release of a project of ours.
 
-        :raises NotFound: there is no such release.
+        :raises NotFound: there is no such release, or nothing is offered.
         """
+        check_offered(project)
         rendered = await self._render(project, version, base_url, 0)
         document: Document = json.loads(rendered)
         return document

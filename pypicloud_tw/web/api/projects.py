@@ -36,11 +36,13 @@ from pypicloud_tw.projects.values import (
     Undo,
     Yank,
 )
+from pypicloud_tw.web.answers import measured
+from pypicloud_tw.web.api import audit as audit_api
 from pypicloud_tw.web.api.declared import (
-    Parameter,
     Routes,
     cursor_parameter,
     limit_parameter,
+    text_parameter,
 )
 from pypicloud_tw.web.api.json_api import (
     number,
@@ -50,8 +52,10 @@ from pypicloud_tw.web.api.json_api import (
     send_done,
     send_value,
 )
+from pypicloud_tw.web.api.openapi import DOCUMENT, Described
 from pypicloud_tw.web.authorization import (
     actor_of,
+    authenticate,
     authorize,
     authorize_list,
     authorize_reader,
@@ -65,11 +69,11 @@ _PROJECT = "/projects/<name>"
 _RELEASE = f"{_PROJECT}/releases/<version>"
 _FILE = f"{_PROJECT}/files/<filename>"
 
-_WORDS = {"type": "string", "maxLength": LONGEST_QUERY}
-_REASON = Parameter(
+_REASON = text_parameter(
     "reason",
-    {"type": "string", "maxLength": LONGEST_REASON, "pattern": ONE_LINE},
-    "Why, for the project's history.",
+    "Why, in one line, for the project's history.",
+    longest=LONGEST_REASON,
+    pattern=ONE_LINE,
 )
 
 
@@ -79,11 +83,13 @@ class ProjectsApi:
 
     Whoever may not is refused by the name alone, before anything is looked up.
 
+    :ivar described: the document of the whole API.
     :ivar answer_failure: answers what a route raised, or what no route takes.
     """
 
     access: Access
     administered: AdministeredProjects
+    described: Described
     answer_failure: Callable[[Request, Failure], bytes]
 
     router = Klein()
@@ -104,7 +110,9 @@ class ProjectsApi:
         query=(
             cursor_parameter(NAME),
             limit_parameter(),
-            Parameter("q", _WORDS, "Only names that have all of these words in them."),
+            text_parameter(
+                "q", "Words that all must be in the name.", longest=LONGEST_QUERY
+            ),
         ),
     )
     async def projects(self, request: Request) -> bytes:
@@ -120,11 +128,11 @@ class ProjectsApi:
         FoundPage,
         asks=Action.READ,
         query=(
-            Parameter(
+            text_parameter(
                 "q",
-                # A character that is no space: the least that is a word.
-                {**_WORDS, "minLength": 1, "pattern": r"[A-Za-z0-9]"},
                 "Words that all must be in the name or the summary.",
+                longest=LONGEST_QUERY,
+                pattern=r"\S",
                 required=True,
             ),
             limit_parameter(),
@@ -234,13 +242,43 @@ class ProjectsApi:
         doer, undo = await self._with_body(request, Undo, Action.MANAGE, name)
         return _send(request, await doer.undo(name, undo, required(request)))
 
+    # -- who did what ---------------------------------------------------------------
+
+    @routes.get(
+        "/audit",
+        audit_api.PAGE,
+        asks=Action.MANAGE,
+        query=audit_api.PARAMETERS,
+        conditional=False,
+    )
+    async def audit(self, request: Request) -> bytes:
+        """Give records of changes, the oldest first.
+
+        Of one project to those who manage it; else to administrators.
+        """
+        asked = audit_api.PageQuestion.of(request)
+        project = asked.one_project
+        right = Action.ADMINISTER if project is None else Action.MANAGE
+        await authorize(request, self.access, right, project)
+        index = self.administered.index
+        page = await audit_api.answer(asked, index.store, index.clock)
+        request.setHeader(b"Content-Type", b"application/json")
+        request.setHeader(b"Cache-Control", b"no-store")
+        return measured(request, page)
+
     # -- the server -----------------------------------------------------------------
 
     @routes.get("/status", ServerStatus, asks=Action.ADMINISTER)
     async def status(self, request: Request) -> bytes:
         """Show how the server stands."""
-        principal = await authorize(request, self.access, Action.ADMINISTER, None)
+        # Not as one who changes something: it is of use while the store is away.
+        principal = await authenticate(request, self.access)
         return send_value(request, await self._doer(request, principal).server())
+
+    @routes.get("/openapi.json", DOCUMENT, asks=None, conditional=False)
+    async def openapi(self, request: Request) -> bytes:
+        """Describe the API, in OpenAPI 3.1."""
+        return self.described.send(request)
 
     # -- errors ---------------------------------------------------------------------
 

@@ -40,7 +40,8 @@ REPORT = Form(
         "maxItems": _MOST,
         "items": {
             "type": "object",
-            "properties": {"token": {"type": "string"}, "url": {"type": "string"}},
+            # Scanners say more of each; of that an address that is text is kept.
+            "properties": {"token": {"type": "string"}, "url": {}},
             "required": ["token"],
         },
     },

@@ -203,12 +203,13 @@ class FakeS3:
             return names[method], ""
         if "uploads" in query:
             return "CreateMultipartUpload", key
+        copied = request.requestHeaders.hasHeader("x-amz-copy-source")
         if "partNumber" in query:
-            return "UploadPart", key
+            return "UploadPartCopy" if copied else "UploadPart", key
         if "uploadId" in query:
             names = {"POST": "CompleteMultipartUpload"}
             return names.get(method, "AbortMultipartUpload"), key
-        if request.requestHeaders.hasHeader("x-amz-copy-source"):
+        if copied:
             return "CopyObject", key
         return {
             "GET": "GetObject",
@@ -409,6 +410,16 @@ class FakeS3:
         if self.checksums and checksum:
             told["x-amz-checksum-sha256"] = checksum
         return 200, told, b""
+
+    def UploadPartCopy(
+        self, key: str, query: dict[str, str], headers: dict[str, str], body: bytes
+    ) -> tuple[int, dict[str, str], bytes]:
+        found = self.find(unquote(headers["x-amz-copy-source"]).split("/", 2)[2])
+        first, _, last = headers["x-amz-copy-source-range"][6:].partition("-")
+        part = found.data[int(first) : int(last) + 1]
+        self.upload(query).parts[int(query["partNumber"])] = part
+        etag = md5(part).hexdigest()
+        return self.document("CopyPartResult", f"<ETag>&quot;{etag}&quot;</ETag>")
 
     def CompleteMultipartUpload(
         self, key: str, query: dict[str, str], headers: dict[str, str], body: bytes
