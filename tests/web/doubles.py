@@ -112,10 +112,16 @@ class Domain:
         return MemoryStore(InlineOffload(), clock=self.clock.seconds)
 
     def __attrs_post_init__(self) -> None:
-        self.manifests = Manifests(self.store, self.clock, Random(next(self.seeds)))
+        marker = Marker(self.store)
+        self.manifests = Manifests(
+            self.store,
+            self.clock,
+            Random(next(self.seeds)),
+            last_serial=lambda: marker.changelog.last,
+        )
         self.catalog = Catalog(
             self.manifests,
-            MarkerWatch(Marker(self.store), self.clock, self.fresh_for),
+            MarkerWatch(marker, self.clock, self.fresh_for),
             self.clock,
             Views(),
         )
