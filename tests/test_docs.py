@@ -31,12 +31,16 @@ from pypicloud_tw.assembly.access import (
     make_tokens,
 )
 from pypicloud_tw.assembly.audit import make_trail
+from pypicloud_tw.assembly.daily import make_daily
 from pypicloud_tw.assembly.fallback import make_fallback
 from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.assembly.logins import make_logins, make_throttle
 from pypicloud_tw.config.keys import KEYS
 from pypicloud_tw.config.load import load
 from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.maintenance.retention.plan import Applied
+from pypicloud_tw.projects.pruning import PlanQuestion, PruneOrder
+from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.web.api.former import FormerApi
 from pypicloud_tw.web.app import Application
 from tests.readme_keys import REFERENCE, keys_text, replaced
@@ -150,7 +154,8 @@ class ApiTests(SynchronousTestCase):
     def test_every_field(self) -> None:
         """Requests and answers are told with the fields that they have."""
         text = page("reference/api.rst")
-        for kind in (NewUser, UserChange, Grant, NewToken, PublisherTerms, Members):
+        requests = (NewUser, UserChange, Grant, NewToken, PublisherTerms, Members)
+        for kind in (*requests, PlanQuestion, PruneOrder, Applied):
             for name in fields_dict(kind):
                 self.assertIn(f'"{name}"', text, kind)
 
@@ -218,6 +223,7 @@ class MetricTests(SynchronousTestCase):
         make_exchange(config, index, process, {}, access, tokens.minted)
         make_fallback(config, index, process, {})
         make_trail(config, process)
+        make_daily(index, access, AdministeredPruning.of(index), process.metrics)
         shown = process.metrics.render().decode()
         names = re.findall(r"^# TYPE (\w+)", shown, re.MULTILINE)
         # The library adds to each when it was made.

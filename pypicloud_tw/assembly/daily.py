@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from twisted.logger import Logger
 
 from pypicloud_tw.access.access import Access
@@ -11,6 +13,9 @@ from pypicloud_tw.maintenance.daily import Daily, DailyJob
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 
+#: Problems of a run that the log tells.
+TOLD = 20
+
 _log = Logger()
 
 
@@ -18,10 +23,21 @@ def make_daily(
     index: Index, access: Access, pruning: AdministeredPruning, metrics: Metrics
 ) -> Daily:
     """Make what is done once a day, by one of all servers of a store."""
-    jobs = (make_prune_job(access, pruning),)
+    jobs = (make_moves_job(index), make_prune_job(access, pruning))
     daily = Daily(index.store, index.standing, index.clock, jobs)
     daily.register(metrics)
     return daily
+
+
+def make_moves_job(index: Index) -> DailyJob:
+    """Make the job that moves what a quarantine has left where its server died."""
+
+    async def finish() -> str:
+        problems = await index.acts.moves.finish_begun()
+        _warn(problems)
+        return "what quarantines had left is moved" + _but(problems)
+
+    return DailyJob("moves", lambda: True, finish)
 
 
 def make_prune_job(access: Access, pruning: AdministeredPruning) -> DailyJob:
@@ -33,8 +49,18 @@ def make_prune_job(access: Access, pruning: AdministeredPruning) -> DailyJob:
 
     async def prune() -> str:
         pruned = await pruner.prune(rules.find_daily, SERVER)
-        for notice in (*pruned.notices, *pruned.stayed):
-            _log.warn("Not pruned: {notice}", notice=notice)
-        return pruned.sentence
+        left = (*pruned.notices, *pruned.stayed)
+        _warn(left)
+        return pruned.sentence + _but(left)
 
     return DailyJob("prune", is_due, prune)
+
+
+def _warn(problems: Sequence[str]) -> None:
+    for problem in problems[:TOLD]:
+        _log.warn("{problem}", problem=problem)
+
+
+def _but(problems: Sequence[str]) -> str:
+    """Say how much was left, for not all of it is told."""
+    return f" (but for {len(problems)} problems)" if problems else ""

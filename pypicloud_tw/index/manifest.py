@@ -41,6 +41,9 @@ INDEX = ".index/"
 #: known, 46,724: they would take 36.5 MB here (factor 7).
 MAX_MANIFEST = 256 * 2**20
 
+#: Files that are put into their places one by one; more of them are sorted with all.
+FEW = 64
+
 _HEX_256 = re.compile(r"[0-9a-f]{64}")
 _STATUSES = ("active", "archived", "quarantined", "deprecated")
 _PROJECT_KEYS = frozenset(
@@ -56,8 +59,8 @@ _PROJECT_KEYS = frozenset(
         "_history",
         "_older_history",
         "_changes",
-        "_serial",
         "_moving",
+        "_serial",
     }
 )
 _FILE_KEYS = frozenset(
@@ -167,8 +170,8 @@ def document_of(project: Project) -> Document:
         "_tombstones": [encode_tombstone(t) for t in project.tombstones],
         "_history": [encode_entry(entry) for entry in project.history],
         "_changes": list(project.changes),
-        "_serial": project.serial,
         **_encode_moving(project.moving),
+        "_serial": project.serial,
     }
     if project.older_history is not None:
         document["_older_history"] = project.older_history
@@ -257,9 +260,12 @@ def in_order(files: Iterable[File]) -> tuple[File, ...]:
 
 
 def put_in_order(files: tuple[File, ...], new: Iterable[File]) -> tuple[File, ...]:
-    """Add some files to many that are sorted already."""
+    """Add files to those that are sorted already."""
+    some = list(new)
+    if len(some) > FEW:
+        return in_order((*files, *some))
     together = list(files)
-    for file in new:
+    for file in some:
         insort(together, file, key=_rank)
     return tuple(together)
 

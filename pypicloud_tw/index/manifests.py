@@ -76,7 +76,7 @@ class Manifests:
 
     @_objects.default
     def _in_the_store(self) -> ManifestObjects:
-        return ManifestObjects(self.store, self.clock, self.sweep_age)
+        return ManifestObjects(self.store, self.clock, self.random, self.sweep_age)
 
     @_swaps.default
     def _none_yet(self) -> Swaps[Versioned, Project]:
@@ -148,6 +148,13 @@ class Manifests:
         serial = max(last + 1, serial_at(self.clock.seconds()))
         project = evolve(project, serial=serial)
         return self._learn(*await self._objects.write(project, etag, placement))
+
+    async def salvage(self, name: NormalizedName) -> Project | None:
+        """Read of a project whose manifest is damaged what can be; None: nothing.
+
+        :raises StoreError: the store is away.
+        """
+        return await self._objects.salvage(name)
 
     def older_history(self, project: Project) -> AsyncIterator[HistoryEntry]:
         """Give the acts before those that a project has, newest first.

@@ -27,9 +27,11 @@ __all__ = [
     "NormalizedName",
     "asked_project",
     "file_identity",
+    "hint",
     "parse_version",
     "project_name",
     "unknown_project",
+    "version_hint",
 ]
 
 #: NAME_MAX of every file system that matters; the key's last segment is the filename.
@@ -52,6 +54,10 @@ _CHARACTERS = re.compile(r"[A-Za-z0-9._+!-]+")
 #: A compressed tag set ("Platform compatibility tags"): cp311, py2.py3, or
 #: manylinux_2_17_x86_64.manylinux2014_x86_64.
 _TAGS = re.compile(r"[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*")
+
+
+#: A number of a version without the zeros before it; PEP 440 does not count these.
+_NUMBER = re.compile(r"[1-9][0-9]*")
 
 
 class FileKind(Enum):
@@ -275,6 +281,23 @@ def file_identity(text: str) -> object:
         return parse_sdist_filename(text) if text.endswith(".tar.gz") else text
     except (InvalidWheelFilename, InvalidSdistFilename):
         return text
+
+
+def hint(text: str) -> str:
+    """Return something cheap that is equal wherever :func:`file_identity` is.
+
+    The numbers of the version: equal versions differ in zeros at most.
+    """
+    if text.endswith(".whl"):
+        return f"whl {version_hint(text.split('-', 2)[1] if '-' in text else text)}"
+    if text.endswith(".tar.gz"):
+        return f"tar {version_hint(text[:-7].rpartition('-')[2])}"
+    return text
+
+
+def version_hint(text: str) -> str:
+    """Return something cheap that is equal wherever versions are, by PEP 440."""
+    return ".".join(_NUMBER.findall(text))
 
 
 def without_variant(text: str) -> str | None:

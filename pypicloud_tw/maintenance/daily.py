@@ -69,7 +69,7 @@ class DailyJob:
 
     :ivar name: a word of letters and ``_``.
     :ivar due: tells whether there is anything to do; may neither fail nor block.
-    :ivar run: does it, and returns what came of it, a sentence for the log.
+    :ivar run: does it, and returns what came of it, the rest of a sentence.
     """
 
     name: str
@@ -217,7 +217,7 @@ class Daily:
             sentence = await work
             state = "done"
             self.runs[job.name] = self.clock.seconds()
-            self._log.info("Daily {job}: {sentence}", job=job.name, sentence=sentence)
+            self._log.info("Daily {job}: {sentence}.", job=job.name, sentence=sentence)
         except CancelledError:
             state = "left"
             if not claim.lost:

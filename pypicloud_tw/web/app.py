@@ -167,13 +167,13 @@ class Application:
     def _make_files(self) -> FileSender:
         return FileSender(self.index.store, self.downloads)
 
-    @_feeds.default
-    def _make_feeds(self) -> Feeds:
-        return Feeds(self.index)
-
     @_integrity.default
     def _make_integrity(self) -> Integrity:
         return Integrity(self.projects, self.offload)
+
+    @_feeds.default
+    def _make_feeds(self) -> Feeds:
+        return Feeds(self.index)
 
     @_readiness.default
     def _make_readiness(self) -> Readiness:
@@ -530,12 +530,6 @@ class Application:
             return False
         return self._sender.send_made(request, page, private=is_private(principal))
 
-    async def _lead_to_page(self, request: Request, name: str) -> None:
-        normalized = asked_project(name)
-        await authorize(request, self.access, Action.READ, normalized)
-        up = "../" * (request.path.count(b"/") - 1)
-        redirect(request, f"{up}simple/{normalized}/", for_good=False)
-
     async def _receive(
         self, request: Request, principal: Principal, addressed: Addressed | None = None
     ) -> tuple[str, ...]:
@@ -549,6 +543,12 @@ class Application:
             forms=self.forms,
             addressed=addressed,
         )
+
+    async def _lead_to_page(self, request: Request, name: str) -> None:
+        normalized = asked_project(name)
+        await authorize(request, self.access, Action.READ, normalized)
+        up = "../" * (request.path.count(b"/") - 1)
+        redirect(request, f"{up}simple/{normalized}/", for_good=False)
 
     async def _send_json(
         self, request: Request, name: str, version: str | None

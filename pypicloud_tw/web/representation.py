@@ -203,8 +203,9 @@ class Page:
                 del self._at[next(iter(self._at))]
             root = dumps(f"{base_url}/")[1:-1].encode()
             json = self.json.replace(_RELATIVE, b'"provenance":"' + root)
-            made = Page.of(json, self._to_html, self.modified, self.serial)
-            self._at[base_url] = made
+            made = self._at[base_url] = Page.of(
+                json, self._to_html, self.modified, self.serial
+            )
         return made
 
     @property

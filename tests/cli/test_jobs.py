@@ -9,14 +9,14 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.errors import PypicloudError, StoreError, Unavailable
 from pypicloud_tw.index.first_uploads import PUBLISHING, Stage
 from pypicloud_tw.index.layout import SWEEP_AGE
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.maintenance import jobs
 from tests.builders import wheel
-from tests.web.doubles import Domain, started
+from tests.web.doubles import Domain, started, stored_project
 
 ACME, WHEEL = project_name("acme"), "acme-1.0-py3-none-any.whl"
 
@@ -119,6 +119,15 @@ class SweepTests(JobCase):
             self.assertEqual(self.out.getvalue(), f"{word} {orphan}\n{told}")
         self.assertNotIn(orphan, self.domain.store.objects)
 
+    def test_what_told_of_a_days_work_long_ago(self) -> None:
+        self.domain.store.add(".daily/prune/2026-03-01", b"{}")
+        self.domain.clock.advance(6 * 86_400)
+        self.assertEqual(self.do("sweep"), 0)
+        self.assertIn(".daily/prune/2026-03-01", self.domain.store.objects)
+        self.domain.clock.advance(2 * 86_400)
+        self.assertEqual(self.do("sweep"), 0)
+        self.assertIn("removed .daily/prune/2026-03-01\n", self.out.getvalue())
+
     def test_what_told_of_minted_tokens_long_after_their_end(self) -> None:
         now = datetime.fromtimestamp(self.domain.clock.seconds(), UTC)
         minted = f".access/minted/{now:%Y%m%dT%H}/{'a' * 64}"
@@ -142,6 +151,22 @@ class SweepTests(JobCase):
         self.assertEqual(self.do("sweep"), 1)
         self.assertIn("pypicloud: ", self.err.getvalue())
         self.assertIn("acme", self.err.getvalue())
+
+    def test_a_quarantine_that_was_broken_off_is_finished(self) -> None:
+        self.publish()
+        former = set(stored_project(self.domain.store).files[0].keys)
+        self.domain.store.fail_next("copy", StoreError("It is away."))
+        work = started(self.index.acts.set_status(ACME, "quarantined"))
+        self.domain.settle(work)
+        self.failureResultOf(work, Unavailable)
+        self.assertEqual(self.do("sweep", dry_run=True), 0)
+        self.domain.store.fail_next("copy", StoreError("It is away."))
+        self.assertEqual(self.do("sweep"), 1)
+        said = "Objects of acme could not be moved: It is away."
+        self.assertIn(said, self.err.getvalue())
+        self.assertEqual(self.do("sweep"), 0)
+        self.assertIsNone(stored_project(self.domain.store).moving)
+        self.assertEqual(former & set(self.domain.store.objects), set())
 
     def test_a_first_upload_that_was_broken_off_is_named(self) -> None:
         """It is no fault: to upload it again is enough."""

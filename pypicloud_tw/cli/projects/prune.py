@@ -131,7 +131,7 @@ def prune(
     """Plan what may be deleted by rules; with --apply, delete it.
 
     The rules are those of the ini (retention.NAME...), or one of the options --keep and
-    so on, for the projects that are named: names, or patterns such as 'acme-*'. A plan
+    so on, for the projects that are named: names, or patterns as in `acme-*`. A plan
     changes nothing. It is carried out where nothing changed since: other projects are
     told and left, and the exit code is 1. ``undo`` brings back what a project lost.
 
@@ -150,10 +150,13 @@ def prune(
             target.change(lambda index: _apply(index, plan.projects)), as_json
         )
         return
+    if keep is not None and not patterns:
+        raise click.UsageError("Name the projects; '*' stands for all.")
     question = PlanQuestion(patterns, keep)
     if apply is None:
         plan = target.do(lambda index: _plan(index, question))
         _show(plan, as_json)
+        _tell_none(plan, keep)
         _save(plan, save)
         return
 
@@ -161,6 +164,7 @@ def prune(
         plan = await _plan(index, question)
         if not as_json:
             _show(plan, as_json)
+        _tell_none(plan, keep)
         _save(plan, save)
         if not plan.projects:
             return ()
@@ -203,15 +207,22 @@ def _show(plan: Plan, as_json: bool) -> None:
         return
     for notice in plan.notices:
         click.echo(printable(notice), err=True)
-    if not plan.totals.looked_at:
-        click.echo(
-            "No rule is for any such project. Rules are those of the ini "
-            "(retention.NAME...), or given by --keep and the like.",
-            err=True,
-        )
     if plan.projects:
         show_table(_COLUMNS, _rows(plan))
     say(f"{_much(plan)} would be deleted.")
+
+
+def _tell_none(plan: Plan, keep: Keeping | None) -> None:
+    """Say that no project is meant, if so."""
+    if plan.totals.looked_at:
+        return
+    why = "There is no such project that you may delete from."
+    if keep is None:
+        why = (
+            "No rule of the ini (retention.NAME...) is for such a project. --keep and "
+            "the like do without."
+        )
+    click.echo(why, err=True)
 
 
 def _rows(plan: Plan) -> Iterator[tuple[str, ...]]:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 from attrs import define, field
+from twisted.internet.defer import DeferredSemaphore
 
 from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.concurrency.side_by_side import side_by_side
@@ -17,14 +18,16 @@ from pypicloud_tw.errors import (
     ConditionFailed,
     Conflict,
     ManifestDamaged,
+    ManifestLost,
     NotFound,
+    ObjectUnreadable,
     PypicloudError,
     Unavailable,
 )
 from pypicloud_tw.index.acts import state_of
 from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.index import Index
-from pypicloud_tw.index.model import Project
+from pypicloud_tw.index.model import FORMAT, Project
 from pypicloud_tw.index.names import NormalizedName, comparable_versions, project_name
 from pypicloud_tw.maintenance.retention.judgement import (
     Fetched,
@@ -39,6 +42,12 @@ PAGE, MOST_FILES = 500, 2_000
 
 #: Manifests that are read, or swapped, at a time.
 AT_ONCE = 8
+
+#: Pages that are planned at a time; whoever asks for more waits.
+PLANS_AT_ONCE = 2
+
+#: What says nothing of the other projects, nor of the store.
+_OF_ONE_PROJECT = (ManifestDamaged, ManifestLost, ObjectUnreadable)
 
 #: Names that are looked at in a piece.
 _NAMES = 250
@@ -77,7 +86,7 @@ class Pruned:
         """Say how much it was."""
         return (
             f"{self.releases} releases of {self.projects} projects, with "
-            f"{self.files} files, were pruned."
+            f"{self.files} files, are pruned"
         )
 
     def add(self, page: PlanPage, applied: Iterable[Applied]) -> None:
@@ -88,7 +97,7 @@ class Pruned:
         self.notices |= dict.fromkeys(page.notices)
         for one in applied:
             if one.outcome == "failed":
-                raise Unavailable(f"{one.sentence} {self.sentence}")
+                raise Unavailable(f"{one.sentence} Before, {self.sentence}.")
             if one.outcome == "pruned":
                 self.projects += 1
                 self.releases += one.releases
@@ -112,6 +121,9 @@ class Pruner:
     fetched: LastFetched = nothing_known
     most_projects: int = PAGE
     most_files: int = MOST_FILES
+    _turns: DeferredSemaphore = field(
+        factory=lambda: DeferredSemaphore(PLANS_AT_ONCE), init=False
+    )
 
     async def page(self, find: FindRule, after: str | None = None) -> PlanPage:
         """Plan the next projects, in the order of their names.
@@ -121,6 +133,13 @@ class Pruner:
         :param after: the name that the page before ended with; None: the first page.
         :raises StoreError: the store is away.
         """
+        await self._turns.acquire()
+        try:
+            return await self._page(find, after)
+        finally:
+            self._turns.release()
+
+    async def _page(self, find: FindRule, after: str | None) -> PlanPage:
         names = await self.index.catalog.names()
         begin = 0 if after is None else bisect_right(names, after)
         chosen = await self.pieces.finish(
@@ -218,7 +237,7 @@ class _Planning:
                 await self._look(name, rule)
             except NotFound:
                 continue  # its manifest went between the listing and now
-            except ManifestDamaged as e:
+            except _OF_ONE_PROJECT as e:
                 self.notices[e.message] = None
 
     async def _look(self, name: NormalizedName, rule: RetentionRule) -> None:
@@ -230,6 +249,9 @@ class _Planning:
             self.notices[_NOT_COVERED.format(rule.name)] = None
             return
         project = (await self.pruner.index.manifests.read(name)).project
+        if project.format > FORMAT:
+            self.notices[_newer(project)] = None
+            return
         steps = due_releases(project, keep, self.now, fetched)
         releases = await self.pruner.pieces.finish(steps)
         if releases:
@@ -249,6 +271,10 @@ class _Planning:
             self.looked_at,
             self.last if more else None,
         )
+
+
+def _newer(project: Project) -> str:
+    return f"{project.name} was written by a newer version, and is left: upgrade this."
 
 
 _NOT_COVERED = (
@@ -273,6 +299,8 @@ class _Applying:
             one = self.queue.popleft()
             try:
                 self.done.append(await self._prune(one))
+            except _OF_ONE_PROJECT as e:
+                self.done.append(Applied(one.project, "refused", e.message))
             except Unavailable as e:
                 self.queue.clear()
                 self.done.append(Applied(one.project, "failed", e.message))
@@ -308,8 +336,8 @@ def check_unchanged(project: Project, plan: PlannedProject) -> None:
     """Return if a project is as a plan has it; or was pruned so before.
 
     :raises ConditionFailed: something changed since.
-    :raises Conflict: nothing of it would be left, or it is quarantined: no plan that
-        was made here says so.
+    :raises Conflict: nothing of it would be left, or it is quarantined, or a newer
+        version wrote it: no plan that was made here says so.
     """
     plan_versions = (release.version for release in plan.releases)
     going = {*comparable_versions(plan_versions).values()}
@@ -320,6 +348,8 @@ def check_unchanged(project: Project, plan: PlannedProject) -> None:
         raise ConditionFailed(
             f"{project.name} has changed since the plan was made: make another."
         )
+    if project.format > FORMAT:
+        raise Conflict(_newer(project))
     if project.status == "quarantined":
         raise Conflict(f"{project.name} is quarantined: nothing of it is pruned.")
     if here <= going:

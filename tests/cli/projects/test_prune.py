@@ -54,7 +54,9 @@ class PruneSuite(SuiteCase):
         self.assertIn("1 release of 1 project ", self.do("prune acme-web else"))
         result = self.invoke("prune", "else", *self.target())
         self.assertIn("0 releases of 0 projects", result.stdout)
-        self.assertIn("No rule is for any such project", result.stderr)
+        self.assertIn("No rule of the ini", result.stderr)
+        result = self.invoke("prune", "nothing", "--keep=1", *self.target())
+        self.assertIn("There is no such project", result.stderr)
 
     def test_json(self) -> None:
         plan = self.read("prune acme-tool --keep-releases 1")
@@ -130,7 +132,7 @@ class PruneSuite(SuiteCase):
             ("prune --apply /nowhere/plan", "/nowhere/plan: No such file"),
         ):
             self.assertIn(part, self.fail_with(2, command))
-        self.assertIn("'*' stands for all", self.fail_with(1, "prune --keep 3"))
+        self.assertIn("'*' stands for all", self.fail_with(2, "prune --keep 3"))
         self.assertIn("pattern", self.fail_with(1, "prune a/b --keep 3"))
         self.plan_file.write_text("{}")
         said = self.fail_with(1, f"prune --apply {self.plan_file} --yes")

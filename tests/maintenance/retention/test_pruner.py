@@ -11,10 +11,11 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.config.retention import Keeping, RetentionRule
-from pypicloud_tw.errors import BadRequest, StoreError, Unavailable
+from pypicloud_tw.errors import BadRequest, Conflict, StoreError, Unavailable
 from pypicloud_tw.index.acts import state_of
 from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.manifest import manifest_key
+from pypicloud_tw.index.model import FORMAT
 from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.json_values import to_bytes
 from pypicloud_tw.maintenance.retention.judgement import Fetched
@@ -26,6 +27,7 @@ from pypicloud_tw.maintenance.retention.plan import (
     Totals,
     read_plan,
 )
+from pypicloud_tw.maintenance.retention.pruner import PLANS_AT_ONCE, check_unchanged
 from pypicloud_tw.maintenance.retention.rules import RetentionRules
 from tests.maintenance.retention.doubles import DAY, NOW, PrunedIndex
 from tests.web.doubles import started, stored_project
@@ -166,6 +168,43 @@ class PlanTests(PrunerCase):
         self.assertEqual([one.project for one in page.items], ["acme", "good"])
         self.assertIn("bad", page.notices[0])
 
+    def test_what_a_newer_version_wrote_is_left(self) -> None:
+        self.index.add("acme", ("1.0", "2.0"))
+        newer = evolve(stored_project(self.domain.store), format=FORMAT + 1)
+        plan = self.page(rules(_=Keeping(releases=1))).items
+        with self.assertRaises(Conflict):
+            check_unchanged(newer, plan[0])
+        key = manifest_key(ACME)
+        text = self.domain.store.objects[key].data
+        self.assertIn(b'"_format":1', text)
+        newest = text.replace(b'"_format":1', b'"_format":%d' % (FORMAT + 1))
+        self.domain.store.add(key, newest)
+        page = self.page(rules(_=Keeping(releases=1)))
+        self.assertEqual(page.items, ())
+        self.assertIn("acme was written by a newer version", page.notices[0])
+
+    def test_a_few_plans_at_a_time(self) -> None:
+        self.index.add("acme", ("1.0", "2.0"))
+        self.page(rules(_=Keeping()))
+        waiting: list[Deferred[None]] = []
+
+        def stall(operation: str, key: str) -> Deferred[None] | None:
+            if key != manifest_key(ACME):
+                return None
+            waiting.append(Deferred())
+            return waiting[-1]
+
+        self.domain.store.before = stall
+        find = rules(_=Keeping(releases=1)).find
+        plans = [started(self.pruner.page(find)) for _ in range(PLANS_AT_ONCE + 1)]
+        self.assertEqual(len(waiting), PLANS_AT_ONCE)
+        for one in waiting[:]:
+            one.callback(None)
+        self.assertEqual(len(waiting), PLANS_AT_ONCE + 1)
+        waiting[-1].callback(None)
+        for plan in plans:
+            self.assertEqual(len(self.successResultOf(plan).items), 1)
+
     def test_while_the_store_is_away_there_is_no_plan(self) -> None:
         self.index.add("acme", ("1.0", "2.0"))
         self.page(rules(nothing=Keeping(releases=1)))
@@ -263,6 +302,12 @@ class ApplyTests(PrunerCase):
         self.domain.store.before = lambda operation, key: None
         self.assertEqual({*self.outcomes(plan)}, {"pruned"})
 
+    def test_a_damaged_project_keeps_no_other_from_being_pruned(self) -> None:
+        self.index.add("tool", ("1.0", "2.0"))
+        plan = self.page(rules(_=Keeping(releases=1))).items
+        self.domain.store.add(manifest_key(ACME), b"{")
+        self.assertEqual(self.outcomes(plan), ["refused", "pruned"])
+
     def test_whoever_loses_the_right_meanwhile_prunes_nothing(self) -> None:
         def refuse(name: NormalizedName) -> None:
             raise BadRequest("no more")
@@ -315,7 +360,7 @@ class DailyTests(PrunerCase):
         work = started(self.pruner.prune(find, ANN))
         self.domain.settle(work)
         failure = self.failureResultOf(work, Unavailable)
-        self.assertIn("The store is away. 0 releases", str(failure.value))
+        self.assertIn("The store is away. Before, 0 releases", str(failure.value))
 
 
 class DocumentTests(PrunerCase):
