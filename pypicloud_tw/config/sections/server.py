@@ -55,7 +55,6 @@ class ServerSection:
         "Sites whose pages' scripts may read JSON forms and files here, as "
         "https://app.example.com: with their user's log-in; or * for every site, "
         "without.",
-        empty_is_laxer=False,
     )
     access_log: bool = key(values.flag, "true", "Log a line for each request.")
 
