@@ -20,6 +20,7 @@ from packaging.version import InvalidVersion
 
 from pypicloud_tw.config.namespaces import NO_NAMESPACES, Namespaces
 from pypicloud_tw.errors import ManifestDamaged, Unavailable
+from pypicloud_tw.index.ci_job import LONGEST_PART, MOST_PARTS
 from pypicloud_tw.index.model import (
     FORMAT,
     WHOLE,
@@ -31,7 +32,6 @@ from pypicloud_tw.index.model import (
     Tombstone,
 )
 from pypicloud_tw.index.names import NormalizedName, parse_version
-from pypicloud_tw.index.provenance import LONGEST_PART, MOST_PARTS
 from pypicloud_tw.json_documents import DAMAGED, compact
 
 API_VERSION = "1.5"

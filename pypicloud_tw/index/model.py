@@ -35,7 +35,7 @@ class File:
     :ivar provenance_key: where its provenance object lies (PEP 740), if it has one.
     :ivar yanked: None, or the reason, which may be empty (PEP 592).
     :ivar metadata_key: where its core metadata lies (PEP 658), if it has any.
-    :ivar publisher: the CI job that it came from, by :data:`.provenance.PARTS`; None:
+    :ivar publisher: the CI job that it came from, by :data:`.ci_job.PARTS`; None:
         a person or a machine's own secret uploaded it.
     :ivar extra: keys that this version does not know, kept on rewriting.
     """

@@ -347,6 +347,46 @@ class ActTests(ApiCase):
         self.assertEqual(self.ask("HEAD", "projects/acme").body, b"")
 
 
+class TwoServersTests(ApiCase):
+    """Every act on one server, as the other tells of it within fresh_for."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.other = Web(domain=self.web.domain.beside(), users=USERS, policy=policy())
+        self.told()
+
+    def told(self) -> Any:
+        self.web.domain.clock.advance(self.web.domain.fresh_for)
+        return self.other.get("/api/v1/projects/acme", basic("boss")).json
+
+    def page(self) -> list[str]:
+        """List the files that installers are offered there."""
+        accept = {"Accept": "application/vnd.pypi.simple.v1+json"}
+        page = self.other.get("/simple/acme/", accept).json
+        return [file["filename"] for file in page["files"] if not file.get("yanked")]
+
+    def test_each(self) -> None:
+        two, all_three = [NEWER], [SDIST, WHEEL, NEWER]
+        release, file = "projects/acme/releases/1.0", f"projects/acme/files/{WHEEL}"
+        for method, path, value, offered in (
+            ("PUT", f"{release}/yanked", {"reason": "x"}, two),
+            ("DELETE", f"{release}/yanked", None, all_three),
+            ("PUT", f"{file}/yanked", {}, [SDIST, NEWER]),
+            ("DELETE", f"{file}/yanked", None, all_three),
+            ("DELETE", file, None, [SDIST, NEWER]),
+            ("DELETE", release, None, two),
+            ("POST", "projects/acme/restore", {"version": "1"}, all_three),
+            ("DELETE", "projects/acme", None, []),
+            ("POST", "projects/acme/undo", {}, all_three),
+            ("PUT", "projects/acme/status", {"status": "quarantined"}, []),
+            ("PUT", "projects/acme/status", {"status": "active"}, all_three),
+        ):
+            done = self.ask(method, path, value).json
+            self.assertTrue(done["changed"], (method, path))
+            self.assertEqual(self.told()["state"], done["state"])
+            self.assertEqual(sorted(self.page()), sorted(offered), (method, path))
+
+
 class RequiredTests(ApiCase):
     def test_one_state_for_all_that_tell_of_a_project(self) -> None:
         for path in (
