@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 
 from attrs import define, evolve, field
@@ -201,7 +202,8 @@ class Publication:
         if state is not None and change(state.project) is state.project:
             if provenance is not None:
                 self.warnings += (_HAS_PROVENANCE,)
-            return await publisher.change(name, change)
+            with suppress(_Gone):
+                return await publisher.change(name, _if_there(change))
         first = None
         if state is None:
             first = FirstUpload.of(publisher.store, file.key)
@@ -272,6 +274,21 @@ def _job(actor: Actor) -> Mapping[str, str] | None:
         return None
     publisher = (actor.name or "").removeprefix("publisher ")
     return describe_job(publisher, actor.proof.details)
+
+
+class _Gone(PypicloudError):
+    """The file was there when it was looked for, and is not any more."""
+
+
+def _if_there(change: Change) -> Change:
+    """Make a change that adds nothing: the bytes are not in the store yet."""
+
+    def unchanged(project: Project) -> Project:
+        if change(project) is not project:
+            raise _Gone("It was deleted meanwhile.")
+        return project
+
+    return unchanged
 
 
 def _written_down(change: Change, file: File, doing: Doing) -> Change:

@@ -226,7 +226,11 @@ class BrokenOffTests(MovesCase):
             )
             work = started(sweeper.run())
             self.domain.settle(work)
-            self.assertEqual(self.successResultOf(work).moving, [ACME])
+            swept = self.successResultOf(work)
+            self.assertEqual(swept.moving, [ACME])
+            # Copies may look old: a hard link keeps the time of its file.
+            left = self.project.moving.left if self.project.moving else ()
+            self.assertLessEqual(set(swept.removed), set(left))
             self.assertEqual(damage(self.store), [])
             self.assertEqual(len(self.pointers()), 1)
             self.wait(started(self.domain.index.acts.moves.finish_each([ACME])))

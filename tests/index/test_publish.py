@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import blake2b, md5, sha256
+from itertools import count
 
 from attrs import evolve
 from hypothesis import given, settings
@@ -637,6 +638,29 @@ class RaceTests(PublishCase):
         yanked = {file.yanked for file in stored_project(self.store).files}
         self.assertEqual(yanked, {"very broken"})
         self.assert_tidy()
+
+    def test_the_same_bytes_while_they_are_deleted(self) -> None:
+        """What was there when it was looked for is stored again where it is not."""
+        self.publish()
+        held: Deferred[None] = Deferred()
+        looks = count()
+
+        def before(operation: str, key: str) -> Deferred[None] | None:
+            # The first two looks find the file, the third one is the swap's.
+            if (operation, key) != ("get", MANIFEST):
+                return None
+            return held if next(looks) == 2 else None
+
+        self.store.before = before
+        work = started(self.one.publish(WHEEL, wheel()))
+        self.assertNoResult(work)
+        self.heal()
+        self.successResultOf(started(self.two.delete("1.0")))
+        held.callback(None)
+        self.one.settle(work)
+        self.successResultOf(work)
+        self.assert_whole()
+        self.assertEqual(len(stored_project(self.store).files), 1)
 
     def test_a_change_after_a_lost_answer_costs_no_bytes(self) -> None:
         def after(operation: str, key: str) -> Deferred[None] | None:
