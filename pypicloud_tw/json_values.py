@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Generator, Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
@@ -25,6 +25,9 @@ T = TypeVar("T")
 LONGEST = 1024
 
 _TEXTS = "texts"
+
+#: Objects of a list that are written in a piece: a millisecond or two.
+_PIECE = 50
 
 #: What a text has that is one line: neither controls nor separators of lines.
 ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
@@ -79,6 +82,27 @@ def encode(value: object) -> Any:
 def to_bytes(value: object) -> bytes:
     """Return a value as a JSON document."""
     return json.dumps(encode(value), ensure_ascii=False).encode()
+
+
+def to_bytes_in_steps(value: object) -> Generator[None, None, bytes]:
+    """Return an object as :func:`to_bytes` does, with pauses within its long lists.
+
+    :param value: of an attrs class.
+    """
+    members = []
+    kind: Any = type(value)
+    for name in declared(kind):
+        member = getattr(value, name)
+        if not isinstance(member, tuple):
+            written = to_bytes(member)
+        else:
+            items: list[bytes] = []
+            for at in range(0, len(member), _PIECE):
+                items += map(to_bytes, member[at : at + _PIECE])
+                yield
+            written = b"[%b]" % b", ".join(items)
+        members.append(b'"%b": %b' % (name.encode(), written))
+    return b"{%b}" % b", ".join(members)
 
 
 def from_bytes(kind: type[T], data: bytes, *, strict: bool = True) -> T:

@@ -58,6 +58,8 @@ PARTS = {
     "<digest>": "DIGEST",
     "<filename>": "FILENAME",
     "<space>": "NAMESPACE",
+    "<kind>": "KIND",
+    "<first>": "LETTER",
 }
 
 #: Each store has modules of its own; the walks are taken over the one in memory.

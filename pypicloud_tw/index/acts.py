@@ -16,6 +16,7 @@ from pypicloud_tw.index import edits
 from pypicloud_tw.index.audit import SERVER, Act, Actor
 from pypicloud_tw.index.edits import Edit
 from pypicloud_tw.index.history import Doing, recorded
+from pypicloud_tw.index.history_pages import HistoryPages, HistoryPart
 from pypicloud_tw.index.model import HistoryEntry, Project, ProjectStatus, Selection
 from pypicloud_tw.index.moves import Moves
 from pypicloud_tw.index.names import NormalizedName
@@ -55,18 +56,6 @@ class Acted:
         return state_of(self.project)
 
 
-@frozen
-class HistoryPart:
-    """A part of a project's history.
-
-    :ivar entries: newest first.
-    :ivar cursor: gives what is older; None: nothing is.
-    """
-
-    entries: tuple[HistoryEntry, ...]
-    cursor: str | None = None
-
-
 def state_of(project: Project) -> str:
     """Return the id of a project's last change; empty: it has had none."""
     return project.changes[-1] if project.changes else ""
@@ -78,6 +67,7 @@ class _Attempt:
 
     :ivar moves: it may bring the project into quarantine, and out of it.
     :ivar done: what it made of the last state that it was applied to, if anything.
+    :ivar left: what of it could not be done then, a sentence each.
     """
 
     act: str
@@ -87,13 +77,17 @@ class _Attempt:
     reason: str | None = None
     moves: bool = False
     done: tuple[Edit, HistoryEntry] | None = field(default=None, init=False)
+    left: tuple[str, ...] = field(default=(), init=False)
 
     def change(self, project: Project) -> Project:
         """Apply it."""
-        self.done = None
+        self.done, self.left = None, ()
         self.check(project)
         edit = self.edit(project)
         if edit is None:
+            return project
+        self.left = edit.left
+        if edit.project is project:
             return project
         entry = self.doing.entry(
             self.act,
@@ -241,9 +235,9 @@ class Acts:
     ) -> Acted:
         """Publish again what was deleted, as it was.
 
-        :returns: with what was not restored because it is gone.
-        :raises NotFound: there was no such thing, or nothing of it can be restored.
-        :raises Conflict: another file has the name of one of them; none was restored.
+        :returns: with why some of it was not: it is gone, or another file has its name.
+        :raises NotFound: there was no such thing, or all of it is gone.
+        :raises Conflict: nothing of it can be restored: another file has the name.
         """
         doing = self._doing(actor)
         return await self._act(
@@ -323,18 +317,12 @@ class Acts:
         """Tell what was done with a project, newest first.
 
         :param before: a cursor that was given with what is newer.
-        :raises NotFound: there is no such project.
         :raises BadRequest: there is no such cursor.
+        :raises HistoryDamaged: what would come next is lost or damaged.
         """
-        state = await self.publisher.manifests.read(name)
-        entries = state.project.history[::-1]
-        if before is not None:
-            ids = [entry.id for entry in entries]
-            if before not in ids:
-                raise BadRequest("There is no such cursor; begin without one.")
-            entries = entries[ids.index(before) + 1 :]
-        part = entries[:limit]
-        return HistoryPart(part, part[-1].id if len(entries) > limit else None)
+        manifests = self.publisher.manifests
+        project = (await manifests.read(name)).project
+        return await HistoryPages(manifests, project).read(before, limit)
 
     def _doing(self, actor: Actor) -> Doing:
         return self.publisher.doing(actor)
@@ -350,12 +338,12 @@ class Acts:
         project = await publisher.change(name, attempt.change, step="act")
         if (record := attempt.record(name)) is not None:
             publisher.audit(record)
-        edit, entry = attempt.done or (None, None)
+        _, entry = attempt.done or (None, None)
         if attempt.moves and project.moving is not None:
             project = await self._finish(name)
         if announced:
             await self.moves.end(name, attempt.doing.move)
-        return Acted(project, entry, edit.left if edit is not None else ())
+        return Acted(project, entry, attempt.left)
 
     async def _announce(self, name: NormalizedName, attempt: _Attempt) -> bool:
         """Say that objects will move, if they will: also if this is broken off."""

@@ -15,7 +15,12 @@ from pypicloud_tw.index.layout import SWEEP_AGE
 from pypicloud_tw.index.manifest import put_in_order
 from pypicloud_tw.index.manifests import Change
 from pypicloud_tw.index.model import File, Project, Tombstone
-from pypicloud_tw.index.names import Filename, file_identity, parse_version
+from pypicloud_tw.index.names import (
+    Filename,
+    file_identity,
+    parse_version,
+    version_hint,
+)
 from pypicloud_tw.index.statuses import check_takes_files
 from pypicloud_tw.store.spool import Digests
 
@@ -63,22 +68,23 @@ def admission(
 
     def admit(project: Project) -> Project:
         check_takes_files(project)
-        existing = project.file(file.filename)
+        there, dead = _alike(file, project.files), _alike(file, project.tombstones)
+        existing = next((f for f in there if f.filename == file.filename), None)
         if existing is not None and existing.sha256 == file.sha256:
             return _attested(project, existing, file.provenance_key)
-        replaced = _rivals(file, project.files)
+        replaced = _rivals(file, there)
         if replaced and not overwrite:
             raise Conflict(
                 "File already exists, with other bytes. A published file never "
                 "changes: give the release a new version."
             )
-        if not rules.reupload_deleted and _rivals(file, project.tombstones):
+        if not rules.reupload_deleted and _rivals(file, dead):
             raise Conflict(
                 "File already existed and was deleted; its name is not taken again "
                 "with other bytes. Give the release a new version."
             )
         tombstones, files = project.tombstones, project.files
-        buried = project.tombstone(file.filename)
+        buried = next((t for t in dead if t.filename == file.filename), None)
         if buried is not None:
             tombstones = tuple(t for t in tombstones if t is not buried)
         if replaced:
@@ -100,6 +106,14 @@ def _attested(project: Project, file: File, provenance_key: str | None) -> Proje
     attested = evolve(file, provenance_key=provenance_key)
     files = tuple(attested if f is file else f for f in project.files)
     return evolve(project, files=files)
+
+
+def _alike(file: File, others: Iterable[Named]) -> list[Named]:
+    """Find those that can have a file's name, however it is spelled.
+
+    To read thousands of names would cost more than all else of an upload.
+    """
+    return [other for other in others if other.hint == file.hint]
 
 
 def _rivals(file: File, others: Iterable[Named]) -> list[Named]:
@@ -133,6 +147,8 @@ def bury(file: File, now: datetime, act: str) -> Tombstone:
 
 def same_version(one: str, other: str) -> bool:
     """Compare two versions as PEP 440 does, or as text where one is none."""
+    if one == other or version_hint(one) != version_hint(other):
+        return one == other
     try:
         return parse_version(one) == parse_version(other)
     except InvalidVersion:

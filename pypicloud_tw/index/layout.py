@@ -22,7 +22,6 @@ PROVENANCE_SUFFIX = ".provenance"
 #: What is no distribution, and lies beside one.
 BESIDE = (METADATA_SUFFIX, PROVENANCE_SUFFIX)
 
-
 #: Seconds after which a sweep takes an unnamed object for an orphan.
 SWEEP_AGE = 24 * 3600.0
 

@@ -20,6 +20,7 @@ from packaging.version import InvalidVersion
 
 from pypicloud_tw.config.namespaces import NO_NAMESPACES, Namespaces
 from pypicloud_tw.errors import ManifestDamaged, Unavailable
+from pypicloud_tw.index.ci_job import LONGEST_PART, MOST_PARTS
 from pypicloud_tw.index.model import (
     FORMAT,
     WHOLE,
@@ -31,7 +32,6 @@ from pypicloud_tw.index.model import (
     Tombstone,
 )
 from pypicloud_tw.index.names import NormalizedName, parse_version
-from pypicloud_tw.index.provenance import LONGEST_PART, MOST_PARTS
 from pypicloud_tw.json_documents import DAMAGED, compact
 
 API_VERSION = "1.5"
@@ -40,6 +40,9 @@ INDEX = ".index/"
 #: Bytes of a manifest. Of the public index's projects ddtrace has most files that are
 #: known, 46,724: they would take 36.5 MB here (factor 7).
 MAX_MANIFEST = 256 * 2**20
+
+#: Files that are put into their places one by one; more of them are sorted with all.
+FEW = 64
 
 _HEX_256 = re.compile(r"[0-9a-f]{64}")
 _STATUSES = ("active", "archived", "quarantined", "deprecated")
@@ -57,6 +60,7 @@ _PROJECT_KEYS = frozenset(
         "_older_history",
         "_changes",
         "_moving",
+        "_serial",
     }
 )
 _FILE_KEYS = frozenset(
@@ -167,6 +171,7 @@ def document_of(project: Project) -> Document:
         "_history": [encode_entry(entry) for entry in project.history],
         "_changes": list(project.changes),
         **_encode_moving(project.moving),
+        "_serial": project.serial,
     }
     if project.older_history is not None:
         document["_older_history"] = project.older_history
@@ -221,13 +226,20 @@ def public_document(
     files = [{**_served_file(file), "url": address(file)} for file in project.offered]
     return {
         **{k: v for k, v in project.extra.items() if not k.startswith("_")},
-        "meta": {"api-version": API_VERSION},
+        "meta": _meta(project),
         "name": project.name,
         "versions": versions_of(project.files),
         "files": files,
         "project-status": _encode_status(project),
         "namespaces": namespaces.told(project.name),
     }
+
+
+def _meta(project: Project) -> Document:
+    meta: Document = {"api-version": API_VERSION}
+    if project.serial:
+        meta["_last-serial"] = project.serial
+    return meta
 
 
 def versions_of(files: Iterable[File]) -> list[str]:
@@ -248,9 +260,12 @@ def in_order(files: Iterable[File]) -> tuple[File, ...]:
 
 
 def put_in_order(files: tuple[File, ...], new: Iterable[File]) -> tuple[File, ...]:
-    """Add some files to many that are sorted already."""
+    """Add files to those that are sorted already."""
+    some = list(new)
+    if len(some) > FEW:
+        return in_order((*files, *some))
     together = list(files)
-    for file in new:
+    for file in some:
         insort(together, file, key=_rank)
     return tuple(together)
 
@@ -390,6 +405,7 @@ def decode_project(name: NormalizedName, document: Document) -> Project:
         extra=_unknown(document, _PROJECT_KEYS),
         format=_number(document.get("_format", WHOLE), "_format"),
         older_history=_maybe_text(document, "_older_history"),
+        serial=_number(document.get("_serial", 0), "_serial"),
     )
 
 

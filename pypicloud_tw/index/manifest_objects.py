@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from functools import partial
+from random import Random
 from typing import Any, TypeVar
 
 from attrs import evolve, frozen
@@ -17,7 +18,6 @@ from pypicloud_tw.index.manifest import (
     MAX_MANIFEST,
     check_format,
     encode,
-    in_order,
     manifest_key,
     put_in_order,
 )
@@ -58,8 +58,6 @@ from pypicloud_tw.store.interfaces import (
 AT_ONCE = 8
 #: Reads of one project in a row whose parts another writer has replaced meanwhile.
 REREADS = 5
-#: Files that are put into their places one by one; more of them are sorted with all.
-FEW = 64
 
 T = TypeVar("T")
 #: Decodes a part that has the given id.
@@ -81,11 +79,13 @@ class Held:
 class ManifestObjects:
     """Reads and writes what a project's manifest is made of.
 
+    :ivar random: for the ids of objects.
     :ivar sweep_age: seconds after which a sweep takes an object that is not named.
     """
 
     store: IObjectStore
     clock: IReactorTime
+    random: Random
     sweep_age: float = SWEEP_AGE
 
     async def read(
@@ -153,6 +153,34 @@ class ManifestObjects:
         assert stored is not None, "an unconditional read answers"
         return stored.data
 
+    async def salvage(self, name: NormalizedName) -> Project | None:
+        """Read of a project what can be read; None: nothing can.
+
+        :raises StoreError: the store is away.
+        """
+        try:
+            stored = await self.store.get(manifest_key(name), limit=MAX_MANIFEST)
+            assert stored is not None, "an unconditional read answers"
+            root = decode_root(name, stored.data)
+        except (ObjectNotFound, ManifestDamaged):
+            return None
+        files = await self._readable(name, root.files, decode_files)
+        tombstones = await self._readable(name, root.tombstones, decode_tombstones)
+        return _assembled(root, files, tombstones, Placement()).project
+
+    async def _readable(
+        self, name: NormalizedName, ids: Iterable[str], decode: Decode[Entry]
+    ) -> tuple[Part[Entry], ...]:
+        """Give those of some parts that are there and not damaged."""
+        found: list[Part[Entry]] = []
+        for identity in ids:
+            try:
+                data = await self._get_part(part_key(name, identity))
+                found.append(decode(name, identity, data))
+            except (_PartMissing, ManifestDamaged):
+                continue
+        return tuple(found)
+
     async def write(
         self, after: Project, etag: str | None, before: Placement | None
     ) -> tuple[Held, ObjectInfo]:
@@ -167,8 +195,8 @@ class ManifestObjects:
         """
         check_format(after)
         began = self.clock.seconds()
-        after, segments = move_older(after)
-        placement = place(after, before)
+        after, segments = move_older(after, self._draw)
+        placement = place(after, before, self._draw)
         after = evolve(after, format=WHOLE if placement is None else FORMAT)
         await self._write_new(after.name, segments, placement, before)
         if self.clock.seconds() > began + self.sweep_age / 2:
@@ -181,6 +209,9 @@ class ManifestObjects:
             content_type="application/vnd.pypi.simple.v1+json",
         )
         return Held(after, placement), info
+
+    def _draw(self) -> str:
+        return self.random.randbytes(16).hex()
 
     async def _write_new(
         self,
@@ -294,7 +325,5 @@ def _sorted(files: list[File], known: tuple[File, ...]) -> tuple[File, ...]:
     """Sort files, most of which may have been sorted before."""
     there = set(map(id, files))
     still = tuple(file for file in known if id(file) in there)
-    if len(files) - len(still) > FEW:
-        return in_order(files)
     had = set(map(id, still))
     return put_in_order(still, (file for file in files if id(file) not in had))

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from secrets import token_hex
+from itertools import compress, count
+from operator import is_not
 from typing import Any, Generic, TypeVar
 
 from attrs import evolve, field, frozen
@@ -45,6 +46,8 @@ _ID = re.compile(r"[0-9a-f]{32}")
 _KEY = re.compile(rf"{re.escape(PARTS)}([^/]+)/({_ID.pattern})\.json")
 
 Entry = TypeVar("Entry", File, Tombstone)
+#: Gives 32 random hexadecimal digits.
+Draw = Callable[[], str]
 
 
 @frozen(eq=False)
@@ -52,7 +55,7 @@ class Part(Generic[Entry]):
     """Some of a project's files, or of its tombstones.
 
     :ivar id: 32 random hexadecimal digits.
-    :ivar these: the entries by Python's ``id``: what did not change is the same object.
+    :ivar these: the entries by Python's ``id``.
     """
 
     id: str
@@ -119,7 +122,7 @@ def part_of(key: str) -> tuple[NormalizedName, str] | None:
     return NormalizedName(found[1]), found[2]
 
 
-def place(project: Project, before: Placement | None) -> Placement | None:
+def place(project: Project, before: Placement | None, draw: Draw) -> Placement | None:
     """Choose where a project's entries shall lie; None: all in one object.
 
     :param before: where they lie now. What it has not is new.
@@ -129,52 +132,80 @@ def place(project: Project, before: Placement | None) -> Placement | None:
         return None
     before = before or Placement()
     return Placement(
-        _placed(project.files, before.files),
-        _placed(project.tombstones, before.tombstones),
+        _placed(project.files, before.files, draw),
+        _placed(project.tombstones, before.tombstones, draw),
     )
 
 
-def _placed(entries: tuple[Entry, ...], before: Placed[Entry]) -> Placed[Entry]:
+def _placed(
+    entries: tuple[Entry, ...], before: Placed[Entry], draw: Draw
+) -> Placed[Entry]:
     """Leave in its part what did not change, and put what is new into the root."""
     if entries is before.entries:
         return before
-    there = set(map(id, entries))
-    parts = [part for part in before.parts if part.these <= there]
-    in_parts: set[int] = set().union(*(part.these for part in parts))
-    if len(parts) < len(before.parts):
-        by_name = {e.filename: e for e in entries if id(e) not in in_parts}
-        for part in before.parts:
-            members = [] if part.these <= there else _members(part, by_name)
+    fresh, gone = _difference(entries, before.entries)
+    become = {entry.filename: entry for entry in fresh}
+    parts = [part for part in before.parts if part.these.isdisjoint(gone)]
+    loose = [entry for entry in before.loose if id(entry) not in gone]
+    placed: set[int] = set()
+    for part in before.parts:
+        if not part.these.isdisjoint(gone):
+            members = _members(part, gone, become)
+            placed.update(map(id, members))
             if len(members) >= SMALLEST:
-                parts.append(_new(members))
-                in_parts.update(map(id, members))
-    loose = tuple(e for e in entries if id(e) not in in_parts)
+                parts.append(Part(draw(), members))
+            else:
+                loose += members
+    loose += [entry for entry in fresh if id(entry) not in placed]
+    if len(loose) + sum(len(part.entries) for part in parts) != len(entries):
+        # Something is among them twice.
+        return _placed(entries, Placed(), draw)
     if len(loose) > MOST_LOOSE:
-        return Placed(entries, tuple(_with_room(parts, loose)))
-    return Placed(entries, tuple(parts), loose)
+        return Placed(entries, tuple(_with_room(parts, tuple(loose), draw)))
+    return Placed(entries, tuple(parts), tuple(loose))
 
 
-def _members(part: Part[Entry], by_name: dict[str, Entry]) -> list[Entry]:
-    """Take what a part's entries have become."""
-    found = (by_name.pop(entry.filename, None) for entry in part.entries)
-    return [entry for entry in found if entry is not None]
+def _difference(
+    entries: tuple[Entry, ...], before: tuple[Entry, ...]
+) -> tuple[list[Entry], set[int]]:
+    """Tell what is new, and the ids of what is not there any more.
+
+    What did not change is the same object; most of it stands before and behind all that
+    did, and to pass it by costs 0.1 ms for 5,000 entries.
+    """
+    most = min(len(entries), len(before))
+    start = _first(map(is_not, entries, before), most)
+    end = _first(map(is_not, reversed(entries), reversed(before)), most - start)
+    now, then = entries[start : len(entries) - end], before[start : len(before) - end]
+    had = set(map(id, then))
+    fresh = [entry for entry in now if id(entry) not in had]
+    return fresh, had.difference(map(id, now))
+
+
+def _first(differs: Iterable[bool], most: int) -> int:
+    """Count what does not differ from the other."""
+    return min(next(compress(count(), differs), most), most)
+
+
+def _members(
+    part: Part[Entry], gone: set[int], become: dict[str, Entry]
+) -> tuple[Entry, ...]:
+    """Take what is left of a part's entries, and what others have become."""
+    found = (become.pop(e.filename, None) if id(e) in gone else e for e in part.entries)
+    return tuple(entry for entry in found if entry is not None)
 
 
 def _with_room(
-    parts: list[Part[Entry]], loose: tuple[Entry, ...]
+    parts: list[Part[Entry]], loose: tuple[Entry, ...], draw: Draw
 ) -> Iterator[Part[Entry]]:
     """Put what is too much for the root into parts; one that has room takes some."""
     if parts and len(parts[-1].entries) + len(loose) <= LARGEST:
         yield from parts[:-1]
-        yield _new(parts[-1].entries + loose)
+        yield Part(draw(), parts[-1].entries + loose)
         return
     yield from parts
     for at in range(0, len(loose), LARGEST):
-        yield _new(loose[at : at + LARGEST])
-
-
-def _new(entries: Iterable[Entry]) -> Part[Entry]:
-    return Part(token_hex(16), tuple(entries))
+        yield Part(draw(), loose[at : at + LARGEST])
 
 
 def encode_root(project: Project, placement: Placement) -> bytes:

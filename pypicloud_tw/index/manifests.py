@@ -8,11 +8,12 @@ from datetime import datetime
 from random import Random, SystemRandom
 from weakref import WeakValueDictionary
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 
 from pypicloud_tw.errors import NotFound, ObjectNotFound, Unavailable
+from pypicloud_tw.index.changelog import serial_at
 from pypicloud_tw.index.layout import SWEEP_AGE
 from pypicloud_tw.index.manifest import INDEX, project_of
 from pypicloud_tw.index.manifest_objects import Held, ManifestObjects
@@ -72,7 +73,7 @@ class Manifests:
 
     @_objects.default
     def _in_the_store(self) -> ManifestObjects:
-        return ManifestObjects(self.store, self.clock, self.sweep_age)
+        return ManifestObjects(self.store, self.clock, self.random, self.sweep_age)
 
     @_swaps.default
     def _none_yet(self) -> Swaps[Versioned, Project]:
@@ -132,13 +133,24 @@ class Manifests:
     ) -> Versioned:
         """Write a project whole, if its manifest has that ETag; None: if it has none.
 
+        It gets the serial of this change.
+
         :param found: the state that it was made of; None: there is none that can be
             read.
         :raises PreconditionFailed: it has not.
         :raises StoreError: the store is away.
         """
         placement = None if found is None else found.placement
+        serial = max(project.serial + 1, serial_at(self.clock.seconds()))
+        project = evolve(project, serial=serial)
         return self._learn(*await self._objects.write(project, etag, placement))
+
+    async def salvage(self, name: NormalizedName) -> Project | None:
+        """Read of a project whose manifest is damaged what can be; None: nothing.
+
+        :raises StoreError: the store is away.
+        """
+        return await self._objects.salvage(name)
 
     def older_history(self, project: Project) -> AsyncIterator[HistoryEntry]:
         """Give the acts before those that a project has, newest first.

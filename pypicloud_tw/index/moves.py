@@ -47,9 +47,12 @@ class Moves:
 
     Checkpoints are told of ``quarantine:copied``, ``quarantine:swapped`` and
     ``quarantine:told``, and ``quarantine:deleted``.
+
+    :ivar batch: files that one swap gives their new keys.
     """
 
     publisher: Publisher
+    batch: int = BATCH
     _moving: Coalesced[Project] = field(factory=Coalesced, init=False)
     _log = Logger()
 
@@ -123,7 +126,7 @@ class Moves:
             return await self._end(project, to, stuck)
         keys = {
             key: _target(project.name, to, key)
-            for one in todo[:BATCH]
+            for one in todo[: self.batch]
             for key in one.keys
         }
         await self._copy(keys, stuck)
@@ -238,6 +241,9 @@ def _renamed(project: Project, to: str, keys: Mapping[str, str]) -> Project:
 
 
 def _at(file: File, keys: Mapping[str, str]) -> File:
+    if keys.keys().isdisjoint(file.keys):
+        return file
+
     def now(key: str | None) -> str | None:
         return key and keys.get(key, key)
 
@@ -250,6 +256,8 @@ def _at(file: File, keys: Mapping[str, str]) -> File:
 
 
 def _buried_at(tombstone: Tombstone, keys: Mapping[str, str]) -> Tombstone:
+    if keys.keys().isdisjoint(tombstone.keys):
+        return tombstone
     metadata_key = tombstone.metadata_key
     return evolve(
         tombstone,

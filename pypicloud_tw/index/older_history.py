@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
-from secrets import token_hex
 
 from attrs import evolve, frozen
 from packaging.utils import is_normalized_name
@@ -71,9 +70,12 @@ def number_of(identity: str | None) -> int:
     return 0 if found is None else int(found[1])
 
 
-def move_older(project: Project) -> tuple[Project, tuple[Segment, ...]]:
+def move_older(
+    project: Project, draw: Callable[[], str]
+) -> tuple[Project, tuple[Segment, ...]]:
     """Move a project's oldest acts into segments, if it has too many.
 
+    :param draw: gives 32 random hexadecimal digits.
     :return: the project as its manifest shall say it, and the segments that must be
         written before, oldest first.
     """
@@ -82,7 +84,7 @@ def move_older(project: Project) -> tuple[Project, tuple[Segment, ...]]:
     segments = []
     older = project.older_history
     for at in range(0, len(moved), LONGEST):
-        identity = f"{number_of(older) + 1:08}-{token_hex(16)}"
+        identity = f"{number_of(older) + 1:08}-{draw()}"
         segments.append(Segment(identity, moved[at : at + LONGEST], older))
         older = identity
     if not segments:
@@ -93,7 +95,7 @@ def move_older(project: Project) -> tuple[Project, tuple[Segment, ...]]:
 
 def _kept(history: tuple[HistoryEntry, ...]) -> int:
     """Tell how many of the newest acts a manifest keeps."""
-    sizes = [len(compact(encode_entry(entry))) for entry in history]
+    sizes = [entry.weight for entry in history]
     if len(sizes) <= MOST and sum(sizes) <= MOST_BYTES:
         return len(sizes)
     kept = room = 0

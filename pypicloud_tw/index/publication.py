@@ -12,13 +12,13 @@ from pypicloud_tw.errors import NotFound, PayloadTooLarge, PypicloudError, Store
 from pypicloud_tw.index.admission import Claims, admission, check_claims, check_digests
 from pypicloud_tw.index.archive import Inspection
 from pypicloud_tw.index.audit import SERVER, Act, Actor
+from pypicloud_tw.index.ci_job import describe_job
 from pypicloud_tw.index.first_uploads import FirstUpload, Stage
 from pypicloud_tw.index.history import Doing, recorded
 from pypicloud_tw.index.layout import PROVENANCE_SUFFIX
 from pypicloud_tw.index.manifests import Change
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import Filename, NormalizedName
-from pypicloud_tw.index.provenance import provenance
 from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.statuses import check_takes_files
 from pypicloud_tw.store.interfaces import IUpload
@@ -271,7 +271,7 @@ def _job(actor: Actor) -> Mapping[str, str] | None:
     if actor.proof.kind != "publisher":
         return None
     publisher = (actor.name or "").removeprefix("publisher ")
-    return provenance(publisher, actor.proof.details)
+    return describe_job(publisher, actor.proof.details)
 
 
 def _written_down(change: Change, file: File, doing: Doing) -> Change:

@@ -139,7 +139,7 @@ class Publisher:
             raise
         self.changes += 1
         self.checkpoint(f"{step}:swapped")
-        await self.catalog.changed(name)
+        await self.catalog.changed(name, state.project.serial)
         self.checkpoint(f"{step}:told")
         return state.project
 

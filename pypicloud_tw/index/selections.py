@@ -13,7 +13,7 @@ from pypicloud_tw.errors import BadRequest, NotFound
 from pypicloud_tw.index.admission import same_version
 from pypicloud_tw.index.manifest import in_version_order, versions_of
 from pypicloud_tw.index.model import File, Project, Selection, Tombstone
-from pypicloud_tw.index.names import Filename, comparable_versions
+from pypicloud_tw.index.names import Filename, comparable_versions, version_hint
 
 #: How many names an error lists.
 LISTED = 10
@@ -63,10 +63,24 @@ def release_of(tombstone: Tombstone) -> str | None:
     """Return the version of a file that was deleted; None: its name does not tell."""
     if tombstone.file is not None:
         return tombstone.file.version
+    filename = tombstone.filename
+    # There may be thousands, and to parse all of each takes 20 times as long.
+    if filename.endswith(".whl"):
+        return filename.split("-")[1]
     try:
-        return str(Filename.parse(tombstone.filename, legacy=True).version)
+        return str(Filename.parse(filename, legacy=True).version)
     except BadRequest:
         return None
+
+
+def with_numbers(tombstones: Iterable[Tombstone], version: str) -> Iterable[Tombstone]:
+    """Leave out those whose names have not a version's numbers, of any spelling.
+
+    To read each name costs a hundred times as much, and there may be thousands.
+    """
+    numbers = version_hint(version)
+    wanted = f".{numbers}." if numbers else ""
+    return (tombstone for tombstone in tombstones if wanted in tombstone.numbers)
 
 
 def listed(names: Iterable[str]) -> str:
@@ -74,6 +88,13 @@ def listed(names: Iterable[str]) -> str:
     every = list(names)
     text = ", ".join(every[:LISTED])
     return f"{text} and {len(every) - LISTED} more" if len(every) > LISTED else text
+
+
+def some_of(sentences: Iterable[str]) -> str:
+    """Write some sentences, and how many more there are."""
+    every = list(sentences)
+    more = [f"And {len(every) - LISTED} more."] if len(every) > LISTED else []
+    return " ".join([*every[:LISTED], *more])
 
 
 def _choose_file(project: Project, filename: str, version: str | None) -> Chosen:
@@ -98,7 +119,7 @@ def _choose_release(project: Project, version: str) -> Chosen:
         tuple(f for f in project.files if same_version(f.version, version)),
         tuple(
             tombstone
-            for tombstone in project.tombstones
+            for tombstone in with_numbers(project.tombstones, version)
             if same_version(release_of(tombstone) or "", version)
         ),
     )

@@ -249,7 +249,6 @@ class Adopter:
             named.update(state.project.moving.left)
         unnamed = [c for c in candidates if c.info.key not in named]
         if unnamed:
-            check_takes_files(state.project)
             self._states[name] = state.project
         return unnamed
 
@@ -284,6 +283,8 @@ class Adopter:
         """
         name = candidate.filename.project
         try:
+            if name in self._states:
+                check_takes_files(self._states[name])
             if self.dry_run:
                 return Warned(candidate.info.key, ())
             described = await self.describe(candidate)

@@ -26,6 +26,7 @@ from pypicloud_tw.index.model import FORMAT, File, Project, Tombstone
 from pypicloud_tw.index.moves import MOVES, is_moved, move_of
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.survey import IN_DOUBT, lost
+from pypicloud_tw.maintenance.beside import Beside
 from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo, Unlisted
 
 #: An object that is written only to learn the store's time from it.
@@ -119,6 +120,10 @@ class Sweeper:
             for key in await sweep_other(self.store, now, dry_run=self.dry_run):
                 self.report(key)
                 swept.removed.append(key)
+        beside = await Beside.listed(self.store, limit)
+        for key in await beside.unnamed(self.manifests):
+            await self._remove(key)
+            swept.removed.append(key)
         under_way = await UnderWay.listed(self.store)
         for name, objects in old.items():
             await self._sweep_project(name, objects, limit, swept, under_way)

@@ -19,6 +19,7 @@ from pypicloud_tw.access.tokens.documents import document_keys, read_tokens
 from pypicloud_tw.access.tokens.records import TokensDamaged, document_key
 from pypicloud_tw.errors import (
     AccessUnusable,
+    HistoryDamaged,
     ManifestDamaged,
     ObjectNotFound,
     StoreError,
@@ -27,6 +28,7 @@ from pypicloud_tw.index.attestations.stored import is_about
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.model import File, Project
+from pypicloud_tw.index.older_history import HISTORY
 from pypicloud_tw.index.survey import UNREADABLE, survey
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.interfaces import IObjectStore
@@ -100,6 +102,8 @@ class Verifier:
                 continue
             for file in state.project.files:
                 yield await self._check(state.project, file)
+            if (fault := await self._history_fault(state.project)) is not None:
+                yield fault
         found = await survey(self.store, self.manifests)
         for name, why in sorted(found.reasons(lambda key: _NOT_ADOPTED).items()):
             kind = Kind.WRONG if name in found.lost else _KINDS.get(why, Kind.UNSERVED)
@@ -109,6 +113,18 @@ class Verifier:
         for key in await document_keys(self.store):
             if (fault := await self._tokens_fault(key)) is not None:
                 yield fault
+
+    async def _history_fault(self, project: Project) -> Fault | None:
+        key = f"{HISTORY}{project.name}/"
+        try:
+            async for _ in self.manifests.older_history(project):
+                pass
+        except HistoryDamaged as e:
+            return Fault(project.name, "", key, e.message)
+        except StoreError as e:
+            await self.store.ping()
+            return Fault(project.name, "", key, e.message, Kind.UNSEEN)
+        return None
 
     async def _access_fault(self) -> Fault | None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
+from pypicloud_tw.concurrency.steps import Steps, batches
 from pypicloud_tw.index.model import File, HistoryEntry, Project, Tombstone
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.projects.addresses import file_path, provenance_path
@@ -18,22 +19,29 @@ from pypicloud_tw.projects.values import (
     Status,
 )
 
+#: Releases that are looked at in a piece: a millisecond.
+_BATCH = 100
+
 
 def project_detail(
     project: Project, state: str, *, managed: bool, restorable: timedelta
-) -> ProjectDetail:
-    """Show a project.
+) -> Steps[ProjectDetail]:
+    """Show a project; one of 5,000 releases takes a while.
 
     :param managed: to somebody who may manage it.
     :param restorable: how long what was deleted can be restored.
     """
-    files = visible_files(project, managed=managed)
+    releases: list[ReleaseSummary] = []
+    by_release = by_version(visible_files(project, managed=managed))
+    for some in batches(by_release.items(), _BATCH):
+        releases += (release_summary(version, files) for version, files in some)
+        yield
     return ProjectDetail(
         project.name,
         project.display_name,
         Status(project.status, project.status_reason),
         state,
-        tuple(release_summary(v, some) for v, some in by_version(files).items()),
+        tuple(releases),
         tuple(
             deleted_file(stone, stone.file, restorable)
             for stone in project.tombstones

@@ -75,9 +75,8 @@ class StoredProjects:
         def wanted(name: NormalizedName) -> bool:
             return (words is None or words.name(name)) and reads(name)
 
-        return await self.administered.pieces.finish(
-            page_of(names, cursor, limit, wanted)
-        )
+        page = page_of(names, cursor, limit, wanted)
+        return await self.administered.look_through(page, self.actor.address)
 
     async def search(self, query: str, limit: int = USUAL) -> FoundPage:
         """See :class:`.ProjectAdministration`."""
@@ -89,17 +88,19 @@ class StoredProjects:
             words, self.authority.reads(), self.administered.summaries.find, limit
         )
         names = await self.administered.catalog.names()
-        return await self.administered.pieces.finish(search.over(names))
+        found = search.over(names)
+        return await self.administered.look_through(found, self.actor.address)
 
     async def project(self, name: str) -> ProjectDetail:
         """See :class:`.ProjectAdministration`."""
         project = await self._read(name)
-        return project_detail(
+        detail = project_detail(
             project,
             state_of(project),
             managed=self._manages(project.name),
             restorable=timedelta(seconds=self._acts.restore_for),
         )
+        return await self.administered.pieces.finish(detail)
 
     async def release(self, name: str, version: str) -> ReleaseDetail:
         """See :class:`.ProjectAdministration`."""

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from pypicloud_tw.errors import BadRequest, UpstreamError
 from pypicloud_tw.index.model import Document
-from pypicloud_tw.index.names import Filename, project_name
+from pypicloud_tw.index.names import Filename, project_name, without_variant
 from pypicloud_tw.outbound.origins import shown
 from pypicloud_tw.upstream.addresses import Links
 from pypicloud_tw.upstream.html_page import HtmlError, read_html
@@ -119,7 +119,7 @@ def file_version(filename: str, name: str) -> str | None:
     must not be dodged by an ambiguous name.
     """
     try:
-        parsed = Filename.parse(filename, legacy=True)
+        parsed = Filename.parse(without_variant(filename) or filename, legacy=True)
     except BadRequest:
         return None
     if parsed.project != name or parsed.version is None:

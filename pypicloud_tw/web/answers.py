@@ -161,14 +161,16 @@ def set_html(request: Request) -> None:
     request.setHeader(b"Content-Security-Policy", POLICY)
 
 
-def redirect(request: Request, relative: str) -> None:
-    """Redirect for good; relative, so that it is right under every path prefix.
+def redirect(request: Request, relative: str, *, for_good: bool = True) -> None:
+    """Redirect; relative, so that it is right under every path prefix.
 
     The query goes along: it may name the form that is wanted (PEP 691).
+
+    :param for_good: clients may keep that in mind.
     """
     _, question, query = request.uri.partition(b"?")
     location = quote(relative, safe="/.-_~").encode() + question + query
-    request.setResponseCode(301)
+    request.setResponseCode(301 if for_good else 302)
     request.setHeader(b"Location", location)
     measured(request, b"")
 

@@ -47,6 +47,7 @@ from pypicloud_tw.web.api.project_json import ProjectJson
 from pypicloud_tw.web.api.projects import ProjectsApi
 from pypicloud_tw.web.api.pruning import PruningApi
 from pypicloud_tw.web.api.revealed import RevealedTokens
+from pypicloud_tw.web.api.xml_rpc_methods import XmlRpc
 from pypicloud_tw.web.authorization import (
     actor_of,
     authenticate,
@@ -63,6 +64,7 @@ from pypicloud_tw.web.authorization import (
 )
 from pypicloud_tw.web.downloads import Downloads, FileSender
 from pypicloud_tw.web.fallback import Fallback
+from pypicloud_tw.web.feeds import Feeds
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.integrity import Integrity
 from pypicloud_tw.web.known_pages import page_asked
@@ -117,9 +119,11 @@ class Application:
     _list: ProjectList = field(init=False)
     _sender: PageSender = field(init=False)
     _files: FileSender = field(init=False)
+    _feeds: Feeds = field(init=False)
     _json: ProjectJson = field(init=False)
     _integrity: Integrity = field(init=False)
     _readiness: Readiness = field(init=False)
+    _xml_rpc: XmlRpc = field(init=False)
     _access_api: AccessApi = field(init=False)
     _administered: AdministeredProjects = field(init=False)
     _projects_api: ProjectsApi = field(init=False)
@@ -164,6 +168,10 @@ class Application:
     def _make_integrity(self) -> Integrity:
         return Integrity(self.projects, self.offload)
 
+    @_feeds.default
+    def _make_feeds(self) -> Feeds:
+        return Feeds(self.index)
+
     @_readiness.default
     def _make_readiness(self) -> Readiness:
         return Readiness(self.index, self.access)
@@ -171,6 +179,11 @@ class Application:
     @_json.default
     def _make_json(self) -> ProjectJson:
         return ProjectJson(self.projects, self.index.store, self.offload)
+
+    @_xml_rpc.default
+    def _make_xml_rpc(self) -> XmlRpc:
+        pieces = Pieces(self.index.clock)
+        return XmlRpc(self.index, self.access, self._json, pieces)
 
     @_access_api.default
     def _make_access_api(self) -> AccessApi:
@@ -260,7 +273,9 @@ class Application:
         own = await self.index.catalog.names()
         fallback = self.projects.fallback
         kept = await fallback.kept_names() if fallback else frozenset()
-        made = await self._list.find(own, kept, self.access.policy, principal, choice)
+        changelog = self.index.watch.changelog
+        policy = self.access.policy
+        made = await self._list.find(own, kept, policy, principal, choice, changelog)
         # Even what anybody gets: with a log-in it may be another list.
         private = not self.access.policy.public
         send_representation(request, made, private=private)
@@ -300,6 +315,18 @@ class Application:
         spaces = self.access.policy.settings.namespaces
         return send_namespace(request, spaces, asked_project(space))
 
+    @router.route("/project/<name>", methods=_READ)
+    @router.route("/project/<name>/", methods=_READ)
+    async def project_page(self, request: Request, name: str) -> None:
+        """Lead on from the address that upload clients print."""
+        await self._lead_to_page(request, name)
+
+    @router.route("/project/<name>/<version>", methods=_READ)
+    @router.route("/project/<name>/<version>/", methods=_READ)
+    async def release_page(self, request: Request, name: str, version: str) -> None:
+        """Lead on, likewise."""
+        await self._lead_to_page(request, name)
+
     # -- files ----------------------------------------------------------------------
 
     @router.route("/packages/<name>/<digest>/<filename>", methods=_READ)
@@ -331,6 +358,33 @@ class Application:
             request, normalized, version, filename, private=private
         )
 
+    @router.route("/packages/<kind>/<first>/<name>/<filename>", methods=_READ)
+    async def file_by_name(
+        self, request: Request, kind: str, first: str, name: str, filename: str
+    ) -> None:
+        """Lead from ``source/a/acme/acme-1.0.tar.gz`` to the file's own address."""
+        normalized = asked_project(name)
+        await authorize(request, self.access, Action.READ, normalized)
+        path = await self.projects.own_path(normalized, filename)
+        redirect(request, f"../../../../{path}", for_good=False)
+
+    # -- feeds ----------------------------------------------------------------------
+
+    @router.route("/feeds/releases.atom", methods=_READ)
+    async def new_releases(self, request: Request) -> bytes:
+        """Tell the newest releases of all projects."""
+        principal = await authorize_list(request, self.access)
+        readable = self.access.policy.readable(principal)
+        return await self._feeds.of_all(request, readable)
+
+    @router.route("/feeds/project/<name>.atom", methods=_READ)
+    async def new_releases_of_project(self, request: Request, name: str) -> bytes:
+        """Tell the newest releases of one."""
+        normalized = asked_project(name)
+        await authorize(request, self.access, Action.READ, normalized)
+        entry = await self.projects.entry(normalized, asks=False)
+        return self._feeds.of_project(request, entry.project)
+
     # -- the JSON API that the big index has ----------------------------------------
 
     @router.route("/pypi/<name>/json", methods=_READ)
@@ -355,8 +409,7 @@ class Application:
     async def upload(self, request: Request) -> bytes:
         """Take a file, or another form of the upload API."""
         if xml_rpc.is_call(request):
-            request.setHeader(b"Content-Type", xml_rpc.CONTENT_TYPE)
-            return measured(request, xml_rpc.refusal(request.origin.prefix))
+            return await self._xml_rpc.answer(request)
         refuse_other_sites(request)
         principal = await authorize_form(request, self.access)
         self.access.refuse_while_read_only()
@@ -486,6 +539,12 @@ class Application:
             forms=self.forms,
             addressed=addressed,
         )
+
+    async def _lead_to_page(self, request: Request, name: str) -> None:
+        normalized = asked_project(name)
+        await authorize(request, self.access, Action.READ, normalized)
+        up = "../" * (request.path.count(b"/") - 1)
+        redirect(request, f"{up}simple/{normalized}/", for_good=False)
 
     async def _send_json(
         self, request: Request, name: str, version: str | None

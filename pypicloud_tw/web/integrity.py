@@ -16,6 +16,7 @@ from pypicloud_tw.errors import NotAcceptable, NotFound, ObjectNotFound, StoreEr
 from pypicloud_tw.index.admission import same_version
 from pypicloud_tw.index.attestations.question import MAX_PROVENANCE
 from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.index.statuses import check_offered
 from pypicloud_tw.offload.limits import PAGES, limited
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.upstream.pages import INLINE
@@ -86,8 +87,8 @@ class Integrity:
             if fallback is None or fallback.redirects:
                 raise
             return await self._linked(fallback, name, filename)
-        offered = {file.filename: file for file in entry.page.files.values()}
-        file = offered.get(filename)
+        check_offered(entry.project)
+        file = entry.project.file(filename)
         merged = fallback is not None and name in fallback.merge
         if file is None and merged and not shadows(entry.project, filename):
             assert fallback is not None, "it is merged"

@@ -9,10 +9,11 @@ from attrs import define, frozen
 
 from pypicloud_tw.errors import NotFound
 from pypicloud_tw.index.catalog import CachedProject, Catalog
+from pypicloud_tw.index.layout import METADATA_SUFFIX
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.statuses import check_offered
 from pypicloud_tw.index.unserved import Unserved
-from pypicloud_tw.projects.addresses import DIGEST_DIGITS
+from pypicloud_tw.projects.addresses import DIGEST_DIGITS, file_path
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.web.fallback import Fallback, shadows
 from pypicloud_tw.web.files import Blob, find_blob
@@ -126,6 +127,19 @@ class Projects:
             raise NotFound("There is no such file here; it may have been removed.")
         digest = file.sha256[:DIGEST_DIGITS]
         return find_blob(entry.page.files, digest, filename, self.store)
+
+    async def own_path(self, name: NormalizedName, filename: str) -> str:
+        """Return the address below the root of a file of ours, by its name alone.
+
+        :raises NotFound: there is none.
+        :raises PypicloudError: see :meth:`entry`.
+        """
+        project = (await self.entry(name, asks=False)).project
+        file = project.file(filename.removesuffix(METADATA_SUFFIX))
+        if file is None or project.status == "quarantined":
+            raise NotFound("There is no such file here; it may have been removed.")
+        suffix = filename[len(file.filename) :]
+        return file_path(project.name, file) + suffix
 
     async def entry(
         self, name: NormalizedName, asks: bool

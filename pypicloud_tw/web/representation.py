@@ -98,15 +98,19 @@ class Representation:
         content_type: bytes,
         encoding: Encoding = Encoding.IDENTITY,
         modified: datetime | None = None,
+        serial: int | None = None,
     ) -> Representation:
         """Describe *body*, which is in *encoding* already.
 
         :param modified: when what it tells last changed; aware.
+        :param serial: by which it is known to be current; mirrors ask for that.
         """
         etag = _etag(body, content_type, encoding)
         validators = b"ETag: " + etag + b"\r\n" + _VARY
         if modified is not None:
             validators += b"Last-Modified: " + http_date(modified) + b"\r\n"
+        if serial:
+            validators += b"X-PyPI-Last-Serial: %d\r\n" % serial
         fields = b"Content-Type: %b\r\nContent-Length: %d\r\n" % (
             content_type,
             len(body),
@@ -131,10 +135,14 @@ class Representation:
         return self.validators + (_PRIVATE if private else _PUBLIC)
 
 
-def represent(body: bytes, variant: Variant) -> Representation:
+def represent(
+    body: bytes, variant: Variant, serial: int | None = None
+) -> Representation:
     """Make what is sent of a body in a variant's format; may run in a thread."""
     format, encoding = variant
-    return Representation.build(compress(body, encoding), format.content_type, encoding)
+    return Representation.build(
+        compress(body, encoding), format.content_type, encoding, serial=serial
+    )
 
 
 def _etag(body: bytes, content_type: bytes, encoding: Encoding) -> bytes:
@@ -152,6 +160,7 @@ class Page:
     """
 
     modified: datetime | None
+    serial: int | None
     small: bool
     _to_html: Callable[[bytes], bytes] = field(repr=False)
     _bodies: dict[tuple[bool, Encoding], bytes] = field(repr=False)
@@ -165,6 +174,7 @@ class Page:
         json: bytes,
         to_html: Callable[[bytes], bytes],
         modified: datetime | None = None,
+        serial: int | None = None,
         *,
         relative: bool = False,
     ) -> Page:
@@ -173,10 +183,11 @@ class Page:
         :param to_html: makes the HTML format out of the JSON format: most clients never
             ask for it, so neither the time nor the memory is spent before one does.
         :param modified: when what it tells last changed; aware.
+        :param serial: of that change.
         :param relative: provenance has addresses that are relative to the page.
         """
         bodies = {(True, Encoding.IDENTITY): json}
-        return cls(modified, len(json) < SMALL, to_html, bodies, relative)
+        return cls(modified, serial, len(json) < SMALL, to_html, bodies, relative)
 
     def at(self, base_url: str) -> Page:
         """Return the page with whole addresses.
@@ -192,7 +203,9 @@ class Page:
                 del self._at[next(iter(self._at))]
             root = dumps(f"{base_url}/")[1:-1].encode()
             json = self.json.replace(_RELATIVE, b'"provenance":"' + root)
-            made = self._at[base_url] = Page.of(json, self._to_html, self.modified)
+            made = self._at[base_url] = Page.of(
+                json, self._to_html, self.modified, self.serial
+            )
         return made
 
     @property
@@ -228,7 +241,11 @@ class Page:
         if made is None:
             format, encoding = variant
             made = Representation.build(
-                self._body(variant), format.content_type, encoding, self.modified
+                self._body(variant),
+                format.content_type,
+                encoding,
+                self.modified,
+                self.serial,
             )
             self._made[variant] = made
         return made

@@ -8,7 +8,7 @@ be a file is left out, everything else that is known or unknown goes into the JS
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from html import escape
 from itertools import chain
@@ -33,18 +33,23 @@ _HASHES = ("sha256", "sha512", "sha384", "sha224", "sha1", "md5")
 
 
 def render_project(
-    document: Document, modified: datetime | None = None, *, relative: bool = False
+    document: Document,
+    modified: datetime | None = None,
+    serial: int | None = None,
+    *,
+    relative: bool = False,
 ) -> Page:
     """Make a project's page.
 
     Files are shown in the order they come in; *document* is not changed, nor kept.
 
     :param modified: when the project last changed; aware.
+    :param serial: of that change.
     :param relative: provenance has addresses that are relative to the page.
     :raises ValueError: there is a number in it that JSON has not (NaN, Infinity).
     """
     data = to_json(_served(document))
-    return Page.of(data, project_html, modified, relative=relative)
+    return Page.of(data, project_html, modified, serial, relative=relative)
 
 
 def render_upstream(document: Document) -> tuple[Page, int]:
@@ -86,12 +91,23 @@ def merge_elsewhere(
 
 
 def index_json(
-    batches: Iterable[Sequence[NormalizedName]], last_serial: int | None = None
+    batches: Iterable[Sequence[NormalizedName]],
+    last_serial: int | None = None,
+    serial_of: Callable[[NormalizedName], int | None] = lambda name: None,
 ) -> Iterator[bytes]:
     """Write the JSON list of projects, a piece for each batch of names.
 
     Nothing in a normalized name needs escaping.
+
+    :param serial_of: returns the last serial of a project; None for what is not ours.
     """
+
+    def project(name: NormalizedName) -> str:
+        serial = serial_of(name)
+        if serial is None:
+            return f'{{"name":"{name}"}}'
+        return f'{{"name":"{name}","_last-serial":{serial}}}'
+
     meta: Document = {"api-version": API_VERSION}
     if last_serial is not None:
         meta["_last-serial"] = last_serial
@@ -99,8 +115,7 @@ def index_json(
     between = ""
     for names in batches:
         if names:
-            joined = '"},{"name":"'.join(names)
-            yield f'{between}{{"name":"{joined}"}}'.encode()
+            yield (between + ",".join(map(project, names))).encode()
             between = ","
         else:
             yield b""

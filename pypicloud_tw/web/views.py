@@ -89,7 +89,8 @@ def _view(
 ) -> Rendered[ProjectView]:
     project = state.project
     relative = _add_provenance(project, document)
-    page = render_project(document, state.modified, relative=relative)
+    serial = project.serial or None
+    page = render_project(document, state.modified, serial, relative=relative)
     files = {
         (file.sha256[:DIGEST_DIGITS], file.filename): file for file in project.offered
     }

@@ -9,14 +9,14 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.errors import PypicloudError, StoreError, Unavailable
 from pypicloud_tw.index.first_uploads import PUBLISHING, Stage
 from pypicloud_tw.index.layout import SWEEP_AGE
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.maintenance import jobs
 from tests.builders import wheel
-from tests.web.doubles import Domain, started
+from tests.web.doubles import Domain, started, stored_project
 
 ACME, WHEEL = project_name("acme"), "acme-1.0-py3-none-any.whl"
 
@@ -113,7 +113,7 @@ class SweepTests(JobCase):
         self.domain.store.add(orphan, b"")
         self.domain.clock.advance(SWEEP_AGE + 1)
         # Four are of what was published, the last told the store's time.
-        told = "6 objects seen, 1 orphans, 0 of deleted files, 0 unfinished uploads.\n"
+        told = "7 objects seen, 1 orphans, 0 of deleted files, 0 unfinished uploads.\n"
         for dry_run, word in ((True, "would remove"), (False, "removed")):
             self.assertEqual(self.do("sweep", dry_run=dry_run), 0)
             self.assertEqual(self.out.getvalue(), f"{word} {orphan}\n{told}")
@@ -151,6 +151,22 @@ class SweepTests(JobCase):
         self.assertEqual(self.do("sweep"), 1)
         self.assertIn("pypicloud: ", self.err.getvalue())
         self.assertIn("acme", self.err.getvalue())
+
+    def test_a_quarantine_that_was_broken_off_is_finished(self) -> None:
+        self.publish()
+        former = set(stored_project(self.domain.store).files[0].keys)
+        self.domain.store.fail_next("copy", StoreError("It is away."))
+        work = started(self.index.acts.set_status(ACME, "quarantined"))
+        self.domain.settle(work)
+        self.failureResultOf(work, Unavailable)
+        self.assertEqual(self.do("sweep", dry_run=True), 0)
+        self.domain.store.fail_next("copy", StoreError("It is away."))
+        self.assertEqual(self.do("sweep"), 1)
+        said = "Objects of acme could not be moved: It is away."
+        self.assertIn(said, self.err.getvalue())
+        self.assertEqual(self.do("sweep"), 0)
+        self.assertIsNone(stored_project(self.domain.store).moving)
+        self.assertEqual(former & set(self.domain.store.objects), set())
 
     def test_a_first_upload_that_was_broken_off_is_named(self) -> None:
         """It is no fault: to upload it again is enough."""

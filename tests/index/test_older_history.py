@@ -45,6 +45,10 @@ def entry(number: int, reason: str | None = None) -> HistoryEntry:
     return HistoryEntry(f"{number:016x}", at, "yanked", "ann", reason=reason)
 
 
+def moved_by(project: Project) -> tuple[Project, tuple[Segment, ...]]:
+    return move_older(project, lambda: "0" * 32)
+
+
 def acted(*numbers: int) -> Change:
     """A change that adds acts to a project's history, each once."""
 
@@ -61,10 +65,10 @@ class MoveTests(SynchronousTestCase):
 
     def test_few_stay(self) -> None:
         project = self.project(MOST)
-        self.assertEqual(move_older(project), (project, ()))
+        self.assertEqual(moved_by(project), (project, ()))
 
     def test_of_too_many_the_oldest_go(self) -> None:
-        project, [segment] = move_older(self.project(MOST + 1))
+        project, [segment] = moved_by(self.project(MOST + 1))
         self.assertEqual(project.history, tuple(map(entry, range(MOST + 1)))[-KEPT:])
         self.assertEqual(segment.entries, tuple(map(entry, range(MOST + 1 - KEPT))))
         self.assertIsNone(segment.older)
@@ -72,7 +76,7 @@ class MoveTests(SynchronousTestCase):
         self.assertTrue(segment.id.startswith("00000001-"), segment.id)
 
     def test_each_names_the_one_before_it(self) -> None:
-        project, segments = move_older(self.project(3 * LONGEST, f"00000007-{0:032x}"))
+        project, segments = moved_by(self.project(3 * LONGEST, f"00000007-{0:032x}"))
         older = [segment.older for segment in segments]
         self.assertEqual(older, [f"00000007-{0:032x}", *(s.id for s in segments[:-1])])
         self.assertEqual(project.older_history, segments[-1].id)
@@ -84,17 +88,17 @@ class MoveTests(SynchronousTestCase):
         """What undoing the newest act takes is in it."""
         long = [entry(n, "x" * (MOST_BYTES // 2)) for n in range(3)]
         before = evolve(self.project(0), history=tuple(long))
-        project, [segment] = move_older(before)
+        project, [segment] = moved_by(before)
         self.assertEqual(project.history, (long[2],))
         self.assertEqual(segment.entries, (long[0], long[1]))
-        self.assertEqual(move_older(project), (project, ()))
+        self.assertEqual(moved_by(project), (project, ()))
 
     @given(st.lists(st.integers(0, 150), max_size=6))
     def test_nothing_is_lost(self, acts: list[int]) -> None:
         project, segments, done = self.project(0), list[Segment](), 0
         for count in acts:
             more = tuple(map(entry, range(done, done + count)))
-            project, moved = move_older(evolve(project, history=project.history + more))
+            project, moved = moved_by(evolve(project, history=project.history + more))
             segments += moved
             done += count
             self.assertLessEqual(len(project.history), MOST)

@@ -187,6 +187,18 @@ class ChainTests(IntegrationTestCase):
         self.assertEqual(answer.status, 200, answer.text)
         (bundle,) = self.provenance(server, GOOGLE).attestation_bundles
         self.assertEqual(bundle.publisher.model_dump(), google)
+        self.installed(server, CIRCLECI)
+
+    def installed(self, server: Server, wheel: str) -> None:
+        """Have installers read a page that tells of provenance."""
+        name, version = wheel.split("-")[:2]
+        options = ("--no-deps", "--index-url", server.simple)
+        target = self.folder / "target"
+        pip = (sys.executable, "-m", "pip", "download", *options, "-d", target)
+        self.run_client(*pip, f"{name}=={version}")
+        self.assertEqual([one.name for one in target.iterdir()], [wheel])
+        uv = (script("uv"), "pip", "install", *options, "--target", target / "uv")
+        self.run_client(*uv, f"{name}=={version}")
 
     def test_another_trust_root(self) -> None:
         root = self.folder / "staging.json"

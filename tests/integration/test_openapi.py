@@ -13,18 +13,28 @@ from tests.integration.rig import (
     USER,
     IntegrationTestCase,
     Server,
+    basic,
     script,
 )
 
-#: Requests for each operation and kind of data, and seconds for all that follow links.
-EXAMPLES, SEEDED = 12, 20261127
+#: Requests for each operation and kind of data, and what they are drawn from.
+EXAMPLES, SEEDED = 10, 20261127
 
 DOCUMENT = "/api/v1/openapi.json"
 
 CONFIG = """
+{parameters}
 [checks]
 positive_data_acceptance.expected-statuses = {accepted}
 negative_data_rejection.expected-statuses = {refused}
+"""
+
+#: What is really there: else nearly all that is asked for is not.
+THERE = """
+[parameters]
+"path.name" = "acme"
+"path.version" = "1.0"
+"path.filename" = "acme-1.0-py3-none-any.whl"
 """
 
 #: What data that is as declared may be answered with: there is no such thing, or it is
@@ -60,10 +70,25 @@ class OpenApiTests(IntegrationTestCase):
         OpenAPIV31SpecValidator(json.loads(answer.body)).validate()
 
     def test_the_api_does_what_it_says(self) -> None:
+        self.hold_to_the_document("")
+
+    def test_with_what_is_there(self) -> None:
+        server = self.hold_to_the_document(THERE)
+        history = "/api/v1/projects/acme/history?limit=1000"
+        items = server.get(history, Authorization=basic()).json()["items"]
+        done = {one["act"] for one in items}
+        self.assertLessEqual({"yanked", "removed", "restored", "status"}, done)
+
+    def hold_to_the_document(self, parameters: str) -> Server:
+        """Run schemathesis with all of its checks."""
         server = self.serve()
         config = self.folder / "schemathesis.toml"
         config.write_text(
-            CONFIG.format(accepted=json.dumps(ACCEPTED), refused=json.dumps(REFUSED))
+            CONFIG.format(
+                parameters=parameters,
+                accepted=json.dumps(ACCEPTED),
+                refused=json.dumps(REFUSED),
+            )
         )
         self.run_client(
             script("schemathesis"),
@@ -84,6 +109,7 @@ class OpenApiTests(IntegrationTestCase):
             patience=600,
         )
         self.assertNotIn("Traceback", server.log)
+        return server
 
 
 test_suite = apart(__name__)

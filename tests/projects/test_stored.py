@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from attrs import define, field
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.access.administration.authority import Operator
 from pypicloud_tw.access.administration.values import Required
-from pypicloud_tw.errors import BadRequest, ConditionFailed, NotFound, Unavailable
+from pypicloud_tw.config.rights import Action
+from pypicloud_tw.errors import (
+    BadRequest,
+    ConditionFailed,
+    Forbidden,
+    NotFound,
+    Unavailable,
+)
 from pypicloud_tw.index.audit import Actor, Proof
 from pypicloud_tw.index.model import Selection
+from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.interface import ProjectAdministration
 from pypicloud_tw.projects.stored import StoredProjects
@@ -77,6 +87,37 @@ class OperatorTests(StoredCase):
         kept = (deleted.until - deleted.deleted).total_seconds()
         self.assertEqual(kept, self.web.domain.index.acts.restore_for)
         self.assertEqual((deleted.version, deleted.act), ("1.0", done.act.id))
+
+
+@define
+class Losing(Operator):
+    """Somebody who may once, and no more."""
+
+    asked: list[Action] = field(factory=list)
+
+    def check(self, action: Action, project: NormalizedName | None) -> None:
+        self.asked.append(action)
+        if len(self.asked) > 1:
+            raise Forbidden("You may not any more.")
+
+
+class LostRightTests(StoredCase):
+    def test_a_right_that_is_lost_before_the_swap_is_no_right(self) -> None:
+        parts = AdministeredProjects(self.web.domain.index)
+        acts: tuple[Callable[[StoredProjects], Any], ...] = (
+            lambda one: one.yank("acme", ONE, Yank()),
+            lambda one: one.unyank("acme", ONE),
+            lambda one: one.delete("acme", ONE),
+            lambda one: one.restore("acme", ONE),
+            lambda one: one.set_status("acme", StatusChange("archived")),
+            lambda one: one.undo("acme", Undo()),
+        )
+        for act in acts:
+            losing = Losing()
+            before = dict(self.web.store.objects)
+            doer = StoredProjects(parts, COMMAND, losing)
+            self.assertIn("any more", self.refused(Forbidden, act(doer)))
+            self.assertEqual(self.web.store.objects, before)
 
 
 class RefusalTests(StoredCase):

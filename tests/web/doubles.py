@@ -40,7 +40,7 @@ from pypicloud_tw.index.attestations.stored import is_about
 from pypicloud_tw.index.audit import SERVER, Act, Actor
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.index import Index
-from pypicloud_tw.index.manifest import INDEX, decode, project_of
+from pypicloud_tw.index.manifest import project_of
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.marker import Marker
 from pypicloud_tw.index.model import Project, Selection
@@ -60,6 +60,7 @@ from pypicloud_tw.web.views import ProjectView, Views
 from tests.access.oidc.doubles import Issuer
 from tests.builders import simple_policy
 from tests.doubles import InlineOffload, quick_hash
+from tests.manifests import whole_project
 from tests.web.http.doubles import PEER, Wire
 
 T = TypeVar("T")
@@ -187,7 +188,7 @@ class Domain:
 def stored_project(store: MemoryStore, name: str = "acme") -> Project:
     """Read a project as it lies in the store."""
     normalized = project_name(name)
-    return decode(normalized, store.objects[f"{INDEX}{normalized}.json"].data)
+    return whole_project(normalized, lambda key: store.objects[key].data)
 
 
 def stored_projects(store: MemoryStore) -> dict[NormalizedName, Project]:

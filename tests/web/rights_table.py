@@ -179,6 +179,11 @@ def call(subject: Subject) -> bytes:
     return dumps(({"name": "x"},), "search").encode()
 
 
+def release_call(subject: Subject) -> bytes:
+    """What older tools ask of a release."""
+    return dumps((subject.name, "1.0"), "release_urls").encode()
+
+
 def token(subject: Subject) -> bytes:
     """A token that is none."""
     return b'{"token": "x"}'
@@ -194,9 +199,11 @@ DISCOVERY = "/.well-known/pytp"
 GITHUB = "/_/oidc/github/mint-token"
 REVEALED = "/api/v1/access/tokens/revealed"
 JSON = {"Content-Type": "application/json"}
+XML = {"Content-Type": "text/xml"}
 
 PROVENANCE = "/integrity/<name>/<version>/<filename>/provenance"
 FILE = "/packages/<name>/<digest>/<filename>"
+BY_NAME = "/packages/<kind>/<first>/<name>/<filename>"
 
 #: Routes that take forms of the upload API.
 FORMS = ("/", "/simple", "/simple/", "/legacy", "/legacy/", "/pypi", "/pypi/")
@@ -370,6 +377,14 @@ ROWS = (
     # By the name alone, and to anybody.
     Row("GET", "/simple/<name>", "/simple/{name}", status=301),
     Row("GET", "/simple/<name>/", "/simple/{name}/", READ),
+    Row("GET", BY_NAME, "/packages/source/x/{name}/{file}", READ, 302),
+    Row("GET", BY_NAME, "/packages/py3/x/{name}/{file}.metadata", READ, 302),
+    Row("GET", "/project/<name>", "/project/{name}", READ, 302),
+    Row("GET", "/project/<name>/", "/project/{name}/", READ, 302),
+    Row("GET", "/project/<name>/<version>", "/project/{name}/1.0", READ, 302),
+    Row("GET", "/project/<name>/<version>/", "/project/{name}/1.0/", READ, 302),
+    Row("GET", "/feeds/releases.atom", "/feeds/releases.atom", READ),
+    Row("GET", "/feeds/project/<name>.atom", "/feeds/project/{name}.atom", READ),
     Row("GET", "/namespaces", "/namespaces", READ),
     Row("GET", "/namespace/<space>", "/namespace/other", READ, 404),
     Row("GET", FILE, "/packages/{name}/{digest}/{file}", READ),
@@ -388,7 +403,8 @@ ROWS = (
     ),
     Row("POST", "/legacy/", "/legacy/", OVERWRITE, 200, overwrite, FORM_TYPE, True),
     Row("POST", "/legacy/", "/legacy/", DELETE, 200, removal, FORM_TYPE, True),
-    Row("POST", "/pypi", "/pypi", None, 200, call, {"Content-Type": "text/xml"}),
+    Row("POST", "/pypi", "/pypi", READ, 200, call, XML),
+    Row("POST", "/pypi", "/pypi", READ, 200, release_call, XML),
     Row("GET", AUDIT, AUDIT, ADMINISTER),
     Row("GET", AUDIT, f"{AUDIT}?project={{name}}", MANAGE),
     # Who sends these proves who it is by what it sends.

@@ -14,7 +14,7 @@ from pypicloud_tw.index.attestations.question import MAX_ATTESTATIONS, PREDICATE
 from pypicloud_tw.index.attestations.service import Attestations
 from pypicloud_tw.index.attestations.stored import is_about
 from pypicloud_tw.index.manifests import Change
-from pypicloud_tw.index.model import Project
+from pypicloud_tw.index.model import Project, Selection
 from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.web.http.proxies import Proxies
 from tests.access.oidc.doubles import publisher
@@ -323,9 +323,41 @@ class IntegrityTests(AttestationCase):
         spelled = f"/integrity/Acme/1.0.0/{WHEEL}/provenance"
         self.assertEqual(self.web.get(spelled).status, 200)
 
-    def test_in_quarantine(self) -> None:
-        self.web.wait(self.web.domain.publisher.change(_name(), _quarantined))
+    def test_odd_versions(self) -> None:
+        """What stands in an address is escaped, and understood."""
+        filename = "acme-1!2.0+local.1-py3-none-any.whl"
+        data = wheel(version="1!2.0+local.1")
+        text = json.dumps([attestation(filename, sha256(data).hexdigest())])
+        form = upload_form(filename, data, version="1!2.0+local.1", attestations=text)
+        self.assertEqual(self.web.post(form).status, 200)
+        page = self.web.get("/simple/acme/", JSON).json
+        told = {file["filename"]: file["provenance"] for file in page["files"]}
+        address = told[filename].removeprefix("http://pypi.example:6543")
+        self.assertIn("/1%212.0%2Blocal.1/", address)
+        self.assertEqual(self.web.get(address).status, 200)
+
+    def test_deleted_and_restored(self) -> None:
+        acts, what = self.web.domain.index.acts, Selection(file=WHEEL)
+        self.web.wait(acts.delete(_name(), what))
         self.assertEqual(self.web.get(ADDRESS).status, 404)
+        self.web.wait(acts.restore(_name(), what))
+        self.assertEqual(self.web.get(ADDRESS).status, 200)
+        self.assertEqual(
+            self.file()["provenance"], f"http://pypi.example:6543{ADDRESS}"
+        )
+        self.assert_tidy()
+
+    def test_in_quarantine(self) -> None:
+        acts = self.web.domain.index.acts
+        (before,) = stored_project(self.web.store).files
+        self.web.wait(acts.set_status(_name(), "quarantined"))
+        self.assertEqual(self.web.get(ADDRESS).status, 403)
+        self.assertEqual(self.web.get("/simple/acme/", JSON).json["files"], [])
+        self.web.wait(acts.set_status(_name(), "active"))
+        (after,) = stored_project(self.web.store).files
+        self.assertNotEqual(after.provenance_key, before.provenance_key)
+        self.assertEqual(self.web.get(ADDRESS).status, 200)
+        self.assert_tidy()
 
     def test_lost(self) -> None:
         (file,) = stored_project(self.web.store).files
@@ -375,7 +407,3 @@ def _yanked(reason: str) -> Change:
         return evolve(project, files=files)
 
     return change
-
-
-def _quarantined(project: Project) -> Project:
-    return evolve(project, status="quarantined")

@@ -376,6 +376,17 @@ class UnservedTests(SynchronousTestCase):
         self.paths = (*self.paths, path)
         self.refused(front, "It is broken.")
 
+    def test_what_is_in_quarantine_hides_the_upstream_s_too(self) -> None:
+        front = Front("relay", merge=frozenset({"acme"}))
+        front.have()
+        front.web.publish(OURS, wheel())
+        theirs = f"/{front.link().lstrip('./')}"
+        acts = front.domain.index.acts
+        front.web.wait(acts.set_status(ACME, "quarantined"))
+        front.domain.clock.advance(1)
+        self.assertEqual(front.document()["files"], [])
+        self.assertEqual(front.web.get(theirs).status, 403)
+
     def test_what_is_merged_shows_the_upstream_s_all_the_same(self) -> None:
         """Its page never shows less than before."""
         front = Front("proxy", merge=frozenset({"acme"}))

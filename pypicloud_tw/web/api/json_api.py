@@ -13,7 +13,12 @@ from typing import TypeVar
 from pypicloud_tw.access.administration.values import Changed, Required
 from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.errors import BadRequest, UnsupportedMediaType
-from pypicloud_tw.json_values import NotAsDeclared, from_bytes, to_bytes
+from pypicloud_tw.json_values import (
+    NotAsDeclared,
+    from_bytes,
+    to_bytes,
+    to_bytes_in_steps,
+)
 from pypicloud_tw.web.answers import measured
 from pypicloud_tw.web.http.conditions import check_required, is_known
 from pypicloud_tw.web.http.fields import joined
@@ -67,6 +72,16 @@ def send_value(request: Request, value: object, state: str | None = None) -> byt
     :raises ConditionFailed: it is not what the client requires.
     """
     return _send(request, to_bytes(value), state or "")
+
+
+async def send_long(
+    request: Request, value: object, state: str, pieces: Pieces
+) -> bytes:
+    """Answer a GET with an object of long lists; parameters as of :func:`send_value`.
+
+    :param pieces: writes it with pauses.
+    """
+    return _send(request, await pieces.finish(to_bytes_in_steps(value)), state)
 
 
 async def send_list(

@@ -47,7 +47,13 @@ _TEXTS = (
 )
 
 #: Fields with several values, likewise; without any they are null.
-_LISTS = ("dynamic", "license_files", "provides_extra", "requires_dist")
+_LISTS = (
+    "dynamic",
+    "import_namespaces",
+    "license_files",
+    "provides_extra",
+    "requires_dist",
+)
 
 
 def is_quick(project: Project, metadata: bytes | None) -> bool:
@@ -70,13 +76,18 @@ def _header_lines(metadata: bytes) -> int:
 
 
 def render(
-    project: Project, version: str | None, base_url: str, metadata: bytes | None
+    project: Project,
+    version: str | None,
+    base_url: str,
+    metadata: bytes | None,
+    serial: int = 0,
 ) -> bytes:
     """Make what is sent; pure, for the reactor thread where it :func:`is_quick`.
 
     :param version: the release that was asked for; None for the project.
     :param base_url: this server's own address, without a final slash.
     :param metadata: core metadata of the release that is described, if it is known.
+    :param serial: by which it is current; 0: that is not known.
     :raises NotFound: there is no such release.
     """
     fields = None if metadata is None else _fields(metadata)
@@ -85,9 +96,9 @@ def render(
         return f"{base_url}/{file_path(project.name, file)}"
 
     document = (
-        project_document(project, address, base_url, fields)
+        project_document(project, address, base_url, fields, serial)
         if version is None
-        else release_document(project, version, address, base_url, fields)
+        else release_document(project, version, address, base_url, fields, serial)
     )
     return json.dumps(document).encode()
 
@@ -162,6 +173,8 @@ def _info(
     given: Document = dict(metadata)
     info: Document = {name: given.get(name) for name in _TEXTS}
     info |= {name: given.get(name) or None for name in _LISTS}
+    # PEP 794: an empty list says that nothing can be imported, null says nothing.
+    info["import_names"] = given.get("import_names")
     info["summary"] = info["summary"] or _first(file.summary for file in files)
     info["requires_python"] = info["requires_python"] or _first(
         file.requires_python for file in files

@@ -64,6 +64,13 @@ _IF_MATCH = {
     "schema": {"type": "string"},
 }
 
+_ETAG = {
+    "ETag": {
+        "description": "What it is now; If-Match of a change takes it.",
+        "schema": {"type": "string"},
+    }
+}
+
 #: A part of a rule: its converter, that one's arguments, and its name.
 _SEGMENT = re.compile(r"<(?:(\w+)\(([^)]*)\):)?(\w+)>")
 
@@ -215,8 +222,7 @@ def _body(body: type[Any] | Form, schemas: Schemas) -> Mapping[str, Any]:
 def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     schema = _answer(operation.answer, schemas)
     found: dict[int, Any] = {
-        status: _response(status, "application/json", schema)
-        for status in operation.statuses
+        status: _done(operation, status, schema) for status in operation.statuses
     }
     problem = schemas.named("Problem", _PROBLEM)
     for status in _errors(operation):
@@ -226,6 +232,12 @@ def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     if operation.method == "GET":
         found[304] = {"description": HTTPStatus(304).phrase}
     return {str(status): found[status] for status in sorted(found)}
+
+
+def _done(operation: Operation, status: int, schema: Any) -> dict[str, Any]:
+    """Describe the answer where all is well."""
+    answer = _response(status, "application/json", schema)
+    return {**answer, "headers": _ETAG} if operation.conditional else answer
 
 
 def _errors(operation: Operation) -> Iterable[int]:

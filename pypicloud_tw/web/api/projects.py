@@ -50,6 +50,7 @@ from pypicloud_tw.web.api.json_api import (
     read_json,
     required,
     send_done,
+    send_long,
     send_value,
 )
 from pypicloud_tw.web.api.openapi import DOCUMENT, Described
@@ -149,7 +150,7 @@ class ProjectsApi:
         """Show a project and its releases."""
         doer = await self._reader(request, name)
         found = await doer.project(name)
-        return send_value(request, found, found.state)
+        return await self._send_long(request, found, found.state)
 
     @routes.get(_RELEASE, ReleaseDetail, asks=Action.READ)
     async def release(self, request: Request, name: str, version: str) -> bytes:
@@ -157,7 +158,7 @@ class ProjectsApi:
         doer = await self._reader(request, name)
         # First: of a state that is older than what is shown nothing can be required.
         state = await doer.state(name)
-        return send_value(request, await doer.release(name, version), state)
+        return await self._send_long(request, await doer.release(name, version), state)
 
     @routes.get(_FILE, FileDetail, asks=Action.READ)
     async def file(self, request: Request, name: str, filename: str) -> bytes:
@@ -178,7 +179,8 @@ class ProjectsApi:
         principal = await authorize(request, self.access, Action.MANAGE, project)
         doer = self._doer(request, principal)
         cursor = parameter(request, "cursor")
-        return send_value(request, await doer.history(name, cursor, _limit(request)))
+        page = await doer.history(name, cursor, _limit(request))
+        return await self._send_long(request, page, "")
 
     # -- acts -----------------------------------------------------------------------
 
@@ -288,6 +290,9 @@ class ProjectsApi:
         return self.answer_failure(request, failure)
 
     # -- parts ----------------------------------------------------------------------
+
+    async def _send_long(self, request: Request, value: object, state: str) -> bytes:
+        return await send_long(request, value, state, self.administered.pieces)
 
     async def _yank(self, request: Request, name: str, what: Selection) -> bytes:
         doer, yank = await self._with_body(request, Yank, Action.MANAGE, name)

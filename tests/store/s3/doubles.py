@@ -290,7 +290,8 @@ class FakeS3:
         kept = {
             name: value
             for name, value in headers.items()
-            if name.startswith("x-amz-meta-") or name == "content-type"
+            if name.startswith("x-amz-meta-")
+            or name in ("content-type", "x-amz-storage-class")
         }
         etag = etag or md5(data).hexdigest()
         self.objects[key] = Stored(data, etag, kept, self.now())
@@ -371,7 +372,11 @@ class FakeS3:
     ) -> tuple[int, dict[str, str], bytes]:
         source = unquote(headers["x-amz-copy-source"]).split("/", 2)[2]
         found = self.find(source)
-        etag = self.store(key, found.headers, found.data)
+        kept = {**found.headers}
+        kept.pop("x-amz-storage-class", None)
+        if "x-amz-storage-class" in headers:
+            kept["x-amz-storage-class"] = headers["x-amz-storage-class"]
+        etag = self.store(key, kept, found.data)
         return self.document("CopyObjectResult", f"<ETag>&quot;{etag}&quot;</ETag>")
 
     def DeleteObject(self, key: str, *_: object) -> tuple[int, dict[str, str], bytes]:

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.errors import StoreError
+from pypicloud_tw.web.http.proxies import Proxies
 from tests.access.doubles import policy_of
 from tests.builders import sdist, wheel
 from tests.web.doubles import HASH, Response, Web, basic, stored_project
@@ -346,6 +347,46 @@ class ActTests(ApiCase):
         self.assertEqual(self.ask("HEAD", "projects/acme").body, b"")
 
 
+class TwoServersTests(ApiCase):
+    """Every act on one server, as the other tells of it within fresh_for."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.other = Web(domain=self.web.domain.beside(), users=USERS, policy=policy())
+        self.told()
+
+    def told(self) -> Any:
+        self.web.domain.clock.advance(self.web.domain.fresh_for)
+        return self.other.get("/api/v1/projects/acme", basic("boss")).json
+
+    def page(self) -> list[str]:
+        """List the files that installers are offered there."""
+        accept = {"Accept": "application/vnd.pypi.simple.v1+json"}
+        page = self.other.get("/simple/acme/", accept).json
+        return [file["filename"] for file in page["files"] if not file.get("yanked")]
+
+    def test_each(self) -> None:
+        two, all_three = [NEWER], [SDIST, WHEEL, NEWER]
+        release, file = "projects/acme/releases/1.0", f"projects/acme/files/{WHEEL}"
+        for method, path, value, offered in (
+            ("PUT", f"{release}/yanked", {"reason": "x"}, two),
+            ("DELETE", f"{release}/yanked", None, all_three),
+            ("PUT", f"{file}/yanked", {}, [SDIST, NEWER]),
+            ("DELETE", f"{file}/yanked", None, all_three),
+            ("DELETE", file, None, [SDIST, NEWER]),
+            ("DELETE", release, None, two),
+            ("POST", "projects/acme/restore", {"version": "1"}, all_three),
+            ("DELETE", "projects/acme", None, []),
+            ("POST", "projects/acme/undo", {}, all_three),
+            ("PUT", "projects/acme/status", {"status": "quarantined"}, []),
+            ("PUT", "projects/acme/status", {"status": "active"}, all_three),
+        ):
+            done = self.ask(method, path, value).json
+            self.assertTrue(done["changed"], (method, path))
+            self.assertEqual(self.told()["state"], done["state"])
+            self.assertEqual(sorted(self.page()), sorted(offered), (method, path))
+
+
 class RequiredTests(ApiCase):
     def test_one_state_for_all_that_tell_of_a_project(self) -> None:
         for path in (
@@ -370,6 +411,16 @@ class RequiredTests(ApiCase):
         said = self.refused(412, "DELETE", "projects/acme", If_Match=tag)
         self.assertIn("was changed since", said)
         self.assertEqual(len(self.yanked()), 3)
+
+    def test_what_is_done_elsewhere_is_seen_within_fresh_for(self) -> None:
+        self.ask("GET", "projects/acme")
+        other = Web(domain=self.web.domain.beside(), users=USERS, policy=policy())
+        headers = {**basic("boss"), **JSON}
+        yanked = "/api/v1/projects/acme/releases/1.0/yanked"
+        other.request("PUT", yanked, headers, b'{"reason": "broken"}')
+        self.web.domain.clock.advance(self.web.domain.fresh_for)
+        release = self.ask("GET", "projects/acme").json["releases"][0]
+        self.assertEqual(release["reason"], "broken")
 
     def test_conditions_of_other_kinds(self) -> None:
         path = "projects/acme/releases/1.0/yanked"
@@ -427,3 +478,37 @@ class StatusTests(ApiCase):
     def test_for_administrators_alone(self) -> None:
         self.refused(401, "GET", "status", user=None)
         self.refused(403, "GET", "status", user="ann")
+
+
+class AddressTests(ApiCase):
+    def test_whatever_is_asked_is_answered_by_a_problem(self) -> None:
+        for path, status in (
+            ("projects/%FF", 404),
+            ("projects/%C3", 404),
+            ("projects/a%2Fb", 404),
+            ("projects//acme", 404),
+            ("projects/acme/", 404),
+            ("projects/", 404),
+            ("%00", 404),
+            ("projects/acme/files/%00", 404),
+            ("projects/acme/files/..", 404),
+            ("projects/acme/releases/%E2%80%A8", 404),
+            (f"projects/{'x' * 3000}", 404),
+            (f"projects/acme/releases/{'1.' * 2000}", 404),
+            (f"projects/acme/releases/{'9' * 5000}", 404),
+            ("access/nothing", 404),
+            ("prune/nothing", 404),
+        ):
+            self.refused(status, "GET", path)
+
+    def test_methods_that_there_are_not(self) -> None:
+        for method in ("POST", "PUT", "PATCH", "TRACE"):
+            self.assertIn("method", self.refused(405, method, "audit"))
+        self.assertIn("method", self.refused(405, "DELETE", "openapi.json"))
+        self.assertIn("method", self.refused(405, "GET", "access/tokens/revealed"))
+
+    def test_below_a_path(self) -> None:
+        proxies = Proxies(public_url="https://pypi.example/index")
+        web = Web(domain=self.web.domain, users=USERS, policy=policy(), proxies=proxies)
+        servers = web.get("/api/v1/openapi.json").json["servers"]
+        self.assertEqual(servers, [{"url": "/index"}])
