@@ -30,8 +30,12 @@ from pypicloud_tw.index.audit import SERVER
 from pypicloud_tw.index.manifest import encode, manifest_key
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import project_name
-from pypicloud_tw.maintenance.retention.plan import Plan
-from pypicloud_tw.projects.pruning import PlanQuestion, apply_plan, plan_pages
+from pypicloud_tw.projects.pruning import (
+    PlanQuestion,
+    apply_plan,
+    make_plan,
+    plan_pages,
+)
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning, StoredPruning
 
 NOW = datetime.now(UTC)
@@ -67,14 +71,19 @@ async def measure(reactor: Any, folder: Path, projects: int, apply: int) -> None
     began, worked = time.perf_counter(), time.process_time()
     question = PlanQuestion(("*",), Keeping(releases=1, younger=86400))
     with stalls.watched():
-        pages = [page async for page in plan_pages(pruning, question)]
-    plan = Plan.of(pages)
-    took = time.perf_counter() - began
+        async for page in plan_pages(pruning, question):
+            last = page  # as a server, which keeps none
+    took, worked = time.perf_counter() - began, time.process_time() - worked
     print(
-        f"{projects} projects planned in {took:.1f} s "
-        f"({time.process_time() - worked:.1f} s of processor): "
-        f"{plan.totals.releases} releases, {plan.totals.files} files; the plan takes "
-        f"{resident() - before:+.0f} MB; {stalls}",
+        f"{projects} projects planned page by page in {took:.1f} s ({worked:.1f} s of "
+        f"processor), up to {last.items[-1].project}; {stalls}; resident "
+        f"{resident() - before:+.0f} MB",
+        flush=True,
+    )
+    plan = await make_plan(pruning, question, lambda looked_at: None)
+    print(
+        f"A command's whole plan: {plan.totals.releases} releases, "
+        f"{plan.totals.files} files; resident {resident() - before:+.0f} MB",
         flush=True,
     )
     began = time.perf_counter()
