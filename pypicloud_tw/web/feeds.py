@@ -88,10 +88,11 @@ class Feeds:
         with suppress(StoreError):  # then what was last known
             await self._index.watch.freshen()
         found: list[Release] = []
-        for name, _ in reversed(self._index.watch.changelog.latest):
-            if readable.allows(name):
-                project = await self._find(name)
-                found += () if project is None else releases_of(project)
+        changed = reversed(self._index.watch.changelog.latest)
+        names = [name for name, _ in changed if readable.allows(name)]
+        for name in names[:MOST]:
+            project = await self._find(name)
+            found += () if project is None else releases_of(project)
         base = request.origin.base_url
         return _send(request, "New releases", f"{base}/simple/", found)
 

@@ -39,6 +39,8 @@ from pypicloud_tw.web.project_list import BATCH, last_serial
 
 #: Projects that a search finds; each may take a question of the store.
 MOST_HITS = 100
+#: Words of a search: each is looked for in every name.
+MOST_TERMS = 16
 
 _Method = Callable[..., Awaitable[bytes]]
 
@@ -123,9 +125,16 @@ class XmlRpc:
         self, request: Request, spec: dict[str, Any], operator: str = "and"
     ) -> bytes:
         """Find projects by their names: no summary of all is known in memory."""
-        names, readable = await self._names(request)
         terms = _terms(spec)
-        found = [n for n in names if any(t in n for t in terms) and readable.allows(n)]
+        matches = {"and": all, "or": any}.get(operator)
+        if matches is None:
+            raise Fault(INVALID_PARAMETERS, "A search has the operator 'and' or 'or'.")
+        names, readable = await self._names(request)
+        batches_found = (
+            [n for n in batch if matches(t in n for t in terms) and readable.allows(n)]
+            for batch in batches(names, BATCH)
+        )
+        found = [n for some in await self._pieces.collect(batches_found) for n in some]
         found.sort(key=lambda n: (n not in terms, not n.startswith(tuple(terms)), n))
         hits = [await self._hit(name) for name in found[:MOST_HITS]]
         return xml_rpc.result([hit for hit in hits if hit is not None])
@@ -249,6 +258,8 @@ def _terms(spec: dict[str, Any]) -> set[str]:
     terms.discard("")
     if not terms:
         raise Fault(INVALID_PARAMETERS, "Searches are for parts of projects' names.")
+    if len(terms) > MOST_TERMS:
+        raise Fault(INVALID_PARAMETERS, f"Search for {MOST_TERMS} words at most.")
     return terms
 
 

@@ -84,6 +84,9 @@ class MethodTests(CallCase):
         self.assertEqual(found, [("acme", "1.10"), ("beta_acme", "2.0")])
         self.assertEqual(len(self.call("search", {"name": "Beta_A"})), 1)
         self.assertEqual(self.call("search", {"name": "gamma"}), [])
+        words = {"name": ["beta", "acme"]}
+        self.assertEqual(len(self.call("search", words)), 1)
+        self.assertEqual(len(self.call("search", words, "or")), 2)
 
     def test_serials(self) -> None:
         start = serial_at(BEGINNING)
@@ -125,6 +128,8 @@ class FaultTests(CallCase):
             ("search", ("acme",)),
             ("search", ({"name": ""},)),
             ("search", ({"author": "ann"},)),
+            ("search", ({"name": "acme"}, "nor")),
+            ("search", ({"name": [f"a{n}" for n in range(17)]},)),
             ("changelog_since_serial", ("x",)),
         )
         for method, parameters in calls:
