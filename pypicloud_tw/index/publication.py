@@ -157,7 +157,9 @@ class Publication:
         change = _written_down(admit(file), file, doing)
         state = await publisher.find(name)
         if state is not None and change(state.project) is state.project:
-            return await publisher.change(name, change)
+            there = await self._find_there(change)
+            if there is not None:
+                return there
         first = None
         if state is None:
             first = FirstUpload.of(publisher.store, file.key)
@@ -190,6 +192,21 @@ class Publication:
             if first is not None:
                 await first.end()
         return project
+
+    async def _find_there(self, change: Change) -> Project | None:
+        """Return the project if this very file is in it; None: it was deleted just now.
+
+        Nothing is added meanwhile: the bytes are not stored.
+        """
+        gone = False
+
+        def look(project: Project) -> Project:
+            nonlocal gone
+            gone = change(project) is not project
+            return project
+
+        project = await self.publisher.change(self.filename.project, look)
+        return None if gone else project
 
     def _check_time(self) -> None:
         """Return if no sweep may take our objects for orphans yet.

@@ -284,6 +284,8 @@ class Adopter:
         try:
             if self.dry_run:
                 return Warned(candidate.info.key, ())
+            # Before anything is stored that nobody may name.
+            self.manifests.check_open()
             described = await self.describe(candidate)
             first = None
             if described is not None:
