@@ -241,6 +241,9 @@ class Adopter:
         try:
             state = await self.manifests.read(name)
         except NotFound:
+            if self.survey is not None and name in self.survey.manifests:
+                # It was lost since: to begin anew would hide what else it named.
+                raise NotFound(lost(name)) from None
             return candidates
         self._named.add(name)
         named = {file.key for file in state.project.files}

@@ -38,10 +38,13 @@ def _wheel(spelling: str, version: str, variant: str) -> Wheel:
     return Wheel(project_name(spelling), version, filename, data, digest)
 
 
+#: The projects: two that are published, and one that is adopted.
+NAMES = tuple(project_name(name) for name in ("acme", "bolt", "dusk"))
+
 #: Each release with two spellings of its file's name, and each file with other bytes.
 WHEELS = tuple(
     _wheel(spelling, version, variant)
-    for name in ("acme", "bolt", "cog")
+    for name in NAMES[:2]
     for spelling in (name, name.capitalize())
     for version in ("1.0", "2.0")
     for variant in ("a", "b")
@@ -64,17 +67,20 @@ class RememberingOffload(InlineOffload):
         self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> Deferred[T]:
         """Run *function* now, or remember what came of it."""
-        if function is not inspect_file:
+        called: Any = function
+        if called is not inspect_file:
             return execute(function, *args, **kwargs)
         file: Any = args[0]
-        return execute(self._look, function, file.getvalue(), args)
+        return execute(self._look, called, file.getvalue(), args)
 
     def in_process(self, function: Callable[[*Ts], T], *args: *Ts) -> Deferred[T]:
         """Run *function* now, or remember what came of it."""
-        if function is not inspect:
+        called: Any = function
+        if called is not inspect:
             return execute(function, *args)
-        path: Any = args[0]
-        return execute(self._look, function, Path(path).read_bytes(), args)
+        arguments: Any = args
+        data = Path(arguments[0]).read_bytes()
+        return execute(self._look, called, data, arguments)
 
     def _look(self, function: Callable[..., Any], data: bytes, args: Any) -> Any:
         filename: Filename = args[1]

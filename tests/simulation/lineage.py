@@ -103,6 +103,8 @@ class Lineage:
 
     :ivar tasks: what people asked for with it, oldest first.
     :ivar lost: since when its manifest is gone.
+    :ivar was_rebuilt: it was lost once; what only the manifest knew is lost with it.
+    :ivar lies_since: when somebody copied a file of it into its folder.
     """
 
     name: NormalizedName
@@ -110,6 +112,8 @@ class Lineage:
     states: list[State] = field(factory=list, init=False)
     tasks: list[Task] = field(factory=list, init=False)
     lost: float | None = field(default=None, init=False)
+    was_rebuilt: bool = field(default=False, init=False)
+    lies_since: float | None = field(default=None, init=False)
     by_etag: dict[str, int] = field(factory=dict, init=False)
     _told: list[float] = field(factory=list, init=False)
     _floors: list[int] = field(factory=list, init=False)
@@ -149,6 +153,7 @@ class Lineage:
         """Take down a state that was just written, and judge it."""
         before = self.project
         lost, self.lost = self.lost, None
+        self.was_rebuilt = self.was_rebuilt or lost is not None
         self.by_etag[etag] = len(self.states)
         self.states.append(State.of(at, project, etag))
         able = [task for task in self.tasks if task.may_act(at)]

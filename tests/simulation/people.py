@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from random import Random
@@ -27,7 +28,7 @@ from pypicloud_tw.index.acts import Acted
 from pypicloud_tw.index.admission import Claims
 from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.edits import why_gone
-from pypicloud_tw.index.model import Project, ProjectStatus, Selection
+from pypicloud_tw.index.model import File, Project, ProjectStatus, Selection, Tombstone
 from pypicloud_tw.index.names import Filename, NormalizedName, file_identity
 from pypicloud_tw.maintenance.adopt import Adopter
 from pypicloud_tw.maintenance.rebuild import Rebuilder
@@ -39,15 +40,14 @@ from tests.access.tokens.doubles import CLIENT, bearer
 from tests.access.unsteady import FRESH_FOR
 from tests.simulation.files import Wheel
 from tests.simulation.lineage import Lineage, Shown, State, Task
-from tests.simulation.servers import RESTORE_FOR, SWEEP_AGE, Server
+from tests.simulation.servers import RESTORE_FOR, SWEEP_AGE, VERIFY_EVERY, Server
 from tests.simulation.witness import Witness
 from tests.store_suite import Consumer
 
+BOSS = Actor("boss")
+
 #: Above what floating point makes of sums.
 BIT = 1e-3
-
-#: Seconds that a form takes to come: some are slower than is allowed.
-SENDING = (*[0.0] * 9, 3.0, 3.0, 40.0, 40.0, 200.0, 310.0)
 
 #: Seconds by which the clocks of servers may differ, together.
 APART = 30.0
@@ -69,6 +69,7 @@ class Surroundings(Protocol):
     witness: Witness
     dice: Random
     rights: dict[tuple[str, str], Setting]
+    tokens: list[Token]
 
     def now(self) -> float:
         """Return the true time."""
@@ -133,7 +134,9 @@ class People:
 
         async def work() -> Project:
             if token is not None:
-                await self.authorize(server, token, wheel.name)
+                assert token.owner is not None, "it was made, not minted"
+                right = self.world.rights[token.owner[0].name, wheel.name]
+                await self.authorize(server, token, right)
             publication = server.parts.publication(
                 server.index.publisher, Actor(task.who), len(wheel.data)
             )
@@ -203,7 +206,8 @@ class People:
 
     def _is_there(self, task: Task) -> bool:
         """Tell whether all the while there was what it is about."""
-        if task.kind == "undo":
+        lineage = self.world.witness.lineage(task.name or "")
+        if task.kind == "undo" or lineage.was_rebuilt or lineage.lost is not None:
             return False
         states = self._meanwhile(task)
         return self._was_there(states, task) and all(
@@ -248,7 +252,8 @@ class People:
             return
         assert not isinstance(found, Elsewhere), "nobody is sent elsewhere"
         if server.upstream.is_from_there(found.page):
-            world.must(not private or knew, f"upstream was asked for our {name}")
+            ours = private or self._has_lain(server, lineage, began)
+            world.must(not ours or knew, f"upstream was asked for our {name}")
             world.must(floor < 0, f"upstream's {name} hides ours")
             return
         if server.index.catalog.served_stale != stale:
@@ -257,6 +262,12 @@ class People:
         known = any(state.shown == shown for state in lineage.from_floor(floor))
         what = f"{server.name} shows {name} as it is not since {began:.3f}"
         world.must(known, f"{what}: {shown}")
+
+    def _has_lain(self, server: Server, lineage: Lineage, began: float) -> bool:
+        """Tell whether a file was copied there so long ago that all must know it."""
+        since = lineage.lies_since
+        late = VERIFY_EVERY + server.line.profile.lag + server.clock.set_back + BIT
+        return since is not None and since + late < began
 
     async def download(
         self, server: Server, name: NormalizedName, filename: str, sha256: str
@@ -275,7 +286,8 @@ class People:
             seen = lineage.from_floor(floor) if floor >= 0 else []
             there = seen and all(_offers(state, filename, sha256) for state in seen)
             was_stale = server.index.catalog.served_stale != stale
-            world.must(was_stale or not there, f"{what} is said not to be there")
+            excused = was_stale or lineage.lost is not None
+            world.must(excused or not there, f"{what} is said not to be there")
             return
         except Unavailable as e:
             if "has lost this file" in e.message:
@@ -295,11 +307,13 @@ class People:
 
     # -- access ----------------------------------------------------------------------
 
-    async def authorize(self, server: Server, token: Token, name: str) -> None:
-        """Judge whether a token may upload, as the edge does."""
+    async def authorize(self, server: Server, token: Token, right: Setting) -> None:
+        """Judge whether a token may upload, as the edge does.
+
+        :param right: of its owner.
+        """
         world = self.world
-        assert token.owner is not None, "it was made, not minted"
-        right = world.rights[token.owner[0].name, name]
+        [(_, name)] = [key for key, one in world.rights.items() if one is right]
         moment, turns = world.now() - server.clock.set_back, right.turns
         dead = token.must_be_refused(moment)
         denied = right.on is False and right.settled(moment)
@@ -316,6 +330,39 @@ class People:
             raise
         world.must(not dead, "a dead token is taken")
         world.must(not denied, f"a right that was taken away holds for {name}")
+
+    async def turn(
+        self, server: Server, setting: Setting, on: bool, ending: list[Setting]
+    ) -> None:
+        """Have a user or a right be there or not.
+
+        :param ending: what ends with it.
+        """
+        with suppress(Conflict, NotFound):  # it was as nobody could know
+            await server.side.documents.change(setting.add if on else setting.remove)
+            for fact in (setting, *ending):
+                fact.acknowledge(on, self.world.now())
+
+    async def make(self, server: Server, owner: Setting) -> None:
+        """Make a token."""
+        turns, settled = owner.turns, owner.settled(self.world.now(), 0)
+        await server.side.access.learn(changing=True)
+        with suppress(NotFound):
+            made = await server.side.tokens.make(owner.name, BOSS, "")
+            if settled and owner.turns == turns:
+                token = Token(made.text, True, owner=(owner, turns))
+                token.acknowledge(True, self.world.now())
+                self.world.tokens.append(token)
+
+    async def revoke(self, server: Server, token: Token) -> None:
+        """Revoke a token."""
+        if await server.side.tokens.revoke_shown(token.name, BOSS, ""):
+            token.acknowledge(False, self.world.now())
+
+    async def show(self, server: Server, token: Token, right: Setting) -> None:
+        """Show a token, to find out what it may do."""
+        with suppress(*_REFUSALS, TooManyRequests):
+            await self.authorize(server, token, right)
 
     # -- operators -------------------------------------------------------------------
 
@@ -361,9 +408,10 @@ def _has(project: Project, wheel: Wheel) -> bool:
 
 def _has_rival(project: Project, wheel: Wheel) -> bool:
     identity = file_identity(wheel.filename)
+    others: tuple[File | Tombstone, ...] = (*project.files, *project.tombstones)
     return any(
         file_identity(one.filename) == identity and one.sha256 != wheel.sha256
-        for one in (*project.files, *project.tombstones)
+        for one in others
     )
 
 

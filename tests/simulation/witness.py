@@ -26,11 +26,19 @@ class Witness:
     :ivar sweeps: tasks that are about every project.
     """
 
-    store: LateStore
     complain: Complain
+    store: LateStore = field(init=False)
     lineages: dict[str, Lineage] = field(factory=dict, init=False)
     everywhere: list[Task] = field(factory=list, init=False)
     _digests: dict[str, tuple[str, str]] = field(factory=dict, init=False)
+
+    def watch(self, store: LateStore) -> None:
+        """Begin; the store tells :meth:`after`."""
+        self.store = store
+
+    def lies_there(self, name: str) -> None:
+        """Take down that somebody has copied a file into a project's folder."""
+        self.lineage(name).lies_since = self.store.clock()
 
     def lineage(self, name: str) -> Lineage:
         """Return what there was and is of a project."""
