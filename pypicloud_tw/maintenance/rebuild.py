@@ -19,7 +19,6 @@ from pypicloud_tw.errors import (
     ManifestDamaged,
     NotFound,
     PreconditionFailed,
-    PypicloudError,
 )
 from pypicloud_tw.index.first_uploads import Stage, UnderWay
 from pypicloud_tw.index.history import recorded
@@ -28,7 +27,7 @@ from pypicloud_tw.index.manifest import encode, in_order, manifest_key
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import Filename, NormalizedName, file_identity
 from pypicloud_tw.index.survey import Survey, survey
-from pypicloud_tw.maintenance.adopt import AT_ONCE, Adopter, Candidate
+from pypicloud_tw.maintenance.adopt import AT_ONCE, NO_FAULTS, Adopter, Candidate
 from pypicloud_tw.maintenance.progress import Skipped
 from pypicloud_tw.maintenance.side_by_side import side_by_side
 from pypicloud_tw.store.interfaces import IfAbsent, IfMatch, StoredBytes
@@ -117,9 +116,10 @@ class Rebuilder:
                 candidate = queue.popleft()
                 try:
                     described = await self._described(candidate)
-                except PypicloudError as e:
-                    # What cannot be read now stays where it is; the rest is served.
-                    await self.adopter.store.ping()
+                except NO_FAULTS as e:
+                    # Its own fault, whenever it is read: the rest is served. A store
+                    # that failed tells nothing of a file, and what is left out now is
+                    # the sweep's.
                     left.append(Skipped(candidate.info.key, e.message))
                 else:
                     found.append(described)

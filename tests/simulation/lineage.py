@@ -60,6 +60,15 @@ class Task:
             return True
         return self.outcome == "unknown" and now < self.ended + LATE
 
+    def overlaps(self, other: Task) -> bool:
+        """Whether it may act while another is under way."""
+        return self.may_act(other.began) or (self.ended or 0) >= other.began
+
+    @property
+    def ends_files(self) -> bool:
+        """Whether files may be gone when it is done."""
+        return self.kind in _REMOVES
+
     def covers(self, file: File) -> bool:
         """Whether it is about a file that is there."""
         if self.kind == "overwrite":
