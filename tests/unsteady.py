@@ -303,11 +303,15 @@ class Line:
     ) -> T:
         if self.dead:
             await Deferred()
-        fails = self.dice.randrange(100) < self.weather.faults
-        unheard = fails and self.dice.random() < 0.5
-        silent = fails and self.dice.randrange(100) < self.weather.silent
+        draw, faults = self.dice.random, self.weather.faults
+        fails = faults > 0 and 100 * draw() < faults
+        unheard = fails and draw() < 0.5
+        silent = fails and 100 * draw() < self.weather.silent
         ends = self.clock.seconds() + GIVES_UP
-        await self._travel(silent)
+        if silent and not self.profile.local:
+            await self._wait(GIVES_UP * draw())
+        elif faults and (way := _WAYS[int(len(_WAYS) * draw())]):
+            await self._wait(way)
         if self.dead and (self.profile.local or self.dice.random() < 0.5):
             await Deferred()
         try:
@@ -323,22 +327,15 @@ class Line:
             self.tell(what)
             return result
         finally:
-            await self._travel(False)
             if silent:
-                await self._wait_for(ends)
+                await self._wait(max(0.0, ends - self.clock.seconds()))
+            elif faults and (way := _WAYS[int(len(_WAYS) * draw())]):
+                await self._wait(way)
             if self.dead:
                 await Deferred()
 
-    async def _travel(self, silent: bool) -> None:
-        way = self.dice.choice(_WAYS) if self.weather.faults else 0.0
-        if silent and not self.profile.local:
-            way = self.dice.uniform(0, GIVES_UP)
-        if way:
-            await deferLater(self.clock, way, lambda: None)
-
-    async def _wait_for(self, moment: float) -> None:
-        if (left := moment - self.clock.seconds()) > 0:
-            await deferLater(self.clock, left, lambda: None)
+    async def _wait(self, seconds: float) -> None:
+        await deferLater(self.clock, seconds, lambda: None)
 
 
 @implementer(IUpload)

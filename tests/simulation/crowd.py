@@ -13,7 +13,7 @@ from tests.simulation.servers import Server
 from tests.simulation.world import USERS, World
 
 #: Seconds that a form takes to come: some are slower than is allowed.
-_SENDING = (*[0.0] * 9, 3.0, 3.0, 40.0, 40.0, 200.0, 310.0)
+_SENDING = (*[0.0] * 9, 3.0, 3.0, 40.0, 40.0, 100.0, 160.0)
 
 _ACTS = "yank", "unyank", "delete", "delete", "restore", "restore", "status", "undo"
 

@@ -37,7 +37,7 @@ class Fate:
 
     def wait_long(self, server: Server) -> None:
         """Have nothing happen for a while."""
-        seconds = self.world.dice.choice((70.0, 330.0, 700.0))
+        seconds = self.world.dice.choice((70.0, 170.0, 350.0))
         self.world.say(f"{seconds} seconds pass")
         self.world.pass_time(seconds)
 

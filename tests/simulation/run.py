@@ -15,9 +15,9 @@ from tests.simulation.files import LAST, NAMES
 from tests.simulation.world import LAST_NAME, Happening, Plan, World
 from tests.unsteady import PROFILES, Profile
 
-#: Seconds after which everything that was begun has ended, once all is calm: a start
-#: tries again to adopt what it could not after ten minutes at the latest.
-_IN_THE_END = 700.0
+#: Seconds after which everything that was begun has ended, once all is calm, and what
+#: nothing names is old enough for a sweep.
+_IN_THE_END = 350.0
 
 #: Runs between two collections of garbage, of which each leaves some megabytes.
 _TOGETHER = 10
@@ -79,7 +79,7 @@ class Run:
         self._agree()
         for _ in range(2):  # what a first sweep ends is left over for a second one
             self.crowd.sweep(world.servers[0])
-            world.pass_time(_IN_THE_END + 1000)
+            world.pass_time(_IN_THE_END)
         self._look_back()
 
     def _rebuild_lost(self) -> None:

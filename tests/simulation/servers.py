@@ -37,7 +37,7 @@ from tests.simulation.clock import ServerClock
 from tests.unsteady import Line
 
 #: Seconds: shorter than in earnest, so that a run sees what follows.
-SWEEP_AGE, RESTORE_FOR = 600.0, 900.0
+SWEEP_AGE, RESTORE_FOR = 300.0, 450.0
 
 VERIFY_EVERY = 60.0
 

@@ -27,7 +27,7 @@ from tests.simulation.servers import Parts, Server
 from tests.simulation.witness import Witness
 from tests.unsteady import PROFILES, LateStore, Line, Profile, Weather
 
-STEPS = 80
+STEPS = 60
 
 #: Of 100 requests, how many fail; and of those, how many are not answered at all.
 FAULTS, SILENT = 5, 15
