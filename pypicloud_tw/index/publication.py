@@ -8,7 +8,7 @@ from functools import partial
 from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
 
-from pypicloud_tw.errors import PayloadTooLarge, PypicloudError, StoreError
+from pypicloud_tw.errors import NotFound, PayloadTooLarge, PypicloudError, StoreError
 from pypicloud_tw.index.admission import Claims, admission, check_claims, check_digests
 from pypicloud_tw.index.archive import Inspection
 from pypicloud_tw.index.audit import SERVER, Act, Actor
@@ -177,8 +177,10 @@ class Publication:
             project = await publisher.change(
                 name, self._timely(change), create=first is not None
             )
-        except StoreError:
-            raise  # it may be committed, and then it names the object
+        except (StoreError, NotFound):
+            # It may be committed, and then it names the object. Or the manifest was
+            # lost meanwhile, and is rebuilt of what lies there.
+            raise
         except PypicloudError:
             await publisher.discard(file, first)
             raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import define
+from attrs import define, field
 
 from pypicloud_tw.index.names import NormalizedName
 from tests.access.facts import Setting, Token
@@ -23,9 +23,13 @@ _RECENT = 4
 
 @define(eq=False)
 class Crowd:
-    """All people of a world."""
+    """All people of a world.
+
+    :ivar sent: every file that was uploaded.
+    """
 
     world: World
+    sent: list[Wheel] = field(factory=list, init=False)
 
     # -- files -----------------------------------------------------------------------
 
@@ -34,8 +38,14 @@ class Crowd:
         dice, tokens = self.world.dice, self.world.tokens[-_RECENT:]
         token = dice.choice(tokens) if tokens and dice.random() < 0.4 else None
         kind = "overwrite" if token is None and dice.random() < 0.3 else "publish"
-        wheel, sending = dice.choice(WHEELS), dice.choice(_SENDING)
+        wheel, sending = self._draw_wheel(), dice.choice(_SENDING)
         self.publish_wheel(server, wheel, kind, token, sending)
+
+    def _draw_wheel(self) -> Wheel:
+        """Choose any, or one that was sent lately: as who has heard no answer does."""
+        latest = self.sent[-_RECENT:]
+        again = latest and self.world.dice.random() < 0.3
+        return self.world.dice.choice(latest if again else WHEELS)
 
     def publish_wheel(
         self,
@@ -55,6 +65,7 @@ class Crowd:
             version=wheel.version,
             sha256=wheel.sha256,
         )
+        self.sent.append(wheel)
         world.links.append((wheel.name, wheel.filename, wheel.sha256))
         people = world.people
         world.begin(server, people.publish(server, task, wheel, token, sending))

@@ -52,10 +52,12 @@ class Fate:
         """Copy a file into the store by hand, where the first program kept it."""
         wheel = self.world.dice.choice(FORMER)
         key = f"{wheel.name}/{wheel.version}/{wheel.filename}"
+        if flat := self.world.dice.random() < 0.5:
+            key = wheel.filename
         if key not in self._copied:
             self._copied.add(key)
             self.world.store.add(key, wheel.data)
-            self.world.witness.lies_there(wheel.name)
+            self.world.witness.lies_there(wheel.name, in_its_folder=not flat)
             self.world.links.append((wheel.name, wheel.filename, wheel.sha256))
             self.world.say(f"{key} is copied into the store")
 

@@ -10,12 +10,16 @@ from attrs import define, field, frozen
 
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import NormalizedName, file_identity
+from tests.simulation.servers import RESTORE_FOR
 
 #: Tells that something is not as it must be.
 Complain = Callable[[str], None]
 
 #: What a page tells of a project: its status, and name, digest and yank of each file.
 Shown = tuple[str, frozenset[tuple[str, str, str | None]]]
+
+#: Seconds by which the clocks of servers may differ, together.
+APART = 30.0
 
 #: Seconds after its end in which what a task has asked the store for may still be done.
 LATE = 60.0
@@ -100,6 +104,12 @@ class State:
         return cls(at, project, etag, shown_of(project))
 
 
+def _said(project: Project) -> tuple[object, ...]:
+    """Return what a project says to people: all but its ids of changes."""
+    status = project.status, project.status_reason
+    return (*status, project.files, project.tombstones, project.history)
+
+
 def shown_of(project: Project) -> Shown:
     """Tell what the page of a project must show (PEP 792: in quarantine no file)."""
     files = () if project.status == "quarantined" else project.files
@@ -113,7 +123,8 @@ class Lineage:
     :ivar tasks: what people asked for with it, oldest first.
     :ivar lost: since when its manifest is gone.
     :ivar was_rebuilt: it was lost once; what only the manifest knew is lost with it.
-    :ivar lies_since: when somebody copied a file of it into its folder.
+    :ivar lies_since: when somebody copied a file of it into the store.
+    :ivar in_folder_since: into its folder.
     """
 
     name: NormalizedName
@@ -123,6 +134,7 @@ class Lineage:
     lost: float | None = field(default=None, init=False)
     was_rebuilt: bool = field(default=False, init=False)
     lies_since: float | None = field(default=None, init=False)
+    in_folder_since: float | None = field(default=None, init=False)
     by_etag: dict[str, int] = field(factory=dict, init=False)
     _told: list[float] = field(factory=list, init=False)
     _floors: list[int] = field(factory=list, init=False)
@@ -149,8 +161,9 @@ class Lineage:
         self._floors.append(max(number, self._floors[-1] if self._floors else -1))
 
     def _number_of(self, project: Project) -> int | None:
+        said = _said(project)
         for number in range(len(self.states) - 1, -1, -1):
-            if self.states[number].project == project:
+            if _said(self.states[number].project) == said:
                 return number
         return None
 
@@ -185,7 +198,7 @@ class Lineage:
         if after.changes[: len(before.changes)] != before.changes:
             yield "changes of others are lost"
         yield from _files(before, after, able)
-        yield from _tombstones(before, after, kinds)
+        yield from _tombstones(before, after, kinds, self.states[-1].at)
         if before.status != after.status and not kinds & _SETS_STATUS:
             yield f"nobody made it {after.status}"
         yield from _history(before, after, able)
@@ -244,7 +257,9 @@ def _added(file: File, before: Project, able: list[Task]) -> Iterator[str]:
         yield f"the deleted {file.filename} came back with other bytes"
 
 
-def _tombstones(before: Project, after: Project, kinds: set[str]) -> Iterator[str]:
+def _tombstones(
+    before: Project, after: Project, kinds: set[str], now: float
+) -> Iterator[str]:
     there = {file.filename for file in after.files}
     for tombstone in before.tombstones:
         still = after.tombstone(tombstone.filename)
@@ -256,6 +271,9 @@ def _tombstones(before: Project, after: Project, kinds: set[str]) -> Iterator[st
             yield f"{tombstone.filename} is not purged any more"
         if still.purged and not tombstone.purged and not kinds & _PURGES:
             yield f"nobody purged {tombstone.filename}"
+        ends = tombstone.deleted.timestamp() + RESTORE_FOR - APART
+        if still.purged and not tombstone.purged and now < ends:
+            yield f"{tombstone.filename} is purged, and could be restored"
 
 
 def _history(before: Project, after: Project, able: list[Task]) -> Iterator[str]:

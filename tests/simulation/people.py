@@ -39,7 +39,7 @@ from tests.access.facts import Setting, Token
 from tests.access.tokens.doubles import CLIENT, bearer
 from tests.access.unsteady import FRESH_FOR
 from tests.simulation.files import Wheel
-from tests.simulation.lineage import Lineage, Shown, State, Task
+from tests.simulation.lineage import APART, Lineage, Shown, State, Task
 from tests.simulation.servers import RESTORE_FOR, SWEEP_AGE, VERIFY_EVERY, Server
 from tests.simulation.witness import Witness
 from tests.store_suite import Consumer
@@ -48,9 +48,6 @@ BOSS = Actor("boss")
 
 #: Above what floating point makes of sums.
 BIT = 1e-3
-
-#: Seconds by which the clocks of servers may differ, together.
-APART = 30.0
 
 STATUSES: tuple[ProjectStatus, ...] = (
     "active",
@@ -273,10 +270,14 @@ class People:
         world.must(known, f"{what}: {shown}")
 
     def _has_lain(self, server: Server, lineage: Lineage, began: float) -> bool:
-        """Tell whether a file was copied there so long ago that all must know it."""
-        since = lineage.lies_since
-        late = VERIFY_EVERY + server.line.profile.lag + server.clock.set_back + BIT
-        return since is not None and since + late < began
+        """Tell whether a file was copied there so long ago that a server must know it.
+
+        It looks at everything when it starts, and now and then into a project's folder.
+        """
+        lag, never = server.line.profile.lag + BIT, float("inf")
+        late = VERIFY_EVERY + lag + server.clock.set_back
+        found = (lineage.in_folder_since or never) + late < began
+        return found or (lineage.lies_since or never) + lag < server.began
 
     async def download(
         self, server: Server, name: NormalizedName, filename: str, sha256: str
@@ -338,7 +339,8 @@ class People:
             world.must(not still, f"a good token is refused: {e}")
             raise
         world.must(not dead, "a dead token is taken")
-        world.must(not denied, f"a right that was taken away holds for {name}")
+        still = denied and turns == right.turns
+        world.must(not still, f"a right that was taken away holds for {name}")
 
     async def turn(
         self, server: Server, setting: Setting, on: bool, ending: list[Setting]

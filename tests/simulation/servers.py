@@ -22,7 +22,7 @@ from pypicloud_tw.index.publication import Publication
 from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.standing import Standing
 from pypicloud_tw.index.unserved import Unserved
-from pypicloud_tw.index.watch import MarkerWatch
+from pypicloud_tw.index.watch import NEVER, MarkerWatch
 from pypicloud_tw.maintenance.sweep import Sweeper
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.interfaces import IObjectStore
@@ -54,18 +54,20 @@ class Parts:
     """What servers are made of; a mistake is another part in the place of one.
 
     :ivar for_manifests: what manifests are written by.
-    :ivar token_watch: makes what is told of tokens, of what is told of the rest.
-    :ivar leases: one process alone writes where conditions are not honoured.
+    :ivar document_watch: makes what is told of the access document.
+    :ivar token_watch: makes what is told of tokens.
     """
 
     manifests: type[Manifests] = Manifests
-    for_manifests: Callable[[Line], IObjectStore] = _plain
+    for_manifests: Callable[[Line], Any] = _plain
     catalog: type[Catalog[ProjectView]] = Catalog
     publisher: type[Publisher] = Publisher
     publication: type[Publication] = Publication
     sweeper: type[Sweeper] = Sweeper
     unserved: type[Unserved] = Unserved
     index: type[Index] = Index
+    watch: type[MarkerWatch] = MarkerWatch
+    document_watch: Callable[[MarkerWatch], MarkerWatch] = lambda watch: watch
     token_watch: Callable[[MarkerWatch], MarkerWatch] = lambda watch: watch
     view: Callable[[Any], Awaitable[Any]] = view_project
 
@@ -81,17 +83,17 @@ class AskedUpstream:
 
     It stands for :class:`~pypicloud_tw.upstream.service.Upstreams`.
 
-    :ivar asked: the names that it heard.
+    :ivar remembers: seconds for which what it has told need not be asked again.
     """
 
     seconds: Callable[[], float]
     pages: dict[str, UpstreamPage[Page]]
-    asked: list[str] = field(factory=list, init=False)
+    remembers: float
     _known: dict[str, float] = field(factory=dict, init=False)
 
     def knows(self, name: NormalizedName) -> bool:
         """Tell whether a page can be had without asking."""
-        return 0 <= self.seconds() - self._known.get(name, -1e9) < 30
+        return 0 <= self.seconds() - self._known.get(name, NEVER) < self.remembers
 
     def fresh(self, name: NormalizedName) -> UpstreamPage[Page] | None:
         """Return a page that can be had without asking."""
@@ -100,7 +102,6 @@ class AskedUpstream:
     async def page(self, name: NormalizedName) -> UpstreamPage[Page]:
         """Return a page; the upstream hears the name unless it is known."""
         if not self.knows(name):
-            self.asked.append(name)
             self._known[name] = self.seconds()
         if name not in self.pages:
             self.pages[name] = UpstreamPage(_upstream_page(name), 0, b"")
@@ -117,9 +118,13 @@ async def _nothing() -> None:
 
 @frozen(eq=False)
 class Server:
-    """What one process has of an index."""
+    """What one process has of an index.
+
+    :ivar began: when it was started, by the true time.
+    """
 
     name: str
+    began: float
     line: Line
     clock: ServerClock
     parts: Parts
@@ -143,7 +148,7 @@ class Server:
         manifests = parts.manifests(
             parts.for_manifests(line), clock, dice, Standing.starting()
         )
-        watch = MarkerWatch(Marker(line, dice), clock, FRESH_FOR)
+        watch = parts.watch(Marker(line, dice), clock, FRESH_FOR)
         catalog = parts.catalog(
             manifests, watch, clock, parts.view, verify_every=VERIFY_EVERY
         )
@@ -164,7 +169,7 @@ class Server:
         index = parts.index(line, manifests, catalog, publisher, clock, acts)
         side = AccessSide.over(
             line,
-            watch,
+            parts.document_watch(watch),
             index.standing,
             clock,
             dice,
@@ -172,10 +177,11 @@ class Server:
             SETTINGS,
             parts.token_watch(watch),
         )
-        upstream = AskedUpstream(clock.seconds, pages)
+        upstream = AskedUpstream(clock.seconds, pages, dice.choice((0.0, 30.0)))
         fallback = Fallback(cast("Any", upstream))
         projects = Projects(catalog, line, unserved, fallback)
-        return cls(name, line, clock, parts, index, side, projects, upstream)
+        began = line.clock.seconds()
+        return cls(name, began, line, clock, parts, index, side, projects, upstream)
 
     def run(self) -> Deferred[None]:
         """Do what a server does at its start."""

@@ -36,9 +36,13 @@ class Witness:
         """Begin; the store tells :meth:`after`."""
         self.store = store
 
-    def lies_there(self, name: str) -> None:
-        """Take down that somebody has copied a file into a project's folder."""
-        self.lineage(name).lies_since = self.store.clock()
+    def lies_there(self, name: str, *, in_its_folder: bool) -> None:
+        """Take down that somebody has copied a project's file into the store."""
+        lineage, now = self.lineage(name), self.store.clock()
+        if lineage.lies_since is None:
+            lineage.lies_since = now
+        if in_its_folder and lineage.in_folder_since is None:
+            lineage.in_folder_since = now
 
     def lineage(self, name: str) -> Lineage:
         """Return what there was and is of a project."""

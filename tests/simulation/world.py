@@ -35,6 +35,9 @@ FAULTS, SILENT = 5, 15
 #: Seconds between two things that people do.
 _PAUSES = (0.0, 0.0, 0.0, 0.0, 0.01, 0.2, 0.6, 1.1, 4.0)
 
+#: Calls of the clock in one run, of which there are a few thousand.
+_MOST_EVENTS = 100_000
+
 USERS = ("ann", "bob")
 
 _OFFLOAD = RememberingOffload()
@@ -89,6 +92,7 @@ class World:
     tasks: list[Task] = field(factory=list, init=False)
     trouble: list[str] = field(factory=list, init=False)
     _begun: int = field(default=0, init=False)
+    _events: int = field(default=0, init=False)
     _running: dict[int, tuple[Server, tuple[Fact, ...]]] = field(
         factory=dict, init=False
     )
@@ -133,6 +137,9 @@ class World:
             due = calls[0].getTime()
             if due > until or self.trouble:
                 break
+            self._events += 1
+            if self._events > _MOST_EVENTS:
+                self.must(False, "it does not come to rest")
             self.clock.advance(max(0, due - self.clock.seconds()))
         self.clock.advance(max(0, until - self.clock.seconds()))
         self.look()
