@@ -25,6 +25,7 @@ from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.config.rights import Action, RightLine
+from pypicloud_tw.index.changelog import Changelog
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.offload.service import Offload
 from pypicloud_tw.web.media import Encoding, Format, Variant
@@ -139,7 +140,9 @@ async def measure(reactor: Any, projects: int, sets: int) -> None:
             with stalls.watched():
                 for reader in readers:
                     began = time.perf_counter()
-                    made = await lists.find(names, frozenset(), policy, reader, choice)
+                    made = await lists.find(
+                        names, frozenset(), policy, reader, choice, Changelog()
+                    )
                     took.append(time.perf_counter() - began)
                     bodies.append(len(made.body))
                     paused: Deferred[None] = Deferred()
@@ -157,7 +160,9 @@ async def measure(reactor: Any, projects: int, sets: int) -> None:
     with stalls.watched():
         asked = [
             Deferred.fromCoroutine(
-                lists.find(names, frozenset(), policy, one, CHOICES["JSON, gzip"])
+                lists.find(
+                    names, frozenset(), policy, one, CHOICES["JSON, gzip"], Changelog()
+                )
             )
             for one in readers[:20]
         ]

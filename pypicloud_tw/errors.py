@@ -212,6 +212,10 @@ class ManifestLost(StoreError):
     """A project's manifest has been there and is gone; the others are as they were."""
 
 
+class HistoryDamaged(StoreError):
+    """A project's older acts cannot be read from here on; its files can."""
+
+
 class AccessUnusable(StoreError):
     """The access document is damaged, too new or gone; the projects are as they were.
 

@@ -1,15 +1,16 @@
 """attrs classes as JSON objects and back: one declaration for who asks and who answers.
 
 A class names its fields and their types; that is the form of the object. What is
-written is read again as it was. Understood are ``str``, ``bool``, ``int``, datetimes,
-enumerations, literals, other such classes, optional values, tuples and sets of any of
-these, and mappings of text to text.
+written is read again as it was. Understood are ``str``, ``bool``, ``int``, ``float``,
+datetimes, enumerations, literals, other such classes, optional values, tuples and sets
+of any of these, and mappings of text to text.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Generator, Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
@@ -23,7 +24,14 @@ T = TypeVar("T")
 #: Characters that a text may have unless its field says otherwise (:func:`longest`).
 LONGEST = 1024
 
-_LONGEST = "longest"
+_TEXTS = "texts"
+
+#: Objects of a list that are written in a piece: a millisecond or two.
+_PIECE = 50
+
+#: What a text has that is one line: neither controls nor separators of lines.
+ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+_ONE_LINE = re.compile(ONE_LINE.replace("$", r"\Z"))
 
 #: What JSON has, too.
 _PLAIN = frozenset({str, bool, int, float, NoneType})
@@ -33,9 +41,21 @@ class NotAsDeclared(ValueError):
     """A document is not of its form; the text is a sentence that names the field."""
 
 
-def longest(characters: int) -> dict[str, object]:
+@attrs.frozen
+class Texts:
+    """What a field's texts may be.
+
+    :ivar longest: characters.
+    :ivar one_line: they have no controls and do not end a line: :data:`ONE_LINE`.
+    """
+
+    longest: int = LONGEST
+    one_line: bool = False
+
+
+def longest(characters: int, *, one_line: bool = False) -> dict[str, object]:
     """Make the metadata of a field whose texts may have so many characters."""
-    return {_LONGEST: characters}
+    return {_TEXTS: Texts(characters, one_line)}
 
 
 def encode(value: object) -> Any:
@@ -44,7 +64,7 @@ def encode(value: object) -> Any:
     if kind in _PLAIN:
         return value  # most values, and quickly
     if attrs.has(kind):
-        return {name: encode(getattr(value, name)) for name in _declared(kind)}
+        return {name: encode(getattr(value, name)) for name in declared(kind)}
     match value:
         case Enum():
             return value.value
@@ -62,6 +82,27 @@ def encode(value: object) -> Any:
 def to_bytes(value: object) -> bytes:
     """Return a value as a JSON document."""
     return json.dumps(encode(value), ensure_ascii=False).encode()
+
+
+def to_bytes_in_steps(value: object) -> Generator[None, None, bytes]:
+    """Return an object as :func:`to_bytes` does, with pauses within its long lists.
+
+    :param value: of an attrs class.
+    """
+    members = []
+    kind: Any = type(value)
+    for name in declared(kind):
+        member = getattr(value, name)
+        if not isinstance(member, tuple):
+            written = to_bytes(member)
+        else:
+            items: list[bytes] = []
+            for at in range(0, len(member), _PIECE):
+                items += map(to_bytes, member[at : at + _PIECE])
+                yield
+            written = b"[%b]" % b", ".join(items)
+        members.append(b'"%b": %b' % (name.encode(), written))
+    return b"{%b}" % b", ".join(members)
 
 
 def from_bytes(kind: type[T], data: bytes, *, strict: bool = True) -> T:
@@ -88,23 +129,31 @@ def decode(kind: type[T], document: object, *, strict: bool = True) -> T:
 
 
 @attrs.frozen
-class _Declared:
-    """One field: its type, how long its texts may be, and whether it must be there."""
+class Declared:
+    """One field: its type, what its texts may be, and whether it must be there.
+
+    :ivar default: what holds where it is left out.
+    """
 
     kind: Any
-    longest: int
+    texts: Texts
     needed: bool
+    default: object
+
+
+_USUAL = Texts()
 
 
 @cache
-def _declared(kind: type[Any]) -> Mapping[str, _Declared]:
+def declared(kind: type[Any]) -> Mapping[str, Declared]:
     """Return what a class declares, by the field's name; made once for each class."""
     hints = get_type_hints(kind)
     return {
-        field.name: _Declared(
+        field.name: Declared(
             hints[field.name],
-            field.metadata.get(_LONGEST, LONGEST),
+            field.metadata.get(_TEXTS, _USUAL),
             field.default is attrs.NOTHING,
+            field.default,
         )
         for field in attrs.fields(kind)
     }
@@ -117,7 +166,7 @@ class _Reader:
     def members(self, kind: type[T], document: object, path: str) -> T:
         if not isinstance(document, dict):
             raise _wrong(path, "an object")
-        fields = _declared(kind)  # type: ignore[arg-type]  # classes are hashable
+        fields = declared(kind)  # type: ignore[arg-type]  # classes are hashable
         unknown = sorted(document.keys() - fields.keys()) if self.strict else []
         if unknown:
             raise NotAsDeclared(
@@ -128,73 +177,84 @@ class _Reader:
         for name, field in fields.items():
             if name in document:
                 inner = _join(path, name)
-                given[name] = self.value(
-                    field.kind, document[name], inner, field.longest
-                )
+                given[name] = self.value(field.kind, document[name], inner, field.texts)
             elif field.needed:
                 raise NotAsDeclared(
                     f"The field {_shown(_join(path, name))} is missing."
                 )
         return kind(**given)
 
-    def value(self, kind: Any, value: object, path: str, limit: int) -> Any:
-        """Read one value; *limit* is that of its texts."""
+    def value(self, kind: Any, value: object, path: str, texts: Texts) -> Any:
+        """Read one value; *texts* says what its texts may be."""
         if kind is str:
-            return _text(value, path, limit)
+            return _text(value, path, texts)
         origin, arguments = get_origin(kind), get_args(kind)
         if origin in (Union, UnionType):
             if value is None and NoneType in arguments:
                 return None
             (kind,) = (one for one in arguments if one is not NoneType)
-            return self.value(kind, value, path, limit)
+            return self.value(kind, value, path, texts)
         if origin is Literal:
             return _one_of(arguments, value, path)
         if origin in (tuple, frozenset):
-            return origin(self._items(arguments[0], value, path, limit))
+            return origin(self._items(arguments[0], value, path, texts))
         if origin is not None and issubclass(origin, Mapping):
-            return self._mapping(value, path, limit)
+            return self._mapping(value, path, texts)
         if issubclass(kind, Enum):
             return kind(_one_of([one.value for one in kind], value, path))
         if attrs.has(kind):
             return self.members(kind, value, path)
         if kind is datetime:
-            return _moment(_text(value, path, limit), path)
+            return _moment(_text(value, path, texts), path)
         return _plain(kind, value, path)
 
-    def _items(self, kind: Any, value: object, path: str, limit: int) -> list[Any]:
+    def _items(self, kind: Any, value: object, path: str, texts: Texts) -> list[Any]:
         if not isinstance(value, list):
             raise _wrong(path, "a list")
         return [
-            self.value(kind, one, f"{path}[{number}]", limit)
+            self.value(kind, one, f"{path}[{number}]", texts)
             for number, one in enumerate(value)
         ]
 
-    def _mapping(self, value: object, path: str, limit: int) -> Mapping[str, str]:
+    def _mapping(self, value: object, path: str, texts: Texts) -> Mapping[str, str]:
         if not isinstance(value, dict):
             raise _wrong(path, "an object")
         return MappingProxyType(
             {
-                _text(k, path, limit): _text(v, _join(path, k), limit)
+                _text(k, path, texts): _text(v, _join(path, k), texts)
                 for k, v in value.items()
             }
         )
 
 
 def _plain(kind: type[Any], value: object, path: str) -> object:
+    if kind is float and type(value) is int:
+        value = _number(value)
     # true and false are numbers to Python, and are none in JSON.
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        names = {bool: "true or false", int: "a whole number"}
+        names = {bool: "true or false", int: "a whole number", float: "a number"}
         raise _wrong(path, names[kind])
     return value
 
 
-def _text(value: object, path: str, limit: int) -> str:
+def _number(value: int) -> float | int:
+    """Take a whole number for any; one that is too large for that stays."""
+    try:
+        return float(value)
+    except OverflowError:
+        return value
+
+
+def _text(value: object, path: str, texts: Texts) -> str:
     if not isinstance(value, str):
         raise _wrong(path, "text")
-    if len(value) > limit:
+    if len(value) > texts.longest:
         raise NotAsDeclared(
-            f"The field {_shown(path)} is too long; it may have {limit} characters."
+            f"The field {_shown(path)} is too long; it may have {texts.longest} "
+            "characters."
         )
+    if texts.one_line and _ONE_LINE.search(value) is None:
+        raise NotAsDeclared(f"The field {_shown(path)} must be one line of text.")
     try:
         value.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Reading users and access settings again while the server runs (SIGHUP)."""
+"""Reading users, access and retention again while the server runs (SIGHUP)."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from pypicloud_tw.access.logins import Logins
 from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.oidc.fetchers import IssuerFetchers
 from pypicloud_tw.access.settings import AccessSettings
+from pypicloud_tw.access.signers import TrustedSigners
 from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.key import Key
 from pypicloud_tw.config.keys import KEYS
 from pypicloud_tw.errors import ConfigError
+from pypicloud_tw.maintenance.retention.rules import RetentionRules
 from pypicloud_tw.web.app import Application
 
 #: Sections that a reload reads whole.
 RELOADED_SECTIONS = ("auth", "oidc")
 
-#: Keys that it reads, beside those and the families user, group, package, publisher.
+#: Keys that it reads, beside those and all families, as user, group and retention.
 RELOADED = (
     "pypi.default_read",
     "pypi.default_write",
@@ -41,6 +43,8 @@ class Reloader:
     :ivar started: what the server was started with.
     :ivar read: reads the configuration as it is now.
     :ivar fetchers: makes what documents of issuers are fetched by.
+    :ivar retention: the rules of retention in force.
+    :ivar signers: whose attestations count.
     """
 
     started: Config
@@ -50,6 +54,8 @@ class Reloader:
     throttle: Throttle
     fetchers: Callable[[Config], IssuerFetchers]
     tokens: Tokens
+    retention: RetentionRules
+    signers: TrustedSigners
     _log = Logger()
 
     def reload(self) -> None:
@@ -70,6 +76,8 @@ class Reloader:
         self.application.publishing.exchange.reload(
             config.oidc.token_lifetime, fetchers
         )
+        self.retention.obey(config.retention)
+        self.signers.obey(config.signers)
         self.application.reload(metrics_read=metrics_reader(config.metrics.read))
         self._log.info(
             "Users and access settings were read again: {count} users.",

@@ -53,6 +53,7 @@ async def start(
         await access.learn()
     await _list_projects(index)
     await warm_up()
+    await _finish_moves(index)
     await _adopt(index, survey)
 
 
@@ -87,6 +88,19 @@ async def _list_projects(index: Index) -> None:
         await index.catalog.names()
     except PypicloudError as e:
         _log.warn("The projects could not be listed: {error}", error=e.message)
+
+
+async def _finish_moves(index: Index) -> None:
+    """Move the objects of projects in quarantine that a server has left where it died.
+
+    Where that fails, a sweep does it.
+    """
+    try:
+        problems = await index.acts.moves.finish_begun()
+    except PypicloudError as e:
+        problems = [f"What was to be moved could not be listed: {e.message}"]
+    for problem in problems:
+        _log.warn("{problem}", problem=problem)
 
 
 async def _adopt(index: Index, survey: Survey) -> None:

@@ -256,6 +256,26 @@ class StoreSuite(AsyncCase):
         )
         self.assertEqual(info.size, 1)
 
+    # Copying
+
+    async def test_copy(self) -> None:
+        for key, data in (("a/b", b"1"), ("täst/[ab] +.whl", LARGE), ("empty", b"")):
+            await self.upload(key, data)
+            info = await self.store.copy(key, f"copies/{key}")
+            head = await self.store.head(f"copies/{key}")
+            self.assertEqual((info.key, info.size), (f"copies/{key}", len(data)))
+            self.assertEqual(info.etag, head.etag)
+            # Again, as after a try whose end nobody heard of.
+            await self.store.copy(key, f"copies/{key}")
+            await self.store.delete(key)
+            self.assertEqual(await self.fetch(f"copies/{key}"), data)
+
+    async def test_copy_of_nothing(self) -> None:
+        await self.store.put("a", b"1")
+        error = await raised(self.store.copy("a/b", "c"), ObjectNotFound)
+        self.assertEqual(error.message, ABSENT)
+        self.assertEqual(await keys(self.store), ["a"])
+
     # Deleting
 
     async def test_delete(self) -> None:

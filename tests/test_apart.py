@@ -14,7 +14,7 @@ HERE = Path(__file__).parent / "integration"
 class ApartTests(SynchronousTestCase):
     def test_every_module_is_run_apart(self) -> None:
         """A module that forgets its last line would start servers in every run."""
-        modules = sorted(HERE.glob("test_*.py"))
+        modules = sorted(HERE.rglob("test_*.py"))
         self.assertTrue(modules)
         for module in modules:
             lines = module.read_text().splitlines()

@@ -9,7 +9,7 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.cli.offline import check_only_writer
-from pypicloud_tw.errors import StoreError, Unavailable
+from pypicloud_tw.errors import Conflict, StoreError, Unavailable
 from pypicloud_tw.index import lease
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifests import Manifests
@@ -88,7 +88,7 @@ class SecuringTests(SynchronousTestCase):
         check_only_writer(self.index)
         other = self.make()
         self.run_now(other.secure())
-        with self.assertRaises(Unavailable) as caught:
+        with self.assertRaises(Conflict) as caught:
             check_only_writer(other)
         self.assertIn("Stop the server, run this again", caught.exception.message)
 

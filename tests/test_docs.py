@@ -31,13 +31,17 @@ from pypicloud_tw.assembly.access import (
     make_tokens,
 )
 from pypicloud_tw.assembly.audit import make_trail
+from pypicloud_tw.assembly.daily import make_daily
 from pypicloud_tw.assembly.fallback import make_fallback
 from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.assembly.logins import make_logins, make_throttle
 from pypicloud_tw.config.keys import KEYS
 from pypicloud_tw.config.load import load
 from pypicloud_tw.errors import PypicloudError
-from pypicloud_tw.web.api.access import AccessApi
+from pypicloud_tw.maintenance.retention.plan import Applied
+from pypicloud_tw.projects.pruning import PlanQuestion, PruneOrder
+from pypicloud_tw.projects.stored_pruning import AdministeredPruning
+from pypicloud_tw.web.api.former import FormerApi
 from pypicloud_tw.web.app import Application
 from tests.readme_keys import REFERENCE, keys_text, replaced
 from tests.walks import WALKS
@@ -53,6 +57,9 @@ PARTS = {
     "<version>": "VERSION",
     "<digest>": "DIGEST",
     "<filename>": "FILENAME",
+    "<space>": "NAMESPACE",
+    "<kind>": "KIND",
+    "<first>": "LETTER",
 }
 
 #: Each store has modules of its own; the walks are taken over the one in memory.
@@ -62,6 +69,11 @@ STORES = "pypicloud_tw/store/"
 def page(name: str) -> str:
     """Read a page."""
     return (DOCS / name).read_text("utf-8")
+
+
+def api_parts() -> Iterator[tuple[str, Klein]]:
+    """Give each part of the API: where it is mounted, and its router."""
+    return ((part.base, part.router) for part in Application.declared)
 
 
 class KeyTests(SynchronousTestCase):
@@ -103,12 +115,15 @@ class AddressTests(SynchronousTestCase):
         """Each with its method, and no other."""
         told = re.findall(r"``(GET|POST) (/\S*)``", page("reference/addresses.rst"))
         self.assertEqual(len(told), len(set(told)), "Each is told once.")
-        self.assertEqual(set(told), set(self.routes()))
+        routes = set(self.routes("", Application.router))
+        # Those of the API stand in reference/api.rst; some are told here as well.
+        parts = (("/api", FormerApi.router), *api_parts())
+        others = {route for part in parts for route in self.routes(*part)}
+        self.assertEqual(set(told) - others, routes)
 
-    def routes(self) -> Iterator[tuple[str, str]]:
-        router: Klein = Application.router
+    def routes(self, base: str, router: Klein) -> Iterator[tuple[str, str]]:
         for rule in router.url_map.iter_rules():
-            address = rule.rule
+            address = base + rule.rule
             for part, name in PARTS.items():
                 address = address.replace(part, name)
             for method in (rule.methods or set()) - {"HEAD"}:
@@ -118,8 +133,6 @@ class AddressTests(SynchronousTestCase):
 class ApiTests(SynchronousTestCase):
     """reference/api.rst."""
 
-    BASE = "/api/v1/access"
-
     def test_every_route(self) -> None:
         """Each with its method, and no other."""
         text = page("reference/api.rst")
@@ -128,18 +141,21 @@ class ApiTests(SynchronousTestCase):
         self.assertEqual(set(told), set(self.routes()))
 
     def routes(self) -> Iterator[tuple[str, str]]:
-        router: Klein = AccessApi.router
-        for rule in router.url_map.iter_rules():
-            for kind in ("user", "group"):
-                address = rule.rule.replace("<any(user, group):kind>", kind)
-                address = re.sub("<([a-z]+)>", lambda m: m[1].upper(), address)
-                for method in (rule.methods or set()) - {"HEAD"}:
-                    yield method, f"{self.BASE}{address}"
+        for base, router in (("/api", FormerApi.router), *api_parts()):
+            for rule in router.url_map.iter_rules():
+                for kind in ("user", "group"):
+                    address = rule.rule.replace("<any(user, group):kind>", kind)
+                    address = re.sub(
+                        r"<(?:[^:>]*:)?(\w+)>", lambda m: m[1].upper(), address
+                    )
+                    for method in (rule.methods or set()) - {"HEAD"}:
+                        yield method, f"{base}{address}"
 
     def test_every_field(self) -> None:
         """Requests and answers are told with the fields that they have."""
         text = page("reference/api.rst")
-        for kind in (NewUser, UserChange, Grant, NewToken, PublisherTerms, Members):
+        requests = (NewUser, UserChange, Grant, NewToken, PublisherTerms, Members)
+        for kind in (*requests, PlanQuestion, PruneOrder, Applied):
             for name in fields_dict(kind):
                 self.assertIn(f'"{name}"', text, kind)
 
@@ -207,6 +223,7 @@ class MetricTests(SynchronousTestCase):
         make_exchange(config, index, process, {}, access, tokens.minted)
         make_fallback(config, index, process, {})
         make_trail(config, process)
+        make_daily(index, access, AdministeredPruning.of(index), process.metrics)
         shown = process.metrics.render().decode()
         names = re.findall(r"^# TYPE (\w+)", shown, re.MULTILINE)
         # The library adds to each when it was made.

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.concurrency.steps import at_once
 from pypicloud_tw.json_values import (
     NotAsDeclared,
     decode,
@@ -19,6 +20,7 @@ from pypicloud_tw.json_values import (
     from_bytes,
     longest,
     to_bytes,
+    to_bytes_in_steps,
 )
 
 
@@ -41,6 +43,16 @@ class Whole:
     count: int | None = None
     loud: bool = False
     made: datetime | None = None
+
+
+@frozen
+class Line:
+    text: str = field(metadata=longest(9, one_line=True))
+
+
+@frozen
+class Measured:
+    size: float
 
 
 parts = st.builds(
@@ -71,6 +83,31 @@ class JsonValuesTests(SynchronousTestCase):
     @given(wholes)
     def test_there_and_back(self, whole: Whole) -> None:
         self.assertEqual(from_bytes(Whole, to_bytes(whole)), whole)
+
+    @given(wholes)
+    def test_in_steps_it_is_the_same(self, whole: Whole) -> None:
+        self.assertEqual(at_once(to_bytes_in_steps(whole)), to_bytes(whole))
+
+    def test_long_lists_are_written_with_pauses(self) -> None:
+        whole = Whole(tuple(Part(str(number)) for number in range(120)))
+        self.assertEqual(len(list(to_bytes_in_steps(whole))), 3)
+        self.assertEqual(at_once(to_bytes_in_steps(whole)), to_bytes(whole))
+
+    def test_one_line(self) -> None:
+        for text in ("a\nb", "a\n", "\0", "\x85", "\u2028"):
+            data = to_bytes(Line(text))
+            error = self.assertRaises(NotAsDeclared, from_bytes, Line, data)
+            self.assertIn("one line", str(error))
+        self.assertEqual(from_bytes(Line, to_bytes(Line("ä b"))), Line("ä b"))
+
+    def test_numbers(self) -> None:
+        for text, number in (("1", 1.0), ("1.5", 1.5)):
+            read = from_bytes(Measured, b'{"size": %b}' % text.encode())
+            self.assertEqual((read.size, type(read.size)), (number, float))
+        for text in ("true", '"1"', "null", "1" + "0" * 400):
+            data = b'{"size": %b}' % text.encode()
+            error = self.assertRaises(NotAsDeclared, from_bytes, Measured, data)
+            self.assertIn("a number", str(error))
 
     @given(documents)
     def test_anything_or_a_sentence(self, document: object) -> None:

@@ -596,6 +596,31 @@ class ReloadTests(TapCase):
         self.assertEqual(self.status("/_/oidc/audience"), 404)
         self.stop()
 
+    def test_retention(self) -> None:
+        users = f"user.ann = {HASH}"
+        self.start(users)
+        self.upload(basic())
+        rule = ("retention.old.projects = ac*", "retention.old.keep_releases = 3")
+        self.assertEqual(self.looked_at(), 0)
+        self.write(users, *rule)
+        self.assertNotIn("needs a restart", self.hang_up())
+        self.assertEqual(self.looked_at(), 1)
+        self.write(users, *rule, "retention.old.keep_dev = few")
+        self.assertIn("retention.old.keep_dev = 'few' is not", self.hang_up())
+        self.assertEqual(self.looked_at(), 1)
+        self.write(users)
+        self.hang_up()
+        self.assertEqual(self.looked_at(), 0)
+        self.stop()
+
+    def looked_at(self) -> int:
+        """Ask how many projects have a rule of the ini."""
+        headers = {**basic(), "Content-Type": "application/json"}
+        answer = self.request("POST", "/api/v1/prune/plan", headers, b"{}")
+        self.assertEqual(answer.status, 200, answer.text)
+        count: int = answer.json["looked_at"]
+        return count
+
     def test_read_only_for_a_while(self) -> None:
         users = f"user.ann = {HASH}"
         self.start(users)

@@ -34,6 +34,7 @@ from pypicloud_tw.store.interfaces import (
     IUpload,
     ObjectInfo,
     StoredBytes,
+    StoreKind,
     Unlisted,
     enter,
 )
@@ -162,6 +163,11 @@ class Line:
     _alone: DeferredLock = field(factory=DeferredLock, init=False)
 
     @property
+    def kind(self) -> StoreKind:
+        """See :class:`pypicloud_tw.index.index.Backend`."""
+        return "folder" if self.profile.local else "bucket"
+
+    @property
     def one_writer(self) -> bool:
         """See :class:`pypicloud_tw.index.index.Backend`."""
         return not self.profile.conditions
@@ -254,6 +260,12 @@ class Line:
         """See :class:`IObjectStore`."""
         return await self._carry(
             "open", key, lambda: self.store.open(key, byte_range=byte_range)
+        )
+
+    async def copy(self, source: str, target: str) -> ObjectInfo:
+        """See :class:`IObjectStore`."""
+        return await self._carry(
+            "copy", f"{source} {target}", lambda: self.store.copy(source, target)
         )
 
     async def delete(self, key: str) -> None:

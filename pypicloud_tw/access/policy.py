@@ -23,7 +23,13 @@ from pypicloud_tw.config.rights import (
     EVERYONE,
     Action,
 )
-from pypicloud_tw.errors import Forbidden, PypicloudError, Unauthorized, Unavailable
+from pypicloud_tw.errors import (
+    Conflict,
+    Forbidden,
+    PypicloudError,
+    Unauthorized,
+    Unavailable,
+)
 from pypicloud_tw.index.names import NormalizedName, unknown_project
 
 # To look it up in the enumeration costs as much as the rest of a quick answer.
@@ -180,7 +186,13 @@ class Policy:
             return Forbidden(_NOBODY[what])
         if action is Action.READ and project is not None and not self._known(project):
             return unknown_project(project)
-        return Forbidden(self._sentence(principal, action, project))
+        sentence = self._sentence(principal, action, project)
+        if action is Action.UPLOAD and project is not None:
+            reserved = self.settings.namespaces.over(project)
+            if reserved:
+                # By the name and the ini alone, as every refusal.
+                return Conflict(f"{sentence} The namespace {reserved[-1]} is reserved.")
+        return Forbidden(sentence)
 
     def readable(self, principal: Principal) -> Readable:
         """Return which projects may be read: equal for readers with equal rights."""

@@ -9,6 +9,7 @@ from typing import Any
 from attrs import field, frozen
 
 from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.config.namespaces import Namespaces
 from pypicloud_tw.config.rights import (
     AUTHENTICATED,
     EVERYONE,
@@ -76,6 +77,11 @@ class AccessSettings:
             has_users=bool(config.users) or log_in_elsewhere,
             read_only=pypi.read_only,
         )
+
+    @property
+    def namespaces(self) -> Namespaces:
+        """The namespaces that are private here (PEP 752)."""
+        return Namespaces.of(self.private)
 
     @property
     def speak_of_rights(self) -> bool:

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
+from pypicloud_tw.access.signers import TrustedSigners
 from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.config.namespaces import Namespaces
 from pypicloud_tw.index.acts import Acts
 from pypicloud_tw.index.admission import UploadRules
+from pypicloud_tw.index.attestations.question import Question
+from pypicloud_tw.index.attestations.service import Attestations
+from pypicloud_tw.index.attestations.verification import is_installed, verify
 from pypicloud_tw.index.audit import Audit
 from pypicloud_tw.index.audit_log import log_act
 from pypicloud_tw.index.catalog import Catalog
@@ -26,7 +33,7 @@ from pypicloud_tw.store.folder.store import DirectoryStore
 from pypicloud_tw.store.metered import MeteredStore
 from pypicloud_tw.store.s3.make import make_s3_store
 from pypicloud_tw.store.s3.store import S3Store
-from pypicloud_tw.web.views import SignedViews, view_project
+from pypicloud_tw.web.views import SignedViews, Views
 
 
 def make_process(reactor: Any, offload: Offload | None = None) -> Process:
@@ -41,6 +48,7 @@ def make_index(
     *,
     checkpoint: Checkpoint = pass_by,
     audit: Audit = log_act,
+    signers: TrustedSigners | None = None,
 ) -> Index:
     """Assemble the domain over the store that the configuration names.
 
@@ -48,17 +56,24 @@ def make_index(
     :param checkpoint: called with the name of each step of a publish that was just
         done, for tests that end the process there.
     :param audit: takes a record of every change.
+    :param signers: whose attestations count; None: those of the configuration.
     """
     reactor, metrics = process.reactor, process.metrics
     store = _make_store(config, process, environ, checkpoint)
     metered = MeteredStore(store, metrics.observe_store, reactor.seconds)
+    namespaces = Namespaces.of(config.pypi.private)
     signed = config.aws.bucket is not None and config.aws.link == "signed"
-    manifests = Manifests(metered, reactor, standing=Standing.starting())
+    manifests = Manifests(
+        metered,
+        reactor,
+        standing=Standing.starting(),
+        sweep_age=config.index.sweep_age,
+    )
     catalog = Catalog(
         manifests,
         MarkerWatch(Marker(metered), reactor, config.index.fresh_for),
         reactor,
-        SignedViews(metered) if signed else view_project,
+        SignedViews(metered, namespaces) if signed else Views(namespaces),
         verify_every=config.index.verify_every,
         capacity=config.index.memory,
     )
@@ -75,6 +90,9 @@ def make_index(
         ),
         checkpoint,
         audit,
+        attestations=_make_attestations(
+            config, process, signers or TrustedSigners(config.signers)
+        ),
         unserved=Unserved(
             metered,
             reactor,
@@ -87,6 +105,19 @@ def make_index(
         part.register(metrics)
     acts = Acts(publisher, config.index.restore_for)
     return Index(store, manifests, catalog, publisher, reactor, acts)
+
+
+def _make_attestations(
+    config: Config, process: Process, signers: TrustedSigners
+) -> Attestations:
+    def verify_apart(question: Question) -> Deferred[bytes]:
+        return process.offload.in_process(verify, question)
+
+    return Attestations(
+        verify_apart if is_installed() else None,
+        signers.find,
+        config.attestations.trust_root,
+    )
 
 
 def _make_store(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.logins import Logins
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import ANONYMOUS
+from pypicloud_tw.access.signers import TrustedSigners
 from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.assembly.access import (
     make_access,
@@ -25,6 +26,7 @@ from pypicloud_tw.assembly.access import (
     make_tokens,
 )
 from pypicloud_tw.assembly.audit import make_log_file, make_trail
+from pypicloud_tw.assembly.daily import make_daily
 from pypicloud_tw.assembly.fallback import make_fallback
 from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.assembly.logins import make_logins, make_throttle
@@ -33,7 +35,9 @@ from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.load import load
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.index.index import Index
+from pypicloud_tw.maintenance.daily import Daily
 from pypicloud_tw.offload.service import Offload
+from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.reload import Reloader
 from pypicloud_tw.server import Server
 from pypicloud_tw.startup import start
@@ -66,7 +70,15 @@ def assemble(
     download_log = make_log_file("downloads.log", config.downloads.log, process)
     logs = tuple(filter(None, (audit_log, download_log)))
     trail = make_trail(config, process, audit_log)
-    index = make_index(config, process, environ, checkpoint=checkpoint, audit=trail)
+    signers = TrustedSigners(config.signers)
+    index = make_index(
+        config,
+        process,
+        environ,
+        checkpoint=checkpoint,
+        audit=trail,
+        signers=signers,
+    )
     fallback = make_fallback(config, index, process, environ)
     throttle = make_throttle(config, process)
     logins = make_logins(config, process, throttle)
@@ -76,6 +88,7 @@ def assemble(
     )
     access = make_access(config, process, documents, tokens, logins)
     exchange = make_exchange(config, index, process, environ, access, tokens.minted)
+    pruning = AdministeredPruning.of(index, config.retention)
     application = make_application(
         config,
         index,
@@ -86,7 +99,9 @@ def assemble(
         Administered(access, documents, tokens, process.offload, trail),
         Witness(trail, process.metrics, logins.users.has),
         download_log,
+        pruning,
     )
+    daily = make_daily(index, access, pruning, process.metrics)
     reloader = Reloader(
         config,
         read or partial(load, config.ini, environ),
@@ -95,17 +110,20 @@ def assemble(
         throttle,
         partial(make_fetchers, process, environ),
         tokens,
+        pruning.rules,
+        signers,
     )
     server = Server(
         process,
         make_front(config, application, process),
         index.standing,
         open_logs=partial(_open_logs, logs),
-        start=partial(_start, index, access, fallback, trail),
+        start=partial(_start, index, access, fallback, trail, daily),
         on_hangup=partial(_hang_up, logs, reloader),
         close=partial(_close, fallback, logins, tokens, trail, download_log, index),
     )
-    for notice in (*config.notices, *_greeting(config, access.policy, logins)):
+    notices = (*config.notices, *_missing_extras(config, index))
+    for notice in (*notices, *_greeting(config, access.policy, logins)):
         _log.info("{notice}", notice=notice)
     return server
 
@@ -122,10 +140,15 @@ def _hang_up(logs: Iterable[LogFile], reloader: Reloader) -> None:
 
 
 async def _start(
-    index: Index, access: Access, fallback: Fallback | None, trail: Trail
+    index: Index,
+    access: Access,
+    fallback: Fallback | None,
+    trail: Trail,
+    daily: Daily,
 ) -> None:
     trail.start(index.store)
     await start(index, access, partial(_warm_up, fallback))
+    await daily.run()  # until the server stops
 
 
 async def _warm_up(fallback: Fallback | None) -> None:
@@ -150,6 +173,15 @@ async def _close(
     # What came before made records; they go into the store.
     await trail.close()
     await index.close()
+
+
+def _missing_extras(config: Config, index: Index) -> Iterator[str]:
+    if config.signers and index.publisher.attestations.verify is None:
+        yield (
+            "attestation.NAME... is of no use without the extra that verifies: pip "
+            "install 'pypicloud-tw[attestations]'. Until then every upload with "
+            "attestations is refused."
+        )
 
 
 def _greeting(config: Config, policy: Policy, logins: Logins) -> list[str]:

@@ -13,6 +13,7 @@ from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.outbound.authorities import read_authorities
 from pypicloud_tw.process import Process
+from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.server import Front, make_endpoint
 from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.revealed import RevealedTokens
@@ -34,6 +35,7 @@ def make_application(
     administered: Administered,
     witness: Witness,
     download_log: LogFile | None,
+    pruning: AdministeredPruning,
 ) -> Application:
     """Make what answers requests, whatever connection they come by.
 
@@ -55,6 +57,7 @@ def make_application(
         witness=witness,
         fallback=fallback,
         downloads=downloads,
+        pruning=pruning,
     )
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import click
 from attrs import field, frozen
 
-from pypicloud_tw.access.administration.interface import Work
-from pypicloud_tw.access.audit.question import Question
 from pypicloud_tw.access.basic import Login
 from pypicloud_tw.access.hashes import MAX_PASSWORD, hash_password
+from pypicloud_tw.cli.administration import Work
+from pypicloud_tw.cli.errors import CouldNotDo, PlainError, failed, sentence_of
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.keyring import SystemKeyring
 from pypicloud_tw.client.logins import Keyring
@@ -48,20 +49,9 @@ class Maintenance(Protocol):
     def run_rebuild(self, config: Config, *, project: str | None, dry_run: bool) -> int:
         """Write manifests anew that were lost."""
 
-    def run_audit(self, config: Config, question: Question, *, as_json: bool) -> int:
-        """Print the records of changes."""
 
-    def run_yank(
-        self, config: Config, project: str, version: str, reason: str | None
-    ) -> int:
-        """Yank a release, or un-yank it."""
-
-    def run_remove(self, config: Config, project: str, version: str) -> int:
-        """Remove a release."""
-
-
-class AccessRunner(Protocol):
-    """Runs work on what administers access, in either of two ways."""
+class Runner(Protocol):
+    """Runs work on an index, in either of two ways."""
 
     def over_store(self, config: Config, work: Work[T], *, changes: bool) -> T:
         """Do the work on the store itself.
@@ -76,9 +66,12 @@ class AccessRunner(Protocol):
         login: Login,
         environ: Mapping[str, str],
         work: Work[T],
+        *,
+        patience: float | None = None,
     ) -> T:
         """Do the work through a server.
 
+        :param patience: seconds that it has for each answer; None: as usual.
         :raises PypicloudError: it is refused, or could not be done.
         """
 
@@ -90,9 +83,9 @@ def _maintenance() -> Maintenance:
     return offline
 
 
-def _access_runner() -> AccessRunner:
+def _runner() -> Runner:
     # Only when needed, for the same reason.
-    from pypicloud_tw.cli.access.run import ReactorRunner
+    from pypicloud_tw.cli.run import ReactorRunner
 
     return ReactorRunner()
 
@@ -109,44 +102,32 @@ def _is_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
 
 
+def _prints_to_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
 def _environ() -> Mapping[str, str]:
     return os.environ
 
 
 @frozen
 class Surroundings:
-    """What the commands use of the world; tests give their own as click's ``obj``."""
+    """What the commands use of the world; tests give their own as click's ``obj``.
+
+    :ivar is_terminal: whether somebody can be asked.
+    :ivar prints_to_terminal: whether somebody reads what is printed.
+    :ivar now: seconds since the epoch.
+    """
 
     environ: Mapping[str, str] = field(factory=_environ, repr=False)
     is_terminal: Callable[[], bool] = _is_terminal
+    prints_to_terminal: Callable[[], bool] = _prints_to_terminal
+    now: Callable[[], float] = time.time
     maintenance: Callable[[], Maintenance] = _maintenance
-    access_runner: Callable[[], AccessRunner] = _access_runner
+    runner: Callable[[], Runner] = _runner
     home: Callable[[], Path] = Path.home
     keyring: Callable[[], Keyring | None] = SystemKeyring.load
     run_server: Callable[[Path | None, str | None], None] = _run_server
-
-
-class PlainError(click.ClickException):
-    """What went wrong, as it is, without a word in front; exit code 1."""
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        """Print it to stderr."""
-        click.echo(self.message, err=True, file=file)
-
-
-class CouldNotCheck(PlainError):
-    """It could not be looked, which is not to have found that something is wrong."""
-
-    exit_code = 2
-
-
-@contextmanager
-def exits_with_2() -> Iterator[None]:
-    """Exit with 2 where something goes wrong, for 1 tells of what was found."""
-    try:
-        yield
-    except PlainError as e:
-        raise CouldNotCheck(e.message) from None
 
 
 def surroundings() -> Surroundings:
@@ -176,7 +157,7 @@ def load_config(ini: Path | None, config: Path | None) -> Config:
     try:
         return load(path, surroundings().environ)
     except PypicloudError as e:
-        raise PlainError(e.message) from None
+        raise CouldNotDo(e.message) from None
 
 
 def finish(work: Callable[[], int]) -> None:
@@ -185,7 +166,7 @@ def finish(work: Callable[[], int]) -> None:
         with system_errors():
             code = work()
     except PypicloudError as e:
-        raise PlainError(e.message) from None
+        raise failed(e) from None
     click.get_current_context().exit(code)
 
 
@@ -198,13 +179,19 @@ def system_errors() -> Iterator[None]:
     except BrokenPipeError:
         raise  # whoever reads has seen enough; click ends the command quietly
     except OSError as e:
-        try:
-            _flush_stdout()
-        except OSError:
-            # Python would try again at its end, and tell of it with a traceback.
-            sys.stdout = None
-        where = "" if e.filename is None else f"{e.filename}: "
-        raise PlainError(f"{where}{e.strerror or e}.") from None
+        leave_stdout()
+        # Without a name it is what was printed that could not be written.
+        kind = PlainError if e.filename is None else CouldNotDo
+        raise kind(sentence_of(e)) from None
+
+
+def leave_stdout() -> None:
+    """Print what can be printed, and nothing any more where that fails."""
+    try:
+        _flush_stdout()
+    except OSError:
+        # Python would try again at its end, and tell of it with a traceback.
+        sys.stdout = None
 
 
 def _flush_stdout() -> None:

@@ -7,8 +7,6 @@ from pathlib import Path
 import click
 
 from pypicloud_tw.cli.base import (
-    PlainError,
-    exits_with_2,
     finish,
     load_config,
     surroundings,
@@ -26,9 +24,8 @@ def verify(ini: Path | None, config: Path | None, deep: bool) -> None:
     With --deep, also that its bytes are right. Exits with 1 if something is not, and
     with 2 if it could not be looked at.
     """
-    with exits_with_2():
-        checked = load_config(ini, config)
-        finish(lambda: surroundings().maintenance().run_verify(checked, deep=deep))
+    checked = load_config(ini, config)
+    finish(lambda: surroundings().maintenance().run_verify(checked, deep=deep))
 
 
 def _age(text: str | None) -> float | None:
@@ -37,7 +34,7 @@ def _age(text: str | None) -> float | None:
     try:
         return seconds(1)(text)
     except BadValueError as e:
-        raise PlainError(f"--age = {text} {e}") from None
+        raise click.UsageError(f"--age = {text} {e}") from None
 
 
 @click.command()
@@ -77,37 +74,3 @@ def rebuild(project: str | None, config: Path | None, dry_run: bool) -> None:
             .run_rebuild(checked, project=project, dry_run=dry_run)
         )
     )
-
-
-_INI = click.argument("ini", type=click.Path(path_type=Path))
-
-
-@click.command()
-@_INI
-@click.argument("project")
-@click.argument("version")
-@click.option("--reason", default="", help="Why; installers show it.")
-@click.option("--undo", is_flag=True, help="Make it as if it had not been yanked.")
-def yank(ini: Path, project: str, version: str, reason: str, undo: bool) -> None:
-    """Yank a release.
-
-    Installers ignore it unless it is pinned (PEP 592).
-    """
-    checked = load_config(ini, None)
-    why = None if undo else reason
-    finish(
-        lambda: surroundings().maintenance().run_yank(checked, project, version, why)
-    )
-
-
-@click.command()
-@_INI
-@click.argument("project")
-@click.argument("version")
-def remove(ini: Path, project: str, version: str) -> None:
-    """Remove a release.
-
-    Its filenames are not taken again with other bytes.
-    """
-    checked = load_config(ini, None)
-    finish(lambda: surroundings().maintenance().run_remove(checked, project, version))

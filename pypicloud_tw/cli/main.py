@@ -1,7 +1,7 @@
 """The commands: ``pypicloud`` and the ``pypicloud-*`` of the programs before.
 
-What goes wrong is a sentence on stderr and exit code 1; a command line that is not
-understood, 2. ``migrate`` has one more: 3, where read protection is lost.
+What goes wrong is a sentence on stderr, and the exit code says of which kind it is, as
+``pypicloud --help`` has it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,15 @@ from pypicloud_tw.cli.base import (
     surroundings,
     takes_config,
 )
-from pypicloud_tw.cli.index import rebuild, remove, sweep, verify, yank
+from pypicloud_tw.cli.completion import completion
+from pypicloud_tw.cli.errors import exits_with_1
+from pypicloud_tw.cli.index import rebuild, sweep, verify
 from pypicloud_tw.cli.make_config import make_config
+from pypicloud_tw.cli.projects.acts import delete, restore, undo, unyank, yank
+from pypicloud_tw.cli.projects.listing import list_names, search
+from pypicloud_tw.cli.projects.prune import prune
+from pypicloud_tw.cli.projects.showing import show
+from pypicloud_tw.cli.projects.state import history, status
 from pypicloud_tw.cli.serve import serve
 from pypicloud_tw.config.example import ini_text, write_private
 from pypicloud_tw.config.migrate.convert import Migrated
@@ -41,14 +48,27 @@ _INCOMPLETE = 3
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="pypicloud")
 def main() -> None:
-    """A private Python package index: run the server, and look after it."""
+    """A private Python package index: run the server, and look after it.
+
+    \b
+    Exit codes:
+      0  done, or found
+      1  refused, or not there; or something is wrong with what was looked at
+      2  could not be done: the command line, the configuration, the network,
+         the store, nobody who logs in
+      3  migrate alone: users and rights were kept elsewhere
+    """
 
 
 @main.command()
 @takes_config
 def check(ini: Path | None, config: Path | None) -> None:
-    """Report every error in a configuration."""
-    checked = load_config(ini, config)
+    """Report every error in a configuration.
+
+    Exits with 1 if there is one.
+    """
+    with exits_with_1():
+        checked = load_config(ini, config)
     place = (
         f"the bucket {checked.aws.bucket}"
         if checked.aws.bucket is not None
@@ -170,7 +190,11 @@ def _tell(migrated: Migrated) -> int:
 
 
 for command in (
-    *(serve, make_config, verify, sweep, rebuild, yank, remove, audit),
-    *(user, group, right, publisher, token, rights),
+    *(serve, make_config, verify, sweep, rebuild, completion),
+    *(list_names, show, search, yank, unyank, delete, restore),
+    *(status, history, undo, prune),
+    *(user, group, right, publisher, token, rights, audit),
 ):
     main.add_command(command)
+# What delete was called before.
+main.add_command(delete, "remove")

@@ -15,13 +15,12 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TextIO, TypeVar
 
-from pypicloud_tw.access.audit.question import Question
 from pypicloud_tw.assembly.audit import make_trail
 from pypicloud_tw.assembly.index import make_index, make_process
-from pypicloud_tw.cli.records import print_records
+from pypicloud_tw.cli.errors import failed
 from pypicloud_tw.cli.running import run
 from pypicloud_tw.config.configuration import Config
-from pypicloud_tw.errors import ConfigError, PypicloudError, Unavailable
+from pypicloud_tw.errors import ConfigError, Conflict, PypicloudError
 from pypicloud_tw.index.audit import Act, Actor, Audit, Proof
 from pypicloud_tw.index.audit_log import log_act
 from pypicloud_tw.index.index import Index
@@ -85,7 +84,7 @@ def run_verify(config: Config, *, deep: bool = False) -> int:
             return 1
         return 2 if unseen else 0
 
-    return _run(config, job, failed=2)
+    return _run(config, job)
 
 
 def run_rebuild(config: Config, *, project: str | None, dry_run: bool = False) -> int:
@@ -108,33 +107,6 @@ def run_sweep(
     return _run_job(config, job, changes=not dry_run)
 
 
-def run_yank(config: Config, project: str, version: str, reason: str | None) -> int:
-    """Yank a release, or un-yank it; see :func:`.jobs.yank`."""
-    job = partial(
-        jobs.yank,
-        project=project,
-        version=version,
-        reason=reason,
-        actor=command_actor(),
-    )
-    return _run_job(config, job)
-
-
-def run_remove(config: Config, project: str, version: str) -> int:
-    """Remove a release; see :func:`.jobs.remove`."""
-    job = partial(jobs.remove, project=project, version=version, actor=command_actor())
-    return _run_job(config, job)
-
-
-def run_audit(config: Config, question: Question, *, as_json: bool) -> int:
-    """Print the records of changes that are in the store; see :func:`.print_records`.
-
-    :returns: 1 also if one was not understood.
-    """
-    job = partial(print_records, question=question, as_json=as_json)
-    return _run_job(config, job, changes=False)
-
-
 def _run_job(config: Config, job: _Job, *, changes: bool = True) -> int:
     """Do a job, unless another process alone may change things.
 
@@ -152,10 +124,10 @@ def _run_job(config: Config, job: _Job, *, changes: bool = True) -> int:
 def check_only_writer(index: Index) -> None:
     """Return if no other process alone may write to the store.
 
-    :raises Unavailable: one may; the message says what to do.
+    :raises Conflict: one may; the message says what to do.
     """
     if index.standing.has_rival:
-        raise Unavailable(_ONE_WRITER)
+        raise Conflict(_ONE_WRITER)
 
 
 def check_folder(config: Config) -> None:
@@ -217,13 +189,12 @@ def _run(
     job: Callable[[Index], Awaitable[int]],
     *,
     create: bool = False,
-    failed: int = 1,
 ) -> int:
     """Run *job* on the assembled index and say in a sentence what went wrong.
 
     :param create: whether a folder that is not there is made. In place of one that is
         misspelt, or whose disk is not mounted, it would pass for a sound store.
-    :param failed: the exit code where it could not be done.
+    :returns: the job's exit code, or what :func:`.base.failed` makes of an error.
     """
 
     async def work(_: Process, index: Index) -> int:
@@ -236,4 +207,4 @@ def _run(
         return run(lambda reactor: with_index(config, reactor, work, _show))
     except PypicloudError as e:
         print(f"pypicloud: {e.message}", file=sys.stderr)
-        return failed
+        return failed(e).exit_code

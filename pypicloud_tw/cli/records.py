@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TextIO
+import json
+from collections.abc import Mapping
+
+import click
 
 from pypicloud_tw.access.audit.question import SINCE, Question
-from pypicloud_tw.access.audit.reading import Reader, Record
+from pypicloud_tw.cli.administration import Records
+from pypicloud_tw.cli.output import say
 from pypicloud_tw.index.audit import Act, Actor, one_line
-from pypicloud_tw.index.index import Index
 
 #: Where the JSON begins that uv and pip append to their names.
 _INSTALLER = " {"
@@ -16,42 +19,39 @@ _INSTALLER = " {"
 _ABOUT = ("address", "user_agent")
 
 
-async def print_records(
-    index: Index, out: TextIO, err: TextIO, *, question: Question, as_json: bool
-) -> int:
+async def print_records(records: Records, question: Question, *, as_json: bool) -> bool:
     """Print records, the oldest first; what is not understood is named.
 
-    :param as_json: each as the line that it is, and not as a sentence.
-    :returns: 1 if one was not understood.
+    :param as_json: each as a line of JSON, and not as a sentence.
+    :returns: whether all were understood.
     :raises BadRequest: the question is not understood.
     """
-    wanted = question.wanted(index.clock.seconds())
-    code = 0
+    troubles: list[str] = []
 
-    def broken(place: str) -> None:
-        nonlocal code
-        code = 1
-        print(f"pypicloud: {place} is not understood, and left out.", file=err)
+    def broken(trouble: str) -> None:
+        troubles.append(trouble)
+        click.echo(f"pypicloud: {trouble}", err=True)
 
     found = False
-    async for record in Reader(index.store, broken).read(wanted):
-        if wanted.matches(record):
-            found = True
-            text = record.line.decode() if as_json else _sentence(record)
-            print(text, file=out)
+    async for fields in records.read(question, broken):
+        found = True
+        say(_line(fields) if as_json else _sentence(fields))
     if not found:
-        since = question.since or SINCE
-        print(
-            f"The store has no such record since {since}. Refusals are in the file of "
-            "audit.log alone.",
-            file=err,
+        click.echo(
+            f"The store has no such record since {question.since or SINCE}. Refusals "
+            "are in the file of audit.log alone.",
+            err=True,
         )
-    return code
+    return not troubles
 
 
-def _sentence(record: Record) -> str:
+def _line(fields: Mapping[str, object]) -> str:
+    return json.dumps(fields, separators=(",", ":"))
+
+
+def _sentence(fields: Mapping[str, object]) -> str:
     """Say it in one line; what comes from outside cannot end it."""
-    texts = {name: str(value) for name, value in record.fields.items()}
+    texts = {name: str(value) for name, value in fields.items()}
     get = texts.get
     act = Act(
         Actor(get("principal")),
@@ -63,17 +63,17 @@ def _sentence(record: Record) -> str:
         get("reason"),
         "refused" if get("outcome") == "refused" else "done",
     )
-    moment = record.position.time[:19].replace("T", " ")
-    whence = _whence(record)
+    moment = texts.get("time", "")[:19].replace("T", " ")
+    whence = _whence(fields)
     return one_line(f"{moment} {act.sentence}" + (f" [{whence}]" if whence else ""))
 
 
-def _whence(record: Record) -> str:
+def _whence(fields: Mapping[str, object]) -> str:
     """Say how it was proved who did it, and from where."""
-    proof = record.fields.get("proof")
+    proof = fields.get("proof")
     told = []
     if isinstance(proof, dict):
         told = [f"{k}={v}" for k, v in proof.items() if v not in (None, "")]
-    address, agent = (str(record.fields.get(name) or "") for name in _ABOUT)
+    address, agent = (str(fields.get(name) or "") for name in _ABOUT)
     told += filter(None, (address, agent.partition(_INSTALLER)[0]))
     return ", ".join(told)

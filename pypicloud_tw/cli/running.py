@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from click import Abort, ClickException
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
@@ -18,15 +19,17 @@ def run(main: Callable[[Any], Awaitable[T]]) -> T:
 
     :raises PypicloudError: what it raised, or the command was interrupted.
     :raises OSError: what it raised, as of a stdout that cannot be written.
+    :raises ClickException: what it raised, as where an answer cannot be printed.
+    :raises Abort: somebody who was asked said no.
     :raises SystemExit: there is an error in the program, which was told.
     """
     results: list[T] = []
-    errors: list[PypicloudError | OSError] = []
+    errors: list[Exception] = []
 
     async def noted(reactor: Any) -> None:
         try:
             results.append(await main(reactor))
-        except (PypicloudError, OSError) as e:
+        except (PypicloudError, OSError, ClickException, Abort) as e:
             errors.append(e)
 
     try:

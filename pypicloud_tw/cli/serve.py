@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from pypicloud_tw.cli.base import finish, one_ini, surroundings, takes_config
+from pypicloud_tw.cli.errors import exits_with_1
 
 
 @click.command()
@@ -34,4 +35,5 @@ def serve(ini: Path | None, config: Path | None, listen: tuple[str, ...]) -> Non
         surroundings().run_server(path, listen[0] if listen else None)
         return 0
 
-    finish(work)
+    with exits_with_1():  # as twistd does
+        finish(work)

@@ -25,9 +25,8 @@ from pypicloud_tw.access.administration.values import (
     User,
     UserChange,
 )
-from pypicloud_tw.client.api import Answer, ApiClient
+from pypicloud_tw.client.api import Answer, ApiClient, check_path
 from pypicloud_tw.config.rights import Kind
-from pypicloud_tw.errors import BadRequest
 
 _ACCESS = "access"
 
@@ -182,7 +181,7 @@ class RemoteAdministration:
     async def _get(
         self, *path: str, query: Mapping[str, str | None] | None = None
     ) -> Answer:
-        _check_path(path)
+        check_path(path)
         return await self.client.ask("GET", _ACCESS, *path, query=query)
 
     async def _change(
@@ -192,33 +191,8 @@ class RemoteAdministration:
         required: Required = WHATEVER,
         value: object = None,
     ) -> Changed:
-        _check_path(path)
+        check_path(path)
         answer = await self.client.ask(
-            method, _ACCESS, *path, value=value, fields=_conditions(required)
+            method, _ACCESS, *path, value=value, required=required
         )
         return answer.read(Changed)
-
-
-def _check_path(path: tuple[str, ...]) -> None:
-    """Return if a server can be asked for what these name.
-
-    :raises BadRequest: one is nothing that stands in an address.
-    """
-    for part in path:
-        if part in ("", ".", "..") or "/" in part:
-            raise BadRequest(
-                f"A server cannot be asked for {part[:80]!r}: no name in an address is "
-                "empty, a dot or two, or has a slash."
-            )
-
-
-def _conditions(required: Required) -> Mapping[str, str]:
-    """Write what is required as header fields (RFC 9110, section 13)."""
-    fields = {}
-    if required.absent:
-        fields["If-None-Match"] = "*"
-    if required.present:
-        fields["If-Match"] = "*"
-    if required.states is not None:
-        fields["If-Match"] = ", ".join(f'"{one}"' for one in sorted(required.states))
-    return fields

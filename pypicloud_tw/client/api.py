@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from attrs import field, frozen
@@ -17,6 +17,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 
 from pypicloud_tw import __version__
+from pypicloud_tw.access.administration.values import WHATEVER, Required
 from pypicloud_tw.access.basic import Login
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.errors import (
@@ -35,7 +36,7 @@ from pypicloud_tw.outbound.response_body import ResponseBody
 
 T = TypeVar("T")
 
-#: Seconds until an answer must begin, and for which one may be silent.
+#: Seconds that an index has for an answer; see :attr:`ApiClient.patience`.
 PATIENCE = 60.0
 
 #: Bytes that an answer may have: 100,000 tokens have a third of it.
@@ -85,12 +86,18 @@ class Answer:
 
         :raises Unanswered: it is none of that form.
         """
-        document = self._document()
-        if not isinstance(document, dict) or not isinstance(
-            items := document.get("items"), list
-        ):
-            raise _not_ours()
+        items = self.document("items", list)["items"]
         return [_understood(kind, item) for item in items]
+
+    def document(self, name: str, kind: type) -> dict[str, Any]:
+        """Understand an object that has a member of a kind; what else it has is open.
+
+        :raises Unanswered: it is none.
+        """
+        document = self._document()
+        if not isinstance(document, dict) or not isinstance(document.get(name), kind):
+            raise _not_ours()
+        return document
 
     def _document(self) -> object:
         try:
@@ -104,12 +111,14 @@ class ApiClient:
     """Asks the API of one index.
 
     :ivar login: who asks.
+    :ivar patience: seconds until an answer must begin, and for which one may be silent.
     """
 
     address: IndexAddress
     login: Login
     agent: IAgent
     clock: IReactorTime
+    patience: float = PATIENCE
 
     async def ask(
         self,
@@ -117,14 +126,14 @@ class ApiClient:
         *path: str,
         value: object = None,
         query: Mapping[str, str | None] | None = None,
-        fields: Mapping[str, str] | None = None,
+        required: Required = WHATEVER,
     ) -> Answer:
         """Ask once.
 
         :param path: its segments below ``/api/v1/``, as they are.
         :param value: sent as JSON.
         :param query: None is left out.
-        :param fields: further header fields.
+        :param required: what must be true for a change to be made.
         :raises PypicloudError: the index refuses; of the class that says the same here.
         :raises Unanswered: it could not be asked.
         """
@@ -135,7 +144,8 @@ class ApiClient:
         if given:
             url += f"?{urlencode(given)}"
         body = None if value is None else to_bytes(value)
-        answer = await self._send(method, url, self._headers(body, fields or {}), body)
+        headers = self._headers(body, _conditions(required))
+        answer = await self._send(method, url, headers, body)
         if answer.status >= 300:
             raise self._refusal(answer)
         return answer
@@ -162,16 +172,18 @@ class ApiClient:
             headers,
             None if body is None else SmallBody(body),
         )
-        asking.addTimeout(PATIENCE, self.clock)
+        asking.addTimeout(self.patience, self.clock)
         try:
             response = await asking
         except (TimeoutError, CancelledError):
-            raise self._unanswered(f"nothing came for {PATIENCE:g} seconds") from None
+            raise self._unanswered(
+                f"nothing came for {self.patience:g} seconds"
+            ) from None
         except Exception as error:
             raise self._unanswered(_why(error)) from None
         reader = ResponseBody(
             self.clock,
-            PATIENCE,
+            self.patience,
             lambda how: self._unanswered(f"the answer {how}"),
             lambda: self._unanswered("it fell silent amid the answer"),
         )
@@ -198,6 +210,36 @@ class ApiClient:
         return Unanswered(
             f"The index at {self.address.base} could not be asked: {why}."
         )
+
+
+def _conditions(required: Required) -> Mapping[str, str]:
+    """Write what is required as header fields (RFC 9110, section 13)."""
+    fields = {}
+    if required.absent:
+        fields["If-None-Match"] = "*"
+    if required.present:
+        fields["If-Match"] = "*"
+    if required.states is not None:
+        fields["If-Match"] = ", ".join(f'"{one}"' for one in sorted(required.states))
+    return fields
+
+
+def check_path(path: tuple[str, ...]) -> None:
+    """Return if a server can be asked for what these name.
+
+    :raises BadRequest: one is nothing that stands in an address.
+    """
+    for part in path:
+        if part in ("", ".", "..") or "/" in part or _has_surrogates(part):
+            raise BadRequest(
+                f"A server cannot be asked for {part[:80]!r}: no name in an address is "
+                "empty, a dot or two, or has a slash, or is no Unicode text."
+            )
+
+
+def _has_surrogates(text: str) -> bool:
+    """Tell whether it has what Python makes of an argument that is no text."""
+    return any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def _utf8(login: str) -> bytes:

@@ -10,6 +10,7 @@ from pathlib import Path
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.key import show_value
 from pypicloud_tw.config.login_checks import Finding, unused_of_ldap
+from pypicloud_tw.config.namespaces import missing_halves
 from pypicloud_tw.config.sections.index import PypiSection
 from pypicloud_tw.config.sections.upstream import UpstreamSection
 
@@ -87,6 +88,7 @@ def missing_files(config: Config) -> Iterator[Finding]:
         "aws.ca_file": config.aws.ca_file,
         "oidc.ca_file": config.oidc.ca_file,
         "server.client_ca_file": config.server.client_ca_file,
+        "attestations.trust_root": config.attestations.trust_root,
         "auth.htpasswd": config.logins.htpasswd,
         "auth.ldap.ca_file": config.ldap.ca_file,
     }
@@ -119,3 +121,12 @@ def unused(config: Config, given: set[str]) -> Iterator[str]:
         yield "With pypi.fallback = redirect clients are sent to the first index alone."
     if "server.listen" in given and {"server.host", "server.port"} & given:
         yield "host and port are not used: server.listen says where to listen."
+
+
+def advice(config: Config) -> Iterator[str]:
+    """Suggest what would make more of what is set."""
+    for private, besides in missing_halves(config.pypi.private):
+        yield (
+            f"pypi.private has {private}: with {besides} as well, "
+            f"{min(private, besides, key=len)} is a namespace of this index (PEP 752)."
+        )

@@ -9,9 +9,14 @@ from typing import Any
 
 from attrs import field, frozen
 
+from pypicloud_tw.config.retention import RetentionRule
 from pypicloud_tw.config.rights import RightLine, TrustedPublisher
 from pypicloud_tw.config.sections.access import AuthSection, LoginsSection, OidcSection
-from pypicloud_tw.config.sections.index import IndexSection, PypiSection
+from pypicloud_tw.config.sections.index import (
+    AttestationsSection,
+    IndexSection,
+    PypiSection,
+)
 from pypicloud_tw.config.sections.ldap import LdapSection
 from pypicloud_tw.config.sections.server import (
     AuditSection,
@@ -21,6 +26,7 @@ from pypicloud_tw.config.sections.server import (
 )
 from pypicloud_tw.config.sections.storage import AwsSection, StorageSection
 from pypicloud_tw.config.sections.upstream import UpstreamSection
+from pypicloud_tw.config.signers import TrustedSigner
 
 
 def _nothing() -> Mapping[str, Any]:
@@ -35,6 +41,8 @@ class Config:
     :ivar groups: members by the group's name.
     :ivar rights: of single projects and patterns; their order means nothing.
     :ivar publishers: the trusted publishers, by name.
+    :ivar signers: whose attestations are trusted, beside publishers' own.
+    :ivar retention: which releases are kept; their order means nothing.
     :ivar notices: what the operator should know, a sentence each.
     :ivar ini: the file that it was read from.
     """
@@ -48,6 +56,7 @@ class Config:
     logins: LoginsSection = field(factory=LoginsSection)
     ldap: LdapSection = field(factory=LdapSection)
     index: IndexSection = field(factory=IndexSection)
+    attestations: AttestationsSection = field(factory=AttestationsSection)
     upstream: UpstreamSection = field(factory=UpstreamSection)
     metrics: MetricsSection = field(factory=MetricsSection)
     audit: AuditSection = field(factory=AuditSection)
@@ -56,5 +65,7 @@ class Config:
     groups: Mapping[str, frozenset[str]] = field(factory=_nothing)
     rights: tuple[RightLine, ...] = ()
     publishers: Mapping[str, TrustedPublisher] = field(factory=_nothing)
+    signers: tuple[TrustedSigner, ...] = ()
+    retention: tuple[RetentionRule, ...] = ()
     notices: tuple[str, ...] = ()
     ini: Path | None = None

@@ -48,6 +48,18 @@ _GRANTS = """\
 
 """
 
+_RETENTION = """\
+
+## Retention: which releases are kept. pypicloud prune shows what would go by such a
+## rule, and deletes it when it is told to; with apply = daily servers do once a day.
+
+#retention.ci.projects = acme-*
+#retention.ci.keep_releases = 10
+#retention.ci.keep_younger = 90d
+#retention.ci.keep_dev_younger = 14d
+#retention.ci.apply = never
+"""
+
 _SERVER = """
 [server:main]
 
@@ -59,6 +71,8 @@ _OF_SERVER = {"server.host": "host", "server.port": "port"}
 
 class CannotWriteError(PypicloudError):
     """The file was not written; the message says why."""
+
+    status = 409
 
 
 def ini_text(
@@ -88,6 +102,7 @@ def ini_text(
     parts.extend(_user_lines(users))
     parts.append(_GRANTS)
     parts.extend(_grant_lines(grants))
+    parts.append(_RETENTION)
     parts.append(_SERVER)
     parts.extend(
         _setting(key, _OF_SERVER[key.name], settings)

@@ -15,7 +15,11 @@ import attrs
 
 from pypicloud_tw.config.key import Key
 from pypicloud_tw.config.sections.access import AuthSection, LoginsSection, OidcSection
-from pypicloud_tw.config.sections.index import IndexSection, PypiSection
+from pypicloud_tw.config.sections.index import (
+    AttestationsSection,
+    IndexSection,
+    PypiSection,
+)
 from pypicloud_tw.config.sections.ldap import LdapSection
 from pypicloud_tw.config.sections.server import (
     AuditSection,
@@ -37,6 +41,7 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "logins": LoginsSection,
         "ldap": LdapSection,
         "index": IndexSection,
+        "attestations": AttestationsSection,
         "upstream": UpstreamSection,
         "metrics": MetricsSection,
         "audit": AuditSection,

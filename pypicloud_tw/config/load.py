@@ -17,7 +17,7 @@ import attrs
 from attrs import define, field
 
 from pypicloud_tw.config.addresses import tcp_endpoint
-from pypicloud_tw.config.agreement import contradictions, missing_files, unused
+from pypicloud_tw.config.agreement import advice, contradictions, missing_files, unused
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.grants import Grants, read_grants, undefined
 from pypicloud_tw.config.hashes import HOW_TO_HASH, identify
@@ -26,10 +26,12 @@ from pypicloud_tw.config.key import EMPTY, Key
 from pypicloud_tw.config.keys import KEYS, SECTIONS
 from pypicloud_tw.config.login_checks import of_ldap, of_logins
 from pypicloud_tw.config.publishers import Publishers, read_publishers
+from pypicloud_tw.config.retention import Retentions, read_retentions
 from pypicloud_tw.config.sections.index import PypiSection
 from pypicloud_tw.config.sections.server import (
     ServerSection,
 )
+from pypicloud_tw.config.signers import read_signers
 from pypicloud_tw.config.sources import (
     IGNORED,
     Given,
@@ -122,7 +124,7 @@ class _Reading:
         for source in self.sources:
             self.problems.extend(source.problems)
         users, grants = self._users(), self._grants()
-        publishers = self._publishers()
+        publishers, retention = self._publishers(), self._retention()
         values: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
         for key in KEYS.values():
             self._read(key, values[key.section])
@@ -133,9 +135,12 @@ class _Reading:
             groups=grants.groups,
             rights=grants.rights,
             publishers=publishers.by_name,
+            signers=read_signers(self._family("attestation"), self.problems.append),
+            retention=retention.rules,
             notices=(
                 *self._notices(),
                 *publishers.notices,
+                *retention.notices,
                 *undefined(sections["pypi"], sections["auth"], grants, users),
             ),
         )
@@ -237,6 +242,9 @@ class _Reading:
     def _publishers(self) -> Publishers:
         return read_publishers(self._family("publisher"), self.problems.append)
 
+    def _retention(self) -> Retentions:
+        return read_retentions(self._family("retention"), self.problems.append)
+
     def _family(self, family: str) -> dict[str, Given]:
         """Collect what keys of a family say, the first source's words winning."""
         given: dict[str, Given] = {}
@@ -270,7 +278,7 @@ class _Reading:
         for keys, problem in problems:
             if not self.bad & set(keys):
                 self.problems.append(Problem(problem))
-        notices = (*config.notices, *unused(config, self.given))
+        notices = (*config.notices, *unused(config, self.given), *advice(config))
         return attrs.evolve(
             config,
             server=self._listen(config.server),

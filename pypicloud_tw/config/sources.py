@@ -62,7 +62,7 @@ _FORMER_PREFIX = "PPC_"
 _USER = "user."
 
 #: Keys with a name of the operator's own in them, but for users.
-FAMILIES = ("group", "package", "publisher")
+FAMILIES = ("group", "package", "publisher", "attestation", "retention")
 _PREFIX = "PYPICLOUD_"
 
 #: Variables with a name of the operator's own in them. What is behind ``package.`` has

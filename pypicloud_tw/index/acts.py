@@ -11,12 +11,14 @@ from typing import get_args
 from attrs import define, evolve, field, frozen
 
 from pypicloud_tw.concurrency.shielded import shielded
-from pypicloud_tw.errors import BadRequest
+from pypicloud_tw.errors import BadRequest, NotFound, StoreError, Unavailable
 from pypicloud_tw.index import edits
 from pypicloud_tw.index.audit import SERVER, Act, Actor
 from pypicloud_tw.index.edits import Edit
 from pypicloud_tw.index.history import Doing, recorded
+from pypicloud_tw.index.history_pages import HistoryPages, HistoryPart
 from pypicloud_tw.index.model import HistoryEntry, Project, ProjectStatus, Selection
+from pypicloud_tw.index.moves import Moves
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.undo import undo
@@ -54,18 +56,6 @@ class Acted:
         return state_of(self.project)
 
 
-@frozen
-class HistoryPart:
-    """A part of a project's history.
-
-    :ivar entries: newest first.
-    :ivar cursor: gives what is older; None: nothing is.
-    """
-
-    entries: tuple[HistoryEntry, ...]
-    cursor: str | None = None
-
-
 def state_of(project: Project) -> str:
     """Return the id of a project's last change; empty: it has had none."""
     return project.changes[-1] if project.changes else ""
@@ -75,7 +65,9 @@ def state_of(project: Project) -> str:
 class _Attempt:
     """One act on its way into a manifest; it may be applied to several states.
 
+    :ivar moves: it may bring the project into quarantine, and out of it.
     :ivar done: what it made of the last state that it was applied to, if anything.
+    :ivar left: what of it could not be done then, a sentence each.
     """
 
     act: str
@@ -83,14 +75,19 @@ class _Attempt:
     doing: Doing
     check: Check
     reason: str | None = None
+    moves: bool = False
     done: tuple[Edit, HistoryEntry] | None = field(default=None, init=False)
+    left: tuple[str, ...] = field(default=(), init=False)
 
     def change(self, project: Project) -> Project:
         """Apply it."""
-        self.done = None
+        self.done, self.left = None, ()
         self.check(project)
         edit = self.edit(project)
         if edit is None:
+            return project
+        self.left = edit.left
+        if edit.project is project:
             return project
         entry = self.doing.entry(
             self.act,
@@ -130,6 +127,11 @@ class Acts:
 
     publisher: Publisher
     restore_for: float = RESTORE_FOR
+    moves: Moves = field(init=False)
+
+    @moves.default
+    def _new_moves(self) -> Moves:
+        return Moves(self.publisher)
 
     async def yank(
         self,
@@ -191,7 +193,14 @@ class Acts:
 
         :raises NotFound: there is and was no such release or file.
         """
-        return await self._delete("removed", name, (what,), reason, actor, check)
+        _check_reason(reason)
+        doing = self._doing(actor)
+        return await self._act(
+            name,
+            _Attempt(
+                "removed", lambda p: edits.delete(p, what, doing), doing, check, reason
+            ),
+        )
 
     async def prune(
         self,
@@ -206,24 +215,13 @@ class Acts:
 
         :raises NotFound: there is and was no such release; nothing was deleted.
         """
-        chosen = tuple(Selection(version) for version in versions)
-        return await self._delete("pruned", name, chosen, reason, actor, check)
-
-    async def _delete(
-        self,
-        act: str,
-        name: NormalizedName,
-        chosen: tuple[Selection, ...],
-        reason: str | None,
-        actor: Actor,
-        check: Check,
-    ) -> Acted:
+        chosen = tuple(versions)
         _check_reason(reason)
         doing = self._doing(actor)
         return await self._act(
             name,
             _Attempt(
-                act, lambda p: edits.delete(p, chosen, doing), doing, check, reason
+                "pruned", lambda p: edits.prune(p, chosen, doing), doing, check, reason
             ),
         )
 
@@ -237,9 +235,9 @@ class Acts:
     ) -> Acted:
         """Publish again what was deleted, as it was.
 
-        :returns: with what was not restored because it is gone.
-        :raises NotFound: there was no such thing, or nothing of it can be restored.
-        :raises Conflict: another file has the name of one of them; none was restored.
+        :returns: with why some of it was not: it is gone, or another file has its name.
+        :raises NotFound: there was no such thing, or all of it is gone.
+        :raises Conflict: nothing of it can be restored: another file has the name.
         """
         doing = self._doing(actor)
         return await self._act(
@@ -263,7 +261,12 @@ class Acts:
     ) -> Acted:
         """Set what has become of a project (PEP 792).
 
+        The objects of a project that is quarantined have moved when this returns:
+        addresses of them that the store itself serves lead nowhere.
+
         :param reason: shown to whoever looks at the project.
+        :raises Unavailable: the status is set, and not every object moved. To repeat
+            it goes on; so do a sweep and the start of a server.
         :raises BadRequest: there is no such status, or the reason is too long.
         """
         known = get_args(ProjectStatus)
@@ -274,7 +277,11 @@ class Acts:
         return await self._act(
             name,
             _Attempt(
-                "status", lambda p: edits.set_status(p, status, reason), doing, check
+                "status",
+                lambda p: edits.set_status(p, status, reason, doing),
+                doing,
+                check,
+                moves=True,
             ),
         )
 
@@ -296,7 +303,11 @@ class Acts:
         return await self._act(
             name,
             _Attempt(
-                "undone", lambda p: undo(p, act, doing, self.restore_for), doing, check
+                "undone",
+                lambda p: undo(p, act, doing, self.restore_for),
+                doing,
+                check,
+                moves=True,
             ),
         )
 
@@ -306,18 +317,12 @@ class Acts:
         """Tell what was done with a project, newest first.
 
         :param before: a cursor that was given with what is newer.
-        :raises NotFound: there is no such project.
         :raises BadRequest: there is no such cursor.
+        :raises HistoryDamaged: what would come next is lost or damaged.
         """
-        state = await self.publisher.manifests.read(name)
-        entries = state.project.history[::-1]
-        if before is not None:
-            ids = [entry.id for entry in entries]
-            if before not in ids:
-                raise BadRequest("There is no such cursor; begin without one.")
-            entries = entries[ids.index(before) + 1 :]
-        part = entries[:limit]
-        return HistoryPart(part, part[-1].id if len(entries) > limit else None)
+        manifests = self.publisher.manifests
+        project = (await manifests.read(name)).project
+        return await HistoryPages(manifests, project).read(before, limit)
 
     def _doing(self, actor: Actor) -> Doing:
         return self.publisher.doing(actor)
@@ -329,11 +334,39 @@ class Acts:
     async def _do(self, name: NormalizedName, attempt: _Attempt) -> Acted:
         """Make an act, tell every server, and write the record."""
         publisher = self.publisher
+        announced = attempt.moves and await self._announce(name, attempt)
         project = await publisher.change(name, attempt.change, step="act")
         if (record := attempt.record(name)) is not None:
             publisher.audit(record)
-        edit, entry = attempt.done or (None, None)
-        return Acted(project, entry, edit.left if edit is not None else ())
+        _, entry = attempt.done or (None, None)
+        if attempt.moves and project.moving is not None:
+            project = await self._finish(name)
+        if announced:
+            await self.moves.end(name, attempt.doing.move)
+        return Acted(project, entry, attempt.left)
+
+    async def _announce(self, name: NormalizedName, attempt: _Attempt) -> bool:
+        """Say that objects will move, if they will: also if this is broken off."""
+        try:
+            project = (await self.publisher.manifests.read(name)).project
+        except NotFound:
+            return False  # who changes it says that better
+        moving = attempt.change(project).moving
+        move = attempt.doing.move
+        if moving is None or moving.to != move:
+            return False
+        await self.moves.begin(name, move)
+        return True
+
+    async def _finish(self, name: NormalizedName) -> Project:
+        try:
+            return await self.moves.finish(name)
+        except StoreError as e:
+            raise Unavailable(
+                f"The status of {name} is set, and what it says holds. But not every "
+                "object could be moved yet, so that a signed address from before may "
+                f"work until it ends: repeat this. {e.message}"
+            ) from e
 
 
 def _check_part(what: Selection) -> None:

@@ -10,18 +10,19 @@ from attrs import evolve, frozen
 from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import InvalidVersion
 
-from pypicloud_tw.errors import BadRequest, Conflict, Forbidden
-from pypicloud_tw.index.manifest import in_order
+from pypicloud_tw.errors import BadRequest, Conflict
+from pypicloud_tw.index.layout import SWEEP_AGE
+from pypicloud_tw.index.manifest import put_in_order
 from pypicloud_tw.index.manifests import Change
 from pypicloud_tw.index.model import File, Project, Tombstone
-from pypicloud_tw.index.names import Filename, file_identity, parse_version
+from pypicloud_tw.index.names import (
+    Filename,
+    file_identity,
+    parse_version,
+    version_hint,
+)
+from pypicloud_tw.index.statuses import check_takes_files
 from pypicloud_tw.store.spool import Digests
-
-#: Seconds after which a sweep takes an unnamed object for an orphan.
-SWEEP_AGE = 24 * 3600.0
-
-#: PEP 792: "uploads to the project" are not accepted.
-_CLOSED = ("archived", "quarantined")
 
 Named = TypeVar("Named", File, Tombstone)
 
@@ -67,42 +68,52 @@ def admission(
 
     def admit(project: Project) -> Project:
         check_takes_files(project)
-        existing = project.file(file.filename)
+        there, dead = _alike(file, project.files), _alike(file, project.tombstones)
+        existing = next((f for f in there if f.filename == file.filename), None)
         if existing is not None and existing.sha256 == file.sha256:
-            return project
-        replaced = _rivals(file, project.files)
+            return _attested(project, existing, file.provenance_key)
+        replaced = _rivals(file, there)
         if replaced and not overwrite:
             raise Conflict(
                 "File already exists, with other bytes. A published file never "
                 "changes: give the release a new version."
             )
-        if not rules.reupload_deleted and _rivals(file, project.tombstones):
+        if not rules.reupload_deleted and _rivals(file, dead):
             raise Conflict(
                 "File already existed and was deleted; its name is not taken again "
                 "with other bytes. Give the release a new version."
             )
-        buried = project.tombstone(file.filename)
-        others = (f for f in project.files if f not in replaced)
+        tombstones, files = project.tombstones, project.files
+        buried = next((t for t in dead if t.filename == file.filename), None)
+        if buried is not None:
+            tombstones = tuple(t for t in tombstones if t is not buried)
+        if replaced:
+            files = tuple(f for f in files if f not in replaced)
         return evolve(
             project,
             display_name=project.display_name if project.files else display_name,
-            files=in_order((*others, file)),
-            tombstones=tuple(t for t in project.tombstones if t is not buried),
+            files=put_in_order(files, (file,)),
+            tombstones=tombstones,
         )
 
     return admit
 
 
-def check_takes_files(project: Project) -> None:
-    """Return if files may be added to a project, by its status (PEP 792).
+def _attested(project: Project, file: File, provenance_key: str | None) -> Project:
+    """Give a file that has none its provenance: an index may add it (PEP 740)."""
+    if provenance_key is None or file.provenance_key is not None:
+        return project
+    attested = evolve(file, provenance_key=provenance_key)
+    files = tuple(attested if f is file else f for f in project.files)
+    return evolve(project, files=files)
 
-    :raises Forbidden: they may not; the message says what would let them.
+
+def _alike(file: File, others: Iterable[Named]) -> list[Named]:
+    """Find those that can have a file's name, however it is spelled.
+
+    To read thousands of names would cost more than all else of an upload.
     """
-    if project.status in _CLOSED:
-        raise Forbidden(
-            f"The project {project.name} is {project.status} and takes no uploads; "
-            "whoever manages it can set its status to active."
-        )
+    return [other for other in others if other.hint == file.hint]
 
 
 def _rivals(file: File, others: Iterable[Named]) -> list[Named]:
@@ -136,6 +147,8 @@ def bury(file: File, now: datetime, act: str) -> Tombstone:
 
 def same_version(one: str, other: str) -> bool:
     """Compare two versions as PEP 440 does, or as text where one is none."""
+    if one == other or version_hint(one) != version_hint(other):
+        return one == other
     try:
         return parse_version(one) == parse_version(other)
     except InvalidVersion:

@@ -19,11 +19,13 @@ from twisted.python.failure import Failure
 
 from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.errors import ManifestLost, NotFound, StoreError
+from pypicloud_tw.index.changelog import FIRST
 from pypicloud_tw.index.manifests import Manifests, Versioned
+from pypicloud_tw.index.marker import is_project
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import NormalizedName, unknown_project
 from pypicloud_tw.index.survey import lost
-from pypicloud_tw.index.watch import NEVER, MarkerWatch, is_project
+from pypicloud_tw.index.watch import NEVER, MarkerWatch
 from pypicloud_tw.metrics import Metrics
 
 #: What a project is rendered to; the catalog keeps it and does not look inside.
@@ -145,6 +147,11 @@ class Catalog(Generic[P]):
         self.hits += 1
         return entry
 
+    def last_known(self, name: str) -> Versioned | None:
+        """Return a project as it was when it was last read; None: it is not kept."""
+        entry = self._entries.get(name)
+        return None if entry is None else entry.state
+
     def known_absent(self, name: str) -> bool:
         """Return, asking nobody, whether a project is proved not to be here."""
         now = self.clock.seconds()
@@ -214,12 +221,23 @@ class Catalog(Generic[P]):
         """Return, by what is known here, whether a project has a manifest."""
         return name in self._name_set and name not in self._lost
 
-    async def changed(self, name: NormalizedName) -> None:
+    def serial(self, entry: CachedProject[P]) -> int:
+        """Return by which serial a project that was just read is known to be current.
+
+        Its own, if another's change of it was heard of and could not be read.
+        """
+        project = entry.project
+        if not entry.holds(self.clock.seconds(), self.verify_every):
+            return max(project.serial, FIRST)
+        return max(project.serial, self.watch.changelog.of(project.name))
+
+    async def changed(self, name: NormalizedName, serial: int = 0) -> None:
         """Doubt a project that this process changed, and tell every server.
 
+        :param serial: of the state that it has by now.
         :raises StoreError: the others could not be told.
         """
-        await self.watch.tell(name)
+        await self.watch.tell(name, serial)
 
     async def _ask(self, name: NormalizedName, believed: float) -> CachedProject[P]:
         while True:

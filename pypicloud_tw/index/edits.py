@@ -1,11 +1,11 @@
 """What each act makes of a project: functions over values.
 
-Each returns None where everything is so already.
+Each returns None, or the project as it was, where everything is so already.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,17 +14,23 @@ from attrs import evolve, frozen
 from pypicloud_tw.errors import Conflict, NotFound
 from pypicloud_tw.index.admission import bury
 from pypicloud_tw.index.history import Doing
-from pypicloud_tw.index.manifest import in_order
+from pypicloud_tw.index.manifest import in_order, put_in_order
 from pypicloud_tw.index.model import (
     File,
     HistoryEntry,
+    Moving,
     Project,
     ProjectStatus,
     Selection,
     Tombstone,
 )
-from pypicloud_tw.index.names import file_identity
-from pypicloud_tw.index.selections import choose, listed, release_of
+from pypicloud_tw.index.names import comparable_versions, file_identity
+from pypicloud_tw.index.selections import (
+    choose,
+    choose_releases,
+    release_of,
+    some_of,
+)
 
 #: What :attr:`.HistoryEntry.before` has: the former reasons of files, a former status,
 #: that files can be restored, or the names of those that were.
@@ -79,26 +85,36 @@ def yank(project: Project, what: Selection, reason: str | None) -> Edit | None:
     )
 
 
-def delete(project: Project, chosen: Iterable[Selection], doing: Doing) -> Edit | None:
+def delete(project: Project, what: Selection, doing: Doing) -> Edit | None:
     """Delete files; their names stay taken, and the project's stays ours (D5).
 
-    :param chosen: each of which is there, or was.
     :raises NotFound: there is and was no such thing.
     """
-    every = tuple(chosen)
-    found = {
-        file.filename: file for what in every for file in choose(project, what).files
-    }
-    if not found:
+    files = choose(project, what).files
+    if not files:
         return None
-    files = in_order(found.values())
-    [only] = every if len(every) == 1 else [Selection()]
+    return evolve(
+        _deleted(project, files, doing),
+        version=files[0].version if what.version or what.file else None,
+        file=files[0] if what.file is not None else None,
+    )
+
+
+def prune(project: Project, versions: Iterable[str], doing: Doing) -> Edit | None:
+    """Delete several releases at once.
+
+    :raises NotFound: there is and was no such release.
+    """
+    files = choose_releases(project, versions)
+    return _deleted(project, files, doing) if files else None
+
+
+def _deleted(project: Project, files: Collection[File], doing: Doing) -> Edit:
+    ordered = in_order(files)
     return Edit(
-        without(project, files, doing),
-        _names(files),
-        files[0].version if only.version or only.file else None,
-        files[0] if only.file is not None else None,
-        before={WAS_DELETED: len(files)},
+        without(project, ordered, doing),
+        _names(ordered),
+        before={WAS_DELETED: len(ordered)},
     )
 
 
@@ -120,19 +136,20 @@ def restore(
     """Publish again what was deleted, as it was.
 
     :param restore_for: seconds since it was deleted.
-    :raises NotFound: there was no such thing; or nothing of it can be restored.
-    :raises Conflict: another file has one's name.
+    :raises NotFound: there was no such thing; or all of it is gone.
+    :raises Conflict: nothing of it can be restored, for another file has the name.
     """
     chosen = choose(project, what)
     if not chosen.tombstones:
         return None
-    whys = {t.filename: why_gone(t, doing.at, restore_for) for t in chosen.tombstones}
+    whys = dict(_whys_not(project, chosen.tombstones, doing.at, restore_for))
     back = [t for t in chosen.tombstones if whys[t.filename] is None]
     left = tuple(filter(None, whys.values()))
     if not back and chosen.files:
-        return None
+        return Edit(project, left=left)
     if not back:
-        raise NotFound(f"Nothing of it can be restored: {listed(left)}.")
+        gone = all(why_gone(t, doing.at, restore_for) for t in chosen.tombstones)
+        raise (NotFound if gone else Conflict)(some_of(left))
     edit = restored(project, back)
     named = what.version or what.file
     return evolve(
@@ -143,40 +160,72 @@ def restore(
     )
 
 
+def _whys_not(
+    project: Project,
+    tombstones: Collection[Tombstone],
+    now: datetime,
+    restore_for: float,
+) -> Iterator[tuple[str, str | None]]:
+    """Tell of each file why it cannot be restored; None: it can.
+
+    Of several that are the same file for installers, the one that was deleted last is.
+    """
+    taken = _identities(project, {release_of(t) or "" for t in tombstones})
+    for tombstone in sorted(tombstones, key=lambda t: t.deleted, reverse=True):
+        name, why = tombstone.filename, why_gone(tombstone, now, restore_for)
+        identity = None if why else file_identity(name)
+        if why is None and identity in taken:
+            why = f"{name} cannot be restored: another file has its name."
+        taken.add(identity)
+        yield name, why
+
+
 def restored(project: Project, back: Iterable[Tombstone]) -> Edit:
     """Bring files back, as they were.
 
     :param back: tombstones that have all that this takes.
-    :raises Conflict: another file has one's name.
     """
     files = {t.filename: t.file for t in back if t.file is not None}
-    taken = {file_identity(file.filename) for file in project.files}
-    rivals = [name for name in files if file_identity(name) in taken]
-    if rivals:
-        raise Conflict(
-            "Nothing was restored: there is another file now by the name of "
-            f"{listed(rivals)}. Delete that, or restore the others one by one."
-        )
     project = evolve(
         project,
-        files=in_order((*project.files, *files.values())),
+        files=put_in_order(project.files, files.values()),
         tombstones=tuple(t for t in project.tombstones if t.filename not in files),
     )
     names = tuple(files)
     return Edit(project, names, before={WAS_RESTORED: list(names)})
 
 
+def whys_not(
+    project: Project, back: Collection[Tombstone], now: datetime, restore_for: float
+) -> tuple[str, ...]:
+    """Tell in sentences why files cannot all be restored; none: they can."""
+    whys = _whys_not(project, back, now, restore_for)
+    return tuple(why for _, why in whys if why is not None)
+
+
+def _identities(project: Project, versions: Collection[str]) -> set[object]:
+    """Tell which names of these releases are taken, however they are spelled.
+
+    To parse all names of a large project would take long.
+    """
+    every = (file.version for file in project.files)
+    known = comparable_versions((*versions, *every))
+    wanted = {known[version] for version in versions}
+    files = (f for f in project.files if known[f.version] in wanted)
+    return {file_identity(file.filename) for file in files}
+
+
 def why_gone(tombstone: Tombstone, now: datetime, restore_for: float) -> str | None:
-    """Tell why a file cannot be restored, no sentence; None: it can."""
+    """Tell in a sentence why a file cannot be restored; None: it can."""
     if tombstone.purged:
-        return f"a sweep has removed the bytes of {tombstone.filename}"
-    if tombstone.file is None:
-        return f"an older version of this program deleted {tombstone.filename}"
-    if now >= restorable_until(tombstone, restore_for):
-        return (
-            f"{tombstone.filename} was deleted longer ago than index.restore_for allows"
-        )
-    return None
+        why = "a sweep has removed its bytes"
+    elif tombstone.file is None:
+        why = "an older version of this program deleted it"
+    elif now >= restorable_until(tombstone, restore_for):
+        why = "it was deleted longer ago than index.restore_for allows"
+    else:
+        return None
+    return f"{tombstone.filename} cannot be restored: {why}."
 
 
 def restorable_until(tombstone: Tombstone, restore_for: float) -> datetime:
@@ -185,17 +234,33 @@ def restorable_until(tombstone: Tombstone, restore_for: float) -> datetime:
 
 
 def set_status(
-    project: Project, status: ProjectStatus, reason: str | None
+    project: Project, status: ProjectStatus, reason: str | None, doing: Doing
 ) -> Edit | None:
     """Set what has become of a project (PEP 792)."""
     if (project.status, project.status_reason) == (status, reason):
         return None
     before = {"status": project.status, "reason": project.status_reason}
     return Edit(
-        evolve(project, status=status, status_reason=reason),
+        evolve(
+            project,
+            status=status,
+            status_reason=reason,
+            moving=_moving(project, status, doing),
+        ),
         reason=status if reason is None else f"{status}: {reason}",
         before={WAS_STATUS: before},
     )
+
+
+def _moving(project: Project, status: ProjectStatus, doing: Doing) -> Moving | None:
+    """Tell what is to move: all, when a project comes into quarantine."""
+    moving = project.moving
+    if status == "quarantined" == project.status:
+        return moving
+    left = () if moving is None else moving.left
+    if status == "quarantined":
+        return Moving(doing.move, left)
+    return Moving(None, left) if left else None
 
 
 def with_reasons(project: Project, groups: Iterable[Mapping[str, Any]]) -> Edit:

@@ -21,11 +21,13 @@ class Doing:
 
     :ivar at: by the clock of this server; aware, UTC.
     :ivar id: of the act, wherever it is written down.
+    :ivar move: of the keys that objects move to, if they do.
     """
 
     actor: Actor
     at: datetime
     id: str
+    move: str
 
     def entry(
         self,

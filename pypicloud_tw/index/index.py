@@ -17,7 +17,7 @@ from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.standing import Standing
 from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.index.watch import MarkerWatch
-from pypicloud_tw.store.interfaces import IObjectStore
+from pypicloud_tw.store.interfaces import IObjectStore, StoreKind
 from pypicloud_tw.store.timeout import in_time
 
 #: Seconds for the store to show that it is there: whoever asks ``/ready`` is impatient.
@@ -26,6 +26,10 @@ PING_PATIENCE = 5.0
 
 class Backend(Protocol):
     """What an index knows of its store beside the operations."""
+
+    @property
+    def kind(self) -> StoreKind:
+        """What it is made of."""
 
     @property
     def one_writer(self) -> bool:
@@ -60,6 +64,16 @@ class Index:
     def store(self) -> IObjectStore:
         """Where everything of it is."""
         return self.publisher.store
+
+    @property
+    def kind(self) -> StoreKind:
+        """What the store is made of."""
+        return self.backend.kind
+
+    @property
+    def conditional(self) -> bool | None:
+        """Whether the store honours conditional writes; None: not known yet."""
+        return not self.backend.one_writer if self._secured else None
 
     @property
     def watch(self) -> MarkerWatch:

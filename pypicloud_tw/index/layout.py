@@ -16,6 +16,15 @@ from packaging.version import InvalidVersion, Version
 #: PEP 658: what a file's core metadata is called, beside it.
 METADATA_SUFFIX = ".metadata"
 
+#: PEP 740: and its provenance object.
+PROVENANCE_SUFFIX = ".provenance"
+
+#: What is no distribution, and lies beside one.
+BESIDE = (METADATA_SUFFIX, PROVENANCE_SUFFIX)
+
+#: Seconds after which a sweep takes an unnamed object for an orphan.
+SWEEP_AGE = 24 * 3600.0
+
 #: {project}/{id}/{filename}: what a publish makes, and its metadata.
 _OWN = re.compile(r"([a-z0-9]+(?:-[a-z0-9]+)*)/[0-9a-f]{32}/[^/]+")
 
@@ -62,7 +71,7 @@ def is_foreign(key: str) -> bool:
     """Return whether this can be a file that somebody else put into the store."""
     if is_hidden(key) or is_harmless(key) or _leads_elsewhere(key):
         return False
-    return not key.endswith(METADATA_SUFFIX) and not is_own(key)
+    return not key.endswith(BESIDE) and not is_own(key)
 
 
 def is_hidden(key: str) -> bool:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from bisect import insort
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, NoReturn, TypeVar
@@ -16,25 +18,31 @@ from typing import Any, NoReturn, TypeVar
 from packaging.utils import is_normalized_name
 from packaging.version import InvalidVersion
 
+from pypicloud_tw.config.namespaces import NO_NAMESPACES, Namespaces
 from pypicloud_tw.errors import ManifestDamaged, Unavailable
+from pypicloud_tw.index.ci_job import LONGEST_PART, MOST_PARTS
 from pypicloud_tw.index.model import (
     FORMAT,
+    WHOLE,
     Document,
     File,
     HistoryEntry,
+    Moving,
     Project,
     Tombstone,
 )
 from pypicloud_tw.index.names import NormalizedName, parse_version
-from pypicloud_tw.index.provenance import LONGEST_PART, MOST_PARTS
 from pypicloud_tw.json_documents import DAMAGED, compact
 
-API_VERSION = "1.4"
+API_VERSION = "1.5"
 INDEX = ".index/"
 
 #: Bytes of a manifest. Of the public index's projects ddtrace has most files that are
 #: known, 46,724: they would take 36.5 MB here (factor 7).
 MAX_MANIFEST = 256 * 2**20
+
+#: Files that are put into their places one by one; more of them are sorted with all.
+FEW = 64
 
 _HEX_256 = re.compile(r"[0-9a-f]{64}")
 _STATUSES = ("active", "archived", "quarantined", "deprecated")
@@ -49,7 +57,10 @@ _PROJECT_KEYS = frozenset(
         "_display_name",
         "_tombstones",
         "_history",
+        "_older_history",
         "_changes",
+        "_moving",
+        "_serial",
     }
 )
 _FILE_KEYS = frozenset(
@@ -129,25 +140,42 @@ def encode(project: Project) -> bytes:
 
     :raises Unavailable: it was read in a format newer than this version knows.
     """
+    check_format(project)
+    return compact(document_of(project))
+
+
+def check_format(project: Project) -> None:
+    """Return if this version may write a project.
+
+    :raises Unavailable: it was read in a format newer than this version knows.
+    """
     if project.format > FORMAT:
         raise Unavailable(
             f"The project {project.name} was written by a newer server (format "
             f"{project.format}, here {FORMAT}); upgrade this one before changing it."
         )
+
+
+def document_of(project: Project) -> Document:
+    """Make the document that says all of a project."""
     document = {
         **project.extra,
         "meta": {"api-version": API_VERSION},
         "name": project.name,
         "versions": versions_of(project.files),
-        "files": [_encode_file(file) for file in project.files],
+        "files": [encode_file(file) for file in project.files],
         "project-status": _encode_status(project),
-        "_format": FORMAT,
+        "_format": WHOLE,
         "_display_name": project.display_name,
-        "_tombstones": [_encode_tombstone(t) for t in project.tombstones],
+        "_tombstones": [encode_tombstone(t) for t in project.tombstones],
         "_history": [encode_entry(entry) for entry in project.history],
         "_changes": list(project.changes),
+        **_encode_moving(project.moving),
+        "_serial": project.serial,
     }
-    return compact(document)
+    if project.older_history is not None:
+        document["_older_history"] = project.older_history
+    return document
 
 
 def decode(name: NormalizedName, data: bytes) -> Project:
@@ -155,32 +183,63 @@ def decode(name: NormalizedName, data: bytes) -> Project:
 
     :raises ManifestDamaged: the message says where.
     """
+    with trusting_nothing(name, manifest_key(name)):
+        return decode_project(name, read_document(name, data))
+
+
+@contextmanager
+def trusting_nothing(name: NormalizedName, key: str) -> Iterator[None]:
+    """Make one error of whatever reading a damaged object of a project raises.
+
+    :raises ManifestDamaged: the message says where.
+    """
     try:
-        document = json.loads(data)
-        if not isinstance(document, dict) or document.get("name") != name:
-            _damaged("name")
-        return _decode_project(name, document)
+        yield
     except DAMAGED as e:
         raise ManifestDamaged(
             f"The manifest of {name} is damaged ({type(e).__name__}: {e}); restore "
-            f"{manifest_key(name)} from a backup."
+            f"{key} from a backup."
         ) from None
 
 
-def public_document(project: Project, address: Callable[[File], str]) -> Document:
+def read_document(name: NormalizedName, data: bytes) -> Document:
+    """Read an object of a project.
+
+    :raises ValueError: it is damaged or another's; or another error of
+        :data:`.DAMAGED`.
+    """
+    document: object = json.loads(data)
+    if not isinstance(document, dict) or document.get("name") != name:
+        _damaged("name")
+    return document
+
+
+def public_document(
+    project: Project,
+    address: Callable[[File], str],
+    namespaces: Namespaces = NO_NAMESPACES,
+) -> Document:
     """Make the document that is served: no private keys, an address a file.
 
     :param address: a file's URL, absolute or relative to the project's page.
     """
-    files = [{**_served_file(file), "url": address(file)} for file in project.files]
+    files = [{**_served_file(file), "url": address(file)} for file in project.offered]
     return {
         **{k: v for k, v in project.extra.items() if not k.startswith("_")},
-        "meta": {"api-version": API_VERSION},
+        "meta": _meta(project),
         "name": project.name,
         "versions": versions_of(project.files),
         "files": files,
         "project-status": _encode_status(project),
+        "namespaces": namespaces.told(project.name),
     }
+
+
+def _meta(project: Project) -> Document:
+    meta: Document = {"api-version": API_VERSION}
+    if project.serial:
+        meta["_last-serial"] = project.serial
+    return meta
 
 
 def versions_of(files: Iterable[File]) -> list[str]:
@@ -198,6 +257,21 @@ def in_order(files: Iterable[File]) -> tuple[File, ...]:
         return keys[file.version], file.filename
 
     return tuple(sorted(files, key=rank))
+
+
+def put_in_order(files: tuple[File, ...], new: Iterable[File]) -> tuple[File, ...]:
+    """Add files to those that are sorted already."""
+    some = list(new)
+    if len(some) > FEW:
+        return in_order((*files, *some))
+    together = list(files)
+    for file in some:
+        insort(together, file, key=_rank)
+    return tuple(together)
+
+
+def _rank(file: File) -> tuple[tuple[bool, Any], str]:
+    return _version_rank(file.version), file.filename
 
 
 def in_version_order(versions: Iterable[str]) -> list[str]:
@@ -219,7 +293,14 @@ def _encode_status(project: Project) -> Document:
     return status
 
 
-def _encode_file(file: File) -> Document:
+def _encode_moving(moving: Moving | None) -> Document:
+    if moving is None:
+        return {}
+    return {"_moving": {"to": moving.to, "left": list(moving.left)}}
+
+
+def encode_file(file: File) -> Document:
+    """Write a file."""
     document = _standard_keys(file, file.extra)
     document["_key"] = file.key
     document["_version"] = file.version
@@ -263,7 +344,8 @@ def _standard_keys(file: File, extra: Mapping[str, Any]) -> Document:
     return document
 
 
-def _encode_tombstone(tombstone: Tombstone) -> Document:
+def encode_tombstone(tombstone: Tombstone) -> Document:
+    """Write a tombstone."""
     document: Document = {
         **tombstone.extra,
         "filename": tombstone.filename,
@@ -274,7 +356,7 @@ def _encode_tombstone(tombstone: Tombstone) -> Document:
         "metadata_key": tombstone.metadata_key,
     }
     if tombstone.file is not None:
-        document["file"] = _encode_file(tombstone.file)
+        document["file"] = encode_file(tombstone.file)
     if tombstone.act is not None:
         document["act"] = tombstone.act
     return document
@@ -304,26 +386,38 @@ def encode_entry(entry: HistoryEntry) -> Document:
     return document
 
 
-def _decode_project(name: NormalizedName, document: Document) -> Project:
+def decode_project(name: NormalizedName, document: Document) -> Project:
+    """Read what a document says of a project; raises as :func:`read_document`."""
     status = document.get("project-status") or {}
     state = status.get("status", "active")
     return Project(
         name=name,
         display_name=_text(document.get("_display_name", name), "_display_name"),
-        files=tuple(_decode_file(item) for item in _list(document, "files")),
+        files=tuple(decode_file(item) for item in _list(document, "files")),
         tombstones=tuple(
-            _decode_tombstone(item) for item in _list(document, "_tombstones")
+            decode_tombstone(item) for item in _list(document, "_tombstones")
         ),
         status=state if state in _STATUSES else "active",
         status_reason=_maybe_text(status, "reason"),
         history=tuple(decode_entry(item) for item in _list(document, "_history")),
         changes=tuple(_text(i, "_changes") for i in _list(document, "_changes")),
+        moving=_decode_moving(document.get("_moving")),
         extra=_unknown(document, _PROJECT_KEYS),
-        format=_number(document.get("_format", FORMAT), "_format"),
+        format=_number(document.get("_format", WHOLE), "_format"),
+        older_history=_maybe_text(document, "_older_history"),
+        serial=_number(document.get("_serial", 0), "_serial"),
     )
 
 
-def _decode_file(item: Any) -> File:
+def _decode_moving(value: Any) -> Moving | None:
+    if value is None:
+        return None
+    left = tuple(_text(key, "left") for key in _list(value, "left"))
+    return Moving(_maybe_text(value, "to"), left)
+
+
+def decode_file(item: Any) -> File:
+    """Read a file; raises as :func:`read_document`."""
     core_metadata = item.get("core-metadata") or {}
     return File(
         filename=_segment(item["filename"]),
@@ -346,7 +440,8 @@ def _decode_file(item: Any) -> File:
     )
 
 
-def _decode_tombstone(item: Any) -> Tombstone:
+def decode_tombstone(item: Any) -> Tombstone:
+    """Read a tombstone; raises as :func:`read_document`."""
     return Tombstone(
         filename=_segment(item["filename"]),
         sha256=_digest(item["sha256"]),
@@ -354,7 +449,7 @@ def _decode_tombstone(item: Any) -> Tombstone:
         deleted=_time(item["deleted"]),
         purged=item.get("purged") is True,
         metadata_key=_maybe_text(item, "metadata_key"),
-        file=None if item.get("file") is None else _decode_file(item["file"]),
+        file=None if item.get("file") is None else decode_file(item["file"]),
         act=_maybe_text(item, "act"),
         extra=_unknown(item, _TOMBSTONE_KEYS),
     )

@@ -3,36 +3,28 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from random import Random, SystemRandom
 from weakref import WeakValueDictionary
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 
 from pypicloud_tw.errors import NotFound, ObjectNotFound, Unavailable
-from pypicloud_tw.index.manifest import (
-    INDEX,
-    MAX_MANIFEST,
-    decode,
-    encode,
-    manifest_key,
-    project_of,
-)
-from pypicloud_tw.index.model import Project
+from pypicloud_tw.index.changelog import serial_at
+from pypicloud_tw.index.layout import SWEEP_AGE
+from pypicloud_tw.index.manifest import INDEX, project_of
+from pypicloud_tw.index.manifest_objects import Held, ManifestObjects
+from pypicloud_tw.index.manifest_parts import Placement
+from pypicloud_tw.index.model import HistoryEntry, Project
 from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.index.older_history import Segment
 from pypicloud_tw.index.standing import Standing
 from pypicloud_tw.index.swaps import Swaps
 from pypicloud_tw.metrics import Metrics
-from pypicloud_tw.store.interfaces import (
-    IfAbsent,
-    IfMatch,
-    IObjectStore,
-    ObjectInfo,
-    Unlisted,
-)
+from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo, Unlisted
 
 #: States that are kept for the next reader though nobody uses them: an upload reads its
 #: project, swaps it and has its page made anew, one after the other.
@@ -45,37 +37,47 @@ Change = Callable[[Project], Project]
 
 @frozen
 class Versioned:
-    """A project as it is in the store, and that state's ETag and time."""
+    """A project as it is in the store, and that state's ETag and time.
+
+    :ivar placement: in which objects its entries lie; None: in one.
+    """
 
     project: Project
     etag: str
     modified: datetime
+    placement: Placement | None = field(default=None, repr=False, eq=False)
 
 
 @define
 class Manifests:
     """Every project's manifest in one store.
 
-    A state that somebody still has is not fetched and decoded again: with 5,000 files
-    that takes 3 MB and 26 ms of the reactor's time. The store is asked all the same.
+    A state that somebody still has is not fetched and decoded again, nor are those of
+    its parts that did not change. The store is asked all the same.
 
     :ivar standing: tells whether projects may be changed now.
+    :ivar sweep_age: seconds after which a sweep takes an object that is not named.
     """
 
     store: IObjectStore
     clock: IReactorTime
     random: Random = field(factory=SystemRandom)
     standing: Standing = field(factory=Standing)
+    sweep_age: float = SWEEP_AGE
+    _objects: ManifestObjects = field(init=False)
     _swaps: Swaps[Versioned, Project] = field(init=False)
     _known: WeakValueDictionary[NormalizedName, Versioned] = field(
         factory=WeakValueDictionary, init=False
     )
     _recent: deque[Versioned] = field(factory=lambda: deque(maxlen=RECENT), init=False)
 
+    @_objects.default
+    def _in_the_store(self) -> ManifestObjects:
+        return ManifestObjects(self.store, self.clock, self.random, self.sweep_age)
+
     @_swaps.default
     def _none_yet(self) -> Swaps[Versioned, Project]:
-        shelf = _ManifestShelf(self.store, self.read, self._learn)
-        return Swaps(shelf, self.clock, self.random)
+        return Swaps(_ManifestShelf(self), self.clock, self.random)
 
     @property
     def swaps(self) -> int:
@@ -109,23 +111,65 @@ class Manifests:
         :raises StoreError: the store is away or the manifest damaged.
         """
         known = self._known.get(name)
+        had = None if known is None else Held(known.project, known.placement)
         unless = None if known is None else known.etag
         try:
-            stored = await self.store.get(
-                manifest_key(name), unless=unless, limit=MAX_MANIFEST
-            )
+            found = await self._objects.read(name, unless, had)
         except ObjectNotFound:
             raise _no_project(name) from None
-        if stored is None:
+        if found is None:
             assert known is not None, "a conditional read answers None to its ETag only"
             return known
-        return self._learn(decode(name, stored.data), stored.info)
+        return self._learn(*found)
 
-    def _learn(self, project: Project, info: ObjectInfo) -> Versioned:
-        state = Versioned(project, info.etag, info.modified)
-        self._known[project.name] = state
+    def _learn(self, held: Held, info: ObjectInfo) -> Versioned:
+        state = Versioned(held.project, info.etag, info.modified, held.placement)
+        self._known[held.project.name] = state
         self._recent.append(state)
         return state
+
+    async def write(
+        self, project: Project, etag: str | None, found: Versioned | None = None
+    ) -> Versioned:
+        """Write a project whole, if its manifest has that ETag; None: if it has none.
+
+        It gets the serial of this change.
+
+        :param found: the state that it was made of; None: there is none that can be
+            read.
+        :raises PreconditionFailed: it has not.
+        :raises StoreError: the store is away.
+        """
+        placement = None if found is None else found.placement
+        serial = max(project.serial + 1, serial_at(self.clock.seconds()))
+        project = evolve(project, serial=serial)
+        return self._learn(*await self._objects.write(project, etag, placement))
+
+    async def salvage(self, name: NormalizedName) -> Project | None:
+        """Read of a project whose manifest is damaged what can be; None: nothing.
+
+        :raises StoreError: the store is away.
+        """
+        return await self._objects.salvage(name)
+
+    def older_history(self, project: Project) -> AsyncIterator[HistoryEntry]:
+        """Give the acts before those that a project has, newest first.
+
+        They are read as they are asked for, about seventy with one request.
+
+        :raises HistoryDamaged: what has the next ones is lost or damaged, and the
+            history ends here; the message says so.
+        :raises StoreError: the store is away.
+        """
+        return self._objects.older(project)
+
+    async def segment(self, name: NormalizedName, identity: str) -> Segment:
+        """Read some of a project's older acts by the id of their object.
+
+        :raises HistoryDamaged: they are lost or damaged.
+        :raises StoreError: the store is away.
+        """
+        return await self._objects.segment(name, identity)
 
     async def names(
         self, unlisted: Callable[[Unlisted], None] | None = None
@@ -172,13 +216,11 @@ class Manifests:
 class _ManifestShelf:
     """Where manifests lie, for :class:`.swaps.Swaps`."""
 
-    store: IObjectStore
-    read: Callable[[NormalizedName], Awaitable[Versioned]]
-    learn: Callable[[Project, ObjectInfo], Versioned]
+    manifests: Manifests
 
     async def look(self, name: str) -> Versioned | None:
         try:
-            return await self.read(NormalizedName(name))
+            return await self.manifests.read(NormalizedName(name))
         except NotFound:
             return None
 
@@ -188,13 +230,8 @@ class _ManifestShelf:
     async def put(
         self, name: str, after: Project, found: Versioned | None
     ) -> Versioned:
-        info = await self.store.put(
-            manifest_key(NormalizedName(name)),
-            encode(after),
-            condition=IfAbsent() if found is None else IfMatch(found.etag),
-            content_type="application/vnd.pypi.simple.v1+json",
-        )
-        return self.learn(after, info)
+        etag = None if found is None else found.etag
+        return await self.manifests.write(after, etag, found)
 
 
 def _no_project(name: NormalizedName) -> NotFound:

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal
 
 from attrs import field, frozen
 
-from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.index.names import NormalizedName, hint, version_hint
 
 #: A document of the simple API's JSON form, or a part of one.
 Document = dict[str, Any]
 
-#: The newest manifest format that this version writes.
-FORMAT = 1
+#: The newest manifest format that this version writes, for large projects; and that of
+#: all others, which have one object.
+FORMAT, WHOLE = 2, 1
 
 #: PEP 792: the states a project can be in.
 ProjectStatus = Literal["active", "archived", "quarantined", "deprecated"]
@@ -33,7 +35,7 @@ class File:
     :ivar provenance_key: where its provenance object lies (PEP 740), if it has one.
     :ivar yanked: None, or the reason, which may be empty (PEP 592).
     :ivar metadata_key: where its core metadata lies (PEP 658), if it has any.
-    :ivar publisher: the CI job that it came from, by :data:`.provenance.PARTS`; None:
+    :ivar publisher: the CI job that it came from, by :data:`.ci_job.PARTS`; None:
         a person or a machine's own secret uploaded it.
     :ivar extra: keys that this version does not know, kept on rewriting.
     """
@@ -55,6 +57,11 @@ class File:
     publisher: Mapping[str, str] | None = None
     provenance_key: str | None = None
     extra: Mapping[str, Any] = field(factory=dict)
+
+    @cached_property
+    def hint(self) -> str:
+        """What tells it from most others, see :func:`.names.hint`."""
+        return hint(self.filename)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -83,6 +90,16 @@ class Tombstone:
     file: File | None = None
     act: str | None = None
     extra: Mapping[str, Any] = field(factory=dict)
+
+    @cached_property
+    def hint(self) -> str:
+        """What tells it from most others, see :func:`.names.hint`."""
+        return hint(self.filename)
+
+    @cached_property
+    def numbers(self) -> str:
+        """The numbers in its name, a point before and behind each."""
+        return f".{version_hint(self.filename)}."
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -127,6 +144,25 @@ class HistoryEntry:
     before: Mapping[str, Any] | None = None
     extra: Mapping[str, Any] = field(factory=dict)
 
+    @cached_property
+    def weight(self) -> int:
+        """About how many bytes it takes in a manifest."""
+        texts = (self.reason or "", str(self.before), str(self.extra), *self.files)
+        return 200 + sum(map(len, texts))
+
+
+@frozen
+class Moving:
+    """What of a project's objects is on its way to other keys.
+
+    :ivar to: the id of the new keys, as {project}/{to}/...; None: nothing moves there
+        any more.
+    :ivar left: former keys, whose objects are still to be deleted.
+    """
+
+    to: str | None
+    left: tuple[str, ...] = ()
+
 
 @frozen
 class Project:
@@ -137,8 +173,13 @@ class Project:
     :ivar history: its most recent acts, newest last; older ones lie in objects beside
         the manifest.
     :ivar changes: ids of the recent changes, newest last (decision D1).
+    :ivar moving: its objects are on their way, because it was quarantined.
+    :ivar serial: of its last change, larger with each; 0: an older version made it. The
+        marker tells of that by one that is as large or larger.
     :ivar format: the manifest format it was read in.
     :ivar extra: keys that this version does not know, kept on rewriting.
+    :ivar older_history: the id of the object that has the acts before ``history``
+        (:mod:`.older_history`); None: there are none.
     """
 
     name: NormalizedName
@@ -149,12 +190,20 @@ class Project:
     status_reason: str | None = None
     history: tuple[HistoryEntry, ...] = ()
     changes: tuple[str, ...] = ()
+    moving: Moving | None = None
     extra: Mapping[str, Any] = field(factory=dict)
-    format: int = FORMAT
+    format: int = WHOLE
+    older_history: str | None = None
+    serial: int = 0
 
     def file(self, filename: str) -> File | None:
         """Find a file by its exact name."""
         return next((f for f in self.files if f.filename == filename), None)
+
+    @property
+    def offered(self) -> tuple[File, ...]:
+        """The files that are shown and handed out (PEP 792: none in quarantine)."""
+        return () if self.status == "quarantined" else self.files
 
     def tombstone(self, filename: str) -> Tombstone | None:
         """Find the tombstone of a deleted filename."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from enum import Enum
 from math import prod
 
@@ -24,10 +25,13 @@ __all__ = [
     "FileKind",
     "Filename",
     "NormalizedName",
+    "asked_project",
     "file_identity",
+    "hint",
     "parse_version",
     "project_name",
     "unknown_project",
+    "version_hint",
 ]
 
 #: NAME_MAX of every file system that matters; the key's last segment is the filename.
@@ -52,6 +56,10 @@ _CHARACTERS = re.compile(r"[A-Za-z0-9._+!-]+")
 _TAGS = re.compile(r"[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*")
 
 
+#: A number of a version without the zeros before it; PEP 440 does not count these.
+_NUMBER = re.compile(r"[1-9][0-9]*")
+
+
 class FileKind(Enum):
     """What a distribution file is, in the words of the upload form's ``filetype``."""
 
@@ -61,6 +69,14 @@ class FileKind(Enum):
     WININST = "bdist_wininst"
     DUMB = "bdist_dumb"
 
+
+#: A wheel's name with a variant label, and what lies beside such wheels.
+_VARIANT_WHEEL = re.compile(r"(.+)-[0-9a-z._]{1,16}\.whl", re.ASCII)
+_VARIANTS = "-variants.json"
+_NO_VARIANTS = (
+    "Wheel variants (PEP 817 and 825, drafts) are not taken here until they are "
+    "accepted; upload a wheel without a variant label."
+)
 
 #: Suffixes from before wheels and PEP 625, taken only with ``pypi.legacy_formats``.
 LEGACY_SUFFIXES = {
@@ -95,6 +111,19 @@ def project_name(text: str) -> NormalizedName:
         raise BadRequest(
             "This is not a valid project name: it must be ASCII letters, digits, '.', "
             "'-' and '_', and begin and end with a letter or digit."
+        ) from None
+
+
+def asked_project(text: str) -> NormalizedName:
+    """Normalise a name that is asked for; what cannot be a name is not here.
+
+    :raises NotFound: it cannot.
+    """
+    try:
+        return project_name(text)
+    except BadRequest:
+        raise NotFound(
+            "There is no project of that name: it is not a valid one."
         ) from None
 
 
@@ -138,6 +167,8 @@ class Filename:
                     f"Files that end in {suffix} are not taken here; build a wheel or "
                     "a .tar.gz source distribution, or set pypi.legacy_formats."
                 )
+        if without_variant(text) is not None:
+            raise BadRequest(_NO_VARIANTS)
         raise BadRequest("A distribution file's name must end in .whl or .tar.gz.")
 
     def is_normalized(self) -> bool:
@@ -176,6 +207,8 @@ class Filename:
         try:
             project, version, _, _ = parse_wheel_filename(text)
         except InvalidWheelFilename as e:
+            if without_variant(text) is not None:
+                raise BadRequest(_NO_VARIANTS) from None
             raise BadRequest(_reason("wheel", e)) from None
         for tags in text.removesuffix(".whl").split("-")[-3:]:
             if not _TAGS.fullmatch(tags):
@@ -221,6 +254,21 @@ def parse_version(text: str) -> Version:
     return Version(text)
 
 
+def comparable_versions(texts: Iterable[str]) -> dict[str, Version | str]:
+    """Return what versions are equal by: PEP 440, or the text where one is none.
+
+    :returns: by text; each text is read once.
+    """
+    return {text: _comparable(text) for text in dict.fromkeys(texts)}
+
+
+def _comparable(text: str) -> Version | str:
+    try:
+        return parse_version(text)
+    except InvalidVersion:
+        return text
+
+
 def file_identity(text: str) -> object:
     """Return which file a name is of, however project and version are spelled.
 
@@ -233,6 +281,46 @@ def file_identity(text: str) -> object:
         return parse_sdist_filename(text) if text.endswith(".tar.gz") else text
     except (InvalidWheelFilename, InvalidSdistFilename):
         return text
+
+
+def hint(text: str) -> str:
+    """Return something cheap that is equal wherever :func:`file_identity` is.
+
+    The numbers of the version: equal versions differ in zeros at most.
+    """
+    if text.endswith(".whl"):
+        return f"whl {version_hint(text.split('-', 2)[1] if '-' in text else text)}"
+    if text.endswith(".tar.gz"):
+        return f"tar {version_hint(text[:-7].rpartition('-')[2])}"
+    return text
+
+
+def version_hint(text: str) -> str:
+    """Return something cheap that is equal wherever versions are, by PEP 440."""
+    return ".".join(_NUMBER.findall(text))
+
+
+def without_variant(text: str) -> str | None:
+    """Return a wheel's name without its variant label; None: it has none.
+
+    Of ``acme-1.0-variants.json``, which tells of a release's variants, the name of that
+    release's source distribution. (Wheel variants, PEP 817 and 825: drafts.)
+    """
+    if text.endswith(_VARIANTS):
+        return f"{text.removesuffix(_VARIANTS)}.tar.gz"
+    found = _VARIANT_WHEEL.fullmatch(text)
+    if found is None or _is_wheel(text):
+        return None
+    plain = f"{found[1]}.whl"
+    return plain if _is_wheel(plain) else None
+
+
+def _is_wheel(text: str) -> bool:
+    try:
+        parse_wheel_filename(text)
+    except InvalidWheelFilename:
+        return False
+    return True
 
 
 def _refuse_unsafe(text: str) -> None:

@@ -5,21 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.internet.defer import CancelledError, Deferred
 
 from pypicloud_tw.errors import NotFound, PayloadTooLarge, PypicloudError, StoreError
 from pypicloud_tw.index.admission import Claims, admission, check_claims, check_digests
 from pypicloud_tw.index.archive import Inspection
 from pypicloud_tw.index.audit import SERVER, Act, Actor
+from pypicloud_tw.index.ci_job import describe_job
 from pypicloud_tw.index.first_uploads import FirstUpload, Stage
 from pypicloud_tw.index.history import Doing, recorded
+from pypicloud_tw.index.layout import PROVENANCE_SUFFIX
 from pypicloud_tw.index.manifests import Change
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import Filename, NormalizedName
-from pypicloud_tw.index.provenance import provenance
 from pypicloud_tw.index.publish import Publisher
+from pypicloud_tw.index.statuses import check_takes_files
 from pypicloud_tw.store.interfaces import IUpload
+
+_HAS_PROVENANCE = (
+    "The file was here already and keeps the attestations that it has; those sent now "
+    "hold, and are not kept."
+)
 
 
 @define(eq=False)
@@ -53,11 +60,13 @@ class Publication:
         """Make ready to take the file's bytes.
 
         :param metadata: what is written beside the object, where the store can.
+        :raises Forbidden: the project's status lets none be added.
         :raises InsufficientStorage: so many would not fit.
         :raises Unavailable: nothing may be changed now, so the bytes would be in vain.
         """
         publisher = self.publisher
         publisher.manifests.check_open()
+        await self._check_status(filename.project)
         self.filename = filename
         self._key = f"{publisher.new_folder(filename.project)}/{filename.text}"
         self._upload = await publisher.store.begin(
@@ -65,6 +74,15 @@ class Publication:
         )
         self._began = publisher.clock.seconds()
         self.begun = True
+
+    async def _check_status(self, name: NormalizedName) -> None:
+        """Spare the sender the bytes; the swap asks again, and decides."""
+        known = self.publisher.catalog.fresh(name)
+        try:
+            state = known or await self.publisher.manifests.read(name)
+        except NotFound:
+            return
+        check_takes_files(state.project)
 
     async def write(self, data: bytes) -> None:
         """Take more of the file's bytes; returns when the sender may go on.
@@ -78,14 +96,23 @@ class Publication:
             raise too_large(self.limit)
         await self._upload.write(data)
 
-    async def finish(self, claims: Claims, *, overwrite: bool = False) -> Project:
+    async def finish(
+        self,
+        claims: Claims,
+        *,
+        overwrite: bool = False,
+        attestations: str | None = None,
+    ) -> Project:
         """Check everything, then publish: durable and visible when this returns.
 
         Publishing the same bytes again changes nothing and succeeds, so that a publish
-        whose answer was lost can simply be repeated.
+        whose answer was lost can simply be repeated. A file that was published without
+        attestations gets those that come with its bytes the second time.
 
         :param overwrite: whoever publishes it may replace a file of that name.
-        :raises BadRequest: the file is not what it says it is; nothing is kept.
+        :param attestations: of the file, as they were sent (PEP 740), if any were.
+        :raises BadRequest: the file is not what it says it is, or what is attested of
+            it does not hold; nothing is kept.
         :raises Conflict: the filename, or another spelling of it, is taken by other
             bytes.
         :raises StoreError: the store is away; it may have been published. Or it took so
@@ -100,6 +127,7 @@ class Publication:
         if self.publisher.rules.legacy_formats:
             inspection = inspection.lenient()
         self.warnings = inspection.strict().warnings
+        provenance = await self._judge(attestations, digests.sha256)
         file = File(
             filename=self.filename.text,
             version=str(self.filename.version),
@@ -113,6 +141,7 @@ class Publication:
             summary=inspection.summary,
             uploader=self.actor.name,
             publisher=_job(self.actor),
+            provenance_key=self._key + PROVENANCE_SUFFIX if provenance else None,
         )
         display_name = inspection.name or claims.name or self.filename.project
         admit = partial(
@@ -121,7 +150,7 @@ class Publication:
             rules=self.publisher.rules,
             overwrite=overwrite,
         )
-        project = await self._commit(file, admit, inspection.metadata)
+        project = await self._commit(file, admit, inspection.metadata, provenance)
         self.publisher.warn(file.filename, self.warnings)
         self.publisher.uploads += 1
         return project
@@ -144,13 +173,26 @@ class Publication:
         )
         return await self._inspecting
 
+    async def _judge(self, attestations: str | None, sha256: str) -> bytes | None:
+        if attestations is None:
+            return None
+        judge = self.publisher.attestations.provenance
+        return await self.publisher.in_turn(
+            self.actor.name,
+            partial(judge, attestations, self.filename, sha256, self.actor),
+        )
+
     async def abort(self) -> None:
         """Forget it; harmless after :meth:`finish`, and if it never began."""
         if self.begun:
             await self._upload.abort()
 
     async def _commit(
-        self, file: File, admit: Callable[[File], Change], metadata: bytes | None
+        self,
+        file: File,
+        admit: Callable[[File], Change],
+        metadata: bytes | None,
+        provenance: bytes | None,
     ) -> Project:
         publisher, name = self.publisher, self.filename.project
         doing = publisher.doing(self.actor)
@@ -159,6 +201,8 @@ class Publication:
         if state is not None and change(state.project) is state.project:
             there = await self._find_there(change)
             if there is not None:
+                if provenance is not None:
+                    self.warnings += (_HAS_PROVENANCE,)
                 return there
         first = None
         if state is None:
@@ -170,6 +214,9 @@ class Publication:
             file = await publisher.put_metadata(file, metadata)
             change = _written_down(admit(file), file, doing)
             publisher.checkpoint("publish:metadata")
+        if provenance is not None:
+            await publisher.put_provenance(file, provenance)
+            publisher.checkpoint("publish:provenance")
         if first is not None:
             self._check_time()
             await first.reach(Stage.SWAPPING)
@@ -188,9 +235,12 @@ class Publication:
         # again has a tombstone, which is the sweep's.
         named = project.file(file.filename)
         if named is not None and named.key != file.key:
+            if provenance is not None and named.provenance_key == file.provenance_key:
+                publisher.audit(_did("attested", self.actor, file, name))
+                file = evolve(file, provenance_key=None)
             await publisher.discard(file, first)
         else:
-            publisher.audit(_published(self.actor, file, name))
+            publisher.audit(_did("published", self.actor, file, name))
             if first is not None:
                 await first.end()
         return project
@@ -240,22 +290,26 @@ def _job(actor: Actor) -> Mapping[str, str] | None:
     if actor.proof.kind != "publisher":
         return None
     publisher = (actor.name or "").removeprefix("publisher ")
-    return provenance(publisher, actor.proof.details)
+    return describe_job(publisher, actor.proof.details)
 
 
 def _written_down(change: Change, file: File, doing: Doing) -> Change:
     """Have a change that publishes a file write so into the history."""
-    entry = doing.entry("published", [file.filename], version=file.version)
 
     def written_down(project: Project) -> Project:
         after = change(project)
-        return after if after is project else recorded(after, entry)
+        if after is project:
+            return after
+        named = after.file(file.filename)
+        act = "published" if named is None or named.key == file.key else "attested"
+        entry = doing.entry(act, [file.filename], version=file.version)
+        return recorded(after, entry)
 
     return written_down
 
 
-def _published(actor: Actor, file: File, name: NormalizedName) -> Act:
-    return Act(actor, "published", name, file.version, file.filename, file.sha256)
+def _did(act: str, actor: Actor, file: File, name: NormalizedName) -> Act:
+    return Act(actor, act, name, file.version, file.filename, file.sha256)
 
 
 def too_large(limit: int) -> PayloadTooLarge:

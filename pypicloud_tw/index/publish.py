@@ -7,8 +7,9 @@ ends earlier leaves at worst an orphan, which a sweep removes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from random import Random, SystemRandom
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ from pypicloud_tw.errors import (
 )
 from pypicloud_tw.index.admission import UploadRules
 from pypicloud_tw.index.archive import Inspection, inspect, inspect_file
+from pypicloud_tw.index.attestations.service import Attestations
 from pypicloud_tw.index.audit import Actor, Audit
 from pypicloud_tw.index.audit_log import log_act
 from pypicloud_tw.index.catalog import Catalog
@@ -61,6 +63,7 @@ class Publisher:
         ``publish:file`` when the file is stored, ``publish:metadata``,
         ``publish:swapped`` when the manifest names it, and ``publish:told``.
     :ivar audit: takes a record of every change, once it is durable.
+    :ivar attestations: judges what is sent with a file (PEP 740).
     :ivar unserved: knows the names that are ours although they have no page.
     :ivar random: for the keys of objects, and the ids of acts.
     :ivar changes: how many were made since the start.
@@ -75,6 +78,7 @@ class Publisher:
     rules: UploadRules = field(factory=UploadRules)
     checkpoint: Checkpoint = field(default=pass_by)
     audit: Audit = field(default=log_act)
+    attestations: Attestations = field(factory=Attestations, kw_only=True)
     unserved: Unserved = field(kw_only=True)
     random: Random = field(factory=SystemRandom, kw_only=True)
     changes: int = field(default=0, init=False)
@@ -135,7 +139,7 @@ class Publisher:
             raise
         self.changes += 1
         self.checkpoint(f"{step}:swapped")
-        await self.catalog.changed(name)
+        await self.catalog.changed(name, state.project.serial)
         self.checkpoint(f"{step}:told")
         return state.project
 
@@ -179,11 +183,20 @@ class Publisher:
         :raises BadRequest: it is not what its name promises.
         :raises Unavailable: this uploader has too many that wait already.
         """
+        return await self.in_turn(uploader, partial(self._look_into, spool, filename))
+
+    async def in_turn(
+        self, uploader: str | None, work: Callable[[], Awaitable[T]]
+    ) -> T:
+        """Do what takes a helper, when it is this uploader's turn.
+
+        :raises Unavailable: this uploader has too many that wait already.
+        """
         name = uploader or ""
         asker = Asker(name, name)
         await self._turns.enter(asker)
         try:
-            return await self._look_into(spool, filename)
+            return await work()
         finally:
             self._turns.leave(asker)
 
@@ -202,7 +215,8 @@ class Publisher:
 
         :param at: when; None: now.
         """
-        return Doing(actor, at or self.now(), self.random.randbytes(8).hex())
+        draw = self.random.randbytes
+        return Doing(actor, at or self.now(), draw(8).hex(), draw(16).hex())
 
     def new_folder(self, name: NormalizedName) -> str:
         """Draw where objects of a project can lie that nobody else uses (D1)."""
@@ -214,6 +228,13 @@ class Publisher:
         await self.store.put(key, metadata)
         digest = sha256(metadata).hexdigest()
         return evolve(file, metadata_key=key, metadata_sha256=digest)
+
+    async def put_provenance(self, file: File, provenance: bytes) -> None:
+        """Store a file's provenance object where :attr:`File.provenance_key` says."""
+        assert file.provenance_key is not None, "it is told when it was judged"
+        await self.store.put(
+            file.provenance_key, provenance, content_type="application/json"
+        )
 
     async def discard(self, file: File, first: FirstUpload | None) -> None:
         """Remove the objects of a publish that is known not to be committed.

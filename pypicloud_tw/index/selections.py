@@ -13,7 +13,7 @@ from pypicloud_tw.errors import BadRequest, NotFound
 from pypicloud_tw.index.admission import same_version
 from pypicloud_tw.index.manifest import in_version_order, versions_of
 from pypicloud_tw.index.model import File, Project, Selection, Tombstone
-from pypicloud_tw.index.names import Filename
+from pypicloud_tw.index.names import Filename, comparable_versions, version_hint
 
 #: How many names an error lists.
 LISTED = 10
@@ -43,14 +43,44 @@ def choose(project: Project, what: Selection) -> Chosen:
     return Chosen(project.files, project.tombstones)
 
 
+def choose_releases(project: Project, versions: Iterable[str]) -> tuple[File, ...]:
+    """Find the files of several releases; each release is there, or was.
+
+    :raises NotFound: one never was; the message says what is.
+    """
+    here = comparable_versions(file.version for file in project.files)
+    chosen = {*comparable_versions(versions).values()}
+    missing = chosen - {*here.values()}
+    if missing:
+        buried = filter(None, map(release_of, project.tombstones))
+        missing -= {*comparable_versions(buried).values()}
+    if missing:
+        raise _no_release(project)
+    return tuple(file for file in project.files if here[file.version] in chosen)
+
+
 def release_of(tombstone: Tombstone) -> str | None:
     """Return the version of a file that was deleted; None: its name does not tell."""
     if tombstone.file is not None:
         return tombstone.file.version
+    filename = tombstone.filename
+    # There may be thousands, and to parse all of each takes 20 times as long.
+    if filename.endswith(".whl"):
+        return filename.split("-")[1]
     try:
-        return str(Filename.parse(tombstone.filename, legacy=True).version)
+        return str(Filename.parse(filename, legacy=True).version)
     except BadRequest:
         return None
+
+
+def with_numbers(tombstones: Iterable[Tombstone], version: str) -> Iterable[Tombstone]:
+    """Leave out those whose names have not a version's numbers, of any spelling.
+
+    To read each name costs a hundred times as much, and there may be thousands.
+    """
+    numbers = version_hint(version)
+    wanted = f".{numbers}." if numbers else ""
+    return (tombstone for tombstone in tombstones if wanted in tombstone.numbers)
 
 
 def listed(names: Iterable[str]) -> str:
@@ -58,6 +88,13 @@ def listed(names: Iterable[str]) -> str:
     every = list(names)
     text = ", ".join(every[:LISTED])
     return f"{text} and {len(every) - LISTED} more" if len(every) > LISTED else text
+
+
+def some_of(sentences: Iterable[str]) -> str:
+    """Write some sentences, and how many more there are."""
+    every = list(sentences)
+    more = [f"And {len(every) - LISTED} more."] if len(every) > LISTED else []
+    return " ".join([*every[:LISTED], *more])
 
 
 def _choose_file(project: Project, filename: str, version: str | None) -> Chosen:
@@ -82,16 +119,20 @@ def _choose_release(project: Project, version: str) -> Chosen:
         tuple(f for f in project.files if same_version(f.version, version)),
         tuple(
             tombstone
-            for tombstone in project.tombstones
+            for tombstone in with_numbers(project.tombstones, version)
             if same_version(release_of(tombstone) or "", version)
         ),
     )
     if not found.files and not found.tombstones:
-        there = listed(reversed(in_version_order(versions_of(project.files))))
-        raise NotFound(
-            f"There is no such release of {project.name} here; {_there_are(there)}"
-        )
+        raise _no_release(project)
     return found
+
+
+def _no_release(project: Project) -> NotFound:
+    there = listed(reversed(in_version_order(versions_of(project.files))))
+    return NotFound(
+        f"There is no such release of {project.name} here; {_there_are(there)}"
+    )
 
 
 def _there_are(names: str) -> str:

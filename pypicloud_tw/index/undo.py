@@ -5,7 +5,7 @@ Only what stands in the manifest can be undone: a project's most recent acts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import evolve
@@ -20,13 +20,13 @@ from pypicloud_tw.index.edits import (
     Edit,
     restored,
     set_status,
-    why_gone,
+    whys_not,
     with_reasons,
     without,
 )
 from pypicloud_tw.index.history import Doing
 from pypicloud_tw.index.model import HistoryEntry, Project
-from pypicloud_tw.index.selections import listed
+from pypicloud_tw.index.selections import some_of
 
 
 def to_undo(project: Project, act: str | None) -> HistoryEntry:
@@ -61,8 +61,10 @@ def why_not(project: Project, entry: HistoryEntry) -> str | None:
         return "An upload is not undone; delete the file."
     if entry.before is None:
         return f"This cannot be undone: {entry.act}."
-    for later in _later(project, entry):
-        if _meet(entry, later):
+    since = _later(project, entry)
+    named = _named(project, [entry, *since])
+    for later in since:
+        if _meet(entry, later, named):
             return (
                 f"Something was done since that touches the same: {later.act}, by act "
                 f"{later.id}. Undo that first."
@@ -108,20 +110,36 @@ def _later(project: Project, entry: HistoryEntry) -> list[HistoryEntry]:
     return [e for e in since if e.undoes is None and e.id not in undone]
 
 
-def _meet(one: HistoryEntry, other: HistoryEntry) -> bool:
-    """Tell whether two acts are about the same, as far as their entries tell."""
+def _meet(
+    one: HistoryEntry, other: HistoryEntry, named: Mapping[str, set[str]]
+) -> bool:
+    """Tell whether two acts are about the same, as far as can be told."""
     about_status = [WAS_STATUS in (entry.before or ()) for entry in (one, other)]
     if any(about_status):
         return all(about_status)
-    if not one.count or not other.count:
-        return False
-    if set(one.files) & set(other.files):
+    names, others = named[one.id], named[other.id]
+    if names & others:
         return True
-    if all(entry.count == len(entry.files) for entry in (one, other)):
+    if len(names) >= one.count and len(others) >= other.count:
         return False
-    # One names its first files only.
+    # Of one only the first files are known.
     versions = one.version, other.version
     return None in versions or same_version(*map(str, versions))
+
+
+def _named(project: Project, entries: Sequence[HistoryEntry]) -> dict[str, set[str]]:
+    """Tell the files that each act is about, as many as are known, by its id."""
+    named = {entry.id: set(entry.files) for entry in entries}
+    for entry in entries:
+        before = entry.before or {}
+        named[entry.id].update(before.get(WAS_RESTORED, ()))
+        for group in before.get(WAS_YANKED, ()):
+            named[entry.id].update(group["files"])
+    # A project may have many tombstones: they are looked through once.
+    for tombstone in project.tombstones:
+        if tombstone.act in named:
+            named[tombstone.act].add(tombstone.filename)
+    return named
 
 
 def _undo_yank(
@@ -133,7 +151,7 @@ def _undo_yank(
 def _undo_status(
     project: Project, entry: HistoryEntry, was: Any, doing: Doing, restore_for: float
 ) -> Edit:
-    edit = set_status(project, was["status"], was["reason"])
+    edit = set_status(project, was["status"], was["reason"], doing)
     # A server of an older version knows nothing of history.
     return edit or Edit(project)
 
@@ -142,9 +160,8 @@ def _undo_delete(
     project: Project, entry: HistoryEntry, was: Any, doing: Doing, restore_for: float
 ) -> Edit:
     back = [t for t in project.tombstones if t.act == entry.id]
-    whys = filter(None, (why_gone(t, doing.at, restore_for) for t in back))
-    if why := listed(whys):
-        raise Conflict(f"This cannot be undone any more: {why}.")
+    if why := some_of(whys_not(project, back, doing.at, restore_for)):
+        raise Conflict(f"This cannot be undone any more. {why}")
     if len(back) != was:
         raise Conflict("This cannot be undone any more: some of it is gone or back.")
     return restored(project, back)

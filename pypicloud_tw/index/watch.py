@@ -14,7 +14,8 @@ from twisted.logger import Logger
 
 from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.errors import StoreError
-from pypicloud_tw.index.marker import Marker
+from pypicloud_tw.index.changelog import Changelog, serial_at
+from pypicloud_tw.index.marker import Marker, is_project
 from pypicloud_tw.store.timeout import in_time
 
 #: Seconds to wait for the marker, with all the tries that the store makes of it. Then
@@ -24,14 +25,6 @@ NEVER = float("-inf")
 
 #: Is told which entries of the marker changed; None: anything may have changed.
 Subscriber = Callable[[set[str] | None], None]
-
-
-def is_project(entry: str) -> bool:
-    """Return whether an entry of the marker is a project's name.
-
-    Those that begin with a point are keys, as ``.access``: something else changed.
-    """
-    return not entry.startswith(".")
 
 
 def concerns(news: set[str] | None, key: str) -> bool:
@@ -71,6 +64,11 @@ class MarkerWatch:
         return 0 <= now - self._asked < self.fresh_for
 
     @property
+    def age(self) -> float | None:
+        """Seconds since the marker was last asked, and answered; None: never."""
+        return None if self._asked == NEVER else self.clock.seconds() - self._asked
+
+    @property
     def fresh(self) -> bool:
         """Whether what nobody has doubted may be relied on without asking."""
         return self.holds(self.clock.seconds())
@@ -95,13 +93,19 @@ class MarkerWatch:
                 # It began so long ago that it may not know what holds by now.
                 await self._question.ask("", self._ask)
 
-    async def tell(self, entry: str) -> None:
+    @property
+    def changelog(self) -> Changelog:
+        """What was last known of projects' changes: the same object until another."""
+        return self.marker.changelog
+
+    async def tell(self, entry: str, serial: int = 0) -> None:
         """Have *entry* asked anew here, and tell every server; then it is durable.
 
+        :param serial: the least that the change may have.
         :raises StoreError: the others could not be told.
         """
         self._publish({entry})
-        await self.marker.tell(entry)
+        await self.marker.tell(entry, max(serial, serial_at(self.clock.seconds())))
         # The store is back, and whoever was told of the change shall see it.
         self._failed = NEVER
 

@@ -17,6 +17,7 @@ from attrs import define, evolve, field, frozen
 from packaging.utils import canonicalize_name
 from twisted.internet.defer import DeferredSemaphore
 
+from pypicloud_tw.concurrency.side_by_side import next_of, side_by_side
 from pypicloud_tw.errors import (
     BadRequest,
     Conflict,
@@ -27,7 +28,6 @@ from pypicloud_tw.errors import (
     ObjectNotFound,
     ObjectUnreadable,
 )
-from pypicloud_tw.index.admission import check_takes_files
 from pypicloud_tw.index.archive import Inspection
 from pypicloud_tw.index.audit import SERVER, Actor
 from pypicloud_tw.index.first_uploads import FirstUpload, Stage
@@ -39,10 +39,10 @@ from pypicloud_tw.index.manifests import Change, Manifests
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import Filename, NormalizedName
 from pypicloud_tw.index.publish import Publisher
+from pypicloud_tw.index.statuses import check_takes_files
 from pypicloud_tw.index.survey import Survey, lost, survey, why_unlisted
 from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.maintenance.progress import Progress, Skipped, Warned
-from pypicloud_tw.maintenance.side_by_side import next_of, side_by_side
 from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo
 from pypicloud_tw.store.spool import Spool
 from pypicloud_tw.store.spool_consumer import copy
@@ -248,9 +248,10 @@ class Adopter:
         self._named.add(name)
         named = {file.key for file in state.project.files}
         named.update(tombstone.key for tombstone in state.project.tombstones)
+        if state.project.moving is not None:
+            named.update(state.project.moving.left)
         unnamed = [c for c in candidates if c.info.key not in named]
         if unnamed:
-            check_takes_files(state.project)
             self._states[name] = state.project
         return unnamed
 
@@ -285,6 +286,8 @@ class Adopter:
         """
         name = candidate.filename.project
         try:
+            if name in self._states:
+                check_takes_files(self._states[name])
             if self.dry_run:
                 return Warned(candidate.info.key, ())
             # Before anything is stored that nobody may name.

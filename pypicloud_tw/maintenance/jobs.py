@@ -16,10 +16,10 @@ from pypicloud_tw.access.tokens.last_use import gather_former
 from pypicloud_tw.access.tokens.minted import sweep_minted
 from pypicloud_tw.index.audit import SERVER, Act, Actor
 from pypicloud_tw.index.index import Index
-from pypicloud_tw.index.model import Selection
 from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.index.survey import lost
 from pypicloud_tw.maintenance.adopt import Adopter
+from pypicloud_tw.maintenance.daily import sweep_claims
 from pypicloud_tw.maintenance.progress import Progress
 from pypicloud_tw.maintenance.rebuild import Rebuilder, Rebuilt
 from pypicloud_tw.maintenance.sweep import Sweeper, SweepOther
@@ -80,7 +80,8 @@ async def sweep(
         rely on it.
     :param keep: seconds that records of changes are kept; None: for ever.
     :param actor: for the record of the change.
-    :returns: 1 also if a project was skipped, because its manifest is lost or damaged.
+    :returns: 1 also if a project was skipped, because its manifest is lost or damaged,
+        or objects of one in quarantine could not be moved.
         What a first upload left that was broken off is named and is no fault.
     """
     at_least = index.publisher.rules.sweep_age
@@ -95,7 +96,7 @@ async def sweep(
     def report(key: str) -> None:
         print(f"{'would remove' if dry_run else 'removed'} {key}", file=out)
 
-    others: tuple[SweepOther, ...] = (sweep_minted, gather_former)
+    others: tuple[SweepOther, ...] = (sweep_minted, gather_former, sweep_claims)
     if keep is not None:
         others += (partial(sweep_records, keep=keep),)
     sweeper = Sweeper(
@@ -107,7 +108,13 @@ async def sweep(
         others,
         restore_for=index.acts.restore_for,
     )
+    problems: list[str] = []
+    moves = index.acts.moves
+    if not dry_run:
+        problems += await moves.finish_begun()
     swept = await sweeper.run()
+    if not dry_run:
+        problems += await moves.finish_each(swept.moving)
     unfinished = f"{swept.unfinished} unfinished uploads"
     if swept.unfinished is None:
         unfinished = "unfinished uploads unknown (the S3 server does not list them)"
@@ -116,14 +123,14 @@ async def sweep(
         f"{len(swept.purged)} of deleted files, {unfinished}.",
         file=out,
     )
-    for problem in (*swept.left, *swept.in_doubt):
+    for problem in (*swept.left, *swept.in_doubt, *problems):
         print(f"pypicloud: {problem}", file=err)
     for what in swept.unlisted:
         print(f"pypicloud: {what.key!r} stays: it is {what.why.value}.", file=err)
     gone = (*swept.removed, *swept.purged)
     if count := 0 if dry_run else len(gone):
         index.publisher.audit(Act(actor, "swept", reason=f"{count} objects"))
-    return 1 if swept.left else 0
+    return 1 if swept.left or problems else 0
 
 
 async def rebuild(
@@ -175,50 +182,6 @@ def _tell_rebuilt(rebuilt: Rebuilt, out: TextIO, *, dry_run: bool) -> None:
         f"removed{uploaders} is lost: removed files that were not swept are back.",
         file=out,
     )
-
-
-async def yank(
-    index: Index,
-    out: TextIO,
-    err: TextIO,
-    *,
-    project: str,
-    version: str,
-    reason: str | None,
-    actor: Actor = SERVER,
-) -> int:
-    """Yank a release (PEP 592).
-
-    :param reason: shown by installers; may be empty. None un-yanks.
-    :param actor: for the record of the change.
-    """
-    name, what = project_name(project), Selection(version)
-    if reason is None:
-        await index.acts.unyank(name, what, actor=actor)
-    else:
-        await index.acts.yank(name, what, reason, actor=actor)
-    state = "not yanked" if reason is None else "yanked"
-    print(f"{project} {version} is {state}.", file=out)
-    return 0
-
-
-async def remove(
-    index: Index,
-    out: TextIO,
-    err: TextIO,
-    *,
-    project: str,
-    version: str,
-    actor: Actor = SERVER,
-) -> int:
-    """Remove a release; its filenames stay taken.
-
-    :param actor: for the record of the change.
-    """
-    what = Selection(version)
-    await index.acts.delete(project_name(project), what, actor=actor)
-    print(f"{project} {version} is removed.", file=out)
-    return 0
 
 
 @define

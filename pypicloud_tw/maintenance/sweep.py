@@ -23,8 +23,10 @@ from pypicloud_tw.index.first_uploads import FirstUpload, Stage, UnderWay
 from pypicloud_tw.index.layout import is_own, own_project
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.model import FORMAT, File, Project, Tombstone
+from pypicloud_tw.index.moves import MOVES, is_moved, move_of
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.survey import IN_DOUBT, lost
+from pypicloud_tw.maintenance.beside import Beside
 from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo, Unlisted
 
 #: An object that is written only to learn the store's time from it.
@@ -58,6 +60,7 @@ class Swept:
     :ivar left: why a project was passed over; a sentence each.
     :ivar in_doubt: projects whose first upload was broken off at its last step; a
         sentence each. What it stored stays.
+    :ivar moving: projects of which objects are still to be moved.
     :ivar unlisted: what could not be looked at, and stays.
     """
 
@@ -67,6 +70,7 @@ class Swept:
     unfinished: int | None = 0
     left: list[str] = field(factory=list)
     in_doubt: list[str] = field(factory=list)
+    moving: list[NormalizedName] = field(factory=list)
     unlisted: list[Unlisted] = field(factory=list)
 
 
@@ -108,10 +112,18 @@ class Sweeper:
             if info.modified < limit:
                 await self._remove(info.key)
                 swept.removed.append(info.key)
+        async for info in self.store.list(MOVES):
+            if info.modified < limit and not await self._is_moving(info.key):
+                await self._remove(info.key)
+                swept.removed.append(info.key)
         for sweep_other in self.others:
             for key in await sweep_other(self.store, now, dry_run=self.dry_run):
                 self.report(key)
                 swept.removed.append(key)
+        beside = await Beside.listed(self.store, limit)
+        for key in await beside.unnamed(self.manifests):
+            await self._remove(key)
+            swept.removed.append(key)
         under_way = await UnderWay.listed(self.store)
         for name, objects in old.items():
             await self._sweep_project(name, objects, limit, swept, under_way)
@@ -120,6 +132,17 @@ class Sweeper:
                 await self._end(first, name, under_way.told[first.folder], limit)
         swept.unfinished = await self.store.abandon_uploads(limit, dry_run=self.dry_run)
         return swept
+
+    async def _is_moving(self, key: str) -> bool:
+        """Return whether somebody may need to know of this move."""
+        name, move = move_of(key)
+        try:
+            moving = (await self.manifests.read(name)).project.moving
+        except NotFound:
+            return False
+        except ManifestDamaged:
+            return True
+        return moving is not None and moving.to == move
 
     async def _now(self) -> datetime:
         return (await self.store.put(CLOCK, b"")).modified
@@ -147,9 +170,11 @@ class Sweeper:
                 "not know of: sweep with the version that wrote it."
             )
             return
+        if state.project.moving is not None:
+            swept.moving.append(name)
         named = named_keys(state.project)
         for info in objects:
-            if info.key not in named:
+            if info.key not in named and not is_moved(state.project, info.key):
                 await self._remove(info.key)
                 swept.removed.append(info.key)
         await self._purge(state.project, limit, swept)

@@ -19,13 +19,16 @@ from pypicloud_tw.access.tokens.documents import document_keys, read_tokens
 from pypicloud_tw.access.tokens.records import TokensDamaged, document_key
 from pypicloud_tw.errors import (
     AccessUnusable,
+    HistoryDamaged,
     ManifestDamaged,
     ObjectNotFound,
     StoreError,
 )
+from pypicloud_tw.index.attestations.stored import is_about
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.model import File, Project
+from pypicloud_tw.index.older_history import HISTORY
 from pypicloud_tw.index.survey import UNREADABLE, survey
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.interfaces import IObjectStore
@@ -99,6 +102,8 @@ class Verifier:
                 continue
             for file in state.project.files:
                 yield await self._check(state.project, file)
+            if (fault := await self._history_fault(state.project)) is not None:
+                yield fault
         found = await survey(self.store, self.manifests)
         for name, why in sorted(found.reasons(lambda key: _NOT_ADOPTED).items()):
             kind = Kind.WRONG if name in found.lost else _KINDS.get(why, Kind.UNSERVED)
@@ -108,6 +113,18 @@ class Verifier:
         for key in await document_keys(self.store):
             if (fault := await self._tokens_fault(key)) is not None:
                 yield fault
+
+    async def _history_fault(self, project: Project) -> Fault | None:
+        key = f"{HISTORY}{project.name}/"
+        try:
+            async for _ in self.manifests.older_history(project):
+                pass
+        except HistoryDamaged as e:
+            return Fault(project.name, "", key, e.message)
+        except StoreError as e:
+            await self.store.ping()
+            return Fault(project.name, "", key, e.message, Kind.UNSEEN)
+        return None
 
     async def _access_fault(self) -> Fault | None:
         try:
@@ -135,6 +152,8 @@ class Verifier:
             problem = await self._problem(file)
             if problem is None and file.metadata_key is not None:
                 problem = await self._metadata_problem(file, file.metadata_key)
+            if problem is None and file.provenance_key is not None:
+                problem = await self._provenance_problem(file, file.provenance_key)
         except StoreError as e:
             # One object that cannot be read is a fault; all of them are an outage.
             await self.store.ping()
@@ -162,6 +181,16 @@ class Verifier:
         assert stored is not None, "an unconditional read answers"
         if sha256(stored.data).hexdigest() != file.metadata_sha256:
             return "its core metadata has another SHA-256"
+        return None
+
+    async def _provenance_problem(self, file: File, key: str) -> str | None:
+        try:
+            stored = await self.store.get(key)
+        except ObjectNotFound:
+            return "its provenance is not in the store"
+        assert stored is not None, "an unconditional read answers"
+        if not is_about(stored.data, file.sha256):
+            return "its provenance is damaged, or another file's"
         return None
 
     async def _digest(self, key: str) -> str:

@@ -8,6 +8,7 @@ from typing import Protocol, TypeAlias, TypeVar
 from pypicloud_tw.access.administration.values import WHATEVER, Required
 from pypicloud_tw.index.model import Selection
 from pypicloud_tw.projects.values import (
+    USUAL,
     Done,
     FileDetail,
     FoundPage,
@@ -39,12 +40,22 @@ class ProjectAdministration(Protocol):
     """
 
     async def projects(
-        self, cursor: str | None = None, limit: int = 100
+        self,
+        cursor: str | None = None,
+        limit: int = USUAL,
+        query: str | None = None,
     ) -> ProjectsPage:
-        """List the projects that the asker may read."""
+        """List the projects that the asker may read.
 
-    async def search(self, query: str, limit: int = 100) -> FoundPage:
-        """Find projects by words in their names and summaries."""
+        :param query: only those whose names have all of these words in them.
+        :raises BadRequest: the cursor is none of a page before, or the limit too much.
+        """
+
+    async def search(self, query: str, limit: int = USUAL) -> FoundPage:
+        """Find projects by words in their names and summaries.
+
+        :raises BadRequest: there are no words, or too many.
+        """
 
     async def project(self, name: str) -> ProjectDetail:
         """Show a project."""
@@ -56,9 +67,9 @@ class ProjectAdministration(Protocol):
         """Show a file."""
 
     async def history(
-        self, name: str, cursor: str | None = None, limit: int = 100
+        self, name: str, cursor: str | None = None, limit: int = USUAL
     ) -> HistoryPage:
-        """Show who did what with a project."""
+        """Show who did what with a project; errors as of :meth:`projects`."""
 
     async def yank(
         self,
@@ -75,9 +86,16 @@ class ProjectAdministration(Protocol):
         """Take back that it is yanked."""
 
     async def delete(
-        self, name: str, what: Selection, required: Required = WHATEVER
+        self,
+        name: str,
+        what: Selection,
+        required: Required = WHATEVER,
+        reason: str | None = None,
     ) -> Done:
-        """Delete a file, a release, or every file of a project."""
+        """Delete a file, a release, or every file of a project.
+
+        :param reason: for the project's history.
+        """
 
     async def restore(
         self, name: str, what: Selection, required: Required = WHATEVER

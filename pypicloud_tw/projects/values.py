@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
+from pypicloud_tw.index.acts import LONGEST_REASON
 from pypicloud_tw.index.model import ProjectStatus
+from pypicloud_tw.json_values import longest
+
+#: Reasons go into pages and manifests of everybody: they are one line.
+_REASON = longest(LONGEST_REASON, one_line=True)
+
+#: Things of a list, unless it is asked for fewer or more, and at the most.
+USUAL, MOST = 100, 1000
 
 
 @frozen
@@ -17,7 +26,7 @@ class Yank:
     :ivar reason: shown by installers; may be empty.
     """
 
-    reason: str = ""
+    reason: str = field(default="", metadata=_REASON)
 
 
 @frozen
@@ -28,7 +37,7 @@ class StatusChange:
     """
 
     status: ProjectStatus
-    reason: str | None = None
+    reason: str | None = field(default=None, metadata=_REASON)
 
 
 @frozen
@@ -116,8 +125,11 @@ class DeletedFile:
 class ProjectDetail:
     """A project, and every release that it has, oldest first.
 
+    Of a project in quarantine those who may manage it see what it has, nobody else.
+
     :ivar state: changes whenever the project does.
-    :ivar deleted: what can be restored.
+    :ivar deleted: what can be restored; told to those who may manage the project.
+    :ivar restore_for: for how many seconds what is deleted now can be restored.
     """
 
     name: str
@@ -126,6 +138,7 @@ class ProjectDetail:
     state: str
     releases: tuple[ReleaseSummary, ...]
     deleted: tuple[DeletedFile, ...] = ()
+    restore_for: int = 0
 
 
 @frozen
@@ -217,26 +230,46 @@ class Done:
     :ivar changed: false where everything was so already.
     :ivar state: of the project, now.
     :ivar act: as the history has it now; None: nothing changed.
+    :ivar notices: what of it could not be done, a sentence each.
     """
 
     changed: bool
     state: str
     act: PastAct | None = None
+    notices: tuple[str, ...] = ()
 
 
 @frozen
 class ServerStatus:
-    """How a server stands.
+    """How a server stands, or the store that a command works on.
 
-    :ivar store: what the packages are in: ``folder`` or ``bucket``.
+    :ivar version: of this program.
+    :ivar python: of Python, and of Twisted: what it runs on.
+    :ivar store: what the packages are in.
+    :ivar conditional: whether the store honours conditional writes, so that several
+        servers may change it; None: not known yet.
     :ivar ready: whether it is; the reason why not is the sentence.
-    :ivar read_only: why nothing may be changed; None: it may.
-    :ivar projects: how many there are; None: not known yet.
+    :ivar changeable: whether projects may be changed now, as far as the store goes;
+        the reason why not is the sentence.
+    :ivar read_only: why nothing may be changed (``pypi.read_only``); None: it may.
+    :ivar projects: how many there are; None: not known now.
+    :ivar lost: how many of them have lost their manifest.
+    :ivar fresh_for: seconds within which other servers' changes are seen.
+    :ivar marker_age: seconds since the store was last asked what changed; None: never.
+    :ivar uptime: seconds that it runs; None: it is no server.
     """
 
     version: str
-    store: str
+    python: str
+    twisted: str
+    store: Literal["folder", "bucket"]
+    conditional: bool | None
     ready: bool
+    changeable: bool
     sentence: str | None = None
     read_only: str | None = None
     projects: int | None = None
+    lost: int = 0
+    fresh_for: float = 0.0
+    marker_age: float | None = None
+    uptime: float | None = None

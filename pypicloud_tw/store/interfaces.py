@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from enum import Enum
+from typing import Literal
 
 from attrs import Factory, frozen
 from twisted.internet.interfaces import IConsumer
@@ -30,6 +31,9 @@ class IfMatch:
 
 
 Condition = IfAbsent | IfMatch | None
+
+#: What a store is made of.
+StoreKind = Literal["folder", "bucket"]
 
 
 @frozen
@@ -225,6 +229,19 @@ class IObjectStore(Interface):
         :param byte_range: what of it; an end beyond the object's is the object's.
         :raises ObjectNotFound: there is no such object.
         :raises RangeNotSatisfiable: the range begins where the object has ended.
+        """
+
+    async def copy(source: str, target: str) -> ObjectInfo:
+        """Make another object of an object's bytes, as its metadata is; durable when
+        this returns.
+
+        Its bytes do not pass through this process where the store can do it itself.
+
+        :param target: a key that nobody uses, unless an earlier try wrote this very
+            object there.
+        :raises ObjectNotFound: there is no object to copy.
+        :raises InsufficientStorage: there is no room for it.
+        :raises StoreError: the copy may or may not be there.
         """
 
     async def delete(key: str) -> None:

@@ -30,6 +30,7 @@ from pypicloud_tw.store.interfaces import (
     IUpload,
     ObjectInfo,
     StoredBytes,
+    StoreKind,
     Unlisted,
     enter,
 )
@@ -55,11 +56,12 @@ class MemoryStore:
     :ivar clock: seconds since 1970, for what is written from now on.
     :ivar calls: every operation that was begun and its key (a listing's prefix), in
         order: ``prepare``, ``ping``, ``get``, ``head``, ``put``, ``begin``,
-        ``commit``, ``open``, ``deliver``, ``delete``, ``list``.
+        ``commit``, ``open``, ``deliver``, ``copy`` (of a source), ``delete``, ``list``.
     :ivar before: called before an operation does anything.
     :ivar after: called when it is done, before its caller hears: what this raises is
         an answer that was lost.
     :ivar one_writer: only one process may write, as if it honoured no conditions.
+    :ivar kind: what it passes for.
     :ivar objects: what there is, by key.
     """
 
@@ -68,6 +70,7 @@ class MemoryStore:
     before: Hook = field(default=_nothing, kw_only=True)
     after: Hook = field(default=_nothing, kw_only=True)
     one_writer: bool = field(default=False, kw_only=True)
+    kind: StoreKind = field(default="folder", kw_only=True)
     calls: list[tuple[str, str]] = field(factory=list, init=False)
     objects: dict[str, StoredBytes] = field(factory=dict, init=False, repr=False)
     _failures: list[tuple[str, Exception]] = field(factory=list, init=False)
@@ -167,6 +170,15 @@ class MemoryStore:
             start, stop = byte_range.start, min(byte_range.stop, stop)
         await self._leave("open", key)
         return MemoryDownload(stored.info, self, stored.data[start:stop])
+
+    async def copy(self, source: str, target: str) -> ObjectInfo:
+        """See :class:`IObjectStore`."""
+        await self._enter("copy", source)
+        key_segments(target)
+        stored = self._find(source)
+        info = self.add(target, stored.data, stored.info.metadata)
+        await self._leave("copy", target)
+        return info
 
     async def delete(self, key: str) -> None:
         """See :class:`IObjectStore`."""

@@ -106,6 +106,10 @@ class MeteredStore:
         """See :class:`IObjectStore`."""
         return await self.timed("open", self.store.open(key, byte_range=byte_range))
 
+    async def copy(self, source: str, target: str) -> ObjectInfo:
+        """See :class:`IObjectStore`."""
+        return await self.timed("copy", self.store.copy(source, target))
+
     async def delete(self, key: str) -> None:
         """See :class:`IObjectStore`."""
         await self.timed("delete", self.store.delete(key))

@@ -25,7 +25,7 @@ from pypicloud_tw.errors import (
     UpstreamError,
 )
 from pypicloud_tw.index.archive import Inspection
-from pypicloud_tw.index.names import Filename
+from pypicloud_tw.index.names import Filename, without_variant
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.store.interfaces import (
     ByteRange,
@@ -158,7 +158,9 @@ class CacheFill:
             return
         try:
             filename = Filename.parse(
-                self.link.filename, legacy=True, project=self.link.project
+                _judged_as(self.link.filename),
+                legacy=True,
+                project=self.link.project,
             )
         except BadRequest:
             return  # of a kind that is not known here, and that nobody would install
@@ -316,3 +318,10 @@ class CacheFillDownload:
                 return
             self._at += len(piece)
             yield piece
+
+
+def _judged_as(filename: str) -> str:
+    """Return by which name a file is judged: a variant of a wheel is a wheel."""
+    if filename.endswith(".whl"):
+        return without_variant(filename) or filename
+    return filename

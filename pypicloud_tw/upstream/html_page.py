@@ -63,13 +63,6 @@ def read_html(text: str, url: str) -> Document:
         document["project-status"] = {"status": status}
         if reason:
             document["project-status"]["reason"] = reason
-    # PEP 708: each may be there several times.
-    for part, name in (
-        (document["meta"], "tracks"),
-        (document, "alternate-locations"),
-    ):
-        if f"pypi:{name}" in page.metas:
-            part[name] = page.metas[f"pypi:{name}"]
     return document
 
 

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from pypicloud_tw.errors import BadRequest, UpstreamError
 from pypicloud_tw.index.model import Document
-from pypicloud_tw.index.names import Filename, project_name
+from pypicloud_tw.index.names import Filename, project_name, without_variant
 from pypicloud_tw.outbound.origins import shown
 from pypicloud_tw.upstream.addresses import Links
 from pypicloud_tw.upstream.html_page import HtmlError, read_html
@@ -60,6 +60,10 @@ _META_CHARSET = re.compile(
 )
 #: In the order of PEP 714; the last one is what the big index writes besides.
 _METADATA_KEYS = ("core-metadata", "dist-info-metadata", "data-dist-info-metadata")
+
+#: PEP 752: namespaces are of one index, and ours has others. PEP 708 was rejected: by
+#: its keys nobody may say that a name is the same here and elsewhere.
+_DROPPED = frozenset({"namespaces", "alternate-locations"})
 
 #: What a file's known keys must be; anything else under them is dropped.
 _FILE_TYPES: dict[str, Callable[[Any], bool]] = {
@@ -115,7 +119,7 @@ def file_version(filename: str, name: str) -> str | None:
     must not be dodged by an ambiguous name.
     """
     try:
-        parsed = Filename.parse(filename, legacy=True)
+        parsed = Filename.parse(without_variant(filename) or filename, legacy=True)
     except BadRequest:
         return None
     if parsed.project != name or parsed.version is None:
@@ -195,7 +199,9 @@ def _load(data: bytes, url: str) -> Document:
 def _document(page: Document, url: str, name: str) -> Document:
     """Check a page of either form; *url* is what its links are relative to."""
     # PEP 691: keys that begin with an underscore are private to whoever wrote them.
-    document = {k: v for k, v in page.items() if not k.startswith("_")}
+    document = {
+        k: v for k, v in page.items() if not k.startswith("_") and k not in _DROPPED
+    }
     document["meta"] = _meta(page.get("meta"), url)
     document["name"] = _name(page.get("name", name), url, name)
     links = Links(url)
@@ -215,6 +221,7 @@ def _meta(meta: object, url: str) -> Document:
     version = str(kept.get("api-version", "1.0"))
     if version.partition(".")[0] != "1":
         _refuse(url, "is of a version of the simple API that is not known here")
+    kept.pop("tracks", None)  # PEP 708, too
     return {**kept, "api-version": version}
 
 

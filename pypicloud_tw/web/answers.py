@@ -30,6 +30,9 @@ _PROBLEM = "application/problem+json"
 #: In order of preference where the client has none: what curl and twine show.
 _FORMS = ("text/plain", "text/html", "application/json")
 
+#: Other names of a form: who asks for provenance is a program (PEP 740).
+_ALIASES = {"application/json": ("application/vnd.pypi.integrity.v1+json",)}
+
 
 @frozen
 class ErrorAnswers:
@@ -64,9 +67,18 @@ class ErrorAnswers:
         """Answer what no route takes."""
         if isinstance(error, MethodNotAllowed):
             allowed = {"Allow": ", ".join(sorted(error.valid_methods or ()))}
+            if request.method == b"OPTIONS" and request.path.startswith(_API):
+                return self._options(request, allowed["Allow"])
             sentence = f"This address does not take that method; {_way(request)}."
             return self.tell(request, 405, "method-not-allowed", sentence, allowed)
         return self.nothing_there(request)
+
+    def _options(self, request: Request, allowed: str) -> bytes:
+        """Tell a program what an address takes (RFC 9110, section 9.3.7)."""
+        request.responseHeaders = Headers()
+        request.setResponseCode(204)
+        request.setHeader(b"Allow", allowed.encode())
+        return b""
 
     def nothing_there(self, request: Request) -> bytes:
         """Answer for an address that is none of ours."""
@@ -149,14 +161,16 @@ def set_html(request: Request) -> None:
     request.setHeader(b"Content-Security-Policy", POLICY)
 
 
-def redirect(request: Request, relative: str) -> None:
-    """Redirect for good; relative, so that it is right under every path prefix.
+def redirect(request: Request, relative: str, *, for_good: bool = True) -> None:
+    """Redirect; relative, so that it is right under every path prefix.
 
     The query goes along: it may name the form that is wanted (PEP 691).
+
+    :param for_good: clients may keep that in mind.
     """
     _, question, query = request.uri.partition(b"?")
     location = quote(relative, safe="/.-_~").encode() + question + query
-    request.setResponseCode(301)
+    request.setResponseCode(301 if for_good else 302)
     request.setHeader(b"Location", location)
     measured(request, b"")
 
@@ -174,6 +188,9 @@ def _form(request: Request) -> str:
     if request.path.startswith(_API):
         return _PROBLEM
     accepted = parse_accept(joined(request, b"Accept"))
-    qualities = {form: media_quality((form,), accepted) for form in _FORMS}
+    qualities = {
+        form: media_quality((form, *_ALIASES.get(form, ())), accepted)
+        for form in _FORMS
+    }
     acceptable = (form for form in _FORMS if qualities[form][0] > 0)
     return max(acceptable, key=qualities.__getitem__, default=_FORMS[0])

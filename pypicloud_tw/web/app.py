@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
+from typing import ClassVar
 
 from attrs import define, evolve, field, setters
 from klein import Klein
@@ -18,12 +20,14 @@ from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.config.rights import Action
-from pypicloud_tw.errors import BadRequest, Forbidden, NotFound, PypicloudError
+from pypicloud_tw.errors import Forbidden, PypicloudError
 from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.index import Index
-from pypicloud_tw.index.names import NormalizedName, project_name
+from pypicloud_tw.index.names import asked_project
 from pypicloud_tw.metrics import CONTENT_TYPE, Metrics
 from pypicloud_tw.offload.service import IOffload
+from pypicloud_tw.projects.administered import AdministeredProjects
+from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.web.answers import (
     ErrorAnswers,
@@ -32,12 +36,18 @@ from pypicloud_tw.web.answers import (
     redirect,
     set_html,
 )
-from pypicloud_tw.web.api import audit as audit_api
 from pypicloud_tw.web.api import xml_rpc
 from pypicloud_tw.web.api.access import AccessApi
+from pypicloud_tw.web.api.declared import Routes
+from pypicloud_tw.web.api.former import FormerApi
+from pypicloud_tw.web.api.namespaces import send_namespace, send_namespaces
 from pypicloud_tw.web.api.oidc import TrustedPublishing
+from pypicloud_tw.web.api.openapi import Described
 from pypicloud_tw.web.api.project_json import ProjectJson
+from pypicloud_tw.web.api.projects import ProjectsApi
+from pypicloud_tw.web.api.pruning import PruningApi
 from pypicloud_tw.web.api.revealed import RevealedTokens
+from pypicloud_tw.web.api.xml_rpc_methods import XmlRpc
 from pypicloud_tw.web.authorization import (
     actor_of,
     authenticate,
@@ -54,13 +64,15 @@ from pypicloud_tw.web.authorization import (
 )
 from pypicloud_tw.web.downloads import Downloads, FileSender
 from pypicloud_tw.web.fallback import Fallback
+from pypicloud_tw.web.feeds import Feeds
 from pypicloud_tw.web.http.site import Request
+from pypicloud_tw.web.integrity import Integrity
 from pypicloud_tw.web.known_pages import page_asked
 from pypicloud_tw.web.pages.all_files import all_files
 from pypicloud_tw.web.pages.pages import Pages
 from pypicloud_tw.web.project_list import ProjectList
 from pypicloud_tw.web.projects import Elsewhere, Found, Projects
-from pypicloud_tw.web.publishing import Sender, receive, taken
+from pypicloud_tw.web.publishing import Addressed, Sender, receive, taken
 from pypicloud_tw.web.readiness import Readiness
 from pypicloud_tw.web.root import Root
 from pypicloud_tw.web.sending import PageSender, send_representation
@@ -83,6 +95,7 @@ class Application:
     :ivar metrics_read: judges who may read ``/metrics``, by principal and address;
         raises Unauthorized where a log-in would help.
     :ivar downloads: takes each file that was handed out; None: nothing does.
+    :ivar pruning: what prunes the index, and the rules of the ini.
     :ivar forms: the memory that the forms of all uploads have together.
     """
 
@@ -98,6 +111,7 @@ class Application:
     witness: Witness
     fallback: Fallback | None = field(default=None, on_setattr=setters.frozen)
     downloads: Downloads | None = field(default=None, on_setattr=setters.frozen)
+    pruning: AdministeredPruning = field(on_setattr=setters.frozen)
     forms: BufferBudget = field(factory=lambda: BufferBudget(FORM_MEMORY), init=False)
     projects: Projects = field(init=False)
     _pages: Pages = field(factory=lambda: Pages(__version__), init=False)
@@ -105,12 +119,29 @@ class Application:
     _list: ProjectList = field(init=False)
     _sender: PageSender = field(init=False)
     _files: FileSender = field(init=False)
+    _feeds: Feeds = field(init=False)
     _json: ProjectJson = field(init=False)
+    _integrity: Integrity = field(init=False)
     _readiness: Readiness = field(init=False)
+    _xml_rpc: XmlRpc = field(init=False)
     _access_api: AccessApi = field(init=False)
+    _administered: AdministeredProjects = field(init=False)
+    _projects_api: ProjectsApi = field(init=False)
+    _former_api: FormerApi = field(init=False)
+    _pruning_api: PruningApi = field(init=False)
+    #: Every route of /api/v1/, by the part that has it.
+    declared: ClassVar[tuple[Routes, ...]] = (
+        AccessApi.routes,
+        ProjectsApi.routes,
+        PruningApi.routes,
+    )
     router = Klein()
     # A double slash is a wrong address, not a redirect that breaks uploads.
     router.url_map.merge_slashes = False
+
+    @pruning.default
+    def _without_rules(self) -> AdministeredPruning:
+        return AdministeredPruning.of(self.index)
 
     @projects.default
     def _make_projects(self) -> Projects:
@@ -133,6 +164,14 @@ class Application:
     def _make_files(self) -> FileSender:
         return FileSender(self.index.store, self.downloads)
 
+    @_integrity.default
+    def _make_integrity(self) -> Integrity:
+        return Integrity(self.projects, self.offload)
+
+    @_feeds.default
+    def _make_feeds(self) -> Feeds:
+        return Feeds(self.index)
+
     @_readiness.default
     def _make_readiness(self) -> Readiness:
         return Readiness(self.index, self.access)
@@ -141,10 +180,44 @@ class Application:
     def _make_json(self) -> ProjectJson:
         return ProjectJson(self.projects, self.index.store, self.offload)
 
+    @_xml_rpc.default
+    def _make_xml_rpc(self) -> XmlRpc:
+        pieces = Pieces(self.index.clock)
+        return XmlRpc(self.index, self.access, self._json, pieces)
+
     @_access_api.default
     def _make_access_api(self) -> AccessApi:
         pieces = Pieces(self.index.clock)
-        return AccessApi(self.access, self.administered, pieces, self.failed)
+        return AccessApi(
+            self.access, self.administered, self.revealed, pieces, self.failed
+        )
+
+    @_administered.default
+    def _make_administered(self) -> AdministeredProjects:
+        return AdministeredProjects(
+            self.index, lambda: self.access.read_only, self.index.clock.seconds()
+        )
+
+    @_projects_api.default
+    def _make_projects_api(self) -> ProjectsApi:
+        operations = chain(*(part.operations for part in self.declared))
+        described = Described(tuple(operations))
+        return ProjectsApi(self.access, self._administered, described, self.failed)
+
+    @_former_api.default
+    def _make_former_api(self) -> FormerApi:
+        return FormerApi(
+            self.access,
+            self._administered,
+            self.projects,
+            self._files,
+            self._receive,
+            self.failed,
+        )
+
+    @_pruning_api.default
+    def _make_pruning_api(self) -> PruningApi:
+        return PruningApi(self.access, self.pruning, self.failed)
 
     def resource(self) -> Resource:
         """Make the root resource of a Site."""
@@ -200,7 +273,9 @@ class Application:
         own = await self.index.catalog.names()
         fallback = self.projects.fallback
         kept = await fallback.kept_names() if fallback else frozenset()
-        made = await self._list.find(own, kept, self.access.policy, principal, choice)
+        changelog = self.index.watch.changelog
+        policy = self.access.policy
+        made = await self._list.find(own, kept, policy, principal, choice, changelog)
         # Even what anybody gets: with a log-in it may be another list.
         private = not self.access.policy.public
         send_representation(request, made, private=private)
@@ -208,15 +283,15 @@ class Application:
     @router.route("/simple/<name>", methods=_READ)
     async def project_without_slash(self, request: Request, name: str) -> None:
         """Show the way to the project's page (PEP 503: the final slash)."""
-        redirect(request, f"{_project(name)}/")
+        redirect(request, f"{asked_project(name)}/")
 
     @router.route("/simple/<name>/", methods=_READ)
     async def project(self, request: Request, name: str) -> None:
         """List a project's files."""
         if not is_normalized_name(name):
-            redirect(request, f"../{_project(name)}/")
+            redirect(request, f"../{asked_project(name)}/")
             return
-        normalized = _project(name)
+        normalized = asked_project(name)
         principal = await authorize(request, self.access, Action.READ, normalized)
         match await self.projects.page(normalized):
             case Elsewhere(address):
@@ -227,6 +302,31 @@ class Application:
                 private = is_private(principal)
                 await self._sender.send(request, page, private=private, warning=warning)
 
+    @router.route("/namespaces", methods=_READ)
+    async def namespaces(self, request: Request) -> bytes:
+        """List the namespaces (PEP 752)."""
+        await authorize_list(request, self.access)
+        return send_namespaces(request, self.access.policy.settings.namespaces)
+
+    @router.route("/namespace/<space>", methods=_READ)
+    async def namespace(self, request: Request, space: str) -> bytes:
+        """Describe a namespace."""
+        await authorize_list(request, self.access)
+        spaces = self.access.policy.settings.namespaces
+        return send_namespace(request, spaces, asked_project(space))
+
+    @router.route("/project/<name>", methods=_READ)
+    @router.route("/project/<name>/", methods=_READ)
+    async def project_page(self, request: Request, name: str) -> None:
+        """Lead on from the address that upload clients print."""
+        await self._lead_to_page(request, name)
+
+    @router.route("/project/<name>/<version>", methods=_READ)
+    @router.route("/project/<name>/<version>/", methods=_READ)
+    async def release_page(self, request: Request, name: str, version: str) -> None:
+        """Lead on, likewise."""
+        await self._lead_to_page(request, name)
+
     # -- files ----------------------------------------------------------------------
 
     @router.route("/packages/<name>/<digest>/<filename>", methods=_READ)
@@ -234,20 +334,56 @@ class Application:
         self, request: Request, name: str, digest: str, filename: str
     ) -> None:
         """Serve a file, or the core metadata beside it."""
-        normalized = _project(name)
+        normalized = asked_project(name)
         principal = await authorize(request, self.access, Action.READ, normalized)
         blob = await self.projects.blob(normalized, digest, filename)
         await self._files.send(request, blob, normalized, principal)
 
-    @router.route("/api/package/<name>/<filename>", methods=_READ)
-    async def former_file(self, request: Request, name: str, filename: str) -> None:
-        """Serve a file by the address that old lock files have for it."""
-        normalized = _project(name)
+    # -- the API that pypicloud 1.x had ----------------------------------------------
+
+    @router.route("/api/", branch=True)
+    def former_api(self, request: Request) -> Resource:
+        """Answer programs that were written for it, and lock files' addresses."""
+        return self._former_api.resource()
+
+    @router.route("/integrity/<name>/<version>/<filename>/provenance", methods=_READ)
+    async def provenance(
+        self, request: Request, name: str, version: str, filename: str
+    ) -> None:
+        """Serve what is attested of a file, and by whom (PEP 740)."""
+        normalized = asked_project(name)
         principal = await authorize(request, self.access, Action.READ, normalized)
-        # This address has no digest in it: what lies under it may change.
-        blob = await self.projects.own_blob(normalized, filename)
-        blob = evolve(blob, permanent=False)
-        await self._files.send(request, blob, normalized, principal)
+        private = is_private(principal)
+        await self._integrity.send(
+            request, normalized, version, filename, private=private
+        )
+
+    @router.route("/packages/<kind>/<first>/<name>/<filename>", methods=_READ)
+    async def file_by_name(
+        self, request: Request, kind: str, first: str, name: str, filename: str
+    ) -> None:
+        """Lead from ``source/a/acme/acme-1.0.tar.gz`` to the file's own address."""
+        normalized = asked_project(name)
+        await authorize(request, self.access, Action.READ, normalized)
+        path = await self.projects.own_path(normalized, filename)
+        redirect(request, f"../../../../{path}", for_good=False)
+
+    # -- feeds ----------------------------------------------------------------------
+
+    @router.route("/feeds/releases.atom", methods=_READ)
+    async def new_releases(self, request: Request) -> bytes:
+        """Tell the newest releases of all projects."""
+        principal = await authorize_list(request, self.access)
+        readable = self.access.policy.readable(principal)
+        return await self._feeds.of_all(request, readable)
+
+    @router.route("/feeds/project/<name>.atom", methods=_READ)
+    async def new_releases_of_project(self, request: Request, name: str) -> bytes:
+        """Tell the newest releases of one."""
+        normalized = asked_project(name)
+        await authorize(request, self.access, Action.READ, normalized)
+        entry = await self.projects.entry(normalized, asks=False)
+        return self._feeds.of_project(request, entry.project)
 
     # -- the JSON API that the big index has ----------------------------------------
 
@@ -261,20 +397,6 @@ class Application:
         """Describe one release."""
         return await self._send_json(request, name, version)
 
-    # -- who did what --------------------------------------------------------------
-
-    @router.route("/api/v1/audit", methods=_READ)
-    async def audit(self, request: Request) -> bytes:
-        """Give records of changes: of all, or of one project to those who manage it."""
-        asked = audit_api.PageQuestion.of(request)
-        project = asked.one_project
-        right = Action.ADMINISTER if project is None else Action.MANAGE
-        await authorize(request, self.access, right, project)
-        page = await audit_api.answer(asked, self.index.store, self.index.clock)
-        request.setHeader(b"Content-Type", b"application/json")
-        request.setHeader(b"Cache-Control", b"no-store")
-        return measured(request, page)
-
     # -- changes --------------------------------------------------------------------
 
     @router.route("/", methods=["POST"])
@@ -287,20 +409,11 @@ class Application:
     async def upload(self, request: Request) -> bytes:
         """Take a file, or another form of the upload API."""
         if xml_rpc.is_call(request):
-            request.setHeader(b"Content-Type", xml_rpc.CONTENT_TYPE)
-            return measured(request, xml_rpc.refusal(request.origin.prefix))
+            return await self._xml_rpc.answer(request)
         refuse_other_sites(request)
         principal = await authorize_form(request, self.access)
         self.access.refuse_while_read_only()
-        warnings = await receive(
-            request,
-            self.index.acts,
-            actor=actor_of(request, principal),
-            sender=Sender(principal, self.access, credentials(request)),
-            max_upload=self.max_upload,
-            forms=self.forms,
-        )
-        return taken(request, warnings)
+        return taken(request, await self._receive(request, principal))
 
     # -- trusted publishing ---------------------------------------------------------
 
@@ -327,15 +440,22 @@ class Application:
 
     # -- access ---------------------------------------------------------------------
 
-    @router.route("/api/v1/access/tokens/revealed", methods=["POST"])
-    async def tokens_revealed(self, request: Request) -> bytes:
-        """Revoke tokens that secret scanners have found."""
-        return await self.revealed.take(request)
-
     @router.route("/api/v1/access/", branch=True)
     def access_api(self, request: Request) -> Resource:
         """Show and change who may do what."""
         return self._access_api.resource()
+
+    # -- projects, and the rest of the API ------------------------------------------
+
+    @router.route("/api/v1/prune/", branch=True)
+    def pruning_api(self, request: Request) -> Resource:
+        """Plan prunes, and carry them out."""
+        return self._pruning_api.resource()
+
+    @router.route("/api/v1/", branch=True)
+    def projects_api(self, request: Request) -> Resource:
+        """Show and change projects."""
+        return self._projects_api.resource()
 
     # -- for operators --------------------------------------------------------------
 
@@ -406,10 +526,30 @@ class Application:
             return False
         return self._sender.send_made(request, page, private=is_private(principal))
 
+    async def _receive(
+        self, request: Request, principal: Principal, addressed: Addressed | None = None
+    ) -> tuple[str, ...]:
+        """Take a form; parameters and errors as of :func:`receive`."""
+        return await receive(
+            request,
+            self.index.acts,
+            actor=actor_of(request, principal),
+            sender=Sender(principal, self.access, credentials(request)),
+            max_upload=self.max_upload,
+            forms=self.forms,
+            addressed=addressed,
+        )
+
+    async def _lead_to_page(self, request: Request, name: str) -> None:
+        normalized = asked_project(name)
+        await authorize(request, self.access, Action.READ, normalized)
+        up = "../" * (request.path.count(b"/") - 1)
+        redirect(request, f"{up}simple/{normalized}/", for_good=False)
+
     async def _send_json(
         self, request: Request, name: str, version: str | None
     ) -> bytes:
-        normalized = _project(name)
+        normalized = asked_project(name)
         await authorize(request, self.access, Action.READ, normalized)
         return await self._json.answer(request, normalized, version)
 
@@ -420,13 +560,3 @@ def _asker(request: Request) -> Actor:
     return evolve(
         actor_of(request, ANONYMOUS), name=None if name is None else name.decode()
     )
-
-
-def _project(name: str) -> NormalizedName:
-    """Understand the name in an address; what cannot be a name is not here."""
-    try:
-        return project_name(name)
-    except BadRequest:
-        raise NotFound(
-            "There is no project of that name: it is not a valid one."
-        ) from None

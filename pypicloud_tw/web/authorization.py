@@ -98,6 +98,26 @@ async def authorize(
     return principal
 
 
+async def authorize_reader(
+    request: Request, access: Access, project: NormalizedName
+) -> Principal:
+    """Decide whether a project may be read, and find out by whom.
+
+    What is shown depends on who that is, even where anybody may read.
+
+    :raises PypicloudError: as of :func:`authorize`.
+    """
+    await access.learn()
+    try:
+        principal = await _authenticate(request, access)
+    except PypicloudError:
+        if access.policy.anyone_reads(project):
+            return ANONYMOUS  # a stale password does not close what is open
+        raise
+    access.check(principal, _READ, project)
+    return principal
+
+
 async def authorize_list(request: Request, access: Access) -> Principal:
     """Find out whose list of projects it is, who must be able to read some.
 

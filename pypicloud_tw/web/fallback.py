@@ -94,16 +94,16 @@ class Fallback:
         if known is None or known[0] is not own or known[1] is not theirs.page:
             page = await self._merging.ask(
                 f"{name} {id(own)} {id(theirs.page)}",
-                lambda: self._merge(own.json, theirs.page.json),
+                lambda: self._merge(own.json, theirs.page.json, own.relative),
             )
             known = self._merged[name] = own, theirs.page, page
         return known[2], theirs.warning
 
-    async def _merge(self, own: bytes, theirs: bytes) -> Page:
+    async def _merge(self, own: bytes, theirs: bytes, relative: bool) -> Page:
         if len(own) + len(theirs) <= INLINE:
-            return merge_projects(own, theirs)
+            return merge_projects(own, theirs, relative)
         offload = self.upstreams.offload
-        packed = await offload.in_thread(pack, (own, theirs))
+        packed = await offload.in_thread(pack, (own, theirs, relative))
         merged = await offload.in_process(merge_elsewhere, packed)
         return await unpack_apart(offload, merged)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import groupby
 from typing import TypeVar
 
-from attrs import define, field
+from attrs import define, field, frozen
 from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 
@@ -19,6 +19,7 @@ from pypicloud_tw.concurrency.cache import Cache
 from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.concurrency.steps import batches
+from pypicloud_tw.index.changelog import Changelog
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.web.media import Format
@@ -47,7 +48,23 @@ QUICK_INDEX = 1000
 #: Lists that are made at once. Each has some 10 MB in memory meanwhile.
 AT_ONCE = 2
 
-_Made = Cache[tuple[Readable, Choice], Representation]
+
+@frozen
+class _List:
+    """A list as it is sent.
+
+    :ivar changelog: whose serials are in it; None: there are none.
+    """
+
+    representation: Representation
+    changelog: Changelog | None
+
+    @property
+    def weight(self) -> int:
+        return len(self.representation.body) + OVERHEAD
+
+
+_Made = Cache[tuple[Readable, Choice], _List]
 
 
 @define(eq=False)
@@ -60,6 +77,7 @@ class _State:
     :ivar numbers: of the rights of each name, as far as they are known: see
         :meth:`Readable.select`.
     :ivar batches: all names, sorted, once they are known.
+    :ivar strangers: those that are not ours, and so have no serial.
     """
 
     own: Names
@@ -69,6 +87,11 @@ class _State:
     numbers: dict[NormalizedName, int]
     batches: list[Names] | None = None
     making: Coalesced[Representation] = field(factory=Coalesced)
+    strangers: frozenset[NormalizedName] = field(init=False)
+
+    @strangers.default
+    def _not_ours(self) -> frozenset[NormalizedName]:
+        return self.kept.difference(self.own) if self.kept else self.kept
 
     def is_of(self, own: Names, kept: frozenset[NormalizedName], rules: Rules) -> bool:
         """Return whether nothing has changed."""
@@ -117,25 +140,29 @@ class ProjectList:
         policy: Policy,
         principal: Principal,
         choice: Choice,
+        changelog: Changelog,
     ) -> Representation:
         """Return the list of what somebody may read of these names.
 
         :param own: of the projects that are here, sorted.
         :param kept: of those of which the cache has files.
+        :param changelog: has their serials, which only the JSON form tells.
         """
+        told = changelog if choice.large.format is Format.JSON else None
         state = self._current(own, kept, policy.rules)
         key = policy.readable(principal), choice
-        made = state.made.get(key)
-        if made is None:
-            made = await state.making.ask(key, lambda: self._make(state, *key))
-        return made
+        known = state.made.get(key)
+        if known is not None and known.changelog is told:
+            return known.representation
+        question = (*key, told)
+        return await state.making.ask(question, lambda: self._make(state, *key, told))
 
     def _current(
         self, own: Names, kept: frozenset[NormalizedName], rules: Rules
     ) -> _State:
         state = self._state
         if state is None or not state.is_of(own, kept, rules):
-            made: _Made = Cache(self._memory, lambda made: len(made.body) + OVERHEAD)
+            made: _Made = Cache(self._memory, lambda made: made.weight)
             known: dict[NormalizedName, int] = {}
             if state is not None and state.rules is rules:
                 known = state.numbers  # each took 8 µs among patterns
@@ -143,7 +170,11 @@ class ProjectList:
         return state
 
     async def _make(
-        self, state: _State, readable: Readable, choice: Choice
+        self,
+        state: _State,
+        readable: Readable,
+        choice: Choice,
+        told: Changelog | None,
     ) -> Representation:
         await self._turns.acquire()
         try:
@@ -153,22 +184,41 @@ class ProjectList:
                 work = _batches_of(state, await self._collect(state, kept))
                 merged = state.batches = await self._collect(state, work)
             allowed = (readable.select(names, state.numbers) for names in merged)
-            write = index_json if choice.large.format is Format.JSON else index_html
-            body = b"".join(await self._collect(state, write(allowed)))
-            made = await self._represent(body, choice)
+            serial = None if told is None else last_serial(told, readable)
+            if told is None:
+                pieces = index_html(allowed)
+            else:
+                pieces = index_json(allowed, serial, _serials(told, state.strangers))
+            body = b"".join(await self._collect(state, pieces))
+            made = await self._represent(body, choice, serial)
         finally:
             self._turns.release()
-        state.made.put((readable, choice), made)
+        state.made.put((readable, choice), _List(made, told))
         return made
 
     async def _collect(self, state: _State, pieces: Iterable[T]) -> list[T]:
         return list(pieces) if state.quick else await self._pieces.collect(pieces)
 
-    async def _represent(self, body: bytes, choice: Choice) -> Representation:
+    async def _represent(
+        self, body: bytes, choice: Choice, serial: int | None
+    ) -> Representation:
         variant = choice.small if len(body) < SMALL else choice.large
         if len(body) <= QUICK:
-            return represent(body, variant)
-        return await self._offload.in_thread(represent, body, variant)
+            return represent(body, variant, serial)
+        return await self._offload.in_thread(represent, body, variant, serial)
+
+
+def last_serial(changelog: Changelog, readable: Readable) -> int:
+    """Return the last serial of what somebody may read; they hear of nothing else."""
+    changes = reversed(changelog.changes)
+    readable_ones = (serial for name, serial in changes if readable.allows(name))
+    return next(readable_ones, changelog.floor)
+
+
+def _serials(
+    changelog: Changelog, strangers: frozenset[NormalizedName]
+) -> Callable[[NormalizedName], int | None]:
+    return lambda name: None if name in strangers else changelog.of(name)
 
 
 def _batches_of(state: _State, kept: Iterable[Names]) -> Iterator[Names]:

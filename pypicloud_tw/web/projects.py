@@ -9,13 +9,16 @@ from attrs import define, frozen
 
 from pypicloud_tw.errors import NotFound
 from pypicloud_tw.index.catalog import CachedProject, Catalog
+from pypicloud_tw.index.layout import METADATA_SUFFIX
 from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.index.statuses import check_offered
 from pypicloud_tw.index.unserved import Unserved
+from pypicloud_tw.projects.addresses import DIGEST_DIGITS, file_path
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.web.fallback import Fallback, shadows
 from pypicloud_tw.web.files import Blob, find_blob
 from pypicloud_tw.web.representation import Page
-from pypicloud_tw.web.views import DIGEST_DIGITS, ProjectView
+from pypicloud_tw.web.views import ProjectView
 
 
 @frozen
@@ -80,7 +83,8 @@ class Projects:
                 return Elsewhere(fallback.upstreams.address(name))
             known = await fallback.page(name)
             return Found(known.page, known.warning)
-        if fallback is not None and name in fallback.merge:
+        quarantined = entry.project.status == "quarantined"
+        if fallback is not None and name in fallback.merge and not quarantined:
             return Found(*await fallback.merged(name, entry.page.page))
         return Found(entry.page.page)
 
@@ -88,6 +92,7 @@ class Projects:
         """Find a file, or the core metadata beside it, by its address.
 
         :raises NotFound: there is none.
+        :raises Forbidden: the project is quarantined.
         :raises PypicloudError: see :meth:`entry` and :class:`Fallback`.
         """
         fallback = self.fallback
@@ -98,6 +103,7 @@ class Projects:
             if fallback is None:
                 raise
             return await fallback.blob(name, digest, filename)
+        check_offered(entry.project)
         try:
             return find_blob(entry.page.files, digest, filename, self.store)
         except NotFound:
@@ -111,14 +117,29 @@ class Projects:
         """Find a file of ours by its name alone.
 
         :raises NotFound: there is none.
+        :raises Forbidden: the project is quarantined.
         :raises PypicloudError: see :meth:`entry`.
         """
         entry = await self.entry(name, asks=False)
+        check_offered(entry.project)
         file = entry.project.file(filename)
         if file is None:
             raise NotFound("There is no such file here; it may have been removed.")
         digest = file.sha256[:DIGEST_DIGITS]
         return find_blob(entry.page.files, digest, filename, self.store)
+
+    async def own_path(self, name: NormalizedName, filename: str) -> str:
+        """Return the address below the root of a file of ours, by its name alone.
+
+        :raises NotFound: there is none.
+        :raises PypicloudError: see :meth:`entry`.
+        """
+        project = (await self.entry(name, asks=False)).project
+        file = project.file(filename.removesuffix(METADATA_SUFFIX))
+        if file is None or project.status == "quarantined":
+            raise NotFound("There is no such file here; it may have been removed.")
+        suffix = filename[len(file.filename) :]
+        return file_path(project.name, file) + suffix
 
     async def entry(
         self, name: NormalizedName, asks: bool

@@ -33,6 +33,7 @@ from pypicloud_tw.index.publication import Publication, too_large
 from pypicloud_tw.web.answers import measured
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.upload import (
+    ATTESTATIONS_FIELD,
     FileField,
     FormMemory,
     UploadFields,
@@ -116,6 +117,39 @@ class Sender:
         self.access.check(self.principal, action, project)
 
 
+@frozen
+class Addressed:
+    """What an upload's address says of it, so that its form need not (pypicloud 1.x).
+
+    :ivar filename: what the file must be called.
+    """
+
+    project: NormalizedName
+    filename: str
+
+    def complete_file(self, file: FileField) -> FileField:
+        """Return the file with what the address says.
+
+        :raises BadRequest: it is called otherwise.
+        """
+        if file.filename != self.filename:
+            raise BadRequest("The file's name is not the one that the address ends in.")
+        known = {":action": (_UPLOAD,), "name": (self.project,), **file.before}
+        return evolve(file, before=known)
+
+    def complete_form(
+        self, form: UploadFields, publication: Publication
+    ) -> UploadFields:
+        """Return the form likewise."""
+        version = str(publication.filename.version) if publication.begun else None
+        return evolve(
+            form,
+            action=_UPLOAD,
+            name=form.name or self.project,
+            version=form.version or version,
+        )
+
+
 async def receive(
     request: Request,
     acts: Acts,
@@ -124,6 +158,7 @@ async def receive(
     sender: Sender,
     max_upload: int,
     forms: BufferBudget,
+    addressed: Addressed | None = None,
 ) -> tuple[str, ...]:
     """Take a form and do what it asks for; durable when this returns.
 
@@ -131,6 +166,7 @@ async def receive(
     :param actor: who was found to send it, and may.
     :param sender: asked as soon as the project is known, before anything is stored.
     :param forms: the memory for the fields of all forms.
+    :param addressed: what the address says; None: the form says all.
     :returns: what the sender is to be warned of, in sentences.
     :raises PypicloudError: it was not done, and why.
     """
@@ -139,7 +175,7 @@ async def receive(
     _limit(request, max_upload)
     publication = Publication(acts.publisher, actor, request.body.length, max_upload)
     return await shielded(
-        _receive(request, sender, publication, acts, FormMemory(forms)),
+        _receive(request, sender, publication, acts, FormMemory(forms), addressed),
         publication.give_up,
     )
 
@@ -174,6 +210,7 @@ async def _receive(
     publication: Publication,
     acts: Acts,
     memory: FormMemory,
+    addressed: Addressed | None,
 ) -> tuple[str, ...]:
     publisher = publication.publisher
     await publisher.manifests.standing.started(publisher.clock)
@@ -182,9 +219,11 @@ async def _receive(
         form = await receive_form(
             request.body,
             content_type,
-            on_file=partial(_begin, sender, publication),
+            on_file=partial(_begin, sender, publication, addressed),
             memory=memory,
         )
+        if addressed is not None:
+            form = addressed.complete_form(form, publication)
         await _act(form, sender, publication, acts)
     finally:
         memory.release()
@@ -193,12 +232,17 @@ async def _receive(
 
 
 async def _begin(
-    sender: Sender, publication: Publication, file: FileField
+    sender: Sender,
+    publication: Publication,
+    addressed: Addressed | None,
+    file: FileField,
 ) -> Publication | None:
     """Judge the filename and the sender, then make ready to take the bytes.
 
     The file of another action, as the archive of doc_upload, is dropped unread.
     """
+    if addressed is not None:
+        file = addressed.complete_file(file)
     if file.before.get(":action", (_UPLOAD,)) != (_UPLOAD,):
         return None
     legacy = publication.publisher.rules.legacy_formats
@@ -207,6 +251,10 @@ async def _begin(
         file.filename, legacy=legacy, project=canonicalize_name(name)
     )
     _check_upload(sender, filename.project, name)
+    if any(file.before.get(ATTESTATIONS_FIELD, ())):
+        # Where none can be verified it is said before the file's bytes have come.
+        attestations = publication.publisher.attestations
+        attestations.signers(filename.project, publication.actor)
     await publication.begin(
         filename, _former_metadata(filename, publication.actor.name, file)
     )
@@ -265,6 +313,7 @@ async def _publish(
             blake2b_256=_blake2b_256(form.blake2_256_digest),
         ),
         overwrite=sender.may(Action.OVERWRITE, project),
+        attestations=form.attestations,
     )
 
 

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable
 from datetime import datetime
 from hashlib import sha256
+from json import dumps
 
 import brotli
 import zstandard
@@ -30,6 +31,14 @@ QUICK = 32 * 1024
 #: first level even makes large pages 12 % smaller than its third does. For 5,000 files
 #: (2.4 MB of JSON): zstd 427 kB in 12 ms, br 460 kB in 22 ms, gzip 542 kB in 50 ms.
 ZSTD_LEVEL, BROTLI_QUALITY, GZIP_LEVEL = 1, 4, 6
+
+#: Origins under which a page can be known at a time, where it has to name its own: an
+#: inner one and a public one. Strangers may ask by any (RFC 9110, section 7.2).
+MOST_ORIGINS = 2
+
+#: How an address of ours begins where clients need it whole (PEP 740), in JSON; inside
+#: of a text the quotes would be escaped.
+_RELATIVE = b'"provenance":"../../'
 
 #: What a page weighs once every variant of it was made: so many times its JSON, and so
 #: many bytes of header fields and objects for each variant. Measured: 3.2 times for
@@ -89,15 +98,19 @@ class Representation:
         content_type: bytes,
         encoding: Encoding = Encoding.IDENTITY,
         modified: datetime | None = None,
+        serial: int | None = None,
     ) -> Representation:
         """Describe *body*, which is in *encoding* already.
 
         :param modified: when what it tells last changed; aware.
+        :param serial: by which it is known to be current; mirrors ask for that.
         """
         etag = _etag(body, content_type, encoding)
         validators = b"ETag: " + etag + b"\r\n" + _VARY
         if modified is not None:
             validators += b"Last-Modified: " + http_date(modified) + b"\r\n"
+        if serial:
+            validators += b"X-PyPI-Last-Serial: %d\r\n" % serial
         fields = b"Content-Type: %b\r\nContent-Length: %d\r\n" % (
             content_type,
             len(body),
@@ -122,10 +135,14 @@ class Representation:
         return self.validators + (_PRIVATE if private else _PUBLIC)
 
 
-def represent(body: bytes, variant: Variant) -> Representation:
+def represent(
+    body: bytes, variant: Variant, serial: int | None = None
+) -> Representation:
     """Make what is sent of a body in a variant's format; may run in a thread."""
     format, encoding = variant
-    return Representation.build(compress(body, encoding), format.content_type, encoding)
+    return Representation.build(
+        compress(body, encoding), format.content_type, encoding, serial=serial
+    )
 
 
 def _etag(body: bytes, content_type: bytes, encoding: Encoding) -> bytes:
@@ -139,13 +156,17 @@ class Page:
     """A page of the simple API: its JSON, and what is made of that when asked for.
 
     :ivar small: it is not worth compressing.
+    :ivar relative: it has addresses of ours that clients need whole; see :meth:`at`.
     """
 
     modified: datetime | None
+    serial: int | None
     small: bool
     _to_html: Callable[[bytes], bytes] = field(repr=False)
     _bodies: dict[tuple[bool, Encoding], bytes] = field(repr=False)
+    relative: bool = False
     _made: dict[Variant, Representation] = field(factory=dict, repr=False)
+    _at: dict[str, Page] = field(factory=dict, repr=False)
 
     @classmethod
     def of(
@@ -153,15 +174,39 @@ class Page:
         json: bytes,
         to_html: Callable[[bytes], bytes],
         modified: datetime | None = None,
+        serial: int | None = None,
+        *,
+        relative: bool = False,
     ) -> Page:
         """Make a page of its JSON format.
 
         :param to_html: makes the HTML format out of the JSON format: most clients never
             ask for it, so neither the time nor the memory is spent before one does.
         :param modified: when what it tells last changed; aware.
+        :param serial: of that change.
+        :param relative: provenance has addresses that are relative to the page.
         """
         bodies = {(True, Encoding.IDENTITY): json}
-        return cls(modified, len(json) < SMALL, to_html, bodies)
+        return cls(modified, serial, len(json) < SMALL, to_html, bodies, relative)
+
+    def at(self, base_url: str) -> Page:
+        """Return the page with whole addresses.
+
+        Two origins' pages are kept, the older one making room.
+
+        :param base_url: this server's own address as the client has it, without a final
+            slash.
+        """
+        made = self._at.get(base_url)
+        if made is None:
+            if len(self._at) >= MOST_ORIGINS:
+                del self._at[next(iter(self._at))]
+            root = dumps(f"{base_url}/")[1:-1].encode()
+            json = self.json.replace(_RELATIVE, b'"provenance":"' + root)
+            made = self._at[base_url] = Page.of(
+                json, self._to_html, self.modified, self.serial
+            )
+        return made
 
     @property
     def json(self) -> bytes:
@@ -172,7 +217,8 @@ class Page:
     def weight(self) -> int:
         """Bytes of memory that it may come to hold: caches weigh a page only once."""
         variants = len(Format) * len(Encoding)
-        return int(TIMES * len(self._plain(True))) + OVERHEAD * (1 + variants)
+        own = int(TIMES * len(self._plain(True))) + OVERHEAD * (1 + variants)
+        return own * (1 + MOST_ORIGINS) if self.relative else own
 
     def variant(self, choice: Choice) -> Variant:
         """Return the variant of this page that a client has chosen."""
@@ -195,7 +241,11 @@ class Page:
         if made is None:
             format, encoding = variant
             made = Representation.build(
-                self._body(variant), format.content_type, encoding, self.modified
+                self._body(variant),
+                format.content_type,
+                encoding,
+                self.modified,
+                self.serial,
             )
             self._made[variant] = made
         return made

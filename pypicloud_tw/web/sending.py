@@ -29,6 +29,8 @@ class PageSender:
         :param warning: the value of a Warning header field.
         :returns: whether it was sent.
         """
+        if page.relative:
+            page = page.at(request.origin.base_url)
         try:
             variant = page.variant(self.choose(request))
         except PypicloudError:
@@ -47,6 +49,8 @@ class PageSender:
         :raises NotAcceptable: the client accepts no format that there is.
         :raises ConditionFailed: it requires another page.
         """
+        if page.relative:
+            page = page.at(request.origin.base_url)
         variant = page.variant(self.choose(request))
         made = page.find(variant)
         if made is None:

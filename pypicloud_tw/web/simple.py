@@ -8,7 +8,7 @@ be a file is left out, everything else that is known or unknown goes into the JS
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from html import escape
 from itertools import chain
@@ -32,15 +32,24 @@ SLOT = "\0"
 _HASHES = ("sha256", "sha512", "sha384", "sha224", "sha1", "md5")
 
 
-def render_project(document: Document, modified: datetime | None = None) -> Page:
+def render_project(
+    document: Document,
+    modified: datetime | None = None,
+    serial: int | None = None,
+    *,
+    relative: bool = False,
+) -> Page:
     """Make a project's page.
 
     Files are shown in the order they come in; *document* is not changed, nor kept.
 
     :param modified: when the project last changed; aware.
+    :param serial: of that change.
+    :param relative: provenance has addresses that are relative to the page.
     :raises ValueError: there is a number in it that JSON has not (NaN, Infinity).
     """
-    return Page.of(to_json(_served(document)), project_html, modified)
+    data = to_json(_served(document))
+    return Page.of(data, project_html, modified, serial, relative=relative)
 
 
 def render_upstream(document: Document) -> tuple[Page, int]:
@@ -49,15 +58,17 @@ def render_upstream(document: Document) -> tuple[Page, int]:
     It is here because helper processes do it: they import this module, and need no
     other, in a quarter of the time that those take which know a reactor.
     """
-    page = render_project(document)
+    # PEP 752: what is not ours is in no namespace of ours.
+    page = render_project({**document, "namespaces": None})
     return page, page.weight
 
 
-def merge_projects(own: bytes, theirs: bytes) -> Page:
+def merge_projects(own: bytes, theirs: bytes, relative: bool = False) -> Page:
     """Make a page of ours that shows an upstream's files too; ours shadow equal ones.
 
     :param own: our page's JSON, as :func:`render_project` wrote it.
     :param theirs: the upstream's, likewise.
+    :param relative: of our page, see :func:`render_project`.
     """
     document, others = json.loads(own), json.loads(theirs)
     shadowed = {file_identity(file["filename"]) for file in document["files"]}
@@ -67,23 +78,36 @@ def merge_projects(own: bytes, theirs: bytes) -> Page:
     ]
     versions = {*document["versions"], *others.get("versions", ())}
     document["versions"] = in_version_order(versions)
-    return render_project(document)
+    return render_project(document, relative=relative)
 
 
 @limited(PAGES)
-def merge_elsewhere(pages: tuple[bytes, bytes] | PackedResult) -> Page | PackedResult:
+def merge_elsewhere(
+    pages: tuple[bytes, bytes, bool] | PackedResult,
+) -> Page | PackedResult:
     """Do :func:`merge_projects` in a helper process."""
-    own, theirs = unpacked(pages) if isinstance(pages, PackedResult) else pages
-    return pack(merge_projects(own, theirs))
+    question = unpacked(pages) if isinstance(pages, PackedResult) else pages
+    return pack(merge_projects(*question))
 
 
 def index_json(
-    batches: Iterable[Sequence[NormalizedName]], last_serial: int | None = None
+    batches: Iterable[Sequence[NormalizedName]],
+    last_serial: int | None = None,
+    serial_of: Callable[[NormalizedName], int | None] = lambda name: None,
 ) -> Iterator[bytes]:
     """Write the JSON list of projects, a piece for each batch of names.
 
     Nothing in a normalized name needs escaping.
+
+    :param serial_of: returns the last serial of a project; None for what is not ours.
     """
+
+    def project(name: NormalizedName) -> str:
+        serial = serial_of(name)
+        if serial is None:
+            return f'{{"name":"{name}"}}'
+        return f'{{"name":"{name}","_last-serial":{serial}}}'
+
     meta: Document = {"api-version": API_VERSION}
     if last_serial is not None:
         meta["_last-serial"] = last_serial
@@ -91,8 +115,7 @@ def index_json(
     between = ""
     for names in batches:
         if names:
-            joined = '"},{"name":"'.join(names)
-            yield f'{between}{{"name":"{joined}"}}'.encode()
+            yield (between + ",".join(map(project, names))).encode()
             between = ","
         else:
             yield b""
@@ -251,11 +274,6 @@ def _quoted(text: str) -> str:
 
 
 def _project_metas(document: Document) -> Iterator[tuple[str, str]]:
-    # PEP 708: the repositories that share this project's name with this one.
-    for location in _strings(document["meta"].get("tracks")):
-        yield "tracks", location
-    for location in _strings(document.get("alternate-locations")):
-        yield "alternate-locations", location
     status = _status(document)
     if status.get("status", "active") != "active":
         # PEP 792: both may be left out where the project is active.
@@ -267,11 +285,6 @@ def _project_metas(document: Document) -> Iterator[tuple[str, str]]:
 def _status(document: Document) -> Document:
     status = document.get("project-status")
     return status if isinstance(status, dict) else {}
-
-
-def _strings(value: object) -> Iterator[str]:
-    if isinstance(value, list):
-        yield from (item for item in value if isinstance(item, str))
 
 
 def _html(

@@ -22,9 +22,13 @@ from multipart import (
 
 from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.errors import BadRequest, PayloadTooLarge, Unavailable
+from pypicloud_tw.index.attestations.question import MAX_ATTESTATIONS
 
 #: The one field whose file is kept; a ``gpg_signature``'s is read and forgotten.
 FILE_FIELD = "content"
+
+#: The one field that may be long and is kept (PEP 740).
+ATTESTATIONS_FIELD = "attestations"
 
 #: Fields in a form. The largest known, boto3-stubs, has 1,363: a factor of 9.
 MAX_FIELDS = 12_000
@@ -37,7 +41,8 @@ MAX_FIELD_BYTES = 10 * 2**20
 #: the fields that are kept of any. They are short: 1 kB is much, a factor of 128.
 MAX_URLENCODED = MAX_KEPT = 128 * 1024
 
-#: Bytes that the kept fields of all forms may have together; one form's are about 1 kB.
+#: Bytes that the kept fields of all forms may have together; one form's are about 1 kB,
+#: with attestations 20.
 FORM_MEMORY = 64 * 2**20
 
 #: What a value takes of memory beside its bytes: thousands may be empty.
@@ -66,6 +71,7 @@ KNOWN_FIELDS = frozenset(
         "blake2_256_digest",
         "requires_python",
         "summary",
+        "attestations",
     }
 )
 
@@ -111,6 +117,7 @@ class UploadFields:
 
     :ivar action: the field ``:action``.
     :ivar sha256_digest: lower-case hexadecimal, as are the other digests.
+    :ivar attestations: what is attested of the file: JSON (PEP 740).
     :ivar fields: every field that was kept, with all its values in order.
     """
 
@@ -125,6 +132,7 @@ class UploadFields:
     blake2_256_digest: str | None = None
     requires_python: str | None = None
     summary: str | None = None
+    attestations: str | None = None
     fields: Mapping[str, tuple[str, ...]] = Factory(dict)
 
     @classmethod
@@ -145,6 +153,7 @@ class UploadFields:
             blake2_256_digest=_lower(_one(fields, "blake2_256_digest")),
             requires_python=_known(_one(fields, "requires_python")),
             summary=_known(_one(fields, "summary")),
+            attestations=_one(fields, ATTESTATIONS_FIELD),
             fields=fields,
         )
 
@@ -159,25 +168,36 @@ class FormMemory:
     _budget: BufferBudget
     names: frozenset[str] = KNOWN_FIELDS
     _taken: int = field(default=0, init=False)
+    _attested: int = field(default=0, init=False)
 
-    def take(self, size: int) -> None:
+    def take(self, size: int, name: str = "") -> None:
         """Keep so many bytes more.
 
+        :param name: of the field that they are of, where it is one.
         :raises PayloadTooLarge: that is too much for one form.
         :raises Unavailable: other forms have all of it now.
         """
-        if self._taken + size > MAX_KEPT:
+        attested = name == ATTESTATIONS_FIELD
+        if attested and self._attested + size > MAX_ATTESTATIONS:
+            raise PayloadTooLarge(
+                f"The attestations are longer than {MAX_ATTESTATIONS} bytes together."
+            )
+        if not attested and self._taken + size > MAX_KEPT:
             raise PayloadTooLarge(
                 f"The form's fields of one value, as name, version and summary, are "
                 f"longer than {MAX_KEPT} bytes together."
             )
         if not self._budget.take(size):
             raise Unavailable("Too many uploads at this moment; try again.")
-        self._taken += size
+        if attested:
+            self._attested += size
+        else:
+            self._taken += size
 
     def release(self) -> None:
         """Return all of it to the budget; harmless when repeated."""
-        taken, self._taken = self._taken, 0
+        taken = self._taken + self._attested
+        self._taken = self._attested = 0
         self._budget.release(taken)
 
 
@@ -292,7 +312,7 @@ class _MultipartForm:
 
     def _reserve(self, size: int) -> None:
         if self.memory is not None:
-            self.memory.take(size)
+            self.memory.take(size, self._name)
 
     def _end_part(self) -> None:
         value, self._value, self._sink = self._value, None, None

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import quote
 
 from attrs import frozen
 
+from pypicloud_tw.config.namespaces import NO_NAMESPACES, Namespaces
 from pypicloud_tw.index.catalog import Rendered
 from pypicloud_tw.index.manifest import public_document
 from pypicloud_tw.index.manifests import Versioned
 from pypicloud_tw.index.model import Document, File, Project
-from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.projects.addresses import (
+    DIGEST_DIGITS,
+    file_path,
+    provenance_path,
+)
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.web.representation import Page
 from pypicloud_tw.web.simple import render_project
-
-#: Hexadecimal digits of a file's SHA-256 in its address.
-DIGEST_DIGITS = 16
 
 #: What a file of a project weighs in memory beside its page, measured with 5,000 files.
 _FILE_WEIGHT = 1500
@@ -34,25 +35,24 @@ class ProjectView:
     files: Mapping[tuple[str, str], File]
 
 
-def file_path(name: NormalizedName, file: File) -> str:
-    """Return a file's permanent address, below this server's root (decision D4)."""
-    return f"packages/{name}/{file.sha256[:DIGEST_DIGITS]}/{quote(file.filename)}"
+@frozen
+class Views:
+    """Renders projects with addresses of this server.
 
-
-def own_document(project: Project) -> Document:
-    """Make the document of a project's page.
-
-    Its addresses are relative to ``/simple/{project}/``, so that one page is right
-    under every host name and path prefix.
+    They are relative to ``/simple/{project}/``, so that one page is right under every
+    host name and path prefix.
     """
-    return public_document(
-        project, lambda file: f"../../{file_path(project.name, file)}"
-    )
 
+    namespaces: Namespaces = NO_NAMESPACES
 
-async def view_project(state: Versioned) -> Rendered[ProjectView]:
-    """Render a project with addresses of this server."""
-    return _view(state, own_document(state.project), float("inf"))
+    async def __call__(self, state: Versioned) -> Rendered[ProjectView]:
+        """Render a project; good until it changes."""
+
+        def address(file: File) -> str:
+            return f"../../{file_path(state.project.name, file)}"
+
+        document = public_document(state.project, address, self.namespaces)
+        return _view(state, document, float("inf"))
 
 
 @frozen
@@ -64,6 +64,7 @@ class SignedViews:
     """
 
     store: IObjectStore
+    namespaces: Namespaces = NO_NAMESPACES
 
     async def __call__(self, state: Versioned) -> Rendered[ProjectView]:
         """Render a project; good until the first address in it should be replaced."""
@@ -77,7 +78,7 @@ class SignedViews:
             good_until = min(good_until, signed.fresh_until)
             return signed.url
 
-        document = public_document(state.project, address)
+        document = public_document(state.project, address, self.namespaces)
         for file in document["files"]:
             file.pop("core-metadata", None)
         return _view(state, document, good_until)
@@ -87,9 +88,25 @@ def _view(
     state: Versioned, document: Document, good_until: float
 ) -> Rendered[ProjectView]:
     project = state.project
-    page = render_project(document, state.modified)
-    # PEP 792: nothing of a project in quarantine is offered.
-    offered = () if project.status == "quarantined" else project.files
-    files = {(file.sha256[:DIGEST_DIGITS], file.filename): file for file in offered}
+    relative = _add_provenance(project, document)
+    serial = project.serial or None
+    page = render_project(document, state.modified, serial, relative=relative)
+    files = {
+        (file.sha256[:DIGEST_DIGITS], file.filename): file for file in project.offered
+    }
     weight = page.weight + _FILE_WEIGHT * len(files)
     return Rendered(ProjectView(page, files), weight, good_until)
+
+
+def _add_provenance(project: Project, document: Document) -> bool:
+    """Say where the files' provenance is, relative to the page; return whether any is.
+
+    It is always asked of this server, wherever the files are.
+    """
+    added = False
+    for file, told in zip(project.offered, document["files"], strict=True):
+        path = provenance_path(project.name, file)
+        if path is not None:
+            told["provenance"] = f"../../{path}"
+            added = True
+    return added

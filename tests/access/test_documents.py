@@ -296,7 +296,9 @@ class ChangeTests(DocumentsCase):
         self.add(self.one, "ann")
         self.assertEqual(self.store.objects[KEY].info.etag, etag)
         told = json.loads(self.store.objects[marker.KEY].data)["recent"]
-        self.assertEqual([entry for _, entry in told], ["acme", ".access", ".access"])
+        self.assertEqual(
+            [entry for _, entry, _ in told], ["acme", ".access", ".access"]
+        )
 
     def test_what_is_not_understood_is_kept(self) -> None:
         self.add(self.one, "ann")

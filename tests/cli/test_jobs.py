@@ -9,14 +9,14 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.errors import PypicloudError
-from pypicloud_tw.index.admission import SWEEP_AGE
+from pypicloud_tw.errors import PypicloudError, StoreError, Unavailable
 from pypicloud_tw.index.first_uploads import PUBLISHING, Stage
+from pypicloud_tw.index.layout import SWEEP_AGE
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.maintenance import jobs
 from tests.builders import wheel
-from tests.web.doubles import Domain, started
+from tests.web.doubles import Domain, started, stored_project
 
 ACME, WHEEL = project_name("acme"), "acme-1.0-py3-none-any.whl"
 
@@ -53,20 +53,6 @@ class JobCase(SynchronousTestCase):
 
 
 class JobTests(JobCase):
-    def test_yank_and_remove(self) -> None:
-        self.publish()
-        release = {"project": "Acme", "version": "1.0"}
-        for command, arguments, said in (
-            ("yank", {"reason": "broken"}, "Acme 1.0 is yanked.\n"),
-            ("yank", {"reason": None}, "Acme 1.0 is not yanked.\n"),
-            ("remove", {}, "Acme 1.0 is removed.\n"),
-        ):
-            self.assertEqual(self.do(command, **release, **arguments), 0)
-            self.assertEqual(self.out.getvalue(), said)
-        self.assertEqual(self.do("remove", **release), 0)
-        release["version"] = "2.0"
-        self.assertIn("no such release", self.fails("remove", **release))
-
     def test_refresh(self) -> None:
         self.domain.store.add(f"old/{WHEEL}", wheel())
         self.domain.store.add("notes.txt", b"")
@@ -81,23 +67,6 @@ class JobTests(JobCase):
                 f"{skipped}1 files {done}, 0 known already, 1 skipped.\n",
             )
             self.assertIn("of 2 files done", self.err.getvalue())
-
-    def test_a_project_that_is_not_served(self) -> None:
-        """They say what its page says."""
-        self.publish()
-        del self.domain.store.objects[manifest_key(ACME)]
-        self.refused("rebuild acme")
-        self.domain.store.objects.clear()
-        unserved = self.domain.publisher.unserved
-        self.successResultOf(started(unserved.tell({ACME: "It is broken."})))
-        self.refused("It is broken.")
-        unserved.find({})
-        self.refused("It is broken.")  # by what another process wrote down
-
-    def refused(self, why: str) -> None:
-        for command, more in (("yank", {"reason": ""}), ("remove", {})):
-            arguments = {"project": "acme", "version": "1.0", **more}
-            self.assertIn(why, self.fails(command, **arguments), command)
 
     def test_refresh_leaves_what_is_lost(self) -> None:
         self.publish()
@@ -144,11 +113,20 @@ class SweepTests(JobCase):
         self.domain.store.add(orphan, b"")
         self.domain.clock.advance(SWEEP_AGE + 1)
         # Four are of what was published, the last told the store's time.
-        told = "6 objects seen, 1 orphans, 0 of deleted files, 0 unfinished uploads.\n"
+        told = "7 objects seen, 1 orphans, 0 of deleted files, 0 unfinished uploads.\n"
         for dry_run, word in ((True, "would remove"), (False, "removed")):
             self.assertEqual(self.do("sweep", dry_run=dry_run), 0)
             self.assertEqual(self.out.getvalue(), f"{word} {orphan}\n{told}")
         self.assertNotIn(orphan, self.domain.store.objects)
+
+    def test_what_told_of_a_days_work_long_ago(self) -> None:
+        self.domain.store.add(".daily/prune/2026-03-01", b"{}")
+        self.domain.clock.advance(6 * 86_400)
+        self.assertEqual(self.do("sweep"), 0)
+        self.assertIn(".daily/prune/2026-03-01", self.domain.store.objects)
+        self.domain.clock.advance(2 * 86_400)
+        self.assertEqual(self.do("sweep"), 0)
+        self.assertIn("removed .daily/prune/2026-03-01\n", self.out.getvalue())
 
     def test_what_told_of_minted_tokens_long_after_their_end(self) -> None:
         now = datetime.fromtimestamp(self.domain.clock.seconds(), UTC)
@@ -173,6 +151,22 @@ class SweepTests(JobCase):
         self.assertEqual(self.do("sweep"), 1)
         self.assertIn("pypicloud: ", self.err.getvalue())
         self.assertIn("acme", self.err.getvalue())
+
+    def test_a_quarantine_that_was_broken_off_is_finished(self) -> None:
+        self.publish()
+        former = set(stored_project(self.domain.store).files[0].keys)
+        self.domain.store.fail_next("copy", StoreError("It is away."))
+        work = started(self.index.acts.set_status(ACME, "quarantined"))
+        self.domain.settle(work)
+        self.failureResultOf(work, Unavailable)
+        self.assertEqual(self.do("sweep", dry_run=True), 0)
+        self.domain.store.fail_next("copy", StoreError("It is away."))
+        self.assertEqual(self.do("sweep"), 1)
+        said = "Objects of acme could not be moved: It is away."
+        self.assertIn(said, self.err.getvalue())
+        self.assertEqual(self.do("sweep"), 0)
+        self.assertIsNone(stored_project(self.domain.store).moving)
+        self.assertEqual(former & set(self.domain.store.objects), set())
 
     def test_a_first_upload_that_was_broken_off_is_named(self) -> None:
         """It is no fault: to upload it again is enough."""

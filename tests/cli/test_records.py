@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 import json
+from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 
+import click
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.access.audit.question import Question
 from pypicloud_tw.access.audit.stored import StoredRecords
 from pypicloud_tw.access.audit.trail import Trail
+from pypicloud_tw.cli.base import Surroundings
 from pypicloud_tw.cli.records import print_records
+from pypicloud_tw.cli.run import RecordsInStore
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.audit import SERVER, Act, Actor, Proof
 from pypicloud_tw.metrics import Metrics
-from tests.cli.test_commands import CliTestCase
 from tests.web.doubles import Domain, started
 
 ANN = Actor("ann", Proof("password"), "192.0.2.7", "twine/7")
-
-
-class CommandTests(CliTestCase):
-    def test_what_it_is_asked(self) -> None:
-        self.ini.write_text("[app:main]\n")
-        self.succeed("audit", self.ini)
-        arguments = "--project acme --user ann --act yanked --since 2d --until 1d"
-        self.succeed("audit", "--config", self.ini, *arguments.split(), "--json")
-        self.assertEqual(
-            [name for name, *_ in self.maintenance.calls],
-            [
-                "audit since=7d",
-                "audit project=acme user=ann act=yanked since=2d until=1d as_json=True",
-            ],
-        )
 
 
 class PrintTests(SynchronousTestCase):
@@ -49,18 +38,19 @@ class PrintTests(SynchronousTestCase):
             self.trail(act)
             self.domain.clock.advance(1)
 
-    def show(self, question: Question | None = None, *, as_json: bool = False) -> int:
-        return self.successResultOf(
-            started(
-                print_records(
-                    self.domain.index,
-                    self.out,
-                    self.err,
-                    question=question or Question(),
-                    as_json=as_json,
-                )
-            )
-        )
+    def asking(self, question: Question, *, as_json: bool = False) -> Deferred[bool]:
+        records = RecordsInStore(self.domain.index)
+        work = print_records(records, question, as_json=as_json)
+        return started(work)
+
+    def show(self, question: Question | None = None, *, as_json: bool = False) -> bool:
+        with (
+            click.Context(click.Command("audit"), obj=Surroundings()),
+            redirect_stdout(self.out),
+            redirect_stderr(self.err),
+        ):
+            asking = self.asking(question or Question(), as_json=as_json)
+            return self.successResultOf(asking)
 
     def test_sentences(self) -> None:
         self.record(
@@ -68,7 +58,7 @@ class PrintTests(SynchronousTestCase):
             Act(ANN, "yanked", "acme", "1.0", reason="it\n\u202ebroke"),
             Act(SERVER, "adopted", reason="3 files"),
         )
-        self.assertEqual(self.show(), 0)
+        self.assertTrue(self.show())
         whence = "[kind=password, 192.0.2.7, twine/7]"
         self.assertEqual(
             self.out.getvalue().splitlines(),
@@ -92,7 +82,7 @@ class PrintTests(SynchronousTestCase):
 
     def test_nothing_is_found(self) -> None:
         self.record(Act(ANN, "published", "acme", "1.0"))
-        self.assertEqual(self.show(Question(act="uploaded")), 0)
+        self.assertTrue(self.show(Question(act="uploaded")))
         self.assertEqual(self.out.getvalue(), "")
         self.assertIn("no such record since 7d", self.err.getvalue())
 
@@ -114,19 +104,10 @@ class PrintTests(SynchronousTestCase):
         store = self.domain.store
         [key] = store.objects
         store.add(key, b"{\n" + store.objects[key].data)
-        self.assertEqual(self.show(), 1)
+        self.assertFalse(self.show())
         self.assertIn(f"{key}, line 1 is not understood", self.err.getvalue())
         self.assertIn("ann removed acme 1.0", self.out.getvalue())
 
     def test_a_question_that_is_not_understood(self) -> None:
         for question in (Question(since="soon"), Question(project="/")):
-            work = started(
-                print_records(
-                    self.domain.index,
-                    self.out,
-                    self.err,
-                    question=question,
-                    as_json=False,
-                )
-            )
-            self.failureResultOf(work, BadRequest)
+            self.failureResultOf(self.asking(question), BadRequest)

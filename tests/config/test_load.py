@@ -344,6 +344,7 @@ class EnvironmentTests(ConfigTestCase):
         self.assertEqual(
             harmless,
             {
+                "attestations.trust_root",
                 "auth.certificate_user",
                 "auth.htpasswd",
                 "auth.ldap.admin_field",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from attrs import evolve
@@ -13,6 +13,7 @@ from pypicloud_tw.errors import (
     ConditionFailed,
     Conflict,
     Forbidden,
+    HistoryDamaged,
     NotFound,
     PypicloudError,
     StoreError,
@@ -20,6 +21,7 @@ from pypicloud_tw.errors import (
 from pypicloud_tw.index.acts import LONGEST_REASON, Acted, Acts, state_of
 from pypicloud_tw.index.audit import Act, Actor, Proof
 from pypicloud_tw.index.history import NAMED
+from pypicloud_tw.index.history_pages import HistoryPart
 from pypicloud_tw.index.model import File, HistoryEntry, Project, Selection
 from pypicloud_tw.index.names import project_name
 from tests.builders import sdist, wheel
@@ -253,7 +255,7 @@ class RestoreTests(ActsCase):
         self.do(self.acts.delete(ACME, Selection("2.0")))
         self.domain.clock.advance(4 * DAY)
         said = self.fails(self.acts.restore(ACME, RELEASE), NotFound)
-        self.assertIn(f"{WHEEL} was deleted longer ago than index.restore_for", said)
+        self.assertIn(f"{WHEEL} cannot be restored: it was deleted longer ago", said)
         self.assertIn(SDIST, said)
         acted = self.do(self.acts.restore(ACME, EVERYTHING))
         self.assertEqual(self.names(), {NEXT})
@@ -268,16 +270,18 @@ class RestoreTests(ActsCase):
     def test_what_a_sweep_took_or_an_older_version_deleted(self) -> None:
         self.do(self.acts.delete(ACME, RELEASE))
         for changed, why in (
-            ({"purged": True, "file": None}, "a sweep has removed the bytes of"),
+            ({"purged": True, "file": None}, "a sweep has removed its bytes."),
             ({"purged": False, "file": None}, "an older version of this program"),
         ):
             self.tombstone(SDIST, **changed)
             said = self.fails(self.acts.restore(ACME, Selection(file=SDIST)), NotFound)
-            self.assertIn(f"{why}", said)
-            self.assertIn(SDIST, said)
-        acted = self.do(self.acts.restore(ACME, RELEASE))
-        self.assertEqual(self.names(), {WHEEL, NEXT})
-        self.assertEqual(len(acted.left), 1)
+            self.assertIn(f"{SDIST} cannot be restored: {why}", said)
+        for is_first in (True, False):
+            acted = self.do(self.acts.restore(ACME, RELEASE))
+            self.assertEqual(self.names(), {WHEEL, NEXT})
+            self.assertEqual(acted.entry is not None, is_first)
+            [left] = acted.left
+            self.assertIn(f"{SDIST} cannot be restored", left)
 
     def tombstone(self, filename: str, **changed: Any) -> None:
         def change(project: Project) -> Project:
@@ -290,12 +294,36 @@ class RestoreTests(ActsCase):
         self.successResultOf(started(self.domain.publisher.change(ACME, change)))
 
     def test_a_name_that_is_taken(self) -> None:
+        for taken in ("Acme-1.0.tar.gz", "acme-1.0.0.tar.gz"):
+            self.do(self.acts.delete(ACME, RELEASE))
+            self.publish(taken, sdist())
+            said = f"{SDIST} cannot be restored: another file has its name."
+            acted = self.do(self.acts.restore(ACME, RELEASE))
+            self.assertIn(said, acted.left)
+            self.assertEqual(self.names(), {WHEEL, taken, NEXT})
+            self.changes_nothing(self.acts.restore(ACME, RELEASE))
+            one = self.acts.restore(ACME, Selection(file=SDIST))
+            self.assertEqual(self.fails(one, Conflict), said)
+            self.do(self.acts.delete(ACME, Selection(file=taken)))
+            self.do(self.acts.restore(ACME, Selection(file=SDIST)))
+
+    def test_of_two_spellings_the_last(self) -> None:
+        other = "Acme-1.0.tar.gz"
+        self.do(self.acts.delete(ACME, Selection(file=SDIST)))
+        self.publish(other, sdist())
         self.do(self.acts.delete(ACME, RELEASE))
+        acted = self.do(self.acts.restore(ACME, RELEASE))
+        self.assertEqual(self.names(), {WHEEL, other, NEXT})
+        self.assertEqual(
+            acted.left, (f"{SDIST} cannot be restored: another file has its name.",)
+        )
+
+    def test_undone_where_a_name_is_taken(self) -> None:
+        deleted = self.do(self.acts.delete(ACME, RELEASE)).entry
+        assert deleted is not None
         self.publish("Acme-1.0.tar.gz", sdist())
-        said = self.fails(self.acts.restore(ACME, RELEASE), Conflict)
-        self.assertIn(f"by the name of {SDIST}", said)
-        self.do(self.acts.restore(ACME, FILE))
-        self.assertEqual(self.names(), {WHEEL, "Acme-1.0.tar.gz", NEXT})
+        said = self.fails(self.acts.undo(ACME, deleted.id), Conflict)
+        self.assertIn(f"{SDIST} cannot be restored: another file has its name.", said)
 
 
 class StatusTests(ActsCase):
@@ -404,6 +432,19 @@ class UndoTests(ActsCase):
         self.undo(first.id)
         self.assertEqual(set(self.yanked().values()), {None})
 
+    def test_of_many_files(self) -> None:
+        """All of their names are known, not only those that the entry has."""
+        for number in range(30):
+            self.publish(f"acme-3.0-{number}-py3-none-any.whl", wheel(version="3.0"))
+        entry = self.do(self.acts.yank(ACME, Selection("3.0"))).entry
+        assert entry is not None
+        self.publish("acme-3.0.tar.gz", sdist(version="3.0"))
+        self.undo(entry.id)
+        self.do(self.acts.yank(ACME, Selection("3.0")))
+        again = self.last.id
+        self.do(self.acts.delete(ACME, Selection(file="acme-3.0-9-py3-none-any.whl")))
+        self.fails(self.acts.undo(ACME, again), Conflict)
+
     def test_what_cannot_be(self) -> None:
         published = self.project.history[0]
         said = self.fails(self.acts.undo(ACME, published.id), Conflict)
@@ -438,9 +479,62 @@ class HistoryTests(ActsCase):
                 break
         self.assertEqual(told, ["removed", "yanked", *["published"] * 3])
 
+    def pages(self, limit: int) -> Iterator[HistoryPart]:
+        cursor = None
+        while True:
+            part = self.successResultOf(
+                started(self.acts.history(ACME, cursor, limit=limit))
+            )
+            yield part
+            cursor = part.cursor
+            if cursor is None:
+                return
+
+    def long_history(self, count: int) -> list[str]:
+        """Do more than a manifest keeps; tell the reasons, newest first."""
+        reasons = [str(number) for number in range(count)]
+        for reason in reasons:
+            self.successResultOf(started(self.acts.yank(ACME, FILE, reason)))
+        return [*reversed(reasons)]
+
+    def test_what_is_older_than_the_manifest(self) -> None:
+        reasons = self.long_history(210)
+        for limit in (7, 100, 1000):
+            told = [e.reason for part in self.pages(limit) for e in part.entries]
+            self.assertEqual(told, [*reasons, None, None, None])
+
+    def test_one_segment_is_read_for_a_page(self) -> None:
+        self.long_history(210)
+        *_, before_last, _ = self.pages(20)
+        self.store.calls.clear()
+        work = started(self.acts.history(ACME, before_last.cursor, limit=20))
+        self.successResultOf(work)
+        read = [key for call, key in self.store.calls if ".history/" in key]
+        self.assertEqual(len(read), 1)
+
+    def test_acts_between_two_pages(self) -> None:
+        """The act that a cursor names has left the manifest since."""
+        reasons = self.long_history(90)
+        first = self.successResultOf(started(self.acts.history(ACME, limit=5)))
+        self.long_history(120)
+        work = started(self.acts.history(ACME, first.cursor, limit=5))
+        told = [entry.reason for entry in self.successResultOf(work).entries]
+        self.assertEqual(told, reasons[5:10])
+
+    def test_a_history_that_is_damaged(self) -> None:
+        self.long_history(210)
+        segment = min(k for k in self.store.objects if k.startswith(".history/"))
+        del self.store.objects[segment]
+        first = self.successResultOf(started(self.acts.history(ACME, limit=1000)))
+        self.assertGreater(len(first.entries), 50)
+        work = started(self.acts.history(ACME, first.cursor))
+        error = self.failureResultOf(work, HistoryDamaged).value
+        self.assertIn(segment, error.message)
+
     def test_no_such_cursor_or_project(self) -> None:
-        work = started(self.acts.history(ACME, "nothing"))
-        self.failureResultOf(work, BadRequest)
+        for cursor in ("nothing", "", ".", "00000001-" + "0" * 32 + ".x", "1.2.3"):
+            work = started(self.acts.history(ACME, cursor))
+            self.failureResultOf(work, BadRequest)
         work = started(self.acts.history(project_name("other")))
         self.failureResultOf(work, NotFound)
 
@@ -499,13 +593,32 @@ class RaceTests(ActsCase):
         self.assertEqual(acted.entry, self.last)
         self.assertEqual(len(self.records), 1)
 
-    def test_another_server_hears_of_it(self) -> None:
+    def test_another_server_hears_of_each(self) -> None:
+        """Within ``fresh_for``; and the same act is done there already."""
         other = self.domain.beside()
-        self.successResultOf(started(other.catalog.project(ACME)))
-        self.do(self.acts.set_status(ACME, "archived"))
-        self.domain.clock.advance(1)
-        entry = self.successResultOf(started(other.catalog.project(ACME)))
-        self.assertEqual(entry.project.status, "archived")
+        other.publisher.audit = self.records.append
+        works: tuple[Callable[[Acts], Coroutine[Any, Any, Acted]], ...] = (
+            lambda acts: acts.yank(ACME, RELEASE, "broken"),
+            lambda acts: acts.unyank(ACME, RELEASE),
+            lambda acts: acts.delete(ACME, FILE),
+            lambda acts: acts.restore(ACME, FILE),
+            lambda acts: acts.prune(ACME, ["2.0"]),
+            lambda acts: acts.undo(ACME, self.last.id),
+            lambda acts: acts.set_status(ACME, "archived"),
+            lambda acts: acts.set_status(ACME, "quarantined", "malware"),
+            lambda acts: acts.set_status(ACME, "active"),
+        )
+        for number, work in enumerate(works):
+            self.successResultOf(started(other.catalog.project(ACME)))
+            waiting = started(work(self.acts))
+            project = self.successResultOf(waiting).project
+            self.domain.clock.advance(self.domain.fresh_for)
+            seen = self.successResultOf(started(other.catalog.project(ACME)))
+            self.assertEqual(seen.project, project)
+            if number != 5:  # of an undo, the last entry is the undo itself
+                again = self.successResultOf(started(work(other.index.acts)))
+                self.assertIsNone(again.entry)
+            self.assertEqual(len(self.records), number + 1)
 
     def test_whoever_asked_goes_away(self) -> None:
         work = started(self.acts.yank(ACME, FILE, "broken"))

@@ -364,6 +364,7 @@ class OutageTests(CatalogCase):
         self.publish(self.one, ACME, "a")
         self.get(self.one.page(ACME))
         self.clock.advance(100)
+        self.store.calls.clear()
         self.store.before = lambda operation, key: Deferred()
         first = [Deferred.fromCoroutine(self.one.page(ACME)) for _ in range(3)]
         unknown = Deferred.fromCoroutine(self.one.page(OTHER))
@@ -375,7 +376,7 @@ class OutageTests(CatalogCase):
         # For a moment nobody asks again.
         self.assertEqual(self.get(self.one.page(ACME)), "a")
         self.failureResultOf(Deferred.fromCoroutine(self.one.page(OTHER)), StoreError)
-        self.assertEqual(self.count("get", marker.KEY), 2)
+        self.assertEqual(self.count("get", marker.KEY), 1)
 
     def test_what_it_says_when_it_is_back_counts_again(self) -> None:
         self.publish(self.one, ACME, "a")

@@ -271,7 +271,7 @@ class FormatTests(ManifestsCase):
     def test_a_newer_format_is_read_and_not_written(self) -> None:
         self.settle(self.one.change(ACME, add("a"), create=True))
         stored = self.store.objects[KEY]
-        newer = stored.data.replace(b'"_format":1', b'"_format":2')
+        newer = stored.data.replace(b'"_format":1', b'"_format":3')
         info = evolve(stored.info, etag="newer")
         self.store.objects[KEY] = evolve(stored, data=newer, info=info)
         failure = self.failureResultOf(self.one.change(ACME, add("b")), Unavailable)

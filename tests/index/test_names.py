@@ -8,14 +8,21 @@ from packaging.version import InvalidVersion, Version
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import BadRequest
+from pypicloud_tw.index.model import Tombstone
 from pypicloud_tw.index.names import (
     MAX_FILENAME,
     MAX_VERSION,
     FileKind,
     Filename,
+    file_identity,
+    hint,
     parse_version,
     project_name,
+    version_hint,
+    without_variant,
 )
+from pypicloud_tw.index.selections import with_numbers
+from tests.builders import MORNING
 
 #: Eleven of them; in three lists they are 1,331.
 TAGS = ".".join("abcdefghijk")
@@ -182,3 +189,78 @@ class FilenameTests(SynchronousTestCase):
             else:
                 self.assertEqual(name.text, text + suffix)
                 self.assertEqual(project_name(name.project), name.project)
+
+
+_spelled_versions = st.builds(
+    lambda epoch, release, zeros, pre, post, local: (
+        f"{epoch}{'.'.join(release)}{'.0' * zeros}{pre}{post}{local}"
+    ),
+    st.sampled_from(["", "0!", "00!", "1!"]),
+    st.lists(st.sampled_from(["0", "1", "01", "10", "2"]), min_size=1, max_size=3),
+    st.integers(0, 2),
+    st.sampled_from(["", "a1", "alpha01", "b", "b0", "rc2", "c2"]),
+    st.sampled_from(["", ".post", ".post0", ".post1", ".rev1", ".dev", ".dev0"]),
+    st.sampled_from(["", "+a.1", "+A.01"]),
+)
+
+
+class HintTests(SynchronousTestCase):
+    """Cheap, and never different where what it stands for is equal."""
+
+    @given(_spelled_versions, _spelled_versions)
+    def test_of_versions(self, one: str, other: str) -> None:
+        if parse_version(one) == parse_version(other):
+            self.assertEqual(version_hint(one), version_hint(other))
+
+    @given(
+        _spelled_versions,
+        _spelled_versions,
+        st.sampled_from(["acme-{}.tar.gz", "Acme-{}-py2.py3-none-any.whl"]),
+        st.sampled_from(["ACME-{}.tar.gz", "acme-{}-py3.py2-none-any.whl"]),
+    )
+    def test_of_files(self, one: str, other: str, first: str, second: str) -> None:
+        a, b = first.format(one), second.format(other)
+        if file_identity(a) == file_identity(b):
+            self.assertEqual(hint(a), hint(b))
+
+    @given(
+        _spelled_versions,
+        st.sampled_from(["acme2-{}.tar.gz", "acme2-{}-py3-none-any.whl", "a-{}.zip"]),
+    )
+    def test_of_a_deleted_file_s_release(self, version: str, name: str) -> None:
+        tombstone = Tombstone(name.format(version), "0" * 64, "k", MORNING)
+        for spelled in (version, str(Version(version))):
+            self.assertEqual(list(with_numbers([tombstone], spelled)), [tombstone])
+        self.assertEqual(list(with_numbers([tombstone], "77")), [])
+
+    def test_tells_others_apart(self) -> None:
+        names = ["acme-1.0.tar.gz", "acme-1.1.tar.gz", "acme-1.0-py3-none-any.whl"]
+        self.assertEqual(len(set(map(hint, names))), 3)
+
+    def test_of_what_is_no_file_s_name(self) -> None:
+        for text in ("", ".whl", "x.whl", ".tar.gz", "acme-1.0.zip"):
+            self.assertIsInstance(hint(text), str)
+
+
+class VariantTests(SynchronousTestCase):
+    """Wheel variants (PEP 817, 825)."""
+
+    def test_label(self) -> None:
+        for text, plain in (
+            ("acme-1.0-py3-none-any-cu126.whl", "acme-1.0-py3-none-any.whl"),
+            ("acme-1.0-1-py3-none-any-x_v3.whl", "acme-1.0-1-py3-none-any.whl"),
+            ("acme-1.0-variants.json", "acme-1.0.tar.gz"),
+        ):
+            self.assertEqual(without_variant(text), plain)
+
+    def test_none(self) -> None:
+        for text in (
+            "acme-1.0-py3-none-any.whl",
+            "acme-1.0-1-py3-none-any.whl",
+            "acme-1.0-py3-none-any-TOO.whl",
+            "acme-1.0-py3-none-any-a_label_that_is_long.whl",
+            "acme-1.0.whl",
+            "acme-1.0.tar.gz",
+            "-.whl",
+        ):
+            self.assertIsNone(without_variant(text), text)

@@ -38,6 +38,7 @@ class WatchTests(SynchronousTestCase):
         self.heard: list[set[str] | None] = []
         # Where there is no marker at all, anything may have changed.
         self.get(self.watch().tell("first"))
+        self.store.calls.clear()
 
     def watch(self) -> MarkerWatch:
         return MarkerWatch(Marker(self.store), self.clock)

@@ -13,7 +13,7 @@ import botocore.session
 from attrs import field, frozen
 from botocore.config import Config as BotoConfig
 
-from pypicloud_tw.index.manifest import decode, project_of
+from pypicloud_tw.index.manifest import project_of
 from pypicloud_tw.index.model import Project
 from tests.integration.rig import (
     Answer,
@@ -26,6 +26,7 @@ from tests.integration.rig import (
     wait_until,
 )
 from tests.integration.seaweedfs import CREDENTIALS, shared
+from tests.manifests import whole_project
 
 #: Uploads that are under way at a time, in tests of many.
 AT_ONCE = 32
@@ -82,7 +83,7 @@ class Bucket:
         for key in self.sizes(".index/"):
             name = project_of(key)
             assert name is not None, f"{key} is not a manifest's name"
-            projects[name] = decode(name, self.get(key))
+            projects[name] = whole_project(name, self.get)
         return projects
 
 

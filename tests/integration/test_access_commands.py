@@ -5,72 +5,29 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any
 
 from tests.certificates import make_certificates
 from tests.integration import apart
+from tests.integration.commands import CommandTestCase
 from tests.integration.rig import (
     CLIENT_PATIENCE,
     PASSWORD,
     USER,
-    IntegrationTestCase,
     Server,
     clean_environment,
     script,
 )
 
-Running: TypeAlias = "subprocess.Popen[str]"
-
-NOTHING: Mapping[str, str] = MappingProxyType({})
-
 #: Commands that each of two administrators runs at once.
 AT_ONCE = 4
 
 
-class AccessCommandTests(IntegrationTestCase):
+class AccessCommandTests(CommandTestCase):
     def serve(self, **options: Any) -> Server:
         """Start a server whose administrator is the user of the rig."""
         return self.server(settings={"auth.admins": USER}, **options)
-
-    def begin(
-        self, *command: str, input: str = "", env: Mapping[str, str] = NOTHING
-    ) -> Running:
-        """Run a command to its end, beside others."""
-        process = subprocess.Popen(
-            [script("pypicloud"), *command],
-            cwd=self.home,
-            env=clean_environment(self.home, **env),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.addCleanup(process.kill)
-        assert process.stdin is not None
-        process.stdin.write(input)
-        process.stdin.close()
-        process.stdin = None
-        return process
-
-    def end(self, process: Running, code: int = 0) -> tuple[str, str]:
-        """Wait for a command and return what it printed and what it complained of."""
-        out, err = process.communicate(timeout=CLIENT_PATIENCE)
-        self.assertEqual(process.returncode, code, f"{process.args!r}: {out}{err}")
-        return out, err
-
-    def do(
-        self,
-        *command: str,
-        code: int = 0,
-        input: str = "",
-        env: Mapping[str, str] = NOTHING,
-    ) -> str:
-        """Run a command; return what it printed, or complained of where it failed."""
-        out, err = self.end(self.begin(*command, input=input, env=env), code)
-        return err if code else out
 
     def test_no_traceback_whatever_becomes_of_the_streams(self) -> None:
         server = self.serve()

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from tests.integration import apart
-from tests.integration.clients import PIPS, environment, python_3_11
+from tests.integration.clients.environments import PIPS, environment, python_3_11
 from tests.integration.dists import make_sdist, make_wheel
 from tests.integration.rig import (
     PASSWORD,
@@ -313,16 +313,15 @@ class PipTests(ClientTestCase):
         self.assertNotIn("acme_lib-1.1-py3-none-any.whl HTTP", server.log)
 
     def test_search(self) -> None:
-        """Told in a sentence that it is not here; nobody is asked to log in."""
-        server = self.server(settings={"pypi.default_read": "authenticated"})
+        """By a part of the name, at the addresses that pip's users know."""
+        server = self.server()
+        self.publish(server, make_wheel(self.dist, "acme_lib", "1.0"))
         for python in self.pips():
             for path in ("pypi", "simple/"):
-                output = self.run_failing(
-                    *(python, "-m", "pip", "search"),
-                    *("-i", f"{server.url}/{path}", "acme"),
-                )
-                self.assertIn("This index has no XML-RPC, and so no pip", output)
-                self.assertNotIn("User for", output)
+                address = ("-i", f"{server.url}/{path}")
+                search = (python, "-m", "pip", "search", *address)
+                self.assertIn("acme-lib (1.0)", self.run_client(*search, "acme"))
+                self.run_failing(*search, "nothing-of-that-name")
 
     def test_requires_python(self) -> None:
         """What needs another Python is passed over."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from shutil import rmtree
 
 from tests.integration import apart
-from tests.integration.clients import PIPS, environment
+from tests.integration.clients.environments import PIPS, environment
 from tests.integration.dists import make_wheel
 from tests.integration.fake_upstream import FakeUpstream
 from tests.integration.rig import (

@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 from packaging.utils import canonicalize_name
 
 from tests.integration import apart
-from tests.integration.clients import PIPS, environment
+from tests.integration.clients.environments import PIPS, environment
 from tests.integration.live_index import LiveIndex, live_index
 from tests.integration.rig import (
     IntegrationTestCase,

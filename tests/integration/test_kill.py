@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from hashlib import sha256
 from http.client import HTTPException
 from itertools import count
@@ -20,8 +21,10 @@ from threading import Lock
 
 from attrs import define, field
 
-from pypicloud_tw.index.manifest import decode, manifest_key, project_of
-from pypicloud_tw.index.model import Project
+from pypicloud_tw.index.manifest import encode, in_order, manifest_key, project_of
+from pypicloud_tw.index.manifest_parts import PARTS, WHOLE_AT_MOST
+from pypicloud_tw.index.model import File, Project
+from pypicloud_tw.index.names import project_name
 from tests.integration import apart
 from tests.integration.dists import make_wheel
 from tests.integration.dying_server import last_words
@@ -33,6 +36,7 @@ from tests.integration.rig import (
     form,
     wait_until,
 )
+from tests.manifests import whole_project
 
 #: Lives that end in each step, and folders that they are spread over to save time.
 KILLS, FOLDERS = 20, 4
@@ -258,6 +262,65 @@ class RandomTests(KillTestCase):
             server.kill()
 
 
+class LargeTests(KillTestCase):
+    """A project whose manifest has parts, and a server that dies between them."""
+
+    def test_part_and_root(self) -> None:
+        server = self.server(start=False)
+        ledger = Ledger(server.folder / "sent")
+        names = seed(server, ledger, WHOLE_AT_MOST + 64)
+        for _ in range(KILLS):
+            nth = self.random.randint(1, 12)
+            self.nursery.start(server, "object:linked", nth)
+            change_until_dead(server, ledger, names)
+            assert server.process is not None
+            server.process.wait(30)
+            self.audit(server, ledger)
+        self.recover(server, ledger)
+        self.assertGreater(len(list((server.store / PARTS).glob("acme/*.json"))), 2)
+
+
+def seed(server: Server, ledger: Ledger, count: int) -> list[str]:
+    """Have a project in the folder of a server that does not run; give its files."""
+    files = []
+    for number in range(count):
+        wheel = ledger.wheel("acme", f"0.{number}")
+        content = wheel.read_bytes()
+        key = f"acme/{number:032x}/{wheel.name}"
+        (server.store / key).parent.mkdir(parents=True)
+        (server.store / key).write_bytes(content)
+        (server.store / f"{key}.metadata").write_bytes(b"Metadata-Version: 2.1")
+        ledger.sent[wheel.name] = {content}
+        ledger.kept[wheel.name] = content
+        files.append(
+            File(
+                filename=wheel.name,
+                version=f"0.{number}",
+                key=key,
+                size=len(content),
+                sha256=digest(content),
+                upload_time=datetime(2026, 3, 1, tzinfo=UTC),
+                metadata_key=f"{key}.metadata",
+                metadata_sha256=digest(b"Metadata-Version: 2.1"),
+            )
+        )
+    name = project_name("acme")
+    manifest = server.store / manifest_key(name)
+    manifest.parent.mkdir(parents=True)
+    manifest.write_bytes(encode(Project(name, "acme", in_order(files))))
+    return [file.filename for file in files]
+
+
+def change_until_dead(server: Server, ledger: Ledger, names: list[str]) -> None:
+    """Remove old files, which lie in parts, and upload new ones."""
+    while names:
+        if ledger.remove(server, names.pop()) is None:
+            return
+        wheel = ledger.wheel("acme", f"1.{ledger.number()}")
+        if ledger.upload(server, wheel) is None:
+            return
+
+
 def work_until_dead(server: Server, ledger: Ledger) -> None:
     """Do everything that changes a project, again and again, until none answers."""
     for _ in range(ROUNDS):
@@ -297,7 +360,7 @@ def read_projects(store: Path) -> dict[str, Project]:
         name = project_of(f".index/{path.name}")
         assert name is not None, f"{path} is not a manifest's name"
         assert path == store / manifest_key(name)
-        projects[name] = decode(name, path.read_bytes())
+        projects[name] = whole_project(name, lambda key: (store / key).read_bytes())
     return projects
 
 

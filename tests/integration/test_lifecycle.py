@@ -14,7 +14,7 @@ from pathlib import Path
 from pypicloud_tw.access.hashes import hash_password
 from tests.certificates import make_certificates
 from tests.integration import apart
-from tests.integration.clients import PIPS, environment
+from tests.integration.clients.environments import PIPS, environment
 from tests.integration.dists import make_wheel
 from tests.integration.rig import (
     PASSWORD,

@@ -15,7 +15,12 @@ from twisted.trial.unittest import SkipTest
 
 import pypicloud_tw
 from tests.integration import apart
-from tests.integration.clients import environment, find_python, once, run_here
+from tests.integration.clients.environments import (
+    environment,
+    find_python,
+    once,
+    run_here,
+)
 from tests.integration.rig import (
     CHECKOUT,
     IntegrationTestCase,

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 
 from tests.integration import apart
-from tests.integration.clients import PIPS, environment
+from tests.integration.clients.environments import PIPS, environment
 from tests.integration.dists import make_wheel
 from tests.integration.fake_upstream import FakeUpstream
 from tests.integration.rig import Answer, Server, script, wait_until

@@ -22,7 +22,7 @@ from attrs import define, field, frozen
 
 from pypicloud_tw.index.first_uploads import PUBLISHING
 from pypicloud_tw.index.layout import is_own
-from pypicloud_tw.index.manifest import decode, manifest_key
+from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.maintenance.sweep import named_keys
 from tests.integration import apart
@@ -34,6 +34,7 @@ from tests.integration.s3_proxy import Kind, S3Proxy, after, before
 from tests.integration.s3_rig import S3TestCase
 from tests.integration.seaweedfs import shared
 from tests.integration.test_kill import Ledger, race
+from tests.manifests import whole_project
 
 #: Lives that end in each step, and at any moment. A few take a minute; more are for
 #: those who change how things are published.
@@ -277,7 +278,7 @@ class KillTests(S3TestCase):
             if not self.bucket.sizes(key):
                 self.assertEqual(mine, [], where)
                 continue
-            state = decode(name, self.bucket.get(key))
+            state = whole_project(name, self.bucket.get)
             sizes = self.bucket.sizes(f"{name}/")
             files = {file.filename: file for file in state.files}
             for filename in mine:

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Any
 
 from tests.integration import apart
-from tests.integration.clients import PIPS, environment
+from tests.integration.clients.environments import PIPS, environment
 from tests.integration.dists import make_sdist, make_wheel
 from tests.integration.rig import Answer, Server, script
 from tests.integration.s3_rig import S3TestCase

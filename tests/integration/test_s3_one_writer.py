@@ -41,7 +41,7 @@ class OneWriterTests(S3TestCase):
         ):
             outcome = run([script("pypicloud"), *command], home=self.home)
             self.assertEqual(outcome.code, 1, outcome.output)
-            self.assertIn("pypicloud: Another process, probably", outcome.output)
+            self.assertIn("Another process, probably", outcome.output)
             self.assertIn("Stop the server, run this again", outcome.output)
         self.assertEqual(self.objects(), before)
         # Whatever changes nothing needs no claim.
@@ -53,7 +53,7 @@ class OneWriterTests(S3TestCase):
         self.assertIn("1 files adopted", self.command(server, "refresh"))
         self.assertIn("0 orphans", self.command(server, "sweep"))
         said = self.command(server, "remove", "acme", "1.0")
-        self.assertIn("acme 1.0 is removed.", said)
+        self.assertIn("acme 1.0 is deleted: 1 file.", said)
         self.verify(2)
 
     def test_who_may_do_what_is_changed_by_one_alone(self) -> None:
@@ -70,7 +70,7 @@ class OneWriterTests(S3TestCase):
             self.assertIn("Another process writes", answer.body.decode())
         add = ("user", "add", "bob", "--service", "--config", first.config)
         outcome = run([script("pypicloud"), *add], home=self.home)
-        self.assertNotEqual(outcome.code, 0, outcome.output)
+        self.assertEqual(outcome.code, 1, outcome.output)
         self.assertIn("Stop the server, run this again", outcome.output)
         self.assertNotIn(KEY, self.bucket.sizes())
         answer = self.change(first, "/api/v1/access/users/bob")

@@ -17,7 +17,7 @@ from pypicloud_tw.access.tokens.text import UserToken, owner_key, seal_secret
 from pypicloud_tw.access.tokens.tokens import checked_scope
 from pypicloud_tw.config.rights import Action
 from tests.integration import apart
-from tests.integration.clients import environment
+from tests.integration.clients.environments import environment
 from tests.integration.dists import make_wheel
 from tests.integration.rig import USER, IntegrationTestCase, Server, script
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.certificates import make_certificates
 from tests.integration import apart
-from tests.integration.clients import PIPS, environment
+from tests.integration.clients.environments import PIPS, environment
 from tests.integration.dists import make_wheel
 from tests.integration.oidc_issuer import LiveIssuer
 from tests.integration.rig import IntegrationTestCase, Server, script, wait_until

@@ -109,7 +109,7 @@ class UnservedTests(FallbackTestCase):
                 [script("pypicloud"), command, str(server.config), "truth", "1.0"],
                 home=self.home,
             )
-            self.assertEqual(done.code, 1, done)
+            self.assertEqual(done.code, 2, done)
             self.assertIn("rebuild truth", done.output)
         code, said = self.command(server, "rebuild")
         self.assertEqual(code, 0, said)

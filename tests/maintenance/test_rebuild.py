@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import Conflict, NotFound, StoreError
@@ -9,12 +10,14 @@ from pypicloud_tw.index.admission import Claims, UploadRules
 from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.first_uploads import PUBLISHING
 from pypicloud_tw.index.manifest import manifest_key, project_of
-from pypicloud_tw.index.model import File, Project
+from pypicloud_tw.index.manifest_parts import PARTS
+from pypicloud_tw.index.manifests import Change
+from pypicloud_tw.index.model import File, Project, Tombstone
 from pypicloud_tw.index.names import Filename, NormalizedName, project_name
 from pypicloud_tw.index.publication import Publication
 from pypicloud_tw.maintenance.adopt import Adopter
 from pypicloud_tw.maintenance.rebuild import Rebuilder, Rebuilt
-from tests.builders import sdist, wheel
+from tests.builders import MORNING, file, sdist, wheel
 from tests.web.doubles import Domain, damage, started, stored_project
 
 ACME = project_name("acme")
@@ -142,6 +145,52 @@ class RebuildTests(RebuildCase):
         assert rebuilt is not None
         self.assertEqual(rebuilt.files, (new,))
         self.assertEqual([left.key for left in rebuilt.left], [old.key])
+
+    def test_of_a_large_one_only_what_is_damaged_is_lost(self) -> None:
+        self.publish(WHEEL, wheel())
+        self.publish(SDIST, sdist())
+        dead, many = (
+            file("acme-0.1.tar.gz"),
+            [
+                file(f"acme-2.{n}.tar.gz", version=f"2.{n}", yanked="y")
+                for n in range(300)
+            ],
+        )
+        tombstone = Tombstone(dead.filename, dead.sha256, dead.key, MORNING, file=dead)
+        self.store.add(dead.key, b"deleted")
+        before = self.change(
+            lambda p: evolve(
+                p, files=(*p.files, *many), tombstones=(tombstone,), status="archived"
+            )
+        )
+        part = next(
+            key
+            for key, stored in self.store.objects.items()
+            if key.startswith(PARTS) and SDIST.encode() in stored.data
+        )
+        self.store.add(part, b"{")
+        self.domain = self.domain.beside()
+        rebuilt = self.rebuild()
+        assert rebuilt is not None and rebuilt.damaged is not None
+        after = self.read()
+        here = {WHEEL, SDIST}
+        self.assertLessEqual(here, {f.filename for f in after.files})
+        self.assertGreater(len(after.files), 160)
+        others = [f for f in after.files if f.filename not in here]
+        self.assertEqual([f for f in others if f not in before.files], [])
+        self.assertEqual(after.tombstones, (tombstone,))
+        self.assertEqual(after.status, "archived")
+        self.assertEqual(after.history[:-1], before.history)
+        self.assertEqual(after.history[-1].act, "rebuilt")
+
+    def change(self, change: Change) -> Project:
+        work = self.domain.manifests.change(ACME, change)
+        self.domain.settle(work)
+        return self.successResultOf(work).project
+
+    def read(self) -> Project:
+        fresh = self.domain.beside().manifests
+        return self.successResultOf(started(fresh.read(ACME))).project
 
     def test_what_is_damaged_is_left_and_the_rest_is_served(self) -> None:
         self.publish(WHEEL, wheel())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 from attrs import evolve
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.access.audit.stored import sweep_records
@@ -15,17 +17,20 @@ from pypicloud_tw.access.document_format import KEY as ACCESS
 from pypicloud_tw.access.tokens.records import OwnerTokens, document_key
 from pypicloud_tw.access.tokens.records import encode as encode_tokens
 from pypicloud_tw.access.tokens.text import owner_key
-from pypicloud_tw.errors import StoreError
+from pypicloud_tw.errors import NotFound, StoreError
 from pypicloud_tw.index.admission import Claims
 from pypicloud_tw.index.first_uploads import PUBLISHING
 from pypicloud_tw.index.manifest import manifest_key
-from pypicloud_tw.index.model import Project
+from pypicloud_tw.index.manifest_parts import PARTS, part_key
+from pypicloud_tw.index.manifests import Change
+from pypicloud_tw.index.model import HistoryEntry, Project, Selection
 from pypicloud_tw.index.names import project_name
+from pypicloud_tw.index.older_history import HISTORY, segment_key
 from pypicloud_tw.maintenance.sweep import CLOCK, Sweeper, Swept
 from pypicloud_tw.maintenance.verify import Fault, Kind, Verifier
 from pypicloud_tw.store.memory import MemoryStore
-from tests.builders import sdist, wheel
-from tests.web.doubles import Domain, started, stored_project
+from tests.builders import file, sdist, wheel
+from tests.web.doubles import Domain, damage, started, stored_project
 
 ACME = project_name("acme")
 WHEEL, SDIST = "acme-1.0-py3-none-any.whl", "acme-1.0.tar.gz"
@@ -59,6 +64,110 @@ class IndexCase(SynchronousTestCase):
 
     def later(self, seconds: float) -> None:
         self.domain.clock.advance(seconds)
+
+
+class BesideTests(IndexCase):
+    """Parts of manifests and segments of histories."""
+
+    def fill(self, files: int = 1000, acts: int = 300) -> Project:
+        entries = tuple(
+            HistoryEntry(f"{n:016x}", datetime(2026, 1, 1, tzinfo=UTC), "yanked")
+            for n in range(acts)
+        )
+        many = tuple(file(f"acme-{n:04}.tar.gz", version=f"{n}") for n in range(files))
+        return self.change(lambda p: evolve(p, files=many, history=entries))
+
+    def change(self, change: Change) -> Project:
+        waiting = self.domain.manifests.change(ACME, change, create=True)
+        self.domain.settle(waiting)
+        return self.successResultOf(waiting).project
+
+    def beside(self) -> set[str]:
+        return {k for k in self.store.objects if k.startswith((PARTS, HISTORY))}
+
+    def test_what_is_named_stays(self) -> None:
+        self.fill()
+        before = self.beside()
+        self.later(10 * DAY)
+        self.assertEqual(self.sweep().removed, [])
+        self.assertEqual(self.beside(), before)
+
+    def test_what_was_replaced_goes_when_it_is_old(self) -> None:
+        self.fill()
+        before = self.beside()
+        self.change(
+            lambda p: evolve(p, files=(evolve(p.files[0], yanked=""), *p.files[1:]))
+        )
+        [old] = {key for key in before if key.startswith(PARTS)} - self.parts()
+        self.assertEqual(self.sweep().removed, [])
+        self.later(DAY + 1)
+        self.assertEqual(self.sweep(dry_run=True).removed, [old])
+        self.assertIn(old, self.beside())
+        self.assertEqual(self.sweep().removed, [old])
+        self.assertEqual(len(self.beside()), len(before))
+
+    def parts(self) -> set[str]:
+        state = self.successResultOf(started(self.domain.manifests.read(ACME)))
+        assert state.placement is not None
+        return {part_key(ACME, one) for one in state.placement.ids}
+
+    def test_what_a_lost_swap_left(self) -> None:
+        project = self.fill()
+        named = self.beside()
+        newest = str(project.older_history)
+        number = int(newest.partition("-")[0])
+        orphans = {
+            part_key(ACME, "a" * 32),
+            segment_key(ACME, f"{number + 1:08}-{'a' * 32}"),
+            segment_key(ACME, f"{number:08}-{'b' * 32}"),
+            segment_key(ACME, f"{number - 1:08}-{'c' * 32}"),
+        }
+        for key in orphans:
+            self.store.add(key, b"{}")
+        self.later(DAY + 1)
+        self.assertEqual(set(self.sweep().removed), orphans)
+        self.assertEqual(self.beside(), named)
+
+    def test_a_project_that_cannot_be_read_keeps_all(self) -> None:
+        self.fill()
+        before = self.beside()
+        self.store.add(part_key(ACME, "a" * 32), b"{}")
+        self.store.add(manifest_key(ACME), b"{}")
+        self.later(DAY + 1)
+        self.assertEqual(self.sweep().removed, [])
+        del self.store.objects[manifest_key(ACME)]
+        self.assertEqual(self.sweep().removed, [])
+        self.assertLess(before, self.beside())
+
+    def test_of_a_history_that_is_damaged_nothing_goes_that_it_may_name(self) -> None:
+        project = self.fill()
+        newest = str(project.older_history)
+        number = int(newest.partition("-")[0])
+        beyond = segment_key(ACME, f"{number + 1:08}-{'a' * 32}")
+        self.store.add(beyond, b"{}")
+        self.store.add(segment_key(ACME, f"{number - 1:08}-{'c' * 32}"), b"{}")
+        self.store.add(segment_key(ACME, newest), b"{}")
+        self.later(DAY + 1)
+        self.assertEqual(self.sweep().removed, [beyond])
+
+    def test_one_that_is_named_in_between(self) -> None:
+        """The listing is older than the manifest that is read after it."""
+        self.fill()
+        self.later(DAY + 1)
+        seen = self.beside()
+
+        def name_more(operation: str, key: str) -> None:
+            if operation == "list" and key == HISTORY:
+                self.store.after = lambda operation, key: None
+                self.change(lambda p: evolve(p, files=p.files[:-1]))
+
+        self.store.after = name_more
+        [removed] = self.sweep().removed
+        self.assertIn(removed, seen)
+        fresh = self.domain.beside().manifests
+        self.assertEqual(
+            len(self.successResultOf(started(fresh.read(ACME))).project.files), 999
+        )
 
 
 class SweepTests(IndexCase):
@@ -183,6 +292,67 @@ class SweepTests(IndexCase):
         [tombstone] = self.project().tombstones
         self.assertTrue(tombstone.purged)
         self.assertEqual(self.sweep().purged, [])
+
+    def test_keeps_what_can_be_restored(self) -> None:
+        self.publish()
+        keys = set(self.project().files[0].keys)
+        self.remove()
+        for days, purged in ((5, []), (3, [*self.project().tombstones[0].keys])):
+            self.later(days * DAY)
+            sweeper = Sweeper(
+                self.store, self.domain.manifests, DAY, restore_for=7 * DAY
+            )
+            self.assertEqual(
+                self.successResultOf(started(sweeper.run())).purged, purged
+            )
+        self.assertEqual(keys & set(self.store.objects), set())
+        [tombstone] = self.project().tombstones
+        self.assertIsNone(tombstone.file)
+
+    def test_whoever_swaps_first_wins(self) -> None:
+        """What is restored while a sweep is about to purge it stays."""
+        for first in ("restore", "purge"):
+            self.domain = Domain()
+            self.store = self.domain.store
+            self.publish()
+            keys = set(self.project().files[0].keys)
+            self.remove()
+            self.later(2 * DAY)
+            held: Deferred[None] = Deferred()
+            manifest = ("put", manifest_key(ACME))
+
+            def before(
+                operation: str,
+                key: str,
+                held: Deferred[None] = held,
+                manifest: tuple[str, str] = manifest,
+            ) -> Deferred[None] | None:
+                return held if (operation, key) == manifest else None
+
+            restore = self.domain.beside().index.acts.restore
+            sweeper = Sweeper(self.store, self.domain.manifests, DAY)
+            self.store.before = before
+            if first == "restore":
+                swept = started(sweeper.run())
+                self.store.before = lambda operation, key: None
+                restored: Deferred[Any] = started(restore(ACME, Selection("1.0")))
+            else:
+                restored = started(restore(ACME, Selection("1.0")))
+                self.store.before = lambda operation, key: None
+                swept = started(sweeper.run())
+            held.callback(None)
+            self.domain.settle(restored)
+            self.domain.settle(swept)
+            self.assertEqual(damage(self.store), [])
+            if first == "restore":
+                self.successResultOf(restored)
+                self.assertEqual(self.successResultOf(swept).purged, [])
+                self.assertEqual(len(self.project().files), 1)
+                self.assertLessEqual(keys, set(self.store.objects))
+            else:
+                error = self.failureResultOf(restored, NotFound).value
+                self.assertIn("a sweep has removed its bytes", error.message)
+                self.assertEqual(keys & set(self.store.objects), set())
 
     def test_says_purged_before_it_removes(self) -> None:
         self.publish()
@@ -351,6 +521,29 @@ class VerifyTests(IndexCase):
         self.publish()
         self.publish(SDIST, sdist())
         self.assertEqual(self.faults(deep=True), [None, None])
+
+    def test_a_part_of_a_manifest_or_of_a_history(self) -> None:
+        many = tuple(file(f"acme-{n:04}.tar.gz", version=f"{n}") for n in range(300))
+        entries = tuple(
+            HistoryEntry(f"{n:016x}", datetime(2026, 1, 1, tzinfo=UTC), "yanked")
+            for n in range(300)
+        )
+        work = self.domain.manifests.change(
+            ACME, lambda p: evolve(p, files=many, history=entries), create=True
+        )
+        self.domain.settle(work)
+        newest, *_ = sorted(
+            (k for k in self.store.objects if k.startswith(HISTORY)), reverse=True
+        )
+        self.store.add(newest, b"{}")
+        told = {f.key: f for f in self.faults() if f is not None}
+        self.assertIn(newest, told[f"{HISTORY}acme/"].problem)
+        part = next(k for k in self.store.objects if k.startswith(PARTS))
+        del self.store.objects[part]
+        self.domain = self.domain.beside()  # this one knows it
+        told = {f.key: f for f in self.faults() if f is not None}
+        self.assertIn(f"restore {part}", told[manifest_key(ACME)].problem)
+        self.assertIs(told[manifest_key(ACME)].kind, Kind.WRONG)
 
     def test_the_access_document(self) -> None:
         self.publish()

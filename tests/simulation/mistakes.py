@@ -5,7 +5,7 @@ A test puts one in at a time, to show that the runs find it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -24,7 +24,7 @@ from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.index.watch import MarkerWatch
 from pypicloud_tw.maintenance.sweep import Sweeper, Swept
 from pypicloud_tw.store.interfaces import Condition, ObjectInfo
-from pypicloud_tw.web.views import ProjectView, view_project
+from pypicloud_tw.web.views import ProjectView, Views
 from tests.simulation.servers import Parts
 from tests.simulation.world import Plan
 from tests.unsteady import AWS, RGW, SWIFT, Line, Profile
@@ -92,11 +92,9 @@ class _Hasty(Publisher):
 class _Tidy(Publication):
     """Clears away its objects when its swap failed, which may have been made."""
 
-    async def _commit(
-        self, file: File, admit: Callable[[File], Change], metadata: bytes | None
-    ) -> Project:
+    async def _commit(self, file: File, *how: Any) -> Project:
         try:
-            return await super()._commit(file, admit, metadata)
+            return await super()._commit(file, *how)
         except StoreError:
             await self.publisher.discard(file, None)
             raise
@@ -189,9 +187,7 @@ class _Quiet:
 
 async def _view_all(state: Versioned) -> Any:
     """Show what is in quarantine."""
-    return await view_project(
-        evolve(state, project=evolve(state.project, status="active"))
-    )
+    return await Views()(evolve(state, project=evolve(state.project, status="active")))
 
 
 def _quiet(watch: MarkerWatch) -> MarkerWatch:

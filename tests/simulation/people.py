@@ -32,9 +32,9 @@ from pypicloud_tw.index.model import File, Project, ProjectStatus, Selection, To
 from pypicloud_tw.index.names import Filename, NormalizedName, file_identity
 from pypicloud_tw.maintenance.adopt import Adopter
 from pypicloud_tw.maintenance.rebuild import Rebuilder
+from pypicloud_tw.projects.addresses import DIGEST_DIGITS
 from pypicloud_tw.web.projects import Elsewhere
 from pypicloud_tw.web.representation import Page
-from pypicloud_tw.web.views import DIGEST_DIGITS
 from tests.access.facts import Setting, Token
 from tests.access.tokens.doubles import CLIENT, bearer
 from tests.access.unsteady import FRESH_FOR
@@ -291,8 +291,8 @@ class People:
             blob = await server.projects.blob(name, sha256[:DIGEST_DIGITS], filename)
             download = await blob.open(None)
             await download.deliver(consumer)
-        except NotFound:
-            # The upstream knows of none.
+        except (NotFound, Forbidden):
+            # The upstream knows of none; in quarantine nothing is handed out.
             seen = lineage.from_floor(floor) if floor >= 0 else []
             there = seen and all(_offers(state, filename, sha256) for state in seen)
             was_stale = server.index.catalog.served_stale != stale

@@ -114,6 +114,7 @@ class Run:
         for lineage in world.witness.lineages.values():
             if lineage.project is not None:
                 world.witness.check_objects(lineage.project)
+                world.witness.check_quarantine(lineage)
         for task in world.tasks:
             if task.entries is not None and task.name is not None:
                 lineage = world.witness.lineage(task.name)
@@ -131,6 +132,11 @@ class Found:
     seed: int
     profile: Profile
     trouble: list[str]
+
+    @property
+    def how_to_replay(self) -> str:
+        """Return what is set to run this very one again."""
+        return f"PYPICLOUD_SIMULATION={self.profile.name}:{self.seed}"
 
 
 def run(

@@ -31,7 +31,7 @@ from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.projects import Projects
 from pypicloud_tw.web.representation import Page
 from pypicloud_tw.web.simple import render_project
-from pypicloud_tw.web.views import ProjectView, view_project
+from pypicloud_tw.web.views import ProjectView, Views
 from tests.access.unsteady import FRESH_FOR, AccessSide
 from tests.simulation.clock import ServerClock
 from tests.unsteady import Line
@@ -69,7 +69,7 @@ class Parts:
     watch: type[MarkerWatch] = MarkerWatch
     document_watch: Callable[[MarkerWatch], MarkerWatch] = lambda watch: watch
     token_watch: Callable[[MarkerWatch], MarkerWatch] = lambda watch: watch
-    view: Callable[[Any], Awaitable[Any]] = view_project
+    view: Callable[[Any], Awaitable[Any]] = field(factory=Views)
 
 
 def _upstream_page(name: str) -> Page:
@@ -146,7 +146,7 @@ class Server:
         """Make one that knows nothing yet, in the order of the assembly."""
         dice = Random(line.dice.random())
         manifests = parts.manifests(
-            parts.for_manifests(line), clock, dice, Standing.starting()
+            parts.for_manifests(line), clock, dice, Standing.starting(), SWEEP_AGE
         )
         watch = parts.watch(Marker(line, dice), clock, FRESH_FOR)
         catalog = parts.catalog(

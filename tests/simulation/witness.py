@@ -89,6 +89,16 @@ class Witness:
         for tombstone in project.tombstones:
             self._check_there(project, tombstone.keys)
 
+    def check_quarantine(self, lineage: Lineage) -> None:
+        """Look whether addresses that were given out before lead nowhere any more."""
+        states = [state.project for state in lineage.states]
+        if states[-1].status != "quarantined":
+            return
+        for project in states:
+            for file in project.files if project.status != "quarantined" else ():
+                if file.key in self.store.objects:
+                    self.complain(f"{file.key} can be fetched, and is in quarantine")
+
     def _check_there(self, project: Project, keys: Iterable[str]) -> None:
         for key in keys:
             if key not in self.store.objects:

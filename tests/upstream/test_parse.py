@@ -59,11 +59,24 @@ class JsonTests(SynchronousTestCase):
             versions=["1.0", "2.0"],
             **{
                 "project-status": {"status": "archived", "reason": "old"},
-                "alternate-locations": ["https://other.example/simple/acme/"],
+                "future-key": {"a": 1},
             },
         )
-        told["meta"] = {"api-version": "1.4", "_last-serial": 7, "tracks": ["x"]}
+        told["meta"] = {"api-version": "1.4", "_last-serial": 7}
         self.assertEqual(read(told), told | {"files": [file]})
+
+    def test_what_holds_at_another_index_alone_is_dropped(self) -> None:
+        """PEP 752, and PEP 708, which was rejected."""
+        told = page(
+            WHEEL,
+            namespaces=[{"name": "acme", "owned": True}],
+            **{"alternate-locations": ["https://other.example/simple/acme/"]},
+        )
+        told["meta"] = {"api-version": "1.4", "tracks": ["https://a.example/"]}
+        document = read(told)
+        self.assertNotIn("namespaces", document)
+        self.assertNotIn("alternate-locations", document)
+        self.assertEqual(document["meta"], {"api-version": "1.4"})
 
     def test_relative_links(self) -> None:
         file = {**WHEEL, "url": "../../files/a.whl"}
@@ -285,19 +298,15 @@ class HtmlTests(SynchronousTestCase):
             (file,) = html(f'<a href="a-1.tar.gz#{fragment}">x</a>')["files"]
             self.assertEqual(file["hashes"], {"sha256": SHA}, fragment)
 
-    def test_where_else_a_project_is(self) -> None:
-        """PEP 708: of both there may be several."""
+    def test_metas_of_the_rejected_pep_708_are_dropped(self) -> None:
         document = html(
             "",
             '<meta name="pypi:tracks" content="https://a.example/acme/">'
             '<meta name="pypi:tracks" content="https://b.example/acme/">'
             '<meta name="pypi:alternate-locations" content="https://c.example/acme/">',
         )
-        self.assertEqual(
-            document["meta"]["tracks"],
-            ["https://a.example/acme/", "https://b.example/acme/"],
-        )
-        self.assertEqual(document["alternate-locations"], ["https://c.example/acme/"])
+        self.assertEqual(document["meta"], {"api-version": "1.0"})
+        self.assertNotIn("alternate-locations", document)
 
     def test_version(self) -> None:
         meta = '<meta name="pypi:repository-version" content="{}">'

@@ -35,10 +35,12 @@ from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.access.users import PasswordLogin, Users
 from pypicloud_tw.config.rights import TrustedPublisher
 from pypicloud_tw.index.admission import Claims, UploadRules
+from pypicloud_tw.index.attestations.service import Attestations
+from pypicloud_tw.index.attestations.stored import is_about
 from pypicloud_tw.index.audit import SERVER, Act, Actor
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.index import Index
-from pypicloud_tw.index.manifest import INDEX, decode, project_of
+from pypicloud_tw.index.manifest import project_of
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.marker import Marker
 from pypicloud_tw.index.model import Project, Selection
@@ -54,10 +56,11 @@ from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.downloads import Downloads
 from pypicloud_tw.web.http.proxies import Proxies
 from pypicloud_tw.web.http.site import ConnectionLimits, Site
-from pypicloud_tw.web.views import ProjectView, view_project
+from pypicloud_tw.web.views import ProjectView, Views
 from tests.access.oidc.doubles import Issuer
 from tests.builders import simple_policy
 from tests.doubles import InlineOffload, quick_hash
+from tests.manifests import whole_project
 from tests.web.http.doubles import PEER, Wire
 
 T = TypeVar("T")
@@ -94,6 +97,7 @@ class Domain:
     offload: InlineOffload = field(factory=InlineOffload)
     seeds: Iterator[int] = field(factory=lambda: count(1))
     make_index: type[Index] = Index
+    attestations: Attestations = field(factory=Attestations)
     #: Files may be replaced by what is published without HTTP.
     overwrite: bool = False
     manifests: Manifests = field(init=False)
@@ -113,7 +117,7 @@ class Domain:
             self.manifests,
             MarkerWatch(Marker(self.store), self.clock, self.fresh_for),
             self.clock,
-            view_project,
+            Views(),
         )
         self.publisher = Publisher(
             self.store,
@@ -123,6 +127,7 @@ class Domain:
             self.clock,
             self.rules,
             self.steps.append,
+            attestations=self.attestations,
         )
         self.index = self.make_index(
             self.store, self.manifests, self.catalog, self.publisher, self.clock
@@ -136,6 +141,7 @@ class Domain:
             rules=self.rules,
             fresh_for=self.fresh_for,
             seeds=self.seeds,
+            attestations=self.attestations,
         )
 
     async def publish(
@@ -182,7 +188,7 @@ class Domain:
 def stored_project(store: MemoryStore, name: str = "acme") -> Project:
     """Read a project as it lies in the store."""
     normalized = project_name(name)
-    return decode(normalized, store.objects[f"{INDEX}{normalized}.json"].data)
+    return whole_project(normalized, lambda key: store.objects[key].data)
 
 
 def stored_projects(store: MemoryStore) -> dict[NormalizedName, Project]:
@@ -226,6 +232,10 @@ def damage(store: MemoryStore) -> list[str]:
                     found.append(f"{key} is missing")
                 elif sha256(there.data).hexdigest() != digest:
                     found.append(f"{key} has other bytes")
+            if file.provenance_key is not None:
+                there = store.objects.get(file.provenance_key)
+                if there is None or not is_about(there.data, file.sha256):
+                    found.append(f"{file.provenance_key} is missing or wrong")
     return found
 
 
@@ -235,8 +245,7 @@ def named(store: MemoryStore) -> set[str]:
         key
         for project in stored_projects(store).values()
         for file in project.files
-        for key in (file.key, file.metadata_key)
-        if key is not None
+        for key in file.keys
     }
 
 

@@ -6,6 +6,7 @@ everybody and every kind of project.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Literal
 from xmlrpc.client import dumps
@@ -98,7 +99,12 @@ class Subject:
 
     def fill(self, path: str) -> str:
         """Put it into an address."""
-        return path.format(name=self.name, digest=self.digest, file=self.filename)
+        return path.format(
+            name=self.name,
+            digest=self.digest,
+            file=self.filename,
+            new=former_filename(self),
+        )
 
 
 @frozen
@@ -136,6 +142,17 @@ class Row:
 _ONE, _TWO = Subject("x", "x-one", ""), Subject("x", "x-two", "")
 
 
+def former_upload(subject: Subject) -> bytes:
+    """A file that is new, to an address that says what it is."""
+    data = wheel(subject.name.replace("-", "_"), "3.0")
+    return form_bytes([("content", (former_filename(subject), data))])
+
+
+def former_filename(subject: Subject) -> str:
+    """That file's name."""
+    return f"{subject.name.replace('-', '_')}-3.0-py3-none-any.whl"
+
+
 def upload(subject: Subject) -> bytes:
     """A file that is new."""
     name = subject.name
@@ -162,6 +179,11 @@ def call(subject: Subject) -> bytes:
     return dumps(({"name": "x"},), "search").encode()
 
 
+def release_call(subject: Subject) -> bytes:
+    """What older tools ask of a release."""
+    return dumps((subject.name, "1.0"), "release_urls").encode()
+
+
 def token(subject: Subject) -> bytes:
     """A token that is none."""
     return b'{"token": "x"}'
@@ -177,8 +199,11 @@ DISCOVERY = "/.well-known/pytp"
 GITHUB = "/_/oidc/github/mint-token"
 REVEALED = "/api/v1/access/tokens/revealed"
 JSON = {"Content-Type": "application/json"}
+XML = {"Content-Type": "text/xml"}
 
+PROVENANCE = "/integrity/<name>/<version>/<filename>/provenance"
 FILE = "/packages/<name>/<digest>/<filename>"
+BY_NAME = "/packages/<kind>/<first>/<name>/<filename>"
 
 #: Routes that take forms of the upload API.
 FORMS = ("/", "/simple", "/simple/", "/legacy", "/legacy/", "/pypi", "/pypi/")
@@ -223,7 +248,7 @@ def _access_rows() -> Iterator[Row]:
         ("PUT", "/publishers/<name>", ADMINISTER, 201, _PUBLISHER),
         ("DELETE", "/publishers/<name>", ADMINISTER, 200, b""),
         ("POST", "/tokens", password, 201, b"{}"),
-        ("DELETE", "/tokens/<id>", password, 404, b""),
+        ("DELETE", "/tokens/<string(length=32):id>", password, 404, b""),
     ):
         yield _access_row(method, route, asks, status, body)
 
@@ -246,7 +271,7 @@ def _access_row(
         "<project>": "other",
         "<name>": "thing",
         "<user>": "thing",
-        "<id>": "0" * 32,
+        "<string(length=32):id>": "0" * 32,
     }.items():
         path = path.replace(part, value)
     changes = method != "GET"
@@ -262,6 +287,87 @@ def _access_row(
     )
 
 
+#: Below this are the routes of :class:`~pypicloud_tw.web.api.projects.ProjectsApi`.
+API = "/api/v1"
+
+_YANK = b'{"reason": "broken"}'
+
+
+def _project_rows() -> Iterator[Row]:
+    """Projects, shown and changed."""
+    project, release = "/projects/{name}", "/projects/{name}/releases/1.0"
+    file = "/projects/{name}/files/{file}"
+    for path in ("/projects", "/search?q=one", project, release, file):
+        yield _api_row("GET", path, READ)
+    yield _api_row("GET", f"{project}/history", MANAGE)
+    yield _api_row("GET", "/status", ADMINISTER)
+    yield Row("GET", f"{API}/openapi.json", f"{API}/openapi.json")
+    for one in (release, file):
+        yield _api_row("PUT", f"{one}/yanked", MANAGE, _YANK)
+        yield _api_row("DELETE", f"{one}/yanked", MANAGE)
+        yield _api_row("DELETE", one, DELETE)
+    yield _api_row("DELETE", project, DELETE)
+    yield _api_row("POST", f"{project}/restore", DELETE, b"{}")
+    yield _api_row("PUT", f"{project}/status", MANAGE, b'{"status": "active"}')
+    unknown = b'{"act": "0123456789abcdef"}'
+    yield _api_row("POST", f"{project}/undo", MANAGE, unknown, 404)
+
+
+#: Below this are the routes of :class:`~pypicloud_tw.web.api.former.FormerApi`.
+FORMER = "/api"
+
+
+def _former_rows() -> Iterator[Row]:
+    """The API of pypicloud 1.x."""
+    project, file = f"{FORMER}/package/<name>", f"{FORMER}/package/<name>/<filename>"
+    one = "/api/package/{name}/{file}"
+    yield Row("GET", "/api/package", "/api/package", status=301)
+    yield Row("GET", "/api/package/", "/api/package/", READ)
+    yield Row("GET", "/api/package/", "/api/package/?verbose=true", READ)
+    yield Row("GET", project, "/api/package/{name}", status=301)
+    yield Row("GET", f"{project}/", "/api/package/{name}/", READ)
+    yield Row("GET", file, one, READ)
+    yield Row("GET", "/api/search", "/api/search?query=one", READ)
+    yield Row("GET", "/api/search/", "/api/search/?query=one", READ)
+    new = "/api/package/{name}/{new}"
+    yield Row("POST", file, new, UPLOAD, 200, former_upload, FORM_TYPE, True)
+    yield Row("DELETE", file, one, DELETE, changes=True)
+
+
+def _prune_rows() -> Iterator[Row]:
+    """Prunes of one project, planned and carried out."""
+    for name, body, changes in (
+        ("plan", plan_question, False),
+        ("apply", prune_order, True),
+    ):
+        path = f"{API}/prune/{name}"
+        yield Row("POST", path, path, DELETE, 200, body, JSON, changes)
+
+
+def plan_question(subject: Subject) -> bytes:
+    """What a plan of one project is asked for with."""
+    question = {"patterns": [subject.name], "keep": {"releases": 1}}
+    return json.dumps(question).encode()
+
+
+def prune_order(subject: Subject) -> bytes:
+    """A plan for one project, made of a state that it has not."""
+    releases = [{"version": "0.1"}]
+    project = {"project": subject.name, "state": "x", "reason": "old"}
+    return json.dumps({"projects": [{**project, "releases": releases}]}).encode()
+
+
+def _api_row(
+    method: str, path: str, asks: Asked, body: bytes = b"", status: int = 200
+) -> Row:
+    route = path.partition("?")[0].replace("{name}", "<name>")
+    route = route.replace("1.0", "<version>").replace("{file}", "<filename>")
+    changes = method != "GET"
+    return Row(
+        method, API + route, API + path, asks, status, lambda _: body, JSON, changes
+    )
+
+
 ROWS = (
     Row("GET", "/", "/", READ),
     Row("GET", "/packages", "/packages", status=301),
@@ -271,9 +377,20 @@ ROWS = (
     # By the name alone, and to anybody.
     Row("GET", "/simple/<name>", "/simple/{name}", status=301),
     Row("GET", "/simple/<name>/", "/simple/{name}/", READ),
+    Row("GET", BY_NAME, "/packages/source/x/{name}/{file}", READ, 302),
+    Row("GET", BY_NAME, "/packages/py3/x/{name}/{file}.metadata", READ, 302),
+    Row("GET", "/project/<name>", "/project/{name}", READ, 302),
+    Row("GET", "/project/<name>/", "/project/{name}/", READ, 302),
+    Row("GET", "/project/<name>/<version>", "/project/{name}/1.0", READ, 302),
+    Row("GET", "/project/<name>/<version>/", "/project/{name}/1.0/", READ, 302),
+    Row("GET", "/feeds/releases.atom", "/feeds/releases.atom", READ),
+    Row("GET", "/feeds/project/<name>.atom", "/feeds/project/{name}.atom", READ),
+    Row("GET", "/namespaces", "/namespaces", READ),
+    Row("GET", "/namespace/<space>", "/namespace/other", READ, 404),
     Row("GET", FILE, "/packages/{name}/{digest}/{file}", READ),
     Row("GET", FILE, "/packages/{name}/{digest}/{file}.metadata", READ),
-    Row("GET", "/api/package/<name>/<filename>", "/api/package/{name}/{file}", READ),
+    # None of these files has any, which is told to readers alone.
+    Row("GET", PROVENANCE, "/integrity/{name}/1.0/{file}/provenance", READ, 404),
     Row("GET", "/pypi/<name>/json", "/pypi/{name}/json", READ),
     Row("GET", "/pypi/<name>/<version>/json", "/pypi/{name}/1.0/json", READ),
     Row("GET", "/health", "/health"),
@@ -286,7 +403,8 @@ ROWS = (
     ),
     Row("POST", "/legacy/", "/legacy/", OVERWRITE, 200, overwrite, FORM_TYPE, True),
     Row("POST", "/legacy/", "/legacy/", DELETE, 200, removal, FORM_TYPE, True),
-    Row("POST", "/pypi", "/pypi", None, 200, call, {"Content-Type": "text/xml"}),
+    Row("POST", "/pypi", "/pypi", READ, 200, call, XML),
+    Row("POST", "/pypi", "/pypi", READ, 200, release_call, XML),
     Row("GET", AUDIT, AUDIT, ADMINISTER),
     Row("GET", AUDIT, f"{AUDIT}?project={{name}}", MANAGE),
     # Who sends these proves who it is by what it sends.
@@ -297,10 +415,15 @@ ROWS = (
     Row("POST", "/_/oidc/burn-token", "/_/oidc/burn-token", None, 204, token, JSON),
     Row("POST", REVEALED, REVEALED, None, 200, report, JSON),
     *_access_rows(),
+    *_project_rows(),
+    *_former_rows(),
+    *_prune_rows(),
 )
 
-#: What goes on while the server is read-only: logging in, and what ends a token.
+#: What goes on while the server is read-only: logging in, what ends a token, and what
+#: only looks.
 WHILE_READ_ONLY = {
+    f"{API}/prune/plan",
     "/_/oidc/mint-token",
     GITHUB,
     "/_/oidc/burn-token",

@@ -23,12 +23,14 @@ from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import Forbidden, StoreError
+from pypicloud_tw.index.changelog import serial_at
 from pypicloud_tw.index.manifest import encode, manifest_key
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.web.http.proxies import Proxies
 from tests.builders import file, metadata, sdist, wheel
 from tests.web.doubles import (
+    BEGINNING,
     Domain,
     Response,
     Web,
@@ -90,7 +92,9 @@ class PageTests(AppCase):
     def test_json(self) -> None:
         self.yank("0.9", "<b>broken</b>")
         page = self.get("/simple/acme/", Accept=JSON).json
-        self.assertEqual(page["meta"], {"api-version": "1.4"})
+        meta = {"api-version": "1.5", "_last-serial": serial_at(BEGINNING) + 3}
+        self.assertEqual(page["meta"], meta)
+        self.assertIsNone(page["namespaces"])
         self.assertEqual(page["name"], "acme")
         self.assertEqual(page["versions"], ["0.9", "1.0"])
         self.assertEqual(page["project-status"], {"status": "active"})
@@ -144,7 +148,9 @@ class PageTests(AppCase):
     def test_the_list_of_projects(self) -> None:
         self.web.publish("other-1.0.tar.gz", sdist("other"))
         page = self.get("/simple/", Accept=JSON).json
+        serials = [project.pop("_last-serial") for project in page["projects"]]
         self.assertEqual(page["projects"], [{"name": "acme"}, {"name": "other"}])
+        self.assertEqual(page["meta"]["_last-serial"], max(serials))
         self.assertIn('<a href="other/">other</a>', self.get("/simple/").text)
 
     def test_a_change_is_shown_at_once(self) -> None:
@@ -649,32 +655,33 @@ class ErrorFormTests(AppCase):
 
 
 class XmlRpcTests(AppCase):
-    """``pip search``: told that it is not here, in a form that pip shows."""
+    """Which requests are calls; what they get is of ``tests.web.api.test_xml_rpc``."""
 
     CALL = dumps(({"name": ["acme"], "summary": ["acme"]}, "or"), "search").encode()
 
-    def test_told_at_once(self) -> None:
-        """Without a log-in, whoever may read."""
-        closed = Web(default_read="authenticated")
-        for web in (self.web, closed):
-            for path in ("/pypi", "/pypi/", "/", "/simple", "/simple/", "/legacy/"):
-                for media_type in ("text/xml", "application/xml; charset=utf-8"):
-                    response = web.request(
-                        "POST", path, {"Content-Type": media_type}, self.CALL
-                    )
-                    self.assertEqual(response.status, 200, path)
-                    self.assertEqual(
-                        response["Content-Type"], "text/xml; charset=utf-8"
-                    )
-                    fault = self.assertRaises(Fault, loads, response.body)
-                    self.assertEqual(fault.faultCode, -32601)
-                    self.assertIn("no pip search", fault.faultString)
-                    self.assertIn("listed at /simple/.", fault.faultString)
+    def test_wherever_clients_call(self) -> None:
+        self.web.publish(WHEEL, wheel())
+        for path in ("/pypi", "/pypi/", "/", "/simple", "/simple/", "/legacy/"):
+            for media_type in ("text/xml", "application/xml; charset=utf-8"):
+                response = self.web.request(
+                    "POST", path, {"Content-Type": media_type}, self.CALL
+                )
+                self.assertEqual(response.status, 200, path)
+                self.assertEqual(response["Content-Type"], "text/xml; charset=utf-8")
+                self.assertIn("<string>acme</string>", response.text)
+                self.assertEqual(loads(response.body)[1], None)
+
+    def test_who_may_not_read_is_asked_to_log_in(self) -> None:
+        web = Web(default_read="authenticated")
+        response = web.request("POST", "/pypi", {"Content-Type": "text/xml"}, self.CALL)
+        self.assertEqual(response.status, 401)
 
     def test_under_a_prefix(self) -> None:
         web = Web(proxies=Proxies((), "https://x.example/python"))
-        response = web.request("POST", "/pypi", {"Content-Type": "text/xml"}, self.CALL)
+        unknown = dumps((), "user_packages").encode()
+        response = web.request("POST", "/pypi", {"Content-Type": "text/xml"}, unknown)
         fault = self.assertRaises(Fault, loads, response.body)
+        self.assertEqual(fault.faultCode, -32601)
         self.assertIn("/python/simple/", fault.faultString)
 
     def test_uploads_are_none(self) -> None:

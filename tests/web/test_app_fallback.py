@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from hashlib import sha256
 from typing import Any
 
 from attrs import define, field
@@ -9,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.config.sections.upstream import UpstreamSection
 from pypicloud_tw.errors import StoreError, Unauthorized
+from pypicloud_tw.index.attestations.service import Attestations
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.upstream.caching import CachingFiles
@@ -20,6 +23,7 @@ from pypicloud_tw.upstream.source import ClientLimits, sources
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.simple import render_upstream
 from tests.builders import wheel
+from tests.index.attestations.doubles import SIGNER, Verifier, attestation
 from tests.upstream.doubles import (
     BASE,
     FILES,
@@ -29,7 +33,7 @@ from tests.upstream.doubles import (
     project,
     ranged,
 )
-from tests.web.doubles import Domain, Response, Web, started
+from tests.web.doubles import Domain, Response, Web, started, upload_form
 
 ACME, BETA = project_name("acme"), project_name("beta")
 NAME = "acme-9.0-py3-none-any.whl"
@@ -253,6 +257,62 @@ class MergeTests(SynchronousTestCase):
             self.assertEqual(front.get(link).status, 200, one)
 
 
+class ProvenanceTests(SynchronousTestCase):
+    """What the other index attests (PEP 740) is passed on as it is."""
+
+    ADDRESS = f"/integrity/acme/9.0/{NAME}/provenance"
+    LINK = f"https://up.example/integrity/acme/9.0/{NAME}/provenance"
+
+    def front(self, mode: str, link: str = LINK, **options: Any) -> Front:
+        domain = Domain(
+            attestations=Attestations(Verifier(), lambda project: (SIGNER,))
+        )
+        front = Front(mode, domain=domain, **options)
+        front.have({**file(NAME), "provenance": link})
+        return front
+
+    def test_pages(self) -> None:
+        for mode in ("proxy", "relay", "cache"):
+            front = self.front(mode)
+            (told,) = front.document()["files"]
+            self.assertEqual(told["provenance"], self.LINK)
+            html = front.get("/simple/acme/").text
+            self.assertIn(f'data-provenance="{self.LINK}"', html)
+
+    def test_our_address_of_it_leads_there(self) -> None:
+        for mode in ("proxy", "relay", "cache"):
+            answer = self.front(mode).get(self.ADDRESS)
+            self.assertEqual((answer.status, answer["location"]), (302, self.LINK))
+
+    def test_where_there_is_none(self) -> None:
+        without = Front("relay")
+        without.have()
+        for front in (
+            without,
+            Front("relay"),
+            self.front("relay", "javascript:alert(1)"),
+            self.front("relay", "https://up.example/\r\nX: y"),
+            self.front("redirect"),
+        ):
+            self.assertEqual(front.get(self.ADDRESS).status, 404)
+
+    def test_merged_with_ours(self) -> None:
+        front = self.front("relay", merge=frozenset({"acme"}))
+        data = wheel()
+        attested = json.dumps([attestation(OURS, sha256(data).hexdigest())])
+        form = upload_form(OURS, data, attestations=attested)
+        self.assertEqual(front.web.post(form).status, 200)
+        for host in ("a.example", "b.example"):
+            page = front.web.get("/simple/acme/", {**JSON, "Host": host}).json
+            links = {one["filename"]: one["provenance"] for one in page["files"]}
+            ours = f"http://{host}/integrity/acme/1.0/{OURS}/provenance"
+            self.assertEqual(links, {OURS: ours, NAME: self.LINK})
+        self.assertEqual(front.get(self.ADDRESS)["location"], self.LINK)
+        self.assertEqual(
+            front.get(f"/integrity/acme/1.0/{OURS}/provenance").status, 200
+        )
+
+
 class CachingTests(SynchronousTestCase):
     """What clients are told of how long a file stays as it is."""
 
@@ -315,6 +375,17 @@ class UnservedTests(SynchronousTestCase):
         front.web.application.index.unserved.find({ACME: "It is broken."})
         self.paths = (*self.paths, path)
         self.refused(front, "It is broken.")
+
+    def test_what_is_in_quarantine_hides_the_upstream_s_too(self) -> None:
+        front = Front("relay", merge=frozenset({"acme"}))
+        front.have()
+        front.web.publish(OURS, wheel())
+        theirs = f"/{front.link().lstrip('./')}"
+        acts = front.domain.index.acts
+        front.web.wait(acts.set_status(ACME, "quarantined"))
+        front.domain.clock.advance(1)
+        self.assertEqual(front.document()["files"], [])
+        self.assertEqual(front.web.get(theirs).status, 403)
 
     def test_what_is_merged_shows_the_upstream_s_all_the_same(self) -> None:
         """Its page never shows less than before."""

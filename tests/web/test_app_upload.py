@@ -151,7 +151,7 @@ class TakenTests(UploadCase):
                 (":action", "file_upload"),
                 ("name", "acme"),
                 ("version", "1.0"),
-                ("attestations", "[]"),
+                ("attestations", ""),
                 ("gpg_signature", (f"{WHEEL}.asc", b"signature")),
                 ("content", (WHEEL, data)),
                 ("blake2_256_digest", blake2b(data, digest_size=32).hexdigest()),

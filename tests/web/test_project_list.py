@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import ANONYMOUS, Principal, Scope
 from pypicloud_tw.concurrency.pieces import SLICE
+from pypicloud_tw.index.changelog import Changelog
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.web.media import Encoding, Format, Variant
 from pypicloud_tw.web.negotiation import Choice
@@ -63,9 +64,14 @@ class ListCase(SynchronousTestCase):
         self.own = names("open", "team-a-x", "team-b-x")
         self.kept: frozenset[NormalizedName] = frozenset()
         self.policy: Policy = policy_of(RULES)
+        self.changelog = Changelog()
 
     def find(self, who: Principal, choice: Choice = JSON) -> Representation:
-        work = started(self.list.find(self.own, self.kept, self.policy, who, choice))
+        work = started(
+            self.list.find(
+                self.own, self.kept, self.policy, who, choice, self.changelog
+            )
+        )
         self.clock.pump([0.0] * 10_000) if not work.called else None
         return self.successResultOf(work)
 
@@ -90,6 +96,31 @@ class WhoseTests(ListCase):
         self.kept = frozenset(names("team-a-kept", "open", "a"))
         self.assertEqual(self.read(ANONYMOUS), ["a", "open"])
         self.assertEqual(self.read(BOB), ["a", "open", "team-a-kept", "team-a-x"])
+
+    def test_serials(self) -> None:
+        self.kept = frozenset(names("kept"))
+        changes = (("open", 12), ("team-a-x", 13), ("team-b-x", 14))
+        self.changelog = Changelog(11, changes, known=True)
+        document = json.loads(self.find(BOB).body)
+        # Of what one may not read not even that it changed.
+        self.assertEqual(document["meta"]["_last-serial"], 13)
+        self.assertEqual(
+            document["projects"],
+            [
+                {"name": "kept"},
+                {"name": "open", "_last-serial": 12},
+                {"name": "team-a-x", "_last-serial": 13},
+            ],
+        )
+        self.assertIn(b"X-PyPI-Last-Serial: 13\r\n", self.find(BOB).fields)
+
+    def test_another_serial_makes_another_json_list(self) -> None:
+        before, page = self.find(BOB), self.find(BOB, HTML)
+        self.assertIs(before, self.find(BOB))
+        self.changelog = Changelog(12, known=True)
+        document = json.loads(self.find(BOB).body)
+        self.assertEqual(document["projects"][0], {"name": "open", "_last-serial": 12})
+        self.assertIs(page, self.find(BOB, HTML))
 
     def test_other_rules_and_other_names_make_others(self) -> None:
         self.read(BOB)
@@ -121,7 +152,9 @@ class ManyTests(ListCase):
 
     def test_others_have_their_turn_between(self) -> None:
         self.clock.step = 0.002  # for each piece
-        work = started(self.list.find(self.own, self.kept, self.policy, BOB, JSON))
+        work = started(
+            self.list.find(self.own, self.kept, self.policy, BOB, JSON, self.changelog)
+        )
         turns: list[float] = []
 
         def turn() -> None:
@@ -139,7 +172,11 @@ class ManyTests(ListCase):
 
     def test_who_asks_meanwhile_shares_it(self) -> None:
         asked = [
-            started(self.list.find(self.own, self.kept, self.policy, who, JSON))
+            started(
+                self.list.find(
+                    self.own, self.kept, self.policy, who, JSON, self.changelog
+                )
+            )
             for who in (BOB, BOB, ANONYMOUS)
         ]
         asked[0].cancel()

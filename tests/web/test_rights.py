@@ -18,9 +18,12 @@ from pypicloud_tw.access.principal import Scope
 from pypicloud_tw.access.tokens.tokens import NewToken
 from pypicloud_tw.config.rights import Action, RightLine
 from pypicloud_tw.index.audit import Actor
+from pypicloud_tw.projects.addresses import DIGEST_DIGITS
 from pypicloud_tw.web.api.access import AccessApi
+from pypicloud_tw.web.api.former import FormerApi
+from pypicloud_tw.web.api.projects import ProjectsApi
+from pypicloud_tw.web.api.pruning import PruningApi
 from pypicloud_tw.web.app import Application
-from pypicloud_tw.web.views import DIGEST_DIGITS
 from tests.access.doubles import policy_of
 from tests.access.oidc.doubles import publisher
 from tests.builders import wheel
@@ -28,8 +31,10 @@ from tests.web.doubles import HASH, Response, Web, basic, started, stored_projec
 from tests.web.rights_table import (
     ACCESS,
     ADMINISTRATORS,
+    API,
     DEFAULTS,
     EXPECTED,
+    FORMER,
     GROUPS,
     KINDS,
     PUBLISHER,
@@ -223,7 +228,13 @@ class TableTests(TableCase):
     def test_every_route_has_a_row(self) -> None:
         routes = {
             (method, base + rule.rule)
-            for base, router in (("", Application.router), (ACCESS, AccessApi.router))
+            for base, router in (
+                ("", Application.router),
+                (ACCESS, AccessApi.router),
+                (API, ProjectsApi.router),
+                (FORMER, FormerApi.router),
+                (f"{API}/prune", PruningApi.router),
+            )
             for rule in router.url_map.iter_rules()
             for method in set(rule.methods or ()) - {"HEAD", "OPTIONS"}
         }

@@ -22,7 +22,12 @@ from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.web.media import Encoding, Format, Variant
 from pypicloud_tw.web.negotiation import Negotiator
 from pypicloud_tw.web.representation import Page, compress
-from pypicloud_tw.web.simple import index_html, index_json, render_project
+from pypicloud_tw.web.simple import (
+    index_html,
+    index_json,
+    render_project,
+    render_upstream,
+)
 
 MODIFIED = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 PAGE_URL = "https://index.example/prefix/simple/acme-tool/"
@@ -200,21 +205,17 @@ class HtmlTests(SynchronousTestCase):
         self.assertEqual(served["versions"], ["1.0"])
         self.assertEqual(served["project-status"], status)
 
-    def test_repositories_that_share_the_name(self) -> None:
-        page = html_of(
-            a_document(
-                meta={"api-version": "1.2", "tracks": ["https://a.example/?a&b", 5]},
-                **{"alternate-locations": ["https://b.example/", "https://c.example/"]},
-            )
+    def test_metas_of_the_rejected_pep_708_are_gone(self) -> None:
+        document = a_document(
+            meta={"api-version": "1.2", "tracks": ["https://a.example/"]},
+            **{"alternate-locations": ["https://b.example/"]},
         )
-        self.assertEqual(
-            page.metas[1:],
-            [
-                ("pypi:tracks", "https://a.example/?a&b"),
-                ("pypi:alternate-locations", "https://b.example/"),
-                ("pypi:alternate-locations", "https://c.example/"),
-            ],
-        )
+        self.assertEqual(html_of(document).metas[1:], [])
+
+    def test_an_upstreams_project_is_in_no_namespace(self) -> None:
+        page, weight = render_upstream(a_document(namespaces=[{"name": "a"}]))
+        self.assertIsNone(json.loads(page.json)["namespaces"])
+        self.assertEqual(weight, page.weight)
 
     def test_order_is_kept(self) -> None:
         names = ["b", "a", "c", "a"]
@@ -233,18 +234,14 @@ class HtmlTests(SynchronousTestCase):
         document = a_document(
             file,
             name=NASTY,
-            meta={"api-version": "1.4", "tracks": [NASTY]},
-            **{
-                "project-status": {"status": NASTY, "reason": NASTY},
-                "alternate-locations": [NASTY],
-            },
+            **{"project-status": {"status": NASTY, "reason": NASTY}},
         )
         page = html_of(document)
         tags = {"html", "head", "meta", "title", "body", "h1", "a", "span", "br"}
         self.assertEqual(page.tags, tags)
         self.assertEqual(page.texts, [NASTY])
         self.assertEqual(page.anchors[0]["data-yanked"], NASTY)
-        self.assertEqual([content for _, content in page.metas[1:]], [NASTY] * 4)
+        self.assertEqual([content for _, content in page.metas[1:]], [NASTY] * 2)
 
     def test_half_a_surrogate_pair(self) -> None:
         document = a_document(a_file(yanked="\ud800", url="\udcff", hashes={}))
@@ -311,7 +308,6 @@ class JsonTests(SynchronousTestCase):
             {"name": None},
             {"project-status": "archived"},
             {"project-status": {"status": None, "reason": 5}},
-            {"alternate-locations": "https://a.example"},
         ):
             document = a_document(a_file(), **changes)
             self.assertEqual(len(html_of(document).anchors), 1, changes)
@@ -341,7 +337,7 @@ class IndexTests(SynchronousTestCase):
         self.assertEqual(
             json.loads(b"".join(index_json(batches, last_serial=7))),
             {
-                "meta": {"api-version": "1.4", "_last-serial": 7},
+                "meta": {"api-version": "1.5", "_last-serial": 7},
                 "projects": [{"name": name} for name in NAMES],
             },
         )

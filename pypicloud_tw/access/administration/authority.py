@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from attrs import frozen
@@ -30,6 +30,28 @@ class Authority(Protocol):
     @property
     def principal(self) -> Principal | None:
         """Who asks; None: who runs the command, and has the store anyway."""
+
+    def check(self, action: Action, project: NormalizedName | None) -> None:
+        """Return if they may do that.
+
+        :param project: None for what belongs to no project.
+        :raises Unauthorized: a log-in would help.
+        :raises Forbidden: it would not; nor can a project be known to them.
+        :raises NotFound: likewise, where others' projects are looked for elsewhere.
+        """
+
+    def check_some(self, action: Action) -> None:
+        """Return if there can be any project with which they may do that.
+
+        :raises Unauthorized: a log-in would help.
+        :raises Forbidden: it would not.
+        """
+
+    def reads(self) -> Callable[[str], bool]:
+        """Return what tells of a project, by its normalized name, if they may read it.
+
+        It holds for now: a change of the rules makes another.
+        """
 
     def administers(self, *projects: str) -> bool:
         """Whether all of these names and patterns are theirs to administer.
@@ -69,6 +91,16 @@ class Operator:
 
     principal: None = None
 
+    def check(self, action: Action, project: NormalizedName | None) -> None:
+        """See :class:`Authority`."""
+
+    def check_some(self, action: Action) -> None:
+        """See :class:`Authority`."""
+
+    def reads(self) -> Callable[[str], bool]:
+        """See :class:`Authority`."""
+        return lambda name: True
+
     def administers(self, *projects: str) -> bool:
         """See :class:`Authority`."""
         return True
@@ -92,6 +124,19 @@ class PrincipalAuthority:
 
     access: Access
     principal: Principal
+
+    def check(self, action: Action, project: NormalizedName | None) -> None:
+        """See :class:`Authority`."""
+        self.access.check(self.principal, action, project)
+
+    def check_some(self, action: Action) -> None:
+        """See :class:`Authority`."""
+        if not self.access.policy.may_any(self.principal, action):
+            self.access.check(self.principal, action, None)
+
+    def reads(self) -> Callable[[str], bool]:
+        """See :class:`Authority`."""
+        return self.access.policy.readable(self.principal).allows
 
     def administers(self, *projects: str) -> bool:
         """See :class:`Authority`."""
@@ -120,8 +165,7 @@ class PrincipalAuthority:
 
     def check_administers_some(self) -> None:
         """See :class:`Authority`."""
-        if not self.access.policy.may_any(self.principal, Action.ADMINISTER):
-            self.access.check(self.principal, Action.ADMINISTER, None)
+        self.check_some(Action.ADMINISTER)
 
     def check_tokens(self, owner: str, scope: Scope) -> None:
         """See :class:`Authority`."""

@@ -72,12 +72,12 @@ class RecordedChange:
         # Made there, and not here: also if nobody waits for it any more, or if the
         # other servers cannot be told of it.
         await documents.change(apply, record)
-        made = state_of(before, self.part, self.name) is None
+        was, state = (state_of(one, self.part, self.name) for one in (before, after))
         notices = (
             *_notices(rules, access.policy.rules),
             *_of_projects(before, after),
         )
-        return Changed(made, notices, state_of(after, self.part, self.name))
+        return Changed(was is None and state is not None, notices, state)
 
 
 def _notices(before: Rules, after: Rules) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import cast
 
 import click
@@ -17,17 +16,10 @@ from pypicloud_tw.access.administration.values import (
     RightsOf,
     Verdict,
 )
-from pypicloud_tw.cli.access.output import (
-    asks_first,
-    confirm,
-    json_option,
-    show,
-    show_json,
-    told,
-    where,
-)
-from pypicloud_tw.cli.access.target import takes_target, target
 from pypicloud_tw.cli.access.token_ids import id_of
+from pypicloud_tw.cli.output import json_option, show, show_json, told, where
+from pypicloud_tw.cli.questions import asks_first, confirm
+from pypicloud_tw.cli.target import Target, takes_target
 from pypicloud_tw.config.grants import parse_actions, parse_project
 from pypicloud_tw.config.publishers import AUDIENCE
 from pypicloud_tw.config.rights import Action, Kind, show_actions
@@ -62,12 +54,10 @@ def right() -> None:
 @click.argument("project", required=False)
 @takes_target
 @json_option
-def list_rights(
-    project: str | None, config: Path | None, index: str | None, as_json: bool
-) -> None:
+def list_rights(project: str | None, target: Target, as_json: bool) -> None:
     """List every line, or those of PROJECT, a name or a pattern."""
     wanted = None if project is None else _project(project)
-    lines = target(config, index).do(lambda access: access.rights())
+    lines = target.do(lambda index: index.access.rights())
     shown = [line for line in lines if wanted in (None, line.project)]
     columns = ("PROJECT", "WHO", "NAME", "MAY", "SET IN")
     show(shown, columns, _right_row, as_json=as_json)
@@ -103,8 +93,7 @@ def set_right(
     kind: str,
     name: str,
     may: str,
-    config: Path | None,
-    index: str | None,
+    target: Target,
 ) -> None:
     """Set what the user or group NAME may do with PROJECT.
 
@@ -112,8 +101,8 @@ def set_right(
     or none. For example: `pypicloud right set 'acme-*' group dev rw`
     """
     grant, whose = Grant(actions(may)), cast("Kind", kind)
-    changed = target(config, index).change(
-        lambda access: access.put_right(project, whose, name, grant)
+    changed = target.change(
+        lambda index: index.access.put_right(project, whose, name, grant)
     )
     told(changed, f"{project}: {kind} {name} has {show_actions(grant.actions)}.")
 
@@ -129,13 +118,14 @@ def remove_right(
     kind: str,
     name: str,
     yes: bool,
-    config: Path | None,
-    index: str | None,
+    target: Target,
 ) -> None:
     """Remove a line."""
-    chosen, whose = target(config, index), cast("Kind", kind)
+    whose = cast("Kind", kind)
     confirm(f"Remove the rights of {kind} {name} for {project}?", yes)
-    changed = chosen.change(lambda access: access.remove_right(project, whose, name))
+    changed = target.change(
+        lambda index: index.access.remove_right(project, whose, name)
+    )
     told(changed, f"{project}: no line for {kind} {name} any more.")
 
 
@@ -150,9 +140,9 @@ def publisher() -> None:
 @publisher.command("list")
 @takes_target
 @json_option
-def list_publishers(config: Path | None, index: str | None, as_json: bool) -> None:
+def list_publishers(target: Target, as_json: bool) -> None:
     """List the trusted publishers."""
-    publishers = target(config, index).do(lambda access: access.publishers())
+    publishers = target.do(lambda index: index.access.publishers())
     columns = ("PUBLISHER", "ISSUER", "CLAIMS", "PROJECTS", "MAY", "SET IN")
     show(publishers, columns, _publisher_row, as_json=as_json)
 
@@ -199,8 +189,7 @@ def add_publisher(
     projects: tuple[str, ...],
     may: str,
     audience: str,
-    config: Path | None,
-    index: str | None,
+    target: Target,
 ) -> None:
     """Trust a publisher.
 
@@ -210,9 +199,7 @@ def add_publisher(
     terms = PublisherTerms(
         issuer, dict(map(_claim, claims)), projects, audience, actions(may, "--may")
     )
-    changed = target(config, index).change(
-        lambda access: access.put_publisher(name, terms, NEW)
-    )
+    changed = target.change(lambda index: index.access.put_publisher(name, terms, NEW))
     told(changed, f"Added the publisher {name}.")
 
 
@@ -229,13 +216,10 @@ def _claim(text: str) -> tuple[str, str]:
 @click.argument("name")
 @asks_first
 @takes_target
-def remove_publisher(
-    name: str, yes: bool, config: Path | None, index: str | None
-) -> None:
+def remove_publisher(name: str, yes: bool, target: Target) -> None:
     """Trust a publisher no more; its tokens are worth nothing from then on."""
-    chosen = target(config, index)
     confirm(f"Remove the publisher {name}?", yes)
-    changed = chosen.change(lambda access: access.remove_publisher(name))
+    changed = target.change(lambda index: index.access.remove_publisher(name))
     told(changed, f"Removed the publisher {name}.")
 
 
@@ -247,8 +231,7 @@ def remove_publisher(
 def rights(
     who: str | None,
     project: str | None,
-    config: Path | None,
-    index: str | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """Explain what somebody may do, and which line says so.
@@ -256,11 +239,10 @@ def rights(
     USER is a name, TOKEN a token's id; neither is oneself. The project * is each that
     no line is for.
     """
-    chosen = target(config, index)
-    if who is None and chosen.offline:
+    if who is None and target.offline:
         raise click.UsageError("Say whose rights: offline, nobody is logged in.")
     who = None if who is None else id_of(who)
-    found, known = chosen.do(lambda access: _rights_of(access, who, project))
+    found, known = target.do(lambda index: _rights_of(index.access, who, project))
     if not known:
         click.echo(
             f"There is no user {who} here. If LDAP or a proxy knows one, groups from "

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from pypicloud_tw.access.administration.values import NewToken, Token
-from pypicloud_tw.cli.access.output import (
-    asks_first,
-    confirm,
-    json_option,
-    show,
-    show_json,
-    told,
-)
 from pypicloud_tw.cli.access.rights import actions
-from pypicloud_tw.cli.access.target import takes_target, target
 from pypicloud_tw.cli.access.token_ids import id_of
+from pypicloud_tw.cli.output import json_option, say, show, show_json, told
+from pypicloud_tw.cli.questions import asks_first, confirm
+from pypicloud_tw.cli.target import Target, takes_target
 from pypicloud_tw.config.rights import show_actions
 from pypicloud_tw.config.values import BadValueError, whole_seconds
 from pypicloud_tw.json_values import encode
@@ -55,16 +47,14 @@ def make(
     projects: tuple[str, ...],
     life: str | None,
     owner: str | None,
-    config: Path | None,
-    index: str | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """Make a token and print it, this once.
 
     For example: `pypicloud token make --may rw --project 'acme-*' --life 90d`
     """
-    chosen = target(config, index)
-    if owner is None and chosen.offline:
+    if owner is None and target.offline:
         raise click.UsageError("Say whose it is with --owner: nobody is logged in.")
     new = NewToken(
         description,
@@ -73,12 +63,12 @@ def make(
         None if life is None else _seconds(life),
         owner,
     )
-    made = chosen.change(lambda access: access.make_token(new))
+    made = target.change(lambda index: index.access.make_token(new))
     if as_json:
         show_json(encode(made))
         return
     # Alone on stdout, so that a script can keep it.
-    click.echo(made.token)
+    say(made.token)
     click.echo(
         f"Its id is {made.id}. It is valid until {made.expires:%Y-%m-%d %H:%M} UTC; "
         "nobody can show it again.",
@@ -101,14 +91,12 @@ def _seconds(text: str) -> int:
 def list_tokens(
     owner: str | None,
     everybody: bool,
-    config: Path | None,
-    index: str | None,
+    target: Target,
     as_json: bool,
 ) -> None:
     """List one's own tokens. Offline, those of all users."""
-    chosen = target(config, index)
-    all_of_them = everybody or (owner is None and chosen.offline)
-    tokens = chosen.do(lambda access: access.tokens(owner, everybody=all_of_them))
+    all_of_them = everybody or (owner is None and target.offline)
+    tokens = target.do(lambda index: index.access.tokens(owner, everybody=all_of_them))
     columns = ("ID", "OWNER", "DESCRIPTION", "MAY", "PROJECTS", "ENDS", "LAST USED")
     show(tokens, columns, _row, as_json=as_json)
 
@@ -129,13 +117,12 @@ def _row(one: Token) -> tuple[str, ...]:
 @click.argument("id")
 @asks_first
 @takes_target
-def revoke(id: str, yes: bool, config: Path | None, index: str | None) -> None:
+def revoke(id: str, yes: bool, target: Target) -> None:
     """Have a token be worth nothing any more.
 
     ID is as ``token list`` has it; the token itself will do as well.
     """
-    chosen = target(config, index)
     id = id_of(id)
     confirm(f"Revoke the token {id}?", yes)
-    changed = chosen.change(lambda access: access.revoke_token(id))
+    changed = target.change(lambda index: index.access.revoke_token(id))
     told(changed, f"Revoked {id}.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from pypicloud_tw.access.administration.values import (
@@ -14,17 +12,14 @@ from pypicloud_tw.access.administration.values import (
     User,
     UserChange,
 )
-from pypicloud_tw.cli.access.output import (
+from pypicloud_tw.cli.output import json_option, show, told, where
+from pypicloud_tw.cli.questions import (
     asks_first,
     confirm,
-    json_option,
     new_password,
     password_option,
-    show,
-    told,
-    where,
 )
-from pypicloud_tw.cli.access.target import takes_target, target
+from pypicloud_tw.cli.target import Target, takes_target
 
 
 @click.group()
@@ -38,9 +33,9 @@ def user() -> None:
 @user.command("list")
 @takes_target
 @json_option
-def list_users(config: Path | None, index: str | None, as_json: bool) -> None:
+def list_users(target: Target, as_json: bool) -> None:
     """List the users."""
-    users = target(config, index).do(lambda access: access.users())
+    users = target.do(lambda index: index.access.users())
     columns = ("USER", "LOGS IN BY", "ADMINISTRATOR", "GROUPS", "SET IN")
     show(users, columns, _user_row, as_json=as_json)
 
@@ -66,8 +61,7 @@ def add_user(
     admin: bool,
     service: bool,
     password_stdin: bool,
-    config: Path | None,
-    index: str | None,
+    target: Target,
 ) -> None:
     """Add a user.
 
@@ -75,10 +69,9 @@ def add_user(
     """
     if service and password_stdin:
         raise click.UsageError("A service account has no password.")
-    chosen = target(config, index)
     password = None if service else new_password(password_stdin)
     new = NewUser(password, admin)
-    changed = chosen.change(lambda access: access.put_user(name, new, NEW))
+    changed = target.change(lambda index: index.access.put_user(name, new, NEW))
     told(changed, f"Added {name}.")
 
 
@@ -86,11 +79,10 @@ def add_user(
 @click.argument("name")
 @asks_first
 @takes_target
-def remove_user(name: str, yes: bool, config: Path | None, index: str | None) -> None:
+def remove_user(name: str, yes: bool, target: Target) -> None:
     """Remove a user, and with it all of its tokens."""
-    chosen = target(config, index)
     confirm(f"Remove the user {name}?", yes)
-    changed = chosen.change(lambda access: access.remove_user(name))
+    changed = target.change(lambda index: index.access.remove_user(name))
     told(changed, f"Removed {name}.")
 
 
@@ -98,13 +90,10 @@ def remove_user(name: str, yes: bool, config: Path | None, index: str | None) ->
 @click.argument("name")
 @password_option
 @takes_target
-def set_password(
-    name: str, password_stdin: bool, config: Path | None, index: str | None
-) -> None:
+def set_password(name: str, password_stdin: bool, target: Target) -> None:
     """Give a user another password."""
-    chosen = target(config, index)
     change = UserChange(password=new_password(password_stdin))
-    changed = chosen.change(lambda access: access.change_user(name, change))
+    changed = target.change(lambda index: index.access.change_user(name, change))
     told(changed, f"The password of {name} is another now.")
 
 
@@ -112,12 +101,10 @@ def set_password(
 @click.argument("name")
 @click.option("--admin/--no-admin", required=True, help="May do everything, or not.")
 @takes_target
-def set_user(name: str, admin: bool, config: Path | None, index: str | None) -> None:
+def set_user(name: str, admin: bool, target: Target) -> None:
     """Make somebody an administrator, or one no more."""
     change = UserChange(administrator=admin)
-    changed = target(config, index).change(
-        lambda access: access.change_user(name, change)
-    )
+    changed = target.change(lambda index: index.access.change_user(name, change))
     told(changed, f"{name} is {'an' if admin else 'no'} administrator.")
 
 
@@ -129,9 +116,9 @@ def group() -> None:
 @group.command("list")
 @takes_target
 @json_option
-def list_groups(config: Path | None, index: str | None, as_json: bool) -> None:
+def list_groups(target: Target, as_json: bool) -> None:
     """List the groups and who is in them."""
-    groups = target(config, index).do(lambda access: access.groups())
+    groups = target.do(lambda index: index.access.groups())
     show(groups, ("GROUP", "MEMBERS", "SET IN"), _group_row, as_json=as_json)
 
 
@@ -143,17 +130,16 @@ def _group_row(one: Group) -> tuple[str, ...]:
 @click.argument("name")
 @click.argument("member", required=False)
 @takes_target
-def add_group(
-    name: str, member: str | None, config: Path | None, index: str | None
-) -> None:
+def add_group(name: str, member: str | None, target: Target) -> None:
     """Add a group, or with MEMBER a user to one."""
-    chosen = target(config, index)
     if member is None:
-        changed = chosen.change(lambda access: access.put_group(name, Members(()), NEW))
+        changed = target.change(
+            lambda index: index.access.put_group(name, Members(()), NEW)
+        )
         told(changed, f"Added the group {name}.")
         return
     added = member
-    changed = chosen.change(lambda access: access.add_member(name, added))
+    changed = target.change(lambda index: index.access.add_member(name, added))
     told(changed, f"{member} is in {name}.")
 
 
@@ -161,14 +147,10 @@ def add_group(
 @click.argument("name")
 @click.argument("members", nargs=-1)
 @takes_target
-def set_group(
-    name: str, members: tuple[str, ...], config: Path | None, index: str | None
-) -> None:
+def set_group(name: str, members: tuple[str, ...], target: Target) -> None:
     """Have exactly these users in a group."""
     wanted = Members(members)
-    changed = target(config, index).change(
-        lambda access: access.put_group(name, wanted)
-    )
+    changed = target.change(lambda index: index.access.put_group(name, wanted))
     told(changed, f"In {name}: {', '.join(members) or 'nobody'}.")
 
 
@@ -177,16 +159,13 @@ def set_group(
 @click.argument("member", required=False)
 @asks_first
 @takes_target
-def remove_group(
-    name: str, member: str | None, yes: bool, config: Path | None, index: str | None
-) -> None:
+def remove_group(name: str, member: str | None, yes: bool, target: Target) -> None:
     """Remove a group, or with MEMBER a user from one."""
-    chosen = target(config, index)
     if member is None:
         confirm(f"Remove the group {name}?", yes)
-        changed = chosen.change(lambda access: access.remove_group(name))
+        changed = target.change(lambda index: index.access.remove_group(name))
         told(changed, f"Removed the group {name}.")
         return
     removed = member
-    changed = chosen.change(lambda access: access.remove_member(name, removed))
+    changed = target.change(lambda index: index.access.remove_member(name, removed))
     told(changed, f"{member} is in {name} no more.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from attrs import frozen
 
 from pypicloud_tw.config import addresses, names, values
@@ -145,4 +147,17 @@ class IndexSection:
     )
     memory: int = key(
         values.size(), "512MiB", "Pages take at most so much memory, roughly."
+    )
+
+
+@frozen
+class AttestationsSection:
+    """Attestations of uploads (PEP 740). Need pypicloud-tw[attestations]."""
+
+    trust_root: Path | None = key(  # noqa: RUF009  a field, and a Path is immutable
+        values.path,
+        None,
+        "The trusted_root.json of the Sigstore that signs them: its certificate "
+        "authorities, logs and time stamps. Not set: that of the public one, as it "
+        "comes with the library. The file is read at each upload that needs it.",
     )

@@ -44,11 +44,13 @@ from pypicloud_tw.store.interfaces import (
     IUpload,
     ObjectInfo,
     StoredBytes,
+    StoreKind,
     Unlisted,
     enter,
 )
 from pypicloud_tw.store.keys import key_segments
 from pypicloud_tw.store.spool import Spool, check_room
+from pypicloud_tw.store.streamed_copy import streamed_copy
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -98,6 +100,11 @@ class DirectoryStore:
 
     def __attrs_post_init__(self) -> None:
         self._folder = Folder(self.path, self._clock, self._checkpoint)
+
+    @property
+    def kind(self) -> StoreKind:
+        """See :class:`~pypicloud_tw.index.index.Backend`."""
+        return "folder"
 
     @property
     def one_writer(self) -> bool:
@@ -164,6 +171,17 @@ class DirectoryStore:
     async def open(self, key: str, *, byte_range: ByteRange | None = None) -> IDownload:
         """See :class:`IObjectStore`."""
         return await self._thread(self._open, key, byte_range)
+
+    async def copy(self, source: str, target: str) -> ObjectInfo:
+        """See :class:`IObjectStore`: by a hard link, where the file system has those.
+
+        A link keeps the time of the file.
+        """
+        key_segments(target)
+        state = await self._in_line(target, self._folder.link, source, target)
+        if state is None:
+            return await streamed_copy(self, source, target)
+        return object_info(target, state)
 
     async def delete(self, key: str) -> None:
         """See :class:`IObjectStore`."""

@@ -145,6 +145,20 @@ class Folder:
                 folders, lambda parent: self._place(draft, parent, name, condition)
             )
 
+    def link(self, source: str, target: str) -> os.stat_result | None:
+        """Give an object a second name, durably; None where that cannot be.
+
+        :raises ObjectNotFound: there is no such object.
+        :raises StoreError: it may or may not have that name.
+        """
+        file, state = self.open(source)
+        *folders, name = key_segments(target)
+        with file, self._locked(target):
+            linked = self._retrying(
+                folders, lambda parent: self._link_to(source, parent, name, state)
+            )
+        return state if linked else None
+
     def check(self, key: str, condition: Condition) -> None:
         """See whether *condition* holds by now, to spare the work if it does not.
 
@@ -227,6 +241,11 @@ class Folder:
                 _stamp(draft, before.st_mtime_ns + 1, above=before.st_mtime_ns)
                 os.fsync(draft.file.fileno())
             os.rename(draft.path, name, dst_dir_fd=parent)
+        self._make_sure(parent)
+        return draft.state
+
+    def _make_sure(self, parent: int) -> None:
+        """Make a name durable that an object has just got."""
         self.checkpoint("object:linked")
         try:
             os.fsync(parent)
@@ -237,7 +256,6 @@ class Folder:
                 f"{e.strerror}. See to its disk."
             ) from e
         self.checkpoint("folder:synced")
-        return draft.state
 
     def _link(
         self, draft: Draft, parent: int, name: bytes, condition: Condition
@@ -257,6 +275,32 @@ class Folder:
                 raise
             # Without hard links, the lock alone guards the name.
             os.rename(draft.path, name, dst_dir_fd=parent)
+
+    def _link_to(
+        self, source: str, parent: int, name: bytes, state: os.stat_result
+    ) -> bool:
+        """Give the file that was opened as *source* a name that is free, or has it."""
+        *folders, former = key_segments(source)
+        try:
+            with self.opened(folders) as above:
+                os.link(former, name, src_dir_fd=above, dst_dir_fd=parent)
+        except FileExistsError:
+            pass
+        except FileNotFoundError:
+            raise _absent() from None
+        except OSError as e:
+            # EPERM: it is another user's, which protected_hardlinks forbids.
+            if e.errno not in (*_NO_LINKS, errno.EXDEV, errno.EACCES):
+                raise
+            return False
+        there = _state(parent, name)
+        if there is None or (there.st_ino, there.st_dev) != (
+            state.st_ino,
+            state.st_dev,
+        ):
+            return False
+        self._make_sure(parent)
+        return True
 
     def _retrying(self, folders: Segments, act: Callable[[int], T]) -> T:
         """Do something in a folder that deletes may be removing all the time."""

@@ -192,13 +192,12 @@ class S3Client:
         self, source: str, key: str, *, headers: Mapping[str, str] | None = None
     ) -> Written:
         """Copy an object within the bucket, on the server."""
-        path = f"/{quote_path(self.endpoint.bucket)}/{quote_path(source)}"
         reply = await self._perform(
             Call(
                 "copy_object",
                 "PUT",
                 key,
-                headers={**self.common, **(headers or {}), "x-amz-copy-source": path},
+                headers={**self.common, **(headers or {}), **self._source(source)},
                 judge=_refuse_hidden_error,
             )
         )
@@ -231,10 +230,19 @@ class S3Client:
     # -- multipart uploads --
 
     async def init_multipart_upload(
-        self, key: str, *, headers: Mapping[str, str] | None = None
+        self,
+        key: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        checksums: bool = True,
     ) -> str:
-        """Begin a multipart upload; tell its id."""
-        algorithm = {"x-amz-checksum-algorithm": "SHA256"} if self.checksums else {}
+        """Begin a multipart upload; tell its id.
+
+        :param checksums: those of its parts will be sent, if they are at all.
+        """
+        algorithm = {}
+        if checksums and self.checksums:
+            algorithm = {"x-amz-checksum-algorithm": "SHA256"}
         reply = await self._perform(
             Call(
                 "init_multipart_upload",
@@ -264,6 +272,25 @@ class S3Client:
         # end; OpenStack Swift does not, and takes an end that has it for malformed.
         checksum = reply.answer.header("x-amz-checksum-sha256")
         return Part(number, _written(reply).etag, checksum)
+
+    async def upload_part_copy(
+        self, source: str, key: str, upload_id: str, number: int, part: ByteRange
+    ) -> Part:
+        """Take one part from an object of the bucket; numbers begin at 1."""
+        reply = await self._perform(
+            Call(
+                "upload_part_copy",
+                "PUT",
+                key,
+                query=[("partNumber", str(number)), ("uploadId", upload_id)],
+                headers={
+                    **self._source(source),
+                    "x-amz-copy-source-range": f"bytes={part.start}-{part.stop - 1}",
+                },
+                judge=_refuse_hidden_error,
+            )
+        )
+        return Part(number, parse_copied(reply.data))
 
     async def complete_multipart_upload(
         self, key: str, upload_id: str, parts: Iterable[Part]
@@ -342,6 +369,10 @@ class S3Client:
         )
 
     # -- what several of them share --
+
+    def _source(self, key: str) -> dict[str, str]:
+        path = f"/{quote_path(self.endpoint.bucket)}/{quote_path(key)}"
+        return {"x-amz-copy-source": path}
 
     def _condition(self, condition: Condition) -> dict[str, str]:
         if condition is None:

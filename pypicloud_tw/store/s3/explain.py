@@ -27,6 +27,7 @@ PERMISSIONS = {
     "delete_objects": "s3:DeleteObject",
     "init_multipart_upload": "s3:PutObject",
     "upload_part": "s3:PutObject",
+    "upload_part_copy": "s3:GetObject and s3:PutObject",
     "complete_multipart_upload": "s3:PutObject",
     "abort_multipart_upload": "s3:AbortMultipartUpload",
     "list_multipart_uploads": "s3:ListBucketMultipartUploads",

@@ -93,6 +93,12 @@ def metadata_headers(metadata: Mapping[str, str]) -> dict[str, str]:
     return headers
 
 
+def kept_headers(told: Mapping[str, str]) -> dict[str, str]:
+    """Choose of an object's header fields those that a copy of it is to have."""
+    kept = ("content-type", "content-disposition", "x-amz-storage-class")
+    return {n: v for n, v in told.items() if n in kept or n.startswith(_META)}
+
+
 def object_info(key: str, headers: Mapping[str, str]) -> ObjectInfo:
     """Read the fields of an answer to GET or HEAD.
 

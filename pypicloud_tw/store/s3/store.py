@@ -35,11 +35,13 @@ from pypicloud_tw.store.interfaces import (
     ObjectInfo,
     SignedUrl,
     StoredBytes,
+    StoreKind,
     Unlisted,
     enter,
 )
 from pypicloud_tw.store.keys import key_order, key_segments
 from pypicloud_tw.store.s3.client import S3Client
+from pypicloud_tw.store.s3.copying import BucketCopy, lacks_copying
 from pypicloud_tw.store.s3.download import S3Download
 from pypicloud_tw.store.s3.explain import ARCHIVED, explain, iam_policy
 from pypicloud_tw.store.s3.faults import S3Error, S3Fault, S3TooLong, S3Unreachable
@@ -50,6 +52,7 @@ from pypicloud_tw.store.s3.signed_urls import SignedUrls
 from pypicloud_tw.store.s3.upload import S3Upload, Sizes
 from pypicloud_tw.store.s3.xml import ListedObject, MultipartUpload
 from pypicloud_tw.store.spool import Spool
+from pypicloud_tw.store.streamed_copy import streamed_copy
 
 #: "Creating object key names", Amazon S3 User Guide; in bytes.
 MAX_KEY = 1024
@@ -87,6 +90,11 @@ class S3Store:
     def conditional(self) -> Conditional | None:
         """How the server honours conditions; None before :meth:`prepare`."""
         return None if self.abilities is None else self.abilities.conditional
+
+    @property
+    def kind(self) -> StoreKind:
+        """See :class:`~pypicloud_tw.index.index.Backend`."""
+        return "bucket"
 
     @property
     def one_writer(self) -> bool:
@@ -203,6 +211,23 @@ class S3Store:
         path = self._path(key)
         with self._explained():
             await self.client.delete_object(path)
+
+    async def copy(self, source: str, target: str) -> ObjectInfo:
+        """See :class:`IObjectStore`; the server copies, if it knows how."""
+        key_segments(target)
+        path = self._path(source)
+        try:
+            told = await self.client.head_object(path)
+            size, piece = object_info(source, told).size, self.sizes.copied
+            copy = BucketCopy(self.client, path, self._path(target), told, piece)
+            await copy.make(size)
+        except S3Error as error:
+            if lacks_copying(error):
+                return await streamed_copy(self, source, target)
+            raise await self._absent(error, path) from error
+        except S3Fault as fault:
+            raise self._explain(fault) from fault
+        return await self.head(target)
 
     # -- large objects --
 

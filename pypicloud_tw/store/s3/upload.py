@@ -37,10 +37,12 @@ class Sizes:
     :ivar single: up to so many go in one PUT.
     :ivar part: all parts but the last have one size, as some servers demand; 10,000
         of these are 78 GiB.
+    :ivar copied: so many are copied by one request.
     """
 
     single: int = 16 * 2**20
     part: int = 8 * 2**20
+    copied: int = 256 * 2**20
 
     def reaching(self, size_hint: int | None) -> Sizes:
         """Make parts larger where so many bytes would need too many of them."""

@@ -201,11 +201,13 @@ def parse_completed(data: bytes) -> str | ErrorDocument:
 
 
 def parse_copied(data: bytes) -> str:
-    """Read a CopyObjectResult: the copy's ETag.
+    """Read a CopyObjectResult or a CopyPartResult: the copy's ETag.
 
-    :raises S3Unreachable: it is not one.
+    :raises S3Unreachable: it is neither.
     """
-    return unquote_etag(_text(_expect(data.lstrip(), "CopyObjectResult"), "ETag"))
+    part = b"CopyPartResult" in data
+    root = _expect(data.lstrip(), "CopyPartResult" if part else "CopyObjectResult")
+    return unquote_etag(_text(root, "ETag"))
 
 
 def parse_uploads(data: bytes) -> UploadListing:

@@ -15,16 +15,27 @@ from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.administration.authority import PrincipalAuthority
 from pypicloud_tw.access.administration.stored import StoredAdministration
 from pypicloud_tw.access.administration.values import (
+    Changed,
     Grant,
+    Group,
+    Identity,
+    MadeToken,
     Members,
     NewToken,
     NewUser,
+    Overview,
+    Publisher,
     PublisherTerms,
+    Right,
+    RightsOf,
+    Token,
+    User,
     UserChange,
 )
 from pypicloud_tw.concurrency.pieces import Pieces
-from pypicloud_tw.config.rights import Kind
+from pypicloud_tw.config.rights import Action, Kind
 from pypicloud_tw.errors import Unauthorized
+from pypicloud_tw.web.api.declared import Listed, Routes, text_parameter
 from pypicloud_tw.web.api.json_api import (
     parameter,
     read_json,
@@ -34,6 +45,7 @@ from pypicloud_tw.web.api.json_api import (
     send_made,
     send_value,
 )
+from pypicloud_tw.web.api.revealed import RECEIPT, REPORT, RevealedTokens
 from pypicloud_tw.web.authorization import (
     actor_of,
     authenticate,
@@ -45,6 +57,17 @@ T = TypeVar("T")
 
 _READ = ["GET", "HEAD"]
 
+#: Of what is set, and may have been made.
+_MADE = (200, 201)
+
+_BY_ID = "/tokens/<string(length=32):id>"
+_RIGHT = "/rights/<project>/<any(user, group):kind>/<name>"
+
+_OWNER = text_parameter("owner", "Whose tokens; of others administrators may ask.")
+_EVERYBODY = text_parameter("everybody", "Of all users.", enum=["true", "false"])
+_USER = text_parameter("user", "About whom; of others administrators may ask.")
+_PROJECT = text_parameter("project", "With which project, or what fits a pattern.")
+
 
 @define(eq=False)
 class AccessApi:
@@ -53,24 +76,27 @@ class AccessApi:
     What changes something is judged before its body is read.
 
     :ivar administered: what it is all about.
+    :ivar revealed: takes reports of tokens that leaked.
     :ivar pieces: writes what may be long with pauses.
     :ivar answer_failure: answers what a route raised, or what no route takes.
     """
 
     access: Access
     administered: Administered
+    revealed: RevealedTokens
     pieces: Pieces
     answer_failure: Callable[[Request, Failure], bytes]
 
     router = Klein()
     router.url_map.merge_slashes = False
+    routes = Routes("/api/v1/access", router)
 
     def resource(self) -> Resource:
         """Make the resource of ``/api/v1/access/``."""
         resource: Resource = self.router.resource()
         return resource
 
-    @router.route("/", methods=_READ)
+    @routes.get("/", Overview, asks=Action.ADMINISTER)
     async def overview(self, request: Request) -> bytes:
         """Tell what holds for all of access."""
         doer = await self._administrator(request)
@@ -79,32 +105,38 @@ class AccessApi:
 
     # -- users ----------------------------------------------------------------------
 
-    @router.route("/users", methods=_READ)
+    @routes.get("/users", Listed(User), asks=Action.ADMINISTER)
     async def users(self, request: Request) -> bytes:
         """List the users."""
         doer = await self._administrator(request)
         return await send_list(request, await doer.users(), self.pieces)
 
-    @router.route("/users/<name>", methods=_READ)
+    @routes.get("/users/<name>", User, asks=Action.ADMINISTER)
     async def user(self, request: Request, name: str) -> bytes:
         """Show a user."""
         doer = await self._administrator(request)
         return send_value(request, await doer.user(name), doer.state("users", name))
 
-    @router.route("/users/<name>", methods=["PUT"])
+    @routes.put(
+        "/users/<name>",
+        Changed,
+        asks=Action.ADMINISTER,
+        body=NewUser,
+        statuses=_MADE,
+    )
     async def put_user(self, request: Request, name: str) -> bytes:
         """Make or replace a user."""
         doer, user = await self._with_body(request, NewUser, self._administrator)
         return send_changed(request, await doer.put_user(name, user, required(request)))
 
-    @router.route("/users/<name>", methods=["PATCH"])
+    @routes.patch("/users/<name>", Changed, asks=Action.ADMINISTER, body=UserChange)
     async def change_user(self, request: Request, name: str) -> bytes:
         """Change a part of what a user is."""
         doer, change = await self._with_body(request, UserChange, self._administrator)
         changed = await doer.change_user(name, change, required(request))
         return send_changed(request, changed)
 
-    @router.route("/users/<name>", methods=["DELETE"])
+    @routes.delete("/users/<name>", Changed, asks=Action.ADMINISTER)
     async def remove_user(self, request: Request, name: str) -> bytes:
         """Remove a user."""
         doer = await self._administrator(request)
@@ -112,39 +144,50 @@ class AccessApi:
 
     # -- groups ---------------------------------------------------------------------
 
-    @router.route("/groups", methods=_READ)
+    @routes.get("/groups", Listed(Group), asks=Action.ADMINISTER)
     async def groups(self, request: Request) -> bytes:
         """List the groups."""
         doer = await self._administrator(request)
         return await send_list(request, await doer.groups(), self.pieces)
 
-    @router.route("/groups/<name>", methods=_READ)
+    @routes.get("/groups/<name>", Group, asks=Action.ADMINISTER)
     async def group(self, request: Request, name: str) -> bytes:
         """Show a group."""
         doer = await self._administrator(request)
         return send_value(request, await doer.group(name), doer.state("groups", name))
 
-    @router.route("/groups/<name>", methods=["PUT"])
+    @routes.put(
+        "/groups/<name>",
+        Changed,
+        asks=Action.ADMINISTER,
+        body=Members,
+        statuses=_MADE,
+    )
     async def put_group(self, request: Request, name: str) -> bytes:
         """Make a group, or replace who is in it."""
         doer, members = await self._with_body(request, Members, self._administrator)
         changed = await doer.put_group(name, members, required(request))
         return send_changed(request, changed)
 
-    @router.route("/groups/<name>", methods=["DELETE"])
+    @routes.delete("/groups/<name>", Changed, asks=Action.ADMINISTER)
     async def remove_group(self, request: Request, name: str) -> bytes:
         """Remove a group."""
         doer = await self._administrator(request)
         return send_changed(request, await doer.remove_group(name, required(request)))
 
-    @router.route("/groups/<name>/members/<user>", methods=["PUT"])
+    @routes.put(
+        "/groups/<name>/members/<user>",
+        Changed,
+        asks=Action.ADMINISTER,
+        statuses=_MADE,
+    )
     async def add_member(self, request: Request, name: str, user: str) -> bytes:
         """Have somebody in a group."""
         doer = await self._administrator(request)
         changed = await doer.add_member(name, user, required(request))
         return send_changed(request, changed)
 
-    @router.route("/groups/<name>/members/<user>", methods=["DELETE"])
+    @routes.delete("/groups/<name>/members/<user>", Changed, asks=Action.ADMINISTER)
     async def remove_member(self, request: Request, name: str, user: str) -> bytes:
         """Have somebody in a group no more."""
         doer = await self._administrator(request)
@@ -153,13 +196,19 @@ class AccessApi:
 
     # -- rights ---------------------------------------------------------------------
 
-    @router.route("/rights", methods=_READ)
+    @routes.get("/rights", Listed(Right), asks=Action.ADMINISTER)
     async def rights(self, request: Request) -> bytes:
         """List the lines of rights that one may change."""
         doer = await self._administrator_of_some(request)
         return await send_list(request, await doer.rights(), self.pieces)
 
-    @router.route("/rights/<project>/<any(user, group):kind>/<name>", methods=["PUT"])
+    @routes.put(
+        _RIGHT,
+        Changed,
+        asks=Action.ADMINISTER,
+        body=Grant,
+        statuses=_MADE,
+    )
     async def put_right(
         self, request: Request, project: str, kind: Kind, name: str
     ) -> bytes:
@@ -170,8 +219,10 @@ class AccessApi:
         changed = await doer.put_right(project, kind, name, grant, required(request))
         return send_changed(request, changed)
 
-    @router.route(
-        "/rights/<project>/<any(user, group):kind>/<name>", methods=["DELETE"]
+    @routes.delete(
+        _RIGHT,
+        Changed,
+        asks=Action.ADMINISTER,
     )
     async def remove_right(
         self, request: Request, project: str, kind: Kind, name: str
@@ -183,20 +234,26 @@ class AccessApi:
 
     # -- publishers -----------------------------------------------------------------
 
-    @router.route("/publishers", methods=_READ)
+    @routes.get("/publishers", Listed(Publisher), asks=Action.ADMINISTER)
     async def publishers(self, request: Request) -> bytes:
         """List the trusted publishers that one may change."""
         doer = await self._administrator_of_some(request)
         return await send_list(request, await doer.publishers(), self.pieces)
 
-    @router.route("/publishers/<name>", methods=_READ)
+    @routes.get("/publishers/<name>", Publisher, asks=Action.ADMINISTER)
     async def publisher(self, request: Request, name: str) -> bytes:
         """Show a trusted publisher."""
         doer = await self._administrator_of_some(request)
         found = await doer.publisher(name)
         return send_value(request, found, doer.state("publishers", name))
 
-    @router.route("/publishers/<name>", methods=["PUT"])
+    @routes.put(
+        "/publishers/<name>",
+        Changed,
+        asks=Action.ADMINISTER,
+        body=PublisherTerms,
+        statuses=_MADE,
+    )
     async def put_publisher(self, request: Request, name: str) -> bytes:
         """Trust a publisher, or under other terms."""
         doer, terms = await self._with_body(
@@ -205,7 +262,7 @@ class AccessApi:
         changed = await doer.put_publisher(name, terms, required(request))
         return send_changed(request, changed)
 
-    @router.route("/publishers/<name>", methods=["DELETE"])
+    @routes.delete("/publishers/<name>", Changed, asks=Action.ADMINISTER)
     async def remove_publisher(self, request: Request, name: str) -> bytes:
         """Trust a publisher no more."""
         doer = await self._administrator_of_some(request)
@@ -214,7 +271,7 @@ class AccessApi:
 
     # -- tokens ---------------------------------------------------------------------
 
-    @router.route("/tokens", methods=_READ)
+    @routes.get("/tokens", Listed(Token), asks="password", query=(_OWNER, _EVERYBODY))
     async def tokens(self, request: Request) -> bytes:
         """List one's own tokens; administrators may ask for others'."""
         doer = await self._signed_in(request)
@@ -223,28 +280,42 @@ class AccessApi:
         tokens = await doer.tokens(owner, everybody=everybody)
         return await send_list(request, tokens, self.pieces)
 
-    @router.route("/tokens", methods=["POST"])
+    @routes.post(
+        "/tokens",
+        MadeToken,
+        asks="password",
+        body=NewToken,
+        statuses=(201,),
+        conditional=False,
+    )
     async def make_token(self, request: Request) -> bytes:
         """Make a token."""
         doer, token = await self._with_body(request, NewToken, self._owner)
         return send_made(request, await doer.make_token(token))
 
-    @router.route("/tokens/<id>", methods=["DELETE"])
+    @routes.delete(
+        "/tokens/<string(length=32):id>", Changed, asks="password", conditional=False
+    )
     async def revoke_token(self, request: Request, id: str) -> bytes:
         """Have a token be worth nothing any more."""
         doer = await self._owner(request)
         return send_changed(request, await doer.revoke_token(id))
 
+    @routes.post("/tokens/revealed", RECEIPT, asks=None, body=REPORT, conditional=False)
+    async def tokens_revealed(self, request: Request) -> bytes:
+        """Revoke tokens that secret scanners have found."""
+        return await self.revealed.take(request)
+
     # -- what one may do ------------------------------------------------------------
 
-    @router.route("/rights-of", methods=_READ)
+    @routes.get("/rights-of", RightsOf, asks="log-in", query=(_USER, _PROJECT))
     async def rights_of(self, request: Request) -> bytes:
         """Explain what somebody may do; others than oneself to administrators."""
         doer = await self._signed_in(request)
         user, project = parameter(request, "user"), parameter(request, "project")
         return send_value(request, await doer.rights_of(user, project))
 
-    @router.route("/whoami", methods=_READ)
+    @routes.get("/whoami", Identity, asks="log-in")
     async def whoami(self, request: Request) -> bytes:
         """Tell who asks."""
         doer = await self._signed_in(request)

@@ -16,6 +16,7 @@ from pypicloud_tw.access.patterns import is_pattern, project_or_pattern
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.store.interfaces import IObjectStore
+from pypicloud_tw.web.api.declared import Form, limit_parameter, text_parameter
 from pypicloud_tw.web.http.site import Request
 
 #: Records of a page, unless it is asked for fewer or more, and at the most.
@@ -26,9 +27,31 @@ LOOKED_AT = 20_000
 
 _log = Logger()
 
+PARAMETERS = (
+    text_parameter("project", "Records of a project, or of a pattern of rights."),
+    text_parameter("user", "Records of what somebody did, by name."),
+    text_parameter("act", "Records of one kind, as published."),
+    text_parameter("since", "A time, as 2026-03-01, or 7d."),
+    text_parameter("until", "A time likewise."),
+    text_parameter("cursor", "The cursor of the page before."),
+    limit_parameter(MOST, USUAL),
+)
 
-_NAMES = frozenset({"project", "user", "act", "since", "until", "cursor", "limit"})
-_KNOWN = ", ".join(sorted(_NAMES))
+#: What a page is (docs/reference/audit.rst has every field of a record).
+PAGE = Form(
+    "AuditPage",
+    {
+        "type": "object",
+        "properties": {
+            "records": {"type": "array", "items": {"type": "object"}},
+            "cursor": {"type": ["string", "null"]},
+            "more": {"type": "boolean"},
+            "skipped": {"type": "integer", "minimum": 0},
+        },
+        "required": ["records", "cursor", "more", "skipped"],
+        "additionalProperties": False,
+    },
+)
 
 
 @frozen
@@ -61,12 +84,6 @@ class PageQuestion:
             name.decode("latin-1"): values[-1].decode("utf-8", "replace")
             for name, values in args.items()
         }
-        if unknown := texts.keys() - _NAMES:
-            raise BadRequest(
-                f"There are parameters that are not known here; {_KNOWN} are."
-                if len(unknown) > 1
-                else f"There is a parameter that is not known here; {_KNOWN} are."
-            )
         limit = texts.pop("limit", str(USUAL))
         if not (limit.isdecimal() and len(limit) < 5 and 1 <= int(limit) <= MOST):
             raise BadRequest(f"The limit is a number from 1 to {MOST}.")

@@ -13,7 +13,12 @@ from typing import TypeVar
 from pypicloud_tw.access.administration.values import Changed, Required
 from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.errors import BadRequest, UnsupportedMediaType
-from pypicloud_tw.json_values import NotAsDeclared, from_bytes, to_bytes
+from pypicloud_tw.json_values import (
+    NotAsDeclared,
+    from_bytes,
+    to_bytes,
+    to_bytes_in_steps,
+)
 from pypicloud_tw.web.answers import measured
 from pypicloud_tw.web.http.conditions import check_required, is_known
 from pypicloud_tw.web.http.fields import joined
@@ -28,17 +33,20 @@ _TYPE = re.compile(rb"application/(?:[\w.-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 #: Stands in an ETag behind the state that a change can require.
 _BEHIND_STATE = "."
 
+_NUMBER = re.compile(r"[0-9]{1,9}")
+
 #: A strong one; weak ones do not promise that it is the same (RFC 9110, 13.1.1).
 _TAG = re.compile(rb'(?<!W/)"([^"]*)"')
 
 
-async def read_json(request: Request, kind: type[T]) -> T:
+async def read_json(request: Request, kind: type[T], most: int = MAX_BODY) -> T:
     """Read a request's body.
 
+    :param most: bytes that it may have.
     :raises UnsupportedMediaType: it is said to be something else than JSON. A page of
         another site cannot have a browser send JSON without asking us first.
     :raises BadRequest: it is not of that form; the message names the field.
-    :raises PayloadTooLarge: it is longer than :data:`MAX_BODY`.
+    :raises PayloadTooLarge: it is longer.
     """
     if _TYPE.fullmatch(request.getHeader(b"Content-Type") or b"") is None:
         raise UnsupportedMediaType(
@@ -49,7 +57,7 @@ async def read_json(request: Request, kind: type[T]) -> T:
         raise UnsupportedMediaType(
             "Send it as it is: no Content-Encoding is read here."
         )
-    data = await request.body.whole(MAX_BODY)
+    data = await request.body.whole(most)
     try:
         return from_bytes(kind, data)
     except NotAsDeclared as e:
@@ -64,6 +72,16 @@ def send_value(request: Request, value: object, state: str | None = None) -> byt
     :raises ConditionFailed: it is not what the client requires.
     """
     return _send(request, to_bytes(value), state or "")
+
+
+async def send_long(
+    request: Request, value: object, state: str, pieces: Pieces
+) -> bytes:
+    """Answer a GET with an object of long lists; parameters as of :func:`send_value`.
+
+    :param pieces: writes it with pauses.
+    """
+    return _send(request, await pieces.finish(to_bytes_in_steps(value)), state)
 
 
 async def send_list(
@@ -83,6 +101,20 @@ def send_changed(request: Request, changed: Changed) -> bytes:
     if changed.state is not None:
         request.setHeader(b"ETag", f'"{changed.state}"'.encode())
     return _body(request, to_bytes(changed))
+
+
+def send_done(request: Request, value: object, state: str) -> bytes:
+    """Answer with what came of an act.
+
+    :param state: of what it was done to; the ETag, for the next act to require.
+    """
+    request.setHeader(b"ETag", f'"{state}"'.encode())
+    return _body(request, to_bytes(value))
+
+
+def send_answer(request: Request, value: object) -> bytes:
+    """Answer a POST with what it asked for, or what came of it."""
+    return _body(request, to_bytes(value))
 
 
 def send_made(request: Request, value: object) -> bytes:
@@ -121,6 +153,20 @@ def parameter(request: Request, name: str) -> str | None:
         return values[0].decode() or None if values else None
     except UnicodeDecodeError:
         raise BadRequest(f"The parameter {name} is not UTF-8 text.") from None
+
+
+def number(request: Request, name: str, usual: int, most: int) -> int:
+    """Return a parameter of the query that is a number.
+
+    :raises BadRequest: it is none from 1 to *most*.
+    """
+    text = parameter(request, name)
+    if text is None:
+        return usual
+    # Longer ones are too large, and int() takes other digits as well.
+    if _NUMBER.fullmatch(text) and 1 <= int(text) <= most:
+        return int(text)
+    raise BadRequest(f"The {name} is a number from 1 to {most}.")
 
 
 def _send(request: Request, body: bytes, state: str) -> bytes:

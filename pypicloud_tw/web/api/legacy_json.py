@@ -12,14 +12,19 @@ from collections.abc import Callable, Iterable
 from datetime import UTC
 
 from packaging.metadata import RawMetadata
-from packaging.version import InvalidVersion, Version
 
-from pypicloud_tw.errors import BadRequest, NotFound
+from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.archive import parse_core_metadata
 from pypicloud_tw.index.manifest import format_time
 from pypicloud_tw.index.model import Document, File, Project
-from pypicloud_tw.index.names import FileKind, Filename, parse_version
-from pypicloud_tw.web.views import file_path
+from pypicloud_tw.index.names import FileKind, Filename
+from pypicloud_tw.projects.addresses import file_path
+from pypicloud_tw.projects.releases import (
+    find_version,
+    is_yanked,
+    latest_version,
+    releases,
+)
 
 #: Files of a project, bytes of core metadata, and lines of its headers up to which an
 #: answer is made in less time than it takes to ask a helper.
@@ -42,7 +47,13 @@ _TEXTS = (
 )
 
 #: Fields with several values, likewise; without any they are null.
-_LISTS = ("dynamic", "license_files", "provides_extra", "requires_dist")
+_LISTS = (
+    "dynamic",
+    "import_namespaces",
+    "license_files",
+    "provides_extra",
+    "requires_dist",
+)
 
 
 def is_quick(project: Project, metadata: bytes | None) -> bool:
@@ -65,13 +76,18 @@ def _header_lines(metadata: bytes) -> int:
 
 
 def render(
-    project: Project, version: str | None, base_url: str, metadata: bytes | None
+    project: Project,
+    version: str | None,
+    base_url: str,
+    metadata: bytes | None,
+    serial: int = 0,
 ) -> bytes:
     """Make what is sent; pure, for the reactor thread where it :func:`is_quick`.
 
     :param version: the release that was asked for; None for the project.
     :param base_url: this server's own address, without a final slash.
     :param metadata: core metadata of the release that is described, if it is known.
+    :param serial: by which it is current; 0: that is not known.
     :raises NotFound: there is no such release.
     """
     fields = None if metadata is None else _fields(metadata)
@@ -80,9 +96,9 @@ def render(
         return f"{base_url}/{file_path(project.name, file)}"
 
     document = (
-        project_document(project, address, base_url, fields)
+        project_document(project, address, base_url, fields, serial)
         if version is None
-        else release_document(project, version, address, base_url, fields)
+        else release_document(project, version, address, base_url, fields, serial)
     )
     return json.dumps(document).encode()
 
@@ -94,38 +110,9 @@ def _fields(metadata: bytes) -> RawMetadata | None:
         return None  # stored before its bounds were known: the manifest must do
 
 
-def latest_version(project: Project) -> str:
-    """Return the version that a project's page describes.
-
-    The newest that is not yanked, a final one before any pre-release; where all are
-    yanked, the newest of those.
-
-    :raises NotFound: there is no release.
-    """
-    versions = _releases(project)
-    if not versions:
-        raise NotFound(f"The project {project.name} has no releases.")
-    return max(versions, key=lambda v: (not _yanked(versions[v]), *_rank(v)))
-
-
-def find_version(project: Project, text: str) -> str:
-    """Find the release that a client names, however it spells the version.
-
-    :raises NotFound: there is none.
-    """
-    versions = _releases(project)
-    if text in versions:
-        return text
-    valid, _, wanted = _rank(text)
-    for version in versions if valid else ():
-        if _rank(version)[2] == wanted:
-            return version
-    raise NotFound(f"The project {project.name} has no release of that version.")
-
-
 def described_by(project: Project, version: str) -> File | None:
     """Return the file whose core metadata describes a release: a wheel, if any."""
-    files = [f for f in _releases(project).get(version, ()) if f.metadata_key]
+    files = [f for f in releases(project).get(version, ()) if f.metadata_key]
     wheels = (file for file in files if file.filename.endswith(".whl"))
     return next(wheels, files[0] if files else None)
 
@@ -150,7 +137,7 @@ def project_document(
     )
     document["releases"] = {
         release: [_file(file, address) for file in files]
-        for release, files in _releases(project).items()
+        for release, files in releases(project).items()
     }
     return document
 
@@ -168,7 +155,7 @@ def release_document(
     :raises NotFound: there is no such release.
     """
     version = find_version(project, version)
-    files = _releases(project)[version]
+    files = releases(project)[version]
     return {
         "info": _info(project, version, files, base_url.rstrip("/"), metadata or {}),
         "last_serial": last_serial,
@@ -176,29 +163,6 @@ def release_document(
         "urls": [_file(file, address) for file in files],
         "vulnerabilities": [],
     }
-
-
-def _releases(project: Project) -> dict[str, list[File]]:
-    """Return the files by version; none of a project in quarantine (PEP 792)."""
-    if project.status == "quarantined":
-        return {}
-    releases: dict[str, list[File]] = {}
-    for file in project.files:
-        releases.setdefault(file.version, []).append(file)
-    return releases
-
-
-def _rank(version: str) -> tuple[bool, bool, Version | str]:
-    """Order versions: what is none before what is, pre-releases before final ones."""
-    try:
-        parsed = parse_version(version)
-    except InvalidVersion:
-        return False, False, version
-    return True, not parsed.is_prerelease, parsed
-
-
-def _yanked(files: Iterable[File]) -> bool:
-    return all(file.yanked is not None for file in files)
 
 
 def _info(
@@ -209,6 +173,8 @@ def _info(
     given: Document = dict(metadata)
     info: Document = {name: given.get(name) for name in _TEXTS}
     info |= {name: given.get(name) or None for name in _LISTS}
+    # PEP 794: an empty list says that nothing can be imported, null says nothing.
+    info["import_names"] = given.get("import_names")
     info["summary"] = info["summary"] or _first(file.summary for file in files)
     info["requires_python"] = info["requires_python"] or _first(
         file.requires_python for file in files
@@ -227,8 +193,8 @@ def _info(
         "project_urls": metadata.get("project_urls") or None,
         "release_url": page,
         "version": version,
-        "yanked": _yanked(files),
-        "yanked_reason": _first(f.yanked for f in files) if _yanked(files) else None,
+        "yanked": is_yanked(files),
+        "yanked_reason": _first(f.yanked for f in files) if is_yanked(files) else None,
     }
 
 

@@ -18,6 +18,7 @@ from pypicloud_tw.access.throttle import Buckets, network
 from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.web.answers import measured
+from pypicloud_tw.web.api.declared import Form
 from pypicloud_tw.web.authorization import actor_of
 from pypicloud_tw.web.http.site import Request
 
@@ -30,6 +31,30 @@ _MAX_URL = 500
 #: Reports in which no token lives, from one client: so many at once, and one more in so
 #: many seconds.
 _BURST, _EVERY = 30, 10.0
+
+#: A report, and what is answered to one.
+REPORT = Form(
+    "RevealedTokens",
+    {
+        "type": "array",
+        "maxItems": _MOST,
+        "items": {
+            "type": "object",
+            # Scanners say more of each; of that an address that is text is kept.
+            "properties": {"token": {"type": "string"}, "url": {}},
+            "required": ["token"],
+        },
+    },
+)
+RECEIPT = Form(
+    "Receipt",
+    {
+        "type": "object",
+        "properties": {"received": {"type": "integer", "minimum": 0}},
+        "required": ["received"],
+        "additionalProperties": False,
+    },
+)
 
 
 @define(eq=False)

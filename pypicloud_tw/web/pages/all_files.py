@@ -9,8 +9,9 @@ from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.manifest import public_document
 from pypicloud_tw.index.model import Document, Project
 from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.projects.addresses import file_path
 from pypicloud_tw.web.pages.pages import Pages, packages_section
-from pypicloud_tw.web.views import ProjectView, file_path
+from pypicloud_tw.web.views import ProjectView
 
 
 async def all_files(

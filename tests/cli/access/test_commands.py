@@ -2,141 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from errno import EACCES, ENOSPC
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from attrs import define, field
-from click.testing import CliRunner, Result
-from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.access.administration.interface import AccessAdministration, Work
-from pypicloud_tw.access.basic import Login
 from pypicloud_tw.access.tokens.text import MintedText
-from pypicloud_tw.cli import main as cli
-from pypicloud_tw.cli.base import Surroundings
-from pypicloud_tw.client.access import RemoteAdministration
-from pypicloud_tw.client.address import IndexAddress
-from pypicloud_tw.client.api import ApiClient
-from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.errors import StoreError
 from tests.access.administration.doubles import AccessServer
-from tests.web.api.doubles import AccessWeb, WebAgent
-
-T = TypeVar("T")
-
-URL = "http://pypi.example:6543/"
-
-
-@define
-class FakeRunner:
-    """Does work in this process.
-
-    :ivar server: what an ini's store is.
-    :ivar web: what an index's server is.
-    :ivar error: raised instead.
-    """
-
-    server: AccessServer = field(factory=AccessServer.new)
-    web: AccessWeb = field(factory=AccessWeb)
-    error: Exception | None = None
-    asked: list[object] = field(factory=list)
-
-    def over_store(self, config: Config, work: Work[T], *, changes: bool) -> T:
-        self.asked.append(changes)
-        return self._done(self.server.administration(), work)
-
-    def over_server(
-        self,
-        address: IndexAddress,
-        login: Login,
-        environ: Mapping[str, str],
-        work: Work[T],
-    ) -> T:
-        self.asked.append((address.base, login.user, login.password))
-        agent = WebAgent(self.web)
-        client = ApiClient(address, login, agent, self.web.domain.clock)
-        return self._done(RemoteAdministration(client), work)
-
-    def _done(self, administration: AccessAdministration, work: Work[T]) -> T:
-        if self.error is not None:
-            raise self.error
-
-        async def done() -> T:
-            return await work(administration)
-
-        results: list[T] = []
-        failures: list[Failure] = []
-        Deferred.fromCoroutine(done()).addCallbacks(results.append, failures.append)
-        for failure in failures:
-            failure.raiseException()
-        return results[0]
-
-
-class AccessCommandCase(SynchronousTestCase):
-    """A world of the test's own."""
-
-    def setUp(self) -> None:
-        self.home = Path(self.mktemp()).absolute()
-        self.home.mkdir()
-        self.ini = self.home / "x.ini"
-        self.ini.write_text("[pypicloud]\n")
-        self.runner = FakeRunner()
-        self.environ = {
-            "PYPICLOUD_USERNAME": "ann",
-            "PYPICLOUD_PASSWORD": "secret",
-        }
-        self.terminal = False
-
-    def invoke(self, *args: str, input: str = "") -> Result:
-        world = Surroundings(
-            environ=self.environ,
-            is_terminal=lambda: self.terminal,
-            access_runner=lambda: self.runner,
-            home=lambda: self.home,
-            keyring=lambda: None,
-        )
-        result = CliRunner().invoke(cli.main, list(args), input=input, obj=world)
-        if result.exception is not None:
-            self.assertIsInstance(result.exception, SystemExit, repr(result.exception))
-        return result
-
-
-if TYPE_CHECKING:
-    SuiteCase = AccessCommandCase
-else:
-    SuiteCase = object
+from tests.cli.administration import (
+    URL,
+    AdministrationCase,
+    Offline,
+    Online,
+    SuiteCase,
+)
 
 
 class CommandSuite(SuiteCase):
     """What is true of either target."""
-
-    def target(self) -> tuple[str, ...]:
-        """Return the options that choose it."""
-        raise NotImplementedError
-
-    def do(self, command: str, input: str = "") -> str:
-        """Run a command that must succeed, and return its standard output."""
-        result = self.invoke(*command.split(), *self.target(), input=input)
-        self.assertEqual(result.exit_code, 0, result.output)
-        return result.stdout
-
-    def fail_with(self, code: int, command: str, input: str = "") -> str:
-        """Run a command that must fail, and return what it says of that."""
-        result = self.invoke(*command.split(), *self.target(), input=input)
-        self.assertEqual(result.exit_code, code, result.output)
-        self.assertEqual(result.stdout, "")
-        self.assertNotIn("Traceback", result.stderr)
-        return result.stderr
-
-    def read(self, command: str) -> Any:
-        """Return what a command prints for scripts."""
-        return json.loads(self.do(f"{command} --json"))
 
     def test_users(self) -> None:
         self.do("user add bob --password-stdin", input="a good word\n")
@@ -279,10 +162,7 @@ class CommandSuite(SuiteCase):
         self.assertEqual(self.fail_with(2, "user list"), "The store is away.\n")
 
 
-class OfflineTests(CommandSuite, AccessCommandCase):
-    def target(self) -> tuple[str, ...]:
-        return ("--config", str(self.ini))
-
+class OfflineTests(CommandSuite, Offline):
     def test_only_what_changes_needs_the_store_to_itself(self) -> None:
         self.do("user list")
         self.do("user add bob --service")
@@ -305,10 +185,7 @@ class OfflineTests(CommandSuite, AccessCommandCase):
         self.assertIn("nonsense", self.fail_with(2, "user list"))
 
 
-class OnlineTests(CommandSuite, AccessCommandCase):
-    def target(self) -> tuple[str, ...]:
-        return ("--index", f"{URL}simple/")
-
+class OnlineTests(CommandSuite, Online):
     def test_own(self) -> None:
         self.do("token make")
         self.assertIn("ann", self.do("token list"))
@@ -324,7 +201,7 @@ class OnlineTests(CommandSuite, AccessCommandCase):
             self.assertIn("'a/b': no name in an", self.fail_with(1, command))
 
 
-class WhereTests(AccessCommandCase):
+class WhereTests(AdministrationCase):
     def asked(self, *options: str) -> object:
         result = self.invoke("user", "list", *options)
         self.assertEqual(result.exit_code, 0, result.output)

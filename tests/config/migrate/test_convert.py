@@ -454,7 +454,7 @@ class CommandTests(CliTestCase):
         self.assertIn("\nauth.admins = bob\n", text)
         self.assertIn("\nuser.bob = $5$", text)
         access.write_text("no json")
-        problem = self.fail_with(1, "migrate", old, "--access", access)
+        problem = self.fail_with(2, "migrate", old, "--access", access)
         self.assertIn("neither a SQLite database nor a JSON document", problem)
 
     def test_nothing_is_lost(self) -> None:
@@ -479,7 +479,7 @@ class CommandTests(CliTestCase):
         self.assertIn("\naws.bucket = acme-pypi\n", self.succeed("migrate", self.ini))
 
     def test_mistakes(self) -> None:
-        self.assertIn("no such file", self.fail_with(1, "migrate", self.ini))
+        self.assertIn("no such file", self.fail_with(2, "migrate", self.ini))
 
     def test_check_names_it(self) -> None:
         self.ini.write_text(VERSION_1_3)

@@ -1013,6 +1013,36 @@ class OwnerTests(FolderCase):
         self.assertEqual((self.path / "a/b").read_bytes(), b"1")
 
 
+class CopyTests(FolderCase):
+    """A copy is a second name of the file, where there can be one."""
+
+    def names(self) -> int:
+        return (self.path / "a/b").stat().st_nlink
+
+    def test_a_hard_link(self) -> None:
+        self.wait(self.store.put("a/b", b"1"))
+        info = self.wait(self.store.copy("a/b", "c/d"))
+        self.assertEqual(info.etag, self.wait(self.store.head("a/b")).etag)
+        self.assertEqual(self.names(), 2)
+
+    def test_where_there_can_be_none(self) -> None:
+        link = os.link
+        for error in (errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP):
+            self.wait(self.store.put("a/b", LARGE))
+
+            def refuse(*args: Any, error: int = error, **kwargs: Any) -> None:
+                if "src_dir_fd" in kwargs:
+                    raise OSError(error, "It cannot be linked.")
+                link(*args, **kwargs)
+
+            self.patch(os, "link", refuse)
+            for _ in range(2):
+                info = self.wait(self.store.copy("a/b", f"c/{error}"))
+                self.assertEqual(info.size, len(LARGE))
+            self.assertEqual(self.names(), 1)
+            self.assertEqual((self.path / f"c/{error}").read_bytes(), LARGE)
+
+
 class DownloadTests(FolderCase):
     """What can go wrong on the way out."""
 

@@ -203,12 +203,13 @@ class FakeS3:
             return names[method], ""
         if "uploads" in query:
             return "CreateMultipartUpload", key
+        copied = request.requestHeaders.hasHeader("x-amz-copy-source")
         if "partNumber" in query:
-            return "UploadPart", key
+            return "UploadPartCopy" if copied else "UploadPart", key
         if "uploadId" in query:
             names = {"POST": "CompleteMultipartUpload"}
             return names.get(method, "AbortMultipartUpload"), key
-        if request.requestHeaders.hasHeader("x-amz-copy-source"):
+        if copied:
             return "CopyObject", key
         return {
             "GET": "GetObject",
@@ -289,7 +290,8 @@ class FakeS3:
         kept = {
             name: value
             for name, value in headers.items()
-            if name.startswith("x-amz-meta-") or name == "content-type"
+            if name.startswith("x-amz-meta-")
+            or name in ("content-type", "x-amz-storage-class")
         }
         etag = etag or md5(data).hexdigest()
         self.objects[key] = Stored(data, etag, kept, self.now())
@@ -370,7 +372,11 @@ class FakeS3:
     ) -> tuple[int, dict[str, str], bytes]:
         source = unquote(headers["x-amz-copy-source"]).split("/", 2)[2]
         found = self.find(source)
-        etag = self.store(key, found.headers, found.data)
+        kept = {**found.headers}
+        kept.pop("x-amz-storage-class", None)
+        if "x-amz-storage-class" in headers:
+            kept["x-amz-storage-class"] = headers["x-amz-storage-class"]
+        etag = self.store(key, kept, found.data)
         return self.document("CopyObjectResult", f"<ETag>&quot;{etag}&quot;</ETag>")
 
     def DeleteObject(self, key: str, *_: object) -> tuple[int, dict[str, str], bytes]:
@@ -409,6 +415,16 @@ class FakeS3:
         if self.checksums and checksum:
             told["x-amz-checksum-sha256"] = checksum
         return 200, told, b""
+
+    def UploadPartCopy(
+        self, key: str, query: dict[str, str], headers: dict[str, str], body: bytes
+    ) -> tuple[int, dict[str, str], bytes]:
+        found = self.find(unquote(headers["x-amz-copy-source"]).split("/", 2)[2])
+        first, _, last = headers["x-amz-copy-source-range"][6:].partition("-")
+        part = found.data[int(first) : int(last) + 1]
+        self.upload(query).parts[int(query["partNumber"])] = part
+        etag = md5(part).hexdigest()
+        return self.document("CopyPartResult", f"<ETag>&quot;{etag}&quot;</ETag>")
 
     def CompleteMultipartUpload(
         self, key: str, query: dict[str, str], headers: dict[str, str], body: bytes

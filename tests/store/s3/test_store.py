@@ -452,6 +452,59 @@ class LesserServerTests(StoreTestCase):
             self.failureResultOf(one, PreconditionFailed)
 
 
+class CopyTests(StoreTestCase):
+    """Bytes stay in the bucket where the server can copy."""
+
+    def fetch(self, key: str) -> bytes:
+        stored = self.result(self.store.get(key))
+        assert stored is not None
+        return stored.data
+
+    def put(self, data: bytes, headers: dict[str, str]) -> None:
+        path = f"{self.store.prefix}k"
+        self.result(self.store.client.put_object(path, data, headers=headers))
+
+    def test_in_parts(self) -> None:
+        self.store.sizes = evolve(self.store.sizes, copied=1000)
+        data = b"0123456789" * 250
+        headers = {"x-amz-storage-class": "STANDARD_IA", "x-amz-meta-name": "acme"}
+        self.put(data, headers)
+        self.result(self.store.copy("k", "c"))
+        self.assertEqual(self.fetch("c"), data)
+        self.assertEqual(self.fake.seen.count("UploadPartCopy"), 3)
+        found = self.fake.objects[f"{self.store.prefix}c"].headers
+        self.assertEqual({name: found[name] for name in headers}, headers)
+        self.assertEqual(self.fake.uploads, {})
+
+    def test_in_one_request(self) -> None:
+        headers = {"x-amz-storage-class": "STANDARD_IA"}
+        self.put(b"x", headers)
+        self.result(self.store.copy("k", "c"))
+        found = self.fake.objects[f"{self.store.prefix}c"].headers
+        self.assertEqual(found["x-amz-storage-class"], "STANDARD_IA")
+
+    def test_a_part_that_fails(self) -> None:
+        self.store.sizes = evolve(self.store.sizes, copied=10)
+        self.result(self.store.put("k", b"x" * 25))
+        self.fake.fail("UploadPartCopy", Refuse(403, "AccessDenied"))
+        error = self.error(self.store.copy("k", "c"), StoreError)
+        self.assertIn("S3", error.message)
+        self.assertEqual(self.fake.uploads, {})
+
+    def test_a_server_that_cannot(self) -> None:
+        self.store.sizes = evolve(self.store.sizes, copied=10)
+        for operation, size in (("CopyObject", 5), ("UploadPartCopy", 25)):
+            for refusal in (
+                Refuse(501, "NotImplemented"),
+                Refuse(400, "NotImplemented"),
+            ):
+                self.result(self.store.put("k", b"x" * size))
+                self.fake.fail(operation, refusal)
+                self.result(self.store.copy("k", f"c{size}"))
+                self.assertEqual(self.fetch(f"c{size}"), b"x" * size)
+        self.assertEqual(self.fake.uploads, {})
+
+
 class LongListingTests(SynchronousTestCase):
     """Listings that are read range by range."""
 

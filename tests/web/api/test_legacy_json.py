@@ -10,15 +10,16 @@ from twisted.trial.unittest import SynchronousTestCase
 from pypicloud_tw.errors import NotFound
 from pypicloud_tw.index.model import Document, File, Project
 from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.projects.releases import find_version, latest_version
 from pypicloud_tw.web.api.legacy_json import (
     described_by,
-    find_version,
     is_quick,
-    latest_version,
     project_document,
     release_document,
     render,
 )
+from tests.builders import wheel
+from tests.web.doubles import FORM_TYPE, Web, basic, upload_form
 
 BASE = "https://index.example"
 MOMENT = datetime(2024, 5, 6, 9, 8, 9, 12, tzinfo=timezone(timedelta(hours=2)))
@@ -260,6 +261,51 @@ class ReleaseDocumentTests(SynchronousTestCase):
         file = a_file("1.0", upload_time=MOMENT.astimezone(UTC))
         [described] = whole(file)["urls"]
         self.assertEqual(described["upload_time"], "2024-05-06T07:08:09")
+
+
+NEWEST = b"""\
+Metadata-Version: 2.6
+Name: acme-tool
+Version: 1.0
+License-Expression: MIT
+License-File: LICENSE
+Import-Name: acme
+Import-Name: acme.more ; private
+Import-Namespace: shared
+Dynamic: classifier
+Classifier: Topic :: Utilities
+"""
+
+
+class NewestMetadataTests(SynchronousTestCase):
+    """PEP 639, 794 and 808: from an upload to what is shown."""
+
+    def info(self, core_metadata: bytes) -> Document:
+        web = Web()
+        name = "acme_tool-1.0-py3-none-any.whl"
+        data = wheel("acme_tool", core_metadata=core_metadata)
+        form = upload_form(name, data, name="acme-tool", metadata_version="2.6")
+        answer = web.request("POST", "/legacy/", FORM_TYPE | basic(), form)
+        self.assertEqual(answer.status, 200, answer.text)
+        self.assertEqual(answer["X-Pypicloud-Warning"], None)
+        info: Document = web.get("/pypi/acme-tool/json").json["info"]
+        return info
+
+    def test_fields(self) -> None:
+        info = self.info(NEWEST)
+        self.assertEqual(info["license_expression"], "MIT")
+        self.assertEqual(info["license_files"], ["LICENSE"])
+        self.assertEqual(info["import_names"], ["acme", "acme.more ; private"])
+        self.assertEqual(info["import_namespaces"], ["shared"])
+        # PEP 808: what is dynamic may have a value, too.
+        self.assertEqual(info["dynamic"], ["classifier"])
+        self.assertEqual(info["classifiers"], ["Topic :: Utilities"])
+
+    def test_nothing_can_be_imported(self) -> None:
+        """PEP 794: which is not the same as no word of it."""
+        text = b"Metadata-Version: 2.5\nName: acme-tool\nVersion: 1.0\n"
+        self.assertEqual(self.info(text + b"Import-Name:\n")["import_names"], [])
+        self.assertIsNone(self.info(text)["import_names"])
 
 
 class QuickTests(SynchronousTestCase):

@@ -15,7 +15,7 @@ from pypicloud_tw.web.pages.pages import (
 )
 
 BASE = "https://index.example/py"
-VOID = {"meta", "br"}
+VOID = {"meta", "br", "link"}
 
 
 class Reader(HTMLParser):
@@ -70,7 +70,8 @@ class HomeTests(SynchronousTestCase):
             "Anyone may read it",
         ):
             self.assertIn(text, page.text)
-        links = [f"{BASE}/simple/", f"{BASE}/packages/"]
+        feed = f"{BASE}/feeds/releases.atom"
+        links = [feed, f"{BASE}/simple/", f"{BASE}/packages/", feed]
         self.assertEqual(page.attributes("href"), links)
 
     def test_closed_to_readers(self) -> None:
@@ -109,8 +110,10 @@ class HomeTests(SynchronousTestCase):
     def test_loads_nothing(self) -> None:
         for page in (home(), Reader(Pages("1").error(404, "No."))):
             self.assertEqual(page.attributes("src"), [])
-            for tag in ("script", "link", "img", "iframe", "form"):
+            for tag in ("script", "img", "iframe", "form"):
                 self.assertEqual(page.count(tag), 0, tag)
+            # A feed, which browsers do not load by themselves.
+            self.assertLessEqual(set(page.attributes("rel")), {"alternate"})
             self.assertNotIn("url(", page.text)
             self.assertNotIn("@import", page.text)
         self.assertIn(b"default-src 'none'", POLICY)

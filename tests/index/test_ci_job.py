@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.index.provenance import LONGEST_PART, PARTS, provenance
+from pypicloud_tw.index.ci_job import LONGEST_PART, PARTS, describe_job
 
 GITHUB = {
     "iss": "https://token.actions.githubusercontent.com",
@@ -35,10 +35,10 @@ GITLAB = {
 }
 
 
-class ProvenanceTests(SynchronousTestCase):
+class JobTests(SynchronousTestCase):
     def test_github(self) -> None:
         self.assertEqual(
-            provenance("tool", GITHUB),
+            describe_job("tool", GITHUB),
             {
                 "publisher": "tool",
                 "issuer": GITHUB["iss"],
@@ -54,13 +54,13 @@ class ProvenanceTests(SynchronousTestCase):
     def test_github_of_ones_own(self) -> None:
         own = GITHUB | {"iss": "https://git.corp/_services/token"}
         run = "https://git.corp/acme/tool/actions/runs/77/attempts/2"
-        self.assertEqual(provenance("tool", own)["run"], run)
+        self.assertEqual(describe_job("tool", own)["run"], run)
         other = GITHUB | {"iss": "https://forge.corp/api/actions"}
-        self.assertNotIn("run", provenance("tool", other))
+        self.assertNotIn("run", describe_job("tool", other))
 
     def test_gitlab(self) -> None:
         self.assertEqual(
-            provenance("tool", GITLAB),
+            describe_job("tool", GITLAB),
             {
                 "publisher": "tool",
                 "issuer": "https://gitlab.corp",
@@ -78,8 +78,8 @@ class ProvenanceTests(SynchronousTestCase):
             (GITHUB, ("repository", "run_id", "run_attempt")),
             (GITLAB, ("project_path", "job_id")),
         ):
-            usual = urlsplit(provenance("p", one)["run"])
-            run = provenance("p", one | dict.fromkeys(names, odd))["run"]
+            usual = urlsplit(describe_job("p", one)["run"])
+            run = describe_job("p", one | dict.fromkeys(names, odd))["run"]
             self.assertRegex(run, r"\A[\w:/.%-]+\Z")
             self.assertEqual(urlsplit(run)[:2], usual[:2])
             self.assertEqual(urlsplit(run)[3:], ("", ""))
@@ -96,14 +96,14 @@ class ProvenanceTests(SynchronousTestCase):
             ),
             ({"sub": "1234", "email": "a@b"}, {"subject": "1234"}),
         ):
-            found = provenance("p", {"iss": "https://ci", **claims})
+            found = describe_job("p", {"iss": "https://ci", **claims})
             start = {"publisher": "p", "issuer": "https://ci"}
             self.assertEqual(found, {**start, **expected})
 
     @given(st.dictionaries(st.sampled_from([*GITHUB, *GITLAB]), st.text(max_size=30)))
     def test_any_claims(self, claims: dict[str, str]) -> None:
         claims["iss"] = "https://ci"
-        found = provenance("p" * 2000, claims)
+        found = describe_job("p" * 2000, claims)
         self.assertLessEqual(set(found), set(PARTS))
         for text in found.values():
             self.assertTrue(0 < len(text) <= LONGEST_PART)

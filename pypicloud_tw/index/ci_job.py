@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from urllib.parse import quote
 
-#: The parts that a provenance may have, in the order in which they are shown.
+#: What can be known of a job, in the order in which they are shown.
 PARTS = (
     "publisher",
     "issuer",
@@ -55,7 +55,7 @@ _CIRCLECI = {
 }
 
 
-def provenance(publisher: str, claims: Mapping[str, str]) -> Mapping[str, str]:
+def describe_job(publisher: str, claims: Mapping[str, str]) -> Mapping[str, str]:
     """Say what is known of a job, by :data:`PARTS`.
 
     :param publisher: the names of its trusted publishers.

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 from attrs import frozen
 
-from pypicloud_tw.access.administration.interface import Work
-from pypicloud_tw.cli.base import (
-    Command,
-    CouldNotCheck,
-    PlainError,
-    Surroundings,
-    exits_with_2,
-    load_config,
-    surroundings,
-    system_errors,
-)
+from pypicloud_tw.cli.administration import Work
+from pypicloud_tw.cli.base import Surroundings, load_config, surroundings
+from pypicloud_tw.cli.errors import CouldNotDo, failed, sentence_of
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.logins import LoginSources
 from pypicloud_tw.client.pypirc import OWN_SECTION, Pypirc
-from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.sources import INDEX_VARIABLE
 from pypicloud_tw.errors import PypicloudError
 
 T = TypeVar("T")
-
-#: Statuses below it are refusals; 429 asks to come again.
-_SERVER_ERRORS, _TOO_MANY = 500, 429
 
 
 @frozen
@@ -52,32 +42,58 @@ class Target:
         """Do some work and return what came of it.
 
         Exits with 1 where it is refused, or is about what is not there; with 2 where
-        nobody could be asked.
+        nobody could be asked. A process can do this once, for a reactor runs once.
         """
         try:
-            with exits_with_2(), system_errors():
-                return self._run(work, changes)
+            return self._run(work, changes)
         except PypicloudError as e:
-            refused = e.status < _SERVER_ERRORS and e.status != _TOO_MANY
-            raise (PlainError if refused else CouldNotCheck)(e.message) from None
+            raise failed(e) from None
+        except BrokenPipeError:
+            raise
+        except OSError as e:
+            raise CouldNotDo(sentence_of(e)) from None
 
     def change(self, work: Work[T]) -> T:
         """Do the same with what changes something."""
         return self.do(work, changes=True)
 
+    def peek(self, work: Work[T], patience: float) -> T:
+        """Do some work through a server without asking anybody for a log-in.
+
+        :param patience: seconds that it has for each answer.
+        :raises PypicloudError: it could not be done.
+        """
+        world = surroundings()
+        pypirc = Pypirc.read(world.home() / ".pypirc")
+        address = _address(self.index, world, pypirc)
+        # Without the keyring, which may ask that it be unlocked.
+        login = LoginSources(world.environ, pypirc, _netrc(world)).find(address)
+        return world.runner().over_server(
+            address, login, world.environ, work, patience=patience
+        )
+
     def _run(self, work: Work[T], changes: bool) -> T:
         world = surroundings()
         if self.config is not None:
-            config = _load(self.config)
-            return world.access_runner().over_store(config, work, changes=changes)
+            config = load_config(None, self.config)
+            return world.runner().over_store(config, work, changes=changes)
         pypirc = Pypirc.read(world.home() / ".pypirc")
         address = _address(self.index, world, pypirc)
         login = _sources(world, pypirc).find(address)
-        return world.access_runner().over_server(address, login, world.environ, work)
+        return world.runner().over_server(address, login, world.environ, work)
 
 
-def takes_target(command: Command) -> Command:
-    """Give a command the options that choose what it works on."""
+def takes_target(command: Callable[..., T]) -> Callable[..., T]:
+    """Give a command the options that choose what it works on, as *target*."""
+
+    @wraps(command)
+    def chosen(*, config: Path | None, index: str | None, **arguments: Any) -> T:
+        if config is not None and index is not None:
+            raise click.UsageError(
+                "Give --config or --index: the store, or its server."
+            )
+        return command(target=Target(config, index), **arguments)
+
     config = click.option(
         "-c",
         "--config",
@@ -91,21 +107,7 @@ def takes_target(command: Command) -> Command:
         help="Work through the server of this index. Without either option: "
         f"{INDEX_VARIABLE}, or the section [{OWN_SECTION}] of .pypirc.",
     )
-    return config(index(command))
-
-
-def target(config: Path | None, index: str | None) -> Target:
-    """Choose by the options that were given."""
-    if config is not None and index is not None:
-        raise click.UsageError("Give --config or --index: the store, or its server.")
-    return Target(config, index)
-
-
-def _load(path: Path) -> Config:
-    try:
-        return load_config(None, path)
-    except PlainError as e:
-        raise CouldNotCheck(e.message) from None
+    return config(index(chosen))
 
 
 def _address(given: str | None, world: Surroundings, pypirc: Pypirc) -> IndexAddress:
@@ -124,14 +126,18 @@ def _address(given: str | None, world: Surroundings, pypirc: Pypirc) -> IndexAdd
 
 
 def _sources(world: Surroundings, pypirc: Pypirc) -> LoginSources:
-    netrc = world.environ.get("NETRC")
     return LoginSources(
         world.environ,
         pypirc,
-        Path(netrc) if netrc else world.home() / ".netrc",
+        _netrc(world),
         world.keyring(),
         _ask if world.is_terminal() else None,
     )
+
+
+def _netrc(world: Surroundings) -> Path:
+    path = world.environ.get("NETRC")
+    return Path(path) if path else world.home() / ".netrc"
 
 
 def _ask(user: str | None) -> str:

@@ -1,0 +1,134 @@
+"""Runs work on the store or through a server; each call runs a reactor."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from attrs import frozen
+
+from pypicloud_tw.access.administration.authority import Operator
+from pypicloud_tw.access.audit.question import Question
+from pypicloud_tw.access.basic import Login
+from pypicloud_tw.cli.administration import Work
+from pypicloud_tw.cli.running import run
+from pypicloud_tw.client.address import IndexAddress
+from pypicloud_tw.client.administration import RemoteIndex
+from pypicloud_tw.client.agent import make_agent
+from pypicloud_tw.client.api import PATIENCE, ApiClient
+from pypicloud_tw.config.configuration import Config
+
+if TYPE_CHECKING:
+    from pypicloud_tw.access.administration.stored import StoredAdministration
+    from pypicloud_tw.index.index import Index
+    from pypicloud_tw.process import Process
+    from pypicloud_tw.projects.stored import StoredProjects
+    from pypicloud_tw.projects.stored_pruning import StoredPruning
+
+T = TypeVar("T")
+
+
+@frozen
+class ReactorRunner:
+    """See :class:`~.base.Runner`."""
+
+    def over_store(self, config: Config, work: Work[T], *, changes: bool) -> T:
+        """Do the work on a store; see :class:`~.base.Runner`."""
+        # Only here: a command that asks a server needs not load what makes one.
+        from pypicloud_tw.cli import offline
+
+        offline.check_folder(config)
+
+        async def administer(process: Process, index: Index) -> T:
+            if changes:
+                offline.check_only_writer(index)
+            index.unserved.find({})  # what servers found out is in the store
+            return await work(StoredIndex(config, process, index))
+
+        return run(lambda reactor: offline.with_index(config, reactor, administer))
+
+    def over_server(
+        self,
+        address: IndexAddress,
+        login: Login,
+        environ: Mapping[str, str],
+        work: Work[T],
+        *,
+        patience: float | None = None,
+    ) -> T:
+        """Do the work through a server; see :class:`~.base.Runner`."""
+
+        async def main(reactor: Any) -> T:
+            agent = make_agent(reactor, address.scheme, environ)
+            client = ApiClient(address, login, agent, reactor, patience or PATIENCE)
+            return await work(RemoteIndex(client))
+
+        return run(main)
+
+
+@frozen
+class StoredIndex:
+    """The index of a store; whoever runs the command may do everything."""
+
+    config: Config
+    process: Process
+    index: Index
+
+    @property
+    def access(self) -> StoredAdministration:
+        """Who may do what."""
+        from pypicloud_tw.access.administration.stored import StoredAdministration
+        from pypicloud_tw.assembly.access import make_administered
+        from pypicloud_tw.cli.offline import command_actor
+
+        administered = make_administered(self.config, self.index, self.process)
+        return StoredAdministration(administered, command_actor(), Operator())
+
+    @property
+    def projects(self) -> StoredProjects:
+        """The projects."""
+        from pypicloud_tw.cli.offline import command_actor
+        from pypicloud_tw.projects.administered import AdministeredProjects
+        from pypicloud_tw.projects.stored import StoredProjects
+
+        administered = AdministeredProjects(self.index)
+        return StoredProjects(administered, command_actor(), Operator())
+
+    @property
+    def pruning(self) -> StoredPruning:
+        """Prunes of the projects."""
+        from pypicloud_tw.cli.offline import command_actor
+        from pypicloud_tw.projects.stored_pruning import (
+            AdministeredPruning,
+            StoredPruning,
+        )
+
+        administered = AdministeredPruning.of(self.index, self.config.retention)
+        return StoredPruning(administered, command_actor(), Operator())
+
+    @property
+    def records(self) -> RecordsInStore:
+        """Who did what."""
+        return RecordsInStore(self.index)
+
+
+@frozen
+class RecordsInStore:
+    """See :class:`~.administration.Records`."""
+
+    index: Index
+
+    async def read(
+        self, question: Question, broken: Callable[[str], None]
+    ) -> AsyncGenerator[Mapping[str, object], None]:
+        """See the interface."""
+        from pypicloud_tw.access.audit.reading import Reader
+
+        wanted = question.wanted(self.index.clock.seconds())
+
+        def skipped(place: str) -> None:
+            broken(f"{place} is not understood, and left out.")
+
+        async for record in Reader(self.index.store, skipped).read(wanted):
+            if wanted.matches(record):
+                yield record.fields

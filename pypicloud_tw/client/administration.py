@@ -1,0 +1,38 @@
+"""All that is administered through a server."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from pypicloud_tw.client.access import RemoteAdministration
+from pypicloud_tw.client.api import ApiClient
+from pypicloud_tw.client.projects import RemoteProjects
+from pypicloud_tw.client.pruning import RemotePruning
+from pypicloud_tw.client.records import RemoteRecords
+
+
+@frozen
+class RemoteIndex:
+    """The index of a server; each of its parts asks for what it is asked."""
+
+    client: ApiClient
+
+    @property
+    def access(self) -> RemoteAdministration:
+        """Who may do what."""
+        return RemoteAdministration(self.client)
+
+    @property
+    def projects(self) -> RemoteProjects:
+        """The projects."""
+        return RemoteProjects(self.client)
+
+    @property
+    def pruning(self) -> RemotePruning:
+        """Prunes of the projects."""
+        return RemotePruning(self.client)
+
+    @property
+    def records(self) -> RemoteRecords:
+        """Who did what."""
+        return RemoteRecords(self.client)

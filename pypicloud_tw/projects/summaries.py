@@ -1,0 +1,62 @@
+"""What projects say of themselves, as far as they are known in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import define, field, frozen
+
+from pypicloud_tw.concurrency.cache import Cache
+from pypicloud_tw.index.catalog import Catalog
+from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.projects.releases import newest
+
+#: Bytes of memory for them: 100,000 projects' have some 40 MB.
+MEMORY = 48 * 2**20
+
+#: What one weighs beside its summary.
+_OVERHEAD = 400
+
+
+@frozen
+class Summary:
+    """A project's newest release, in a line.
+
+    :ivar etag: of the state that it is of.
+    :ivar version: None: the project offers nothing.
+    """
+
+    etag: str
+    version: str | None
+    text: str | None
+
+
+@define(eq=False)
+class Summaries:
+    """Finds them without asking the store, and finds out once which release is newest.
+
+    What a search shows may be as old as the page that is kept of a project.
+    """
+
+    catalog: Catalog[Any]
+    _known: Cache[NormalizedName, Summary] = field(init=False)
+
+    @_known.default
+    def _make_cache(self) -> Cache[NormalizedName, Summary]:
+        return Cache(MEMORY, lambda known: _OVERHEAD + len(known.text or ""))
+
+    def find(self, name: NormalizedName) -> Summary | None:
+        """Return a project's; None: it is not in memory."""
+        state = self.catalog.last_known(name)
+        if state is None:
+            return None
+        known = self._known.get(name)
+        if known is None or known.etag != state.etag:
+            file = newest(state.project)
+            known = (
+                Summary(state.etag, None, None)
+                if file is None
+                else Summary(state.etag, file.version, file.summary)
+            )
+            self._known.put(name, known)
+        return known

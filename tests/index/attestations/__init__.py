@@ -1,0 +1,1 @@
+"""Attestations (PEP 740), without the libraries that verify them."""
