@@ -15,7 +15,7 @@ from tests.simulation.world import USERS, World
 #: Seconds that a form takes to come: some are slower than is allowed.
 _SENDING = (*[0.0] * 9, 3.0, 3.0, 40.0, 40.0, 100.0, 160.0)
 
-_ACTS = "yank", "unyank", "delete", "delete", "restore", "restore", "status", "undo"
+_ACTS = ("yank", "unyank", "delete", "prune", "restore", "restore", "status", "undo")
 
 #: Tokens that are shown and revoked, the last ones: the same ones, again and again.
 _RECENT = 4
@@ -78,7 +78,7 @@ class Crowd:
         filename, version = self._draw_file(wheel)
         if kind in ("status", "undo"):
             filename = version = None
-        elif dice.random() < 0.3:
+        elif kind == "prune" or dice.random() < 0.3:
             filename = None
         else:
             version = None

@@ -25,7 +25,7 @@ APART = 30.0
 LATE = 60.0
 
 #: What each kind of task may do with a file that is there, or is not.
-_REMOVES = frozenset({"delete", "undo", "overwrite", "rebuild"})
+_REMOVES = frozenset({"delete", "prune", "undo", "overwrite", "rebuild"})
 _UPLOADS = frozenset({"publish", "overwrite"})
 _BRINGS_BACK = frozenset({"restore", "undo", "adopt", "rebuild"})
 _YANKS = frozenset({"yank", "unyank", "undo", "restore", "rebuild"})

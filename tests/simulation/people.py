@@ -205,6 +205,8 @@ class People:
                 return partial(acts.delete, name, what, actor=actor)
             case "restore":
                 return partial(acts.restore, name, what, actor=actor)
+            case "prune":
+                return partial(acts.prune, name, [task.version or ""], actor=actor)
             case "status":
                 return partial(acts.set_status, name, status, actor=actor)
             case _:
@@ -388,7 +390,9 @@ class People:
                 SWEEP_AGE,
                 restore_for=index.acts.restore_for,
             )
-            await sweeper.run()
+            moves = index.acts.moves
+            await moves.finish_begun()
+            await moves.finish_each((await sweeper.run()).moving)
 
         await self._carry_out(task, work)
 

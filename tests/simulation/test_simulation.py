@@ -13,7 +13,7 @@ from tests.simulation.run import asked_for, run, search
 from tests.unsteady import PROFILES
 
 #: Seeds that run always: some of each kind of store.
-ALWAYS = "1-40"
+ALWAYS = "1-30"
 
 #: Seeds that are tried to find a mistake; the first ten or so do.
 TRIED = range(1, 120)
