@@ -74,10 +74,12 @@ class Fate:
             world.say("the marker is lost")
 
     def lose_manifest(self, server: Server) -> None:
-        """Lose one, unless a first upload has left something too: that is in doubt."""
+        """Lose one, unless a first upload is under way or left something: in doubt."""
         world, name = self.world, self.world.dice.choice(NAMES)
         lineage = world.witness.lineage(name)
         if any(key.startswith(f"{PUBLISHING}{name}/") for key in world.store.objects):
+            return
+        if lineage.lost or any(task.brings_files for task in lineage.under_way):
             return
         if lineage.states and world.store.lose(manifest_key(name)) is not None:
             lineage.lost = world.now()

@@ -64,6 +64,11 @@ class Task:
             return True
         return self.outcome == "unknown" and now < self.ended + LATE
 
+    @property
+    def brings_files(self) -> bool:
+        """Whether files may be there when it is done."""
+        return self.kind in _UPLOADS or self.kind in _BRINGS_BACK
+
     def overlaps(self, other: Task) -> bool:
         """Whether it may act while another is under way."""
         return self.may_act(other.began) or (self.ended or 0) >= other.began
@@ -142,6 +147,11 @@ class Lineage:
     @property
     def project(self) -> Project | None:
         return self.states[-1].project if self.states else None
+
+    @property
+    def under_way(self) -> list[Task]:
+        """What was asked for and has no answer yet."""
+        return [task for task in self.tasks if task.ended is None]
 
     def floor(self, now: float) -> int:
         """Return the number of the newest state that was acknowledged by then; or -1.

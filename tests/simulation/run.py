@@ -147,6 +147,8 @@ def run(
     if tell is not None:
         world.tell = tell
     trouble = Run(world).whole()
+    for server in world.servers:
+        server.kill()  # nothing that is left of it does anything any more
     return Found(seed, world.profile, trouble) if trouble else None
 
 
