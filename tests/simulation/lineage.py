@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from attrs import define, field, frozen
 
-from pypicloud_tw.index.model import File, Project
+from pypicloud_tw.index.model import File, Project, Tombstone
 from pypicloud_tw.index.names import NormalizedName, file_identity
 from tests.simulation.servers import RESTORE_FOR
 
@@ -208,7 +208,7 @@ class Lineage:
         if after.changes[: len(before.changes)] != before.changes:
             yield "changes of others are lost"
         yield from _files(before, after, able)
-        yield from _tombstones(before, after, kinds, self.states[-1].at)
+        yield from _tombstones(before, after, able, self.states[-1].at)
         if before.status != after.status and not kinds & _SETS_STATUS:
             yield f"nobody made it {after.status}"
         yield from _history(before, after, able)
@@ -267,13 +267,24 @@ def _added(file: File, before: Project, able: list[Task]) -> Iterator[str]:
         yield f"the deleted {file.filename} came back with other bytes"
 
 
+def _replaced(tombstone: Tombstone, able: list[Task]) -> bool:
+    """Tell whether it may have come back and been replaced, both in one swap."""
+    identity = file_identity(tombstone.filename)
+    return any(
+        task.kind == "overwrite" and file_identity(task.filename or "") == identity
+        for task in able
+    )
+
+
 def _tombstones(
-    before: Project, after: Project, kinds: set[str], now: float
+    before: Project, after: Project, able: list[Task], now: float
 ) -> Iterator[str]:
+    kinds = {task.kind for task in able}
     there = {file.filename for file in after.files}
     for tombstone in before.tombstones:
         still = after.tombstone(tombstone.filename)
-        if still is None and tombstone.filename not in there:
+        came_back = tombstone.filename in there or _replaced(tombstone, able)
+        if still is None and not came_back:
             yield f"the tombstone of {tombstone.filename} is gone"
         if still is None or still.key != tombstone.key:
             continue
