@@ -63,15 +63,17 @@ def make_index(
     metered = MeteredStore(store, metrics.observe_store, reactor.seconds)
     namespaces = Namespaces.of(config.pypi.private)
     signed = config.aws.bucket is not None and config.aws.link == "signed"
+    marker = Marker(metered)
     manifests = Manifests(
         metered,
         reactor,
         standing=Standing.starting(),
         sweep_age=config.index.sweep_age,
+        last_serial=lambda: marker.changelog.last,
     )
     catalog = Catalog(
         manifests,
-        MarkerWatch(Marker(metered), reactor, config.index.fresh_for),
+        MarkerWatch(marker, reactor, config.index.fresh_for),
         reactor,
         SignedViews(metered, namespaces) if signed else Views(namespaces),
         verify_every=config.index.verify_every,

@@ -18,6 +18,7 @@ from pypicloud_tw.server import Front, make_endpoint
 from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.app import Application
+from pypicloud_tw.web.cors import Cors
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.http.proxies import IdentityFields
 from pypicloud_tw.web.http.site import ConnectionLimits, Proxies, Site
@@ -41,6 +42,7 @@ def make_application(
 
     :param download_log: None: nobody writes down what is downloaded.
     """
+    origins = config.server.cors_origins
     downloads = None
     if download_log is not None:
         downloads = DownloadLog(download_log, process.reactor.seconds)
@@ -57,6 +59,7 @@ def make_application(
         witness=witness,
         fallback=fallback,
         downloads=downloads,
+        cors=Cors(frozenset(origins)) if origins else None,
         pruning=pruning,
     )
 

@@ -10,6 +10,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -110,7 +111,7 @@ def told(changed: Changed, sentence: str) -> None:
     """Say what was done, and what follows of it that may surprise."""
     say(printable(sentence))
     for notice in changed.notices:
-        click.echo(notice, err=True)
+        click.echo(printable(notice), err=True)
 
 
 def where(fixed: bool, source: str = "") -> str:
@@ -125,7 +126,9 @@ def printable(text: str) -> str:
 
 def moment(at: datetime) -> str:
     """Write a moment as tables have it: UTC, to the minute."""
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}"
+    with suppress(OverflowError):  # hours away from the first year or the last
+        at = at.astimezone(UTC)
+    return f"{at:%Y-%m-%d %H:%M}"
 
 
 def size(count: int) -> str:

@@ -50,9 +50,11 @@ def new_password(from_stdin: bool) -> str:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C end a question while a reactor runs, which handles it otherwise."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Let signals end a question while a reactor runs, which would come too late."""
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [(one, signal.signal(one, signal.default_int_handler)) for one in signals]
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for one, handler in before:
+            signal.signal(one, handler)

@@ -16,6 +16,10 @@ _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
 _WITH_PORT = re.compile(
     r"(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:]+)(?=:))(?::(?P<port>[^:]*))?"
 )
+_NO_ORIGIN = (
+    "has something that is no site; write https://app.example.com, with a port if it "
+    "is not the usual one, and no path; or * alone."
+)
 _ENDPOINT = re.compile(r"[a-z][a-z0-9_]*:.+", re.DOTALL)
 
 
@@ -68,6 +72,24 @@ def _host_name(text: str) -> str:
 def _is_host_name(text: str) -> bool:
     numeric = re.fullmatch(r"[0-9./]+", text)
     return len(text) <= 253 and _HOST.fullmatch(text) is not None and not numeric
+
+
+def origin(text: str) -> str:
+    """Parse a site as browsers name it: ``https://app.example:8443``; ``*`` for all."""
+    if text == "*":
+        return text
+    lower = text.lower()
+    try:
+        parts = urlsplit(lower)
+        ports = {"https": 443, "http": 80}
+        default = parts.port == ports[parts.scheme]
+    except (ValueError, KeyError):
+        raise BadValueError(_NO_ORIGIN) from None
+    if not parts.hostname or lower != f"{parts.scheme}://{parts.netloc}" or default:
+        raise BadValueError(_NO_ORIGIN)
+    if "@" in parts.netloc or not _is_host_name(parts.hostname):
+        raise BadValueError(_NO_ORIGIN)
+    return lower
 
 
 def private_host(text: str) -> str:

@@ -18,8 +18,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from pypicloud_tw.concurrency.coalesced import Coalesced
-from pypicloud_tw.errors import ManifestLost, NotFound, StoreError
-from pypicloud_tw.index.changelog import FIRST
+from pypicloud_tw.errors import ManifestLost, NotFound, StoreError, Unavailable
+from pypicloud_tw.index.changelog import FIRST, serial_at
 from pypicloud_tw.index.manifests import Manifests, Versioned
 from pypicloud_tw.index.marker import is_project
 from pypicloud_tw.index.model import Project
@@ -34,6 +34,8 @@ T = TypeVar("T")
 
 #: Names that are known to be absent. Anybody may ask for any name: they are bounded.
 ABSENT_REMEMBERED = 20_000
+#: Seconds after which a change that nobody was told of will not be told by its writer.
+UNTOLD = 120
 #: Reads of one manifest in a row that others' changes may overtake.
 REREADS = 5
 #: Stands for the listing among the reads that can be overtaken; no project's name.
@@ -323,6 +325,7 @@ class Catalog(Generic[P]):
                 self._absent.popitem(last=False)
             return None
         self._lost.discard(name)
+        self._tell_again(state.project)
         if (
             known is not None
             and state.etag == known.state.etag
@@ -333,6 +336,25 @@ class Catalog(Generic[P]):
         rendered = await self.render(state)
         proved = self._proved(name, began)
         return self._keep(name, CachedProject(state, rendered, proved))
+
+    def _tell_again(self, project: Project) -> None:
+        """Tell of a change whose writer ended before it could, for mirrors."""
+        name, serial = project.name, project.serial
+        age = serial_at(self.clock.seconds()) - serial
+        if age <= UNTOLD or not self.watch.changelog.lacks(name, serial):
+            return
+        try:
+            self.manifests.check_open()
+        except Unavailable:
+            return
+        self.watch.marker.tell(name, serial).addErrback(self._not_told, name)
+
+    def _not_told(self, failure: Failure, name: NormalizedName) -> None:
+        self._log.warn(
+            "That {name} has changed could not be told: {error}",
+            name=name,
+            error=failure.getErrorMessage(),
+        )
 
     def _keep(self, name: NormalizedName, entry: CachedProject[P]) -> CachedProject[P]:
         self._drop(name)

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 
 from pypicloud_tw.errors import NotFound, ObjectNotFound, Unavailable
-from pypicloud_tw.index.changelog import serial_at
+from pypicloud_tw.index.changelog import FIRST, serial_at
 from pypicloud_tw.index.layout import SWEEP_AGE
 from pypicloud_tw.index.manifest import INDEX, project_of
 from pypicloud_tw.index.manifest_objects import Held, ManifestObjects
@@ -57,6 +57,8 @@ class Manifests:
 
     :ivar standing: tells whether projects may be changed now.
     :ivar sweep_age: seconds after which a sweep takes an object that is not named.
+    :ivar last_serial: returns the last serial that the marker told, as far as is known.
+        Those of changes are larger, so that one that was never told can be found.
     """
 
     store: IObjectStore
@@ -64,6 +66,7 @@ class Manifests:
     random: Random = field(factory=SystemRandom)
     standing: Standing = field(factory=Standing)
     sweep_age: float = SWEEP_AGE
+    last_serial: Callable[[], int] = lambda: FIRST
     _objects: ManifestObjects = field(init=False)
     _swaps: Swaps[Versioned, Project] = field(init=False)
     _known: WeakValueDictionary[NormalizedName, Versioned] = field(
@@ -141,7 +144,8 @@ class Manifests:
         :raises StoreError: the store is away.
         """
         placement = None if found is None else found.placement
-        serial = max(project.serial + 1, serial_at(self.clock.seconds()))
+        last = max(project.serial, self.last_serial())
+        serial = max(last + 1, serial_at(self.clock.seconds()))
         project = evolve(project, serial=serial)
         return self._learn(*await self._objects.write(project, etag, placement))
 

@@ -61,7 +61,8 @@ class Publisher:
 
     :ivar checkpoint: for tests that end the process between two steps; called with
         ``publish:file`` when the file is stored, ``publish:metadata``,
-        ``publish:swapped`` when the manifest names it, and ``publish:told``.
+        ``publish:swapped`` when the manifest names it, and ``publish:told``. Of other
+        changes there are ``act:swapped`` and ``act:told``; see :class:`.moves.Moves`.
     :ivar audit: takes a record of every change, once it is durable.
     :ivar attestations: judges what is sent with a file (PEP 740).
     :ivar unserved: knows the names that are ours although they have no page.

@@ -65,6 +65,11 @@ class AdministeredProjects:
             self._turns.leave(asker)
 
     @property
+    def is_command(self) -> bool:
+        """Whether one question is all that is asked, and may take its time."""
+        return self.started is None
+
+    @property
     def catalog(self) -> Catalog[Any]:
         """Every project, as it is known here."""
         return self.index.catalog

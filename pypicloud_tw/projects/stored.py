@@ -88,6 +88,8 @@ class StoredProjects:
             words, self.authority.reads(), self.administered.summaries.find, limit
         )
         names = await self.administered.catalog.names()
+        if self.administered.is_command:
+            await self.administered.summaries.learn(names)
         found = search.over(names)
         return await self.administered.look_through(found, self.actor.address)
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from attrs import define, field, frozen
 
 from pypicloud_tw.concurrency.cache import Cache
+from pypicloud_tw.concurrency.side_by_side import side_by_side
+from pypicloud_tw.errors import ManifestDamaged, ManifestLost, NotFound
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.projects.releases import newest
 
 #: Bytes of memory for them: 100,000 projects' have some 40 MB.
 MEMORY = 48 * 2**20
+
+#: Projects that are read at once.
+_AT_ONCE = 16
 
 #: What one weighs beside its summary.
 _OVERHEAD = 400
@@ -60,3 +68,19 @@ class Summaries:
             )
             self._known.put(name, known)
         return known
+
+    async def learn(self, names: Iterable[NormalizedName]) -> None:
+        """Read the projects that are not in memory; what cannot be read stays unknown.
+
+        :raises StoreError: the store is away.
+        """
+        queue = deque(name for name in names if self.find(name) is None)
+
+        async def work() -> None:
+            while queue:
+                name = queue.popleft()
+                with suppress(NotFound, ManifestDamaged, ManifestLost):
+                    await self.catalog.project(name)
+                self.find(name)
+
+        await side_by_side(_AT_ONCE, work, queue)

@@ -62,6 +62,7 @@ from pypicloud_tw.web.authorization import (
     refuse_other_sites,
     uploads,
 )
+from pypicloud_tw.web.cors import Cors
 from pypicloud_tw.web.downloads import Downloads, FileSender
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.feeds import Feeds
@@ -96,6 +97,7 @@ class Application:
         raises Unauthorized where a log-in would help.
     :ivar downloads: takes each file that was handed out; None: nothing does.
     :ivar pruning: what prunes the index, and the rules of the ini.
+    :ivar cors: what scripts of other sites may read; None: nothing.
     :ivar forms: the memory that the forms of all uploads have together.
     """
 
@@ -112,6 +114,7 @@ class Application:
     fallback: Fallback | None = field(default=None, on_setattr=setters.frozen)
     downloads: Downloads | None = field(default=None, on_setattr=setters.frozen)
     pruning: AdministeredPruning = field(on_setattr=setters.frozen)
+    cors: Cors | None = field(default=None, on_setattr=setters.frozen)
     forms: BufferBudget = field(factory=lambda: BufferBudget(FORM_MEMORY), init=False)
     projects: Projects = field(init=False)
     _pages: Pages = field(factory=lambda: Pages(__version__), init=False)
@@ -221,7 +224,8 @@ class Application:
 
     def resource(self) -> Resource:
         """Make the root resource of a Site."""
-        return Root(self.send_known, self.router.resource(), self._errors)
+        routes = self.router.resource()
+        return Root(self.send_known, routes, self._errors, self.cors)
 
     def reload(self, *, metrics_read: Callable[[Principal, str], bool]) -> None:
         """Replace who may read the metrics."""

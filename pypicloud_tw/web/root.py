@@ -9,6 +9,7 @@ from twisted.web.server import NOT_DONE_YET
 from werkzeug.exceptions import BadHost
 
 from pypicloud_tw.web.answers import ErrorAnswers
+from pypicloud_tw.web.cors import Cors
 from pypicloud_tw.web.http.paths import is_canonical
 from pypicloud_tw.web.http.site import Request
 
@@ -17,6 +18,7 @@ class Root(Resource):
     """Sends what is known at once, and leaves everything else to the routes.
 
     :param send_known: answers a request if that needs no waiting, and says whether.
+    :param cors: what scripts of other sites may read; None: nothing.
     """
 
     isLeaf = True
@@ -26,14 +28,18 @@ class Root(Resource):
         send_known: Callable[[Request], bool],
         routes: IResource,
         errors: ErrorAnswers,
+        cors: Cors | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
         self._send_known = send_known
         self._routes = routes
         self._errors = errors
+        self._cors = cors
 
     def render(self, request: Request) -> object:
         """Answer a request."""
+        if self._cors is not None and self._cors.answers(request):
+            return NOT_DONE_YET
         if self._send_known(request):
             return NOT_DONE_YET
         segments = request.postpath or [b""]

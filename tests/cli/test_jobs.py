@@ -112,7 +112,7 @@ class SweepTests(JobCase):
         self.publish()
         self.domain.store.add(orphan, b"")
         self.domain.clock.advance(SWEEP_AGE + 1)
-        # Four are of what was published, the last told the store's time.
+        # Five are of what was published, the last told the store's time.
         told = "7 objects seen, 1 orphans, 0 of deleted files, 0 unfinished uploads.\n"
         for dry_run, word in ((True, "would remove"), (False, "removed")):
             self.assertEqual(self.do("sweep", dry_run=dry_run), 0)

@@ -125,6 +125,8 @@ class TextTests(SynchronousTestCase):
         at = datetime.fromisoformat("2026-03-01T10:30:59+01:00")
         self.assertEqual(output.moment(at), "2026-03-01 09:30")
         self.assertEqual(output.moment(at.astimezone(UTC)), "2026-03-01 09:30")
+        first = datetime.fromisoformat("0001-01-01T00:00:00+14:00")
+        self.assertIn("1-01-01 00:00", output.moment(first))
 
     def test_counts(self) -> None:
         counted = [output.plural(count, "file") for count in (0, 1, 2)]

@@ -370,6 +370,7 @@ class EnvironmentTests(ConfigTestCase):
                 "oidc.ca_file",
                 "oidc.private_hosts",
                 "pypi.allow_overwrite_groups",
+                "server.cors_origins",
                 "storage.temp_dir",
                 "upstream.allow_private_hosts",
                 "upstream.merge",

@@ -17,12 +17,14 @@ from pypicloud_tw.index.marker import (
     RESERVED_KEY,
     Marker,
 )
+from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.store.memory import MemoryStore
 from tests.builders import wheel
 from tests.doubles import InlineOffload
 from tests.web.doubles import BEGINNING, Domain, started, stored_project
 
 NOW = 200_000_000
+ACME = NormalizedName("acme")
 BEGIN = NOW
 
 
@@ -192,7 +194,7 @@ class SerialTests(MarkerCase):
 
     def test_a_mirror_misses_nothing(self) -> None:
         """Whatever happens to the marker, and whichever server it asks."""
-        for seed in range(60):
+        for seed in range(30):
             self.setUp()
             self.run_mirror(Random(seed))
 
@@ -237,3 +239,39 @@ class ManifestSerialTests(SynchronousTestCase):
         self.assertEqual(serials, [start, start + 1, start + 2])
         told = domain.catalog.watch.changelog.of("acme")
         self.assertGreaterEqual(told, serials[-1])
+
+
+class UntoldTests(SynchronousTestCase):
+    """A writer that is killed between its swap and the marker."""
+
+    def setUp(self) -> None:
+        self.one = Domain()
+        self.two = self.one.beside()
+        for domain in (self.one, self.two):
+            self.publish(domain, "1.0")
+
+    def publish(self, domain: Domain, version: str) -> None:
+        name = f"acme-{version}-py3-none-any.whl"
+        publish = domain.publish(name, wheel(version=version))
+        self.successResultOf(started(publish))
+
+    def test_whoever_finds_it_tells(self) -> None:
+        self.successResultOf(started(self.one.catalog.watch.freshen()))
+        told = self.one.catalog.watch.changelog.of("acme")
+        change = self.one.manifests.change(
+            ACME, lambda project: evolve(project, status="archived")
+        )
+        self.successResultOf(change)
+        for seconds, again in ((90, False), (90, True), (90, False)):
+            self.one.clock.advance(seconds)
+            self.store.calls.clear()
+            self.successResultOf(started(self.two.catalog.project(ACME)))
+            puts = [key for what, key in self.store.calls if what == "put"]
+            self.assertEqual(puts, [marker.KEY] if again else [], seconds)
+        self.successResultOf(started(self.one.catalog.watch.freshen()))
+        changes = self.one.catalog.watch.changelog.since(told)
+        self.assertEqual([name for name, _ in changes or ()], ["acme"])
+
+    @property
+    def store(self) -> MemoryStore:
+        return self.one.store

@@ -320,7 +320,7 @@ class PipTests(ClientTestCase):
             for path in ("pypi", "simple/"):
                 address = ("-i", f"{server.url}/{path}")
                 search = (python, "-m", "pip", "search", *address)
-                self.assertIn("acme-lib (1.0)", self.run_client(*search, "acme"))
+                self.assertIn("acme_lib (1.0)", self.run_client(*search, "acme"))
                 self.run_failing(*search, "nothing-of-that-name")
 
     def test_requires_python(self) -> None:

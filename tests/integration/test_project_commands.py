@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import subprocess
+import termios
+import time
 from pathlib import Path
+from select import select
 from shutil import which
 from typing import Any
 from unittest import SkipTest
@@ -27,6 +31,9 @@ from tests.integration.rig import (
 )
 
 LOG_IN = {"PYPICLOUD_USERNAME": USER, "PYPICLOUD_PASSWORD": PASSWORD}
+
+#: Seconds that somebody takes to read a question.
+_READING = 0.3
 
 FILE = "acme-1.0-py3-none-any.whl"
 
@@ -177,6 +184,11 @@ class ProjectCommandTests(CommandTestCase):
         said = self.at_terminal(b"n\n", "delete", "acme", "1.0", *where)
         self.assertIn("1 file, which can be restored until", said)
         self.assertIn("Aborted", said)
+        # Ctrl-C, while the command has a connection open.
+        for place in (where, ("--config", str(server.config))):
+            said = self.at_terminal(b"\x03", "delete", "acme", "1.0", *place)
+            self.assertIn("Aborted", said)
+            self.assertNotIn("Traceback", said)
         self.assertEqual(len(self.listed(server)), 2)
         said = self.at_terminal(b"y\n", "delete", "acme", "1.0", *where)
         self.assertIn("acme 1.0 is deleted: 1 file.", said)
@@ -194,14 +206,19 @@ class ProjectCommandTests(CommandTestCase):
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(theirs, termios.TIOCSCTTY, 0),
         )
         self.addCleanup(process.kill)
         os.close(theirs)
-        os.write(ours, typed)
         shown = bytearray()
         try:
-            while piece := os.read(ours, 65536):
-                shown += piece
+            while select([ours], [], [], CLIENT_PATIENCE)[0]:
+                shown += os.read(ours, 65536)
+                if typed and b"[y/N]" in shown:
+                    time.sleep(_READING)
+                    os.write(ours, typed)
+                    typed = b""
         except OSError:
             pass  # as Linux says that the other end is closed
         finally:

@@ -19,8 +19,9 @@ from pypicloud_tw.errors import (
     Unavailable,
 )
 from pypicloud_tw.index.audit import Actor, Proof
+from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.model import Selection
-from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.interface import ProjectAdministration
 from pypicloud_tw.projects.stored import StoredProjects
@@ -75,6 +76,17 @@ class OperatorTests(StoredCase):
     @property
     def files(self) -> Any:
         return stored_project(self.web.store).files
+
+    def test_a_search_reads_what_a_server_would_remember(self) -> None:
+        """But for what cannot be read, whose name is all that is known."""
+        self.web.publish("tool-1.0-py3-none-any.whl", wheel("tool"))
+        self.web.domain.store.add(manifest_key(project_name("tool")), b"{")
+        index = self.web.domain.beside().index
+        self.projects = StoredProjects(AdministeredProjects(index), COMMAND, Operator())
+        page = self.do(self.projects.search("a tool of"))
+        (found,) = page.items
+        self.assertEqual((found.name, found.version), ("acme", "1.0"))
+        self.assertFalse(page.complete)
 
     def test_a_command_is_no_server(self) -> None:
         shown = self.do(self.projects.server())

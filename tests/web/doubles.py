@@ -53,6 +53,7 @@ from pypicloud_tw.store.memory import MemoryStore
 from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.app import Application
+from pypicloud_tw.web.cors import Cors
 from pypicloud_tw.web.downloads import Downloads
 from pypicloud_tw.web.http.proxies import Proxies
 from pypicloud_tw.web.http.site import ConnectionLimits, Site
@@ -112,10 +113,16 @@ class Domain:
         return MemoryStore(InlineOffload(), clock=self.clock.seconds)
 
     def __attrs_post_init__(self) -> None:
-        self.manifests = Manifests(self.store, self.clock, Random(next(self.seeds)))
+        marker = Marker(self.store)
+        self.manifests = Manifests(
+            self.store,
+            self.clock,
+            Random(next(self.seeds)),
+            last_serial=lambda: marker.changelog.last,
+        )
         self.catalog = Catalog(
             self.manifests,
-            MarkerWatch(Marker(self.store), self.clock, self.fresh_for),
+            MarkerWatch(marker, self.clock, self.fresh_for),
             self.clock,
             Views(),
         )
@@ -463,6 +470,7 @@ class Web:
     site: Site = field(init=False)
     downloads: list[Download] = field(factory=list)
     download_log: Downloads | None = None
+    cors: Cors | None = None
 
     @issuer.default
     def _make_issuer(self) -> Issuer:
@@ -516,6 +524,7 @@ class Web:
             metrics_read=lambda principal, client: True,
             witness=Witness(self._audit, metrics, self.users.__contains__),
             downloads=self.download_log or self.downloads.append,
+            cors=self.cors,
         )
         self.site = Site(
             self.application.resource(),

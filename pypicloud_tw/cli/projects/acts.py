@@ -31,6 +31,9 @@ from pypicloud_tw.json_values import encode
 from pypicloud_tw.projects.interface import ProjectAdministration
 from pypicloud_tw.projects.values import Done, ProjectDetail, Undo, Yank
 
+#: Seconds behind which nobody looks: a hundred years.
+_FOR_EVER = 100 * 366 * 86400
+
 
 @click.command()
 @takes_former
@@ -97,10 +100,10 @@ def delete(
         return await index.projects.delete(named.project, named.what, required, reason)
 
     done = target.change(work)
-    tell(done, f"{named} is deleted{_how_many(done)}", as_json)
     if done.act is not None and not as_json:
-        how = f"pypicloud undo {printable(named.project)} {done.act.id}"
+        how = f"pypicloud undo {printable(named.project)} {printable(done.act.id)}"
         click.echo(f"While it can be restored, this does it: {how}", err=True)
+    tell(done, f"{named} is deleted{_how_many(done)}", as_json)
 
 
 async def _count(
@@ -121,12 +124,18 @@ async def _count(
 def _question(named: Named, files: int, project: ProjectDetail) -> str:
     """Say what would be deleted, and until when it could be restored."""
     whole = f"all of the project {project.name}" if named.is_project else str(named)
-    until = datetime.fromtimestamp(surroundings().now() + project.restore_for, UTC)
-    fate = f"can be restored until {moment(until)} UTC"
-    if not project.restore_for:
-        fate = "cannot be restored"
-    are = f"{plural(files, 'file')}, which {fate}"
+    are = f"{plural(files, 'file')}, which {_fate(project.restore_for)}"
     return f"Delete {printable(whole)}? That is {are}."
+
+
+def _fate(restore_for: int) -> str:
+    """Say what becomes of what is deleted, and can be restored for some seconds."""
+    if restore_for <= 0:
+        return "cannot be restored"
+    if restore_for > _FOR_EVER:
+        return "can be restored"
+    until = datetime.fromtimestamp(surroundings().now() + restore_for, UTC)
+    return f"can be restored until {moment(until)} UTC"
 
 
 def _how_many(done: Done) -> str:
@@ -165,12 +174,14 @@ def undo(project: str, act: str | None, target: Target, as_json: bool) -> None:
 
 
 def tell(done: Done, sentence: str, as_json: bool) -> None:
-    """Print what came of an act."""
+    """Print what came of an act; exits with 1 where a part of it was refused."""
     if as_json:
         show_json(encode(done))
-        return
-    say(f"{printable(sentence)}.")
-    if not done.changed:
+    else:
+        say(f"{printable(sentence)}.")
+    if not done.changed and not as_json:
         click.echo("It was so already: nothing is changed.", err=True)
     for notice in done.notices:
         click.echo(printable(notice), err=True)
+    if done.notices:
+        click.get_current_context().exit(1)

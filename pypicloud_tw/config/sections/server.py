@@ -49,6 +49,13 @@ class ServerSection:
         "60s",
         "A sender that sends nothing for so long is dropped.",
     )
+    cors_origins: tuple[str, ...] = key(
+        values.words(addresses.origin),
+        "",
+        "Sites whose pages' scripts may read JSON forms and files here, as "
+        "https://app.example.com: with their user's log-in; or * for every site, "
+        "without.",
+    )
     access_log: bool = key(values.flag, "true", "Log a line for each request.")
 
 

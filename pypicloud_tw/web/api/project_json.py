@@ -73,8 +73,9 @@ class ProjectJson:
     async def release(self, project: Project, version: str, base_url: str) -> Document:
         """Describe a release of a project of ours.
 
-        :raises NotFound: there is no such release.
+        :raises NotFound: there is no such release, or nothing is offered.
         """
+        check_offered(project)
         rendered = await self._render(project, version, base_url, 0)
         document: Document = json.loads(rendered)
         return document

@@ -93,6 +93,7 @@ class Request(server.Request):
     """One request and its answer.
 
     :ivar principal_name: who was found to ask, for the access log.
+    :ivar added: header fields that its answer has besides, whatever that is.
     :ivar began: when the head was complete, by the site's clock.
     """
 
@@ -102,6 +103,7 @@ class Request(server.Request):
     channel: RequestChannel  # type: ignore[assignment]  # not Twisted's
     site: RequestSite  # type: ignore[assignment]  # what we use of it
     principal_name: bytes | None = None
+    added: tuple[tuple[bytes, bytes], ...] = ()
     began: float
     _peer: Peer
     _secure: bool
@@ -224,6 +226,8 @@ class Request(server.Request):
             return
         if not self.startedWriting:
             headers = self.responseHeaders
+            for name, value in self.added:
+                headers.addRawHeader(name, value)
             if self.channel.answer_begins():
                 headers.setRawHeaders(b"Connection", [b"close"])
             for name, value in self.site.common_headers():
@@ -267,7 +271,15 @@ class Request(server.Request):
         self.startedWriting = 1
         self.sentLength = len(body)
         channel.write(
-            b"".join((self.site.answer_head(status), header_block, end, body))
+            b"".join(
+                (
+                    self.site.answer_head(status),
+                    header_block,
+                    lines(self.added),
+                    end,
+                    body,
+                )
+            )
         )
         # Not server.Request's: there is no encoder to be flushed.
         HTTPRequest.finish(self)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 from twisted.internet.defer import Deferred
 
@@ -15,6 +17,7 @@ from tests.cli.administration import (
     Online,
     SuiteCase,
 )
+from tests.web.api.doubles import Canned
 from tests.web.doubles import started, stored_project
 
 
@@ -93,7 +96,8 @@ class ProjectSuite(SuiteCase):
     def test_search(self) -> None:
         self.publish()
         self.assertRegex(self.do("search acm"), r"PROJECT +VERSION.*\nacme")
-        self.assertEqual(self.read("search acme")[0]["name"], "acme")
+        self.do("show acme")  # now a server has it in memory
+        self.assertEqual(self.read("search acme")[0]["version"], "2.0")
         said = self.fail_with(1, "search nothing like it")
         self.assertIn("Nothing was found.\n", said)
 
@@ -162,6 +166,18 @@ class ProjectSuite(SuiteCase):
         self.terminal = True
         said = self.fail_with(1, "delete acme", input="n\n")
         self.assertIn("Delete all of the project acme? That is 2 files,", said)
+
+    def test_whether_it_could_be_restored(self) -> None:
+        self.publish()
+        self.terminal = True
+        acts = self.domain.index.acts
+        for seconds, said in (
+            (0.0, "which cannot be restored."),
+            (1e12, "which can be restored."),
+            (86400.0, "restored until 2026-03-02 09:30 UTC."),
+        ):
+            acts.restore_for = seconds
+            self.assertIn(said, self.fail_with(1, "delete acme 1.0", input="n\n"))
 
     def test_what_is_not_there_is_not_asked_about(self) -> None:
         self.publish()
@@ -339,3 +355,13 @@ class OnlineTests(ProjectSuite, Online):
         self.assertEqual(
             self.runner.asked, [(url.replace("ann:sesame@", ""), "ann", "sesame")]
         )
+
+    def test_a_part_that_is_refused(self) -> None:
+        answer = {"changed": True, "state": "ab", "notices": ["a.whl is\x1b swept."]}
+        self.runner.canned = Canned()
+        self.runner.canned.answer(200, json.dumps(answer).encode())
+        for command in ("restore acme", "restore acme --json"):
+            result = self.invoke(*command.split(), *self.target())
+            self.assertEqual(result.exit_code, 1)
+            self.assertEqual(result.stderr, "a.whl is? swept.\n")
+            self.assertTrue(result.stdout)
