@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from datetime import datetime
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred, DeferredLock
@@ -315,42 +315,50 @@ class Line:
     ) -> T:
         if self.dead:
             await Deferred()
-        fails = self.dice.randrange(100) < self.weather.faults
-        unheard = fails and self.dice.random() < 0.5
-        silent = fails and self.dice.randrange(100) < self.weather.silent
+        draw, faults = self.dice.random, self.weather.faults
+        fails = faults > 0 and 100 * draw() < faults
+        unheard = fails and draw() < 0.5
+        silent = fails and 100 * draw() < self.weather.silent
         ends = self.clock.seconds() + GIVES_UP
-        await self._travel(silent)
+        if silent and not self.profile.local:
+            await self._wait(GIVES_UP * draw())
+        elif faults and (way := _WAYS[int(len(_WAYS) * draw())]):
+            await self._wait(way)
         if self.dead and (self.profile.local or self.dice.random() < 0.5):
             await Deferred()
+        # Nothing is awaited while an exception passes: this may be forgotten half-way.
+        result, error = await self._done(request, fails, unheard, lost)
+        self.tell(what if error is None else f"{what}: {error}")
+        if silent:
+            await self._wait(max(0.0, ends - self.clock.seconds()))
+        elif faults and (way := _WAYS[int(len(_WAYS) * draw())]):
+            await self._wait(way)
+        if self.dead:
+            await Deferred()
+        if error is not None:
+            raise error
+        return cast("T", result)
+
+    async def _done(
+        self,
+        request: Callable[[], Coroutine[Any, Any, T]],
+        fails: bool,
+        unheard: bool,
+        lost: type[StoreError],
+    ) -> tuple[T | None, Exception | None]:
+        """Return what came of a request, or what its sender is told instead."""
+        if fails and not unheard:
+            return None, StoreError("The line is cut.")
         try:
-            if fails and not unheard:
-                raise StoreError("The line is cut.")
             result = await request()
-            if unheard:
-                raise self.dice.choice((lost, StoreError))("The answer was lost.")
         except Exception as e:
-            self.tell(f"{what}: {e}")
-            raise
-        else:
-            self.tell(what)
-            return result
-        finally:
-            await self._travel(False)
-            if silent:
-                await self._wait_for(ends)
-            if self.dead:
-                await Deferred()
+            return None, e
+        if unheard:
+            return None, self.dice.choice((lost, StoreError))("The answer was lost.")
+        return result, None
 
-    async def _travel(self, silent: bool) -> None:
-        way = self.dice.choice(_WAYS) if self.weather.faults else 0.0
-        if silent and not self.profile.local:
-            way = self.dice.uniform(0, GIVES_UP)
-        if way:
-            await deferLater(self.clock, way, lambda: None)
-
-    async def _wait_for(self, moment: float) -> None:
-        if (left := moment - self.clock.seconds()) > 0:
-            await deferLater(self.clock, left, lambda: None)
+    async def _wait(self, seconds: float) -> None:
+        await deferLater(self.clock, seconds, lambda: None)
 
 
 @implementer(IUpload)

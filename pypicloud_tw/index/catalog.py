@@ -243,11 +243,13 @@ class Catalog(Generic[P]):
 
     async def _ask(self, name: NormalizedName, believed: float) -> CachedProject[P]:
         while True:
+            joins = name in self._questions
             try:
                 return await self._questions.ask(name, lambda: self._read(name))
             except NotFound:
-                # Another's question may have begun too early to be believed.
-                if self._absent.get(name, believed) >= believed:
+                # Another's question may have begun too early to be believed. An own one
+                # has not, though it may seem so by a clock that was set back meanwhile.
+                if not joins or self._absent.get(name, believed) >= believed:
                     raise
 
     def _hear(self, news: set[str] | None) -> None:

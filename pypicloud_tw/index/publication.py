@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 
 from attrs import define, evolve, field
@@ -200,10 +199,11 @@ class Publication:
         change = _written_down(admit(file), file, doing)
         state = await publisher.find(name)
         if state is not None and change(state.project) is state.project:
-            if provenance is not None:
-                self.warnings += (_HAS_PROVENANCE,)
-            with suppress(_Gone):
-                return await publisher.change(name, _if_there(change))
+            there = await self._find_there(change)
+            if there is not None:
+                if provenance is not None:
+                    self.warnings += (_HAS_PROVENANCE,)
+                return there
         first = None
         if state is None:
             first = FirstUpload.of(publisher.store, file.key)
@@ -224,8 +224,10 @@ class Publication:
             project = await publisher.change(
                 name, self._timely(change), create=first is not None
             )
-        except StoreError:
-            raise  # it may be committed, and then it names the object
+        except (StoreError, NotFound):
+            # It may be committed, and then it names the object. Or the manifest was
+            # lost meanwhile, and is rebuilt of what lies there.
+            raise
         except PypicloudError:
             await publisher.discard(file, first)
             raise
@@ -242,6 +244,21 @@ class Publication:
             if first is not None:
                 await first.end()
         return project
+
+    async def _find_there(self, change: Change) -> Project | None:
+        """Return the project if this very file is in it; None: it was deleted just now.
+
+        Nothing is added meanwhile: the bytes are not stored.
+        """
+        gone = False
+
+        def look(project: Project) -> Project:
+            nonlocal gone
+            gone = change(project) is not project
+            return project
+
+        project = await self.publisher.change(self.filename.project, look)
+        return None if gone else project
 
     def _check_time(self) -> None:
         """Return if no sweep may take our objects for orphans yet.
@@ -274,21 +291,6 @@ def _job(actor: Actor) -> Mapping[str, str] | None:
         return None
     publisher = (actor.name or "").removeprefix("publisher ")
     return describe_job(publisher, actor.proof.details)
-
-
-class _Gone(PypicloudError):
-    """The file was there when it was looked for, and is not any more."""
-
-
-def _if_there(change: Change) -> Change:
-    """Make a change that adds nothing: the bytes are not in the store yet."""
-
-    def unchanged(project: Project) -> Project:
-        if change(project) is not project:
-            raise _Gone("It was deleted meanwhile.")
-        return project
-
-    return unchanged
 
 
 def _written_down(change: Change, file: File, doing: Doing) -> Change:

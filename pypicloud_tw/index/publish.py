@@ -21,9 +21,9 @@ from twisted.logger import Logger
 from pypicloud_tw.concurrency.fair_queue import Asker, FairQueue
 from pypicloud_tw.concurrency.shielded import shielded
 from pypicloud_tw.errors import (
+    ManifestLost,
     NotFound,
     PypicloudError,
-    Unavailable,
 )
 from pypicloud_tw.index.admission import UploadRules
 from pypicloud_tw.index.archive import Inspection, inspect, inspect_file
@@ -147,7 +147,7 @@ class Publisher:
     async def find(self, name: NormalizedName) -> Versioned | None:
         """Read a project as it is now; None if it has never been published.
 
-        :raises Unavailable: the project has lost its manifest; a new one would hide
+        :raises ManifestLost: the project has lost its manifest; a new one would hide
             what the old one named.
         :raises StoreError: the store is away or the manifest damaged.
         """
@@ -156,7 +156,7 @@ class Publisher:
             # Another may have made it since.
             state = await self._look(name)
             if state is None:
-                raise Unavailable(lost(name), retry_after=60)
+                raise ManifestLost(lost(name), retry_after=60)
         return state
 
     async def _refuse_unserved(self, name: NormalizedName) -> None:

@@ -141,6 +141,7 @@ class Swaps(Generic[S, D]):
         A change that does not apply to the state found fails for its asker alone.
         """
         lost: list[StoreError] = []
+        last: PypicloudError | None = None
         for attempt in range(ATTEMPTS):
             if attempt:
                 await self._pause(attempt)
@@ -157,10 +158,11 @@ class Swaps(Generic[S, D]):
             try:
                 self.tries += 1
                 state = await self.shelf.put(name, outcome.content, found)
-            except (PreconditionFailed, AmbiguousWrite):
+            except (PreconditionFailed, AmbiguousWrite) as e:
                 # Another process was first, or an earlier try of ours, unheard: to
                 # tell them apart is not needed, and Ceph hides many lost races so.
                 self.overtaken += 1
+                last = e
                 continue
             except StoreError as e:
                 # It may have been written: only the ids will tell.
@@ -172,7 +174,10 @@ class Swaps(Generic[S, D]):
             return
         if lost:
             raise lost[-1]
-        raise Unavailable(f"Too many writers change {name} at once; try again.")
+        # Nobody has looked what came of the last try.
+        unknown = isinstance(last, AmbiguousWrite)
+        failed = StoreError if unknown else Unavailable
+        raise failed(f"Too many writers change {name} at once; try again.")
 
     async def _pause(self, attempt: int) -> None:
         ceiling = min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt)

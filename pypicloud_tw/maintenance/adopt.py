@@ -55,7 +55,7 @@ AT_ONCE = 8
 UNDER_WAY = 64
 
 #: What keeps the files of one project from being adopted, and nothing else.
-_NO_FAULTS = (
+NO_FAULTS = (
     BadRequest,
     Conflict,
     Forbidden,  # by its project's status
@@ -164,7 +164,7 @@ class Adopter:
                 name = names.popleft()
                 try:
                     unnamed = await self._unnamed(name, by_project[name])
-                except _NO_FAULTS as e:
+                except NO_FAULTS as e:
                     progress.skipped.extend(
                         Skipped(candidate.info.key, e.message)
                         for candidate in by_project[name]
@@ -241,6 +241,9 @@ class Adopter:
         try:
             state = await self.manifests.read(name)
         except NotFound:
+            if self.survey is not None and name in self.survey.manifests:
+                # It was lost since: to begin anew would hide what else it named.
+                raise NotFound(lost(name)) from None
             return candidates
         self._named.add(name)
         named = {file.key for file in state.project.files}
@@ -267,7 +270,7 @@ class Adopter:
                     progress.adopted += 1
                     if adopted.warnings:
                         progress.warned.append(adopted)
-            except _NO_FAULTS as e:
+            except NO_FAULTS as e:
                 progress.skipped.append(Skipped(candidate.info.key, e.message))
             self.report(progress)
 
@@ -287,12 +290,14 @@ class Adopter:
                 check_takes_files(self._states[name])
             if self.dry_run:
                 return Warned(candidate.info.key, ())
+            # Before anything is stored that nobody may name.
+            self.manifests.check_open()
             described = await self.describe(candidate)
             first = None
             if described is not None:
                 first = await self._begin(name, described)
                 await self.keep_metadata(described)
-        except _NO_FAULTS:
+        except NO_FAULTS:
             raise
         except BaseException:
             queue.clear()  # before another one begins, in this one's place

@@ -21,7 +21,6 @@ from pypicloud_tw.errors import (
     ManifestDamaged,
     NotFound,
     PreconditionFailed,
-    PypicloudError,
 )
 from pypicloud_tw.index.attestations.stored import is_about
 from pypicloud_tw.index.first_uploads import Stage, UnderWay
@@ -32,7 +31,7 @@ from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import Filename, NormalizedName, file_identity
 from pypicloud_tw.index.survey import Survey, survey
 from pypicloud_tw.index.swaps import REMEMBERED
-from pypicloud_tw.maintenance.adopt import AT_ONCE, Adopter, Candidate
+from pypicloud_tw.maintenance.adopt import AT_ONCE, NO_FAULTS, Adopter, Candidate
 from pypicloud_tw.maintenance.progress import Skipped
 from pypicloud_tw.maintenance.sweep import named_keys
 from pypicloud_tw.store.interfaces import StoredBytes
@@ -125,9 +124,10 @@ class Rebuilder:
                 candidate = queue.popleft()
                 try:
                     described = await self._described(candidate, provenances)
-                except PypicloudError as e:
-                    # What cannot be read now stays where it is; the rest is served.
-                    await self.adopter.store.ping()
+                except NO_FAULTS as e:
+                    # Its own fault, whenever it is read: the rest is served. A store
+                    # that failed tells nothing of a file, and what is left out now is
+                    # the sweep's.
                     left.append(Skipped(candidate.info.key, e.message))
                 else:
                     found.append(described)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random, SystemRandom
 
 from attrs import define, field
 
@@ -12,7 +13,7 @@ from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.config.rights import Action
-from pypicloud_tw.index.names import project_name
+from pypicloud_tw.index.names import NormalizedName, project_name
 from tests.access.unsteady import FRESH_FOR
 
 NOW = 1_800_000_000.0
@@ -93,11 +94,15 @@ class Token(Fact):
         return self.owner[0].settled(now)
 
 
-def user(name: str) -> Setting:
-    """A user: made and removed by changes that mind what they find."""
+def user(name: str, random: Random | None = None) -> Setting:
+    """A user: made and removed by changes that mind what they find.
+
+    :param random: for its ids.
+    """
+    random = random or SystemRandom()
     return Setting(
         name,
-        add=lambda document: changes.put_user(document, INI, name, None),
+        add=lambda document: changes.put_user(document, INI, name, None, random=random),
         remove=lambda document: changes.remove_user(document, INI, name),
         holds=lambda policy: name in policy.document.users,
     )
@@ -112,13 +117,15 @@ def member(name: str) -> Setting:
     )
 
 
-def right(name: str) -> Setting:
+def right(name: str, project: NormalizedName = ACME) -> Setting:
     upload = frozenset({Action.UPLOAD})
     return Setting(
         name,
         add=lambda document: changes.set_right(
-            document, INI, ACME, "user", name, upload
+            document, INI, project, "user", name, upload
         ),
-        remove=lambda document: changes.remove_right(document, INI, ACME, "user", name),
-        holds=lambda policy: policy.may(Principal(name), Action.UPLOAD, ACME),
+        remove=lambda document: changes.remove_right(
+            document, INI, project, "user", name
+        ),
+        holds=lambda policy: policy.may(Principal(name), Action.UPLOAD, project),
     )

@@ -58,6 +58,13 @@ class Server:
         return (await self.catalog.project(name)).page
 
 
+class SetBackClock(Clock):
+    """One that is set back by whoever stands beside the machine."""
+
+    def set_back(self, seconds: float) -> None:
+        self.rightNow -= seconds
+
+
 class CatalogCase(SynchronousTestCase):
     fresh_for = 1.0
 
@@ -551,3 +558,20 @@ class MarkerTests(CatalogCase):
         self.successResultOf(self.one.catalog.watch.marker.tell(OTHER))
         news = self.get(self.two.catalog.watch.marker.ask())
         self.assertEqual(news, {ACME, OTHER})
+
+
+class SetBackTests(SynchronousTestCase):
+    def test_while_absence_is_proved(self) -> None:
+        clock = SetBackClock()
+        clock.advance(1_000_000)
+        store = MemoryStore(InlineOffload(), clock=clock.seconds)
+        server = Server(store, clock, 1.0)
+
+        def before(operation: str, key: str) -> None:
+            if key == manifest_key(ACME):
+                clock.set_back(3600)
+
+        store.before = before
+        asked = server.catalog.project(ACME, prove_absence=True)
+        self.failureResultOf(Deferred.fromCoroutine(asked), NotFound)
+        self.assertEqual(store.calls.count(("get", manifest_key(ACME))), 1)

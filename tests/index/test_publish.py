@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from hashlib import blake2b, md5, sha256
 from itertools import count
@@ -262,6 +262,45 @@ class SameNameTests(PublishCase):
         self.publish("acme-1.0-py2.py3-none-any.whl", OTHER_WHEEL)
         self.publish(SDIST, sdist())
         self.assertEqual(len(stored_project(self.store).files), 4)
+
+
+class DeletedMeanwhileTests(PublishCase):
+    def test_a_file_that_is_there_and_is_deleted_before_the_swap(self) -> None:
+        self.publish()
+        other, reads = self.one.beside(), []
+
+        async def delete() -> None:
+            await other.delete("1.0")
+
+        def before(operation: str, key: str) -> Awaitable[None] | None:
+            if (operation, key) == ("get", MANIFEST):
+                reads.append(key)
+                if len(reads) == 2:  # it was found there
+                    return started(delete())
+            return None
+
+        self.store.before = before
+        self.publish()
+        self.heal()
+        self.assert_whole()
+        self.assertEqual(len(stored_project(self.store).files), 1)
+
+    def test_a_manifest_that_is_lost_before_the_swap_takes_no_object_along(
+        self,
+    ) -> None:
+        self.publish()
+
+        def after(operation: str, key: str) -> None:
+            if operation == "commit":
+                self.store.objects.pop(MANIFEST, None)
+
+        self.store.after = after
+        work = started(self.one.publish(SDIST, sdist(), Claims()))
+        self.one.settle(work)
+        self.failureResultOf(work, PypicloudError)
+        self.heal()
+        # It may be rebuilt of what lies there.
+        self.assertIn(SDIST, {key.rpartition("/")[2] for key in self.store.objects})
 
 
 class OverwriteTests(PublishCase):

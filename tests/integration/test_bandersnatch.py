@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
+from tests.integration import apart
 from tests.integration.clients.environments import environment
 from tests.integration.dists import make_sdist, make_wheel
 from tests.integration.rig import IntegrationTestCase, Server, script, wait_until
@@ -175,3 +176,6 @@ def _told(file: Any) -> tuple[object, ...]:
         file.get("requires-python"),
         bool(file.get("yanked")),
     )
+
+
+test_suite = apart(__name__)

@@ -16,10 +16,12 @@ from pypicloud_tw.errors import (
     ObjectNotFound,
     ObjectUnreadable,
     StoreError,
+    Unavailable,
 )
 from pypicloud_tw.index.admission import UploadRules
 from pypicloud_tw.index.first_uploads import PUBLISHING
 from pypicloud_tw.index.layout import is_foreign, is_own
+from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.index.swaps import BATCH
 from pypicloud_tw.maintenance.adopt import AT_ONCE, UNDER_WAY, Adopter
@@ -153,6 +155,28 @@ class AdoptTests(AdoptCase):
         self.domain.clock.advance(1)
         entry = self.successResultOf(started(other.catalog.project(ACME)))
         self.assertEqual(len(entry.project.files), 2)
+
+    def test_a_manifest_that_is_lost_after_the_look(self) -> None:
+        self.publish(WHEEL, wheel())
+        self.store.add(f"old/{SDIST}", sdist())
+
+        def after(operation: str, key: str) -> None:
+            if (operation, key) == ("list", ".publishing/"):
+                self.store.objects.pop(manifest_key(ACME), None)
+
+        self.store.after = after
+        progress = self.run_it()
+        self.assertEqual(self.counts(progress), (1, 0, 0, 1))
+        self.assertIn("is lost", progress.skipped[0].reason)
+        self.assertNotIn(manifest_key(ACME), self.store.objects)
+
+    def test_nothing_is_stored_by_who_may_not_change_anything(self) -> None:
+        self.store.add(f"old/{WHEEL}", wheel())
+        self.domain.manifests.standing.wait("Not yet.")
+        work = self.begin()
+        self.domain.settle(work)
+        self.failureResultOf(work, Unavailable)
+        self.assertEqual([k for k in self.store.objects if is_own(k)], [])
 
     def test_what_was_published_stays(self) -> None:
         self.publish("acme-2.0.tar.gz", sdist(version="2.0"))

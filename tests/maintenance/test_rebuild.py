@@ -251,7 +251,6 @@ class RebuildTests(RebuildCase):
         self.publish(WHEEL, wheel())
         del self.store.objects[MANIFEST]
         self.store.fail_next("open", StoreError("away"))
-        self.store.fail_next("ping", StoreError("away"))
         self.failureResultOf(started(self._rebuild(False)), StoreError)
         self.assertNotIn(MANIFEST, self.store.objects)
         self.rebuild()
