@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests.integration import APART, asked_for
 
-HERE = Path(__file__).parent / "integration"
+ROOT = Path(__file__).parents[1]
+HERE = ROOT / "tests" / "integration"
 
 
 class ApartTests(SynchronousTestCase):
@@ -20,7 +25,36 @@ class ApartTests(SynchronousTestCase):
             lines = module.read_text().splitlines()
             self.assertIn("test_suite = apart(__name__)", lines, module.name)
 
+    def test_every_module_is_loaded_without_the_extra(self) -> None:
+        """``trial tests`` loads them all, with the extra ``test`` alone."""
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        named = extras["optional-dependencies"]
+        known = set(map(module_of, (*extras["dependencies"], *named["test"])))
+        for module in HERE.rglob("*.py"):
+            imported = {
+                name.partition(".")[0]
+                for statement in ast.parse(module.read_text()).body
+                if isinstance(statement, ast.Import | ast.ImportFrom)
+                for name in names_of(statement)
+            }
+            more = set(map(module_of, named["integration"])) - known
+            self.assertEqual(imported & more, set(), module.name)
+
     def test_integration(self) -> None:
         """Shows in the summary that there is more to run."""
         if not asked_for():
             raise SkipTest(APART)
+
+
+def module_of(requirement: str) -> str:
+    """Return what a requirement is imported as, where the names are alike."""
+    name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+    return name.lower().replace("-", "_")
+
+
+def names_of(statement: ast.Import | ast.ImportFrom) -> Iterator[str]:
+    """Give the names of the modules that a statement imports."""
+    if isinstance(statement, ast.ImportFrom):
+        yield statement.module or ""
+    else:
+        yield from (alias.name for alias in statement.names)

@@ -16,13 +16,10 @@ from base64 import b64decode, b64encode
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pypi_attestations import Distribution, Provenance
-from sigstore.models import TrustedRoot
-from sigstore.verify import Verifier
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.config.signers import Signer
@@ -43,6 +40,10 @@ from tests.integration.rig import (
     script,
     wait_until,
 )
+
+# Of the extra integration, without which this module is loaded, too.
+if TYPE_CHECKING:
+    from pypi_attestations import Provenance
 
 SDIST = "pypi_attestations-0.0.19.tar.gz"
 OTHER = "pypi_attestation_models-0.0.4a2.tar.gz"
@@ -138,7 +139,7 @@ class ChainTests(IntegrationTestCase):
         self.assertIn(f'data-provenance="{address}"', page)
         answer = server.get(address.removeprefix(server.url))
         self.assertEqual(answer.status, 200, answer.text)
-        return Provenance.model_validate_json(answer.body)
+        return read_provenance(answer.body)
 
     def refused(self, answer: Answer, sentence: str) -> None:
         self.assertEqual(answer.status, 400, answer.text)
@@ -154,6 +155,8 @@ class ChainTests(IntegrationTestCase):
         found = self.accepted(server, SDIST, PUBLISH, SLSA)
         (bundle,) = found.attestation_bundles
         self.assertEqual(bundle.publisher.kind, "GitHub")
+        from pypi_attestations import Distribution
+
         distribution = Distribution.from_file(self.assets / SDIST)
         # As a client does; it has no Sigstore of its own to ask here.
         verified = [
@@ -433,7 +436,9 @@ class HostileTests(SynchronousTestCase):
             self.verified(made)
 
     def verified(self, made: bytes) -> None:
-        (bundle,) = Provenance.model_validate_json(made).attestation_bundles
+        from pypi_attestations import Distribution
+
+        (bundle,) = read_provenance(made).attestation_bundles
         distribution = Distribution.from_file(assets() / SDIST)
         for attestation in bundle.attestations:
             attestation.verify(bundle.publisher, distribution, offline=True)
@@ -442,10 +447,20 @@ class HostileTests(SynchronousTestCase):
 class TrustRootTests(SynchronousTestCase):
     def test_what_was_installed_is_found(self) -> None:
         """It lies among the library's own files, which promises nothing."""
+        from sigstore.models import TrustedRoot
+        from sigstore.verify import Verifier
+
         folder = resources.files("sigstore._store")
         place = folder / "https%3A%2F%2Ftuf-repo-cdn.sigstore.dev"
         with resources.as_file(place / "trusted_root.json") as path:
             Verifier(trusted_root=TrustedRoot.from_file(str(path)))
+
+
+def read_provenance(data: bytes) -> Provenance:
+    """Read a provenance object as clients do."""
+    from pypi_attestations import Provenance
+
+    return Provenance.model_validate_json(data)
 
 
 test_suite = apart(__name__)
