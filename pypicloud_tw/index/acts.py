@@ -377,3 +377,7 @@ def _check_part(what: Selection) -> None:
 def _check_reason(reason: str | None) -> None:
     if reason is not None and len(reason) > LONGEST_REASON:
         raise BadRequest(f"A reason has at most {LONGEST_REASON} characters.")
+    # Terminals obey some of the others, XML has no place for them, and half of a
+    # surrogate pair cannot be written at all.
+    if reason is not None and not all(c.isprintable() or c in "\t\r\n" for c in reason):
+        raise BadRequest("A reason has printable characters and ends of lines only.")

@@ -397,7 +397,8 @@ def decode_project(name: NormalizedName, document: Document) -> Project:
         tombstones=tuple(
             decode_tombstone(item) for item in _list(document, "_tombstones")
         ),
-        status=state if state in _STATUSES else "active",
+        # One that is not known may have been set to hide the project's files.
+        status=state if state in _STATUSES else _damaged("status"),
         status_reason=_maybe_text(status, "reason"),
         history=tuple(decode_entry(item) for item in _list(document, "_history")),
         changes=tuple(_text(i, "_changes") for i in _list(document, "_changes")),

@@ -239,6 +239,13 @@ def _together(
     project: Project, found: list[tuple[File, str]], left: list[Skipped]
 ) -> Project:
     """Add files that were found to those that the manifest still tells of."""
+    buried = {tombstone.filename for tombstone in project.tombstones}
+    left += [
+        Skipped(file.key, "A file of its name was deleted; it does not come back.")
+        for file, _ in found
+        if file.filename in buried
+    ]
+    found = [one for one in found if one[0].filename not in buried]
     taken = {file_identity(file.filename) for file in project.files}
     others = [one for one in found if file_identity(one[0].filename) not in taken]
     left += [

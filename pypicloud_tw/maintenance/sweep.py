@@ -222,9 +222,10 @@ class Sweeper:
         name an object that is gone.
         """
         longer = timedelta(seconds=max(0.0, self.restore_for - self.age))
-        due = [t for t in project.tombstones if _is_due(t, limit - longer)]
+        before = limit - longer
+        due = [t for t in project.tombstones if _is_due(t, before)]
         if due and not self.dry_run:
-            state = await self.manifests.change(project.name, _purging(due))
+            state = await self.manifests.change(project.name, _purging(due, before))
             # What was restored meanwhile, or moved, is named elsewhere, and stays.
             purged = {t.key for t in state.project.tombstones if t.purged}
             due = [t for t in due if t.key in purged]
@@ -249,13 +250,17 @@ def _is_due(tombstone: Tombstone, limit: datetime) -> bool:
     return not tombstone.purged and tombstone.deleted < limit and is_own(tombstone.key)
 
 
-def _purging(due: list[Tombstone]) -> Callable[[Project], Project]:
+def _purging(due: list[Tombstone], limit: datetime) -> Callable[[Project], Project]:
     gone = {tombstone.key for tombstone in due}
+
+    def is_gone(tombstone: Tombstone) -> bool:
+        # One that was restored meanwhile and deleted anew has its time before it.
+        return tombstone.key in gone and _is_due(tombstone, limit)
 
     def purge(project: Project) -> Project:
         # A file that came back meanwhile has a key of its own, and no tombstone.
         tombstones = tuple(
-            evolve(t, purged=True, file=None) if t.key in gone else t
+            evolve(t, purged=True, file=None) if is_gone(t) else t
             for t in project.tombstones
         )
         if tombstones == project.tombstones:

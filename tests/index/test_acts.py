@@ -170,6 +170,18 @@ class YankTests(ActsCase):
         said = self.fails(self.acts.yank(ACME, RELEASE, long), BadRequest)
         self.assertIn("at most 1000 characters", said)
 
+    def test_reasons_that_terminals_obey_or_nobody_can_write(self) -> None:
+        """One that cannot be written fails for its asker alone."""
+        for bad in ("\x1b[2J", "\0", "half \ud800", "\u202e"):
+            for work in (
+                self.acts.yank(ACME, RELEASE, bad),
+                self.acts.delete(ACME, RELEASE, bad),
+                self.acts.prune(ACME, ["1.0"], reason=bad),
+                self.acts.set_status(ACME, "archived", bad),
+            ):
+                self.assertIn("printable", self.fails(work, BadRequest))
+        self.do(self.acts.yank(ACME, RELEASE, "broken:\r\n\tß"))
+
 
 class DeleteTests(ActsCase):
     def test_a_file_a_release_and_all(self) -> None:

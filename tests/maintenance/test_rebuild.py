@@ -158,6 +158,9 @@ class RebuildTests(RebuildCase):
         )
         tombstone = Tombstone(dead.filename, dead.sha256, dead.key, MORNING, file=dead)
         self.store.add(dead.key, b"deleted")
+        # What a publish of its name left, that was overtaken or broken off.
+        orphan = f"acme/{'e' * 32}/{dead.filename}"
+        self.store.add(orphan, sdist(version="0.1"))
         before = self.change(
             lambda p: evolve(
                 p, files=(*p.files, *many), tombstones=(tombstone,), status="archived"
@@ -179,6 +182,8 @@ class RebuildTests(RebuildCase):
         others = [f for f in after.files if f.filename not in here]
         self.assertEqual([f for f in others if f not in before.files], [])
         self.assertEqual(after.tombstones, (tombstone,))
+        self.assertIn(orphan, [left.key for left in rebuilt.left])
+        self.assertNotIn(dead.filename, {f.filename for f in after.files})
         self.assertEqual(after.status, "archived")
         self.assertEqual(after.history[:-1], before.history)
         self.assertEqual(after.history[-1].act, "rebuilt")

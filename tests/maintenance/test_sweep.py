@@ -354,6 +354,31 @@ class SweepTests(IndexCase):
                 self.assertIn("a sweep has removed its bytes", error.message)
                 self.assertEqual(keys & set(self.store.objects), set())
 
+    def test_what_is_restored_and_deleted_anew_meanwhile_has_its_time(self) -> None:
+        self.publish()
+        keys = set(self.project().files[0].keys)
+        self.remove()
+        self.later(2 * DAY)
+        held: Deferred[None] = Deferred()
+        manifest = ("put", manifest_key(ACME))
+        self.store.before = lambda operation, key: (
+            held if (operation, key) == manifest else None
+        )
+        swept = started(Sweeper(self.store, self.domain.manifests, DAY).run())
+        self.store.before = lambda operation, key: None
+        other = self.domain.beside()
+        acts = other.index.acts
+        for act in (acts.restore, acts.delete):
+            work: Deferred[Any] = started(act(ACME, Selection("1.0")))
+            self.domain.settle(work)
+            self.successResultOf(work)
+        held.callback(None)
+        self.domain.settle(swept)
+        self.assertEqual(self.successResultOf(swept).purged, [])
+        self.assertLessEqual(keys, set(self.store.objects))
+        [tombstone] = self.project().tombstones
+        self.assertFalse(tombstone.purged)
+
     def test_says_purged_before_it_removes(self) -> None:
         self.publish()
         [file] = self.project().files
