@@ -13,13 +13,12 @@ from typing import Any, Protocol, TypeVar
 import click
 from attrs import field, frozen
 
-from pypicloud_tw.access.basic import Login
 from pypicloud_tw.access.hashes import MAX_PASSWORD, hash_password
 from pypicloud_tw.cli.administration import Work
 from pypicloud_tw.cli.errors import CouldNotDo, PlainError, failed, sentence_of
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.keyring import SystemKeyring
-from pypicloud_tw.client.logins import Keyring
+from pypicloud_tw.client.logins import Credentials, Keyring
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.load import load
 from pypicloud_tw.errors import PypicloudError
@@ -63,7 +62,7 @@ class Runner(Protocol):
     def over_server(
         self,
         address: IndexAddress,
-        login: Login,
+        credentials: Credentials,
         environ: Mapping[str, str],
         work: Work[T],
         *,

@@ -16,8 +16,8 @@ _VARIABLE = "_PYPICLOUD_COMPLETE"
 def completion(shell: str) -> None:
     """Print the script that completes commands in a shell.
 
-    It completes commands, options, and names of projects and versions, if who logs in
-    at the index is found without a question. For bash:
+    It completes commands, options, and names of projects and versions, as far as the
+    index tells them without asking for a password. For bash:
     `eval "$(pypicloud completion bash)"`
     """
     root = click.get_current_context().find_root().command

@@ -9,13 +9,13 @@ from attrs import frozen
 
 from pypicloud_tw.access.administration.authority import Operator
 from pypicloud_tw.access.audit.question import Question
-from pypicloud_tw.access.basic import Login
 from pypicloud_tw.cli.administration import Work
 from pypicloud_tw.cli.running import run
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.administration import RemoteIndex
 from pypicloud_tw.client.agent import make_agent
 from pypicloud_tw.client.api import PATIENCE, ApiClient
+from pypicloud_tw.client.logins import Credentials
 from pypicloud_tw.config.configuration import Config
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class ReactorRunner:
     def over_server(
         self,
         address: IndexAddress,
-        login: Login,
+        credentials: Credentials,
         environ: Mapping[str, str],
         work: Work[T],
         *,
@@ -60,7 +60,9 @@ class ReactorRunner:
 
         async def main(reactor: Any) -> T:
             agent = make_agent(reactor, address.scheme, environ)
-            client = ApiClient(address, login, agent, reactor, patience or PATIENCE)
+            client = ApiClient(
+                address, credentials, agent, reactor, patience or PATIENCE
+            )
             return await work(RemoteIndex(client))
 
         return run(main)

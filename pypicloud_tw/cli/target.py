@@ -67,9 +67,13 @@ class Target:
         pypirc = Pypirc.read(world.home() / ".pypirc")
         address = _address(self.index, world, pypirc)
         # Without the keyring, which may ask that it be unlocked.
-        login = LoginSources(world.environ, pypirc, _netrc(world)).find(address)
+        sources = LoginSources(world.environ, pypirc, _netrc(world))
         return world.runner().over_server(
-            address, login, world.environ, work, patience=patience
+            address,
+            sources.credentials(address),
+            world.environ,
+            work,
+            patience=patience,
         )
 
     def _run(self, work: Work[T], changes: bool) -> T:
@@ -79,8 +83,8 @@ class Target:
             return world.runner().over_store(config, work, changes=changes)
         pypirc = Pypirc.read(world.home() / ".pypirc")
         address = _address(self.index, world, pypirc)
-        login = _sources(world, pypirc).find(address)
-        return world.runner().over_server(address, login, world.environ, work)
+        credentials = _sources(world, pypirc).credentials(address)
+        return world.runner().over_server(address, credentials, world.environ, work)
 
 
 def takes_target(command: Callable[..., T]) -> Callable[..., T]:

@@ -18,8 +18,8 @@ from twisted.web.iweb import IAgent
 
 from pypicloud_tw import __version__
 from pypicloud_tw.access.administration.values import WHATEVER, Required
-from pypicloud_tw.access.basic import Login
 from pypicloud_tw.client.address import IndexAddress
+from pypicloud_tw.client.logins import Credentials
 from pypicloud_tw.errors import (
     BadRequest,
     ConditionFailed,
@@ -110,12 +110,12 @@ class Answer:
 class ApiClient:
     """Asks the API of one index.
 
-    :ivar login: who asks.
+    :ivar credentials: who asks; a log-in is asked for when the index wants one.
     :ivar patience: seconds until an answer must begin, and for which one may be silent.
     """
 
     address: IndexAddress
-    login: Login
+    credentials: Credentials
     agent: IAgent
     clock: IReactorTime
     patience: float = PATIENCE
@@ -128,7 +128,7 @@ class ApiClient:
         query: Mapping[str, str | None] | None = None,
         required: Required = WHATEVER,
     ) -> Answer:
-        """Ask once.
+        """Ask once; once more where nobody logged in and the index wants somebody to.
 
         :param path: its segments below ``/api/v1/``, as they are.
         :param value: sent as JSON.
@@ -136,6 +136,7 @@ class ApiClient:
         :param required: what must be true for a change to be made.
         :raises PypicloudError: the index refuses; of the class that says the same here.
         :raises Unanswered: it could not be asked.
+        :raises ConfigError: it wants a log-in, and nothing says of whom.
         """
         url = "/".join(
             (self.address.base, "api/v1", *(quote(part, safe="") for part in path))
@@ -144,20 +145,24 @@ class ApiClient:
         if given:
             url += f"?{urlencode(given)}"
         body = None if value is None else to_bytes(value)
-        headers = self._headers(body, _conditions(required))
-        answer = await self._send(method, url, headers, body)
+        fields = _conditions(required)
+        answer = await self._send(method, url, self._headers(body, fields), body)
+        if answer.status == Unauthorized.status and self.credentials.wanted():
+            answer = await self._send(method, url, self._headers(body, fields), body)
         if answer.status >= 300:
             raise self._refusal(answer)
         return answer
 
     def _headers(self, body: bytes | None, fields: Mapping[str, str]) -> Headers:
-        login = _utf8(f"{self.login.user}:{self.login.password}")
         headers = {
             "Accept": "application/json",
-            "Authorization": f"Basic {b64encode(login).decode()}",
             "User-Agent": f"pypicloud/{__version__}",
             **fields,
         }
+        login = self.credentials.login
+        if login is not None:
+            sent = b64encode(_utf8(f"{login.user}:{login.password}")).decode()
+            headers["Authorization"] = f"Basic {sent}"
         if body is not None:
             headers["Content-Type"] = "application/json"
         return Headers({name: [text] for name, text in headers.items()})

@@ -1,17 +1,19 @@
 """Who logs in at an index, found where twine and pip find it.
 
 In this order: the address itself, the environment, ``.pypirc``, netrc, the keyring, and
-a question. A user without a password goes on looking for the password alone.
+a question. A user without a password goes on looking for the password alone. Where
+nothing names a user, nobody is asked for one until the index wants a log-in.
 """
 
 from __future__ import annotations
 
 import netrc
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from pypicloud_tw.access.basic import Login
 from pypicloud_tw.client.address import IndexAddress
@@ -27,6 +29,27 @@ class Keyring(Protocol):
 
     def find(self, service: str, user: str | None) -> Login | None:
         """Return a log-in, whoever's it is or of one user."""
+
+
+@define
+class Credentials:
+    """Who asks an index.
+
+    :ivar login: who is known; None: nobody, until the index wants a log-in.
+    """
+
+    login: Login | None
+    _demand: Callable[[], Login] | None = None
+
+    def wanted(self) -> bool:
+        """Ask for a log-in, for the index wants one; return whether there is a new one.
+
+        :raises ConfigError: nobody tells it.
+        """
+        if self.login is not None or self._demand is None:
+            return False
+        self.login = self._demand()
+        return True
 
 
 @frozen
@@ -46,17 +69,26 @@ class LoginSources:
     keyring: Keyring | None = None
     ask: Callable[[str | None], str] | None = None
 
-    def find(self, address: IndexAddress) -> Login:
-        """Return who logs in.
+    def credentials(self, address: IndexAddress) -> Credentials:
+        """Return what is known of who asks an index.
 
-        :raises ConfigError: nobody is found; or a netrc file cannot be read.
+        :raises ConfigError: as :meth:`known` does.
+        """
+        return Credentials(self.known(address), partial(self.demand, address))
+
+    def known(self, address: IndexAddress) -> Login | None:
+        """Return who logs in; None: nothing names a user.
+
+        Of a user that is named without a password, that is asked for.
+
+        :raises ConfigError: nobody tells it; or a netrc file cannot be read.
         """
         user: str | None = None
         for found_user, password in self._places(address):
             user = user or found_user
             if user is not None and password is not None and found_user == user:
                 return Login(user, password)
-        return self._asked(address, user)
+        return None if user is None else self.demand(address, user)
 
     def _places(self, address: IndexAddress) -> Iterator[tuple[str | None, str | None]]:
         """Go through what is written somewhere; what costs most comes last."""
@@ -98,7 +130,12 @@ class LoginSources:
             if login is not None:
                 yield login.user, login.password
 
-    def _asked(self, address: IndexAddress, user: str | None) -> Login:
+    def demand(self, address: IndexAddress, user: str | None = None) -> Login:
+        """Ask a person.
+
+        :param user: whose password is asked for; None: the user's name is, too.
+        :raises ConfigError: nobody is there to be asked.
+        """
         if self.ask is None:
             raise ConfigError(
                 [

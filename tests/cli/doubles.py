@@ -11,12 +11,12 @@ from twisted.python.failure import Failure
 
 from pypicloud_tw.access.administration.authority import Operator
 from pypicloud_tw.access.administration.interface import AccessAdministration
-from pypicloud_tw.access.basic import Login
 from pypicloud_tw.cli.administration import Administration, Work
 from pypicloud_tw.cli.run import RecordsInStore
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.administration import RemoteIndex
 from pypicloud_tw.client.api import ApiClient
+from pypicloud_tw.client.logins import Credentials
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.index.audit import Actor, Proof
 from pypicloud_tw.projects.administered import AdministeredProjects
@@ -73,15 +73,17 @@ class FakeRunner:
     def over_server(
         self,
         address: IndexAddress,
-        login: Login,
+        credentials: Credentials,
         environ: Mapping[str, str],
         work: Work[T],
         *,
         patience: float | None = None,
     ) -> T:
-        self.asked.append((address.base, login.user, login.password))
+        login = credentials.login
+        who = (None, None) if login is None else (login.user, login.password)
+        self.asked.append((address.base, *who))
         agent = WebAgent(self.canned or self.web)
-        client = ApiClient(address, login, agent, self.web.domain.clock)
+        client = ApiClient(address, credentials, agent, self.web.domain.clock)
         return self._done(RemoteIndex(client), work)
 
     def _done(self, index: Administration, work: Work[T]) -> T:

@@ -7,6 +7,7 @@ from pypicloud_tw.access.basic import Login
 from pypicloud_tw.client.access import RemoteAdministration
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.api import ApiClient
+from pypicloud_tw.client.logins import Credentials
 from tests.access.administration.suite import AdministrationSuite, WorkCase
 from tests.web.api.doubles import AccessWeb, WebAgent
 
@@ -18,7 +19,9 @@ class RemoteTests(AdministrationSuite, WorkCase):
         address = IndexAddress.parse("http://pypi.example:6543/simple/", "--index")
         login = Login("ann", "secret")
         clock = self.web.domain.clock
-        return RemoteAdministration(ApiClient(address, login, self.agent, clock))
+        return RemoteAdministration(
+            ApiClient(address, Credentials(login), self.agent, clock)
+        )
 
     def test_who_asks(self) -> None:
         identity = self.wait(self.access.whoami())

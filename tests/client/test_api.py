@@ -18,6 +18,7 @@ from pypicloud_tw.access.administration.values import User
 from pypicloud_tw.access.basic import Login
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.api import PATIENCE, ApiClient, Refused, Unanswered
+from pypicloud_tw.client.logins import Credentials
 from pypicloud_tw.errors import (
     BadRequest,
     ConditionFailed,
@@ -59,7 +60,7 @@ class ApiClientTests(SynchronousTestCase):
     def client(self, agent: IAgent | None = None) -> ApiClient:
         address = IndexAddress.parse(URL, "--index")
         login = Login("ann", "secret")
-        return ApiClient(address, login, agent or self.agent, self.clock)
+        return ApiClient(address, Credentials(login), agent or self.agent, self.clock)
 
     def asking(self, agent: IAgent | None = None) -> Deferred[object]:
         async def ask() -> object:
@@ -80,6 +81,34 @@ class ApiClientTests(SynchronousTestCase):
         self.assertEqual((method, body), ("GET", b""))
         self.assertEqual(path, "/sub/api/v1/a%20b%2Fc?x=%C3%BC%26")
         self.assertEqual(fields["Authorization"], "Basic YW5uOnNlY3JldA==")
+
+    def test_nobody_is_asked_for_a_log_in_before_it_is_wanted(self) -> None:
+        demanded: list[Login] = []
+
+        def demand() -> Login:
+            demanded.append(Login("ann", "secret"))
+            return demanded[-1]
+
+        address = IndexAddress.parse(URL, "--index")
+        credentials = Credentials(None, demand)
+        client = ApiClient(address, credentials, self.agent, self.clock)
+
+        def ask() -> Deferred[object]:
+            return Deferred.fromCoroutine(client.ask("PUT", "x", value={}))
+
+        self.canned.answer(200, b"{}")
+        self.successResultOf(ask())
+        self.canned.answer(403, b'{"detail": "No."}')
+        self.assertIsInstance(self.failed(ask()), Forbidden)
+        self.assertEqual(demanded, [])
+        self.canned.answer(401, b'{"detail": "Log in."}')
+        for _ in range(2):
+            self.assertEqual(self.failed(ask()).message, "Log in.")
+        self.assertEqual(len(demanded), 1)
+        sent = [fields.get("Authorization") for _, _, fields, _ in self.agent.asked]
+        basic = "Basic YW5uOnNlY3JldA=="
+        self.assertEqual(sent, [None, None, None, basic, basic])
+        self.assertEqual({body for *_, body in self.agent.asked}, {b"{}"})
 
     def test_refusals_are_of_the_class_that_says_the_same(self) -> None:
         for kind in (
@@ -116,12 +145,16 @@ class ApiClientTests(SynchronousTestCase):
     def test_an_ipv6_address(self) -> None:
         self.canned.answer(200, b"{}")
         address = IndexAddress.parse("http://[::1]:6543/", "--index")
-        client = ApiClient(address, Login("ann", "secret"), self.agent, self.clock)
+        client = ApiClient(
+            address, Credentials(Login("ann", "secret")), self.agent, self.clock
+        )
         self.successResultOf(Deferred.fromCoroutine(client.ask("GET", "x")))
 
     def test_a_log_in_that_is_no_text(self) -> None:
         address = IndexAddress.parse(URL, "--index")
-        client = ApiClient(address, Login("ann", "\udcff"), self.agent, self.clock)
+        client = ApiClient(
+            address, Credentials(Login("ann", "\udcff")), self.agent, self.clock
+        )
         asking = Deferred.fromCoroutine(client.ask("GET", "x"))
         error = self.failureResultOf(asking, ConfigError).value
         self.assertIn("not UTF-8", str(error))

@@ -93,7 +93,12 @@ class LoginTests(SynchronousTestCase):
             sources = LoginSources(
                 **{"environ": {}, "pypirc": Pypirc(), **more}  # type: ignore[arg-type]
             )
-            login = sources.find(address(url))
+            credentials = sources.credentials(address(url))
+            if place == "ask":
+                self.assertIsNone(credentials.login)
+                self.assertTrue(credentials.wanted())
+            login = credentials.login
+            assert login is not None
             return login.user, login.password
 
         everything = {
@@ -118,19 +123,20 @@ class LoginTests(SynchronousTestCase):
     def test_a_user_goes_on_looking_for_the_password_alone(self) -> None:
         keyring = FakeKeyring()
         sources = LoginSources({}, self.pypirc, self.netrc, keyring)
-        login = sources.find(address("https://kim@pypi.example/"))
+        login = sources.known(address("https://kim@pypi.example/"))
         self.assertEqual(login, Login("kim", "of the keyring"))
         self.assertEqual(keyring.asked, [("https://pypi.example", "kim")])
 
     def test_the_end_of_a_line_in_the_environment(self) -> None:
         """As it is there where a variable was set from a file."""
         environ = {"PYPICLOUD_USERNAME": "eve\r\n", "PYPICLOUD_PASSWORD": " a b \n"}
-        found = LoginSources(environ, Pypirc()).find(address())
+        found = LoginSources(environ, Pypirc()).known(address())
+        assert found is not None
         self.assertEqual((found.user, found.password), ("eve", " a b "))
 
     def test_a_password_alone_is_of_the_user_in_the_address(self) -> None:
         sources = LoginSources({"PYPICLOUD_PASSWORD": "x"}, Pypirc())
-        login = sources.find(address("https://kim@pypi.example/"))
+        login = sources.known(address("https://kim@pypi.example/"))
         self.assertEqual(login, Login("kim", "x"))
 
     def test_only_the_password_is_asked_for(self) -> None:
@@ -141,14 +147,19 @@ class LoginTests(SynchronousTestCase):
             return "x"
 
         sources = LoginSources({"PYPICLOUD_USERNAME": "eve"}, Pypirc(), ask=ask)
-        self.assertEqual(sources.find(address()), Login("eve", "x"))
+        self.assertEqual(sources.known(address()), Login("eve", "x"))
         self.assertEqual(asked, ["eve"])
+
+    def test_a_user_without_a_password_whom_nobody_can_ask(self) -> None:
+        sources = LoginSources({"PYPICLOUD_USERNAME": "eve"}, Pypirc())
+        error = self.assertRaises(ConfigError, sources.known, address())
+        self.assertIn("PYPICLOUD_PASSWORD", error.message)
 
     def test_of_another_host_is_none(self) -> None:
         sources = LoginSources({}, self.pypirc, self.netrc, FakeKeyring())
-        error = self.assertRaises(
-            ConfigError, sources.find, address("https://other.example/")
-        )
+        credentials = sources.credentials(address("https://other.example/"))
+        self.assertIsNone(credentials.login)
+        error = self.assertRaises(ConfigError, credentials.wanted)
         self.assertIn("PYPICLOUD_USERNAME", error.message)
 
     def test_files_that_cannot_be_read(self) -> None:
@@ -157,7 +168,7 @@ class LoginTests(SynchronousTestCase):
             self.assertNotIn("secret", error.message)
         self.netrc.write_text("machine pypi.example pass secret\n")
         sources = LoginSources({}, Pypirc(), self.netrc)
-        error = self.assertRaises(ConfigError, sources.find, address())
+        error = self.assertRaises(ConfigError, sources.known, address())
         self.assertEqual(error.message, f"{self.netrc} cannot be read.")
 
     def test_no_file(self) -> None:

@@ -17,6 +17,7 @@ from pypicloud_tw.access.administration.values import Required
 from pypicloud_tw.access.basic import Login
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.api import ApiClient, Unanswered
+from pypicloud_tw.client.logins import Credentials
 from pypicloud_tw.client.projects import RemoteProjects
 from pypicloud_tw.errors import BadRequest, ConditionFailed
 from pypicloud_tw.index.model import Selection
@@ -34,7 +35,9 @@ class RemoteProjectsTests(SynchronousTestCase):
         self.canned = Canned()
         self.agent = WebAgent(self.canned)
         address = IndexAddress.parse("https://pypi.example/", "--index")
-        client = ApiClient(address, Login("ann", "secret"), self.agent, Clock())
+        client = ApiClient(
+            address, Credentials(Login("ann", "secret")), self.agent, Clock()
+        )
         self.projects = RemoteProjects(client)
 
     def begin(self, work: Awaitable[T]) -> Deferred[T]:

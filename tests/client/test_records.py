@@ -14,6 +14,7 @@ from pypicloud_tw.access.audit.question import Question
 from pypicloud_tw.access.basic import Login
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.api import ApiClient, Unanswered
+from pypicloud_tw.client.logins import Credentials
 from pypicloud_tw.client.records import RemoteRecords
 from tests.web.api.doubles import Canned, WebAgent
 from tests.web.doubles import Response
@@ -36,7 +37,7 @@ class RemoteRecordsTests(SynchronousTestCase):
     ) -> tuple[Deferred[list[Mapping[str, object]]], WebAgent, list[str]]:
         agent = WebAgent(Pages([*pages]))
         address = IndexAddress.parse("https://pypi.example/", "--index")
-        client = ApiClient(address, Login("ann", "secret"), agent, Clock())
+        client = ApiClient(address, Credentials(Login("ann", "secret")), agent, Clock())
         broken: list[str] = []
 
         async def read() -> list[Mapping[str, object]]:

@@ -17,6 +17,7 @@ from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.api import ApiClient
+from pypicloud_tw.client.logins import Credentials
 from pypicloud_tw.client.pruning import RemotePruning
 from pypicloud_tw.config.load import load_settings
 from pypicloud_tw.config.retention import Keeping, RetentionRule
@@ -186,7 +187,9 @@ class RemoteTests(PruningSuite):
     def remote(self, user: str) -> RemotePruning:
         address = IndexAddress.parse("http://pypi.example:6543/simple/", "--index")
         login = Login(user, "secret")
-        return RemotePruning(ApiClient(address, login, self.agent, self.domain.clock))
+        return RemotePruning(
+            ApiClient(address, Credentials(login), self.agent, self.domain.clock)
+        )
 
     def test_only_what_one_may_delete_from_is_looked_at(self) -> None:
         self.assertEqual(self.plan("*").totals.looked_at, 3)
