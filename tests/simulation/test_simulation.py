@@ -15,7 +15,7 @@ from tests.simulation.run import asked_for, run, search
 from tests.unsteady import PROFILES
 
 #: Seeds that run always: some of each kind of store.
-ALWAYS = "1-30"
+ALWAYS = "1-10"
 
 #: Seeds that are tried to find a mistake; the first ten or so do.
 TRIED = range(1, 120)
