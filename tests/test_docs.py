@@ -42,6 +42,7 @@ from pypicloud_tw.maintenance.retention.plan import Applied
 from pypicloud_tw.projects.pruning import PlanQuestion, PruneOrder
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.web.api.former import FormerApi
+from pypicloud_tw.web.api.v1 import ApiParts
 from pypicloud_tw.web.app import Application
 from tests.readme_keys import REFERENCE, keys_text, replaced
 from tests.walks import WALKS
@@ -73,7 +74,7 @@ def page(name: str) -> str:
 
 def api_parts() -> Iterator[tuple[str, Klein]]:
     """Give each part of the API: where it is mounted, and its router."""
-    return ((part.base, part.router) for part in Application.declared)
+    return ((part.base, part.router) for part in ApiParts.declared)
 
 
 class KeyTests(SynchronousTestCase):

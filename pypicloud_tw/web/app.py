@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import chain
-from typing import ClassVar
 
 from attrs import define, evolve, field, setters
 from klein import Klein
@@ -18,7 +16,6 @@ from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.concurrency.budget import BufferBudget
-from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import Forbidden, PypicloudError
 from pypicloud_tw.index.audit import Actor
@@ -37,16 +34,12 @@ from pypicloud_tw.web.answers import (
     set_html,
 )
 from pypicloud_tw.web.api import xml_rpc
-from pypicloud_tw.web.api.access import AccessApi
-from pypicloud_tw.web.api.declared import Routes
 from pypicloud_tw.web.api.former import FormerApi
 from pypicloud_tw.web.api.namespaces import send_namespace, send_namespaces
 from pypicloud_tw.web.api.oidc import TrustedPublishing
-from pypicloud_tw.web.api.openapi import Described
 from pypicloud_tw.web.api.project_json import ProjectJson
-from pypicloud_tw.web.api.projects import ProjectsApi
-from pypicloud_tw.web.api.pruning import PruningApi
 from pypicloud_tw.web.api.revealed import RevealedTokens
+from pypicloud_tw.web.api.v1 import ApiParts
 from pypicloud_tw.web.api.xml_rpc_methods import XmlRpc
 from pypicloud_tw.web.authorization import (
     actor_of,
@@ -126,18 +119,10 @@ class Application:
     _json: ProjectJson = field(init=False)
     _integrity: Integrity = field(init=False)
     _readiness: Readiness = field(init=False)
+    _administered_projects: AdministeredProjects = field(init=False)
     _xml_rpc: XmlRpc = field(init=False)
-    _access_api: AccessApi = field(init=False)
-    _administered: AdministeredProjects = field(init=False)
-    _projects_api: ProjectsApi = field(init=False)
+    _api: ApiParts = field(init=False)
     _former_api: FormerApi = field(init=False)
-    _pruning_api: PruningApi = field(init=False)
-    #: Every route of /api/v1/, by the part that has it.
-    declared: ClassVar[tuple[Routes, ...]] = (
-        AccessApi.routes,
-        ProjectsApi.routes,
-        PruningApi.routes,
-    )
     router = Klein()
     # A double slash is a wrong address, not a redirect that breaks uploads.
     router.url_map.merge_slashes = False
@@ -185,42 +170,36 @@ class Application:
 
     @_xml_rpc.default
     def _make_xml_rpc(self) -> XmlRpc:
-        pieces = Pieces(self.index.clock)
+        pieces = self._administered_projects.pieces
         return XmlRpc(self.index, self.access, self._json, pieces)
 
-    @_access_api.default
-    def _make_access_api(self) -> AccessApi:
-        pieces = Pieces(self.index.clock)
-        return AccessApi(
-            self.access, self.administered, self.revealed, pieces, self.failed
-        )
-
-    @_administered.default
-    def _make_administered(self) -> AdministeredProjects:
+    @_administered_projects.default
+    def _make_administered_projects(self) -> AdministeredProjects:
         return AdministeredProjects(
             self.index, lambda: self.access.read_only, self.index.clock.seconds()
         )
 
-    @_projects_api.default
-    def _make_projects_api(self) -> ProjectsApi:
-        operations = chain(*(part.operations for part in self.declared))
-        described = Described(tuple(operations))
-        return ProjectsApi(self.access, self._administered, described, self.failed)
+    @_api.default
+    def _make_api(self) -> ApiParts:
+        return ApiParts.of(
+            self.access,
+            self.administered,
+            self._administered_projects,
+            self.pruning,
+            self.revealed,
+            self.failed,
+        )
 
     @_former_api.default
     def _make_former_api(self) -> FormerApi:
         return FormerApi(
             self.access,
-            self._administered,
+            self._administered_projects,
             self.projects,
             self._files,
             self._receive,
             self.failed,
         )
-
-    @_pruning_api.default
-    def _make_pruning_api(self) -> PruningApi:
-        return PruningApi(self.access, self.pruning, self.failed)
 
     def resource(self) -> Resource:
         """Make the root resource of a Site."""
@@ -343,13 +322,6 @@ class Application:
         blob = await self.projects.blob(normalized, digest, filename)
         await self._files.send(request, blob, normalized, principal)
 
-    # -- the API that pypicloud 1.x had ----------------------------------------------
-
-    @router.route("/api/", branch=True)
-    def former_api(self, request: Request) -> Resource:
-        """Answer programs that were written for it, and lock files' addresses."""
-        return self._former_api.resource()
-
     @router.route("/integrity/<name>/<version>/<filename>/provenance", methods=_READ)
     async def provenance(
         self, request: Request, name: str, version: str, filename: str
@@ -401,6 +373,13 @@ class Application:
         """Describe one release."""
         return await self._send_json(request, name, version)
 
+    # -- the API that pypicloud 1.x had ----------------------------------------------
+
+    @router.route("/api/", branch=True)
+    def former_api(self, request: Request) -> Resource:
+        """Answer programs that were written for it, and lock files' addresses."""
+        return self._former_api.resource()
+
     # -- changes --------------------------------------------------------------------
 
     @router.route("/", methods=["POST"])
@@ -447,19 +426,19 @@ class Application:
     @router.route("/api/v1/access/", branch=True)
     def access_api(self, request: Request) -> Resource:
         """Show and change who may do what."""
-        return self._access_api.resource()
+        return self._api.access.resource()
 
     # -- projects, and the rest of the API ------------------------------------------
 
     @router.route("/api/v1/prune/", branch=True)
     def pruning_api(self, request: Request) -> Resource:
         """Plan prunes, and carry them out."""
-        return self._pruning_api.resource()
+        return self._api.pruning.resource()
 
     @router.route("/api/v1/", branch=True)
     def projects_api(self, request: Request) -> Resource:
         """Show and change projects."""
-        return self._projects_api.resource()
+        return self._api.projects.resource()
 
     # -- for operators --------------------------------------------------------------
 

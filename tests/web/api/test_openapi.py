@@ -17,12 +17,13 @@ import pypicloud_tw
 from pypicloud_tw.json_values import NotAsDeclared, from_bytes, longest
 from pypicloud_tw.web.api.openapi import document
 from pypicloud_tw.web.api.schemas import Schemas, described
+from pypicloud_tw.web.api.v1 import ApiParts
 from pypicloud_tw.web.app import Application
 from tests.web.doubles import Web
 from tests.web.rights_table import ROWS
 
 DOCUMENT = "/api/v1/openapi.json"
-PARTS = Application.declared
+PARTS = ApiParts.declared
 DOCS = Path(pypicloud_tw.__file__).parent.parent / "docs"
 
 
