@@ -29,6 +29,10 @@ RESTORE_FOR = 7 * 24 * 3600.0
 #: Characters of a reason: a long paragraph. Manifests keep it.
 LONGEST_REASON = 1000
 
+#: What is not printable and stands in texts all the same: in Persian and Hindi the
+#: joiners (Unicode, section 23.2) tell letters how to be written.
+_ALSO_WRITTEN = "\t\r\n\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
+
 #: Judges the project that a change is applied to; raises what the asker shall see.
 Check = Callable[[Project], None]
 
@@ -379,5 +383,5 @@ def _check_reason(reason: str | None) -> None:
         raise BadRequest(f"A reason has at most {LONGEST_REASON} characters.")
     # Terminals obey some of the others, XML has no place for them, and half of a
     # surrogate pair cannot be written at all.
-    if reason is not None and not all(c.isprintable() or c in "\t\r\n" for c in reason):
+    if reason and not all(c.isprintable() or c in _ALSO_WRITTEN for c in reason):
         raise BadRequest("A reason has printable characters and ends of lines only.")

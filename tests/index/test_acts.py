@@ -181,6 +181,8 @@ class YankTests(ActsCase):
             ):
                 self.assertIn("printable", self.fails(work, BadRequest))
         self.do(self.acts.yank(ACME, RELEASE, "broken:\r\n\tß"))
+        # Persian needs what joins no letters.
+        self.do(self.acts.yank(ACME, RELEASE, "نمی\N{ZERO WIDTH NON-JOINER}شود"))
 
 
 class DeleteTests(ActsCase):

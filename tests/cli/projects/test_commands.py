@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 
 import click
+from attrs import evolve
 from twisted.internet.defer import Deferred
 
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.index.manifest import manifest_key
-from pypicloud_tw.index.model import Selection
+from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import project_name
 from tests.builders import wheel
 from tests.cli.administration import (
@@ -289,11 +290,14 @@ class ProjectSuite(SuiteCase):
 
     def test_what_comes_from_outside_steers_nothing(self) -> None:
         self.publish()
-        self.wait(
-            self.domain.index.acts.yank(
-                project_name("acme"), Selection("1.0"), "[red]gone[/red] \u202e"
-            )
-        )
+        # No act takes such a reason; what others wrote into the store may have one.
+        name, reason = project_name("acme"), "[red]gone[/red] \u202e"
+
+        def hostile(project: Project) -> Project:
+            files = tuple(evolve(file, yanked=reason) for file in project.files)
+            return evolve(project, files=files)
+
+        self.wait(self.domain.index.publisher.change(name, hostile))
         for self.terminal in (False, True):
             text = self.do("show acme")
             self.assertIn("[red]gone[/red] ?", text)
