@@ -7,6 +7,7 @@ from attrs import define, field
 from pypicloud_tw.index import marker
 from pypicloud_tw.index.first_uploads import PUBLISHING
 from pypicloud_tw.index.manifest import manifest_key
+from pypicloud_tw.index.model import Project
 from tests.simulation.files import FORMER, NAMES
 from tests.simulation.servers import Server
 from tests.simulation.world import FAULTS, World
@@ -81,6 +82,15 @@ class Fate:
             return
         if lineage.lost or any(task.brings_files for task in lineage.under_way):
             return
+        if lineage.project and self._is_listed_late(lineage.project):
+            return
         if lineage.states and world.store.lose(manifest_key(name)) is not None:
             lineage.lost = world.now()
             world.say(f"the manifest of {name} is lost")
+
+    def _is_listed_late(self, project: Project) -> bool:
+        """Tell whether a listing may not have a file yet: then none knows the loss."""
+        store, lag = self.world.store, self.world.profile.lag
+        written = (store.objects[file.key].info.modified for file in project.files)
+        oldest = min(written, default=None)
+        return oldest is None or oldest.timestamp() + lag > self.world.now()
