@@ -16,7 +16,7 @@ from pypicloud_tw.index.ci_job import describe_job
 from pypicloud_tw.index.first_uploads import FirstUpload, Stage
 from pypicloud_tw.index.history import Doing, recorded
 from pypicloud_tw.index.layout import PROVENANCE_SUFFIX
-from pypicloud_tw.index.manifests import Change
+from pypicloud_tw.index.manifests import Change, Versioned
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import Filename, NormalizedName
 from pypicloud_tw.index.publish import Publisher
@@ -49,6 +49,8 @@ class Publication:
     _key: str = field(init=False, repr=False)
     _upload: IUpload = field(init=False, repr=False)
     _began: float = field(init=False, repr=False)
+    _looked: bool = field(default=False, init=False)
+    _state: Versioned | None = field(default=None, init=False)
     _received: int = field(default=0, init=False)
     warnings: tuple[str, ...] = field(default=(), init=False)
     _given_up: bool = field(default=False, init=False)
@@ -77,12 +79,22 @@ class Publication:
 
     async def _check_status(self, name: NormalizedName) -> None:
         """Spare the sender the bytes; the swap asks again, and decides."""
-        known = self.publisher.catalog.fresh(name)
-        try:
-            state = known or await self.publisher.manifests.read(name)
-        except NotFound:
-            return
-        check_takes_files(state.project)
+        publisher = self.publisher
+        known = publisher.catalog.fresh(name)
+        if known is None:
+            self._looked = True
+            self._state = await publisher.look(name)
+        if (state := known or self._state) is not None:
+            check_takes_files(state.project)
+
+    async def _find(self, name: NormalizedName) -> Versioned | None:
+        """Find the project; the store is not asked twice what it said at the beginning.
+
+        The swap reads it anew, and decides.
+        """
+        if not self._looked:
+            return await self.publisher.find(name)
+        return self._state or await self.publisher.find_again(name)
 
     async def write(self, data: bytes) -> None:
         """Take more of the file's bytes; returns when the sender may go on.
@@ -197,7 +209,7 @@ class Publication:
         publisher, name = self.publisher, self.filename.project
         doing = publisher.doing(self.actor)
         change = _written_down(admit(file), file, doing)
-        state = await publisher.find(name)
+        state = await self._find(name)
         if state is not None and change(state.project) is state.project:
             there = await self._find_there(change)
             if there is not None:

@@ -151,12 +151,19 @@ class Publisher:
             what the old one named.
         :raises StoreError: the store is away or the manifest damaged.
         """
-        state = await self._look(name)
-        if state is None and await is_lost(self.store, name):
-            # Another may have made it since.
-            state = await self._look(name)
-            if state is None:
-                raise ManifestLost(lost(name), retry_after=60)
+        return await self.look(name) or await self.find_again(name)
+
+    async def find_again(self, name: NormalizedName) -> Versioned | None:
+        """Read a project that was not there a moment ago; see :meth:`find`.
+
+        :raises ManifestLost: see :meth:`find`.
+        :raises StoreError: see :meth:`find`.
+        """
+        if not await is_lost(self.store, name):
+            return None
+        state = await self.look(name)
+        if state is None:
+            raise ManifestLost(lost(name), retry_after=60)
         return state
 
     async def _refuse_unserved(self, name: NormalizedName) -> None:
@@ -167,7 +174,11 @@ class Publisher:
         if await self.find(name) is None:
             await self.unserved.refuse(name, asks=True)
 
-    async def _look(self, name: NormalizedName) -> Versioned | None:
+    async def look(self, name: NormalizedName) -> Versioned | None:
+        """Read a project as it is now; None if it has no manifest.
+
+        :raises StoreError: the store is away or the manifest damaged.
+        """
         try:
             return await self.manifests.read(name)
         except NotFound:

@@ -270,16 +270,10 @@ class Request(server.Request):
         self.code = status
         self.startedWriting = 1
         self.sentLength = len(body)
+        if self.added:
+            header_block += lines(self.added)
         channel.write(
-            b"".join(
-                (
-                    self.site.answer_head(status),
-                    header_block,
-                    lines(self.added),
-                    end,
-                    body,
-                )
-            )
+            b"".join((self.site.answer_head(status), header_block, end, body))
         )
         # Not server.Request's: there is no encoder to be flushed.
         HTTPRequest.finish(self)
