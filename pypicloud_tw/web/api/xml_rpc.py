@@ -37,7 +37,7 @@ _BAD = (
     TypeError,
     LookupError,
     AttributeError,
-    OverflowError,
+    ArithmeticError,  # of decimal numbers too, which Python reads as an extension
 )
 
 

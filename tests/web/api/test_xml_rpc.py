@@ -149,6 +149,8 @@ class FaultTests(CallCase):
             b"<methodCall><methodName>search</methodName><params><param><value><int>"
             + b"9" * 5000
             + b"</int></value></param></params></methodCall>",
+            b"<methodCall><methodName>search</methodName><params><param><value>"
+            b"<bigdecimal>x</bigdecimal></value></param></params></methodCall>",
             b'<?xml version="1.0" encoding="no-such"?><methodCall></methodCall>',
         ):
             error = self.fault(body)
