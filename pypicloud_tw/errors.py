@@ -7,6 +7,8 @@ and repeats nothing the client sent that could carry control characters.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from math import ceil
 from typing import ClassVar
 
 
@@ -64,6 +66,37 @@ class Forbidden(PypicloudError):
 
     status = 403
     code = "forbidden"
+
+
+class Refused(Forbidden):
+    """Something from upstream that may not be had here now (decision D10).
+
+    :param rule: the name of the rule, as in :class:`.config.exemptions.Rule`.
+    :param until: when time lifts it, in seconds since the epoch; None: time does not.
+    :param now: likewise.
+    """
+
+    code = "refused-by-rule"
+
+    def __init__(
+        self, message: str, rule: str, until: float | None = None, now: float = 0.0
+    ) -> None:
+        super().__init__(message)
+        self.rule = rule
+        self.until = until
+        self.now = now
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The rule, for logs, and when to come again (RFC 9110, section 10.2.3)."""
+        if self.until is None:
+            return {"X-Pypicloud-Refused": self.rule}
+        # Not a moment too early: who comes at the second that is told is let through.
+        moment = datetime.fromtimestamp(ceil(self.until), UTC)
+        return {
+            "X-Pypicloud-Refused": f"{self.rule}; until={moment:%Y-%m-%dT%H:%M:%SZ}",
+            "Retry-After": str(max(1, ceil(self.until - self.now))),
+        }
 
 
 class ReadOnly(PypicloudError):

@@ -34,6 +34,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("maintenance",),
     ("upstream",),
     ("access",),
+    ("advisories",),
     ("index",),
     ("store.s3", "store.folder"),
     ("store",),

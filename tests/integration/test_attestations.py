@@ -24,7 +24,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.config.signers import Signer
 from pypicloud_tw.errors import BadRequest
-from pypicloud_tw.index.attestations.question import Question
+from pypicloud_tw.index.attestations.question import (
+    MAX_ATTESTATIONS,
+    MAX_PROVENANCE,
+    Question,
+)
 from pypicloud_tw.index.attestations.verification import verify
 from tests.integration import apart
 from tests.integration.clients.environments import once, run_here
@@ -434,6 +438,17 @@ class HostileTests(SynchronousTestCase):
         else:
             # What was changed does not matter; what is kept is what was verified.
             self.verified(made)
+
+    def test_nothing_is_kept_that_would_be_too_long_to_read(self) -> None:
+        """A checkpoint may have text that is not signed; escaped, it is longer."""
+        items = json.loads(question().text)
+        (entry,) = items[0]["verification_material"]["transparency_entries"]
+        entry["inclusionProof"]["checkpoint"]["envelope"] += "\u00e9" * 50_000 + "\n"
+        text = json.dumps(items, ensure_ascii=False)
+        self.assertLess(len(text.encode()), MAX_ATTESTATIONS)
+        with self.assertRaises(BadRequest) as caught:
+            verify(question(text))
+        self.assertIn(f"{MAX_PROVENANCE} are the most", str(caught.exception))
 
     def verified(self, made: bytes) -> None:
         from pypi_attestations import Distribution

@@ -38,6 +38,7 @@ from pypicloud_tw.config.signers import Signer
 from pypicloud_tw.errors import BadRequest, Unavailable
 from pypicloud_tw.index.attestations.question import (
     LEAVE_OUT,
+    MAX_PROVENANCE,
     PREDICATES,
     Question,
     read_attestations,
@@ -74,7 +75,14 @@ def judge(question: Question) -> bytes:
                 f"{which} of {question.filename} was refused: {e} {LEAVE_OUT}"
             ) from None
         verified.append(one)
-    return json.dumps(_provenance(verified), separators=(",", ":")).encode()
+    made = json.dumps(_provenance(verified), separators=(",", ":")).encode()
+    if len(made) > MAX_PROVENANCE:
+        # A log's checkpoint can have text that no signature covers.
+        raise BadRequest(
+            f"What is attested of {question.filename} would take {len(made)} bytes; "
+            f"{MAX_PROVENANCE} are the most. {LEAVE_OUT}"
+        )
+    return made
 
 
 class _Refused(Exception):

@@ -1,0 +1,213 @@
+"""What an advisory says of a project: the part of an OSV record that is used here.
+
+The format's rules are those of the OSV schema (https://ossf.github.io/osv-schema/).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from functools import cached_property
+from typing import Protocol
+
+from attrs import define, field, frozen
+from packaging.utils import canonicalize_version
+from packaging.version import InvalidVersion, Version
+
+
+class Severity(IntEnum):
+    """How bad it is, as CVSS has it; ordered."""
+
+    UNKNOWN = 0
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
+    CRITICAL = 4
+
+    @property
+    def word(self) -> str:
+        """Return it as people and settings write it."""
+        return self.name.lower()
+
+
+@frozen
+class VersionRange:
+    """Versions of a project, by an OSV range of the type ECOSYSTEM.
+
+    :ivar introduced: the first that is affected; empty: the very first.
+    :ivar fixed: the first that is not, if one is.
+    :ivar last_affected: the last that is, if it is told so.
+    """
+
+    introduced: str = ""
+    fixed: str | None = None
+    last_affected: str | None = None
+
+    def holds(self, version: Version) -> bool:
+        """Return whether a version lies in it. A bound that is none bounds nothing."""
+        begin, end = _version(self.introduced), _version(self.fixed)
+        last = _version(self.last_affected)
+        if begin is not None and version < begin:
+            return False
+        if end is not None and version >= end:
+            return False
+        return last is None or version <= last
+
+
+@frozen
+class Advisory:
+    """An advisory about one project.
+
+    :ivar id: of the record: ``MAL-2026-1``, ``PYSEC-…``, ``GHSA-…``.
+    :ivar aliases: other ids of the same matter.
+    :ivar malware: it says that these versions are malicious, not that they have a flaw.
+    :ivar versions: those that are named one by one, as
+        :func:`~packaging.utils.canonicalize_version` spells them.
+    :ivar ranges: affected as well.
+    :ivar sha256s: of malicious files, hexadecimal, whatever they are called.
+    :ivar fixed: the versions that repair it, oldest first.
+    :ivar published: when; seconds since the epoch, or None.
+    """
+
+    id: str
+    project: str
+    summary: str = ""
+    aliases: tuple[str, ...] = ()
+    malware: bool = False
+    severity: Severity = Severity.UNKNOWN
+    versions: frozenset[str] = frozenset()
+    ranges: tuple[VersionRange, ...] = ()
+    sha256s: frozenset[str] = frozenset()
+    fixed: tuple[str, ...] = ()
+    published: float | None = None
+
+    def affects(self, version: str | None) -> bool:
+        """Return whether it speaks of a version.
+
+        :param version: None where it is not known: then only what speaks of all of
+            them does.
+        """
+        if version is None:
+            return any(r == VersionRange() for r in self.ranges)
+        if canonicalize_version(version) in self.versions:
+            return True
+        parsed = _version(version)
+        return parsed is not None and any(r.holds(parsed) for r in self.ranges)
+
+    def repairs(self, version: str | None) -> bool:
+        """Return whether a version is the first that is not affected any more."""
+        if version is None:
+            return False
+        spelled = canonicalize_version(version)
+        return any(canonicalize_version(fixed) == spelled for fixed in self.fixed)
+
+
+@frozen
+class MaliciousDigests:
+    """The digests of malicious files of all projects, compactly.
+
+    :ivar digests: sha256, 32 bytes each, sorted, joined.
+    :ivar ids: of the advisories, in that order, one a line.
+    """
+
+    digests: bytes = field(default=b"", repr=False)
+    ids: str = field(default="", repr=False)
+
+    def id_of(self, sha256: str) -> str | None:
+        """Return the id of the advisory that names a file's digest, if one does.
+
+        :param sha256: hexadecimal.
+        """
+        wanted = bytes.fromhex(sha256)
+        low, high = 0, len(self.digests) // 32
+        while low < high:
+            middle = (low + high) // 2
+            if self.digests[middle * 32 : middle * 32 + 32] < wanted:
+                low = middle + 1
+            else:
+                high = middle
+        if self.digests[low * 32 : low * 32 + 32] != wanted:
+            return None
+        return self.ids.split("\n")[low]
+
+
+#: Where nothing is known of digests.
+NO_DIGESTS = MaliciousDigests()
+
+
+@define(slots=False, frozen=True)
+class ProjectAdvisories:
+    """All that is known of one project. Picklable: helpers judge by it too.
+
+    :ivar malicious: what is known of digests, of any project.
+    """
+
+    advisories: tuple[Advisory, ...] = ()
+    malicious: MaliciousDigests = NO_DIGESTS
+
+    @cached_property
+    def malware(self) -> tuple[Advisory, ...]:
+        """Those that speak of malware."""
+        return tuple(one for one in self.advisories if one.malware)
+
+    @cached_property
+    def flaws(self) -> tuple[Advisory, ...]:
+        """Those that speak of vulnerabilities."""
+        return tuple(one for one in self.advisories if not one.malware)
+
+    def malware_of(self, version: str | None, sha256: str | None) -> str | None:
+        """Return the id of the advisory by which a file is malware, if one is."""
+        for one in self.malware:
+            if one.affects(version) or (sha256 is not None and sha256 in one.sha256s):
+                return one.id
+        return None if sha256 is None else self.malicious.id_of(sha256)
+
+    def flaws_of(self, version: str | None) -> tuple[Advisory, ...]:
+        """Return the vulnerabilities of a version."""
+        return tuple(one for one in self.flaws if one.affects(version))
+
+    def repaired_by(self, version: str | None) -> tuple[Advisory, ...]:
+        """Return the vulnerabilities that a version is the first to be free of."""
+        return tuple(one for one in self.flaws if one.repairs(version))
+
+
+#: Where nothing is known of a project.
+UNKNOWN_PROJECT = ProjectAdvisories()
+
+
+class IAdvisories(Protocol):
+    """What is known now."""
+
+    @property
+    def edition(self) -> int:
+        """Is another number whenever something else is known."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why files of others must not be given out now, a sentence; None: they may.
+
+        Not None only where ``advisories.when_away = closed``.
+        """
+
+    def of(self, name: str) -> ProjectAdvisories:
+        """Return what is known of a project; quick."""
+
+
+@frozen
+class NoAdvisories:
+    """Knows nothing, as where no source is set."""
+
+    edition: int = 0
+    trouble: str | None = None
+
+    def of(self, name: str) -> ProjectAdvisories:
+        """See :class:`IAdvisories`."""
+        return UNKNOWN_PROJECT
+
+
+def _version(text: str | None) -> Version | None:
+    if not text or text == "0":
+        return None
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None

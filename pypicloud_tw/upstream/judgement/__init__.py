@@ -1,0 +1,1 @@
+"""The one judgement of what comes from upstream (decision D10)."""
