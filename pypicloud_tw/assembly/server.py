@@ -13,6 +13,7 @@ from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.audit.log_file import LogFile
 from pypicloud_tw.access.audit.trail import Trail
 from pypicloud_tw.access.audit.witness import Witness
+from pypicloud_tw.access.exemptions import ended_notices
 from pypicloud_tw.access.logins import Logins
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import ANONYMOUS
@@ -122,7 +123,11 @@ def assemble(
         on_hangup=partial(_hang_up, logs, reloader),
         close=partial(_close, fallback, logins, tokens, trail, download_log, index),
     )
-    notices = (*config.notices, *_missing_extras(config, index))
+    notices = (
+        *config.notices,
+        *_missing_extras(config, index),
+        *ended_notices(config.upstream.exempt, reactor.seconds()),
+    )
     for notice in (*notices, *_greeting(config, access.policy, logins)):
         _log.info("{notice}", notice=notice)
     return server

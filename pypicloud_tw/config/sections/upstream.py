@@ -7,6 +7,7 @@ from datetime import datetime
 from attrs import frozen
 
 from pypicloud_tw.config import addresses, names, values
+from pypicloud_tw.config.exemptions import Exemption
 from pypicloud_tw.config.key import key
 
 
@@ -45,6 +46,21 @@ class UpstreamSection:
         "",
         "Projects to which upstream.min_age does not apply.",
         name="upstream.min_age.exempt",
+    )
+    min_age_security: float | None = key(
+        values.seconds(),
+        None,
+        "Instead of upstream.min_age, for a version that repairs a flaw that an "
+        "advisory tells of in an older one: 1d. Unset, it is as young as others.",
+        name="upstream.min_age.security",
+    )
+    exempt: tuple[Exemption, ...] = key(
+        values.lines_of(Exemption.parse),
+        "",
+        "Exemptions from upstream.min_age, or from another rule, until a day and for a "
+        "reason, a line each: urllib3==2.5.1 until 2026-12-24 CVE fix. Before until "
+        "may stand sha256:DIGEST and rule:NAME. pypicloud exempt adds more at run "
+        "time.",
     )
     not_after: datetime | None = key(  # noqa: RUF009  a field, and immutable
         values.moment,
