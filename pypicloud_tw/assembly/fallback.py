@@ -16,13 +16,14 @@ from pypicloud_tw.process import Process
 from pypicloud_tw.upstream.agent import make_agent
 from pypicloud_tw.upstream.caching import CachingFiles
 from pypicloud_tw.upstream.client import Client
+from pypicloud_tw.upstream.judgement.judges import IExemptions, Judges
+from pypicloud_tw.upstream.judgement.rules import UpstreamRules
 from pypicloud_tw.upstream.keeper import StoredPages
 from pypicloud_tw.upstream.relay import Relay
-from pypicloud_tw.upstream.rules import UpstreamRules
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import ClientLimits, UpstreamIndex
 from pypicloud_tw.web.fallback import Fallback
-from pypicloud_tw.web.simple import render_upstream
+from pypicloud_tw.web.simple import render_upstream, reread_upstream
 
 #: Connections that are kept to one upstream host: an installer asks for a dozen pages
 #: and files at once.
@@ -30,11 +31,16 @@ _POOLED = 16
 
 
 def make_fallback(
-    config: Config, index: Index, process: Process, environ: Mapping[str, str]
+    config: Config,
+    index: Index,
+    process: Process,
+    environ: Mapping[str, str],
+    exemptions: IExemptions,
 ) -> Fallback | None:
     """Assemble what serves the projects that are not here; None if nothing does.
 
     :param environ: of the process: it may name proxies.
+    :param exemptions: from the rules.
     :raises ConfigError: the rules, or a proxy, cannot be understood.
     """
     mode = config.pypi.fallback if config.pypi.use_fallback else "none"
@@ -53,8 +59,9 @@ def make_fallback(
     upstreams = Upstreams(
         client,
         sources,
-        UpstreamRules.from_config(config.pypi, config.upstream),
+        Judges(UpstreamRules.from_config(config.pypi, config.upstream), exemptions),
         render_upstream,
+        reread_upstream,
         process.offload,
         process.reactor,
         config.upstream,

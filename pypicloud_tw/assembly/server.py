@@ -13,7 +13,7 @@ from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.audit.log_file import LogFile
 from pypicloud_tw.access.audit.trail import Trail
 from pypicloud_tw.access.audit.witness import Witness
-from pypicloud_tw.access.exemptions import ended_notices
+from pypicloud_tw.access.exemptions import Exemptions, ended_notices
 from pypicloud_tw.access.logins import Logins
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import ANONYMOUS
@@ -80,7 +80,6 @@ def assemble(
         audit=trail,
         signers=signers,
     )
-    fallback = make_fallback(config, index, process, environ)
     throttle = make_throttle(config, process)
     logins = make_logins(config, process, throttle)
     documents = make_access_documents(config, index, process, logins.users)
@@ -88,6 +87,7 @@ def assemble(
         config, index, process, throttle, documents, logins.users, logins.people
     )
     access = make_access(config, process, documents, tokens, logins)
+    fallback = make_fallback(config, index, process, environ, Exemptions(access))
     exchange = make_exchange(config, index, process, environ, access, tokens.minted)
     pruning = AdministeredPruning.of(index, config.retention)
     application = make_application(

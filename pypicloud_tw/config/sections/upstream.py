@@ -50,9 +50,14 @@ class UpstreamSection:
     min_age_security: float | None = key(
         values.seconds(),
         None,
-        "Instead of upstream.min_age, for a version that repairs a flaw that an "
-        "advisory tells of in an older one: 1d. Unset, it is as young as others.",
+        "Files of a version that repairs a known flaw need only be that old: 1d",
         name="upstream.min_age.security",
+    )
+    block_severity: str | None = key(
+        values.one_of("low", "medium", "high", "critical"),
+        None,
+        "Versions with a known flaw so bad, or worse, are not let through.",
+        empty_is_laxer=True,
     )
     exempt: tuple[Exemption, ...] = key(
         values.lines_of(Exemption.parse),
