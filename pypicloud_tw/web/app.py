@@ -519,9 +519,7 @@ class Application:
             request,
             self.index.acts,
             actor=actor_of(request, principal),
-            sender=Sender(
-                principal, self.access, credentials(request), self.screen
-            ),
+            sender=Sender(principal, self.access, credentials(request), self.screen),
             max_upload=self.max_upload,
             forms=self.forms,
             addressed=addressed,
