@@ -114,8 +114,11 @@ class AdvisoryTable:
                 return None
             parts = []
             for size in told["parts"]:
-                unpack = zstandard.ZstdDecompressor().decompressobj(write_size=limit)
-                parts.append(_bounded(unpack.decompress(rest[:size]), limit))
+                unpack = zstandard.ZstdDecompressor().decompressobj()
+                part = unpack.decompress(rest[:size])
+                if len(part) > limit or not unpack.eof:
+                    raise ValueError("a part of it is too large, or cut short")
+                parts.append(part)
                 rest = rest[size:]
             projects, ids, digests, of_digests = parts
             return cls(
@@ -129,12 +132,6 @@ class AdvisoryTable:
             raise ValueError(f"it is damaged: {e}") from None
         except DAMAGED as e:
             raise ValueError(f"it is damaged: {type(e).__name__}") from None
-
-
-def _bounded(data: bytes, limit: int) -> bytes:
-    if len(data) > limit:
-        raise ValueError("it is too large")
-    return data
 
 
 class TableMaker:
