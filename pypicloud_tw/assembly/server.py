@@ -27,7 +27,7 @@ from pypicloud_tw.assembly.access import (
 )
 from pypicloud_tw.assembly.audit import make_log_file, make_trail
 from pypicloud_tw.assembly.daily import make_daily
-from pypicloud_tw.assembly.fallback import make_fallback
+from pypicloud_tw.assembly.fallback import make_fallback, make_pins
 from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.assembly.logins import make_logins, make_throttle
 from pypicloud_tw.assembly.web import make_application, make_front
@@ -79,7 +79,8 @@ def assemble(
         audit=trail,
         signers=signers,
     )
-    fallback = make_fallback(config, index, process, environ)
+    pins = make_pins(config, index)
+    fallback = make_fallback(config, index, process, environ, pins)
     throttle = make_throttle(config, process)
     logins = make_logins(config, process, throttle)
     documents = make_access_documents(config, index, process, logins.users)
@@ -112,6 +113,7 @@ def assemble(
         tokens,
         pruning.rules,
         signers,
+        pins,
     )
     server = Server(
         process,
