@@ -222,7 +222,7 @@ class MetricTests(SynchronousTestCase):
         tokens = make_tokens(config, index, process, throttle, documents, users)
         access = make_access(config, process, documents, tokens, logins)
         make_exchange(config, index, process, {}, access, tokens.minted)
-        make_fallback(config, index, process, {}, make_pins(config, index))
+        make_fallback(config, index, process, {}, pins=make_pins(config, index))
         make_trail(config, process)
         make_daily(index, access, AdministeredPruning.of(index), process.metrics)
         shown = process.metrics.render().decode()

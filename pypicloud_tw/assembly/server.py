@@ -80,7 +80,7 @@ def assemble(
         signers=signers,
     )
     pins = make_pins(config, index)
-    fallback = make_fallback(config, index, process, environ, pins)
+    fallback = make_fallback(config, index, process, environ, pins=pins)
     throttle = make_throttle(config, process)
     logins = make_logins(config, process, throttle)
     documents = make_access_documents(config, index, process, logins.users)
