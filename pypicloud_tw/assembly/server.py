@@ -31,7 +31,7 @@ from pypicloud_tw.assembly.access import (
 from pypicloud_tw.assembly.advisories import make_advisories, make_screen
 from pypicloud_tw.assembly.audit import make_log_file, make_trail
 from pypicloud_tw.assembly.daily import make_daily
-from pypicloud_tw.assembly.fallback import make_fallback
+from pypicloud_tw.assembly.fallback import make_fallback, make_pins
 from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.assembly.logins import make_logins, make_throttle
 from pypicloud_tw.assembly.web import make_application, make_front
@@ -83,6 +83,7 @@ def assemble(
         audit=trail,
         signers=signers,
     )
+    pins = make_pins(config, index)
     throttle = make_throttle(config, process)
     logins = make_logins(config, process, throttle)
     documents = make_access_documents(config, index, process, logins.users)
@@ -93,7 +94,9 @@ def assemble(
     exemptions = Exemptions(access)
     advisories = make_advisories(config, index.store, process, environ)
     known = advisories or NO_ADVISORIES
-    fallback = make_fallback(config, index, process, environ, exemptions, known)
+    fallback = make_fallback(
+        config, index, process, environ, exemptions, known, pins=pins
+    )
     exchange = make_exchange(config, index, process, environ, access, tokens.minted)
     pruning = AdministeredPruning.of(index, config.retention)
     application = make_application(
@@ -120,6 +123,7 @@ def assemble(
         tokens,
         pruning.rules,
         signers,
+        pins,
     )
     server = Server(
         process,

@@ -214,8 +214,14 @@ class HostileTests(SynchronousTestCase):
         self.assertEqual(len(one.summary), 400)
 
     def test_no_record(self) -> None:
-        bad: tuple[object, ...]
-        bad = (None, [], {}, {"id": "a b"}, {"id": "x" * 101}, {"id": "\n"})
+        bad: tuple[object, ...] = (
+            None,
+            [],
+            {},
+            {"id": "a b"},
+            {"id": "x" * 101},
+            {"id": "\n"},
+        )
         for told in bad:
             self.assertRaises(BadRecord, list, advisories_of(told))
 

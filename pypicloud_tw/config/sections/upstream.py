@@ -103,6 +103,20 @@ class UpstreamSection:
         "Files that are newer than that do not exist: 2026-01-31",
         empty_is_laxer=True,
     )
+    require_provenance: tuple[str, ...] = key(
+        values.words(names.pattern),
+        "",
+        "Projects of which only files are let through that their publisher attests, "
+        "who is pinned at the first one: urllib3, sigstore-*",
+        empty_is_laxer=True,
+    )
+    list_names: bool = key(
+        values.flag,
+        "yes",
+        "Read the other index's list of names once a day, to tell of those that look "
+        "like ours. No name of ours is told to anybody.",
+        name="upstream.names",
+    )
     stale_for: float = key(
         values.seconds(),
         "7d",

@@ -61,6 +61,9 @@ class UpstreamRules:
             not_after=_aware(upstream.not_after),
             denied_message=upstream.denied_message,
             block_severity=_severity(upstream.block_severity),
+            require_provenance=_entries(
+                "upstream.require_provenance", upstream.require_provenance, problems
+            ),
         )
         problems += [
             f"pypi.private: {entry.pattern} has a version; a name is private as a whole"
