@@ -66,6 +66,7 @@ class Advisory:
     :ivar sha256s: of malicious files, hexadecimal, whatever they are called.
     :ivar fixed: the versions that repair it, oldest first.
     :ivar published: when; seconds since the epoch, or None.
+    :ivar modified: when the record was changed last, likewise.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Advisory:
     sha256s: frozenset[str] = frozenset()
     fixed: tuple[str, ...] = ()
     published: float | None = None
+    modified: float | None = None
 
     def affects(self, version: str | None) -> bool:
         """Return whether it speaks of a version.

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-from pypicloud_tw.advisories.values import IAdvisories
+from pypicloud_tw.advisories.values import IAdvisories, NoAdvisories
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.projects.affected.values import AffectedPage, AffectedQuestion, Fix
 
@@ -17,6 +17,26 @@ class IKnownAdvisories(IAdvisories, Protocol):
 
     def names(self) -> Collection[str]:
         """Return the normalized names of all projects that something is known of."""
+
+
+class IRecords(IKnownAdvisories, Protocol):
+    """The same, with the records as they were read."""
+
+    async def find(self, identity: str) -> bytes | None:
+        """Return the JSON of a record; None: there is none of this id."""
+
+
+@frozen
+class NoRecords(NoAdvisories):
+    """Knows nothing, as where no source is set."""
+
+    def names(self) -> Collection[str]:
+        """See :class:`IKnownAdvisories`."""
+        return ()
+
+    async def find(self, identity: str) -> bytes | None:
+        """See :class:`IRecords`."""
+        return None
 
 
 class IFetches(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 
 from attrs import define, field, frozen
 from twisted.internet.defer import CancelledError, TimeoutError
@@ -11,11 +12,25 @@ from twisted.logger import Logger
 
 from pypicloud_tw.access.administration.authority import Authority
 from pypicloud_tw.concurrency.coalesced import Coalesced
+from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.concurrency.steps import Steps, batches
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import BadRequest, PypicloudError, Unavailable
+from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.names import NormalizedName, project_name
+from pypicloud_tw.maintenance.reports.stored import StoredReports
 from pypicloud_tw.projects.affected.audit import Audit, Auditor
+from pypicloud_tw.projects.affected.interface import (
+    IFetches,
+    IKept,
+    IRecords,
+    IVisible,
+    NoRecords,
+    NothingKept,
+    NothingVisible,
+)
+from pypicloud_tw.projects.affected.osv import Osv
+from pypicloud_tw.projects.affected.reporting import found_by_digest
 from pypicloud_tw.projects.affected.values import (
     MOST,
     AffectedPage,
@@ -147,5 +162,50 @@ class StoredAffected:
         return known[project]
 
     def _check(self, name: NormalizedName) -> None:
-        self.authority.check(Action.READ, name)
         self.authority.check(Action.MANAGE, name)
+        self.authority.check(Action.READ, name)
+
+
+@frozen(eq=False)
+class AdministeredAdvisories:
+    """All that is asked of advisories about one index.
+
+    :ivar affected: what was taken that they affect.
+    :ivar osv: answers clients that ask as they would ask OSV.
+    :ivar reports: the daily reports.
+    """
+
+    affected: AdministeredAffected
+    osv: Osv
+    reports: StoredReports
+
+    @classmethod
+    def of(
+        cls,
+        index: Index,
+        advisories: IRecords,
+        is_private: Callable[[str], bool],
+        kept: IKept,
+        fetches: IFetches | None,
+        visible: IVisible,
+    ) -> AdministeredAdvisories:
+        """Make it for an index; parameters as of :class:`.Auditor`."""
+        pieces, reports = Pieces(index.clock), StoredReports(index.store)
+        auditor = Auditor(index, advisories, pieces, kept, fetches, visible, is_private)
+        return cls(
+            AdministeredAffected(auditor, partial(found_by_digest, reports)),
+            Osv(advisories, pieces, is_private),
+            reports,
+        )
+
+    @classmethod
+    def without(cls, index: Index) -> AdministeredAdvisories:
+        """Make it for an index where nothing is known of advisories."""
+        return cls.of(
+            index,
+            NoRecords(),
+            lambda name: False,
+            NothingKept(),
+            None,
+            NothingVisible(),
+        )
