@@ -25,6 +25,7 @@ from pypicloud_tw.assembly.access import (
     make_fetchers,
     make_tokens,
 )
+from pypicloud_tw.assembly.advisories import make_advised, make_reporter
 from pypicloud_tw.assembly.audit import make_log_file, make_trail
 from pypicloud_tw.assembly.daily import make_daily
 from pypicloud_tw.assembly.fallback import make_fallback
@@ -37,6 +38,8 @@ from pypicloud_tw.config.rights import Action
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.maintenance.daily import Daily
 from pypicloud_tw.offload.service import Offload
+from pypicloud_tw.projects.affected.interface import NoRecords
+from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.reload import Reloader
 from pypicloud_tw.server import Server
@@ -89,6 +92,7 @@ def assemble(
     access = make_access(config, process, documents, tokens, logins)
     exchange = make_exchange(config, index, process, environ, access, tokens.minted)
     pruning = AdministeredPruning.of(index, config.retention)
+    advised = make_advised(index, access, fallback, NoRecords(), None)
     application = make_application(
         config,
         index,
@@ -100,8 +104,10 @@ def assemble(
         Witness(trail, process.metrics, logins.users.has),
         download_log,
         pruning,
+        advised,
     )
-    daily = make_daily(index, access, pruning, process.metrics)
+    reporter = make_reporter(index, advised)
+    daily = make_daily(index, access, pruning, process.metrics, reporter.job)
     reloader = Reloader(
         config,
         read or partial(load, config.ini, environ),
@@ -120,7 +126,9 @@ def assemble(
         open_logs=partial(_open_logs, logs),
         start=partial(_start, index, access, fallback, trail, daily),
         on_hangup=partial(_hang_up, logs, reloader),
-        close=partial(_close, fallback, logins, tokens, trail, download_log, index),
+        close=partial(
+            _close, fallback, logins, tokens, trail, download_log, advised, index
+        ),
     )
     notices = (*config.notices, *_missing_extras(config, index))
     for notice in (*notices, *_greeting(config, access.policy, logins)):
@@ -162,8 +170,10 @@ async def _close(
     tokens: Tokens,
     trail: Trail,
     download_log: LogFile | None,
+    advised: AdministeredAdvisories,
     index: Index,
 ) -> None:
+    advised.close()
     if fallback is not None:
         await fallback.close()
     logins.close()

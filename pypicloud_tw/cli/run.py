@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pypicloud_tw.access.administration.stored import StoredAdministration
     from pypicloud_tw.index.index import Index
     from pypicloud_tw.process import Process
+    from pypicloud_tw.projects.affected.stored import StoredAdvisories
     from pypicloud_tw.projects.stored import StoredProjects
     from pypicloud_tw.projects.stored_pruning import StoredPruning
 
@@ -107,6 +108,17 @@ class StoredIndex:
 
         administered = AdministeredPruning.of(self.index, self.config.retention)
         return StoredPruning(administered, command_actor(), Operator())
+
+    @property
+    def advisories(self) -> StoredAdvisories:
+        """What advisories affect, and the daily report."""
+        from pypicloud_tw.projects.affected.stored import (
+            AdministeredAdvisories,
+            StoredAdvisories,
+        )
+
+        administered = AdministeredAdvisories.without(self.index)
+        return StoredAdvisories(administered, Operator())
 
     @property
     def records(self) -> RecordsInStore:

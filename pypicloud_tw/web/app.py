@@ -219,7 +219,7 @@ class Application:
 
     @_affected_page.default
     def _make_affected_page(self) -> AffectedReleasesPage:
-        return AffectedReleasesPage(self._pages, self.access, self.advisories.affected)
+        return AffectedReleasesPage(self._pages, self.access, self.advisories)
 
     def resource(self) -> Resource:
         """Make the root resource of a Site."""

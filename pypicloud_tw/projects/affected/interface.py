@@ -9,6 +9,7 @@ from attrs import frozen
 
 from pypicloud_tw.advisories.values import IAdvisories, NoAdvisories
 from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.maintenance.reports.values import DailyReport
 from pypicloud_tw.projects.affected.values import AffectedPage, AffectedQuestion, Fix
 
 
@@ -111,8 +112,8 @@ class NothingVisible:
         return {}
 
 
-class AffectedAdministration(Protocol):
-    """What was taken that advisories affect, wherever that is asked."""
+class AdvisoryAdministration(Protocol):
+    """What was taken that advisories affect, and the daily report, wherever asked."""
 
     async def affected(self, question: AffectedQuestion) -> AffectedPage:
         """Return a page of what the asker manages, the worst first.
@@ -121,4 +122,11 @@ class AffectedAdministration(Protocol):
         :raises Unauthorized: there is nothing that they manage; a log-in would help.
         :raises Forbidden: it would not.
         :raises Unavailable: the list is being made, or the store is away.
+        """
+
+    async def report(self, date: str | None = None) -> DailyReport:
+        """Return the report of a day; errors as above, and
+
+        :param date: as 2026-03-01; None: the newest.
+        :raises NotFound: there is none.
         """

@@ -19,6 +19,7 @@ from pypicloud_tw.errors import BadRequest, PypicloudError, Unavailable
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.maintenance.reports.stored import StoredReports
+from pypicloud_tw.maintenance.reports.values import DailyReport
 from pypicloud_tw.projects.affected.audit import Audit, Auditor
 from pypicloud_tw.projects.affected.interface import (
     IFetches,
@@ -100,72 +101,6 @@ class AdministeredAffected:
         return audit
 
 
-@frozen
-class StoredAffected:
-    """:class:`.AffectedAdministration` in the index itself, for whoever may."""
-
-    administered: AdministeredAffected
-    authority: Authority
-
-    async def affected(self, question: AffectedQuestion) -> AffectedPage:
-        """See :class:`.AffectedAdministration`."""
-        begin = None if question.cursor is None else read_cursor(question.cursor)
-        if not 1 <= question.limit <= MOST:
-            raise BadRequest(f"The limit is a number from 1 to {MOST}.")
-        if question.project is not None:
-            self._check(project_name(question.project))
-        else:
-            self.authority.check_some(Action.MANAGE)
-        audit = await self.administered.audit()
-        at = 0
-        if begin is not None:
-            at = bisect_right(audit.rows, begin, key=lambda row: row.key)
-        pieces = self.administered.auditor.pieces
-        rows, more = await pieces.finish(self._page(audit.rows, at, question))
-        return AffectedPage(
-            tuple(rows),
-            audit.moment,
-            audit.known,
-            audit.counted,
-            audit.looked_at if self._sees_all else 0,
-            audit.left_out if self._sees_all else 0,
-            audit.notices if self._sees_all else (),
-            cursor_of(rows[-1]) if more else None,
-        )
-
-    def _page(
-        self, rows: tuple[AffectedRelease, ...], at: int, question: AffectedQuestion
-    ) -> Steps[tuple[list[AffectedRelease], bool]]:
-        found: list[AffectedRelease] = []
-        may: dict[str, bool] = {}
-        for batch in batches(range(at, len(rows)), _ROWS):
-            yield
-            for number in batch:
-                row = rows[number]
-                if question.wants(row) and self._may(row.project, may):
-                    if len(found) == question.limit:
-                        return found, True
-                    found.append(row)
-        return found, False
-
-    @property
-    def _sees_all(self) -> bool:
-        return self.authority.administers()
-
-    def _may(self, project: str, known: dict[str, bool]) -> bool:
-        if project not in known:
-            try:
-                self._check(NormalizedName(project))
-                known[project] = True
-            except PypicloudError:
-                known[project] = False
-        return known[project]
-
-    def _check(self, name: NormalizedName) -> None:
-        self.authority.check(Action.MANAGE, name)
-        self.authority.check(Action.READ, name)
-
-
 @frozen(eq=False)
 class AdministeredAdvisories:
     """All that is asked of advisories about one index.
@@ -198,6 +133,10 @@ class AdministeredAdvisories:
             reports,
         )
 
+    def close(self) -> None:
+        """End an audit that goes on."""
+        self.affected.auditor.close()
+
     @classmethod
     def without(cls, index: Index) -> AdministeredAdvisories:
         """Make it for an index where nothing is known of advisories."""
@@ -209,3 +148,74 @@ class AdministeredAdvisories:
             None,
             NothingVisible(),
         )
+
+
+@frozen
+class StoredAdvisories:
+    """:class:`.AdvisoryAdministration` in the index itself, for whoever may."""
+
+    administered: AdministeredAdvisories
+    authority: Authority
+
+    async def affected(self, question: AffectedQuestion) -> AffectedPage:
+        """See :class:`.AdvisoryAdministration`."""
+        begin = None if question.cursor is None else read_cursor(question.cursor)
+        if not 1 <= question.limit <= MOST:
+            raise BadRequest(f"The limit is a number from 1 to {MOST}.")
+        if question.project is not None:
+            self._check(project_name(question.project))
+        else:
+            self.authority.check_some(Action.MANAGE)
+        audit = await self.administered.affected.audit()
+        at = 0
+        if begin is not None:
+            at = bisect_right(audit.rows, begin, key=lambda row: row.key)
+        pieces = self.administered.affected.auditor.pieces
+        rows, more = await pieces.finish(self._page(audit.rows, at, question))
+        return AffectedPage(
+            tuple(rows),
+            audit.moment,
+            audit.known,
+            audit.counted,
+            audit.looked_at if self._sees_all else 0,
+            audit.left_out if self._sees_all else 0,
+            audit.notices if self._sees_all else (),
+            cursor_of(rows[-1]) if more else None,
+        )
+
+    async def report(self, date: str | None = None) -> DailyReport:
+        """See :class:`.AdvisoryAdministration`."""
+        self.authority.check_administers()
+        return (await self.administered.reports.read(date)).report
+
+    def _page(
+        self, rows: tuple[AffectedRelease, ...], at: int, question: AffectedQuestion
+    ) -> Steps[tuple[list[AffectedRelease], bool]]:
+        found: list[AffectedRelease] = []
+        may: dict[str, bool] = {}
+        for batch in batches(range(at, len(rows)), _ROWS):
+            yield
+            for number in batch:
+                row = rows[number]
+                if question.wants(row) and self._may(row.project, may):
+                    if len(found) == question.limit:
+                        return found, True
+                    found.append(row)
+        return found, False
+
+    @property
+    def _sees_all(self) -> bool:
+        return self.authority.administers()
+
+    def _may(self, project: str, known: dict[str, bool]) -> bool:
+        if project not in known:
+            try:
+                self._check(NormalizedName(project))
+                known[project] = True
+            except PypicloudError:
+                known[project] = False
+        return known[project]
+
+    def _check(self, name: NormalizedName) -> None:
+        self.authority.check(Action.MANAGE, name)
+        self.authority.check(Action.READ, name)

@@ -22,7 +22,7 @@ from pypicloud_tw.maintenance.reports.values import DailyReport
 from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.affected.stored import (
     AdministeredAdvisories,
-    StoredAffected,
+    StoredAdvisories,
 )
 from pypicloud_tw.projects.affected.values import AffectedPage
 from pypicloud_tw.projects.search import LONGEST_QUERY, NAME
@@ -291,9 +291,7 @@ class ProjectsApi:
         Administrators see all of it, others what they may manage.
         """
         question = advisories_api.question_of(request)
-        principal = await authenticate(request, self.access)
-        authority = PrincipalAuthority(self.access, principal)
-        doer = StoredAffected(self.advisories.affected, authority)
+        doer = await self._advised(request)
         page = await doer.affected(question)
         return await send_long(request, page, "", self.administered.pieces)
 
@@ -302,9 +300,9 @@ class ProjectsApi:
     )
     async def report(self, request: Request) -> bytes:
         """Show the report of a day."""
-        await authorize(request, self.access, Action.ADMINISTER, None)
-        stored = await self.advisories.reports.read(parameter(request, "date"))
-        return await send_long(request, stored.report, "", self.administered.pieces)
+        doer = await self._advised(request)
+        report = await doer.report(parameter(request, "date"))
+        return await send_long(request, report, "", self.administered.pieces)
 
     # -- the server -----------------------------------------------------------------
 
@@ -373,6 +371,11 @@ class ProjectsApi:
 
     async def _lister(self, request: Request) -> StoredProjects:
         return self._doer(request, await authorize_list(request, self.access))
+
+    async def _advised(self, request: Request) -> StoredAdvisories:
+        principal = await authenticate(request, self.access)
+        authority = PrincipalAuthority(self.access, principal)
+        return StoredAdvisories(self.advisories, authority)
 
     def _doer(self, request: Request, principal: Principal) -> StoredProjects:
         return StoredProjects(

@@ -8,7 +8,10 @@ from attrs import frozen
 
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.administration.authority import PrincipalAuthority
-from pypicloud_tw.projects.affected.stored import AdministeredAffected, StoredAffected
+from pypicloud_tw.projects.affected.stored import (
+    AdministeredAdvisories,
+    StoredAdvisories,
+)
 from pypicloud_tw.projects.affected.values import AffectedPage, AffectedQuestion
 from pypicloud_tw.web.answers import measured, set_html
 from pypicloud_tw.web.api.advisories import question_of
@@ -23,17 +26,18 @@ class AffectedReleasesPage:
 
     pages: Pages
     access: Access
-    administered: AdministeredAffected
+    administered: AdministeredAdvisories
 
     async def send(self, request: Request) -> bytes:
         """Answer a GET; its parameters are those of the API.
 
-        :raises PypicloudError: as of :meth:`.StoredAffected.affected`.
+        :raises PypicloudError: as of :meth:`.StoredAdvisories.affected`.
         """
         principal = await authenticate(request, self.access)
         authority = PrincipalAuthority(self.access, principal)
         question = question_of(request)
-        page = await StoredAffected(self.administered, authority).affected(question)
+        doer = StoredAdvisories(self.administered, authority)
+        page = await doer.affected(question)
         set_html(request)
         request.setHeader(b"Cache-Control", b"no-store")
         return measured(request, self.pages.affected(page, _next(question, page)))

@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from attrs import define, field
+from packaging.utils import canonicalize_version
+from twisted.internet.defer import Deferred
 
 from pypicloud_tw.advisories.values import (
     NO_DIGESTS,
@@ -51,12 +53,18 @@ class Known:
 
 @define
 class Fetched:
-    """See :class:`.IFetches`."""
+    """See :class:`.IFetches`.
+
+    :ivar slow: who asks waits for it.
+    """
 
     counts: dict[str, dict[str, int]] = field(factory=dict)
+    slow: Deferred[None] | None = None
 
     async def names(self, days: int) -> Collection[str]:
         """See :class:`.IFetches`."""
+        if self.slow is not None:
+            await self.slow
         return self.counts.keys()
 
     async def versions(self, name: str, days: int) -> Mapping[str, int]:
@@ -114,7 +122,8 @@ def flaw(
 
 def malware(project: str, version: str = "1.1", identity: str = "MAL-1") -> Advisory:
     """A release that is malicious."""
-    return Advisory(identity, project, malware=True, versions=frozenset({version}))
+    versions = frozenset({canonicalize_version(version)})
+    return Advisory(identity, project, malware=True, versions=versions)
 
 
 def digests(**by_id: str) -> MaliciousDigests:
