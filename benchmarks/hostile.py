@@ -34,9 +34,9 @@ from pypicloud_tw.index.archive import inspect
 from pypicloud_tw.index.names import Filename
 from pypicloud_tw.offload.helper import HEADER, address, frame
 from pypicloud_tw.offload.limits import ARCHIVES, LOG_INS, PAGES, JobLimits
+from pypicloud_tw.upstream.judgement.judge import ProjectJudge
 from pypicloud_tw.upstream.prepare import PageResponse, Recipe, prepare_elsewhere
-from pypicloud_tw.upstream.rules import UpstreamRules
-from pypicloud_tw.web.simple import render_upstream
+from pypicloud_tw.web.simple import render_upstream, reread_upstream
 
 _NAME = "largest"
 _METADATA = f"Metadata-Version: 2.1\nName: {_NAME}\nVersion: 1.0\n".encode()
@@ -81,7 +81,11 @@ def page(body: bytes, content_type: str = JSON) -> tuple[Any, ...]:
     """Give the arguments that read and render an upstream's page."""
     packed = gzip.compress(body, 6)
     answer = PageResponse("http://upstream/simple/x/", packed, content_type, "gzip")
-    return answer, Recipe(_NAME, render_upstream, UpstreamRules(), _MAX_PAGE), 0.0
+    return (
+        answer,
+        Recipe(_NAME, render_upstream, reread_upstream, ProjectJudge("x"), _MAX_PAGE),
+        0.0,
+    )
 
 
 def pages() -> Iterator[Job]:

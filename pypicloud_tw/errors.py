@@ -68,7 +68,7 @@ class Forbidden(PypicloudError):
     code = "forbidden"
 
 
-class Refused(Forbidden):
+class RefusedByRule(Forbidden):
     """Something from upstream that may not be had here now (decision D10).
 
     :param rule: the name of the rule, as in :class:`.config.exemptions.Rule`.

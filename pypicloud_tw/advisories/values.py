@@ -181,7 +181,7 @@ class IAdvisories(Protocol):
 
     @property
     def edition(self) -> int:
-        """Is another number whenever something else is known."""
+        """Grows whenever something else is known, or :attr:`trouble` is another."""
 
     @property
     def trouble(self) -> str | None:

@@ -16,13 +16,14 @@ from pypicloud_tw.process import Process
 from pypicloud_tw.upstream.agent import make_agent
 from pypicloud_tw.upstream.caching import CachingFiles
 from pypicloud_tw.upstream.client import Client
+from pypicloud_tw.upstream.judgement.judges import Judges
+from pypicloud_tw.upstream.judgement.rules import UpstreamRules
 from pypicloud_tw.upstream.keeper import StoredPages
 from pypicloud_tw.upstream.relay import Relay
-from pypicloud_tw.upstream.rules import UpstreamRules
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import ClientLimits, UpstreamIndex
 from pypicloud_tw.web.fallback import Fallback
-from pypicloud_tw.web.simple import render_upstream
+from pypicloud_tw.web.simple import render_upstream, reread_upstream
 
 #: Connections that are kept to one upstream host: an installer asks for a dozen pages
 #: and files at once.
@@ -53,8 +54,9 @@ def make_fallback(
     upstreams = Upstreams(
         client,
         sources,
-        UpstreamRules.from_config(config.pypi, config.upstream),
+        Judges(UpstreamRules.from_config(config.pypi, config.upstream)),
         render_upstream,
+        reread_upstream,
         process.offload,
         process.reactor,
         config.upstream,

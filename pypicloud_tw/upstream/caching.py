@@ -55,12 +55,20 @@ class _StoredFile:
 
     :ivar sha256: of its bytes; empty for core metadata, whose digest is in no key.
     :ivar since: when it was put there, in seconds since the epoch.
+    :ivar of: sha256 of the distribution file: itself, or the one that it lies beside.
+    :ivar uploaded: when that was, as the upstream said first; None where nobody knows.
     """
 
     key: str
     sha256: str
     size: int
     since: float
+    of: str
+    uploaded: float | None = None
+
+
+def _uploaded(place: _StoredFile) -> float:
+    return place.since if place.uploaded is None else place.uploaded
 
 
 @define
@@ -126,15 +134,11 @@ class CachingFiles:
         self, name: NormalizedName, segment: str, filename: str
     ) -> LocatedFile:
         """See :class:`~pypicloud_tw.upstream.relay.IFiles`."""
-        refusal = self.upstreams.rules.file_refusal(name, filename)
-        if refusal is not None:
-            raise refusal
+        self.upstreams.check_release_of(name, filename)
         place = await self._find(name, segment, filename)
         if place is None:
             return await self._locate_upstream(name, segment, filename)
-        if not self._shows(name, place):
-            # Raises NotFound for what is too new.
-            await self._relay.link(name, segment, filename)
+        await self._judge((name, segment, filename), place)
         self.stored_hits += 1
         return self._kept((name, segment, filename), place)
 
@@ -143,7 +147,7 @@ class CachingFiles:
         if self.upstreams.knows(name):
             return True
         place = self._known.get((name, segment, filename))
-        return place is not None and self._shows(name, place)
+        return place is not None and not self._needs_page(name, filename, place)
 
     async def names(self) -> frozenset[NormalizedName]:
         """List the projects of which files are kept; as last known if it must be.
@@ -176,7 +180,7 @@ class CachingFiles:
 
     def _may_be_shown(self, name: str) -> bool:
         # The rules may be younger than what is kept.
-        return self.upstreams.rules.refusal(name) is None
+        return self.upstreams.judges.of(name).refusal is None
 
     async def close(self) -> None:
         """Give up what is on its way; returns when nothing is left of it."""
@@ -216,9 +220,30 @@ class CachingFiles:
                 self._known.put(address, place)
         return place
 
-    def _shows(self, name: NormalizedName, place: _StoredFile) -> bool:
-        rules, now = self.upstreams.rules, self.clock.seconds()
-        return rules.shows_kept(name, place.since, now)
+    async def _judge(self, address: Address, place: _StoredFile) -> None:
+        """Judge a kept file as it is now.
+
+        :raises RefusedByRule: it may not be had.
+        :raises PypicloudError: its page must tell, and cannot be had.
+        """
+        name, segment, filename = address
+        if self._needs_page(name, filename, place):
+            await self._relay.link(name, segment, filename)
+        else:
+            uploaded = _uploaded(place)
+            self.upstreams.check_kept(name, filename, place.of, uploaded)
+
+    def _needs_page(
+        self, name: NormalizedName, filename: str, place: _StoredFile
+    ) -> bool:
+        """Return whether the rules judge by time, and only its page tells enough.
+
+        Whenever a file was uploaded, that was before it was kept.
+        """
+        if place.uploaded is not None:
+            return False
+        now = self.clock.seconds()
+        return self.upstreams.hides_by_time(name, filename, place.of, place.since, now)
 
     def _kept(self, address: Address, place: _StoredFile) -> LocatedFile:
         key, (name, segment, filename) = place.key, address
@@ -246,7 +271,7 @@ class CachingFiles:
                 # The digest in the key is the file's, not its metadata's.
                 digest = "" if filename.endswith(METADATA) else parts[2]
                 since = info.modified.timestamp()
-                return _StoredFile(info.key, digest, info.size, since)
+                return _StoredFile(info.key, digest, info.size, since, parts[2])
         return None
 
     async def _new_metadata(self, link: Link, source: UpstreamIndex) -> bytes:
@@ -271,13 +296,14 @@ class CachingFiles:
     async def _save(self, address: Address, key: str, data: bytes) -> None:
         try:
             await self.store.put(key, data)
-            self._put(address, key, "", len(data))
+            self._put(address, key, "", len(data), key.split("/")[-2])
         finally:
             del self._saving[key]
 
-    def _put(self, address: Address, key: str, digest: str, size: int) -> None:
+    def _put(self, address: Address, key: str, digest: str, size: int, of: str) -> None:
         """Note what was put there, for who has looked for it too early."""
-        self._known.put(address, _StoredFile(key, digest, size, self.clock.seconds()))
+        kept = _StoredFile(key, digest, size, self.clock.seconds(), of)
+        self._known.put(address, kept)
 
     def _on_demand(self, link: Link, source: UpstreamIndex) -> LocatedFile:
         """Offer a file that is fetched when it is opened, once for all."""
@@ -332,7 +358,7 @@ class CachingFiles:
             if not fill.stored:
                 return
             address, digest = _address(fill.link), fill.link.sha256 or ""
-            self._put(address, fill.key, digest, fill.received)
+            self._put(address, fill.key, digest, fill.received, digest)
             if address[0] not in (self._names or ()):
                 self._names_listed = float("-inf")
 

@@ -7,6 +7,8 @@ from typing import Generic, Protocol, TypeVar
 from attrs import define, evolve, field, frozen
 
 from pypicloud_tw.upstream.client import Validators
+from pypicloud_tw.upstream.judgement.judge import ProjectJudge
+from pypicloud_tw.upstream.judgement.values import Standing
 from pypicloud_tw.upstream.prepare import PageResponse, PreparedPage
 
 T = TypeVar("T")
@@ -53,6 +55,7 @@ class UpstreamPage(Generic[T]):
     :ivar links: see :func:`~pypicloud_tw.upstream.links.table`.
     :ivar stale: the upstream fails; this is the last that is known.
     :ivar age: seconds since it was confirmed, if it is stale.
+    :ivar standing: what it says of the project as a whole.
     """
 
     page: T
@@ -60,6 +63,7 @@ class UpstreamPage(Generic[T]):
     links: bytes = field(repr=False)
     stale: bool = False
     age: float = 0.0
+    standing: Standing = field(factory=Standing)
 
     @property
     def warning(self) -> str | None:
@@ -70,6 +74,17 @@ class UpstreamPage(Generic[T]):
             '111 pypicloud "Revalidation Failed: the upstream index does not answer, '
             f'this page is {self.age:.0f} s old"'
         )
+
+
+@frozen
+class Judged:
+    """By which judge a page is made.
+
+    :ivar edition: of everything that judges are made of.
+    """
+
+    judge: ProjectJudge
+    edition: int
 
 
 @define
@@ -83,6 +98,9 @@ class RememberedPage(Generic[T]):
         moment here in seconds since the epoch.
     :ivar fresh_until: until then it is served unasked.
     :ivar saved: what the keeper knows of *confirmed*.
+    :ivar judge: by which it was made.
+    :ivar edition: of everything that judges are made of, when it was last compared.
+    :ivar narrowed: files were taken out of it that its upstream may still have.
     :ivar warn_from: until then nothing is logged of its being stale.
     """
 
@@ -93,6 +111,9 @@ class RememberedPage(Generic[T]):
     confirmed: float
     fresh_until: float
     saved: float
+    judge: ProjectJudge
+    edition: int
+    narrowed: bool = False
     warn_from: float = 0.0
 
     @classmethod
@@ -103,20 +124,39 @@ class RememberedPage(Generic[T]):
         validators: Validators,
         confirmed: float,
         fresh_until: float,
+        judged: Judged,
     ) -> RememberedPage[T]:
         """Keep what was made of an answer, which the keeper has as well.
 
         :param source: the place of the upstream that gave it.
         """
+        standing = prepared.standing
         return cls(
-            UpstreamPage(prepared.page, source, prepared.links),
+            UpstreamPage(prepared.page, source, prepared.links, standing=standing),
             prepared.weight + _OVERHEAD,
             prepared.changes_at,
             validators,
             confirmed,
             fresh_until,
             saved=confirmed,
+            judge=judged.judge,
+            edition=judged.edition,
         )
+
+    def narrow(self, prepared: PreparedPage[T], judged: Judged) -> RememberedPage[T]:
+        """Return it with what a stricter judge has left of it."""
+        return evolve(
+            self,
+            shown=evolve(self.shown, page=prepared.page),
+            changes_at=prepared.changes_at,
+            judge=judged.judge,
+            edition=judged.edition,
+            narrowed=True,
+        )
+
+    def holds_for(self, judged: Judged, now: float) -> bool:
+        """Return whether it is as it would be made by that judge now."""
+        return self.judge == judged.judge and not self.is_due(now)
 
     def stale(self, now: float) -> UpstreamPage[T]:
         """Return it as the last that is known."""

@@ -16,10 +16,12 @@ from pypicloud_tw.json_documents import compact
 from pypicloud_tw.offload.limits import PAGES, limited
 from pypicloud_tw.offload.packing import PackedResult, pack
 from pypicloud_tw.outbound.origins import shown
+from pypicloud_tw.upstream.judgement.hidden import HIDDEN, told_hidden
+from pypicloud_tw.upstream.judgement.judge import Judging, ProjectJudge, upload_time
+from pypicloud_tw.upstream.judgement.values import Candidate, Refusal
 from pypicloud_tw.upstream.links import checked_sha256, path, segment
 from pypicloud_tw.upstream.parse import load_json
 from pypicloud_tw.upstream.prepare import PageResponse, PreparedPage, unpack
-from pypicloud_tw.upstream.rules import UpstreamRules
 
 #: How a link to this server begins while its address is not known, and so in JSON.
 _HERE = "\0/"
@@ -37,7 +39,7 @@ class LegacyRecipe:
 
     name: str
     version: str | None
-    rules: UpstreamRules
+    judge: ProjectJudge
     limit: int
     own_links: bool = False
 
@@ -70,7 +72,9 @@ def prepare_legacy(
         document = load_json(body)
         if not isinstance(document, dict) or not isinstance(document["info"], dict):
             raise ValueError("no info")
-        shows = _Shows(recipe, now)
+        # Keys that begin so are private to whoever wrote them.
+        document.pop(HIDDEN, None)
+        shows = _Shows(recipe, now, own_links=recipe.own_links)
         page = _filtered(document, recipe, shows)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UpstreamError(
@@ -78,6 +82,17 @@ def prepare_legacy(
             "JSON API."
         ) from None
     return pack(PreparedPage(page, len(page.body), changes_at=shows.changes_at))
+
+
+@limited(PAGES)
+def narrow_legacy(
+    page: LegacyPage, recipe: LegacyRecipe, now: float
+) -> PreparedPage[LegacyPage] | PackedResult:
+    """Take out of a document what its judge hides now; it can only become less."""
+    shows = _Shows(recipe, now, own_links=False)
+    gone = page.hidden or page.instead is not None
+    left = _filtered(json.loads(page.body), recipe, shows, gone=gone)
+    return pack(PreparedPage(left, len(left.body), changes_at=shows.changes_at))
 
 
 @limited(PAGES)
@@ -101,36 +116,50 @@ def hidden(name: str) -> NotFound:
 
 
 class _Shows:
-    """Tells whether the rules show a file of the older API."""
+    """Tells whether a file of the older API may be seen, and remembers which may not.
 
-    def __init__(self, recipe: LegacyRecipe, now: float) -> None:
-        self._recipe = recipe
-        self._now = now
-        self.changes_at: float | None = None
+    :ivar hidden: by their names, for a release's files stand in a document twice.
+    """
+
+    def __init__(self, recipe: LegacyRecipe, now: float, *, own_links: bool) -> None:
+        self._recipe, self._own_links = recipe, own_links
+        self._judging = Judging(recipe.judge, now)
+        self.hidden: dict[str, tuple[Candidate, Refusal]] = {}
+
+    @property
+    def changes_at(self) -> float | None:
+        """When time changes what is shown."""
+        return self._judging.changes_at
 
     def files(self, files: Iterable[Any]) -> list[Any]:
         """Return those that are shown."""
         kept = [file for file in files if self._shows(file)]
-        if not self._recipe.own_links:
+        if not self._own_links:
             return kept
         return [_relinked(self._recipe.name, file) for file in kept]
 
+    def tell_hidden(self, document: Document) -> None:
+        """Add to a document what was left out of it."""
+        if self.hidden:
+            document[HIDDEN] = told_hidden(
+                document, self.hidden.values(), self._judging.version_of
+            )
+
     def _shows(self, file: Any) -> bool:
-        document: Document = {
-            "name": self._recipe.name,
-            "versions": [],
-            "files": [
-                {
-                    "filename": str(file["filename"]),
-                    "upload-time": file.get("upload_time_iso_8601"),
-                }
-            ],
-        }
-        filtered = self._recipe.rules.filter_document(document, self._now)
-        due = filtered.changes_at
-        if due is not None:
-            self.changes_at = min(due, self.changes_at or due)
-        return bool(filtered.document["files"])
+        filename = str(file["filename"])
+        digests = file.get("digests") or {}
+        candidate = Candidate(
+            filename,
+            self._judging.version_of(filename),
+            checked_sha256(str(digests.get("sha256", "")).lower()),
+            upload_time(file.get("upload_time_iso_8601")),
+            # This API does not tell; the file's own address is judged by it.
+            provenance=True,
+        )
+        refusal = self._judging.refusal_of(candidate)
+        if refusal is not None:
+            self.hidden[filename] = candidate, refusal
+        return refusal is None
 
 
 def _relinked(project: str, file: Document) -> Document:
@@ -142,13 +171,20 @@ def _relinked(project: str, file: Document) -> Document:
     return {**file, "url": f"{_HERE}{address}", "has_sig": False}
 
 
-def _filtered(document: Document, recipe: LegacyRecipe, shows: _Shows) -> LegacyPage:
+def _filtered(
+    document: Document, recipe: LegacyRecipe, shows: _Shows, *, gone: bool = False
+) -> LegacyPage:
+    """Leave out what may not be seen.
+
+    :param gone: the release that it describes was left out before.
+    """
     urls = document.get("urls") or []
     document["urls"] = shown = shows.files(urls)
-    gone = bool(urls) and not shown
+    gone = gone or (bool(urls) and not shown)
     releases = document.get("releases")
     if recipe.version is not None or not isinstance(releases, dict):
         document.pop("releases", None)
+        shows.tell_hidden(document)
         return LegacyPage(_encoded(document), hidden=gone)
     document["releases"] = {
         version: kept
@@ -156,6 +192,7 @@ def _filtered(document: Document, recipe: LegacyRecipe, shows: _Shows) -> Legacy
         # A release without any file was never one to hide.
         if (kept := shows.files(files)) or not files
     }
+    shows.tell_hidden(document)
     if not gone:
         return LegacyPage(_encoded(document))
     left = [v for v, files in document["releases"].items() if files]

@@ -31,6 +31,8 @@ class Link:
     :ivar size: in bytes, where the page tells.
     :ivar metadata: None: it has no core metadata beside it; empty: it has, of unknown
         digest; else the metadata's sha256.
+    :ivar uploaded: when, as the page tells (PEP 700); empty where it does not.
+    :ivar provenance: where that is (PEP 740); empty where there is none.
     """
 
     project: str
@@ -39,6 +41,8 @@ class Link:
     sha256: str | None = None
     size: int | None = None
     metadata: str | None = None
+    uploaded: str = ""
+    provenance: str = ""
 
     @property
     def segment(self) -> str:
@@ -73,7 +77,14 @@ def link_of(project: str, file: Document) -> Link:
         _sha256(file),
         file.get("size"),
         digest if metadata else None,
+        _field(file.get("upload-time")),
+        _field(file.get("provenance")),
     )
+
+
+def _field(text: object) -> str:
+    """Return what fits into a field of the table."""
+    return text if isinstance(text, str) and text.isprintable() else ""
 
 
 def table(document: Document) -> bytes:
@@ -83,9 +94,8 @@ def table(document: Document) -> bytes:
         link = link_of("", file)
         size = "" if link.size is None else str(link.size)
         metadata = "-" if link.metadata is None else link.metadata
-        lines.append(
-            "\t".join((link.filename, link.url, link.sha256 or "", size, metadata))
-        )
+        told = link.sha256 or "", size, metadata, link.uploaded, link.provenance
+        lines.append("\t".join((link.filename, link.url, *told)))
     lines.append("")
     return zlib.compress("\n".join(lines).encode(), 1)
 
@@ -102,7 +112,7 @@ def find(packed: bytes, project: str, wanted: str, filename: str) -> Link | None
     at = lines.find(needle)
     while at >= 0:
         line = lines[at + 1 : lines.index(b"\n", at + 1)].decode()
-        _, url, digest, size, metadata = line.split("\t")
+        _, url, digest, size, metadata, uploaded, provenance = line.split("\t")
         link = Link(
             project,
             filename,
@@ -110,6 +120,8 @@ def find(packed: bytes, project: str, wanted: str, filename: str) -> Link | None
             digest or None,
             int(size) if size else None,
             None if metadata == "-" else metadata,
+            uploaded,
+            provenance,
         )
         if link.segment == wanted:
             return link

@@ -27,8 +27,10 @@ from pypicloud_tw.outbound.origins import shown
 from pypicloud_tw.upstream.client import Client, NotModified, Validators
 from pypicloud_tw.upstream.freshness import fresh_for, may_keep
 from pypicloud_tw.upstream.jobs import Jobs
+from pypicloud_tw.upstream.judgement.judges import Judges
 from pypicloud_tw.upstream.kept import (
     IKeeper,
+    Judged,
     KeptResponse,
     RememberedPage,
     UpstreamPage,
@@ -88,12 +90,16 @@ class PageQuestion:
     :ivar addresses: where each upstream has it, in order; None: it has no such page.
     :ivar prepare: makes of an answer, *recipe* and the time what is kept; a
         module-level function, for large answers are prepared in a helper process.
+    :ivar narrow: likewise, of what was kept before a stricter judge.
+    :ivar judged: by which judge it is prepared, which the recipe has as well.
     """
 
     key: str
     addresses: tuple[str | None, ...]
     prepare: Callable[[PageResponse, Any, float], Any]
+    narrow: Callable[[Any, Any, float], Any]
     recipe: Any
+    judged: Judged
 
 
 @define
@@ -105,6 +111,7 @@ class UpstreamPages(Generic[T]):
         ends the search: what a later one has under that name may be somebody else's
         (dependency confusion), and must not appear because an earlier one is away.
     :ivar accept: the header field to ask with.
+    :ivar judges: what is in force now; a page holds while its judge is the same.
     :ivar turns: how many pages may be asked for at once.
     :ivar jobs: the work of helpers on them.
     :ivar keeper: where answers are kept beyond this process, if they are.
@@ -118,6 +125,7 @@ class UpstreamPages(Generic[T]):
     clock: IReactorTime
     memory: Cache[str, RememberedPage[T]]
     settings: UpstreamSection
+    judges: Judges
     turns: DeferredSemaphore
     jobs: Jobs
     keeper: IKeeper | None = None
@@ -159,16 +167,26 @@ class UpstreamPages(Generic[T]):
     def fresh(self, key: str) -> UpstreamPage[T] | None:
         """Look a page up without asking anybody; None means: ask."""
         kept = self.memory.get(self._slot(key))
-        if kept is None or not kept.is_fresh(self.clock.seconds()):
+        if kept is None or not self._is_good(key, kept):
             return None
         self.hits += 1
         return kept.shown
 
     def knows(self, key: str) -> bool:
         """Return whether :meth:`get` answers without asking anybody."""
-        now = self.clock.seconds()
         kept = self.memory.get(self._slot(key))
-        return key in self._absent or (kept is not None and kept.is_fresh(now))
+        return key in self._absent or (kept is not None and self._is_good(key, kept))
+
+    def _is_good(self, key: str, kept: RememberedPage[T]) -> bool:
+        """Return whether a page may be served without asking anybody."""
+        if not kept.is_fresh(self.clock.seconds()):
+            return False
+        edition = self.judges.edition
+        if kept.edition != edition:
+            if kept.judge != self.judges.of(key.partition("/")[0]):
+                return False
+            kept.edition = edition
+        return True
 
     async def get(self, question: PageQuestion) -> UpstreamPage[T]:
         """Return a page as it is now, or as it was last known if the upstream fails.
@@ -190,7 +208,9 @@ class UpstreamPages(Generic[T]):
         if known is not None and not self._is_too_old(known):
             # The question goes on; who asks later has the answer.
             asking.addTimeout(
-                self._timeout(), self.clock, lambda _r, s: self._hurry(key, known, s)
+                self._timeout(),
+                self.clock,
+                lambda _r, s: self._hurry(question, known, s),
             )
         return await asking
 
@@ -199,11 +219,12 @@ class UpstreamPages(Generic[T]):
         return 0.0 if waited else HURRY
 
     def _hurry(
-        self, key: str, known: RememberedPage[T], waited: float
-    ) -> UpstreamPage[T]:
+        self, question: PageQuestion, known: RememberedPage[T], waited: float
+    ) -> Deferred[UpstreamPage[T]]:
         if waited:
             self._in_vain = self.clock.seconds()
-        return self._stale(key, known, f"no answer within {HURRY:g} s")
+        why = f"no answer within {HURRY:g} s"
+        return Deferred.fromCoroutine(self._stale(question, known, why))
 
     async def _ask(self, question: PageQuestion) -> UpstreamPage[T]:
         key = question.key
@@ -243,7 +264,7 @@ class UpstreamPages(Generic[T]):
         for place, (source, url) in enumerate(asked):
             if url is None:
                 continue
-            unless = self._unless(known, place)
+            unless = self._unless(known, place, question.judged)
             try:
                 answer = await self.client.page(source, url, self.accept, unless)
             except NotFound:
@@ -259,13 +280,13 @@ class UpstreamPages(Generic[T]):
             self._in_background(key, self.keeper.drop(key))
         raise _absent(key)
 
-    def _unless(self, known: RememberedPage[T] | None, place: int) -> Validators | None:
+    def _unless(
+        self, known: RememberedPage[T] | None, place: int, judged: Judged
+    ) -> Validators | None:
         """Ask conditionally, if an unchanged page would be of use."""
-        if (
-            known is None
-            or known.shown.source != place
-            or known.is_due(self.clock.seconds())
-        ):
+        if known is None or known.shown.source != place or known.narrowed:
+            return None
+        if not known.holds_for(judged, self.clock.seconds()):
             return None
         return known.validators
 
@@ -294,6 +315,7 @@ class UpstreamPages(Generic[T]):
             Validators(answer.etag, answer.modified),
             now,
             now + fresh_for(answer.cache_control, answer.age),
+            question.judged,
         )
         self._absent.drop(key)
         if may_keep(answer.cache_control):
@@ -334,9 +356,25 @@ class UpstreamPages(Generic[T]):
             return _checked(function(small, recipe, now))
         if not answer.coding and answer.size > SQUEEZED_FROM:
             answer = await self.offload.in_thread(squeezed, answer)
+        return await self._apart(question.key, function, answer, recipe, now)
+
+    async def _narrow(
+        self, question: PageQuestion, known: RememberedPage[T], now: float
+    ) -> PreparedPage[T]:
+        """Take out of a page what may not be seen any more."""
+        function, recipe = question.narrow, question.recipe
+        page = known.shown.page
+        if known.weight <= INLINE:
+            return _checked(function(page, recipe, now))
+        return await self._apart(question.key, function, page, recipe, now)
+
+    async def _apart(
+        self, key: str, function: Callable[..., Any], *arguments: Any
+    ) -> PreparedPage[T]:
+        """Prepare a page in a helper process."""
         result = await self.jobs.run(
-            self._slot(question.key),
-            lambda: self.offload.in_process(function, answer, recipe, now).addTimeout(
+            self._slot(key),
+            lambda: self.offload.in_process(function, *arguments).addTimeout(
                 PREPARE_TIMEOUT, self.clock, _gave_up
             ),
         )
@@ -347,19 +385,26 @@ class UpstreamPages(Generic[T]):
     ) -> UpstreamPage[T]:
         """Serve what is remembered, here or in the store, or fail as the upstream."""
         key = question.key
-        kept = self.memory.get(self._slot(key))
-        if kept is None or kept.is_due(self.clock.seconds()):
+        kept, now = self.memory.get(self._slot(key)), self.clock.seconds()
+        if kept is None or not kept.holds_for(question.judged, now):
             # The store has all of the answer, memory what the rules left of it then.
             kept = await self._load(question, kept) or kept
         if kept is None or self._is_too_old(kept):
             raise error
-        return self._stale(key, kept, error.message)
+        return await self._stale(question, kept, error.message)
 
     def _is_too_old(self, kept: RememberedPage[T]) -> bool:
         return self.clock.seconds() - kept.confirmed > self.settings.stale_for
 
-    def _stale(self, key: str, kept: RememberedPage[T], why: str) -> UpstreamPage[T]:
-        now = self.clock.seconds()
+    async def _stale(
+        self, question: PageQuestion, kept: RememberedPage[T], why: str
+    ) -> UpstreamPage[T]:
+        """Serve what is known, but for what may not be seen any more."""
+        key, now = question.key, self.clock.seconds()
+        if not kept.holds_for(question.judged, now):
+            narrowed = await self._narrow(question, kept, now)
+            kept = kept.narrow(narrowed, question.judged)
+            self.memory.put(self._slot(key), kept)
         page = kept.stale(now)
         self.served_stale += 1
         if now >= kept.warn_from:
@@ -405,6 +450,7 @@ class UpstreamPages(Generic[T]):
             Validators(found.answer.etag, found.answer.modified),
             confirmed,
             fresh_until=confirmed,
+            judged=question.judged,
         )
         self.memory.put(self._slot(key), kept)
         return kept

@@ -17,9 +17,10 @@ from pypicloud_tw.index.model import Document
 from pypicloud_tw.offload.limits import PAGES, limited
 from pypicloud_tw.offload.packing import PackedResult, pack
 from pypicloud_tw.outbound.origins import shown
+from pypicloud_tw.upstream.judgement.judge import ProjectJudge
+from pypicloud_tw.upstream.judgement.values import Standing
 from pypicloud_tw.upstream.links import relinked, table
 from pypicloud_tw.upstream.parse import parse_page
-from pypicloud_tw.upstream.rules import UpstreamRules
 
 T = TypeVar("T")
 
@@ -76,13 +77,15 @@ class PageResponse:
 class Recipe(Generic[T]):
     """What is to be made of an answer.
 
+    :ivar reread: makes the document again of what was rendered of it.
     :ivar limit: bytes that a page may have when it is unpacked.
     :ivar own_links: files are linked to this server, and their table is kept.
     """
 
     name: str
     render: Render[T]
-    rules: UpstreamRules
+    reread: Callable[[T], Document]
+    judge: ProjectJudge
     limit: int
     own_links: bool = False
 
@@ -94,28 +97,40 @@ class PreparedPage(Generic[T]):
     :ivar links: see :func:`~pypicloud_tw.upstream.links.table`; empty if not wanted.
     :ivar weight: bytes of memory.
     :ivar changes_at: when the passing of time changes it; seconds since the epoch.
+    :ivar standing: what the page says of the project as a whole.
     """
 
     page: T
     weight: int
     links: bytes = field(default=b"", repr=False)
     changes_at: float | None = None
+    standing: Standing = field(factory=Standing)
 
 
 def prepare(answer: PageResponse, recipe: Recipe[T], now: float) -> PreparedPage[T]:
-    """Read a project's page, apply the rules, render it.
+    """Read a project's page, judge its files, render it.
+
+    The links are of all of them: a file's own address tells why it is refused.
 
     :raises UpstreamError: it is no page, or larger than the limit.
     """
     document = read(answer, recipe.name, recipe.limit)
-    filtered = recipe.rules.filter_document(document, now)
-    links = b""
+    standing = standing_of(document)
+    links = table(document) if recipe.own_links else b""
+    filtered = recipe.judge.with_standing(standing).filter_document(document, now)
     document = filtered.document
     if recipe.own_links:
-        links = table(document)
         document = relinked(document)
     page, weight = recipe.render(document)
-    return PreparedPage(page, weight + len(links), links, filtered.changes_at)
+    return PreparedPage(page, weight + len(links), links, filtered.changes_at, standing)
+
+
+def standing_of(document: Document) -> Standing:
+    """Return what a project's page says of it as a whole (PEP 792)."""
+    told = document.get("project-status")
+    if told is None:
+        return Standing()
+    return Standing(told["status"], told.get("reason", ""))
 
 
 def read(answer: PageResponse, name: str, limit: int) -> Document:
@@ -133,6 +148,26 @@ def prepare_elsewhere(
 ) -> PreparedPage[Any] | PackedResult:
     """Do :func:`prepare` in a helper process."""
     return pack(prepare(answer, recipe, now))
+
+
+def narrow(page: T, recipe: Recipe[T], now: float) -> PreparedPage[T]:
+    """Take out of a page what its judge hides now; it can only become less."""
+    document = recipe.reread(page)
+    standing = standing_of(document)
+    judge = recipe.judge.with_standing(standing)
+    filtered = judge.filter_document(document, now)
+    rendered, weight = recipe.render(filtered.document)
+    return PreparedPage(
+        rendered, weight, changes_at=filtered.changes_at, standing=standing
+    )
+
+
+@limited(PAGES)
+def narrow_elsewhere(
+    page: Any, recipe: Recipe[Any], now: float
+) -> PreparedPage[Any] | PackedResult:
+    """Do :func:`narrow` in a helper process."""
+    return pack(narrow(page, recipe, now))
 
 
 @limited(PAGES)

@@ -56,7 +56,7 @@ class IFiles(Protocol):
         """Find a file, or the core metadata beside it.
 
         :raises NotFound: there is none, or the rules hide it.
-        :raises Forbidden: it is denied.
+        :raises RefusedByRule: it may not be had now.
         :raises UpstreamError: an upstream fails, and nothing is known.
         """
 
@@ -97,9 +97,7 @@ class Relay:
 
         :raises PypicloudError: as :meth:`IFiles.locate` does.
         """
-        refusal = self.upstreams.rules.file_refusal(name, filename)
-        if refusal is not None:
-            raise refusal
+        self.upstreams.check_release_of(name, filename)
         beside = filename.removesuffix(METADATA)
         link, source = await self.upstreams.link(name, segment, beside)
         if beside != filename and link.metadata is None:

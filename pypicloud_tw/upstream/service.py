@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -12,20 +13,26 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from pypicloud_tw.concurrency.cache import Cache
+from pypicloud_tw.config.exemptions import Rule
 from pypicloud_tw.config.sections.upstream import UpstreamSection
 from pypicloud_tw.errors import NotFound, Unavailable
+from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import NormalizedName, parse_version
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.service import HELPERS, IOffload
 from pypicloud_tw.upstream.client import Client
 from pypicloud_tw.upstream.jobs import Jobs
-from pypicloud_tw.upstream.kept import IKeeper, UpstreamPage
+from pypicloud_tw.upstream.judgement.judge import ProjectJudge, upload_time
+from pypicloud_tw.upstream.judgement.judges import Judges
+from pypicloud_tw.upstream.judgement.values import Candidate, Refusal
+from pypicloud_tw.upstream.kept import IKeeper, Judged, UpstreamPage
 from pypicloud_tw.upstream.legacy import (
     LegacyPage,
     LegacyRecipe,
     addressed,
     hidden,
     merged,
+    narrow_legacy,
     prepare_legacy,
 )
 from pypicloud_tw.upstream.links import Link, find
@@ -34,10 +41,10 @@ from pypicloud_tw.upstream.parse import ACCEPT
 from pypicloud_tw.upstream.prepare import (
     Recipe,
     Render,
+    narrow_elsewhere,
     prepare_elsewhere,
     stand_by,
 )
-from pypicloud_tw.upstream.rules import UpstreamRules
 from pypicloud_tw.upstream.source import UpstreamIndex
 
 T = TypeVar("T")
@@ -55,14 +62,16 @@ class Upstreams(Generic[T]):
 
     :param render: makes what is served of a document, and tells its weight; a
         module-level function, for large documents are rendered in a helper process.
+    :param reread: makes the document again of what was rendered of it, likewise.
     :param own_links: files are linked to this server (``relay`` and ``cache``).
     :param keeper: where pages are kept beyond this process (``cache``).
     """
 
     client: Client
     sources: tuple[UpstreamIndex, ...]
-    rules: UpstreamRules
+    judges: Judges
     render: Render[T]
+    reread: Callable[[T], Document]
     offload: IOffload
     clock: IReactorTime
     settings: UpstreamSection
@@ -125,13 +134,24 @@ class Upstreams(Generic[T]):
         :raises Forbidden: it is denied.
         :raises UpstreamError: an upstream fails, and nothing is known.
         """
-        self._judge(name)
-        limit = self.client.limits.page
-        recipe = Recipe(name, self.render, self.rules, limit, self.own_links)
-        addresses = tuple(source.project_url(name) for source in self.sources)
-        return await self.pages.get(
-            PageQuestion(name, addresses, prepare_elsewhere, recipe)
+        judged = self._judge(name)
+        recipe = Recipe(
+            name,
+            self.render,
+            self.reread,
+            judged.judge,
+            self.client.limits.page,
+            self.own_links,
         )
+        addresses = tuple(source.project_url(name) for source in self.sources)
+        page = await self.pages.get(
+            PageQuestion(
+                name, addresses, prepare_elsewhere, narrow_elsewhere, recipe, judged
+            )
+        )
+        if not page.stale:
+            self.judges.standings.saw(name, page.standing)
+        return page
 
     def address(self, name: NormalizedName) -> str:
         """Return the address that the mode ``redirect`` sends clients to.
@@ -151,9 +171,9 @@ class Upstreams(Generic[T]):
         :return: and the value of a Warning header field, if it needs one.
         :raises PypicloudError: as :meth:`page` does.
         """
-        self._judge(name)
+        judged = self._judge(name)
         if version is not None:
-            self._judge_release(name, version)
+            self._judge_release(judged.judge, version)
         known = await self._legacy(name, version)
         page = known.page
         if page.hidden:
@@ -178,6 +198,7 @@ class Upstreams(Generic[T]):
         :param segment: see :func:`~pypicloud_tw.upstream.links.segment`.
         :return: where it is, and the upstream that says so.
         :raises NotFound: there is none.
+        :raises RefusedByRule: it may not be had now.
         :raises PypicloudError: as :meth:`page` does.
         """
         page = self.fresh(name) or await self.page(name)
@@ -190,17 +211,56 @@ class Upstreams(Generic[T]):
         if found is None:
             raise NotFound(
                 f"There is no file {segment}/{filename} of {name} here; it may have "
-                "been removed, or be too new (upstream.min_age)."
+                "been removed."
                 if filename.isprintable()
                 else "There is no such file here."
             )
+        judge = self.judges.of(name).with_standing(page.standing)
+        self._check(judge.refusal_of(candidate_of(judge, found), self.clock.seconds()))
         return found, self.sources[page.source]
+
+    def check_release_of(self, name: NormalizedName, filename: str) -> None:
+        """Return if a file may be had, as far as that can be told without its page.
+
+        :raises NotFound: the project's name is reserved.
+        :raises RefusedByRule: it may not.
+        """
+        judge, now = self.judges.of(name), self.clock.seconds()
+        version = judge.candidate(filename).version
+        self._check(judge.refusal_of_release(version, now))
+
+    def check_kept(
+        self, name: NormalizedName, filename: str, sha256: str | None, uploaded: float
+    ) -> None:
+        """Return if a file that is kept here may be had now.
+
+        :raises NotFound: the project's name is reserved.
+        :raises RefusedByRule: it may not.
+        """
+        judge, now = self.judges.of(name), self.clock.seconds()
+        candidate = judge.candidate(filename, sha256, uploaded, provenance=True)
+        self._check(judge.refusal_of(candidate, now))
+
+    def hides_by_time(
+        self,
+        name: NormalizedName,
+        filename: str,
+        sha256: str,
+        uploaded: float,
+        now: float,
+    ) -> bool:
+        """Return whether a file would not be seen for its age, uploaded then."""
+        judge = self.judges.of(name)
+        candidate = judge.candidate(filename, sha256, uploaded, provenance=True)
+        refusal = judge.refusal_of(candidate, now)
+        return refusal is not None and refusal.rule in (Rule.MIN_AGE, Rule.NOT_AFTER)
 
     async def _legacy(
         self, name: NormalizedName, version: str | None
     ) -> UpstreamPage[LegacyPage]:
+        judged = self._judge(name)
         limit = self.client.limits.page
-        recipe = LegacyRecipe(name, version, self.rules, limit, self.own_links)
+        recipe = LegacyRecipe(name, version, judged.judge, limit, self.own_links)
         teller = await self._teller(name)
         addresses = tuple(
             source.legacy_url(name, version) if source in teller else None
@@ -208,7 +268,7 @@ class Upstreams(Generic[T]):
         )
         key = name if version is None else f"{name}/{version}"
         return await self.legacy.get(
-            PageQuestion(key, addresses, prepare_legacy, recipe)
+            PageQuestion(key, addresses, prepare_legacy, narrow_legacy, recipe, judged)
         )
 
     async def _teller(self, name: NormalizedName) -> tuple[UpstreamIndex, ...]:
@@ -229,22 +289,38 @@ class Upstreams(Generic[T]):
             self.clock,
             memory,
             self.settings,
+            self.judges,
             self._turns,
             self._jobs,
             self.keeper if accept == ACCEPT else None,
         )
 
-    def _judge(self, name: NormalizedName) -> None:
-        refusal = self.rules.refusal(name)
-        if refusal is not None:
-            raise refusal
+    def _judge(self, name: NormalizedName) -> Judged:
+        """Return the judge of a project that may be asked for."""
+        # The edition first: what moves meanwhile is looked at once more.
+        edition = self.judges.edition
+        judge = self.judges.of(name)
+        self._check(judge.refusal)
+        return Judged(judge, edition)
 
-    def _judge_release(self, name: NormalizedName, version: str) -> None:
+    def _judge_release(self, judge: ProjectJudge, version: str) -> None:
         if not _is_version(version):
-            raise NotFound(f"There is no such release of {name}.")
-        refusal = self.rules.release_refusal(name, version)
+            raise NotFound(f"There is no such release of {judge.name}.")
+        self._check(judge.refusal_of_release(version, self.clock.seconds()))
+
+    def _check(self, refusal: Refusal | None) -> None:
         if refusal is not None:
-            raise refusal
+            raise refusal.error(self.clock.seconds())
+
+
+def candidate_of(judge: ProjectJudge, link: Link) -> Candidate:
+    """Describe a file of a page as it is judged."""
+    return judge.candidate(
+        link.filename,
+        link.sha256,
+        upload_time(link.uploaded),
+        provenance=bool(link.provenance),
+    )
 
 
 def _is_version(text: str) -> bool:

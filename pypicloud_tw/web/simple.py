@@ -20,6 +20,7 @@ from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import NormalizedName, file_identity
 from pypicloud_tw.offload.limits import PAGES, limited
 from pypicloud_tw.offload.packing import PackedResult, pack, unpacked
+from pypicloud_tw.upstream.judgement.hidden import HIDDEN
 from pypicloud_tw.web.representation import Page
 
 #: PEP 833 freezes the HTML form at this version, whatever the JSON form says.
@@ -63,6 +64,12 @@ def render_upstream(document: Document) -> tuple[Page, int]:
     return page, page.weight
 
 
+def reread_upstream(page: Page) -> Document:
+    """Make the document again that :func:`render_upstream` has rendered."""
+    document: Document = json.loads(page.json)
+    return document
+
+
 def merge_projects(own: bytes, theirs: bytes, relative: bool = False) -> Page:
     """Make a page of ours that shows an upstream's files too; ours shadow equal ones.
 
@@ -76,6 +83,8 @@ def merge_projects(own: bytes, theirs: bytes, relative: bool = False) -> Page:
         *(f for f in others["files"] if file_identity(f["filename"]) not in shadowed),
         *document["files"],
     ]
+    if HIDDEN in others:
+        document[HIDDEN] = others[HIDDEN]
     versions = {*document["versions"], *others.get("versions", ())}
     document["versions"] = in_version_order(versions)
     return render_project(document, relative=relative)
@@ -142,7 +151,28 @@ def project_html(data: bytes) -> bytes:
     title = f"Links for {name if isinstance(name, str) else 'a project'}"
     texts: list[str] = []
     rows = "".join([anchor(file, texts) + "<br>\n" for file in document["files"]])
+    rows += _hidden_section(document.get(HIDDEN), texts)
     return _html(title, _project_metas(document), rows, texts)
+
+
+def _hidden_section(hidden: object, texts: list[str]) -> str:
+    """Write which files are not shown, and why; without a link, as pip reads those.
+
+    :param hidden: see :func:`~pypicloud_tw.upstream.judgement.hidden.told_hidden`.
+    """
+    if not isinstance(hidden, list) or not hidden:
+        return ""
+    rows = ""
+    for entry in hidden:
+        rows += f"<dt>{SLOT}</dt>\n<dd>{SLOT}</dd>\n"
+        version, files = entry["version"] or "Other versions", entry["files"]
+        count = "1 file" if files == 1 else f"{files} files"
+        texts += [
+            f"{version}: {count} ({entry['rule']})",
+            f"{entry['reason']} {entry['lifted_by']}".rstrip(),
+        ]
+    heading = '<section id="hidden">\n<h2>Not shown here</h2>\n'
+    return f"{heading}<dl>\n{rows}</dl>\n</section>\n"
 
 
 def to_json(document: Document) -> bytes:

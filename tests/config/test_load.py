@@ -375,6 +375,7 @@ class EnvironmentTests(ConfigTestCase):
                 "upstream.allow_private_hosts",
                 "upstream.merge",
                 "upstream.min_age.exempt",
+                "upstream.min_age.security",
             },
         )
         for key in KEYS.values():

@@ -25,9 +25,9 @@ from pypicloud_tw.errors import BadRequest, Unavailable, UpstreamError
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.offload.helper import frame
 from pypicloud_tw.offload.service import IOffloadReactor, Offload
+from pypicloud_tw.upstream.judgement.judge import ProjectJudge
 from pypicloud_tw.upstream.prepare import PageResponse, Recipe, prepare_elsewhere
-from pypicloud_tw.upstream.rules import UpstreamRules
-from pypicloud_tw.web.simple import render_upstream
+from pypicloud_tw.web.simple import render_upstream, reread_upstream
 from tests.integration import apart
 
 MEDIA_TYPE = "application/vnd.pypi.simple.v1+json"
@@ -191,7 +191,7 @@ class OffloadTests(TestCase):
         # 84 MB of empty lists, 82 kB by the wire, 2.3 GB as Python has them.
         page = b'{"name":"x","files":[],"y":[' + b"[]," * 28_000_000 + b"[]]}"
         answer = PageResponse("http://u/x/", gzip.compress(page, 6), MEDIA_TYPE, "gzip")
-        recipe = Recipe("x", render_upstream, UpstreamRules(), 2**27)
+        recipe = Recipe("x", render_upstream, reread_upstream, ProjectJudge("x"), 2**27)
         with self.assertRaises(UpstreamError) as caught:
             await self.offload.in_process(prepare_elsewhere, answer, recipe, 0.0)
         self.assertIn("The upstream's page needs more memory", str(caught.exception))

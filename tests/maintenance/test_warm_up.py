@@ -13,11 +13,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.config.sections.upstream import UpstreamSection
 from pypicloud_tw.errors import Unavailable
+from pypicloud_tw.upstream.judgement.judges import Judges
 from pypicloud_tw.upstream.prepare import stand_by
-from pypicloud_tw.upstream.rules import UpstreamRules
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.web.fallback import Fallback
-from pypicloud_tw.web.simple import render_upstream
+from pypicloud_tw.web.simple import render_upstream, reread_upstream
 from tests.doubles import InlineOffload
 
 T = TypeVar("T")
@@ -43,8 +43,9 @@ class WarmUpTests(SynchronousTestCase):
         upstreams = Upstreams(
             client,
             (),
-            UpstreamRules(),
+            Judges(),
             render_upstream,
+            reread_upstream,
             offload,
             Clock(),
             UpstreamSection(),

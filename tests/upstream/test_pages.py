@@ -29,10 +29,12 @@ from pypicloud_tw.upstream.freshness import (
     fresh_for,
     may_keep,
 )
+from pypicloud_tw.upstream.judgement.entries import RuleEntry
+from pypicloud_tw.upstream.judgement.judges import Judges
+from pypicloud_tw.upstream.judgement.rules import UpstreamRules
 from pypicloud_tw.upstream.keeper import StoredPages, page_key
 from pypicloud_tw.upstream.kept import UpstreamPage
 from pypicloud_tw.upstream.pages import HURRY, INLINE, SQUEEZED_FROM
-from pypicloud_tw.upstream.rules import RuleEntry, UpstreamRules
 from pypicloud_tw.upstream.service import AT_ONCE, Upstreams
 from pypicloud_tw.upstream.source import ClientLimits, sources
 from tests.doubles import InlineOffload
@@ -113,8 +115,9 @@ class Bench:
         self.upstreams: Upstreams[Document] = Upstreams(
             self.client,
             sources(urls or (BASE,)),
-            rules,
+            Judges(rules),
             rendered,
+            reread,
             self.offload,
             self.clock,
             UpstreamSection(**settings),
@@ -134,6 +137,11 @@ class Bench:
 def rendered(document: Document) -> tuple[Document, int]:
     """Stand in for the rendering: the document, and what its JSON weighs."""
     return document, len(json.dumps(document))
+
+
+def reread(document: Document) -> Document:
+    """Make the document again of what was rendered of it."""
+    return document
 
 
 # A helper process looks functions up in the package itself; this one runs inline.
@@ -816,7 +824,10 @@ class LegacyTests(SynchronousTestCase):
         bench = Bench(rules=rules)
         asked = started(bench.upstreams.legacy_json(ACME_NAME, "2.0", HERE))
         failure = self.failureResultOf(asked, Forbidden)
-        self.assertEqual(failure.value.message, "Ask Ann.")
+        self.assertEqual(
+            failure.value.message,
+            "This version of acme 2.0 is denied here (upstream.deny). Ask Ann.",
+        )
         self.assertEqual(bench.upstream.asked, [])
 
     def test_links_to_this_server(self) -> None:

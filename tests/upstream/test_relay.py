@@ -21,6 +21,7 @@ from pypicloud_tw.errors import (
     BadRequest,
     Forbidden,
     NotFound,
+    RefusedByRule,
     StoreError,
     UpstreamError,
 )
@@ -34,10 +35,11 @@ from pypicloud_tw.upstream.cache_fill import WINDOW, WINDOWS, CacheFill
 from pypicloud_tw.upstream.caching import CachingFiles
 from pypicloud_tw.upstream.client import receive
 from pypicloud_tw.upstream.failures import Refused, Slow, Truncated
+from pypicloud_tw.upstream.judgement.entries import RuleEntry
+from pypicloud_tw.upstream.judgement.rules import UpstreamRules
 from pypicloud_tw.upstream.keeper import CACHE, PAGES
 from pypicloud_tw.upstream.links import Link, segment
 from pypicloud_tw.upstream.relay import LocatedFile, Relay
-from pypicloud_tw.upstream.rules import RuleEntry, UpstreamRules
 from pypicloud_tw.upstream.source import UpstreamIndex
 from tests.upstream.doubles import (
     BASE,
@@ -280,7 +282,8 @@ class CommonTests:
     def test_too_young(self: Any) -> None:
         told = wheel(uploaded=moment(START))
         bench = self.bench_type(told, rules=UpstreamRules(min_age=DAY))
-        self.failureResultOf(bench.locate(), NotFound)
+        failure = self.failureResultOf(bench.locate(), RefusedByRule)
+        self.assertEqual(failure.value.rule, "min-age")
         bench.clock.advance(DAY + 1)
         self.successResultOf(bench.locate())
 
@@ -503,8 +506,9 @@ class CachingTests(CommonTests, SynchronousTestCase):
         bench = CachedBench(told)
         self.successResultOf(bench.get(Sink()))
         later = CachedBench(told, store=bench.store, rules=UpstreamRules(min_age=DAY))
-        failure = self.failureResultOf(later.get(Sink()), NotFound)
-        self.assertIn("too new", failure.value.message)
+        failure = self.failureResultOf(later.get(Sink()), RefusedByRule)
+        self.assertEqual(failure.value.rule, "min-age")
+        self.assertEqual(failure.value.until, START + DAY)
         # The kept page tells the file's age when the upstream cannot.
         later.upstream.refuses.add(HOST)
         later.clock.advance(DAY + 1)

@@ -16,12 +16,14 @@ from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.upstream.caching import CachingFiles
 from pypicloud_tw.upstream.client import Client
+from pypicloud_tw.upstream.judgement.entries import RuleEntry
+from pypicloud_tw.upstream.judgement.judges import Judges
+from pypicloud_tw.upstream.judgement.rules import UpstreamRules
 from pypicloud_tw.upstream.relay import Relay
-from pypicloud_tw.upstream.rules import RuleEntry, UpstreamRules
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import ClientLimits, sources
 from pypicloud_tw.web.fallback import Fallback
-from pypicloud_tw.web.simple import render_upstream
+from pypicloud_tw.web.simple import render_upstream, reread_upstream
 from tests.builders import wheel
 from tests.index.attestations.doubles import SIGNER, Verifier, attestation
 from tests.upstream.doubles import (
@@ -70,8 +72,9 @@ class Front:
         upstreams = Upstreams(
             client,
             sources([BASE]),
-            self.rules,
+            Judges(self.rules),
             render_upstream,
+            reread_upstream,
             domain.offload,
             domain.clock,
             UpstreamSection(),

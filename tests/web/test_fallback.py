@@ -14,12 +14,12 @@ from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.upstream.client import Client
 from pypicloud_tw.upstream.freshness import UNTOLD
-from pypicloud_tw.upstream.rules import UpstreamRules
+from pypicloud_tw.upstream.judgement.judges import Judges
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import ClientLimits, sources
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.representation import Page
-from pypicloud_tw.web.simple import render_project, render_upstream
+from pypicloud_tw.web.simple import render_project, render_upstream, reread_upstream
 from tests.doubles import InlineOffload
 from tests.upstream.doubles import (
     BASE,
@@ -48,8 +48,9 @@ class MergeTests(SynchronousTestCase):
         upstreams = Upstreams(
             client,
             sources([BASE]),
-            UpstreamRules(),
+            Judges(),
             render_upstream,
+            reread_upstream,
             self.offload,
             self.clock,
             UpstreamSection(),

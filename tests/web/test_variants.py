@@ -6,7 +6,8 @@ import json
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.upstream.rules import RuleEntry, UpstreamRules
+from pypicloud_tw.upstream.judgement.entries import RuleEntry
+from pypicloud_tw.upstream.judgement.rules import UpstreamRules
 from tests.builders import wheel
 from tests.upstream.doubles import BASE, file, page, project, ranged
 from tests.web.doubles import FORM_TYPE, Web, basic, upload_form

@@ -46,6 +46,18 @@ class UpstreamSection:
         "Projects to which upstream.min_age does not apply.",
         name="upstream.min_age.exempt",
     )
+    min_age_security: float | None = key(
+        values.seconds(),
+        None,
+        "Files of a version that repairs a known flaw need only be that old: 1d",
+        name="upstream.min_age.security",
+    )
+    block_severity: str | None = key(
+        values.one_of("low", "medium", "high", "critical"),
+        None,
+        "Versions with a known flaw so bad, or worse, are not let through.",
+        empty_is_laxer=True,
+    )
     not_after: datetime | None = key(  # noqa: RUF009  a field, and immutable
         values.moment,
         None,

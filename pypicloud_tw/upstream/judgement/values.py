@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from pypicloud_tw.config.exemptions import Rule
-from pypicloud_tw.errors import Refused
+from pypicloud_tw.errors import NotFound, PypicloudError, RefusedByRule
 
 
 @frozen
@@ -44,7 +44,24 @@ class Refusal:
     until: float | None = None
     advisory: str | None = None
 
-    def error(self, now: float) -> Refused:
-        """Return it as an error for whoever asked for it."""
+    def error(self, now: float) -> PypicloudError:
+        """Return it as an error for whoever asked for it.
+
+        :return: NotFound for a reserved name: clients are told no more than that.
+        """
+        if self.rule is Rule.PRIVATE:
+            return NotFound(self.sentence)
         text = f"{self.sentence} {self.lifted_by}".rstrip()
-        return Refused(text, self.rule.value, self.until, now)
+        return RefusedByRule(text, self.rule.value, self.until, now)
+
+
+@frozen
+class Standing:
+    """What an upstream says of a project as a whole (PEP 792).
+
+    :ivar since: when that was first seen; seconds since the epoch.
+    """
+
+    status: str = "active"
+    reason: str = ""
+    since: float | None = None

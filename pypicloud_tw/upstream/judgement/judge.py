@@ -1,0 +1,430 @@
+"""The judgement of one project's files: allowed, or refused by which rule (D10)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from functools import cache, cached_property
+
+from attrs import define, evolve, field
+from packaging.utils import canonicalize_version
+
+from pypicloud_tw.advisories.values import (
+    UNKNOWN_PROJECT,
+    Advisory,
+    ProjectAdvisories,
+)
+from pypicloud_tw.config.exemptions import Exemption, Rule
+from pypicloud_tw.config.retention import show_age
+from pypicloud_tw.index.model import Document
+from pypicloud_tw.upstream.judgement.entries import RuleEntry
+from pypicloud_tw.upstream.judgement.hidden import HIDDEN, told_hidden
+from pypicloud_tw.upstream.judgement.rules import UpstreamRules
+from pypicloud_tw.upstream.judgement.values import Candidate, Refusal, Standing
+from pypicloud_tw.upstream.parse import file_version
+
+#: What keeps a file's core metadata and signature beside it: they are as the file.
+_BESIDE = (".asc", ".metadata")
+
+
+@define
+class Filtered:
+    """A document after the judgement.
+
+    :ivar changes_at: when time changes what is shown, in seconds since the epoch; None
+        if time alone changes nothing.
+    """
+
+    document: Document
+    changes_at: float | None = None
+
+
+@define(slots=False, frozen=True)
+class ProjectJudge:
+    """All that decides about the files of one project of an upstream.
+
+    Immutable, picklable and comparable: helpers judge by it too, and a page that was
+    made by an equal one still holds.
+
+    :ivar exemptions: those of the project.
+    :ivar advisories: what is known of it.
+    :ivar trouble: why nothing of it may be given out, whatever it is.
+    :ivar standing: what is known of it from elsewhere than its page.
+    """
+
+    name: str
+    rules: UpstreamRules = field(factory=UpstreamRules)
+    exemptions: tuple[Exemption, ...] = ()
+    advisories: ProjectAdvisories = UNKNOWN_PROJECT
+    trouble: str | None = None
+    standing: Standing = field(factory=Standing)
+
+    def with_standing(self, standing: Standing) -> ProjectJudge:
+        """Return it with what the project's page says of it; the worse holds."""
+        if standing.status != "quarantined":
+            return self
+        return evolve(self, standing=standing)
+
+    @cached_property
+    def refusal(self) -> Refusal | None:
+        """Why the project must not be asked upstream, if it must not."""
+        return self.rules.refusal_of_name(self.name)
+
+    def candidate(
+        self,
+        filename: str,
+        sha256: str | None = None,
+        uploaded: float | None = None,
+        *,
+        provenance: bool = False,
+    ) -> Candidate:
+        """Describe a file, or what lies beside one, by its name."""
+        for suffix in _BESIDE:
+            filename = filename.removesuffix(suffix)
+        version = file_version(filename, self.name)
+        return Candidate(filename, version, sha256, uploaded, provenance)
+
+    def refusal_of(self, candidate: Candidate, now: float) -> Refusal | None:
+        """Return why a file may not be had now, if it may not.
+
+        :param now: seconds since the epoch.
+        """
+        return self.refusal or Judging(self, now).refusal_of(candidate)
+
+    def refusal_of_release(self, version: str | None, now: float) -> Refusal | None:
+        """Return why nothing of a release may be had now, whatever its files are.
+
+        That needs no page, and so nobody need be asked.
+        """
+        if self.refusal is not None:
+            return self.refusal
+        refusal = Judging(self, now, by_release=True).refusal_of(Candidate("", version))
+        if refusal is not None and any(
+            one.sha256 and one.rule is refusal.rule for one in self.exemptions
+        ):
+            return None  # one of its files may be exempt
+        return refusal
+
+    def filter_document(self, document: Document, now: float) -> Filtered:
+        """Leave out the files that may not be seen, and versions that lost them all.
+
+        What was left out is told under ``_hidden``.
+
+        :param document: as :func:`~pypicloud_tw.upstream.parse.parse_page` makes it;
+            not changed.
+        :param now: seconds since the epoch.
+        """
+        judging = Judging(self, now)
+        if judging.is_idle:
+            return Filtered(document)
+        kept, hidden = judging.divide(document["files"])
+        if not hidden:
+            return Filtered(document, judging.changes_at)
+        versions = _remaining(document, kept, judging.version_of)
+        left = {**document, "files": kept, "versions": versions}
+        told = told_hidden(left, hidden, judging.version_of)
+        return Filtered({**left, HIDDEN: told}, judging.changes_at)
+
+
+class Judging:
+    """Judges many files of one project at one moment; finds once what they share.
+
+    :param by_release: only by the rules that need to know no more than a version.
+    :ivar changes_at: when time changes a refusal, or ends an exemption; seconds since
+        the epoch, or None.
+    """
+
+    def __init__(
+        self, judge: ProjectJudge, now: float, *, by_release: bool = False
+    ) -> None:
+        self._judge, self._rules, self._now = judge, judge.rules, now
+        self._by_release = by_release
+        name = judge.name
+        self._deny = [e for e in self._rules.deny if e.names(name)]
+        allow = [e for e in self._rules.allow if e.names(name)]
+        self._allow = [] if any(e.versions is None for e in allow) else allow
+        self._latest = _timestamp(self._rules.not_after)
+        self._by_version = self._needs_version()
+        self.version_of = cache(lambda filename: file_version(filename, name))
+        self.denied = cache(self._denied)
+        self._malware = cache(self._malicious_version)
+        self._flaw = cache(self._flawed_version)
+        self._age = cache(self._age_of)
+        self._in_force = list(self._find_in_force())
+        self.changes_at: float | None = min(
+            (end for e in judge.exemptions if (end := e.until.timestamp()) > now),
+            default=None,
+        )
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing can refuse a file."""
+        return not self._in_force
+
+    def divide(
+        self, files: Iterable[Document]
+    ) -> tuple[list[Document], list[tuple[Candidate, Refusal]]]:
+        """Separate a document's files from those that may not be seen."""
+        kept: list[Document] = []
+        hidden: list[tuple[Candidate, Refusal]] = []
+        for file in files:
+            candidate = self._candidate(file)
+            refusal = self.refusal_of(candidate)
+            if refusal is None:
+                kept.append(file)
+            else:
+                hidden.append((candidate, refusal))
+        return kept, hidden
+
+    def refusal_of(self, file: Candidate) -> Refusal | None:
+        """Judge one file; of several rules that refuse it the gravest is told."""
+        for rule in self._in_force:
+            refusal = rule(file)
+            if refusal is not None and not self._is_exempt(refusal, file):
+                self._changes(refusal.until)
+                return refusal
+        return None
+
+    def _find_in_force(self) -> Iterator[Callable[[Candidate], Refusal | None]]:
+        """Choose the rules that can refuse anything here, the gravest first."""
+        judge, rules = self._judge, self._rules
+        if self._deny or self._allow:
+            yield lambda file: self.denied(file.version)
+        if judge.standing.status == "quarantined":
+            yield lambda file: self._quarantined(file)
+        if judge.advisories.malware or judge.advisories.malicious.digests:
+            yield self._malicious
+        if judge.trouble is not None:
+            yield lambda file: self._troubled(file)
+        if rules.block_severity is not None and judge.advisories.flaws:
+            yield lambda file: self._flaw(file.version)
+        if self._by_release:
+            return
+        if any(entry.names(judge.name) for entry in rules.require_provenance):
+            yield self._unproved
+        if self._latest is not None:
+            yield self._too_new
+        if rules.min_age:
+            yield self._too_young
+
+    def _needs_version(self) -> bool:
+        judge = self._judge
+        exempt = [e for e in self._rules.min_age_exempt if e.names(judge.name)]
+        return bool(
+            self._deny
+            or self._allow
+            or judge.advisories.advisories
+            or any(one.versions for one in judge.exemptions)
+            or any(entry.versions is not None for entry in exempt)
+        )
+
+    def _candidate(self, file: Document) -> Candidate:
+        filename, hashes = file["filename"], file.get("hashes")
+        return Candidate(
+            filename,
+            self.version_of(filename) if self._by_version else None,
+            hashes.get("sha256") if hashes else None,
+            upload_time(file.get("upload-time")),
+            bool(file.get("provenance")),
+        )
+
+    def _changes(self, moment: float | None) -> None:
+        if moment is not None:
+            known = self.changes_at
+            self.changes_at = moment if known is None else min(known, moment)
+
+    def _is_exempt(self, refusal: Refusal, file: Candidate) -> bool:
+        return any(
+            one.rule is refusal.rule and one.holds(file.version, file.sha256, self._now)
+            for one in self._judge.exemptions
+        )
+
+    def _what(self, version: str | None) -> str:
+        return f"{self._judge.name} {version}" if version else self._judge.name
+
+    # The rules
+
+    def _denied(self, version: str | None) -> Refusal | None:
+        """Judge by the operator's words about versions."""
+        what = self._what(version)
+        # Fails closed: a version that cannot be told may be the denied one.
+        if self._deny and (version is None or _any_holds(self._deny, version)):
+            return self._rules.denied(
+                Rule.DENY, f"This version of {what} is denied here (upstream.deny)."
+            )
+        if self._allow and not _any_holds(self._allow, version):
+            return self._rules.denied(
+                Rule.ALLOW,
+                f"This version of {what} is not among those that are allowed here "
+                "(upstream.allow).",
+            )
+        return None
+
+    def _quarantined(self, file: Candidate) -> Refusal:
+        standing = self._judge.standing
+        reason = f": {standing.reason}" if standing.reason else ""
+        return Refusal(
+            Rule.QUARANTINED,
+            f"The upstream index has quarantined {self._judge.name}{reason.rstrip('.')}"
+            ". Nothing of it is given out here.",
+            "The upstream index lifts that; or an administrator exempts it: "
+            + _command(self._what(file.version), Rule.QUARANTINED),
+            since=standing.since,
+        )
+
+    def _malicious(self, file: Candidate) -> Refusal | None:
+        by_version = self._malware(file.version)
+        if by_version is not None or file.sha256 is None:
+            return by_version
+        found = self._judge.advisories.malware_of(None, file.sha256)
+        return None if found is None else self._is_malware(found, file.version, None)
+
+    def _malicious_version(self, version: str | None) -> Refusal | None:
+        for one in self._judge.advisories.malware:
+            if one.affects(version):
+                return self._is_malware(one.id, version, one.published)
+        return None
+
+    def _is_malware(
+        self, advisory: str, version: str | None, since: float | None
+    ) -> Refusal:
+        what = self._what(version)
+        return Refusal(
+            Rule.MALWARE,
+            f"{what} is known malware ({advisory}).",
+            "If that is wrong, an administrator exempts it: "
+            + _command(what, Rule.MALWARE),
+            since=since,
+            advisory=advisory,
+        )
+
+    def _troubled(self, file: Candidate) -> Refusal:
+        return Refusal(
+            Rule.ADVISORIES,
+            str(self._judge.trouble),
+            "Who runs this index sees to it, or sets advisories.when_away = open.",
+        )
+
+    def _flawed_version(self, version: str | None) -> Refusal | None:
+        least = self._rules.block_severity
+        assert least is not None, "else the rule is not in force"
+        flaws = self._judge.advisories.flaws_of(version)
+        worst = max(flaws, key=lambda one: one.severity, default=None)
+        if worst is None or worst.severity < least:
+            return None
+        what = self._what(version)
+        return Refusal(
+            Rule.SEVERITY,
+            f"{what} has a known flaw of severity {worst.severity.word} ({worst.id}), "
+            f"and {least.word} is not let through here (upstream.block_severity)."
+            + _fixes(worst),
+            "An administrator exempts it: " + _command(what, Rule.SEVERITY),
+            since=worst.published,
+            advisory=worst.id,
+        )
+
+    def _unproved(self, file: Candidate) -> Refusal | None:
+        if file.provenance:
+            return None
+        return Refusal(
+            Rule.PROVENANCE,
+            f"{file.filename} has no provenance, and {self._judge.name} is let through "
+            "only with it (upstream.require_provenance).",
+            "An administrator exempts it: "
+            + _command(self._what(file.version), Rule.PROVENANCE),
+        )
+
+    def _too_new(self, file: Candidate) -> Refusal | None:
+        latest = self._latest
+        assert latest is not None, "else the rule is not in force"
+        if file.uploaded is None:
+            said = "has no known time of upload"
+        elif file.uploaded > latest:
+            said = f"was uploaded at {_moment(file.uploaded)}"
+        else:
+            return None
+        return Refusal(
+            Rule.NOT_AFTER,
+            f"{file.filename} {said}, and nothing is let through here that is younger "
+            f"than {_moment(latest)} (upstream.not_after).",
+            "Who runs this index can change that in its ini.",
+        )
+
+    def _too_young(self, file: Candidate) -> Refusal | None:
+        age = self._age(file.version)
+        if not age or (file.uploaded or self._now) + age <= self._now:
+            return None
+        younger = f"what is younger than {show_age(int(age))} is not let through here"
+        exempt = _command(self._what(file.version), Rule.MIN_AGE)
+        if file.uploaded is None:
+            # Fails closed where the upstream does not tell (or tells no time at all).
+            return Refusal(
+                Rule.MIN_AGE,
+                f"{file.filename} has no known time of upload, and {younger} "
+                "(upstream.min_age).",
+                f"An administrator exempts it: {exempt}",
+            )
+        until = file.uploaded + age
+        return Refusal(
+            Rule.MIN_AGE,
+            f"{file.filename} was uploaded at {_moment(file.uploaded)}, and {younger} "
+            f"(upstream.min_age): it will be at {_moment(until)}.",
+            f"An administrator can exempt it before: {exempt}",
+            since=file.uploaded,
+            until=until,
+        )
+
+    def _age_of(self, version: str | None) -> float:
+        rules, known = self._rules, self._judge.advisories
+        age = rules.age_of(self._judge.name, version)
+        if rules.min_age_security is not None and known.repaired_by(version):
+            return min(age, rules.min_age_security)
+        return age
+
+
+def _any_holds(entries: Iterable[RuleEntry], version: str | None) -> bool:
+    return any(entry.holds(version) for entry in entries)
+
+
+def _command(what: str, rule: Rule) -> str:
+    """Write the command that exempts something."""
+    name, _, version = what.partition(" ")
+    which = f"{name}=={version}" if version else name
+    option = "" if rule is Rule.MIN_AGE else f" --rule {rule}"
+    return f"pypicloud exempt add {which}{option}."
+
+
+def _fixes(advisory: Advisory) -> str:
+    fixed = ", ".join(advisory.fixed)
+    return f" It is repaired in {fixed}." if fixed else ""
+
+
+def _moment(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _timestamp(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()
+
+
+def upload_time(text: object) -> float | None:
+    """Read an upload time (PEP 700: ISO 8601 in UTC), in seconds since the epoch."""
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _remaining(
+    document: Document,
+    kept: list[Document],
+    version_of: Callable[[str], str | None],
+) -> list[str]:
+    """Leave out the versions all of whose files went; others never had any."""
+    left = {version_of(file["filename"]) for file in kept}
+    gone = {version_of(file["filename"]) for file in document["files"]} - left
+    spelled = {canonicalize_version(version) for version in gone if version}
+    return [v for v in document["versions"] if canonicalize_version(v) not in spelled]

@@ -1,0 +1,97 @@
+"""What is in force now: makes the judge of each project out of every source."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from attrs import define, field
+
+from pypicloud_tw.advisories.values import IAdvisories, NoAdvisories
+from pypicloud_tw.config.exemptions import Exemption
+from pypicloud_tw.upstream.judgement.judge import ProjectJudge
+from pypicloud_tw.upstream.judgement.rules import UpstreamRules
+from pypicloud_tw.upstream.judgement.values import Standing
+
+_UNSEEN = Standing()
+
+
+class IExemptions(Protocol):
+    """The exemptions of the ini and of the access document."""
+
+    @property
+    def edition(self) -> int:
+        """Grows whenever they are others."""
+
+    def of(self, name: str) -> tuple[Exemption, ...]:
+        """Return those of a project; quick."""
+
+
+class IStandings(Protocol):
+    """What is known of projects at the upstream beside their pages."""
+
+    @property
+    def edition(self) -> int:
+        """Grows whenever something else is known."""
+
+    def of(self, name: str) -> Standing:
+        """Return what is known of a project; quick."""
+
+    def saw(self, name: str, standing: Standing) -> None:
+        """Take note of what a project's page says now; quick."""
+
+
+@define
+class FixedExemptions:
+    """Exemptions that never change: those of an ini, by project."""
+
+    exemptions: tuple[Exemption, ...] = ()
+    edition: int = 0
+
+    def of(self, name: str) -> tuple[Exemption, ...]:
+        """See :class:`IExemptions`."""
+        return tuple(one for one in self.exemptions if one.project == name)
+
+
+@define
+class NoStandings:
+    """Knows nothing but what a page says, as where nothing is kept."""
+
+    edition: int = 0
+
+    def of(self, name: str) -> Standing:
+        """See :class:`IStandings`."""
+        return _UNSEEN
+
+    def saw(self, name: str, standing: Standing) -> None:
+        """See :class:`IStandings`."""
+
+
+@define(eq=False)
+class Judges:
+    """Makes the judge of a project as it is now (decision D10).
+
+    :ivar rules: the operator's.
+    """
+
+    rules: UpstreamRules = field(factory=UpstreamRules)
+    exemptions: IExemptions = field(factory=FixedExemptions)
+    advisories: IAdvisories = field(factory=NoAdvisories)
+    standings: IStandings = field(factory=NoStandings)
+
+    @property
+    def edition(self) -> int:
+        """Grows whenever some project may be judged otherwise than before."""
+        return (
+            self.exemptions.edition + self.advisories.edition + self.standings.edition
+        )
+
+    def of(self, name: str) -> ProjectJudge:
+        """Return the judge of a project, as everything is now; quick."""
+        return ProjectJudge(
+            name,
+            self.rules,
+            self.exemptions.of(name),
+            self.advisories.of(name),
+            self.advisories.trouble,
+            self.standings.of(name),
+        )
