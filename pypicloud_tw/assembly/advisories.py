@@ -18,6 +18,7 @@ from pypicloud_tw.projects.affected.interface import (
 from pypicloud_tw.projects.affected.kept import KeptInStore
 from pypicloud_tw.projects.affected.reporting import NewlyAffected, WaitingFixes
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
+from pypicloud_tw.projects.affected.visible import VisibleUpstream
 from pypicloud_tw.web.fallback import Fallback
 
 
@@ -40,6 +41,7 @@ def make_advised(
     visible: IVisible = NothingVisible()
     if fallback is not None:
         kept = KeptInStore(index.store, fallback.kept_names)
+        visible = VisibleUpstream(fallback.upstreams, index.publisher.offload)
     return AdministeredAdvisories.of(
         index, advisories, is_private, kept, fetches, visible
     )

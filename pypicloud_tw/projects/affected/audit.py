@@ -8,7 +8,7 @@ audit, once a day, reads all, for digests that became known after the upload.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from heapq import merge
 
@@ -34,14 +34,23 @@ from pypicloud_tw.projects.affected.interface import (
     NothingKept,
     NothingVisible,
 )
-from pypicloud_tw.projects.affected.judgement import Judgement, Releases, with_fixes
-from pypicloud_tw.projects.affected.values import DAYS, AffectedRelease
+from pypicloud_tw.projects.affected.judgement import (
+    Judgement,
+    Releases,
+    with_hosted_fix,
+    with_seen_fix,
+)
+from pypicloud_tw.projects.affected.values import DAYS, AffectedRelease, Fix
 
 #: Projects that are looked at side by side.
 AT_ONCE = 8
 
 #: Rows that an audit has at most: 20 MB or so.
 MOST_ROWS = 50_000
+
+#: Projects, those with the worst rows, of which it is found out whether clients get the
+#: repair: their pages may have to be asked for.
+MOST_ASKED = 500
 
 #: Names that are looked at in a piece: 2 ms.
 _NAMES = 5_000
@@ -208,9 +217,7 @@ class _Looking:
         if rows and not (by_name and name in auditor.advisories.names()):
             self.by_digest.add(name)
         hosted = releases.hosted
-        fixes = {row.fix.version for row in rows if row.fix is not None}
-        seen = await auditor.visible.fixes(name, fixes) if fixes else {}
-        return with_fixes(rows, hosted, seen)
+        return [with_hosted_fix(row, hosted) for row in rows] if hosted else rows
 
     async def _releases(self, name: NormalizedName) -> Releases:
         auditor, releases = self.auditor, Releases()
@@ -242,8 +249,9 @@ class _Looking:
         """Sort what was found."""
         auditor = self.auditor
         rows = await auditor.pieces.finish(_sorted(self.rows))
+        rows = await self._with_fixes(rows[: auditor.most_rows])
         return Audit(
-            tuple(rows[: auditor.most_rows]),
+            tuple(rows),
             self.began,
             self.edition,
             bool(auditor.advisories.names()),
@@ -253,6 +261,38 @@ class _Looking:
             tuple(self.notices),
             frozenset(self.by_digest),
         )
+
+    async def _with_fixes(self, rows: list[AffectedRelease]) -> list[AffectedRelease]:
+        """Find out of the worst rows whether clients get what repairs them."""
+        wanted: dict[NormalizedName, set[str]] = {}
+        for row in rows:
+            if row.fix is None or row.project in self.hosted:
+                continue
+            name = NormalizedName(row.project)
+            if name in wanted or len(wanted) < MOST_ASKED:
+                wanted.setdefault(name, set()).add(row.fix.version)
+        seen: dict[str, Mapping[str, Fix]] = {}
+        queue = deque(wanted)
+
+        async def work() -> None:
+            while queue:
+                self.auditor.check_open()
+                name = queue.popleft()
+                seen[name] = await self.auditor.visible.fixes(name, wanted[name])
+
+        await side_by_side(AT_ONCE, work, queue)
+        return await self.auditor.pieces.finish(_seen(rows, seen))
+
+
+def _seen(
+    rows: list[AffectedRelease], seen: Mapping[str, Mapping[str, Fix]]
+) -> Steps[list[AffectedRelease]]:
+    """Say of each row's repair whether clients get it, in pieces."""
+    told: list[AffectedRelease] = []
+    for batch in batches(rows, _SORTED):
+        yield
+        told += (with_seen_fix(row, seen.get(row.project, {})) for row in batch)
+    return told
 
 
 def _gathered(names: Iterable[str]) -> Steps[frozenset[str]]:

@@ -77,14 +77,14 @@ class IKept(Protocol):
 
 
 class IVisible(Protocol):
-    """What clients see of upstream projects, by what is known here."""
+    """What clients see of projects that are not here but upstream."""
 
     async def fixes(
         self, name: NormalizedName, versions: Collection[str]
     ) -> Mapping[str, Fix]:
         """Tell of versions whether clients get them; those not known are left out.
 
-        No upstream is asked.
+        :param name: of a project that is not hosted here (decision D5).
         """
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from attrs import define, evolve, field, frozen
@@ -136,35 +135,24 @@ class Judgement:
             )
 
 
-def with_fixes(
-    rows: Sequence[AffectedRelease], hosted: frozenset[str], seen: Mapping[str, Fix]
-) -> list[AffectedRelease]:
-    """Tell of each row's next repair whether clients get it here.
+def with_hosted_fix(row: AffectedRelease, hosted: frozenset[str]) -> AffectedRelease:
+    """Say that clients get a row's next repair, if it is published here.
 
-    :param hosted: versions that are published here.
-    :param seen: what is known of the upstream's, by version.
+    :param hosted: versions that are.
     """
-    return [evolve(row, fix=_seen(row.fix, hosted, seen)) for row in rows]
+    fix = row.fix
+    if fix is None or canonicalize_version(fix.version) not in hosted:
+        return row
+    return evolve(row, fix=evolve(fix, state="visible"))
 
 
-def _seen(
-    fix: Fix | None, hosted: frozenset[str], seen: Mapping[str, Fix]
-) -> Fix | None:
-    if fix is None:
-        return None
-    if canonicalize_version(fix.version) in hosted:
-        return evolve(fix, state="visible")
-    return seen.get(fix.version, fix)
+def with_seen_fix(row: AffectedRelease, seen: Mapping[str, Fix]) -> AffectedRelease:
+    """Say of a row's next repair whether clients get it.
 
-
-def group_by_project(
-    rows: Iterable[AffectedRelease],
-) -> dict[str, list[AffectedRelease]]:
-    """Put rows together by their projects."""
-    found: dict[str, list[AffectedRelease]] = defaultdict(list)
-    for row in rows:
-        found[row.project].append(row)
-    return found
+    :param seen: what is known of the project's versions upstream.
+    """
+    fix = None if row.fix is None else seen.get(row.fix.version)
+    return row if fix is None else evolve(row, fix=fix)
 
 
 def _places(release: Release) -> tuple[Place, ...]:

@@ -132,6 +132,11 @@ class FixTests(AuditCase):
         self.index.add("acme", ("1.0",))
         self.assertEqual(self.fix(), Fix("2.0", "unknown"))
 
+    def test_of_what_is_hosted_no_upstream_hears(self) -> None:
+        self.visible.known["2.0"] = Fix("2.0", "visible")
+        self.index.add("acme", ("1.0",))
+        self.assertEqual(self.fix(), Fix("2.0", "unknown"))
+
     def test_a_hidden_fix_says_until_when(self) -> None:
         hidden = Fix("2.0", "hidden", "min-age", datetime(2026, 12, 24, tzinfo=UTC))
         self.visible.known["2.0"] = hidden

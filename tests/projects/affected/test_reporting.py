@@ -65,7 +65,7 @@ class NewlyAffectedTests(ReportingCase):
 
 class WaitingFixesTests(ReportingCase):
     def test_a_fix_that_min_age_hides(self) -> None:
-        self.index.add("acme", ("1.0", "1.1"))
+        self.fetched.counts = {"acme": {"1.0": 2, "1.1": 1}}
         self.known.add(flaw("acme"))
         until = datetime(2026, 12, 24, tzinfo=UTC)
         self.visible.known["2.0"] = Fix("2.0", "hidden", "min-age", until)
