@@ -199,7 +199,11 @@ class _Looking:
     async def work(self) -> None:
         """Look at projects until there are none."""
         while self.queue:
+            # What is in memory is read without a pause.
+            await self.auditor.pieces.collect(())
             self.auditor.check_open()
+            if not self.queue:
+                return
             name = self.queue.popleft()
             self.looked_at += 1
             try:
