@@ -66,7 +66,7 @@ class Advisory:
     :ivar sha256s: of malicious files, hexadecimal, whatever they are called.
     :ivar fixed: the versions that repair it, oldest first.
     :ivar published: when; seconds since the epoch, or None.
-    :ivar modified: when the record was changed last, likewise.
+    :ivar modified: when the record last changed, as it says.
     """
 
     id: str
@@ -80,7 +80,7 @@ class Advisory:
     sha256s: frozenset[str] = frozenset()
     fixed: tuple[str, ...] = ()
     published: float | None = None
-    modified: float | None = None
+    modified: str = ""
 
     def affects(self, version: str | None) -> bool:
         """Return whether it speaks of a version.
@@ -204,6 +204,10 @@ class NoAdvisories:
     def of(self, name: str) -> ProjectAdvisories:
         """See :class:`IAdvisories`."""
         return UNKNOWN_PROJECT
+
+
+#: Knows nothing.
+NO_ADVISORIES = NoAdvisories()
 
 
 def _version(text: str | None) -> Version | None:

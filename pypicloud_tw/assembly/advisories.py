@@ -1,59 +1,69 @@
-"""Makes what tells what was taken that advisories affect, and the daily report."""
+"""Makes what knows of malware and vulnerabilities."""
 
 from __future__ import annotations
 
-from pypicloud_tw.access.access import Access
-from pypicloud_tw.access.patterns import match_any
-from pypicloud_tw.index.index import Index
-from pypicloud_tw.maintenance.reports.reporter import Reporter
-from pypicloud_tw.maintenance.reports.values import IReportSource
-from pypicloud_tw.projects.affected.interface import (
-    IFetches,
-    IKept,
-    IRecords,
-    IVisible,
-    NothingKept,
-    NothingVisible,
+from collections.abc import Mapping
+from pathlib import Path
+
+from twisted.web.client import HTTPConnectionPool
+
+from pypicloud_tw.advisories.service import (
+    Advisories,
+    AdvisorySettings,
+    ISource,
+    LocalSource,
 )
-from pypicloud_tw.projects.affected.kept import KeptInStore
-from pypicloud_tw.projects.affected.reporting import NewlyAffected, WaitingFixes
-from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
-from pypicloud_tw.projects.affected.visible import VisibleUpstream
-from pypicloud_tw.web.fallback import Fallback
+from pypicloud_tw.assembly.fallback import make_client
+from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.outbound.origins import shown, without_userinfo
+from pypicloud_tw.process import Process
+from pypicloud_tw.store.interfaces import IObjectStore
+from pypicloud_tw.upstream.advisory_source import FetchedSource
+from pypicloud_tw.upstream.source import UpstreamIndex
 
 
-def make_advised(
-    index: Index,
-    access: Access,
-    fallback: Fallback | None,
-    advisories: IRecords,
-    fetches: IFetches | None,
-) -> AdministeredAdvisories:
-    """Make what is asked of advisories about an index.
+def make_advisories(
+    config: Config, store: IObjectStore, process: Process, environ: Mapping[str, str]
+) -> Advisories | None:
+    """Make what knows of malware and vulnerabilities; None if no source is set.
 
-    :param fetches: None: downloads are not counted.
+    :param environ: of the process: it may name proxies.
+    :raises ConfigError: a proxy cannot be used.
     """
-
-    def is_private(name: str) -> bool:
-        return match_any(access.policy.settings.private, name)
-
-    kept: IKept = NothingKept()
-    visible: IVisible = NothingVisible()
-    if fallback is not None:
-        kept = KeptInStore(index.store, fallback.kept_names)
-        visible = VisibleUpstream(fallback.upstreams, index.publisher.offload)
-    return AdministeredAdvisories.of(
-        index, advisories, is_private, kept, fetches, visible
+    section = config.advisories
+    if section.source is None:
+        return None
+    name, source = _make_source(config, section.source, process, environ)
+    advisories = Advisories(
+        name,
+        source,
+        store,
+        process.offload,
+        process.reactor,
+        AdvisorySettings(
+            section.every,
+            section.max_age,
+            "closed" if section.when_away == "closed" else "open",
+        ),
     )
+    advisories.register(process.metrics)
+    return advisories
 
 
-def make_reporter(
-    index: Index, advised: AdministeredAdvisories, *others: IReportSource
-) -> Reporter:
-    """Make what writes the daily report.
-
-    :param others: what other parts have to tell.
-    """
-    newly = NewlyAffected(advised.affected.auditor)
-    sources: tuple[IReportSource, ...] = (newly, WaitingFixes(newly), *others)
-    return Reporter(advised.reports, index.clock, sources)
+def _make_source(
+    config: Config, source: str | Path, process: Process, environ: Mapping[str, str]
+) -> tuple[str, ISource]:
+    """Make the source, and what it is called in logs and in the store."""
+    if isinstance(source, Path):
+        return str(source), LocalSource(str(source), process.offload)
+    index = UpstreamIndex.parse(source)
+    pool = HTTPConnectionPool(process.reactor, persistent=False)
+    client = make_client(config, (index,), pool, process.reactor, environ)
+    fetched = FetchedSource(
+        client,
+        index,
+        without_userinfo(source),
+        process.offload,
+        config.storage.temp_dir,
+    )
+    return shown(source), fetched

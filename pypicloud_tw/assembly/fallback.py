@@ -10,6 +10,7 @@ from typing import Any
 from twisted.web.client import HTTPConnectionPool
 
 from pypicloud_tw import __version__
+from pypicloud_tw.advisories.values import NO_ADVISORIES, IAdvisories
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.process import Process
@@ -31,10 +32,15 @@ _POOLED = 16
 
 
 def make_fallback(
-    config: Config, index: Index, process: Process, environ: Mapping[str, str]
+    config: Config,
+    index: Index,
+    process: Process,
+    environ: Mapping[str, str],
+    advisories: IAdvisories = NO_ADVISORIES,
 ) -> Fallback | None:
     """Assemble what serves the projects that are not here; None if nothing does.
 
+    :param advisories: what is known of malware.
     :param environ: of the process: it may name proxies.
     :raises ConfigError: the rules, or a proxy, cannot be understood.
     """
@@ -44,7 +50,7 @@ def make_fallback(
     sources = tuple(UpstreamIndex.parse(url) for url in config.pypi.fallback_url)
     pool = HTTPConnectionPool(process.reactor)
     pool.maxPersistentPerHost = _POOLED
-    client = _make_client(config, sources, pool, process.reactor, environ)
+    client = make_client(config, sources, pool, process.reactor, environ)
     caches = mode == "cache"
     relays = config.pypi.fallback_files == "relay"
     keeper = None
@@ -54,7 +60,10 @@ def make_fallback(
     upstreams = Upstreams(
         client,
         sources,
-        Judges(UpstreamRules.from_config(config.pypi, config.upstream)),
+        Judges(
+            UpstreamRules.from_config(config.pypi, config.upstream),
+            advisories=advisories,
+        ),
         render_upstream,
         reread_upstream,
         process.offload,
@@ -95,13 +104,18 @@ async def _close_pool(pool: HTTPConnectionPool) -> None:
     await pool.closeCachedConnections()
 
 
-def _make_client(
+def make_client(
     config: Config,
     sources: tuple[UpstreamIndex, ...],
     pool: HTTPConnectionPool,
     reactor: Any,
     environ: Mapping[str, str],
 ) -> Client:
+    """Make what asks other servers, by the settings for the other index.
+
+    :param sources: those that the operator has named.
+    :raises ConfigError: a proxy cannot be used.
+    """
     limits = ClientLimits.from_config(config.upstream)
     agent = make_agent(
         reactor,

@@ -25,7 +25,7 @@ from pypicloud_tw.assembly.access import (
     make_fetchers,
     make_tokens,
 )
-from pypicloud_tw.assembly.advisories import make_advised, make_reporter
+from pypicloud_tw.assembly.advised import make_advised, make_reporter
 from pypicloud_tw.assembly.audit import make_log_file, make_trail
 from pypicloud_tw.assembly.daily import make_daily
 from pypicloud_tw.assembly.fallback import make_fallback

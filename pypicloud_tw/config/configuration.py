@@ -25,7 +25,7 @@ from pypicloud_tw.config.sections.server import (
     ServerSection,
 )
 from pypicloud_tw.config.sections.storage import AwsSection, StorageSection
-from pypicloud_tw.config.sections.upstream import UpstreamSection
+from pypicloud_tw.config.sections.upstream import AdvisoriesSection, UpstreamSection
 from pypicloud_tw.config.signers import TrustedSigner
 
 
@@ -58,6 +58,7 @@ class Config:
     index: IndexSection = field(factory=IndexSection)
     attestations: AttestationsSection = field(factory=AttestationsSection)
     upstream: UpstreamSection = field(factory=UpstreamSection)
+    advisories: AdvisoriesSection = field(factory=AdvisoriesSection)
     metrics: MetricsSection = field(factory=MetricsSection)
     audit: AuditSection = field(factory=AuditSection)
     downloads: DownloadsSection = field(factory=DownloadsSection)

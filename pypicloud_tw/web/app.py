@@ -18,6 +18,7 @@ from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import Forbidden, PypicloudError
+from pypicloud_tw.index.admission import Screen, take_all
 from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.names import asked_project
@@ -112,6 +113,7 @@ class Application:
     downloads: Downloads | None = field(default=None, on_setattr=setters.frozen)
     pruning: AdministeredPruning = field(on_setattr=setters.frozen)
     advisories: AdministeredAdvisories = field(on_setattr=setters.frozen)
+    screen: Screen = field(default=take_all, on_setattr=setters.frozen)
     cors: Cors | None = field(default=None, on_setattr=setters.frozen)
     forms: BufferBudget = field(factory=lambda: BufferBudget(FORM_MEMORY), init=False)
     projects: Projects = field(init=False)
@@ -549,7 +551,7 @@ class Application:
             request,
             self.index.acts,
             actor=actor_of(request, principal),
-            sender=Sender(principal, self.access, credentials(request)),
+            sender=Sender(principal, self.access, credentials(request), self.screen),
             max_upload=self.max_upload,
             forms=self.forms,
             addressed=addressed,

@@ -3,11 +3,41 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 from attrs import frozen
 
 from pypicloud_tw.config import addresses, names, values
-from pypicloud_tw.config.key import key
+from pypicloud_tw.config.key import key, show_url
+
+
+@frozen
+class AdvisoriesSection:
+    """Where it is read what is malware, or vulnerable. Times in seconds."""
+
+    source: str | Path | None = key(  # noqa: RUF009  a field, and immutable
+        addresses.source,
+        None,
+        "OSV records: a folder, a file (a zip as OSV has one for each ecosystem), or "
+        "the address of one. What they say is malware is not let through.",
+        secret=True,
+        show=show_url,
+        empty_is_laxer=True,
+    )
+    every: float = key(
+        values.seconds(60), "1h", "How often it is looked at whether they have changed."
+    )
+    max_age: float = key(
+        values.seconds(300),
+        "3d",
+        "How old what was read may become while the source is away.",
+    )
+    when_away: str = key(
+        values.one_of("open", "closed"),
+        "open",
+        "Whether files of the other index are still let through when nothing is known, "
+        "or what is known is older than advisories.max_age.",
+    )
 
 
 @frozen

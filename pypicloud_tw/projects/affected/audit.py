@@ -154,6 +154,7 @@ class _Looking:
     began: float
     edition: int = field(init=False)
     queue: deque[NormalizedName] = field(factory=deque, init=False)
+    known: frozenset[str] = field(default=frozenset(), init=False)
     hosted: Collection[str] = field(default=frozenset(), init=False)
     kept: Collection[str] = field(default=frozenset(), init=False)
     fetched: Collection[str] = field(default=frozenset(), init=False)
@@ -175,13 +176,12 @@ class _Looking:
         if auditor.fetches is not None:
             self.fetched = await auditor.fetches.names(DAYS)
         self.hosted = await auditor.pieces.finish(_gathered(names))
-        known = auditor.advisories.names()
-        self.queue.extend(
-            await auditor.pieces.finish(self._chosen(known, frozenset(also), thorough))
-        )
+        self.known = await auditor.pieces.finish(_gathered(auditor.advisories.names()))
+        chosen = self._chosen(frozenset(also), thorough)
+        self.queue.extend(await auditor.pieces.finish(chosen))
 
     def _chosen(
-        self, known: Collection[str], also: frozenset[str], thorough: bool
+        self, also: frozenset[str], thorough: bool
     ) -> Steps[list[NormalizedName]]:
         # Digests are the same for all projects: any tells whether some are known.
         everything = (
@@ -192,7 +192,7 @@ class _Looking:
             for batch in batches(of, _NAMES):
                 yield
                 for name in batch:
-                    if everything or name in known or name in also:
+                    if everything or name in self.known or name in also:
                         chosen[NormalizedName(name)] = None
         return list(chosen)
 
@@ -218,7 +218,7 @@ class _Looking:
         judgement = Judgement(name, known, by_name, auditor.fetches is not None)
         releases = await self._releases(name)
         rows = await auditor.pieces.finish(judgement.rows(releases))
-        if rows and not (by_name and name in auditor.advisories.names()):
+        if rows and not (by_name and name in self.known):
             self.by_digest.add(name)
         hosted = releases.hosted
         return [with_hosted_fix(row, hosted) for row in rows] if hosted else rows
@@ -258,7 +258,7 @@ class _Looking:
             tuple(rows),
             self.began,
             self.edition,
-            bool(auditor.advisories.names()),
+            bool(self.known),
             auditor.fetches is not None,
             self.looked_at,
             max(0, self.found - auditor.most_rows),

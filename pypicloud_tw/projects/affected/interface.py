@@ -21,7 +21,7 @@ class IKnownAdvisories(IAdvisories, Protocol):
 
 
 class IRecords(IKnownAdvisories, Protocol):
-    """The same, with the records as they were read."""
+    """The same, with records in OSV's form."""
 
     async def find(self, identity: str) -> bytes | None:
         """Return the JSON of a record; None: there is none of this id."""

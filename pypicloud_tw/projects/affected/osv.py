@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
@@ -21,6 +20,7 @@ from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.concurrency.steps import Steps
 from pypicloud_tw.errors import BadRequest, NotFound, Unavailable
 from pypicloud_tw.projects.affected.interface import IRecords
+from pypicloud_tw.projects.affected.records import modified_of
 
 #: Queries of a batch; ids of one query's answer, and of a batch's, and records of a
 #: query's answer, before another page is needed.
@@ -143,7 +143,7 @@ class Osv:
         return answer
 
     async def record(self, identity: str) -> bytes:
-        """Return a record, as it was read.
+        """Return a record.
 
         :raises NotFound: there is none.
         :raises Unavailable: nothing is known.
@@ -175,8 +175,7 @@ class Osv:
 
 
 def _summary(one: Advisory) -> dict[str, str]:
-    moment = datetime.fromtimestamp(one.modified or one.published or 0, UTC)
-    return {"id": one.id, "modified": f"{moment:%Y-%m-%dT%H:%M:%SZ}"}
+    return {"id": one.id, "modified": modified_of(one)}
 
 
 def _package(

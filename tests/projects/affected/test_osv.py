@@ -13,7 +13,7 @@ from tests.access.doubles import policy_of
 from tests.projects.affected.doubles import Known, flaw, malware
 from tests.web.doubles import HASH, Response, Web, basic
 
-MODIFIED = 1_772_357_400.0
+MODIFIED = "2026-03-01T09:30:00.5Z"
 
 
 class OsvCase(SynchronousTestCase):
@@ -55,7 +55,7 @@ class BatchTests(OsvCase):
             found,
             {
                 "vulns": [
-                    {"id": "GHSA-1", "modified": "2026-03-01T09:30:00Z"},
+                    {"id": "GHSA-1", "modified": MODIFIED},
                     {"id": "MAL-1", "modified": "1970-01-01T00:00:00Z"},
                 ]
             },
