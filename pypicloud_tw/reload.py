@@ -33,6 +33,7 @@ RELOADED = (
     "pypi.allow_delete_groups",
     "pypi.read_only",
     "metrics.read",
+    "upstream.exempt",
 )
 
 

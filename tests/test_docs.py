@@ -41,6 +41,7 @@ from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.maintenance.retention.plan import Applied
 from pypicloud_tw.projects.pruning import PlanQuestion, PruneOrder
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
+from pypicloud_tw.upstream.judgement.judges import FixedExemptions
 from pypicloud_tw.web.api.former import FormerApi
 from pypicloud_tw.web.api.v1 import ApiParts
 from pypicloud_tw.web.app import Application
@@ -222,7 +223,7 @@ class MetricTests(SynchronousTestCase):
         tokens = make_tokens(config, index, process, throttle, documents, users)
         access = make_access(config, process, documents, tokens, logins)
         make_exchange(config, index, process, {}, access, tokens.minted)
-        make_fallback(config, index, process, {})
+        make_fallback(config, index, process, {}, FixedExemptions())
         make_trail(config, process)
         make_daily(index, access, AdministeredPruning.of(index), process.metrics)
         shown = process.metrics.render().decode()

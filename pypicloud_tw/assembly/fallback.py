@@ -17,7 +17,7 @@ from pypicloud_tw.process import Process
 from pypicloud_tw.upstream.agent import make_agent
 from pypicloud_tw.upstream.caching import CachingFiles
 from pypicloud_tw.upstream.client import Client
-from pypicloud_tw.upstream.judgement.judges import Judges
+from pypicloud_tw.upstream.judgement.judges import IExemptions, Judges
 from pypicloud_tw.upstream.judgement.rules import UpstreamRules
 from pypicloud_tw.upstream.keeper import StoredPages
 from pypicloud_tw.upstream.relay import Relay
@@ -36,12 +36,14 @@ def make_fallback(
     index: Index,
     process: Process,
     environ: Mapping[str, str],
+    exemptions: IExemptions,
     advisories: IAdvisories = NO_ADVISORIES,
 ) -> Fallback | None:
     """Assemble what serves the projects that are not here; None if nothing does.
 
     :param advisories: what is known of malware.
     :param environ: of the process: it may name proxies.
+    :param exemptions: from the rules.
     :raises ConfigError: the rules, or a proxy, cannot be understood.
     """
     mode = config.pypi.fallback if config.pypi.use_fallback else "none"
@@ -62,7 +64,8 @@ def make_fallback(
         sources,
         Judges(
             UpstreamRules.from_config(config.pypi, config.upstream),
-            advisories=advisories,
+            exemptions,
+            advisories,
         ),
         render_upstream,
         reread_upstream,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,9 +21,12 @@ from pypicloud_tw.config.configuration import Config
 
 if TYPE_CHECKING:
     from pypicloud_tw.access.administration.stored import StoredAdministration
+    from pypicloud_tw.advisories.service import Advisories
     from pypicloud_tw.index.index import Index
+    from pypicloud_tw.maintenance.reports.values import DailyReport
     from pypicloud_tw.process import Process
     from pypicloud_tw.projects.affected.stored import StoredAdvisories
+    from pypicloud_tw.projects.affected.values import AffectedPage, AffectedQuestion
     from pypicloud_tw.projects.stored import StoredProjects
     from pypicloud_tw.projects.stored_pruning import StoredPruning
 
@@ -110,20 +114,49 @@ class StoredIndex:
         return StoredPruning(administered, command_actor(), Operator())
 
     @property
-    def advisories(self) -> StoredAdvisories:
+    def advisories(self) -> AdvisoriesInStore:
         """What advisories affect, and the daily report."""
-        from pypicloud_tw.projects.affected.stored import (
-            AdministeredAdvisories,
-            StoredAdvisories,
-        )
-
-        administered = AdministeredAdvisories.without(self.index)
-        return StoredAdvisories(administered, Operator())
+        return AdvisoriesInStore(self.config, self.process, self.index)
 
     @property
     def records(self) -> RecordsInStore:
         """Who did what."""
         return RecordsInStore(self.index)
+
+
+@frozen
+class AdvisoriesInStore:
+    """See :class:`~.projects.affected.interface.AdvisoryAdministration`.
+
+    No other index is asked: it is not known which of its releases clients get.
+    """
+
+    config: Config
+    process: Process
+    index: Index
+
+    async def affected(self, question: AffectedQuestion) -> AffectedPage:
+        """See the interface; what is known of advisories is read before."""
+        from pypicloud_tw.assembly.advisories import make_advisories
+
+        advisories = make_advisories(
+            self.config, self.index.store, self.process, os.environ
+        )
+        if advisories is not None:
+            await advisories.look()
+        return await self._stored(advisories).affected(question)
+
+    async def report(self, date: str | None = None) -> DailyReport:
+        """See the interface."""
+        return await self._stored(None).report(date)
+
+    def _stored(self, advisories: Advisories | None) -> StoredAdvisories:
+        from pypicloud_tw.assembly.advised import make_advised
+        from pypicloud_tw.projects.affected.stored import StoredAdvisories
+
+        private = self.config.pypi.private
+        advised = make_advised(self.index, lambda: private, advisories)
+        return StoredAdvisories(advised, Operator())
 
 
 @frozen

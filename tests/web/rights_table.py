@@ -230,6 +230,8 @@ def _access_rows() -> Iterator[Row]:
         ("/rights", ADMINISTER, 200),
         ("/publishers", ADMINISTER, 200),
         ("/publishers/<name>", ADMINISTER, 404),
+        ("/exemptions", ADMINISTER, 200),
+        ("/exemptions/<string(length=16):id>", ADMINISTER, 404),
         ("/tokens", password, 200),
         ("/rights-of", own, 200),
         ("/whoami", own, 200),
@@ -247,6 +249,14 @@ def _access_rows() -> Iterator[Row]:
         ("DELETE", _RIGHT, ADMINISTER, 200, b""),
         ("PUT", "/publishers/<name>", ADMINISTER, 201, _PUBLISHER),
         ("DELETE", "/publishers/<name>", ADMINISTER, 200, b""),
+        ("POST", "/exemptions", ADMINISTER, 201, _EXEMPTION),
+        (
+            "DELETE",
+            "/exemptions/<string(length=16):id>",
+            ADMINISTER,
+            404,
+            b"",
+        ),
         ("POST", "/tokens", password, 201, b"{}"),
         ("DELETE", "/tokens/<string(length=32):id>", password, 404, b""),
     ):
@@ -256,6 +266,9 @@ def _access_rows() -> Iterator[Row]:
 _PUBLISHER = (
     b'{"issuer": "https://ci.example", "claims": {"sub": "x"}, "projects": ["other"]}'
 )
+
+
+_EXEMPTION = b'{"project": "x", "until": "2026-12-31T00:00:00Z", "reason": "a fix"}'
 
 
 def _access_row(
@@ -272,6 +285,7 @@ def _access_row(
         "<name>": "thing",
         "<user>": "thing",
         "<string(length=32):id>": "0" * 32,
+        "<string(length=16):id>": "0" * 16,
     }.items():
         path = path.replace(part, value)
     changes = method != "GET"

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 from attrs import frozen
+from packaging.utils import is_normalized_name
 
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.names import Filename, NormalizedName
 from pypicloud_tw.projects.affected.interface import KeptFile
 from pypicloud_tw.store.interfaces import IObjectStore
-from pypicloud_tw.upstream.keeper import CACHE
+from pypicloud_tw.upstream.keeper import CACHE, PAGES
 from pypicloud_tw.upstream.relay import METADATA
 
 
 @frozen
 class KeptInStore:
-    """See :class:`.IKept`; a project is one listing.
-
-    :ivar listed: tells the projects of which files are kept.
-    """
+    """See :class:`.IKept`; also of projects that may not be had any more."""
 
     store: IObjectStore
-    listed: Callable[[], Awaitable[Collection[NormalizedName]]]
 
     async def names(self) -> Collection[NormalizedName]:
         """See :class:`.IKept`."""
-        return await self.listed()
+        found = set()
+        # Every page sorts before every file, and "0" after "/".
+        async for info in self.store.list(CACHE, after=f"{PAGES[:-1]}0"):
+            name = info.key.removeprefix(CACHE).partition("/")[0]
+            if is_normalized_name(name):
+                found.add(NormalizedName(name))
+        return frozenset(found)
 
     async def of(self, name: NormalizedName) -> Sequence[KeptFile]:
         """See :class:`.IKept`."""

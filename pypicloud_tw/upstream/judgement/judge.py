@@ -391,7 +391,7 @@ def _command(what: str, rule: Rule) -> str:
     name, _, version = what.partition(" ")
     which = f"{name}=={version}" if version else name
     option = "" if rule is Rule.MIN_AGE else f" --rule {rule}"
-    return f"pypicloud exempt add {which}{option}."
+    return f"pypicloud exempt add {which}{option} --for 7d --reason WHY"
 
 
 def _fixes(advisory: Advisory) -> str:

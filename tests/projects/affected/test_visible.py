@@ -76,7 +76,9 @@ class KeptTests(SynchronousTestCase):
         ):
             key = file_key(ACME, "f" * 64, filename)
             self.successResultOf(Deferred.fromCoroutine(store.put(key, b"x")))
-        kept = KeptInStore(store, front.fallback.kept_names)
+        kept = KeptInStore(store)
+        names = self.successResultOf(Deferred.fromCoroutine(kept.names()))
+        self.assertEqual(names, {"acme"})
         files = self.successResultOf(Deferred.fromCoroutine(kept.of(ACME)))
         self.assertEqual(
             sorted((one.filename, one.version) for one in files),
