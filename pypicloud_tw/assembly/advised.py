@@ -66,14 +66,12 @@ def make_reporter(
     :param exemptions: gives those in force.
     :param others: what other parts have to tell.
     """
-    sources: tuple[IReportSource, ...] = (
-        EndingExemptions(exemptions, index.clock),
-        *others,
-    )
+    ending = EndingExemptions(exemptions, index.clock)
+    sources: list[IReportSource] = [ending, *others]
     if advisories is not None:
         newly = NewlyAffected(advised.affected.auditor)
         age = AgeOfAdvisories(partial(_checked, advisories), index.clock)
-        sources = (newly, WaitingFixes(newly), *sources, age)
+        sources = [newly, WaitingFixes(newly), *sources, age]
     return Reporter(advised.reports, index.clock, sources)
 
 

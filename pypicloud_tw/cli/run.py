@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from pypicloud_tw.access.administration.authority import Operator
 from pypicloud_tw.access.audit.question import Question
@@ -21,7 +21,6 @@ from pypicloud_tw.config.configuration import Config
 
 if TYPE_CHECKING:
     from pypicloud_tw.access.administration.stored import StoredAdministration
-    from pypicloud_tw.advisories.service import Advisories
     from pypicloud_tw.index.index import Index
     from pypicloud_tw.maintenance.reports.values import DailyReport
     from pypicloud_tw.process import Process
@@ -124,7 +123,7 @@ class StoredIndex:
         return RecordsInStore(self.index)
 
 
-@frozen
+@define
 class AdvisoriesInStore:
     """See :class:`~.projects.affected.interface.AdvisoryAdministration`.
 
@@ -134,28 +133,30 @@ class AdvisoriesInStore:
     config: Config
     process: Process
     index: Index
+    _stored: StoredAdvisories | None = field(default=None, init=False)
 
     async def affected(self, question: AffectedQuestion) -> AffectedPage:
-        """See the interface; what is known of advisories is read before."""
-        from pypicloud_tw.assembly.advisories import make_advisories
-
-        advisories = make_advisories(
-            self.config, self.index.store, self.process, os.environ
-        )
-        if advisories is not None:
-            await advisories.look()
-        return await self._stored(advisories).affected(question)
+        """See the interface; what is known of advisories is read before, once."""
+        if self._stored is None:
+            self._stored = await self._read()
+        return await self._stored.affected(question)
 
     async def report(self, date: str | None = None) -> DailyReport:
         """See the interface."""
-        return await self._stored(None).report(date)
+        from pypicloud_tw.maintenance.reports.stored import StoredReports
 
-    def _stored(self, advisories: Advisories | None) -> StoredAdvisories:
+        return (await StoredReports(self.index.store).read(date)).report
+
+    async def _read(self) -> StoredAdvisories:
         from pypicloud_tw.assembly.advised import make_advised
+        from pypicloud_tw.assembly.advisories import make_advisories
         from pypicloud_tw.projects.affected.stored import StoredAdvisories
 
-        private = self.config.pypi.private
-        advised = make_advised(self.index, lambda: private, advisories)
+        config, index = self.config, self.index
+        advisories = make_advisories(config, index.store, self.process, os.environ)
+        if advisories is not None:
+            await advisories.look()
+        advised = make_advised(index, lambda: config.pypi.private, advisories)
         return StoredAdvisories(advised, Operator())
 
 

@@ -61,11 +61,12 @@ def advisories(
     )
 
     async def work(index: Administration) -> AffectedPage:
-        page = await index.advisories.affected(question)
+        advisories = index.advisories
+        page = await advisories.affected(question)
         items = list(page.items)
         cursor = page.cursor
         while cursor is not None:
-            following = await index.advisories.affected(evolve(question, cursor=cursor))
+            following = await advisories.affected(evolve(question, cursor=cursor))
             items += following.items
             cursor = following.cursor
         return evolve(page, items=tuple(items), cursor=None)
