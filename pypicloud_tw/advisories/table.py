@@ -51,6 +51,10 @@ class SortedLines:
     def __iter__(self) -> Iterator[str]:
         return map(self._key, range(len(self)))
 
+    def __contains__(self, key: object) -> bool:
+        """Return whether there is such a key."""
+        return isinstance(key, str) and self.get(key) is not None
+
     def get(self, key: str) -> bytes | None:
         """Return the text of a key."""
         at = bisect_left(range(len(self)), key.encode(), key=self._raw_key)

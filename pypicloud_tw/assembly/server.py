@@ -28,6 +28,7 @@ from pypicloud_tw.assembly.access import (
     make_fetchers,
     make_tokens,
 )
+from pypicloud_tw.assembly.advised import make_advised, make_reporter
 from pypicloud_tw.assembly.advisories import make_advisories, make_screen
 from pypicloud_tw.assembly.audit import make_log_file, make_trail
 from pypicloud_tw.assembly.daily import make_daily
@@ -41,6 +42,7 @@ from pypicloud_tw.config.rights import Action
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.maintenance.daily import Daily
 from pypicloud_tw.offload.service import Offload
+from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.reload import Reloader
 from pypicloud_tw.server import Server
@@ -99,6 +101,9 @@ def assemble(
     )
     exchange = make_exchange(config, index, process, environ, access, tokens.minted)
     pruning = AdministeredPruning.of(index, config.retention)
+    advised = make_advised(
+        index, lambda: access.policy.settings.private, advisories, fallback
+    )
     application = make_application(
         config,
         index,
@@ -110,9 +115,11 @@ def assemble(
         Witness(trail, process.metrics, logins.users.has),
         download_log,
         pruning,
+        advised,
         make_screen(config, known, exemptions, process),
     )
-    daily = make_daily(index, access, pruning, process.metrics)
+    reporter = make_reporter(index, advised, advisories, lambda: exemptions.all)
+    daily = make_daily(index, access, pruning, process.metrics, reporter.job)
     reloader = Reloader(
         config,
         read or partial(load, config.ini, environ),
@@ -133,7 +140,15 @@ def assemble(
         start=partial(_start, index, access, fallback, advisories, trail, daily),
         on_hangup=partial(_hang_up, logs, reloader),
         close=partial(
-            _close, fallback, advisories, logins, tokens, trail, download_log, index
+            _close,
+            fallback,
+            advisories,
+            logins,
+            tokens,
+            trail,
+            download_log,
+            advised,
+            index,
         ),
     )
     notices = (
@@ -184,8 +199,10 @@ async def _close(
     tokens: Tokens,
     trail: Trail,
     download_log: LogFile | None,
+    advised: AdministeredAdvisories,
     index: Index,
 ) -> None:
+    advised.close()
     if advisories is not None:
         advisories.stop()
     if fallback is not None:

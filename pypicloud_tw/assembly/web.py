@@ -14,6 +14,7 @@ from pypicloud_tw.index.admission import Screen
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.outbound.authorities import read_authorities
 from pypicloud_tw.process import Process
+from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.server import Front, make_endpoint
 from pypicloud_tw.web.api.oidc import TrustedPublishing
@@ -38,6 +39,7 @@ def make_application(
     witness: Witness,
     download_log: LogFile | None,
     pruning: AdministeredPruning,
+    advised: AdministeredAdvisories,
     screen: Screen,
 ) -> Application:
     """Make what answers requests, whatever connection they come by.
@@ -64,6 +66,7 @@ def make_application(
         downloads=downloads,
         cors=Cors(frozenset(origins)) if origins else None,
         pruning=pruning,
+        advisories=advised,
         screen=screen,
     )
 
