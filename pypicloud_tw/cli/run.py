@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pypicloud_tw.access.administration.stored import StoredAdministration
     from pypicloud_tw.index.index import Index
     from pypicloud_tw.process import Process
+    from pypicloud_tw.projects.explained.values import Explanation
     from pypicloud_tw.projects.stored import StoredProjects
     from pypicloud_tw.projects.stored_pruning import StoredPruning
 
@@ -109,9 +111,44 @@ class StoredIndex:
         return StoredPruning(administered, command_actor(), Operator())
 
     @property
+    def explanations(self) -> OfflineExplanations:
+        """What a client sees, and why."""
+        return OfflineExplanations(self.config, self.process, self.index)
+
+    @property
     def records(self) -> RecordsInStore:
         """Who did what."""
         return RecordsInStore(self.index)
+
+
+@frozen
+class OfflineExplanations:
+    """See :class:`~.explained.interface.Explanations`; asks the other index itself."""
+
+    config: Config
+    process: Process
+    index: Index
+
+    async def explain(self, name: str, version: str | None = None) -> Explanation:
+        """See the interface."""
+        from pypicloud_tw.access.exemptions import Exemptions
+        from pypicloud_tw.assembly.access import make_administered
+        from pypicloud_tw.assembly.fallback import make_fallback
+        from pypicloud_tw.projects.explained.explainer import Explainer
+        from pypicloud_tw.projects.explained.stored import StoredExplanations
+
+        config, process, index = self.config, self.process, self.index
+        administered = make_administered(config, index, process)
+        exemptions = Exemptions(administered.access)
+        fallback = make_fallback(config, index, process, os.environ, exemptions)
+        asked = None if fallback is None else fallback.asked
+        try:
+            await administered.documents.learn()
+            doer = StoredExplanations(Explainer(index, asked), Operator())
+            return await doer.explain(name, version)
+        finally:
+            if fallback is not None:
+                await fallback.close()
 
 
 @frozen

@@ -6,6 +6,7 @@ from attrs import frozen
 
 from pypicloud_tw.client.access import RemoteAdministration
 from pypicloud_tw.client.api import ApiClient
+from pypicloud_tw.client.explanations import RemoteExplanations
 from pypicloud_tw.client.projects import RemoteProjects
 from pypicloud_tw.client.pruning import RemotePruning
 from pypicloud_tw.client.records import RemoteRecords
@@ -31,6 +32,11 @@ class RemoteIndex:
     def pruning(self) -> RemotePruning:
         """Prunes of the projects."""
         return RemotePruning(self.client)
+
+    @property
+    def explanations(self) -> RemoteExplanations:
+        """What a client sees, and why."""
+        return RemoteExplanations(self.client)
 
     @property
     def records(self) -> RemoteRecords:

@@ -45,6 +45,13 @@ from pypicloud_tw.upstream.prepare import (
     prepare_elsewhere,
     stand_by,
 )
+from pypicloud_tw.upstream.releases import (
+    FoundReleases,
+    WantedReleases,
+    find_releases,
+    keep_releases,
+    prepare_releases,
+)
 from pypicloud_tw.upstream.source import UpstreamIndex
 
 T = TypeVar("T")
@@ -79,6 +86,7 @@ class Upstreams(Generic[T]):
     keeper: IKeeper | None = None
     pages: UpstreamPages[T] = field(init=False)
     legacy: UpstreamPages[LegacyPage] = field(init=False)
+    _releases: UpstreamPages[bytes] = field(init=False)
     _log = Logger()
     _turns: DeferredSemaphore = field(
         factory=lambda: DeferredSemaphore(AT_ONCE), init=False
@@ -92,6 +100,7 @@ class Upstreams(Generic[T]):
         )
         self.pages = self._pages("simple", ACCEPT, memory)
         self.legacy = self._pages("legacy", "application/json", memory)
+        self._releases = self._pages("releases", ACCEPT, memory)
 
     def register(self, metrics: Metrics) -> None:
         """Have its counters shown."""
@@ -218,6 +227,31 @@ class Upstreams(Generic[T]):
         judge = self.judges.of(name).with_standing(page.standing)
         self._check(judge.refusal_of(candidate_of(judge, found), self.clock.seconds()))
         return found, self.sources[page.source]
+
+    async def releases(
+        self, name: NormalizedName, wanted: WantedReleases
+    ) -> tuple[FoundReleases, UpstreamPage[bytes]]:
+        """Return what the upstream has, whether or not it may be seen.
+
+        To explain what is made of it; nothing of that is given out.
+
+        :return: and its page, which tells the project's standing, and its age.
+        :raises PypicloudError: as :meth:`page` does.
+        """
+        judged = self._judge(name)
+        limit = self.client.limits.page
+        recipe = Recipe(name, self.render, self.reread, judged.judge, limit)
+        addresses = tuple(source.project_url(name) for source in self.sources)
+        page = await self._releases.get(
+            PageQuestion(
+                name, addresses, prepare_releases, keep_releases, recipe, judged
+            )
+        )
+        if len(page.page) > INLINE:
+            found = await self.offload.in_thread(find_releases, page.page, wanted)
+        else:
+            found = find_releases(page.page, wanted)
+        return found, page
 
     def check_release_of(self, name: NormalizedName, filename: str) -> None:
         """Return if a file may be had, as far as that can be told without its page.

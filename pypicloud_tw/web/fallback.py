@@ -16,6 +16,7 @@ from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import NormalizedName, file_identity
 from pypicloud_tw.offload.packing import pack
 from pypicloud_tw.offload.service import unpack_apart
+from pypicloud_tw.projects.explained.interface import AskedUpstream
 from pypicloud_tw.upstream.links import tells_bytes
 from pypicloud_tw.upstream.pages import INLINE, UpstreamPage
 from pypicloud_tw.upstream.relay import METADATA, IFiles
@@ -64,6 +65,11 @@ class Fallback:
         factory=dict, init=False
     )
     _merging: Coalesced[Page] = field(factory=Coalesced, init=False)
+
+    @property
+    def asked(self) -> AskedUpstream:
+        """What serves these, to whoever explains it."""
+        return AskedUpstream(self.upstreams, self.redirects, self.merge)
 
     async def warm_up(self) -> None:
         """Be quick for the first client, too."""

@@ -23,6 +23,7 @@ from pypicloud_tw.web.api.access import AccessApi
 from pypicloud_tw.web.api.former import FormerApi
 from pypicloud_tw.web.api.projects import ProjectsApi
 from pypicloud_tw.web.api.pruning import PruningApi
+from pypicloud_tw.web.api.upstream import UpstreamApi
 from pypicloud_tw.web.app import Application
 from tests.access.doubles import policy_of
 from tests.access.oidc.doubles import publisher
@@ -234,6 +235,7 @@ class TableTests(TableCase):
                 (API, ProjectsApi.router),
                 (FORMER, FormerApi.router),
                 (f"{API}/prune", PruningApi.router),
+                (f"{API}/upstream", UpstreamApi.router),
             )
             for rule in router.url_map.iter_rules()
             for method in set(rule.methods or ()) - {"HEAD", "OPTIONS"}
