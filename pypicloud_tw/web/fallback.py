@@ -17,6 +17,7 @@ from pypicloud_tw.index.names import NormalizedName, file_identity
 from pypicloud_tw.offload.packing import pack
 from pypicloud_tw.offload.service import unpack_apart
 from pypicloud_tw.projects.explained.interface import AskedUpstream
+from pypicloud_tw.upstream.caching import CachingFiles
 from pypicloud_tw.upstream.links import tells_bytes
 from pypicloud_tw.upstream.pages import INLINE, UpstreamPage
 from pypicloud_tw.upstream.relay import METADATA, IFiles
@@ -69,7 +70,8 @@ class Fallback:
     @property
     def asked(self) -> AskedUpstream:
         """What serves these, to whoever explains it."""
-        return AskedUpstream(self.upstreams, self.redirects, self.merge)
+        keeps = isinstance(self.files, CachingFiles)
+        return AskedUpstream(self.upstreams, self.redirects, self.merge, keeps)
 
     async def warm_up(self) -> None:
         """Be quick for the first client, too."""

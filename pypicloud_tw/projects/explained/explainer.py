@@ -189,6 +189,7 @@ class _Theirs:
             release
             for version, release, _ in explained
             if self.version is None or same_version(version, self.version)
+            if release.files or release.hidden  # else ours go before all of them
         ]
         asked += self._gone(found.gone)
         asked.sort(key=_rank, reverse=True)
@@ -292,8 +293,9 @@ def _told(told: Explanation) -> Explanation:
     """Say whether everything that was asked for is shown, and what is not there."""
     shown = bool(told.releases) and all(one.shown for one in told.releases)
     notes = told.notes
-    if told.version is not None and not told.releases:
-        notes = (f"There is no release {told.version} of {told.project}.", *notes)
+    if not told.releases:
+        which = f"release {told.version}" if told.version else "release"
+        notes = (f"There is no {which} of {told.project}.", *notes)
     return evolve(told, shown=shown, notes=notes)
 
 

@@ -45,14 +45,11 @@ class AskedUpstream:
     """The other index, as clients are given it.
 
     :ivar redirects: clients are sent there.
+    :ivar keeps: its files are kept in the store.
     :ivar merge: names whose files from here and from there are shown together.
     """
 
     upstreams: Upstreams[Any]
     redirects: bool = False
     merge: frozenset[str] = frozenset()
-
-    @property
-    def keeps(self) -> bool:
-        """Whether its files are kept in the store."""
-        return self.upstreams.keeper is not None
+    keeps: bool = False
