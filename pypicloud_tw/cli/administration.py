@@ -8,6 +8,7 @@ from typing import Protocol, TypeAlias, TypeVar
 from pypicloud_tw.access.administration.interface import AccessAdministration
 from pypicloud_tw.access.audit.question import Question
 from pypicloud_tw.projects.affected.interface import AdvisoryAdministration
+from pypicloud_tw.projects.explained.interface import Explanations
 from pypicloud_tw.projects.interface import ProjectAdministration
 from pypicloud_tw.projects.pruning import PruningAdministration
 
@@ -43,6 +44,10 @@ class Administration(Protocol):
     @property
     def advisories(self) -> AdvisoryAdministration:
         """What advisories affect, and the daily report."""
+
+    @property
+    def explanations(self) -> Explanations:
+        """What a client sees, and why."""
 
     @property
     def records(self) -> Records:

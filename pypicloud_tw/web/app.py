@@ -26,6 +26,7 @@ from pypicloud_tw.metrics import CONTENT_TYPE, Metrics
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
+from pypicloud_tw.projects.explained.explainer import Explainer
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.web.answers import (
@@ -192,6 +193,10 @@ class Application:
             self.index, lambda: self.access.read_only, self.index.clock.seconds()
         )
 
+    def _explainer(self) -> Explainer:
+        fallback = self.projects.fallback
+        return Explainer(self.index, None if fallback is None else fallback.asked)
+
     @_api.default
     def _make_api(self) -> ApiParts:
         return ApiParts.of(
@@ -200,6 +205,7 @@ class Application:
             self._administered_projects,
             self.pruning,
             self.advisories,
+            self._explainer,
             self.revealed,
             self.failed,
         )
@@ -468,6 +474,11 @@ class Application:
     def pruning_api(self, request: Request) -> Resource:
         """Plan prunes, and carry them out."""
         return self._api.pruning.resource()
+
+    @router.route("/api/v1/upstream/", branch=True)
+    def upstream_api(self, request: Request) -> Resource:
+        """Explain what is made of the other index."""
+        return self._api.upstream.resource()
 
     @router.route("/api/v1/", branch=True)
     def projects_api(self, request: Request) -> Resource:

@@ -13,6 +13,7 @@ from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
+from pypicloud_tw.projects.explained.explainer import Explainer
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.web.api.access import AccessApi
 from pypicloud_tw.web.api.declared import Routes
@@ -20,6 +21,7 @@ from pypicloud_tw.web.api.openapi import Described
 from pypicloud_tw.web.api.projects import ProjectsApi
 from pypicloud_tw.web.api.pruning import PruningApi
 from pypicloud_tw.web.api.revealed import RevealedTokens
+from pypicloud_tw.web.api.upstream import UpstreamApi
 from pypicloud_tw.web.http.site import Request
 
 
@@ -30,12 +32,14 @@ class ApiParts:
     access: AccessApi
     projects: ProjectsApi
     pruning: PruningApi
+    upstream: UpstreamApi
 
     #: Every declared route, by the part that has it.
     declared: ClassVar[tuple[Routes, ...]] = (
         AccessApi.routes,
         ProjectsApi.routes,
         PruningApi.routes,
+        UpstreamApi.routes,
     )
 
     @classmethod
@@ -46,6 +50,7 @@ class ApiParts:
         projects: AdministeredProjects,
         pruning: AdministeredPruning,
         advisories: AdministeredAdvisories,
+        explainer: Callable[[], Explainer],
         revealed: RevealedTokens,
         answer_failure: Callable[[Request, Failure], bytes],
     ) -> ApiParts:
@@ -55,6 +60,7 @@ class ApiParts:
         :param projects: what projects are shown and changed in.
         :param pruning: what prunes the index, and the rules of the ini.
         :param advisories: what is asked of advisories, and the daily reports.
+        :param explainer: makes what explains what clients see.
         :param revealed: takes reports of tokens that leaked.
         :param answer_failure: answers what a route raised, or what no route takes.
         """
@@ -66,4 +72,5 @@ class ApiParts:
                 access, projects, advisories, Described(operations), answer_failure
             ),
             PruningApi(access, pruning, answer_failure),
+            UpstreamApi(access, explainer, answer_failure),
         )
