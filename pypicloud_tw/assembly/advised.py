@@ -47,8 +47,8 @@ def make_advised(
     if advisories is not None:
         records = KeptRecords(advisories, lambda: advisories.table.projects)
     visible: IVisible = NothingVisible()
-    if fallback is not None:
-        visible = VisibleUpstream(fallback.upstreams, index.publisher.offload)
+    if fallback is not None and not fallback.redirects:
+        visible = VisibleUpstream(index, fallback.upstreams)
     return AdministeredAdvisories.of(
         index, records, is_private, KeptInStore(index.store), fetches, visible
     )

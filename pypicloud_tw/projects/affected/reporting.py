@@ -7,6 +7,7 @@ from hashlib import blake2b
 
 from attrs import define, field, frozen
 
+from pypicloud_tw.concurrency.steps import Steps, batches
 from pypicloud_tw.errors import NotFound
 from pypicloud_tw.maintenance.reports.stored import StoredReports
 from pypicloud_tw.maintenance.reports.values import Findings, ReportItem
@@ -14,6 +15,9 @@ from pypicloud_tw.projects.affected.audit import Audit, Auditor
 from pypicloud_tw.projects.affected.values import AffectedRelease, Fix
 
 NAME = "advisories"
+
+#: Rows that are looked at in a piece.
+_ROWS = 200
 
 #: Before the name of a project of which a digest alone told that it has malware.
 _BY_DIGEST = "digest:"
@@ -39,13 +43,21 @@ class NewlyAffected:
         self.last = audit = await self.auditor.look(
             thorough=True, also=by_digest(remembered)
         )
-        items, now = [], {f"{_BY_DIGEST}{name}" for name in audit.by_digest}
-        for row in audit.rows:
+        return await self.auditor.pieces.finish(_compared(audit, remembered))
+
+
+def _compared(audit: Audit, remembered: frozenset[str]) -> Steps[Findings]:
+    """Tell what is not remembered, and what is to be from now on; in pieces."""
+    items: list[ReportItem] = []
+    now = {f"{_BY_DIGEST}{name}" for name in audit.by_digest}
+    for batch in batches(audit.rows, _ROWS):
+        yield
+        for row in batch:
             words = _words(row)
             if remembered.isdisjoint(words):
                 items.append(_item(row))
             now.update(words)
-        return Findings(items, frozenset(now))
+    return Findings(items, frozenset(now))
 
 
 @frozen(eq=False)
