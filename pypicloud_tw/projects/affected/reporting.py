@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from datetime import UTC, datetime
 from hashlib import blake2b
 
 from attrs import define, field, frozen
 
+from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.concurrency.steps import Steps, batches
 from pypicloud_tw.errors import NotFound
 from pypicloud_tw.maintenance.reports.stored import StoredReports
 from pypicloud_tw.maintenance.reports.values import Findings, ReportItem
 from pypicloud_tw.projects.affected.audit import Audit, Auditor
+from pypicloud_tw.projects.affected.interface import IKept
 from pypicloud_tw.projects.affected.values import AffectedRelease, Fix
+from pypicloud_tw.upstream.judgement.values import Standing
 
 NAME = "advisories"
 
@@ -77,6 +81,50 @@ class WaitingFixes:
         """See :class:`.IReportSource`."""
         rows = () if self.newly.last is None else self.newly.last.rows
         return Findings(tuple(_waiting(rows)))
+
+
+@frozen(eq=False)
+class QuarantinedKept:
+    """Tells of projects of which files are kept and that the upstream quarantined.
+
+    :ivar standing: tells what is known of a project upstream; quick.
+    """
+
+    kept: IKept
+    standing: Callable[[str], Standing]
+    pieces: Pieces
+    name: str = field(default="quarantined", init=False)
+    title: str = field(
+        default="Kept projects that the other index has quarantined", init=False
+    )
+
+    async def findings(self, remembered: frozenset[str]) -> Findings:
+        """See :class:`.IReportSource`."""
+        names = await self.kept.names()
+        return Findings(await self.pieces.finish(self._quarantined(names)))
+
+    def _quarantined(self, names: Iterable[str]) -> Steps[list[ReportItem]]:
+        items: list[ReportItem] = []
+        for batch in batches(names, _ROWS):
+            yield
+            for name in sorted(batch):
+                standing = self.standing(name)
+                if standing.status == "quarantined":
+                    items.append(_quarantined_item(name, standing))
+        return items
+
+
+def _quarantined_item(name: str, standing: Standing) -> ReportItem:
+    since = ""
+    if standing.since is not None:
+        moment = datetime.fromtimestamp(standing.since, UTC)
+        since = f" since {moment:%Y-%m-%d %H:%M} UTC"
+    reason = f": {standing.reason}" if standing.reason else ""
+    return ReportItem(
+        f"{name} is in quarantine at the other index{since}{reason.rstrip('.')}. "
+        "What is kept of it is not given out.",
+        name,
+    )
 
 
 async def found_by_digest(reports: StoredReports) -> Collection[str]:
