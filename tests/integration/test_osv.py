@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pypicloud_tw.config.sections.index import PypiSection
+from tests.integration import apart
 from tests.integration.dists import make_wheel
 from tests.integration.rig import (
     PASSWORD,
@@ -155,3 +156,6 @@ class OsvTests(IntegrationTestCase):
         self.run_client(
             pypicloud, "audit", "advisories", *high, f"--config={server.config}"
         )
+
+
+test_suite = apart(__name__)
