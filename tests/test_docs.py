@@ -32,7 +32,7 @@ from pypicloud_tw.assembly.access import (
 )
 from pypicloud_tw.assembly.audit import make_trail
 from pypicloud_tw.assembly.daily import make_daily
-from pypicloud_tw.assembly.fallback import make_fallback, make_pins
+from pypicloud_tw.assembly.fallback import make_fallback, make_names_jobs, make_pins
 from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.assembly.logins import make_logins, make_throttle
 from pypicloud_tw.config.keys import KEYS
@@ -222,9 +222,12 @@ class MetricTests(SynchronousTestCase):
         tokens = make_tokens(config, index, process, throttle, documents, users)
         access = make_access(config, process, documents, tokens, logins)
         make_exchange(config, index, process, {}, access, tokens.minted)
-        make_fallback(config, index, process, {}, pins=make_pins(config, index))
+        pins = make_pins(config, index)
+        fallback = make_fallback(config, index, process, {}, pins=pins)
         make_trail(config, process)
-        make_daily(index, access, AdministeredPruning.of(index), process.metrics)
+        pruning = AdministeredPruning.of(index)
+        jobs = make_names_jobs(config, index, fallback, process)
+        make_daily(index, access, pruning, process.metrics, *jobs)
         shown = process.metrics.render().decode()
         names = re.findall(r"^# TYPE (\w+)", shown, re.MULTILINE)
         # The library adds to each when it was made.

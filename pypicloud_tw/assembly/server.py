@@ -27,7 +27,11 @@ from pypicloud_tw.assembly.access import (
 )
 from pypicloud_tw.assembly.audit import make_log_file, make_trail
 from pypicloud_tw.assembly.daily import make_daily
-from pypicloud_tw.assembly.fallback import make_fallback, make_pins
+from pypicloud_tw.assembly.fallback import (
+    make_fallback,
+    make_names_jobs,
+    make_pins,
+)
 from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.assembly.logins import make_logins, make_throttle
 from pypicloud_tw.assembly.web import make_application, make_front
@@ -102,7 +106,8 @@ def assemble(
         download_log,
         pruning,
     )
-    daily = make_daily(index, access, pruning, process.metrics)
+    names = make_names_jobs(config, index, fallback, process)
+    daily = make_daily(index, access, pruning, process.metrics, *names)
     reloader = Reloader(
         config,
         read or partial(load, config.ini, environ),
