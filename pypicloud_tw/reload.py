@@ -34,6 +34,7 @@ RELOADED = (
     "pypi.allow_delete_groups",
     "pypi.read_only",
     "metrics.read",
+    "upstream.exempt",
 )
 
 

@@ -41,6 +41,7 @@ from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.maintenance.retention.plan import Applied
 from pypicloud_tw.projects.pruning import PlanQuestion, PruneOrder
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
+from pypicloud_tw.upstream.judgement.judges import FixedExemptions
 from pypicloud_tw.web.api.former import FormerApi
 from pypicloud_tw.web.api.v1 import ApiParts
 from pypicloud_tw.web.app import Application
@@ -223,7 +224,9 @@ class MetricTests(SynchronousTestCase):
         access = make_access(config, process, documents, tokens, logins)
         make_exchange(config, index, process, {}, access, tokens.minted)
         pins = make_pins(config, index)
-        fallback = make_fallback(config, index, process, {}, pins=pins)
+        fallback = make_fallback(
+            config, index, process, {}, FixedExemptions(), pins=pins
+        )
         make_trail(config, process)
         pruning = AdministeredPruning.of(index)
         jobs = make_names_jobs(config, index, fallback, process)

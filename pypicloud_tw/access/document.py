@@ -1,4 +1,4 @@
-"""What administrators set at run time: users, groups, rights and publishers.
+"""What administrators set at run time: users, groups, rights, publishers, exemptions.
 
 A value; where it lies and how it is changed is elsewhere.
 """
@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from attrs import field, frozen
 
+from pypicloud_tw.config.exemptions import Exemption
 from pypicloud_tw.config.rights import RightLine, TrustedPublisher
 
 
@@ -35,6 +36,7 @@ class AccessDocument:
     :ivar groups: members by the group's name.
     :ivar rights: lines; their order means nothing.
     :ivar publishers: by name.
+    :ivar exemptions: from rules for what comes from upstream, by id.
     """
 
     users: Mapping[str, StoredUser] = field(factory=lambda: MappingProxyType({}))
@@ -43,3 +45,4 @@ class AccessDocument:
     publishers: Mapping[str, TrustedPublisher] = field(
         factory=lambda: MappingProxyType({})
     )
+    exemptions: Mapping[str, Exemption] = field(factory=lambda: MappingProxyType({}))

@@ -1,7 +1,8 @@
 """The access document as it lies in the store: JSON, read without trusting it.
 
 It decides who may do what, so nothing in it is guessed: what cannot be understood makes
-the whole of it unusable. Keys that this version does not know are kept.
+the whole of it unusable. Keys that this version does not know are kept: a server from
+before there were exemptions exempts nothing, and loses none.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from attrs import evolve, field, frozen
 
 from pypicloud_tw.access.document import AccessDocument, StoredUser
 from pypicloud_tw.concurrency.steps import Steps, at_once, batches
+from pypicloud_tw.config.exemptions import Exemption, make_exemption, parse_end
 from pypicloud_tw.config.names import pattern
 from pypicloud_tw.config.rights import (
     GRANTABLE,
@@ -49,11 +51,14 @@ _Json = Mapping[str, Any]
 
 _GRANTABLE = {action.value: action for action in GRANTABLE}
 _DOCUMENT_KEYS = frozenset(
-    {"_format", "users", "groups", "rights", "publishers", "_changes"}
+    {"_format", "users", "groups", "rights", "publishers", "exemptions", "_changes"}
 )
 _USER_KEYS = frozenset({"password", "administrator", "id"})
 _RIGHT_KEYS = frozenset({"project", "user", "group", "actions"})
 _PUBLISHER_KEYS = frozenset({"issuer", "audience", "claims", "projects", "actions"})
+_EXEMPTION_KEYS = frozenset(
+    {"project", "versions", "sha256", "rule", "until", "reason", "by"}
+)
 
 
 @frozen
@@ -75,6 +80,7 @@ class Contents:
         there: set[_Path] = {(), *map(right_path, document.rights)}
         there.update(("users", name) for name in document.users)
         there.update(("publishers", name) for name in document.publishers)
+        there.update(("exemptions", id) for id in document.exemptions)
         extra = {path: keys for path, keys in self.extra.items() if path in there}
         return evolve(self, document=document, extra=MappingProxyType(extra))
 
@@ -124,6 +130,12 @@ def _written(contents: Contents) -> Iterator[str]:
         for name, one in sorted(document.publishers.items())
     )
     yield from _section("publishers", dict, publishers)
+    if document.exemptions:
+        exemptions = (
+            (id, {**extra.get(("exemptions", id), {}), **_encode_exemption(one)})
+            for id, one in sorted(document.exemptions.items())
+        )
+        yield from _section("exemptions", dict, exemptions)
     yield f',"_changes":{_dump(contents.changes)}}}'
 
 
@@ -173,6 +185,18 @@ def _encode_publisher(publisher: TrustedPublisher) -> _Json:
         "claims": [list(pair) for pair in publisher.claims],
         "projects": list(publisher.projects),
         "actions": _encode_actions(publisher.actions),
+    }
+
+
+def _encode_exemption(exemption: Exemption) -> _Json:
+    return {
+        "project": exemption.project,
+        "versions": exemption.versions,
+        "sha256": exemption.sha256,
+        "rule": exemption.rule.value,
+        "until": exemption.until.isoformat(),
+        "reason": exemption.reason,
+        "by": exemption.source,
     }
 
 
@@ -238,6 +262,14 @@ def _decoding(found: _Json) -> Steps[Contents]:
     for name, one in _object(found, "publishers").items():
         publishers[name] = _decode_publisher(_name(name), one)
         extra["publishers", name] = _others(one, _PUBLISHER_KEYS)
+    exemptions = {}
+    # Documents from before there were any have none.
+    stored = _object({"exemptions": {}, **found}, "exemptions")
+    for batch in batches(stored.items(), BATCH):
+        yield
+        for id, one in batch:
+            exemptions[_name(id)] = _decode_exemption(id, one)
+            extra["exemptions", id] = _others(one, _EXEMPTION_KEYS)
     groups = {}
     for batch in batches(_object(found, "groups").items(), BATCH):
         yield
@@ -249,6 +281,7 @@ def _decoding(found: _Json) -> Steps[Contents]:
         MappingProxyType(groups),
         tuple(lines.values()),
         MappingProxyType(publishers),
+        MappingProxyType(exemptions),
     )
     kept = {path: others for path, others in extra.items() if others}
     return Contents(document, _texts(found["_changes"]), MappingProxyType(kept))
@@ -281,6 +314,21 @@ def _decode_publisher(name: str, one: _Json) -> TrustedPublisher:
         _actions(one["actions"]),
         publisher_source(name),
     )
+
+
+def _decode_exemption(id: str, one: _Json) -> Exemption:
+    try:
+        return make_exemption(
+            _text(one["project"]) + _text(one["versions"]),
+            until=parse_end(_text(one["until"])),
+            reason=_text(one["reason"]),
+            sha256=_text(one["sha256"]),
+            rule=_text(one["rule"]),
+            source=_text(one["by"]),
+            id=id,
+        )
+    except BadValueError as e:
+        _damaged(f"the exemption {id} {e}")
 
 
 def _actions(found: Any) -> frozenset[Action]:

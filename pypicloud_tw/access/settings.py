@@ -9,6 +9,7 @@ from typing import Any
 from attrs import field, frozen
 
 from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.config.exemptions import Exemption
 from pypicloud_tw.config.namespaces import Namespaces
 from pypicloud_tw.config.rights import (
     AUTHENTICATED,
@@ -36,6 +37,7 @@ class AccessSettings:
     :ivar allow_overwrite_groups: or these groups may.
     :ivar allow_delete_groups: groups that may delete what they may manage.
     :ivar private: patterns of the names that are never asked upstream.
+    :ivar exemptions: from rules for what comes from upstream.
     :ivar users: the names of ``user.NAME``.
     :ivar has_users: somebody could log in: here, or by another directory.
     :ivar read_only: why nothing may be changed now; None: it may.
@@ -51,6 +53,7 @@ class AccessSettings:
     allow_overwrite_groups: tuple[str, ...] = ()
     allow_delete_groups: tuple[str, ...] = (AUTHENTICATED,)
     private: tuple[str, ...] = ()
+    exemptions: tuple[Exemption, ...] = ()
     users: frozenset[str] = frozenset()
     has_users: bool = False
     read_only: str | None = None
@@ -73,6 +76,7 @@ class AccessSettings:
             allow_overwrite_groups=pypi.allow_overwrite_groups,
             allow_delete_groups=pypi.allow_delete_groups,
             private=pypi.private,
+            exemptions=config.upstream.exempt,
             users=frozenset(config.users),
             has_users=bool(config.users) or log_in_elsewhere,
             read_only=pypi.read_only,

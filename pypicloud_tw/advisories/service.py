@@ -173,7 +173,7 @@ class Advisories:
         self._loop.clock = self.clock
         self._loop.start(LOOK_EVERY)
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         """Give up what is under way."""
         if self._loop is not None and self._loop.running:
             self._loop.stop()

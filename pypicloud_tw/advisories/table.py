@@ -51,6 +51,10 @@ class SortedLines:
     def __iter__(self) -> Iterator[str]:
         return map(self._key, range(len(self)))
 
+    def __contains__(self, key: object) -> bool:
+        """Return whether there is such a key."""
+        return isinstance(key, str) and self.get(key) is not None
+
     def get(self, key: str) -> bytes | None:
         """Return the text of a key."""
         at = bisect_left(range(len(self)), key.encode(), key=self._raw_key)
@@ -114,8 +118,11 @@ class AdvisoryTable:
                 return None
             parts = []
             for size in told["parts"]:
-                unpack = zstandard.ZstdDecompressor().decompressobj(write_size=limit)
-                parts.append(_bounded(unpack.decompress(rest[:size]), limit))
+                unpack = zstandard.ZstdDecompressor().decompressobj()
+                part = unpack.decompress(rest[:size])
+                if len(part) > limit or not unpack.eof:
+                    raise ValueError("a part of it is too large, or cut short")
+                parts.append(part)
                 rest = rest[size:]
             projects, ids, digests, of_digests = parts
             return cls(
@@ -129,12 +136,6 @@ class AdvisoryTable:
             raise ValueError(f"it is damaged: {e}") from None
         except DAMAGED as e:
             raise ValueError(f"it is damaged: {type(e).__name__}") from None
-
-
-def _bounded(data: bytes, limit: int) -> bytes:
-    if len(data) > limit:
-        raise ValueError("it is too large")
-    return data
 
 
 class TableMaker:

@@ -44,7 +44,7 @@ class VersionRange:
 
     def holds(self, version: Version) -> bool:
         """Return whether a version lies in it. A bound that is none bounds nothing."""
-        begin, end = _version(self.introduced), _version(self.fixed)
+        begin, end = _version(self.introduced or None), _version(self.fixed)
         last = _version(self.last_affected)
         if begin is not None and version < begin:
             return False
@@ -211,7 +211,7 @@ NO_ADVISORIES = NoAdvisories()
 
 
 def _version(text: str | None) -> Version | None:
-    if not text or text == "0":
+    if text is None:
         return None
     try:
         return Version(text)

@@ -7,18 +7,23 @@ from pathlib import Path
 
 from twisted.web.client import HTTPConnectionPool
 
+from pypicloud_tw.advisories.screen import MalwareScreen
 from pypicloud_tw.advisories.service import (
     Advisories,
     AdvisorySettings,
     ISource,
     LocalSource,
 )
+from pypicloud_tw.advisories.values import IAdvisories
 from pypicloud_tw.assembly.fallback import make_client
 from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.index.admission import Screen
 from pypicloud_tw.outbound.origins import shown, without_userinfo
 from pypicloud_tw.process import Process
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.upstream.advisory_source import FetchedSource
+from pypicloud_tw.upstream.judgement.judges import IExemptions
+from pypicloud_tw.upstream.judgement.rules import UpstreamRules
 from pypicloud_tw.upstream.source import UpstreamIndex
 
 
@@ -48,6 +53,19 @@ def make_advisories(
     )
     advisories.register(process.metrics)
     return advisories
+
+
+def make_screen(
+    config: Config,
+    advisories: IAdvisories,
+    exemptions: IExemptions,
+    process: Process,
+) -> Screen:
+    """Make what keeps known malware from being uploaded."""
+    rules = UpstreamRules.from_config(config.pypi, config.upstream)
+    return MalwareScreen(
+        advisories, rules.is_private, exemptions.of, process.reactor.seconds
+    )
 
 
 def _make_source(

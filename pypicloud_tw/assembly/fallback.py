@@ -26,7 +26,7 @@ from pypicloud_tw.process import Process
 from pypicloud_tw.upstream.agent import make_agent
 from pypicloud_tw.upstream.caching import CachingFiles
 from pypicloud_tw.upstream.client import Client
-from pypicloud_tw.upstream.judgement.judges import Judges
+from pypicloud_tw.upstream.judgement.judges import IExemptions, Judges
 from pypicloud_tw.upstream.judgement.rules import UpstreamRules
 from pypicloud_tw.upstream.keeper import StoredPages
 from pypicloud_tw.upstream.names.refresh import NamesReader
@@ -49,6 +49,7 @@ def make_fallback(
     index: Index,
     process: Process,
     environ: Mapping[str, str],
+    exemptions: IExemptions,
     advisories: IAdvisories = NO_ADVISORIES,
     *,
     pins: Pins,
@@ -57,6 +58,7 @@ def make_fallback(
 
     :param advisories: what is known of malware.
     :param environ: of the process: it may name proxies.
+    :param exemptions: from the rules.
     :param pins: who publishes what comes from upstream.
     :raises ConfigError: the rules, or a proxy, cannot be understood; or what they ask
         for is not installed.
@@ -79,7 +81,8 @@ def make_fallback(
         sources,
         Judges(
             UpstreamRules.from_config(config.pypi, config.upstream),
-            advisories=advisories,
+            exemptions,
+            advisories,
         ),
         render_upstream,
         reread_upstream,

@@ -9,11 +9,13 @@ from attrs import frozen
 from pypicloud_tw.access.administration.values import (
     WHATEVER,
     Changed,
+    Exempted,
     Grant,
     Group,
     Identity,
     MadeToken,
     Members,
+    NewExemption,
     NewToken,
     NewUser,
     Publisher,
@@ -145,6 +147,27 @@ class RemoteAdministration:
     ) -> Changed:
         """See the interface."""
         return await self._change("DELETE", "publishers", name, required=required)
+
+    async def exemptions(self) -> Sequence[Exempted]:
+        """See the interface."""
+        return (await self._get("exemptions")).items(Exempted)
+
+    async def exemption(self, id: str) -> Exempted:
+        """See the interface."""
+        return (await self._get("exemptions", id)).read(Exempted)
+
+    async def add_exemption(
+        self, new: NewExemption, required: Required = WHATEVER
+    ) -> Exempted:
+        """See the interface."""
+        answer = await self.client.ask(
+            "POST", _ACCESS, "exemptions", value=new, required=required
+        )
+        return answer.read(Exempted)
+
+    async def remove_exemption(self, id: str, required: Required = WHATEVER) -> Changed:
+        """See the interface."""
+        return await self._change("DELETE", "exemptions", id, required=required)
 
     async def tokens(
         self, owner: str | None = None, *, everybody: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from pypicloud_tw.client.access import RemoteAdministration
+from pypicloud_tw.client.advisories import RemoteAdvisories
 from pypicloud_tw.client.api import ApiClient
 from pypicloud_tw.client.projects import RemoteProjects
 from pypicloud_tw.client.pruning import RemotePruning
@@ -31,6 +32,11 @@ class RemoteIndex:
     def pruning(self) -> RemotePruning:
         """Prunes of the projects."""
         return RemotePruning(self.client)
+
+    @property
+    def advisories(self) -> RemoteAdvisories:
+        """What advisories affect, and the daily report."""
+        return RemoteAdvisories(self.client)
 
     @property
     def records(self) -> RemoteRecords:

@@ -100,7 +100,7 @@ class Exemption:
             key, _, value = detail.partition(":")
             if key not in given:
                 raise BadValueError(
-                    f"has {detail!r} before until, which is neither sha256:DIGEST nor "
+                    "has something before until that is neither sha256:DIGEST nor "
                     "rule:NAME."
                 )
             given[key] = value
@@ -148,9 +148,9 @@ def make_exemption(
     :param what: a project's name, with or without a version specifier.
     :raises BadValueError: it is none; the message is the rest of a sentence.
     """
-    at = found.start() if (found := _OPERATORS.search(what)) else len(what)
+    name, asked = split_what(what)
     try:
-        versions = str(SpecifierSet(what[at:]))
+        versions = str(SpecifierSet(asked))
     except InvalidSpecifier:
         raise BadValueError(
             "has something that is not a version specifier as in urllib3==2.5.1."
@@ -159,7 +159,9 @@ def make_exemption(
         raise BadValueError("has a sha256 that is not 64 hexadecimal digits.")
     if rule not in LIFTABLE:
         names = ", ".join(sorted(LIFTABLE))
-        raise BadValueError(f"has a rule that nothing can be exempted from: {names}.")
+        raise BadValueError(
+            f"has a rule that nothing can be exempted from; it can from {names}."
+        )
     if rule == Rule.MALWARE and not versions and not sha256:
         raise BadValueError("exempts from malware without a version or a sha256.")
     reason = " ".join(reason.split())
@@ -168,7 +170,7 @@ def make_exemption(
             f"must end in a reason of one line and at most {LONGEST_REASON} characters."
         )
     return Exemption(
-        project(what[:at].strip()),
+        project(name),
         until,
         reason,
         versions,
@@ -177,6 +179,13 @@ def make_exemption(
         source,
         id,
     )
+
+
+def split_what(what: str) -> tuple[str, str]:
+    """Take apart a project's name and the version specifier behind it, if any."""
+    found = _OPERATORS.search(what)
+    at = found.start() if found else len(what)
+    return what[:at].strip(), what[at:]
 
 
 def parse_end(text: str) -> datetime:

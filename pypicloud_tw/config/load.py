@@ -42,7 +42,7 @@ from pypicloud_tw.config.sources import (
     from_ini,
     user_name_problem,
 )
-from pypicloud_tw.config.values import BadValueError
+from pypicloud_tw.config.values import BadLinesError, BadValueError
 from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.outbound.proxies import ProxySettings
 
@@ -162,12 +162,7 @@ class _Reading:
                 self._refuse_lifting(key, given)
         except BadValueError as e:
             self.bad.add(key.name)
-            self.problems.append(
-                given.problem(
-                    f"{key.name} = {key.show(given.text)} {e}"
-                    f"{_about_comments(given.text)}"
-                )
-            )
+            self.problems.extend(map(given.problem, _sentences(key, given.text, e)))
 
     def _find(self, key: Key) -> Given | None:
         """Find a key's text in the first source that has it, or its file."""
@@ -299,6 +294,15 @@ class _Reading:
         """Make the old key and the new one say the same."""
         fallback = pypi.fallback if pypi.use_fallback else "none"
         return attrs.evolve(pypi, fallback=fallback, use_fallback=fallback != "none")
+
+
+def _sentences(key: Key, text: str, error: BadValueError) -> Iterator[str]:
+    """Say what is wrong with a key's text, of every line where that is a list."""
+    if isinstance(error, BadLinesError):
+        for line, why in error.lines:
+            yield f"{key.name}: the line {key.show(line)} {why}{_about_comments(line)}"
+    else:
+        yield f"{key.name} = {key.show(text)} {error}{_about_comments(text)}"
 
 
 def _about_comments(text: str) -> str:

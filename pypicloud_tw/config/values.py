@@ -8,7 +8,7 @@ be right; it never repeats the value, which may be a secret.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -39,6 +39,17 @@ _FIELDS_TAKEN = frozenset(
 
 class BadValueError(ValueError):
     """This text is not a value of its kind; the message is the rest of a sentence."""
+
+
+class BadLinesError(BadValueError):
+    """Some lines of a text are no values of their kind.
+
+    :ivar lines: each with what is wrong with it: the rest of a sentence.
+    """
+
+    def __init__(self, lines: Sequence[tuple[str, str]]) -> None:
+        super().__init__("; ".join(why for _, why in lines))
+        self.lines = lines
 
 
 def flag(text: str) -> bool:
@@ -212,6 +223,27 @@ def reason(text: str) -> str:
 def several_lines(text: str) -> tuple[str, ...]:
     """Parse a list whose items are a line each, for those that have blanks in them."""
     return unique(item.strip() for item in text.splitlines() if item.strip())
+
+
+def lines_of(kind: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    """Make the kind of the lists whose items are a line each; empty ones say nothing.
+
+    What it makes raises :class:`BadLinesError` with every line that is none.
+    """
+
+    def parse(text: str) -> tuple[T, ...]:
+        items: list[T] = []
+        wrong: list[tuple[str, str]] = []
+        for line in several_lines(text):
+            try:
+                items.append(kind(line))
+            except BadValueError as e:
+                wrong.append((line, str(e)))
+        if wrong:
+            raise BadLinesError(wrong)
+        return unique(items)
+
+    return parse
 
 
 def field_name(text: str) -> str:

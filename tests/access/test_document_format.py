@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from hypothesis import given
@@ -18,6 +19,7 @@ from pypicloud_tw.access.document_format import (
     encode,
     publisher_source,
 )
+from pypicloud_tw.config.exemptions import LIFTABLE, Exemption, Rule
 from pypicloud_tw.config.rights import (
     GRANTABLE,
     Action,
@@ -50,6 +52,16 @@ FULL = AccessDocument(
             ("acme-tool",),
             frozenset({Action.UPLOAD}),
             "the access document, publisher ci",
+        )
+    },
+    exemptions={
+        "0f": Exemption(
+            "urllib3",
+            datetime(2026, 12, 25, tzinfo=UTC),
+            "CVE fix",
+            "==2.5.1",
+            source="ann",
+            id="0f",
         )
     },
 )
@@ -85,6 +97,19 @@ def documents(draw: st.DrawFn) -> AccessDocument:
             for project, kind, name in sorted(keys)
         ),
         {publisher.name: publisher for publisher in publishers},
+        {
+            id: Exemption(
+                "acme",
+                draw(st.datetimes(timezones=st.just(UTC))),
+                "why",
+                draw(st.sampled_from(["", "==1.0", "<2,>=1"])),
+                draw(st.sampled_from(["", "a" * 64])),
+                draw(st.sampled_from(sorted(LIFTABLE - {Rule.MALWARE}))),
+                draw(names),
+                id,
+            )
+            for id in draw(st.sets(st.sampled_from(["0", "1", "2"])))
+        },
     )
 
 
@@ -120,9 +145,26 @@ class RoundTripTests(SynchronousTestCase):
                         "actions": ["upload"],
                     }
                 },
+                "exemptions": {
+                    "0f": {
+                        "project": "urllib3",
+                        "versions": "==2.5.1",
+                        "sha256": "",
+                        "rule": "min-age",
+                        "until": "2026-12-25T00:00:00+00:00",
+                        "reason": "CVE fix",
+                        "by": "ann",
+                    }
+                },
                 "_changes": ["5f"],
             },
         )
+
+    def test_one_from_before_there_were_exemptions(self) -> None:
+        """Nor are they written where there are none: older servers read it, too."""
+        found = json.loads(encode(Contents()))
+        self.assertNotIn("exemptions", found)
+        self.assertEqual(decode(json.dumps(found).encode()).document.exemptions, {})
 
     def test_unknown_keys_are_kept_with_what_has_them(self) -> None:
         found = json.loads(encode(Contents(FULL)))
@@ -131,6 +173,7 @@ class RoundTripTests(SynchronousTestCase):
             found["users"]["ann"],
             found["rights"][0],
             found["publishers"]["ci"],
+            found["exemptions"]["0f"],
         ):
             one["later"] = {"any": [1]}
         again = encode(decode(json.dumps(found).encode()))
@@ -202,6 +245,10 @@ class DamageTests(SynchronousTestCase):
             (["rights", 0, "actions"], "read", "a str stands where a list belongs"),
             (["publishers", "ci", "claims"], ["x"], "ValueError"),
             (["publishers", "ci", "issuer"], None, "a NoneType stands"),
+            (["exemptions"], [], "exemptions is no object"),
+            (["exemptions", "0f", "rule"], "deny", "the exemption 0f has a rule"),
+            (["exemptions", "0f", "until"], "x", "the exemption 0f has an end"),
+            (["exemptions", "0f", "by"], None, "a NoneType stands"),
             (["_changes"], None, "a NoneType stands where a list belongs"),
         ):
             self.assertIn(why, self.spoiled(path, value), (path, value))

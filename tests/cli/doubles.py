@@ -20,6 +20,8 @@ from pypicloud_tw.client.logins import Credentials
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.index.audit import Actor, Proof
 from pypicloud_tw.projects.administered import AdministeredProjects
+from pypicloud_tw.projects.affected.interface import AdvisoryAdministration
+from pypicloud_tw.projects.affected.stored import StoredAdvisories
 from pypicloud_tw.projects.interface import ProjectAdministration
 from pypicloud_tw.projects.pruning import PruningAdministration
 from pypicloud_tw.projects.stored import StoredProjects
@@ -38,6 +40,7 @@ class LocalIndex:
     projects: ProjectAdministration
     pruning: PruningAdministration
     records: RecordsInStore
+    advisories: AdvisoryAdministration
 
 
 @define
@@ -66,6 +69,7 @@ class FakeRunner:
                 StoredProjects(AdministeredProjects(index), actor, Operator()),
                 StoredPruning(self.web.application.pruning, actor, Operator()),
                 RecordsInStore(index),
+                StoredAdvisories(self.web.application.advisories, Operator()),
             ),
             work,
         )

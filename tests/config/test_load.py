@@ -373,6 +373,7 @@ class EnvironmentTests(ConfigTestCase):
                 "server.cors_origins",
                 "storage.temp_dir",
                 "upstream.allow_private_hosts",
+                "upstream.exempt",
                 "upstream.merge",
                 "upstream.min_age.exempt",
                 "upstream.min_age.security",
@@ -659,6 +660,37 @@ class AgreementTests(ConfigTestCase):
         self.assertEqual(config.upstream.deny, ("a", "b-*"))
         off = "pypi.use_fallback = no\nupstream.min_age = 7d\n"
         self.assertEqual(self.load(f"[pypicloud]\n{off}").notices, ())
+
+    def test_exemptions(self) -> None:
+        config = self.load(
+            """[pypicloud]
+            upstream.exempt =
+                Urllib3==2.5.1 until 2026-12-24 CVE fix
+                # what a comment says
+                acme rule:severity until 2026-12-24T10:00Z is not reached here
+            """
+        )
+        self.assertEqual(
+            [(one.what, one.reason) for one in config.upstream.exempt],
+            [
+                ("urllib3==2.5.1", "CVE fix"),
+                ("acme rule:severity", "is not reached here"),
+            ],
+        )
+
+    def test_every_wrong_exemption_is_told(self) -> None:
+        first, second = self.problems(
+            """[pypicloud]
+            upstream.exempt =
+                urllib3==2.5.1 CVE fix
+                acme until 2026-12-24 this one is right
+                acme rule:deny until 2026-12-24 x
+            """
+        )
+        self.assertIn(
+            "upstream.exempt: the line 'urllib3==2.5.1 CVE fix' has no end date", first
+        )
+        self.assertIn("'acme rule:deny until 2026-12-24 x' has a rule", second)
 
     def test_no_second_complaint(self) -> None:
         """A key whose value is wrong is not compared with others."""

@@ -8,11 +8,13 @@ from typing import Protocol, TypeAlias, TypeVar
 from pypicloud_tw.access.administration.values import (
     WHATEVER,
     Changed,
+    Exempted,
     Grant,
     Group,
     Identity,
     MadeToken,
     Members,
+    NewExemption,
     NewToken,
     NewUser,
     Publisher,
@@ -116,6 +118,26 @@ class AccessAdministration(Protocol):
         self, name: str, required: Required = WHATEVER
     ) -> Changed:
         """Trust somebody no more."""
+
+    async def exemptions(self) -> Sequence[Exempted]:
+        """Return every exemption from a rule for what comes from upstream.
+
+        Those of the ini come first.
+        """
+
+    async def exemption(self, id: str) -> Exempted:
+        """Return one that was added."""
+
+    async def add_exemption(
+        self, new: NewExemption, required: Required = WHATEVER
+    ) -> Exempted:
+        """Exempt something, or until another day or for another reason.
+
+        It holds on every server within ``index.fresh_for``.
+        """
+
+    async def remove_exemption(self, id: str, required: Required = WHATEVER) -> Changed:
+        """Exempt something no more."""
 
     async def tokens(
         self, owner: str | None = None, *, everybody: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pypicloud_tw.access.administration.values import (
     Decision,
+    Exempted,
     Group,
     Publisher,
     PublisherTerms,
@@ -13,6 +14,7 @@ from pypicloud_tw.access.administration.values import (
 )
 from pypicloud_tw.access.explain import Explanation
 from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.config.exemptions import Exemption
 from pypicloud_tw.config.rights import RightLine, TrustedPublisher
 
 
@@ -60,6 +62,23 @@ def show_publisher(policy: Policy, trusted: TrustedPublisher) -> Publisher:
     )
     fixed = trusted.name in policy.settings.publishers
     return Publisher(trusted.name, terms, trusted.source, fixed)
+
+
+def show_exemption(exemption: Exemption, now: float) -> Exempted:
+    """Show an exemption; *now* is in seconds since the epoch."""
+    return Exempted(
+        exemption.id,
+        exemption.what,
+        exemption.project,
+        exemption.versions,
+        exemption.sha256,
+        exemption.rule.value,
+        exemption.until,
+        exemption.reason,
+        exemption.source,
+        fixed=not exemption.id,
+        ended=now >= exemption.until.timestamp(),
+    )
 
 
 #: Why something is not allowed, to who may do nothing at all with a project: lines for

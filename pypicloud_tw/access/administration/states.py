@@ -12,7 +12,7 @@ from pypicloud_tw.errors import ConditionFailed
 from pypicloud_tw.json_values import to_bytes
 
 #: What has a state of its own.
-Part = Literal["users", "groups", "rights", "publishers"]
+Part = Literal["users", "groups", "rights", "publishers", "exemptions"]
 
 
 def check_required(
@@ -59,6 +59,9 @@ def _content(document: AccessDocument, part: Part, name: str) -> object:
             return None if members is None else sorted(members)
         case "publishers":
             return document.publishers.get(name) and to_bytes(document.publishers[name])
+        case "exemptions":
+            one = document.exemptions.get(name)
+            return one and (one.until, one.reason, one.source)
         case "rights":
             for line in document.rights:
                 if f"{line.project}/{line.kind}/{line.name}" == name:

@@ -9,6 +9,7 @@ from attrs import frozen
 from pypicloud_tw.access import changes
 from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.administration.authority import Authority
+from pypicloud_tw.access.administration.exemptions import ExemptionAdministration
 from pypicloud_tw.access.administration.publishers import PublisherAdministration
 from pypicloud_tw.access.administration.recorded import Change, RecordedChange
 from pypicloud_tw.access.administration.shown import (
@@ -23,11 +24,13 @@ from pypicloud_tw.access.administration.tokens import TokenAdministration
 from pypicloud_tw.access.administration.values import (
     WHATEVER,
     Changed,
+    Exempted,
     Grant,
     Group,
     Identity,
     MadeToken,
     Members,
+    NewExemption,
     NewToken,
     NewUser,
     Overview,
@@ -294,6 +297,33 @@ class StoredAdministration:
     @property
     def _publishers(self) -> PublisherAdministration:
         return PublisherAdministration(self.parts, self.actor, self.authority)
+
+    # -- exemptions -----------------------------------------------------------------
+
+    async def exemptions(self) -> Sequence[Exempted]:
+        """Return those of what whoever asks administers, the ini's first."""
+        return await self._exemptions.list()
+
+    async def exemption(self, id: str) -> Exempted:
+        """See the interface."""
+        return await self._exemptions.find(id)
+
+    async def add_exemption(
+        self, new: NewExemption, required: Required = WHATEVER
+    ) -> Exempted:
+        """See the interface.
+
+        :raises Forbidden: whoever asks does not administer the project.
+        """
+        return await self._exemptions.add(new, required)
+
+    async def remove_exemption(self, id: str, required: Required = WHATEVER) -> Changed:
+        """See the interface; errors as of :meth:`add_exemption`."""
+        return await self._exemptions.remove(id, required)
+
+    @property
+    def _exemptions(self) -> ExemptionAdministration:
+        return ExemptionAdministration(self.parts, self.actor, self.authority)
 
     # -- tokens ---------------------------------------------------------------------
 

@@ -6,9 +6,11 @@ So that a record says by itself who got what, and who lost it. No hash is in it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from datetime import UTC
 
 from pypicloud_tw.access.administration.states import Part
 from pypicloud_tw.access.document import AccessDocument, StoredUser
+from pypicloud_tw.config.exemptions import Exemption
 from pypicloud_tw.config.rights import RightLine, TrustedPublisher, show_actions
 
 #: Names that are told of many; more are counted, for a record is bounded.
@@ -27,6 +29,9 @@ def told(part: Part, name: str, before: AccessDocument, after: AccessDocument) -
         case "publishers":
             was, now = before.publishers.get(name), after.publishers.get(name)
             return f"{name}: {'; '.join(_of_publisher(was, now))}"
+        case "exemptions":
+            ends, end = before.exemptions.get(name), after.exemptions.get(name)
+            return f"{name}: {'; '.join(_of_exemption(ends, end))}"
 
 
 def _of_user(name: str, before: AccessDocument, after: AccessDocument) -> Iterator[str]:
@@ -83,6 +88,16 @@ def _of_publisher(
 ) -> Iterator[str]:
     yield "removed" if now is None else _terms(now)
     yield "new" if was is None else f"before: {_terms(was)}"
+
+
+def _of_exemption(was: Exemption | None, now: Exemption | None) -> Iterator[str]:
+    yield "removed" if now is None else _exempted(now)
+    yield "new" if was is None else f"before: {_exempted(was)}"
+
+
+def _exempted(exemption: Exemption) -> str:
+    until = exemption.until.astimezone(UTC)
+    return f"{exemption.what} until {until:%Y-%m-%dT%H:%MZ}, {exemption.reason}"
 
 
 def _terms(publisher: TrustedPublisher) -> str:

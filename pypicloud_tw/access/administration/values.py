@@ -11,6 +11,7 @@ from datetime import datetime
 from attrs import field, frozen
 
 from pypicloud_tw.access.hashes import MAX_PASSWORD
+from pypicloud_tw.config.exemptions import LONGEST_REASON, Rule
 from pypicloud_tw.config.publishers import AUDIENCE
 from pypicloud_tw.config.rights import Action, Kind
 from pypicloud_tw.json_values import longest
@@ -82,6 +83,46 @@ class Publisher:
     terms: PublisherTerms
     source: str
     fixed: bool
+
+
+@frozen
+class NewExemption:
+    """What a rule for what comes from upstream shall not hold for, until when and why.
+
+    :ivar versions: a version specifier (PEP 440); empty: every version.
+    :ivar sha256: of one file, hexadecimal; empty: every file.
+    """
+
+    project: str
+    until: datetime
+    reason: str = field(metadata=longest(LONGEST_REASON, one_line=True))
+    versions: str = ""
+    sha256: str = ""
+    rule: str = Rule.MIN_AGE.value
+
+
+@frozen
+class Exempted:
+    """An exemption.
+
+    :ivar id: by which it is removed; empty: the ini has it.
+    :ivar what: it speaks of, as it would stand in an ini.
+    :ivar source: where it stands, or who added it.
+    :ivar fixed: the ini has it, and only the ini changes it.
+    :ivar ended: it holds no more.
+    """
+
+    id: str
+    what: str
+    project: str
+    versions: str
+    sha256: str
+    rule: str
+    until: datetime
+    reason: str
+    source: str
+    fixed: bool
+    ended: bool
 
 
 @frozen

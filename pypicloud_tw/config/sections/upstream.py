@@ -8,6 +8,7 @@ from pathlib import Path
 from attrs import frozen
 
 from pypicloud_tw.config import addresses, names, values
+from pypicloud_tw.config.exemptions import Exemption
 from pypicloud_tw.config.key import key, show_url
 
 
@@ -87,6 +88,14 @@ class UpstreamSection:
         None,
         "Versions with a known flaw so bad, or worse, are not let through.",
         empty_is_laxer=True,
+    )
+    exempt: tuple[Exemption, ...] = key(
+        values.lines_of(Exemption.parse),
+        "",
+        "Exemptions from upstream.min_age, or from another rule, until a day and for a "
+        "reason, a line each: urllib3==2.5.1 until 2026-12-24 CVE fix. Before until "
+        "may stand sha256:DIGEST and rule:NAME. pypicloud exempt adds more at run "
+        "time.",
     )
     not_after: datetime | None = key(  # noqa: RUF009  a field, and immutable
         values.moment,

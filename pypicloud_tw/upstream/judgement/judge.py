@@ -400,7 +400,7 @@ def exempt_command(what: str, rule: Rule) -> str:
     name, _, version = what.partition(" ")
     which = f"{name}=={version}" if version else name
     option = "" if rule is Rule.MIN_AGE else f" --rule {rule}"
-    return f"pypicloud exempt add {which}{option}."
+    return f"pypicloud exempt add {which}{option} --for 7d --reason WHY"
 
 
 def _fixes(advisory: Advisory) -> str:

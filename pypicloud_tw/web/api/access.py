@@ -16,11 +16,13 @@ from pypicloud_tw.access.administration.authority import PrincipalAuthority
 from pypicloud_tw.access.administration.stored import StoredAdministration
 from pypicloud_tw.access.administration.values import (
     Changed,
+    Exempted,
     Grant,
     Group,
     Identity,
     MadeToken,
     Members,
+    NewExemption,
     NewToken,
     NewUser,
     Overview,
@@ -61,6 +63,7 @@ _READ = ["GET", "HEAD"]
 _MADE = (200, 201)
 
 _BY_ID = "/tokens/<string(length=32):id>"
+_EXEMPTION = "/exemptions/<string(length=16):id>"
 _RIGHT = "/rights/<project>/<any(user, group):kind>/<name>"
 
 _OWNER = text_parameter("owner", "Whose tokens; of others administrators may ask.")
@@ -267,6 +270,42 @@ class AccessApi:
         """Trust a publisher no more."""
         doer = await self._administrator_of_some(request)
         changed = await doer.remove_publisher(name, required(request))
+        return send_changed(request, changed)
+
+    # -- exemptions -----------------------------------------------------------------
+
+    @routes.get("/exemptions", Listed(Exempted), asks=Action.ADMINISTER)
+    async def exemptions(self, request: Request) -> bytes:
+        """List what is exempted from rules for other indexes, as far as one may."""
+        doer = await self._administrator_of_some(request)
+        return await send_list(request, await doer.exemptions(), self.pieces)
+
+    @routes.post(
+        "/exemptions",
+        Exempted,
+        asks=Action.ADMINISTER,
+        body=NewExemption,
+        statuses=(201,),
+    )
+    async def add_exemption(self, request: Request) -> bytes:
+        """Exempt a project or versions of it from a rule, until a day."""
+        doer, new = await self._with_body(
+            request, NewExemption, self._administrator_of_some
+        )
+        return send_made(request, await doer.add_exemption(new, required(request)))
+
+    @routes.get(_EXEMPTION, Exempted, asks=Action.ADMINISTER)
+    async def exemption(self, request: Request, id: str) -> bytes:
+        """Show an exemption."""
+        doer = await self._administrator_of_some(request)
+        found = await doer.exemption(id)
+        return send_value(request, found, doer.state("exemptions", id))
+
+    @routes.delete(_EXEMPTION, Changed, asks=Action.ADMINISTER)
+    async def remove_exemption(self, request: Request, id: str) -> bytes:
+        """Exempt something no more."""
+        doer = await self._administrator_of_some(request)
+        changed = await doer.remove_exemption(id, required(request))
         return send_changed(request, changed)
 
     # -- tokens ---------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import evolve
@@ -15,6 +16,7 @@ from pypicloud_tw.access.administration.values import (
     Changed,
     Grant,
     Members,
+    NewExemption,
     NewToken,
     NewUser,
     PublisherTerms,
@@ -37,11 +39,15 @@ TERMS = PublisherTerms(
     "https://ci.example", {"repository": "acme/tool"}, ("acme-tool",)
 )
 
+#: Less than a year after what the clocks of the suite's servers show.
+SOON = datetime(2027, 2, 1, tzinfo=UTC)
+
 #: What the ini has where the suite runs; ann and root are administrators.
 INI = {
     "auth.admins": "ann root",
     "group.fixed": "ann",
     "package.fixed.user.ann": "rw",
+    "upstream.exempt": "old until 2001-01-01 of the ini",
 }
 
 
@@ -280,3 +286,47 @@ class AdministrationSuite(SuiteCase):
         self.assertEqual(again, Changed(state=made.state))
         gone = self.wait(access.remove_group("dev"))
         self.assertEqual(gone, Changed())
+
+    # -- exemptions
+
+    def test_exemptions(self) -> None:
+        access = self.access
+        new = NewExemption("Urllib3", SOON, "CVE fix", "==2.5.1")
+        added = self.wait(access.add_exemption(new))
+        self.assertEqual(
+            (added.what, added.source, added.until, added.fixed, added.ended),
+            ("urllib3==2.5.1", "ann", SOON, False, False),
+        )
+        self.assertEqual(self.wait(access.exemption(added.id)), added)
+        fixed, last = self.wait(access.exemptions())
+        self.assertEqual((fixed.what, fixed.fixed, fixed.ended), ("old", True, True))
+        self.assertEqual(last, added)
+        removed = self.wait(access.remove_exemption(added.id))
+        self.assertIsNone(removed.state)
+        self.refused(NotFound, access.remove_exemption(added.id))
+        self.refused(NotFound, access.exemption(added.id))
+
+    def test_the_same_again_is_another_end(self) -> None:
+        access = self.access
+        first = NewExemption("acme", SOON, "a fix")
+        one = self.wait(access.add_exemption(first))
+        longer = evolve(first, until=SOON + timedelta(days=1), reason="still")
+        again = self.wait(access.add_exemption(longer))
+        self.assertEqual((again.id, again.reason), (one.id, "still"))
+        self.refused(ConditionFailed, access.add_exemption(first, NEW))
+        other = self.wait(access.add_exemption(evolve(first, rule="severity")))
+        self.assertNotEqual(other.id, one.id)
+
+    def test_exemptions_that_cannot_be(self) -> None:
+        for new, why in (
+            (NewExemption("acme", SOON - timedelta(days=999), "x"), "this one is past"),
+            (NewExemption("acme", SOON + timedelta(days=400), "x"), "a year at most"),
+            (NewExemption("acme", SOON, ""), "a reason"),
+            (NewExemption("a b", SOON, "x"), "not a project's name"),
+            (NewExemption("acme", SOON, "x", "=>1"), "not a version specifier"),
+            (NewExemption("acme", SOON, "x", rule="deny"), "a rule that nothing"),
+            (NewExemption("acme", SOON, "x", rule="malware"), "without a version"),
+            (NewExemption("acme", SOON, "x", sha256="ff"), "64 hexadecimal"),
+        ):
+            said = self.refused(BadRequest, self.access.add_exemption(new))
+            self.assertIn(why, said)

@@ -11,6 +11,7 @@ from pypicloud_tw.access.administration.stored import StoredAdministration
 from pypicloud_tw.access.administration.values import (
     Grant,
     Members,
+    NewExemption,
     NewToken,
     NewUser,
     UserChange,
@@ -28,7 +29,13 @@ from pypicloud_tw.errors import (
 )
 from pypicloud_tw.index.marker import KEY as MARKER
 from tests.access.administration.doubles import AccessServer
-from tests.access.administration.suite import READ, TERMS, AdministrationSuite, WorkCase
+from tests.access.administration.suite import (
+    READ,
+    SOON,
+    TERMS,
+    AdministrationSuite,
+    WorkCase,
+)
 
 ADMINISTER = Grant(frozenset({Action.ADMINISTER}))
 
@@ -70,6 +77,24 @@ class StoredTests(AdministrationSuite, WorkCase):
         # Nothing was changed: nothing is recorded.
         self.wait(self.access.put_right("acme", "user", "bob", READ))
         self.assertEqual(len(acts), 2)
+
+    def test_records_of_exemptions(self) -> None:
+        new = NewExemption("acme", SOON, "a fix", "==1")
+        id = self.wait(self.access.add_exemption(new)).id
+        self.wait(self.access.add_exemption(evolve(new, reason="still")))
+        self.wait(self.access.remove_exemption(id))
+        told = [(one.act, one.project, one.reason) for one in self.server.acts]
+        fix, still = (
+            f"acme==1 until 2027-02-01T00:00Z, {why}" for why in ("a fix", "still")
+        )
+        self.assertEqual(
+            told,
+            [
+                ("added an exemption", "acme", f"{id}: {fix}; new"),
+                ("added an exemption", "acme", f"{id}: {still}; before: {fix}"),
+                ("removed an exemption", "acme", f"{id}: removed; before: {still}"),
+            ],
+        )
 
     def test_records_say_who_got_and_who_lost_what(self) -> None:
         access, acts = self.access, self.server.acts

@@ -101,6 +101,34 @@ class CommandSuite(SuiteCase):
         self.do("publisher remove ci --yes")
         self.fail_with(1, "publisher remove ci --yes")
 
+    def test_exemptions(self) -> None:
+        add = "exempt add Urllib3==2.5.1 --reason fix"
+        said = self.do(f"{add} --until 2027-01-20")
+        self.assertRegex(
+            said, r"^urllib3==2.5.1 is exempt until 2027-01-21 00:00 UTC \(\w{16}\)"
+        )
+        self.do(f"{add} --until 2027-01-31 --rule severity")
+        listed = [one for one in self.read("exempt list") if not one["fixed"]]
+        whats = {one["what"]: one["id"] for one in listed}
+        self.assertEqual(set(whats), {"urllib3==2.5.1", "urllib3==2.5.1 rule:severity"})
+        self.assertIn("2001-01-02 00:00 (ended)", self.do("exempt list"))
+        id = whats["urllib3==2.5.1"]
+        self.assertIn(id, self.do(f"exempt remove {id}"))
+        self.assertIn("no exemption", self.fail_with(1, f"exempt remove {id}"))
+
+    def test_exemptions_that_cannot_be(self) -> None:
+        add = "exempt add acme --reason fix"
+        for options, why in (
+            ("", "Say when it ends"),
+            ("--until 2027-01-31 --for 7d", "Say when it ends"),
+            ("--until soon", "--until = soon has an end that"),
+            ("--for soon", "--for = soon is not a duration"),
+            ("--for 7d --sha256 ff", "64 hexadecimal"),
+            ("--for 7d --rule deny", "deny"),
+        ):
+            self.assertIn(why, self.fail_with(2, f"{add} {options}"))
+        self.assertIn("past", self.fail_with(1, f"{add} --until 2001-01-01"))
+
     def test_tokens(self) -> None:
         self.do("user add robot --service")
         make = "token make --owner robot --description CI --may read --life 1h"

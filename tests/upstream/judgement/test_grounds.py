@@ -157,4 +157,6 @@ class GroundTests(SynchronousTestCase):
                 "Retry-After": str(7 * 86_400),
             },
         )
-        self.assertIn("pypicloud exempt add acme==1.0.", error.message)
+        self.assertIn(
+            "pypicloud exempt add acme==1.0 --for 7d --reason WHY", error.message
+        )

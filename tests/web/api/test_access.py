@@ -25,6 +25,11 @@ PROBLEM = "application/problem+json"
 USERS = dict.fromkeys(("ann", "bob", "carol"), HASH)
 TERMS = {"issuer": "https://ci.example", "claims": {"sub": "x"}, "projects": ["acme"]}
 
+EXEMPTION = {"project": "acme", "until": "2026-12-31T00:00:00Z", "reason": "a fix"}
+
+#: What has no name in its address.
+NAMELESS = ("tokens", "exemptions")
+
 #: A body that each change takes; what is not here takes none.
 BODIES: dict[tuple[str, str], object] = {
     ("PUT", "users"): {"password": "a good word"},
@@ -32,6 +37,7 @@ BODIES: dict[tuple[str, str], object] = {
     ("PUT", "groups"): {"members": ["bob"]},
     ("PUT", "rights"): {"actions": ["read"]},
     ("PUT", "publishers"): TERMS,
+    ("POST", "exemptions"): EXEMPTION,
     ("POST", "tokens"): {"description": "CI"},
 }
 
@@ -52,10 +58,18 @@ def routes() -> Iterator[tuple[str, str]]:
             "<name>": "thing",
             "<user>": "bob",
             "<string(length=32):id>": "0" * 32,
+            "<string(length=16):id>": "0" * 16,
         }.items():
             path = path.replace(part, value)
         for method in rule.methods or ():
             yield method, path
+
+
+def path_of(part: str) -> str:
+    """Return where a change of a part is asked for."""
+    if part in NAMELESS:
+        return part
+    return "rights/acme/user/bob" if part == "rights" else f"{part}/thing"
 
 
 class AccessApiCase(SynchronousTestCase):
@@ -81,7 +95,7 @@ class AccessApiCase(SynchronousTestCase):
 
 class WhoMayTests(AccessApiCase):
     def test_every_route_is_known(self) -> None:
-        self.assertEqual(len(set(routes())), 35)
+        self.assertEqual(len(set(routes())), 41)
 
     def test_nobody_in_particular(self) -> None:
         for method, path in routes():
@@ -144,9 +158,7 @@ class WhoMayTests(AccessApiCase):
     def test_who_is_no_administrator_any_more_when_the_body_has_come(self) -> None:
         zoe = {"password": "a good word", "administrator": True}
         for (method, part), value in BODIES.items():
-            path = {"rights": "rights/acme/user/bob", "tokens": "tokens"}.get(
-                part, f"{part}/thing"
-            )
+            path = path_of(part)
             self.ask("PUT", "users/zoe", zoe)
             if part != "tokens":
                 answer = self.changing(
@@ -205,6 +217,15 @@ class WhoMayTests(AccessApiCase):
         other = {**TERMS, "projects": ["acme", "other"]}
         self.assertEqual(status("PUT", "publishers/ci", other), 403)
         self.assertEqual(status("GET", "users"), 403)
+        self.assertEqual(status("POST", "exemptions", EXEMPTION), 201)
+        self.assertEqual(
+            status("POST", "exemptions", {**EXEMPTION, "project": "other"}), 403
+        )
+        id = self.ask("POST", "exemptions", {**EXEMPTION, "project": "x"}).json["id"]
+        self.assertEqual(status("GET", f"exemptions/{id}"), 404)
+        self.assertEqual(status("DELETE", f"exemptions/{id}"), 404)
+        (own,) = self.web.ask("GET", "exemptions", login=bob).json["items"]
+        self.assertEqual((own["project"], own["source"]), ("acme", "bob"))
         lines = self.web.ask("GET", "rights", login=bob).json["items"]
         self.assertEqual({line["project"] for line in lines}, {"acme"})
 
@@ -294,9 +315,7 @@ class FormTests(AccessApiCase):
     @given(st.sampled_from(sorted(BODIES)), st.binary(max_size=40))
     def test_any_body_or_a_sentence(self, route: tuple[str, str], body: bytes) -> None:
         method, kind = route
-        path = {"rights": "rights/acme/user/bob", "tokens": "tokens"}.get(
-            kind, f"{kind}/thing"
-        )
+        path = path_of(kind)
         headers = {**basic(), "Content-Type": "application/json"}
         path = f"/api/v1/access/{path}"
         response = self.web.request(method, path, headers, body)
@@ -321,6 +340,17 @@ class ConditionTests(AccessApiCase):
             changed = self.web.ask("PUT", "groups/dev", members, If_Match=etag)
             self.assertEqual(changed.status, status)
         self.refused(412, self.web.ask("DELETE", "groups/dev", If_Match=etag))
+
+    def test_exemptions(self) -> None:
+        id = self.ask("POST", "exemptions", EXEMPTION).json["id"]
+        etag = self.ask("GET", f"exemptions/{id}")["ETag"] or ""
+        self.ask("POST", "exemptions", {**EXEMPTION, "reason": "another"})
+        path = f"exemptions/{id}"
+        self.refused(412, self.web.ask("DELETE", path, If_Match=etag))
+        twice = self.web.ask("POST", "exemptions", EXEMPTION, If_None_Match="*")
+        self.refused(412, twice)
+        etag = self.ask("GET", path)["ETag"] or ""
+        self.assertEqual(self.web.ask("DELETE", path, If_Match=etag).status, 200)
 
     def test_what_follows_from_elsewhere_is_no_lost_update(self) -> None:
         state = self.ask("PUT", "users/x", {}).json["state"]
