@@ -36,6 +36,7 @@ from pypicloud_tw.assembly.fallback import (
     make_fallback,
     make_names_jobs,
     make_pins,
+    make_upstream_reports,
 )
 from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.assembly.logins import make_logins, make_throttle
@@ -122,7 +123,13 @@ def assemble(
         advised,
         make_screen(config, known, exemptions, process),
     )
-    reporter = make_reporter(index, advised, advisories, lambda: exemptions.all)
+    reporter = make_reporter(
+        index,
+        advised,
+        advisories,
+        lambda: exemptions.all,
+        *make_upstream_reports(config, index, fallback, process, pins),
+    )
     jobs = (*make_names_jobs(config, index, fallback, process), reporter.job)
     daily = make_daily(index, access, pruning, process.metrics, *jobs)
     reloader = Reloader(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Collection
+from collections.abc import Iterable
 from hashlib import sha256
 
 from attrs import define, field, frozen
@@ -108,7 +108,7 @@ class NamesElsewhere:
         return None
 
     async def look_alikes(
-        self, ours: Collection[str]
+        self, ours: Iterable[str]
     ) -> tuple[tuple[str, LookAlikes], ...] | None:
         """Compare names of ours with every list.
 
