@@ -10,6 +10,10 @@ from pypicloud_tw.config import addresses, names, values
 from pypicloud_tw.config.exemptions import Exemption
 from pypicloud_tw.config.key import key
 
+#: What a new ini, and a server without any, has for ``upstream.min_age``: of malicious
+#: releases most are found and removed within days.
+COOLDOWN = "7d"
+
 
 @frozen
 class UpstreamSection:
@@ -38,7 +42,9 @@ class UpstreamSection:
     min_age: float | None = key(
         values.seconds(),
         None,
-        "Files younger than that do not exist yet: 7d",
+        "Files younger than that do not exist yet, so that malicious ones are found "
+        "by others first: 7d. upstream.exempt, or pypicloud exempt add, lets a fix "
+        "through before; pypicloud explain tells why one is missing.",
         empty_is_laxer=True,
     )
     min_age_exempt: tuple[str, ...] = key(
