@@ -19,6 +19,7 @@ from pypicloud_tw.config.key import Key
 from pypicloud_tw.config.keys import KEYS
 from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.maintenance.retention.rules import RetentionRules
+from pypicloud_tw.upstream.provenance.pins import Pins
 from pypicloud_tw.web.app import Application
 
 #: Sections that a reload reads whole.
@@ -46,6 +47,7 @@ class Reloader:
     :ivar fetchers: makes what documents of issuers are fetched by.
     :ivar retention: the rules of retention in force.
     :ivar signers: whose attestations count.
+    :ivar pins: who publishes what comes from upstream.
     """
 
     started: Config
@@ -57,6 +59,7 @@ class Reloader:
     tokens: Tokens
     retention: RetentionRules
     signers: TrustedSigners
+    pins: Pins
     _log = Logger()
 
     def reload(self) -> None:
@@ -79,6 +82,7 @@ class Reloader:
         )
         self.retention.obey(config.retention)
         self.signers.obey(config.signers)
+        self.pins.obey(config.upstream_publishers)
         self.application.reload(metrics_read=metrics_reader(config.metrics.read))
         self._log.info(
             "Users and access settings were read again: {count} users.",

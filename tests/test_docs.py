@@ -32,7 +32,7 @@ from pypicloud_tw.assembly.access import (
 )
 from pypicloud_tw.assembly.audit import make_trail
 from pypicloud_tw.assembly.daily import make_daily
-from pypicloud_tw.assembly.fallback import make_fallback
+from pypicloud_tw.assembly.fallback import make_fallback, make_pins
 from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.assembly.logins import make_logins, make_throttle
 from pypicloud_tw.config.keys import KEYS
@@ -223,7 +223,8 @@ class MetricTests(SynchronousTestCase):
         tokens = make_tokens(config, index, process, throttle, documents, users)
         access = make_access(config, process, documents, tokens, logins)
         make_exchange(config, index, process, {}, access, tokens.minted)
-        make_fallback(config, index, process, {}, FixedExemptions())
+        pins = make_pins(config, index)
+        make_fallback(config, index, process, {}, FixedExemptions(), pins=pins)
         make_trail(config, process)
         make_daily(index, access, AdministeredPruning.of(index), process.metrics)
         shown = process.metrics.render().decode()

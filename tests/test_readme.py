@@ -24,7 +24,7 @@ from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.keys import FILE_KEYS, KEYS, SECTIONS
 from pypicloud_tw.config.load import load
 from pypicloud_tw.config.sections.storage import AwsSection
-from pypicloud_tw.config.sources import CLIENT_VARIABLES, IGNORED
+from pypicloud_tw.config.sources import CLIENT_VARIABLES, FAMILIES, IGNORED
 from pypicloud_tw.index import marker
 from pypicloud_tw.index.manifest import INDEX
 from pypicloud_tw.store.s3.endpoint import find_endpoint
@@ -120,13 +120,16 @@ class KeyTests(SynchronousTestCase):
         """Whatever looks like a key, anywhere, is one; or a family of keys."""
         sections = "|".join(SECTIONS)
         likeness = re.compile(rf"(?<![\w./-])(?:{sections})\.[a-z][a-z0-9_.]*\*?")
-        known = {*KEYS, *FILE_KEYS, *IGNORED}
+        known = {*KEYS, *FILE_KEYS, *IGNORED, *FAMILIES}
+        families = tuple(f"{family}." for family in FAMILIES)
         for name, text in DOCUMENTS.items():
             for found in map(_without_stop, likeness.findall(text)):
                 if found.endswith("*"):
                     family = [key for key in known if key.startswith(found[:-1])]
                     self.assertNotEqual(family, [], f"{name}: {found}")
-                elif not found.endswith(".example.com"):
+                elif not found.endswith(".example.com") and not found.startswith(
+                    families
+                ):
                     self.assertIn(found, known, name)
 
     def test_variables(self) -> None:

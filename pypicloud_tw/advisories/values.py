@@ -44,7 +44,7 @@ class VersionRange:
 
     def holds(self, version: Version) -> bool:
         """Return whether a version lies in it. A bound that is none bounds nothing."""
-        begin, end = _version(self.introduced), _version(self.fixed)
+        begin, end = _version(self.introduced or None), _version(self.fixed)
         last = _version(self.last_affected)
         if begin is not None and version < begin:
             return False
@@ -66,6 +66,7 @@ class Advisory:
     :ivar sha256s: of malicious files, hexadecimal, whatever they are called.
     :ivar fixed: the versions that repair it, oldest first.
     :ivar published: when; seconds since the epoch, or None.
+    :ivar modified: when the record last changed, as it says.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Advisory:
     sha256s: frozenset[str] = frozenset()
     fixed: tuple[str, ...] = ()
     published: float | None = None
+    modified: str = ""
 
     def affects(self, version: str | None) -> bool:
         """Return whether it speaks of a version.
@@ -204,8 +206,12 @@ class NoAdvisories:
         return UNKNOWN_PROJECT
 
 
+#: Knows nothing.
+NO_ADVISORIES = NoAdvisories()
+
+
 def _version(text: str | None) -> Version | None:
-    if not text or text == "0":
+    if text is None:
         return None
     try:
         return Version(text)

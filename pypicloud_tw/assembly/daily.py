@@ -20,10 +20,17 @@ _log = Logger()
 
 
 def make_daily(
-    index: Index, access: Access, pruning: AdministeredPruning, metrics: Metrics
+    index: Index,
+    access: Access,
+    pruning: AdministeredPruning,
+    metrics: Metrics,
+    *others: DailyJob,
 ) -> Daily:
-    """Make what is done once a day, by one of all servers of a store."""
-    jobs = (make_moves_job(index), make_prune_job(access, pruning))
+    """Make what is done once a day, by one of all servers of a store.
+
+    :param others: what other parts have to do.
+    """
+    jobs = (make_moves_job(index), make_prune_job(access, pruning), *others)
     daily = Daily(index.store, index.standing, index.clock, jobs)
     daily.register(metrics)
     return daily

@@ -7,10 +7,18 @@ from functools import partial
 from random import random
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.web.client import HTTPConnectionPool
 
 from pypicloud_tw import __version__
+from pypicloud_tw.advisories.values import NO_ADVISORIES, IAdvisories
 from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.errors import ConfigError
+from pypicloud_tw.index.attestations.provenance import Proved, ProvenanceQuestion
+from pypicloud_tw.index.attestations.verification import (
+    is_installed,
+    verify_provenance,
+)
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.process import Process
 from pypicloud_tw.upstream.agent import make_agent
@@ -19,6 +27,9 @@ from pypicloud_tw.upstream.client import Client
 from pypicloud_tw.upstream.judgement.judges import IExemptions, Judges
 from pypicloud_tw.upstream.judgement.rules import UpstreamRules
 from pypicloud_tw.upstream.keeper import StoredPages
+from pypicloud_tw.upstream.provenance.check import Provenance
+from pypicloud_tw.upstream.provenance.pins import Pins
+from pypicloud_tw.upstream.provenance.proofs import Proofs
 from pypicloud_tw.upstream.relay import Relay
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import ClientLimits, UpstreamIndex
@@ -36,12 +47,18 @@ def make_fallback(
     process: Process,
     environ: Mapping[str, str],
     exemptions: IExemptions,
+    advisories: IAdvisories = NO_ADVISORIES,
+    *,
+    pins: Pins,
 ) -> Fallback | None:
     """Assemble what serves the projects that are not here; None if nothing does.
 
+    :param advisories: what is known of malware.
     :param environ: of the process: it may name proxies.
     :param exemptions: from the rules.
-    :raises ConfigError: the rules, or a proxy, cannot be understood.
+    :param pins: who publishes what comes from upstream.
+    :raises ConfigError: the rules, or a proxy, cannot be understood; or what they ask
+        for is not installed.
     """
     mode = config.pypi.fallback if config.pypi.use_fallback else "none"
     if mode == "none":
@@ -49,7 +66,7 @@ def make_fallback(
     sources = tuple(UpstreamIndex.parse(url) for url in config.pypi.fallback_url)
     pool = HTTPConnectionPool(process.reactor)
     pool.maxPersistentPerHost = _POOLED
-    client = _make_client(config, sources, pool, process.reactor, environ)
+    client = make_client(config, sources, pool, process.reactor, environ)
     caches = mode == "cache"
     relays = config.pypi.fallback_files == "relay"
     keeper = None
@@ -59,7 +76,11 @@ def make_fallback(
     upstreams = Upstreams(
         client,
         sources,
-        Judges(UpstreamRules.from_config(config.pypi, config.upstream), exemptions),
+        Judges(
+            UpstreamRules.from_config(config.pypi, config.upstream),
+            exemptions,
+            advisories,
+        ),
         render_upstream,
         reread_upstream,
         process.offload,
@@ -67,6 +88,7 @@ def make_fallback(
         config.upstream,
         own_links=caches or relays,
         keeper=keeper,
+        provenance=_make_provenance(config, client, index, process, pins),
     )
     upstreams.register(process.metrics)
     merge = frozenset(config.upstream.merge)
@@ -91,6 +113,39 @@ def make_fallback(
     )
 
 
+def make_pins(config: Config, index: Index) -> Pins:
+    """Make what knows who publishes the projects of upstreams."""
+    return Pins(index.store, index.clock, index.standing, config.upstream_publishers)
+
+
+def _make_provenance(
+    config: Config, client: Client, index: Index, process: Process, pins: Pins
+) -> Provenance:
+    def verify_apart(question: ProvenanceQuestion) -> Deferred[Proved]:
+        return process.offload.in_process(verify_provenance, question)
+
+    if config.upstream.require_provenance and not is_installed():
+        raise ConfigError(
+            [
+                "upstream.require_provenance needs the extra that verifies: pip "
+                "install 'pypicloud-tw[attestations]'. Without it nothing of these "
+                "projects could be given out."
+            ]
+        )
+    root = config.attestations.trust_root
+    caches = config.pypi.fallback == "cache"
+    provenance = Provenance(
+        client,
+        pins,
+        Proofs(index.clock, index.store if caches else None),
+        verify_apart,
+        index.publisher.audit,
+        None if root is None else str(root),
+    )
+    provenance.register(process.metrics)
+    return provenance
+
+
 async def _close_cache(files: CachingFiles, pool: HTTPConnectionPool) -> None:
     await files.close()
     await _close_pool(pool)
@@ -100,13 +155,18 @@ async def _close_pool(pool: HTTPConnectionPool) -> None:
     await pool.closeCachedConnections()
 
 
-def _make_client(
+def make_client(
     config: Config,
     sources: tuple[UpstreamIndex, ...],
     pool: HTTPConnectionPool,
     reactor: Any,
     environ: Mapping[str, str],
 ) -> Client:
+    """Make what asks other servers, by the settings for the other index.
+
+    :param sources: those that the operator has named.
+    :raises ConfigError: a proxy cannot be used.
+    """
     limits = ClientLimits.from_config(config.upstream)
     agent = make_agent(
         reactor,

@@ -19,6 +19,8 @@ from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.principal import ANONYMOUS
 from pypicloud_tw.access.signers import TrustedSigners
 from pypicloud_tw.access.tokens.tokens import Tokens
+from pypicloud_tw.advisories.service import Advisories
+from pypicloud_tw.advisories.values import NO_ADVISORIES
 from pypicloud_tw.assembly.access import (
     make_access,
     make_access_documents,
@@ -26,9 +28,11 @@ from pypicloud_tw.assembly.access import (
     make_fetchers,
     make_tokens,
 )
+from pypicloud_tw.assembly.advised import make_advised, make_reporter
+from pypicloud_tw.assembly.advisories import make_advisories, make_screen
 from pypicloud_tw.assembly.audit import make_log_file, make_trail
 from pypicloud_tw.assembly.daily import make_daily
-from pypicloud_tw.assembly.fallback import make_fallback
+from pypicloud_tw.assembly.fallback import make_fallback, make_pins
 from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.assembly.logins import make_logins, make_throttle
 from pypicloud_tw.assembly.web import make_application, make_front
@@ -38,6 +42,7 @@ from pypicloud_tw.config.rights import Action
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.maintenance.daily import Daily
 from pypicloud_tw.offload.service import Offload
+from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.reload import Reloader
 from pypicloud_tw.server import Server
@@ -80,6 +85,7 @@ def assemble(
         audit=trail,
         signers=signers,
     )
+    pins = make_pins(config, index)
     throttle = make_throttle(config, process)
     logins = make_logins(config, process, throttle)
     documents = make_access_documents(config, index, process, logins.users)
@@ -87,9 +93,17 @@ def assemble(
         config, index, process, throttle, documents, logins.users, logins.people
     )
     access = make_access(config, process, documents, tokens, logins)
-    fallback = make_fallback(config, index, process, environ, Exemptions(access))
+    exemptions = Exemptions(access)
+    advisories = make_advisories(config, index.store, process, environ)
+    known = advisories or NO_ADVISORIES
+    fallback = make_fallback(
+        config, index, process, environ, exemptions, known, pins=pins
+    )
     exchange = make_exchange(config, index, process, environ, access, tokens.minted)
     pruning = AdministeredPruning.of(index, config.retention)
+    advised = make_advised(
+        index, lambda: access.policy.settings.private, advisories, fallback
+    )
     application = make_application(
         config,
         index,
@@ -101,8 +115,11 @@ def assemble(
         Witness(trail, process.metrics, logins.users.has),
         download_log,
         pruning,
+        advised,
+        make_screen(config, known, exemptions, process),
     )
-    daily = make_daily(index, access, pruning, process.metrics)
+    reporter = make_reporter(index, advised, advisories, lambda: exemptions.all)
+    daily = make_daily(index, access, pruning, process.metrics, reporter.job)
     reloader = Reloader(
         config,
         read or partial(load, config.ini, environ),
@@ -113,15 +130,26 @@ def assemble(
         tokens,
         pruning.rules,
         signers,
+        pins,
     )
     server = Server(
         process,
         make_front(config, application, process),
         index.standing,
         open_logs=partial(_open_logs, logs),
-        start=partial(_start, index, access, fallback, trail, daily),
+        start=partial(_start, index, access, fallback, advisories, trail, daily),
         on_hangup=partial(_hang_up, logs, reloader),
-        close=partial(_close, fallback, logins, tokens, trail, download_log, index),
+        close=partial(
+            _close,
+            fallback,
+            advisories,
+            logins,
+            tokens,
+            trail,
+            download_log,
+            advised,
+            index,
+        ),
     )
     notices = (
         *config.notices,
@@ -148,10 +176,13 @@ async def _start(
     index: Index,
     access: Access,
     fallback: Fallback | None,
+    advisories: Advisories | None,
     trail: Trail,
     daily: Daily,
 ) -> None:
     trail.start(index.store)
+    if advisories is not None:
+        advisories.start()
     await start(index, access, partial(_warm_up, fallback))
     await daily.run()  # until the server stops
 
@@ -163,12 +194,17 @@ async def _warm_up(fallback: Fallback | None) -> None:
 
 async def _close(
     fallback: Fallback | None,
+    advisories: Advisories | None,
     logins: Logins,
     tokens: Tokens,
     trail: Trail,
     download_log: LogFile | None,
+    advised: AdministeredAdvisories,
     index: Index,
 ) -> None:
+    advised.close()
+    if advisories is not None:
+        advisories.stop()
     if fallback is not None:
         await fallback.close()
     logins.close()

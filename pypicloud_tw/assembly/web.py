@@ -10,9 +10,11 @@ from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.oidc.exchange import Exchange
 from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.index.admission import Screen
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.outbound.authorities import read_authorities
 from pypicloud_tw.process import Process
+from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.server import Front, make_endpoint
 from pypicloud_tw.web.api.oidc import TrustedPublishing
@@ -37,9 +39,12 @@ def make_application(
     witness: Witness,
     download_log: LogFile | None,
     pruning: AdministeredPruning,
+    advised: AdministeredAdvisories,
+    screen: Screen,
 ) -> Application:
     """Make what answers requests, whatever connection they come by.
 
+    :param screen: raises the error for a file that nobody may upload.
     :param download_log: None: nobody writes down what is downloaded.
     """
     origins = config.server.cors_origins
@@ -61,6 +66,8 @@ def make_application(
         downloads=downloads,
         cors=Cors(frozenset(origins)) if origins else None,
         pruning=pruning,
+        advisories=advised,
+        screen=screen,
     )
 
 

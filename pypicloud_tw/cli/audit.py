@@ -1,4 +1,4 @@
-"""The command that tells who did what."""
+"""The commands that tell who did what, and what advisories affect."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ import click
 
 from pypicloud_tw.access.audit.question import SINCE, Question
 from pypicloud_tw.cli.administration import Administration
+from pypicloud_tw.cli.advisories.audit import advisories
 from pypicloud_tw.cli.base import one_ini
 from pypicloud_tw.cli.records import print_records
 from pypicloud_tw.cli.target import Target, takes_target
 
 T = TypeVar("T")
+
+#: What ``pypicloud audit`` does unless it is told otherwise.
+_RECORDS = "records"
 
 
 def _takes_ini(command: Callable[..., T]) -> Callable[..., T]:
@@ -30,7 +34,33 @@ def _takes_ini(command: Callable[..., T]) -> Callable[..., T]:
     )
 
 
-@click.command()
+class _Audits(click.Group):
+    """Audits of what was done; and by another word behind it, of what was taken.
+
+    Without such a word it is the former, as it always was.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Name the command that needs no name."""
+        own = {*ctx.help_option_names, *self.commands}
+        if not args or args[0] not in own:
+            args = [_RECORDS, *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Audits)
+def audit() -> None:
+    """Tell who changed what; or, `audit advisories`, what advisories affect.
+
+    `pypicloud audit records --help` has the options of the first, whose name may be
+    left out.
+    """
+
+
+audit.add_command(advisories)
+
+
+@audit.command(_RECORDS)
 @_takes_ini
 @takes_target
 @click.option(
@@ -47,7 +77,7 @@ def _takes_ini(command: Callable[..., T]) -> Callable[..., T]:
 )
 @click.option("--until", help="Not after then.")
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each record.")
-def audit(
+def records(
     target: Target,
     project: str | None,
     user: str | None,

@@ -15,6 +15,7 @@ from pypicloud_tw.cli.access.exemptions import exempt
 from pypicloud_tw.cli.access.rights import publisher, right, rights
 from pypicloud_tw.cli.access.tokens import token
 from pypicloud_tw.cli.access.users import group, user
+from pypicloud_tw.cli.advisories.report import report
 from pypicloud_tw.cli.audit import audit
 from pypicloud_tw.cli.base import (
     Commands,
@@ -195,7 +196,7 @@ for command in (
     *(serve, make_config, verify, sweep, rebuild, completion),
     *(list_names, show, search, yank, unyank, delete, restore),
     *(status, history, undo, prune),
-    *(user, group, right, publisher, token, rights, audit, exempt, explain),
+    *(user, group, right, publisher, token, rights, audit, exempt, explain, report),
 ):
     main.add_command(command)
 # What delete was called before.

@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from pypicloud_tw.access.administration.authority import Operator
 from pypicloud_tw.access.audit.question import Question
@@ -22,7 +22,10 @@ from pypicloud_tw.config.configuration import Config
 if TYPE_CHECKING:
     from pypicloud_tw.access.administration.stored import StoredAdministration
     from pypicloud_tw.index.index import Index
+    from pypicloud_tw.maintenance.reports.values import DailyReport
     from pypicloud_tw.process import Process
+    from pypicloud_tw.projects.affected.stored import StoredAdvisories
+    from pypicloud_tw.projects.affected.values import AffectedPage, AffectedQuestion
     from pypicloud_tw.projects.explained.values import Explanation
     from pypicloud_tw.projects.stored import StoredProjects
     from pypicloud_tw.projects.stored_pruning import StoredPruning
@@ -111,6 +114,11 @@ class StoredIndex:
         return StoredPruning(administered, command_actor(), Operator())
 
     @property
+    def advisories(self) -> AdvisoriesInStore:
+        """What advisories affect, and the daily report."""
+        return AdvisoriesInStore(self.config, self.process, self.index)
+
+    @property
     def explanations(self) -> OfflineExplanations:
         """What a client sees, and why."""
         return OfflineExplanations(self.config, self.process, self.index)
@@ -119,6 +127,43 @@ class StoredIndex:
     def records(self) -> RecordsInStore:
         """Who did what."""
         return RecordsInStore(self.index)
+
+
+@define
+class AdvisoriesInStore:
+    """See :class:`~.projects.affected.interface.AdvisoryAdministration`.
+
+    No other index is asked: it is not known which of its releases clients get.
+    """
+
+    config: Config
+    process: Process
+    index: Index
+    _stored: StoredAdvisories | None = field(default=None, init=False)
+
+    async def affected(self, question: AffectedQuestion) -> AffectedPage:
+        """See the interface; what is known of advisories is read before, once."""
+        if self._stored is None:
+            self._stored = await self._read()
+        return await self._stored.affected(question)
+
+    async def report(self, date: str | None = None) -> DailyReport:
+        """See the interface."""
+        from pypicloud_tw.maintenance.reports.stored import StoredReports
+
+        return (await StoredReports(self.index.store).read(date)).report
+
+    async def _read(self) -> StoredAdvisories:
+        from pypicloud_tw.assembly.advised import make_advised
+        from pypicloud_tw.assembly.advisories import make_advisories
+        from pypicloud_tw.projects.affected.stored import StoredAdvisories
+
+        config, index = self.config, self.index
+        advisories = make_advisories(config, index.store, self.process, os.environ)
+        if advisories is not None:
+            await advisories.look()
+        advised = make_advised(index, lambda: config.pypi.private, advisories)
+        return StoredAdvisories(advised, Operator())
 
 
 @frozen
@@ -132,19 +177,33 @@ class OfflineExplanations:
     async def explain(self, name: str, version: str | None = None) -> Explanation:
         """See the interface."""
         from pypicloud_tw.access.exemptions import Exemptions
+        from pypicloud_tw.advisories.values import NoAdvisories
         from pypicloud_tw.assembly.access import make_administered
-        from pypicloud_tw.assembly.fallback import make_fallback
+        from pypicloud_tw.assembly.advisories import make_advisories
+        from pypicloud_tw.assembly.fallback import make_fallback, make_pins
         from pypicloud_tw.projects.explained.explainer import Explainer
         from pypicloud_tw.projects.explained.stored import StoredExplanations
 
         config, process, index = self.config, self.process, self.index
         administered = make_administered(config, index, process)
-        exemptions = Exemptions(administered.access)
-        fallback = make_fallback(config, index, process, os.environ, exemptions)
+        advisories = make_advisories(config, index.store, process, os.environ)
+        known = advisories or NoAdvisories()
+        fallback = make_fallback(
+            config,
+            index,
+            process,
+            os.environ,
+            Exemptions(administered.access),
+            known,
+            pins=make_pins(config, index),
+        )
         asked = None if fallback is None else fallback.asked
+        explainer = Explainer(index, asked, known)
         try:
             await administered.documents.learn()
-            doer = StoredExplanations(Explainer(index, asked), Operator())
+            if advisories is not None:
+                await advisories.look()
+            doer = StoredExplanations(explainer, Operator())
             return await doer.explain(name, version)
         finally:
             if fallback is not None:

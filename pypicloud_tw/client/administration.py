@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from pypicloud_tw.client.access import RemoteAdministration
+from pypicloud_tw.client.advisories import RemoteAdvisories
 from pypicloud_tw.client.api import ApiClient
 from pypicloud_tw.client.explanations import RemoteExplanations
 from pypicloud_tw.client.projects import RemoteProjects
@@ -32,6 +33,11 @@ class RemoteIndex:
     def pruning(self) -> RemotePruning:
         """Prunes of the projects."""
         return RemotePruning(self.client)
+
+    @property
+    def advisories(self) -> RemoteAdvisories:
+        """What advisories affect, and the daily report."""
+        return RemoteAdvisories(self.client)
 
     @property
     def explanations(self) -> RemoteExplanations:

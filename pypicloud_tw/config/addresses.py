@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from pypicloud_tw.config.values import BadValueError, whole, words
+from pypicloud_tw.config.values import BadValueError, path, whole, words
 
 Network = IPv4Network | IPv6Network
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
@@ -142,6 +143,13 @@ def service_url(text: str) -> str:
     if "@" in parts.netloc:
         raise BadValueError("has a user or password, which do not belong here.")
     return urlunsplit(parts).rstrip("/")
+
+
+def source(text: str) -> str | Path:
+    """Parse a path, or an http or https URL."""
+    if "://" not in text:
+        return path(text)
+    return urlunsplit(_split_url(text))
 
 
 def index_url(text: str) -> str:

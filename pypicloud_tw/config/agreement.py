@@ -56,6 +56,14 @@ def contradictions(config: Config, given: set[str]) -> Iterator[Finding]:
             ("pypi.private", "upstream.merge"),
             f"upstream.merge names {name}, which pypi.private says is never asked for.",
         )
+    if config.upstream.require_provenance and not _gives_files(pypi):
+        yield (
+            ("pypi.fallback", "pypi.use_fallback", "upstream.require_provenance"),
+            "upstream.require_provenance judges each file when it is asked for, and "
+            f"with pypi.fallback = {pypi.fallback} clients ask the other index for "
+            "files. Set pypi.fallback = cache, or proxy with pypi.fallback_files = "
+            "relay.",
+        )
     if _redirects(pypi):
         for key in _about_files(config.upstream):
             yield (
@@ -67,6 +75,14 @@ def contradictions(config: Config, given: set[str]) -> Iterator[Finding]:
 
 def _redirects(pypi: PypiSection) -> bool:
     return pypi.use_fallback and pypi.fallback == "redirect"
+
+
+def _gives_files(pypi: PypiSection) -> bool:
+    """Return whether files of the other index are asked of us, if of anybody."""
+    if not pypi.use_fallback or pypi.fallback == "none":
+        return True
+    relays = pypi.fallback == "proxy" and pypi.fallback_files == "relay"
+    return pypi.fallback == "cache" or relays
 
 
 def _about_files(upstream: UpstreamSection) -> Iterator[str]:

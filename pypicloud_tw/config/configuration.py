@@ -25,8 +25,8 @@ from pypicloud_tw.config.sections.server import (
     ServerSection,
 )
 from pypicloud_tw.config.sections.storage import AwsSection, StorageSection
-from pypicloud_tw.config.sections.upstream import UpstreamSection
-from pypicloud_tw.config.signers import TrustedSigner
+from pypicloud_tw.config.sections.upstream import AdvisoriesSection, UpstreamSection
+from pypicloud_tw.config.signers import Signer, TrustedSigner
 
 
 def _nothing() -> Mapping[str, Any]:
@@ -42,6 +42,7 @@ class Config:
     :ivar rights: of single projects and patterns; their order means nothing.
     :ivar publishers: the trusted publishers, by name.
     :ivar signers: whose attestations are trusted, beside publishers' own.
+    :ivar upstream_publishers: who publishes projects of upstreams, by their names.
     :ivar retention: which releases are kept; their order means nothing.
     :ivar notices: what the operator should know, a sentence each.
     :ivar ini: the file that it was read from.
@@ -58,6 +59,7 @@ class Config:
     index: IndexSection = field(factory=IndexSection)
     attestations: AttestationsSection = field(factory=AttestationsSection)
     upstream: UpstreamSection = field(factory=UpstreamSection)
+    advisories: AdvisoriesSection = field(factory=AdvisoriesSection)
     metrics: MetricsSection = field(factory=MetricsSection)
     audit: AuditSection = field(factory=AuditSection)
     downloads: DownloadsSection = field(factory=DownloadsSection)
@@ -66,6 +68,7 @@ class Config:
     rights: tuple[RightLine, ...] = ()
     publishers: Mapping[str, TrustedPublisher] = field(factory=_nothing)
     signers: tuple[TrustedSigner, ...] = ()
+    upstream_publishers: Mapping[str, Signer] = field(factory=_nothing)
     retention: tuple[RetentionRule, ...] = ()
     notices: tuple[str, ...] = ()
     ini: Path | None = None

@@ -100,7 +100,7 @@ class Exemption:
             key, _, value = detail.partition(":")
             if key not in given:
                 raise BadValueError(
-                    f"has {detail!r} before until, which is neither sha256:DIGEST nor "
+                    "has something before until that is neither sha256:DIGEST nor "
                     "rule:NAME."
                 )
             given[key] = value

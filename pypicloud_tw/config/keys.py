@@ -28,7 +28,7 @@ from pypicloud_tw.config.sections.server import (
     ServerSection,
 )
 from pypicloud_tw.config.sections.storage import AwsSection, StorageSection
-from pypicloud_tw.config.sections.upstream import UpstreamSection
+from pypicloud_tw.config.sections.upstream import AdvisoriesSection, UpstreamSection
 
 SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
     {
@@ -43,6 +43,7 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "index": IndexSection,
         "attestations": AttestationsSection,
         "upstream": UpstreamSection,
+        "advisories": AdvisoriesSection,
         "metrics": MetricsSection,
         "audit": AuditSection,
         "downloads": DownloadsSection,

@@ -32,7 +32,7 @@ from pypicloud_tw.config.sections.server import (
     ServerSection,
 )
 from pypicloud_tw.config.sections.upstream import COOLDOWN
-from pypicloud_tw.config.signers import read_signers
+from pypicloud_tw.config.signers import read_signers, read_upstream_publishers
 from pypicloud_tw.config.sources import (
     IGNORED,
     Given,
@@ -157,6 +157,9 @@ class _Reading:
             rights=grants.rights,
             publishers=publishers.by_name,
             signers=read_signers(self._family("attestation"), self.problems.append),
+            upstream_publishers=read_upstream_publishers(
+                self._family("upstream.publisher"), self.problems.append
+            ),
             retention=retention.rules,
             notices=(
                 *self._notices(),

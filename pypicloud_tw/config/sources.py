@@ -62,7 +62,14 @@ _FORMER_PREFIX = "PPC_"
 _USER = "user."
 
 #: Keys with a name of the operator's own in them, but for users.
-FAMILIES = ("group", "package", "publisher", "attestation", "retention")
+FAMILIES = (
+    "group",
+    "package",
+    "publisher",
+    "attestation",
+    "retention",
+    "upstream.publisher",
+)
 _PREFIX = "PYPICLOUD_"
 
 #: Variables with a name of the operator's own in them. What is behind ``package.`` has
@@ -132,7 +139,7 @@ class Source:
         """Take a setting, or tell what is wrong with its name."""
         if name.startswith(_USER):
             self._put(self.users, name.removeprefix(_USER), name, given)
-        elif (family := name.partition(".")[0]) in self.families and "." in name:
+        elif (family := _family_of(name)) is not None:
             short = name.removeprefix(f"{family}.")
             self._put(self.families[family], short, name, given)
         elif name in KEYS or name in FILE_KEYS:
@@ -330,6 +337,11 @@ def _nearest_variable(name: str, known: Iterable[str]) -> str:
 def _nearest_of_any_case(name: str, known: list[str]) -> list[str]:
     lower = {other.lower(): other for other in known}
     return [lower[found] for found in get_close_matches(name.lower(), lower, 1)]
+
+
+def _family_of(name: str) -> str | None:
+    """Return the family that a key is of, if it is of one."""
+    return next((one for one in FAMILIES if name.startswith(f"{one}.")), None)
 
 
 def _family(name: str) -> str:

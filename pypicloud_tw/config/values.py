@@ -48,7 +48,7 @@ class BadLinesError(BadValueError):
     """
 
     def __init__(self, lines: Sequence[tuple[str, str]]) -> None:
-        super().__init__("; ".join(f"{line!r} {why}" for line, why in lines))
+        super().__init__("; ".join(why for _, why in lines))
         self.lines = lines
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from pypicloud_tw.index.manifests import Change
 from pypicloud_tw.index.model import File, Project, Tombstone
 from pypicloud_tw.index.names import (
     Filename,
+    NormalizedName,
     file_identity,
     parse_version,
     version_hint,
@@ -42,6 +43,15 @@ class UploadRules:
     legacy_formats: bool = False
     reupload_deleted: bool = False
     sweep_age: float = SWEEP_AGE
+
+
+#: Raises the error for a file that must not be taken in, whoever sends it, by its
+#: project, version and sha256.
+Screen = Callable[[NormalizedName, str, str], None]
+
+
+def take_all(project: NormalizedName, version: str, sha256: str) -> None:
+    """Refuse nothing."""
 
 
 @frozen

@@ -9,7 +9,14 @@ from attrs import define, evolve, field
 from twisted.internet.defer import CancelledError, Deferred
 
 from pypicloud_tw.errors import NotFound, PayloadTooLarge, PypicloudError, StoreError
-from pypicloud_tw.index.admission import Claims, admission, check_claims, check_digests
+from pypicloud_tw.index.admission import (
+    Claims,
+    Screen,
+    admission,
+    check_claims,
+    check_digests,
+    take_all,
+)
 from pypicloud_tw.index.archive import Inspection
 from pypicloud_tw.index.audit import SERVER, Act, Actor
 from pypicloud_tw.index.ci_job import describe_job
@@ -114,6 +121,7 @@ class Publication:
         *,
         overwrite: bool = False,
         attestations: str | None = None,
+        screen: Screen = take_all,
     ) -> Project:
         """Check everything, then publish: durable and visible when this returns.
 
@@ -123,6 +131,7 @@ class Publication:
 
         :param overwrite: whoever publishes it may replace a file of that name.
         :param attestations: of the file, as they were sent (PEP 740), if any were.
+        :param screen: raises the error for a file that must not be taken in.
         :raises BadRequest: the file is not what it says it is, or what is attested of
             it does not hold; nothing is kept.
         :raises Conflict: the filename, or another spelling of it, is taken by other
@@ -135,6 +144,7 @@ class Publication:
         digests = await spool.finish()
         check_claims(claims, self.filename)
         check_digests(claims, digests)
+        screen(self.filename.project, str(self.filename.version), digests.sha256)
         inspection = await self._inspect()
         if self.publisher.rules.legacy_formats:
             inspection = inspection.lenient()

@@ -227,19 +227,22 @@ class CachingFiles:
         :raises PypicloudError: its page must tell, and cannot be had.
         """
         name, segment, filename = address
+        await self.upstreams.recall_proof(name, filename, place.of)
         if self._needs_page(name, filename, place):
             await self._relay.link(name, segment, filename)
         else:
             uploaded = _uploaded(place)
-            self.upstreams.check_kept(name, filename, place.of, uploaded)
+            await self.upstreams.check_kept(name, filename, place.of, uploaded)
 
     def _needs_page(
         self, name: NormalizedName, filename: str, place: _StoredFile
     ) -> bool:
-        """Return whether the rules judge by time, and only its page tells enough.
+        """Return whether only its page tells enough: by time, or who attests it.
 
         Whenever a file was uploaded, that was before it was kept.
         """
+        if self.upstreams.lacks_proof(name, filename, place.of):
+            return True
         if place.uploaded is not None:
             return False
         now = self.clock.seconds()

@@ -171,6 +171,28 @@ class Client:
 
         return await self._persist(once, url)
 
+    async def open_unless(
+        self, source: UpstreamIndex, url: str, unless: Validators
+    ) -> UpstreamResponse | NotModified:
+        """Ask for a file, if it is not the one that is known.
+
+        :raises NotFound: it is not there.
+        :raises AskingFailed: the server failed.
+        """
+        sent = {"Accept": "*/*", "Accept-Encoding": "identity", **unless.headers}
+        there = without_userinfo(url)
+
+        async def once(visit: Visit) -> UpstreamResponse | NotModified:
+            response = await self._follow(source, there, sent, visit)
+            if response.code == 200:
+                return response
+            if response.code == 304 and unless.headers:
+                response.body.drain()
+                return NotModified("", None)
+            raise self._unusable(source, response, page=False)
+
+        return await self._persist(once, url)
+
     async def _page_at(
         self, source: UpstreamIndex, url: str, headers: dict[str, str]
     ) -> PageResponse | NotModified:

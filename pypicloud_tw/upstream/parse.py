@@ -73,7 +73,8 @@ _FILE_TYPES: dict[str, Callable[[Any], bool]] = {
     "size": lambda v: type(v) is int and 0 <= v < 2**63,
     "upload-time": lambda v: isinstance(v, str),
     "gpg-sig": lambda v: isinstance(v, bool),
-    "provenance": lambda v: isinstance(v, str),
+    # Reading an address removes the ends of lines, which no address has.
+    "provenance": lambda v: isinstance(v, str) and v.isprintable(),
 }
 
 
@@ -263,6 +264,11 @@ def _file(item: object, links: Links) -> Document | None:
         and (key not in _FILE_TYPES or _FILE_TYPES[key](value))
     }
     file["url"] = url
+    if "provenance" in file:
+        # PEP 740 has whole addresses; a relative one would lead to ours on our page.
+        file["provenance"] = links.absolute(file["provenance"])
+        if file["provenance"] is None:
+            del file["provenance"]
     file["hashes"] = _hashes(item.get("hashes"))
     spelled = [file.pop(key, None) for key in _METADATA_KEYS]
     for given in spelled:

@@ -45,6 +45,7 @@ from pypicloud_tw.upstream.prepare import (
     prepare_elsewhere,
     stand_by,
 )
+from pypicloud_tw.upstream.provenance.interface import IProvenance, NoProvenance
 from pypicloud_tw.upstream.releases import (
     FoundReleases,
     WantedReleases,
@@ -72,6 +73,7 @@ class Upstreams(Generic[T]):
     :param reread: makes the document again of what was rendered of it, likewise.
     :param own_links: files are linked to this server (``relay`` and ``cache``).
     :param keeper: where pages are kept beyond this process (``cache``).
+    :param provenance: tells who attests files, where the rules ask for that.
     """
 
     client: Client
@@ -84,6 +86,7 @@ class Upstreams(Generic[T]):
     settings: UpstreamSection
     own_links: bool = False
     keeper: IKeeper | None = None
+    provenance: IProvenance = field(factory=NoProvenance)
     pages: UpstreamPages[T] = field(init=False)
     legacy: UpstreamPages[LegacyPage] = field(init=False)
     _releases: UpstreamPages[bytes] = field(init=False)
@@ -225,8 +228,11 @@ class Upstreams(Generic[T]):
                 else "There is no such file here."
             )
         judge = self.judges.of(name).with_standing(page.standing)
-        self._check(judge.refusal_of(candidate_of(judge, found), self.clock.seconds()))
-        return found, self.sources[page.source]
+        candidate, source = candidate_of(judge, found), self.sources[page.source]
+        self._check(judge.refusal_of(candidate, self.clock.seconds()))
+        if self._needs_proof(judge, candidate):
+            self._check(await self.provenance.check(candidate, found, source))
+        return found, source
 
     async def releases(
         self, name: NormalizedName, wanted: WantedReleases
@@ -263,17 +269,42 @@ class Upstreams(Generic[T]):
         version = judge.candidate(filename).version
         self._check(judge.refusal_of_release(version, now))
 
-    def check_kept(
+    async def check_kept(
         self, name: NormalizedName, filename: str, sha256: str | None, uploaded: float
     ) -> None:
         """Return if a file that is kept here may be had now.
 
         :raises NotFound: the project's name is reserved.
         :raises RefusedByRule: it may not.
+        :raises StoreError: who publishes it must be asked, and the store is away.
         """
         judge, now = self.judges.of(name), self.clock.seconds()
         candidate = judge.candidate(filename, sha256, uploaded, provenance=True)
         self._check(judge.refusal_of(candidate, now))
+        if self._needs_proof(judge, candidate):
+            self._check(await self.provenance.check_kept(name, candidate))
+
+    async def recall_proof(
+        self, name: NormalizedName, filename: str, sha256: str
+    ) -> None:
+        """Have at hand who attests a file that is kept here, if that is needed.
+
+        :raises StoreError: the store is away.
+        """
+        judge = self.judges.of(name)
+        candidate = judge.candidate(filename, sha256)
+        if self._needs_proof(judge, candidate):
+            await self.provenance.recall(name, candidate)
+
+    def lacks_proof(self, name: NormalizedName, filename: str, sha256: str) -> bool:
+        """Return whether only the upstream can tell who attests a kept file."""
+        judge = self.judges.of(name)
+        candidate = judge.candidate(filename, sha256)
+        needed = self._needs_proof(judge, candidate)
+        return needed and not self.provenance.knows(name, candidate)
+
+    def _needs_proof(self, judge: ProjectJudge, candidate: Candidate) -> bool:
+        return judge.needs_proof(candidate, self.clock.seconds())
 
     def hides_by_time(
         self,

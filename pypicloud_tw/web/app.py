@@ -18,12 +18,14 @@ from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import Forbidden, PypicloudError
+from pypicloud_tw.index.admission import Screen, take_all
 from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.names import asked_project
 from pypicloud_tw.metrics import CONTENT_TYPE, Metrics
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.projects.administered import AdministeredProjects
+from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
 from pypicloud_tw.projects.explained.explainer import Explainer
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.store.delivery import deliver
@@ -38,6 +40,7 @@ from pypicloud_tw.web.api import xml_rpc
 from pypicloud_tw.web.api.former import FormerApi
 from pypicloud_tw.web.api.namespaces import send_namespace, send_namespaces
 from pypicloud_tw.web.api.oidc import TrustedPublishing
+from pypicloud_tw.web.api.osv import OsvApi
 from pypicloud_tw.web.api.project_json import ProjectJson
 from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.api.v1 import ApiParts
@@ -63,6 +66,7 @@ from pypicloud_tw.web.feeds import Feeds
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.integrity import Integrity
 from pypicloud_tw.web.known_pages import page_asked
+from pypicloud_tw.web.pages.affected import AffectedReleasesPage
 from pypicloud_tw.web.pages.all_files import all_files
 from pypicloud_tw.web.pages.pages import Pages
 from pypicloud_tw.web.project_list import ProjectList
@@ -91,6 +95,7 @@ class Application:
         raises Unauthorized where a log-in would help.
     :ivar downloads: takes each file that was handed out; None: nothing does.
     :ivar pruning: what prunes the index, and the rules of the ini.
+    :ivar advisories: what is asked of advisories, and the daily reports.
     :ivar cors: what scripts of other sites may read; None: nothing.
     :ivar forms: the memory that the forms of all uploads have together.
     """
@@ -108,6 +113,8 @@ class Application:
     fallback: Fallback | None = field(default=None, on_setattr=setters.frozen)
     downloads: Downloads | None = field(default=None, on_setattr=setters.frozen)
     pruning: AdministeredPruning = field(on_setattr=setters.frozen)
+    advisories: AdministeredAdvisories = field(on_setattr=setters.frozen)
+    screen: Screen = field(default=take_all, on_setattr=setters.frozen)
     cors: Cors | None = field(default=None, on_setattr=setters.frozen)
     forms: BufferBudget = field(factory=lambda: BufferBudget(FORM_MEMORY), init=False)
     projects: Projects = field(init=False)
@@ -124,6 +131,8 @@ class Application:
     _xml_rpc: XmlRpc = field(init=False)
     _api: ApiParts = field(init=False)
     _former_api: FormerApi = field(init=False)
+    _osv_api: OsvApi = field(init=False)
+    _affected_page: AffectedReleasesPage = field(init=False)
     router = Klein()
     # A double slash is a wrong address, not a redirect that breaks uploads.
     router.url_map.merge_slashes = False
@@ -131,6 +140,10 @@ class Application:
     @pruning.default
     def _without_rules(self) -> AdministeredPruning:
         return AdministeredPruning.of(self.index)
+
+    @advisories.default
+    def _without_advisories(self) -> AdministeredAdvisories:
+        return AdministeredAdvisories.without(self.index)
 
     @projects.default
     def _make_projects(self) -> Projects:
@@ -182,7 +195,9 @@ class Application:
 
     def _explainer(self) -> Explainer:
         fallback = self.projects.fallback
-        return Explainer(self.index, None if fallback is None else fallback.asked)
+        asked = None if fallback is None else fallback.asked
+        known = self.advisories.affected.auditor.advisories
+        return Explainer(self.index, asked, known)
 
     @_api.default
     def _make_api(self) -> ApiParts:
@@ -191,6 +206,7 @@ class Application:
             self.administered,
             self._administered_projects,
             self.pruning,
+            self.advisories,
             self._explainer,
             self.revealed,
             self.failed,
@@ -206,6 +222,14 @@ class Application:
             self._receive,
             self.failed,
         )
+
+    @_osv_api.default
+    def _make_osv_api(self) -> OsvApi:
+        return OsvApi(self.access, self.advisories.osv, self.failed)
+
+    @_affected_page.default
+    def _make_affected_page(self) -> AffectedReleasesPage:
+        return AffectedReleasesPage(self._pages, self.access, self.advisories)
 
     def resource(self) -> Resource:
         """Make the root resource of a Site."""
@@ -246,6 +270,11 @@ class Application:
         if request.method == b"GET":
             names = filter(readable.allows, own)
             await deliver(request, all_files(self._pages, self.index.catalog, names))
+
+    @router.route("/advisories", methods=_READ)
+    async def affected(self, request: Request) -> bytes:
+        """Show what this index has or gave out that advisories affect."""
+        return await self._affected_page.send(request)
 
     # -- the simple API -------------------------------------------------------------
 
@@ -378,6 +407,13 @@ class Application:
     async def release_json(self, request: Request, name: str, version: str) -> bytes:
         """Describe one release."""
         return await self._send_json(request, name, version)
+
+    # -- the API that OSV has -------------------------------------------------------
+
+    @router.route("/osv/", branch=True)
+    def osv_api(self, request: Request) -> Resource:
+        """Answer clients that ask of advisories here, for they cannot ask elsewhere."""
+        return self._osv_api.resource()
 
     # -- the API that pypicloud 1.x had ----------------------------------------------
 
@@ -528,7 +564,7 @@ class Application:
             request,
             self.index.acts,
             actor=actor_of(request, principal),
-            sender=Sender(principal, self.access, credentials(request)),
+            sender=Sender(principal, self.access, credentials(request), self.screen),
             max_upload=self.max_upload,
             forms=self.forms,
             addressed=addressed,

@@ -20,7 +20,7 @@ from pypicloud_tw.concurrency.shielded import shielded
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.acts import Acts
-from pypicloud_tw.index.admission import Claims
+from pypicloud_tw.index.admission import Claims, Screen, take_all
 from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.model import Selection
 from pypicloud_tw.index.names import (
@@ -86,11 +86,13 @@ class Sender:
     """Who sends a form, and what they may do by the rules now in force.
 
     :ivar credentials: by which that was found out.
+    :ivar screen: raises the error for a file that nobody may upload.
     """
 
     principal: Principal
     access: Access
     credentials: Credentials = field(repr=False)
+    screen: Screen = take_all
 
     async def again(self) -> Sender:
         """Find out anew who it is, and by the rules that are in force now.
@@ -314,6 +316,7 @@ async def _publish(
         ),
         overwrite=sender.may(Action.OVERWRITE, project),
         attestations=form.attestations,
+        screen=sender.screen,
     )
 
 

@@ -20,6 +20,8 @@ from pypicloud_tw.client.logins import Credentials
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.index.audit import Actor, Proof
 from pypicloud_tw.projects.administered import AdministeredProjects
+from pypicloud_tw.projects.affected.interface import AdvisoryAdministration
+from pypicloud_tw.projects.affected.stored import StoredAdvisories
 from pypicloud_tw.projects.explained.explainer import Explainer
 from pypicloud_tw.projects.explained.interface import AskedUpstream, Explanations
 from pypicloud_tw.projects.explained.stored import StoredExplanations
@@ -42,6 +44,7 @@ class LocalIndex:
     pruning: PruningAdministration
     explanations: Explanations
     records: RecordsInStore
+    advisories: AdvisoryAdministration
 
 
 @define
@@ -73,6 +76,7 @@ class FakeRunner:
                 StoredPruning(self.web.application.pruning, actor, Operator()),
                 StoredExplanations(Explainer(index, self.asked_upstream), Operator()),
                 RecordsInStore(index),
+                StoredAdvisories(self.web.application.advisories, Operator()),
             ),
             work,
         )

@@ -37,7 +37,7 @@ class ParseTests(SynchronousTestCase):
             ("urllib3 rule:deny until 2026-12-24 x", "rule that nothing"),
             ("urllib3 rule:malware until 2026-12-24 x", "without a version"),
             ("urllib3 sha256:abc until 2026-12-24 x", "64 hexadecimal"),
-            ("urllib3 maybe until 2026-12-24 x", "'maybe' before until"),
+            ("urllib3 maybe until 2026-12-24 x", "something before until"),
             ("-- until 2026-12-24 x", "project's name"),
         ):
             with self.subTest(text):

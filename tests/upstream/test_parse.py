@@ -83,6 +83,25 @@ class JsonTests(SynchronousTestCase):
         (read_file,) = read(page(file))["files"]
         self.assertEqual(read_file["url"], "https://up.example/files/a.whl")
 
+    def test_a_relative_provenance(self) -> None:
+        """PEP 740 has whole addresses; on our page another would lead to us."""
+        for told, address in (
+            ("../../provenance/1", "https://up.example/provenance/1"),
+            ("/provenance/1", "https://up.example/provenance/1"),
+            ("//files.example/1", "https://files.example/1"),
+        ):
+            (file,) = read(page({**WHEEL, "provenance": told}))["files"]
+            self.assertEqual(file["provenance"], address)
+            (file,) = html(f'<a href="acme-1.0.tar.gz" data-provenance="{told}">x</a>')[
+                "files"
+            ]
+            self.assertEqual(file["provenance"], address)
+
+    def test_a_provenance_that_leads_nowhere(self) -> None:
+        for told in ("javascript:alert(1)", "", None):
+            (file,) = read(page({**WHEEL, "provenance": told}))["files"]
+            self.assertNotIn("provenance", file)
+
     def test_private_keys_are_dropped(self) -> None:
         document = read(page({**WHEEL, "_key": "x"}, _format=1))
         self.assertNotIn("_format", document)

@@ -24,6 +24,7 @@ from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.oidc.exchange import Exchange
 from pypicloud_tw.access.oidc.issuers import Issuers
+from pypicloud_tw.access.patterns import match_any
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.tokens.documents import TokenDocuments
@@ -49,6 +50,15 @@ from pypicloud_tw.index.publication import Publication
 from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.watch import MarkerWatch
 from pypicloud_tw.metrics import Metrics
+from pypicloud_tw.projects.affected.interface import (
+    IFetches,
+    IKept,
+    IRecords,
+    NoRecords,
+    NothingKept,
+    NothingVisible,
+)
+from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
 from pypicloud_tw.store.memory import MemoryStore
 from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.revealed import RevealedTokens
@@ -471,6 +481,10 @@ class Web:
     downloads: list[Download] = field(factory=list)
     download_log: Downloads | None = None
     cors: Cors | None = None
+    #: What is known of advisories, which files are kept, and what was fetched.
+    known: IRecords = field(factory=NoRecords)
+    kept: IKept = field(factory=NothingKept)
+    fetches: IFetches | None = None
 
     @issuer.default
     def _make_issuer(self) -> Issuer:
@@ -525,6 +539,14 @@ class Web:
             witness=Witness(self._audit, metrics, self.users.__contains__),
             downloads=self.download_log or self.downloads.append,
             cors=self.cors,
+            advisories=AdministeredAdvisories.of(
+                domain.index,
+                self.known,
+                lambda name: match_any(policy.settings.private, name),
+                self.kept,
+                self.fetches,
+                NothingVisible(),
+            ),
         )
         self.site = Site(
             self.application.resource(),

@@ -383,6 +383,37 @@ def _api_row(
     )
 
 
+def osv_query(subject: Subject) -> bytes:
+    """What uv asks, of one package."""
+    package = {"name": "evil", "ecosystem": "PyPI"}
+    return json.dumps({"package": package, "version": "1.1"}).encode()
+
+
+def osv_batch(subject: Subject) -> bytes:
+    """The same of many."""
+    return b'{"queries": [%b]}' % osv_query(subject)
+
+
+def _advisory_rows() -> Iterator[Row]:
+    """What was taken that advisories affect, the daily report, and OSV's own API.
+
+    ``tests.projects.affected.test_stored`` has those who manage single projects.
+    """
+    path = f"{API}/advisories"
+    yield Row("GET", path, path, MANAGE)
+    yield Row("GET", path, f"{path}?project={{name}}", MANAGE)
+    yield Row("GET", "/advisories", "/advisories", MANAGE)
+    yield Row("GET", "/advisories", "/advisories?project={name}", MANAGE)
+    yield Row("GET", f"{API}/report", f"{API}/report", ADMINISTER, 404)
+    for name, body in (("querybatch", osv_batch), ("query", osv_query)):
+        yield Row("POST", f"{OSV}/v1/{name}", f"{OSV}/v1/{name}", READ, 200, body, JSON)
+    vuln = f"{OSV}/v1/vulns/<identity>"
+    yield Row("GET", vuln, f"{OSV}/v1/vulns/MAL-1", READ)
+
+
+#: Below this are the routes of :class:`~pypicloud_tw.web.api.osv.OsvApi`.
+OSV = "/osv"
+
 ROWS = (
     Row("GET", "/", "/", READ),
     Row("GET", "/packages", "/packages", status=301),
@@ -433,12 +464,15 @@ ROWS = (
     *_project_rows(),
     *_former_rows(),
     *_prune_rows(),
+    *_advisory_rows(),
 )
 
 #: What goes on while the server is read-only: logging in, what ends a token, and what
 #: only looks.
 WHILE_READ_ONLY = {
     f"{API}/prune/plan",
+    f"{OSV}/v1/querybatch",
+    f"{OSV}/v1/query",
     "/_/oidc/mint-token",
     GITHUB,
     "/_/oidc/burn-token",

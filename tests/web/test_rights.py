@@ -21,6 +21,7 @@ from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.projects.addresses import DIGEST_DIGITS
 from pypicloud_tw.web.api.access import AccessApi
 from pypicloud_tw.web.api.former import FormerApi
+from pypicloud_tw.web.api.osv import OsvApi
 from pypicloud_tw.web.api.projects import ProjectsApi
 from pypicloud_tw.web.api.pruning import PruningApi
 from pypicloud_tw.web.api.upstream import UpstreamApi
@@ -28,6 +29,7 @@ from pypicloud_tw.web.app import Application
 from tests.access.doubles import policy_of
 from tests.access.oidc.doubles import publisher
 from tests.builders import wheel
+from tests.projects.affected.doubles import Known, malware
 from tests.web.doubles import HASH, Response, Web, basic, started, stored_project
 from tests.web.rights_table import (
     ACCESS,
@@ -38,6 +40,7 @@ from tests.web.rights_table import (
     FORMER,
     GROUPS,
     KINDS,
+    OSV,
     PUBLISHER,
     RIGHTS,
     ROWS,
@@ -112,11 +115,14 @@ class Server:
     @classmethod
     def of(cls, source: Source, mode: str = "cache") -> Server:
         front = Front(mode)
+        known = Known(records={"MAL-1": b'{"id": "MAL-1"}'})
+        known.add(malware("evil"))
         front.web = web = Web(
             front.domain,
             users=source.users,
             policy=source.policy,
             publishers={"job": publisher("job", **PUBLISHER)},
+            known=known,
         )
         web.application.projects.fallback = front.fallback
         if (document := source.document) is not None:
@@ -235,6 +241,7 @@ class TableTests(TableCase):
                 (API, ProjectsApi.router),
                 (FORMER, FormerApi.router),
                 (f"{API}/prune", PruningApi.router),
+                (OSV, OsvApi.router),
                 (f"{API}/upstream", UpstreamApi.router),
             )
             for rule in router.url_map.iter_rules()

@@ -3,12 +3,43 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 from attrs import frozen
 
 from pypicloud_tw.config import addresses, names, values
 from pypicloud_tw.config.exemptions import Exemption
-from pypicloud_tw.config.key import key
+from pypicloud_tw.config.key import key, show_url
+
+
+@frozen
+class AdvisoriesSection:
+    """Where it is read what is malware, or vulnerable. Times in seconds."""
+
+    source: str | Path | None = key(  # noqa: RUF009  a field, and immutable
+        addresses.source,
+        None,
+        "OSV records: a folder, a file (a zip as OSV has one for each ecosystem), or "
+        "the address of one. What they say is malware is not let through.",
+        secret=True,
+        show=show_url,
+        empty_is_laxer=True,
+    )
+    every: float = key(
+        values.seconds(60), "1h", "How often it is looked at whether they have changed."
+    )
+    max_age: float = key(
+        values.seconds(300),
+        "3d",
+        "How old what was read may become while the source is away.",
+    )
+    when_away: str = key(
+        values.one_of("open", "closed"),
+        "open",
+        "Whether files of the other index are still let through when nothing is known, "
+        "or what is known is older than advisories.max_age.",
+    )
+
 
 #: What a new ini, and a server without any, has for ``upstream.min_age``: of malicious
 #: releases most are found and removed within days.
@@ -78,6 +109,20 @@ class UpstreamSection:
         None,
         "Files that are newer than that do not exist: 2026-01-31",
         empty_is_laxer=True,
+    )
+    require_provenance: tuple[str, ...] = key(
+        values.words(names.pattern),
+        "",
+        "Projects of which only files are let through that their publisher attests, "
+        "who is pinned at the first one: urllib3, sigstore-*",
+        empty_is_laxer=True,
+    )
+    list_names: bool = key(
+        values.flag,
+        "yes",
+        "Read the other index's list of names once a day, to tell of those that look "
+        "like ours. No name of ours is told to anybody.",
+        name="upstream.names",
     )
     stale_for: float = key(
         values.seconds(),

@@ -36,6 +36,11 @@ from sigstore.verify.policy import AnyOf, OIDCIssuer, OIDCIssuerV2
 
 from pypicloud_tw.config.signers import Signer
 from pypicloud_tw.errors import BadRequest, Unavailable
+from pypicloud_tw.index.attestations.provenance import (
+    Proved,
+    ProvenanceQuestion,
+    read_bundles,
+)
 from pypicloud_tw.index.attestations.question import (
     LEAVE_OUT,
     MAX_PROVENANCE,
@@ -83,6 +88,37 @@ def judge(question: Question) -> bytes:
             f"{MAX_PROVENANCE} are the most. {LEAVE_OUT}"
         )
     return made
+
+
+def judge_provenance(question: ProvenanceQuestion) -> Proved:
+    """Find whose attestations of a file hold, among those of a provenance object.
+
+    Who is no publisher of a kind that is known proves nothing.
+
+    :raises Unavailable: the trust root cannot be read.
+    """
+    verifier = Verifier(
+        trusted_root=_trusted_root(question.trust_root, of_upload=False)
+    )
+    proved: list[Signer] = []
+    reasons: list[str] = []
+    try:
+        bundles = read_bundles(question.data)
+    except ValueError as e:
+        return Proved((), f"{e}.")
+    for bundle in bundles:
+        asked = Question("", question.filename, question.sha256, (bundle.signer,))
+        try:
+            for item in bundle.attestations:
+                _judge_one(item, asked, verifier)
+        except _Refused as e:
+            reasons.append(str(e))
+        else:
+            if bundle.attestations:
+                proved.append(bundle.signer)
+    if not proved and not reasons:
+        reasons.append("it has no attestation by a publisher of a kind that is known.")
+    return Proved(tuple(proved), " ".join(reasons))
 
 
 class _Refused(Exception):
@@ -263,7 +299,7 @@ def _publisher(signer: Signer) -> Any:
             return CircleCIPublisher.model_validate(told)
 
 
-def _trusted_root(path: str | None) -> TrustedRoot:
+def _trusted_root(path: str | None, *, of_upload: bool = True) -> TrustedRoot:
     if path is None:
         place = resources.files("sigstore._store") / _PUBLIC / "trusted_root.json"
         with resources.as_file(place) as installed:
@@ -271,9 +307,10 @@ def _trusted_root(path: str | None) -> TrustedRoot:
     try:
         return TrustedRoot.from_file(path)
     except (OSError, ValueError, SigstoreError):
+        advice = f" {LEAVE_OUT}" if of_upload else ""
         raise Unavailable(
             "The trust root that attestations.trust_root names in the ini cannot be "
-            f"read, so nothing can be verified; tell who runs this index. {LEAVE_OUT}"
+            f"read, so nothing can be verified; tell who runs this index.{advice}"
         ) from None
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from pypicloud_tw.errors import BadRequest
+from pypicloud_tw.errors import BadRequest, UpstreamError
+from pypicloud_tw.index.attestations.provenance import Proved, ProvenanceQuestion
 from pypicloud_tw.index.attestations.question import NOT_INSTALLED, Question
 from pypicloud_tw.offload.limits import JobLimits, limited
 
@@ -20,6 +21,15 @@ ATTESTATIONS = JobLimits(
     memory=384 * 2**20,
     seconds=30.0,
     error=BadRequest,
+)
+
+#: The same of another index's files: who downloads waits for no upload.
+PROVENANCE = JobLimits(
+    "provenance",
+    "The upstream's provenance",
+    memory=384 * 2**20,
+    seconds=30.0,
+    error=UpstreamError,
 )
 
 
@@ -44,3 +54,20 @@ def verify(question: Question) -> bytes:
         # Half of it is: what it needs itself is missing.
         raise BadRequest(NOT_INSTALLED) from None
     return judge(question)
+
+
+@limited(PROVENANCE)
+def verify_provenance(question: ProvenanceQuestion) -> Proved:
+    """Find who attests a file of another index, by the provenance that it tells.
+
+    :raises UpstreamError: nothing can be verified here.
+    :raises Unavailable: the trust root cannot be read.
+    """
+    try:
+        from pypicloud_tw.index.attestations.judgement import judge_provenance
+    except ModuleNotFoundError:
+        raise UpstreamError(
+            "This index cannot verify provenance: its operator installs "
+            "'pypicloud-tw[attestations]'."
+        ) from None
+    return judge_provenance(question)

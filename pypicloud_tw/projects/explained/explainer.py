@@ -8,7 +8,7 @@ from typing import Any
 from attrs import evolve, field, frozen
 from packaging.version import Version
 
-from pypicloud_tw.advisories.values import UNKNOWN_PROJECT, ProjectAdvisories
+from pypicloud_tw.advisories.values import IAdvisories, NoAdvisories
 from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.config.exemptions import Rule
 from pypicloud_tw.errors import NotFound
@@ -52,11 +52,13 @@ class Explainer:
     """Explains what the index and the other one come to.
 
     :ivar upstream: what serves the projects that are not here; None: nothing does.
+    :ivar advisories: what is known of projects of ours; the judges know of others.
     :ivar near: knows names that are easily taken for one another.
     """
 
     index: Index
     upstream: AskedUpstream | None = None
+    advisories: IAdvisories = field(factory=NoAdvisories)
     near: NearNames = field(factory=NoNearNames)
     _pieces: Pieces = field(init=False)
 
@@ -111,7 +113,7 @@ class Explainer:
     # -- ours -----------------------------------------------------------------------
 
     async def _of_ours(self, project: Project, version: str | None) -> Explanation:
-        advisories = self._advisories(project.name)
+        advisories = self.advisories.of(project.name)
         releases, more = await self._pieces.finish(
             own_releases(project, advisories, version, MOST)
         )
@@ -128,11 +130,6 @@ class Explainer:
                 more=more,
             )
         )
-
-    def _advisories(self, name: str) -> ProjectAdvisories:
-        if self.upstream is None:
-            return UNKNOWN_PROJECT
-        return self.upstream.upstreams.judges.advisories.of(name)
 
     # -- the other index's ----------------------------------------------------------
 

@@ -91,6 +91,15 @@ class ProjectJudge:
         """
         return self.refusal or Judging(self, now).refusal_of(candidate)
 
+    def needs_proof(self, candidate: Candidate, now: float) -> bool:
+        """Return whether a file may be had only if its publisher attests it."""
+        required = self.rules.require_provenance
+        return any(entry.names(self.name) for entry in required) and not any(
+            one.rule is Rule.PROVENANCE
+            and one.holds(candidate.version, candidate.sha256, now)
+            for one in self.exemptions
+        )
+
     def refusal_of_release(self, version: str | None, now: float) -> Refusal | None:
         """Return why nothing of a release may be had now, whatever its files are.
 
@@ -268,7 +277,7 @@ class Judging:
             f"The upstream index has quarantined {self._judge.name}{reason.rstrip('.')}"
             ". Nothing of it is given out here.",
             "The upstream index lifts that; or an administrator exempts it: "
-            + _command(self._what(file.version), Rule.QUARANTINED),
+            + exempt_command(self._what(file.version), Rule.QUARANTINED),
             since=standing.since,
         )
 
@@ -293,7 +302,7 @@ class Judging:
             Rule.MALWARE,
             f"{what} is known malware ({advisory}).",
             "If that is wrong, an administrator exempts it: "
-            + _command(what, Rule.MALWARE),
+            + exempt_command(what, Rule.MALWARE),
             since=since,
             advisory=advisory,
         )
@@ -318,7 +327,7 @@ class Judging:
             f"{what} has a known flaw of severity {worst.severity.word} ({worst.id}), "
             f"and {least.word} is not let through here (upstream.block_severity)."
             + _fixes(worst),
-            "An administrator exempts it: " + _command(what, Rule.SEVERITY),
+            "An administrator exempts it: " + exempt_command(what, Rule.SEVERITY),
             since=worst.published,
             advisory=worst.id,
         )
@@ -331,7 +340,7 @@ class Judging:
             f"{file.filename} has no provenance, and {self._judge.name} is let through "
             "only with it (upstream.require_provenance).",
             "An administrator exempts it: "
-            + _command(self._what(file.version), Rule.PROVENANCE),
+            + exempt_command(self._what(file.version), Rule.PROVENANCE),
         )
 
     def _too_new(self, file: Candidate) -> Refusal | None:
@@ -355,7 +364,7 @@ class Judging:
         if not age or (file.uploaded or self._now) + age <= self._now:
             return None
         younger = f"what is younger than {show_age(int(age))} is not let through here"
-        exempt = _command(self._what(file.version), Rule.MIN_AGE)
+        exempt = exempt_command(self._what(file.version), Rule.MIN_AGE)
         if file.uploaded is None:
             # Fails closed where the upstream does not tell (or tells no time at all).
             return Refusal(
@@ -386,7 +395,7 @@ def _any_holds(entries: Iterable[RuleEntry], version: str | None) -> bool:
     return any(entry.holds(version) for entry in entries)
 
 
-def _command(what: str, rule: Rule) -> str:
+def exempt_command(what: str, rule: Rule) -> str:
     """Write the command that exempts something."""
     name, _, version = what.partition(" ")
     which = f"{name}=={version}" if version else name

@@ -61,6 +61,9 @@ class UpstreamRules:
             not_after=_aware(upstream.not_after),
             denied_message=upstream.denied_message,
             block_severity=_severity(upstream.block_severity),
+            require_provenance=_entries(
+                "upstream.require_provenance", upstream.require_provenance, problems
+            ),
         )
         problems += [
             f"pypi.private: {entry.pattern} has a version; a name is private as a whole"
@@ -71,9 +74,13 @@ class UpstreamRules:
             raise ConfigError(problems)
         return rules
 
+    def is_private(self, name: str) -> bool:
+        """Return whether a name is reserved for this index."""
+        return any(entry.names(name) for entry in self.private)
+
     def refusal_of_name(self, name: str) -> Refusal | None:
         """Return why a project must not be asked upstream, if it must not."""
-        if any(entry.names(name) for entry in self.private):
+        if self.is_private(name):
             return Refusal(
                 Rule.PRIVATE,
                 f"There is no project {name} here, and its name is reserved for this "

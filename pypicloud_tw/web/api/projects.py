@@ -18,7 +18,13 @@ from pypicloud_tw.index.acts import LONGEST_REASON
 from pypicloud_tw.index.model import Selection
 from pypicloud_tw.index.names import asked_project
 from pypicloud_tw.json_values import ONE_LINE
+from pypicloud_tw.maintenance.reports.values import DailyReport
 from pypicloud_tw.projects.administered import AdministeredProjects
+from pypicloud_tw.projects.affected.stored import (
+    AdministeredAdvisories,
+    StoredAdvisories,
+)
+from pypicloud_tw.projects.affected.values import AffectedPage
 from pypicloud_tw.projects.search import LONGEST_QUERY, NAME
 from pypicloud_tw.projects.stored import StoredProjects
 from pypicloud_tw.projects.values import (
@@ -37,6 +43,7 @@ from pypicloud_tw.projects.values import (
     Yank,
 )
 from pypicloud_tw.web.answers import measured
+from pypicloud_tw.web.api import advisories as advisories_api
 from pypicloud_tw.web.api import audit as audit_api
 from pypicloud_tw.web.api.declared import (
     Routes,
@@ -84,12 +91,14 @@ class ProjectsApi:
 
     Whoever may not is refused by the name alone, before anything is looked up.
 
+    :ivar advisories: what is asked of advisories, and the daily reports.
     :ivar described: the document of the whole API.
     :ivar answer_failure: answers what a route raised, or what no route takes.
     """
 
     access: Access
     administered: AdministeredProjects
+    advisories: AdministeredAdvisories
     described: Described
     answer_failure: Callable[[Request, Failure], bytes]
 
@@ -268,6 +277,33 @@ class ProjectsApi:
         request.setHeader(b"Cache-Control", b"no-store")
         return measured(request, page)
 
+    # -- what is known of what was taken ---------------------------------------------
+
+    @routes.get(
+        "/advisories",
+        AffectedPage,
+        asks=Action.MANAGE,
+        query=advisories_api.PARAMETERS,
+    )
+    async def affected(self, request: Request) -> bytes:
+        """List what this index has or gave out that advisories affect, the worst first.
+
+        Administrators see all of it, others what they may manage.
+        """
+        question = advisories_api.question_of(request)
+        doer = await self._advised(request)
+        page = await doer.affected(question)
+        return await send_long(request, page, "", self.administered.pieces)
+
+    @routes.get(
+        "/report", DailyReport, asks=Action.ADMINISTER, query=(advisories_api.DATE,)
+    )
+    async def report(self, request: Request) -> bytes:
+        """Show the report of a day."""
+        doer = await self._advised(request)
+        report = await doer.report(parameter(request, "date"))
+        return await send_long(request, report, "", self.administered.pieces)
+
     # -- the server -----------------------------------------------------------------
 
     @routes.get("/status", ServerStatus, asks=Action.ADMINISTER)
@@ -335,6 +371,11 @@ class ProjectsApi:
 
     async def _lister(self, request: Request) -> StoredProjects:
         return self._doer(request, await authorize_list(request, self.access))
+
+    async def _advised(self, request: Request) -> StoredAdvisories:
+        principal = await authenticate(request, self.access)
+        authority = PrincipalAuthority(self.access, principal)
+        return StoredAdvisories(self.advisories, authority)
 
     def _doer(self, request: Request, principal: Principal) -> StoredProjects:
         return StoredProjects(

@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.projects.administered import AdministeredProjects
+from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
 from pypicloud_tw.projects.explained.explainer import Explainer
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.web.api.access import AccessApi
@@ -48,6 +49,7 @@ class ApiParts:
         administered: Administered,
         projects: AdministeredProjects,
         pruning: AdministeredPruning,
+        advisories: AdministeredAdvisories,
         explainer: Callable[[], Explainer],
         revealed: RevealedTokens,
         answer_failure: Callable[[Request, Failure], bytes],
@@ -57,6 +59,7 @@ class ApiParts:
         :param administered: what administrators change.
         :param projects: what projects are shown and changed in.
         :param pruning: what prunes the index, and the rules of the ini.
+        :param advisories: what is asked of advisories, and the daily reports.
         :param explainer: makes what explains what clients see.
         :param revealed: takes reports of tokens that leaked.
         :param answer_failure: answers what a route raised, or what no route takes.
@@ -65,7 +68,9 @@ class ApiParts:
         pieces = projects.pieces
         return cls(
             AccessApi(access, administered, revealed, pieces, answer_failure),
-            ProjectsApi(access, projects, Described(operations), answer_failure),
+            ProjectsApi(
+                access, projects, advisories, Described(operations), answer_failure
+            ),
             PruningApi(access, pruning, answer_failure),
             UpstreamApi(access, explainer, answer_failure),
         )

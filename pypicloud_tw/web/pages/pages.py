@@ -15,6 +15,7 @@ from attrs import define, field, frozen
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pypicloud_tw.index.model import Document
+from pypicloud_tw.projects.affected.values import AffectedPage
 from pypicloud_tw.web.media import PAGE_POLICY
 from pypicloud_tw.web.simple import SLOT, anchor, fill
 
@@ -98,6 +99,15 @@ class Pages:
         page = self._render("packages", version=self.version, home="../", here=_HERE)
         start, _, end = page.partition(_HERE.encode())
         return Frame(start, end)
+
+    def affected(self, page: AffectedPage, following: str | None) -> bytes:
+        """Show what was taken that advisories affect.
+
+        :param following: the address of what follows.
+        """
+        return self._render(
+            "affected", version=self.version, home="./", page=page, following=following
+        )
 
     def error(self, status: int, message: str, *, prefix: str = "") -> bytes:
         """Show what went wrong, without the version: an error is shown to anyone.

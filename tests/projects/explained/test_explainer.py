@@ -103,7 +103,9 @@ class ExplainCase(SynchronousTestCase):
         near: tuple[str, ...] = (),
         name: str = "Acme",
     ) -> Explanation:
-        explainer = Explainer(front.domain.index, front.fallback.asked, Near(near))
+        known = front.fallback.upstreams.judges.advisories
+        asked = front.fallback.asked
+        explainer = Explainer(front.domain.index, asked, known, Near(near))
         doer = StoredExplanations(explainer, OnlySome())
         told: Explanation = front.web.wait(doer.explain(name, version))
         return told
@@ -125,6 +127,13 @@ class NameTests(ExplainCase):
         none = self.explain(front, "9.0")
         self.assertFalse(none.shown)
         self.assertEqual(none.notes, ("There is no release 9.0 of acme.",))
+
+    def test_ours_with_a_flaw(self) -> None:
+        front = self.front()
+        front.fallback.upstreams.judges.advisories = Known((FLAW,))
+        front.web.publish("acme-1.0-py3-none-any.whl", wheel())
+        (release,) = self.explain(front).releases
+        self.assertEqual([one.id for one in release.advisories], ["GHSA-1"])
 
     def test_ours_in_quarantine(self) -> None:
         front = self.front()

@@ -1,0 +1,1 @@
+"""The commands that tell what advisories affect, and the daily report."""

@@ -1,0 +1,1 @@
+"""The daily report: what whoever looks after an index should know today."""

@@ -1,0 +1,1 @@
+"""What this index hosts or has given out that an advisory affects."""

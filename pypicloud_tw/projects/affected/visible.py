@@ -1,0 +1,67 @@
+"""Which versions of upstream projects clients get here, by the pages that they get."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from attrs import frozen
+from packaging.utils import canonicalize_version
+
+from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.index.model import Document
+from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.offload.limits import PAGES, limited
+from pypicloud_tw.offload.service import IOffload
+from pypicloud_tw.projects.affected.values import Fix
+from pypicloud_tw.upstream.judgement.hidden import HIDDEN
+from pypicloud_tw.upstream.service import Upstreams
+
+
+@frozen(eq=False)
+class VisibleUpstream:
+    """See :class:`.IVisible`."""
+
+    upstreams: Upstreams[Any]
+    offload: IOffload
+
+    async def fixes(
+        self, name: NormalizedName, versions: Collection[str]
+    ) -> Mapping[str, Fix]:
+        """See :class:`.IVisible`."""
+        try:
+            page = (await self.upstreams.page(name)).page
+            return await self.offload.in_process(
+                seen_fixes, self.upstreams.reread, page, tuple(versions)
+            )
+        except PypicloudError:
+            return {}  # that is told of a page to whoever asks for it
+
+
+@limited(PAGES)
+def seen_fixes(
+    reread: Callable[[Any], Document], page: Any, versions: Collection[str]
+) -> dict[str, Fix]:
+    """Tell of versions whether a page has them; what it says nothing of is left out."""
+    document = reread(page)
+    shown = set(map(canonicalize_version, document.get("versions", ())))
+    hidden = {
+        canonicalize_version(entry["version"]): entry
+        for entry in document.get(HIDDEN, ())
+        if entry["version"]
+    }
+    found: dict[str, Fix] = {}
+    for version in versions:
+        spelled = canonicalize_version(version)
+        if spelled in shown:
+            found[version] = Fix(version, "visible")
+        elif spelled in hidden:
+            entry = hidden[spelled]
+            until = _moment(entry.get("until"))
+            found[version] = Fix(version, "hidden", entry["rule"], until)
+    return found
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)

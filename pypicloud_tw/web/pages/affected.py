@@ -1,0 +1,55 @@
+"""The page of what was taken that advisories affect, for those who manage it."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from attrs import frozen
+
+from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.administration.authority import PrincipalAuthority
+from pypicloud_tw.projects.affected.stored import (
+    AdministeredAdvisories,
+    StoredAdvisories,
+)
+from pypicloud_tw.projects.affected.values import AffectedPage, AffectedQuestion
+from pypicloud_tw.web.answers import measured, set_html
+from pypicloud_tw.web.api.advisories import question_of
+from pypicloud_tw.web.authorization import authenticate
+from pypicloud_tw.web.http.site import Request
+from pypicloud_tw.web.pages.pages import Pages
+
+
+@frozen(eq=False)
+class AffectedReleasesPage:
+    """Sends it; what it says is what the API says."""
+
+    pages: Pages
+    access: Access
+    administered: AdministeredAdvisories
+
+    async def send(self, request: Request) -> bytes:
+        """Answer a GET; its parameters are those of the API.
+
+        :raises PypicloudError: as of :meth:`.StoredAdvisories.affected`.
+        """
+        principal = await authenticate(request, self.access)
+        authority = PrincipalAuthority(self.access, principal)
+        question = question_of(request)
+        doer = StoredAdvisories(self.administered, authority)
+        page = await doer.affected(question)
+        set_html(request)
+        request.setHeader(b"Cache-Control", b"no-store")
+        return measured(request, self.pages.affected(page, _next(question, page)))
+
+
+def _next(question: AffectedQuestion, page: AffectedPage) -> str | None:
+    """Return the address of what follows, relative to this one."""
+    if page.cursor is None:
+        return None
+    asked = {"severity": question.severity, "limit": str(question.limit)}
+    if question.project is not None:
+        asked["project"] = question.project
+    if question.malware:
+        asked["malware"] = "true"
+    return f"advisories?{urlencode({**asked, 'cursor': page.cursor})}"
