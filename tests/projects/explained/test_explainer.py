@@ -26,6 +26,7 @@ from pypicloud_tw.projects.explained.values import ExplainedRelease, Explanation
 from pypicloud_tw.upstream.judgement.entries import RuleEntry
 from pypicloud_tw.upstream.judgement.judges import FixedExemptions
 from pypicloud_tw.upstream.judgement.rules import UpstreamRules
+from pypicloud_tw.upstream.keeper import page_key
 from tests.builders import wheel
 from tests.upstream.doubles import BASE, file, page, project, ranged
 from tests.web.doubles import BEGINNING
@@ -338,6 +339,18 @@ class ReleaseTests(ExplainCase):
         front.upstream.refuses.add("up.example")
         with self.assertRaises(UpstreamError):
             self.explain(front)
+
+    def test_by_the_page_that_is_kept_and_keeping_none(self) -> None:
+        front = self.front(uploaded("1.0", 99), mode="cache", keeps_pages=True)
+        self.explain(front)
+        key = page_key("acme")
+        self.assertNotIn(key, front.domain.store.objects)
+        front.document()
+        self.assertIn(key, front.domain.store.objects)
+        other = Front("cache", keeps_pages=True, domain=front.domain.beside())
+        other.upstream.refuses.add("up.example")
+        told = self.explain(other)
+        self.assertEqual([one.version for one in told.releases], ["1.0"])
 
     def test_deleted_here_is_not_asked_for(self) -> None:
         front = self.front(uploaded("9.0", 99))
