@@ -118,7 +118,9 @@ def assemble(
         advised,
         make_screen(config, known, exemptions, process),
     )
-    reporter = make_reporter(index, advised, advisories, lambda: exemptions.all)
+    reporter = make_reporter(
+        index, advised, advisories, lambda: exemptions.all, fallback=fallback
+    )
     daily = make_daily(index, access, pruning, process.metrics, reporter.job)
     reloader = Reloader(
         config,
@@ -189,6 +191,7 @@ async def _start(
 
 async def _warm_up(fallback: Fallback | None) -> None:
     if fallback is not None:
+        fallback.begin()
         await fallback.warm_up()
 
 

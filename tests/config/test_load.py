@@ -697,6 +697,20 @@ class AgreementTests(ConfigTestCase):
             ],
         )
 
+    def test_exemptions_of_what_is_never_asked_for(self) -> None:
+        line = "upstream.exempt = a==1 until 2026-12-24 x"
+        malware = "upstream.exempt = a==1 rule:malware until 2026-12-24 x"
+        for lines, notices in (
+            ((line,), ()),
+            ((line, "pypi.private = a"), ("Not used, as pypi.private has a,",)),
+            ((line, "pypi.fallback = none"), ("Not used, as no other index",)),
+            ((malware, "pypi.private = a"), ()),
+        ):
+            told = self.load("\n".join(("[pypicloud]", *lines))).notices
+            self.assertEqual(len(told), len(notices), told)
+            for notice, wanted in zip(told, notices, strict=True):
+                self.assertIn(wanted, notice)
+
     def test_every_wrong_exemption_is_told(self) -> None:
         first, second = self.problems(
             """[pypicloud]

@@ -156,15 +156,14 @@ class Explainer:
         kept = _NO_FILES
         if upstream.keeps:
             kept = await KeptFiles.of(self.index.store, name)
+        now = self.index.clock.seconds()
         try:
             found, page = await upstream.upstreams.releases(
                 name, _wanted(judge, version, kept)
             )
         except NotFound:
-            sentence = f"Neither this index nor the one that it asks has {name}."
-            return _nobody(name, version, sentence)
+            return _Theirs(Explaining(judge, now), version, own, kept).tell_gone()
         judge = judge.with_standing(page.standing)
-        now = self.index.clock.seconds()
         return _Theirs(Explaining(judge, now), version, own, kept).tell(found, page)
 
 
@@ -205,6 +204,19 @@ class _Theirs:
             notes=(*_of_age(page), *self._fixes(explained)),
         )
         return _told(told)
+
+    def tell_gone(self) -> Explanation:
+        """Tell of a project that the other index has not, or no more."""
+        name = self.explaining.judge.name
+        releases = tuple(self._gone(self.kept.filenames))
+        if not releases:
+            sentence = f"Neither this index nor the one that it asks has {name}."
+            return _nobody(name, self.version, sentence)
+        sentence = (
+            f"The other index has no {name} any more. What the cache has of it is "
+            "given by its address alone, as lock files have it."
+        )
+        return evolve(_nobody(name, self.version, sentence), releases=releases)
 
     def _release(
         self, release: UpstreamRelease

@@ -328,6 +328,19 @@ class ReleaseTests(ExplainCase):
         self.assertEqual((gone.version, gone.gone, gone.kept), ("1.0", True, 1))
         self.assertTrue(gone.shown, name)
 
+    def test_a_project_that_is_gone(self) -> None:
+        front = self.front(uploaded("1.0", 99), mode="cache", rules=WEEK)
+        (link,) = (one["url"] for one in front.document()["files"])
+        self.assertEqual(front.get(f"/{link.removeprefix('../../')}").status, 200)
+        front.domain.clock.advance(DAY)
+        front.upstream.on(f"{BASE}acme/", page(b"", status=404))
+        told = self.explain(front)
+        self.assertEqual((told.answered_from, told.shown), ("nobody", False))
+        self.assertIn("as lock files have it", told.sentence)
+        (gone,) = told.releases
+        # Old enough: what its upload was is kept with it.
+        self.assertEqual((gone.version, gone.gone, gone.shown), ("1.0", True, True))
+
     def test_as_it_was_while_the_other_index_is_away(self) -> None:
         front = self.front(uploaded("1.0", 99))
         self.explain(front)
