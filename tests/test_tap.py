@@ -577,6 +577,14 @@ class ReloadTests(TapCase):
         self.assertEqual(self.status("/simple/acme/"), 200)
         self.stop()
 
+    def test_exemptions(self) -> None:
+        self.start()
+        self.write("upstream.exempt = acme==1 until 2999-12-24 a fix")
+        self.assertNotIn("needs a restart", self.hang_up())
+        self.write("upstream.exempt = acme==1 until soon a fix")
+        self.assertIn("neither a day", self.hang_up())
+        self.stop()
+
     def test_publishers(self) -> None:
         tool = (
             "publisher.tool.issuer = https://ci.example",

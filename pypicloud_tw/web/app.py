@@ -195,7 +195,9 @@ class Application:
 
     def _explainer(self) -> Explainer:
         fallback = self.projects.fallback
-        return Explainer(self.index, None if fallback is None else fallback.asked)
+        asked = None if fallback is None else fallback.asked
+        known = self.advisories.affected.auditor.advisories
+        return Explainer(self.index, asked, known)
 
     @_api.default
     def _make_api(self) -> ApiParts:
