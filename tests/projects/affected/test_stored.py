@@ -239,5 +239,7 @@ class FreshnessTests(AffectedCase):
         self.index.domain.clock.pump([1.0] * int(PATIENCE + 1))
         error = self.failureResultOf(asking, Unavailable).value
         self.assertEqual(error.retry_after, 15)
+        self.index.domain.clock.advance(FRESH)
         slow.callback(None)
+        self.fetched.slow = Deferred()
         self.assertEqual(self.audited(), 5)
