@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pypicloud_tw.process import Process
     from pypicloud_tw.projects.affected.stored import StoredAdvisories
     from pypicloud_tw.projects.affected.values import AffectedPage, AffectedQuestion
+    from pypicloud_tw.projects.pinning import StoredPins
     from pypicloud_tw.projects.stored import StoredProjects
     from pypicloud_tw.projects.stored_pruning import StoredPruning
 
@@ -116,6 +117,17 @@ class StoredIndex:
     def advisories(self) -> AdvisoriesInStore:
         """What advisories affect, and the daily report."""
         return AdvisoriesInStore(self.config, self.process, self.index)
+
+    @property
+    def pins(self) -> StoredPins:
+        """Who publishes the projects of upstreams."""
+        from pypicloud_tw.assembly.fallback import make_pins
+        from pypicloud_tw.cli.offline import command_actor
+        from pypicloud_tw.projects.pinning import StoredPins
+
+        index = self.index
+        pins, audit = make_pins(self.config, index), index.publisher.audit
+        return StoredPins(pins, audit, command_actor(), Operator())
 
     @property
     def records(self) -> RecordsInStore:

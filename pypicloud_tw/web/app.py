@@ -28,6 +28,7 @@ from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.store.delivery import deliver
+from pypicloud_tw.upstream.provenance.pins import Pins
 from pypicloud_tw.web.answers import (
     ErrorAnswers,
     measured,
@@ -95,6 +96,7 @@ class Application:
     :ivar downloads: takes each file that was handed out; None: nothing does.
     :ivar pruning: what prunes the index, and the rules of the ini.
     :ivar advisories: what is asked of advisories, and the daily reports.
+    :ivar pins: who publishes the projects of upstreams.
     :ivar cors: what scripts of other sites may read; None: nothing.
     :ivar forms: the memory that the forms of all uploads have together.
     """
@@ -113,6 +115,7 @@ class Application:
     downloads: Downloads | None = field(default=None, on_setattr=setters.frozen)
     pruning: AdministeredPruning = field(on_setattr=setters.frozen)
     advisories: AdministeredAdvisories = field(on_setattr=setters.frozen)
+    pins: Pins = field(on_setattr=setters.frozen)
     screen: Screen = field(default=take_all, on_setattr=setters.frozen)
     cors: Cors | None = field(default=None, on_setattr=setters.frozen)
     forms: BufferBudget = field(factory=lambda: BufferBudget(FORM_MEMORY), init=False)
@@ -143,6 +146,10 @@ class Application:
     @advisories.default
     def _without_advisories(self) -> AdministeredAdvisories:
         return AdministeredAdvisories.without(self.index)
+
+    @pins.default
+    def _make_pins(self) -> Pins:
+        return Pins(self.index.store, self.index.clock, self.index.standing)
 
     @projects.default
     def _make_projects(self) -> Projects:
@@ -200,6 +207,7 @@ class Application:
             self._administered_projects,
             self.pruning,
             self.advisories,
+            self.pins,
             self.revealed,
             self.failed,
         )
@@ -468,6 +476,11 @@ class Application:
     def pruning_api(self, request: Request) -> Resource:
         """Plan prunes, and carry them out."""
         return self._api.pruning.resource()
+
+    @router.route("/api/v1/pins/", branch=True)
+    def pins_api(self, request: Request) -> Resource:
+        """Show and change who publishes the projects of upstreams."""
+        return self._api.pins.resource()
 
     @router.route("/api/v1/", branch=True)
     def projects_api(self, request: Request) -> Resource:

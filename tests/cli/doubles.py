@@ -23,6 +23,7 @@ from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.affected.interface import AdvisoryAdministration
 from pypicloud_tw.projects.affected.stored import StoredAdvisories
 from pypicloud_tw.projects.interface import ProjectAdministration
+from pypicloud_tw.projects.pinning import PinAdministration, StoredPins
 from pypicloud_tw.projects.pruning import PruningAdministration
 from pypicloud_tw.projects.stored import StoredProjects
 from pypicloud_tw.projects.stored_pruning import StoredPruning
@@ -41,6 +42,7 @@ class LocalIndex:
     pruning: PruningAdministration
     records: RecordsInStore
     advisories: AdvisoryAdministration
+    pins: PinAdministration
 
 
 @define
@@ -70,6 +72,12 @@ class FakeRunner:
                 StoredPruning(self.web.application.pruning, actor, Operator()),
                 RecordsInStore(index),
                 StoredAdvisories(self.web.application.advisories, Operator()),
+                StoredPins(
+                    self.web.application.pins,
+                    index.publisher.audit,
+                    actor,
+                    Operator(),
+                ),
             ),
             work,
         )

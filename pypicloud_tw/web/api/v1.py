@@ -14,9 +14,11 @@ from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
+from pypicloud_tw.upstream.provenance.pins import Pins
 from pypicloud_tw.web.api.access import AccessApi
 from pypicloud_tw.web.api.declared import Routes
 from pypicloud_tw.web.api.openapi import Described
+from pypicloud_tw.web.api.pinning import PinsApi
 from pypicloud_tw.web.api.projects import ProjectsApi
 from pypicloud_tw.web.api.pruning import PruningApi
 from pypicloud_tw.web.api.revealed import RevealedTokens
@@ -30,12 +32,14 @@ class ApiParts:
     access: AccessApi
     projects: ProjectsApi
     pruning: PruningApi
+    pins: PinsApi
 
     #: Every declared route, by the part that has it.
     declared: ClassVar[tuple[Routes, ...]] = (
         AccessApi.routes,
         ProjectsApi.routes,
         PruningApi.routes,
+        PinsApi.routes,
     )
 
     @classmethod
@@ -46,6 +50,7 @@ class ApiParts:
         projects: AdministeredProjects,
         pruning: AdministeredPruning,
         advisories: AdministeredAdvisories,
+        pins: Pins,
         revealed: RevealedTokens,
         answer_failure: Callable[[Request, Failure], bytes],
     ) -> ApiParts:
@@ -55,6 +60,7 @@ class ApiParts:
         :param projects: what projects are shown and changed in.
         :param pruning: what prunes the index, and the rules of the ini.
         :param advisories: what is asked of advisories, and the daily reports.
+        :param pins: who publishes the projects of upstreams.
         :param revealed: takes reports of tokens that leaked.
         :param answer_failure: answers what a route raised, or what no route takes.
         """
@@ -66,4 +72,5 @@ class ApiParts:
                 access, projects, advisories, Described(operations), answer_failure
             ),
             PruningApi(access, pruning, answer_failure),
+            PinsApi(access, pins, administered.audit, pieces, answer_failure),
         )
