@@ -30,16 +30,18 @@ from pypicloud_tw.process import Process
 from pypicloud_tw.upstream.agent import make_agent
 from pypicloud_tw.upstream.caching import CachingFiles
 from pypicloud_tw.upstream.client import Client
-from pypicloud_tw.upstream.judgement.judges import IExemptions, Judges
+from pypicloud_tw.upstream.judgement.judges import IExemptions, Judges, NoStandings
 from pypicloud_tw.upstream.judgement.rules import UpstreamRules
 from pypicloud_tw.upstream.keeper import StoredPages
 from pypicloud_tw.upstream.names.refresh import NamesReader
 from pypicloud_tw.upstream.provenance.check import Provenance
 from pypicloud_tw.upstream.provenance.pins import Pins
 from pypicloud_tw.upstream.provenance.proofs import Proofs
+from pypicloud_tw.upstream.recheck import Recheck
 from pypicloud_tw.upstream.relay import Relay
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import ClientLimits, UpstreamIndex
+from pypicloud_tw.upstream.standings import Standings
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.simple import render_upstream, reread_upstream
 
@@ -76,18 +78,21 @@ def make_fallback(
     client = make_client(config, sources, pool, process.reactor, environ)
     caches = mode == "cache"
     relays = config.pypi.fallback_files == "relay"
-    keeper = None
+    standings, keeper = None, None
     if caches:
         limit = config.upstream.max_page
         keeper = StoredPages.over(index.store, process.offload, limit)
+        standings = Standings(index.store, process.reactor)
+    judges = Judges(
+        UpstreamRules.from_config(config.pypi, config.upstream),
+        exemptions,
+        advisories,
+        standings or NoStandings(),
+    )
     upstreams = Upstreams(
         client,
         sources,
-        Judges(
-            UpstreamRules.from_config(config.pypi, config.upstream),
-            exemptions,
-            advisories,
-        ),
+        judges,
         render_upstream,
         reread_upstream,
         process.offload,
@@ -99,14 +104,29 @@ def make_fallback(
     )
     upstreams.register(process.metrics)
     merge = frozenset(config.upstream.merge)
-    if caches:
+    if keeper is not None and standings is not None:
         files = CachingFiles(
             upstreams, client, index.store, process.reactor, index.publisher.inspect
         )
         files.register(process.metrics)
+        recheck = Recheck(
+            client,
+            sources,
+            judges,
+            standings,
+            keeper,
+            files.names,
+            index.store,
+            index.standing,
+            process.offload,
+            process.reactor,
+            config.upstream.recheck,
+        )
+        recheck.register(process.metrics)
         return Fallback(
             upstreams,
-            close=partial(_close_cache, files, pool),
+            close=partial(_close_cache, recheck, files, pool),
+            begin=recheck.start,
             files=files,
             merge=merge,
             kept_names=files.names,
@@ -199,7 +219,10 @@ def _make_provenance(
     return provenance
 
 
-async def _close_cache(files: CachingFiles, pool: HTTPConnectionPool) -> None:
+async def _close_cache(
+    recheck: Recheck, files: CachingFiles, pool: HTTPConnectionPool
+) -> None:
+    recheck.stop()
     await files.close()
     await _close_pool(pool)
 

@@ -202,6 +202,7 @@ async def _start(
 
 async def _warm_up(fallback: Fallback | None) -> None:
     if fallback is not None:
+        fallback.begin()
         await fallback.warm_up()
 
 

@@ -25,7 +25,8 @@ from pypicloud_tw.errors import (
     UpstreamError,
 )
 from pypicloud_tw.index.archive import Inspection
-from pypicloud_tw.index.names import Filename, without_variant
+from pypicloud_tw.index.names import Filename, NormalizedName, without_variant
+from pypicloud_tw.json_documents import compact
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.store.interfaces import (
     ByteRange,
@@ -37,6 +38,8 @@ from pypicloud_tw.store.interfaces import (
 from pypicloud_tw.store.spool import Spool
 from pypicloud_tw.upstream.client import Client, UpstreamResponse
 from pypicloud_tw.upstream.failures import AskingFailed
+from pypicloud_tw.upstream.judgement.judge import upload_time
+from pypicloud_tw.upstream.keeper import record_key
 from pypicloud_tw.upstream.links import Link
 from pypicloud_tw.upstream.relay import EPOCH, mismatch, size_of
 from pypicloud_tw.upstream.source import UpstreamIndex
@@ -176,6 +179,8 @@ class CacheFill:
             )
 
     async def _commit(self, upload: IUpload) -> None:
+        # First, so that whoever finds the file finds what was said of it.
+        await self.store.put(*record_of(self.link))
         try:
             await upload.commit()
         except StoreError:
@@ -318,6 +323,20 @@ class CacheFillDownload:
                 return
             self._at += len(piece)
             yield piece
+
+
+def record_of(link: Link) -> tuple[str, bytes]:
+    """Make the record of what an upstream says of a file, and its key."""
+    assert link.sha256 is not None, "only what can be checked is kept"
+    uploaded = upload_time(link.uploaded)
+    key = record_key(NormalizedName(link.project), link.sha256, uploaded)
+    told = {
+        "_format": 1,
+        "filename": link.filename,
+        "upload-time": link.uploaded or None,
+        "provenance": link.provenance or None,
+    }
+    return key, compact(told)
 
 
 def _judged_as(filename: str) -> str:

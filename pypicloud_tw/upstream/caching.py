@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from packaging.utils import is_normalized_name
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
@@ -23,11 +23,17 @@ from pypicloud_tw.errors import (
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.store.interfaces import ByteRange, IDownload, IObjectStore
-from pypicloud_tw.upstream.cache_fill import WINDOW, WINDOWS, CacheFill, Judge
+from pypicloud_tw.upstream.cache_fill import (
+    WINDOW,
+    WINDOWS,
+    CacheFill,
+    Judge,
+    record_of,
+)
 from pypicloud_tw.upstream.client import Client
-from pypicloud_tw.upstream.keeper import CACHE, PAGES, file_key
-from pypicloud_tw.upstream.links import SEGMENT, Link
-from pypicloud_tw.upstream.relay import METADATA, LocatedFile, Relay, in_memory
+from pypicloud_tw.upstream.keeper import CACHE, PAGES, file_key, recorded_upload
+from pypicloud_tw.upstream.links import METADATA, SEGMENT, Link
+from pypicloud_tw.upstream.relay import LocatedFile, Relay, in_memory
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import UpstreamIndex
 
@@ -56,7 +62,9 @@ class _StoredFile:
     :ivar sha256: of its bytes; empty for core metadata, whose digest is in no key.
     :ivar since: when it was put there, in seconds since the epoch.
     :ivar of: sha256 of the distribution file: itself, or the one that it lies beside.
-    :ivar uploaded: when that was, as the upstream said first; None where nobody knows.
+    :ivar uploaded: when that was, as the upstream said first; None where it is not
+        known.
+    :ivar untold: the upstream did not tell it.
     """
 
     key: str
@@ -65,6 +73,16 @@ class _StoredFile:
     since: float
     of: str
     uploaded: float | None = None
+    untold: bool = False
+
+
+def _first_told(told: tuple[float | None, ...]) -> tuple[float | None, bool]:
+    """Return the time of a file's upload, and whether it is known that none is told.
+
+    Of several that servers have written at once, the latest hides it for longest.
+    """
+    times = [one for one in told if one is not None]
+    return max(times, default=None), bool(told) and not times
 
 
 def _uploaded(place: _StoredFile) -> float:
@@ -140,7 +158,8 @@ class CachingFiles:
             return await self._locate_upstream(name, segment, filename)
         await self._judge((name, segment, filename), place)
         self.stored_hits += 1
-        return self._kept((name, segment, filename), place)
+        mark = self.upstreams.mark(name, segment, filename)
+        return evolve(self._kept((name, segment, filename), place), mark=mark)
 
     def knows(self, name: NormalizedName, segment: str, filename: str) -> bool:
         """See :class:`~pypicloud_tw.upstream.relay.IFiles`."""
@@ -229,10 +248,19 @@ class CachingFiles:
         name, segment, filename = address
         await self.upstreams.recall_proof(name, filename, place.of)
         if self._needs_page(name, filename, place):
-            await self._relay.link(name, segment, filename)
+            link, _ = await self._relay.link(name, segment, filename)
+            self._complete(link, place)
         else:
             uploaded = _uploaded(place)
             await self.upstreams.check_kept(name, filename, place.of, uploaded)
+
+    def _complete(self, link: Link, place: _StoredFile) -> None:
+        """Write down what the upstream says of a file that was kept without that."""
+        if place.uploaded is None and not place.untold and link.sha256 is not None:
+            recording = Deferred.fromCoroutine(self.store.put(*record_of(link)))
+            recording.addErrback(
+                lambda f: self._log.failure("Recording an upload time failed", f)
+            )
 
     def _needs_page(
         self, name: NormalizedName, filename: str, place: _StoredFile
@@ -268,13 +296,26 @@ class CachingFiles:
         """Find a kept file by the digest's beginning, which is all that we are told."""
         if not _SEGMENT.fullmatch(segment) or not filename.isprintable():
             return None
+        # Records of a file sort before it.
+        told: dict[str, tuple[float | None, ...]] = {}
         async for info in self.store.list(f"{CACHE}{name}/{segment}"):
+            record = recorded_upload(info.key)
+            if record is not None:
+                told[record[0]] = *told.get(record[0], ()), record[1]
+                continue
             parts = info.key.split("/")
             if len(parts) == 4 and parts[3] == filename:
                 # The digest in the key is the file's, not its metadata's.
                 digest = "" if filename.endswith(METADATA) else parts[2]
                 since = info.modified.timestamp()
-                return _StoredFile(info.key, digest, info.size, since, parts[2])
+                return _StoredFile(
+                    info.key,
+                    digest,
+                    info.size,
+                    since,
+                    parts[2],
+                    *_first_told(told.get(parts[2], ())),
+                )
         return None
 
     async def _new_metadata(self, link: Link, source: UpstreamIndex) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from math import ceil
 from typing import Any
 
 from attrs import define, evolve
@@ -21,6 +22,9 @@ CACHE = ".cache/"
 #: No project's name begins with a dot: pages never meet files.
 PAGES = f"{CACHE}.pages/"
 
+#: Stands in the name of a record where the upstream did not tell the time.
+UNTOLD = "untold"
+
 _FORMAT = 1
 #: Pages that are written at once; they are written behind the client's back.
 _AT_ONCE = 4
@@ -34,6 +38,29 @@ def page_key(name: str) -> str:
 def file_key(name: NormalizedName, sha256: str, filename: str) -> str:
     """Where a file of an upstream project is kept."""
     return f"{CACHE}{name}/{sha256}/{filename}"
+
+
+def record_key(name: NormalizedName, sha256: str, uploaded: float | None) -> str:
+    """Where it is kept what the upstream said of a file when that was kept.
+
+    The time of its upload stands in the name, so that the listing which finds the file
+    tells it; to the second, and not before it was. It is beside the file's folder: no
+    name of a file can be taken for it.
+    """
+    moment = UNTOLD if uploaded is None else str(ceil(uploaded))
+    return f"{CACHE}{name}/{sha256}.{moment}"
+
+
+def recorded_upload(key: str) -> tuple[str, float | None] | None:
+    """Read the digest and the time of upload in a :func:`record_key`.
+
+    :return: None if it is none.
+    """
+    parts = key.split("/")
+    digest, _, moment = parts[-1].partition(".")
+    if len(parts) != 3 or not moment:
+        return None
+    return digest, float(moment) if moment.isdecimal() else None
 
 
 @define

@@ -17,6 +17,8 @@ from pypicloud_tw.index.model import Document
 
 #: Length of the digest's beginning that stands in our addresses (decision D4).
 SEGMENT = 16
+#: PEP 658: what is added to a file's address for its core metadata.
+METADATA = ".metadata"
 #: Begins what stands there where no digest is known.
 _UNTOLD = "u"
 
@@ -33,6 +35,8 @@ class Link:
         digest; else the metadata's sha256.
     :ivar uploaded: when, as the page tells (PEP 700); empty where it does not.
     :ivar provenance: where that is (PEP 740); empty where there is none.
+    :ivar yanked: why its author would not have it chosen (PEP 592), or empty; None: it
+        is not yanked.
     """
 
     project: str
@@ -43,6 +47,7 @@ class Link:
     metadata: str | None = None
     uploaded: str = ""
     provenance: str = ""
+    yanked: str | None = None
 
     @property
     def segment(self) -> str:
@@ -79,6 +84,7 @@ def link_of(project: str, file: Document) -> Link:
         digest if metadata else None,
         _field(file.get("upload-time")),
         _field(file.get("provenance")),
+        _field(file["yanked"]) if file.get("yanked") else None,
     )
 
 
@@ -95,7 +101,8 @@ def table(document: Document) -> bytes:
         size = "" if link.size is None else str(link.size)
         metadata = "-" if link.metadata is None else link.metadata
         told = link.sha256 or "", size, metadata, link.uploaded, link.provenance
-        lines.append("\t".join((link.filename, link.url, *told)))
+        yanked = "-" if link.yanked is None else f"+{link.yanked}"
+        lines.append("\t".join((link.filename, link.url, *told, yanked)))
     lines.append("")
     return zlib.compress("\n".join(lines).encode(), 1)
 
@@ -112,7 +119,7 @@ def find(packed: bytes, project: str, wanted: str, filename: str) -> Link | None
     at = lines.find(needle)
     while at >= 0:
         line = lines[at + 1 : lines.index(b"\n", at + 1)].decode()
-        _, url, digest, size, metadata, uploaded, provenance = line.split("\t")
+        _, url, digest, size, metadata, uploaded, provenance, yanked = line.split("\t")
         link = Link(
             project,
             filename,
@@ -122,6 +129,7 @@ def find(packed: bytes, project: str, wanted: str, filename: str) -> Link | None
             None if metadata == "-" else metadata,
             uploaded,
             provenance,
+            yanked[1:] if yanked.startswith("+") else None,
         )
         if link.segment == wanted:
             return link

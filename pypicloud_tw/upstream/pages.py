@@ -172,6 +172,11 @@ class UpstreamPages(Generic[T]):
         self.hits += 1
         return kept.shown
 
+    def remembered(self, key: str) -> UpstreamPage[T] | None:
+        """Return a page as it is remembered, be it fresh or not."""
+        kept = self.memory.get(self._slot(key))
+        return None if kept is None else kept.shown
+
     def knows(self, key: str) -> bool:
         """Return whether :meth:`get` answers without asking anybody."""
         kept = self.memory.get(self._slot(key))

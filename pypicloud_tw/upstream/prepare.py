@@ -125,6 +125,15 @@ def prepare(answer: PageResponse, recipe: Recipe[T], now: float) -> PreparedPage
     return PreparedPage(page, weight + len(links), links, filtered.changes_at, standing)
 
 
+@limited(PAGES)
+def read_standing(answer: PageResponse, name: str, limit: int) -> Standing:
+    """Read no more of a page than what it says of the project as a whole.
+
+    :raises UpstreamError: it is no page, or larger than *limit* bytes.
+    """
+    return standing_of(read(answer, name, limit))
+
+
 def standing_of(document: Document) -> Standing:
     """Return what a project's page says of it as a whole (PEP 792)."""
     told = document.get("project-status")

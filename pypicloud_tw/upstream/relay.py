@@ -17,12 +17,9 @@ from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.store.interfaces import ByteRange, IDownload, ObjectInfo
 from pypicloud_tw.upstream.client import Client, UpstreamResponse
-from pypicloud_tw.upstream.links import Link
+from pypicloud_tw.upstream.links import METADATA, Link
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import UpstreamIndex
-
-#: PEP 658: what is added to a file's address for its core metadata.
-METADATA = ".metadata"
 
 #: When a file was last changed that never changes, and of which nobody tells.
 EPOCH = datetime.fromtimestamp(0, UTC)
@@ -35,6 +32,7 @@ class LocatedFile:
     :ivar sha256: of its bytes, for an ETag; None where nobody tells.
     :ivar size: None where it is only known when it is opened (``info.size``).
     :ivar key: where it lies in the store, if it does: it may be served as ours are.
+    :ivar mark: see :meth:`.Upstreams.mark`.
     :ivar open: asks for the bytes, or a range of them; raises NotFound or
         UpstreamError. Delivering them may raise UpstreamError or StoreError: then the
         connection must be broken, not ended.
@@ -45,6 +43,7 @@ class LocatedFile:
     size: int | None
     open: Callable[[ByteRange | None], Awaitable[IDownload]] = field(repr=False)
     key: str | None = None
+    mark: str | None = None
 
 
 class IFiles(Protocol):

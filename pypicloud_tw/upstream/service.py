@@ -35,7 +35,7 @@ from pypicloud_tw.upstream.legacy import (
     narrow_legacy,
     prepare_legacy,
 )
-from pypicloud_tw.upstream.links import Link, find
+from pypicloud_tw.upstream.links import METADATA, Link, find
 from pypicloud_tw.upstream.pages import INLINE, PageQuestion, UpstreamPages
 from pypicloud_tw.upstream.parse import ACCEPT
 from pypicloud_tw.upstream.prepare import (
@@ -47,6 +47,7 @@ from pypicloud_tw.upstream.prepare import (
 )
 from pypicloud_tw.upstream.provenance.interface import IProvenance, NoProvenance
 from pypicloud_tw.upstream.source import UpstreamIndex
+from pypicloud_tw.upstream.standings import GONE
 
 T = TypeVar("T")
 
@@ -224,6 +225,24 @@ class Upstreams(Generic[T]):
         if self._needs_proof(judge, candidate):
             self._check(await self.provenance.check(candidate, found, source))
         return found, source
+
+    def mark(self, name: NormalizedName, segment: str, filename: str) -> str | None:
+        """Return what an upstream has done with a file, as far as that is at hand.
+
+        :return: ``deleted``, or ``yanked`` with the reason behind it; None: nothing is
+            known of either.
+        """
+        if self.judges.standings.of(name).status == GONE:
+            return "deleted"
+        page = self.pages.remembered(name)
+        if page is None or not page.links or len(page.links) > INLINE:
+            return None
+        found = find(page.links, name, segment, filename.removesuffix(METADATA))
+        if found is None:
+            return "deleted"
+        if found.yanked is None:
+            return None
+        return f"yanked; {found.yanked}" if found.yanked else "yanked"
 
     def check_release_of(self, name: NormalizedName, filename: str) -> None:
         """Return if a file may be had, as far as that can be told without its page.

@@ -16,9 +16,9 @@ from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import NormalizedName, file_identity
 from pypicloud_tw.offload.packing import pack
 from pypicloud_tw.offload.service import unpack_apart
-from pypicloud_tw.upstream.links import tells_bytes
+from pypicloud_tw.upstream.links import METADATA, tells_bytes
 from pypicloud_tw.upstream.pages import INLINE, UpstreamPage
-from pypicloud_tw.upstream.relay import METADATA, IFiles
+from pypicloud_tw.upstream.relay import IFiles
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.web.files import Blob
 from pypicloud_tw.web.representation import Page
@@ -26,6 +26,10 @@ from pypicloud_tw.web.simple import merge_elsewhere, merge_projects
 
 
 async def _nothing() -> None:
+    """Do nothing."""
+
+
+def _begin_nothing() -> None:
     """Do nothing."""
 
 
@@ -46,6 +50,7 @@ def shadows(own: Project, filename: str) -> bool:
 class Fallback:
     """The upstream as the routes use it.
 
+    :ivar begin: starts what it does in the background.
     :ivar close: gives up what is on its way, and lets go of connections.
     :ivar files: serves the upstream's files by addresses of ours; None where pages
         link to the upstream.
@@ -56,6 +61,7 @@ class Fallback:
 
     upstreams: Upstreams[Page]
     close: Callable[[], Awaitable[None]] = _nothing
+    begin: Callable[[], None] = _begin_nothing
     files: IFiles | None = None
     redirects: bool = False
     merge: frozenset[str] = frozenset()
@@ -129,4 +135,5 @@ class Fallback:
             located.key,
             permanent=tells_bytes(segment),
             how="relay" if located.key is None else "cache",
+            mark=located.mark,
         )

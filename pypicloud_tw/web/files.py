@@ -45,6 +45,8 @@ class Blob:
     :ivar key: where it lies in the store, if it does.
     :ivar open: asks for the bytes, or a range of them.
     :ivar permanent: the address says which bytes these are.
+    :ivar mark: what an upstream has done with a file that is kept here: ``deleted`` or
+        ``yanked``.
     :ivar how: by which way its bytes come, as of :class:`.Download`, unless the client
         is sent to the store for them.
     """
@@ -57,6 +59,7 @@ class Blob:
     key: str | None = None
     permanent: bool = True
     how: str = "streamed"
+    mark: str | None = None
 
     @property
     def etag(self) -> bytes | None:
@@ -130,6 +133,7 @@ def redirect_to_store(request: Request, blob: Blob, store: IObjectStore) -> bool
         return False
     left = int(signed.ends - request.site.reactor.seconds()) - _MARGIN
     request.setResponseCode(302)
+    _set_mark(request, blob)
     request.setHeader(b"Location", signed.url.encode())
     # Private: whoever holds the address may read the file until it ends.
     scope = f"private, max-age={left}" if left > 0 else "no-store"
@@ -216,5 +220,13 @@ def _set_headers(request: Request, blob: Blob, private: bool) -> None:
         request.setHeader(b"Accept-Ranges", b"bytes")
     if blob.modified is not None:
         request.setHeader(b"Last-Modified", http_date(blob.modified))
+    _set_mark(request, blob)
     lifetime = _FOREVER if blob.permanent else "no-cache"
     request.setHeader(b"Cache-Control", f"{scope}, {lifetime}".encode())
+
+
+def _set_mark(request: Request, blob: Blob) -> None:
+    """Say what an upstream has done with a file, for whoever looks."""
+    if blob.mark is not None:
+        mark = blob.mark.encode("ascii", "backslashreplace")
+        request.setHeader(b"X-Pypicloud-Upstream", mark)

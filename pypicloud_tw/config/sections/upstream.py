@@ -122,6 +122,12 @@ class UpstreamSection:
         "7d",
         "How long the last known page is served while the other index fails.",
     )
+    recheck: float = key(
+        values.seconds(),
+        "1h",
+        "How often the pages of projects of which files are kept are asked for again, "
+        "to find what was quarantined; 0: never.",
+    )
     absent_for: float = key(
         values.seconds(),
         "30s",

@@ -12,7 +12,7 @@ from pypicloud_tw.index.names import Filename, NormalizedName
 from pypicloud_tw.projects.affected.interface import KeptFile
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.upstream.keeper import CACHE, PAGES
-from pypicloud_tw.upstream.relay import METADATA
+from pypicloud_tw.upstream.links import METADATA
 
 
 @frozen
