@@ -30,6 +30,7 @@ from pypicloud_tw.assembly.access import (
     make_exchange,
     make_tokens,
 )
+from pypicloud_tw.assembly.advised import make_reporter
 from pypicloud_tw.assembly.audit import make_trail
 from pypicloud_tw.assembly.daily import make_daily
 from pypicloud_tw.assembly.fallback import make_fallback, make_names_jobs, make_pins
@@ -39,6 +40,7 @@ from pypicloud_tw.config.keys import KEYS
 from pypicloud_tw.config.load import load
 from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.maintenance.retention.plan import Applied
+from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
 from pypicloud_tw.projects.pruning import PlanQuestion, PruneOrder
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.upstream.judgement.judges import FixedExemptions
@@ -228,9 +230,11 @@ class MetricTests(SynchronousTestCase):
             config, index, process, {}, FixedExemptions(), pins=pins
         )
         make_trail(config, process)
+        advised = AdministeredAdvisories.without(index)
+        report = make_reporter(index, advised, None, tuple).job
         pruning = AdministeredPruning.of(index)
         jobs = make_names_jobs(config, index, fallback, process)
-        make_daily(index, access, pruning, process.metrics, *jobs)
+        make_daily(index, access, pruning, process.metrics, *jobs, report)
         shown = process.metrics.render().decode()
         names = re.findall(r"^# TYPE (\w+)", shown, re.MULTILINE)
         # The library adds to each when it was made.

@@ -21,7 +21,11 @@ from pypicloud_tw.projects.affected.interface import (
 )
 from pypicloud_tw.projects.affected.kept import KeptInStore
 from pypicloud_tw.projects.affected.records import KeptRecords
-from pypicloud_tw.projects.affected.reporting import NewlyAffected, WaitingFixes
+from pypicloud_tw.projects.affected.reporting import (
+    NewlyAffected,
+    QuarantinedKept,
+    WaitingFixes,
+)
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
 from pypicloud_tw.projects.affected.visible import VisibleUpstream
 from pypicloud_tw.web.fallback import Fallback
@@ -47,8 +51,8 @@ def make_advised(
     if advisories is not None:
         records = KeptRecords(advisories, lambda: advisories.table.projects)
     visible: IVisible = NothingVisible()
-    if fallback is not None:
-        visible = VisibleUpstream(fallback.upstreams, index.publisher.offload)
+    if fallback is not None and not fallback.redirects:
+        visible = VisibleUpstream(index, fallback.upstreams)
     return AdministeredAdvisories.of(
         index, records, is_private, KeptInStore(index.store), fetches, visible
     )
@@ -60,6 +64,7 @@ def make_reporter(
     advisories: Advisories | None,
     exemptions: Callable[[], Iterable[Exemption]],
     *others: IReportSource,
+    fallback: Fallback | None = None,
 ) -> Reporter:
     """Make what writes the daily report.
 
@@ -68,6 +73,10 @@ def make_reporter(
     """
     ending = EndingExemptions(exemptions, index.clock)
     sources: list[IReportSource] = [ending, *others]
+    if fallback is not None:
+        auditor, judges = advised.affected.auditor, fallback.upstreams.judges
+        standing = judges.standings.of
+        sources = [QuarantinedKept(auditor.kept, standing, auditor.pieces), *sources]
     if advisories is not None:
         newly = NewlyAffected(advised.affected.auditor)
         age = AgeOfAdvisories(partial(_checked, advisories), index.clock)

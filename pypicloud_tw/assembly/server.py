@@ -130,6 +130,7 @@ def assemble(
         advisories,
         lambda: exemptions.all,
         *make_upstream_reports(config, index, fallback, process, pins),
+        fallback=fallback,
     )
     jobs = (*make_names_jobs(config, index, fallback, process), reporter.job)
     daily = make_daily(index, access, pruning, process.metrics, *jobs)

@@ -8,6 +8,7 @@ from typing import Protocol, TypeAlias, TypeVar
 from pypicloud_tw.access.administration.interface import AccessAdministration
 from pypicloud_tw.access.audit.question import Question
 from pypicloud_tw.projects.affected.interface import AdvisoryAdministration
+from pypicloud_tw.projects.explained.interface import Explanations
 from pypicloud_tw.projects.interface import ProjectAdministration
 from pypicloud_tw.projects.pinning import PinAdministration
 from pypicloud_tw.projects.pruning import PruningAdministration
@@ -48,6 +49,10 @@ class Administration(Protocol):
     @property
     def pins(self) -> PinAdministration:
         """Who publishes the projects of upstreams."""
+
+    @property
+    def explanations(self) -> Explanations:
+        """What a client sees, and why."""
 
     @property
     def records(self) -> Records:

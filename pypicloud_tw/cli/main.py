@@ -29,6 +29,7 @@ from pypicloud_tw.cli.base import (
 )
 from pypicloud_tw.cli.completion import completion
 from pypicloud_tw.cli.errors import exits_with_1
+from pypicloud_tw.cli.explain import explain
 from pypicloud_tw.cli.index import rebuild, sweep, verify
 from pypicloud_tw.cli.make_config import make_config
 from pypicloud_tw.cli.projects.acts import delete, restore, undo, unyank, yank
@@ -196,7 +197,7 @@ for command in (
     *(serve, make_config, verify, sweep, rebuild, completion),
     *(list_names, show, search, yank, unyank, delete, restore),
     *(status, history, undo, prune),
-    *(user, group, right, publisher, token, rights, audit, exempt, report),
+    *(user, group, right, publisher, token, rights, audit, exempt, explain, report),
     pin,
 ):
     main.add_command(command)

@@ -12,9 +12,11 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from textwrap import wrap
 from typing import TypeVar
 
 import click
+from attrs import frozen
 
 from pypicloud_tw.access.administration.values import Changed
 from pypicloud_tw.cli.base import leave_stdout, surroundings
@@ -29,6 +31,9 @@ json_option = click.option(
 
 #: Columns of a terminal that does not say how many it has, and the most it may say.
 _WIDTH, _WIDEST = 80, 10_000
+
+#: Columns that texts are wrapped to at the least, and at the most.
+_NARROWEST, _READABLE = 20, 88
 
 _SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -66,6 +71,46 @@ def show_fields(fields: Iterable[tuple[str, str | None]]) -> None:
     width = max(len(name) for name, _ in known)
     for name, value in known:
         say(f"{name.ljust(width)}  {printable(value)}")
+
+
+@frozen
+class Line:
+    """A line of text for people.
+
+    :ivar indent: characters.
+    :ivar heading: it is more than what follows it.
+    """
+
+    text: str
+    indent: int = 0
+    heading: bool = False
+
+
+def show_lines(lines: Iterable[Line]) -> None:
+    """Print texts, a line each; on a terminal they are wrapped between words."""
+    environ = surroundings().environ
+    drawn = surroundings().prints_to_terminal()
+    width = max(_NARROWEST, min(_width(environ), _READABLE))
+    styled = drawn and not _is_plain(environ)
+    for line in lines:
+        text = printable(line.text)
+        margin = " " * line.indent
+        wrapped = [margin + text] if not drawn else _wrapped(text, margin, width)
+        for one in wrapped:
+            shown = click.style(one, bold=True) if line.heading and styled else one
+            say(shown.rstrip(), styled=styled)
+
+
+def _wrapped(text: str, margin: str, width: int) -> list[str]:
+    # Commands among them must be found again: no word is broken.
+    return wrap(
+        text,
+        width,
+        initial_indent=margin,
+        subsequent_indent=margin,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [""]
 
 
 def show_json(value: object) -> None:
@@ -157,7 +202,7 @@ def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.text import Text
 
     environ = surroundings().environ
-    plain = environ.get("NO_COLOR") or environ.get("TERM") == "dumb"
+    plain = _is_plain(environ)
     console = Console(
         width=_width(environ),
         force_terminal=not plain,
@@ -172,6 +217,10 @@ def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     with console.capture() as captured:
         console.print(table)
     say(captured.get(), end="", styled=not plain)
+
+
+def _is_plain(environ: Mapping[str, str]) -> bool:
+    return bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb"
 
 
 def _width(environ: Mapping[str, str]) -> int:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pypicloud_tw.process import Process
     from pypicloud_tw.projects.affected.stored import StoredAdvisories
     from pypicloud_tw.projects.affected.values import AffectedPage, AffectedQuestion
+    from pypicloud_tw.projects.explained.values import Explanation
     from pypicloud_tw.projects.pinning import StoredPins
     from pypicloud_tw.projects.stored import StoredProjects
     from pypicloud_tw.projects.stored_pruning import StoredPruning
@@ -130,6 +131,11 @@ class StoredIndex:
         return StoredPins(pins, audit, command_actor(), Operator())
 
     @property
+    def explanations(self) -> OfflineExplanations:
+        """What a client sees, and why."""
+        return OfflineExplanations(self.config, self.process, self.index)
+
+    @property
     def records(self) -> RecordsInStore:
         """Who did what."""
         return RecordsInStore(self.index)
@@ -170,6 +176,39 @@ class AdvisoriesInStore:
             await advisories.look()
         advised = make_advised(index, lambda: config.pypi.private, advisories)
         return StoredAdvisories(advised, Operator())
+
+
+@frozen
+class OfflineExplanations:
+    """See :class:`~.explained.interface.Explanations`; asks the other index itself."""
+
+    config: Config
+    process: Process
+    index: Index
+
+    async def explain(self, name: str, version: str | None = None) -> Explanation:
+        """See the interface."""
+        from pypicloud_tw.access.exemptions import Exemptions
+        from pypicloud_tw.assembly.access import make_administered
+        from pypicloud_tw.assembly.fallback import make_fallback, make_pins
+        from pypicloud_tw.projects.explained.explainer import Explainer
+        from pypicloud_tw.projects.explained.stored import StoredExplanations
+
+        config, process, index = self.config, self.process, self.index
+        administered = make_administered(config, index, process)
+        exemptions = Exemptions(administered.access)
+        pins = make_pins(config, index)
+        fallback = make_fallback(
+            config, index, process, os.environ, exemptions, pins=pins
+        )
+        asked = None if fallback is None else fallback.asked
+        try:
+            await administered.documents.learn()
+            doer = StoredExplanations(Explainer(index, asked), Operator())
+            return await doer.explain(name, version)
+        finally:
+            if fallback is not None:
+                await fallback.close()
 
 
 @frozen

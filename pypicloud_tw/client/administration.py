@@ -7,6 +7,7 @@ from attrs import frozen
 from pypicloud_tw.client.access import RemoteAdministration
 from pypicloud_tw.client.advisories import RemoteAdvisories
 from pypicloud_tw.client.api import ApiClient
+from pypicloud_tw.client.explanations import RemoteExplanations
 from pypicloud_tw.client.pinning import RemotePins
 from pypicloud_tw.client.projects import RemoteProjects
 from pypicloud_tw.client.pruning import RemotePruning
@@ -43,6 +44,11 @@ class RemoteIndex:
     def pins(self) -> RemotePins:
         """Who publishes the projects of upstreams."""
         return RemotePins(self.client)
+
+    @property
+    def explanations(self) -> RemoteExplanations:
+        """What a client sees, and why."""
+        return RemoteExplanations(self.client)
 
     @property
     def records(self) -> RemoteRecords:

@@ -46,6 +46,13 @@ from pypicloud_tw.upstream.prepare import (
     stand_by,
 )
 from pypicloud_tw.upstream.provenance.interface import IProvenance, NoProvenance
+from pypicloud_tw.upstream.releases import (
+    FoundReleases,
+    WantedReleases,
+    find_releases,
+    keep_releases,
+    prepare_releases,
+)
 from pypicloud_tw.upstream.source import UpstreamIndex
 from pypicloud_tw.upstream.standings import GONE
 
@@ -83,6 +90,7 @@ class Upstreams(Generic[T]):
     provenance: IProvenance = field(factory=NoProvenance)
     pages: UpstreamPages[T] = field(init=False)
     legacy: UpstreamPages[LegacyPage] = field(init=False)
+    _releases: UpstreamPages[bytes] = field(init=False)
     _log = Logger()
     _turns: DeferredSemaphore = field(
         factory=lambda: DeferredSemaphore(AT_ONCE), init=False
@@ -96,6 +104,7 @@ class Upstreams(Generic[T]):
         )
         self.pages = self._pages("simple", ACCEPT, memory)
         self.legacy = self._pages("legacy", "application/json", memory)
+        self._releases = self._pages("releases", ACCEPT, memory)
 
     def register(self, metrics: Metrics) -> None:
         """Have its counters shown."""
@@ -243,6 +252,31 @@ class Upstreams(Generic[T]):
         if found.yanked is None:
             return None
         return f"yanked; {found.yanked}" if found.yanked else "yanked"
+
+    async def releases(
+        self, name: NormalizedName, wanted: WantedReleases
+    ) -> tuple[FoundReleases, UpstreamPage[bytes]]:
+        """Return what the upstream has, whether or not it may be seen.
+
+        To explain what is made of it; nothing of that is given out.
+
+        :return: and its page, which tells the project's standing, and its age.
+        :raises PypicloudError: as :meth:`page` does.
+        """
+        judged = self._judge(name)
+        limit = self.client.limits.page
+        recipe = Recipe(name, self.render, self.reread, judged.judge, limit)
+        addresses = tuple(source.project_url(name) for source in self.sources)
+        page = await self._releases.get(
+            PageQuestion(
+                name, addresses, prepare_releases, keep_releases, recipe, judged
+            )
+        )
+        if len(page.page) > INLINE:
+            found = await self.offload.in_thread(find_releases, page.page, wanted)
+        else:
+            found = find_releases(page.page, wanted)
+        return found, page
 
     def check_release_of(self, name: NormalizedName, filename: str) -> None:
         """Return if a file may be had, as far as that can be told without its page.

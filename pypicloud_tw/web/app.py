@@ -26,6 +26,7 @@ from pypicloud_tw.metrics import CONTENT_TYPE, Metrics
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
+from pypicloud_tw.projects.explained.explainer import Explainer
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.upstream.provenance.pins import Pins
@@ -199,6 +200,10 @@ class Application:
             self.index, lambda: self.access.read_only, self.index.clock.seconds()
         )
 
+    def _explainer(self) -> Explainer:
+        fallback = self.projects.fallback
+        return Explainer(self.index, None if fallback is None else fallback.asked)
+
     @_api.default
     def _make_api(self) -> ApiParts:
         return ApiParts.of(
@@ -208,6 +213,7 @@ class Application:
             self.pruning,
             self.advisories,
             self.pins,
+            self._explainer,
             self.revealed,
             self.failed,
         )
@@ -481,6 +487,11 @@ class Application:
     def pins_api(self, request: Request) -> Resource:
         """Show and change who publishes the projects of upstreams."""
         return self._api.pins.resource()
+
+    @router.route("/api/v1/upstream/", branch=True)
+    def upstream_api(self, request: Request) -> Resource:
+        """Explain what is made of the other index."""
+        return self._api.upstream.resource()
 
     @router.route("/api/v1/", branch=True)
     def projects_api(self, request: Request) -> Resource:

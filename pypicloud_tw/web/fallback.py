@@ -16,6 +16,8 @@ from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import NormalizedName, file_identity
 from pypicloud_tw.offload.packing import pack
 from pypicloud_tw.offload.service import unpack_apart
+from pypicloud_tw.projects.explained.interface import AskedUpstream
+from pypicloud_tw.upstream.caching import CachingFiles
 from pypicloud_tw.upstream.links import METADATA, tells_bytes
 from pypicloud_tw.upstream.pages import INLINE, UpstreamPage
 from pypicloud_tw.upstream.relay import IFiles
@@ -70,6 +72,12 @@ class Fallback:
         factory=dict, init=False
     )
     _merging: Coalesced[Page] = field(factory=Coalesced, init=False)
+
+    @property
+    def asked(self) -> AskedUpstream:
+        """What serves these, to whoever explains it."""
+        keeps = isinstance(self.files, CachingFiles)
+        return AskedUpstream(self.upstreams, self.redirects, self.merge, keeps)
 
     async def warm_up(self) -> None:
         """Be quick for the first client, too."""

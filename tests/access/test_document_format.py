@@ -70,6 +70,9 @@ names = st.text(min_size=1, max_size=8).filter(lambda n: user_name_problem(n) is
 actions = st.frozensets(st.sampled_from(GRANTABLE))
 projects = st.sampled_from(["acme", "acme-*", "*", "a?b"])
 
+#: When exemptions end.
+FIRST, LAST = datetime(2000, 1, 1), datetime(2100, 1, 1)
+
 
 @st.composite
 def documents(draw: st.DrawFn) -> AccessDocument:
@@ -100,7 +103,7 @@ def documents(draw: st.DrawFn) -> AccessDocument:
         {
             id: Exemption(
                 "acme",
-                draw(st.datetimes(timezones=st.just(UTC))),
+                draw(st.datetimes(FIRST, LAST, timezones=st.just(UTC))),
                 "why",
                 draw(st.sampled_from(["", "==1.0", "<2,>=1"])),
                 draw(st.sampled_from(["", "a" * 64])),

@@ -22,6 +22,9 @@ from pypicloud_tw.index.audit import Actor, Proof
 from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.affected.interface import AdvisoryAdministration
 from pypicloud_tw.projects.affected.stored import StoredAdvisories
+from pypicloud_tw.projects.explained.explainer import Explainer
+from pypicloud_tw.projects.explained.interface import AskedUpstream, Explanations
+from pypicloud_tw.projects.explained.stored import StoredExplanations
 from pypicloud_tw.projects.interface import ProjectAdministration
 from pypicloud_tw.projects.pinning import PinAdministration, StoredPins
 from pypicloud_tw.projects.pruning import PruningAdministration
@@ -40,6 +43,7 @@ class LocalIndex:
     access: AccessAdministration
     projects: ProjectAdministration
     pruning: PruningAdministration
+    explanations: Explanations
     records: RecordsInStore
     advisories: AdvisoryAdministration
     pins: PinAdministration
@@ -53,12 +57,14 @@ class FakeRunner:
     :ivar web: what an index's server is, and whose projects an ini's store has.
     :ivar canned: answers in place of that server.
     :ivar error: raised instead.
+    :ivar asked_upstream: the other index of an ini.
     """
 
     server: AccessServer = field(factory=AccessServer.new)
     web: AccessWeb = field(factory=AccessWeb)
     canned: Canned | None = None
     error: Exception | None = None
+    asked_upstream: AskedUpstream | None = None
     asked: list[object] = field(factory=list)
 
     def over_store(self, config: Config, work: Work[T], *, changes: bool) -> T:
@@ -70,6 +76,7 @@ class FakeRunner:
                 self.server.administration(),
                 StoredProjects(AdministeredProjects(index), actor, Operator()),
                 StoredPruning(self.web.application.pruning, actor, Operator()),
+                StoredExplanations(Explainer(index, self.asked_upstream), Operator()),
                 RecordsInStore(index),
                 StoredAdvisories(self.web.application.advisories, Operator()),
                 StoredPins(

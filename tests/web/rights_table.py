@@ -314,6 +314,7 @@ def _project_rows() -> Iterator[Row]:
     for path in ("/projects", "/search?q=one", project, release, file):
         yield _api_row("GET", path, READ)
     yield _api_row("GET", f"{project}/history", MANAGE)
+    yield _api_row("GET", "/upstream/explain/{name}", READ)
     yield _api_row("GET", "/status", ADMINISTER)
     yield Row("GET", f"{API}/openapi.json", f"{API}/openapi.json")
     for one in (release, file):

@@ -79,7 +79,7 @@ class Findings:
 
     :ivar items: to be told.
     :ivar remembered: what it asks to be given tomorrow, to tell what is new: short
-        words.
+        words without spaces.
     """
 
     items: Sequence[ReportItem]

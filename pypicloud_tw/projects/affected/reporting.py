@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from datetime import UTC, datetime
 from hashlib import blake2b
 
 from attrs import define, field, frozen
 
+from pypicloud_tw.concurrency.pieces import Pieces
+from pypicloud_tw.concurrency.steps import Steps, batches
 from pypicloud_tw.errors import NotFound
 from pypicloud_tw.maintenance.reports.stored import StoredReports
 from pypicloud_tw.maintenance.reports.values import Findings, ReportItem
 from pypicloud_tw.projects.affected.audit import Audit, Auditor
+from pypicloud_tw.projects.affected.interface import IKept
 from pypicloud_tw.projects.affected.values import AffectedRelease, Fix
+from pypicloud_tw.upstream.judgement.values import Standing
 
 NAME = "advisories"
+
+#: Rows that are looked at in a piece.
+_ROWS = 200
 
 #: Before the name of a project of which a digest alone told that it has malware.
 _BY_DIGEST = "digest:"
@@ -39,13 +47,21 @@ class NewlyAffected:
         self.last = audit = await self.auditor.look(
             thorough=True, also=by_digest(remembered)
         )
-        items, now = [], {f"{_BY_DIGEST}{name}" for name in audit.by_digest}
-        for row in audit.rows:
+        return await self.auditor.pieces.finish(_compared(audit, remembered))
+
+
+def _compared(audit: Audit, remembered: frozenset[str]) -> Steps[Findings]:
+    """Tell what is not remembered, and what is to be from now on; in pieces."""
+    items: list[ReportItem] = []
+    now = {f"{_BY_DIGEST}{name}" for name in audit.by_digest}
+    for batch in batches(audit.rows, _ROWS):
+        yield
+        for row in batch:
             words = _words(row)
             if remembered.isdisjoint(words):
                 items.append(_item(row))
             now.update(words)
-        return Findings(items, frozenset(now))
+    return Findings(items, frozenset(now))
 
 
 @frozen(eq=False)
@@ -65,6 +81,50 @@ class WaitingFixes:
         """See :class:`.IReportSource`."""
         rows = () if self.newly.last is None else self.newly.last.rows
         return Findings(tuple(_waiting(rows)))
+
+
+@frozen(eq=False)
+class QuarantinedKept:
+    """Tells of projects of which files are kept and that the upstream quarantined.
+
+    :ivar standing: tells what is known of a project upstream; quick.
+    """
+
+    kept: IKept
+    standing: Callable[[str], Standing]
+    pieces: Pieces
+    name: str = field(default="quarantined", init=False)
+    title: str = field(
+        default="Kept projects that the other index has quarantined", init=False
+    )
+
+    async def findings(self, remembered: frozenset[str]) -> Findings:
+        """See :class:`.IReportSource`."""
+        names = await self.kept.names()
+        return Findings(await self.pieces.finish(self._quarantined(names)))
+
+    def _quarantined(self, names: Iterable[str]) -> Steps[list[ReportItem]]:
+        items: list[ReportItem] = []
+        for batch in batches(names, _ROWS):
+            yield
+            for name in sorted(batch):
+                standing = self.standing(name)
+                if standing.status == "quarantined":
+                    items.append(_quarantined_item(name, standing))
+        return items
+
+
+def _quarantined_item(name: str, standing: Standing) -> ReportItem:
+    since = ""
+    if standing.since is not None:
+        moment = datetime.fromtimestamp(standing.since, UTC)
+        since = f" since {moment:%Y-%m-%d %H:%M} UTC"
+    reason = f": {standing.reason}" if standing.reason else ""
+    return ReportItem(
+        f"{name} is in quarantine at the other index{since}{reason.rstrip('.')}. "
+        "What is kept of it is not given out.",
+        name,
+    )
 
 
 async def found_by_digest(reports: StoredReports) -> Collection[str]:

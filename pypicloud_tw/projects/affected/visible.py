@@ -9,11 +9,11 @@ from typing import Any
 from attrs import frozen
 from packaging.utils import canonicalize_version
 
-from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.errors import NotFound, PypicloudError
+from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.offload.limits import PAGES, limited
-from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.projects.affected.values import Fix
 from pypicloud_tw.upstream.judgement.hidden import HIDDEN
 from pypicloud_tw.upstream.service import Upstreams
@@ -21,22 +21,39 @@ from pypicloud_tw.upstream.service import Upstreams
 
 @frozen(eq=False)
 class VisibleUpstream:
-    """See :class:`.IVisible`."""
+    """See :class:`.IVisible`.
 
+    :ivar index: of what has one of its names no upstream hears (decision D5).
+    """
+
+    index: Index
     upstreams: Upstreams[Any]
-    offload: IOffload
 
     async def fixes(
         self, name: NormalizedName, versions: Collection[str]
     ) -> Mapping[str, Fix]:
         """See :class:`.IVisible`."""
         try:
+            if not await self._is_absent(name):
+                return {}
             page = (await self.upstreams.page(name)).page
-            return await self.offload.in_process(
+            return await self.upstreams.offload.in_process(
                 seen_fixes, self.upstreams.reread, page, tuple(versions)
             )
         except PypicloudError:
             return {}  # that is told of a page to whoever asks for it
+
+    async def _is_absent(self, name: NormalizedName) -> bool:
+        """Return whether it is proved that there is no such project here.
+
+        :raises PypicloudError: it is ours, or that is not known.
+        """
+        try:
+            await self.index.catalog.project(name, prove_absence=True)
+        except NotFound:
+            await self.index.unserved.refuse(name, asks=True)
+            return True
+        return False
 
 
 @limited(PAGES)

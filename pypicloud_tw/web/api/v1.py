@@ -13,6 +13,7 @@ from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
+from pypicloud_tw.projects.explained.explainer import Explainer
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.upstream.provenance.pins import Pins
 from pypicloud_tw.web.api.access import AccessApi
@@ -22,6 +23,7 @@ from pypicloud_tw.web.api.pinning import PinsApi
 from pypicloud_tw.web.api.projects import ProjectsApi
 from pypicloud_tw.web.api.pruning import PruningApi
 from pypicloud_tw.web.api.revealed import RevealedTokens
+from pypicloud_tw.web.api.upstream import UpstreamApi
 from pypicloud_tw.web.http.site import Request
 
 
@@ -33,6 +35,7 @@ class ApiParts:
     projects: ProjectsApi
     pruning: PruningApi
     pins: PinsApi
+    upstream: UpstreamApi
 
     #: Every declared route, by the part that has it.
     declared: ClassVar[tuple[Routes, ...]] = (
@@ -40,6 +43,7 @@ class ApiParts:
         ProjectsApi.routes,
         PruningApi.routes,
         PinsApi.routes,
+        UpstreamApi.routes,
     )
 
     @classmethod
@@ -51,6 +55,7 @@ class ApiParts:
         pruning: AdministeredPruning,
         advisories: AdministeredAdvisories,
         pins: Pins,
+        explainer: Callable[[], Explainer],
         revealed: RevealedTokens,
         answer_failure: Callable[[Request, Failure], bytes],
     ) -> ApiParts:
@@ -61,6 +66,7 @@ class ApiParts:
         :param pruning: what prunes the index, and the rules of the ini.
         :param advisories: what is asked of advisories, and the daily reports.
         :param pins: who publishes the projects of upstreams.
+        :param explainer: makes what explains what clients see.
         :param revealed: takes reports of tokens that leaked.
         :param answer_failure: answers what a route raised, or what no route takes.
         """
@@ -73,4 +79,5 @@ class ApiParts:
             ),
             PruningApi(access, pruning, answer_failure),
             PinsApi(access, pins, administered.audit, pieces, answer_failure),
+            UpstreamApi(access, explainer, answer_failure),
         )

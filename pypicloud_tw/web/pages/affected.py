@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.administration.authority import PrincipalAuthority
@@ -18,6 +18,9 @@ from pypicloud_tw.web.api.advisories import question_of
 from pypicloud_tw.web.authorization import authenticate
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.pages import Pages
+
+#: Rows of a page: 10 ms of rendering.
+MOST_ON_PAGE = 200
 
 
 @frozen(eq=False)
@@ -36,6 +39,7 @@ class AffectedReleasesPage:
         principal = await authenticate(request, self.access)
         authority = PrincipalAuthority(self.access, principal)
         question = question_of(request)
+        question = evolve(question, limit=min(question.limit, MOST_ON_PAGE))
         doer = StoredAdvisories(self.administered, authority)
         page = await doer.affected(question)
         set_html(request)

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.config.exemptions import Exemption
 from pypicloud_tw.errors import NotFound, ObjectUnreadable, Unavailable
+from pypicloud_tw.maintenance.daily import Daily
 from pypicloud_tw.maintenance.reports.reporter import Reporter
 from pypicloud_tw.maintenance.reports.sources import (
     OLD,
@@ -104,6 +105,16 @@ class ReporterTests(ReportsCase):
     def test_it_is_due_where_there_are_sources(self) -> None:
         self.assertFalse(self.reporter().job.due())
         self.assertTrue(self.reporter(Source()).job.due())
+
+    def test_one_of_two_servers_makes_it(self) -> None:
+        source = Source([ReportItem("It is so.")])
+        for domain in (self.domain, self.domain.beside()):
+            job = self.reporter(source).job
+            daily = Daily(domain.store, domain.index.standing, domain.clock, [job])
+            self.wait(domain.index.secure())
+            self.wait(daily.look())
+        self.assertEqual(len(source.given), 1)
+        self.assertEqual(self.wait(self.reports.dates()), ["2026-03-01"])
 
     def test_a_damaged_report_makes_all_new(self) -> None:
         self.wait(self.domain.store.put(f"{REPORTS}2026-02-28.json", b"{"))

@@ -6,24 +6,26 @@ from datetime import UTC, datetime
 
 from twisted.internet.defer import Deferred
 
+from pypicloud_tw.concurrency.pieces import Pieces
+from pypicloud_tw.index.names import project_name
 from pypicloud_tw.maintenance.reports.reporter import Reporter
 from pypicloud_tw.maintenance.reports.stored import StoredReports
-from pypicloud_tw.maintenance.reports.values import Findings
+from pypicloud_tw.maintenance.reports.values import Findings, IReportSource
 from pypicloud_tw.projects.affected.reporting import (
     NewlyAffected,
+    QuarantinedKept,
     WaitingFixes,
     found_by_digest,
 )
 from pypicloud_tw.projects.affected.values import Fix
+from pypicloud_tw.upstream.judgement.values import Standing
 from tests.projects.affected.doubles import digests, flaw
 from tests.projects.affected.test_audit import AuditCase
 from tests.web.doubles import stored_project
 
 
 class ReportingCase(AuditCase):
-    def findings(
-        self, source: NewlyAffected | WaitingFixes, remembered: frozenset[str]
-    ) -> Findings:
+    def findings(self, source: IReportSource, remembered: frozenset[str]) -> Findings:
         work = Deferred.fromCoroutine(source.findings(remembered))
         self.index.domain.settle(work)
         return self.successResultOf(work)
@@ -61,6 +63,22 @@ class NewlyAffectedTests(ReportingCase):
         domain.settle(Deferred.fromCoroutine(reporter.make()))
         found = Deferred.fromCoroutine(found_by_digest(reports))
         self.assertEqual(self.successResultOf(found), {"acme"})
+
+
+class QuarantinedKeptTests(ReportingCase):
+    def test_what_is_in_quarantine_elsewhere(self) -> None:
+        self.kept.files = {project_name(name): [] for name in ("acme", "evil")}
+        known = {"evil": Standing("quarantined", "Malware.", 0.0)}
+        pieces = Pieces(self.index.domain.clock)
+        source = QuarantinedKept(
+            self.kept, lambda name: known.get(name, Standing()), pieces
+        )
+        (item,) = self.findings(source, frozenset()).items
+        self.assertEqual(
+            item.sentence,
+            "evil is in quarantine at the other index since 1970-01-01 00:00 UTC: "
+            "Malware. What is kept of it is not given out.",
+        )
 
 
 class WaitingFixesTests(ReportingCase):

@@ -14,6 +14,7 @@ from pypicloud_tw.projects.affected.kept import KeptInStore
 from pypicloud_tw.projects.affected.values import Fix
 from pypicloud_tw.projects.affected.visible import VisibleUpstream, seen_fixes
 from pypicloud_tw.upstream.keeper import file_key
+from tests.builders import wheel
 from tests.web.doubles import ACME
 from tests.web.test_app_fallback import Front
 
@@ -49,7 +50,7 @@ class SeenTests(SynchronousTestCase):
 class UpstreamTests(SynchronousTestCase):
     def fixes(self, front: Front, name: str) -> Mapping[str, Fix]:
         domain = front.domain
-        visible = VisibleUpstream(front.fallback.upstreams, domain.offload)
+        visible = VisibleUpstream(domain.index, front.fallback.upstreams)
         versions: Collection[str] = ("9.0",)
         work = Deferred.fromCoroutine(visible.fixes(project_name(name), versions))
         domain.settle(work)
@@ -59,6 +60,13 @@ class UpstreamTests(SynchronousTestCase):
         front = Front()
         front.have()
         self.assertEqual(self.fixes(front, "acme"), {"9.0": Fix("9.0", "visible")})
+
+    def test_of_what_is_ours_no_upstream_hears(self) -> None:
+        front = Front()
+        front.have()
+        front.web.publish("acme-1.0-py3-none-any.whl", wheel("acme"))
+        self.assertEqual(self.fixes(front, "acme"), {})
+        self.assertEqual(front.asked(), [])
 
     def test_nothing_is_known_of_what_is_not_there(self) -> None:
         self.assertEqual(self.fixes(Front(), "absent"), {})

@@ -1,0 +1,1 @@
+"""What a client sees under a project's name, and why."""
