@@ -193,6 +193,7 @@ class OfflineExplanations:
         from pypicloud_tw.assembly.fallback import make_fallback, make_pins
         from pypicloud_tw.projects.explained.explainer import Explainer
         from pypicloud_tw.projects.explained.stored import StoredExplanations
+        from pypicloud_tw.projects.own_names import OwnNames
 
         config, process, index = self.config, self.process, self.index
         administered = make_administered(config, index, process)
@@ -204,7 +205,8 @@ class OfflineExplanations:
         asked = None if fallback is None else fallback.asked
         try:
             await administered.documents.learn()
-            doer = StoredExplanations(Explainer(index, asked), Operator())
+            names = OwnNames(index.catalog, lambda: config.pypi.private)
+            doer = StoredExplanations(Explainer(index, asked, names), Operator())
             return await doer.explain(name, version)
         finally:
             if fallback is not None:

@@ -27,6 +27,7 @@ from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
 from pypicloud_tw.projects.explained.explainer import Explainer
+from pypicloud_tw.projects.own_names import OwnNames
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.upstream.provenance.pins import Pins
@@ -202,7 +203,11 @@ class Application:
 
     def _explainer(self) -> Explainer:
         fallback = self.projects.fallback
-        return Explainer(self.index, None if fallback is None else fallback.asked)
+        asked = None if fallback is None else fallback.asked
+        private = self.access.policy.settings.private
+        return Explainer(
+            self.index, asked, OwnNames(self.index.catalog, lambda: private)
+        )
 
     @_api.default
     def _make_api(self) -> ApiParts:
