@@ -111,6 +111,7 @@ class Advisories:
     failures: int = field(default=0, init=False)
     table: AdvisoryTable = field(factory=AdvisoryTable, init=False, repr=False)
     _state: str = field(default="", init=False)
+    _asked: bool = field(default=False, init=False)
     _stored: str | None = field(default=None, init=False)
     _saved: float = field(default=float("-inf"), init=False)
     _due: float = field(default=float("-inf"), init=False)
@@ -209,6 +210,7 @@ class Advisories:
         self._due = self.clock.seconds() + self.settings.every * (
             0.9 + 0.2 * self.random.random()
         )
+        self._asked = True
         try:
             reading = await self.source.read(self._state)
             if reading is not None:
@@ -313,7 +315,9 @@ class Advisories:
                 self._log.warn("{error}", error=e.message)
                 return
         self.checked = self._saved = told.checked
-        self._due = max(self._due, told.checked + self.settings.every)
+        if self._asked:
+            # Once at its start every server asks the source itself.
+            self._due = max(self._due, told.checked + self.settings.every)
 
     async def _save(self, table: bytes) -> None:
         """Give others what was read."""

@@ -187,9 +187,15 @@ class ServiceTests(SynchronousTestCase):
     def test_another_server_has_read(self) -> None:
         first, second = self.service(), self.service()
         self.look(first)
+        self.source.away = True
         self.look(second)
-        self.assertEqual(self.source.asked, 1)
         self.assertEqual(second.of("evil").malware_of("1.0", None), "MAL-1")
+        self.source.away = False
+        self.clock.advance(4000)
+        self.look(first)
+        self.look(second)
+        self.look(second)
+        self.assertEqual(self.source.asked, 4)
 
     def test_another_source_is_not_taken_over(self) -> None:
         self.look(self.service())

@@ -18,7 +18,7 @@ from threading import Thread
 from typing import Any
 from zipfile import ZipFile
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from tests.integration.rig import free_port
@@ -44,10 +44,15 @@ class Asked:
 
 @frozen
 class Published:
-    """A wheel that it has; *uploaded* is None where it does not tell."""
+    """A wheel that it has.
+
+    :ivar uploaded: when, by what it says; None: it does not tell.
+    :ivar yanked: why, or that it is (PEP 592).
+    """
 
     wheel: Path
     uploaded: str | None
+    yanked: str | bool = False
 
     @property
     def metadata(self) -> bytes:
@@ -73,6 +78,7 @@ class FakeUpstream:
     cache_control: str = "max-age=600"
     asked: list[Asked] = field(factory=list)
     _published: dict[str, list[Published]] = field(factory=dict)
+    _quarantined: dict[str, str] = field(factory=dict)
     _server: ThreadingHTTPServer | None = None
 
     @property
@@ -89,6 +95,31 @@ class FakeUpstream:
         for wheel in wheels:
             name = parse_wheel_filename(wheel.name)[0]
             self._published.setdefault(name, []).append(Published(wheel, uploaded))
+
+    def change(self, wheel: Path, **more: Any) -> None:
+        """Say something else of a wheel: ``uploaded``, ``yanked``."""
+        published = self._published[parse_wheel_filename(wheel.name)[0]]
+        published[:] = [
+            evolve(one, **more) if one.wheel.name == wheel.name else one
+            for one in published
+        ]
+
+    def delete(self, wheel: Path) -> None:
+        """Have a wheel no more; without its last one, there is no project."""
+        name = parse_wheel_filename(wheel.name)[0]
+        left = [one for one in self._published[name] if one.wheel.name != wheel.name]
+        if left:
+            self._published[name] = left
+        else:
+            del self._published[name]
+
+    def quarantine(self, name: str, reason: str) -> None:
+        """Offer nothing of a project (PEP 792)."""
+        self._quarantined[name] = reason
+
+    def lift(self, name: str) -> None:
+        """Offer it again."""
+        del self._quarantined[name]
 
     def start(self) -> None:
         """Listen."""
@@ -127,9 +158,14 @@ class FakeUpstream:
         parts = path.split("/")
         match parts[1:]:
             case ["simple", name, ""] if name in self._published:
-                files = self._published[name]
+                reason = self._quarantined.get(name)
+                files = self._published[name] if reason is None else []
                 if JSON in accept:
-                    return 200, JSON, json.dumps(_document(name, files)).encode()
+                    document = _document(name, files)
+                    if reason is not None:
+                        status = {"status": "quarantined", "reason": reason}
+                        document["project-status"] = status
+                    return 200, JSON, json.dumps(document).encode()
                 return 200, "text/html", _html(files).encode()
             case ["files", name, filename]:
                 return self._file(name, filename)
@@ -200,6 +236,7 @@ def _file(one: Published) -> dict[str, Any]:
         "size": len(data),
         "requires-python": ">=3.6",
         "core-metadata": {"sha256": sha256(one.metadata).hexdigest()},
+        "yanked": one.yanked,
     }
     return about if one.uploaded is None else {**about, "upload-time": one.uploaded}
 
