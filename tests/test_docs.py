@@ -33,7 +33,7 @@ from pypicloud_tw.assembly.access import (
 from pypicloud_tw.assembly.advised import make_reporter
 from pypicloud_tw.assembly.audit import make_trail
 from pypicloud_tw.assembly.daily import make_daily
-from pypicloud_tw.assembly.fallback import make_fallback, make_pins
+from pypicloud_tw.assembly.fallback import make_fallback, make_names_jobs, make_pins
 from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.assembly.logins import make_logins, make_throttle
 from pypicloud_tw.config.keys import KEYS
@@ -226,12 +226,15 @@ class MetricTests(SynchronousTestCase):
         access = make_access(config, process, documents, tokens, logins)
         make_exchange(config, index, process, {}, access, tokens.minted)
         pins = make_pins(config, index)
-        make_fallback(config, index, process, {}, FixedExemptions(), pins=pins)
+        fallback = make_fallback(
+            config, index, process, {}, FixedExemptions(), pins=pins
+        )
         make_trail(config, process)
         advised = AdministeredAdvisories.without(index)
         report = make_reporter(index, advised, None, tuple).job
         pruning = AdministeredPruning.of(index)
-        make_daily(index, access, pruning, process.metrics, report)
+        jobs = make_names_jobs(config, index, fallback, process)
+        make_daily(index, access, pruning, process.metrics, *jobs, report)
         shown = process.metrics.render().decode()
         names = re.findall(r"^# TYPE (\w+)", shown, re.MULTILINE)
         # The library adds to each when it was made.

@@ -7,11 +7,14 @@ from functools import partial
 from random import random
 from typing import Any
 
+from packaging.utils import is_normalized_name
 from twisted.internet.defer import Deferred
 from twisted.web.client import HTTPConnectionPool
 
 from pypicloud_tw import __version__
 from pypicloud_tw.advisories.values import NO_ADVISORIES, IAdvisories
+from pypicloud_tw.assembly.index import make_names_elsewhere
+from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.index.attestations.provenance import Proved, ProvenanceQuestion
@@ -20,6 +23,9 @@ from pypicloud_tw.index.attestations.verification import (
     verify_provenance,
 )
 from pypicloud_tw.index.index import Index
+from pypicloud_tw.maintenance.daily import DailyJob
+from pypicloud_tw.maintenance.reports.upstream import ChangedPublishers, NamesLikeOurs
+from pypicloud_tw.maintenance.reports.values import IReportSource
 from pypicloud_tw.process import Process
 from pypicloud_tw.upstream.agent import make_agent
 from pypicloud_tw.upstream.caching import CachingFiles
@@ -27,6 +33,7 @@ from pypicloud_tw.upstream.client import Client
 from pypicloud_tw.upstream.judgement.judges import IExemptions, Judges, NoStandings
 from pypicloud_tw.upstream.judgement.rules import UpstreamRules
 from pypicloud_tw.upstream.keeper import StoredPages
+from pypicloud_tw.upstream.names.refresh import NamesReader
 from pypicloud_tw.upstream.provenance.check import Provenance
 from pypicloud_tw.upstream.provenance.pins import Pins
 from pypicloud_tw.upstream.provenance.proofs import Proofs
@@ -130,6 +137,52 @@ def make_fallback(
         files=Relay(upstreams, client) if relays else None,
         redirects=mode == "redirect",
         merge=merge,
+    )
+
+
+def make_names_jobs(
+    config: Config, index: Index, fallback: Fallback | None, process: Process
+) -> tuple[DailyJob, ...]:
+    """Make the job that reads the upstream's list of names, if that is to be read."""
+    if fallback is None or not config.upstream.list_names:
+        return ()
+    reader = NamesReader(
+        fallback.upstreams.client,
+        fallback.upstreams.sources,
+        make_names_elsewhere(config, index.store, process),
+        process.offload,
+        process.reactor,
+        config.storage.temp_dir,
+    )
+    return (DailyJob("names", lambda: True, reader.refresh),)
+
+
+def make_upstream_reports(
+    config: Config,
+    index: Index,
+    fallback: Fallback | None,
+    process: Process,
+    pins: Pins,
+) -> tuple[IReportSource, ...]:
+    """Make what the daily report tells of projects of upstreams."""
+    if fallback is None:
+        return ()
+
+    private = frozenset(filter(is_normalized_name, config.pypi.private))
+
+    async def ours() -> frozenset[str]:
+        # What is shown with the upstream's files is meant to have its name.
+        named = private.union(await index.catalog.names())
+        return named.difference(config.upstream.merge)
+
+    return (
+        ChangedPublishers(pins),
+        NamesLikeOurs(
+            make_names_elsewhere(config, index.store, process),
+            ours,
+            fallback.kept_names,
+            Pieces(process.reactor),
+        ),
     )
 
 

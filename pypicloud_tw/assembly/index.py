@@ -30,9 +30,12 @@ from pypicloud_tw.offload.service import Offload
 from pypicloud_tw.process import Process
 from pypicloud_tw.store.checkpoints import Checkpoint, pass_by
 from pypicloud_tw.store.folder.store import DirectoryStore
+from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.store.metered import MeteredStore
 from pypicloud_tw.store.s3.make import make_s3_store
 from pypicloud_tw.store.s3.store import S3Store
+from pypicloud_tw.upstream.names.listed import NamesElsewhere
+from pypicloud_tw.upstream.source import UpstreamIndex
 from pypicloud_tw.web.views import SignedViews, Views
 
 
@@ -102,11 +105,27 @@ def make_index(
             config.index.fresh_for,
             config.index.verify_every,
         ),
+        warnings_of_new=make_names_elsewhere(config, metered, process).warnings_of_new,
     )
     for part in (manifests, catalog, publisher):
         part.register(metrics)
     acts = Acts(publisher, config.index.restore_for)
     return Index(store, manifests, catalog, publisher, reactor, acts)
+
+
+def make_names_elsewhere(
+    config: Config, store: IObjectStore, process: Process
+) -> NamesElsewhere:
+    """Make what knows the names of upstreams, as far as their lists are read."""
+    lists = config.upstream.list_names and config.pypi.use_fallback
+    urls = config.pypi.fallback_url if lists else ()
+    return NamesElsewhere(
+        store,
+        process.offload,
+        process.reactor,
+        tuple(UpstreamIndex.parse(url).base for url in urls),
+        frozenset(config.upstream.merge),
+    )
 
 
 def _make_attestations(

@@ -32,7 +32,12 @@ from pypicloud_tw.assembly.advised import make_advised, make_reporter
 from pypicloud_tw.assembly.advisories import make_advisories, make_screen
 from pypicloud_tw.assembly.audit import make_log_file, make_trail
 from pypicloud_tw.assembly.daily import make_daily
-from pypicloud_tw.assembly.fallback import make_fallback, make_pins
+from pypicloud_tw.assembly.fallback import (
+    make_fallback,
+    make_names_jobs,
+    make_pins,
+    make_upstream_reports,
+)
 from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.assembly.logins import make_logins, make_throttle
 from pypicloud_tw.assembly.web import make_application, make_front
@@ -119,9 +124,15 @@ def assemble(
         make_screen(config, known, exemptions, process),
     )
     reporter = make_reporter(
-        index, advised, advisories, lambda: exemptions.all, fallback=fallback
+        index,
+        advised,
+        advisories,
+        lambda: exemptions.all,
+        *make_upstream_reports(config, index, fallback, process, pins),
+        fallback=fallback,
     )
-    daily = make_daily(index, access, pruning, process.metrics, reporter.job)
+    jobs = (*make_names_jobs(config, index, fallback, process), reporter.job)
+    daily = make_daily(index, access, pruning, process.metrics, *jobs)
     reloader = Reloader(
         config,
         read or partial(load, config.ini, environ),

@@ -227,7 +227,10 @@ class Publication:
                     self.warnings += (_HAS_PROVENANCE,)
                 return there
         first = None
+        new: tuple[str, ...] = ()
         if state is None:
+            new = await publisher.warnings_of_new(name)
+            self.warnings += new
             first = FirstUpload.of(publisher.store, file.key)
             await first.reach(Stage.STORING)
         await self._upload.commit()
@@ -262,7 +265,7 @@ class Publication:
                 file = evolve(file, provenance_key=None)
             await publisher.discard(file, first)
         else:
-            publisher.audit(_did("published", self.actor, file, name))
+            publisher.audit(_did("published", self.actor, file, name, " ".join(new)))
             if first is not None:
                 await first.end()
         return project
@@ -330,8 +333,11 @@ def _written_down(change: Change, file: File, doing: Doing) -> Change:
     return written_down
 
 
-def _did(act: str, actor: Actor, file: File, name: NormalizedName) -> Act:
-    return Act(actor, act, name, file.version, file.filename, file.sha256)
+def _did(
+    act: str, actor: Actor, file: File, name: NormalizedName, reason: str = ""
+) -> Act:
+    about = name, file.version, file.filename, file.sha256
+    return Act(actor, act, *about, reason or None)
 
 
 def too_large(limit: int) -> PayloadTooLarge:

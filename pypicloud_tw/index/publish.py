@@ -54,6 +54,13 @@ LOOKED_INTO, WAITING = 2, 64
 
 T = TypeVar("T")
 
+#: Says what whoever uploads a new project is to be told of its name; never fails.
+WarningsOfNew = Callable[[NormalizedName], Awaitable[tuple[str, ...]]]
+
+
+async def _no_warnings(name: NormalizedName) -> tuple[str, ...]:
+    return ()
+
 
 @define
 class Publisher:
@@ -66,6 +73,7 @@ class Publisher:
     :ivar audit: takes a record of every change, once it is durable.
     :ivar attestations: judges what is sent with a file (PEP 740).
     :ivar unserved: knows the names that are ours although they have no page.
+    :ivar warnings_of_new: says what is to be known of the name of a new project.
     :ivar random: for the keys of objects, and the ids of acts.
     :ivar changes: how many were made since the start.
     :ivar uploads: how many of these were uploads, of files that were there already too.
@@ -81,6 +89,7 @@ class Publisher:
     audit: Audit = field(default=log_act)
     attestations: Attestations = field(factory=Attestations, kw_only=True)
     unserved: Unserved = field(kw_only=True)
+    warnings_of_new: WarningsOfNew = field(default=_no_warnings, kw_only=True)
     random: Random = field(factory=SystemRandom, kw_only=True)
     changes: int = field(default=0, init=False)
     uploads: int = field(default=0, init=False)

@@ -89,6 +89,12 @@ class UpstreamResponse:
         values = self.headers.getRawHeaders(name)
         return values[0].decode("latin-1") if values else None
 
+    @property
+    def coding(self) -> str:
+        """The body's Content-Encoding, in lower case; empty if it has none."""
+        codings = self.headers.getRawHeaders(CODING) or []
+        return b",".join(codings).decode("latin-1").strip().lower()
+
 
 @define
 class Client:
@@ -172,14 +178,20 @@ class Client:
         return await self._persist(once, url)
 
     async def open_unless(
-        self, source: UpstreamIndex, url: str, unless: Validators
+        self,
+        source: UpstreamIndex,
+        url: str,
+        unless: Validators,
+        headers: dict[str, str] | None = None,
     ) -> UpstreamResponse | NotModified:
         """Ask for a file, if it is not the one that is known.
 
+        :param headers: further fields, in place of these that files are asked with.
         :raises NotFound: it is not there.
         :raises AskingFailed: the server failed.
         """
-        sent = {"Accept": "*/*", "Accept-Encoding": "identity", **unless.headers}
+        usual = {"Accept": "*/*", "Accept-Encoding": "identity"}
+        sent = {**usual, **(headers or {}), **unless.headers}
         there = without_userinfo(url)
 
         async def once(visit: Visit) -> UpstreamResponse | NotModified:
@@ -428,12 +440,11 @@ def receive(clock: IReactorTime, silence: float, host: str) -> ResponseBody:
 
 
 def _answer(response: UpstreamResponse, pieces: list[bytes]) -> PageResponse:
-    codings = response.headers.getRawHeaders(CODING) or []
     return PageResponse(
         url=response.url,
         pieces=pieces,
         content_type=response.header(b"content-type"),
-        coding=b",".join(codings).decode("latin-1").strip().lower(),
+        coding=response.coding,
         etag=response.header(b"etag"),
         modified=response.header(b"last-modified"),
         cache_control=", ".join(

@@ -169,6 +169,8 @@ class RememberedPage(Generic[T]):
             self,
             shown=evolve(self.shown, page=prepared.page),
             changes_at=prepared.changes_at,
+            # Whatever comes next, its upstream is asked for all of it.
+            fresh_until=self.confirmed,
             judge=judged.judge,
             edition=judged.edition,
             narrowed=True,

@@ -252,6 +252,7 @@ class Application:
             reading=reading(self.access, principal),
             uploads=uploads(self.access, principal),
             read_only=self.access.read_only,
+            manages=self.access.policy.may_any(principal, Action.MANAGE),
         )
         return measured(request, page)
 

@@ -103,13 +103,16 @@ class Front:
         self.web.application.projects.fallback = self.fallback
 
     def have(
-        self, told: Document | None = None, headers: dict[str, str] = FRESH
+        self,
+        told: Document | None = None,
+        headers: dict[str, str] = FRESH,
+        **more: Any,
     ) -> None:
         """Have the upstream tell of a file, and of its page's freshness."""
         told = told or {**file(NAME), "core-metadata": True}
         self.upstream.on(
             f"{BASE}acme/",
-            page(project("acme", told, versions=["9.0"]), headers=headers),
+            page(project("acme", told, versions=["9.0"], **more), headers=headers),
         )
         self.upstream.on(told["url"], ranged(b"bytes"))
         self.upstream.on(f"{told['url']}.metadata", ranged(METADATA))
