@@ -182,6 +182,7 @@ class OfflineExplanations:
         from pypicloud_tw.assembly.advisories import make_advisories
         from pypicloud_tw.assembly.fallback import make_fallback, make_pins
         from pypicloud_tw.projects.explained.explainer import Explainer
+        from pypicloud_tw.projects.explained.near import NearOurs
         from pypicloud_tw.projects.explained.stored import StoredExplanations
 
         config, process, index = self.config, self.process, self.index
@@ -198,7 +199,8 @@ class OfflineExplanations:
             pins=make_pins(config, index),
         )
         asked = None if fallback is None else fallback.asked
-        explainer = Explainer(index, asked, known)
+        near = NearOurs(index.catalog, lambda: config.pypi.private)
+        explainer = Explainer(index, asked, known, near)
         try:
             await administered.documents.learn()
             if advisories is not None:

@@ -27,6 +27,7 @@ from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
 from pypicloud_tw.projects.explained.explainer import Explainer
+from pypicloud_tw.projects.explained.near import NearOurs
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.web.answers import (
@@ -197,7 +198,8 @@ class Application:
         fallback = self.projects.fallback
         asked = None if fallback is None else fallback.asked
         known = self.advisories.affected.auditor.advisories
-        return Explainer(self.index, asked, known)
+        near = NearOurs(self.index.catalog, lambda: self.access.policy.settings.private)
+        return Explainer(self.index, asked, known, near)
 
     @_api.default
     def _make_api(self) -> ApiParts:

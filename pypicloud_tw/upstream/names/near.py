@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Container, Iterator
 from string import ascii_lowercase, digits
 
 #: Of what normalized names consist.
 _CHARACTERS = f"{ascii_lowercase}{digits}-"
 
 
-def near(name: str, names: Set[str]) -> tuple[str, ...]:
+def near(name: str, names: Container[str]) -> tuple[str, ...]:
     """Return which names are one edit from a name, sorted; all are normalized.
 
     An edit inserts, deletes or replaces a character, or transposes two neighbours. Each
