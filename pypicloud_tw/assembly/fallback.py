@@ -7,7 +7,6 @@ from functools import partial
 from random import random
 from typing import Any
 
-from packaging.utils import is_normalized_name
 from twisted.internet.defer import Deferred
 from twisted.web.client import HTTPConnectionPool
 
@@ -27,6 +26,7 @@ from pypicloud_tw.maintenance.daily import DailyJob
 from pypicloud_tw.maintenance.reports.upstream import ChangedPublishers, NamesLikeOurs
 from pypicloud_tw.maintenance.reports.values import IReportSource
 from pypicloud_tw.process import Process
+from pypicloud_tw.projects.own_names import OwnNames
 from pypicloud_tw.upstream.agent import make_agent
 from pypicloud_tw.upstream.caching import CachingFiles
 from pypicloud_tw.upstream.client import Client
@@ -168,12 +168,11 @@ def make_upstream_reports(
     if fallback is None:
         return ()
 
-    private = frozenset(filter(is_normalized_name, config.pypi.private))
+    names = OwnNames(index.catalog, lambda: config.pypi.private)
 
     async def ours() -> frozenset[str]:
         # What is shown with the upstream's files is meant to have its name.
-        named = private.union(await index.catalog.names())
-        return named.difference(config.upstream.merge)
+        return (await names.all()).difference(config.upstream.merge)
 
     return (
         ChangedPublishers(pins),

@@ -122,6 +122,7 @@ def assemble(
         pruning,
         advised,
         make_screen(config, known, exemptions, process),
+        pins,
     )
     reporter = make_reporter(
         index,

@@ -17,6 +17,7 @@ from pypicloud_tw.process import Process
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.server import Front, make_endpoint
+from pypicloud_tw.upstream.provenance.pins import Pins
 from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.app import Application
@@ -41,10 +42,12 @@ def make_application(
     pruning: AdministeredPruning,
     advised: AdministeredAdvisories,
     screen: Screen,
+    pins: Pins,
 ) -> Application:
     """Make what answers requests, whatever connection they come by.
 
     :param screen: raises the error for a file that nobody may upload.
+    :param pins: who publishes the projects of upstreams.
     :param download_log: None: nobody writes down what is downloaded.
     """
     origins = config.server.cors_origins
@@ -68,6 +71,7 @@ def make_application(
         pruning=pruning,
         advisories=advised,
         screen=screen,
+        pins=pins,
     )
 
 

@@ -10,6 +10,7 @@ from pypicloud_tw.access.audit.question import Question
 from pypicloud_tw.projects.affected.interface import AdvisoryAdministration
 from pypicloud_tw.projects.explained.interface import Explanations
 from pypicloud_tw.projects.interface import ProjectAdministration
+from pypicloud_tw.projects.pinning import PinAdministration
 from pypicloud_tw.projects.pruning import PruningAdministration
 
 
@@ -44,6 +45,10 @@ class Administration(Protocol):
     @property
     def advisories(self) -> AdvisoryAdministration:
         """What advisories affect, and the daily report."""
+
+    @property
+    def pins(self) -> PinAdministration:
+        """Who publishes the projects of upstreams."""
 
     @property
     def explanations(self) -> Explanations:

@@ -12,6 +12,7 @@ import click
 
 from pypicloud_tw import __version__
 from pypicloud_tw.cli.access.exemptions import exempt
+from pypicloud_tw.cli.access.pins import pin
 from pypicloud_tw.cli.access.rights import publisher, right, rights
 from pypicloud_tw.cli.access.tokens import token
 from pypicloud_tw.cli.access.users import group, user
@@ -197,6 +198,7 @@ for command in (
     *(list_names, show, search, yank, unyank, delete, restore),
     *(status, history, undo, prune),
     *(user, group, right, publisher, token, rights, audit, exempt, explain, report),
+    pin,
 ):
     main.add_command(command)
 # What delete was called before.

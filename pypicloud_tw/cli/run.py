@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pypicloud_tw.projects.affected.stored import StoredAdvisories
     from pypicloud_tw.projects.affected.values import AffectedPage, AffectedQuestion
     from pypicloud_tw.projects.explained.values import Explanation
+    from pypicloud_tw.projects.pinning import StoredPins
     from pypicloud_tw.projects.stored import StoredProjects
     from pypicloud_tw.projects.stored_pruning import StoredPruning
 
@@ -119,6 +120,17 @@ class StoredIndex:
         return AdvisoriesInStore(self.config, self.process, self.index)
 
     @property
+    def pins(self) -> StoredPins:
+        """Who publishes the projects of upstreams."""
+        from pypicloud_tw.assembly.fallback import make_pins
+        from pypicloud_tw.cli.offline import command_actor
+        from pypicloud_tw.projects.pinning import StoredPins
+
+        index = self.index
+        pins, audit = make_pins(self.config, index), index.publisher.audit
+        return StoredPins(pins, audit, command_actor(), Operator())
+
+    @property
     def explanations(self) -> OfflineExplanations:
         """What a client sees, and why."""
         return OfflineExplanations(self.config, self.process, self.index)
@@ -182,8 +194,8 @@ class OfflineExplanations:
         from pypicloud_tw.assembly.advisories import make_advisories
         from pypicloud_tw.assembly.fallback import make_fallback, make_pins
         from pypicloud_tw.projects.explained.explainer import Explainer
-        from pypicloud_tw.projects.explained.near import NearOurs
         from pypicloud_tw.projects.explained.stored import StoredExplanations
+        from pypicloud_tw.projects.own_names import OwnNames
 
         config, process, index = self.config, self.process, self.index
         administered = make_administered(config, index, process)
@@ -199,8 +211,8 @@ class OfflineExplanations:
             pins=make_pins(config, index),
         )
         asked = None if fallback is None else fallback.asked
-        near = NearOurs(index.catalog, lambda: config.pypi.private)
-        explainer = Explainer(index, asked, known, near)
+        names = OwnNames(index.catalog, lambda: config.pypi.private)
+        explainer = Explainer(index, asked, known, names)
         try:
             await administered.documents.learn()
             if advisories is not None:

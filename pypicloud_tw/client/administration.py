@@ -8,6 +8,7 @@ from pypicloud_tw.client.access import RemoteAdministration
 from pypicloud_tw.client.advisories import RemoteAdvisories
 from pypicloud_tw.client.api import ApiClient
 from pypicloud_tw.client.explanations import RemoteExplanations
+from pypicloud_tw.client.pinning import RemotePins
 from pypicloud_tw.client.projects import RemoteProjects
 from pypicloud_tw.client.pruning import RemotePruning
 from pypicloud_tw.client.records import RemoteRecords
@@ -38,6 +39,11 @@ class RemoteIndex:
     def advisories(self) -> RemoteAdvisories:
         """What advisories affect, and the daily report."""
         return RemoteAdvisories(self.client)
+
+    @property
+    def pins(self) -> RemotePins:
+        """Who publishes the projects of upstreams."""
+        return RemotePins(self.client)
 
     @property
     def explanations(self) -> RemoteExplanations:

@@ -27,9 +27,10 @@ from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
 from pypicloud_tw.projects.explained.explainer import Explainer
-from pypicloud_tw.projects.explained.near import NearOurs
+from pypicloud_tw.projects.own_names import OwnNames
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.store.delivery import deliver
+from pypicloud_tw.upstream.provenance.pins import Pins
 from pypicloud_tw.web.answers import (
     ErrorAnswers,
     measured,
@@ -97,6 +98,7 @@ class Application:
     :ivar downloads: takes each file that was handed out; None: nothing does.
     :ivar pruning: what prunes the index, and the rules of the ini.
     :ivar advisories: what is asked of advisories, and the daily reports.
+    :ivar pins: who publishes the projects of upstreams.
     :ivar cors: what scripts of other sites may read; None: nothing.
     :ivar forms: the memory that the forms of all uploads have together.
     """
@@ -115,6 +117,7 @@ class Application:
     downloads: Downloads | None = field(default=None, on_setattr=setters.frozen)
     pruning: AdministeredPruning = field(on_setattr=setters.frozen)
     advisories: AdministeredAdvisories = field(on_setattr=setters.frozen)
+    pins: Pins = field(on_setattr=setters.frozen)
     screen: Screen = field(default=take_all, on_setattr=setters.frozen)
     cors: Cors | None = field(default=None, on_setattr=setters.frozen)
     forms: BufferBudget = field(factory=lambda: BufferBudget(FORM_MEMORY), init=False)
@@ -145,6 +148,10 @@ class Application:
     @advisories.default
     def _without_advisories(self) -> AdministeredAdvisories:
         return AdministeredAdvisories.without(self.index)
+
+    @pins.default
+    def _make_pins(self) -> Pins:
+        return Pins(self.index.store, self.index.clock, self.index.standing)
 
     @projects.default
     def _make_projects(self) -> Projects:
@@ -198,8 +205,9 @@ class Application:
         fallback = self.projects.fallback
         asked = None if fallback is None else fallback.asked
         known = self.advisories.affected.auditor.advisories
-        near = NearOurs(self.index.catalog, lambda: self.access.policy.settings.private)
-        return Explainer(self.index, asked, known, near)
+        private = self.access.policy.settings.private
+        names = OwnNames(self.index.catalog, lambda: private)
+        return Explainer(self.index, asked, known, names)
 
     @_api.default
     def _make_api(self) -> ApiParts:
@@ -209,6 +217,7 @@ class Application:
             self._administered_projects,
             self.pruning,
             self.advisories,
+            self.pins,
             self._explainer,
             self.revealed,
             self.failed,
@@ -479,6 +488,11 @@ class Application:
     def pruning_api(self, request: Request) -> Resource:
         """Plan prunes, and carry them out."""
         return self._api.pruning.resource()
+
+    @router.route("/api/v1/pins/", branch=True)
+    def pins_api(self, request: Request) -> Resource:
+        """Show and change who publishes the projects of upstreams."""
+        return self._api.pins.resource()
 
     @router.route("/api/v1/upstream/", branch=True)
     def upstream_api(self, request: Request) -> Resource:

@@ -26,6 +26,7 @@ from pypicloud_tw.projects.explained.explainer import Explainer
 from pypicloud_tw.projects.explained.interface import AskedUpstream, Explanations
 from pypicloud_tw.projects.explained.stored import StoredExplanations
 from pypicloud_tw.projects.interface import ProjectAdministration
+from pypicloud_tw.projects.pinning import PinAdministration, StoredPins
 from pypicloud_tw.projects.pruning import PruningAdministration
 from pypicloud_tw.projects.stored import StoredProjects
 from pypicloud_tw.projects.stored_pruning import StoredPruning
@@ -45,6 +46,7 @@ class LocalIndex:
     explanations: Explanations
     records: RecordsInStore
     advisories: AdvisoryAdministration
+    pins: PinAdministration
 
 
 @define
@@ -77,6 +79,12 @@ class FakeRunner:
                 StoredExplanations(Explainer(index, self.asked_upstream), Operator()),
                 RecordsInStore(index),
                 StoredAdvisories(self.web.application.advisories, Operator()),
+                StoredPins(
+                    self.web.application.pins,
+                    index.publisher.audit,
+                    actor,
+                    Operator(),
+                ),
             ),
             work,
         )

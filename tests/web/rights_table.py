@@ -359,6 +359,19 @@ def _prune_rows() -> Iterator[Row]:
         yield Row("POST", path, path, DELETE, 200, body, JSON, changes)
 
 
+def _pin_rows() -> Iterator[Row]:
+    """Who publishes the projects of upstreams: administrators' business."""
+    path, one = f"{API}/pins/<name>", f"{API}/pins/{{name}}"
+    yield Row("GET", f"{API}/pins/", f"{API}/pins/", ADMINISTER)
+    yield Row("PUT", path, one, ADMINISTER, 200, new_pin, JSON, True)
+    yield Row("DELETE", path, one, ADMINISTER, changes=True)
+
+
+def new_pin(subject: Subject) -> bytes:
+    """A publisher to be pinned."""
+    return b'{"publisher": "github:acme/tool:release.yml"}'
+
+
 def plan_question(subject: Subject) -> bytes:
     """What a plan of one project is asked for with."""
     question = {"patterns": [subject.name], "keep": {"releases": 1}}
@@ -464,6 +477,7 @@ ROWS = (
     *_project_rows(),
     *_former_rows(),
     *_prune_rows(),
+    *_pin_rows(),
     *_advisory_rows(),
 )
 

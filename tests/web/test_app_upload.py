@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from pypicloud_tw.errors import InsufficientStorage, StoreError, Unavailable
 from pypicloud_tw.index.admission import UploadRules
 from pypicloud_tw.index.archive import inspect_file
+from pypicloud_tw.index.audit import Act
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.marker import KEY as MARKER
 from pypicloud_tw.index.names import Filename, project_name
@@ -649,6 +650,26 @@ class WarningTests(UploadCase):
     def test_none(self) -> None:
         response = self.upload()
         self.assertEqual((response["X-Pypicloud-Warning"], response.body), (None, b""))
+
+    def test_of_the_name_of_a_new_project(self) -> None:
+        """It is taken; its second file is not warned of."""
+        asked: list[str] = []
+        acts: list[Act] = []
+
+        async def warn(name: str) -> tuple[str, ...]:
+            asked.append(name)
+            return (f"{name} is elsewhere, too.",)
+
+        publisher = self.web.domain.publisher
+        publisher.warnings_of_new, publisher.audit = warn, acts.append
+        response = self.upload()
+        self.assertEqual(response.status, 200)
+        self.assertEqual(response["X-Pypicloud-Warning"], "acme is elsewhere, too.")
+        response = self.upload("acme-1.0.tar.gz", sdist())
+        self.assertIsNone(response["X-Pypicloud-Warning"])
+        self.assertEqual(asked, ["acme"])
+        reasons = [act.reason for act in acts]
+        self.assertEqual(reasons, ["acme is elsewhere, too.", None])
 
 
 class LegacyFormatTests(UploadCase):

@@ -22,6 +22,7 @@ from pypicloud_tw.projects.addresses import DIGEST_DIGITS
 from pypicloud_tw.web.api.access import AccessApi
 from pypicloud_tw.web.api.former import FormerApi
 from pypicloud_tw.web.api.osv import OsvApi
+from pypicloud_tw.web.api.pinning import PinsApi
 from pypicloud_tw.web.api.projects import ProjectsApi
 from pypicloud_tw.web.api.pruning import PruningApi
 from pypicloud_tw.web.api.upstream import UpstreamApi
@@ -241,6 +242,7 @@ class TableTests(TableCase):
                 (API, ProjectsApi.router),
                 (FORMER, FormerApi.router),
                 (f"{API}/prune", PruningApi.router),
+                (f"{API}/pins", PinsApi.router),
                 (OSV, OsvApi.router),
                 (f"{API}/upstream", UpstreamApi.router),
             )

@@ -10,6 +10,7 @@ from typing import Any
 from attrs import field, frozen
 
 from pypicloud_tw.config.signers import Signer
+from pypicloud_tw.config.values import BadValueError
 from pypicloud_tw.index.attestations.question import PREDICATES
 from pypicloud_tw.json_documents import DAMAGED
 
@@ -68,7 +69,7 @@ class Bundle:
 
 
 def read_bundles(data: bytes) -> tuple[Bundle, ...]:
-    """Read a provenance object; bundles of other kinds of publishers are left out.
+    """Read a provenance object; bundles of other publishers are left out.
 
     :raises ValueError: it is none.
     """
@@ -90,6 +91,15 @@ def _read(bundle: Any) -> Bundle | None:
         return None
     told = {name: str(publisher[member]) for name, member in told_by.items()}
     kept = attestations[: len(PREDICATES)]
-    if not all(isinstance(one, dict) for one in kept) or not all(told.values()):
+    if not all(isinstance(one, dict) for one in kept):
         raise ValueError
-    return Bundle(Signer(str(publisher["kind"]).lower(), told), tuple(kept))
+    signer = Signer(str(publisher["kind"]).lower(), told)
+    return Bundle(signer, tuple(kept)) if _has_line(signer) else None
+
+
+def _has_line(signer: Signer) -> bool:
+    """Return whether a line says of a signer all that there is; pins are lines."""
+    try:
+        return Signer.parse(signer.line) == signer
+    except BadValueError:
+        return False

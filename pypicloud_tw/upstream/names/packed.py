@@ -1,4 +1,4 @@
-"""An upstream's list of names (PEP 691): read, packed, and compared, in a helper.
+"""An upstream's list of names (PEP 691, 503): read, packed, compared, in a helper.
 
 Packed it is the normalized names, sorted, one a line, deflated: 700,000 take 4 MB.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Collection, Iterable, Iterator
+from itertools import chain
 from json import JSONDecodeError, JSONDecoder
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -42,6 +43,7 @@ MOST_BESIDE, MOST_PAIRS = 20, 2000
 _STEP = 256 * 1024
 _BEGIN = re.compile(r'"projects"\s*:\s*\[')
 _BETWEEN = re.compile(r"[\s,]*")
+_LINK = re.compile(r"<a\b[^<>]{0,2000}>([^<>]{1,500})</a\s*>", re.IGNORECASE)
 
 
 @frozen
@@ -72,7 +74,10 @@ def pack_file(path: str, coding: str) -> bytes:
 def pack_list(file: BinaryIO, coding: str) -> bytes:
     """Do the same with a file that is open; for a thread where it has no name."""
     file.seek(0)
-    return pack(_names(_texts(file, coding)))
+    texts = _texts(file, coding)
+    begins = next(filter(str.strip, texts), "")
+    names = _names_of_json if begins.lstrip().startswith("{") else _names_of_html
+    return pack(names(chain((begins,), texts)))
 
 
 def pack(names: Iterable[str]) -> bytes:
@@ -149,7 +154,24 @@ def _texts(file: BinaryIO, coding: str) -> Iterator[str]:
         raise _refused("ended before its end")
 
 
-def _names(texts: Iterator[str]) -> Iterator[str]:
+def _names_of_html(texts: Iterator[str]) -> Iterator[str]:
+    """Give the names of a list in HTML: the texts of its links, in whatever markup.
+
+    What is no name is none of a link, or of none.
+    """
+    text, some = "", False
+    for piece in texts:
+        text += piece
+        end = 0
+        for found in _LINK.finditer(text):
+            some, end = True, found.end()
+            yield found[1].strip()
+        text = text[max(end, len(text) - _MAX_PROJECT) :]
+    if not some:
+        raise _refused("is neither JSON nor HTML of the simple repository API")
+
+
+def _names_of_json(texts: Iterator[str]) -> Iterator[str]:
     """Give the names of a list in JSON, project by project."""
     decoder = JSONDecoder()
     text = _beginning(texts)

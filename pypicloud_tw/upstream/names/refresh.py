@@ -7,7 +7,7 @@ from pathlib import Path
 from attrs import evolve, frozen
 from twisted.internet.interfaces import IReactorTime
 
-from pypicloud_tw.errors import UpstreamError
+from pypicloud_tw.errors import NotFound, UpstreamError
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.spool import Spool
 from pypicloud_tw.upstream.client import (
@@ -18,14 +18,12 @@ from pypicloud_tw.upstream.client import (
 )
 from pypicloud_tw.upstream.names.listed import ListedNames, NamesElsewhere
 from pypicloud_tw.upstream.names.packed import MAX_LIST, pack_file, pack_list
+from pypicloud_tw.upstream.parse import ACCEPT
 from pypicloud_tw.upstream.prepare import too_large
 from pypicloud_tw.upstream.source import UpstreamIndex
 
-#: What is asked for: 40 MB of JSON, 7 MB on their way.
-_HEADERS = {
-    "Accept": "application/vnd.pypi.simple.v1+json",
-    "Accept-Encoding": "gzip",
-}
+#: What is asked for, JSON first: 40 MB, 7 MB on their way.
+_HEADERS = {"Accept": ACCEPT, "Accept-Encoding": "gzip"}
 _CODINGS = ("", "identity", "gzip", "x-gzip", "deflate")
 
 
@@ -51,7 +49,11 @@ class NamesReader:
         :raises UpstreamError: a list cannot be had, or read.
         :raises StoreError: the store is away.
         """
-        changed = [await self._refresh_one(source) for source in self.sources]
+        try:
+            changed = [await self._refresh_one(source) for source in self.sources]
+        except NotFound:
+            # Some indexes have none; that is no failure which ends.
+            return "there is no list of names at the upstream"
         if not any(changed):
             return "the upstream's list of names is as it was"
         return "the upstream's list of names was read"

@@ -15,9 +15,11 @@ from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
 from pypicloud_tw.projects.explained.explainer import Explainer
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
+from pypicloud_tw.upstream.provenance.pins import Pins
 from pypicloud_tw.web.api.access import AccessApi
 from pypicloud_tw.web.api.declared import Routes
 from pypicloud_tw.web.api.openapi import Described
+from pypicloud_tw.web.api.pinning import PinsApi
 from pypicloud_tw.web.api.projects import ProjectsApi
 from pypicloud_tw.web.api.pruning import PruningApi
 from pypicloud_tw.web.api.revealed import RevealedTokens
@@ -32,6 +34,7 @@ class ApiParts:
     access: AccessApi
     projects: ProjectsApi
     pruning: PruningApi
+    pins: PinsApi
     upstream: UpstreamApi
 
     #: Every declared route, by the part that has it.
@@ -39,6 +42,7 @@ class ApiParts:
         AccessApi.routes,
         ProjectsApi.routes,
         PruningApi.routes,
+        PinsApi.routes,
         UpstreamApi.routes,
     )
 
@@ -50,6 +54,7 @@ class ApiParts:
         projects: AdministeredProjects,
         pruning: AdministeredPruning,
         advisories: AdministeredAdvisories,
+        pins: Pins,
         explainer: Callable[[], Explainer],
         revealed: RevealedTokens,
         answer_failure: Callable[[Request, Failure], bytes],
@@ -60,6 +65,7 @@ class ApiParts:
         :param projects: what projects are shown and changed in.
         :param pruning: what prunes the index, and the rules of the ini.
         :param advisories: what is asked of advisories, and the daily reports.
+        :param pins: who publishes the projects of upstreams.
         :param explainer: makes what explains what clients see.
         :param revealed: takes reports of tokens that leaked.
         :param answer_failure: answers what a route raised, or what no route takes.
@@ -72,5 +78,6 @@ class ApiParts:
                 access, projects, advisories, Described(operations), answer_failure
             ),
             PruningApi(access, pruning, answer_failure),
+            PinsApi(access, pins, administered.audit, pieces, answer_failure),
             UpstreamApi(access, explainer, answer_failure),
         )

@@ -129,6 +129,21 @@ class CommandSuite(SuiteCase):
             self.assertIn(why, self.fail_with(2, f"{add} {options}"))
         self.assertIn("past", self.fail_with(1, f"{add} --until 2001-01-01"))
 
+    def test_pins(self) -> None:
+        publisher = "github:acme/tool:release.yml"
+        self.assertEqual(self.read("pin list"), [])
+        said = self.do(f"pin set Acme_Tool {publisher}")
+        self.assertEqual(said, f"acme-tool is published by {publisher}.\n")
+        self.assertRegex(self.do("pin list"), rf"acme-tool  {publisher}  \S+ \S+  \S+")
+        (pin,) = self.read("pin list")
+        self.assertEqual((pin["project"], pin["publisher"]), ("acme-tool", publisher))
+        self.assertIn("is no publisher as", self.fail_with(1, "pin set acme somebody"))
+        self.assertEqual(
+            self.do("pin remove acme-tool"),
+            "The next publisher of acme-tool will be pinned.\n",
+        )
+        self.assertEqual(self.read("pin list"), [])
+
     def test_tokens(self) -> None:
         self.do("user add robot --service")
         make = "token make --owner robot --description CI --may read --life 1h"

@@ -21,7 +21,6 @@ from pypicloud_tw.errors import BadRequest, Forbidden, Unavailable, UpstreamErro
 from pypicloud_tw.index.model import Selection
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.projects.explained.explainer import MOST, Explainer
-from pypicloud_tw.projects.explained.near import NearOurs
 from pypicloud_tw.projects.explained.stored import StoredExplanations
 from pypicloud_tw.projects.explained.values import ExplainedRelease, Explanation
 from pypicloud_tw.upstream.judgement.entries import RuleEntry
@@ -202,13 +201,6 @@ class NameTests(ExplainCase):
         front = self.front(uploaded("1.0", 99))
         (note,) = self.explain(front, near=("acne", "secret")).notes
         self.assertIn("acme is one edit away from acne", note)
-
-    def test_names_of_ours(self) -> None:
-        front = self.front(uploaded("1.0", 99))
-        front.web.publish("acmes-1.0-py3-none-any.whl", wheel("acmes"))
-        near = NearOurs(front.domain.catalog, lambda: ["acm", "ac-*"])
-        found = front.web.wait(near.near(NormalizedName("acme")))
-        self.assertEqual(sorted(found), ["acm", "acmes"])
 
     def test_it_is_not_known_here(self) -> None:
         front = self.front(uploaded("1.0", 99))

@@ -62,12 +62,23 @@ class PackTests(SynchronousTestCase):
             self.assertEqual(names(data), ["acme-utils", "b"])
             self.assertEqual(names(gzip.compress(data), "gzip"), ["acme-utils", "b"])
 
+    def test_html(self) -> None:
+        data = (
+            b'<!DOCTYPE html><html><body><h1>Simple</h1><a href="/simple/acme/">\n'
+            b' Acme_Utils</a><br/><A class=x href="b/" >b</A ><p>none</p>'
+            b'<a href="">Not a name</a><a href="x"><b>c</b></a></body></html>'
+        )
+        for step in (1, 7, 64, 10_000):
+            self.patch(module, "_STEP", step)
+            self.assertEqual(names(data), ["acme-utils", "b"])
+
     def test_no_list(self) -> None:
         whole = listing({"name": "acme"}, {"name": "other"})
         packed = gzip.compress(whole)
         for data, coding, cause in (
-            (b"<html></html>", "", "is not JSON of the simple repository API"),
-            (b"", "", "is not JSON of the simple repository API"),
+            (b"<html></html>", "", "is neither JSON nor HTML of the simple"),
+            (b"", "", "is neither JSON nor HTML of the simple"),
+            (b"{}", "", "is not JSON of the simple repository API"),
             (whole[:-15], "", "ended before its end"),
             (whole.replace(b", {", b", }{"), "", "ended before its end, or is no JSON"),
             (packed[:-12], "gzip", "ended before its end"),

@@ -8,13 +8,14 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.errors import NotFound, StoreError, UpstreamError
+from pypicloud_tw.errors import StoreError, UpstreamError
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.upstream.failures import AskingFailed
 from pypicloud_tw.upstream.names import refresh as module
 from pypicloud_tw.upstream.names.listed import FOLDER, NamesElsewhere
 from pypicloud_tw.upstream.names.packed import LookAlikes
 from pypicloud_tw.upstream.names.refresh import NamesReader
+from pypicloud_tw.upstream.parse import ACCEPT
 from pypicloud_tw.upstream.source import sources
 from tests.upstream.doubles import BASE, JSON, page, started, status, truncated
 from tests.upstream.test_pages import Bench
@@ -58,7 +59,7 @@ class RefreshTests(SynchronousTestCase):
         self.assertEqual(self.refresh(), "the upstream's list of names was read")
         (asked,) = self.upstream.asked
         self.assertEqual(asked.url, BASE)
-        self.assertEqual(asked.header("accept"), JSON)
+        self.assertEqual(asked.header("accept"), ACCEPT)
         self.assertEqual(asked.header("accept-encoding"), "gzip")
         (warning,) = self.warnings()
         self.assertIn(f"another project of that name is at {BASE}", warning)
@@ -85,8 +86,7 @@ class RefreshTests(SynchronousTestCase):
         odd = page(b"", JSON, headers={"content-encoding": "br"})
         for behaviour, kind, cause in (
             (status(503), AskingFailed, "503"),
-            (status(404), NotFound, "no such thing"),
-            (page(b"<html></html>", "text/html"), UpstreamError, "is not JSON"),
+            (page(b"<html></html>", "text/html"), UpstreamError, "is neither JSON"),
             (truncated(listing("x")), UpstreamError, "ended"),
             (odd, UpstreamError, "unknown coding"),
         ):
@@ -98,6 +98,10 @@ class RefreshTests(SynchronousTestCase):
             self.assertIn(cause, error.message)
         # What was known is known still.
         self.assertEqual(len(self.warnings()), 1)
+
+    def test_an_upstream_without_a_list(self) -> None:
+        self.upstream.on(BASE, status(404))
+        self.assertEqual(self.refresh(), "there is no list of names at the upstream")
 
     def test_too_long(self) -> None:
         self.patch(module, "MAX_LIST", 10)
