@@ -101,6 +101,8 @@ def _state(release: ExplainedRelease) -> str:
     rules = ", ".join(map(_rule, release.hidden))
     if not release.files:
         return f"hidden ({rules})"
+    if release.gone and not rules:
+        return "given by its address alone"
     count = release.files + sum(hidden.files for hidden in release.hidden)
     return f"{release.files} of {count} files shown ({rules})"
 

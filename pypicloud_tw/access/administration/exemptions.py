@@ -23,7 +23,7 @@ from pypicloud_tw.access.exemption_changes import (
     remove_exemption,
 )
 from pypicloud_tw.access.exemptions import exemptions_of
-from pypicloud_tw.config.exemptions import Exemption, make_exemption
+from pypicloud_tw.config.exemptions import Exemption, make_exemption, split_what
 from pypicloud_tw.config.values import BadValueError
 from pypicloud_tw.errors import BadRequest, Forbidden, NotFound
 from pypicloud_tw.index.audit import Act, Actor
@@ -99,6 +99,11 @@ class ExemptionAdministration:
 
 
 def _exemption(new: NewExemption, actor: Actor) -> Exemption:
+    if split_what(new.project)[1] or split_what(new.versions)[0]:
+        raise BadRequest(
+            "This exemption must have a name as its project, and a version specifier "
+            "as ==2.5.1 as its versions, or none."
+        )
     try:
         return make_exemption(
             f"{new.project}{new.versions}",

@@ -96,7 +96,7 @@ class NewExemption:
     project: str
     until: datetime
     reason: str = field(metadata=longest(LONGEST_REASON, one_line=True))
-    versions: str = ""
+    versions: str = field(default="", metadata=longest(LONGEST_REASON, one_line=True))
     sha256: str = ""
     rule: str = Rule.MIN_AGE.value
 

@@ -244,7 +244,8 @@ class _Theirs:
                 files = gone[version]
                 explained = self.explaining.release(version, files)
                 shown = release_of(version, files, explained)
-                yield evolve(shown, uploaded=None, kept=len(files), gone=True)
+                kept = len(files)
+                yield evolve(shown, shown=False, uploaded=None, kept=kept, gone=True)
 
     def _fixes(
         self,
@@ -299,8 +300,12 @@ def _rank(release: ExplainedRelease) -> tuple[bool, Version]:
 
 
 def _told(told: Explanation) -> Explanation:
-    """Say whether everything that was asked for is shown, and what is not there."""
-    shown = bool(told.releases) and all(one.shown for one in told.releases)
+    """Say whether everything that was asked for is shown, and what is not there.
+
+    Of all releases that does not ask for those that their authors deleted.
+    """
+    asked = [one for one in told.releases if told.version or not one.gone]
+    shown = bool(asked) and all(one.shown for one in asked)
     notes = told.notes
     if not told.releases:
         which = f"release {told.version}" if told.version else "release"
@@ -318,6 +323,6 @@ def _of_age(page: UpstreamPage[Any]) -> Iterator[str]:
 
 def _near(name: str, other: str) -> str:
     return (
-        f"{name} is one letter away from {other}, which is a project of this index: "
-        "see which of them is meant."
+        f"{name} is one edit away from {other}, which is a name of this index: see "
+        "which of them is meant."
     )

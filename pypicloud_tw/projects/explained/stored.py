@@ -12,7 +12,7 @@ from pypicloud_tw.projects.explained.explainer import Explainer
 from pypicloud_tw.projects.explained.values import Explanation
 
 #: Characters of a version: four times the longest real one.
-_LONGEST = 256
+LONGEST_VERSION = 255
 
 
 @frozen
@@ -29,7 +29,7 @@ class StoredExplanations:
         """See :class:`.Explanations`."""
         normalized = asked_project(name)
         self.authority.check(Action.READ, normalized)
-        if version is not None and not 0 < len(version) < _LONGEST:
+        if version is not None and not 0 < len(version) <= LONGEST_VERSION:
             raise BadRequest("This is no version; give one as 2.5.1.")
         reads = self.authority.reads()
         return await self.explainer.explain(normalized, version, reads)

@@ -66,12 +66,13 @@ class ExplainedRelease:
     :ivar version: None: of files whose version cannot be told.
     :ivar source: ``here`` or ``upstream``.
     :ivar shown: every file of it is.
-    :ivar files: how many of them are shown.
+    :ivar files: how many of them clients may have.
     :ivar hidden: why others are not, by rule.
     :ivar uploaded: when its first file was; None: nobody tells.
     :ivar yanked: why its files are yanked, which may be empty; None: some is not.
     :ivar kept: how many of its files the cache has.
-    :ivar gone: it is deleted upstream, and only the cache has it.
+    :ivar gone: it is deleted upstream; what the cache has of it is on no page, and is
+        given by its address alone.
     """
 
     version: str | None

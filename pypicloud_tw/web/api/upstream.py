@@ -14,14 +14,19 @@ from pypicloud_tw.access.administration.authority import PrincipalAuthority
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.index.names import asked_project
 from pypicloud_tw.projects.explained.explainer import Explainer
-from pypicloud_tw.projects.explained.stored import StoredExplanations
+from pypicloud_tw.projects.explained.stored import (
+    LONGEST_VERSION,
+    StoredExplanations,
+)
 from pypicloud_tw.projects.explained.values import Explanation
 from pypicloud_tw.web.api.declared import Routes, text_parameter
 from pypicloud_tw.web.api.json_api import parameter, send_value
 from pypicloud_tw.web.authorization import authorize
 from pypicloud_tw.web.http.site import Request
 
-_VERSION = text_parameter("version", "The release; without it, the newest.")
+_VERSION = text_parameter(
+    "version", "The release; without it, the newest.", longest=LONGEST_VERSION
+)
 
 
 @define(eq=False)

@@ -324,6 +324,8 @@ class AdministrationSuite(SuiteCase):
             (NewExemption("acme", SOON, ""), "a reason"),
             (NewExemption("a b", SOON, "x"), "not a project's name"),
             (NewExemption("acme", SOON, "x", "=>1"), "not a version specifier"),
+            (NewExemption("acme==1", SOON, "x"), "a name as its project"),
+            (NewExemption("acme", SOON, "x", "b==1"), "a name as its project"),
             (NewExemption("acme", SOON, "x", rule="deny"), "a rule that nothing"),
             (NewExemption("acme", SOON, "x", rule="malware"), "without a version"),
             (NewExemption("acme", SOON, "x", sha256="ff"), "64 hexadecimal"),

@@ -200,7 +200,7 @@ class NameTests(ExplainCase):
     def test_near_names_that_one_may_read(self) -> None:
         front = self.front(uploaded("1.0", 99))
         (note,) = self.explain(front, near=("acne", "secret")).notes
-        self.assertIn("acme is one letter away from acne", note)
+        self.assertIn("acme is one edit away from acne", note)
 
     def test_it_is_not_known_here(self) -> None:
         front = self.front(uploaded("1.0", 99))
@@ -316,7 +316,6 @@ class ReleaseTests(ExplainCase):
 
     def test_kept_and_deleted(self) -> None:
         front = self.front(uploaded("1.0", 99), mode="cache", rules=WEEK)
-        name = "acme-1.0-py3-none-any.whl"
         (link,) = (one["url"] for one in front.document()["files"])
         self.assertEqual(front.get(f"/{link.removeprefix('../../')}").status, 200)
         release = self.one(front, "1.0")
@@ -326,7 +325,9 @@ class ReleaseTests(ExplainCase):
         told = self.explain(front)
         gone = told.releases[1]
         self.assertEqual((gone.version, gone.gone, gone.kept), ("1.0", True, 1))
-        self.assertTrue(gone.shown, name)
+        self.assertEqual((gone.shown, gone.files), (False, 1))
+        self.assertTrue(told.shown)
+        self.assertFalse(self.explain(front, "1.0").shown)
 
     def test_a_project_that_is_gone(self) -> None:
         front = self.front(uploaded("1.0", 99), mode="cache", rules=WEEK)
@@ -339,7 +340,7 @@ class ReleaseTests(ExplainCase):
         self.assertIn("as lock files have it", told.sentence)
         (gone,) = told.releases
         # Old enough: what its upload was is kept with it.
-        self.assertEqual((gone.version, gone.gone, gone.shown), ("1.0", True, True))
+        self.assertEqual((gone.version, gone.gone, gone.files), ("1.0", True, 1))
 
     def test_as_it_was_while_the_other_index_is_away(self) -> None:
         front = self.front(uploaded("1.0", 99))
