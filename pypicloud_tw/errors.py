@@ -74,17 +74,27 @@ class RefusedByRule(Forbidden):
     :param rule: the name of the rule, as in :class:`.config.exemptions.Rule`.
     :param until: when time lifts it, in seconds since the epoch; None: time does not.
     :param now: likewise.
+    :param project: whose it is, and *file* its name, for records.
     """
 
     code = "refused-by-rule"
 
     def __init__(
-        self, message: str, rule: str, until: float | None = None, now: float = 0.0
+        self,
+        message: str,
+        rule: str,
+        until: float | None = None,
+        now: float = 0.0,
+        *,
+        project: str | None = None,
+        file: str | None = None,
     ) -> None:
         super().__init__(message)
         self.rule = rule
         self.until = until
         self.now = now
+        self.project = project
+        self.file = file
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -46,6 +46,7 @@ class MalwareScreen:
             "reserves the name (pypi.private), or an administrator exempts it: "
             f"pypicloud exempt add {project}=={version} --rule malware.",
             Rule.MALWARE.value,
+            project=project,
         )
 
     def _is_exempt(self, project: str, version: str, sha256: str) -> bool:

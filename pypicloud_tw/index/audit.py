@@ -58,7 +58,8 @@ class Act:
     :ivar act: of a change, in the past tense: ``published``, ``attested``, ``removed``,
         ``restored``, ``pruned``, ``yanked``, ``un-yanked``, ``status``, ``undone``,
         ``adopted``, ``rebuilt``, ``swept``, ``pinned``, ``publisher-changed``. Of a
-        refusal, what was asked for: ``log-in``, ``mint``, or a right as ``upload``.
+        refusal, what was asked for: ``log-in``, ``mint``, ``fetch`` of what a rule
+        keeps back, or a right as ``upload``.
     :ivar project: its normalized name; None where it is about several, or none.
     :ivar version: of the release, where it is about one.
     :ivar file: its filename, where it is about one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -73,6 +74,7 @@ class Upstreams(Generic[T]):
         module-level function, for large documents are rendered in a helper process.
     :param reread: makes the document again of what was rendered of it, likewise.
     :param own_links: files are linked to this server (``relay`` and ``cache``).
+    :ivar refusals: how much was refused since the start, by the rule's name.
     :param keeper: where pages are kept beyond this process (``cache``).
     :param provenance: tells who attests files, where the rules ask for that.
     """
@@ -88,6 +90,7 @@ class Upstreams(Generic[T]):
     own_links: bool = False
     keeper: IKeeper | None = None
     provenance: IProvenance = field(factory=NoProvenance)
+    refusals: Counter[str] = field(factory=Counter, init=False)
     pages: UpstreamPages[T] = field(init=False)
     legacy: UpstreamPages[LegacyPage] = field(init=False)
     _releases: UpstreamPages[bytes] = field(init=False)
@@ -120,6 +123,13 @@ class Upstreams(Generic[T]):
                 partial(self._total, counter),
                 counts=True,
             )
+
+        metrics.read_by(
+            "pypicloud_upstream_refused",
+            "What was asked of upstreams and refused, by the rule",
+            "rule",
+            lambda: self.refusals,
+        )
 
     def _total(self, counter: str) -> float:
         kinds = self.pages, self.legacy
@@ -230,9 +240,10 @@ class Upstreams(Generic[T]):
             )
         judge = self.judges.of(name).with_standing(page.standing)
         candidate, source = candidate_of(judge, found), self.sources[page.source]
-        self._check(judge.refusal_of(candidate, self.clock.seconds()))
+        self._check(name, judge.refusal_of(candidate, self.clock.seconds()), filename)
         if self._needs_proof(judge, candidate):
-            self._check(await self.provenance.check(candidate, found, source))
+            refusal = await self.provenance.check(candidate, found, source)
+            self._check(name, refusal, filename)
         return found, source
 
     def mark(self, name: NormalizedName, segment: str, filename: str) -> str | None:
@@ -286,7 +297,7 @@ class Upstreams(Generic[T]):
         """
         judge, now = self.judges.of(name), self.clock.seconds()
         version = judge.candidate(filename).version
-        self._check(judge.refusal_of_release(version, now))
+        self._check(name, judge.refusal_of_release(version, now), filename)
 
     async def check_kept(
         self, name: NormalizedName, filename: str, sha256: str | None, uploaded: float
@@ -299,9 +310,10 @@ class Upstreams(Generic[T]):
         """
         judge, now = self.judges.of(name), self.clock.seconds()
         candidate = judge.candidate(filename, sha256, uploaded, provenance=True)
-        self._check(judge.refusal_of(candidate, now))
+        self._check(name, judge.refusal_of(candidate, now), filename)
         if self._needs_proof(judge, candidate):
-            self._check(await self.provenance.check_kept(name, candidate))
+            refusal = await self.provenance.check_kept(name, candidate)
+            self._check(name, refusal, filename)
 
     async def recall_proof(
         self, name: NormalizedName, filename: str, sha256: str
@@ -384,17 +396,22 @@ class Upstreams(Generic[T]):
         # The edition first: what moves meanwhile is looked at once more.
         edition = self.judges.edition
         judge = self.judges.of(name)
-        self._check(judge.refusal)
+        self._check(name, judge.refusal)
         return Judged(judge, edition)
 
     def _judge_release(self, judge: ProjectJudge, version: str) -> None:
         if not _is_version(version):
             raise NotFound(f"There is no such release of {judge.name}.")
-        self._check(judge.refusal_of_release(version, self.clock.seconds()))
+        now = self.clock.seconds()
+        self._check(judge.name, judge.refusal_of_release(version, now))
 
-    def _check(self, refusal: Refusal | None) -> None:
+    def _check(
+        self, name: str, refusal: Refusal | None, file: str | None = None
+    ) -> None:
+        """Return if nothing refuses what is asked for; else count it and say so."""
         if refusal is not None:
-            raise refusal.error(self.clock.seconds())
+            self.refusals[refusal.rule.value] += 1
+            raise refusal.error(self.clock.seconds(), name, file)
 
 
 def candidate_of(judge: ProjectJudge, link: Link) -> Candidate:

@@ -14,7 +14,7 @@ from pypicloud_tw.access.basic import is_basic, parse_basic
 from pypicloud_tw.access.principal import Credentials, Principal
 from pypicloud_tw.access.tokens.shown import shows_token
 from pypicloud_tw.config.rights import Action
-from pypicloud_tw.errors import PypicloudError, Unauthorized
+from pypicloud_tw.errors import PypicloudError, RefusedByRule, Unauthorized
 from pypicloud_tw.index.audit import Act, Actor, Audit, Proof
 from pypicloud_tw.metrics import Metrics
 
@@ -79,12 +79,15 @@ class Witness:
     def note(self, error: PypicloudError, actor: Actor, *, changes: bool) -> None:
         """Make a record, if an error is a refusal that matters.
 
-        A log-in is; so is whatever was asked for by somebody who is known; and any
-        change.
+        A log-in is; so is what a rule keeps back; whatever was asked for by somebody
+        who is known; and any change.
 
         :param actor: whence it was asked; who it was is of the error's cause.
         :param changes: whether the request was for a change.
         """
+        if isinstance(error, RefusedByRule):
+            self._refuse_by_rule(error, actor, "upload" if changes else "fetch")
+            return
         match error.__cause__:
             case LogInFailedError() as failed:
                 self._refuse(_tried(failed, actor, self.knows), "log-in", None, error)
@@ -97,6 +100,19 @@ class Witness:
             case None if changes and error.status in (401, 403):
                 self.metrics.observe_refusal("change", error.code)
                 self._refuse(actor, "change", None, error)
+
+    def _refuse_by_rule(self, error: RefusedByRule, actor: Actor, act: str) -> None:
+        """Make a record of what came from elsewhere and was not given out."""
+        self.audit(
+            Act(
+                actor,
+                act,
+                error.project,
+                file=error.file,
+                reason=error.message,
+                outcome="refused",
+            )
+        )
 
     def _refuse(
         self, actor: Actor, act: str, project: str | None, error: PypicloudError

@@ -44,15 +44,21 @@ class Refusal:
     until: float | None = None
     advisory: str | None = None
 
-    def error(self, now: float) -> PypicloudError:
+    def error(
+        self, now: float, project: str, file: str | None = None
+    ) -> PypicloudError:
         """Return it as an error for whoever asked for it.
+
+        :param file: what was asked for, where that was a file.
 
         :return: NotFound for a reserved name: clients are told no more than that.
         """
         if self.rule is Rule.PRIVATE:
             return NotFound(self.sentence)
         text = f"{self.sentence} {self.lifted_by}".rstrip()
-        return RefusedByRule(text, self.rule.value, self.until, now)
+        return RefusedByRule(
+            text, self.rule.value, self.until, now, project=project, file=file
+        )
 
 
 @frozen

@@ -148,7 +148,7 @@ class GroundTests(SynchronousTestCase):
     def test_headers_say_when_to_come_again(self) -> None:
         refusal = self.refusal(JUDGES[Rule.MIN_AGE])
         assert refusal is not None
-        error = refusal.error(NOW + 0.5)
+        error = refusal.error(NOW + 0.5, "acme")
         assert isinstance(error, RefusedByRule)
         self.assertEqual(
             error.headers,

@@ -80,7 +80,7 @@ class RefusalTests(SynchronousTestCase):
     def refused(self, judge: ProjectJudge) -> PypicloudError:
         refusal = judge.refusal
         assert refusal is not None
-        return refusal.error(NOW)
+        return refusal.error(NOW, judge.name)
 
     def test_reserved(self) -> None:
         error = self.refused(judge("acme-new", private=("acme-*", "corp")))
