@@ -151,6 +151,7 @@ class RefreshTests(SynchronousTestCase):
             compare = self.bench.names.look_alikes({ACME})
             self.assertIsNone(self.successResultOf(started(compare)))
         self.refresh()
+        self.bench.wait(100)
         self.assertEqual(len(self.warnings()), 1)
 
     def test_no_upload_fails_for_it(self) -> None:
