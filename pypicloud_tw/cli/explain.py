@@ -61,25 +61,34 @@ def _lines(found: Explanation) -> Iterator[Line]:
     if found.status != "active":
         reason = f": {found.status_reason}" if found.status_reason else "."
         yield Line(f"Its status is {found.status}{reason}")
+    told: set[str] = set()
     for release in found.releases:
         yield Line("")
-        yield from _release(release)
+        yield from _release(release, told)
     if found.more:
         yield Line("")
-        yield Line(f"Of {plural(found.more, 'older release')}, name one to be told.")
+        more = plural(found.more, "older release")
+        named = f"{found.project}=={found.releases[-1].version}"
+        yield Line(f"{more} not listed; name one as {named}")
     for note in found.notes:
         yield Line("")
         yield Line(f"Note: {note}")
 
 
-def _release(release: ExplainedRelease) -> Iterator[Line]:
+def _release(release: ExplainedRelease, told: set[str]) -> Iterator[Line]:
+    """Tell of a release.
+
+    :param told: the rules that were told of before: each is told of once.
+    """
     version = release.version or "of no known version"
     yield Line(f"{version}  {_state(release)}", heading=True)
     about = "; ".join(_about(release))
     if about:
         yield Line(about, 2)
     for hidden in release.hidden:
-        yield from _hidden(hidden)
+        if hidden.rule not in told:
+            told.add(hidden.rule)
+            yield from _hidden(hidden)
     for exemption in release.exemptions:
         yield Line(_exemption(exemption), 2)
     for advisory in release.advisories:
@@ -89,11 +98,16 @@ def _release(release: ExplainedRelease) -> Iterator[Line]:
 def _state(release: ExplainedRelease) -> str:
     if release.shown:
         return "shown"
+    rules = ", ".join(map(_rule, release.hidden))
     if not release.files:
-        rules = ", ".join(hidden.rule for hidden in release.hidden)
         return f"hidden ({rules})"
     count = release.files + sum(hidden.files for hidden in release.hidden)
-    return f"{release.files} of {count} files shown"
+    return f"{release.files} of {count} files shown ({rules})"
+
+
+def _rule(hidden: Hidden) -> str:
+    until = "" if hidden.until is None else f" until {moment(hidden.until)} UTC"
+    return f"{hidden.rule}{until}"
 
 
 def _about(release: ExplainedRelease) -> Iterator[str]:

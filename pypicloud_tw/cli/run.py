@@ -189,7 +189,9 @@ class OfflineExplanations:
     async def explain(self, name: str, version: str | None = None) -> Explanation:
         """See the interface."""
         from pypicloud_tw.access.exemptions import Exemptions
+        from pypicloud_tw.advisories.values import NoAdvisories
         from pypicloud_tw.assembly.access import make_administered
+        from pypicloud_tw.assembly.advisories import make_advisories
         from pypicloud_tw.assembly.fallback import make_fallback, make_pins
         from pypicloud_tw.projects.explained.explainer import Explainer
         from pypicloud_tw.projects.explained.stored import StoredExplanations
@@ -197,16 +199,25 @@ class OfflineExplanations:
 
         config, process, index = self.config, self.process, self.index
         administered = make_administered(config, index, process)
-        exemptions = Exemptions(administered.access)
-        pins = make_pins(config, index)
+        advisories = make_advisories(config, index.store, process, os.environ)
+        known = advisories or NoAdvisories()
         fallback = make_fallback(
-            config, index, process, os.environ, exemptions, pins=pins
+            config,
+            index,
+            process,
+            os.environ,
+            Exemptions(administered.access),
+            known,
+            pins=make_pins(config, index),
         )
         asked = None if fallback is None else fallback.asked
+        names = OwnNames(index.catalog, lambda: config.pypi.private)
+        explainer = Explainer(index, asked, known, names)
         try:
             await administered.documents.learn()
-            names = OwnNames(index.catalog, lambda: config.pypi.private)
-            doer = StoredExplanations(Explainer(index, asked, names), Operator())
+            if advisories is not None:
+                await advisories.look()
+            doer = StoredExplanations(explainer, Operator())
             return await doer.explain(name, version)
         finally:
             if fallback is not None:

@@ -23,9 +23,9 @@ from pypicloud_tw.cli.errors import exits_with_1
 def serve(ini: Path | None, config: Path | None, listen: tuple[str, ...]) -> None:
     """Run the server in the foreground.
 
-    Without an ini it serves the folder ./packages at http://127.0.0.1:6543/. Logs go to
-    standard output. SIGTERM and SIGINT stop it, SIGHUP makes it read users and access
-    settings again.
+    Without an ini it serves the folder ./packages at http://127.0.0.1:6543/, and hides
+    what is younger than a week of the other index. Logs go to standard output. SIGTERM
+    and SIGINT stop it, SIGHUP makes it read users and access settings again.
     """
     path = one_ini(ini, config)
     if len(listen) > 1:

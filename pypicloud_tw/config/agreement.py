@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.config.exemptions import Rule
 from pypicloud_tw.config.key import show_value
 from pypicloud_tw.config.login_checks import Finding, unused_of_ldap
 from pypicloud_tw.config.namespaces import missing_halves
@@ -135,8 +136,26 @@ def unused(config: Config, given: set[str]) -> Iterator[str]:
             yield f"Not used, as aws.bucket is not set: {', '.join(unused)}."
     if _redirects(config.pypi) and len(config.pypi.fallback_url) > 1:
         yield "With pypi.fallback = redirect clients are sent to the first index alone."
+    yield from _unused_exemptions(config)
     if "server.listen" in given and {"server.host", "server.port"} & given:
         yield "host and port are not used: server.listen says where to listen."
+
+
+def _unused_exemptions(config: Config) -> Iterator[str]:
+    pypi = config.pypi
+    judges = pypi.use_fallback and pypi.fallback in ("proxy", "cache")
+    for one in config.upstream.exempt:
+        # Uploads are judged by that rule, too.
+        if one.rule is Rule.MALWARE:
+            continue
+        line = f"{one.source} {one.what}"
+        if not judges:
+            yield f"Not used, as no other index is judged here: {line}."
+        elif one.project in pypi.private:
+            yield (
+                f"Not used, as pypi.private has {one.project}, which is never asked "
+                f"for elsewhere: {line}."
+            )
 
 
 def advice(config: Config) -> Iterator[str]:

@@ -31,6 +31,7 @@ from pypicloud_tw.config.sections.index import PypiSection
 from pypicloud_tw.config.sections.server import (
     ServerSection,
 )
+from pypicloud_tw.config.sections.upstream import COOLDOWN
 from pypicloud_tw.config.signers import read_signers, read_upstream_publishers
 from pypicloud_tw.config.sources import (
     IGNORED,
@@ -42,7 +43,7 @@ from pypicloud_tw.config.sources import (
     from_ini,
     user_name_problem,
 )
-from pypicloud_tw.config.values import BadLinesError, BadValueError
+from pypicloud_tw.config.values import BadLinesError, BadValueError, seconds
 from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.outbound.proxies import ProxySettings
 
@@ -63,9 +64,29 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     if path is not None:
         sources.append(from_ini(path))
     config = _read(base, sources)
+    if path is None:
+        config = _with_cooldown(config)
     ProxySettings.of(environ, *_schemes_asked(config))
     notices = (*config.notices, *former_variables(environ))
     return attrs.evolve(config, notices=notices, ini=path)
+
+
+def _with_cooldown(config: Config) -> Config:
+    """Have a server that nobody wrote a file for be safe, where it can judge files."""
+    pypi, upstream = config.pypi, config.upstream
+    judges = pypi.use_fallback and pypi.fallback != "redirect"
+    if not judges or upstream.min_age is not None:
+        return config
+    key = KEYS["upstream.min_age"]
+    notice = (
+        f"There is no ini, so that files of the other index are hidden for {COOLDOWN} "
+        f"after their upload ({key.name}); {key.variable} sets another time, 0 none."
+    )
+    return attrs.evolve(
+        config,
+        upstream=attrs.evolve(upstream, min_age=seconds()(COOLDOWN)),
+        notices=(*config.notices, notice),
+    )
 
 
 def _schemes_asked(config: Config) -> set[str]:

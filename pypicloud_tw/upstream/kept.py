@@ -34,6 +34,26 @@ class IKeeper(Protocol):
 
 
 @frozen
+class ReadingKeeper:
+    """Reads what another keeps, and keeps nothing itself."""
+
+    keeper: IKeeper
+
+    async def save(self, name: str, kept: KeptResponse) -> None:
+        """See :class:`IKeeper`."""
+
+    async def confirm(self, name: str, confirmed: float) -> None:
+        """See :class:`IKeeper`."""
+
+    async def load(self, name: str) -> KeptResponse | None:
+        """See :class:`IKeeper`."""
+        return await self.keeper.load(name)
+
+    async def drop(self, name: str) -> None:
+        """See :class:`IKeeper`."""
+
+
+@frozen
 class KeptResponse:
     """What is needed to prepare a page again.
 
@@ -149,6 +169,8 @@ class RememberedPage(Generic[T]):
             self,
             shown=evolve(self.shown, page=prepared.page),
             changes_at=prepared.changes_at,
+            # Whatever comes next, its upstream is asked for all of it.
+            fresh_until=self.confirmed,
             judge=judged.judge,
             edition=judged.edition,
             narrowed=True,

@@ -26,7 +26,7 @@ from pypicloud_tw.upstream.jobs import Jobs
 from pypicloud_tw.upstream.judgement.judge import ProjectJudge, upload_time
 from pypicloud_tw.upstream.judgement.judges import Judges
 from pypicloud_tw.upstream.judgement.values import Candidate, Refusal
-from pypicloud_tw.upstream.kept import IKeeper, Judged, UpstreamPage
+from pypicloud_tw.upstream.kept import IKeeper, Judged, ReadingKeeper, UpstreamPage
 from pypicloud_tw.upstream.legacy import (
     LegacyPage,
     LegacyRecipe,
@@ -105,9 +105,12 @@ class Upstreams(Generic[T]):
         memory: Cache[str, Any] = Cache(
             self.settings.cache_memory, weigh=lambda kept: kept.weight
         )
-        self.pages = self._pages("simple", ACCEPT, memory)
+        keeper = self.keeper
+        self.pages = self._pages("simple", ACCEPT, memory, keeper)
         self.legacy = self._pages("legacy", "application/json", memory)
-        self._releases = self._pages("releases", ACCEPT, memory)
+        # The page itself is kept by whoever is given it.
+        reading = None if keeper is None else ReadingKeeper(keeper)
+        self._releases = self._pages("releases", ACCEPT, memory, reading)
 
     def register(self, metrics: Metrics) -> None:
         """Have its counters shown."""
@@ -374,7 +377,11 @@ class Upstreams(Generic[T]):
         return (self.sources[(await self.page(name)).source],)
 
     def _pages(
-        self, kind: str, accept: str, memory: Cache[str, Any]
+        self,
+        kind: str,
+        accept: str,
+        memory: Cache[str, Any],
+        keeper: IKeeper | None = None,
     ) -> UpstreamPages[Any]:
         return UpstreamPages(
             kind,
@@ -388,7 +395,7 @@ class Upstreams(Generic[T]):
             self.judges,
             self._turns,
             self._jobs,
-            self.keeper if accept == ACCEPT else None,
+            keeper,
         )
 
     def _judge(self, name: NormalizedName) -> Judged:

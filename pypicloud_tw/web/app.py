@@ -204,10 +204,10 @@ class Application:
     def _explainer(self) -> Explainer:
         fallback = self.projects.fallback
         asked = None if fallback is None else fallback.asked
+        known = self.advisories.affected.auditor.advisories
         private = self.access.policy.settings.private
-        return Explainer(
-            self.index, asked, OwnNames(self.index.catalog, lambda: private)
-        )
+        names = OwnNames(self.index.catalog, lambda: private)
+        return Explainer(self.index, asked, known, names)
 
     @_api.default
     def _make_api(self) -> ApiParts:
@@ -263,6 +263,7 @@ class Application:
             reading=reading(self.access, principal),
             uploads=uploads(self.access, principal),
             read_only=self.access.read_only,
+            manages=self.access.policy.may_any(principal, Action.MANAGE),
         )
         return measured(request, page)
 

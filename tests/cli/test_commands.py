@@ -377,7 +377,9 @@ class MakeConfigTests(CliTestCase):
         self.assertEqual(config.notices, ())
 
     def test_defaults(self) -> None:
-        self.assertEqual(self.make("--dir=p").storage.dir, self.folder / "p")
+        config = self.make("--dir=p")
+        self.assertEqual(config.storage.dir, self.folder / "p")
+        self.assertEqual(config.upstream.min_age, 7 * 86400)
 
     def test_private(self) -> None:
         old = os.umask(0)
@@ -413,7 +415,10 @@ class MakeConfigTests(CliTestCase):
     def test_standard_output(self) -> None:
         text = self.succeed("make-config", "-", "--port=80")
         self.assertIn("\nport = 80\n", text)
-        self.assertEqual(text, ini_text({"server.port": "80"}, {}, name="-"))
+        self.assertEqual(
+            text,
+            ini_text({"server.port": "80", "upstream.min_age": "7d"}, {}, name="-"),
+        )
         # What stdout becomes is not known; --config=- would be a file of that name.
         self.assertIn("pypicloud --config=pypicloud.ini\n", text)
 

@@ -28,7 +28,8 @@ class CommandSuite(SuiteCase):
         super().setUp()
         web = self.runner.web
         front = Front(rules=UpstreamRules(min_age=7 * DAY), domain=web.domain)
-        told = project("acme", uploaded("1.0", 99), uploaded("2.0", 2))
+        files = [uploaded("1.0", 99), uploaded("1.9", 3), uploaded("2.0", 2)]
+        told = project("acme", *files)
         front.upstream.on(f"{BASE}acme/", page(told))
         web.application.projects.fallback = front.fallback
         self.runner.asked_upstream = front.fallback.asked
@@ -43,8 +44,11 @@ class CommandSuite(SuiteCase):
         told = self.told(1, "acme")
         lines = told.splitlines()
         self.assertIn("answered from the other index", lines[0])
-        self.assertIn("2.0  hidden (min-age)", lines)
+        self.assertIn("2.0  hidden (min-age until 2026-03-06 09:30 UTC)", lines)
         self.assertIn("1.0  shown", lines)
+        self.assertIn("1.9  hidden (min-age until 2026-03-05 09:30 UTC)", lines)
+        # Once is enough for people.
+        self.assertEqual(told.count("An administrator can exempt it"), 1)
         self.assertIn(COMMAND, told)
 
     def test_one_that_is_shown(self) -> None:

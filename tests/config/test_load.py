@@ -119,16 +119,35 @@ class ConfigTestCase(SynchronousTestCase):
 
 
 class SourceTests(ConfigTestCase):
+    def test_a_cooldown_where_there_is_no_file(self) -> None:
+        for environ, wanted in (
+            ({"PYPICLOUD_UPSTREAM_MIN_AGE": "0"}, 0),
+            ({"PYPICLOUD_UPSTREAM_MIN_AGE": "3d"}, 3 * 86400),
+            ({"PYPICLOUD_PYPI_FALLBACK": "none"}, None),
+            ({"PYPICLOUD_PYPI_FALLBACK": "redirect"}, None),
+        ):
+            config = load(None, environ)
+            self.assertEqual(config.upstream.min_age, wanted, environ)
+            self.assertEqual(config.notices, (), environ)
+        # A file is as it stands there.
+        self.assertIsNone(self.load("[pypicloud]\n").upstream.min_age)
+
     def test_nothing(self) -> None:
         config = load(None, {"HOME": "/root", "AWS_SECRET_ACCESS_KEY": "x"})
         self.assertEqual(config.storage.dir, Path.cwd() / "packages")
         self.assertEqual(config.server.listen, "tcp:6543:interface=127.0.0.1")
         self.assertEqual(config.pypi.default_read, ("everyone",))
         self.assertEqual(config.users, {})
-        self.assertEqual(config.notices, ())
+        # Safe without having asked for it.
+        self.assertEqual(config.upstream.min_age, 7 * 86400)
+        (notice,) = config.notices
+        self.assertIn("PYPICLOUD_UPSTREAM_MIN_AGE sets another time", notice)
         sections = attrs.asdict(Config(), recurse=False)
-        for name in set(sections) - {"storage"}:
-            self.assertEqual(getattr(config, name), sections[name], name)
+        for name in set(sections) - {"storage", "notices"}:
+            usual = sections[name]
+            if name == "upstream":
+                usual = attrs.evolve(usual, min_age=config.upstream.min_age)
+            self.assertEqual(getattr(config, name), usual, name)
 
     def test_first_program(self) -> None:
         config = self.load(FIRST_PROGRAM)
@@ -677,6 +696,20 @@ class AgreementTests(ConfigTestCase):
                 ("acme rule:severity", "is not reached here"),
             ],
         )
+
+    def test_exemptions_of_what_is_never_asked_for(self) -> None:
+        line = "upstream.exempt = a==1 until 2026-12-24 x"
+        malware = "upstream.exempt = a==1 rule:malware until 2026-12-24 x"
+        for lines, notices in (
+            ((line,), ()),
+            ((line, "pypi.private = a"), ("Not used, as pypi.private has a,",)),
+            ((line, "pypi.fallback = none"), ("Not used, as no other index",)),
+            ((malware, "pypi.private = a"), ()),
+        ):
+            told = self.load("\n".join(("[pypicloud]", *lines))).notices
+            self.assertEqual(len(told), len(notices), told)
+            for notice, wanted in zip(told, notices, strict=True):
+                self.assertIn(wanted, notice)
 
     def test_every_wrong_exemption_is_told(self) -> None:
         first, second = self.problems(

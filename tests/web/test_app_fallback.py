@@ -19,6 +19,7 @@ from pypicloud_tw.upstream.client import Client
 from pypicloud_tw.upstream.judgement.entries import RuleEntry
 from pypicloud_tw.upstream.judgement.judges import Judges
 from pypicloud_tw.upstream.judgement.rules import UpstreamRules
+from pypicloud_tw.upstream.keeper import StoredPages
 from pypicloud_tw.upstream.relay import Relay
 from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.upstream.source import ClientLimits, sources
@@ -51,6 +52,7 @@ class Front:
     """A server in front of a fake upstream, which has ``acme`` 9.0.
 
     :ivar mode: ``proxy``, ``relay``, ``cache`` or ``redirect``.
+    :ivar keeps_pages: in the store, beyond the server's life.
     :ivar judges: the cache looks into what it keeps, as it does in a server.
     """
 
@@ -58,6 +60,7 @@ class Front:
     rules: UpstreamRules = field(factory=UpstreamRules)
     merge: frozenset[str] = frozenset()
     judges: bool = False
+    keeps_pages: bool = False
     domain: Domain = field(factory=Domain)
     upstream: FakeUpstream = field(factory=FakeUpstream)
     web: Web = field(init=False)
@@ -79,6 +82,11 @@ class Front:
             domain.clock,
             UpstreamSection(),
             own_links=self.mode in ("relay", "cache"),
+            keeper=(
+                StoredPages.over(domain.store, domain.offload, 2**20)
+                if self.keeps_pages
+                else None
+            ),
         )
         files: Any = None
         if self.mode == "cache":
@@ -95,13 +103,16 @@ class Front:
         self.web.application.projects.fallback = self.fallback
 
     def have(
-        self, told: Document | None = None, headers: dict[str, str] = FRESH
+        self,
+        told: Document | None = None,
+        headers: dict[str, str] = FRESH,
+        **more: Any,
     ) -> None:
         """Have the upstream tell of a file, and of its page's freshness."""
         told = told or {**file(NAME), "core-metadata": True}
         self.upstream.on(
             f"{BASE}acme/",
-            page(project("acme", told, versions=["9.0"]), headers=headers),
+            page(project("acme", told, versions=["9.0"], **more), headers=headers),
         )
         self.upstream.on(told["url"], ranged(b"bytes"))
         self.upstream.on(f"{told['url']}.metadata", ranged(METADATA))

@@ -41,6 +41,11 @@ class AdvisoriesSection:
     )
 
 
+#: What a new ini, and a server without any, has for ``upstream.min_age``: of malicious
+#: releases most are found and removed within days.
+COOLDOWN = "7d"
+
+
 @frozen
 class UpstreamSection:
     """What is let through from the other index. Times in seconds, sizes in bytes."""
@@ -68,7 +73,9 @@ class UpstreamSection:
     min_age: float | None = key(
         values.seconds(),
         None,
-        "Files younger than that do not exist yet: 7d",
+        "Files younger than that do not exist yet, so that malicious ones are found "
+        "by others first: 7d. upstream.exempt, or pypicloud exempt add, lets a fix "
+        "through before; pypicloud explain tells why one is missing.",
         empty_is_laxer=True,
     )
     min_age_exempt: tuple[str, ...] = key(

@@ -66,6 +66,7 @@ class AdministeredAffected:
     auditor: Auditor
     also: Callable[[], Awaitable[Collection[str]]] = _nobody
     _last: Audit | None = field(default=None, init=False)
+    _finished: float = field(default=0.0, init=False)
     _making: Coalesced[Audit] = field(factory=Coalesced, init=False)
     _log = Logger()
 
@@ -88,7 +89,8 @@ class AdministeredAffected:
             ) from None
 
     def _holds(self, last: Audit, now: float) -> bool:
-        is_young = 0 <= now - last.made < FRESH
+        # Since its end: one that takes long is of use for as long as others.
+        is_young = 0 <= now - self._finished < FRESH
         return is_young and last.edition == self.auditor.advisories.edition
 
     async def _make(self) -> Audit:
@@ -98,6 +100,7 @@ class AdministeredAffected:
             self._log.warn("The last report was not read: {error}", error=e.message)
             also = ()
         self._last = audit = await self.auditor.look(also=also)
+        self._finished = self.auditor.index.clock.seconds()
         return audit
 
 

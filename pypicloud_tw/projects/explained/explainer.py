@@ -8,7 +8,7 @@ from typing import Any
 from attrs import evolve, field, frozen
 from packaging.version import Version
 
-from pypicloud_tw.advisories.values import UNKNOWN_PROJECT, ProjectAdvisories
+from pypicloud_tw.advisories.values import IAdvisories, NoAdvisories
 from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.config.exemptions import Rule
 from pypicloud_tw.errors import NotFound
@@ -52,11 +52,13 @@ class Explainer:
     """Explains what the index and the other one come to.
 
     :ivar upstream: what serves the projects that are not here; None: nothing does.
+    :ivar advisories: what is known of projects of ours; the judges know of others.
     :ivar near: knows names that are easily taken for one another.
     """
 
     index: Index
     upstream: AskedUpstream | None = None
+    advisories: IAdvisories = field(factory=NoAdvisories)
     near: NearNames = field(factory=NoNearNames)
     _pieces: Pieces = field(init=False)
 
@@ -111,7 +113,7 @@ class Explainer:
     # -- ours -----------------------------------------------------------------------
 
     async def _of_ours(self, project: Project, version: str | None) -> Explanation:
-        advisories = self._advisories(project.name)
+        advisories = self.advisories.of(project.name)
         releases, more = await self._pieces.finish(
             own_releases(project, advisories, version, MOST)
         )
@@ -128,11 +130,6 @@ class Explainer:
                 more=more,
             )
         )
-
-    def _advisories(self, name: str) -> ProjectAdvisories:
-        if self.upstream is None:
-            return UNKNOWN_PROJECT
-        return self.upstream.upstreams.judges.advisories.of(name)
 
     # -- the other index's ----------------------------------------------------------
 
@@ -159,15 +156,14 @@ class Explainer:
         kept = _NO_FILES
         if upstream.keeps:
             kept = await KeptFiles.of(self.index.store, name)
+        now = self.index.clock.seconds()
         try:
             found, page = await upstream.upstreams.releases(
                 name, _wanted(judge, version, kept)
             )
         except NotFound:
-            sentence = f"Neither this index nor the one that it asks has {name}."
-            return _nobody(name, version, sentence)
+            return _Theirs(Explaining(judge, now), version, own, kept).tell_gone()
         judge = judge.with_standing(page.standing)
-        now = self.index.clock.seconds()
         return _Theirs(Explaining(judge, now), version, own, kept).tell(found, page)
 
 
@@ -208,6 +204,19 @@ class _Theirs:
             notes=(*_of_age(page), *self._fixes(explained)),
         )
         return _told(told)
+
+    def tell_gone(self) -> Explanation:
+        """Tell of a project that the other index has not, or no more."""
+        name = self.explaining.judge.name
+        releases = tuple(self._gone(self.kept.filenames))
+        if not releases:
+            sentence = f"Neither this index nor the one that it asks has {name}."
+            return _nobody(name, self.version, sentence)
+        sentence = (
+            f"The other index has no {name} any more. What the cache has of it is "
+            "given by its address alone, as lock files have it."
+        )
+        return evolve(_nobody(name, self.version, sentence), releases=releases)
 
     def _release(
         self, release: UpstreamRelease

@@ -10,7 +10,7 @@ from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.upstream.judgement.judge import ProjectJudge
 from pypicloud_tw.upstream.judgement.values import Candidate
-from pypicloud_tw.upstream.keeper import CACHE
+from pypicloud_tw.upstream.keeper import CACHE, recorded_upload
 from pypicloud_tw.upstream.links import METADATA
 
 #: Files of a project that are looked at; boto3 has 4,000.
@@ -21,10 +21,11 @@ MOST = 20_000
 class KeptFiles:
     """What the cache has of a project.
 
-    :ivar since: by filename and digest, when it was put there.
+    :ivar uploaded: by filename and digest, when that was, as far as is known: before it
+        was kept at the latest.
     """
 
-    since: Mapping[tuple[str, str], float]
+    uploaded: Mapping[tuple[str, str], float]
 
     @classmethod
     async def of(cls, store: IObjectStore, name: NormalizedName) -> KeptFiles:
@@ -33,35 +34,37 @@ class KeptFiles:
         :raises StoreError: the store is away.
         """
         place = f"{CACHE}{name}/"
-        since: dict[tuple[str, str], float] = {}
+        found: dict[tuple[str, str], float] = {}
+        told: dict[str, float] = {}
         async for info in store.list(place):
             digest, _, filename = info.key.removeprefix(place).partition("/")
-            # What was said of a file lies beside its folder.
             if filename and not filename.endswith(METADATA):
-                since[filename, digest] = info.modified.timestamp()
-            if len(since) >= MOST:
+                found[filename, digest] = info.modified.timestamp()
+            record = recorded_upload(info.key)
+            if record is not None and record[1] is not None:
+                told[record[0]] = record[1]
+            if len(found) >= MOST:
                 break
-        return cls(since)
+        return cls({one: told.get(one[1], since) for one, since in found.items()})
 
     @property
     def filenames(self) -> tuple[str, ...]:
         """What they are called."""
-        return tuple({filename for filename, _ in self.since})
+        return tuple({filename for filename, _ in self.uploaded})
 
     def count(self, files: Iterable[Candidate]) -> int:
         """Return how many of these it has."""
-        return sum((file.filename, file.sha256 or "") in self.since for file in files)
+        return sum(
+            (file.filename, file.sha256 or "") in self.uploaded for file in files
+        )
 
     def gone(
         self, judge: ProjectJudge, filenames: Iterable[str]
     ) -> dict[str | None, list[Candidate]]:
-        """Return files by version, as they are judged.
-
-        Whenever one was uploaded, that was before it was kept.
-        """
+        """Return files by version, as they are judged."""
         wanted, found = frozenset(filenames), dict[str | None, list[Candidate]]()
-        for (filename, digest), since in self.since.items():
+        for (filename, digest), uploaded in self.uploaded.items():
             if filename in wanted:
-                file = judge.candidate(filename, digest, since, provenance=True)
+                file = judge.candidate(filename, digest, uploaded, provenance=True)
                 found.setdefault(file.version, []).append(file)
         return found

@@ -69,6 +69,7 @@ class Pages:
         reading: Reading,
         uploads: Uploads = "log-in",
         read_only: str | None = None,
+        manages: bool = False,
     ) -> bytes:
         """Say what this is, and how its reader can install and upload.
 
@@ -77,6 +78,7 @@ class Pages:
         :param reading: whether that takes a log-in.
         :param uploads: whether they do, or None if the reader cannot.
         :param read_only: why nobody can now.
+        :param manages: whether there is any project that the reader manages.
         """
         base = base_url.rstrip("/")
         return self._render(
@@ -88,6 +90,7 @@ class Pages:
             reading=reading,
             uploads=uploads,
             read_only=read_only,
+            manages=manages,
             insecure_host=_insecure_host(base),
         )
 

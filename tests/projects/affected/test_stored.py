@@ -185,6 +185,13 @@ class PageTests(AffectedCase):
         self.assertIn("Repaired in 2.0, which clients get here", text)
         self.assertNotIn("<script", text)
 
+    def test_the_front_page_leads_here_those_who_manage_something(self) -> None:
+        for user, leads in (("root", True), ("ann", True), ("bob", False)):
+            self.assertEqual("/advisories" in self.home(user), leads, user)
+
+    def home(self, user: str) -> str:
+        return self.web.get("/", basic(user)).text
+
     def test_more_follows(self) -> None:
         text = self.get("/advisories?limit=1&severity=high")
         begin = text.index('href="advisories?severity=high&amp;limit=1&amp;cursor=')
@@ -232,5 +239,7 @@ class FreshnessTests(AffectedCase):
         self.index.domain.clock.pump([1.0] * int(PATIENCE + 1))
         error = self.failureResultOf(asking, Unavailable).value
         self.assertEqual(error.retry_after, 15)
+        self.index.domain.clock.advance(FRESH)
         slow.callback(None)
+        self.fetched.slow = Deferred()
         self.assertEqual(self.audited(), 5)

@@ -26,6 +26,7 @@ from pypicloud_tw.projects.explained.values import ExplainedRelease, Explanation
 from pypicloud_tw.upstream.judgement.entries import RuleEntry
 from pypicloud_tw.upstream.judgement.judges import FixedExemptions
 from pypicloud_tw.upstream.judgement.rules import UpstreamRules
+from pypicloud_tw.upstream.keeper import page_key
 from tests.builders import wheel
 from tests.upstream.doubles import BASE, file, page, project, ranged
 from tests.web.doubles import BEGINNING
@@ -103,7 +104,9 @@ class ExplainCase(SynchronousTestCase):
         near: tuple[str, ...] = (),
         name: str = "Acme",
     ) -> Explanation:
-        explainer = Explainer(front.domain.index, front.fallback.asked, Near(near))
+        known = front.fallback.upstreams.judges.advisories
+        asked = front.fallback.asked
+        explainer = Explainer(front.domain.index, asked, known, Near(near))
         doer = StoredExplanations(explainer, OnlySome())
         told: Explanation = front.web.wait(doer.explain(name, version))
         return told
@@ -125,6 +128,13 @@ class NameTests(ExplainCase):
         none = self.explain(front, "9.0")
         self.assertFalse(none.shown)
         self.assertEqual(none.notes, ("There is no release 9.0 of acme.",))
+
+    def test_ours_with_a_flaw(self) -> None:
+        front = self.front()
+        front.fallback.upstreams.judges.advisories = Known((FLAW,))
+        front.web.publish("acme-1.0-py3-none-any.whl", wheel())
+        (release,) = self.explain(front).releases
+        self.assertEqual([one.id for one in release.advisories], ["GHSA-1"])
 
     def test_ours_in_quarantine(self) -> None:
         front = self.front()
@@ -318,6 +328,19 @@ class ReleaseTests(ExplainCase):
         self.assertEqual((gone.version, gone.gone, gone.kept), ("1.0", True, 1))
         self.assertTrue(gone.shown, name)
 
+    def test_a_project_that_is_gone(self) -> None:
+        front = self.front(uploaded("1.0", 99), mode="cache", rules=WEEK)
+        (link,) = (one["url"] for one in front.document()["files"])
+        self.assertEqual(front.get(f"/{link.removeprefix('../../')}").status, 200)
+        front.domain.clock.advance(DAY)
+        front.upstream.on(f"{BASE}acme/", page(b"", status=404))
+        told = self.explain(front)
+        self.assertEqual((told.answered_from, told.shown), ("nobody", False))
+        self.assertIn("as lock files have it", told.sentence)
+        (gone,) = told.releases
+        # Old enough: what its upload was is kept with it.
+        self.assertEqual((gone.version, gone.gone, gone.shown), ("1.0", True, True))
+
     def test_as_it_was_while_the_other_index_is_away(self) -> None:
         front = self.front(uploaded("1.0", 99))
         self.explain(front)
@@ -329,6 +352,18 @@ class ReleaseTests(ExplainCase):
         front.upstream.refuses.add("up.example")
         with self.assertRaises(UpstreamError):
             self.explain(front)
+
+    def test_by_the_page_that_is_kept_and_keeping_none(self) -> None:
+        front = self.front(uploaded("1.0", 99), mode="cache", keeps_pages=True)
+        self.explain(front)
+        key = page_key("acme")
+        self.assertNotIn(key, front.domain.store.objects)
+        front.document()
+        self.assertIn(key, front.domain.store.objects)
+        other = Front("cache", keeps_pages=True, domain=front.domain.beside())
+        other.upstream.refuses.add("up.example")
+        told = self.explain(other)
+        self.assertEqual([one.version for one in told.releases], ["1.0"])
 
     def test_deleted_here_is_not_asked_for(self) -> None:
         front = self.front(uploaded("9.0", 99))
