@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import pickle
 import socket
 import struct
@@ -35,6 +36,7 @@ from pypicloud_tw.index.names import Filename
 from pypicloud_tw.offload.helper import HEADER, address, frame
 from pypicloud_tw.offload.limits import ARCHIVES, LOG_INS, PAGES, JobLimits
 from pypicloud_tw.upstream.judgement.judge import ProjectJudge
+from pypicloud_tw.upstream.names.packed import NAMES, look_alikes, pack, pack_file
 from pypicloud_tw.upstream.prepare import PageResponse, Recipe, prepare_elsewhere
 from pypicloud_tw.web.simple import render_upstream, reread_upstream
 
@@ -106,6 +108,25 @@ def _as_html(size: int) -> tuple[bytes, str]:
     )
     links = [link.replace("{}", str(n)) for n in range(size // len(link))]
     return f"<!DOCTYPE html><body>{''.join(links)}".encode(), "text/html"
+
+
+def lists(folder: Path) -> Iterator[Job]:
+    """Make a list of as many names as the largest, and lists that are worse."""
+    names = [f"project-{n * 7919 % 700_000:06d}-tool" for n in range(700_000)]
+    projects = [{"name": name, "_last-serial": 12_345_678} for name in names]
+    real = json.dumps({"meta": {"api-version": "1.4"}, "projects": projects}).encode()
+    links = (f'<a href="/simple/{name}/">{name}</a><br/>\n' for name in names)
+    for label, data in (
+        ("list of 700,000 names", real),
+        ("the same, as HTML", f"<!DOCTYPE html>{''.join(links)}".encode()),
+        ("list of one endless name", b'{"projects":["' + b"x" * 500_000_000),
+        ("list of half links", b"<a " * 170_000_000),
+    ):
+        path = folder / f"list-{len(data)}"
+        path.write_bytes(gzip.compress(data, 1))
+        yield label, NAMES, pack_file, (str(path), "gzip")
+    ours = tuple(f"project-{n:05d}-tool" for n in range(1_000))
+    yield "1,000 names beside 700,000", NAMES, look_alikes, (pack(names), ours)
 
 
 def archives(folder: Path) -> Iterator[Job]:
@@ -231,6 +252,8 @@ def main() -> None:
     for job in pages():
         run(job)
     with TemporaryDirectory() as temporary:
+        for job in lists(Path(temporary)):
+            run(job)
         for job in archives(Path(temporary)):
             run(job)
         wait_behind_others(Path(temporary))

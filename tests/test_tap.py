@@ -621,6 +621,22 @@ class ReloadTests(TapCase):
         self.assertEqual(self.looked_at(), 0)
         self.stop()
 
+    def test_publishers_of_upstreams(self) -> None:
+        users = f"user.ann = {HASH}", "auth.admins = ann"
+        self.start(*users)
+        self.assertEqual(self.unpin(), 200)
+        self.write(*users, "upstream.publisher.acme = github:acme/tool")
+        self.assertNotIn("needs a restart", self.hang_up())
+        # What the ini says is changed in the ini.
+        self.assertEqual(self.unpin(), 409)
+        self.write(*users, "upstream.publisher.acme = somebody")
+        self.assertIn("'somebody' is no publisher as", self.hang_up())
+        self.assertEqual(self.unpin(), 409)
+        self.stop()
+
+    def unpin(self) -> int:
+        return self.request("DELETE", "/api/v1/pins/acme", basic()).status
+
     def looked_at(self) -> int:
         """Ask how many projects have a rule of the ini."""
         headers = {**basic(), "Content-Type": "application/json"}

@@ -31,8 +31,8 @@ FORMAT = 1
 _MAX_OBJECT = 128 * 2**20
 
 #: Seconds for which a list stays in memory after a look, for the next of many uploads
-#: of new projects, and bytes of it.
-_REMEMBERED_FOR, _MEMORY = 60.0, 32 * 2**20
+#: of new projects, or that there is none; bytes of lists, and upstreams without one.
+_REMEMBERED_FOR, _MEMORY, _MOST_ABSENT = 60.0, 32 * 2**20, 16
 
 _log = Logger()
 
@@ -65,6 +65,7 @@ class NamesElsewhere:
     bases: tuple[str, ...] = ()
     shared: frozenset[str] = frozenset()
     _lists: Cache[str, ListedNames] = field(init=False)
+    _absent: Cache[str, bool] = field(init=False)
     _reads: Coalesced[ListedNames | None] = field(factory=Coalesced, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -73,6 +74,9 @@ class NamesElsewhere:
             weigh=lambda listed: len(listed.packed),
             seconds=self.clock.seconds,
             lifetime=_REMEMBERED_FOR,
+        )
+        self._absent = Cache(
+            _MOST_ABSENT, seconds=self.clock.seconds, lifetime=_REMEMBERED_FOR
         )
 
     async def warnings_of_new(self, name: NormalizedName) -> tuple[str, ...]:
@@ -137,10 +141,13 @@ class NamesElsewhere:
 
     async def _recent(self, base: str) -> ListedNames | None:
         listed = self._lists.get(base)
+        if listed is not None or base in self._absent:
+            return listed
+        listed = await self._reads.ask(base, lambda: self.load(base))
         if listed is None:
-            listed = await self._reads.ask(base, lambda: self.load(base))
-            if listed is not None:
-                self._lists.put(base, listed)
+            self._absent.put(base, True)
+        else:
+            self._lists.put(base, listed)
         return listed
 
     async def load(self, base: str) -> ListedNames | None:
@@ -165,6 +172,7 @@ class NamesElsewhere:
         """
         await self.store.put(_key(base), _encode(listed))
         self._lists.drop(base)
+        self._absent.drop(base)
 
 
 def _key(base: str) -> str:

@@ -20,8 +20,8 @@ from pypicloud_tw.errors import UpstreamError
 from pypicloud_tw.offload.limits import JobLimits, limited
 from pypicloud_tw.upstream.names.near import near
 
-#: The largest list known, 40 MB of 700,000 names, takes 125 MiB and 2.7 s, and to
-#: compare it with 1,000 names of ours 143 MiB and 0.5 s: factors of 4 and of 60.
+#: The largest list known, 40 MB of 700,000 names, takes 135 MiB and 2.3 s, and to
+#: compare it with 1,000 names of ours 151 MiB and 1 s: factors of 4 and of 80.
 NAMES = JobLimits(
     "names",
     "The upstream's list of names",

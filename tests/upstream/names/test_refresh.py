@@ -151,6 +151,7 @@ class RefreshTests(SynchronousTestCase):
             compare = self.bench.names.look_alikes({ACME})
             self.assertIsNone(self.successResultOf(started(compare)))
         self.refresh()
+        self.bench.wait(100)
         self.assertEqual(len(self.warnings()), 1)
 
     def test_no_upload_fails_for_it(self) -> None:
@@ -159,6 +160,15 @@ class RefreshTests(SynchronousTestCase):
         self.assertEqual(self.warnings(), ())
         compare = started(self.bench.names.look_alikes({ACME}))
         self.failureResultOf(compare, StoreError)
+
+    def test_many_uploads_look_once_for_what_is_not_there(self) -> None:
+        for _ in range(3):
+            self.assertEqual(self.warnings(), ())
+        self.assertEqual(len(self.bench.store.calls), 1)
+        self.bench.wait(61)
+        self.upstream.on(BASE, page(listing("acme-utils"), JSON))
+        self.refresh()
+        self.assertEqual(len(self.warnings()), 1)
 
     def test_many_uploads_read_it_once(self) -> None:
         self.upstream.on(BASE, page(listing("acme-utils"), JSON))
