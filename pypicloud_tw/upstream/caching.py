@@ -31,6 +31,7 @@ from pypicloud_tw.upstream.cache_fill import (
     record_of,
 )
 from pypicloud_tw.upstream.client import Client
+from pypicloud_tw.upstream.judgement.judge import upload_time
 from pypicloud_tw.upstream.keeper import CACHE, PAGES, file_key, recorded_upload
 from pypicloud_tw.upstream.links import METADATA, SEGMENT, Link
 from pypicloud_tw.upstream.relay import LocatedFile, Relay, in_memory
@@ -331,22 +332,34 @@ class CachingFiles:
         if key not in self._saving:
             self._saving[key] = data
             address = name, segment, filename
-            saving = Deferred.fromCoroutine(self._save(address, key, data))
+            uploaded = upload_time(link.uploaded)
+            saving = Deferred.fromCoroutine(self._save(address, key, data, uploaded))
             saving.addErrback(
                 lambda f: self._log.failure("Caching {name} failed", f, name=filename)
             )
         return data
 
-    async def _save(self, address: Address, key: str, data: bytes) -> None:
+    async def _save(
+        self, address: Address, key: str, data: bytes, uploaded: float | None
+    ) -> None:
         try:
             await self.store.put(key, data)
-            self._put(address, key, "", len(data), key.split("/")[-2])
+            digest = key.split("/")[-2]
+            self._put(address, key, "", len(data), digest, uploaded)
         finally:
             del self._saving[key]
 
-    def _put(self, address: Address, key: str, digest: str, size: int, of: str) -> None:
+    def _put(
+        self,
+        address: Address,
+        key: str,
+        digest: str,
+        size: int,
+        of: str,
+        uploaded: float | None,
+    ) -> None:
         """Note what was put there, for who has looked for it too early."""
-        kept = _StoredFile(key, digest, size, self.clock.seconds(), of)
+        kept = _StoredFile(key, digest, size, self.clock.seconds(), of, uploaded)
         self._known.put(address, kept)
 
     def _on_demand(self, link: Link, source: UpstreamIndex) -> LocatedFile:
@@ -402,7 +415,8 @@ class CachingFiles:
             if not fill.stored:
                 return
             address, digest = _address(fill.link), fill.link.sha256 or ""
-            self._put(address, fill.key, digest, fill.received, digest)
+            uploaded = upload_time(fill.link.uploaded)
+            self._put(address, fill.key, digest, fill.received, digest, uploaded)
             if address[0] not in (self._names or ()):
                 self._names_listed = float("-inf")
 

@@ -159,6 +159,7 @@ class MalwareTests(JudgementTestCase):
         self.assertIn("403", said)
         metrics = server.get("/metrics", Authorization=basic()).text
         self.assertIn('pypicloud_upstream_refused_total{rule="malware"}', metrics)
+        wait_until(lambda: "MAL-2026-1" in log.read_text(), log.read_text)
         records = [json.loads(line) for line in log.read_text().splitlines()]
         refused = [one for one in records if one["act"] in ("fetch", "upload")]
         self.assertEqual({one["outcome"] for one in refused}, {"refused"})

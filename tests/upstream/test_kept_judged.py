@@ -233,6 +233,15 @@ class FirstToldTests(SynchronousTestCase):
         self.successResultOf(server.get(Sink()))
         self.assertIn(records[0], server.store.objects)
 
+    def test_told_by_who_has_just_kept_it(self) -> None:
+        """The page need not be asked, and may be gone."""
+        rules = UpstreamRules(min_age=7 * DAY)
+        server = Server(wheel(uploaded=moment(START - 30 * DAY)), rules=rules)
+        self.successResultOf(server.get(Sink()))
+        server.upstream.on(ACME, status(404))
+        server.clock.advance(30)
+        self.successResultOf(server.get(Sink()))
+
     def test_no_more_questions_of_the_store(self) -> None:
         server = self.kept(moment(START - 30 * DAY))
         asked: list[str] = []
