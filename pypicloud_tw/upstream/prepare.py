@@ -34,6 +34,8 @@ _GZIP = b"\x1f\x8b"
 #: Members of a gzip file. Servers write one; bgzip one for each 64 KiB, which are 2,048
 #: for the largest page that is taken by default: a factor of 5.
 MAX_MEMBERS = 10_000
+#: Characters of a reason that are told.
+_LONGEST_REASON = 500
 #: Bytes that are unpacked in one step.
 _STEP = 64 * 1024
 
@@ -139,7 +141,13 @@ def standing_of(document: Document) -> Standing:
     told = document.get("project-status")
     if told is None:
         return Standing()
-    return Standing(told["status"], told.get("reason", ""))
+    return Standing(told["status"], _one_line(told.get("reason", "")))
+
+
+def _one_line(reason: str) -> str:
+    """Make of a stranger's words what may stand in a sentence of ours."""
+    words = " ".join(reason.split())
+    return "".join(filter(str.isprintable, words))[:_LONGEST_REASON]
 
 
 def read(answer: PageResponse, name: str, limit: int) -> Document:

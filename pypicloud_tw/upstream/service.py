@@ -25,7 +25,7 @@ from pypicloud_tw.upstream.client import Client
 from pypicloud_tw.upstream.jobs import Jobs
 from pypicloud_tw.upstream.judgement.judge import ProjectJudge, upload_time
 from pypicloud_tw.upstream.judgement.judges import Judges
-from pypicloud_tw.upstream.judgement.values import Candidate, Refusal
+from pypicloud_tw.upstream.judgement.values import Candidate, Refusal, Standing
 from pypicloud_tw.upstream.kept import IKeeper, Judged, ReadingKeeper, UpstreamPage
 from pypicloud_tw.upstream.legacy import (
     LegacyPage,
@@ -176,8 +176,16 @@ class Upstreams(Generic[T]):
             )
         )
         if not page.stale:
-            self.judges.standings.saw(name, page.standing)
+            self._saw(name, judged, page.standing)
         return page
+
+    def _saw(self, name: NormalizedName, judged: Judged, standing: Standing) -> None:
+        standings = self.judges.standings
+        # What was found while the page was on its way is younger than the page.
+        if standing.status == "quarantined" or (
+            standings.of(name) == judged.judge.standing
+        ):
+            standings.saw(name, standing)
 
     def address(self, name: NormalizedName) -> str:
         """Return the address that the mode ``redirect`` sends clients to.

@@ -2,7 +2,8 @@
 
 A project that its upstream has quarantined must not be given out of the cache either,
 by any server, from the moment when one of them hears of it. So that is one small
-document in the store, changed by swap and read again every minute.
+document in the store, changed by swap and read again every minute. It has those
+projects alone that are quarantined or gone.
 """
 
 from __future__ import annotations
@@ -12,18 +13,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from attrs import define, evolve, field
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
+from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.errors import (
     AmbiguousWrite,
     ObjectNotFound,
     PreconditionFailed,
-    StoreError,
+    Unavailable,
 )
+from pypicloud_tw.index.standing import Standing as OwnStanding
 from pypicloud_tw.json_documents import DAMAGED, compact
-from pypicloud_tw.store.interfaces import Condition, IfAbsent, IfMatch, IObjectStore
+from pypicloud_tw.store.interfaces import (
+    Condition,
+    IfAbsent,
+    IfMatch,
+    IObjectStore,
+    StoredBytes,
+)
 from pypicloud_tw.upstream.judgement.values import Standing
 
 #: Sorts before the cache's pages and files, and is no project's name.
@@ -35,8 +45,9 @@ GONE = "gone"
 _FORMAT = 1
 _UNSEEN = Standing()
 _MAX_DOCUMENT = 16 * 2**20
-#: Characters of a reason that are kept.
-_LONGEST_REASON = 500
+#: Projects that are gone, up to which another is noted: all of the document is read
+#: when it has changed, and a mark is not worth that.
+_MOST_GONE = 10_000
 _TRIES = 5
 
 
@@ -44,17 +55,23 @@ _TRIES = 5
 class Standings:
     """Remembers which projects are not as they should be; see ``IStandings``.
 
+    :ivar own: says whether this process may change anything: where the store does not
+        honour conditions, one server alone writes.
     :ivar edition: grows whenever something else is known.
     """
 
     store: IObjectStore
     clock: IReactorTime
+    own: OwnStanding = field(factory=OwnStanding)
     edition: int = field(default=0, init=False)
     _known: dict[str, Standing] = field(factory=dict, init=False)
     #: What was seen here and is not in the store yet: None, that all is well.
     _unsaved: dict[str, Standing | None] = field(factory=dict, init=False)
     _etag: str | None = field(default=None, init=False)
     _saving: Deferred[None] | None = field(default=None, init=False)
+    _is_newer: bool = field(default=False, init=False)
+    _was_read: bool = field(default=False, init=False)
+    _reading: Coalesced[bool] = field(factory=Coalesced, init=False)
     _log = Logger()
 
     def of(self, name: str) -> Standing:
@@ -69,24 +86,34 @@ class Standings:
     def saw(self, name: str, standing: Standing) -> None:
         """See ``IStandings``; others hear of it as soon as the store has it."""
         known = self._known.get(name)
-        if standing.status in ("active", "archived", "deprecated"):
+        if standing.status not in ("quarantined", GONE):
             if known is not None:
                 self._change(name, None)
-            return
-        reason = standing.reason[:_LONGEST_REASON]
-        if known is None or (known.status, known.reason) != (standing.status, reason):
-            now = self.clock.seconds()
-            self._change(name, evolve(standing, reason=reason, since=now))
+        elif known is None or self._is_news(known, standing):
+            self._change(name, evolve(standing, since=self.clock.seconds()))
+
+    def _is_news(self, known: Standing, standing: Standing) -> bool:
+        # What was quarantined and is removed then was not found to be harmless.
+        if known.status == "quarantined" and standing.status == GONE:
+            return False
+        return (known.status, known.reason) != (standing.status, standing.reason)
 
     def _change(self, name: str, standing: Standing | None) -> None:
+        if standing is not None and standing.status == GONE and self._is_full():
+            return
         self._unsaved[name] = standing
         self._take({**self._known, name: standing})
         if self._saving is None:
             self._saving = Deferred.fromCoroutine(self._save())
             self._saving.addBoth(self._saved)
 
+    def _is_full(self) -> bool:
+        return len(self._known) >= _MOST_GONE
+
     def _saved(self, result: object) -> None:
         self._saving = None
+        if isinstance(result, Failure):
+            self._log.failure("Writing which projects are quarantined failed", result)
 
     def _take(self, known: Mapping[str, Standing | None]) -> None:
         changed = {name: one for name, one in known.items() if one is not None}
@@ -94,66 +121,83 @@ class Standings:
             self._known = changed
             self.edition += 1
 
+    async def ready(self) -> None:
+        """See ``IStandings``."""
+        if not self._was_read:
+            await self._reading.ask("", self._read)
+
     async def refresh(self) -> None:
         """Learn what other servers have seen; what fails is logged, and known holds."""
         try:
             await self._read()
             if self._unsaved:
                 await self._save()
-        except StoreError as e:
+        except Unavailable as e:
             self._log.warn(
                 "Which upstream projects are quarantined could not be read: {error}",
                 error=e.message,
             )
+        except CancelledError:
+            raise
+        except Exception:
+            self._log.failure("Reading which projects are quarantined failed")
 
-    async def _read(self) -> None:
+    async def _read(self) -> bool:
+        """Read what the store has; return whether it may be written over."""
         try:
             stored = await self.store.get(
                 DOCUMENT, unless=self._etag, limit=_MAX_DOCUMENT
             )
         except ObjectNotFound:
-            # Whoever empties the cache may do so.
-            self._etag = None
-            return
-        if stored is None:
-            return
+            # Whoever empties the cache may do so. What was known holds.
+            self._etag, self._is_newer, self._was_read = None, False, True
+            return True
+        if stored is not None:
+            self._take_document(stored)
+        return not self._is_newer
+
+    def _take_document(self, stored: StoredBytes) -> None:
+        read: dict[str, Standing] | None = None
         try:
             read = _decode(stored.data)
+            self._is_newer = read is None
         except DAMAGED:
             # What was known holds; the next change writes it anew.
             self._log.warn("The object {key} is damaged.", key=DOCUMENT)
-            read = dict(self._known)
-        self._etag = stored.info.etag
+            self._is_newer = False
+        self._etag, self._was_read = stored.info.etag, True
         if read is not None:
             self._take({**read, **self._unsaved})
 
     async def _save(self) -> None:
         """Write what was seen here into what others have written."""
-        for _ in range(_TRIES):
-            unsaved = dict(self._unsaved)
-            try:
-                await self._read()
-                condition: Condition = (
-                    IfAbsent() if self._etag is None else IfMatch(self._etag)
-                )
-                info = await self.store.put(
-                    DOCUMENT, _encode(self._known), condition=condition
-                )
-            except (PreconditionFailed, AmbiguousWrite):
-                continue
-            except StoreError as e:
-                self._log.warn(
-                    "Which upstream projects are quarantined could not be written, and "
-                    "is tried again: {error}",
-                    error=e.message,
-                )
-                return
-            self._etag = info.etag
-            for name, standing in unsaved.items():
-                if self._unsaved.get(name) == standing:
-                    self._unsaved.pop(name, None)
-            if not self._unsaved:
-                return
+        try:
+            for _ in range(_TRIES):
+                self.own.check()
+                if not await self._read() or await self._swap():
+                    return
+        except Unavailable as e:
+            self._log.warn(
+                "Which upstream projects are quarantined could not be written, and is "
+                "tried again: {error}",
+                error=e.message,
+            )
+
+    async def _swap(self) -> bool:
+        """Write what is known; return whether nothing is left to be written."""
+        unsaved = dict(self._unsaved)
+        condition: Condition = IfAbsent() if self._etag is None else IfMatch(self._etag)
+        try:
+            info = await self.store.put(
+                DOCUMENT, _encode(self._known), condition=condition
+            )
+        except (PreconditionFailed, AmbiguousWrite):
+            return False
+        self._etag = info.etag
+        for name, standing in unsaved.items():
+            if self._unsaved.get(name) == standing:
+                self._unsaved.pop(name, None)
+        return not self._unsaved
 
 
 def _encode(known: Mapping[str, Standing]) -> bytes:
