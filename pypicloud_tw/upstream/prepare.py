@@ -19,7 +19,13 @@ from pypicloud_tw.offload.packing import PackedResult, pack
 from pypicloud_tw.outbound.origins import shown
 from pypicloud_tw.upstream.judgement.judge import ProjectJudge
 from pypicloud_tw.upstream.judgement.values import Standing
-from pypicloud_tw.upstream.links import relinked, table
+from pypicloud_tw.upstream.links import (
+    link_of,
+    mark_of,
+    relinked,
+    segment,
+    table,
+)
 from pypicloud_tw.upstream.parse import parse_page
 
 T = TypeVar("T")
@@ -128,12 +134,26 @@ def prepare(answer: PageResponse, recipe: Recipe[T], now: float) -> PreparedPage
 
 
 @limited(PAGES)
-def read_standing(answer: PageResponse, name: str, limit: int) -> Standing:
-    """Read no more of a page than what it says of the project as a whole.
+def read_told(
+    answer: PageResponse, name: str, limit: int, kept: frozenset[tuple[str, str]]
+) -> tuple[Standing, dict[str, str]]:
+    """Read what a page says of its project, and of files that are kept here.
 
+    :param kept: their names and digests.
+    :return: and the marks that files have, by the end of their address.
     :raises UpstreamError: it is no page, or larger than *limit* bytes.
     """
-    return standing_of(read(answer, name, limit))
+    document = read(answer, name, limit)
+    links = {
+        (link.filename, link.sha256): link
+        for link in (link_of(name, file) for file in document["files"])
+    }
+    marks = {
+        f"{segment(digest, '')}/{filename}": mark
+        for filename, digest in kept
+        if (mark := mark_of(links.get((filename, digest)))) is not None
+    }
+    return standing_of(document), marks
 
 
 def standing_of(document: Document) -> Standing:

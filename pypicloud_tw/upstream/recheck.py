@@ -45,8 +45,9 @@ from pypicloud_tw.upstream.judgement.judges import Judges
 from pypicloud_tw.upstream.judgement.values import Standing
 from pypicloud_tw.upstream.keeper import CACHE
 from pypicloud_tw.upstream.kept import IKeeper, KeptResponse
+from pypicloud_tw.upstream.links import METADATA
 from pypicloud_tw.upstream.parse import ACCEPT
-from pypicloud_tw.upstream.prepare import PageResponse, read_standing
+from pypicloud_tw.upstream.prepare import PageResponse, read_told
 from pypicloud_tw.upstream.source import UpstreamIndex
 from pypicloud_tw.upstream.standings import GONE, Standings
 
@@ -62,6 +63,8 @@ PARTS = 8
 _SPREAD = 0.8
 #: Questions at once, where the upstream is slow.
 _AT_ONCE = 4
+#: Files of a project that are looked for on its page.
+_MOST = 20_000
 
 
 @define(eq=False)
@@ -258,8 +261,25 @@ class Recheck:
         elif may_keep(answer.cache_control):
             await self.keeper.save(name, KeptResponse(answer, source.base, now))
         limit = self.client.limits.page
-        standing = await self.offload.in_process(read_standing, answer, name, limit)
+        kept = await self._kept(name)
+        standing, marks = await self.offload.in_process(
+            read_told, answer, name, limit, kept
+        )
         self.standings.saw(name, standing)
+        if standing.status != "quarantined":
+            # Else its page lists nothing, and none of that was deleted.
+            self.standings.saw_marks(name, marks)
+
+    async def _kept(self, name: NormalizedName) -> frozenset[tuple[str, str]]:
+        """Return the names and digests of a project's files that are kept."""
+        found, place = set(), f"{CACHE}{name}/"
+        async for info in self.store.list(place):
+            digest, _, filename = info.key.removeprefix(place).partition("/")
+            if filename and not filename.endswith(METADATA):
+                found.add((filename, digest))
+            if len(found) >= _MOST:
+                break
+        return frozenset(found)
 
     async def _load(self, name: NormalizedName) -> KeptResponse | None:
         try:

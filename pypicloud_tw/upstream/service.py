@@ -36,7 +36,7 @@ from pypicloud_tw.upstream.legacy import (
     narrow_legacy,
     prepare_legacy,
 )
-from pypicloud_tw.upstream.links import METADATA, Link, find
+from pypicloud_tw.upstream.links import METADATA, Link, find, mark_of
 from pypicloud_tw.upstream.pages import INLINE, PageQuestion, UpstreamPages
 from pypicloud_tw.upstream.parse import ACCEPT
 from pypicloud_tw.upstream.prepare import (
@@ -263,17 +263,13 @@ class Upstreams(Generic[T]):
         :return: ``deleted``, or ``yanked`` with the reason behind it; None: nothing is
             known of either.
         """
-        if self.judges.standings.of(name).status == GONE:
+        standings, beside = self.judges.standings, filename.removesuffix(METADATA)
+        if standings.of(name).status == GONE:
             return "deleted"
         page = self.pages.remembered(name)
         if page is None or not page.links or len(page.links) > INLINE:
-            return None
-        found = find(page.links, name, segment, filename.removesuffix(METADATA))
-        if found is None:
-            return "deleted"
-        if found.yanked is None:
-            return None
-        return f"yanked; {found.yanked}" if found.yanked else "yanked"
+            return standings.mark(name, segment, beside)
+        return mark_of(find(page.links, name, segment, beside))
 
     async def releases(
         self, name: NormalizedName, wanted: WantedReleases

@@ -3,7 +3,7 @@
 A project that its upstream has quarantined must not be given out of the cache either,
 by any server, from the moment when one of them hears of it. So that is one small
 document in the store, changed by swap and read again every minute. It has those
-projects alone that are quarantined or gone.
+projects alone that are quarantined or gone, or of which a kept file is yanked or gone.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -45,10 +45,27 @@ GONE = "gone"
 _FORMAT = 1
 _UNSEEN = Standing()
 _MAX_DOCUMENT = 16 * 2**20
-#: Projects that are gone, up to which another is noted: all of the document is read
-#: when it has changed, and a mark is not worth that.
-_MOST_GONE = 10_000
+#: Projects, and marks of files, up to which another is noted that refuses nothing: all
+#: of the document is read when it has changed, and a mark is not worth more than that.
+_MOST_GONE, _MOST_MARKS = 10_000, 20_000
+#: Characters of a mark that are kept.
+_LONGEST_MARK = 200
 _TRIES = 5
+
+
+@frozen
+class Seen:
+    """What was seen of a project.
+
+    :ivar marks: what its upstream has done with files that are kept here, by the end of
+        their address: :meth:`.Upstreams.mark`.
+    """
+
+    standing: Standing = _UNSEEN
+    marks: Mapping[str, str] = field(factory=dict)
+
+
+_WELL = Seen()
 
 
 @define(eq=False)
@@ -64,9 +81,10 @@ class Standings:
     clock: IReactorTime
     own: OwnStanding = field(factory=OwnStanding)
     edition: int = field(default=0, init=False)
-    _known: dict[str, Standing] = field(factory=dict, init=False)
-    #: What was seen here and is not in the store yet: None, that all is well.
-    _unsaved: dict[str, Standing | None] = field(factory=dict, init=False)
+    _known: dict[str, Seen] = field(factory=dict, init=False)
+    # What was seen here and is not in the store yet.
+    _unsaved: dict[str, Standing] = field(factory=dict, init=False)
+    _unsaved_marks: dict[str, Mapping[str, str]] = field(factory=dict, init=False)
     _etag: str | None = field(default=None, init=False)
     _saving: Deferred[None] | None = field(default=None, init=False)
     _is_newer: bool = field(default=False, init=False)
@@ -76,21 +94,39 @@ class Standings:
 
     def of(self, name: str) -> Standing:
         """See ``IStandings``."""
-        return self._known.get(name, _UNSEEN)
+        return self._known.get(name, _WELL).standing
+
+    def mark(self, name: str, segment: str, filename: str) -> str | None:
+        """See ``IStandings``."""
+        return self._known.get(name, _WELL).marks.get(f"{segment}/{filename}")
 
     @property
     def all(self) -> Mapping[str, Standing]:
         """Every project that is not as it should be."""
-        return self._known
+        return _standings(self._known)
 
     def saw(self, name: str, standing: Standing) -> None:
         """See ``IStandings``; others hear of it as soon as the store has it."""
-        known = self._known.get(name)
+        known = self.of(name)
         if standing.status not in ("quarantined", GONE):
-            if known is not None:
-                self._change(name, None)
-        elif known is None or self._is_news(known, standing):
-            self._change(name, evolve(standing, since=self.clock.seconds()))
+            new = _UNSEEN
+        elif self._is_news(known, standing):
+            new = evolve(standing, since=self.clock.seconds())
+        else:
+            return
+        if new != known and (new.status != GONE or self._has_room(name)):
+            self._unsaved[name] = new
+            self._changed()
+
+    def saw_marks(self, name: str, marks: Mapping[str, str]) -> None:
+        """Take note of what an upstream has done with the kept files of a project."""
+        known = self._known.get(name, _WELL).marks
+        others = sum(len(seen.marks) for seen in self._known.values()) - len(known)
+        kept = [(file, mark[:_LONGEST_MARK]) for file, mark in sorted(marks.items())]
+        new = dict(kept[: max(0, _MOST_MARKS - others)])
+        if new != known and self._has_room(name):
+            self._unsaved_marks[name] = new
+            self._changed()
 
     def _is_news(self, known: Standing, standing: Standing) -> bool:
         # What was quarantined and is removed then was not found to be harmless.
@@ -98,27 +134,30 @@ class Standings:
             return False
         return (known.status, known.reason) != (standing.status, standing.reason)
 
-    def _change(self, name: str, standing: Standing | None) -> None:
-        if standing is not None and standing.status == GONE and self._is_full():
-            return
-        self._unsaved[name] = standing
-        self._take({**self._known, name: standing})
+    def _has_room(self, name: str) -> bool:
+        return name in self._known or len(self._known) < _MOST_GONE
+
+    def _changed(self) -> None:
+        self._take(self._known)
         if self._saving is None:
             self._saving = Deferred.fromCoroutine(self._save())
             self._saving.addBoth(self._saved)
-
-    def _is_full(self) -> bool:
-        return len(self._known) >= _MOST_GONE
 
     def _saved(self, result: object) -> None:
         self._saving = None
         if isinstance(result, Failure):
             self._log.failure("Writing which projects are quarantined failed", result)
 
-    def _take(self, known: Mapping[str, Standing | None]) -> None:
-        changed = {name: one for name, one in known.items() if one is not None}
-        if changed != self._known:
-            self._known = changed
+    def _take(self, read: Mapping[str, Seen]) -> None:
+        """Know what was read, and what was seen here beside it."""
+        known, before = dict(read), self._known
+        for name, standing in self._unsaved.items():
+            known[name] = evolve(known.get(name, _WELL), standing=standing)
+        for name, marks in self._unsaved_marks.items():
+            known[name] = evolve(known.get(name, _WELL), marks=marks)
+        self._known = {name: seen for name, seen in known.items() if seen != _WELL}
+        # By marks nothing is judged.
+        if _standings(before) != _standings(self._known):
             self.edition += 1
 
     async def ready(self) -> None:
@@ -130,7 +169,7 @@ class Standings:
         """Learn what other servers have seen; what fails is logged, and known holds."""
         try:
             await self._read()
-            if self._unsaved:
+            if self._unsaved or self._unsaved_marks:
                 await self._save()
         except Unavailable as e:
             self._log.warn(
@@ -157,7 +196,7 @@ class Standings:
         return not self._is_newer
 
     def _take_document(self, stored: StoredBytes) -> None:
-        read: dict[str, Standing] | None = None
+        read: dict[str, Seen] | None = None
         try:
             read = _decode(stored.data)
             self._is_newer = read is None
@@ -167,7 +206,7 @@ class Standings:
             self._is_newer = False
         self._etag, self._was_read = stored.info.etag, True
         if read is not None:
-            self._take({**read, **self._unsaved})
+            self._take(read)
 
     async def _save(self) -> None:
         """Write what was seen here into what others have written."""
@@ -185,7 +224,7 @@ class Standings:
 
     async def _swap(self) -> bool:
         """Write what is known; return whether nothing is left to be written."""
-        unsaved = dict(self._unsaved)
+        unsaved, marks = dict(self._unsaved), dict(self._unsaved_marks)
         condition: Condition = IfAbsent() if self._etag is None else IfMatch(self._etag)
         try:
             info = await self.store.put(
@@ -194,30 +233,47 @@ class Standings:
         except (PreconditionFailed, AmbiguousWrite):
             return False
         self._etag = info.etag
-        for name, standing in unsaved.items():
-            if self._unsaved.get(name) == standing:
-                self._unsaved.pop(name, None)
-        return not self._unsaved
+        _remove(self._unsaved, unsaved)
+        _remove(self._unsaved_marks, marks)
+        return not self._unsaved and not self._unsaved_marks
 
 
-def _encode(known: Mapping[str, Standing]) -> bytes:
+def _remove(unsaved: dict[str, Any], saved: Mapping[str, Any]) -> None:
+    """Remove what was saved, but for what has changed meanwhile."""
+    for name, one in saved.items():
+        if unsaved.get(name) is one:
+            del unsaved[name]
+
+
+def _standings(known: Mapping[str, Seen]) -> Mapping[str, Standing]:
+    return {
+        name: seen.standing for name, seen in known.items() if seen.standing != _UNSEEN
+    }
+
+
+def _encode(known: Mapping[str, Seen]) -> bytes:
     projects = {
-        name: {"status": one.status, "reason": one.reason, "since": one.since}
-        for name, one in sorted(known.items())
+        name: {
+            "status": seen.standing.status,
+            "reason": seen.standing.reason,
+            "since": seen.standing.since,
+            "marks": seen.marks,
+        }
+        for name, seen in sorted(known.items())
     }
     return compact({"_format": _FORMAT, "projects": projects})
 
 
-def _decode(data: bytes) -> dict[str, Standing] | None:
+def _decode(data: bytes) -> dict[str, Seen] | None:
     """Read the document; None: a newer version wrote it."""
     told: dict[str, Any] = json.loads(data)
     if told["_format"] > _FORMAT:
         return None
-    return {
-        str(name): Standing(str(one["status"]), str(one["reason"]), _since(one))
-        for name, one in told["projects"].items()
-    }
+    return {str(name): _seen(one) for name, one in told["projects"].items()}
 
 
-def _since(one: Mapping[str, Any]) -> float | None:
-    return None if one["since"] is None else float(one["since"])
+def _seen(one: Mapping[str, Any]) -> Seen:
+    since = None if one["since"] is None else float(one["since"])
+    standing = Standing(str(one["status"]), str(one["reason"]), since)
+    marks = {str(file): str(mark) for file, mark in one.get("marks", {}).items()}
+    return Seen(standing, marks)

@@ -29,7 +29,7 @@ from tests.upstream.doubles import (
 )
 from tests.upstream.test_kept_judged import HOUR, QUARANTINED, Server
 from tests.upstream.test_pages import ACME, ACME_NAME, DAY
-from tests.upstream.test_relay import BODY, DIGEST, KEY, Sink, wheel
+from tests.upstream.test_relay import BODY, DIGEST, KEY, NAME, Sink, wheel
 
 PART = HOUR / PARTS
 
@@ -304,6 +304,65 @@ class FoundTests(SynchronousTestCase):
         self.server.clock.advance(DAY)
         self.recheck()
         self.assertNotEqual(self.server.store.objects[page_key("acme")], before)
+
+
+class MarkTests(SynchronousTestCase):
+    """What was found is told by servers that have never seen the page."""
+
+    def setUp(self) -> None:
+        self.server = Server()
+        self.successResultOf(self.server.get(Sink()))
+
+    def mark(self) -> str | None:
+        """Have one server look, and another that was just started tell."""
+        self.successResultOf(started(self.server.recheck.recheck(ACME_NAME)))
+        other = Server(store=self.server.store)
+        mark = self.successResultOf(other.locate()).mark
+        self.assertEqual(other.asked(), 0)
+        self.assertEqual(self.successResultOf(other.locate(f"{NAME}")).mark, mark)
+        return mark
+
+    def test_yanked(self) -> None:
+        self.server.say({**wheel(), "yanked": "broken " + "x" * 999})
+        mark = str(self.mark())
+        self.assertEqual((mark[:17], len(mark)), ("yanked; broken xx", 200))
+        self.server.say({**wheel(), "yanked": True})
+        self.assertEqual(self.mark(), "yanked")
+        self.server.say(wheel())
+        self.assertEqual(self.mark(), None)
+        self.assertEqual(self.server.standings.edition, 0)
+
+    def test_deleted(self) -> None:
+        self.server.say()
+        self.assertEqual(self.mark(), "deleted")
+
+    def test_of_other_bytes(self) -> None:
+        self.server.say(wheel(b"other"))
+        self.assertEqual(self.mark(), "deleted")
+
+    def test_a_quarantine_deletes_nothing(self) -> None:
+        self.server.say(**QUARANTINED)
+        self.successResultOf(started(self.server.recheck.recheck(ACME_NAME)))
+        self.server.standings.saw("acme", Standing())
+        self.assertIsNone(self.server.standings.mark("acme", DIGEST[:16], NAME))
+
+    def test_a_mark_lifts_no_quarantine_of_another_server(self) -> None:
+        other = Server(store=self.server.store)
+        self.successResultOf(started(other.standings.refresh()))
+        self.server.standings.saw("acme", Standing("quarantined"))
+        other.standings.saw_marks("acme", {f"{DIGEST[:16]}/{NAME}": "deleted"})
+        for standings in (other.standings, Standings(self.server.store, other.clock)):
+            self.successResultOf(started(standings.refresh()))
+            self.assertEqual(standings.of("acme").status, "quarantined")
+            self.assertEqual(standings.mark("acme", DIGEST[:16], NAME), "deleted")
+
+    def test_bounded(self) -> None:
+        standings = self.server.standings
+        files = [f"{number:04}" for number in range(9_000)]
+        for name in ("a", "b", "c"):
+            standings.saw_marks(name, {f"s/{one}": "deleted" for one in files})
+        marked = [one for one in files if standings.mark("c", "s", one)]
+        self.assertEqual(len(marked), 2_000)
 
 
 class HalfEmptiedTests(SynchronousTestCase):
