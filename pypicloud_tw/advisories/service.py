@@ -23,7 +23,11 @@ from pypicloud_tw.advisories.reading import (
     read_source,
 )
 from pypicloud_tw.advisories.table import AdvisoryTable
-from pypicloud_tw.advisories.values import Advisory, ProjectAdvisories
+from pypicloud_tw.advisories.values import (
+    AdvisoriesStanding,
+    Advisory,
+    ProjectAdvisories,
+)
 from pypicloud_tw.concurrency.cache import Cache
 from pypicloud_tw.concurrency.outages import Outages
 from pypicloud_tw.errors import (
@@ -42,6 +46,10 @@ TABLE = ".advisories/table"
 
 #: Seconds between two looks at the time and at the store's table.
 LOOK_EVERY = 60.0
+
+#: Seconds between two warnings that the source is away: some machines never reach it,
+#: and the age of what is known is told elsewhere.
+WARN_EVERY = 86_400.0
 
 #: Projects whose advisories are at hand, read.
 _AT_HAND = 2_000
@@ -125,7 +133,9 @@ class Advisories:
 
     @_outages.default
     def _make_outages(self) -> Outages:
-        return Outages("The source of advisories", self.clock.seconds, self._log)
+        return Outages(
+            "The source of advisories", self.clock.seconds, self._log, WARN_EVERY
+        )
 
     def __attrs_post_init__(self) -> None:
         self._judge_age()
@@ -148,6 +158,32 @@ class Advisories:
     def age(self) -> float | None:
         """Seconds since the source was last seen; None if it never was."""
         return None if self.checked is None else self.clock.seconds() - self.checked
+
+    @property
+    def standing(self) -> AdvisoriesStanding:
+        """What is known, how old it is, and what is wrong with that."""
+        age = self.age
+        return AdvisoriesStanding(
+            self.table.records,
+            None if age is None else round(max(0.0, age), 3),
+            self.trouble or self._complaint(age),
+        )
+
+    def _complaint(self, age: float | None) -> str | None:
+        """Say what is wrong, and blocks nothing."""
+        if age is None:
+            if not self.failures:
+                return None  # It is being read.
+            return (
+                "Advisories have not been read yet: their source is away. Until then "
+                "known malware is not blocked."
+            )
+        if age <= self.settings.max_age:
+            return None
+        return (
+            f"Advisories are {age / 3600:.0f} hours old: their source is away. What "
+            "was read before holds."
+        )
 
     def register(self, metrics: Metrics) -> None:
         """Have its numbers shown."""

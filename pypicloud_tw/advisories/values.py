@@ -185,6 +185,20 @@ class ProjectAdvisories:
 UNKNOWN_PROJECT = ProjectAdvisories()
 
 
+@frozen
+class AdvisoriesStanding:
+    """How what is known of advisories stands.
+
+    :ivar records: how many are known.
+    :ivar age: seconds since the source was last seen to be as it is known; None: never.
+    :ivar trouble: what is wrong with that, a sentence or two; None: nothing.
+    """
+
+    records: int
+    age: float | None
+    trouble: str | None
+
+
 class IAdvisories(Protocol):
     """What is known now."""
 

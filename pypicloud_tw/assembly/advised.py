@@ -54,7 +54,13 @@ def make_advised(
     if fallback is not None and not fallback.redirects:
         visible = VisibleUpstream(index, fallback.upstreams)
     return AdministeredAdvisories.of(
-        index, records, is_private, KeptInStore(index.store), fetches, visible
+        index,
+        records,
+        is_private,
+        KeptInStore(index.store),
+        fetches,
+        visible,
+        lambda: None if advisories is None else advisories.standing,
     )
 
 

@@ -76,7 +76,7 @@ def _make_source(
         return str(source), LocalSource(str(source), process.offload)
     index = UpstreamIndex.parse(source)
     pool = HTTPConnectionPool(process.reactor, persistent=False)
-    client = make_client(config, (index,), pool, process.reactor, environ)
+    client = make_client(config, (index,), pool, process.reactor, environ, tells=False)
     fetched = FetchedSource(
         client,
         index,

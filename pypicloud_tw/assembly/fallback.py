@@ -237,10 +237,13 @@ def make_client(
     pool: HTTPConnectionPool,
     reactor: Any,
     environ: Mapping[str, str],
+    *,
+    tells: bool = True,
 ) -> Client:
     """Make what asks other servers, by the settings for the other index.
 
     :param sources: those that the operator has named.
+    :param tells: see :class:`.Client`.
     :raises ConfigError: a proxy cannot be used.
     """
     limits = ClientLimits.from_config(config.upstream)
@@ -252,4 +255,5 @@ def make_client(
         connect_timeout=limits.connect,
         environ=environ,
     )
-    return Client(agent, reactor, limits, f"pypicloud-tw/{__version__}", random)
+    user_agent = f"pypicloud-tw/{__version__}"
+    return Client(agent, reactor, limits, user_agent, random, tells)

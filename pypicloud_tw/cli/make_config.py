@@ -12,7 +12,7 @@ from pypicloud_tw.cli.base import Command, finish, hash_of, surroundings
 from pypicloud_tw.config.example import ini_text, write_private
 from pypicloud_tw.config.hashes import HOW_TO_HASH, identify
 from pypicloud_tw.config.keys import KEYS
-from pypicloud_tw.config.sections.upstream import COOLDOWN
+from pypicloud_tw.config.sections.upstream import COOLDOWN, OSV_OF_PYPI
 from pypicloud_tw.config.sources import user_name_problem
 from pypicloud_tw.config.values import BadValueError
 
@@ -117,6 +117,7 @@ def make_config(
     users = _users(user, password_hash, asks)
     settings = {
         "upstream.min_age": COOLDOWN,
+        "advisories.source": OSV_OF_PYPI,
         **{_OPTIONS[name]: text for name, text in options.items() if text is not None},
     }
     finish(lambda: _write(path, settings, users, force))

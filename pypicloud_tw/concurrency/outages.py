@@ -1,7 +1,8 @@
 """Logs that something others depend on fails, and that it works again.
 
-A warning at the first failure, one a minute while it goes on, and a line when it is
-over: enough to be found, and no more for a thousand clients than for one.
+A warning at the first failure, one a minute while it goes on (less often of what nobody
+waits for), and a line when it is over: enough to be found, and no more for a thousand
+clients than for one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from twisted.logger import Logger
 
 from pypicloud_tw.concurrency.cache import Cache
 
-#: Seconds from one warning to the next, about the same thing.
+#: See :class:`Outages`.
 WARN_EVERY = 60.0
 #: What is remembered; strangers' pages can name any number of hosts. An index with its
 #: files has two or three.
@@ -42,11 +43,13 @@ class Outages:
 
     :param kind: what they are, as a sentence begins: ``The upstream index at``.
     :param seconds: tells the time.
+    :param warn_every: seconds from one warning to the next, about the same thing.
     """
 
     kind: str
     seconds: Callable[[], float]
     log: Logger = field(factory=Logger)
+    warn_every: float = WARN_EVERY
     _outages: Cache[str, _Outage] = field(
         factory=lambda: Cache(_REMEMBERED), init=False
     )
@@ -60,7 +63,7 @@ class Outages:
         outage.since = now if outage.since is None else outage.since
         outage.untold += 1
         # A clock that was set back must not silence us.
-        if 0 <= now - outage.warned < WARN_EVERY:
+        if 0 <= now - outage.warned < self.warn_every:
             return
         text = "{kind} {name} fails: {why}"
         if outage.untold > 1:
@@ -80,5 +83,5 @@ class Outages:
                 name=name,
                 seconds=max(0.0, self.seconds() - outage.since),
             )
-        # When it was last told is kept: what comes and goes is told once a minute, too.
+        # When it was last told is kept: what comes and goes is not told more often.
         outage.since, outage.told = None, False

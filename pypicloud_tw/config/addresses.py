@@ -145,8 +145,10 @@ def service_url(text: str) -> str:
     return urlunsplit(parts).rstrip("/")
 
 
-def source(text: str) -> str | Path:
-    """Parse a path, or an http or https URL."""
+def source(text: str) -> str | Path | None:
+    """Parse a path, or an http or https URL; none is neither."""
+    if text == "none":
+        return None
     if "://" not in text:
         return path(text)
     return urlunsplit(_split_url(text))

@@ -139,8 +139,27 @@ def unused(config: Config, given: set[str]) -> Iterator[str]:
     if _redirects(config.pypi) and len(config.pypi.fallback_url) > 1:
         yield "With pypi.fallback = redirect clients are sent to the first index alone."
     yield from _unused_exemptions(config)
+    yield from _without_advisories(config)
     if "server.listen" in given and {"server.host", "server.port"} & given:
         yield "host and port are not used: server.listen says where to listen."
+
+
+def _without_advisories(config: Config) -> Iterator[str]:
+    source, upstream = config.advisories.source, config.upstream
+    if source is None:
+        for name, value in (
+            ("upstream.min_age.security", upstream.min_age_security),
+            ("upstream.block_severity", upstream.block_severity),
+        ):
+            if value is not None:
+                yield f"{name} is not used, as advisories.source is not set."
+    elif isinstance(source, Path) and not os.path.lexists(source):
+        closed = config.advisories.when_away == "closed"
+        yield (
+            f"advisories.source = {_shown(source)}: nothing is there. Until something "
+            f"is, {'nothing of the other index' if closed else 'known malware, too,'} "
+            f"is let through (advisories.when_away = {config.advisories.when_away})."
+        )
 
 
 def _unused_exemptions(config: Config) -> Iterator[str]:

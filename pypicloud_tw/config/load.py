@@ -31,7 +31,7 @@ from pypicloud_tw.config.sections.index import PypiSection
 from pypicloud_tw.config.sections.server import (
     ServerSection,
 )
-from pypicloud_tw.config.sections.upstream import COOLDOWN
+from pypicloud_tw.config.sections.upstream import COOLDOWN, OSV_OF_PYPI
 from pypicloud_tw.config.signers import read_signers, read_upstream_publishers
 from pypicloud_tw.config.sources import (
     IGNORED,
@@ -65,17 +65,25 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
         sources.append(from_ini(path))
     config = _read(base, sources)
     if path is None:
-        config = _with_cooldown(config)
+        config = _with_protection(config, sources[0])
     ProxySettings.of(environ, *_schemes_asked(config))
     notices = (*config.notices, *former_variables(environ))
     return attrs.evolve(config, notices=notices, ini=path)
 
 
+def _with_protection(config: Config, given: Source) -> Config:
+    """Have a server that nobody wrote a file for be safe, where it can judge files.
+
+    :param given: the environment's settings.
+    """
+    pypi = config.pypi
+    if not pypi.use_fallback or pypi.fallback == "redirect":
+        return config
+    return _with_advisories(_with_cooldown(config), given)
+
+
 def _with_cooldown(config: Config) -> Config:
-    """Have a server that nobody wrote a file for be safe, where it can judge files."""
-    pypi, upstream = config.pypi, config.upstream
-    judges = pypi.use_fallback and pypi.fallback != "redirect"
-    if not judges or upstream.min_age is not None:
+    if config.upstream.min_age is not None:
         return config
     key = KEYS["upstream.min_age"]
     notice = (
@@ -84,7 +92,23 @@ def _with_cooldown(config: Config) -> Config:
     )
     return attrs.evolve(
         config,
-        upstream=attrs.evolve(upstream, min_age=seconds()(COOLDOWN)),
+        upstream=attrs.evolve(config.upstream, min_age=seconds()(COOLDOWN)),
+        notices=(*config.notices, notice),
+    )
+
+
+def _with_advisories(config: Config, given: Source) -> Config:
+    key = KEYS["advisories.source"]
+    texts = [given.settings.get(name) for name in (key.name, f"{key.name}_file")]
+    if any(one is not None and one.text for one in texts):
+        return config
+    notice = (
+        f"There is no ini, so that known malware is blocked, by {OSV_OF_PYPI} "
+        f"({key.name}); {key.variable} names a mirror of it, or none."
+    )
+    return attrs.evolve(
+        config,
+        advisories=attrs.evolve(config.advisories, source=OSV_OF_PYPI),
         notices=(*config.notices, notice),
     )
 
@@ -179,7 +203,9 @@ class _Reading:
             value = values[key.attribute] = self._understand(key, given.text)
             if not given.text and key.empty is not None:
                 self.emptied.append(f"{key.name} ({given.origin})")
-            if key.empty_is_laxer and value in EMPTY:
+            # Who writes a word for it, as none, means it.
+            nothing = not given.text.strip(", \t\n")
+            if key.empty_is_laxer and value in EMPTY and nothing:
                 self._refuse_lifting(key, given)
         except BadValueError as e:
             self.bad.add(key.name)

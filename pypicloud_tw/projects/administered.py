@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from attrs import field, frozen
 
+from pypicloud_tw.advisories.values import AdvisoriesStanding
 from pypicloud_tw.concurrency.fair_queue import Asker, FairQueue
 from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.concurrency.steps import Steps
@@ -32,11 +33,14 @@ class AdministeredProjects:
 
     :ivar read_only: tells why nothing may be changed now; None: it may.
     :ivar started: when this server was, by the index's clock; None: it is a command.
+    :ivar advisories: tells how what is known of advisories stands; None: nothing is
+        read.
     """
 
     index: Index
     read_only: Callable[[], str | None] = field(default=_nothing)
     started: float | None = None
+    advisories: Callable[[], AdvisoriesStanding | None] = field(default=lambda: None)
     pieces: Pieces = field(init=False)
     summaries: Summaries = field(init=False)
     _turns: FairQueue = field(

@@ -18,6 +18,7 @@ async def server_status(administered: AdministeredProjects) -> ServerStatus:
     index, started = administered.index, administered.started
     not_ready = await _why_not_ready(index)
     unchangeable = _why_unchangeable(index.standing)
+    advisories = administered.advisories()
     return ServerStatus(
         version=__version__,
         python=platform.python_version(),
@@ -33,6 +34,9 @@ async def server_status(administered: AdministeredProjects) -> ServerStatus:
         fresh_for=index.watch.fresh_for,
         marker_age=_rounded(index.watch.age),
         uptime=_rounded(None if started is None else index.clock.seconds() - started),
+        advisories=None if advisories is None else advisories.records,
+        advisories_age=None if advisories is None else advisories.age,
+        advisories_trouble=None if advisories is None else advisories.trouble,
     )
 
 

@@ -257,6 +257,9 @@ class ServerStatus:
     :ivar fresh_for: seconds within which other servers' changes are seen.
     :ivar marker_age: seconds since the store was last asked what changed; None: never.
     :ivar uptime: seconds that it runs; None: it is no server.
+    :ivar advisories: how many are known; None: no source is set, or it is no server.
+    :ivar advisories_age: seconds since their source was last seen; None: never.
+    :ivar advisories_trouble: what is wrong with that; None: nothing.
     """
 
     version: str
@@ -273,3 +276,6 @@ class ServerStatus:
     fresh_for: float = 0.0
     marker_age: float | None = None
     uptime: float | None = None
+    advisories: int | None = None
+    advisories_age: float | None = None
+    advisories_trouble: str | None = None

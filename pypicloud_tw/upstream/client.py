@@ -104,6 +104,7 @@ class Client:
         :class:`~pypicloud_tw.outbound.guard.GuardedEndpoints`.
     :param user_agent: whom we say we are.
     :param random: for jitter, from 0 to 1.
+    :param tells: the log tells of outages; else whoever asks does.
     """
 
     agent: IAgent = field(repr=False)
@@ -111,6 +112,7 @@ class Client:
     limits: ClientLimits
     user_agent: str
     random: Callable[[], float]
+    tells: bool = True
     breakers: Breakers = field(factory=Breakers, init=False)
     _http: HTTPClient = field(init=False, repr=False)
     _moved: dict[str, str] = field(factory=dict, init=False)
@@ -244,7 +246,8 @@ class Client:
         try:
             result = await self._with_retries(once, _host(url))
         except AskingFailed as e:
-            self._outages.failed(asked, e.message)
+            if self.tells:
+                self._outages.failed(asked, e.message)
             raise
         except PypicloudError:
             # It answered, with nothing that is of use.

@@ -184,7 +184,7 @@ class Application:
 
     @_readiness.default
     def _make_readiness(self) -> Readiness:
-        return Readiness(self.index, self.access)
+        return Readiness(self.index, self.access, self.advisories.standing)
 
     @_json.default
     def _make_json(self) -> ProjectJson:
@@ -198,7 +198,10 @@ class Application:
     @_administered_projects.default
     def _make_administered_projects(self) -> AdministeredProjects:
         return AdministeredProjects(
-            self.index, lambda: self.access.read_only, self.index.clock.seconds()
+            self.index,
+            lambda: self.access.read_only,
+            self.index.clock.seconds(),
+            self.advisories.standing,
         )
 
     def _explainer(self) -> Explainer:

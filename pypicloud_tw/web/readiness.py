@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from attrs import frozen
 
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.principal import Principal
+from pypicloud_tw.advisories.values import AdvisoriesStanding
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.survey import lost
 
 
 @frozen
 class Readiness:
-    """Looks for what is not as it should be."""
+    """Looks for what is not as it should be.
+
+    :ivar advisories: tells how what is known of them stands; None: nothing is read.
+    """
 
     index: Index
     access: Access
+    advisories: Callable[[], AdvisoriesStanding | None]
 
     async def problems(self, principal: Principal, *, by_name: bool) -> list[str]:
         """Say what there is, a sentence each.
@@ -28,7 +35,13 @@ class Readiness:
             "What was known of it before holds for reading, and nothing is changed."
         )
         about_access = [] if problem is None else [f"{problem} {what_holds}"]
-        return [*about_access, *await self._unserved(principal, by_name)]
+        known = self.advisories()
+        about_advisories = [known.trouble] if known and known.trouble else []
+        return [
+            *about_access,
+            *about_advisories,
+            *await self._unserved(principal, by_name),
+        ]
 
     async def _unserved(self, principal: Principal, by_name: bool) -> list[str]:
         await self.index.unserved.learn()

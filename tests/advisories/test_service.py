@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.advisories.reading import Reading, read_source
@@ -22,6 +23,7 @@ from pypicloud_tw.advisories.service import (
     LocalSource,
 )
 from pypicloud_tw.advisories.table import AdvisoryTable, TableMaker
+from pypicloud_tw.advisories.values import AdvisoriesStanding
 from pypicloud_tw.config.exemptions import Exemption
 from pypicloud_tw.errors import RefusedByRule, Unavailable
 from pypicloud_tw.index.names import NormalizedName
@@ -232,6 +234,37 @@ class ServiceTests(SynchronousTestCase):
             self.assertEqual(service.edition != edition, closed)
             self.source.away = False
             self.store.objects.clear()
+
+    def test_one_warning_a_day_and_what_is_told_meanwhile(self) -> None:
+        self.source.away = True
+        service = self.service(max_age=3 * DAY)
+        self.assertIsNone(service.standing.trouble)
+        events: list[Any] = []
+        observer: Any = events.append
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        for _ in range(24 * 60 - 1):
+            self.look(service)
+            self.clock.advance(60)
+        warned = [one for one in events if one["log_level"] is LogLevel.warn]
+        self.assertEqual(
+            [formatEvent(one) for one in warned],
+            ["The source of advisories osv fails: It is away."],
+        )
+        self.assertIn("have not been read yet", str(service.standing.trouble))
+        self.source.away = False
+        self.clock.advance(600)
+        self.look(service)
+        self.assertEqual(service.standing, AdvisoriesStanding(2, 0.0, None))
+        self.assertIn("osv is back", formatEvent(events[-1]))
+        self.source.away = True
+        self.clock.advance(3 * DAY + 3600)
+        self.look(service)
+        self.assertEqual(
+            service.standing.trouble,
+            "Advisories are 73 hours old: their source is away. What was read before "
+            "holds.",
+        )
 
     def test_a_damaged_object_is_not_used(self) -> None:
         self.look(self.service())

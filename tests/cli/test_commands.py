@@ -33,6 +33,7 @@ from pypicloud_tw.config.example import CannotWriteError, ini_text
 from pypicloud_tw.config.hashes import SCHEMES
 from pypicloud_tw.config.keys import document_keys
 from pypicloud_tw.config.load import load
+from pypicloud_tw.config.sections.upstream import OSV_OF_PYPI
 from pypicloud_tw.errors import ConfigError, StoreError
 
 HASH = "$5$rounds=80000$yiWi67QBJLDTvbI/$d6qIG/bIoM3hp0lxH8v/vzxg8Qc4CJbxbxiUH4MlnE7"
@@ -380,6 +381,7 @@ class MakeConfigTests(CliTestCase):
         config = self.make("--dir=p")
         self.assertEqual(config.storage.dir, self.folder / "p")
         self.assertEqual(config.upstream.min_age, 7 * 86400)
+        self.assertEqual(config.advisories.source, OSV_OF_PYPI)
 
     def test_private(self) -> None:
         old = os.umask(0)
@@ -417,7 +419,15 @@ class MakeConfigTests(CliTestCase):
         self.assertIn("\nport = 80\n", text)
         self.assertEqual(
             text,
-            ini_text({"server.port": "80", "upstream.min_age": "7d"}, {}, name="-"),
+            ini_text(
+                {
+                    "server.port": "80",
+                    "upstream.min_age": "7d",
+                    "advisories.source": OSV_OF_PYPI,
+                },
+                {},
+                name="-",
+            ),
         )
         # What stdout becomes is not known; --config=- would be a file of that name.
         self.assertIn("pypicloud --config=pypicloud.ini\n", text)

@@ -38,6 +38,10 @@ class OutageTests(SynchronousTestCase):
         more = f"{first} (60 failures since it was last told)"
         self.assertEqual(self.fail_for(120), [more, more])
 
+    def test_what_nobody_waits_for(self) -> None:
+        self.outages.warn_every = 600.0
+        self.assertEqual(len(self.fail_for(1201)), 3)
+
     def test_levels(self) -> None:
         self.outages.failed("up.example", "Gone.")
         self.outages.succeeded("up.example")

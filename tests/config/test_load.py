@@ -16,6 +16,7 @@ from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.key import variable
 from pypicloud_tw.config.keys import FILE_KEYS, KEYS, SECTIONS, document_keys
 from pypicloud_tw.config.load import load
+from pypicloud_tw.config.sections.upstream import OSV_OF_PYPI
 from pypicloud_tw.errors import ConfigError
 
 REPOSITORY = Path(__file__).absolute().parents[2]
@@ -126,11 +127,52 @@ class SourceTests(ConfigTestCase):
             ({"PYPICLOUD_PYPI_FALLBACK": "none"}, None),
             ({"PYPICLOUD_PYPI_FALLBACK": "redirect"}, None),
         ):
-            config = load(None, environ)
+            config = load(None, {"PYPICLOUD_ADVISORIES_SOURCE": "none", **environ})
             self.assertEqual(config.upstream.min_age, wanted, environ)
             self.assertEqual(config.notices, (), environ)
         # A file is as it stands there.
         self.assertIsNone(self.load("[pypicloud]\n").upstream.min_age)
+
+    def test_advisories_where_there_is_no_file(self) -> None:
+        mirror = "https://mirror.example/all.zip"
+        for environ, wanted in (
+            ({}, OSV_OF_PYPI),
+            # A template whose value was not set lifts no protection.
+            ({"PYPICLOUD_ADVISORIES_SOURCE": ""}, OSV_OF_PYPI),
+            ({"PYPICLOUD_ADVISORIES_SOURCE": "none"}, None),
+            ({"PYPICLOUD_ADVISORIES_SOURCE": mirror}, mirror),
+            ({"PYPICLOUD_PYPI_FALLBACK": "none"}, None),
+            ({"PYPICLOUD_PYPI_FALLBACK": "redirect"}, None),
+        ):
+            config = load(None, environ)
+            self.assertEqual(config.advisories.source, wanted, environ)
+            told = any("mirror of it, or none" in n for n in config.notices)
+            self.assertEqual(told, wanted == OSV_OF_PYPI, environ)
+        # A file is as it stands there.
+        self.assertIsNone(self.load("[pypicloud]\n").advisories.source)
+        none = "[pypicloud]\nadvisories.source = none\n"
+        self.assertIsNone(self.load(none).advisories.source)
+
+    def test_an_environment_without_advisories(self) -> None:
+        """An empty variable lifts nothing that the ini has; a word does."""
+        ini = f"[pypicloud]\nadvisories.source = {OSV_OF_PYPI}\n"
+        problem = self.problem(ini, PYPICLOUD_ADVISORIES_SOURCE="")
+        self.assertIn("which would lift advisories.source", problem)
+        config = self.load(ini, PYPICLOUD_ADVISORIES_SOURCE="none")
+        self.assertIsNone(config.advisories.source)
+
+    def test_advisories_that_are_not_used(self) -> None:
+        security = "upstream.min_age.security = 1d\n"
+        (notice,) = self.load(f"[pypicloud]\n{security}").notices
+        self.assertEqual(
+            notice,
+            "upstream.min_age.security is not used, as advisories.source is not set.",
+        )
+        nowhere = f"[pypicloud]\n{security}advisories.source = nowhere.zip\n"
+        (notice,) = self.load(nowhere).notices
+        self.assertIn("nothing is there. Until something is, known malware", notice)
+        (notice,) = self.load(f"{nowhere}advisories.when_away = closed\n").notices
+        self.assertIn("nothing of the other index is let through", notice)
 
     def test_nothing(self) -> None:
         config = load(None, {"HOME": "/root", "AWS_SECRET_ACCESS_KEY": "x"})
@@ -140,13 +182,17 @@ class SourceTests(ConfigTestCase):
         self.assertEqual(config.users, {})
         # Safe without having asked for it.
         self.assertEqual(config.upstream.min_age, 7 * 86400)
-        (notice,) = config.notices
-        self.assertIn("PYPICLOUD_UPSTREAM_MIN_AGE sets another time", notice)
+        cooldown, malware = config.notices
+        self.assertIn("PYPICLOUD_UPSTREAM_MIN_AGE sets another time", cooldown)
+        self.assertEqual(config.advisories.source, OSV_OF_PYPI)
+        self.assertIn("PYPICLOUD_ADVISORIES_SOURCE names a mirror", malware)
         sections = attrs.asdict(Config(), recurse=False)
         for name in set(sections) - {"storage", "notices"}:
             usual = sections[name]
             if name == "upstream":
                 usual = attrs.evolve(usual, min_age=config.upstream.min_age)
+            if name == "advisories":
+                usual = attrs.evolve(usual, source=OSV_OF_PYPI)
             self.assertEqual(getattr(config, name), usual, name)
 
     def test_first_program(self) -> None:

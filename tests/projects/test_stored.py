@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.access.administration.authority import Operator
 from pypicloud_tw.access.administration.values import Required
+from pypicloud_tw.advisories.values import AdvisoriesStanding
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import (
     BadRequest,
@@ -92,6 +93,14 @@ class OperatorTests(StoredCase):
         shown = self.do(self.projects.server())
         self.assertIsNone(shown.uptime)
         self.assertEqual((shown.projects, shown.changeable), (1, True))
+
+    def test_advisories_are_told(self) -> None:
+        known = AdvisoriesStanding(7, 60.0, "They are old.")
+        index = self.web.domain.index
+        parts = AdministeredProjects(index, advisories=lambda: known)
+        shown = self.do(StoredProjects(parts, COMMAND, Operator()).server())
+        told = (shown.advisories, shown.advisories_age, shown.advisories_trouble)
+        self.assertEqual(told, (7, 60.0, "They are old."))
 
     def test_what_is_deleted_is_told_with_its_end(self) -> None:
         done = self.do(self.projects.delete("acme", ONE))

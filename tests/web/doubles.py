@@ -34,6 +34,7 @@ from pypicloud_tw.access.tokens.minted import Minted
 from pypicloud_tw.access.tokens.owners import TokenOwners
 from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.access.users import PasswordLogin, Users
+from pypicloud_tw.advisories.values import AdvisoriesStanding
 from pypicloud_tw.config.rights import TrustedPublisher
 from pypicloud_tw.index.admission import Claims, UploadRules
 from pypicloud_tw.index.attestations.service import Attestations
@@ -485,6 +486,7 @@ class Web:
     known: IRecords = field(factory=NoRecords)
     kept: IKept = field(factory=NothingKept)
     fetches: IFetches | None = None
+    advisories: AdvisoriesStanding | None = None
 
     @issuer.default
     def _make_issuer(self) -> Issuer:
@@ -546,6 +548,7 @@ class Web:
                 self.kept,
                 self.fetches,
                 NothingVisible(),
+                lambda: self.advisories,
             ),
         )
         self.site = Site(

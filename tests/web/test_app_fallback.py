@@ -9,6 +9,7 @@ from typing import Any
 from attrs import define, field
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.advisories.values import AdvisoriesStanding
 from pypicloud_tw.config.sections.upstream import UpstreamSection
 from pypicloud_tw.errors import StoreError, Unauthorized
 from pypicloud_tw.index.attestations.service import Attestations
@@ -418,6 +419,15 @@ class UnservedTests(SynchronousTestCase):
         self.successResultOf(started(other.tell({ACME: "It is broken."})))
         front.domain.clock.advance(1)
         self.refused(front, "It is broken.")
+
+    def test_readiness_tells_of_advisories(self) -> None:
+        front = Front("none")
+        self.assertEqual(front.get("/ready").text, "ready\n")
+        front.web.advisories = AdvisoriesStanding(0, None, "They are away.")
+        answer = front.get("/ready")
+        self.assertEqual((answer.status, answer.text), (200, "ready\nThey are away.\n"))
+        front.web.advisories = AdvisoriesStanding(7, 60.0, None)
+        self.assertEqual(front.get("/ready").text, "ready\n")
 
     def test_readiness_names_it_to_those_who_may_know(self) -> None:
         front = Front("none")

@@ -20,7 +20,9 @@ class AdvisoriesSection:
         addresses.source,
         None,
         "OSV records: a folder, a file (a zip as OSV has one for each ecosystem), or "
-        "the address of one. What they say is malware is not let through.",
+        "the address of one, as of a mirror of OSV's; none: nothing is read. What they "
+        "say is malware is not let through. While an address cannot be reached, what "
+        "was read last holds (advisories.when_away).",
         secret=True,
         show=show_url,
         empty_is_laxer=True,
@@ -44,6 +46,9 @@ class AdvisoriesSection:
 #: What a new ini, and a server without any, has for ``upstream.min_age``: of malicious
 #: releases most are found and removed within days.
 COOLDOWN = "7d"
+
+#: The same for ``advisories.source``: what OSV knows of PyPI, 30 MB, free for all.
+OSV_OF_PYPI = "https://osv-vulnerabilities.storage.googleapis.com/PyPI/all.zip"
 
 
 @frozen

@@ -11,6 +11,7 @@ from twisted.internet.defer import CancelledError, TimeoutError
 from twisted.logger import Logger
 
 from pypicloud_tw.access.administration.authority import Authority
+from pypicloud_tw.advisories.values import AdvisoriesStanding
 from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.concurrency.steps import Steps, batches
@@ -111,11 +112,13 @@ class AdministeredAdvisories:
     :ivar affected: what was taken that they affect.
     :ivar osv: answers clients that ask as they would ask OSV.
     :ivar reports: the daily reports.
+    :ivar standing: tells how what is known of them stands; None: no source is set.
     """
 
     affected: AdministeredAffected
     osv: Osv
     reports: StoredReports
+    standing: Callable[[], AdvisoriesStanding | None]
 
     @classmethod
     def of(
@@ -126,6 +129,7 @@ class AdministeredAdvisories:
         kept: IKept,
         fetches: IFetches | None,
         visible: IVisible,
+        standing: Callable[[], AdvisoriesStanding | None] = lambda: None,
     ) -> AdministeredAdvisories:
         """Make it for an index; parameters as of :class:`.Auditor`."""
         pieces, reports = Pieces(index.clock), StoredReports(index.store)
@@ -134,6 +138,7 @@ class AdministeredAdvisories:
             AdministeredAffected(auditor, partial(found_by_digest, reports)),
             Osv(advisories, pieces, is_private),
             reports,
+            standing,
         )
 
     def close(self) -> None:
