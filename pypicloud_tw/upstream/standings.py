@@ -4,6 +4,10 @@ A project that its upstream has quarantined must not be given out of the cache e
 by any server, from the moment when one of them hears of it. So that is one small
 document in the store, changed by swap and read again every minute. It has those
 projects alone that are quarantined or gone, or of which a kept file is yanked or gone.
+
+A quarantine is written at once, and its end. What refuses nothing is written with the
+next reading: an upstream that lost all of its projects must not have the document
+written for each of them.
 """
 
 from __future__ import annotations
@@ -116,7 +120,9 @@ class Standings:
             return
         if new != known and (new.status != GONE or self._has_room(name)):
             self._unsaved[name] = new
-            self._changed()
+            self._take(self._known)
+            if "quarantined" in (known.status, new.status):
+                self._save_soon()
 
     def saw_marks(self, name: str, marks: Mapping[str, str]) -> None:
         """Take note of what an upstream has done with the kept files of a project."""
@@ -126,7 +132,7 @@ class Standings:
         new = dict(kept[: max(0, _MOST_MARKS - others)])
         if new != known and self._has_room(name):
             self._unsaved_marks[name] = new
-            self._changed()
+            self._take(self._known)
 
     def _is_news(self, known: Standing, standing: Standing) -> bool:
         # What was quarantined and is removed then was not found to be harmless.
@@ -137,8 +143,7 @@ class Standings:
     def _has_room(self, name: str) -> bool:
         return name in self._known or len(self._known) < _MOST_GONE
 
-    def _changed(self) -> None:
-        self._take(self._known)
+    def _save_soon(self) -> None:
         if self._saving is None:
             self._saving = Deferred.fromCoroutine(self._save())
             self._saving.addBoth(self._saved)
