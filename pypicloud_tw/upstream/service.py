@@ -31,7 +31,6 @@ from pypicloud_tw.upstream.legacy import (
     LegacyPage,
     LegacyRecipe,
     addressed,
-    hidden,
     merged,
     narrow_legacy,
     prepare_legacy,
@@ -210,14 +209,12 @@ class Upstreams(Generic[T]):
             self._judge_release(judged.judge, version)
         known = await self._legacy(name, version)
         page = known.page
-        if page.hidden:
-            raise hidden(name)
+        self._check(name, page.hidden)
         if page.instead is None:
             return addressed(page.body, base_url), known.warning
         other = await self._legacy(name, page.instead)
         release, warning = other.page, known.warning or other.warning
-        if release.hidden:
-            raise hidden(name)
+        self._check(name, release.hidden)
         if len(page.body) <= INLINE:
             document = merged(page, release)
         else:
