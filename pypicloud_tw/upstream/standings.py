@@ -4,6 +4,10 @@ A project that its upstream has quarantined must not be given out of the cache e
 by any server, from the moment when one of them hears of it. So that is one small
 document in the store, changed by swap and read again every minute. It has those
 projects alone that are quarantined or gone, or of which a kept file is yanked or gone.
+
+A quarantine is written at once, and its end. What refuses nothing is written with the
+next reading: an upstream that lost all of its projects must not have the document
+written for each of them.
 """
 
 from __future__ import annotations
@@ -116,17 +120,21 @@ class Standings:
             return
         if new != known and (new.status != GONE or self._has_room(name)):
             self._unsaved[name] = new
-            self._changed()
+            self._know(name, evolve(self._known.get(name, _WELL), standing=new))
+            if "quarantined" in (known.status, new.status):
+                self._save_soon()
 
     def saw_marks(self, name: str, marks: Mapping[str, str]) -> None:
         """Take note of what an upstream has done with the kept files of a project."""
-        known = self._known.get(name, _WELL).marks
-        others = sum(len(seen.marks) for seen in self._known.values()) - len(known)
+        seen = self._known.get(name, _WELL)
+        if not marks and not seen.marks:
+            return
+        others = sum(len(one.marks) for one in self._known.values()) - len(seen.marks)
         kept = [(file, mark[:_LONGEST_MARK]) for file, mark in sorted(marks.items())]
         new = dict(kept[: max(0, _MOST_MARKS - others)])
-        if new != known and self._has_room(name):
+        if new != seen.marks and self._has_room(name):
             self._unsaved_marks[name] = new
-            self._changed()
+            self._know(name, evolve(seen, marks=new))
 
     def _is_news(self, known: Standing, standing: Standing) -> bool:
         # What was quarantined and is removed then was not found to be harmless.
@@ -137,8 +145,16 @@ class Standings:
     def _has_room(self, name: str) -> bool:
         return name in self._known or len(self._known) < _MOST_GONE
 
-    def _changed(self) -> None:
-        self._take(self._known)
+    def _know(self, name: str, seen: Seen) -> None:
+        # By marks nothing is judged.
+        if seen.standing != self.of(name):
+            self.edition += 1
+        if seen == _WELL:
+            self._known.pop(name, None)
+        else:
+            self._known[name] = seen
+
+    def _save_soon(self) -> None:
         if self._saving is None:
             self._saving = Deferred.fromCoroutine(self._save())
             self._saving.addBoth(self._saved)
@@ -156,7 +172,6 @@ class Standings:
         for name, marks in self._unsaved_marks.items():
             known[name] = evolve(known.get(name, _WELL), marks=marks)
         self._known = {name: seen for name, seen in known.items() if seen != _WELL}
-        # By marks nothing is judged.
         if _standings(before) != _standings(self._known):
             self.edition += 1
 

@@ -316,6 +316,7 @@ class MarkTests(SynchronousTestCase):
     def mark(self) -> str | None:
         """Have one server look, and another that was just started tell."""
         self.successResultOf(started(self.server.recheck.recheck(ACME_NAME)))
+        self.successResultOf(started(self.server.standings.refresh()))
         other = Server(store=self.server.store)
         mark = self.successResultOf(other.locate()).mark
         self.assertEqual(other.asked(), 0)
@@ -351,10 +352,25 @@ class MarkTests(SynchronousTestCase):
         self.successResultOf(started(other.standings.refresh()))
         self.server.standings.saw("acme", Standing("quarantined"))
         other.standings.saw_marks("acme", {f"{DIGEST[:16]}/{NAME}": "deleted"})
+        self.assertEqual(other.standings.of("acme").status, "active")
         for standings in (other.standings, Standings(self.server.store, other.clock)):
             self.successResultOf(started(standings.refresh()))
             self.assertEqual(standings.of("acme").status, "quarantined")
             self.assertEqual(standings.mark("acme", DIGEST[:16], NAME), "deleted")
+
+    def test_an_upstream_that_lost_everything(self) -> None:
+        """The document is written once for all that refuses nothing."""
+        standings = self.server.standings
+        self.server.store.calls.clear()
+        for number in range(100):
+            standings.saw(f"p{number}", Standing(GONE))
+        self.assertEqual(self.server.store.calls, [])
+        self.successResultOf(started(standings.refresh()))
+        puts = [call for call in self.server.store.calls if call[0] == "put"]
+        self.assertEqual(puts, [("put", DOCUMENT)])
+        other = Standings(self.server.store, self.server.clock)
+        self.successResultOf(started(other.refresh()))
+        self.assertEqual(len(other.all), 100)
 
     def test_bounded(self) -> None:
         standings = self.server.standings
