@@ -484,7 +484,7 @@ class RuleTests(FallbackTestCase):
         answer = server.get("/simple/leftpad/")
         said = f"The project leftpad is denied here (upstream.deny). {sentence}"
         self.assertEqual((answer.status, answer.reason), (403, said))
-        self.assertEqual(answer.headers["X-Pypicloud-Refused"], "deny")
+        self.assertEqual(answer.headers["x-pypicloud-refused"], "deny")
         # Of a page that cannot be had, pip tells the reason to who asks for it, and uv
         # the status alone.
         pip, uv = self.both_refuse(server, "leftpad", "-vv")
