@@ -31,6 +31,7 @@ from pypicloud_tw.assembly.access import (
     make_tokens,
 )
 from pypicloud_tw.assembly.advised import make_reporter
+from pypicloud_tw.assembly.advisories import make_advisories
 from pypicloud_tw.assembly.audit import make_trail
 from pypicloud_tw.assembly.daily import make_daily
 from pypicloud_tw.assembly.fallback import make_fallback, make_names_jobs, make_pins
@@ -205,6 +206,7 @@ class MetricTests(SynchronousTestCase):
         "PYPICLOUD_AWS_ACCESS_KEY": "AKIAIOSFODNN7EXAMPLE",
         "PYPICLOUD_AWS_SECRET_KEY": "secret",
         "PYPICLOUD_PYPI_FALLBACK": "cache",
+        "PYPICLOUD_ADVISORIES_SOURCE": "advisories",
     }
 
     def test_every_metric(self) -> None:
@@ -230,6 +232,7 @@ class MetricTests(SynchronousTestCase):
             config, index, process, {}, FixedExemptions(), pins=pins
         )
         make_trail(config, process)
+        make_advisories(config, index.store, process, {})
         advised = AdministeredAdvisories.without(index)
         report = make_reporter(index, advised, None, tuple).job
         pruning = AdministeredPruning.of(index)

@@ -140,6 +140,7 @@ class KeyTests(SynchronousTestCase):
             "PYPICLOUD_GROUP_DEV": "alice",
             "PYPICLOUD_HOST": "::1",
             "PYPICLOUD_PORT": "8080",
+            "PYPICLOUD_ADVISORIES_SOURCE": "https://mirror.example/all.zip",
             # These are of commands that ask a server; a server ignores them.
             **dict.fromkeys(CLIENT_VARIABLES, "x"),
         }
@@ -148,6 +149,8 @@ class KeyTests(SynchronousTestCase):
         config = load(None, environ)
         self.assertEqual(config.aws.bucket, "acme-pypi")
         self.assertEqual(list(config.users), ["alice"])
+        source = environ["PYPICLOUD_ADVISORIES_SOURCE"]
+        self.assertEqual(config.advisories.source, source)
         self.assertEqual(dict(config.groups), {"dev": frozenset({"alice"})})
         self.assertEqual((config.server.host, config.server.port), ("::1", 8080))
 

@@ -13,6 +13,7 @@ from twisted.internet.task import Clock
 from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from benchmarks.advisories import make_zip
 from pypicloud_tw.advisories.reading import Reading, read_source
 from pypicloud_tw.advisories.records import advisories_of
 from pypicloud_tw.advisories.screen import MalwareScreen
@@ -23,7 +24,7 @@ from pypicloud_tw.advisories.service import (
     LocalSource,
 )
 from pypicloud_tw.advisories.table import AdvisoryTable, TableMaker
-from pypicloud_tw.advisories.values import AdvisoriesStanding
+from pypicloud_tw.advisories.values import AdvisoriesStanding, Severity
 from pypicloud_tw.config.exemptions import Exemption
 from pypicloud_tw.errors import RefusedByRule, Unavailable
 from pypicloud_tw.index.names import NormalizedName
@@ -76,6 +77,21 @@ class SourceTests(SynchronousTestCase):
             list(self.table(read_source(str(self.folder), reading.state)).projects),
             ["acme", "evil", "new"],
         )
+
+    def test_what_is_measured(self) -> None:
+        """The benchmark's records are read, every one, and are always the same."""
+        path, again = self.folder / "all.zip", self.folder / "again.zip"
+        make_zip(path, 60)
+        make_zip(again, 60)
+        self.assertEqual(path.read_bytes(), again.read_bytes())
+        table = self.table(read_source(str(path), ""))
+        self.assertEqual((table.records, table.skipped), (60, 0))
+        told = [one for name in table.projects for one in table.of(name)]
+        self.assertEqual(sum(one.malware for one in told), 30)
+        self.assertEqual(table.digests.id_of(f"{59:064x}"), "MAL-2026-59")
+        worst = {one.severity for one in told if not one.malware}
+        self.assertEqual(worst, set(Severity) - {Severity.LOW})
+        self.assertEqual(sum(bool(one.fixed) for one in told), 30)
 
     def test_a_zip(self) -> None:
         path = self.folder / "all.zip"

@@ -482,11 +482,13 @@ class RuleTests(FallbackTestCase):
             **{"upstream.deny": "leftpad", "upstream.denied_message": sentence}
         )
         answer = server.get("/simple/leftpad/")
-        self.assertEqual((answer.status, answer.reason), (403, sentence))
+        said = f"The project leftpad is denied here (upstream.deny). {sentence}"
+        self.assertEqual((answer.status, answer.reason), (403, said))
+        self.assertEqual(answer.headers["x-pypicloud-refused"], "deny")
         # Of a page that cannot be had, pip tells the reason to who asks for it, and uv
         # the status alone.
         pip, uv = self.both_refuse(server, "leftpad", "-vv")
-        self.assertIn(f"403 Client Error: {sentence}", pip)
+        self.assertIn(f"403 Client Error: {said}", pip)
         self.assertIn(f"{server.simple}) returned a 403 Forbidden error", uv)
         self.assertEqual(self.upstream.asked, [])
 
@@ -511,7 +513,10 @@ class RuleTests(FallbackTestCase):
         self.assertEqual(self.upstream.projects_asked(), {"acme"})
 
     def test_min_age(self) -> None:
-        """Too young, and of no known age: not there, at download neither."""
+        """Too young, and of no known age: not there, at download neither.
+
+        By its address it is 403 with the reason: a 404 would look like a lost file.
+        """
         names = ("acme", "exempt")
         for name in names:
             self.have_upstream(name, "1.0")
@@ -530,7 +535,7 @@ class RuleTests(FallbackTestCase):
         open_to_all = self.front("cache")
         for file in open_to_all.document("acme")["files"]:
             path = "/" + file["url"].removeprefix("../../")
-            expected = 200 if "-1.0-" in path else 404
+            expected = 200 if "-1.0-" in path else 403
             self.assertEqual(server.get(path).status, expected, path)
 
     def test_newest_of_the_past(self) -> None:

@@ -7,12 +7,24 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import rmtree
+from typing import Any
 from urllib.parse import urljoin
 from urllib.request import Request, urlopen
 
-from packaging.utils import canonicalize_name
+from attrs import frozen
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion
+from twisted.trial.unittest import SkipTest
 
 from tests.integration import apart
 from tests.integration.clients.environments import PIPS, environment
@@ -28,11 +40,20 @@ from tests.integration.rig import (
 #: Needs about twenty other projects, all small.
 TOOL = "cookiecutter"
 
+#: These release often.
+BUSY = (
+    *("boto3", "botocore", "anthropic", "ty", "openai", "ruff", "uv", "awscli"),
+    *("types-requests", "types-docutils", "boto3-stubs", "langchain-core", "litellm"),
+    *("google-cloud-storage", "google-cloud-bigquery", "sentry-sdk", "checkov"),
+)
+#: Releases that are tried, of one project two at most.
+TRIED, OF_ONE = 10, 2
+
 JSON = "application/vnd.pypi.simple.v1+json"
 
 
-class LiveTests(IntegrationTestCase):
-    """A tool with two dozen dependencies."""
+class LiveTestCase(IntegrationTestCase):
+    """Servers of ours in front of the live index."""
 
     index: LiveIndex
 
@@ -49,6 +70,10 @@ class LiveTests(IntegrationTestCase):
         server.environment = self.index.trust
         server.start()
         return server
+
+
+class LiveTests(LiveTestCase):
+    """A tool with two dozen dependencies."""
 
     def pip(self, server: Server, *what: str) -> None:
         rmtree(self.target, ignore_errors=True)
@@ -178,6 +203,106 @@ class LiveTests(IntegrationTestCase):
             )
 
         wait_until(lambda: not missing(), lambda: f"not kept: {missing()}")
+
+
+@frozen
+class Release:
+    """What the index says of one."""
+
+    project: str
+    version: str
+    first: datetime
+    last: datetime
+
+
+class CooldownTests(LiveTestCase):
+    """What is newest there is hidden here, and is told of."""
+
+    def test_what_is_newest_is_hidden_and_explained(self) -> None:
+        releases = self.releases()
+        fresh = self.newest(releases)
+        age = datetime.now(UTC) - min(one.first for one in fresh)
+        # To the hour, and longer than the oldest of them is old.
+        hours = int(age / timedelta(hours=1)) + 2
+        server = self.front("proxy", **{"upstream.min_age": f"{hours}h"})
+        cooldown = timedelta(hours=hours)
+        for one in fresh:
+            self.hidden(server, one, cooldown)
+        for name in {one.project for one in fresh}:
+            page = server.document(name)
+            latest = max(file["upload-time"] for file in page["files"])
+            begins = datetime.now(UTC) - cooldown
+            self.assertLess(datetime.fromisoformat(latest), begins, name)
+            older = [o for o in releases if o.project == name and o.last < begins]
+            shown = max(older, key=lambda o: o.last)
+            self.assertIn(shown.version, page["versions"])
+            (told,) = self.explain(server, shown, shown=True)["releases"]
+            self.assertEqual((told["shown"], told["hidden"]), (True, []))
+
+    def hidden(self, server: Server, one: Release, cooldown: timedelta) -> None:
+        """Assert that a page does not show it, and that it is said why, rightly."""
+        page = server.document(one.project)
+        self.assertNotIn(one.version, page["versions"])
+        told = {entry["version"]: entry for entry in page["_hidden"]}
+        self.assertEqual(told[one.version]["rule"], "min-age")
+        (release,) = self.explain(server, one, shown=False)["releases"]
+        (why,) = release["hidden"]
+        self.assertEqual(why["rule"], "min-age")
+        for said, moment in (
+            (release["uploaded"], one.first),
+            (why["until"], one.first + cooldown),
+            (told[one.version]["until"], one.first + cooldown),
+        ):
+            off = abs(datetime.fromisoformat(said) - moment)
+            self.assertLess(off, timedelta(seconds=2), one)
+
+    def explain(self, server: Server, one: Release, *, shown: bool) -> Any:
+        run = self.run_client if shown else self.run_failing
+        what = f"{one.project}=={one.version}"
+        return json.loads(
+            run(script("pypicloud"), "explain", what, "--json", "--index", server.url)
+        )
+
+    def newest(self, releases: list[Release]) -> list[Release]:
+        """Choose those that were released last, of several projects."""
+        chosen: list[Release] = []
+        for one in sorted(releases, key=lambda one: one.first, reverse=True):
+            if sum(one.project == other.project for other in chosen) < OF_ONE:
+                chosen.append(one)
+        self.assertGreaterEqual(len(chosen), TRIED)
+        return chosen[:TRIED]
+
+    def releases(self) -> list[Release]:
+        """Read what the index says of busy projects' releases."""
+        return [one for name in BUSY for one in self.releases_of(name)]
+
+    def releases_of(self, name: str) -> Iterator[Release]:
+        url = f"{self.index.url.rstrip('/')}/{name}/"
+        with urlopen(Request(url, headers={"Accept": JSON}), timeout=60) as answer:
+            if answer.headers.get_content_type() != JSON:
+                raise SkipTest("The index answers HTML here, without times of upload.")
+            page = json.load(answer)
+        if not any("upload-time" in file for file in page["files"]):
+            raise SkipTest("The index tells no times of upload here.")
+        moments: dict[str, list[datetime]] = {}
+        for file in page["files"]:
+            version = version_of(file["filename"])
+            if version is None or "upload-time" not in file or file.get("yanked"):
+                continue
+            moment = datetime.fromisoformat(file["upload-time"])
+            moments.setdefault(version, []).append(moment)
+        for version in set(page["versions"]) & set(moments):
+            told = moments[version]
+            yield Release(name, version, min(told), max(told))
+
+
+def version_of(filename: str) -> str | None:
+    """Read a filename's version; None: it has none that is a version."""
+    parse = parse_wheel_filename if filename[-4:] == ".whl" else parse_sdist_filename
+    try:
+        return str(parse(filename)[1])
+    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
+        return None
 
 
 test_suite = apart(__name__)
