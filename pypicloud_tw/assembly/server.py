@@ -195,10 +195,14 @@ async def _start(
     daily: Daily,
 ) -> None:
     trail.start(index.store)
+    begin = partial(_begin, advisories)
+    await start(index, access, partial(_warm_up, fallback), begin)
+    await daily.run()  # until the server stops
+
+
+def _begin(advisories: Advisories | None) -> None:
     if advisories is not None:
         advisories.start()
-    await start(index, access, partial(_warm_up, fallback))
-    await daily.run()  # until the server stops
 
 
 async def _warm_up(fallback: Fallback | None) -> None:
