@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -38,6 +40,19 @@ MAX_TABLE = 1024 * 2**20
 #: Folders below each other.
 _DEEPEST = 16
 
+#: What reading a zip file raises that is not as it should be: a password is a
+#: RuntimeError, a compression that is not known a NotImplementedError, which is one.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+)
+#: With the others a few bytes can become many at one step.
+_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+
 
 @frozen
 class Reading:
@@ -65,7 +80,7 @@ def read_source(path: str, known: str) -> Reading | None:
         if state == known:
             return None
         return Reading(_read(source), state)
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as e:
+    except (OSError, *_DAMAGED) as e:
         reason = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
         raise Unavailable(
             f"The source of advisories {source.name!r} cannot be read: {reason}."
@@ -102,6 +117,9 @@ def _read(source: Path) -> bytes:
             maker.skipped += 1
         if maker.records + maker.skipped > MAX_RECORDS:
             raise Unavailable(f"There are more than {MAX_RECORDS} advisories.")
+    if not maker.records:
+        # An error page that was answered instead of the zip, say, or the wrong folder.
+        raise Unavailable(f"There is no OSV record in {source.name!r}.")
     return maker.encode()
 
 
@@ -132,11 +150,14 @@ def _members(source: Path) -> Iterator[bytes | None]:
             if member.file_size > MAX_RECORD:
                 yield None
                 continue
+            if member.compress_type not in _METHODS:
+                yield None
+                continue
             try:
                 # What a member says of its size is not trusted.
                 with archive.open(member) as opened:
                     data = opened.read(MAX_RECORD + 1)
-            except (zipfile.BadZipFile, EOFError, OSError, ValueError):
+            except (OSError, *_DAMAGED):
                 yield None
                 continue
             yield data if len(data) <= MAX_RECORD else None

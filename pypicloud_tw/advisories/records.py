@@ -12,11 +12,12 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, TypeGuard
 
+from attrs import evolve
 from cvss import CVSS2, CVSS3, CVSS4, CVSSError
-from packaging.utils import InvalidName, canonicalize_name, canonicalize_version
-from packaging.version import InvalidVersion, Version
+from packaging.utils import InvalidName, canonicalize_name
+from packaging.version import Version
 
-from pypicloud_tw.advisories.values import Advisory, Severity, VersionRange
+from pypicloud_tw.advisories.values import Advisory, Severity, VersionRange, spelled
 
 #: Characters of an id; twice the longest known (43, of a distribution's).
 _LONGEST_ID = 100
@@ -28,13 +29,16 @@ _MOST_ALIASES = 50
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
-#: CWE-506, "Embedded Malicious Code".
+#: "Embedded Malicious Code".
 _MALICIOUS = "CWE-506"
 #: What the OpenSSF's list of malicious packages says where its records come from. The
 #: digests in it are of reports, not of files.
 _ORIGINS = "malicious-packages-origins"
-#: Where records tell digests of malicious files.
-_EVIDENCE = frozenset({"iocs", "files", "artifacts"})
+#: Where records tell digests of malicious files; those of the OpenSSF's list do in
+#: ``indicators.package_integrity``.
+_EVIDENCE = frozenset({"indicators", "iocs", "files", "artifacts"})
+#: Of files inside an archive, which may be harmless in another.
+_INSIDE = "evidence_files"
 
 _SCORES = {"CVSS_V2": CVSS2, "CVSS_V3": CVSS3, "CVSS_V4": CVSS4}
 _WORDS = {
@@ -65,15 +69,16 @@ def advisories_of(record: object) -> Iterator[Advisory]:
     if record.get("withdrawn"):
         return
     aliases = tuple(filter(_is_id, _list(record, "aliases")))[:_MOST_ALIASES]
-    malware = _is_malware(identifier, aliases, record)
     by_project: dict[str, list[Mapping[str, Any]]] = {}
     for affected in _list(record, "affected"):
         name = _project(affected)
         if name is not None:
             by_project.setdefault(name, []).append(affected)
+    malware = _is_malware((identifier, *aliases), record)
     for name, parts in by_project.items():
         ranges = tuple(_ranges(parts))
         versions = frozenset(_versions(parts))
+        malware = malware or any(map(_says_malicious, parts))
         if malware and not ranges and not versions:
             # Who says that something is malicious, and not what, means all of it.
             ranges = (VersionRange(),)
@@ -101,13 +106,21 @@ def _is_id(value: object) -> TypeGuard[str]:
     )
 
 
-def _is_malware(
-    identifier: str, aliases: Iterable[str], record: Mapping[str, Any]
-) -> bool:
-    if any(one.startswith("MAL-") for one in (identifier, *aliases)):
+def _is_malware(ids: Iterable[str], record: Mapping[str, Any]) -> bool:
+    if any(one.startswith("MAL-") for one in ids):
         return True
-    told = _dict(record, "database_specific")
-    return _ORIGINS in told or _MALICIOUS in _list(told, "cwe_ids")
+    return _ORIGINS in _dict(record, "database_specific") or _says_malicious(record)
+
+
+def _says_malicious(holder: Mapping[str, Any]) -> bool:
+    """Return whether a record, or what is said of one project, has CWE-506.
+
+    GitHub lists the numbers as ``cwe_ids``, the OpenSSF objects as ``cwes``. No text is
+    searched for words: that of a flaw may speak of malware, too.
+    """
+    told = _dict(holder, "database_specific")
+    cwes = (one.get("cweId") for one in _list(told, "cwes") if isinstance(one, dict))
+    return _MALICIOUS in (*_list(told, "cwe_ids"), *cwes)
 
 
 def _project(affected: object) -> str | None:
@@ -129,14 +142,36 @@ def _versions(parts: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     for part in parts:
         for version in _list(part, "versions"):
             if isinstance(version, str):
-                yield canonicalize_version(version)
+                yield spelled(version)
 
 
 def _ranges(parts: Iterable[Mapping[str, Any]]) -> Iterator[VersionRange]:
     for part in parts:
         for told in _list(part, "ranges"):
             if isinstance(told, dict) and told.get("type") in ("ECOSYSTEM", "SEMVER"):
-                yield from _range(_list(told, "events"))
+                events = _list(told, "events")
+                yield from _limited(_range(events), _limits(events))
+
+
+def _limits(events: Iterable[object]) -> list[str]:
+    """Find what lies behind no limit: all that is below the highest of them."""
+    told = [event.get("limit") for event in events if isinstance(event, dict)]
+    return [limit for limit in told if isinstance(limit, str)]
+
+
+def _limited(
+    pieces: Iterable[VersionRange], limits: list[str]
+) -> Iterator[VersionRange]:
+    """Cut what a range holds at its limit ("BeforeLimits").
+
+    One that is no version is ``*``: there is no limit.
+    """
+    parsed = [_parsed(limit) for limit in limits]
+    if not limits or None in parsed:
+        yield from pieces
+        return
+    limit = limits[parsed.index(max(filter(None, parsed)))]
+    yield from (evolve(piece, limit=limit) for piece in pieces)
 
 
 def _range(events: Iterable[object]) -> Iterator[VersionRange]:
@@ -187,7 +222,7 @@ _FIRST = Version("0.dev0")
 def _parsed(version: str) -> Version | None:
     try:
         return Version(version)
-    except InvalidVersion:
+    except ValueError:  # InvalidVersion, or a number of more digits than int takes
         return None
 
 
@@ -253,7 +288,7 @@ def _sha256s(value: object, depth: int) -> Iterator[str]:
             if key == "sha256" and isinstance(inner, str):
                 if _SHA256.fullmatch(inner):
                     yield inner.lower()
-            else:
+            elif key != _INSIDE:
                 yield from _sha256s(inner, depth + 1)
     elif isinstance(value, list):
         for inner in value:

@@ -280,7 +280,11 @@ class Advisories:
             )
 
     def _take(self, table: AdvisoryTable, state: str) -> None:
-        self.table, self._state = table, state
+        self._state = state
+        if table == self.table:
+            # As on another server whose own copy of the source has other times.
+            return
+        self.table = table
         self._at_hand = Cache(_AT_HAND)
         self.edition += 1
         if table.skipped:

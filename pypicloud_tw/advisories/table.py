@@ -148,10 +148,14 @@ class TableMaker:
         self.records = self.skipped = 0
 
     def add(self, advisories: Iterable[Advisory]) -> None:
-        """Add what one record says."""
+        """Add what one record says.
+
+        :raises ValueError: it has text that is none; nothing of it was added.
+        """
+        told = [(one, compact(_told(one))) for one in advisories]
         self.records += 1
-        for one in advisories:
-            self._projects.setdefault(one.project, []).append(compact(_told(one)))
+        for one, text in told:
+            self._projects.setdefault(one.project, []).append(text)
             self._ids.setdefault(one.id, set()).add(one.project)
             for sha256 in one.sha256s:
                 self._digests.setdefault(sha256, one.id)
@@ -207,7 +211,8 @@ def _told(one: Advisory) -> dict[str, Any]:
         told["versions"] = sorted(one.versions)
     if one.ranges:
         told["ranges"] = [
-            (piece.introduced, piece.fixed, piece.last_affected) for piece in one.ranges
+            (piece.introduced, piece.fixed, piece.last_affected, piece.limit)
+            for piece in one.ranges
         ]
     if one.sha256s:
         told["sha256s"] = sorted(one.sha256s)

@@ -5,13 +5,16 @@ The format's rules are those of the OSV schema (https://ossf.github.io/osv-schem
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 from functools import cached_property
 from typing import Protocol
 
 from attrs import define, field, frozen
 from packaging.utils import canonicalize_version
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
+
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
 class Severity(IntEnum):
@@ -36,19 +39,23 @@ class VersionRange:
     :ivar introduced: the first that is affected; empty: the very first.
     :ivar fixed: the first that is not, if one is.
     :ivar last_affected: the last that is, if it is told so.
+    :ivar limit: nothing is said of it, and of what is higher; not that it is fixed.
     """
 
     introduced: str = ""
     fixed: str | None = None
     last_affected: str | None = None
+    limit: str | None = None
 
     def holds(self, version: Version) -> bool:
         """Return whether a version lies in it. A bound that is none bounds nothing."""
         begin, end = _version(self.introduced or None), _version(self.fixed)
-        last = _version(self.last_affected)
+        last, limit = _version(self.last_affected), _version(self.limit)
         if begin is not None and version < begin:
             return False
         if end is not None and version >= end:
+            return False
+        if limit is not None and version >= limit:
             return False
         return last is None or version <= last
 
@@ -90,7 +97,7 @@ class Advisory:
         """
         if version is None:
             return any(r == VersionRange() for r in self.ranges)
-        if canonicalize_version(version) in self.versions:
+        if spelled(version) in self.versions:
             return True
         parsed = _version(version)
         return parsed is not None and any(r.holds(parsed) for r in self.ranges)
@@ -99,8 +106,8 @@ class Advisory:
         """Return whether a version is the first that is not affected any more."""
         if version is None:
             return False
-        spelled = canonicalize_version(version)
-        return any(canonicalize_version(fixed) == spelled for fixed in self.fixed)
+        wanted = spelled(version)
+        return any(spelled(fixed) == wanted for fixed in self.fixed)
 
 
 @frozen
@@ -119,6 +126,8 @@ class MaliciousDigests:
 
         :param sha256: hexadecimal.
         """
+        if _SHA256.fullmatch(sha256) is None:
+            return None
         wanted = bytes.fromhex(sha256)
         low, high = 0, len(self.digests) // 32
         while low < high:
@@ -229,5 +238,13 @@ def _version(text: str | None) -> Version | None:
         return None
     try:
         return Version(text)
-    except InvalidVersion:
+    except ValueError:  # InvalidVersion, or a number of more digits than int takes
         return None
+
+
+def spelled(version: str) -> str:
+    """Spell a version as versions are compared here; what is none stays as it is."""
+    try:
+        return canonicalize_version(version)
+    except ValueError:
+        return version

@@ -82,7 +82,7 @@ def make_fallback(
     if caches:
         limit = config.upstream.max_page
         keeper = StoredPages.over(index.store, process.offload, limit)
-        standings = Standings(index.store, process.reactor)
+        standings = Standings(index.store, process.reactor, index.standing)
     judges = Judges(
         UpstreamRules.from_config(config.pypi, config.upstream),
         exemptions,
@@ -121,6 +121,7 @@ def make_fallback(
             process.offload,
             process.reactor,
             config.upstream.recheck,
+            confirm_after=config.upstream.stale_for / 8,
         )
         recheck.register(process.metrics)
         return Fallback(

@@ -95,6 +95,8 @@ def _about_files(upstream: UpstreamSection) -> Iterator[str]:
         yield "upstream.min_age"
     if upstream.not_after is not None:
         yield "upstream.not_after"
+    if upstream.block_severity is not None:
+        yield "upstream.block_severity"
 
 
 def missing_files(config: Config) -> Iterator[Finding]:

@@ -153,6 +153,8 @@ class CachingFiles:
         self, name: NormalizedName, segment: str, filename: str
     ) -> LocatedFile:
         """See :class:`~pypicloud_tw.upstream.relay.IFiles`."""
+        # What is quarantined must be known before the first file is given out.
+        await self.upstreams.judges.standings.ready()
         self.upstreams.check_release_of(name, filename)
         place = await self._find(name, segment, filename)
         if place is None:
@@ -192,6 +194,8 @@ class CachingFiles:
         # Every page sorts before every file, and "0" after "/".
         async for info in self.store.list(CACHE, after=f"{PAGES[:-1]}0"):
             name = info.key.removeprefix(CACHE).partition("/")[0]
+            if recorded_upload(info.key) is not None:
+                continue  # the file beside it may have been removed
             if is_normalized_name(name) and self._may_be_shown(name):
                 found.add(NormalizedName(name))
         self._names = names = frozenset(found)
@@ -250,14 +254,17 @@ class CachingFiles:
         await self.upstreams.recall_proof(name, filename, place.of)
         if self._needs_page(name, filename, place):
             link, _ = await self._relay.link(name, segment, filename)
-            self._complete(link, place)
+            self._complete(address, link, place)
         else:
             uploaded = _uploaded(place)
             await self.upstreams.check_kept(name, filename, place.of, uploaded)
 
-    def _complete(self, link: Link, place: _StoredFile) -> None:
+    def _complete(self, address: Address, link: Link, place: _StoredFile) -> None:
         """Write down what the upstream says of a file that was kept without that."""
         if place.uploaded is None and not place.untold and link.sha256 is not None:
+            uploaded = upload_time(link.uploaded)
+            told = evolve(place, uploaded=uploaded, untold=uploaded is None)
+            self._known.put(address, told)
             recording = Deferred.fromCoroutine(self.store.put(*record_of(link)))
             recording.addErrback(
                 lambda f: self._log.failure("Recording an upload time failed", f)

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from packaging.version import InvalidVersion
 
-from pypicloud_tw.errors import NotFound, UpstreamError
+from pypicloud_tw.errors import UpstreamError
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import parse_version
 from pypicloud_tw.json_documents import compact
@@ -51,12 +51,12 @@ class LegacyPage:
     :ivar body: JSON; its links to this server are completed by :func:`addressed`.
     :ivar instead: the rules hide the release that it describes; this one is to be
         described.
-    :ivar hidden: the rules hide every file of what was asked for.
+    :ivar hidden: why nothing is left of what was asked for, if nothing is.
     """
 
     body: bytes
     instead: str | None = None
-    hidden: bool = False
+    hidden: Refusal | None = None
 
 
 @limited(PAGES)
@@ -90,8 +90,10 @@ def narrow_legacy(
 ) -> PreparedPage[LegacyPage] | PackedResult:
     """Take out of a document what its judge hides now; it can only become less."""
     shows = _Shows(recipe, now, own_links=False)
-    gone = page.hidden or page.instead is not None
+    gone = page.hidden is not None or page.instead is not None
     left = _filtered(json.loads(page.body), recipe, shows, gone=gone)
+    if gone and left.hidden is None and left.instead is None:
+        left = evolve(left, hidden=page.hidden)
     return pack(PreparedPage(left, len(left.body), changes_at=shows.changes_at))
 
 
@@ -108,11 +110,6 @@ def merged(page: LegacyPage, release: LegacyPage) -> bytes:
 def addressed(body: bytes, base_url: str) -> bytes:
     """Complete the links to this server: only a request tells how it is reached."""
     return body.replace(_LINK + _ROOT, _LINK + f"{base_url.rstrip('/')}/".encode())
-
-
-def hidden(name: str) -> NotFound:
-    """Say that the rules leave nothing of what was asked for."""
-    return NotFound(f"There is no release of {name} here that may be shown.")
 
 
 class _Shows:
@@ -137,6 +134,11 @@ class _Shows:
         if not self._own_links:
             return kept
         return [_relinked(self._recipe.name, file) for file in kept]
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """Why the first file that was left out was."""
+        return next((refusal for _, refusal in self.hidden.values()), None)
 
     def tell_hidden(self, document: Document) -> None:
         """Add to a document what was left out of it."""
@@ -185,7 +187,7 @@ def _filtered(
     if recipe.version is not None or not isinstance(releases, dict):
         document.pop("releases", None)
         shows.tell_hidden(document)
-        return LegacyPage(_encoded(document), hidden=gone)
+        return LegacyPage(_encoded(document), hidden=shows.refusal if gone else None)
     document["releases"] = {
         version: kept
         for version, files in releases.items()
@@ -197,7 +199,8 @@ def _filtered(
         return LegacyPage(_encoded(document))
     left = [v for v, files in document["releases"].items() if files]
     instead = _newest(left)
-    return LegacyPage(_encoded(document), instead, hidden=instead is None)
+    refusal = shows.refusal if instead is None else None
+    return LegacyPage(_encoded(document), instead, refusal)
 
 
 def _newest(versions: Iterable[str]) -> str | None:

@@ -137,6 +137,19 @@ def find(packed: bytes, project: str, wanted: str, filename: str) -> Link | None
     return None
 
 
+def mark_of(link: Link | None) -> str | None:
+    """Return what an upstream has done with a file of which its page has this link.
+
+    :param link: None: its page has it no more.
+    :return: ``deleted``, or ``yanked`` with the reason behind it; None: nothing.
+    """
+    if link is None:
+        return "deleted"
+    if link.yanked is None:
+        return None
+    return f"yanked; {link.yanked}" if link.yanked else "yanked"
+
+
 def relinked(document: Document) -> Document:
     """Make a document's files link to this server, relative to the project's page.
 

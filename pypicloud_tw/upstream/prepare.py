@@ -19,7 +19,13 @@ from pypicloud_tw.offload.packing import PackedResult, pack
 from pypicloud_tw.outbound.origins import shown
 from pypicloud_tw.upstream.judgement.judge import ProjectJudge
 from pypicloud_tw.upstream.judgement.values import Standing
-from pypicloud_tw.upstream.links import relinked, table
+from pypicloud_tw.upstream.links import (
+    link_of,
+    mark_of,
+    relinked,
+    segment,
+    table,
+)
 from pypicloud_tw.upstream.parse import parse_page
 
 T = TypeVar("T")
@@ -34,6 +40,8 @@ _GZIP = b"\x1f\x8b"
 #: Members of a gzip file. Servers write one; bgzip one for each 64 KiB, which are 2,048
 #: for the largest page that is taken by default: a factor of 5.
 MAX_MEMBERS = 10_000
+#: Characters of a reason that are told.
+_LONGEST_REASON = 500
 #: Bytes that are unpacked in one step.
 _STEP = 64 * 1024
 
@@ -126,12 +134,26 @@ def prepare(answer: PageResponse, recipe: Recipe[T], now: float) -> PreparedPage
 
 
 @limited(PAGES)
-def read_standing(answer: PageResponse, name: str, limit: int) -> Standing:
-    """Read no more of a page than what it says of the project as a whole.
+def read_told(
+    answer: PageResponse, name: str, limit: int, kept: frozenset[tuple[str, str]]
+) -> tuple[Standing, dict[str, str]]:
+    """Read what a page says of its project, and of files that are kept here.
 
+    :param kept: their names and digests.
+    :return: and the marks that files have, by the end of their address.
     :raises UpstreamError: it is no page, or larger than *limit* bytes.
     """
-    return standing_of(read(answer, name, limit))
+    document = read(answer, name, limit)
+    links = {
+        (link.filename, link.sha256): link
+        for link in (link_of(name, file) for file in document["files"])
+    }
+    marks = {
+        f"{segment(digest, '')}/{filename}": mark
+        for filename, digest in kept
+        if (mark := mark_of(links.get((filename, digest)))) is not None
+    }
+    return standing_of(document), marks
 
 
 def standing_of(document: Document) -> Standing:
@@ -139,7 +161,13 @@ def standing_of(document: Document) -> Standing:
     told = document.get("project-status")
     if told is None:
         return Standing()
-    return Standing(told["status"], told.get("reason", ""))
+    return Standing(told["status"], _one_line(told.get("reason", "")))
+
+
+def _one_line(reason: str) -> str:
+    """Make of a stranger's words what may stand in a sentence of ours."""
+    words = " ".join(reason.split())
+    return "".join(filter(str.isprintable, words))[:_LONGEST_REASON]
 
 
 def read(answer: PageResponse, name: str, limit: int) -> Document:

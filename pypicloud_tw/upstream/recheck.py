@@ -3,11 +3,19 @@
 What is kept is given out without asking anybody. So that a quarantine is found all the
 same, each such project's page is asked for once in every period, by one of all servers,
 conditionally, and spread out over the period.
+
+A period has :data:`PARTS`. Each project has its place in one of them, the same in every
+period, so that it is asked for a period after it was asked for last. Each part is
+claimed by itself: a server that dies leaves no more of a period undone than the rest of
+one part, which is done a period later. In memory are the names of kept projects, and no
+more than that.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable
+from hashlib import sha256
 from random import Random
 
 from attrs import define, field
@@ -17,37 +25,46 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from pypicloud_tw.concurrency.side_by_side import side_by_side
 from pypicloud_tw.errors import (
     AmbiguousWrite,
     NotFound,
-    ObjectNotFound,
     PreconditionFailed,
     PypicloudError,
     StoreError,
 )
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.standing import Standing as OwnStanding
+from pypicloud_tw.json_documents import DAMAGED
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.interfaces import IfAbsent, IObjectStore
 from pypicloud_tw.upstream.client import Client, NotModified, Validators
+from pypicloud_tw.upstream.freshness import may_keep
 from pypicloud_tw.upstream.judgement.judges import Judges
 from pypicloud_tw.upstream.judgement.values import Standing
 from pypicloud_tw.upstream.keeper import CACHE
 from pypicloud_tw.upstream.kept import IKeeper, KeptResponse
+from pypicloud_tw.upstream.links import METADATA
 from pypicloud_tw.upstream.parse import ACCEPT
-from pypicloud_tw.upstream.prepare import PageResponse, read_standing
+from pypicloud_tw.upstream.prepare import PageResponse, read_told
 from pypicloud_tw.upstream.source import UpstreamIndex
 from pypicloud_tw.upstream.standings import GONE, Standings
 
-#: Claims of a period's work, by its number.
+#: Claims of parts of periods, by their number since the epoch.
 CLAIMS = f"{CACHE}.recheck/"
 
 #: Seconds between two readings of what other servers have found.
 LISTEN_EVERY = 60.0
 
-#: The part of a period over which its questions are spread; the rest is for being slow.
+#: Into how many a period is divided.
+PARTS = 8
+#: How much of a part its questions are spread over; the rest is for being slow.
 _SPREAD = 0.8
+#: Questions at once, where the upstream is slow.
+_AT_ONCE = 4
+#: Files of a project that are looked for on its page.
+_MOST = 20_000
 
 
 @define(eq=False)
@@ -57,6 +74,8 @@ class Recheck:
     :ivar names: tells the projects of which files are kept.
     :ivar own: says whether this process may change anything.
     :ivar period: seconds; 0: nothing is asked.
+    :ivar confirm_after: seconds after which it is written down that what is kept of a
+        page still holds: a page may have megabytes.
     :ivar asked: how many pages this server has asked for.
     """
 
@@ -72,6 +91,7 @@ class Recheck:
     clock: IReactorTime
     period: float
     random: Random = field(factory=Random)
+    confirm_after: float = 0.0
     asked: int = field(default=0, init=False)
     failures: int = field(default=0, init=False)
     _done: int = field(default=-1, init=False)
@@ -118,15 +138,26 @@ class Recheck:
             self._log.failure("Asking for kept projects again has ended", failure)
 
     async def _run(self) -> None:
+        part = self.period / PARTS
         while True:
-            number = int(self.clock.seconds() // self.period)
-            if number != self._done and await self._claim(number):
-                await self._recheck_all(number)
-            pause = min(self.period, 300.0) * self.random.uniform(0.05, 0.2)
+            try:
+                await self._look(part)
+            except CancelledError:
+                raise
+            except Exception:
+                # The next part shall be asked for all the same.
+                self._log.failure("Asking for kept projects again failed")
+            pause = min(part, 300.0) * self.random.uniform(0.05, 0.2)
             await deferLater(self.clock, pause)
 
+    async def _look(self, part: float) -> None:
+        """Do what is to be done now and nobody does."""
+        number = int(self.clock.seconds() // part)
+        if number != self._done and await self._claim(number):
+            await self._recheck_part(number, part)
+
     async def _claim(self, number: int) -> bool:
-        """Claim a period's work; false if another server has, or nobody can now."""
+        """Claim a part; false if another server has, or nobody can now."""
         try:
             self.own.check()
             await self.store.put(f"{CLAIMS}{number}", b"", condition=IfAbsent())
@@ -141,34 +172,55 @@ class Recheck:
         return True
 
     async def _remove_claims(self, number: int) -> None:
-        """Remove those of periods long past."""
+        """Remove those of long ago, and of another length of the period."""
         try:
             old = [info.key async for info in self.store.list(CLAIMS)]
             for key in old:
                 told = key.removeprefix(CLAIMS)
-                if not told.isdecimal() or int(told) < number - 1:
+                if not told.isdecimal() or abs(int(told) - number) > 2 * PARTS:
                     await self.store.delete(key)
         except StoreError as e:
             self._log.debug("Old claims stay: {error}", error=e.message)
 
-    async def _recheck_all(self, number: int) -> None:
-        """Ask for each project, spread out over what is left of the period."""
+    async def _recheck_part(self, number: int, part: float) -> None:
+        """Ask for each project of a part, spread out over what is left of it."""
         try:
-            names = sorted(await self.names())
+            kept = await self.names()
         except StoreError as e:
-            self._log.warn("No recheck in this period: {error}", error=e.message)
+            self._log.warn("Kept projects wait a period: {error}", error=e.message)
             return
-        self.random.shuffle(names)
-        ends = (number + 1) * self.period
-        for at, name in enumerate(names):
-            left = max(0.0, ends - self.clock.seconds()) * _SPREAD
-            await deferLater(self.clock, left / (len(names) - at))
-            try:
-                await self.recheck(name)
-            except PypicloudError as e:
-                # Nothing is lifted because nobody answers.
-                self.failures += 1
-                self._log.debug("{name} waits: {error}", name=name, error=e.message)
+        names = sorted(
+            (name for name in kept if _place(name) % PARTS == number % PARTS),
+            key=_place,
+        )
+        now = self.clock.seconds()
+        step = max(0.0, (number + 1) * part - now) * _SPREAD / max(1, len(names))
+        queue = deque((now + step * at, name) for at, name in enumerate(names))
+
+        async def worker() -> None:
+            while queue:
+                due, name = queue.popleft()
+                # Never longer than a part, though the clock be set back.
+                pause = min(part, max(0.0, due - self.clock.seconds()))
+                await deferLater(self.clock, pause)
+                await self._try(name)
+
+        await side_by_side(_AT_ONCE, worker, queue)
+
+    async def _try(self, name: NormalizedName) -> None:
+        """Ask for one project; what fails waits for the next period."""
+        try:
+            await self.recheck(name)
+        except CancelledError:
+            raise
+        except PypicloudError as e:
+            # Nothing is lifted because nobody answers.
+            self.failures += 1
+            self._log.debug("{name} waits: {error}", name=name, error=e.message)
+        except Exception:
+            # Strangers wrote the page: it must not end the work on all others.
+            self.failures += 1
+            self._log.failure("Asking for {name} again failed", name=name)
 
     async def recheck(self, name: NormalizedName) -> None:
         """Ask for one project's page, and take note of what it says.
@@ -190,6 +242,8 @@ class Recheck:
             await self._take(name, source, answer, known)
             return
         self.standings.saw(name, Standing(GONE))
+        # What was taken off the upstream must not come back when that fails.
+        await self.keeper.drop(name)
 
     async def _take(
         self,
@@ -201,19 +255,42 @@ class Recheck:
         now = self.clock.seconds()
         if isinstance(answer, NotModified):
             assert known is not None, "asked conditionally, so something was known"
-            await self.keeper.confirm(name, now)
+            if now - known.confirmed > self.confirm_after:
+                await self.keeper.confirm(name, now)
             answer = known.answer
-        else:
+        elif may_keep(answer.cache_control):
             await self.keeper.save(name, KeptResponse(answer, source.base, now))
         limit = self.client.limits.page
-        standing = await self.offload.in_process(read_standing, answer, name, limit)
+        kept = await self._kept(name)
+        standing, marks = await self.offload.in_process(
+            read_told, answer, name, limit, kept
+        )
         self.standings.saw(name, standing)
+        if standing.status != "quarantined":
+            # Else its page lists nothing, and none of that was deleted.
+            self.standings.saw_marks(name, marks)
+
+    async def _kept(self, name: NormalizedName) -> frozenset[tuple[str, str]]:
+        """Return the names and digests of a project's files that are kept."""
+        found, place = set(), f"{CACHE}{name}/"
+        async for info in self.store.list(place):
+            digest, _, filename = info.key.removeprefix(place).partition("/")
+            if filename and not filename.endswith(METADATA):
+                found.add((filename, digest))
+            if len(found) >= _MOST:
+                break
+        return frozenset(found)
 
     async def _load(self, name: NormalizedName) -> KeptResponse | None:
         try:
             return await self.keeper.load(name)
-        except (ObjectNotFound, ValueError):
-            return None
+        except DAMAGED:
+            return None  # it is asked for unconditionally, and written anew
+
+
+def _place(name: str) -> int:
+    """Return where a project stands in every period."""
+    return int.from_bytes(sha256(name.encode()).digest()[:4])
 
 
 def _is_from(known: KeptResponse | None, source: UpstreamIndex) -> bool:

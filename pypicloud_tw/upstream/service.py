@@ -25,18 +25,17 @@ from pypicloud_tw.upstream.client import Client
 from pypicloud_tw.upstream.jobs import Jobs
 from pypicloud_tw.upstream.judgement.judge import ProjectJudge, upload_time
 from pypicloud_tw.upstream.judgement.judges import Judges
-from pypicloud_tw.upstream.judgement.values import Candidate, Refusal
+from pypicloud_tw.upstream.judgement.values import Candidate, Refusal, Standing
 from pypicloud_tw.upstream.kept import IKeeper, Judged, ReadingKeeper, UpstreamPage
 from pypicloud_tw.upstream.legacy import (
     LegacyPage,
     LegacyRecipe,
     addressed,
-    hidden,
     merged,
     narrow_legacy,
     prepare_legacy,
 )
-from pypicloud_tw.upstream.links import METADATA, Link, find
+from pypicloud_tw.upstream.links import METADATA, Link, find, mark_of
 from pypicloud_tw.upstream.pages import INLINE, PageQuestion, UpstreamPages
 from pypicloud_tw.upstream.parse import ACCEPT
 from pypicloud_tw.upstream.prepare import (
@@ -176,8 +175,16 @@ class Upstreams(Generic[T]):
             )
         )
         if not page.stale:
-            self.judges.standings.saw(name, page.standing)
+            self._saw(name, judged, page.standing)
         return page
+
+    def _saw(self, name: NormalizedName, judged: Judged, standing: Standing) -> None:
+        standings = self.judges.standings
+        # What was found while the page was on its way is younger than the page.
+        if standing.status == "quarantined" or (
+            standings.of(name) == judged.judge.standing
+        ):
+            standings.saw(name, standing)
 
     def address(self, name: NormalizedName) -> str:
         """Return the address that the mode ``redirect`` sends clients to.
@@ -202,14 +209,12 @@ class Upstreams(Generic[T]):
             self._judge_release(judged.judge, version)
         known = await self._legacy(name, version)
         page = known.page
-        if page.hidden:
-            raise hidden(name)
+        self._check(name, page.hidden)
         if page.instead is None:
             return addressed(page.body, base_url), known.warning
         other = await self._legacy(name, page.instead)
         release, warning = other.page, known.warning or other.warning
-        if release.hidden:
-            raise hidden(name)
+        self._check(name, release.hidden)
         if len(page.body) <= INLINE:
             document = merged(page, release)
         else:
@@ -255,17 +260,13 @@ class Upstreams(Generic[T]):
         :return: ``deleted``, or ``yanked`` with the reason behind it; None: nothing is
             known of either.
         """
-        if self.judges.standings.of(name).status == GONE:
+        standings, beside = self.judges.standings, filename.removesuffix(METADATA)
+        if standings.of(name).status == GONE:
             return "deleted"
         page = self.pages.remembered(name)
         if page is None or not page.links or len(page.links) > INLINE:
-            return None
-        found = find(page.links, name, segment, filename.removesuffix(METADATA))
-        if found is None:
-            return "deleted"
-        if found.yanked is None:
-            return None
-        return f"yanked; {found.yanked}" if found.yanked else "yanked"
+            return standings.mark(name, segment, beside)
+        return mark_of(find(page.links, name, segment, beside))
 
     async def releases(
         self, name: NormalizedName, wanted: WantedReleases

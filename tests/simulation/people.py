@@ -174,11 +174,18 @@ class People:
             told = f"{task} was acknowledged and is not there"
             self.world.must(there or self._may_be_gone(task), told)
 
-    def _may_be_gone(self, task: Task) -> bool:
-        """Tell whether another may have removed it in the very swap that made it."""
+    def _may_be_gone(self, task: Task, *, restores: bool = False) -> bool:
+        """Tell whether another may have removed it in the very swap that made it.
+
+        One swap has the changes of several: what is between them nobody sees.
+
+        :param restores: what is gone is a file that was deleted.
+        """
         others = self.world.witness.lineage(task.name or "").tasks
         return any(
-            other is not task and other.ends_files and other.overlaps(task)
+            other is not task
+            and other.overlaps(task)
+            and (other.kind == "restore" if restores else other.ends_files)
             for other in others
         )
 
@@ -201,7 +208,8 @@ class People:
         if isinstance(refusal, NotFound):
             steady = self._is_there if task.kind != "restore" else self._can_be_restored
             told = f"{task} was told that there is nothing: {refusal}"
-            self.world.must(not steady(task), told)
+            invisible = self._may_be_gone(task, restores=task.kind == "restore")
+            self.world.must(not steady(task) or invisible, told)
 
     def doing(
         self, server: Server, task: Task, status: ProjectStatus

@@ -17,7 +17,13 @@ from zope.interface import implementer
 
 from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.config.sections.upstream import UpstreamSection
-from pypicloud_tw.errors import Forbidden, NotFound, Unavailable, UpstreamError
+from pypicloud_tw.errors import (
+    Forbidden,
+    NotFound,
+    RefusedByRule,
+    Unavailable,
+    UpstreamError,
+)
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.store.memory import MemoryStore
@@ -810,8 +816,8 @@ class LegacyTests(SynchronousTestCase):
         bench = Bench(rules=UpstreamRules(min_age=DAY))
         bench.upstream.on(self.URL, page(self.legacy("1.0", ("1.0", moment(START)))))
         asked = started(bench.upstreams.legacy_json(ACME_NAME, None, HERE))
-        failure = self.failureResultOf(asked, NotFound)
-        self.assertIn("no release of acme here that may be", failure.value.message)
+        failure = self.failureResultOf(asked, RefusedByRule)
+        self.assertEqual(failure.value.rule, "min-age")
         # It appears when it is old enough.
         bench.clock.advance(DAY + 1)
         self.assertEqual(self.ask(bench)["info"]["version"], "1.0")

@@ -105,6 +105,8 @@ def _events(piece: VersionRange) -> list[dict[str, str]]:
         events.append({"fixed": piece.fixed})
     if piece.last_affected is not None:
         events.append({"last_affected": piece.last_affected})
+    if piece.limit is not None:
+        events.append({"limit": piece.limit})
     return events
 
 

@@ -36,6 +36,15 @@ class IStandings(Protocol):
     def of(self, name: str) -> Standing:
         """Return what is known of a project; quick."""
 
+    def mark(self, name: str, segment: str, filename: str) -> str | None:
+        """Return what was done with a kept file: see :meth:`.Upstreams.mark`; quick."""
+
+    async def ready(self) -> None:
+        """Return when :meth:`of` can be asked: at once, but for just after the start.
+
+        :raises StoreError: that cannot be told now.
+        """
+
     def saw(self, name: str, standing: Standing) -> None:
         """Take note of what a project's page says now; quick."""
 
@@ -61,6 +70,13 @@ class NoStandings:
     def of(self, name: str) -> Standing:
         """See :class:`IStandings`."""
         return _UNSEEN
+
+    def mark(self, name: str, segment: str, filename: str) -> str | None:
+        """See :class:`IStandings`."""
+        return None
+
+    async def ready(self) -> None:
+        """See :class:`IStandings`."""
 
     def saw(self, name: str, standing: Standing) -> None:
         """See :class:`IStandings`."""
