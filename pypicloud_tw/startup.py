@@ -38,16 +38,25 @@ T = TypeVar("T")
 _log = Logger()
 
 
+def _nothing() -> None:
+    """Begin nothing."""
+
+
 async def start(
-    index: Index, access: Access, warm_up: Callable[[], Awaitable[None]]
+    index: Index,
+    access: Access,
+    warm_up: Callable[[], Awaitable[None]],
+    begin: Callable[[], None] = _nothing,
 ) -> None:
     """Start an index.
 
     :param access: learns who may do what; if it cannot, its log says so, and the first
         client has it try again.
     :param warm_up: prepares for the first client.
+    :param begin: begins what goes on beside, as soon as the store is ready.
     """
     await get_ready(index)
+    begin()
     survey = await _survey(index)
     with suppress(PypicloudError):
         await access.learn()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import StoreError, Unavailable
-from pypicloud_tw.startup import start
+from pypicloud_tw.startup import FIRST_RETRY, start
 from tests.builders import wheel
 from tests.web.doubles import ACME, Web, damage, started, stored_project
 
@@ -45,6 +46,18 @@ class MovesTests(SynchronousTestCase):
         self.assertIsNone(stored_project(self.web.store).moving)
         self.assertEqual(self.former & set(self.web.store.objects), set())
         self.assertEqual(damage(self.web.store), [])
+
+    def test_what_goes_on_beside_begins_when_the_store_is_ready(self) -> None:
+        domain = self.domain.beside()
+        access: Any = self.web.application.access
+        domain.store.fail_next("prepare", StoreError("It is away."))
+        begun: list[bool] = []
+        beginning = partial(begun.append, True)
+        work = started(start(domain.index, access, no_warm_up, beginning))
+        self.assertEqual(begun, [])
+        domain.clock.advance(FIRST_RETRY)
+        domain.settle(work)
+        self.assertEqual(begun, [True])
 
     def test_where_it_fails_the_server_starts(self) -> None:
         self.web.store.fail_next("copy", StoreError("It is away."))

@@ -333,11 +333,11 @@ class Advisories:
         except ObjectNotFound:
             return
         except StoreError as e:
-            self._outages.failed(TABLE, e.message)
+            # That the store is away is told by others.
+            self._log.debug("{key} was not read: {error}", key=TABLE, error=e.message)
             return
         if stored is None:
             return
-        self._outages.succeeded(TABLE)
         self._stored = stored.info.etag
         try:
             told, data = _told(stored.data)
@@ -371,7 +371,9 @@ class Advisories:
         try:
             await self.store.put(TABLE, compact(head) + b"\n" + table)
         except StoreError as e:
-            self._outages.failed(TABLE, e.message)
+            self._log.warn(
+                "What was read of advisories was not saved: {error}", error=e.message
+            )
             return
         self._saved = self.checked
 

@@ -207,12 +207,16 @@ async def _start(
     daily: Daily,
 ) -> None:
     trail.start(index.store)
+    begin = partial(_begin, advisories, counted)
+    await start(index, access, partial(_warm_up, fallback), begin)
+    await daily.run()  # until the server stops
+
+
+def _begin(advisories: Advisories | None, counted: CountedDownloads | None) -> None:
     if advisories is not None:
         advisories.start()
     if counted is not None:
         counted.start()
-    await start(index, access, partial(_warm_up, fallback))
-    await daily.run()  # until the server stops
 
 
 async def _warm_up(fallback: Fallback | None) -> None:

@@ -251,6 +251,17 @@ class Judging:
     def _what(self, version: str | None) -> str:
         return f"{self._judge.name} {version}" if version else self._judge.name
 
+    def _release(self, file: Candidate) -> str:
+        """Name the release, so that nobody is told to exempt more than that.
+
+        Where no rule judges by versions, they are read of the files alone that one
+        refuses.
+        """
+        return self._what(self._version(file))
+
+    def _version(self, file: Candidate) -> str | None:
+        return file.version or self.version_of(file.filename)
+
     # The rules
 
     def _denied(self, version: str | None) -> Refusal | None:
@@ -277,7 +288,7 @@ class Judging:
             f"The upstream index has quarantined {self._judge.name}{reason.rstrip('.')}"
             ". Nothing of it is given out here.",
             "The upstream index lifts that; or an administrator exempts it: "
-            + exempt_command(self._what(file.version), Rule.QUARANTINED),
+            + exempt_command(self._release(file), Rule.QUARANTINED),
             since=standing.since,
         )
 
@@ -286,7 +297,9 @@ class Judging:
         if by_version is not None or file.sha256 is None:
             return by_version
         found = self._judge.advisories.malware_of(None, file.sha256)
-        return None if found is None else self._is_malware(found, file.version, None)
+        if found is None:
+            return None
+        return self._is_malware(found, self._version(file), None)
 
     def _malicious_version(self, version: str | None) -> Refusal | None:
         for one in self._judge.advisories.malware:
@@ -340,7 +353,7 @@ class Judging:
             f"{file.filename} has no provenance, and {self._judge.name} is let through "
             "only with it (upstream.require_provenance).",
             "An administrator exempts it: "
-            + exempt_command(self._what(file.version), Rule.PROVENANCE),
+            + exempt_command(self._release(file), Rule.PROVENANCE),
         )
 
     def _too_new(self, file: Candidate) -> Refusal | None:
@@ -364,7 +377,7 @@ class Judging:
         if not age or (file.uploaded or self._now) + age <= self._now:
             return None
         younger = f"what is younger than {show_age(int(age))} is not let through here"
-        exempt = exempt_command(self._what(file.version), Rule.MIN_AGE)
+        exempt = exempt_command(self._release(file), Rule.MIN_AGE)
         if file.uploaded is None:
             # Fails closed where the upstream does not tell (or tells no time at all).
             return Refusal(

@@ -129,6 +129,8 @@ class GroundTests(SynchronousTestCase):
         refusal = self.refusal(judge, "acme-9-py3-none-any.whl")
         assert refusal is not None
         self.assertEqual((refusal.rule, refusal.advisory), (Rule.MALWARE, "MAL-7"))
+        # A whole project cannot be exempted from that.
+        self.assertIn("exempt add acme==9 --rule malware", refusal.lifted_by)
         self.assertIsNone(judge.refusal_of(judge.candidate(WHEEL, "0" * 64), NOW))
 
     def test_a_release_may_hold_a_file_that_is_exempt_by_digest(self) -> None:

@@ -171,6 +171,14 @@ class TimeTests(SynchronousTestCase):
         due = datetime(2024, 6, 17, 0, 0, 0, 500_000, UTC).timestamp()
         self.assertEqual(filtered.changes_at, due)
 
+    def test_no_more_is_to_be_exempted_than_is_hidden(self) -> None:
+        """Of a page, too, where no rule has to know versions."""
+        for uploaded in ("2024-06-14T00:00:00Z", None):
+            document = acme(v2_0=uploaded)
+            told = judge(min_age=7 * DAY).filter_document(document, NOW).document
+            (hidden,) = told["_hidden"]
+            self.assertIn("pypicloud exempt add acme==2.0 --for", hidden["lifted_by"])
+
     def test_unknown_age_fails_closed(self) -> None:
         for uploaded in (None, "yesterday", "9999-99-99"):
             filtered = judge(min_age=1.0).filter_document(acme(v1=uploaded), NOW)
