@@ -6,6 +6,9 @@ The format's rules are those of the OSV schema (https://ossf.github.io/osv-schem
 from __future__ import annotations
 
 import re
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable
 from enum import IntEnum
 from functools import cached_property
 from typing import Protocol
@@ -120,6 +123,29 @@ class MaliciousDigests:
 
     digests: bytes = field(default=b"", repr=False)
     ids: str = field(default="", repr=False)
+    _firsts: bytes = field(init=False, repr=False, eq=False)
+
+    @_firsts.default
+    def _take_firsts(self) -> bytes:
+        """Take the first eight bytes of each, as numbers: bisect looks these up."""
+        data = self.digests
+        firsts = (int.from_bytes(data[i : i + 8]) for i in range(0, len(data), 32))
+        return array("Q", firsts).tobytes()
+
+    def finder(self) -> Callable[[str], bool]:
+        """Make a quick test of many digests: false for all that are not listed.
+
+        What it is true for is to be looked up by :meth:`id_of`.
+        """
+        firsts = memoryview(self._firsts).cast("Q")
+        count = len(firsts)
+
+        def may_be_listed(sha256: str) -> bool:
+            first = int(sha256[:16], 16)
+            at = bisect_left(firsts, first)
+            return at < count and firsts[at] == first
+
+        return may_be_listed
 
     def id_of(self, sha256: str) -> str | None:
         """Return the id of the advisory that names a file's digest, if one does.
@@ -129,16 +155,13 @@ class MaliciousDigests:
         if _SHA256.fullmatch(sha256) is None:
             return None
         wanted = bytes.fromhex(sha256)
-        low, high = 0, len(self.digests) // 32
-        while low < high:
-            middle = (low + high) // 2
-            if self.digests[middle * 32 : middle * 32 + 32] < wanted:
-                low = middle + 1
-            else:
-                high = middle
-        if self.digests[low * 32 : low * 32 + 32] != wanted:
-            return None
-        return self.ids.split("\n")[low]
+        firsts = memoryview(self._firsts).cast("Q")
+        at = bisect_left(firsts, int.from_bytes(wanted[:8]))
+        while self.digests[at * 32 : at * 32 + 8] == wanted[:8]:
+            if self.digests[at * 32 : at * 32 + 32] == wanted:
+                return self.ids.split("\n")[at]
+            at += 1
+        return None
 
 
 #: Where nothing is known of digests.

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.advisories.values import (
@@ -162,3 +164,45 @@ class GroundTests(SynchronousTestCase):
         self.assertIn(
             "pypicloud exempt add acme==1.0 --for 7d --reason WHY", error.message
         )
+
+
+class PlainTests(SynchronousTestCase):
+    """The quick test of a page's files passes none that a rule refuses."""
+
+    @given(
+        st.lists(st.integers(0, 9), max_size=8),
+        st.sets(st.integers(0, 9)),
+        st.integers(0, 12),
+    )
+    def test_as_one_by_one(
+        self, days: list[int], malicious: set[int], min_age: int
+    ) -> None:
+        digests = sorted(f"{n:064x}" for n in malicious)
+        table = MaliciousDigests(
+            bytes.fromhex("".join(digests)), "\n".join("MAL-1" for _ in digests)
+        )
+        judge = judge_by(min_age=min_age * DAY, advisories=ProjectAdvisories((), table))
+        files = [
+            {
+                "filename": f"acme-{at}.tar.gz",
+                "hashes": {"sha256": f"{day:064x}"} if at % 3 else {},
+                "upload-time": datetime.fromtimestamp(NOW - day * DAY, UTC).isoformat(),
+            }
+            for at, day in enumerate(days)
+        ]
+        document = {"name": "acme", "versions": [], "files": files}
+        kept = judge.filter_document(document, NOW).document["files"]
+        one_by_one = [
+            file
+            for at, file in enumerate(files)
+            if judge.refusal_of(
+                judge.candidate(
+                    f"acme-{at}.tar.gz",
+                    f"{days[at]:064x}" if at % 3 else None,
+                    NOW - days[at] * DAY,
+                ),
+                NOW,
+            )
+            is None
+        ]
+        self.assertEqual(kept, one_by_one)
