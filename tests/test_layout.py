@@ -35,6 +35,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("upstream",),
     ("access",),
     ("advisories",),
+    ("statistics",),
     ("index",),
     ("store.s3", "store.folder"),
     ("store",),

@@ -40,6 +40,7 @@ from pypicloud_tw.assembly.fallback import (
 )
 from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.assembly.logins import make_logins, make_throttle
+from pypicloud_tw.assembly.statistics import make_downloads, make_statistics_jobs
 from pypicloud_tw.assembly.web import make_application, make_front
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.load import load
@@ -52,6 +53,7 @@ from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.reload import Reloader
 from pypicloud_tw.server import Server
 from pypicloud_tw.startup import start
+from pypicloud_tw.statistics.downloads import CountedDownloads
 from pypicloud_tw.store.checkpoints import Checkpoint, pass_by
 from pypicloud_tw.web.fallback import Fallback
 
@@ -106,8 +108,9 @@ def assemble(
     )
     exchange = make_exchange(config, index, process, environ, access, tokens.minted)
     pruning = AdministeredPruning.of(index, config.retention)
+    counted = make_downloads(config, index, process)
     advised = make_advised(
-        index, lambda: access.policy.settings.private, advisories, fallback
+        index, lambda: access.policy.settings.private, advisories, fallback, counted
     )
     application = make_application(
         config,
@@ -122,6 +125,7 @@ def assemble(
         pruning,
         advised,
         make_screen(config, known, exemptions, process),
+        None if counted is None else counted.count,
         pins,
     )
     reporter = make_reporter(
@@ -132,7 +136,11 @@ def assemble(
         *make_upstream_reports(config, index, fallback, process, pins),
         fallback=fallback,
     )
-    jobs = (*make_names_jobs(config, index, fallback, process), reporter.job)
+    jobs = (
+        *make_names_jobs(config, index, fallback, process),
+        *make_statistics_jobs(counted),
+        reporter.job,
+    )
     daily = make_daily(index, access, pruning, process.metrics, *jobs)
     reloader = Reloader(
         config,
@@ -151,12 +159,15 @@ def assemble(
         make_front(config, application, process),
         index.standing,
         open_logs=partial(_open_logs, logs),
-        start=partial(_start, index, access, fallback, advisories, trail, daily),
+        start=partial(
+            _start, index, access, fallback, advisories, counted, trail, daily
+        ),
         on_hangup=partial(_hang_up, logs, reloader),
         close=partial(
             _close,
             fallback,
             advisories,
+            counted,
             logins,
             tokens,
             trail,
@@ -191,18 +202,21 @@ async def _start(
     access: Access,
     fallback: Fallback | None,
     advisories: Advisories | None,
+    counted: CountedDownloads | None,
     trail: Trail,
     daily: Daily,
 ) -> None:
     trail.start(index.store)
-    begin = partial(_begin, advisories)
+    begin = partial(_begin, advisories, counted)
     await start(index, access, partial(_warm_up, fallback), begin)
     await daily.run()  # until the server stops
 
 
-def _begin(advisories: Advisories | None) -> None:
+def _begin(advisories: Advisories | None, counted: CountedDownloads | None) -> None:
     if advisories is not None:
         advisories.start()
+    if counted is not None:
+        counted.start()
 
 
 async def _warm_up(fallback: Fallback | None) -> None:
@@ -214,6 +228,7 @@ async def _warm_up(fallback: Fallback | None) -> None:
 async def _close(
     fallback: Fallback | None,
     advisories: Advisories | None,
+    counted: CountedDownloads | None,
     logins: Logins,
     tokens: Tokens,
     trail: Trail,
@@ -224,6 +239,8 @@ async def _close(
     advised.close()
     if advisories is not None:
         advisories.stop()
+    if counted is not None:
+        await counted.stop()
     if fallback is not None:
         await fallback.close()
     logins.close()

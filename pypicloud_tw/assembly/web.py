@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.audit.downloads import DownloadLog
@@ -42,12 +44,14 @@ def make_application(
     pruning: AdministeredPruning,
     advised: AdministeredAdvisories,
     screen: Screen,
+    count: Callable[[str, str], None] | None,
     pins: Pins,
 ) -> Application:
     """Make what answers requests, whatever connection they come by.
 
     :param screen: raises the error for a file that nobody may upload.
     :param pins: who publishes the projects of upstreams.
+    :param count: counts a file of a project that is handed out.
     :param download_log: None: nobody writes down what is downloaded.
     """
     origins = config.server.cors_origins

@@ -168,13 +168,19 @@ class AdvisoriesInStore:
     async def _read(self) -> StoredAdvisories:
         from pypicloud_tw.assembly.advised import make_advised
         from pypicloud_tw.assembly.advisories import make_advisories
+        from pypicloud_tw.assembly.statistics import make_downloads
         from pypicloud_tw.projects.affected.stored import StoredAdvisories
 
         config, index = self.config, self.index
         advisories = make_advisories(config, index.store, self.process, os.environ)
         if advisories is not None:
             await advisories.look()
-        advised = make_advised(index, lambda: config.pypi.private, advisories)
+        counted = make_downloads(config, index, self.process)
+        if counted is not None:
+            await counted.read()
+        advised = make_advised(
+            index, lambda: config.pypi.private, advisories, None, counted
+        )
         return StoredAdvisories(advised, Operator())
 
 

@@ -23,6 +23,7 @@ from pypicloud_tw.config.sections.server import (
     DownloadsSection,
     MetricsSection,
     ServerSection,
+    StatisticsSection,
 )
 from pypicloud_tw.config.sections.storage import AwsSection, StorageSection
 from pypicloud_tw.config.sections.upstream import AdvisoriesSection, UpstreamSection
@@ -63,6 +64,7 @@ class Config:
     metrics: MetricsSection = field(factory=MetricsSection)
     audit: AuditSection = field(factory=AuditSection)
     downloads: DownloadsSection = field(factory=DownloadsSection)
+    statistics: StatisticsSection = field(factory=StatisticsSection)
     users: Mapping[str, str] = field(factory=_nothing, repr=False)
     groups: Mapping[str, frozenset[str]] = field(factory=_nothing)
     rights: tuple[RightLine, ...] = ()

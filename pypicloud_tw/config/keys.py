@@ -26,6 +26,7 @@ from pypicloud_tw.config.sections.server import (
     DownloadsSection,
     MetricsSection,
     ServerSection,
+    StatisticsSection,
 )
 from pypicloud_tw.config.sections.storage import AwsSection, StorageSection
 from pypicloud_tw.config.sections.upstream import AdvisoriesSection, UpstreamSection
@@ -47,6 +48,7 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "metrics": MetricsSection,
         "audit": AuditSection,
         "downloads": DownloadsSection,
+        "statistics": StatisticsSection,
     }
 )
 

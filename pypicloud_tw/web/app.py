@@ -118,6 +118,9 @@ class Application:
     pruning: AdministeredPruning = field(on_setattr=setters.frozen)
     advisories: AdministeredAdvisories = field(on_setattr=setters.frozen)
     pins: Pins = field(on_setattr=setters.frozen)
+    count: Callable[[str, str], None] | None = field(
+        default=None, on_setattr=setters.frozen
+    )
     screen: Screen = field(default=take_all, on_setattr=setters.frozen)
     cors: Cors | None = field(default=None, on_setattr=setters.frozen)
     forms: BufferBudget = field(factory=lambda: BufferBudget(FORM_MEMORY), init=False)
@@ -172,7 +175,7 @@ class Application:
 
     @_files.default
     def _make_files(self) -> FileSender:
-        return FileSender(self.index.store, self.downloads)
+        return FileSender(self.index.store, self.downloads, self.count)
 
     @_integrity.default
     def _make_integrity(self) -> Integrity:

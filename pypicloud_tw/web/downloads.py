@@ -36,10 +36,12 @@ class FileSender:
     """Sends files, or the way to them in the store.
 
     :ivar downloads: takes each file that was handed out; None: nothing does.
+    :ivar count: counts a file of a project.
     """
 
     store: IObjectStore
     downloads: Downloads | None
+    count: Callable[[str, str], None] | None = None
 
     async def send(
         self,
@@ -59,6 +61,19 @@ class FileSender:
                 download = download_of(request, blob, project, principal)
                 if download is not None:
                     self.downloads(download)
+            if self.count is not None and sent and _is_counted(request, blob):
+                self.count(project, blob.filename)
+
+
+def _is_counted(request: Request, blob: Blob) -> bool:
+    """Return whether a file was handed out; of its parts, the first counts."""
+    if request.method != b"GET" or request.code not in _HANDED_OUT:
+        return False
+    if blob.filename.endswith(METADATA_SUFFIX):
+        return False
+    if request.code != 206:
+        return True
+    return (joined(request, b"Range") or b"").replace(b" ", b"").startswith(b"bytes=0-")
 
 
 def download_of(

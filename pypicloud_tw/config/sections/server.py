@@ -92,6 +92,20 @@ class AuditSection:
 
 
 @frozen
+class StatisticsSection:
+    """How often files are fetched."""
+
+    downloads: bool = key(
+        values.flag,
+        "true",
+        "Whether it is counted how often each file is fetched; no addresses, no users.",
+    )
+    keep: int = key(
+        values.whole(30, 3660), "90", "The days of which the counts are kept."
+    )
+
+
+@frozen
 class DownloadsSection:
     """Records of who downloaded what."""
 

@@ -1,0 +1,178 @@
+"""Counting downloads, on several servers and over days."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from pypicloud_tw.errors import StoreError
+from pypicloud_tw.statistics.counts import SUM, DayCounts, key_of, summed
+from pypicloud_tw.statistics.downloads import CountedDownloads
+from pypicloud_tw.store.memory import MemoryStore
+from tests.doubles import InlineOffload
+
+DAY = 86_400.0
+#: 2026-01-10, noon.
+START = 1_768_046_400.0
+ONE, TWO = "acme-1.0.tar.gz", "acme-2.0-py3-none-any.whl"
+
+
+class DownloadTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(START)
+        self.offload = InlineOffload()
+        self.store = MemoryStore(self.offload)
+
+    def server(self) -> CountedDownloads:
+        return CountedDownloads(self.store, self.offload, self.clock, keep=40)
+
+    def done(self, work: Any) -> Any:
+        if not isinstance(work, Deferred):
+            work = Deferred.fromCoroutine(work)
+        return self.successResultOf(work)
+
+    def versions(self, server: CountedDownloads, days: int = 30) -> dict[str, int]:
+        return dict(self.done(server.versions("acme", days)))
+
+    def test_counted_here_and_elsewhere(self) -> None:
+        one, two = self.server(), self.server()
+        for filename in (ONE, ONE, TWO):
+            one.count("acme", filename)
+        two.count("acme", ONE)
+        two.count("beta", "beta-1.tar.gz")
+        self.done(one.work())
+        self.done(two.work())
+        self.assertEqual(self.versions(two), {"1.0": 3, "2.0": 1})
+        self.assertEqual(self.done(two.names(30)), {"acme", "beta"})
+        self.assertEqual(self.versions(one), {"1.0": 2, "2.0": 1})
+        self.clock.advance(3600)
+        self.done(one.work())
+        self.assertEqual(self.versions(one), {"1.0": 3, "2.0": 1})
+
+    def test_days_end(self) -> None:
+        server = self.server()
+        server.count("acme", ONE)
+        self.clock.advance(DAY)
+        server.count("acme", TWO)
+        self.done(server.work())
+        self.assertEqual(self.versions(server, 1), {"2.0": 1})
+        self.assertEqual(self.versions(server, 2), {"1.0": 1, "2.0": 1})
+
+    def test_a_restart_loses_nothing_that_was_written(self) -> None:
+        server = self.server()
+        server.count("acme", ONE)
+        self.done(server.stop())
+        later = self.server()
+        later.count("acme", ONE)
+        self.done(later.work())
+        self.assertEqual(self.versions(later), {"1.0": 2})
+
+    def test_the_store_is_away(self) -> None:
+        server = self.server()
+        server.count("acme", ONE)
+
+        def away(operation: str, key: str) -> None:
+            raise StoreError("The store is away.")
+
+        self.store.before = away
+        self.done(server.work())
+        self.flushLoggedErrors()
+        self.store.before = lambda operation, key: None
+        server.count("acme", ONE)
+        self.done(server.work())
+        self.assertEqual(self.versions(self.read()), {"1.0": 2})
+
+    def read(self) -> CountedDownloads:
+        server = self.server()
+        self.done(server.read())
+        return server
+
+    def test_damaged_is_left_out(self) -> None:
+        server = self.server()
+        server.count("acme", ONE)
+        self.done(server.work())
+        self.done(self.store.put(key_of("2026-01-10", "other"), b"{"))
+        self.assertEqual(self.versions(self.read()), {"1.0": 1})
+
+    def test_a_sum_counts_nothing_twice_wherever_it_ends(self) -> None:
+        for ends_after in range(12):
+            self.setUp()
+            for _ in range(3):
+                server = self.server()
+                server.count("acme", ONE)
+                self.done(server.stop())
+            self.clock.advance(5 * DAY)
+            calls = iter(range(100))
+
+            def before(
+                operation: str, key: str, calls: Any = calls, last: int = ends_after
+            ) -> None:
+                if next(calls) >= last:
+                    raise StoreError("The server is gone.")
+
+            self.store.before = before
+            Deferred.fromCoroutine(self.server().sum_up()).addErrback(
+                lambda failure: failure.trap(StoreError)
+            )
+            self.store.before = lambda operation, key: None
+            self.assertEqual(self.versions(self.read()), {"1.0": 3}, ends_after)
+            self.done(self.server().sum_up())
+            self.assertEqual(self.versions(self.read()), {"1.0": 3}, ends_after)
+            self.assertEqual(list(self.store.objects), [key_of("2026-01-10", SUM)])
+
+    def test_who_writes_late_is_added(self) -> None:
+        late, server = self.server(), self.server()
+        late.count("acme", ONE)
+        server.count("acme", ONE)
+        self.done(server.stop())
+        self.clock.advance(5 * DAY)
+        self.done(self.server().sum_up())
+        self.done(late.stop())
+        self.assertEqual(self.versions(self.read()), {"1.0": 2})
+        self.done(self.server().sum_up())
+        self.assertEqual(self.versions(self.read()), {"1.0": 2})
+
+    def test_old_days_are_removed(self) -> None:
+        server = self.server()
+        server.count("acme", ONE)
+        self.done(server.stop())
+        self.clock.advance(60 * DAY)
+        self.done(self.server().sum_up())
+        self.assertEqual(list(self.store.objects), [])
+
+    def test_bounded(self) -> None:
+        import pypicloud_tw.statistics.downloads as module
+
+        self.patch(module, "MOST_FILES", 10)
+        server = self.server()
+        for number in range(100):
+            server.count("acme", f"acme-{number}.tar.gz")
+        self.assertEqual(sum(self.versions(server).values()), 10)
+        self.assertEqual(server.counted, 100)
+
+
+class SumTests(SynchronousTestCase):
+    counts = st.builds(
+        DayCounts,
+        st.dictionaries(
+            st.sampled_from("ab"),
+            st.dictionaries(st.sampled_from("xyz"), st.integers(1, 9)),
+        ),
+    )
+
+    @given(st.dictionaries(st.sampled_from("123"), counts))
+    def test_written_and_read(self, objects: dict[str, DayCounts]) -> None:
+        whole = summed(objects)
+        self.assertEqual(DayCounts.decode(whole.encode()), whole)
+        total = sum(n for counts in objects.values() for _, _, n in counts)
+        self.assertEqual(sum(n for _, _, n in whole), total)
+
+    @given(st.binary(max_size=40))
+    def test_nonsense(self, data: bytes) -> None:
+        self.assertRaises(ValueError, DayCounts.decode, data)
