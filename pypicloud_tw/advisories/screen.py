@@ -44,7 +44,8 @@ class MalwareScreen:
             f"{project} {version} is known malware ({found}), and is not taken here. "
             "If that speaks of another project of this name, who runs this index "
             "reserves the name (pypi.private), or an administrator exempts it: "
-            f"pypicloud exempt add {project}=={version} --rule malware.",
+            f"pypicloud exempt add {project}=={version} --rule malware --for 7d "
+            "--reason WHY",
             Rule.MALWARE.value,
             project=project,
         )

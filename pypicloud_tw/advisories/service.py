@@ -381,7 +381,11 @@ class Advisories:
         """Tell others that it still holds."""
         try:
             stored = await self.store.get(TABLE, limit=MAX_TABLE)
-        except (ObjectNotFound, StoreError):
+        except ObjectNotFound:
+            # Have the next reading give all of it, to be saved.
+            self._state = ""
+            return
+        except StoreError:
             return
         assert stored is not None, "an unconditional read gives bytes"
         await self._save(stored.data.partition(b"\n")[2])

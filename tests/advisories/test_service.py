@@ -26,7 +26,7 @@ from pypicloud_tw.advisories.service import (
 from pypicloud_tw.advisories.table import AdvisoryTable, TableMaker
 from pypicloud_tw.advisories.values import AdvisoriesStanding, Severity
 from pypicloud_tw.config.exemptions import Exemption
-from pypicloud_tw.errors import RefusedByRule, Unavailable
+from pypicloud_tw.errors import RefusedByRule, StoreError, Unavailable
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.store.memory import MemoryStore
 from tests.advisories.osv import record
@@ -281,6 +281,16 @@ class ServiceTests(SynchronousTestCase):
             "Advisories are 73 hours old: their source is away. What was read before "
             "holds.",
         )
+
+    def test_what_was_not_saved_is_at_the_next_reading(self) -> None:
+        service = self.service(every=3600.0)
+        self.store.fail_next("put", StoreError("It is away."))
+        self.look(service)
+        self.assertNotIn(TABLE, self.store.objects)
+        for _ in range(2):
+            self.clock.advance(4000)
+            self.look(service)
+        self.assertIn(TABLE, self.store.objects)
 
     def test_a_damaged_object_is_not_used(self) -> None:
         self.look(self.service())

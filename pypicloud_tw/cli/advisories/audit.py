@@ -75,7 +75,7 @@ def advisories(
     if not found.known:
         raise CouldNotDo(
             "No advisories are known: advisories.source is not set, or has not been "
-            "read yet."
+            "read yet. The log says why; pypicloud status says how old they are."
         )
     _print(found, form)
     for notice in found.notices:
