@@ -88,7 +88,7 @@ def key_of(day: str, name: str) -> str:
     return f"{FOLDER}{day}/{name}"
 
 
-def name_and_day(key: str) -> tuple[str, str] | None:
+def day_and_name(key: str) -> tuple[str, str] | None:
     """Read the day and the name in a key; None: it is none of ours."""
     parts = key.removeprefix(FOLDER).split("/")
     if not key.startswith(FOLDER) or len(parts) != 2:

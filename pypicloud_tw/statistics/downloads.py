@@ -29,7 +29,7 @@ from pypicloud_tw.statistics.counts import (
     SUM,
     DayCounts,
     key_of,
-    name_and_day,
+    day_and_name,
     servers,
     summed,
 )
@@ -179,7 +179,7 @@ class CountedDownloads:
         first = self._first_day(self.keep)
         names: dict[str, list[str]] = {}
         async for info in self.store.list(FOLDER):
-            found = name_and_day(info.key)
+            found = day_and_name(info.key)
             if found is not None and found[0] >= first:
                 names.setdefault(found[0], []).append(found[1])
                 if self._etags.get(info.key) != info.etag:
@@ -190,7 +190,9 @@ class CountedDownloads:
                 self._others[day] = await self._read_day(day, names[day])
         self._others = {d: c for d, c in self._others.items() if d in names}
         self._etags = {
-            key: etag for key, etag in self._etags.items() if key[7:17] in names
+            key: etag
+            for key, etag in self._etags.items()
+            if (found := day_and_name(key)) is not None and found[0] in names
         }
         self._read_at = self.clock.seconds()
 
@@ -228,7 +230,7 @@ class CountedDownloads:
         """
         names: dict[str, list[str]] = {}
         async for info in self.store.list(FOLDER):
-            found = name_and_day(info.key)
+            found = day_and_name(info.key)
             if found is not None:
                 names.setdefault(found[0], []).append(found[1])
         first, last = self._first_day(self.keep), self._first_day(2)
