@@ -28,8 +28,8 @@ from pypicloud_tw.statistics.counts import (
     MAX_DAY,
     SUM,
     DayCounts,
-    key_of,
     day_and_name,
+    key_of,
     servers,
     summed,
 )
