@@ -11,12 +11,11 @@ from packaging.utils import canonicalize_version
 
 from pypicloud_tw.advisories.values import (
     UNKNOWN_PROJECT,
-    Advisory,
     ProjectAdvisories,
 )
 from pypicloud_tw.config.exemptions import Exemption, Rule
-from pypicloud_tw.config.retention import show_age
 from pypicloud_tw.index.model import Document
+from pypicloud_tw.upstream.judgement import refusals
 from pypicloud_tw.upstream.judgement.entries import RuleEntry
 from pypicloud_tw.upstream.judgement.hidden import HIDDEN, told_hidden
 from pypicloud_tw.upstream.judgement.rules import UpstreamRules
@@ -25,6 +24,10 @@ from pypicloud_tw.upstream.parse import file_version
 
 #: What keeps a file's core metadata and signature beside it: they are as the file.
 _BESIDE = (".asc", ".metadata")
+
+
+#: No upload is later; seconds since the epoch.
+_LATEST = datetime(9000, 1, 1, tzinfo=UTC).timestamp()
 
 
 @define
@@ -315,16 +318,8 @@ class Judging:
         return None
 
     def _quarantined(self, file: Candidate) -> Refusal:
-        standing = self._judge.standing
-        reason = f": {standing.reason}" if standing.reason else ""
-        return Refusal(
-            Rule.QUARANTINED,
-            f"The upstream index has quarantined {self._judge.name}{reason.rstrip('.')}"
-            ". Nothing of it is given out here.",
-            "The upstream index lifts that; or an administrator exempts it: "
-            + exempt_command(self._release(file), Rule.QUARANTINED),
-            since=standing.since,
-        )
+        judge = self._judge
+        return refusals.quarantined(judge.name, self._release(file), judge.standing)
 
     def _malicious(self, file: Candidate) -> Refusal | None:
         by_version = self._malware(file.version)
@@ -333,33 +328,16 @@ class Judging:
         found = self._judge.advisories.malware_of(None, file.sha256)
         if found is None:
             return None
-        return self._is_malware(found, self._version(file), None)
+        return refusals.malware(self._release(file), found, None)
 
     def _malicious_version(self, version: str | None) -> Refusal | None:
         for one in self._judge.advisories.malware:
             if one.affects(version):
-                return self._is_malware(one.id, version, one.published)
+                return refusals.malware(self._what(version), one.id, one.published)
         return None
 
-    def _is_malware(
-        self, advisory: str, version: str | None, since: float | None
-    ) -> Refusal:
-        what = self._what(version)
-        return Refusal(
-            Rule.MALWARE,
-            f"{what} is known malware ({advisory}).",
-            "If that is wrong, an administrator exempts it: "
-            + exempt_command(what, Rule.MALWARE),
-            since=since,
-            advisory=advisory,
-        )
-
     def _troubled(self, file: Candidate) -> Refusal:
-        return Refusal(
-            Rule.ADVISORIES,
-            str(self._judge.trouble),
-            "Who runs this index sees to it, or sets advisories.when_away = open.",
-        )
+        return refusals.unknown(str(self._judge.trouble))
 
     def _flawed_version(self, version: str | None) -> Refusal | None:
         least = self._rules.block_severity
@@ -368,67 +346,27 @@ class Judging:
         worst = max(flaws, key=lambda one: one.severity, default=None)
         if worst is None or worst.severity < least:
             return None
-        what = self._what(version)
-        return Refusal(
-            Rule.SEVERITY,
-            f"{what} has a known flaw of severity {worst.severity.word} ({worst.id}), "
-            f"and {least.word} is not let through here (upstream.block_severity)."
-            + _fixes(worst),
-            "An administrator exempts it: " + exempt_command(what, Rule.SEVERITY),
-            since=worst.published,
-            advisory=worst.id,
-        )
+        return refusals.flawed(self._what(version), worst, least)
 
     def _unproved(self, file: Candidate) -> Refusal | None:
         if file.provenance:
             return None
-        return Refusal(
-            Rule.PROVENANCE,
-            f"{file.filename} has no provenance, and {self._judge.name} is let through "
-            "only with it (upstream.require_provenance).",
-            "An administrator exempts it: "
-            + exempt_command(self._release(file), Rule.PROVENANCE),
-        )
+        name = self._judge.name
+        return refusals.unproved(file.filename, name, self._release(file))
 
     def _too_new(self, file: Candidate) -> Refusal | None:
-        latest = self._latest
+        latest, uploaded = self._latest, file.uploaded
         assert latest is not None, "else the rule is not in force"
-        if file.uploaded is None:
-            said = "has no known time of upload"
-        elif file.uploaded > latest:
-            said = f"was uploaded at {_moment(file.uploaded)}"
-        else:
+        if uploaded is not None and uploaded <= latest:
             return None
-        return Refusal(
-            Rule.NOT_AFTER,
-            f"{file.filename} {said}, and nothing is let through here that is younger "
-            f"than {_moment(latest)} (upstream.not_after).",
-            "Who runs this index can change that in its ini.",
-        )
+        return refusals.too_new(file.filename, uploaded, latest)
 
     def _too_young(self, file: Candidate) -> Refusal | None:
-        age = self._age(file.version)
-        if not age or (file.uploaded or self._now) + age <= self._now:
+        age, uploaded = self._age(file.version), file.uploaded
+        if not age or (uploaded is not None and uploaded + age <= self._now):
             return None
-        younger = f"what is younger than {show_age(int(age))} is not let through here"
-        exempt = exempt_command(self._release(file), Rule.MIN_AGE)
-        if file.uploaded is None:
-            # Fails closed where the upstream does not tell (or tells no time at all).
-            return Refusal(
-                Rule.MIN_AGE,
-                f"{file.filename} has no known time of upload, and {younger} "
-                "(upstream.min_age).",
-                f"An administrator exempts it: {exempt}",
-            )
-        until = file.uploaded + age
-        return Refusal(
-            Rule.MIN_AGE,
-            f"{file.filename} was uploaded at {_moment(file.uploaded)}, and {younger} "
-            f"(upstream.min_age): it will be at {_moment(until)}.",
-            f"An administrator can exempt it before: {exempt}",
-            since=file.uploaded,
-            until=until,
-        )
+        what = self._release(file)
+        return refusals.too_young(file.filename, uploaded, age, what)
 
     def _age_of(self, version: str | None) -> float:
         rules, known = self._rules, self._judge.advisories
@@ -442,23 +380,6 @@ def _any_holds(entries: Iterable[RuleEntry], version: str | None) -> bool:
     return any(entry.holds(version) for entry in entries)
 
 
-def exempt_command(what: str, rule: Rule) -> str:
-    """Write the command that exempts something."""
-    name, _, version = what.partition(" ")
-    which = f"{name}=={version}" if version else name
-    option = "" if rule is Rule.MIN_AGE else f" --rule {rule}"
-    return f"pypicloud exempt add {which}{option} --for 7d --reason WHY"
-
-
-def _fixes(advisory: Advisory) -> str:
-    fixed = ", ".join(advisory.fixed)
-    return f" It is repaired in {fixed}." if fixed else ""
-
-
-def _moment(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
-
-
 def _timestamp(moment: datetime | None) -> float | None:
     return None if moment is None else moment.timestamp()
 
@@ -469,9 +390,11 @@ def upload_time(text: object) -> float | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        told = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
+    # What is added to it must be a time as well.
+    return told if told < _LATEST else None
 
 
 def _remaining(

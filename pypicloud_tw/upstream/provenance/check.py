@@ -16,7 +16,7 @@ from pypicloud_tw.index.audit import SERVER, Act, Audit
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.upstream.client import Client
-from pypicloud_tw.upstream.judgement.judge import exempt_command
+from pypicloud_tw.upstream.judgement.refusals import exempt_command
 from pypicloud_tw.upstream.judgement.values import Candidate, Refusal
 from pypicloud_tw.upstream.links import Link
 from pypicloud_tw.upstream.provenance.pins import Pins

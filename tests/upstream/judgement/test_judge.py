@@ -180,7 +180,7 @@ class TimeTests(SynchronousTestCase):
             self.assertIn("pypicloud exempt add acme==2.0 --for", hidden["lifted_by"])
 
     def test_unknown_age_fails_closed(self) -> None:
-        for uploaded in (None, "yesterday", "9999-99-99"):
+        for uploaded in (None, "yesterday", "9999-99-99", "9999-12-31T23:59:59Z"):
             filtered = judge(min_age=1.0).filter_document(acme(v1=uploaded), NOW)
             self.assertEqual(names(filtered.document), [])
             self.assertIsNone(filtered.changes_at)
