@@ -40,7 +40,11 @@ from pypicloud_tw.assembly.fallback import (
 )
 from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.assembly.logins import make_logins, make_throttle
-from pypicloud_tw.assembly.statistics import make_downloads, make_statistics_jobs
+from pypicloud_tw.assembly.statistics import (
+    make_downloads,
+    make_last_fetched,
+    make_statistics_jobs,
+)
 from pypicloud_tw.assembly.web import make_application, make_front
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.load import load
@@ -107,8 +111,10 @@ def assemble(
         config, index, process, environ, exemptions, known, pins=pins
     )
     exchange = make_exchange(config, index, process, environ, access, tokens.minted)
-    pruning = AdministeredPruning.of(index, config.retention)
     counted = make_downloads(config, index, process)
+    pruning = AdministeredPruning.of(
+        index, config.retention, make_last_fetched(counted)
+    )
     advised = make_advised(
         index, lambda: access.policy.settings.private, advisories, fallback, counted
     )

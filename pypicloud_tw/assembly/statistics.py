@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.index.index import Index
+from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.maintenance.daily import DailyJob
+from pypicloud_tw.maintenance.retention.judgement import Fetched
+from pypicloud_tw.maintenance.retention.pruner import LastFetched, nothing_known
 from pypicloud_tw.process import Process
 from pypicloud_tw.statistics.downloads import CountedDownloads
 
@@ -20,6 +23,18 @@ def make_downloads(
     )
     counted.register(process.metrics)
     return counted
+
+
+def make_last_fetched(counted: CountedDownloads | None) -> LastFetched:
+    """Make what tells retention when releases were fetched last."""
+    if counted is None:
+        return nothing_known
+
+    async def last_fetched(project: NormalizedName) -> Fetched | None:
+        since = counted.since
+        return None if since is None else Fetched(since, counted.last(project))
+
+    return last_fetched
 
 
 def make_statistics_jobs(counted: CountedDownloads | None) -> tuple[DailyJob, ...]:

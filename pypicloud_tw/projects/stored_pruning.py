@@ -17,7 +17,12 @@ from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.maintenance.retention.plan import PlanPage, check_projects
-from pypicloud_tw.maintenance.retention.pruner import FindRule, Pruner
+from pypicloud_tw.maintenance.retention.pruner import (
+    FindRule,
+    LastFetched,
+    Pruner,
+    nothing_known,
+)
 from pypicloud_tw.maintenance.retention.rules import RetentionRules, rules_by_project
 from pypicloud_tw.projects.pruning import (
     MOST_PATTERNS,
@@ -40,10 +45,16 @@ class AdministeredPruning:
 
     @classmethod
     def of(
-        cls, index: Index, rules: tuple[RetentionRule, ...] = ()
+        cls,
+        index: Index,
+        rules: tuple[RetentionRule, ...] = (),
+        fetched: LastFetched = nothing_known,
     ) -> AdministeredPruning:
-        """Make it for an index with these rules."""
-        pruner = Pruner(index, Pieces(index.clock))
+        """Make it for an index with these rules.
+
+        :param fetched: tells when releases were fetched.
+        """
+        pruner = Pruner(index, Pieces(index.clock), fetched=fetched)
         return cls(pruner, RetentionRules(rules))
 
 

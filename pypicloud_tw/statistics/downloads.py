@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from secrets import token_hex
 
 from attrs import define, field
@@ -112,6 +112,33 @@ class CountedDownloads:
                     found[version] += count
         return found
 
+    def last(self, name: str) -> Mapping[str, datetime]:
+        """Return when each version of a project was fetched last, at the latest."""
+        found: dict[str, datetime] = {}
+        for held in (self._others, self._own):
+            for day, counts in held.items():
+                for filename in counts.files.get(name, ()):
+                    version = _version(filename, name)
+                    if version is not None:
+                        end = _end_of(day)
+                        found[version] = max(end, found.get(version, end))
+        return found
+
+    @property
+    def since(self) -> datetime | None:
+        """From when on all that was fetched is known; None: it is not known at all.
+
+        Each server writes an object for each day, be it empty: of a day without one
+        nobody has counted what was fetched.
+        """
+        known = {*self._others, *self._own}
+        day = date.fromisoformat(self._today())
+        if day.isoformat() not in known or self._read_at == float("-inf"):
+            return None
+        while (day - timedelta(days=1)).isoformat() in known:
+            day -= timedelta(days=1)
+        return datetime.combine(day, time(), UTC)
+
     # At work
 
     def start(self) -> None:
@@ -152,7 +179,11 @@ class CountedDownloads:
             self._log.failure("Counting downloads failed")
 
     async def _flush(self) -> None:
-        """Write the days of which more was counted."""
+        """Write the days of which more was counted, and today's in any case."""
+        today = self._today()
+        if today not in self._own:
+            self._own[today] = DayCounts()
+            self._dirty.add(today)
         for day in sorted(self._dirty):
             self._dirty.discard(day)
             try:
@@ -165,7 +196,6 @@ class CountedDownloads:
                     error=e.message,
                 )
                 return
-        today = self._today()
         for day in [day for day in self._own if day < today]:
             # It lies in the store, and is read from there as others' are.
             del self._own[day], self._sizes[day]
@@ -275,6 +305,10 @@ class CountedDownloads:
 
 def _day(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).date().isoformat()
+
+
+def _end_of(day: str) -> datetime:
+    return datetime.combine(date.fromisoformat(day) + timedelta(days=1), time(), UTC)
 
 
 def _version(filename: str, name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import given
@@ -145,6 +146,28 @@ class DownloadTests(SynchronousTestCase):
         self.clock.advance(60 * DAY)
         self.done(self.server().sum_up())
         self.assertEqual(list(self.store.objects), [])
+
+    def test_since_when_all_is_known(self) -> None:
+        server = self.server()
+        self.assertIsNone(server.since)
+        for _ in range(3):
+            self.done(server.work())
+            self.clock.advance(DAY)
+        server.count("acme", ONE)
+        self.done(server.work())
+        later = self.read()
+        self.assertEqual(later.since, datetime(2026, 1, 10, tzinfo=UTC))
+        self.assertEqual(later.last("acme"), {"1.0": datetime(2026, 1, 14, tzinfo=UTC)})
+        self.assertEqual(server.since, later.since)
+
+    def test_a_day_without_counts_is_not_known(self) -> None:
+        server = self.server()
+        server.count("acme", ONE)
+        self.done(server.stop())
+        self.clock.advance(2 * DAY)
+        later = self.server()
+        self.done(later.work())
+        self.assertEqual(later.since, datetime(2026, 1, 12, tzinfo=UTC))
 
     def test_bounded(self) -> None:
         import pypicloud_tw.statistics.downloads as module
