@@ -331,9 +331,13 @@ class Judging:
         return refusals.malware(self._release(file), found, None)
 
     def _malicious_version(self, version: str | None) -> Refusal | None:
-        for one in self._judge.advisories.malware:
+        malware, name = self._judge.advisories.malware, self._judge.name
+        for one in malware:
             if one.affects(version):
                 return refusals.malware(self._what(version), one.id, one.published)
+        if version is None and malware:
+            # Fails closed: it may be the malicious one.
+            return refusals.perhaps_malware(name, malware[0].id, malware[0].published)
         return None
 
     def _troubled(self, file: Candidate) -> Refusal:
@@ -393,8 +397,8 @@ def upload_time(text: object) -> float | None:
         told = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
-    # What is added to it must be a time as well.
-    return told if told < _LATEST else None
+    # What is added to it must be a time as well; before, there was nothing to upload.
+    return told if 0 <= told < _LATEST else None
 
 
 def _remaining(
