@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from functools import cache, cached_property
 
 from attrs import define, evolve, field
-from packaging.utils import canonicalize_version
 
 from pypicloud_tw.advisories.values import (
     UNKNOWN_PROJECT,
     ProjectAdvisories,
+    spelled,
 )
 from pypicloud_tw.config.exemptions import Exemption, Rule
 from pypicloud_tw.index.model import Document
@@ -409,5 +409,5 @@ def _remaining(
     """Leave out the versions all of whose files went; others never had any."""
     left = {version_of(file["filename"]) for file in kept}
     gone = {version_of(file["filename"]) for file in document["files"]} - left
-    spelled = {canonicalize_version(version) for version in gone if version}
-    return [v for v in document["versions"] if canonicalize_version(v) not in spelled]
+    empty = {spelled(version) for version in gone if version}
+    return [v for v in document["versions"] if spelled(v) not in empty]

@@ -154,6 +154,12 @@ class VersionTests(SynchronousTestCase):
         kept = judge(deny=("acme==1.0",)).filter_document(document, NOW).document
         self.assertEqual(names(kept), [])
 
+    def test_versions_that_are_none_stay_as_they_are(self) -> None:
+        document = acme(v1_0=None, v2_0=None)
+        document["versions"] += ["x", "9" * 5000]
+        left = judge(deny=("acme==2.0",)).filter_document(document, NOW).document
+        self.assertEqual(left["versions"], ["1.0", "0.0", "x", "9" * 5000])
+
     def test_a_file_of_unknown_version_may_be_the_malicious_one(self) -> None:
         told = Advisory(
             "MAL-1", "acme", malware=True, versions=frozenset({"1.0.post1"})
