@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeGuard
 
@@ -74,11 +74,11 @@ def advisories_of(record: object) -> Iterator[Advisory]:
         name = _project(affected)
         if name is not None:
             by_project.setdefault(name, []).append(affected)
-    malware = _is_malware((identifier, *aliases), record)
+    by_record = _is_malware((identifier, *aliases), record)
     for name, parts in by_project.items():
         ranges = tuple(_ranges(parts))
         versions = frozenset(_versions(parts))
-        malware = malware or any(map(_says_malicious, parts))
+        malware = by_record or any(map(_says_malicious, parts))
         if malware and not ranges and not versions:
             # Who says that something is malicious, and not what, means all of it.
             ranges = (VersionRange(),)
@@ -217,6 +217,9 @@ def _order(event: tuple[str, str]) -> tuple[bool, Version | None, int]:
 
 _FIRST = Version("0.dev0")
 
+#: Nothing is published later; seconds since the epoch.
+_LATEST = datetime(9000, 1, 1, tzinfo=UTC).timestamp()
+
 
 @lru_cache(4096)
 def _parsed(version: str) -> Version | None:
@@ -308,9 +311,11 @@ def _moment(value: object) -> float | None:
     if not isinstance(value, str):
         return None
     try:
-        return datetime.fromisoformat(value).timestamp()
+        told = datetime.fromisoformat(value).timestamp()
     except (ValueError, OverflowError):
         return None
+    # It is written as a time again, in another zone than theirs.
+    return told if 0 <= told < _LATEST else None
 
 
 def _list(holder: object, key: str) -> list[Any]:

@@ -346,7 +346,9 @@ class Advisories:
             return
         if told is None or told.source != self.name:
             return
-        if self.checked is not None and told.checked <= self.checked:
+        # Another server's clock may be ahead: nothing was read in the future.
+        checked = min(told.checked, self.clock.seconds())
+        if self.checked is not None and checked <= self.checked:
             return
         if told.state != self._state:
             try:
@@ -354,10 +356,10 @@ class Advisories:
             except Unavailable as e:
                 self._log.warn("{error}", error=e.message)
                 return
-        self.checked = self._saved = told.checked
+        self.checked = self._saved = checked
         if self._asked:
             # Once at its start every server asks the source itself.
-            self._due = max(self._due, told.checked + self.settings.every)
+            self._due = max(self._due, checked + self.settings.every)
 
     async def _save(self, table: bytes) -> None:
         """Give others what was read."""

@@ -57,7 +57,9 @@ class SortedLines:
 
     def get(self, key: str) -> bytes | None:
         """Return the text of a key."""
-        at = bisect_left(range(len(self)), key.encode(), key=self._raw_key)
+        # Strangers ask, too: half a surrogate pair is in no key.
+        wanted = key.encode(errors="replace")
+        at = bisect_left(range(len(self)), wanted, key=self._raw_key)
         if at == len(self) or self._key(at) != key:
             return None
         start = self._starts[at]

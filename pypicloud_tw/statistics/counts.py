@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
+from datetime import date
 from typing import Any
 
 import zstandard
@@ -93,7 +94,12 @@ def day_and_name(key: str) -> tuple[str, str] | None:
     parts = key.removeprefix(FOLDER).split("/")
     if not key.startswith(FOLDER) or len(parts) != 2:
         return None
-    return parts[0], parts[1]
+    day, name = parts
+    try:
+        # Other spellings of a day there are (2026-W02-6): none is ours.
+        return (day, name) if date.fromisoformat(day).isoformat() == day else None
+    except ValueError:
+        return None
 
 
 def servers(names: Collection[str]) -> list[str]:

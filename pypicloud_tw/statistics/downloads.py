@@ -129,9 +129,15 @@ class CountedDownloads:
         """From when on all that was fetched is known; None: it is not known at all.
 
         Each server writes an object for each day, be it empty: of a day without one
-        nobody has counted what was fetched.
+        nobody has counted what was fetched. Of one that had too many files not all is
+        known.
         """
-        known = {*self._others, *self._own}
+        known = {*self._others, *self._own} - {
+            day
+            for held in (self._others, self._own)
+            for day, counts in held.items()
+            if OTHERS in counts.files
+        }
         day = date.fromisoformat(self._today())
         if day.isoformat() not in known or self._read_at == float("-inf"):
             return None
@@ -185,21 +191,36 @@ class CountedDownloads:
             self._own[today] = DayCounts()
             self._dirty.add(today)
         for day in sorted(self._dirty):
-            self._dirty.discard(day)
             try:
-                data = await self.offload.in_thread(self._own[day].encode)
-                await self.store.put(key_of(day, self._name), data)
+                await self._write(day)
             except PypicloudError as e:
-                self._dirty.add(day)
                 self._log.warn(
                     "Counts of downloads were not written, and are kept: {error}",
                     error=e.message,
                 )
                 return
         for day in [day for day in self._own if day < today]:
-            # It lies in the store, and is read from there as others' are.
-            del self._own[day], self._sizes[day]
-            self._read_at = float("-inf")
+            self._close(day)
+
+    async def _write(self, day: str) -> None:
+        """Write a day's object."""
+        # First: what is counted meanwhile is to be written again.
+        self._dirty.discard(day)
+        try:
+            data = await self.offload.in_thread(self._own[day].encode)
+            await self.store.put(key_of(day, self._name), data)
+        except BaseException:  # cancelled, too
+            self._dirty.add(day)
+            raise
+
+    def _close(self, day: str) -> None:
+        """Let go of a day that is over and written: it is read as others' are."""
+        own = self._own.pop(day)
+        del self._sizes[day]
+        if day in self._others:
+            # Its object may have been listed already, and left out as one's own.
+            self._others[day].add_all(own)
+        self._read_at = float("-inf")
 
     async def read(self) -> None:
         """Read what all servers have written of the days that are remembered.

@@ -19,6 +19,8 @@ from pypicloud_tw.index.model import Document
 SEGMENT = 16
 #: PEP 658: what is added to a file's address for its core metadata.
 METADATA = ".metadata"
+#: Characters of a mark: it stands in a header field, and in the store.
+_LONGEST_MARK = 200
 #: Begins what stands there where no digest is known.
 _UNTOLD = "u"
 
@@ -147,7 +149,8 @@ def mark_of(link: Link | None) -> str | None:
         return "deleted"
     if link.yanked is None:
         return None
-    return f"yanked; {link.yanked}" if link.yanked else "yanked"
+    mark = f"yanked; {link.yanked}" if link.yanked else "yanked"
+    return mark[:_LONGEST_MARK]
 
 
 def relinked(document: Document) -> Document:

@@ -188,7 +188,7 @@ class UpstreamPages(Generic[T]):
             return False
         edition = self.judges.edition
         if kept.edition != edition:
-            if kept.judge != self.judges.of(key.partition("/")[0]):
+            if kept.judge != self.judges.of(_project(key)):
                 return False
             kept.edition = edition
         return True
@@ -247,7 +247,30 @@ class UpstreamPages(Generic[T]):
             self.turns.release()
             self.jobs.wanted(self._slot(key))
         self._in_vain = float("-inf")
-        return kept.shown
+        return (await self._judge_again(question, kept)).shown
+
+    async def _judge_again(
+        self, question: PageQuestion, kept: RememberedPage[T]
+    ) -> RememberedPage[T]:
+        """Judge by what became known while the page was asked for, and joined in."""
+        latest, now = self._latest(question), self.clock.seconds()
+        if latest is question or kept.holds_for(latest.judged, now):
+            return kept
+        narrowed = kept.narrow(await self._narrow(latest, kept, now), latest.judged)
+        if self.memory.get(self._slot(question.key)) is kept:
+            self.memory.put(self._slot(question.key), narrowed)
+        return narrowed
+
+    def _latest(self, question: PageQuestion) -> PageQuestion:
+        """Return a question by the judge that is in force now."""
+        judged, edition = question.judged, self.judges.edition
+        if edition == judged.edition:
+            return question
+        judge = self.judges.of(_project(question.key))
+        if judge == judged.judge:
+            return question
+        recipe = evolve(question.recipe, judge=judge)
+        return evolve(question, recipe=recipe, judged=Judged(judge, edition))
 
     def _unwanted(self, key: str) -> None:
         """Leave the queue, unless it is to freshen what is remembered."""
@@ -405,7 +428,8 @@ class UpstreamPages(Generic[T]):
         self, question: PageQuestion, kept: RememberedPage[T], why: str
     ) -> UpstreamPage[T]:
         """Serve what is known, but for what may not be seen any more."""
-        key, now = question.key, self.clock.seconds()
+        question, now = self._latest(question), self.clock.seconds()
+        key = question.key
         if not kept.holds_for(question.judged, now):
             narrowed = await self._narrow(question, kept, now)
             kept = kept.narrow(narrowed, question.judged)
@@ -467,6 +491,11 @@ class UpstreamPages(Generic[T]):
         Deferred.fromCoroutine(keeping).addErrback(
             lambda f: self._log.failure("Storing the page of {key} failed", f, key=key)
         )
+
+
+def _project(key: str) -> str:
+    """Return the project of a page's key, which may be of one of its releases."""
+    return key.partition("/")[0]
 
 
 def _small(answer: PageResponse) -> PageResponse | None:

@@ -52,8 +52,6 @@ _MAX_DOCUMENT = 16 * 2**20
 #: Projects, and marks of files, up to which another is noted that refuses nothing: all
 #: of the document is read when it has changed, and a mark is not worth more than that.
 _MOST_GONE, _MOST_MARKS = 10_000, 20_000
-#: Characters of a mark that are kept.
-_LONGEST_MARK = 200
 _TRIES = 5
 
 
@@ -130,8 +128,7 @@ class Standings:
         if not marks and not seen.marks:
             return
         others = sum(len(one.marks) for one in self._known.values()) - len(seen.marks)
-        kept = [(file, mark[:_LONGEST_MARK]) for file, mark in sorted(marks.items())]
-        new = dict(kept[: max(0, _MOST_MARKS - others)])
+        new = dict(sorted(marks.items())[: max(0, _MOST_MARKS - others)])
         if new != seen.marks and self._has_room(name):
             self._unsaved_marks[name] = new
             self._know(name, evolve(seen, marks=new))

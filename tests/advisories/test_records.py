@@ -213,6 +213,18 @@ class HostileTests(SynchronousTestCase):
         self.assertTrue(one.summary.startswith("a ?[31mbccc"))
         self.assertEqual(len(one.summary), 400)
 
+    def test_a_time_that_is_none(self) -> None:
+        for told in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "x"):
+            self.assertIsNone(read(record("X-1") | {"published": told}).published)
+
+    def test_what_is_said_of_one_project_is_not_of_the_next(self) -> None:
+        evil, acme = record("X-1", "evil"), record("X-1", "acme")
+        [malicious], [flawed] = evil["affected"], acme["affected"]
+        malicious["database_specific"] = {"cwe_ids": ["CWE-506"]}
+        told = {**evil, "affected": [malicious, flawed]}
+        said = {one.project: one.malware for one in advisories_of(told)}
+        self.assertEqual(said, {"evil": True, "acme": False})
+
     def test_no_record(self) -> None:
         bad: tuple[object, ...] = (
             None,

@@ -69,6 +69,7 @@ class SourceTests(SynchronousTestCase):
         self.assertEqual(table.digests.id_of(SHA), "MAL-1")
         self.assertEqual([o.project for o in table.named("GHSA-1")], ["acme"])
         self.assertEqual(table.named("GHSA-2"), ())
+        self.assertEqual((table.of("\ud800"), table.named("\ud800")), ((), ()))
         assert reading is not None
         self.assertIsNone(read_source(str(self.folder), reading.state))
         self.write(MALWARE)
@@ -214,6 +215,21 @@ class ServiceTests(SynchronousTestCase):
         self.look(second)
         self.look(second)
         self.assertEqual(self.source.asked, 4)
+
+    def test_another_server_whose_clock_is_ahead(self) -> None:
+        service, ahead = self.service(every=3600.0), self.service()
+        ahead.clock = Clock()
+        ahead.clock.advance(1_000_000 + 365 * DAY)
+        self.look(service)
+        self.look(ahead)
+        self.source.state, self.source.records = "two", [FLAW, MALWARE, FLAW]
+        self.clock.advance(4000)
+        self.look(service)
+        self.assertEqual(service.age, 0.0)
+        for _ in range(3):
+            self.clock.advance(4000)
+            self.look(service)
+        self.assertEqual(service.table.records, 3)
 
     def test_another_source_is_not_taken_over(self) -> None:
         self.look(self.service())

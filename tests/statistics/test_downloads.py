@@ -23,6 +23,13 @@ START = 1_768_046_400.0
 ONE, TWO = "acme-1.0.tar.gz", "acme-2.0-py3-none-any.whl"
 
 
+class HangingOffload(InlineOffload):
+    """Does nothing, for ever."""
+
+    def in_thread(self, function: Any, *args: Any, **more: Any) -> Deferred[Any]:
+        return Deferred()
+
+
 class DownloadTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
@@ -88,6 +95,50 @@ class DownloadTests(SynchronousTestCase):
         server.count("acme", ONE)
         self.done(server.work())
         self.assertEqual(self.versions(self.read()), {"1.0": 2})
+
+    def test_a_writing_that_is_given_up_is_done_again(self) -> None:
+        server = self.server()
+        self.done(server.work())
+        server.count("acme", ONE)
+        server.offload = HangingOffload()
+        server.work()
+        server.offload = self.offload
+        self.done(server.stop())
+        self.assertEqual(self.versions(self.read()), {"1.0": 1})
+
+    def test_a_day_that_others_wrote_too_ends_while_nothing_is_counted(self) -> None:
+        one, two = self.server(), self.server()
+        one.count("acme", ONE)
+        two.count("acme", ONE)
+        self.done(two.work())
+        self.done(one.work())
+        self.assertEqual(self.versions(one), {"1.0": 2})
+        self.clock.advance(DAY)
+        self.done(one.work())
+        self.assertEqual(self.versions(one), {"1.0": 2})
+        self.assertEqual(self.versions(self.read()), {"1.0": 2})
+
+    def test_what_was_written_late_is_counted_once(self) -> None:
+        one, two = self.server(), self.server()
+        self.done(two.work())
+        one.count("acme", ONE)
+        self.done(one.work())
+        one.count("acme", ONE)
+        self.clock.advance(DAY)
+        self.done(one.work())
+        self.assertEqual(self.versions(one), {"1.0": 2})
+
+    def test_what_is_none_of_ours_lies_there(self) -> None:
+        told = DayCounts({"acme": {ONE: 1}}).encode()
+        for day in ("zzz", "2026-01-10~", "2026-W02-6"):
+            self.done(self.store.put(f".stats/{day}/other", told))
+        server = self.server()
+        server.count("acme", ONE)
+        self.done(server.work())
+        self.done(server.sum_up())
+        self.assertEqual(self.versions(server), {"1.0": 1})
+        self.assertEqual(list(server.last("acme")), ["1.0"])
+        self.assertIsNotNone(server.since)
 
     def read(self) -> CountedDownloads:
         server = self.server()
@@ -178,6 +229,9 @@ class DownloadTests(SynchronousTestCase):
             server.count("acme", f"acme-{number}.tar.gz")
         self.assertEqual(sum(self.versions(server).values()), 10)
         self.assertEqual(server.counted, 100)
+        self.done(server.work())
+        # What was fetched of the others nobody knows.
+        self.assertIsNone(server.since)
 
 
 class SumTests(SynchronousTestCase):

@@ -188,6 +188,12 @@ class KeptTests(SynchronousTestCase):
         self.successResultOf(self.server.ask())
         located = self.successResultOf(self.server.locate())
         self.assertEqual(located.mark, "yanked; broken")
+        # No client takes a header field of any length.
+        self.server.say({**wheel(), "yanked": "x" * 100_000})
+        self.server.clock.advance(DAY)
+        self.successResultOf(self.server.ask())
+        located = self.successResultOf(self.server.locate())
+        self.assertEqual(len(located.mark or ""), 200)
 
 
 class FirstToldTests(SynchronousTestCase):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar, TypeVarTuple
 
+from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred, fail
@@ -15,6 +16,11 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublish
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from pypicloud_tw.advisories.values import (
+    Advisory,
+    ProjectAdvisories,
+    spelled,
+)
 from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.config.sections.upstream import UpstreamSection
 from pypicloud_tw.errors import (
@@ -74,6 +80,21 @@ HERE = "http://here.example/root"
 
 def moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+@frozen
+class Malicious:
+    """Knows a version of acme as malware."""
+
+    version: str
+    edition: int = 1
+    trouble: str | None = None
+
+    def of(self, name: str) -> ProjectAdvisories:
+        """See :class:`.IAdvisories`."""
+        versions = frozenset({spelled(self.version)})
+        told = Advisory("MAL-1", "acme", malware=True, versions=versions)
+        return ProjectAdvisories((told,))
 
 
 class SlowOffload(InlineOffload):
@@ -226,6 +247,38 @@ class PageTests(SynchronousTestCase):
         self.assertEqual(len(self.upstream.asked), 1)
         for one in asking[1:]:
             self.assertEqual(self.successResultOf(one).page["name"], "acme")
+
+    def test_what_becomes_known_meanwhile_is_judged_by(self) -> None:
+        told = project("acme", file("acme-1.0.tar.gz"), file("acme-2.0.tar.gz"))
+        large = [file(f"acme-1.{i}.tar.gz") for i in range(1, 400)]
+        for more in ([], large):
+            bench = Bench()
+            waiting: Deferred[bytes] = Deferred()
+            bench.upstream.on(ACME, later(waiting))
+            early = bench.ask()
+            bench.upstreams.judges.advisories = Malicious("2.0")
+            late = bench.ask()
+            body = {**told, "files": [*told["files"], *more]}
+            waiting.callback(json.dumps(body).encode())
+            bench.upstream.flush()
+            for asked in (early, late):
+                shown = self.successResultOf(asked).page
+                names = [one["filename"] for one in shown["files"]]
+                self.assertIn("acme-1.0.tar.gz", names)
+                self.assertNotIn("acme-2.0.tar.gz", names)
+            self.assertEqual(len(bench.upstream.asked), 1)
+
+    def test_what_becomes_known_while_the_upstream_fails(self) -> None:
+        told = project("acme", file("acme-1.0.tar.gz"), file("acme-2.0.tar.gz"))
+        waiting: Deferred[bytes] = Deferred()
+        self.upstream.on(ACME, page(told, headers=MAX_AGE), later(waiting))
+        self.successResultOf(self.bench.ask())
+        self.bench.clock.advance(601)
+        asked = self.bench.ask()
+        self.bench.upstreams.judges.advisories = Malicious("2.0")
+        self.bench.clock.advance(HURRY)
+        names = [one["filename"] for one in self.successResultOf(asked).page["files"]]
+        self.assertEqual(names, ["acme-1.0.tar.gz"])
 
     def test_not_to_be_kept(self) -> None:
         no_store = {"cache-control": "no-store"}

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from attrs import frozen
-from packaging.utils import canonicalize_version
 
+from pypicloud_tw.advisories.values import spelled
 from pypicloud_tw.errors import NotFound, PypicloudError
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.model import Document
@@ -62,19 +62,19 @@ def seen_fixes(
 ) -> dict[str, Fix]:
     """Tell of versions whether a page has them; what it says nothing of is left out."""
     document = reread(page)
-    shown = set(map(canonicalize_version, document.get("versions", ())))
+    shown = set(map(spelled, document.get("versions", ())))
     hidden = {
-        canonicalize_version(entry["version"]): entry
+        spelled(entry["version"]): entry
         for entry in document.get(HIDDEN, ())
         if entry["version"]
     }
     found: dict[str, Fix] = {}
     for version in versions:
-        spelled = canonicalize_version(version)
-        if spelled in shown:
+        wanted = spelled(version)
+        if wanted in shown:
             found[version] = Fix(version, "visible")
-        elif spelled in hidden:
-            entry = hidden[spelled]
+        elif wanted in hidden:
+            entry = hidden[wanted]
             until = _moment(entry.get("until"))
             found[version] = Fix(version, "hidden", entry["rule"], until)
     return found

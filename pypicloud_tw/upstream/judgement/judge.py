@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from functools import cache, cached_property
 
 from attrs import define, evolve, field
-from packaging.utils import canonicalize_version
 
 from pypicloud_tw.advisories.values import (
     UNKNOWN_PROJECT,
     ProjectAdvisories,
+    spelled,
 )
 from pypicloud_tw.config.exemptions import Exemption, Rule
 from pypicloud_tw.index.model import Document
@@ -331,9 +331,13 @@ class Judging:
         return refusals.malware(self._release(file), found, None)
 
     def _malicious_version(self, version: str | None) -> Refusal | None:
-        for one in self._judge.advisories.malware:
+        malware, name = self._judge.advisories.malware, self._judge.name
+        for one in malware:
             if one.affects(version):
                 return refusals.malware(self._what(version), one.id, one.published)
+        if version is None and malware:
+            # Fails closed: it may be the malicious one.
+            return refusals.perhaps_malware(name, malware[0].id, malware[0].published)
         return None
 
     def _troubled(self, file: Candidate) -> Refusal:
@@ -393,8 +397,8 @@ def upload_time(text: object) -> float | None:
         told = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
-    # What is added to it must be a time as well.
-    return told if told < _LATEST else None
+    # What is added to it must be a time as well; before, there was nothing to upload.
+    return told if 0 <= told < _LATEST else None
 
 
 def _remaining(
@@ -405,5 +409,5 @@ def _remaining(
     """Leave out the versions all of whose files went; others never had any."""
     left = {version_of(file["filename"]) for file in kept}
     gone = {version_of(file["filename"]) for file in document["files"]} - left
-    spelled = {canonicalize_version(version) for version in gone if version}
-    return [v for v in document["versions"] if canonicalize_version(v) not in spelled]
+    empty = {spelled(version) for version in gone if version}
+    return [v for v in document["versions"] if spelled(v) not in empty]

@@ -46,6 +46,20 @@ def malware(what: str, advisory: str, since: float | None) -> Refusal:
     )
 
 
+def perhaps_malware(name: str, advisory: str, since: float | None) -> Refusal:
+    """Refuse what may be a malicious version: its name does not tell which it is."""
+    return Refusal(
+        Rule.MALWARE,
+        f"There is known malware among the versions of {name} ({advisory}), and the "
+        "name of this file does not tell which version it is.",
+        "If it is harmless, an administrator exempts its digest: "
+        + exempt_command(name, Rule.MALWARE)
+        + " --sha256 HEX",
+        since=since,
+        advisory=advisory,
+    )
+
+
 def unknown(trouble: str) -> Refusal:
     """Refuse all, for nobody can tell what is malware."""
     return Refusal(

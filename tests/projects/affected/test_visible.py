@@ -27,7 +27,8 @@ class SeenTests(SynchronousTestCase):
     def test_what_a_page_shows_and_hides(self) -> None:
         until = "2026-12-24T00:00:00Z"
         document = {
-            "versions": ["1.0", "1.1.0"],
+            # The last is of an upstream that wants to know what that breaks.
+            "versions": ["1.0", "1.1.0", "9" * 5000],
             "_hidden": [
                 {"version": "2.0", "rule": "min-age", "until": until},
                 {"version": "3.0", "rule": "deny"},

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.advisories.values import Advisory, ProjectAdvisories
+from pypicloud_tw.config.exemptions import Rule
 from pypicloud_tw.config.sections.index import PypiSection
 from pypicloud_tw.config.sections.upstream import UpstreamSection
 from pypicloud_tw.errors import ConfigError, NotFound, PypicloudError, RefusedByRule
@@ -152,6 +154,26 @@ class VersionTests(SynchronousTestCase):
         kept = judge(deny=("acme==1.0",)).filter_document(document, NOW).document
         self.assertEqual(names(kept), [])
 
+    def test_versions_that_are_none_stay_as_they_are(self) -> None:
+        document = acme(v1_0=None, v2_0=None)
+        document["versions"] += ["x", "9" * 5000]
+        left = judge(deny=("acme==2.0",)).filter_document(document, NOW).document
+        self.assertEqual(left["versions"], ["1.0", "0.0", "x", "9" * 5000])
+
+    def test_a_file_of_unknown_version_may_be_the_malicious_one(self) -> None:
+        told = Advisory(
+            "MAL-1", "acme", malware=True, versions=frozenset({"1.0.post1"})
+        )
+        known = ProjectJudge("acme", advisories=ProjectAdvisories((told,)))
+        # pip takes the first for 1.0.post1 (PEP 440, implicit post releases).
+        document = project("acme", file("acme-1.0-1.tar.gz"), file("acme-1.0.tar.gz"))
+        left = known.filter_document(document, NOW).document
+        self.assertEqual(names(left), ["acme-1.0.tar.gz"])
+        refusal = known.refusal_of(known.candidate("acme-1.0-1.tar.gz"), NOW)
+        assert refusal is not None
+        self.assertEqual((refusal.rule, refusal.advisory), (Rule.MALWARE, "MAL-1"))
+        self.assertIn("does not tell which version", refusal.sentence)
+
     def test_nothing_to_do_is_the_same_document(self) -> None:
         document = acme(v1_0=None)
         same = ProjectJudge("acme").filter_document(document, NOW).document
@@ -228,5 +250,6 @@ class TimeTests(SynchronousTestCase):
     def test_times(self) -> None:
         self.assertEqual(upload_time("1970-01-01T00:00:01Z"), 1.0)
         self.assertEqual(upload_time("1970-01-01T00:00:01"), 1.0)
-        for nothing in (None, 5, "", "x", "0001-13-01"):
+        nonsense = "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"
+        for nothing in (None, 5, "", "x", "0001-13-01", *nonsense):
             self.assertIsNone(upload_time(nothing), nothing)
