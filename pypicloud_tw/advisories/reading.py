@@ -131,6 +131,9 @@ def _records(source: Path) -> Iterator[bytes | None]:
                 yield None
             else:
                 yield path.read_bytes()
+    elif not source.is_file():
+        # To open a pipe would wait for whoever writes it.
+        raise Unavailable(f"{source.name!r} is neither a folder nor a file.")
     elif zipfile.is_zipfile(source):
         yield from _members(source)
     else:

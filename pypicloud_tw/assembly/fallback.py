@@ -30,7 +30,7 @@ from pypicloud_tw.projects.own_names import OwnNames
 from pypicloud_tw.upstream.agent import make_agent
 from pypicloud_tw.upstream.caching import CachingFiles
 from pypicloud_tw.upstream.client import Client
-from pypicloud_tw.upstream.judgement.judges import IExemptions, Judges, NoStandings
+from pypicloud_tw.upstream.judgement.judges import IExemptions, Judges, SeenStandings
 from pypicloud_tw.upstream.judgement.rules import UpstreamRules
 from pypicloud_tw.upstream.keeper import StoredPages
 from pypicloud_tw.upstream.names.refresh import NamesReader
@@ -87,7 +87,7 @@ def make_fallback(
         UpstreamRules.from_config(config.pypi, config.upstream),
         exemptions,
         advisories,
-        standings or NoStandings(),
+        standings or SeenStandings(),
     )
     upstreams = Upstreams(
         client,

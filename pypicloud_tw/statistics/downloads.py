@@ -59,7 +59,9 @@ class CountedDownloads:
     clock: IReactorTime
     keep: int = 90
     counted: int = field(default=0, init=False)
-    _name: str = field(factory=lambda: token_hex(8), init=False)
+    # Another name for each time that a day begins: where a clock is set back to a day
+    # that was written, its object must not be written over.
+    _names: dict[str, str] = field(factory=dict, init=False)
     _own: dict[str, DayCounts] = field(factory=dict, init=False)
     _dirty: set[str] = field(factory=set, init=False)
     _sizes: Counter[str] = field(factory=Counter, init=False)
@@ -83,9 +85,7 @@ class CountedDownloads:
         """Count a file that is handed out; never fails."""
         self.counted += 1
         day = self._today()
-        own = self._own.get(day)
-        if own is None:
-            own = self._own[day] = DayCounts()
+        own = self._own.get(day) or self._begin(day)
         files = own.files.get(project)
         if files is None or filename not in files:
             if self._sizes[day] >= MOST_FILES:
@@ -153,7 +153,7 @@ class CountedDownloads:
         self._loop = LoopingCall(self.work)
         self._loop.clock = self.clock
         self._loop.start(FLUSH_EVERY, now=False)
-        self._begin(self._read_due())
+        self._run(self._read_due())
 
     async def stop(self) -> None:
         """Write what is not yet written, and end."""
@@ -166,10 +166,10 @@ class CountedDownloads:
     def work(self) -> Deferred[None]:
         """Write and read, if that is not under way."""
         if self._working is None:
-            self._begin(self._work())
+            self._run(self._work())
         return self._working or succeed(None)
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
         self._working = Deferred.fromCoroutine(self._guarded(work))
         self._working.addBoth(self._worked)
 
@@ -180,8 +180,7 @@ class CountedDownloads:
         """Write, and read if that is due; a day without downloads is written too."""
         today = self._today()
         if today not in self._own:
-            self._own[today] = DayCounts()
-            self._dirty.add(today)
+            self._begin(today)
         await self._flush()
         await self._read_due()
 
@@ -215,13 +214,20 @@ class CountedDownloads:
         for day in [day for day in self._own if day < today]:
             self._close(day)
 
+    def _begin(self, day: str) -> DayCounts:
+        """Begin to count a day; that is written, be it zero."""
+        self._names[day] = token_hex(8)
+        self._dirty.add(day)
+        own = self._own[day] = DayCounts()
+        return own
+
     async def _write(self, day: str) -> None:
         """Write a day's object."""
         # First: what is counted meanwhile is to be written again.
         self._dirty.discard(day)
         try:
             data = await self.offload.in_thread(self._own[day].encode)
-            await self.store.put(key_of(day, self._name), data)
+            await self.store.put(key_of(day, self._names[day]), data)
         except BaseException:  # cancelled, too
             self._dirty.add(day)
             raise
@@ -229,7 +235,7 @@ class CountedDownloads:
     def _close(self, day: str) -> None:
         """Let go of a day that is over and written: it is read as others' are."""
         own = self._own.pop(day)
-        del self._sizes[day]
+        del self._names[day], self._sizes[day]
         if day in self._others:
             # Its object may have been listed already, and left out as one's own.
             self._others[day].add_all(own)
@@ -264,7 +270,7 @@ class CountedDownloads:
         """Sum a day's objects up, without this server's own of what it has at hand."""
         objects = {}
         for name in names:
-            if name == self._name and day in self._own:
+            if name == self._names.get(day):
                 continue
             counts = await self._read_object(key_of(day, name))
             if counts is not None:

@@ -52,6 +52,16 @@ class FetchedSource:
         )
         if isinstance(response, NotModified):
             return None
+        try:
+            return await self._read(response, known)
+        except OSError as e:
+            raise Unavailable(
+                f"There is no place for its temporary file: {e.strerror}."
+            ) from None
+        finally:
+            response.body.abort()
+
+    async def _read(self, response: UpstreamResponse, known: str) -> Reading | None:
         path = await self.offload.in_thread(_make_file, self.folder)
         try:
             digest = await self._fetch(response, path)
@@ -63,7 +73,6 @@ class FetchedSource:
             assert reading is not None, "nothing was known of it"
             return evolve(reading, state=state)
         finally:
-            response.body.abort()
             await self.offload.in_thread(_remove, path)
 
     async def _fetch(self, response: UpstreamResponse, path: str) -> str:
@@ -103,14 +112,21 @@ def _remove(path: str) -> None:
 
 
 def _validators(known: str) -> Validators:
-    if not known:
-        return Validators(None, None)
-    told = json.loads(known)
-    return Validators(told["etag"], told["modified"])
+    told = _told(known)
+    return Validators(told.get("etag"), told.get("modified"))
 
 
 def _digest(known: str) -> str | None:
-    return json.loads(known)["sha256"] if known else None
+    return _told(known).get("sha256")
+
+
+def _told(known: str) -> dict[str, str | None]:
+    """Read a :func:`_state`; of one of another making nothing is known."""
+    try:
+        told = json.loads(known)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _state(response: UpstreamResponse, digest: str) -> str:

@@ -178,6 +178,18 @@ class Upstreams(Generic[T]):
             self._saw(name, judged, page.standing)
         return page
 
+    async def _learn_standing(self, name: NormalizedName) -> None:
+        """Have at hand what a project's page says of it: the older API does not tell.
+
+        :raises PypicloudError: as :meth:`page` does.
+        """
+        try:
+            page = self.fresh(name) or await self.page(name)
+        except NotFound:
+            return  # Nobody says anything of it.
+        if page.standing.status == "quarantined":
+            self.judges.standings.saw(name, page.standing)
+
     def _saw(self, name: NormalizedName, judged: Judged, standing: Standing) -> None:
         standings = self.judges.standings
         # What was found while the page was on its way is younger than the page.
@@ -207,6 +219,7 @@ class Upstreams(Generic[T]):
         judged = self._judge(name)
         if version is not None:
             self._judge_release(judged.judge, version)
+        await self._learn_standing(name)
         known = await self._legacy(name, version)
         page = known.page
         self._check(name, page.hidden)

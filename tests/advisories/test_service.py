@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,16 @@ class SourceTests(SynchronousTestCase):
     def test_no_source(self) -> None:
         error = self.assertRaises(Unavailable, read_source, "/nowhere/osv", "")
         self.assertIn("'osv' cannot be read: No such file", error.message)
+
+    def test_what_is_no_file(self) -> None:
+        os.mkfifo(self.folder / "pipe")
+        os.symlink("loop", self.folder / "loop")
+        for name in ("pipe", "loop"):
+            self.assertRaises(Unavailable, read_source, str(self.folder / name), "")
+        self.write(FLAW)
+        os.mkfifo(self.folder / "pipe.json")
+        table = self.table(read_source(str(self.folder), ""))
+        self.assertEqual((table.records, table.skipped), (1, 0))
 
     def test_a_damaged_table(self) -> None:
         self.write(MALWARE)

@@ -118,6 +118,21 @@ class DownloadTests(SynchronousTestCase):
         self.assertEqual(self.versions(one), {"1.0": 2})
         self.assertEqual(self.versions(self.read()), {"1.0": 2})
 
+    def test_a_clock_that_is_set_back_to_a_day_that_was_written(self) -> None:
+        server = self.server()
+        for _ in range(3):
+            server.count("acme", ONE)
+        self.clock.advance(DAY)
+        self.done(server.work())
+        self.clock.rightNow -= DAY
+        server.count("acme", ONE)
+        self.done(server.work())
+        self.assertEqual(self.versions(server), {"1.0": 4})
+        self.clock.advance(DAY)
+        self.done(server.work())
+        self.assertEqual(self.versions(server), {"1.0": 4})
+        self.assertEqual(self.versions(self.read()), {"1.0": 4})
+
     def test_what_was_written_late_is_counted_once(self) -> None:
         one, two = self.server(), self.server()
         self.done(two.work())

@@ -294,6 +294,20 @@ class TableTests(JudgementCase):
         self.assertEqual(len(told["files"]), 390)
         self.assertEqual([one["rule"] for one in told["_hidden"]], ["malware"])
 
+    def test_the_older_json_of_what_its_page_says_is_quarantined(self) -> None:
+        for mode in ("proxy", "relay", "cache"):
+            for path in ("/pypi/acme/json", "/pypi/acme/9.0/json"):
+                front, why = self.front(mode), (mode, path)
+                front.have(TOLD, **{"project-status": {"status": "quarantined"}})
+                for _ in range(2):
+                    self.check_refused(front.get(path), Rule.QUARANTINED, why)
+                front.have(TOLD)
+                for _ in range(2):
+                    front.domain.clock.advance(DAY)
+                    front.document()
+                self.assertEqual(len(front.document()["files"]), 1, why)
+                self.assertEqual(front.get(path).status, 200, why)
+
     def test_merged_pages(self) -> None:
         for mode in ("proxy", "relay", "cache"):
             for rule in set(Rule) - {Rule.PRIVATE}:
@@ -305,6 +319,20 @@ class TableTests(JudgementCase):
                 self.assertEqual(one["filename"], OURS)
                 (told,) = document["_hidden"]
                 self.assertEqual(told["rule"], rule.value)
+
+    def test_what_a_client_has_from_before_is_not_confirmed(self) -> None:
+        for mode in ("relay", "cache"):
+            for rule in Rule:
+                front = self.front(mode)
+                link = front.link()
+                paths = "/simple/acme/", link, f"{link}.metadata"
+                known = {path: front.get(path)["etag"] or "" for path in paths}
+                self.set(front, rule)
+                for path, etag in known.items():
+                    answer = front.web.get(path, {"If-None-Match": etag})
+                    why = mode, rule, path
+                    self.assertTrue(etag, why)
+                    self.assertNotEqual(answer.status, 304, why)
 
     def test_names_where_clients_are_sent_away(self) -> None:
         for rule, rules in (

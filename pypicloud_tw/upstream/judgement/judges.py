@@ -7,12 +7,16 @@ from typing import Protocol
 from attrs import define, field
 
 from pypicloud_tw.advisories.values import IAdvisories, NoAdvisories
+from pypicloud_tw.concurrency.cache import Cache
 from pypicloud_tw.config.exemptions import Exemption
 from pypicloud_tw.upstream.judgement.judge import ProjectJudge
 from pypicloud_tw.upstream.judgement.rules import UpstreamRules
 from pypicloud_tw.upstream.judgement.values import Standing
 
 _UNSEEN = Standing()
+#: Quarantined projects that are remembered where nothing is kept. Of one that is
+#: forgotten its page tells anew.
+_REMEMBERED = 10_000
 
 
 class IExemptions(Protocol):
@@ -61,15 +65,21 @@ class FixedExemptions:
         return tuple(one for one in self.exemptions if one.project == name)
 
 
-@define
-class NoStandings:
-    """Knows nothing but what a page says, as where nothing is kept."""
+@define(eq=False)
+class SeenStandings:
+    """Knows what pages said last, as where nothing is kept.
 
-    edition: int = 0
+    The pages know it themselves. What is asked for elsewhere is judged by it, too.
+    """
+
+    edition: int = field(default=0, init=False)
+    _quarantined: Cache[str, Standing] = field(
+        factory=lambda: Cache(_REMEMBERED), init=False
+    )
 
     def of(self, name: str) -> Standing:
         """See :class:`IStandings`."""
-        return _UNSEEN
+        return self._quarantined.get(name) or _UNSEEN
 
     def mark(self, name: str, segment: str, filename: str) -> str | None:
         """See :class:`IStandings`."""
@@ -80,6 +90,15 @@ class NoStandings:
 
     def saw(self, name: str, standing: Standing) -> None:
         """See :class:`IStandings`."""
+        if standing.status != "quarantined":
+            standing = _UNSEEN
+        if standing == self.of(name):
+            return
+        self.edition += 1
+        if standing == _UNSEEN:
+            self._quarantined.drop(name)
+        else:
+            self._quarantined.put(name, standing)
 
 
 @define(eq=False)
@@ -92,7 +111,7 @@ class Judges:
     rules: UpstreamRules = field(factory=UpstreamRules)
     exemptions: IExemptions = field(factory=FixedExemptions)
     advisories: IAdvisories = field(factory=NoAdvisories)
-    standings: IStandings = field(factory=NoStandings)
+    standings: IStandings = field(factory=SeenStandings)
 
     @property
     def edition(self) -> int:
