@@ -9,9 +9,10 @@ summed up, by one of the servers.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from secrets import token_hex
+from typing import Any
 
 from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred, succeed
@@ -151,7 +152,8 @@ class CountedDownloads:
         """Begin to write and to read from time to time."""
         self._loop = LoopingCall(self.work)
         self._loop.clock = self.clock
-        self._loop.start(FLUSH_EVERY)
+        self._loop.start(FLUSH_EVERY, now=False)
+        self._run(self._read_due())
 
     async def stop(self) -> None:
         """Write what is not yet written, and end."""
@@ -164,18 +166,31 @@ class CountedDownloads:
     def work(self) -> Deferred[None]:
         """Write and read, if that is not under way."""
         if self._working is None:
-            self._working = Deferred.fromCoroutine(self._work())
-            self._working.addBoth(self._worked)
+            self._run(self._work())
         return self._working or succeed(None)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        self._working = Deferred.fromCoroutine(self._guarded(work))
+        self._working.addBoth(self._worked)
 
     def _worked(self, result: object) -> None:
         self._working = None
 
     async def _work(self) -> None:
+        """Write, and read if that is due; a day without downloads is written too."""
+        today = self._today()
+        if today not in self._own:
+            self._begin(today)
+        await self._flush()
+        await self._read_due()
+
+    async def _read_due(self) -> None:
+        if self.clock.seconds() - self._read_at >= READ_EVERY:
+            await self.read()
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         try:
-            await self._flush()
-            if self.clock.seconds() - self._read_at >= READ_EVERY:
-                await self.read()
+            await work
         except CancelledError:
             raise
         except PypicloudError as e:
@@ -185,10 +200,8 @@ class CountedDownloads:
             self._log.failure("Counting downloads failed")
 
     async def _flush(self) -> None:
-        """Write the days of which more was counted, and today's in any case."""
+        """Write the days of which more was counted."""
         today = self._today()
-        if today not in self._own:
-            self._begin(today)
         for day in sorted(self._dirty):
             try:
                 await self._write(day)

@@ -29,7 +29,7 @@ from pypicloud_tw.upstream.judgement.values import Standing
 from pypicloud_tw.upstream.standings import Standings
 from pypicloud_tw.web.app import Application
 from tests.builders import wheel
-from tests.upstream.doubles import FILES, HOST, file, page
+from tests.upstream.doubles import FILES, HOST, file, page, project
 from tests.web.doubles import Domain, Response
 from tests.web.test_app_fallback import JSON, METADATA, NAME, OURS, Front
 
@@ -270,6 +270,29 @@ class TableTests(JudgementCase):
                     self.set(front, rule)
                     answer = front.get(path)
                     self.check_refused(answer, rule, (mode, rule, path))
+
+    def test_the_older_json_while_the_upstream_is_away(self) -> None:
+        for rule in set(Rule) - NOT_IN_LEGACY:
+            for path in ("/pypi/acme/json", "/pypi/acme/9.0/json"):
+                front = self.front("relay")
+                self.assertEqual(front.get(path).status, 200)
+                front.upstream.refuses.add(HOST)
+                self.set(front, rule)
+                for _ in range(2):
+                    self.check_refused(front.get(path), rule, (rule, path))
+
+    def test_large_pages_are_judged_apart(self) -> None:
+        """In helpers, what is remembered as well; here they run at once."""
+        front = self.front("relay")
+        others = [file(f"acme-{n}.0.tar.gz", uploaded=UPLOADED) for n in range(10, 400)]
+        document = project("acme", TOLD, *others, versions=["9.0"])
+        front.upstream.on(f"https://{HOST}/simple/acme/", page(document))
+        self.assertEqual(len(front.document()["files"]), 391)
+        front.upstream.refuses.add(HOST)
+        self.set(front, Rule.MALWARE)
+        told = front.document()
+        self.assertEqual(len(told["files"]), 390)
+        self.assertEqual([one["rule"] for one in told["_hidden"]], ["malware"])
 
     def test_the_older_json_of_what_its_page_says_is_quarantined(self) -> None:
         for mode in ("proxy", "relay", "cache"):
