@@ -116,14 +116,20 @@ def is_json(content_type: str | None) -> bool:
 def file_version(filename: str, name: str) -> str | None:
     """Return the version that a filename carries, or None where it does not.
 
-    None also for a name that can be read as another project's: rules about versions
-    must not be dodged by an ambiguous name.
+    None also for a name that can be read as another project's or version's: rules about
+    versions must not be dodged by an ambiguous name.
     """
+    text = without_variant(filename) or filename
     try:
-        parsed = Filename.parse(without_variant(filename) or filename, legacy=True)
+        parsed = Filename.parse(text, legacy=True)
+        if parsed.project != name or parsed.version is None:
+            return None
+        if text.count("-") > 1 and not text.endswith(".whl"):
+            # Who knows the project takes acme-1.0-1.zip for 1.0.post1, as pip does.
+            known = Filename.parse(text, legacy=True, project=name)
+            if known.version != parsed.version:
+                return None
     except BadRequest:
-        return None
-    if parsed.project != name or parsed.version is None:
         return None
     return str(parsed.version)
 

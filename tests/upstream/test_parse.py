@@ -372,6 +372,10 @@ class VersionTests(SynchronousTestCase):
             ("Acme-1.0.zip", "1.0"),
             ("acme-1.0-py2.7.egg", "1.0"),
             ("acme-1.0-1.tar.gz", None),
+            ("acme-1.0-1.zip", None),
+            ("acme-1.0-beta-2.tgz", None),
+            ("acme-1.0-1-py3-none-any.whl", "1.0"),
+            ("acme-1.0-2-py2.7.egg", "1.0"),
             ("other-1.0.tar.gz", None),
             ("acme.txt", None),
         ):

@@ -165,8 +165,9 @@ class VersionTests(SynchronousTestCase):
             "MAL-1", "acme", malware=True, versions=frozenset({"1.0.post1"})
         )
         known = ProjectJudge("acme", advisories=ProjectAdvisories((told,)))
-        # pip takes the first for 1.0.post1 (PEP 440, implicit post releases).
-        document = project("acme", file("acme-1.0-1.tar.gz"), file("acme-1.0.tar.gz"))
+        # pip takes these for 1.0.post1 (PEP 440, implicit post releases).
+        hiding = [file(f"acme-1.0-1{end}") for end in (".tar.gz", ".zip", ".tar.bz2")]
+        document = project("acme", *hiding, file("acme-1.0.tar.gz"))
         left = known.filter_document(document, NOW).document
         self.assertEqual(names(left), ["acme-1.0.tar.gz"])
         refusal = known.refusal_of(known.candidate("acme-1.0-1.tar.gz"), NOW)
