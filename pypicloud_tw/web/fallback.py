@@ -142,6 +142,7 @@ class Fallback:
             located.open,
             located.key,
             permanent=tells_bytes(segment),
+            judged=True,
             how="relay" if located.key is None else "cache",
             mark=located.mark,
         )

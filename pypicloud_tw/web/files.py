@@ -32,6 +32,10 @@ _log = Logger()
 # RFC 8246: what has the digest in its address never changes.
 _FOREVER = "max-age=31536000, immutable"
 
+# RFC 9111, sections 5.2.2.8 and 5.2.2.10: a client keeps what it got, but a proxy that
+# many share asks before it gives it to the next one.
+_ASKED_AGAIN = ", s-maxage=0, proxy-revalidate"
+
 #: Seconds by which a redirect is forgotten before the signature in it ends.
 _MARGIN = 60
 
@@ -45,6 +49,7 @@ class Blob:
     :ivar key: where it lies in the store, if it does.
     :ivar open: asks for the bytes, or a range of them.
     :ivar permanent: the address says which bytes these are.
+    :ivar judged: it may be refused one day.
     :ivar mark: what an upstream has done with a file that is kept here: ``deleted`` or
         ``yanked``.
     :ivar how: by which way its bytes come, as of :class:`.Download`, unless the client
@@ -58,6 +63,7 @@ class Blob:
     open: Callable[[ByteRange | None], Awaitable[IDownload]] = field(repr=False)
     key: str | None = None
     permanent: bool = True
+    judged: bool = False
     how: str = "streamed"
     mark: str | None = None
 
@@ -222,6 +228,8 @@ def _set_headers(request: Request, blob: Blob, private: bool) -> None:
         request.setHeader(b"Last-Modified", http_date(blob.modified))
     _set_mark(request, blob)
     lifetime = _FOREVER if blob.permanent else "no-cache"
+    if blob.permanent and blob.judged:
+        lifetime += _ASKED_AGAIN
     request.setHeader(b"Cache-Control", f"{scope}, {lifetime}".encode())
 
 

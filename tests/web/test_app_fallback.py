@@ -339,6 +339,8 @@ class CachingTests(SynchronousTestCase):
             for path in (link, link, f"{link}.metadata", f"{link}.metadata"):
                 told = front.get(path)["Cache-Control"] or ""
                 self.assertIn("immutable", told, (mode, path))
+                # A proxy that is shared must not outlive a judgement.
+                self.assertIn("s-maxage=0", told, (mode, path))
 
     def test_of_unknown_digest(self) -> None:
         """The upstream may put other bytes there."""
