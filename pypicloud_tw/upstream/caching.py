@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from attrs import define, evolve, field, frozen
-from packaging.utils import is_normalized_name
+from attrs import define, evolve, field
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -32,7 +31,12 @@ from pypicloud_tw.upstream.cache_fill import (
 )
 from pypicloud_tw.upstream.client import Client
 from pypicloud_tw.upstream.judgement.judge import upload_time
-from pypicloud_tw.upstream.keeper import CACHE, PAGES, file_key, recorded_upload
+from pypicloud_tw.upstream.keeper import (
+    StoredFile,
+    file_key,
+    stored_files,
+    stored_names,
+)
 from pypicloud_tw.upstream.links import METADATA, SEGMENT, Link
 from pypicloud_tw.upstream.relay import LocatedFile, Relay, in_memory
 from pypicloud_tw.upstream.service import Upstreams
@@ -54,40 +58,6 @@ Address = tuple[NormalizedName, str, str]
 
 def _address(link: Link) -> Address:
     return NormalizedName(link.project), link.segment, link.filename
-
-
-@frozen
-class _StoredFile:
-    """Where a file lies in the store.
-
-    :ivar sha256: of its bytes; empty for core metadata, whose digest is in no key.
-    :ivar since: when it was put there, in seconds since the epoch.
-    :ivar of: sha256 of the distribution file: itself, or the one that it lies beside.
-    :ivar uploaded: when that was, as the upstream said first; None where it is not
-        known.
-    :ivar untold: the upstream did not tell it.
-    """
-
-    key: str
-    sha256: str
-    size: int
-    since: float
-    of: str
-    uploaded: float | None = None
-    untold: bool = False
-
-
-def _first_told(told: tuple[float | None, ...]) -> tuple[float | None, bool]:
-    """Return the time of a file's upload, and whether it is known that none is told.
-
-    Of several that servers have written at once, the latest hides it for longest.
-    """
-    times = [one for one in told if one is not None]
-    return max(times, default=None), bool(told) and not times
-
-
-def _uploaded(place: _StoredFile) -> float:
-    return place.since if place.uploaded is None else place.uploaded
 
 
 @define
@@ -113,7 +83,7 @@ class CachingFiles:
     stored_hits: int = field(default=0, init=False)
     fetched: int = field(default=0, init=False)
     _relay: Relay = field(init=False)
-    _known: Cache[Address, _StoredFile] = field(init=False)
+    _known: Cache[Address, StoredFile] = field(init=False)
     _fills: dict[str, tuple[CacheFill, Deferred[None]]] = field(
         factory=dict, init=False
     )
@@ -131,7 +101,7 @@ class CachingFiles:
         self._relay = Relay(self.upstreams, self.client)
 
     @_known.default
-    def _make_known(self) -> Cache[Address, _StoredFile]:
+    def _make_known(self) -> Cache[Address, StoredFile]:
         return Cache(_REMEMBERED, seconds=self.clock.seconds, lifetime=_REMEMBERED_FOR)
 
     def register(self, metrics: Metrics) -> None:
@@ -190,15 +160,8 @@ class CachingFiles:
             return self._names
 
     async def _list(self) -> frozenset[NormalizedName]:
-        found = set()
-        # Every page sorts before every file, and "0" after "/".
-        async for info in self.store.list(CACHE, after=f"{PAGES[:-1]}0"):
-            name = info.key.removeprefix(CACHE).partition("/")[0]
-            if recorded_upload(info.key) is not None:
-                continue  # the file beside it may have been removed
-            if is_normalized_name(name) and self._may_be_shown(name):
-                found.add(NormalizedName(name))
-        self._names = names = frozenset(found)
+        found = await stored_names(self.store)
+        self._names = names = frozenset(filter(self._may_be_shown, found))
         self._names_listed = self.clock.seconds()
         return names
 
@@ -234,7 +197,7 @@ class CachingFiles:
 
     async def _find(
         self, name: NormalizedName, segment: str, filename: str
-    ) -> _StoredFile | None:
+    ) -> StoredFile | None:
         """Find a file in the store."""
         address = name, segment, filename
         place = self._known.get(address)
@@ -244,7 +207,7 @@ class CachingFiles:
                 self._known.put(address, place)
         return place
 
-    async def _judge(self, address: Address, place: _StoredFile) -> None:
+    async def _judge(self, address: Address, place: StoredFile) -> None:
         """Judge a kept file as it is now.
 
         :raises RefusedByRule: it may not be had.
@@ -256,10 +219,10 @@ class CachingFiles:
             link, _ = await self._relay.link(name, segment, filename)
             self._complete(address, link, place)
         else:
-            uploaded = _uploaded(place)
+            uploaded = place.known_upload
             await self.upstreams.check_kept(name, filename, place.of, uploaded)
 
-    def _complete(self, address: Address, link: Link, place: _StoredFile) -> None:
+    def _complete(self, address: Address, link: Link, place: StoredFile) -> None:
         """Write down what the upstream says of a file that was kept without that."""
         if place.uploaded is None and not place.untold and link.sha256 is not None:
             uploaded = upload_time(link.uploaded)
@@ -271,7 +234,7 @@ class CachingFiles:
             )
 
     def _needs_page(
-        self, name: NormalizedName, filename: str, place: _StoredFile
+        self, name: NormalizedName, filename: str, place: StoredFile
     ) -> bool:
         """Return whether only its page tells enough: by time, or who attests it.
 
@@ -284,7 +247,7 @@ class CachingFiles:
         now = self.clock.seconds()
         return self.upstreams.hides_by_time(name, filename, place.of, place.since, now)
 
-    def _kept(self, address: Address, place: _StoredFile) -> LocatedFile:
+    def _kept(self, address: Address, place: StoredFile) -> LocatedFile:
         key, (name, segment, filename) = place.key, address
 
         async def open_it(part: ByteRange | None) -> IDownload:
@@ -296,34 +259,18 @@ class CachingFiles:
                 located = await self._locate_upstream(name, segment, filename)
                 return await located.open(part)
 
-        return LocatedFile(filename, place.sha256, place.size, open_it, key)
+        sha256 = "" if place.is_metadata else place.of
+        return LocatedFile(filename, sha256, place.size, open_it, key)
 
     async def _search(
         self, name: NormalizedName, segment: str, filename: str
-    ) -> _StoredFile | None:
+    ) -> StoredFile | None:
         """Find a kept file by the digest's beginning, which is all that we are told."""
         if not _SEGMENT.fullmatch(segment) or not filename.isprintable():
             return None
-        # Records of a file sort before it.
-        told: dict[str, tuple[float | None, ...]] = {}
-        async for info in self.store.list(f"{CACHE}{name}/{segment}"):
-            record = recorded_upload(info.key)
-            if record is not None:
-                told[record[0]] = *told.get(record[0], ()), record[1]
-                continue
-            parts = info.key.split("/")
-            if len(parts) == 4 and parts[3] == filename:
-                # The digest in the key is the file's, not its metadata's.
-                digest = "" if filename.endswith(METADATA) else parts[2]
-                since = info.modified.timestamp()
-                return _StoredFile(
-                    info.key,
-                    digest,
-                    info.size,
-                    since,
-                    parts[2],
-                    *_first_told(told.get(parts[2], ())),
-                )
+        async for file in stored_files(self.store, name, segment):
+            if file.filename == filename:
+                return file
         return None
 
     async def _new_metadata(self, link: Link, source: UpstreamIndex) -> bytes:
@@ -351,22 +298,15 @@ class CachingFiles:
     ) -> None:
         try:
             await self.store.put(key, data)
-            digest = key.split("/")[-2]
-            self._put(address, key, "", len(data), digest, uploaded)
+            self._put(address, key, len(data), uploaded)
         finally:
             del self._saving[key]
 
     def _put(
-        self,
-        address: Address,
-        key: str,
-        digest: str,
-        size: int,
-        of: str,
-        uploaded: float | None,
+        self, address: Address, key: str, size: int, uploaded: float | None
     ) -> None:
         """Note what was put there, for who has looked for it too early."""
-        kept = _StoredFile(key, digest, size, self.clock.seconds(), of, uploaded)
+        kept = StoredFile(key, size, self.clock.seconds(), uploaded)
         self._known.put(address, kept)
 
     def _on_demand(self, link: Link, source: UpstreamIndex) -> LocatedFile:
@@ -421,9 +361,8 @@ class CachingFiles:
                 self._refused.put(fill.key, fill.error.message)
             if not fill.stored:
                 return
-            address, digest = _address(fill.link), fill.link.sha256 or ""
-            uploaded = upload_time(fill.link.uploaded)
-            self._put(address, fill.key, digest, fill.received, digest, uploaded)
+            address, uploaded = _address(fill.link), upload_time(fill.link.uploaded)
+            self._put(address, fill.key, fill.received, uploaded)
             if address[0] not in (self._names or ()):
                 self._names_listed = float("-inf")
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import AsyncIterator
 from math import ceil
 from typing import Any
 
-from attrs import define, evolve
+from attrs import define, evolve, frozen
+from packaging.utils import is_normalized_name
 from twisted.internet.defer import DeferredSemaphore
 
 from pypicloud_tw.errors import ObjectNotFound
@@ -15,6 +17,7 @@ from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.upstream.kept import KeptResponse
+from pypicloud_tw.upstream.links import METADATA
 from pypicloud_tw.upstream.prepare import PageResponse, squeezed
 
 #: What comes from upstream lies apart from what is ours (decision D5).
@@ -24,6 +27,9 @@ PAGES = f"{CACHE}.pages/"
 
 #: Stands in the name of a record where the upstream did not tell the time.
 UNTOLD = "untold"
+
+#: In the key of a file.
+_SLASHES = 3
 
 _FORMAT = 1
 #: Pages that are written at once; they are written behind the client's back.
@@ -61,6 +67,92 @@ def recorded_upload(key: str) -> tuple[str, float | None] | None:
     if len(parts) != 3 or not moment:
         return None
     return digest, float(moment) if moment.isdecimal() else None
+
+
+@frozen
+class StoredFile:
+    """A file of an upstream project as it lies in the store, or its core metadata.
+
+    :ivar key: see :func:`file_key`.
+    :ivar since: when it was put there, in seconds since the epoch.
+    :ivar uploaded: when that was, as the upstream said first; None where it is not
+        known.
+    :ivar untold: the upstream did not tell it.
+    """
+
+    key: str
+    size: int
+    since: float
+    uploaded: float | None = None
+    untold: bool = False
+
+    @property
+    def filename(self) -> str:
+        """Its name; of core metadata with the suffix."""
+        return self.key.rpartition("/")[2]
+
+    @property
+    def of(self) -> str:
+        """The sha256 of the distribution file: itself, or what it lies beside."""
+        return self.key.split("/")[-2]
+
+    @property
+    def is_metadata(self) -> bool:
+        """Whether it is core metadata, whose own digest is in no key."""
+        return self.key.endswith(METADATA)
+
+    @property
+    def known_upload(self) -> float:
+        """When it was uploaded, as far as is known: before it was kept at the latest.
+
+        In seconds since the epoch.
+        """
+        return self.since if self.uploaded is None else self.uploaded
+
+
+async def stored_names(store: IObjectStore) -> frozenset[NormalizedName]:
+    """List the projects of which files are kept.
+
+    :raises StoreError: the store is away.
+    """
+    found = set()
+    # Every page sorts before every file, and "0" after "/".
+    async for info in store.list(CACHE, after=f"{PAGES[:-1]}0"):
+        name = info.key.removeprefix(CACHE).partition("/")[0]
+        # Of a record the file beside it may have been removed.
+        if is_normalized_name(name) and recorded_upload(info.key) is None:
+            found.add(NormalizedName(name))
+    return frozenset(found)
+
+
+async def stored_files(
+    store: IObjectStore, name: NormalizedName, sha256: str = ""
+) -> AsyncIterator[StoredFile]:
+    """List the files of a project that are kept, and their core metadata.
+
+    :param sha256: how the files' digests begin.
+    :raises StoreError: the store is away.
+    """
+    told: list[float | None] = []
+    told_of = ""
+    async for info in store.list(f"{CACHE}{name}/{sha256}"):
+        record = recorded_upload(info.key)
+        if record is not None:
+            # Records of a file sort before it.
+            told = [*(told if record[0] == told_of else ()), record[1]]
+            told_of = record[0]
+        elif info.key.count("/") == _SLASHES:
+            file = StoredFile(info.key, info.size, info.modified.timestamp())
+            yield _told(file, told) if file.of == told_of else file
+
+
+def _told(file: StoredFile, told: list[float | None]) -> StoredFile:
+    """Put down what records tell of a file's upload.
+
+    Of several that servers have written at once, the latest hides it for longest.
+    """
+    times = [one for one in told if one is not None]
+    return evolve(file, uploaded=max(times, default=None), untold=not times)
 
 
 @define

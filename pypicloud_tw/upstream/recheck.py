@@ -43,9 +43,8 @@ from pypicloud_tw.upstream.client import Client, NotModified, Validators
 from pypicloud_tw.upstream.freshness import may_keep
 from pypicloud_tw.upstream.judgement.judges import Judges
 from pypicloud_tw.upstream.judgement.values import Standing
-from pypicloud_tw.upstream.keeper import CACHE
+from pypicloud_tw.upstream.keeper import CACHE, stored_files
 from pypicloud_tw.upstream.kept import IKeeper, KeptResponse
-from pypicloud_tw.upstream.links import METADATA
 from pypicloud_tw.upstream.parse import ACCEPT
 from pypicloud_tw.upstream.prepare import PageResponse, read_told
 from pypicloud_tw.upstream.source import UpstreamIndex
@@ -272,11 +271,10 @@ class Recheck:
 
     async def _kept(self, name: NormalizedName) -> frozenset[tuple[str, str]]:
         """Return the names and digests of a project's files that are kept."""
-        found, place = set(), f"{CACHE}{name}/"
-        async for info in self.store.list(place):
-            digest, _, filename = info.key.removeprefix(place).partition("/")
-            if filename and not filename.endswith(METADATA):
-                found.add((filename, digest))
+        found = set()
+        async for file in stored_files(self.store, name):
+            if not file.is_metadata:
+                found.add((file.filename, file.of))
             if len(found) >= _MOST:
                 break
         return frozenset(found)

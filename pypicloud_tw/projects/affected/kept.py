@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from attrs import frozen
-from packaging.utils import is_normalized_name
 
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.names import Filename, NormalizedName
 from pypicloud_tw.projects.affected.interface import KeptFile
 from pypicloud_tw.store.interfaces import IObjectStore
-from pypicloud_tw.upstream.keeper import CACHE, PAGES
-from pypicloud_tw.upstream.links import METADATA
+from pypicloud_tw.upstream.keeper import stored_files, stored_names
 
 
 @frozen
@@ -23,23 +21,14 @@ class KeptInStore:
 
     async def names(self) -> Collection[NormalizedName]:
         """See :class:`.IKept`."""
-        found = set()
-        # Every page sorts before every file, and "0" after "/".
-        async for info in self.store.list(CACHE, after=f"{PAGES[:-1]}0"):
-            name = info.key.removeprefix(CACHE).partition("/")[0]
-            if is_normalized_name(name):
-                found.add(NormalizedName(name))
-        return frozenset(found)
+        return await stored_names(self.store)
 
     async def of(self, name: NormalizedName) -> Sequence[KeptFile]:
         """See :class:`.IKept`."""
-        place = f"{CACHE}{name}/"
-        keys = [info.key async for info in self.store.list(place)]
-        found = (key.removeprefix(place).split("/") for key in keys)
         return [
-            KeptFile(parts[1], _version(parts[1], name), parts[0])
-            for parts in found
-            if len(parts) == 2 and not parts[1].endswith(METADATA)
+            KeptFile(file.filename, _version(file.filename, name), file.of)
+            async for file in stored_files(self.store, name)
+            if not file.is_metadata
         ]
 
 

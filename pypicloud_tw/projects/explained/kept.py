@@ -10,8 +10,7 @@ from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.upstream.judgement.judge import ProjectJudge
 from pypicloud_tw.upstream.judgement.values import Candidate
-from pypicloud_tw.upstream.keeper import CACHE, recorded_upload
-from pypicloud_tw.upstream.links import METADATA
+from pypicloud_tw.upstream.keeper import stored_files
 
 #: Files of a project that are looked at; boto3 has 4,000.
 MOST = 20_000
@@ -33,19 +32,13 @@ class KeptFiles:
 
         :raises StoreError: the store is away.
         """
-        place = f"{CACHE}{name}/"
         found: dict[tuple[str, str], float] = {}
-        told: dict[str, float] = {}
-        async for info in store.list(place):
-            digest, _, filename = info.key.removeprefix(place).partition("/")
-            if filename and not filename.endswith(METADATA):
-                found[filename, digest] = info.modified.timestamp()
-            record = recorded_upload(info.key)
-            if record is not None and record[1] is not None:
-                told[record[0]] = record[1]
+        async for file in stored_files(store, name):
+            if not file.is_metadata:
+                found[file.filename, file.of] = file.known_upload
             if len(found) >= MOST:
                 break
-        return cls({one: told.get(one[1], since) for one, since in found.items()})
+        return cls(found)
 
     @property
     def filenames(self) -> tuple[str, ...]:

@@ -9,11 +9,11 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.index.names import project_name
+from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.projects.affected.kept import KeptInStore
 from pypicloud_tw.projects.affected.values import Fix
 from pypicloud_tw.projects.affected.visible import VisibleUpstream, seen_fixes
-from pypicloud_tw.upstream.keeper import file_key
+from pypicloud_tw.upstream.keeper import file_key, record_key
 from tests.builders import wheel
 from tests.web.doubles import ACME
 from tests.web.test_app_fallback import Front
@@ -85,6 +85,8 @@ class KeptTests(SynchronousTestCase):
         ):
             key = file_key(ACME, "f" * 64, filename)
             self.successResultOf(Deferred.fromCoroutine(store.put(key, b"x")))
+        alone = record_key(NormalizedName("emptied"), "f" * 64, None)
+        self.successResultOf(Deferred.fromCoroutine(store.put(alone, b"x")))
         kept = KeptInStore(store)
         names = self.successResultOf(Deferred.fromCoroutine(kept.names()))
         self.assertEqual(names, {"acme"})
