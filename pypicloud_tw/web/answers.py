@@ -21,7 +21,8 @@ from pypicloud_tw.errors import BadRequest, PypicloudError
 from pypicloud_tw.web.http.accept import media_quality, parse_accept
 from pypicloud_tw.web.http.fields import joined
 from pypicloud_tw.web.http.site import Request
-from pypicloud_tw.web.pages.pages import POLICY, Pages
+from pypicloud_tw.web.pages.pages import error_page
+from pypicloud_tw.web.pages.templating import POLICY, Templates
 
 #: What programs ask: errors are problems there, whatever is accepted (RFC 9457).
 _API = b"/api/v1/"
@@ -42,7 +43,7 @@ class ErrorAnswers:
     of the JSON form.
     """
 
-    _pages: Pages
+    _templates: Templates
     _log: ClassVar[Logger] = Logger()
 
     def answer(self, request: Request, failure: Failure) -> bytes:
@@ -123,7 +124,8 @@ class ErrorAnswers:
             case "application/json":
                 body = json.dumps({"code": code, "message": message}).encode()
             case "text/html":
-                body = self._pages.error(status, message, prefix=request.origin.prefix)
+                prefix = request.origin.prefix
+                body = error_page(self._templates, status, message, prefix=prefix)
             case _:
                 body = f"{message}\n".encode()
         return measured(request, body)

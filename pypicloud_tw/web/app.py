@@ -53,13 +53,10 @@ from pypicloud_tw.web.authorization import (
     authorize,
     authorize_at_once,
     authorize_form,
-    authorize_home,
     authorize_list,
     credentials,
     is_private,
-    reading,
     refuse_other_sites,
-    uploads,
 )
 from pypicloud_tw.web.cors import Cors
 from pypicloud_tw.web.downloads import Downloads, FileSender
@@ -70,7 +67,10 @@ from pypicloud_tw.web.integrity import Integrity
 from pypicloud_tw.web.known_pages import page_asked
 from pypicloud_tw.web.pages.affected import AffectedReleasesPage
 from pypicloud_tw.web.pages.all_files import all_files
-from pypicloud_tw.web.pages.pages import Pages
+from pypicloud_tw.web.pages.door import PageDoor
+from pypicloud_tw.web.pages.home import HomePage
+from pypicloud_tw.web.pages.pages import packages_frame
+from pypicloud_tw.web.pages.templating import Templates
 from pypicloud_tw.web.project_list import ProjectList
 from pypicloud_tw.web.projects import Elsewhere, Found, Projects
 from pypicloud_tw.web.publishing import Addressed, Sender, receive, taken
@@ -125,7 +125,8 @@ class Application:
     cors: Cors | None = field(default=None, on_setattr=setters.frozen)
     forms: BufferBudget = field(factory=lambda: BufferBudget(FORM_MEMORY), init=False)
     projects: Projects = field(init=False)
-    _pages: Pages = field(factory=lambda: Pages(__version__), init=False)
+    _templates: Templates = field(factory=lambda: Templates(__version__), init=False)
+    _door: PageDoor = field(init=False)
     _errors: ErrorAnswers = field(init=False)
     _list: ProjectList = field(init=False)
     _sender: PageSender = field(init=False)
@@ -163,7 +164,11 @@ class Application:
 
     @_errors.default
     def _make_errors(self) -> ErrorAnswers:
-        return ErrorAnswers(self._pages)
+        return ErrorAnswers(self._templates)
+
+    @_door.default
+    def _make_door(self) -> PageDoor:
+        return PageDoor(self.access, self._templates)
 
     @_list.default
     def _make_list(self) -> ProjectList:
@@ -246,7 +251,7 @@ class Application:
 
     @_affected_page.default
     def _make_affected_page(self) -> AffectedReleasesPage:
-        return AffectedReleasesPage(self._pages, self.access, self.advisories)
+        return AffectedReleasesPage(self._door, self.advisories)
 
     def resource(self) -> Resource:
         """Make the root resource of a Site."""
@@ -262,16 +267,15 @@ class Application:
     @router.route("/", methods=_READ)
     async def home(self, request: Request) -> bytes:
         """Show what this is and how to use it."""
-        principal = await authorize_home(request, self.access)
-        set_html(request)
-        page = self._pages.home(
-            request.origin.base_url,
-            reading=reading(self.access, principal),
-            uploads=uploads(self.access, principal),
-            read_only=self.access.read_only,
-            manages=self.access.policy.may_any(principal, Action.MANAGE),
-        )
-        return measured(request, page)
+        return await HomePage(self._door).send(request)
+
+    @router.route("/static/<filename>", methods=_READ)
+    def asset(self, request: Request, filename: str) -> bytes:
+        """Serve what pages load."""
+        asset = self._templates.assets.find(filename)
+        request.setHeader(b"Content-Type", asset.kind)
+        request.setHeader(b"Cache-Control", b"public, max-age=31536000, immutable")
+        return measured(request, asset.data)
 
     @router.route("/packages", methods=_READ)
     async def packages_without_slash(self, request: Request) -> None:
@@ -287,7 +291,9 @@ class Application:
         set_html(request)
         if request.method == b"GET":
             names = filter(readable.allows, own)
-            await deliver(request, all_files(self._pages, self.index.catalog, names))
+            visitor = self._door.visitor(request, principal)
+            frame = packages_frame(self._templates, visitor)
+            await deliver(request, all_files(frame, self.index.catalog, names))
 
     @router.route("/advisories", methods=_READ)
     async def affected(self, request: Request) -> bytes:

@@ -14,7 +14,7 @@ from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.last_login import LastLogin
-from pypicloud_tw.web.pages.pages import Reading, Uploads
+from pypicloud_tw.web.pages.visitor import Reading, Uploads
 
 # To look it up in the enumeration costs as much as the answer.
 _READ = Action.READ

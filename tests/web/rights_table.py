@@ -15,6 +15,7 @@ from attrs import field, frozen
 
 from pypicloud_tw.access.principal import Scope
 from pypicloud_tw.config.rights import Action
+from pypicloud_tw.web.pages.assets import Assets
 from tests.builders import wheel
 from tests.web.doubles import FORM_TYPE, form_bytes, upload_form
 
@@ -138,6 +139,9 @@ class Row:
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 
+
+#: The name that the stylesheet has in addresses.
+STYLE = Assets.load().names["style"]
 
 _ONE, _TWO = Subject("x", "x-one", ""), Subject("x", "x-two", "")
 
@@ -452,6 +456,7 @@ ROWS = (
     Row("GET", PROVENANCE, "/integrity/{name}/1.0/{file}/provenance", READ, 404),
     Row("GET", "/pypi/<name>/json", "/pypi/{name}/json", READ),
     Row("GET", "/pypi/<name>/<version>/json", "/pypi/{name}/1.0/json", READ),
+    Row("GET", "/static/<filename>", f"/static/{STYLE}"),
     Row("GET", "/health", "/health"),
     Row("GET", "/ready", "/ready"),
     # Asks for metrics.read, which the doubles let everybody have.

@@ -356,16 +356,16 @@ class HomeTests(SynchronousTestCase):
     def test_nobody_can_upload(self) -> None:
         page = Web(users={}).get("/").text
         self.assertNotIn("twine upload", page)
-        self.assertIn("Anyone may read it.", page)
+        self.assertIn("Anyone may read this index.", page)
 
     def test_anyone_can(self) -> None:
         page = self.home("pypi.default_write = everyone")
-        self.assertIn("Anyone may read it, and upload to it.", page)
+        self.assertIn("Anyone may read this index, and upload to it.", page)
         self.assertNotIn("username", page)
 
     def test_a_part(self) -> None:
         rules = "package.secret.user.bob = r"
-        self.assertIn("Anyone may read a part of it", self.home(rules))
+        self.assertIn("Anyone may read a part of this index", self.home(rules))
         self.assertNotIn("USER:PASSWORD", self.home(rules))
         self.assertIn("USER:PASSWORD@", self.home(rules, "bob"))
 

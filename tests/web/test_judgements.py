@@ -388,4 +388,5 @@ OWN = {
     "/project/<name>/<version>",
     "/project/<name>/<version>/",
     "/simple/<name>",
+    "/static/<filename>",
 }

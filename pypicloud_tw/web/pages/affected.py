@@ -6,18 +6,16 @@ from urllib.parse import urlencode
 
 from attrs import evolve, frozen
 
-from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.administration.authority import PrincipalAuthority
 from pypicloud_tw.projects.affected.stored import (
     AdministeredAdvisories,
     StoredAdvisories,
 )
 from pypicloud_tw.projects.affected.values import AffectedPage, AffectedQuestion
-from pypicloud_tw.web.answers import measured, set_html
 from pypicloud_tw.web.api.advisories import question_of
 from pypicloud_tw.web.authorization import authenticate
 from pypicloud_tw.web.http.site import Request
-from pypicloud_tw.web.pages.pages import Pages
+from pypicloud_tw.web.pages.door import PageDoor
 
 #: Rows of a page: 10 ms of rendering.
 MOST_ON_PAGE = 200
@@ -27,8 +25,7 @@ MOST_ON_PAGE = 200
 class AffectedReleasesPage:
     """Sends it; what it says is what the API says."""
 
-    pages: Pages
-    access: Access
+    door: PageDoor
     administered: AdministeredAdvisories
 
     async def send(self, request: Request) -> bytes:
@@ -36,15 +33,18 @@ class AffectedReleasesPage:
 
         :raises PypicloudError: as of :meth:`.StoredAdvisories.affected`.
         """
-        principal = await authenticate(request, self.access)
-        authority = PrincipalAuthority(self.access, principal)
+        access = self.door.access
+        principal = await authenticate(request, access)
+        authority = PrincipalAuthority(access, principal)
         question = question_of(request)
         question = evolve(question, limit=min(question.limit, MOST_ON_PAGE))
         doer = StoredAdvisories(self.administered, authority)
         page = await doer.affected(question)
-        set_html(request)
-        request.setHeader(b"Cache-Control", b"no-store")
-        return measured(request, self.pages.affected(page, _next(question, page)))
+        visitor = self.door.visitor(request, principal)
+        following = _next(question, page)
+        return self.door.send(
+            request, "affected", visitor, page=page, following=following
+        )
 
 
 def _next(question: AffectedQuestion, page: AffectedPage) -> str | None:

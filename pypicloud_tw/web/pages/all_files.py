@@ -10,15 +10,14 @@ from pypicloud_tw.index.manifest import public_document
 from pypicloud_tw.index.model import Document, Project
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.projects.addresses import file_path
-from pypicloud_tw.web.pages.pages import Pages, packages_section
+from pypicloud_tw.web.pages.pages import PageFrame, packages_section
 from pypicloud_tw.web.views import ProjectView
 
 
 async def all_files(
-    pages: Pages, catalog: Catalog[ProjectView], names: Iterable[NormalizedName]
+    frame: PageFrame, catalog: Catalog[ProjectView], names: Iterable[NormalizedName]
 ) -> AsyncIterator[bytes]:
     """Write the page in pieces: with 100,000 files it has 40 MB."""
-    frame = pages.packages()
     yield frame.start
     for name in names:
         try:

@@ -1,0 +1,85 @@
+"""The way in to every page for people, and the way out: who looks, and what is sent."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from attrs import frozen
+
+from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.principal import Principal
+from pypicloud_tw.config.rights import Action
+from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.web.answers import measured, set_html
+from pypicloud_tw.web.authorization import (
+    authenticate,
+    authorize_home,
+    authorize_reader,
+    reading,
+    uploads,
+)
+from pypicloud_tw.web.http.conditions import is_known
+from pypicloud_tw.web.http.site import Request
+from pypicloud_tw.web.pages.templating import Templates
+from pypicloud_tw.web.pages.visitor import Visitor
+
+
+@frozen(eq=False)
+class PageDoor:
+    """Lets visitors in, and sends pages to them."""
+
+    access: Access
+    templates: Templates
+
+    async def admit(self, request: Request) -> Visitor:
+        """Let somebody in who may read some of the index.
+
+        :raises PypicloudError: as of :func:`.authorize_home`.
+        """
+        return self.visitor(request, await authorize_home(request, self.access))
+
+    async def admit_to(
+        self, request: Request, project: NormalizedName, action: Action = Action.READ
+    ) -> Visitor:
+        """Let somebody in who may do something with a project.
+
+        :raises PypicloudError: as of :func:`.authorize_reader`.
+        """
+        if action is Action.READ:
+            principal = await authorize_reader(request, self.access, project)
+        else:
+            await self.access.learn()
+            principal = await authenticate(request, self.access)
+            self.access.check(principal, action, project)
+        return self.visitor(request, principal)
+
+    def visitor(self, request: Request, principal: Principal) -> Visitor:
+        """Describe who looks at a page."""
+        policy, origin = self.access.policy, request.origin
+        return Visitor(
+            origin.base_url.rstrip("/"),
+            f"{origin.prefix}/",
+            principal,
+            reading=reading(self.access, principal),
+            uploads=uploads(self.access, principal),
+            read_only=self.access.read_only,
+            manages=policy.may_any(principal, Action.MANAGE),
+            administers=policy.may_any(principal, Action.ADMINISTER),
+        )
+
+    def send(
+        self, request: Request, name: str, visitor: Visitor, **values: object
+    ) -> bytes:
+        """Answer with a page that has no form that changes anything.
+
+        :param name: of its template; *values* are what that shows.
+        """
+        page = self.templates.render(name, visitor, **values)
+        set_html(request)
+        etag = b'"%b"' % sha256(page).hexdigest()[:32].encode()
+        request.setHeader(b"ETag", etag)
+        request.setHeader(b"Vary", b"Authorization, Cookie")
+        if is_known(request, etag, None):
+            request.setResponseCode(304)
+            return b""
+        return measured(request, page)

@@ -1,0 +1,80 @@
+"""The front page: search, how to use this server, and what is new."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from attrs import frozen
+
+from pypicloud_tw.web.http.site import Request
+from pypicloud_tw.web.pages.door import PageDoor
+from pypicloud_tw.web.pages.visitor import Visitor
+
+
+@frozen
+class Setup:
+    """What installers and upload clients are told, for one visitor.
+
+    :ivar simple: the simple API's address, with placeholders if a log-in is needed.
+    :ivar plain_simple: the same without them.
+    :ivar uploads: where uploads go.
+    :ivar insecure_host: the host that pip refuses until it is told to trust it; None
+        if there is none.
+    """
+
+    simple: str
+    plain_simple: str
+    uploads: str
+    insecure_host: str | None
+
+    @classmethod
+    def of(cls, visitor: Visitor) -> Setup:
+        """Make it for a visitor."""
+        base = visitor.base
+        shown = _with_user(base) if visitor.reading == "log-in" else base
+        return cls(
+            f"{shown}/simple/",
+            f"{base}/simple/",
+            f"{base}/legacy/",
+            _insecure_host(base),
+        )
+
+
+@frozen(eq=False)
+class HomePage:
+    """Sends it."""
+
+    door: PageDoor
+
+    async def send(self, request: Request) -> bytes:
+        """Answer a GET.
+
+        :raises PypicloudError: as of :meth:`.PageDoor.admit`.
+        """
+        visitor = await self.door.admit(request)
+        return self.door.send(request, "home", visitor, setup=Setup.of(visitor))
+
+
+def _with_user(base: str) -> str:
+    """Put placeholders for a log-in into an address."""
+    scheme, separator, rest = base.partition("://")
+    return f"{scheme}{separator}USER:PASSWORD@{rest}"
+
+
+def _insecure_host(base: str) -> str | None:
+    """Return the host that pip refuses until it is told to trust it; None if none.
+
+    That is one without TLS, unless it is this machine.
+    """
+    try:
+        address = urlsplit(base)
+        host = address.hostname
+    except ValueError:
+        return None
+    if address.scheme != "http" or not host or host == "localhost":
+        return None
+    try:
+        return None if ip_address(host).is_loopback else host
+    except ValueError:
+        return host
