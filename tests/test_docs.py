@@ -51,6 +51,7 @@ from pypicloud_tw.web.api.v1 import ApiParts
 from pypicloud_tw.web.app import Application
 from tests.readme_keys import REFERENCE, keys_text, replaced
 from tests.walks import WALKS
+from tests.web.rights_table import PAGES
 
 DOCS = Path(__file__).absolute().parents[1] / "docs"
 
@@ -121,7 +122,8 @@ class AddressTests(SynchronousTestCase):
         """Each with its method, and no other."""
         told = re.findall(r"``(GET|POST) (/\S*)``", page("reference/addresses.rst"))
         self.assertEqual(len(told), len(set(told)), "Each is told once.")
-        routes = set(self.routes("", Application.router))
+        ours = (("", Application.router), *PAGES)
+        routes = {route for part in ours for route in self.routes(*part)}
         # Those of the API stand in reference/api.rst; some are told here as well.
         parts = (("/api", FormerApi.router), *api_parts())
         others = {route for part in parts for route in self.routes(*part)}

@@ -70,6 +70,7 @@ from pypicloud_tw.web.pages.all_files import all_files
 from pypicloud_tw.web.pages.door import PageDoor
 from pypicloud_tw.web.pages.home import HomePage
 from pypicloud_tw.web.pages.pages import packages_frame
+from pypicloud_tw.web.pages.project.pages import ProjectPages
 from pypicloud_tw.web.pages.templating import Templates
 from pypicloud_tw.web.project_list import ProjectList
 from pypicloud_tw.web.projects import Elsewhere, Found, Projects
@@ -141,6 +142,7 @@ class Application:
     _former_api: FormerApi = field(init=False)
     _osv_api: OsvApi = field(init=False)
     _affected_page: AffectedReleasesPage = field(init=False)
+    _project_pages: ProjectPages = field(init=False)
     router = Klein()
     # A double slash is a wrong address, not a redirect that breaks uploads.
     router.url_map.merge_slashes = False
@@ -253,6 +255,18 @@ class Application:
     def _make_affected_page(self) -> AffectedReleasesPage:
         return AffectedReleasesPage(self._door, self.advisories)
 
+    @_project_pages.default
+    def _make_project_pages(self) -> ProjectPages:
+        return ProjectPages(
+            self._door,
+            self.projects,
+            self._explainer,
+            self.offload,
+            self.advisories.affected.auditor.advisories,
+            self._administered_projects.pieces,
+            self.failed,
+        )
+
     def resource(self) -> Resource:
         """Make the root resource of a Site."""
         routes = self.router.resource()
@@ -276,6 +290,11 @@ class Application:
         request.setHeader(b"Content-Type", asset.kind)
         request.setHeader(b"Cache-Control", b"public, max-age=31536000, immutable")
         return measured(request, asset.data)
+
+    @router.route("/project/", branch=True)
+    def project_pages(self, request: Request) -> Resource:
+        """Show projects."""
+        return self._project_pages.resource()
 
     @router.route("/packages", methods=_READ)
     async def packages_without_slash(self, request: Request) -> None:
@@ -356,18 +375,6 @@ class Application:
         await authorize_list(request, self.access)
         spaces = self.access.policy.settings.namespaces
         return send_namespace(request, spaces, asked_project(space))
-
-    @router.route("/project/<name>", methods=_READ)
-    @router.route("/project/<name>/", methods=_READ)
-    async def project_page(self, request: Request, name: str) -> None:
-        """Lead on from the address that upload clients print."""
-        await self._lead_to_page(request, name)
-
-    @router.route("/project/<name>/<version>", methods=_READ)
-    @router.route("/project/<name>/<version>/", methods=_READ)
-    async def release_page(self, request: Request, name: str, version: str) -> None:
-        """Lead on, likewise."""
-        await self._lead_to_page(request, name)
 
     # -- files ----------------------------------------------------------------------
 
@@ -598,12 +605,6 @@ class Application:
             forms=self.forms,
             addressed=addressed,
         )
-
-    async def _lead_to_page(self, request: Request, name: str) -> None:
-        normalized = asked_project(name)
-        await authorize(request, self.access, Action.READ, normalized)
-        up = "../" * (request.path.count(b"/") - 1)
-        redirect(request, f"{up}simple/{normalized}/", for_good=False)
 
     async def _send_json(
         self, request: Request, name: str, version: str | None

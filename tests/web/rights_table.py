@@ -12,10 +12,12 @@ from typing import Literal
 from xmlrpc.client import dumps
 
 from attrs import field, frozen
+from klein import Klein
 
 from pypicloud_tw.access.principal import Scope
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.web.pages.assets import Assets
+from pypicloud_tw.web.pages.project.pages import ProjectPages
 from tests.builders import wheel
 from tests.web.doubles import FORM_TYPE, form_bytes, upload_form
 
@@ -442,10 +444,13 @@ ROWS = (
     Row("GET", "/simple/<name>/", "/simple/{name}/", READ),
     Row("GET", BY_NAME, "/packages/source/x/{name}/{file}", READ, 302),
     Row("GET", BY_NAME, "/packages/py3/x/{name}/{file}.metadata", READ, 302),
-    Row("GET", "/project/<name>", "/project/{name}", READ, 302),
-    Row("GET", "/project/<name>/", "/project/{name}/", READ, 302),
-    Row("GET", "/project/<name>/<version>", "/project/{name}/1.0", READ, 302),
-    Row("GET", "/project/<name>/<version>/", "/project/{name}/1.0/", READ, 302),
+    # By the name alone, and to anybody.
+    Row("GET", "/project/<name>", "/project/{name}", status=301),
+    Row("GET", "/project/<name>/<version>", "/project/{name}/1.0", status=301),
+    Row("GET", "/project/<name>/", "/project/{name}/", READ),
+    Row("GET", "/project/<name>/<version>/", "/project/{name}/1.0/", READ),
+    Row("GET", "/project/<name>/releases/", "/project/{name}/releases/", READ),
+    Row("GET", "/project/<name>/explain/", "/project/{name}/explain/", READ),
     Row("GET", "/feeds/releases.atom", "/feeds/releases.atom", READ),
     Row("GET", "/feeds/project/<name>.atom", "/feeds/project/{name}.atom", READ),
     Row("GET", "/namespaces", "/namespaces", READ),
@@ -488,6 +493,9 @@ ROWS = (
 
 #: What goes on while the server is read-only: logging in, what ends a token, and what
 #: only looks.
+#: Where the parts of the pages for people are mounted, and their routers.
+PAGES: tuple[tuple[str, Klein], ...] = (("/project", ProjectPages.router),)
+
 WHILE_READ_ONLY = {
     f"{API}/prune/plan",
     f"{OSV}/v1/querybatch",

@@ -10,7 +10,6 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.index.marker import KEY
 from pypicloud_tw.web.feeds import MOST, Release, feed
-from pypicloud_tw.web.http.proxies import Proxies
 from tests.access.doubles import policy_of
 from tests.builders import metadata, sdist, wheel
 from tests.web.doubles import USERS, Response, Web, basic, started
@@ -164,12 +163,3 @@ class OtherAddressTests(SynchronousTestCase):
         for name in ("acme-2.0.tar.gz", f"{self.NAME}.metadata.metadata", ".metadata"):
             answer = self.web.get(f"/packages/source/a/acme/{name}")
             self.assertEqual(answer.status, 404, name)
-
-    def test_the_page_that_clients_print(self) -> None:
-        for path in ("acme", "acme/", "acme/1.0", "acme/1.0/", "ACME/1.0/"):
-            self.assertIn(self.NAME, self.follow(f"/project/{path}").text)
-
-    def test_under_a_prefix(self) -> None:
-        web = Web(self.web.domain, proxies=Proxies((), "https://x.example/python"))
-        answer = web.get("/project/acme/")
-        self.assertEqual(answer["Location"], "../../simple/acme/")

@@ -31,6 +31,7 @@ from pypicloud_tw.web.app import Application
 from tests.builders import wheel
 from tests.upstream.doubles import FILES, HOST, file, page, project
 from tests.web.doubles import Domain, Response
+from tests.web.rights_table import PAGES
 from tests.web.test_app_fallback import JSON, METADATA, NAME, OURS, Front
 
 DAY = 86_400.0
@@ -46,6 +47,9 @@ JUDGED = {
     "/packages/<name>/<digest>/<filename>",
     "/pypi/<name>/json",
     "/pypi/<name>/<version>/json",
+    "/project/<name>/",
+    "/project/<name>/<version>/",
+    "/project/<name>/releases/",
 }
 
 
@@ -148,6 +152,19 @@ class JudgementCase(SynchronousTestCase):
         self.assertEqual(said, rule.value, why)
         self.assertEqual("retry-after" in answer.fields, rule is Rule.MIN_AGE, why)
 
+    def check_people(self, front: Front, rule: Rule, why: object) -> None:
+        """Pages for people name the rule, and link no file."""
+        for path in ("", "9.0/", "releases/"):
+            answer = front.web.get(f"/project/acme/{path}")
+            if rule is Rule.PRIVATE:
+                self.assertEqual(answer.status, 404, why)
+                continue
+            self.assertEqual(answer.status, 200, (why, path))
+            self.assertNotIn("/packages/acme/", answer.text, why)
+            self.assertNotIn(FILES, answer.text, why)
+            if path != "releases/":
+                self.assertIn(f"{rule}:", answer.text.replace(f"({rule}):", f"{rule}:"))
+
     def check_page(self, answer: Response, rule: Rule, why: object) -> None:
         """A page that hides the file, and says so; or none at all."""
         if rule is Rule.PRIVATE:
@@ -181,8 +198,9 @@ class TableTests(JudgementCase):
 
     def test_every_route_is_judged_or_shows_nothing_of_upstream(self) -> None:
         asking = {
-            rule.rule
-            for rule in Application.router.url_map.iter_rules()
+            f"{base}{rule.rule}"
+            for base, router in (("", Application.router), *PAGES)
+            for rule in router.url_map.iter_rules()
             if "<" in rule.rule and "GET" in (rule.methods or ())
         }
         self.assertEqual(asking - OWN, JUDGED)
@@ -198,6 +216,7 @@ class TableTests(JudgementCase):
                 if rule is not Rule.PRIVATE:
                     self.assertNotIn(b"<a ", markup.body, why)
                     self.assertIn(f"1 file ({rule})".encode(), markup.body, why)
+                self.check_people(front, rule, why)
 
     def test_pages_in_memory_are_judged_again(self) -> None:
         for mode in ("proxy", "relay", "cache"):
@@ -382,11 +401,11 @@ OWN = {
     "/integrity/<name>/<version>/<filename>/provenance",
     "/namespace/<space>",
     "/packages/<kind>/<first>/<name>/<filename>",
-    # These lead elsewhere.
-    "/project/<name>",
-    "/project/<name>/",
-    "/project/<name>/<version>",
-    "/project/<name>/<version>/",
+    # This leads elsewhere.
     "/simple/<name>",
+    "/project/<name>",
+    "/project/<name>/<version>",
     "/static/<filename>",
+    # It tells of what is hidden, and gives nothing of it.
+    "/project/<name>/explain/",
 }

@@ -42,6 +42,7 @@ from tests.web.rights_table import (
     GROUPS,
     KINDS,
     OSV,
+    PAGES,
     PUBLISHER,
     RIGHTS,
     ROWS,
@@ -245,6 +246,7 @@ class TableTests(TableCase):
                 (f"{API}/pins", PinsApi.router),
                 (OSV, OsvApi.router),
                 (f"{API}/upstream", UpstreamApi.router),
+                *PAGES,
             )
             for rule in router.url_map.iter_rules()
             for method in set(rule.methods or ()) - {"HEAD", "OPTIONS"}

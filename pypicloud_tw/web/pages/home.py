@@ -21,23 +21,32 @@ class Setup:
     :ivar uploads: where uploads go.
     :ivar insecure_host: the host that pip refuses until it is told to trust it; None
         if there is none.
+    :ivar log_in: whether reading takes one.
     """
 
     simple: str
     plain_simple: str
     uploads: str
     insecure_host: str | None
+    log_in: bool
 
     @classmethod
-    def of(cls, visitor: Visitor) -> Setup:
-        """Make it for a visitor."""
+    def of(cls, visitor: Visitor, *, open_to_all: bool | None = None) -> Setup:
+        """Make it for a visitor.
+
+        :param open_to_all: what is installed can be read without a log-in; None: so can
+            all that the visitor can read.
+        """
+        if open_to_all is None:
+            open_to_all = visitor.reading != "log-in"
         base = visitor.base
-        shown = _with_user(base) if visitor.reading == "log-in" else base
+        shown = base if open_to_all else _with_user(base)
         return cls(
             f"{shown}/simple/",
             f"{base}/simple/",
             f"{base}/legacy/",
             _insecure_host(base),
+            not open_to_all,
         )
 
 

@@ -1,0 +1,197 @@
+"""The routes below /project/: what there is to see of a project, for whoever may."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from attrs import define
+from klein import Klein
+from packaging.utils import is_normalized_name
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+
+from pypicloud_tw.access.administration.authority import PrincipalAuthority
+from pypicloud_tw.advisories.values import Advisory, IAdvisories
+from pypicloud_tw.concurrency.pieces import Pieces
+from pypicloud_tw.config.rights import Action
+from pypicloud_tw.errors import NotFound
+from pypicloud_tw.index.names import NormalizedName, asked_project
+from pypicloud_tw.offload.packing import pack
+from pypicloud_tw.offload.service import IOffload, unpack_apart
+from pypicloud_tw.projects.explained.explainer import Explainer
+from pypicloud_tw.projects.explained.stored import StoredExplanations
+from pypicloud_tw.web.answers import redirect
+from pypicloud_tw.web.api.json_api import number, parameter
+from pypicloud_tw.web.http.site import Request
+from pypicloud_tw.web.pages.door import PageDoor
+from pypicloud_tw.web.pages.home import Setup
+from pypicloud_tw.web.pages.project.reading import (
+    show_document,
+    show_document_elsewhere,
+    show_own,
+)
+from pypicloud_tw.web.pages.project.values import Origin, ShownProject
+from pypicloud_tw.web.pages.visitor import Visitor
+from pypicloud_tw.web.projects import Elsewhere, Found, Projects
+
+_READ = ["GET", "HEAD"]
+
+#: Bytes of a page of the simple API that is read in the reactor's thread: 3 ms.
+QUICK = 256 * 1024
+
+#: Releases that a project's page lists, and a page of all of them.
+LISTED, MOST_LISTED = 15, 200
+
+#: Files of one release that its page lists: four times as many as tensorflow's has.
+MOST_FILES = 100
+
+
+@define(eq=False)
+class ProjectPages:
+    """Lets readers in, and shows them projects.
+
+    Whoever may not read a project is refused by its name alone.
+
+    :ivar door: where visitors come in and pages go out.
+    :ivar explainer: makes what explains what clients see.
+    :ivar answer_failure: answers what a route raised, or what no route takes.
+    """
+
+    door: PageDoor
+    projects: Projects
+    explainer: Callable[[], Explainer]
+    offload: IOffload
+    advisories: IAdvisories
+    pieces: Pieces
+    answer_failure: Callable[[Request, Failure], bytes]
+
+    router = Klein()
+    router.url_map.merge_slashes = False
+
+    def resource(self) -> Resource:
+        """Make the resource of ``/project/``."""
+        resource: Resource = self.router.resource()
+        return resource
+
+    @router.route("/<name>", methods=_READ)
+    @router.route("/<name>/<version>", methods=_READ)
+    def without_slash(self, request: Request, name: str, version: str = "") -> None:
+        """Show the way to the page."""
+        redirect(request, f"{version or asked_project(name)}/")
+
+    @router.route("/<name>/", methods=_READ)
+    async def project(self, request: Request, name: str) -> bytes:
+        """Show a project and its newest release."""
+        return await self._send(request, name, None)
+
+    @router.route("/<name>/<version>/", methods=_READ)
+    async def release(self, request: Request, name: str, version: str) -> bytes:
+        """Show a project and one of its releases."""
+        return await self._send(request, name, version)
+
+    @router.route("/<name>/releases/", methods=_READ)
+    async def releases(self, request: Request, name: str) -> bytes:
+        """List every release."""
+        normalized = asked_project(name)
+        visitor = await self.door.admit_to(request, normalized)
+        shown = await self._find(visitor, normalized, None)
+        before = number(request, "after", 0, 10**6)
+        listed = shown.releases[before : before + MOST_LISTED]
+        following = before + MOST_LISTED
+        return self.door.send(
+            request,
+            "project/releases",
+            visitor,
+            project=shown,
+            listed=listed,
+            following=following if following < len(shown.releases) else None,
+        )
+
+    @router.route("/<name>/explain/", methods=_READ)
+    async def explain(self, request: Request, name: str) -> bytes:
+        """Tell what a client sees of a project, or of a release, and why."""
+        normalized = asked_project(name)
+        visitor = await self.door.admit_to(request, normalized)
+        authority = PrincipalAuthority(self.door.access, visitor.principal)
+        version = parameter(request, "version")
+        doer = StoredExplanations(self.explainer(), authority)
+        told = await doer.explain(normalized, version)
+        return self.door.send(request, "project/explain", visitor, told=told)
+
+    @router.handle_errors(Exception)  # type: ignore[arg-type]  # Site makes our Request
+    def failed(self, request: Request, failure: Failure) -> bytes:
+        """Answer with an error."""
+        return self.answer_failure(request, failure)
+
+    async def _send(self, request: Request, name: str, version: str | None) -> bytes:
+        normalized = asked_project(name)
+        visitor = await self.door.admit_to(request, normalized)
+        if not is_normalized_name(name):
+            up = "../../" if version is not None else "../"
+            down = f"{version}/" if version is not None else ""
+            redirect(request, f"{up}{normalized}/{down}")
+            return b""
+        shown = await self._find(visitor, normalized, version)
+        policy = self.door.access.policy
+        return self.door.send(
+            request,
+            "project/project",
+            visitor,
+            project=shown,
+            pinned=version is not None,
+            setup=Setup.of(visitor, open_to_all=policy.anyone_reads(normalized)),
+            listed=shown.releases[:LISTED],
+            files=shown.files[:MOST_FILES],
+            affecting=self._affecting(shown),
+            can_manage=policy.may(visitor.principal, Action.MANAGE, normalized),
+        )
+
+    def _affecting(self, shown: ShownProject) -> Sequence[Advisory]:
+        if shown.version is None:
+            return ()
+        known = self.advisories.of(shown.name).advisories
+        found = (one for one in known if one.affects(shown.version))
+        return sorted(found, key=lambda one: (not one.malware, -one.severity, one.id))
+
+    async def _find(
+        self, visitor: Visitor, name: NormalizedName, version: str | None
+    ) -> ShownProject:
+        """Find a project: ours as its manifest has it, another as its page does.
+
+        :raises NotFound: there is no such project or release.
+        """
+        fallback = self.projects.fallback
+        merges = fallback is not None and name in fallback.merge
+        if not merges:
+            try:
+                return await self._find_own(visitor, name, version)
+            except NotFound:
+                if fallback is None:
+                    raise
+        match await self.projects.page(name):
+            case Elsewhere(address):
+                raise NotFound(
+                    f"{name} is not here: installers are sent to {address} for it."
+                )
+            case Found(page):
+                origin: Origin = "both" if merges else "upstream"
+                return await self._read(page.json, name, version, origin)
+
+    async def _find_own(
+        self, visitor: Visitor, name: NormalizedName, version: str | None
+    ) -> ShownProject:
+        fallback = self.projects.fallback
+        asks = fallback is not None and not fallback.upstreams.knows(name)
+        project = (await self.projects.entry(name, asks)).project
+        policy = self.door.access.policy
+        managed = policy.may(visitor.principal, Action.MANAGE, name)
+        return await self.pieces.finish(show_own(project, version, managed=managed))
+
+    async def _read(
+        self, data: bytes, name: NormalizedName, version: str | None, origin: Origin
+    ) -> ShownProject:
+        if len(data) <= QUICK:
+            return show_document(data, name, version, origin)
+        question = await self.offload.in_thread(pack, (data, name, version, origin))
+        answer = await self.offload.in_process(show_document_elsewhere, question)
+        return await unpack_apart(self.offload, answer)

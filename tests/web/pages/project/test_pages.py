@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from pypicloud_tw.web.http.proxies import Proxies
+from tests.builders import wheel
+from tests.upstream.doubles import file
+from tests.web.doubles import Web, basic, stored_project
+from tests.web.pages.doubles import Reader
+from tests.web.test_app_fallback import NAME, Front
+
+WHEEL = "acme-1.0-py3-none-any.whl"
+
+
+class PageCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.web = Web()
+        self.web.publish(WHEEL, wheel())
+
+    def page(self, path: str, **fields: str) -> Reader:
+        answer = self.web.get(path, fields)
+        self.assertEqual(answer.status, 200, path)
+        return Reader(answer.body)
+
+
+class ProjectTests(PageCase):
+    def test_how_to_install_it_and_what_there_is(self) -> None:
+        page = self.page("/project/acme/")
+        (found,) = stored_project(self.web.store, "acme").files
+        for text in (
+            "pip install --index-url http://pypi.example:6543/simple/ "
+            "--trusted-host pypi.example acme",
+            found.sha256,
+            "by ann",
+            "Files of 1.0",
+            "newest",
+        ):
+            self.assertIn(text, page.text)
+        self.assertNotIn("acme==", page.text)
+        link = f"/packages/acme/{found.sha256[:16]}/{WHEEL}"
+        self.assertIn(link, page.links)
+        self.assertEqual(self.web.get(link).body, wheel())
+
+    def test_a_release_is_pinned(self) -> None:
+        self.web.publish("acme-2.0-py3-none-any.whl", wheel("acme", "2.0"))
+        page = self.page("/project/acme/1.0/")
+        self.assertIn(" acme==1.0", page.text)
+        self.assertIn("/project/acme/", page.links)  # the newest
+        self.assertEqual(self.web.get("/project/acme/3.0/").status, 404)
+
+    def test_the_address_that_clients_print(self) -> None:
+        for path in ("acme", "acme/1.0", "ACME/1.0/", "A.cme/"):
+            answer = self.web.get(f"/project/{path}")
+            self.assertEqual(answer.status, 301, path)
+
+    def test_under_a_prefix(self) -> None:
+        web = Web(self.web.domain, proxies=Proxies((), "https://x.example/python"))
+        page = Reader(web.get("/project/acme/").body)
+        self.assertIn("--index-url https://x.example/python/simple/ acme", page.text)
+        own = [link for link in page.links if link != "#main"]
+        self.assertTrue(all(link.startswith("/python/") for link in own), own)
+
+    def test_it_is_not_sent_twice(self) -> None:
+        first = self.web.get("/project/acme/")
+        self.assertEqual(first["Cache-Control"], "no-cache, private")
+        again = self.web.get("/project/acme/", {"If-None-Match": first["ETag"] or ""})
+        self.assertEqual((again.status, again.body), (304, b""))
+        self.assertEqual(again["ETag"], first["ETag"])
+
+    def test_with_a_log_in_its_options_are_shown(self) -> None:
+        web = Web(self.web.domain, default_read="authenticated")
+        answer = web.get("/project/acme/", basic("ann", "secret"))
+        self.assertIn("USER:PASSWORD@pypi.example", Reader(answer.body).text)
+        self.assertEqual(web.get("/project/acme/").status, 401)
+
+    def test_all_releases_in_parts(self) -> None:
+        for number in range(20):
+            version = f"2.{number}"
+            name = f"acme-{version}-py3-none-any.whl"
+            self.web.publish(name, wheel("acme", version))
+        page = self.page("/project/acme/")
+        self.assertIn("All 21 releases", page.text)
+        self.assertNotIn("/project/acme/2.1/", page.links)
+        whole = self.page("/project/acme/releases/")
+        self.assertIn("/project/acme/2.1/", whole.links)
+        rest = self.page("/project/acme/releases/?after=20")
+        self.assertIn("/project/acme/1.0/", rest.links)
+        self.assertNotIn("/project/acme/2.1/", rest.links)
+        answer = self.web.get("/project/acme/releases/?after=x")
+        self.assertEqual(answer.status, 400)
+
+    def test_explained(self) -> None:
+        page = self.page("/project/acme/explain/")
+        self.assertIn("acme is a project of this index", page.text)
+        page = self.page("/project/acme/explain/?version=2.0")
+        self.assertIn("There is no release 2.0 of acme.", page.text)
+
+
+def front(mode: str, **options: Any) -> Front:
+    made = Front(mode, **options)
+    made.have()
+    return made
+
+
+class UpstreamTests(SynchronousTestCase):
+    def test_one_of_the_upstream(self) -> None:
+        for mode in ("proxy", "relay", "cache"):
+            page = Reader(front(mode).web.get("/project/acme/").body)
+            self.assertIn("upstream", page.text)
+            self.assertIn("acme-9.0", page.text)
+            self.assertNotIn("/feeds/project/", "".join(page.links))
+
+    def test_where_clients_are_sent_elsewhere(self) -> None:
+        answer = front("redirect").web.get("/project/acme/")
+        self.assertEqual(answer.status, 404)
+        self.assertIn("installers are sent to", answer.text)
+
+    def test_ours_and_the_upstream_s(self) -> None:
+        both = front("relay", merge=frozenset({"acme"}))
+        both.web.publish(WHEEL, wheel())
+        page = Reader(both.web.get("/project/acme/").body)
+        self.assertIn("this index and the upstream", page.text)
+        self.assertIn("/project/acme/1.0/", page.links)
+        self.assertIn("/project/acme/9.0/", page.links)
+
+    def test_one_that_writes_markup(self) -> None:
+        nasty = "<script>alert(1)</script>\u202e\x1b[0m"
+        hostile = front("proxy")
+        told = {**file(NAME), "yanked": nasty, "requires-python": nasty}
+        status = {"status": "archived", "reason": nasty}
+        hostile.have(told, **{"project-status": status})
+        page = Reader(hostile.web.get("/project/acme/").body)
+        self.assertEqual(page.count("script"), 1)
+        self.assertIn("<script>alert(1)</script>\ufffd\ufffd[0m", page.text)
