@@ -42,7 +42,7 @@ class AffectedReleasesPage:
         page = await doer.affected(question)
         visitor = self.door.visitor(request, principal)
         following = _next(question, page)
-        return self.door.send(
+        return self.door.send_once(
             request, "affected", visitor, page=page, following=following
         )
 

@@ -83,3 +83,15 @@ class PageDoor:
             request.setResponseCode(304)
             return b""
         return measured(request, page)
+
+    def send_once(
+        self, request: Request, name: str, visitor: Visitor, **values: object
+    ) -> bytes:
+        """Answer with a page that nobody keeps: it has forms, or tells of secrets.
+
+        Parameters as of :meth:`send`.
+        """
+        page = self.templates.render(name, visitor, **values)
+        set_html(request)
+        request.setHeader(b"Cache-Control", b"no-store, private")
+        return measured(request, page)
