@@ -71,6 +71,7 @@ from pypicloud_tw.web.pages.door import PageDoor
 from pypicloud_tw.web.pages.home import HomePage
 from pypicloud_tw.web.pages.pages import packages_frame
 from pypicloud_tw.web.pages.project.pages import ProjectPages
+from pypicloud_tw.web.pages.search import SearchPage
 from pypicloud_tw.web.pages.templating import Templates
 from pypicloud_tw.web.project_list import ProjectList
 from pypicloud_tw.web.projects import Elsewhere, Found, Projects
@@ -290,6 +291,11 @@ class Application:
         request.setHeader(b"Content-Type", asset.kind)
         request.setHeader(b"Cache-Control", b"public, max-age=31536000, immutable")
         return measured(request, asset.data)
+
+    @router.route("/search", methods=_READ)
+    async def search(self, request: Request) -> bytes:
+        """Find projects by words."""
+        return await SearchPage(self._door, self._administered_projects).send(request)
 
     @router.route("/project/", branch=True)
     def project_pages(self, request: Request) -> Resource:

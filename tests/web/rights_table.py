@@ -451,6 +451,7 @@ ROWS = (
     Row("GET", "/project/<name>/<version>/", "/project/{name}/1.0/", READ),
     Row("GET", "/project/<name>/releases/", "/project/{name}/releases/", READ),
     Row("GET", "/project/<name>/explain/", "/project/{name}/explain/", READ),
+    Row("GET", "/search", "/search?q=one", READ),
     Row("GET", "/feeds/releases.atom", "/feeds/releases.atom", READ),
     Row("GET", "/feeds/project/<name>.atom", "/feeds/project/{name}.atom", READ),
     Row("GET", "/namespaces", "/namespaces", READ),
