@@ -64,6 +64,9 @@ _ATTRIBUTES: dict[tuple[str, str], Callable[[str], bool]] = {
 _HEADING = re.compile(r"h([1-6])")
 _HEADINGS = re.compile(r"<h([1-6])[ >]")
 
+#: Of links that lead elsewhere.
+_REL = "nofollow noopener noreferrer"
+
 Attributes = dict[str, str]
 
 
@@ -88,8 +91,10 @@ def embed(html: str, classes: frozenset[str], most: int = MOST) -> tuple[str, bo
 def embed_text(text: str, most: int = MOST) -> tuple[str, bool]:
     """Make a part of a page of plain text."""
     begin, end = '<pre class="plain">', "</pre>"
-    kept = first_of(clean_text(text), most - len(begin) - len(end))
-    return f"{begin}{escape(kept)}{end}", len(kept) < len(clean_text(text))
+    # Of two megabytes no more is looked at than can be shown.
+    some = clean_text(text[: 4 * most])
+    kept = first_of(some, most - len(begin) - len(end))
+    return f"{begin}{escape(kept)}{end}", len(kept) < len(some) or len(text) > 4 * most
 
 
 def _top_heading(html: str) -> int:

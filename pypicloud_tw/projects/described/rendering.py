@@ -62,28 +62,39 @@ class ContentType:
 def plain(text: str, note: str = "") -> RenderedDescription:
     """Show a description as text.
 
-    :param note: why; empty: it is.
+    :param note: why, if it is not text by its own word.
     """
     html, partial = embed_text(text)
     return RenderedDescription(html, "failed" if note else "plain", partial, note)
 
 
+def plain_by_type(text: str, content_type: str) -> RenderedDescription | None:
+    """Show what needs no rendering, by its type; None: it does."""
+    kind = ContentType.parse(content_type).kind
+    if kind in _NAMES:
+        return None
+    return plain(text, "" if kind == PLAIN else UNKNOWN_TYPE)
+
+
 @limited(DESCRIPTIONS)
 def render(text: str, content_type: str) -> RenderedDescription:
     """Render a description, or show it as text if it cannot be."""
-    kind = ContentType.parse(content_type)
-    text = clean_text(text)
-    if kind.kind == PLAIN:
-        return plain(text)
-    if kind.kind not in _NAMES:
-        return plain(text, UNKNOWN_TYPE)
-    cut = _cut(text)
-    rendered = _markdown(cut, kind.variant) if kind.kind == MARKDOWN else _rst(cut)
-    if rendered is None:
+    shown = plain_by_type(text, content_type)
+    if shown is not None:
+        return shown
+    kind, cut = ContentType.parse(content_type), _cut(clean_text(text))
+    try:
+        html = _markdown(cut, kind.variant) if kind.kind == MARKDOWN else _rst(cut)
+    except MemoryError:
+        raise
+    except Exception:
+        # A mistake of the library's, which somebody's text has found.
+        html = None
+    if html is None:
         note = BROKEN.format(kind=_NAMES[kind.kind])
         return plain(text, note if kind.told else "")
-    html, partial = embed(rendered, _highlighting())
-    return RenderedDescription(html, "rendered", partial or len(cut) < len(text))
+    embedded, partial = embed(html, _highlighting())
+    return RenderedDescription(embedded, "rendered", partial or len(text) > LONGEST)
 
 
 def _cut(text: str) -> str:

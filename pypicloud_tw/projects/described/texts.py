@@ -39,9 +39,14 @@ def clean_line(text: str, most: int) -> str:
     return line if len(line) <= most else f"{line[: most - 1].rstrip()}{CUT}"
 
 
-def shown_path(path: str) -> str:
-    """Show a path out of an archive: what is dropped elsewhere is marked there."""
-    return _DROPPED.sub("\ufffd", _ENDS.sub("\ufffd", path))
+def marked_text(text: str) -> str:
+    """Put a mark where :func:`clean_text` drops something, for who looks at sources."""
+    return _DROPPED.sub("\ufffd", _ENDS.sub("\n", text))
+
+
+def marked_path(path: str) -> str:
+    """Show a path out of an archive, in one line and with marks likewise."""
+    return re.sub("[\t\n]", "\ufffd", marked_text(path))
 
 
 def first_of(text: str, most: int) -> str:

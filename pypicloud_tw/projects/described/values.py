@@ -97,8 +97,9 @@ class RenderedDescription:
     """A description as it is put into a page.
 
     :ivar html: markup that is safe as it is, at most :data:`.markup.MOST` bytes.
-    :ivar how: ``rendered``; ``plain``: it is plain text by its own word; ``failed``: it
-        is shown as plain text because it could not be rendered; ``none``: there is none.
+    :ivar how: ``rendered``; ``plain``: it is plain text, by its own word or for lack of
+        one; ``failed``: it is shown as that because it could not be rendered; ``none``:
+        there is none.
     :ivar partial: it is longer than what is shown.
     :ivar note: a sentence on why it is shown as it is; empty where it is as meant.
     """
