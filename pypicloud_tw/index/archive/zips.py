@@ -115,6 +115,26 @@ def read_members(file: IO[bytes], size: int) -> list[Member]:
     return members
 
 
+def list_members(file: IO[bytes], directory: Directory) -> list[Member]:
+    """List what a zip's directory tells, of one that was judged when it came.
+
+    What it tells of is not looked at, so that it need not be there: no name and no size
+    may be trusted.
+
+    :raises BadRequest: the directory is damaged.
+    """
+    return list(_entries(file, directory))
+
+
+def begin_member(file: IO[bytes], member: Member, size: int) -> None:
+    """Find where the data of a listed member begins (:attr:`Member.start`).
+
+    :param size: bytes of the file.
+    :raises BadRequest: its header is not as the directory has it.
+    """
+    member.start = _check_header(file, member, size)
+
+
 def check_contents(file: IO[bytes], members: list[Member]) -> None:
     """Unpack every member to nowhere: what the headers tell of the data is true.
 

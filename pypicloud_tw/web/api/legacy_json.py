@@ -110,13 +110,6 @@ def _fields(metadata: bytes) -> RawMetadata | None:
         return None  # stored before its bounds were known: the manifest must do
 
 
-def described_by(project: Project, version: str) -> File | None:
-    """Return the file whose core metadata describes a release: a wheel, if any."""
-    files = [f for f in releases(project).get(version, ()) if f.metadata_key]
-    wheels = (file for file in files if file.filename.endswith(".whl"))
-    return next(wheels, files[0] if files else None)
-
-
 def project_document(
     project: Project,
     address: Callable[[File], str],

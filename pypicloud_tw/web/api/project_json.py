@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 
 from attrs import frozen
-from twisted.logger import Logger
 
-from pypicloud_tw.errors import NotFound, ObjectNotFound
-from pypicloud_tw.index.archive import MAX_METADATA
+from pypicloud_tw.errors import NotFound
 from pypicloud_tw.index.model import Document, Project
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.statuses import check_offered
 from pypicloud_tw.offload.service import IOffload
+from pypicloud_tw.projects.described.core_metadata import (
+    core_metadata,
+    described_by,
+)
 from pypicloud_tw.projects.releases import find_version, latest_version
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.web.answers import measured
@@ -28,7 +30,6 @@ class ProjectJson:
     _projects: Projects
     _store: IObjectStore
     _offload: IOffload
-    _log = Logger()
 
     async def answer(
         self, request: Request, name: NormalizedName, version: str | None
@@ -88,21 +89,9 @@ class ProjectJson:
             if version is None
             else find_version(project, version)
         )
-        metadata = await self._core_metadata(project, described)
+        metadata = await core_metadata(self._store, described_by(project, described))
         if legacy_json.is_quick(project, metadata):
             return legacy_json.render(project, version, base_url, metadata, serial)
         return await self._offload.in_process(
             legacy_json.render, project, version, base_url, metadata, serial
         )
-
-    async def _core_metadata(self, project: Project, version: str) -> bytes | None:
-        file = legacy_json.described_by(project, version)
-        if file is None or file.metadata_key is None:
-            return None
-        try:
-            stored = await self._store.get(file.metadata_key, limit=MAX_METADATA)
-        except ObjectNotFound:
-            self._log.error("The core metadata {key} is lost.", key=file.metadata_key)
-            return None
-        assert stored is not None, "an unconditional read answers"
-        return stored.data

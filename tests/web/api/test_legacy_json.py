@@ -10,9 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from pypicloud_tw.errors import NotFound
 from pypicloud_tw.index.model import Document, File, Project
 from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.projects.described.core_metadata import described_by
 from pypicloud_tw.projects.releases import find_version, latest_version
 from pypicloud_tw.web.api.legacy_json import (
-    described_by,
     is_quick,
     project_document,
     release_document,
