@@ -76,6 +76,7 @@ def make_application(
         advisories=advised,
         screen=screen,
         pins=pins,
+        temp_dir=config.storage.temp_dir,
     )
 
 

@@ -114,8 +114,8 @@ def find(packed: bytes, project: str, wanted: str, filename: str) -> Link | None
 
     :param wanted: the segment of our address, which must agree.
     """
-    if not filename.isprintable():
-        return None
+    if not packed or not filename.isprintable():
+        return None  # pages that lead to the other index have no table
     lines = zlib.decompress(packed)
     needle = b"\n" + filename.encode() + b"\t"
     at = lines.find(needle)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from attrs import define, evolve, field, setters
 from klein import Klein
@@ -26,6 +27,8 @@ from pypicloud_tw.metrics import CONTENT_TYPE, Metrics
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
+from pypicloud_tw.projects.described.interface import Described
+from pypicloud_tw.projects.described.stored import StoredDescribed
 from pypicloud_tw.projects.explained.explainer import Explainer
 from pypicloud_tw.projects.own_names import OwnNames
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
@@ -102,6 +105,8 @@ class Application:
     :ivar advisories: what is asked of advisories, and the daily reports.
     :ivar pins: who publishes the projects of upstreams.
     :ivar cors: what scripts of other sites may read; None: nothing.
+    :ivar temp_dir: where files are put that are looked into; None is the system's
+        folder for temporary files.
     :ivar forms: the memory that the forms of all uploads have together.
     """
 
@@ -125,6 +130,7 @@ class Application:
     )
     screen: Screen = field(default=take_all, on_setattr=setters.frozen)
     cors: Cors | None = field(default=None, on_setattr=setters.frozen)
+    temp_dir: Path | None = field(default=None, on_setattr=setters.frozen)
     forms: BufferBudget = field(factory=lambda: BufferBudget(FORM_MEMORY), init=False)
     projects: Projects = field(init=False)
     _templates: Templates = field(factory=lambda: Templates(__version__), init=False)
@@ -144,6 +150,7 @@ class Application:
     _osv_api: OsvApi = field(init=False)
     _affected_page: AffectedReleasesPage = field(init=False)
     _project_pages: ProjectPages = field(init=False)
+    _described: Described | None = field(default=None, init=False)
     router = Klein()
     # A double slash is a wrong address, not a redirect that breaks uploads.
     router.url_map.merge_slashes = False
@@ -223,6 +230,17 @@ class Application:
         names = OwnNames(self.index.catalog, lambda: private)
         return Explainer(self.index, asked, known, names)
 
+    def _describe(self) -> Described:
+        """Return what tells of the inside of releases; it is made at the first use."""
+        if self._described is None:
+            fallback = self.projects.fallback
+            asked = None if fallback is None else fallback.asked
+            files = None if fallback is None else fallback.files
+            self._described = StoredDescribed.of(
+                self.index, asked, files, self.temp_dir
+            )
+        return self._described
+
     @_api.default
     def _make_api(self) -> ApiParts:
         return ApiParts.of(
@@ -262,6 +280,7 @@ class Application:
             self._door,
             self.projects,
             self._explainer,
+            self._describe,
             self.offload,
             self.advisories.affected.auditor.advisories,
             self._administered_projects.pieces,

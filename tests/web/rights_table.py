@@ -450,6 +450,13 @@ ROWS = (
     Row("GET", "/project/<name>/", "/project/{name}/", READ),
     Row("GET", "/project/<name>/<version>/", "/project/{name}/1.0/", READ),
     Row("GET", "/project/<name>/releases/", "/project/{name}/releases/", READ),
+    Row("GET", "/project/<name>/compare/", "/project/{name}/compare/", READ),
+    Row(
+        "GET",
+        "/project/<name>/files/<filename>/",
+        "/project/{name}/files/{file}/",
+        READ,
+    ),
     Row("GET", "/project/<name>/explain/", "/project/{name}/explain/", READ),
     Row("GET", "/search", "/search?q=one", READ),
     Row("GET", "/feeds/releases.atom", "/feeds/releases.atom", READ),

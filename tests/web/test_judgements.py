@@ -50,6 +50,8 @@ JUDGED = {
     "/project/<name>/",
     "/project/<name>/<version>/",
     "/project/<name>/releases/",
+    "/project/<name>/compare/",
+    "/project/<name>/files/<filename>/",
 }
 
 

@@ -68,7 +68,7 @@ class PageDoor:
         )
 
     def send(
-        self, request: Request, name: str, visitor: Visitor, **values: object
+        self, request: Request, name: str, visitor: Visitor, /, **values: object
     ) -> bytes:
         """Answer with a page that has no form that changes anything.
 
@@ -85,7 +85,7 @@ class PageDoor:
         return measured(request, page)
 
     def send_once(
-        self, request: Request, name: str, visitor: Visitor, **values: object
+        self, request: Request, name: str, visitor: Visitor, /, **values: object
     ) -> bytes:
         """Answer with a page that nobody keeps: it has forms, or tells of secrets.
 

@@ -61,7 +61,7 @@ class Templates:
         environment.globals["assets"] = self.assets.names
         return environment
 
-    def render(self, name: str, visitor: Visitor, **values: object) -> bytes:
+    def render(self, name: str, visitor: Visitor, /, **values: object) -> bytes:
         """Render a page for somebody.
 
         :param name: of the template, without its ending.

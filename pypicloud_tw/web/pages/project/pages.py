@@ -14,10 +14,15 @@ from pypicloud_tw.access.administration.authority import PrincipalAuthority
 from pypicloud_tw.advisories.values import Advisory, IAdvisories
 from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.config.rights import Action
-from pypicloud_tw.errors import NotFound
+from pypicloud_tw.errors import BadRequest, NotFound, PypicloudError
 from pypicloud_tw.index.names import NormalizedName, asked_project
 from pypicloud_tw.offload.packing import pack
 from pypicloud_tw.offload.service import IOffload, unpack_apart
+from pypicloud_tw.projects.described.interface import Described
+from pypicloud_tw.projects.described.values import (
+    ReleaseMetadata,
+    RenderedDescription,
+)
 from pypicloud_tw.projects.explained.explainer import Explainer
 from pypicloud_tw.projects.explained.stored import StoredExplanations
 from pypicloud_tw.web.answers import redirect
@@ -42,8 +47,8 @@ QUICK = 256 * 1024
 #: Releases that a project's page lists, and a page of all of them.
 LISTED, MOST_LISTED = 15, 200
 
-#: Files of one release that its page lists: four times as many as tensorflow's has.
-MOST_FILES = 100
+#: Files of one release that its page lists: with more it would have over 100 kB.
+MOST_FILES = 40
 
 
 @define(eq=False)
@@ -54,12 +59,14 @@ class ProjectPages:
 
     :ivar door: where visitors come in and pages go out.
     :ivar explainer: makes what explains what clients see.
+    :ivar described: gives what tells what releases and files say of themselves.
     :ivar answer_failure: answers what a route raised, or what no route takes.
     """
 
     door: PageDoor
     projects: Projects
     explainer: Callable[[], Explainer]
+    described: Callable[[], Described]
     offload: IOffload
     advisories: IAdvisories
     pieces: Pieces
@@ -118,6 +125,52 @@ class ProjectPages:
         told = await doer.explain(normalized, version)
         return self.door.send(request, "project/explain", visitor, told=told)
 
+    @router.route("/<name>/compare/", methods=_READ)
+    async def compare(self, request: Request, name: str) -> bytes:
+        """Tell what changes of what a project needs between two releases."""
+        normalized = asked_project(name)
+        visitor = await self.door.admit_to(request, normalized)
+        shown = await self._find(visitor, normalized, parameter(request, "to"))
+        old, new = parameter(request, "from"), shown.version
+        changes, trouble = None, None
+        if old is not None and new is not None:
+            try:
+                changes = await self.described().compare(normalized, old, new)
+            except (NotFound, BadRequest) as e:
+                trouble = e.message
+        return self.door.send(
+            request,
+            "project/compare",
+            visitor,
+            project=shown,
+            old=old,
+            changes=changes,
+            trouble=trouble,
+            linked=self._linked(visitor),
+        )
+
+    @router.route("/<name>/files/<filename>/", methods=_READ)
+    async def contents(self, request: Request, name: str, filename: str) -> bytes:
+        """Show what is in a file, or the text of one that is in it."""
+        normalized = asked_project(name)
+        visitor = await self.door.admit_to(request, normalized)
+        path, described = parameter(request, "path"), self.described()
+        contents, member = None, None
+        if path is not None:
+            member = await described.member(normalized, filename, path)
+        else:
+            cursor = parameter(request, "cursor")
+            contents = await described.contents(normalized, filename, cursor)
+        return self.door.send(
+            request,
+            "project/contents",
+            visitor,
+            name=normalized,
+            filename=filename,
+            contents=contents,
+            member=member,
+        )
+
     @router.handle_errors(Exception)  # type: ignore[arg-type]  # Site makes our Request
     def failed(self, request: Request, failure: Failure) -> bytes:
         """Answer with an error."""
@@ -133,6 +186,7 @@ class ProjectPages:
             return b""
         shown = await self._find(visitor, normalized, version)
         policy = self.door.access.policy
+        told, description, trouble = await self._told(shown)
         return self.door.send(
             request,
             "project/project",
@@ -143,8 +197,33 @@ class ProjectPages:
             listed=shown.releases[:LISTED],
             files=shown.files[:MOST_FILES],
             affecting=self._affecting(shown),
+            told=told,
+            description=description,
+            trouble=trouble,
+            linked=self._linked(visitor),
             can_manage=policy.may(visitor.principal, Action.MANAGE, normalized),
         )
+
+    async def _told(
+        self, shown: ShownProject
+    ) -> tuple[ReleaseMetadata | None, RenderedDescription | None, str | None]:
+        """Find what a release says of itself; else why that is not known."""
+        if shown.release is None or not shown.version:
+            return None, None, None
+        described, name = self.described(), NormalizedName(shown.name)
+        try:
+            told = await described.metadata(name, shown.version)
+        except PypicloudError as e:
+            return None, None, e.message
+        if told is None:
+            return None, None, None
+        return told, await described.rendered(told), None
+
+    def _linked(self, visitor: Visitor) -> Callable[[str], bool]:
+        """Return what tells of which projects there is a page for a visitor."""
+        readable = self.door.access.policy.readable(visitor.principal)
+        has = self.projects.catalog.has
+        return lambda name: has(name) and readable.allows(name)
 
     def _affecting(self, shown: ShownProject) -> Sequence[Advisory]:
         if shown.version is None:
