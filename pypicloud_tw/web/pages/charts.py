@@ -1,4 +1,4 @@
-"""Pictures of numbers, drawn on the server; the numbers stand in a table beside them."""
+"""Pictures of numbers, drawn on the server; a table beside them has the numbers."""
 
 from __future__ import annotations
 
