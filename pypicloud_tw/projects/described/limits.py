@@ -7,7 +7,7 @@ from pypicloud_tw.offload.limits import JobLimits
 
 #: Core metadata and descriptions. The longest description known, pydantic's 141 kB,
 #: takes 46 MiB and 40 ms; 0.8 MB of reStructuredText 81 MiB and 0.5 s; 5,000
-#: dependencies 0.5 s: factors of 3 and 10. Whoever reads the page waits so long at most.
+#: dependencies 0.5 s: factors of 3 and 10. Whoever reads the page waits no longer.
 DESCRIPTIONS = JobLimits(
     "descriptions",
     "This description",

@@ -21,6 +21,7 @@ from attrs import define, field, frozen
 
 from pypicloud_tw.errors import BadRequest, NotFound
 from pypicloud_tw.index.archive import tar_format, zips
+from pypicloud_tw.index.archive.paths import canonical_path
 from pypicloud_tw.index.archive.unpacked import unpack
 from pypicloud_tw.index.archive.unzip import unpack as unpack_member
 from pypicloud_tw.index.archive.zip_end import Directory, find_directory
@@ -193,7 +194,9 @@ def list_tar_file(file: IO[bytes], filename: str, size: int) -> Listing:
     file.seek(0)
     with _whole():
         members = tar_format.members(unpack(file, filename, size))
-        return _packed((m.name, m.size, _tar_kind(m), m.target) for m in members)
+        return _packed(
+            (canonical_path(m.name), m.size, _tar_kind(m), m.target) for m in members
+        )
 
 
 @limited(CONTENTS)
@@ -217,7 +220,7 @@ def read_in_tar_file(
     with _whole():
         stream = unpack(file, filename, size)
         for one in tar_format.members(stream):
-            if one.name == member and one.is_file:
+            if one.is_file and canonical_path(one.name) == member:
                 data = stream.read(min(one.size, LONGEST_MEMBER))
                 return _text(member, one.size, data)
     raise _no_member()
