@@ -35,6 +35,7 @@ from pypicloud_tw.projects.described.values import (
 )
 from pypicloud_tw.projects.explained.interface import AskedUpstream
 from pypicloud_tw.projects.releases import find_version, releases
+from pypicloud_tw.projects.stored_files import open_named
 from pypicloud_tw.store.interfaces import ByteRange, IDownload
 from pypicloud_tw.upstream.relay import IFiles, LocatedFile
 
@@ -85,7 +86,8 @@ class StoredDescribed:
         """Make it for an index.
 
         :param asked: what serves the projects that are not here; None: nothing does.
-        :param files: gives the files of these; None where pages lead there.
+        :param files: gives the files of these; None where pages lead there, and only
+            the older JSON API tells of them.
         :param temp_dir: see :class:`.FileContents`.
         """
         offload = index.publisher.offload
@@ -251,7 +253,7 @@ class StoredDescribed:
 
     def _located(self, file: File) -> LocatedFile:
         async def open_it(part: ByteRange | None) -> IDownload:
-            return await self.index.store.open(file.key, byte_range=part)
+            return await open_named(self.index.store, file.key, file.size, part)
 
         return LocatedFile(file.filename, file.sha256, file.size, open_it, file.key)
 

@@ -25,7 +25,7 @@ from pypicloud_tw.store.interfaces import ByteRange, IDownload
 from pypicloud_tw.store.memory import MemoryStore
 from pypicloud_tw.upstream.relay import LocatedFile
 from tests import tars, zips
-from tests.builders import member, sdist, tar_of, wheel, zip_of
+from tests.builders import gzipped, member, sdist, tar_of, wheel, zip_of
 from tests.doubles import InlineOffload
 
 WHEEL, SDIST = "acme-1.0-py3-none-any.whl", "acme-1.0.tar.gz"
@@ -51,7 +51,7 @@ class ContentsCase(SynchronousTestCase):
         )
         return evolve(made, **more)
 
-    def list(self, file: LocatedFile, cursor: str | None = None) -> Contents:
+    def look(self, file: LocatedFile, cursor: str | None = None) -> Contents:
         asked = Deferred.fromCoroutine(self.looks.contents(file, cursor))
         found: Contents = self.successResultOf(asked)
         return found
@@ -67,7 +67,7 @@ class ContentsCase(SynchronousTestCase):
         return str(error.value)
 
     def paths(self, file: LocatedFile) -> list[str]:
-        return [one.path for one in self.list(file).members]
+        return [one.path for one in self.look(file).members]
 
 
 def many(count: int, name: str = "acme/some/folder/module_{}.py") -> bytes:
@@ -82,7 +82,7 @@ def many(count: int, name: str = "acme/some/folder/module_{}.py") -> bytes:
 class ZipTests(ContentsCase):
     def test_list(self) -> None:
         data = zip_of([("acme/b.py", b"bb"), ("acme/", b""), ("acme/a.py", b"a")])
-        found = self.list(self.file(WHEEL, data))
+        found = self.look(self.file(WHEEL, data))
         self.assertEqual((found.filename, found.total, found.unpacked), (WHEEL, 3, 3))
         self.assertIsNone(found.cursor)
         self.assertEqual(
@@ -104,11 +104,11 @@ class ZipTests(ContentsCase):
 
     def test_in_parts(self) -> None:
         file = self.file(WHEEL, many(1_201))
-        first = self.list(file)
+        first = self.look(file)
         self.assertEqual((len(first.members), first.total), (500, 1_201))
         paths, cursor = [one.path for one in first.members], first.cursor
         while cursor is not None:
-            part = self.list(file, cursor)
+            part = self.look(file, cursor)
             paths += [one.path for one in part.members]
             cursor = part.cursor
         self.assertEqual(len(paths), 1_201)
@@ -117,12 +117,12 @@ class ZipTests(ContentsCase):
 
     def test_long_paths_make_small_parts(self) -> None:
         file = self.file(WHEEL, many(100, "x" * 900 + "{}"))
-        self.assertEqual(len(self.list(file).members), PATHS // 902)
+        self.assertEqual(len(self.look(file).members), PATHS // 902)
 
     def test_only_the_end_is_fetched(self) -> None:
         big = ("big.bin", bytes(3_000_000))
         file = self.file(WHEEL, stored(big, ("a", b"x")))
-        self.list(file)
+        self.look(file)
         self.assertEqual(self.read(file, "a").text, "x")
         read = sum(part.stop - part.start for part in self.ranges if part)
         self.assertNotIn(None, self.ranges)
@@ -149,7 +149,7 @@ class ZipTests(ContentsCase):
         names = [b"../../etc/passwd", b"/etc/passwd", "a\u202egnp.py".encode(),
                  b"<script>alert(1)</script>", b"a\nb", b"C:\\x"]  # fmt: skip
         parts = [zips.Part(name, b"x", flags=zips.UTF8) for name in names]
-        found = self.list(self.file(WHEEL, zips.build(parts)))
+        found = self.look(self.file(WHEEL, zips.build(parts)))
         self.assertEqual(found.total, 6)
         shown = [one.shown for one in found.members]
         self.assertIn("../../etc/passwd", shown)  # is told, and leads nowhere
@@ -159,21 +159,21 @@ class ZipTests(ContentsCase):
     def test_two_of_one_name(self) -> None:
         twins = [zips.Part("a", b"x"), zips.Part("a", b"x"), zips.Part("a", b"yy")]
         file = self.file(WHEEL, zips.build(twins))
-        self.assertEqual([one.size for one in self.list(file).members], [1, 2])
+        self.assertEqual([one.size for one in self.look(file).members], [1, 2])
         self.assertEqual(self.read(file, "a").text, "x")
 
     def test_links(self) -> None:
         link = zipfile.ZipInfo("link")
         link.external_attr = 0o120777 << 16
         file = self.file(WHEEL, zip_of([(link, b"/etc/passwd")]))
-        (one,) = self.list(file).members
+        (one,) = self.look(file).members
         self.assertEqual(one.kind, "link")
         # Where it leads is its content, and nothing of ours is read for it.
         self.assertEqual(self.read(file, "link").text, "/etc/passwd")
 
     def test_a_bomb(self) -> None:
         file = self.file(WHEEL, zip_of([("zeros", b" " * 50_000_000)]))
-        self.assertEqual(self.list(file).unpacked, 50_000_000)
+        self.assertEqual(self.look(file).unpacked, 50_000_000)
         found = self.read(file, "zeros")
         self.assertTrue(found.partial)
         self.assertEqual(len(found.text), LONGEST_TEXT)
@@ -207,7 +207,7 @@ class ZipTests(ContentsCase):
         self.assertIn("empty", self.refused(BadRequest, self.file(WHEEL, b"")))
 
     def test_a_hundred_thousand_members(self) -> None:
-        found = self.list(self.file(WHEEL, many(100_000)))
+        found = self.look(self.file(WHEEL, many(100_000)))
         self.assertEqual((found.total, len(found.members)), (100_000, 500))
         self.assertEqual(found.cursor, "1")
         # The second time with all of the directory.
@@ -282,7 +282,7 @@ class TarTests(ContentsCase):
             file = self.file(name, data)
             self.assertEqual(
                 [(one.path, one.size, one.kind, one.target)
-                 for one in self.list(file).members],
+                 for one in self.look(file).members],
                 [
                     (top, 0, "folder", ""),
                     (f"{top}/b.py", 2, "file", ""),
@@ -297,15 +297,15 @@ class TarTests(ContentsCase):
     def test_fetched_once_for_all_parts(self) -> None:
         members = [(member(f"a/{number}"), b"") for number in range(600)]
         file = self.file(SDIST, tar_of(members))
-        self.assertEqual(self.list(file).cursor, "1")
-        self.assertEqual(len(self.list(file, "1").members), 100)
+        self.assertEqual(self.look(file).cursor, "1")
+        self.assertEqual(len(self.look(file, "1").members), 100)
         self.assertEqual(self.ranges, [None])
 
     def test_hostile_names(self) -> None:
         data = tars.source(tars.entry(b"../x"), tars.entry(b"/abs", b"x"),
                            tars.entry("a\u202eb".encode()))  # fmt: skip
         file = self.file(SDIST, data)
-        shown = [one.shown for one in self.list(file).members]
+        shown = [one.shown for one in self.look(file).members]
         self.assertIn("../x", shown)
         self.assertIn("a\ufffdb", shown)
         self.assertEqual(self.read(file, "/abs").text, "x")
@@ -325,7 +325,7 @@ class TarTests(ContentsCase):
         self.assertIn("bomb", self.refused(BadRequest, file))
 
     def test_no_tars(self) -> None:
-        for data in (b"x", sdist()[:-20], sdist()[:40], tars.gzipped(b"x" * 700)):
+        for data in (b"x", sdist()[:-20], sdist()[:40], gzipped(b"x" * 700)):
             self.refused(BadRequest, self.file(SDIST, data))
 
     def test_too_large(self) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
-from typing import Any
+from typing import TypeVar, TypeVarTuple
 
 from attrs import define, field
 from hypothesis import given
@@ -30,6 +31,9 @@ from pypicloud_tw.projects.described.values import (
     RenderedDescription,
 )
 from tests.doubles import InlineOffload
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 CODE = frozenset({"k", "kn", "s2"})
 VOID = {"br", "hr"}
@@ -331,7 +335,7 @@ class Failing(InlineOffload):
 
     errors: list[Exception] = field(factory=list)
 
-    def in_process(self, function: Any, *args: Any) -> Deferred[Any]:
+    def in_process(self, function: Callable[[*Ts], T], *args: *Ts) -> Deferred[T]:
         done = super().in_process(function, *args)
         return fail(self.errors.pop(0)) if self.errors else done
 
