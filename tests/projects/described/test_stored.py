@@ -181,12 +181,6 @@ class OwnTests(SynchronousTestCase):
             self.web.wait(self.described.contents(ACME, OURS))
         self.assertIn("lost this file", str(raised.exception))
 
-    def test_unserved(self) -> None:
-        """What lies here unreadable is ours, and not known to be absent."""
-        self.domain.store.add("acme/what-is-this", b"x")
-        with self.assertRaises(Unavailable):
-            self.metadata()
-
 
 def theirs(filename: str = "acme-9.0-py3-none-any.whl", **more: Any) -> Any:
     return file(filename, filename.encode(), **more)
@@ -228,11 +222,8 @@ class UpstreamTests(SynchronousTestCase):
             self.assertEqual(found.description, "# Acme\n")
 
     def test_fetched_once(self) -> None:
-
-        digest = sha256(core("9.0")).hexdigest()
-        front = self.front(
-            theirs(**{"core-metadata": {"sha256": digest}}), mode="relay"
-        )
+        digest = {"sha256": sha256(core("9.0")).hexdigest()}
+        front = self.front(theirs() | {"core-metadata": digest}, mode="relay")
         described = self.described(front)
         for _ in range(2):
             found = front.web.wait(described.metadata(ACME, "9.0"))
@@ -298,6 +289,13 @@ class UpstreamTests(SynchronousTestCase):
             self.metadata(front)
         with self.assertRaises(NotFound):
             front.web.wait(self.described(front).contents(ACME, "acme-9.0.tar.gz"))
+        self.assertEqual(front.asked(), [])
+
+    def test_what_lies_here_unread_is_ours(self) -> None:
+        front = self.front()
+        front.domain.store.add("acme/what-is-this", b"x")
+        with self.assertRaises(Unavailable):
+            self.metadata(front)
         self.assertEqual(front.asked(), [])
 
     def test_merged(self) -> None:
