@@ -6,6 +6,7 @@ import json
 from hashlib import sha256
 from typing import Any, TypeVar
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import (
@@ -24,7 +25,7 @@ from pypicloud_tw.projects.described.stored import StoredDescribed
 from pypicloud_tw.projects.described.values import ReleaseMetadata
 from pypicloud_tw.upstream.judgement.entries import RuleEntry
 from pypicloud_tw.upstream.judgement.rules import UpstreamRules
-from tests.builders import METADATA, bare_sdist, sdist, wheel
+from tests.builders import METADATA, bare_sdist, member, sdist, tar_of, wheel
 from tests.upstream.doubles import BASE, file, page, project, ranged, status
 from tests.web.doubles import ACME, Web
 from tests.web.test_app_fallback import FRESH, Front
@@ -79,12 +80,31 @@ class OwnTests(SynchronousTestCase):
         reads = [k for _, k in self.domain.store.calls if k.endswith(".metadata")]
         self.assertEqual(reads, [])
 
-    def test_by_the_manifest(self) -> None:
-        self.web.publish(SOURCE, sdist())
+    def test_by_a_source_archive(self) -> None:
+        told = core(more="Requires-Dist: beta\n")
+        self.web.publish(SOURCE, tar_of([(member("acme-1.0/PKG-INFO"), told)]))
         found = self.metadata()
-        self.assertEqual((found.source, found.requires_python), ("manifest", ">=3.8"))
-        self.assertEqual(found.summary, "A tool of Acme's")
+        self.assertEqual((found.source, found.requires_python), ("archive", ">=3.8"))
+        self.assertEqual([one.name for one in found.dependencies], ["beta"])
         rendered = self.web.wait(self.described.description(ACME, "1.0"))
+        self.assertIn("Acme</h3>", rendered.html)
+        self.domain.store.calls.clear()
+        self.assertEqual(self.metadata(), found)
+        self.assertNotIn("open", [call for call, _ in self.domain.store.calls])
+
+    def test_by_the_manifest(self) -> None:
+        """Of what is no tar, and of a large one, nothing is fetched for a page."""
+        self.web.publish(SOURCE, sdist())
+        state = self.web.wait(self.domain.catalog.project(ACME)).project
+        (own,) = state.files
+        for change in {"size": 2**30}, {"filename": "acme-1.0.exe"}:
+            self.domain.store.calls.clear()
+            described: Any = self.described
+            project = evolve(state, files=(evolve(own, **change),))
+            found = self.web.wait(described._of_ours(project, "1.0"))
+            self.assertEqual((found.source, found.summary), ("manifest", SUMMARY))
+            self.assertEqual(self.domain.store.calls, [])
+        rendered = self.web.wait(self.described.rendered(found))
         self.assertEqual((rendered.how, rendered.html), ("none", ""))
 
     def test_core_metadata_that_is_lost(self) -> None:
@@ -92,7 +112,6 @@ class OwnTests(SynchronousTestCase):
         (key,) = (k for k in self.domain.store.objects if k.endswith(".metadata"))
         del self.domain.store.objects[key]
         self.assertEqual(self.metadata().source, "manifest")
-        self.flushLoggedErrors()
 
     def test_core_metadata_that_exceeds_a_bound(self) -> None:
         """It was stored before the bound was known."""
@@ -319,7 +338,7 @@ class UpstreamTests(SynchronousTestCase):
         self.assertEqual(front.get(f"/{link.removeprefix('../../')}").status, 200)
         front.domain.clock.advance(120)
         found = front.web.wait(described.contents(ACME, one["filename"]))
-        self.assertIn("acme/x.py", [member.path for member in found.members])
+        self.assertIn("acme/x.py", [one.path for one in found.members])
         text = front.web.wait(described.member(ACME, one["filename"], "acme/x.py"))
         self.assertEqual(text.text, "x")
 
