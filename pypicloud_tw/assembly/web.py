@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.audit.downloads import DownloadLog
@@ -24,6 +22,7 @@ from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.cors import Cors
+from pypicloud_tw.web.downloads import Count
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.http.proxies import IdentityFields
 from pypicloud_tw.web.http.site import ConnectionLimits, Proxies, Site
@@ -44,14 +43,14 @@ def make_application(
     pruning: AdministeredPruning,
     advised: AdministeredAdvisories,
     screen: Screen,
-    count: Callable[[str, str], None] | None,
+    count: Count | None,
     pins: Pins,
 ) -> Application:
     """Make what answers requests, whatever connection they come by.
 
     :param screen: raises the error for a file that nobody may upload.
     :param pins: who publishes the projects of upstreams.
-    :param count: counts a file of a project that is handed out.
+    :param count: counts each file that is handed out; None: nothing does.
     :param download_log: None: nobody writes down what is downloaded.
     """
     origins = config.server.cors_origins
@@ -76,6 +75,7 @@ def make_application(
         advisories=advised,
         screen=screen,
         pins=pins,
+        count=count,
     )
 
 

@@ -62,7 +62,7 @@ from pypicloud_tw.web.authorization import (
     uploads,
 )
 from pypicloud_tw.web.cors import Cors
-from pypicloud_tw.web.downloads import Downloads, FileSender
+from pypicloud_tw.web.downloads import Count, Downloads, FileSender
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.feeds import Feeds
 from pypicloud_tw.web.http.site import Request
@@ -96,6 +96,7 @@ class Application:
     :ivar metrics_read: judges who may read ``/metrics``, by principal and address;
         raises Unauthorized where a log-in would help.
     :ivar downloads: takes each file that was handed out; None: nothing does.
+    :ivar count: counts each file that is handed out; None: nothing does.
     :ivar pruning: what prunes the index, and the rules of the ini.
     :ivar advisories: what is asked of advisories, and the daily reports.
     :ivar pins: who publishes the projects of upstreams.
@@ -118,9 +119,7 @@ class Application:
     pruning: AdministeredPruning = field(on_setattr=setters.frozen)
     advisories: AdministeredAdvisories = field(on_setattr=setters.frozen)
     pins: Pins = field(on_setattr=setters.frozen)
-    count: Callable[[str, str], None] | None = field(
-        default=None, on_setattr=setters.frozen
-    )
+    count: Count | None = field(default=None, on_setattr=setters.frozen)
     screen: Screen = field(default=take_all, on_setattr=setters.frozen)
     cors: Cors | None = field(default=None, on_setattr=setters.frozen)
     forms: BufferBudget = field(factory=lambda: BufferBudget(FORM_MEMORY), init=False)
