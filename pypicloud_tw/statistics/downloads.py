@@ -252,8 +252,8 @@ class CountedDownloads:
             await self.read()
 
     def _is_over(self, since: float, seconds: float) -> bool:
-        # Also where the clock was set back.
-        return not 0 <= self.clock.seconds() - since < seconds
+        # Also where the clock was set back; looks come a little early or late.
+        return not 0 <= self.clock.seconds() - since < seconds - LOOK_EVERY / 2
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         try:
