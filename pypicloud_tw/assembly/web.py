@@ -15,6 +15,7 @@ from pypicloud_tw.index.index import Index
 from pypicloud_tw.outbound.authorities import read_authorities
 from pypicloud_tw.process import Process
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
+from pypicloud_tw.projects.statistics.stored import AdministeredStatistics
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.server import Front, make_endpoint
 from pypicloud_tw.upstream.provenance.pins import Pins
@@ -22,7 +23,6 @@ from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.cors import Cors
-from pypicloud_tw.web.downloads import Count
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.http.proxies import IdentityFields
 from pypicloud_tw.web.http.site import ConnectionLimits, Proxies, Site
@@ -43,14 +43,14 @@ def make_application(
     pruning: AdministeredPruning,
     advised: AdministeredAdvisories,
     screen: Screen,
-    count: Count | None,
+    statistics: AdministeredStatistics,
     pins: Pins,
 ) -> Application:
     """Make what answers requests, whatever connection they come by.
 
     :param screen: raises the error for a file that nobody may upload.
     :param pins: who publishes the projects of upstreams.
-    :param count: counts each file that is handed out; None: nothing does.
+    :param statistics: how often projects are fetched, and what counts that.
     :param download_log: None: nobody writes down what is downloaded.
     """
     origins = config.server.cors_origins
@@ -75,7 +75,8 @@ def make_application(
         advisories=advised,
         screen=screen,
         pins=pins,
-        count=count,
+        statistics=statistics,
+        count=None if statistics.counted is None else statistics.counted.count,
     )
 
 

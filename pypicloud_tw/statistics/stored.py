@@ -106,6 +106,10 @@ class Months:
         kept = self._projects.get(project, ())
         return {_month(kept[at]): kept[at + 1] for at in range(0, len(kept), 2)}
 
+    def projects(self) -> list[str]:
+        """Return those that were fetched in any of them."""
+        return list(self._projects)
+
     def last(self, project: str) -> Mapping[str, str]:
         """Return the month in which each version of a project was fetched last."""
         return self._last.get(project, {})
