@@ -53,6 +53,7 @@ from pypicloud_tw.index.index import Index
 from pypicloud_tw.maintenance.daily import Daily
 from pypicloud_tw.offload.service import Offload
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
+from pypicloud_tw.projects.statistics.stored import AdministeredStatistics
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.reload import Reloader
 from pypicloud_tw.server import Server
@@ -132,7 +133,7 @@ def assemble(
         pruning,
         advised,
         make_screen(config, known, exemptions, process),
-        None if counted is None else counted.count,
+        AdministeredStatistics(index, counted),
         pins,
     )
     reporter = make_reporter(

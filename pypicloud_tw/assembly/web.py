@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.audit.downloads import DownloadLog
@@ -17,6 +15,7 @@ from pypicloud_tw.index.index import Index
 from pypicloud_tw.outbound.authorities import read_authorities
 from pypicloud_tw.process import Process
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
+from pypicloud_tw.projects.statistics.stored import AdministeredStatistics
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.server import Front, make_endpoint
 from pypicloud_tw.upstream.provenance.pins import Pins
@@ -44,14 +43,14 @@ def make_application(
     pruning: AdministeredPruning,
     advised: AdministeredAdvisories,
     screen: Screen,
-    count: Callable[[str, str], None] | None,
+    statistics: AdministeredStatistics,
     pins: Pins,
 ) -> Application:
     """Make what answers requests, whatever connection they come by.
 
     :param screen: raises the error for a file that nobody may upload.
     :param pins: who publishes the projects of upstreams.
-    :param count: counts a file of a project that is handed out.
+    :param statistics: how often projects are fetched, and what counts that.
     :param download_log: None: nobody writes down what is downloaded.
     """
     origins = config.server.cors_origins
@@ -77,6 +76,8 @@ def make_application(
         screen=screen,
         pins=pins,
         temp_dir=config.storage.temp_dir,
+        statistics=statistics,
+        count=None if statistics.counted is None else statistics.counted.count,
     )
 
 

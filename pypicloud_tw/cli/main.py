@@ -37,6 +37,7 @@ from pypicloud_tw.cli.projects.listing import list_names, search
 from pypicloud_tw.cli.projects.prune import prune
 from pypicloud_tw.cli.projects.showing import show
 from pypicloud_tw.cli.projects.state import history, status
+from pypicloud_tw.cli.projects.statistics import stats
 from pypicloud_tw.cli.serve import serve
 from pypicloud_tw.config.example import ini_text, write_private
 from pypicloud_tw.config.migrate.convert import Migrated
@@ -195,7 +196,7 @@ def _tell(migrated: Migrated) -> int:
 
 for command in (
     *(serve, make_config, verify, sweep, rebuild, completion),
-    *(list_names, show, search, yank, unyank, delete, restore),
+    *(list_names, show, search, stats, yank, unyank, delete, restore),
     *(status, history, undo, prune),
     *(user, group, right, publisher, token, rights, audit, exempt, explain, report),
     pin,

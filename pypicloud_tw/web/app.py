@@ -31,6 +31,7 @@ from pypicloud_tw.projects.described.interface import Described
 from pypicloud_tw.projects.described.stored import StoredDescribed
 from pypicloud_tw.projects.explained.explainer import Explainer
 from pypicloud_tw.projects.own_names import OwnNames
+from pypicloud_tw.projects.statistics.stored import AdministeredStatistics
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.upstream.provenance.pins import Pins
@@ -62,7 +63,7 @@ from pypicloud_tw.web.authorization import (
     refuse_other_sites,
 )
 from pypicloud_tw.web.cors import Cors
-from pypicloud_tw.web.downloads import Downloads, FileSender
+from pypicloud_tw.web.downloads import Count, Downloads, FileSender
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.feeds import Feeds
 from pypicloud_tw.web.http.site import Request
@@ -101,6 +102,8 @@ class Application:
     :ivar metrics_read: judges who may read ``/metrics``, by principal and address;
         raises Unauthorized where a log-in would help.
     :ivar downloads: takes each file that was handed out; None: nothing does.
+    :ivar statistics: how often projects are fetched, as far as that is counted.
+    :ivar count: counts each file that is handed out; None: nothing does.
     :ivar pruning: what prunes the index, and the rules of the ini.
     :ivar advisories: what is asked of advisories, and the daily reports.
     :ivar pins: who publishes the projects of upstreams.
@@ -125,9 +128,8 @@ class Application:
     pruning: AdministeredPruning = field(on_setattr=setters.frozen)
     advisories: AdministeredAdvisories = field(on_setattr=setters.frozen)
     pins: Pins = field(on_setattr=setters.frozen)
-    count: Callable[[str, str], None] | None = field(
-        default=None, on_setattr=setters.frozen
-    )
+    statistics: AdministeredStatistics = field(on_setattr=setters.frozen)
+    count: Count | None = field(default=None, on_setattr=setters.frozen)
     screen: Screen = field(default=take_all, on_setattr=setters.frozen)
     cors: Cors | None = field(default=None, on_setattr=setters.frozen)
     temp_dir: Path | None = field(default=None, on_setattr=setters.frozen)
@@ -162,6 +164,10 @@ class Application:
     @advisories.default
     def _without_advisories(self) -> AdministeredAdvisories:
         return AdministeredAdvisories.without(self.index)
+
+    @statistics.default
+    def _without_statistics(self) -> AdministeredStatistics:
+        return AdministeredStatistics(self.index)
 
     @pins.default
     def _make_pins(self) -> Pins:
@@ -251,6 +257,7 @@ class Application:
             self.advisories,
             self.pins,
             self._explainer,
+            self.statistics,
             self.revealed,
             self.failed,
         )
@@ -546,6 +553,11 @@ class Application:
     def upstream_api(self, request: Request) -> Resource:
         """Explain what is made of the other index."""
         return self._api.upstream.resource()
+
+    @router.route("/api/v1/stats/", branch=True)
+    def statistics_api(self, request: Request) -> Resource:
+        """Tell how often projects are fetched."""
+        return self._api.statistics.resource()
 
     @router.route("/api/v1/", branch=True)
     def projects_api(self, request: Request) -> Resource:

@@ -60,6 +60,8 @@ from pypicloud_tw.projects.affected.interface import (
     NothingVisible,
 )
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
+from pypicloud_tw.projects.statistics.stored import AdministeredStatistics
+from pypicloud_tw.statistics.downloads import CountedDownloads
 from pypicloud_tw.store.memory import MemoryStore
 from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.revealed import RevealedTokens
@@ -486,6 +488,7 @@ class Web:
     known: IRecords = field(factory=NoRecords)
     kept: IKept = field(factory=NothingKept)
     fetches: IFetches | None = None
+    counted: CountedDownloads = field(init=False)
     advisories: AdvisoriesStanding | None = None
 
     @issuer.default
@@ -522,6 +525,7 @@ class Web:
             domain.clock.seconds,
             900,
         )
+        self.counted = CountedDownloads(domain.store, domain.offload, domain.clock)
         self.application = Application(
             domain.index,
             access=access,
@@ -541,6 +545,8 @@ class Web:
             witness=Witness(self._audit, metrics, self.users.__contains__),
             downloads=self.download_log or self.downloads.append,
             cors=self.cors,
+            statistics=AdministeredStatistics(domain.index, self.counted),
+            count=self.counted.count,
             advisories=AdministeredAdvisories.of(
                 domain.index,
                 self.known,

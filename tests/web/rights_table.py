@@ -321,6 +321,8 @@ def _project_rows() -> Iterator[Row]:
         yield _api_row("GET", path, READ)
     yield _api_row("GET", f"{project}/history", MANAGE)
     yield _api_row("GET", "/upstream/explain/{name}", READ)
+    for path in ("totals", "top", "projects/{name}"):
+        yield _api_row("GET", f"/stats/{path}", READ)
     yield _api_row("GET", "/status", ADMINISTER)
     yield Row("GET", f"{API}/openapi.json", f"{API}/openapi.json")
     for one in (release, file):

@@ -25,6 +25,7 @@ from pypicloud_tw.web.api.osv import OsvApi
 from pypicloud_tw.web.api.pinning import PinsApi
 from pypicloud_tw.web.api.projects import ProjectsApi
 from pypicloud_tw.web.api.pruning import PruningApi
+from pypicloud_tw.web.api.statistics import StatisticsApi
 from pypicloud_tw.web.api.upstream import UpstreamApi
 from pypicloud_tw.web.app import Application
 from tests.access.doubles import policy_of
@@ -247,6 +248,7 @@ class TableTests(TableCase):
                 (OSV, OsvApi.router),
                 (f"{API}/upstream", UpstreamApi.router),
                 *PAGES,
+                (f"{API}/stats", StatisticsApi.router),
             )
             for rule in router.url_map.iter_rules()
             for method in set(rule.methods or ()) - {"HEAD", "OPTIONS"}

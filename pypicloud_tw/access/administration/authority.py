@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Protocol
 
 from attrs import frozen
@@ -53,6 +53,9 @@ class Authority(Protocol):
         It holds for now: a change of the rules makes another.
         """
 
+    def audience(self) -> Hashable:
+        """Return what is equal for all who may read the same projects, by now."""
+
     def administers(self, *projects: str) -> bool:
         """Whether all of these names and patterns are theirs to administer.
 
@@ -101,6 +104,10 @@ class Operator:
         """See :class:`Authority`."""
         return lambda name: True
 
+    def audience(self) -> Hashable:
+        """See :class:`Authority`."""
+        return None
+
     def administers(self, *projects: str) -> bool:
         """See :class:`Authority`."""
         return True
@@ -137,6 +144,10 @@ class PrincipalAuthority:
     def reads(self) -> Callable[[str], bool]:
         """See :class:`Authority`."""
         return self.access.policy.readable(self.principal).allows
+
+    def audience(self) -> Hashable:
+        """See :class:`Authority`."""
+        return self.access.policy.readable(self.principal)
 
     def administers(self, *projects: str) -> bool:
         """See :class:`Authority`."""
