@@ -89,11 +89,11 @@ class BrowserLogIn:
         owner_id: str | None = PROVIDER
         if self.accounts.is_taken(user.name):
             assert self.provider is not None, "it has named the user"
-            serves = self.provider.settings.service_users
+            serves = self.provider.settings.service_accounts
             if not serves or self.accounts.has_password(user.name):
                 self._log.warn(
                     "The provider names a user {name!r}, who is one here, and is not "
-                    "let in: see oidc_login.service_users.",
+                    "let in: see oidc_login.service_accounts.",
                     name=user.name,
                 )
                 raise Forbidden(

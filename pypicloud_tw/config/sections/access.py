@@ -117,7 +117,7 @@ class OidcLoginSection:
     title: str = key(
         values.line, "your organisation", "What the button of the log-in calls it."
     )
-    service_users: bool = key(
+    service_accounts: bool = key(
         values.flag,
         "false",
         "Whether it may sign in users here who have no password (pypicloud user add "

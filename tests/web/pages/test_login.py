@@ -12,7 +12,7 @@ from pypicloud_tw.access.sessions.sessions import GRACE, RENEWED_AFTER
 from pypicloud_tw.access.sessions.text import read_session
 from pypicloud_tw.access.tokens.text import HOUR
 from pypicloud_tw.errors import StoreError
-from pypicloud_tw.index.audit import Actor
+from pypicloud_tw.index.audit import Actor, Proof
 from pypicloud_tw.web.http.proxies import Proxies
 from tests.builders import wheel
 from tests.doubles import quick_hash

@@ -338,7 +338,7 @@ class NameTests(ProviderCase):
 class ServiceUserTests(NameTests):
     """Where the provider may sign in users who have no password."""
 
-    settings = evolve(SETTINGS, service_users=True)
+    settings = evolve(SETTINGS, service_accounts=True)
 
     def test_of_users_here_are_theirs(self) -> None:
         self.add(dan=StoredUser(HASH, id="1" * 16), eve=StoredUser(id="2" * 16))
