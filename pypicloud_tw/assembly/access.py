@@ -120,7 +120,7 @@ def make_session_login(
         config.auth.session_life,
     )
     accounts = Accounts(tokens.owners, logins.users.password_mark, logins.people)
-    login = SessionLogin(sessions, accounts, index.clock)
+    login = SessionLogin(sessions, accounts, index.clock, logins.htpasswd)
     login.register(process.metrics)
     return login
 

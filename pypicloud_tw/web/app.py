@@ -19,7 +19,7 @@ from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.access.sessions.browser import BrowserLogIn
 from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.config.rights import Action
-from pypicloud_tw.errors import Forbidden, PypicloudError
+from pypicloud_tw.errors import Forbidden, PypicloudError, Unauthorized
 from pypicloud_tw.index.admission import Screen, take_all
 from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.index import Index
@@ -73,7 +73,7 @@ from pypicloud_tw.web.pages.affected import AffectedReleasesPage
 from pypicloud_tw.web.pages.all_files import all_files
 from pypicloud_tw.web.pages.door import PageDoor
 from pypicloud_tw.web.pages.home import HomePage
-from pypicloud_tw.web.pages.login import LogInPages
+from pypicloud_tw.web.pages.login import LogInPages, log_in_address, see_other
 from pypicloud_tw.web.pages.pages import packages_frame
 from pypicloud_tw.web.pages.project.pages import ProjectPages
 from pypicloud_tw.web.pages.search import SearchPage
@@ -87,6 +87,9 @@ from pypicloud_tw.web.sending import PageSender, send_representation
 from pypicloud_tw.web.upload import FORM_MEMORY
 
 _READ = ["GET", "HEAD"]
+
+#: How the addresses of pages begin that only people ask for.
+_FOR_PEOPLE = (b"/project/", b"/search", b"/advisories", b"/account/", b"/admin/")
 
 
 @define(eq=False)
@@ -635,7 +638,23 @@ class Application:
         if isinstance(error, PypicloudError):
             changes = request.method not in (b"GET", b"HEAD")
             self.witness.note(error, _asker(request), changes=changes)
+        if isinstance(error, Unauthorized) and self._leads_to_log_in(request):
+            return see_other(request, log_in_address(request))
         return self._errors.answer(request, failure)
+
+    def _leads_to_log_in(self, request: Request) -> bool:
+        """Return whether it is for people who can log in by a form.
+
+        All others are told to show a password, by which browsers ask for one in a box
+        of their own.
+        """
+        return (
+            request.method in (b"GET", b"HEAD")
+            and (request.path == b"/" or request.path.startswith(_FOR_PEOPLE))
+            and request.getHeader(b"Authorization") is None
+            and self.browser.can_log_in
+            and not request.startedWriting
+        )
 
     # -- parts ----------------------------------------------------------------------
 

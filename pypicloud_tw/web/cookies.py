@@ -40,8 +40,12 @@ def read_cookie(request: Request, name: str) -> bytes | None:
 
     Of several of a name one was set by somebody else, for a part of our addresses.
     """
-    field = request.getHeader(b"Cookie")
-    if field is None or len(field) > _LONGEST:
+    fields = request.requestHeaders.getRawHeaders(b"Cookie")
+    if fields is None:
+        return None
+    # One that came by HTTP/2 may have been taken apart (RFC 9113, section 8.2.3).
+    field = b"; ".join(fields)
+    if len(field) > _LONGEST:
         return None
     wanted = cookie_name(request.origin, name).encode()
     found = [

@@ -134,6 +134,13 @@ class Row:
     changes: bool = False
 
     @property
+    def for_people(self) -> bool:
+        """Whether it is a page, which leads whoever is nobody yet to the log-in."""
+        pages = ("/project/", "/search", "/advisories", "/account/", "/admin/")
+        is_page = self.path == "/" or self.path.startswith(pages)
+        return self.method == "GET" and is_page
+
+    @property
     def about_a_project(self) -> bool:
         """Whether its answer depends on a project's name."""
         return "{name}" in self.path or self.body(_ONE) != self.body(_TWO)

@@ -19,12 +19,13 @@ from pypicloud_tw.access.sessions.accounts import Accounts
 from pypicloud_tw.access.sessions.records import SessionUser
 from pypicloud_tw.access.sessions.sessions import Sessions
 from pypicloud_tw.access.sessions.text import SessionText, read_session
+from pypicloud_tw.access.users import Watched
 from pypicloud_tw.concurrency.cache import Cache
 from pypicloud_tw.index.audit import Proof
 from pypicloud_tw.metrics import Metrics
 
-#: Sessions that are remembered; each with its principal takes 1 kB.
-REMEMBERED = 8192
+#: Sessions that are remembered, and groups of their users; each takes 1 kB at most.
+REMEMBERED = 16_384
 
 #: The kind of proof of whoever is logged in so.
 KIND = "session"
@@ -47,15 +48,21 @@ class _RememberedSession:
 class SessionLogin:
     """The authenticator of sessions.
 
+    :ivar watched: a source of users that is looked at before a session counts, if not
+        just now; None: none changes by itself.
     :ivar outcomes: how many checks came to what.
     """
 
     sessions: Sessions
     accounts: Accounts
     clock: IReactorTime
+    watched: Watched | None = None
     outcomes: Counter[str] = field(factory=Counter, init=False)
     _remembered: Cache[bytes, _RememberedSession] = field(
-        factory=lambda: Cache(REMEMBERED), init=False
+        factory=lambda: Cache(
+            REMEMBERED, lambda known: 1 + len(known.principal.groups)
+        ),
+        init=False,
     )
     _seal: Callable[[bytes], bytes] = field(factory=make_sealer, init=False, repr=False)
 
@@ -83,6 +90,8 @@ class SessionLogin:
     def recall(self, credentials: Credentials) -> Principal | None:
         """Return at once whose session it is, if it was right a moment ago."""
         assert credentials.session is not None, "there is a session in it"
+        if self.watched is not None and not self.watched.fresh:
+            return None
         known = self._remembered.get(self._seal(credentials.session))
         now = self.clock.seconds()
         if known is None or now >= known.until or not known.holds(now):
@@ -100,6 +109,8 @@ class SessionLogin:
         :raises Unavailable: it cannot be found out now.
         """
         assert credentials.session is not None, "there is a session in it"
+        if self.watched is not None:
+            await self.watched.freshen()
         text = read_session(credentials.session)
         known = None
         if text is not None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable
 from urllib.parse import quote
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.oidc.provider import (
@@ -46,6 +46,9 @@ _LONGEST = 32 * 1024
 #: with two slashes, or has a backslash, is another server's to browsers.
 _PATH = re.compile(r"/(?![/\\])[!-\[\]-~]*")
 _LONGEST_PATH = 2048
+
+#: Characters of a cookie that browsers certainly keep, but for its name.
+_LONGEST_COOKIE = 3500
 
 _CALLBACK = "/login/oidc/callback"
 
@@ -115,6 +118,8 @@ class LogInPages:
             url, begun = await provider.begin(_callback(request), next)
         except PypicloudError as e:
             return self._refuse(request, e, next)
+        if len(begun.text) > _LONGEST_COOKIE:
+            begun = evolve(begun, next=f"{request.origin.prefix}/")
         # Lax: the provider sends the browser back from another site.
         set_cookie(request, PROVIDER, begun.text, "Lax", PATIENCE)
         return see_other(request, url)

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from attrs import evolve
+from attrs import define, evolve
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
@@ -30,9 +30,21 @@ from pypicloud_tw.errors import (
     Unavailable,
 )
 from pypicloud_tw.index.audit import Proof
-from tests.access.sessions.doubles import ANN, SessionTestCase
+from tests.access.sessions.doubles import ANN, SessionServer, SessionTestCase
 from tests.access.tokens.doubles import CLIENT, NOW
 from tests.access.tokens.test_elsewhere import CID, Corp
+
+
+@define(eq=False)
+class File:
+    """A file of users, from which ann was removed when it is looked at again."""
+
+    server: SessionServer
+    fresh: bool = True
+
+    async def freshen(self) -> None:
+        if not self.fresh:
+            del self.server.users["ann"]
 
 
 class TextTests(SessionTestCase):
@@ -339,6 +351,16 @@ class OwnerTests(SessionTestCase):
         new = self.begin()
         self.name(new.text)
         self.server.passwords["ann"] = "4"
+        self.assertIsNone(self.recalled(new.text))
+        self.assertIsNone(self.name(new.text))
+
+    def test_a_file_of_users_is_looked_at_first(self) -> None:
+        file = File(self.server)
+        self.server.login.watched = file
+        new = self.begin()
+        self.assertEqual(self.name(new.text), "ann")
+        self.assertIsNotNone(self.recalled(new.text))
+        file.fresh = False
         self.assertIsNone(self.recalled(new.text))
         self.assertIsNone(self.name(new.text))
 

@@ -26,6 +26,7 @@ from tests.web.doubles import (
 )
 from tests.web.http.doubles import PEER
 from tests.web.pages.browser import OWN_SITE, Browser
+from tests.web.pages.doubles import Reader
 
 WHEEL = "acme-1.0-py3-none-any.whl"
 PAGE = "/simple/acme/"
@@ -167,6 +168,37 @@ class LogInTests(LogInCase):
         token = self.browser.token()
         for secret in ("hunter2", self.browser.cookies["pypicloud"], token):
             self.assertNotIn(secret, told)
+
+
+class LeadTests(LogInCase):
+    """Pages lead to the log-in; only other addresses ask for a password."""
+
+    def test_pages_lead_there_and_back(self) -> None:
+        for path in ("/", "/search?q=a+b", "/project/acme/", "/advisories?limit=1"):
+            answer = self.browser.get(path)
+            self.assertEqual(answer.status, 303, path)
+            self.assertIsNone(answer["WWW-Authenticate"])
+            shown = Reader(self.browser.get(answer["Location"] or "").body)
+            fields = {one["name"]: one.get("value") for one in shown.named("input")}
+            self.assertEqual(fields["next"], path)
+
+    def test_so_they_do_with_an_old_cookie(self) -> None:
+        self.browser.cookies["pypicloud"] = "x"
+        self.assertEqual(self.browser.get("/").status, 303)
+
+    def test_addresses_of_programs_do_not(self) -> None:
+        for path in (PAGE, "/simple/", "/packages/", "/api/v1/projects"):
+            answer = self.browser.get(path)
+            self.assertEqual(answer.status, 401, path)
+            self.assertIsNotNone(answer["WWW-Authenticate"])
+
+    def test_nor_do_pages_where_a_password_was_shown(self) -> None:
+        self.browser.headers = basic(password="wrong")
+        self.assertEqual(self.browser.get("/").status, 401)
+
+    def test_nor_where_nobody_can_log_in_by_the_form(self) -> None:
+        web = closed(self.web.domain.beside(), users={})
+        self.assertIn(web.get("/").status, (401, 403))
 
 
 class LogOutTests(LogInCase):

@@ -140,6 +140,13 @@ class HappyTests(ProviderCase):
         address = "https://pypi.example/py/login/oidc/callback"
         self.assertEqual(asked["redirect_uri"], address)
 
+    def test_a_long_next_is_left_out(self) -> None:
+        """Browsers keep 4 KiB of a cookie."""
+        long = "/search?q=" + "%C3%A4" * 256
+        answer = self.begin(long)
+        self.assertLess(len(self.browser.set[0]), 4096)
+        self.assertEqual(self.finish(answer)["Location"], "/")
+
     def test_next_is_judged_again(self) -> None:
         for evil in ("//evil.example/", "https://evil.example/", "/\\evil"):
             self.assertEqual(self.finish(self.begin(evil))["Location"], "/")
