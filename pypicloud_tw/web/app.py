@@ -16,9 +16,10 @@ from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
+from pypicloud_tw.access.sessions.browser import BrowserLogIn
 from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.config.rights import Action
-from pypicloud_tw.errors import Forbidden, PypicloudError
+from pypicloud_tw.errors import Forbidden, PypicloudError, Unauthorized
 from pypicloud_tw.index.admission import Screen, take_all
 from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.index import Index
@@ -73,6 +74,7 @@ from pypicloud_tw.web.pages.affected import AffectedReleasesPage
 from pypicloud_tw.web.pages.all_files import all_files
 from pypicloud_tw.web.pages.door import PageDoor
 from pypicloud_tw.web.pages.home import HomePage
+from pypicloud_tw.web.pages.login import LogInPages, log_in_address, see_other
 from pypicloud_tw.web.pages.pages import packages_frame
 from pypicloud_tw.web.pages.project.pages import ProjectPages
 from pypicloud_tw.web.pages.search import SearchPage
@@ -87,6 +89,9 @@ from pypicloud_tw.web.upload import FORM_MEMORY
 
 _READ = ["GET", "HEAD"]
 
+#: How the addresses of pages begin that only people ask for.
+_FOR_PEOPLE = (b"/project/", b"/search", b"/advisories", b"/account/", b"/admin/")
+
 
 @define(eq=False)
 class Application:
@@ -98,6 +103,7 @@ class Application:
     :ivar publishing: what CI jobs ask that have no secret.
     :ivar revealed: takes reports of tokens that leaked.
     :ivar witness: makes records of what is refused.
+    :ivar browser: logs people in, in a browser.
     :ivar fallback: what serves the projects that are not here; None: nothing does.
     :ivar metrics_read: judges who may read ``/metrics``, by principal and address;
         raises Unauthorized where a log-in would help.
@@ -123,6 +129,7 @@ class Application:
     max_upload: int
     metrics_read: Callable[[Principal, str], bool]
     witness: Witness
+    browser: BrowserLogIn
     fallback: Fallback | None = field(default=None, on_setattr=setters.frozen)
     downloads: Downloads | None = field(default=None, on_setattr=setters.frozen)
     pruning: AdministeredPruning = field(on_setattr=setters.frozen)
@@ -137,6 +144,7 @@ class Application:
     projects: Projects = field(init=False)
     _templates: Templates = field(factory=lambda: Templates(__version__), init=False)
     _door: PageDoor = field(init=False)
+    _log_in: LogInPages = field(init=False)
     _errors: ErrorAnswers = field(init=False)
     _list: ProjectList = field(init=False)
     _sender: PageSender = field(init=False)
@@ -184,7 +192,11 @@ class Application:
 
     @_door.default
     def _make_door(self) -> PageDoor:
-        return PageDoor(self.access, self._templates)
+        return PageDoor(self.access, self._templates, self.browser)
+
+    @_log_in.default
+    def _make_log_in(self) -> LogInPages:
+        return LogInPages(self._door, self.browser, self.witness)
 
     @_list.default
     def _make_list(self) -> ProjectList:
@@ -331,6 +343,36 @@ class Application:
     def project_pages(self, request: Request) -> Resource:
         """Show projects."""
         return self._project_pages.resource()
+
+    @router.route("/login", methods=_READ)
+    async def show_login(self, request: Request) -> bytes:
+        """Show the form of the log-in."""
+        return await self._log_in.show(request)
+
+    @router.route("/login", methods=["POST"])
+    async def log_in(self, request: Request) -> bytes:
+        """Log somebody in."""
+        return await self._log_in.log_in(request)
+
+    @router.route("/logout", methods=_READ)
+    async def show_log_out(self, request: Request) -> bytes:
+        """Show the form of the log-out."""
+        return await self._log_in.show_log_out(request)
+
+    @router.route("/logout", methods=["POST"])
+    async def log_out(self, request: Request) -> bytes:
+        """Log somebody out."""
+        return await self._log_in.log_out(request)
+
+    @router.route("/login/oidc", methods=["GET"])
+    async def oidc_log_in(self, request: Request) -> bytes:
+        """Send somebody to the provider of log-ins."""
+        return await self._log_in.oidc_begin(request)
+
+    @router.route("/login/oidc/callback", methods=["GET"])
+    async def oidc_logged_in(self, request: Request) -> bytes:
+        """Take whom the provider sends back."""
+        return await self._log_in.oidc_callback(request)
 
     @router.route("/packages", methods=_READ)
     async def packages_without_slash(self, request: Request) -> None:
@@ -608,7 +650,23 @@ class Application:
         if isinstance(error, PypicloudError):
             changes = request.method not in (b"GET", b"HEAD")
             self.witness.note(error, _asker(request), changes=changes)
+        if isinstance(error, Unauthorized) and self._leads_to_log_in(request):
+            return see_other(request, log_in_address(request))
         return self._errors.answer(request, failure)
+
+    def _leads_to_log_in(self, request: Request) -> bool:
+        """Return whether it is for people who can log in by a form.
+
+        All others are told to show a password, by which browsers ask for one in a box
+        of their own.
+        """
+        return (
+            request.method in (b"GET", b"HEAD")
+            and (request.path == b"/" or request.path.startswith(_FOR_PEOPLE))
+            and request.getHeader(b"Authorization") is None
+            and self.browser.can_log_in
+            and not request.startedWriting
+        )
 
     # -- parts ----------------------------------------------------------------------
 

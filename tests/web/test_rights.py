@@ -219,7 +219,7 @@ def refusal(row: Row, user: str | None, kind: str) -> int:
     if row.asks is Action.OVERWRITE and Action.UPLOAD in EXPECTED[user][kind]:
         return 409  # a file that is there stays as it is, for them
     if user is None:
-        return 401
+        return 303 if row.for_people else 401
     if row.asks is Action.READ and kind != "secret":
         return 404
     return 403
