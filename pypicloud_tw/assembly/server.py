@@ -40,6 +40,7 @@ from pypicloud_tw.assembly.fallback import (
 )
 from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.assembly.logins import make_logins, make_throttle
+from pypicloud_tw.assembly.search import make_derived, make_elsewhere
 from pypicloud_tw.assembly.statistics import (
     make_downloads,
     make_last_fetched,
@@ -53,6 +54,7 @@ from pypicloud_tw.index.index import Index
 from pypicloud_tw.maintenance.daily import Daily
 from pypicloud_tw.offload.service import Offload
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
+from pypicloud_tw.projects.derived.service import DerivedProjects
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.reload import Reloader
 from pypicloud_tw.server import Server
@@ -118,6 +120,7 @@ def assemble(
     advised = make_advised(
         index, lambda: access.policy.settings.private, advisories, fallback, counted
     )
+    derived = make_derived(index, process)
     application = make_application(
         config,
         index,
@@ -133,6 +136,10 @@ def assemble(
         make_screen(config, known, exemptions, process),
         None if counted is None else counted.count,
         pins,
+        derived,
+        make_elsewhere(
+            config, index, fallback, lambda: access.policy.settings.private, process
+        ),
     )
     reporter = make_reporter(
         index,
@@ -166,7 +173,7 @@ def assemble(
         index.standing,
         open_logs=partial(_open_logs, logs),
         start=partial(
-            _start, index, access, fallback, advisories, counted, trail, daily
+            _start, index, access, fallback, advisories, counted, derived, trail, daily
         ),
         on_hangup=partial(_hang_up, logs, reloader),
         close=partial(
@@ -174,6 +181,7 @@ def assemble(
             fallback,
             advisories,
             counted,
+            derived,
             logins,
             tokens,
             trail,
@@ -209,16 +217,22 @@ async def _start(
     fallback: Fallback | None,
     advisories: Advisories | None,
     counted: CountedDownloads | None,
+    derived: DerivedProjects,
     trail: Trail,
     daily: Daily,
 ) -> None:
     trail.start(index.store)
-    begin = partial(_begin, advisories, counted)
+    begin = partial(_begin, advisories, counted, derived)
     await start(index, access, partial(_warm_up, fallback), begin)
     await daily.run()  # until the server stops
 
 
-def _begin(advisories: Advisories | None, counted: CountedDownloads | None) -> None:
+def _begin(
+    advisories: Advisories | None,
+    counted: CountedDownloads | None,
+    derived: DerivedProjects,
+) -> None:
+    derived.start()
     if advisories is not None:
         advisories.start()
     if counted is not None:
@@ -235,6 +249,7 @@ async def _close(
     fallback: Fallback | None,
     advisories: Advisories | None,
     counted: CountedDownloads | None,
+    derived: DerivedProjects,
     logins: Logins,
     tokens: Tokens,
     trail: Trail,
@@ -243,6 +258,7 @@ async def _close(
     index: Index,
 ) -> None:
     advised.close()
+    derived.stop()
     if advisories is not None:
         advisories.stop()
     if counted is not None:

@@ -17,6 +17,8 @@ from pypicloud_tw.index.index import Index
 from pypicloud_tw.outbound.authorities import read_authorities
 from pypicloud_tw.process import Process
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
+from pypicloud_tw.projects.derived.service import DerivedProjects
+from pypicloud_tw.projects.elsewhere import Elsewhere
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.server import Front, make_endpoint
 from pypicloud_tw.upstream.provenance.pins import Pins
@@ -46,11 +48,15 @@ def make_application(
     screen: Screen,
     count: Callable[[str, str], None] | None,
     pins: Pins,
+    derived: DerivedProjects,
+    elsewhere: Elsewhere,
 ) -> Application:
     """Make what answers requests, whatever connection they come by.
 
     :param screen: raises the error for a file that nobody may upload.
     :param pins: who publishes the projects of upstreams.
+    :param derived: what is known of all projects at once.
+    :param elsewhere: what is known here of other indexes.
     :param count: counts a file of a project that is handed out.
     :param download_log: None: nobody writes down what is downloaded.
     """
@@ -76,6 +82,8 @@ def make_application(
         advisories=advised,
         screen=screen,
         pins=pins,
+        derived=derived,
+        elsewhere=elsewhere,
     )
 
 

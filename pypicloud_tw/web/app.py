@@ -26,6 +26,8 @@ from pypicloud_tw.metrics import CONTENT_TYPE, Metrics
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
+from pypicloud_tw.projects.derived.service import DerivedProjects
+from pypicloud_tw.projects.elsewhere import Elsewhere as NamesElsewhere
 from pypicloud_tw.projects.explained.explainer import Explainer
 from pypicloud_tw.projects.own_names import OwnNames
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
@@ -99,6 +101,8 @@ class Application:
     :ivar pruning: what prunes the index, and the rules of the ini.
     :ivar advisories: what is asked of advisories, and the daily reports.
     :ivar pins: who publishes the projects of upstreams.
+    :ivar derived: what is known of all projects at once.
+    :ivar elsewhere: what is known here of other indexes.
     :ivar cors: what scripts of other sites may read; None: nothing.
     :ivar forms: the memory that the forms of all uploads have together.
     """
@@ -118,6 +122,8 @@ class Application:
     pruning: AdministeredPruning = field(on_setattr=setters.frozen)
     advisories: AdministeredAdvisories = field(on_setattr=setters.frozen)
     pins: Pins = field(on_setattr=setters.frozen)
+    derived: DerivedProjects = field(on_setattr=setters.frozen)
+    elsewhere: NamesElsewhere = field(factory=NamesElsewhere, on_setattr=setters.frozen)
     count: Callable[[str, str], None] | None = field(
         default=None, on_setattr=setters.frozen
     )
@@ -155,6 +161,10 @@ class Application:
     @pins.default
     def _make_pins(self) -> Pins:
         return Pins(self.index.store, self.index.clock, self.index.standing)
+
+    @derived.default
+    def _make_derived(self) -> DerivedProjects:
+        return DerivedProjects(self.index)
 
     @projects.default
     def _make_projects(self) -> Projects:
@@ -205,6 +215,8 @@ class Application:
             lambda: self.access.read_only,
             self.index.clock.seconds(),
             self.advisories.standing,
+            self.derived,
+            self.elsewhere,
         )
 
     def _explainer(self) -> Explainer:
