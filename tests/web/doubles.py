@@ -60,6 +60,7 @@ from pypicloud_tw.projects.affected.interface import (
     NothingVisible,
 )
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
+from pypicloud_tw.projects.elsewhere import Elsewhere
 from pypicloud_tw.store.memory import MemoryStore
 from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.revealed import RevealedTokens
@@ -487,6 +488,8 @@ class Web:
     kept: IKept = field(factory=NothingKept)
     fetches: IFetches | None = None
     advisories: AdvisoriesStanding | None = None
+    #: What is known of other indexes' names.
+    elsewhere: Elsewhere = field(factory=Elsewhere)
 
     @issuer.default
     def _make_issuer(self) -> Issuer:
@@ -550,6 +553,7 @@ class Web:
                 NothingVisible(),
                 lambda: self.advisories,
             ),
+            elsewhere=self.elsewhere,
         )
         self.site = Site(
             self.application.resource(),
@@ -597,6 +601,10 @@ class Web:
     ) -> Response:
         """Send a form, logged in unless *headers* say otherwise."""
         return self.request("POST", path, {**FORM_TYPE, **(headers or basic())}, body)
+
+    def describe(self) -> None:
+        """Have all projects described, as a server does in its own time."""
+        self.wait(self.application.derived.catch_up())
 
     def publish(self, filename: str, data: bytes) -> None:
         """Have a file, without HTTP."""

@@ -204,7 +204,10 @@ def _unpack(data: bytes) -> tuple[State, dict[str, bytes]]:
             return "newer", {}
         if about["checksum"] != zlib.crc32(packed):
             return "damaged", {}
-        unpacked = zlib.decompressobj().decompress(packed, _MAX_UNPACKED)
+        inflate = zlib.decompressobj()
+        unpacked = inflate.decompress(packed, _MAX_UNPACKED)
+        if not inflate.eof:
+            return "damaged", {}
         lines = (line.partition(b" ") for line in unpacked.splitlines())
         return "sound", {name.decode(): entry for name, _, entry in lines}
     except (*DAMAGED, zlib.error):

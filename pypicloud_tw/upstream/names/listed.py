@@ -102,7 +102,8 @@ class NamesElsewhere:
             known = self._searched.get(base)
             if known is None:
                 known = await self._unpack(base)
-                self._searched.put(base, known)
+                if known:
+                    self._searched.put(base, known)
             found.append(known)
         return tuple(found)
 
