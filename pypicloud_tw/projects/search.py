@@ -13,7 +13,7 @@ from pypicloud_tw.concurrency.steps import Steps
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.projects.derived.service import DerivedProjects
-from pypicloud_tw.projects.derived.table import Block, Table
+from pypicloud_tw.projects.derived.table import Block, Table, rarest
 from pypicloud_tw.projects.derived.values import DerivedEntry, Reads
 from pypicloud_tw.projects.values import (
     Found,
@@ -35,8 +35,8 @@ _SEPARATORS = re.compile(r"[-_.]+")
 NAME = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 _NAME = re.compile(NAME.replace("$", r"\Z"))
 
-#: Names of a list that somebody may not read, after which no more are looked at: 60 ms.
-_MOST_REFUSED = 20_000
+#: Names of lists that are looked at in vain, after which no more are: 30 ms.
+_MOST_IN_VAIN = 20_000
 
 _Names = Sequence[NormalizedName]
 
@@ -74,6 +74,10 @@ class Words:
         """Return whether all of them are in a name."""
         return all(word in name for word in self.in_names)
 
+    def rarest(self, names: bytes) -> bytes:
+        """Return the one that is most seldom in some names."""
+        return rarest([(_bytes(word),) for word in self.in_names], names)[0]
+
     def rank(self, name: str) -> int | None:
         """Return how well a name fits, 0 best; None: it does not."""
         if not self.name(name):
@@ -108,8 +112,7 @@ class Search:
                 room = self.limit - len(found)
                 if room <= 0:
                     break
-                some = (one for one in look(block) if self.allows(one.name))
-                found += map(_found, islice(some, room))
+                found += map(_found, islice(look(block), room))
                 yield
         named = yield from self.named(unknown, "ours")
         if named:
@@ -143,43 +146,37 @@ class Search:
         :param names: of each list its parts, see :func:`.packed.parts`.
         """
         found: dict[str, Found] = {}
-        refused = 0
-        for pattern, parts in product(self._patterns(), names):
+        in_vain = 0
+        for look, parts in product((_exactly, _beginning, _containing), names):
             for part in parts:
-                for name in _having(part, pattern):
-                    if name in found or not self.words.name(name):
+                for name in look(part, self.words):
+                    if name in found:
                         continue
-                    if self.allows(name):
+                    if self.words.name(name) and self.allows(name):
                         found[name] = Found(name, origin="upstream")
                     else:
-                        refused += 1
-                    if len(found) == self.limit or refused == _MOST_REFUSED:
+                        in_vain += 1
+                    if len(found) == self.limit or in_vain == _MOST_IN_VAIN:
                         return list(found.values())
                 yield
         return list(found.values())
-
-    def _patterns(self) -> tuple[bytes, ...]:
-        """What is looked for in a list: the whole name, its beginning, a part of it."""
-        whole, first = self.words.whole, self.words.in_names[0]
-        return tuple(map(_bytes, (f"\n{whole}\n", f"\n{first}", self._longest)))
-
-    @property
-    def _longest(self) -> str:
-        return max(self.words.in_names, key=len)
 
     def _beginning(self, block: Block) -> Iterator[DerivedEntry]:
         """Give the projects whose names begin so, but for the exact one."""
         first, names = self.words.in_names[0], block.names
         for at in range(bisect_left(names, first), len(names)):
-            if not names[at].startswith(first):
+            name = names[at]
+            if not name.startswith(first):
                 return
-            if self.words.name(names[at]) and names[at] != self.words.whole:
+            if name != self.words.whole and self.words.name(name) and self.allows(name):
                 yield block.entries[at]
 
     def _containing(self, block: Block) -> Iterator[DerivedEntry]:
         """Give the others that have all words in their names."""
-        for at in block.spelled.having(_bytes(self._longest)):
-            if self.words.rank(block.names[at]) == 2:
+        words = self.words
+        for at in block.spelled.having(words.rarest(block.spelled.joined)):
+            name = block.names[at]
+            if words.rank(name) == 2 and self.allows(name):
                 yield block.entries[at]
 
     def _described(self, block: Block) -> Iterator[DerivedEntry]:
@@ -190,7 +187,8 @@ class Search:
             for name, text in zip(words.in_names, words.in_texts, strict=True)
         ]
         for at in block.candidates(pairs):
-            if block.is_found(at, pairs) and not words.name(block.names[at]):
+            name = block.names[at]
+            if self.allows(name) and block.is_found(at, pairs) and not words.name(name):
                 yield block.entries[at]
 
 
@@ -258,6 +256,18 @@ def _found(entry: DerivedEntry) -> Found:
     return Found(
         entry.name, entry.version, entry.summary, "ours", entry.uploaded, entry.status
     )
+
+
+def _exactly(part: bytes, words: Words) -> Iterator[str]:
+    return _having(part, f"\n{words.whole}\n".encode("utf-8", "replace"))
+
+
+def _beginning(part: bytes, words: Words) -> Iterator[str]:
+    return _having(part, f"\n{words.in_names[0]}".encode("utf-8", "replace"))
+
+
+def _containing(part: bytes, words: Words) -> Iterator[str]:
+    return _having(part, words.rarest(part))
 
 
 def _having(part: bytes, pattern: bytes) -> Iterator[str]:

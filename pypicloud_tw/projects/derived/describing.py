@@ -8,8 +8,8 @@ from attrs import frozen
 
 from pypicloud_tw.errors import BadRequest, ObjectNotFound, StoreError
 from pypicloud_tw.index.archive.bounds import MAX_METADATA
-from pypicloud_tw.index.manifests import Manifests, Versioned
-from pypicloud_tw.index.model import File
+from pypicloud_tw.index.manifests import Manifests
+from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.projects.derived.requirements import (
@@ -44,13 +44,14 @@ class Describer:
         """
         state = await self.manifests.read(name)
         file = newest(state.project)
+        made_of = (state.etag, state.project.serial)
         if file is None:
-            return Described(_entry(state, None, ()))
+            return Described(_entry(state.project, None, ()), *made_of)
         offered = releases(state.project)
         release = offered[file.version]
         searched = await self._searched(file, release)
-        entry = _entry(state, file, release, len(offered))
-        return Described(entry, searched.keywords, searched.requires)
+        entry = _entry(state.project, file, release, len(offered))
+        return Described(entry, *made_of, searched.keywords, searched.requires)
 
     async def _searched(self, file: File, release: Sequence[File]) -> Searched:
         """Read the core metadata of a release; what cannot be read says nothing."""
@@ -77,13 +78,12 @@ class Describer:
 
 
 def _entry(
-    state: Versioned, file: File | None, release: Sequence[File], count: int = 0
+    project: Project, file: File | None, release: Sequence[File], count: int = 0
 ) -> DerivedEntry:
-    project = state.project
     display_name = one_line(project.display_name) or project.name
     if display_name == project.name:
         display_name = project.name  # the same object: there are many
-    entry = (project.name, display_name, project.status, state.etag, project.serial)
+    entry = (project.name, display_name, project.status)
     if file is None:
         return DerivedEntry(*entry)
     return DerivedEntry(

@@ -13,7 +13,7 @@ Nobody waits for any of this, and nothing fails for it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from heapq import merge
 from random import Random
 
@@ -26,7 +26,7 @@ from pypicloud_tw.concurrency.cache import Cache
 from pypicloud_tw.concurrency.outages import Outages
 from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.concurrency.side_by_side import side_by_side
-from pypicloud_tw.concurrency.steps import Steps, batches
+from pypicloud_tw.concurrency.steps import Steps
 from pypicloud_tw.errors import (
     AmbiguousWrite,
     ManifestDamaged,
@@ -47,6 +47,7 @@ from pypicloud_tw.projects.derived.shards import (
     SHARDS,
     Shard,
     Shards,
+    decode_entry,
     merging,
     shard_key,
     shard_of,
@@ -80,8 +81,8 @@ AT_ONCE, SHARDS_AT_ONCE = 4, 8
 ATTEMPTS = 8
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
-#: Entries that are read in a piece, and names that are compared: a millisecond.
-_BATCH = 50
+#: Names of a listing after which everybody else has a turn: 3 ms.
+_LISTED = 1000
 
 #: Seconds for which a number of projects is shown; readers for whom it is remembered.
 _COUNTED_FOR, _COUNTED = 60.0, 256
@@ -302,16 +303,15 @@ class DerivedProjects:
     async def _load(self) -> None:
         """Read all shards; what is damaged is made again."""
         queue = deque(await self._shards.numbers())
-        found: list[list[Row]] = []
+        shards: list[Shard] = []
 
         async def work() -> None:
             while queue:
-                shard = await self._shards.read(queue.popleft())
-                self._tell(shard)
-                found.append(await self.pieces.finish(_rows(shard)))
+                shards.append(await self._shards.read(queue.popleft()))
+                self._tell(shards[-1])
 
         await side_by_side(SHARDS_AT_ONCE, work, queue)
-        rows = merge(*found, key=lambda row: row.name)
+        rows = merge(*map(_rows, shards), key=lambda row: row.name)
         self.table = await self.pieces.finish(Table.building(rows))
         self.loaded = True
 
@@ -346,9 +346,10 @@ class DerivedProjects:
         try:
             async for name, info in self.index.manifests.names():
                 listed.add(name)
-                entry = self.table.get(name)
-                if entry is None or entry.etag != info.etag:
+                if not self.table.is_of(name, info.etag):
                     self._waiting.add(name, Wanted(now, etag=info.etag))
+                if len(listed) % _LISTED == 0:
+                    await deferLater(self.index.clock, 0, lambda: None)
             soon = False
         finally:
             self._compare_soon = self._compare_soon or soon
@@ -365,13 +366,13 @@ class DerivedProjects:
     ) -> None:
         """Take what others have written of a shard, and make and write the rest."""
         shard = await self._shards.read(number)
-        missing: list[NormalizedName] = []
-        for name, one in wanted.items():
-            found = None if one.own else shard.entry(name)
-            if found is not None and one.is_met_by(found.entry):
+        left = dict(wanted)
+        for found in shard.entries(wanted):
+            name = found.entry.name
+            if wanted[name].is_met_by(found):
                 self._take(found)
-            else:
-                missing.append(name)
+                left.pop(name, None)
+        missing = list(left)
         if shard.state in ("absent", "damaged") and number not in self._unwritten:
             self._tell(shard)
             others = await self.pieces.finish(_of_shard(self.table, number))
@@ -438,9 +439,9 @@ class DerivedProjects:
                 await deferLater(self.index.clock, pause, lambda: None)
                 shard = await self._shards.read(shard.number)
             self.index.standing.check()
-            written = await self.pieces.finish(merging(shard.written, described))
-            if shard.state == "newer" or written == shard.written:
+            if shard.state == "newer":
                 return
+            written = await self.pieces.finish(merging(shard, described))
             try:
                 await self._shards.write(shard, written)
             except (PreconditionFailed, AmbiguousWrite):
@@ -483,21 +484,21 @@ class DerivedProjects:
     async def _replace(self, shard: Shard, described: list[Described]) -> None:
         """Write a shard without what was in it, but for what others add meanwhile."""
         self.index.standing.check()
-        written = await self.pieces.finish(merging({}, described))
+        written = await self.pieces.finish(
+            merging(Shard(shard.number, "absent"), described)
+        )
         try:
             await self._shards.write(shard, written)
         except (PreconditionFailed, AmbiguousWrite):
             await self._merge(await self._shards.read(shard.number), described)
 
 
-def _rows(shard: Shard) -> Steps[list[Row]]:
-    """Read all entries of a shard, by name."""
-    rows: list[Row] = []
-    for some in batches(sorted(shard.written), _BATCH):
-        found = map(shard.entry, some)
-        rows += (Row.of(one) for one in found if one is not None)
-        yield
-    return rows
+def _rows(shard: Shard) -> Iterator[Row]:
+    """Read the entries of a shard, one by one: all of them are many."""
+    for name, line in shard.lines():
+        described = decode_entry(name, line)
+        if described is not None:
+            yield Row.of(described)
 
 
 def _of_shard(table: Table, number: int) -> Steps[list[NormalizedName]]:

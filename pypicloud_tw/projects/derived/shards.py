@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from sys import intern
 from typing import Any, Literal, TypeAlias, cast, get_args
 
-from attrs import frozen
+from attrs import field, frozen
 
 from pypicloud_tw.concurrency.steps import Steps, batches
 from pypicloud_tw.errors import ObjectNotFound
@@ -37,6 +37,9 @@ FORMAT = 1
 #: Objects. Of 100,000 projects each has 1,560, in 120 kB.
 SHARDS = 64
 
+#: Bytes that are unpacked at once.
+_PIECE = 16 * 1024
+
 #: Bytes of one, and unpacked: 100,000 projects need 0.6 MB (factors of 260 and 210).
 _MAX_SHARD, _MAX_UNPACKED = 32 * 2**20, 128 * 2**20
 
@@ -56,18 +59,28 @@ State: TypeAlias = Literal["sound", "absent", "damaged", "newer"]
 class Shard:
     """An object as it lies in the store.
 
+    :ivar packed: what is behind its first line. All of them unpacked are too much.
     :ivar etag: None: there is none.
     """
 
     number: int
     state: State
-    written: Written
+    packed: bytes = field(default=b"", repr=False)
     etag: str | None = None
 
-    def entry(self, name: str) -> Described | None:
-        """Return a project's entry; None: it has none that can be read."""
-        line = self.written.get(name)
-        return None if line is None else decode_entry(name, line)
+    def lines(self) -> Iterator[tuple[str, bytes]]:
+        """Give the entries as they are written, with their names, by name."""
+        for line in _unpacked(self.packed):
+            name, _, entry = line.partition(b" ")
+            yield name.decode("ascii", "replace"), entry
+
+    def entries(self, names: Container[str]) -> Iterator[Described]:
+        """Give those of some projects; those that can be read."""
+        for name, line in self.lines():
+            if name in names:
+                described = decode_entry(name, line)
+                if described is not None:
+                    yield described
 
 
 def shard_of(name: str) -> int:
@@ -94,8 +107,8 @@ def encode_entry(described: Described) -> bytes:
         "releases": entry.releases,
         "requires": described.requires,
         "status": entry.status,
-        "etag": entry.etag,
-        "serial": entry.serial,
+        "etag": described.etag,
+        "serial": described.serial,
     }
     return compact(document)
 
@@ -115,29 +128,32 @@ def decode_entry(name: str, line: bytes) -> Described | None:
             NormalizedName(name),
             display_name,
             cast(ProjectStatus, intern(status)),
-            _text(document["etag"]),
-            int(document["serial"]),
             _often(document["version"]),
             _some(document["summary"]),
             None if uploaded is None else _moment(uploaded),
             _often(document["uploader"]),
             int(document["releases"]),
         )
-        requires = tuple(map(_text, document["requires"]))
-        return Described(entry, _text(document["keywords"]), requires)
+        return Described(
+            entry,
+            _text(document["etag"]),
+            int(document["serial"]),
+            _text(document["keywords"]),
+            tuple(map(_text, document["requires"])),
+        )
     except DAMAGED:
         return None
 
 
-def merging(written: Written, fresh: Iterable[Described]) -> Steps[dict[str, bytes]]:
-    """Add entries; one of a later change that another wrote stays."""
-    result = dict(written)
+def merging(shard: Shard, fresh: Iterable[Described]) -> Steps[dict[str, bytes]]:
+    """Add entries to a shard's; one of a later change that another wrote stays."""
+    result = dict(shard.lines())
     for some in batches(fresh, _BATCH):
         for described in some:
             entry = described.entry
             line = result.get(entry.name)
             there = None if line is None else decode_entry(entry.name, line)
-            if there is None or there.entry.serial <= entry.serial:
+            if there is None or there.serial <= described.serial:
                 result[entry.name] = encode_entry(described)
         yield
     return result
@@ -167,10 +183,13 @@ class Shards:
         try:
             stored = await self.store.get(shard_key(number), limit=_MAX_SHARD)
         except ObjectNotFound:
-            return Shard(number, "absent", {})
+            return Shard(number, "absent")
         assert stored is not None, "an unconditional read gives bytes"
-        state, written = await self.offload.in_thread(_unpack, stored.data)
-        return Shard(number, state, written, stored.info.etag)
+        head, _, packed = stored.data.partition(b"\n")
+        state = _state(head, packed)
+        if state != "sound":
+            packed = b""
+        return Shard(number, state, packed, stored.info.etag)
 
     async def write(self, shard: Shard, written: Written) -> None:
         """Write one, if it still is as it was read.
@@ -196,22 +215,31 @@ def _pack(written: Written) -> bytes:
     return compact(about) + b"\n" + packed
 
 
-def _unpack(data: bytes) -> tuple[State, dict[str, bytes]]:
-    head, _, packed = data.partition(b"\n")
+def _state(head: bytes, packed: bytes) -> State:
     try:
         about = json.loads(head)
         if about["_format"] > FORMAT:
-            return "newer", {}
-        if about["checksum"] != zlib.crc32(packed):
-            return "damaged", {}
-        inflate = zlib.decompressobj()
-        unpacked = inflate.decompress(packed, _MAX_UNPACKED)
-        if not inflate.eof:
-            return "damaged", {}
-        lines = (line.partition(b" ") for line in unpacked.splitlines())
-        return "sound", {name.decode(): entry for name, _, entry in lines}
-    except (*DAMAGED, zlib.error):
-        return "damaged", {}
+            return "newer"
+        sound = about["checksum"] == zlib.crc32(packed)
+        return "sound" if sound else "damaged"
+    except DAMAGED:
+        return "damaged"
+
+
+def _unpacked(packed: bytes) -> Iterator[bytes]:
+    """Unpack lines, some at a time; where it is damaged they end."""
+    inflate, left, size = zlib.decompressobj(), b"", 0
+    while not inflate.eof and size < _MAX_UNPACKED:
+        try:
+            piece = inflate.decompress(packed, _PIECE)
+        except zlib.error:
+            return
+        packed = inflate.unconsumed_tail
+        if not piece and not packed:
+            return
+        size += len(piece)
+        *lines, left = (left + piece).split(b"\n")
+        yield from lines
 
 
 def _text(value: Any) -> str:

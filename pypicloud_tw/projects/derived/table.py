@@ -34,11 +34,13 @@ _BEHIND_NAME = b"\0"
 class Row:
     """An entry as a block has it.
 
+    :ivar state: stands for the ETag of the manifest that it is of, in this process.
     :ivar searched: the name, and summary and keywords in lower case.
     :ivar required: names, with a blank before and behind each.
     """
 
     entry: DerivedEntry
+    state: int
     searched: bytes
     required: bytes
 
@@ -49,7 +51,9 @@ class Row:
         texts = f"{entry.summary or ''} {described.keywords}".lower()
         searched = entry.name.encode() + _BEHIND_NAME + texts.encode()
         required = f" {' '.join(described.requires)} ".encode()
-        return cls(entry, searched, required if described.requires else b"")
+        if not described.requires:
+            required = b""
+        return cls(entry, _state(described.etag), searched, required)
 
     @property
     def name(self) -> NormalizedName:
@@ -66,6 +70,7 @@ class Block:
     spelled: Lines
     searched: Lines
     required: Lines
+    states: array[int]
     uploaded: array[float]
 
     @classmethod
@@ -78,6 +83,7 @@ class Block:
             Lines.of(name.encode() for name in names),
             Lines.of(row.searched for row in rows),
             Lines.of(row.required for row in rows),
+            array("Q", (row.state for row in rows)),
             array("d", (_seconds(row.entry) for row in rows)),
         )
 
@@ -88,8 +94,10 @@ class Block:
     def rows(self) -> list[Row]:
         """Take it apart."""
         return [
-            Row(entry, self.searched[number], self.required[number])
-            for number, entry in enumerate(self.entries)
+            Row(entry, state, self.searched[number], self.required[number])
+            for number, (entry, state) in enumerate(
+                zip(self.entries, self.states, strict=True)
+            )
         ]
 
     def place(self, name: str) -> int | None:
@@ -103,12 +111,14 @@ class Block:
         :param words: as they would stand in the one, and in the other.
         """
         name, _, texts = self.searched[number].partition(_BEHIND_NAME)
-        return all(n in name or t in texts for n, t in words)
+        for in_name, in_text in words:  # twice as quick as all()
+            if in_name not in name and in_text not in texts:
+                return False
+        return True
 
     def candidates(self, words: Sequence[tuple[bytes, bytes]]) -> Iterable[int]:
         """Return which can have all words: those that have the rarest."""
-        counts = self.searched.joined.count
-        in_name, in_text = min(words, key=lambda w: sum(map(counts, {*w})))
+        in_name, in_text = rarest(words, self.searched.joined)
         found = self.searched.having(in_name)
         if in_name == in_text:
             return found
@@ -129,11 +139,13 @@ class Table:
 
     @classmethod
     def building(cls, rows: Iterable[Row]) -> Steps[Table]:
-        """Make one of many rows, which are in order; the first of a name counts."""
+        """Make one of many rows; those that are out of order are left out."""
         table, some = cls(), list[Row]()
+        last = ""
         for row in rows:
-            if some and some[-1].name == row.name:
+            if row.name <= last:
                 continue
+            last = row.name
             if len(some) == BLOCK:
                 table._append(some)
                 some = []
@@ -156,11 +168,21 @@ class Table:
 
     def get(self, name: str) -> DerivedEntry | None:
         """Find a project."""
-        if not self._blocks:
-            return None
-        block = self._blocks[self._block_of(name)]
-        place = block.place(name)
-        return None if place is None else block.entries[place]
+        block, place = self._find(name)
+        return None if block is None else block.entries[place]
+
+    def is_of(self, name: str, etag: str) -> bool:
+        """Return whether a project's entry is of that state of its manifest."""
+        block, place = self._find(name)
+        return block is not None and block.states[place] == _state(etag)
+
+    def _find(self, name: str) -> tuple[Block, int] | tuple[None, int]:
+        if self._blocks:
+            block = self._blocks[self._block_of(name)]
+            place = block.place(name)
+            if place is not None:
+                return block, place
+        return None, 0
 
     def put(self, described: Described) -> None:
         """Add a project, or replace what was known of it."""
@@ -253,6 +275,23 @@ class Table:
         parts = [rows] if len(rows) < 2 * BLOCK else [rows[:half], rows[half:]]
         self._blocks[at : at + 1] = [Block.of(part) for part in parts if part]
         self._firsts[at : at + 1] = [part[0].name for part in parts if part]
+
+
+def rarest(words: Sequence[tuple[bytes, ...]], among: bytes) -> tuple[bytes, ...]:
+    """Return which word is most seldom in a text, so that fewest lines are looked at.
+
+    :param words: each in all of its forms.
+    """
+    if len(words) == 1:
+        return words[0]
+    for word in words:
+        if not any(form in among for form in word):
+            return word  # to count one that is often there takes longer
+    return min(words, key=lambda word: sum(map(among.count, {*word})))
+
+
+def _state(etag: str) -> int:
+    return hash(etag) % 2**64
 
 
 def _seconds(entry: DerivedEntry) -> float:

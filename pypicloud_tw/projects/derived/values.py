@@ -17,12 +17,10 @@ Reads: TypeAlias = Callable[[str], bool]
 
 @frozen
 class DerivedEntry:
-    """A project of ours and its newest release, of one state of its manifest.
+    """A project of ours and its newest release.
 
     The texts are one line each, without controls.
 
-    :ivar etag: of the manifest, in that state.
-    :ivar serial: of the change that made it; see :class:`.changelog.Changelog`.
     :ivar version: None: the project offers nothing, or is in quarantine.
     :ivar uploaded: when the first file of the newest release was.
     :ivar uploader: who uploaded it; None: it was adopted.
@@ -32,8 +30,6 @@ class DerivedEntry:
     name: NormalizedName
     display_name: str
     status: ProjectStatus
-    etag: str
-    serial: int = 0
     version: str | None = None
     summary: str | None = None
     uploaded: datetime | None = None
@@ -43,13 +39,17 @@ class DerivedEntry:
 
 @frozen
 class Described:
-    """The same, and what is only searched.
+    """The same, what is only searched, and of which state of its manifest it is.
 
+    :ivar etag: of the manifest, in that state.
+    :ivar serial: of the change that made it; see :class:`.changelog.Changelog`.
     :ivar keywords: of the newest release, in one line.
     :ivar requires: names of the projects that it requires, for its extras too; sorted.
     """
 
     entry: DerivedEntry
+    etag: str
+    serial: int = 0
     keywords: str = ""
     requires: tuple[str, ...] = ()
 

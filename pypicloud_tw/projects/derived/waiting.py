@@ -8,7 +8,7 @@ from attrs import define, field, frozen
 
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.projects.derived.shards import shard_of
-from pypicloud_tw.projects.derived.values import DerivedEntry
+from pypicloud_tw.projects.derived.values import Described
 
 
 @frozen
@@ -29,11 +29,11 @@ class Wanted:
         """Whether this server changed it, and nobody else makes its entry."""
         return self.serial is None and self.etag is None
 
-    def is_met_by(self, entry: DerivedEntry) -> bool:
+    def is_met_by(self, found: Described) -> bool:
         """Return whether an entry that another made is new enough."""
         if self.etag is not None:
-            return entry.etag == self.etag
-        return self.serial is not None and entry.serial >= self.serial
+            return found.etag == self.etag
+        return self.serial is not None and found.serial >= self.serial
 
 
 @define(eq=False)

@@ -4,7 +4,7 @@ import json
 import zlib
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -54,15 +54,16 @@ class EntryTests(SynchronousTestCase):
             self.assertIsNone(decode_entry("acme", line))
 
     def test_a_later_change_wins(self) -> None:
-        def entries(*some: Described) -> dict[str, bytes]:
-            return at_once(merging({}, some))
+        def after(there: bytes, one: Described) -> bytes:
+            shard = Shard(3, "sound", zlib.compress(b"acme " + there + b"\n"))
+            return at_once(merging(shard, [one]))["acme"]
 
         late, early = described("acme", serial=2), described("acme", "x", serial=1)
-        self.assertEqual(at_once(merging(entries(late), [early])), entries(late))
-        self.assertEqual(at_once(merging(entries(early), [late])), entries(late))
         again = described("acme", "again", serial=2)
-        self.assertEqual(at_once(merging(entries(late), [again])), entries(again))
-        self.assertEqual(at_once(merging({"acme": b"?"}, [early])), entries(early))
+        self.assertEqual(after(encode_entry(late), early), encode_entry(late))
+        self.assertEqual(after(encode_entry(early), late), encode_entry(late))
+        self.assertEqual(after(encode_entry(late), again), encode_entry(again))
+        self.assertEqual(after(b"?", early), encode_entry(early))
 
 
 class ShardTests(SynchronousTestCase):
@@ -75,20 +76,20 @@ class ShardTests(SynchronousTestCase):
 
     def write(self, *some: Described) -> None:
         shard = self.get(self.shards.read(3))
-        self.get(self.shards.write(shard, at_once(merging(shard.written, some))))
+        self.get(self.shards.write(shard, at_once(merging(shard, some))))
 
     @property
     def data(self) -> bytes:
         return self.store.objects[shard_key(3)].data
 
     def test_comes_back(self) -> None:
-        self.assertEqual(self.get(self.shards.read(3)), Shard(3, "absent", {}))
+        self.assertEqual(self.get(self.shards.read(3)), Shard(3, "absent"))
         self.write(described("b", "ä\u2028"), described("a"))
         self.write(described("c"))
         shard = self.get(self.shards.read(3))
-        self.assertEqual(sorted(shard.written), ["a", "b", "c"])
-        self.assertEqual(shard.entry("b"), described("b", "ä\u2028"))
-        self.assertIsNone(shard.entry("d"))
+        self.assertEqual([name for name, _ in shard.lines()], ["a", "b", "c"])
+        found = list(shard.entries({"b", "d"}))
+        self.assertEqual(found, [described("b", "ä\u2028")])
         self.assertEqual(self.get(self.shards.numbers()), [3])
 
     def test_names_are_spread(self) -> None:
@@ -100,7 +101,7 @@ class ShardTests(SynchronousTestCase):
 
     def test_only_as_it_was_read(self) -> None:
         self.write(described("a"))
-        for old in (Shard(3, "absent", {}), Shard(3, "sound", {}, "other")):
+        for old in (Shard(3, "absent"), Shard(3, "sound", etag="other")):
             work = started(self.shards.write(old, {}))
             self.failureResultOf(work, PreconditionFailed)
 
@@ -108,11 +109,24 @@ class ShardTests(SynchronousTestCase):
         self.write(described("a"))
         sound = self.data
         head, _, packed = sound.partition(b"\n")
-        no_packed = b'{"_format":1,"checksum":%d}\n' % zlib.crc32(b"x") + b"x"
-        for data in (b"", b"{}\n", sound[:-1], packed, sound + b"x", head, no_packed):
+        for data in (b"", b"{}\n", sound[:-1], packed, sound + b"x", head):
             self.store.add(shard_key(3), data)
             shard = self.get(self.shards.read(3))
-            self.assertEqual((shard.state, dict(shard.written)), ("damaged", {}))
+            self.assertEqual((shard.state, list(shard.lines())), ("damaged", []), data)
+
+    def test_what_was_never_packed_has_no_lines(self) -> None:
+        whole = zlib.compress(b"a x\nb y\n")
+        for packed in (b"x", whole[:4]):
+            self.assertEqual(list(Shard(3, "sound", packed).lines()), [])
+        found = [name for name, _ in Shard(3, "sound", whole).lines()]
+        self.assertEqual(found, ["a", "b"])
+
+    @given(st.lists(st.from_regex(r"[a-z]{1,9}", fullmatch=True), max_size=3000))
+    @settings(max_examples=10)
+    def test_many_lines_come_back(self, names: list[str]) -> None:
+        packed = zlib.compress("".join(f"{name} x\n" for name in names).encode())
+        found = [name for name, _ in Shard(3, "sound", packed).lines()]
+        self.assertEqual(found, names)
 
     def test_a_newer_version_is_told_from_a_damaged_one(self) -> None:
         self.store.add(shard_key(3), b'{"_format": 2}\nanything')

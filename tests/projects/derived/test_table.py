@@ -32,15 +32,13 @@ def described(
         NormalizedName(name),
         name,
         "active",
-        etag,
-        serial,
         None if minutes is None else "1.0",
         summary,
         None if minutes is None else MORNING + timedelta(minutes=minutes),
         "ann",
         1,
     )
-    return Described(entry, keywords, requires)
+    return Described(entry, etag, serial, keywords, requires)
 
 
 def table_of(*all_described: Described) -> Table:
@@ -115,9 +113,17 @@ class TableTests(SynchronousTestCase):
 
     def test_is_built_of_many_rows(self) -> None:
         rows = [Row.of(described(f"p{number:04}")) for number in range(2 * BLOCK + 1)]
-        table = at_once(Table.building([*rows[:1], *rows]))
+        table = at_once(Table.building([*rows[:1], *rows, *rows[:7]]))
         self.assertEqual(len(table), 2 * BLOCK + 1)
         self.assertEqual(at_once(Table.building([])).get("p"), None)
+
+    def test_knows_of_which_state_an_entry_is(self) -> None:
+        table = table_of(described("acme", etag="one"))
+        self.assertTrue(table.is_of("acme", "one"))
+        self.assertFalse(table.is_of("acme", "two"))
+        self.assertFalse(table.is_of("other", "one"))
+        table.put(described("b", etag="b"))
+        self.assertTrue(table.is_of("acme", "one"))
 
     def test_what_changes_makes_another_edition(self) -> None:
         table = table_of(described("acme"))
