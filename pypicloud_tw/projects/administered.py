@@ -13,7 +13,7 @@ from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.concurrency.steps import Steps
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.index import Index
-from pypicloud_tw.projects.derived.service import DerivedProjects
+from pypicloud_tw.projects.derived.service import COMMAND_AT_ONCE, DerivedProjects
 from pypicloud_tw.projects.elsewhere import Elsewhere
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ class AdministeredProjects:
 
     @derived.default
     def _make_derived(self) -> DerivedProjects:
-        return DerivedProjects(self.index, writes=False)
+        return DerivedProjects(self.index, writes=False, at_once=COMMAND_AT_ONCE)
 
     async def look_through(self, steps: Steps[T], client: str | None) -> T:
         """Do what looks at all names, in its turn, and so that nobody waits for it.

@@ -267,6 +267,8 @@ class ServerStatus:
     :ivar read_only: why nothing may be changed (``pypi.read_only``); None: it may.
     :ivar projects: how many there are; None: not known now.
     :ivar lost: how many of them have lost their manifest.
+    :ivar described: how many of them searches know by more than the name; None: not
+        known yet, or it is no server.
     :ivar fresh_for: seconds within which other servers' changes are seen.
     :ivar marker_age: seconds since the store was last asked what changed; None: never.
     :ivar uptime: seconds that it runs; None: it is no server.
@@ -292,3 +294,4 @@ class ServerStatus:
     advisories: int | None = None
     advisories_age: float | None = None
     advisories_trouble: str | None = None
+    described: int | None = None

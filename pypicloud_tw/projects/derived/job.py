@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TextIO
 
 from pypicloud_tw.index.index import Index
-from pypicloud_tw.projects.derived.service import DerivedProjects
+from pypicloud_tw.projects.derived.service import COMMAND_AT_ONCE, DerivedProjects
 
 #: Projects from one line of progress to the next.
 _TOLD_EVERY = 5000
@@ -26,7 +26,8 @@ async def rebuild_derived(index: Index, out: TextIO, err: TextIO) -> int:
             told = described
             print(f"{described} projects described", file=err)
 
-    rebuilt = await DerivedProjects(index).rebuild(report)
+    derived = DerivedProjects(index, at_once=COMMAND_AT_ONCE)
+    rebuilt = await derived.rebuild(report)
     for name, why in rebuilt.unreadable:
         print(f"pypicloud: {name} is left out: {why}", file=err)
     for key in rebuilt.left:

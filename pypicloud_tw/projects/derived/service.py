@@ -74,8 +74,9 @@ COMPARE_EVERY, COMPARE_AT_LEAST = 3600.0, 30.0
 #: Seconds after a failure.
 PAUSE = 30.0
 
-#: Projects that are described, and shards that are read, at once.
-AT_ONCE, SHARDS_AT_ONCE = 4, 8
+#: Projects that a server describes at once, and a command, for which somebody waits;
+#: shards that are read.
+AT_ONCE, COMMAND_AT_ONCE, SHARDS_AT_ONCE = 4, 16, 8
 
 #: Tries to write a shard that others write too.
 ATTEMPTS = 8
@@ -113,11 +114,13 @@ class DerivedProjects:
     What is asked for is answered from memory.
 
     :ivar writes: whether what is found out is written into the store.
+    :ivar at_once: projects that are described side by side.
     :ivar loaded: what the store has was read since the start.
     """
 
     index: Index
     writes: bool = True
+    at_once: int = AT_ONCE
     random: Random = field(factory=Random)
     table: Table = field(factory=Table, init=False)
     loaded: bool = field(default=False, init=False)
@@ -126,7 +129,7 @@ class DerivedProjects:
     _shards: Shards = field(init=False)
     _outages: Outages = field(init=False)
     _counts: Cache[Reads, int] = field(init=False)
-    _waiting: Waiting = field(factory=Waiting, init=False)
+    _waiting: Waiting = field(init=False)
     _lacking: (
         tuple[tuple[NormalizedName, ...], Table, int, list[NormalizedName]] | None
     ) = field(default=None, init=False)
@@ -144,6 +147,7 @@ class DerivedProjects:
         index, clock = self.index, self.index.clock
         offload = index.publisher.offload
         self.pieces = Pieces(clock)
+        self._waiting = Waiting(self.random.randrange(SHARDS))
         self._describer = Describer(index.store, index.manifests, offload)
         self._shards = Shards(index.store, offload)
         self._outages = Outages("Keeping up", clock.seconds, self._log)
@@ -353,9 +357,9 @@ class DerivedProjects:
             soon = False
         finally:
             self._compare_soon = self._compare_soon or soon
-        for name in await self.pieces.finish(self.table.all_names()):
-            # One that has lost its manifest cannot be shown.
-            if name not in listed and name not in self._taken:
+        # Those that have lost their manifest cannot be shown.
+        for name in await self.pieces.finish(self.table.lacking(listed)):
+            if name not in self._taken:
                 self.table.drop(name)
         self._compared = now
 
@@ -407,7 +411,7 @@ class DerivedProjects:
                 except (NotFound, ManifestDamaged) as e:
                     unreadable(name, e.message)
 
-        await side_by_side(AT_ONCE, work, queue)
+        await side_by_side(self.at_once, work, queue)
         return found
 
     async def _write(self, shard: Shard, described: list[Described]) -> None:

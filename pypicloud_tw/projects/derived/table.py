@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from heapq import heappush, heapreplace
 
 from attrs import define, field, frozen
@@ -208,11 +208,11 @@ class Table:
         at = self._block_of(name)
         self._replace(at, [row for row in self._blocks[at].rows if row.name != name])
 
-    def all_names(self) -> Steps[list[NormalizedName]]:
-        """Collect them in pieces."""
+    def lacking(self, names: Container[str]) -> Steps[list[NormalizedName]]:
+        """Return which projects are not among some names."""
         found: list[NormalizedName] = []
-        for block in self._blocks.copy():
-            found += block.names
+        for block in self.blocks:
+            found += (name for name in block.names if name not in names)
             yield
         return found
 
@@ -244,7 +244,7 @@ class Table:
         """Find the projects whose newest release requires one, by name."""
         found: list[DerivedEntry] = []
         word = f" {name} ".encode()
-        for block in self._blocks.copy():
+        for block in self.blocks:
             for at in block.required.having(word):
                 if reads(block.names[at]):
                     found.append(block.entries[at])
@@ -256,7 +256,7 @@ class Table:
     def count(self, reads: Reads) -> Steps[int]:
         """Count the projects that somebody may read."""
         count = 0
-        for block in self._blocks.copy():
+        for block in self.blocks:
             count += sum(map(reads, block.names))
             yield
         return count

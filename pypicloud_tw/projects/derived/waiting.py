@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from attrs import define, field, frozen
 
 from pypicloud_tw.index.names import NormalizedName
-from pypicloud_tw.projects.derived.shards import shard_of
+from pypicloud_tw.projects.derived.shards import SHARDS, shard_of
 from pypicloud_tw.projects.derived.values import Described
 
 
@@ -38,8 +38,13 @@ class Wanted:
 
 @define(eq=False)
 class Waiting:
-    """What is wanted, by shard."""
+    """What is wanted, by shard.
 
+    :ivar first: the shard to begin with: servers that do the same work share it if they
+        begin at different ones.
+    """
+
+    first: int = 0
     _by_shard: dict[int, dict[NormalizedName, Wanted]] = field(factory=dict, init=False)
     _own: set[int] = field(factory=set, init=False)
 
@@ -58,7 +63,10 @@ class Waiting:
 
     def next(self, now: float) -> tuple[int, Mapping[NormalizedName, Wanted]] | None:
         """Choose a shard, and what of it is due; one that this server changed first."""
-        for number in (*sorted(self._own), *self._by_shard):
+        others = sorted(
+            self._by_shard, key=lambda number: (number - self.first) % SHARDS
+        )
+        for number in (*sorted(self._own), *others):
             some = self._by_shard.get(number, {})
             due = {name: wanted for name, wanted in some.items() if wanted.due <= now}
             if due:

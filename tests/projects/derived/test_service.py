@@ -23,6 +23,7 @@ from pypicloud_tw.projects.derived.service import (
     DerivedProjects,
 )
 from pypicloud_tw.projects.derived.shards import FOLDER, shard_key, shard_of
+from pypicloud_tw.projects.derived.waiting import Waiting, Wanted
 from tests.builders import metadata, wheel
 from tests.web.doubles import ACME, Domain, started
 
@@ -322,6 +323,19 @@ class StartTests(ServiceCase):
         read = [k for o, k in self.store.calls[before:] if o == "get"]
         self.assertEqual([k for k in read if not k.startswith(FOLDER)], [MARKER])
 
+    def test_two_that_start_without_it_share_the_work(self) -> None:
+        names = [f"p{number}" for number in range(40)]
+        for name in names:
+            self.publish(name)
+        self.kill(self.one)
+        for key in [k for k in self.store.objects if k.startswith(FOLDER)]:
+            del self.store.objects[key]
+        self.store.calls.clear()
+        servers = [self.serve(), self.serve()]
+        for server in servers:
+            self.assertEqual(len(server.derived.table), 40)
+        self.assertEqual(self.counted("get", ".index/"), 40)
+
     def test_a_store_without_derived_data(self) -> None:
         self.three()
         for key in [k for k in self.store.objects if k.startswith(FOLDER)]:
@@ -407,6 +421,36 @@ class StartTests(ServiceCase):
         two = self.serve()
         self.kill(two)
         self.assertTrue(never.called)
+
+
+class WaitingTests(SynchronousTestCase):
+    def test_own_changes_come_first(self) -> None:
+        waiting = Waiting(first=5)
+        names = [NormalizedName(f"p{number}") for number in range(400)]
+        for name in names:
+            waiting.add(name, Wanted(0, etag="x"))
+        number, _ = waiting.next(1) or (None, None)
+        self.assertEqual(number, 5)
+        waiting.add(names[7], Wanted(0))
+        waiting.add(names[7], Wanted(9, serial=1))  # as the marker tells it, too
+        number, due = waiting.next(1) or (-1, {})
+        self.assertEqual(number, shard_of(names[7]))
+        self.assertTrue(due[names[7]].own)
+        seen = set()
+        while some := waiting.next(1):
+            waiting.done(*some)
+            seen.update(some[1])
+        self.assertEqual((seen, len(waiting)), (set(names), 0))
+
+    def test_what_is_wanted_anew_meanwhile_stays(self) -> None:
+        waiting = Waiting()
+        waiting.add(ACME, Wanted(0))
+        some = waiting.next(0)
+        assert some is not None
+        waiting.add(ACME, Wanted(1))
+        waiting.done(*some)
+        self.assertIsNone(waiting.next(0))
+        self.assertIsNotNone(waiting.next(1))
 
 
 class AskedTests(ServiceCase):
