@@ -56,8 +56,10 @@ class Waiting:
         number = shard_of(name)
         there = self._by_shard.setdefault(number, {})
         known = there.get(name)
-        if known is None or not known.own or wanted.own:
-            there[name] = wanted
+        if known is not None and known.own:
+            # Another wish all the same: the one that is known may be under way.
+            wanted = Wanted(min(known.due, wanted.due))
+        there[name] = wanted
         if wanted.own:
             self._own.add(number)
 

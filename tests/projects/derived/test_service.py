@@ -436,21 +436,25 @@ class WaitingTests(SynchronousTestCase):
         number, due = waiting.next(1) or (-1, {})
         self.assertEqual(number, shard_of(names[7]))
         self.assertTrue(due[names[7]].own)
-        seen = set()
+        seen: set[NormalizedName] = set()
         while some := waiting.next(1):
             waiting.done(*some)
             seen.update(some[1])
         self.assertEqual((seen, len(waiting)), (set(names), 0))
 
     def test_what_is_wanted_anew_meanwhile_stays(self) -> None:
-        waiting = Waiting()
-        waiting.add(ACME, Wanted(0))
-        some = waiting.next(0)
-        assert some is not None
-        waiting.add(ACME, Wanted(1))
-        waiting.done(*some)
-        self.assertIsNone(waiting.next(0))
-        self.assertIsNotNone(waiting.next(1))
+        for first, again in (
+            (Wanted(0), Wanted(1)),
+            (Wanted(0), Wanted(9, serial=1)),
+            (Wanted(0, serial=1), Wanted(0, serial=1)),
+        ):
+            waiting = Waiting()
+            waiting.add(ACME, first)
+            some = waiting.next(0)
+            assert some is not None
+            waiting.add(ACME, again)
+            waiting.done(*some)
+            self.assertIsNotNone(waiting.next(0))
 
 
 class AskedTests(ServiceCase):
