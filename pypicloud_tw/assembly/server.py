@@ -42,6 +42,7 @@ from pypicloud_tw.assembly.fallback import (
 )
 from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.assembly.logins import make_logins, make_throttle
+from pypicloud_tw.assembly.search import make_derived, make_elsewhere
 from pypicloud_tw.assembly.statistics import (
     make_downloads,
     make_last_fetched,
@@ -55,6 +56,7 @@ from pypicloud_tw.index.index import Index
 from pypicloud_tw.maintenance.daily import Daily
 from pypicloud_tw.offload.service import Offload
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
+from pypicloud_tw.projects.derived.service import DerivedProjects
 from pypicloud_tw.projects.statistics.stored import AdministeredStatistics
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.reload import Reloader
@@ -126,6 +128,7 @@ def assemble(
     advised = make_advised(
         index, lambda: access.policy.settings.private, advisories, fallback, counted
     )
+    derived = make_derived(index, process)
     application = make_application(
         config,
         index,
@@ -142,6 +145,10 @@ def assemble(
         make_screen(config, known, exemptions, process),
         AdministeredStatistics(index, counted),
         pins,
+        derived,
+        make_elsewhere(
+            config, index, fallback, lambda: access.policy.settings.private, process
+        ),
     )
     reporter = make_reporter(
         index,
@@ -183,6 +190,7 @@ def assemble(
             application,
             advisories,
             counted,
+            derived,
             trail,
             daily,
         ),
@@ -192,6 +200,7 @@ def assemble(
             fallback,
             advisories,
             counted,
+            derived,
             logins,
             tokens,
             trail,
@@ -228,16 +237,22 @@ async def _start(
     application: Application,
     advisories: Advisories | None,
     counted: CountedDownloads | None,
+    derived: DerivedProjects,
     trail: Trail,
     daily: Daily,
 ) -> None:
     trail.start(index.store)
-    begin = partial(_begin, advisories, counted)
+    begin = partial(_begin, advisories, counted, derived)
     await start(index, access, partial(_warm_up, fallback, application), begin)
     await daily.run()  # until the server stops
 
 
-def _begin(advisories: Advisories | None, counted: CountedDownloads | None) -> None:
+def _begin(
+    advisories: Advisories | None,
+    counted: CountedDownloads | None,
+    derived: DerivedProjects,
+) -> None:
+    derived.start()
     if advisories is not None:
         advisories.start()
     if counted is not None:
@@ -255,6 +270,7 @@ async def _close(
     fallback: Fallback | None,
     advisories: Advisories | None,
     counted: CountedDownloads | None,
+    derived: DerivedProjects,
     logins: Logins,
     tokens: Tokens,
     trail: Trail,
@@ -263,6 +279,7 @@ async def _close(
     index: Index,
 ) -> None:
     advised.close()
+    derived.stop()
     if advisories is not None:
         advisories.stop()
     if counted is not None:

@@ -16,6 +16,8 @@ from pypicloud_tw.index.index import Index
 from pypicloud_tw.outbound.authorities import read_authorities
 from pypicloud_tw.process import Process
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
+from pypicloud_tw.projects.derived.service import DerivedProjects
+from pypicloud_tw.projects.elsewhere import Elsewhere
 from pypicloud_tw.projects.statistics.stored import AdministeredStatistics
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.server import Front, make_endpoint
@@ -47,12 +49,16 @@ def make_application(
     screen: Screen,
     statistics: AdministeredStatistics,
     pins: Pins,
+    derived: DerivedProjects,
+    elsewhere: Elsewhere,
 ) -> Application:
     """Make what answers requests, whatever connection they come by.
 
     :param screen: raises the error for a file that nobody may upload.
     :param pins: who publishes the projects of upstreams.
     :param statistics: how often projects are fetched, and what counts that.
+    :param derived: what is known of all projects at once.
+    :param elsewhere: what is known here of other indexes.
     :param download_log: None: nobody writes down what is downloaded.
     """
     origins = config.server.cors_origins
@@ -81,6 +87,8 @@ def make_application(
         temp_dir=config.storage.temp_dir,
         statistics=statistics,
         count=None if statistics.counted is None else statistics.counted.count,
+        derived=derived,
+        elsewhere=elsewhere,
     )
 
 

@@ -28,8 +28,10 @@ from pypicloud_tw.metrics import CONTENT_TYPE, Metrics
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
+from pypicloud_tw.projects.derived.service import DerivedProjects
 from pypicloud_tw.projects.described.interface import Described
 from pypicloud_tw.projects.described.stored import StoredDescribed
+from pypicloud_tw.projects.elsewhere import Elsewhere as NamesElsewhere
 from pypicloud_tw.projects.explained.explainer import Explainer
 from pypicloud_tw.projects.own_names import OwnNames
 from pypicloud_tw.projects.statistics.stored import AdministeredStatistics
@@ -113,6 +115,8 @@ class Application:
     :ivar pruning: what prunes the index, and the rules of the ini.
     :ivar advisories: what is asked of advisories, and the daily reports.
     :ivar pins: who publishes the projects of upstreams.
+    :ivar derived: what is known of all projects at once.
+    :ivar elsewhere: what is known here of other indexes.
     :ivar cors: what scripts of other sites may read; None: nothing.
     :ivar temp_dir: where files are put that are looked into; None is the system's
         folder for temporary files.
@@ -137,6 +141,8 @@ class Application:
     pins: Pins = field(on_setattr=setters.frozen)
     statistics: AdministeredStatistics = field(on_setattr=setters.frozen)
     count: Count | None = field(default=None, on_setattr=setters.frozen)
+    derived: DerivedProjects = field(on_setattr=setters.frozen)
+    elsewhere: NamesElsewhere = field(factory=NamesElsewhere, on_setattr=setters.frozen)
     screen: Screen = field(default=take_all, on_setattr=setters.frozen)
     cors: Cors | None = field(default=None, on_setattr=setters.frozen)
     temp_dir: Path | None = field(default=None, on_setattr=setters.frozen)
@@ -180,6 +186,10 @@ class Application:
     @pins.default
     def _make_pins(self) -> Pins:
         return Pins(self.index.store, self.index.clock, self.index.standing)
+
+    @derived.default
+    def _make_derived(self) -> DerivedProjects:
+        return DerivedProjects(self.index)
 
     @projects.default
     def _make_projects(self) -> Projects:
@@ -238,6 +248,8 @@ class Application:
             lambda: self.access.read_only,
             self.index.clock.seconds(),
             self.advisories.standing,
+            self.derived,
+            self.elsewhere,
         )
 
     def _explainer(self) -> Explainer:

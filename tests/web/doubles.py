@@ -66,6 +66,7 @@ from pypicloud_tw.projects.affected.interface import (
     NothingVisible,
 )
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
+from pypicloud_tw.projects.elsewhere import Elsewhere
 from pypicloud_tw.projects.statistics.stored import AdministeredStatistics
 from pypicloud_tw.statistics.downloads import CountedDownloads
 from pypicloud_tw.store.memory import MemoryStore
@@ -508,6 +509,8 @@ class Web:
     fetches: IFetches | None = None
     counted: CountedDownloads = field(init=False)
     advisories: AdvisoriesStanding | None = None
+    #: What is known of other indexes' names.
+    elsewhere: Elsewhere = field(factory=Elsewhere)
 
     @issuer.default
     def _make_issuer(self) -> Issuer:
@@ -588,6 +591,7 @@ class Web:
                 NothingVisible(),
                 lambda: self.advisories,
             ),
+            elsewhere=self.elsewhere,
         )
         self.site = Site(
             self.application.resource(),
@@ -635,6 +639,10 @@ class Web:
     ) -> Response:
         """Send a form, logged in unless *headers* say otherwise."""
         return self.request("POST", path, {**FORM_TYPE, **(headers or basic())}, body)
+
+    def describe(self) -> None:
+        """Have all projects described, as a server does in its own time."""
+        self.wait(self.application.derived.catch_up())
 
     def publish(self, filename: str, data: bytes) -> None:
         """Have a file, without HTTP."""

@@ -79,11 +79,11 @@ class AdministeredStatistics:
 
     async def overview(self, days: int, authority: Authority) -> _Overview:
         """Look all projects through, unless that was done lately."""
-        key = (days, authority.audience())
+        reads = authority.reads()
+        key = days, reads
         found = self._overviews.get(key)
         if found is not None:
             return found
-        reads = authority.reads()
         return await self._making.ask(key, lambda: self._look(key, reads))
 
     async def _look(
