@@ -26,8 +26,8 @@ from pypicloud_tw.store.interfaces import IObjectStore, StoredBytes
 R = TypeVar("R")
 
 #: Bytes of one object at most. Claims have 2 kB, and at most 16 KiB, of which JSON may
-#: make six times as much; a thousand names of groups have 256 kB at most.
-MAX_OBJECT = 512 * 1024
+#: make six times as much; a thousand long names of groups have 1.5 MB so.
+MAX_OBJECT = 2 * 2**20
 
 #: Seconds after the end of its hour for which an object stays. By then it is of no use
 #: by every server's clock.
