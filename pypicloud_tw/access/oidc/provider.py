@@ -1,7 +1,7 @@
 """Logging in people by a provider: OpenID Connect Core 1.0, authorization code flow.
 
-With PKCE (RFC 7636): a code that leaks is of no use to anybody else. Nothing is kept here
-of a log-in that was begun: its browser brings it along, in a cookie.
+With PKCE (RFC 7636): a code that leaks is of no use to anybody else. Nothing is kept
+here of a log-in that was begun: its browser brings it along, in a cookie.
 """
 
 from __future__ import annotations
@@ -301,8 +301,8 @@ class ProviderLogIn:
         if status >= 500:
             raise IssuerUnavailable("The provider cannot finish the log-in now.")
         raise Forbidden(
-            "The provider does not take its own code, as it does not a second time: log "
-            "in again. The server's log says more."
+            "The provider does not take its own code, as it does not a second time: "
+            "log in again. The server's log says more."
         )
 
     async def _identify(self, text: str, nonce: str) -> ProvidersUser:
@@ -350,7 +350,8 @@ class ProviderLogIn:
 
     async def _endpoints(self) -> _Endpoints:
         since = self.seconds() - self._asked
-        if not 0 <= since < (RETRY if self._known is None else FRESH):
+        is_due = not 0 <= since < (RETRY if self._known is None else FRESH)
+        if is_due or "" in self._asking:
             await self._asking.ask("", self._discover)
         if self._known is None:
             raise IssuerUnavailable("The provider of log-ins is away: try again.")

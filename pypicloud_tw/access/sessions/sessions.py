@@ -52,7 +52,7 @@ KnownSession = KnownObject[SessionRecord]
 
 @frozen
 class NewSession:
-    """A session that has just begun.
+    """A session that has just begun, or got a new secret.
 
     :ivar text: for the browser's cookie.
     """
@@ -135,7 +135,7 @@ class Sessions:
         """Return what tells, asking nobody, whether this is how a session is still."""
         return partial(self._objects.holds, _key(text), known)
 
-    async def renew(self, text: SessionText, client: str) -> SessionText | None:
+    async def renew(self, text: SessionText, client: str) -> NewSession | None:
         """Give a session a new secret if it has had this one for long.
 
         The former one is good for :data:`GRACE` seconds more. When the session ends
@@ -156,7 +156,7 @@ class Sessions:
         now = self.clock.seconds()
         return record.ended is None and now >= record.created + RENEWED_AFTER
 
-    async def _renew(self, text: SessionText, known: KnownSession) -> SessionText:
+    async def _renew(self, text: SessionText, known: KnownSession) -> NewSession:
         now = int(self.clock.seconds())
         new = text.renewed(self.random.randbytes)
         former = evolve(known.record, ended=now + GRACE, successor=new.id)
@@ -166,7 +166,7 @@ class Sessions:
         # the answer is lost it may have won, and then the new one must be given out.
         with suppress(StoreError):
             await self._write(_key(text), former, IfMatch(known.etag))
-        return new
+        return NewSession(new, renewed)
 
     async def end(self, text: SessionText) -> bool:
         """End a session for good; return whether it lived.

@@ -9,17 +9,20 @@ from urllib.parse import quote
 from attrs import frozen
 
 from pypicloud_tw.access.audit.witness import Witness
-from pypicloud_tw.access.oidc.provider import PATIENCE, BegunLogIn, ProviderAnswer
+from pypicloud_tw.access.oidc.provider import (
+    PATIENCE,
+    BegunLogIn,
+    ProviderAnswer,
+    ProviderLogIn,
+)
 from pypicloud_tw.access.principal import ANONYMOUS
 from pypicloud_tw.access.sessions.browser import BrowserLogIn
-from pypicloud_tw.access.sessions.sessions import NewSession, Sessions
-from pypicloud_tw.access.sessions.text import SessionText, read_session
+from pypicloud_tw.access.sessions.sessions import NewSession
 from pypicloud_tw.errors import BadRequest, NotFound, PypicloudError, Unauthorized
-from pypicloud_tw.web.answers import measured, set_html
+from pypicloud_tw.web.answers import measured
 from pypicloud_tw.web.authorization import actor_of, refuse_other_sites
 from pypicloud_tw.web.cookies import (
     PROVIDER,
-    SESSION,
     drop_cookie,
     read_cookie,
     set_cookie,
@@ -33,6 +36,7 @@ from pypicloud_tw.web.pages.forms import (
     form_token,
     read_form,
 )
+from pypicloud_tw.web.pages.sessions import give_session, shown_session, take_session
 
 #: Bytes of the form of the log-in: a name, a password and an address.
 _LONGEST = 32 * 1024
@@ -59,6 +63,7 @@ class LogInPages:
 
     async def show(self, request: Request) -> bytes:
         """Answer a GET of the log-in."""
+        await self.browser.learn()
         return self._page(request, _next(request))
 
     async def log_in(self, request: Request) -> bytes:
@@ -73,7 +78,7 @@ class LogInPages:
                 user,
                 form.one("password"),
                 actor_of(request, ANONYMOUS),
-                _session(request),
+                shown_session(request),
             )
             return await self._logged_in(request, logging_in, next)
         except PypicloudError as e:
@@ -83,11 +88,11 @@ class LogInPages:
         """End the session of whoever asks for it by a form of our pages."""
         form_door = FormDoor(self.door.access)
         principal, _ = await form_door.open(request)
-        text = _session(request)
+        text = shown_session(request)
         if text is not None:
             actor = actor_of(request, principal)
             await self.browser.log_out(text, principal, actor)
-            drop_cookie(request, SESSION, "Lax")
+            take_session(request)
         return see_other(request, f"{request.origin.prefix}/")
 
     async def oidc_begin(self, request: Request) -> bytes:
@@ -115,7 +120,9 @@ class LogInPages:
             user = await provider.finish(
                 begun, _answer(request), _callback(request), request.client_address
             )
-            logging_in = self.browser.log_in_by_provider(user, actor, _session(request))
+            logging_in = self.browser.log_in_by_provider(
+                user, actor, shown_session(request)
+            )
             return await self._logged_in(request, logging_in, next)
         except PypicloudError as e:
             return self._refuse(request, e, next)
@@ -125,8 +132,7 @@ class LogInPages:
     ) -> bytes:
         new = await logging_in
         request.principal_name = new.record.user.name.encode()
-        seconds = new.record.ends - new.record.created
-        set_cookie(request, SESSION, new.text.text, "Lax", seconds)
+        give_session(request, new)
         return see_other(request, next)
 
     def _refuse(
@@ -150,7 +156,8 @@ class LogInPages:
     ) -> bytes:
         provider = self.browser.provider
         prefix = request.origin.prefix
-        page = self.door.templates.render(
+        return self.door.send_once(
+            request,
             "login",
             self.door.visitor(request, ANONYMOUS),
             token=form_token(request, ANONYMOUS),
@@ -161,32 +168,11 @@ class LogInPages:
             provider=None if provider is None else provider.title,
             provider_address=f"{prefix}/login/oidc?next={quote(next, safe='/')}",
         )
-        set_html(request)
-        request.setHeader(b"Cache-Control", b"no-store")
-        return measured(request, page)
 
     def _provider(self) -> ProviderLogIn:
         if self.browser.provider is None:
             raise NotFound("Nobody logs in by a provider here (oidc_login.issuer).")
         return self.browser.provider
-
-
-async def renew_session(request: Request, sessions: Sessions) -> None:
-    """Give the browser a new secret where its session has had one for long.
-
-    To be called for pages: a program that shows a cookie may not keep another.
-    """
-    text = _session(request)
-    if request.method != b"GET" or text is None:
-        return
-    new = await sessions.renew(text, request.client_address)
-    if new is not None:
-        await _keep(request, sessions, new)
-
-
-async def _keep(request: Request, sessions: Sessions, new: SessionText) -> None:
-    seconds = await sessions.left(new, request.client_address)
-    set_cookie(request, SESSION, new.text, "Lax", seconds)
 
 
 def log_in_address(request: Request) -> str:
@@ -197,7 +183,7 @@ def log_in_address(request: Request) -> str:
 
 
 def safe_path(request: Request, text: str) -> str:
-    """Return a path of this server that somebody may be sent to; its root if it is none.
+    """Return a path of ours that somebody may be sent to; the root if it is none.
 
     :param text: as it came; anybody may have written it.
     """
@@ -214,11 +200,6 @@ def see_other(request: Request, address: str) -> bytes:
     request.setHeader(b"Location", address.encode("ascii"))
     request.setHeader(b"Cache-Control", b"no-store")
     return measured(request, b"")
-
-
-def _session(request: Request) -> SessionText | None:
-    shown = read_cookie(request, SESSION)
-    return None if shown is None else read_session(shown)
 
 
 def _next(request: Request) -> str:
