@@ -321,6 +321,11 @@ class Application:
         """Log somebody in."""
         return await self._log_in.log_in(request)
 
+    @router.route("/logout", methods=_READ)
+    async def show_log_out(self, request: Request) -> bytes:
+        """Show the form of the log-out."""
+        return await self._log_in.show_log_out(request)
+
     @router.route("/logout", methods=["POST"])
     async def log_out(self, request: Request) -> bytes:
         """Log somebody out."""

@@ -473,6 +473,7 @@ ROWS = (
     # Who logs in, and out, is told by what they send.
     Row("GET", "/login", "/login"),
     Row("POST", "/login", "/login", None, 403, nobodys_form, FORM),
+    Row("GET", "/logout", "/logout"),
     Row("POST", "/logout", "/logout", None, 403, nobodys_form, FORM),
     # Nobody does here by a provider.
     Row("GET", "/login/oidc", "/login/oidc", status=404),

@@ -91,9 +91,9 @@ class OidcLoginSection:
         "The provider of log-ins for people in a browser, as its tokens name it: "
         "https://login.corp.example/realms/staff",
     )
-    client_id: str | None = key(values.line, None, "What this server is called there.")
+    client_id: str | None = key(values.token, None, "What this server is called there.")
     client_secret: str | None = key(
-        values.line,
+        values.token,
         None,
         "The secret that it has given this server. Not set: none, as for a public "
         "client.",

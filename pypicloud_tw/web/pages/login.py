@@ -17,10 +17,11 @@ from pypicloud_tw.access.oidc.provider import (
 )
 from pypicloud_tw.access.principal import ANONYMOUS
 from pypicloud_tw.access.sessions.browser import BrowserLogIn
+from pypicloud_tw.access.sessions.login import KIND
 from pypicloud_tw.access.sessions.sessions import NewSession
 from pypicloud_tw.errors import BadRequest, NotFound, PypicloudError, Unauthorized
 from pypicloud_tw.web.answers import measured
-from pypicloud_tw.web.authorization import actor_of, refuse_other_sites
+from pypicloud_tw.web.authorization import actor_of, authenticate, refuse_other_sites
 from pypicloud_tw.web.cookies import (
     PROVIDER,
     drop_cookie,
@@ -83,6 +84,17 @@ class LogInPages:
             return await self._logged_in(request, logging_in, next)
         except PypicloudError as e:
             return self._refuse(request, e, next, user)
+
+    async def show_log_out(self, request: Request) -> bytes:
+        """Answer a GET of the log-out."""
+        principal = await authenticate(request, self.door.access)
+        is_session = principal.proof.kind == KIND
+        return self.door.send_once(
+            request,
+            "logout",
+            self.door.visitor(request, principal),
+            token=form_token(request, principal) if is_session else None,
+        )
 
     async def log_out(self, request: Request) -> bytes:
         """End the session of whoever asks for it by a form of our pages."""
