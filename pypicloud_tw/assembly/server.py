@@ -24,8 +24,10 @@ from pypicloud_tw.advisories.values import NO_ADVISORIES
 from pypicloud_tw.assembly.access import (
     make_access,
     make_access_documents,
+    make_browser_log_in,
     make_exchange,
     make_fetchers,
+    make_session_login,
     make_tokens,
 )
 from pypicloud_tw.assembly.advised import make_advised, make_reporter
@@ -103,7 +105,8 @@ def assemble(
     tokens = make_tokens(
         config, index, process, throttle, documents, logins.users, logins.people
     )
-    access = make_access(config, process, documents, tokens, logins)
+    session_login = make_session_login(config, index, process, tokens, logins)
+    access = make_access(config, process, documents, tokens, logins, session_login)
     exemptions = Exemptions(access)
     advisories = make_advisories(config, index.store, process, environ)
     known = advisories or NO_ADVISORIES
@@ -111,6 +114,9 @@ def assemble(
         config, index, process, environ, exemptions, known, pins=pins
     )
     exchange = make_exchange(config, index, process, environ, access, tokens.minted)
+    browser = make_browser_log_in(
+        config, index, access, session_login, logins, exchange.issuers
+    )
     counted = make_downloads(config, index, process)
     pruning = AdministeredPruning.of(
         index, config.retention, make_last_fetched(counted)
@@ -127,6 +133,7 @@ def assemble(
         exchange,
         Administered(access, documents, tokens, process.offload, trail),
         Witness(trail, process.metrics, logins.users.has),
+        browser,
         download_log,
         pruning,
         advised,
@@ -156,6 +163,7 @@ def assemble(
         throttle,
         partial(make_fetchers, process, environ),
         tokens,
+        browser.sessions,
         pruning.rules,
         signers,
         pins,

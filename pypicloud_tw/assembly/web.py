@@ -11,6 +11,7 @@ from pypicloud_tw.access.audit.log_file import LogFile
 from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.oidc.exchange import Exchange
+from pypicloud_tw.access.sessions.browser import BrowserLogIn
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.index.admission import Screen
 from pypicloud_tw.index.index import Index
@@ -40,6 +41,7 @@ def make_application(
     exchange: Exchange,
     administered: Administered,
     witness: Witness,
+    browser: BrowserLogIn,
     download_log: LogFile | None,
     pruning: AdministeredPruning,
     advised: AdministeredAdvisories,
@@ -69,6 +71,7 @@ def make_application(
         max_upload=config.pypi.max_upload,
         metrics_read=metrics_reader(config.metrics.read),
         witness=witness,
+        browser=browser,
         fallback=fallback,
         downloads=downloads,
         cors=Cors(frozenset(origins)) if origins else None,

@@ -16,6 +16,7 @@ from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
+from pypicloud_tw.access.sessions.browser import BrowserLogIn
 from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import Forbidden, PypicloudError
@@ -72,6 +73,7 @@ from pypicloud_tw.web.pages.affected import AffectedReleasesPage
 from pypicloud_tw.web.pages.all_files import all_files
 from pypicloud_tw.web.pages.door import PageDoor
 from pypicloud_tw.web.pages.home import HomePage
+from pypicloud_tw.web.pages.login import LogInPages
 from pypicloud_tw.web.pages.pages import packages_frame
 from pypicloud_tw.web.pages.project.pages import ProjectPages
 from pypicloud_tw.web.pages.search import SearchPage
@@ -97,6 +99,7 @@ class Application:
     :ivar publishing: what CI jobs ask that have no secret.
     :ivar revealed: takes reports of tokens that leaked.
     :ivar witness: makes records of what is refused.
+    :ivar browser: logs people in, in a browser.
     :ivar fallback: what serves the projects that are not here; None: nothing does.
     :ivar metrics_read: judges who may read ``/metrics``, by principal and address;
         raises Unauthorized where a log-in would help.
@@ -120,6 +123,7 @@ class Application:
     max_upload: int
     metrics_read: Callable[[Principal, str], bool]
     witness: Witness
+    browser: BrowserLogIn
     fallback: Fallback | None = field(default=None, on_setattr=setters.frozen)
     downloads: Downloads | None = field(default=None, on_setattr=setters.frozen)
     pruning: AdministeredPruning = field(on_setattr=setters.frozen)
@@ -135,6 +139,7 @@ class Application:
     projects: Projects = field(init=False)
     _templates: Templates = field(factory=lambda: Templates(__version__), init=False)
     _door: PageDoor = field(init=False)
+    _log_in: LogInPages = field(init=False)
     _errors: ErrorAnswers = field(init=False)
     _list: ProjectList = field(init=False)
     _sender: PageSender = field(init=False)
@@ -178,7 +183,11 @@ class Application:
 
     @_door.default
     def _make_door(self) -> PageDoor:
-        return PageDoor(self.access, self._templates)
+        return PageDoor(self.access, self._templates, self.browser)
+
+    @_log_in.default
+    def _make_log_in(self) -> LogInPages:
+        return LogInPages(self._door, self.browser, self.witness)
 
     @_list.default
     def _make_list(self) -> ProjectList:
@@ -320,6 +329,36 @@ class Application:
     def project_pages(self, request: Request) -> Resource:
         """Show projects."""
         return self._project_pages.resource()
+
+    @router.route("/login", methods=_READ)
+    async def show_login(self, request: Request) -> bytes:
+        """Show the form of the log-in."""
+        return await self._log_in.show(request)
+
+    @router.route("/login", methods=["POST"])
+    async def log_in(self, request: Request) -> bytes:
+        """Log somebody in."""
+        return await self._log_in.log_in(request)
+
+    @router.route("/logout", methods=_READ)
+    async def show_log_out(self, request: Request) -> bytes:
+        """Show the form of the log-out."""
+        return await self._log_in.show_log_out(request)
+
+    @router.route("/logout", methods=["POST"])
+    async def log_out(self, request: Request) -> bytes:
+        """Log somebody out."""
+        return await self._log_in.log_out(request)
+
+    @router.route("/login/oidc", methods=["GET"])
+    async def oidc_log_in(self, request: Request) -> bytes:
+        """Send somebody to the provider of log-ins."""
+        return await self._log_in.oidc_begin(request)
+
+    @router.route("/login/oidc/callback", methods=["GET"])
+    async def oidc_logged_in(self, request: Request) -> bytes:
+        """Take whom the provider sends back."""
+        return await self._log_in.oidc_callback(request)
 
     @router.route("/packages", methods=_READ)
     async def packages_without_slash(self, request: Request) -> None:

@@ -200,6 +200,13 @@ def report(subject: Subject) -> bytes:
     return b'[{"token": "x"}]'
 
 
+def nobodys_form(subject: Subject) -> bytes:
+    """A form that no page of ours has made."""
+    return b"user=boss&password=secret&token=x"
+
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
 AUDIT = "/api/v1/audit"
 DISCOVERY = "/.well-known/pytp"
 GITHUB = "/_/oidc/github/mint-token"
@@ -470,6 +477,14 @@ ROWS = (
     Row("GET", "/pypi/<name>/json", "/pypi/{name}/json", READ),
     Row("GET", "/pypi/<name>/<version>/json", "/pypi/{name}/1.0/json", READ),
     Row("GET", "/static/<filename>", f"/static/{STYLE}"),
+    # Who logs in, and out, is told by what they send.
+    Row("GET", "/login", "/login"),
+    Row("POST", "/login", "/login", None, 403, nobodys_form, FORM),
+    Row("GET", "/logout", "/logout"),
+    Row("POST", "/logout", "/logout", None, 403, nobodys_form, FORM),
+    # Nobody does here by a provider.
+    Row("GET", "/login/oidc", "/login/oidc", status=404),
+    Row("GET", "/login/oidc/callback", "/login/oidc/callback", status=404),
     Row("GET", "/health", "/health"),
     Row("GET", "/ready", "/ready"),
     # Asks for metrics.read, which the doubles let everybody have.
@@ -505,6 +520,8 @@ ROWS = (
 PAGES: tuple[tuple[str, Klein], ...] = (("/project", ProjectPages.router),)
 
 WHILE_READ_ONLY = {
+    "/login",
+    "/logout",
     f"{API}/prune/plan",
     f"{OSV}/v1/querybatch",
     f"{OSV}/v1/query",
