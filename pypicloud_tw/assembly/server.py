@@ -59,6 +59,7 @@ from pypicloud_tw.server import Server
 from pypicloud_tw.startup import start
 from pypicloud_tw.statistics.downloads import CountedDownloads
 from pypicloud_tw.store.checkpoints import Checkpoint, pass_by
+from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.fallback import Fallback
 
 _log = Logger()
@@ -166,7 +167,15 @@ def assemble(
         index.standing,
         open_logs=partial(_open_logs, logs),
         start=partial(
-            _start, index, access, fallback, advisories, counted, trail, daily
+            _start,
+            index,
+            access,
+            fallback,
+            application,
+            advisories,
+            counted,
+            trail,
+            daily,
         ),
         on_hangup=partial(_hang_up, logs, reloader),
         close=partial(
@@ -207,6 +216,7 @@ async def _start(
     index: Index,
     access: Access,
     fallback: Fallback | None,
+    application: Application,
     advisories: Advisories | None,
     counted: CountedDownloads | None,
     trail: Trail,
@@ -214,7 +224,7 @@ async def _start(
 ) -> None:
     trail.start(index.store)
     begin = partial(_begin, advisories, counted)
-    await start(index, access, partial(_warm_up, fallback), begin)
+    await start(index, access, partial(_warm_up, fallback, application), begin)
     await daily.run()  # until the server stops
 
 
@@ -225,10 +235,11 @@ def _begin(advisories: Advisories | None, counted: CountedDownloads | None) -> N
         counted.start()
 
 
-async def _warm_up(fallback: Fallback | None) -> None:
+async def _warm_up(fallback: Fallback | None, application: Application) -> None:
     if fallback is not None:
         fallback.begin()
         await fallback.warm_up()
+    await application.warm_up()
 
 
 async def _close(

@@ -292,6 +292,10 @@ class Application:
         routes = self.router.resource()
         return Root(self.send_known, routes, self._errors, self.cors)
 
+    async def warm_up(self) -> None:
+        """Be quick for the first visitor, too."""
+        await self.offload.in_thread(self._templates.load)
+
     def reload(self, *, metrics_read: Callable[[Principal, str], bool]) -> None:
         """Replace who may read the metrics."""
         self.metrics_read = metrics_read

@@ -135,6 +135,9 @@ class ErrorTests(SynchronousTestCase):
 
 
 class TemplatesTests(SynchronousTestCase):
+    def test_every_template_can_be_compiled(self) -> None:
+        TEMPLATES.load()
+
     def test_what_cannot_be_seen_is_shown(self) -> None:
         text = "a\x00b\u202ec\u2066d\x1b[31m\u200fe"
         page = TEMPLATES.render(
