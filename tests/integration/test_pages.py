@@ -156,7 +156,7 @@ class WalkTests(BrowserTestCase):
         self.walk(PLAIN)
 
     def test_keyboard(self) -> None:
-        for row, window in self.rows(LIGHT):
+        for _, window in self.rows(LIGHT):
             passed = window.tab_through()
             if passed[:1] != ["a Skip to content"]:
                 window.fault(f"begins with {passed[:1]}, not with a way to the content")
