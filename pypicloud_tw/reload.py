@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from pypicloud_tw.access.logins import Logins
 from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.oidc.fetchers import IssuerFetchers
+from pypicloud_tw.access.sessions.sessions import Sessions
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.signers import TrustedSigners
 from pypicloud_tw.access.throttle import Throttle
@@ -57,6 +58,7 @@ class Reloader:
     throttle: Throttle
     fetchers: Callable[[Config], IssuerFetchers]
     tokens: Tokens
+    sessions: Sessions
     retention: RetentionRules
     signers: TrustedSigners
     pins: Pins
@@ -74,6 +76,7 @@ class Reloader:
         auth = config.auth
         self.throttle.adjust(failures=auth.max_failures, every=auth.retry_every)
         self.tokens.adjust(life=auth.token_life, max_life=auth.token_max_life)
+        self.sessions.adjust(life=auth.session_life)
         self.logins.users.reload(config.users, cache_time=auth.cache_time)
         self.logins.reload()
         self.application.access.obey(self._settings(config))

@@ -28,6 +28,7 @@ from pypicloud_tw.assembly.access import (
     make_access,
     make_access_documents,
     make_exchange,
+    make_session_login,
     make_tokens,
 )
 from pypicloud_tw.assembly.advised import make_reporter
@@ -228,7 +229,8 @@ class MetricTests(SynchronousTestCase):
         users = logins.users
         documents = make_access_documents(config, index, process, users)
         tokens = make_tokens(config, index, process, throttle, documents, users)
-        access = make_access(config, process, documents, tokens, logins)
+        session_login = make_session_login(config, index, process, tokens, logins)
+        access = make_access(config, process, documents, tokens, logins, session_login)
         make_exchange(config, index, process, {}, access, tokens.minted)
         pins = make_pins(config, index)
         fallback = make_fallback(

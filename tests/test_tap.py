@@ -310,6 +310,40 @@ class AssemblyTests(TapCase):
         self.stop()
 
 
+class DownloadTests(TapCase):
+    """What is handed out is counted, from one start to the next."""
+
+    def downloads(self) -> int:
+        """Tell how often the project was fetched, as the server says."""
+        count: int = self.request("GET", "/api/v1/stats/projects/acme").json["fetches"]
+        return count
+
+    def download(self) -> None:
+        """Fetch the file."""
+        where = f"/api/v1/projects/acme/files/{WHEEL}"
+        url = self.request("GET", where).json["url"]
+        self.assertEqual(self.status(f"/{url.lstrip('/')}"), 200)
+
+    def test_they_are_counted(self) -> None:
+        self.start(f"user.ann = {HASH}")
+        self.upload(basic())
+        self.assertEqual(self.downloads(), 0)
+        self.download()
+        self.assertEqual(self.downloads(), 1)
+        self.stop()
+        self.start(f"user.ann = {HASH}")
+        self.assertEqual(self.downloads(), 1)
+        self.stop()
+
+    def test_or_not(self) -> None:
+        self.start(f"user.ann = {HASH}", "statistics.downloads = false")
+        self.upload(basic())
+        self.download()
+        self.assertEqual(self.status("/api/v1/stats/projects/acme"), 404)
+        self.stop()
+        self.assertFalse((self.packages / ".stats").exists())
+
+
 class ListingTests(TapCase):
     """The projects are known before anybody asks."""
 

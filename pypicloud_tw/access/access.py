@@ -156,7 +156,9 @@ class Access:
             if isinstance(e, Unauthorized | TooManyRequests):
                 raise e from LogInFailedError(credentials)
             raise
-        self.count_login(claimed(credentials)[0], "done")
+        # Who shows an old session has not logged in.
+        if credentials.session is None or principal is not ANONYMOUS:
+            self.count_login(claimed(credentials)[0], "done")
         return principal
 
     def obey(self, settings: AccessSettings) -> None:

@@ -30,6 +30,7 @@ class Logins:
     :ivar proxy: None: no proxy signs anybody in.
     :ivar certificates: None: nobody logs in by one.
     :ivar people: owners of tokens whom the directory knows; None: there are none.
+    :ivar provider: people log in by a provider, in a browser.
     """
 
     users: Users
@@ -38,6 +39,7 @@ class Logins:
     proxy: ProxyLogin | None = None
     certificates: CertificateLogin | None = None
     people: People | None = None
+    provider: bool = False
 
     @property
     def authenticators(self) -> tuple[Authenticator, ...]:
@@ -50,7 +52,9 @@ class Logins:
     def possible(self) -> bool:
         """Whether anybody can log in at all, or soon may."""
         others = (self.htpasswd, self.proxy, self.certificates)
-        return self.users.exist or any(one is not None for one in others)
+        return (
+            self.users.exist or self.provider or any(one is not None for one in others)
+        )
 
     def reload(self) -> None:
         """Read again what others keep."""

@@ -19,6 +19,7 @@ class Credentials:
         (``auth.remote_user_header``).
     :ivar forwarded_groups: the groups of that user, as the proxy has them.
     :ivar certificate: the client's certificate, verified, in DER.
+    :ivar session: the cookie that a browser shows for a session, where it counts.
     """
 
     authorization: bytes | None = field(repr=False)
@@ -26,6 +27,7 @@ class Credentials:
     forwarded_user: bytes | None = None
     forwarded_groups: bytes | None = None
     certificate: bytes | None = field(default=None, repr=False)
+    session: bytes | None = field(default=None, repr=False)
 
 
 @frozen

@@ -30,6 +30,10 @@ class Readable:
     names: tuple[str, ...] = ()
     unfixed: tuple[str, ...] = ()
 
+    def __call__(self, name: str) -> bool:
+        """See :meth:`allows`."""
+        return self.allows(name)
+
     def allows(self, name: str) -> bool:
         """Whether a project may be read, by its normalized name."""
         return self._allows(name, self.rules.find(name).number)

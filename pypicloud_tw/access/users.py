@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from hashlib import sha256
 from typing import Protocol
 
 from attrs import define, field, frozen
@@ -160,6 +161,16 @@ class Users:
     def has(self, user: str) -> bool:
         """Return whether there is a user of that name."""
         return user in self._passwords
+
+    def password_mark(self, user: str) -> str | None:
+        """Return what tells a user's password from every other; None: there is none.
+
+        It is made of the hash, and tells nobody what that is.
+        """
+        stored = self._passwords.find(user)
+        if stored is None:
+            return None
+        return sha256(b"pypicloud-tw password\0" + stored.hash.encode()).hexdigest()
 
     def remembered(
         self, authorization: bytes | None, client: str | None = None

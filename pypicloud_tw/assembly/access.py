@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from socket import gethostname
 
@@ -14,7 +14,12 @@ from pypicloud_tw.access.logins import Logins
 from pypicloud_tw.access.oidc.exchange import Exchange
 from pypicloud_tw.access.oidc.fetchers import IssuerFetchers
 from pypicloud_tw.access.oidc.issuers import Issuers
+from pypicloud_tw.access.oidc.provider import ProviderLogIn
 from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.access.sessions.accounts import Accounts
+from pypicloud_tw.access.sessions.browser import BrowserLogIn
+from pypicloud_tw.access.sessions.login import SessionLogin
+from pypicloud_tw.access.sessions.sessions import Sessions
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.tokens.documents import TokenDocuments
@@ -98,12 +103,35 @@ def _server_name(config: Config) -> str:
     return sha256(where.encode()).hexdigest()[:16]
 
 
+def make_session_login(
+    config: Config, index: Index, process: Process, tokens: Tokens, logins: Logins
+) -> SessionLogin:
+    """Make the authenticator of people's sessions in browsers.
+
+    :param tokens: know whose they can be, as those of tokens.
+    """
+    documents = tokens.documents
+    sessions = Sessions(
+        index.store,
+        index.standing,
+        index.clock,
+        documents.throttle,
+        config.index.fresh_for,
+        config.auth.session_life,
+    )
+    accounts = Accounts(tokens.owners, logins.users.password_mark, logins.people)
+    login = SessionLogin(sessions, accounts, index.clock, logins.htpasswd)
+    login.register(process.metrics)
+    return login
+
+
 def make_access(
     config: Config,
     process: Process,
     documents: AccessDocuments,
     tokens: Tokens,
     logins: Logins,
+    session_login: SessionLogin,
 ) -> Access:
     """Make what decides who may do what, by tokens first."""
     login = TokenLogin(
@@ -117,9 +145,34 @@ def make_access(
     login.register(process.metrics)
     return Access(
         Policy(AccessSettings.of(config, log_in_elsewhere=logins.possible)),
-        (login, *logins.authenticators),
+        (login, session_login, *logins.authenticators),
         documents,
         process.metrics.observe_login,
+    )
+
+
+def make_browser_log_in(
+    config: Config,
+    index: Index,
+    access: Access,
+    session_login: SessionLogin,
+    logins: Logins,
+    issuers: Issuers,
+) -> BrowserLogIn:
+    """Make what logs people in and out, in a browser.
+
+    :param issuers: fetches what their provider publishes.
+    """
+    provider = None
+    if config.oidc_login.issuer is not None:
+        provider = ProviderLogIn(config.oidc_login, issuers, index.clock.seconds)
+    return BrowserLogIn(
+        access,
+        session_login.sessions,
+        session_login.accounts,
+        index.publisher.audit,
+        lambda: logins.users.exist,
+        provider,
     )
 
 
@@ -161,6 +214,14 @@ def make_exchange(
     return exchange
 
 
+def _issuers(config: Config) -> Iterator[str]:
+    """Name the issuers that the ini names."""
+    for publisher in config.publishers.values():
+        yield publisher.issuer
+    if config.oidc_login.issuer is not None:
+        yield config.oidc_login.issuer
+
+
 def make_fetchers(
     process: Process, environ: Mapping[str, str], config: Config
 ) -> IssuerFetchers:
@@ -172,7 +233,7 @@ def make_fetchers(
         read_authorities(config.oidc.ca_file, "oidc.ca_file")
     return IssuerFetchers(
         config.oidc,
-        frozenset(one.issuer for one in config.publishers.values()),
+        frozenset(_issuers(config)),
         process.reactor,
         environ,
         f"pypicloud-tw/{__version__}",

@@ -58,6 +58,7 @@ def make_logins(config: Config, process: Process, throttle: Throttle) -> Logins:
         ProxyLogin() if settings.remote_user_header else None,
         CertificateLogin(patterns, clock.seconds) if patterns else None,
         _make_people(config, directory, process),
+        config.oidc_login.issuer is not None,
     )
 
 

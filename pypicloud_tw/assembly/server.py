@@ -24,8 +24,10 @@ from pypicloud_tw.advisories.values import NO_ADVISORIES
 from pypicloud_tw.assembly.access import (
     make_access,
     make_access_documents,
+    make_browser_log_in,
     make_exchange,
     make_fetchers,
+    make_session_login,
     make_tokens,
 )
 from pypicloud_tw.assembly.advised import make_advised, make_reporter
@@ -40,6 +42,7 @@ from pypicloud_tw.assembly.fallback import (
 )
 from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.assembly.logins import make_logins, make_throttle
+from pypicloud_tw.assembly.search import make_derived, make_elsewhere
 from pypicloud_tw.assembly.statistics import (
     make_downloads,
     make_last_fetched,
@@ -53,6 +56,8 @@ from pypicloud_tw.index.index import Index
 from pypicloud_tw.maintenance.daily import Daily
 from pypicloud_tw.offload.service import Offload
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
+from pypicloud_tw.projects.derived.service import DerivedProjects
+from pypicloud_tw.projects.statistics.stored import AdministeredStatistics
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.reload import Reloader
 from pypicloud_tw.server import Server
@@ -104,7 +109,8 @@ def assemble(
     tokens = make_tokens(
         config, index, process, throttle, documents, logins.users, logins.people
     )
-    access = make_access(config, process, documents, tokens, logins)
+    session_login = make_session_login(config, index, process, tokens, logins)
+    access = make_access(config, process, documents, tokens, logins, session_login)
     exemptions = Exemptions(access)
     advisories = make_advisories(config, index.store, process, environ)
     known = advisories or NO_ADVISORIES
@@ -112,6 +118,9 @@ def assemble(
         config, index, process, environ, exemptions, known, pins=pins
     )
     exchange = make_exchange(config, index, process, environ, access, tokens.minted)
+    browser = make_browser_log_in(
+        config, index, access, session_login, logins, exchange.issuers
+    )
     counted = make_downloads(config, index, process)
     pruning = AdministeredPruning.of(
         index, config.retention, make_last_fetched(counted)
@@ -119,6 +128,7 @@ def assemble(
     advised = make_advised(
         index, lambda: access.policy.settings.private, advisories, fallback, counted
     )
+    derived = make_derived(index, process)
     application = make_application(
         config,
         index,
@@ -128,12 +138,17 @@ def assemble(
         exchange,
         Administered(access, documents, tokens, process.offload, trail),
         Witness(trail, process.metrics, logins.users.has),
+        browser,
         download_log,
         pruning,
         advised,
         make_screen(config, known, exemptions, process),
-        None if counted is None else counted.count,
+        AdministeredStatistics(index, counted),
         pins,
+        derived,
+        make_elsewhere(
+            config, index, fallback, lambda: access.policy.settings.private, process
+        ),
     )
     reporter = make_reporter(
         index,
@@ -157,6 +172,7 @@ def assemble(
         throttle,
         partial(make_fetchers, process, environ),
         tokens,
+        browser.sessions,
         pruning.rules,
         signers,
         pins,
@@ -174,6 +190,7 @@ def assemble(
             application,
             advisories,
             counted,
+            derived,
             trail,
             daily,
         ),
@@ -183,6 +200,7 @@ def assemble(
             fallback,
             advisories,
             counted,
+            derived,
             logins,
             tokens,
             trail,
@@ -219,16 +237,22 @@ async def _start(
     application: Application,
     advisories: Advisories | None,
     counted: CountedDownloads | None,
+    derived: DerivedProjects,
     trail: Trail,
     daily: Daily,
 ) -> None:
     trail.start(index.store)
-    begin = partial(_begin, advisories, counted)
+    begin = partial(_begin, advisories, counted, derived)
     await start(index, access, partial(_warm_up, fallback, application), begin)
     await daily.run()  # until the server stops
 
 
-def _begin(advisories: Advisories | None, counted: CountedDownloads | None) -> None:
+def _begin(
+    advisories: Advisories | None,
+    counted: CountedDownloads | None,
+    derived: DerivedProjects,
+) -> None:
+    derived.start()
     if advisories is not None:
         advisories.start()
     if counted is not None:
@@ -246,6 +270,7 @@ async def _close(
     fallback: Fallback | None,
     advisories: Advisories | None,
     counted: CountedDownloads | None,
+    derived: DerivedProjects,
     logins: Logins,
     tokens: Tokens,
     trail: Trail,
@@ -254,6 +279,7 @@ async def _close(
     index: Index,
 ) -> None:
     advised.close()
+    derived.stop()
     if advisories is not None:
         advisories.stop()
     if counted is not None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import gettempdir
+
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.names import NormalizedName
@@ -9,7 +12,13 @@ from pypicloud_tw.maintenance.daily import DailyJob
 from pypicloud_tw.maintenance.retention.judgement import Fetched
 from pypicloud_tw.maintenance.retention.pruner import LastFetched, nothing_known
 from pypicloud_tw.process import Process
-from pypicloud_tw.statistics.downloads import CountedDownloads
+from pypicloud_tw.statistics.downloads import (
+    FLUSH_BUCKET,
+    FLUSH_FOLDER,
+    CountedDownloads,
+)
+from pypicloud_tw.statistics.journal import journal_folder
+from pypicloud_tw.statistics.journaling import Journaling
 
 
 def make_downloads(
@@ -18,11 +27,22 @@ def make_downloads(
     """Make what counts downloads; None if nothing shall."""
     if not config.statistics.downloads:
         return None
-    counted = CountedDownloads(
-        index.store, process.offload, process.reactor, config.statistics.keep
-    )
+    store, offload, keep = index.store, process.offload, config.statistics.keep
+    journaling = None
+    every = FLUSH_FOLDER
+    if config.aws.bucket is not None:
+        every = FLUSH_BUCKET
+        journaling = Journaling(_journals(config), store, offload)
+    counted = CountedDownloads(store, offload, process.reactor, keep, every, journaling)
     counted.register(process.metrics)
     return counted
+
+
+def _journals(config: Config) -> Path:
+    """Return where servers of the bucket keep what is not in it yet."""
+    aws = config.aws
+    parent = config.storage.temp_dir or Path(gettempdir())
+    return journal_folder(parent, aws.endpoint_url, aws.bucket, aws.prefix)
 
 
 def make_last_fetched(counted: CountedDownloads | None) -> LastFetched:

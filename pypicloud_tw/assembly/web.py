@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.audit.downloads import DownloadLog
@@ -11,12 +9,16 @@ from pypicloud_tw.access.audit.log_file import LogFile
 from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.oidc.exchange import Exchange
+from pypicloud_tw.access.sessions.browser import BrowserLogIn
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.index.admission import Screen
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.outbound.authorities import read_authorities
 from pypicloud_tw.process import Process
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
+from pypicloud_tw.projects.derived.service import DerivedProjects
+from pypicloud_tw.projects.elsewhere import Elsewhere
+from pypicloud_tw.projects.statistics.stored import AdministeredStatistics
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.server import Front, make_endpoint
 from pypicloud_tw.upstream.provenance.pins import Pins
@@ -40,18 +42,23 @@ def make_application(
     exchange: Exchange,
     administered: Administered,
     witness: Witness,
+    browser: BrowserLogIn,
     download_log: LogFile | None,
     pruning: AdministeredPruning,
     advised: AdministeredAdvisories,
     screen: Screen,
-    count: Callable[[str, str], None] | None,
+    statistics: AdministeredStatistics,
     pins: Pins,
+    derived: DerivedProjects,
+    elsewhere: Elsewhere,
 ) -> Application:
     """Make what answers requests, whatever connection they come by.
 
     :param screen: raises the error for a file that nobody may upload.
     :param pins: who publishes the projects of upstreams.
-    :param count: counts a file of a project that is handed out.
+    :param statistics: how often projects are fetched, and what counts that.
+    :param derived: what is known of all projects at once.
+    :param elsewhere: what is known here of other indexes.
     :param download_log: None: nobody writes down what is downloaded.
     """
     origins = config.server.cors_origins
@@ -69,6 +76,7 @@ def make_application(
         max_upload=config.pypi.max_upload,
         metrics_read=metrics_reader(config.metrics.read),
         witness=witness,
+        browser=browser,
         fallback=fallback,
         downloads=downloads,
         cors=Cors(frozenset(origins)) if origins else None,
@@ -77,6 +85,10 @@ def make_application(
         screen=screen,
         pins=pins,
         temp_dir=config.storage.temp_dir,
+        statistics=statistics,
+        count=None if statistics.counted is None else statistics.counted.count,
+        derived=derived,
+        elsewhere=elsewhere,
     )
 
 

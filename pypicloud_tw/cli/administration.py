@@ -12,6 +12,7 @@ from pypicloud_tw.projects.explained.interface import Explanations
 from pypicloud_tw.projects.interface import ProjectAdministration
 from pypicloud_tw.projects.pinning import PinAdministration
 from pypicloud_tw.projects.pruning import PruningAdministration
+from pypicloud_tw.projects.statistics.interface import Statistics
 
 
 class Records(Protocol):
@@ -53,6 +54,10 @@ class Administration(Protocol):
     @property
     def explanations(self) -> Explanations:
         """What a client sees, and why."""
+
+    @property
+    def statistics(self) -> Statistics:
+        """How often projects are fetched."""
 
     @property
     def records(self) -> Records:

@@ -36,8 +36,11 @@ class Maintenance(Protocol):
     def prepare(self, config: Config) -> int:
         """Create the folder or the bucket; idempotent."""
 
-    def run_refresh(self, config: Config, *, dry_run: bool) -> int:
-        """Adopt the files that are in the store and that no manifest names."""
+    def run_refresh(self, config: Config, *, dry_run: bool, derived: bool) -> int:
+        """Adopt the files that are in the store and that no manifest names.
+
+        :param derived: instead make what is searched anew.
+        """
 
     def run_verify(self, config: Config, *, deep: bool) -> int:
         """Check that every file that a manifest names is there as it says."""

@@ -37,6 +37,7 @@ from pypicloud_tw.cli.projects.listing import list_names, search
 from pypicloud_tw.cli.projects.prune import prune
 from pypicloud_tw.cli.projects.showing import show
 from pypicloud_tw.cli.projects.state import history, status
+from pypicloud_tw.cli.projects.statistics import stats
 from pypicloud_tw.cli.serve import serve
 from pypicloud_tw.config.example import ini_text, write_private
 from pypicloud_tw.config.migrate.convert import Migrated
@@ -109,14 +110,28 @@ def create_schema(ini: Path | None, config: Path | None) -> None:
 @main.command()
 @takes_config
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-def refresh(ini: Path | None, config: Path | None, dry_run: bool) -> None:
+@click.option(
+    "--derived",
+    is_flag=True,
+    help="Instead, make what searches and pages read anew, of all projects.",
+)
+def refresh(
+    ini: Path | None, config: Path | None, dry_run: bool, derived: bool
+) -> None:
     """Adopt packages that are in the store.
 
     Files that no project lists are checked and listed where they are. It may run beside
     the servers, and may be repeated.
     """
+    if dry_run and derived:
+        raise click.UsageError("--derived changes no project: --dry-run has no sense.")
     checked = load_config(ini, config)
-    finish(lambda: surroundings().maintenance().run_refresh(checked, dry_run=dry_run))
+
+    def work() -> int:
+        maintenance = surroundings().maintenance()
+        return maintenance.run_refresh(checked, dry_run=dry_run, derived=derived)
+
+    finish(work)
 
 
 @main.command("gen-password")
@@ -195,7 +210,7 @@ def _tell(migrated: Migrated) -> int:
 
 for command in (
     *(serve, make_config, verify, sweep, rebuild, completion),
-    *(list_names, show, search, yank, unyank, delete, restore),
+    *(list_names, show, search, stats, yank, unyank, delete, restore),
     *(status, history, undo, prune),
     *(user, group, right, publisher, token, rights, audit, exempt, explain, report),
     pin,

@@ -27,6 +27,7 @@ from pypicloud_tw.index.index import Index
 from pypicloud_tw.maintenance import jobs
 from pypicloud_tw.maintenance.verify import Kind, Verifier
 from pypicloud_tw.process import Process
+from pypicloud_tw.projects.derived.job import rebuild_derived
 
 T = TypeVar("T")
 
@@ -50,8 +51,13 @@ def prepare(config: Config) -> int:
     return _run(config, job, create=True)
 
 
-def run_refresh(config: Config, *, dry_run: bool = False) -> int:
-    """Adopt what is in the store without being named; see :func:`.jobs.refresh`."""
+def run_refresh(config: Config, *, dry_run: bool = False, derived: bool = False) -> int:
+    """Adopt what is in the store without being named; see :func:`.jobs.refresh`.
+
+    :param derived: instead make what is searched anew.
+    """
+    if derived:
+        return _run_job(config, rebuild_derived)
     job = partial(jobs.refresh, dry_run=dry_run, actor=command_actor())
     return _run_job(config, job, changes=not dry_run)
 

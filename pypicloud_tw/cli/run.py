@@ -18,6 +18,7 @@ from pypicloud_tw.client.agent import make_agent
 from pypicloud_tw.client.api import PATIENCE, ApiClient
 from pypicloud_tw.client.logins import Credentials
 from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.projects.statistics.values import USUAL, USUAL_DAYS
 
 if TYPE_CHECKING:
     from pypicloud_tw.access.administration.stored import StoredAdministration
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
     from pypicloud_tw.projects.affected.values import AffectedPage, AffectedQuestion
     from pypicloud_tw.projects.explained.values import Explanation
     from pypicloud_tw.projects.pinning import StoredPins
+    from pypicloud_tw.projects.statistics.stored import StoredStatistics
+    from pypicloud_tw.projects.statistics.values import (
+        ProjectFetches,
+        TopPage,
+        TotalFetches,
+    )
     from pypicloud_tw.projects.stored import StoredProjects
     from pypicloud_tw.projects.stored_pruning import StoredPruning
 
@@ -136,6 +143,11 @@ class StoredIndex:
         return OfflineExplanations(self.config, self.process, self.index)
 
     @property
+    def statistics(self) -> StatisticsInStore:
+        """How often projects are fetched."""
+        return StatisticsInStore(self.config, self.process, self.index)
+
+    @property
     def records(self) -> RecordsInStore:
         """Who did what."""
         return RecordsInStore(self.index)
@@ -182,6 +194,48 @@ class AdvisoriesInStore:
             index, lambda: config.pypi.private, advisories, None, counted
         )
         return StoredAdvisories(advised, Operator())
+
+
+@define
+class StatisticsInStore:
+    """See :class:`~.projects.statistics.interface.Statistics`.
+
+    What servers have not written yet is not known.
+    """
+
+    config: Config
+    process: Process
+    index: Index
+    _stored: StoredStatistics | None = field(default=None, init=False)
+
+    async def project(self, name: str, days: int = USUAL_DAYS) -> ProjectFetches:
+        """See the interface; what servers have written is read before, once."""
+        return await (await self._read()).project(name, days)
+
+    async def top(
+        self, days: int = USUAL_DAYS, cursor: str | None = None, limit: int = USUAL
+    ) -> TopPage:
+        """See the interface."""
+        return await (await self._read()).top(days, cursor, limit)
+
+    async def totals(self, days: int = USUAL_DAYS) -> TotalFetches:
+        """See the interface."""
+        return await (await self._read()).totals(days)
+
+    async def _read(self) -> StoredStatistics:
+        from pypicloud_tw.assembly.statistics import make_downloads
+        from pypicloud_tw.projects.statistics.stored import (
+            AdministeredStatistics,
+            StoredStatistics,
+        )
+
+        if self._stored is None:
+            counted = make_downloads(self.config, self.index, self.process)
+            if counted is not None:
+                await counted.read()
+            administered = AdministeredStatistics(self.index, counted)
+            self._stored = StoredStatistics(administered, Operator())
+        return self._stored
 
 
 @frozen

@@ -12,6 +12,7 @@ from pypicloud_tw.client.pinning import RemotePins
 from pypicloud_tw.client.projects import RemoteProjects
 from pypicloud_tw.client.pruning import RemotePruning
 from pypicloud_tw.client.records import RemoteRecords
+from pypicloud_tw.client.statistics import RemoteStatistics
 
 
 @frozen
@@ -49,6 +50,11 @@ class RemoteIndex:
     def explanations(self) -> RemoteExplanations:
         """What a client sees, and why."""
         return RemoteExplanations(self.client)
+
+    @property
+    def statistics(self) -> RemoteStatistics:
+        """How often projects are fetched."""
+        return RemoteStatistics(self.client)
 
     @property
     def records(self) -> RemoteRecords:

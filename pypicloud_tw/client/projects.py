@@ -17,6 +17,8 @@ from pypicloud_tw.projects.values import (
     FileDetail,
     FoundPage,
     HistoryPage,
+    Origin,
+    OwnRight,
     ProjectDetail,
     ProjectsPage,
     ReleaseDetail,
@@ -44,9 +46,16 @@ class RemoteProjects:
         page = {"cursor": cursor, "limit": str(limit), "q": query}
         return await self._get(ProjectsPage, _PROJECTS, **page)
 
-    async def search(self, query: str, limit: int = USUAL) -> FoundPage:
+    async def search(
+        self,
+        query: str,
+        limit: int = USUAL,
+        origin: Origin | None = None,
+        right: OwnRight | None = None,
+    ) -> FoundPage:
         """See the interface."""
-        return await self._get(FoundPage, "search", q=query, limit=str(limit))
+        asked = {"q": query, "limit": str(limit), "origin": origin, "right": right}
+        return await self._get(FoundPage, "search", **asked)
 
     async def project(self, name: str) -> ProjectDetail:
         """See the interface."""

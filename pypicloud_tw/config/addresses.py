@@ -145,6 +145,28 @@ def service_url(text: str) -> str:
     return urlunsplit(parts).rstrip("/")
 
 
+def issuer_url(text: str) -> str:
+    """Parse the URL of an issuer of identity tokens (OpenID Connect).
+
+    It stays as it is, a final slash included: tokens have to have the same.
+    """
+    service_url(text)
+    parts = urlsplit(text)
+    host = parts.hostname or ""
+    if ":" in host:
+        raise BadValueError("has an IPv6 address for its host; give it a name.")
+    if parts.scheme != "https" and not _is_loopback(host):
+        raise BadValueError("is not https: anybody on the way could be the issuer.")
+    return text
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def source(text: str) -> str | Path | None:
     """Parse a path, or an http or https URL; none is neither."""
     if text == "none":

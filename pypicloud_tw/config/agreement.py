@@ -10,7 +10,11 @@ from pathlib import Path
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.exemptions import Rule
 from pypicloud_tw.config.key import show_value
-from pypicloud_tw.config.login_checks import Finding, unused_of_ldap
+from pypicloud_tw.config.login_checks import (
+    Finding,
+    unused_of_ldap,
+    unused_of_oidc_login,
+)
 from pypicloud_tw.config.namespaces import missing_halves
 from pypicloud_tw.config.sections.index import PypiSection
 from pypicloud_tw.config.sections.upstream import UpstreamSection
@@ -130,6 +134,7 @@ def _shown(path: Path) -> str:
 def unused(config: Config, given: set[str]) -> Iterator[str]:
     """List what is set and changes nothing."""
     yield from unused_of_ldap(config.ldap, given)
+    yield from unused_of_oidc_login(config.oidc_login, given)
     if config.aws.bucket is not None and "storage.dir" in given:
         yield "storage.dir is not used: the packages are kept in the bucket."
     if config.aws.bucket is None:

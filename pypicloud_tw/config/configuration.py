@@ -11,7 +11,12 @@ from attrs import field, frozen
 
 from pypicloud_tw.config.retention import RetentionRule
 from pypicloud_tw.config.rights import RightLine, TrustedPublisher
-from pypicloud_tw.config.sections.access import AuthSection, LoginsSection, OidcSection
+from pypicloud_tw.config.sections.access import (
+    AuthSection,
+    LoginsSection,
+    OidcLoginSection,
+    OidcSection,
+)
 from pypicloud_tw.config.sections.index import (
     AttestationsSection,
     IndexSection,
@@ -55,6 +60,7 @@ class Config:
     pypi: PypiSection = field(factory=PypiSection)
     auth: AuthSection = field(factory=AuthSection)
     oidc: OidcSection = field(factory=OidcSection)
+    oidc_login: OidcLoginSection = field(factory=OidcLoginSection)
     logins: LoginsSection = field(factory=LoginsSection)
     ldap: LdapSection = field(factory=LdapSection)
     index: IndexSection = field(factory=IndexSection)

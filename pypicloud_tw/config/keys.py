@@ -14,7 +14,12 @@ from typing import Any
 import attrs
 
 from pypicloud_tw.config.key import Key
-from pypicloud_tw.config.sections.access import AuthSection, LoginsSection, OidcSection
+from pypicloud_tw.config.sections.access import (
+    AuthSection,
+    LoginsSection,
+    OidcLoginSection,
+    OidcSection,
+)
 from pypicloud_tw.config.sections.index import (
     AttestationsSection,
     IndexSection,
@@ -39,6 +44,7 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "pypi": PypiSection,
         "auth": AuthSection,
         "oidc": OidcSection,
+        "oidc_login": OidcLoginSection,
         "logins": LoginsSection,
         "ldap": LdapSection,
         "index": IndexSection,

@@ -24,7 +24,7 @@ from pypicloud_tw.config.hashes import HOW_TO_HASH, identify
 from pypicloud_tw.config.ini import IniError, read_text
 from pypicloud_tw.config.key import EMPTY, Key
 from pypicloud_tw.config.keys import KEYS, SECTIONS
-from pypicloud_tw.config.login_checks import of_ldap, of_logins
+from pypicloud_tw.config.login_checks import of_ldap, of_logins, of_oidc_login
 from pypicloud_tw.config.publishers import Publishers, read_publishers
 from pypicloud_tw.config.retention import Retentions, read_retentions
 from pypicloud_tw.config.sections.index import PypiSection
@@ -319,6 +319,7 @@ class _Reading:
             *missing_files(config),
             *of_logins(config.server, config.pypi, config.logins),
             *of_ldap(config.ldap, self.given),
+            *of_oidc_login(config.oidc_login),
         ]
         for keys, problem in problems:
             if not self.bad & set(keys):

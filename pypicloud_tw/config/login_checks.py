@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
-from pypicloud_tw.config.sections.access import LoginsSection
+from pypicloud_tw.config.sections.access import LoginsSection, OidcLoginSection
 from pypicloud_tw.config.sections.index import PypiSection
 from pypicloud_tw.config.sections.ldap import LdapSection
 from pypicloud_tw.config.sections.server import ServerSection
@@ -55,6 +55,33 @@ def of_logins(
             "auth.certificate_user needs server.client_ca_file, or no certificate is "
             "ever asked for.",
         )
+
+
+def of_oidc_login(login: OidcLoginSection) -> Iterator[Finding]:
+    """Find what is missing for a provider of log-ins."""
+    if login.issuer is None:
+        return
+    if login.client_id is None:
+        yield (
+            ("oidc_login.issuer", "oidc_login.client_id"),
+            "oidc_login.issuer needs oidc_login.client_id, by which the provider knows "
+            "this server.",
+        )
+    if "openid" not in login.scopes:
+        yield (
+            ("oidc_login.scopes",),
+            "oidc_login.scopes must have openid in it, or the provider does not say "
+            "who somebody is.",
+        )
+
+
+def unused_of_oidc_login(
+    login: OidcLoginSection, given: Collection[str]
+) -> Iterator[str]:
+    """List what is set and changes nothing."""
+    of_login = sorted(key for key in given if key.startswith("oidc_login."))
+    if of_login and login.issuer is None:
+        yield f"Not used, as oidc_login.issuer is not set: {', '.join(of_login)}."
 
 
 def of_ldap(ldap: LdapSection, given: Collection[str]) -> Iterator[Finding]:

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from ipaddress import ip_address
 from types import MappingProxyType
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from attrs import define, field, frozen
 
-from pypicloud_tw.config.addresses import service_url
+from pypicloud_tw.config.addresses import issuer_url
 from pypicloud_tw.config.claims import check_claims, parse_claims
 from pypicloud_tw.config.issuers import SHARED, is_tied, recommendations, untied
 from pypicloud_tw.config.key import show_value
@@ -145,24 +143,10 @@ class _Making:
 
 
 def _issuer(text: str) -> str:
-    # As it is, final slash included: tokens have to have the same.
-    service_url(text)
-    parts = urlsplit(text)
-    host = parts.hostname or ""
-    if ":" in host:
-        raise BadValueError("has an IPv6 address for its host; give it a name.")
-    if parts.scheme != "https" and not _is_loopback(host):
-        raise BadValueError("is not https: anybody on the way could be the issuer.")
+    text = issuer_url(text)
     if text.rstrip("/") in SHARED and text not in SHARED:
         raise BadValueError("has a slash at its end, which this issuer has not.")
     return text
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _audience(text: str) -> str:

@@ -20,7 +20,7 @@ class Proof:
     """How somebody proved who it is.
 
     :ivar kind: ``password``, ``token``, ``publisher``, ``proxy``, ``certificate``,
-        ``command``, or ``none``.
+        ``session``, ``command``, or ``none``.
     :ivar details: what tells this proof from others, never a secret: a token's id and
         description, a publisher's claims.
     """
@@ -57,7 +57,8 @@ class Act:
 
     :ivar act: of a change, in the past tense: ``published``, ``attested``, ``removed``,
         ``restored``, ``pruned``, ``yanked``, ``un-yanked``, ``status``, ``undone``,
-        ``adopted``, ``rebuilt``, ``swept``, ``pinned``, ``publisher-changed``. Of a
+        ``adopted``, ``rebuilt``, ``swept``, ``pinned``, ``publisher-changed``,
+        ``logged-in``, ``logged-out``. Of a
         refusal, what was asked for: ``log-in``, ``mint``, ``fetch`` of what a rule
         keeps back, or a right as ``upload``.
     :ivar project: its normalized name; None where it is about several, or none.

@@ -50,6 +50,7 @@ class MarkerWatch:
     _failure: str = field(default="", init=False)
     _question: Coalesced[None] = field(factory=Coalesced, init=False)
     _subscribers: list[Subscriber] = field(factory=list, init=False)
+    _own: list[Callable[[str], None]] = field(factory=list, init=False)
     _log = Logger()
 
     def subscribe(self, subscriber: Subscriber) -> None:
@@ -58,6 +59,10 @@ class MarkerWatch:
         It must neither fail nor block.
         """
         self._subscribers.append(subscriber)
+
+    def subscribe_own(self, subscriber: Callable[[str], None]) -> None:
+        """Have what this process itself changed told, behind :meth:`subscribe`."""
+        self._own.append(subscriber)
 
     def holds(self, now: float) -> bool:
         """Return whether what nobody has doubted may be relied on at that time."""
@@ -105,6 +110,8 @@ class MarkerWatch:
         :raises StoreError: the others could not be told.
         """
         self._publish({entry})
+        for subscriber in self._own:
+            subscriber(entry)
         await self.marker.tell(entry, max(serial, serial_at(self.clock.seconds())))
         # The store is back, and whoever was told of the change shall see it.
         self._failed = NEVER

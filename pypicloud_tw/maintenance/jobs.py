@@ -12,6 +12,7 @@ from typing import TextIO
 from attrs import define
 
 from pypicloud_tw.access.audit.stored import sweep_records
+from pypicloud_tw.access.sessions.sessions import sweep_sessions
 from pypicloud_tw.access.tokens.last_use import gather_former
 from pypicloud_tw.access.tokens.minted import sweep_minted
 from pypicloud_tw.index.audit import SERVER, Act, Actor
@@ -96,7 +97,12 @@ async def sweep(
     def report(key: str) -> None:
         print(f"{'would remove' if dry_run else 'removed'} {key}", file=out)
 
-    others: tuple[SweepOther, ...] = (sweep_minted, gather_former, sweep_claims)
+    others: tuple[SweepOther, ...] = (
+        sweep_minted,
+        sweep_sessions,
+        gather_former,
+        sweep_claims,
+    )
     if keep is not None:
         others += (partial(sweep_records, keep=keep),)
     sweeper = Sweeper(

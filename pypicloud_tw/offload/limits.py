@@ -64,6 +64,10 @@ PAGES = JobLimits(
 #: Passwords whose hashes are computed in Python: 26 MiB, 0.3 s (sha256_crypt).
 LOG_INS = JobLimits("log-ins", "This password", memory=128 * 2**20)
 
+#: A month's counts of downloads. One of 30,000 files a day, added up anew of 31 days:
+#: MEASURED.
+COUNTS = JobLimits("counts", "A month of counts", memory=768 * 2**20, seconds=600.0)
+
 #: Everything else, as our own pages. One of 30 MB takes as much as an upstream's.
 OTHERS = JobLimits("others", "This page", memory=768 * 2**20)
 

@@ -13,7 +13,8 @@ from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.concurrency.steps import Steps
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.index import Index
-from pypicloud_tw.projects.summaries import Summaries
+from pypicloud_tw.projects.derived.service import COMMAND_AT_ONCE, DerivedProjects
+from pypicloud_tw.projects.elsewhere import Elsewhere
 
 T = TypeVar("T")
 
@@ -35,14 +36,17 @@ class AdministeredProjects:
     :ivar started: when this server was, by the index's clock; None: it is a command.
     :ivar advisories: tells how what is known of advisories stands; None: nothing is
         read.
+    :ivar derived: what is known of all projects at once.
+    :ivar elsewhere: what is known here of other indexes.
     """
 
     index: Index
     read_only: Callable[[], str | None] = field(default=_nothing)
     started: float | None = None
     advisories: Callable[[], AdvisoriesStanding | None] = field(default=lambda: None)
+    derived: DerivedProjects = field()
+    elsewhere: Elsewhere = field(factory=Elsewhere)
     pieces: Pieces = field(init=False)
-    summaries: Summaries = field(init=False)
     _turns: FairQueue = field(
         factory=lambda: FairQueue(LOOKS, WAITING, "searches", LOOKS - 1), init=False
     )
@@ -51,9 +55,9 @@ class AdministeredProjects:
     def _make_pieces(self) -> Pieces:
         return Pieces(self.index.clock)
 
-    @summaries.default
-    def _make_summaries(self) -> Summaries:
-        return Summaries(self.catalog)
+    @derived.default
+    def _make_derived(self) -> DerivedProjects:
+        return DerivedProjects(self.index, writes=False, at_once=COMMAND_AT_ONCE)
 
     async def look_through(self, steps: Steps[T], client: str | None) -> T:
         """Do what looks at all names, in its turn, and so that nobody waits for it.

@@ -13,6 +13,8 @@ from pypicloud_tw.projects.values import (
     FileDetail,
     FoundPage,
     HistoryPage,
+    Origin,
+    OwnRight,
     ProjectDetail,
     ProjectsPage,
     ReleaseDetail,
@@ -51,9 +53,20 @@ class ProjectAdministration(Protocol):
         :raises BadRequest: the cursor is none of a page before, or the limit too much.
         """
 
-    async def search(self, query: str, limit: int = USUAL) -> FoundPage:
-        """Find projects by words in their names and summaries.
+    async def search(
+        self,
+        query: str,
+        limit: int = USUAL,
+        origin: Origin | None = None,
+        right: OwnRight | None = None,
+    ) -> FoundPage:
+        """Find projects by words in their names, summaries and keywords.
 
+        Ours come first, then names of other indexes, as far as they are known here:
+        nobody else is asked.
+
+        :param origin: only those; None: all.
+        :param right: only those of ours with which the asker may do that.
         :raises BadRequest: there are no words, or too many.
         """
 

@@ -1,18 +1,27 @@
-"""Searching one's own projects by words: all names, and the summaries in memory."""
+"""Searching projects by words: ours, and names that other indexes have."""
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice, product
 
-from attrs import define, field, frozen
+from attrs import evolve, frozen
 
 from pypicloud_tw.concurrency.steps import Steps
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.names import NormalizedName
-from pypicloud_tw.projects.summaries import Summary
-from pypicloud_tw.projects.values import Found, FoundPage, ProjectName, ProjectsPage
+from pypicloud_tw.projects.derived.service import DerivedProjects
+from pypicloud_tw.projects.derived.table import Block, Table, rarest
+from pypicloud_tw.projects.derived.values import DerivedEntry, Reads
+from pypicloud_tw.projects.values import (
+    Found,
+    FoundPage,
+    Origin,
+    ProjectName,
+    ProjectsPage,
+)
 
 #: Words, and characters of all of them.
 MOST_WORDS, LONGEST_QUERY = 16, 256
@@ -25,6 +34,9 @@ _SEPARATORS = re.compile(r"[-_.]+")
 #: What stands in a project's name (PEP 503, normalized).
 NAME = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 _NAME = re.compile(NAME.replace("$", r"\Z"))
+
+#: Names of lists that are looked at in vain, after which no more are: 30 ms.
+_MOST_IN_VAIN = 20_000
 
 _Names = Sequence[NormalizedName]
 
@@ -53,64 +65,219 @@ class Words:
             raise BadRequest(f"A search has at most {MOST_WORDS} words.")
         return cls(tuple(_SEPARATORS.sub("-", w) for w in words), tuple(words))
 
+    @property
+    def whole(self) -> str:
+        """The name that they are, if they are one's parts."""
+        return "-".join(self.in_names)
+
     def name(self, name: str) -> bool:
         """Return whether all of them are in a name."""
         return all(word in name for word in self.in_names)
 
-    def rank(self, name: str, summary: Summary | None) -> int | None:
-        """Return how well a project fits, 0 best; None: it does not."""
-        if not self.in_names:
+    def rarest(self, names: bytes) -> bytes:
+        """Return the one that is most seldom in some names."""
+        return rarest([(_bytes(word),) for word in self.in_names], names)[0]
+
+    def rank(self, name: str) -> int | None:
+        """Return how well a name fits, 0 best; None: it does not."""
+        if not self.name(name):
             return None
-        if self.name(name):
-            if name == "-".join(self.in_names):
-                return 0
-            return 1 if name.startswith(self.in_names[0]) else 2
-        if summary is None or not summary.text:
-            return None
-        text = summary.text.lower()
-        pairs = zip(self.in_names, self.in_texts, strict=True)
-        return 3 if all(n in name or t in text for n, t in pairs) else None
+        if name == self.whole:
+            return 0
+        return 1 if name.startswith(self.in_names[0]) else 2
 
 
-@define(eq=False)
+@frozen
 class Search:
-    """Looks through all names, in order.
+    """Looks through all projects; no more are kept than are shown.
 
-    :ivar allows: tells whether the asker may read a project.
-    :ivar summary: finds what is known of one; None: it is not in memory.
+    :ivar allows: tells whether one may be shown to whoever asks.
     """
 
     words: Words
-    allows: Callable[[NormalizedName], bool]
-    summary: Callable[[NormalizedName], Summary | None]
+    allows: Reads
     limit: int
-    _ranked: dict[int, list[NormalizedName]] = field(factory=dict, init=False)
 
-    def over(self, names: _Names) -> Steps[FoundPage]:
-        """Find the best; no more are kept than are shown."""
-        complete = True
+    def ours(self, table: Table, unknown: _Names) -> Steps[list[Found]]:
+        """Find projects of ours, the best first; those that fit alike by name.
+
+        :param unknown: those that have no entry yet, sorted; only their names tell.
+        """
+        found: list[Found] = []
+        exact = table.get(self.words.whole)
+        if exact is not None and self.allows(exact.name):
+            found.append(_found(exact))
+        for look in (self._beginning, self._containing, self._described):
+            for block in table.blocks:
+                room = self.limit - len(found)
+                if room <= 0:
+                    break
+                found += map(_found, islice(look(block), room))
+                yield
+        named = yield from self.named(unknown, "ours")
+        if named:
+            # Behind every name comes what is only described so.
+            found = sorted(chain(found, named), key=self._place)
+        return found[: self.limit]
+
+    def _place(self, found: Found) -> tuple[int, str]:
+        rank = self.words.rank(found.name)
+        return (3 if rank is None else rank), found.name
+
+    def named(self, names: _Names, origin: Origin) -> Steps[list[Found]]:
+        """Find names, the best first.
+
+        :param names: sorted.
+        """
+        ranked: dict[int, list[Found]] = {0: [], 1: [], 2: []}
         for batch in _batches(names, 0):
-            complete = self._look_at(batch, complete)
+            for name in batch:
+                rank = self.words.rank(name)
+                if rank is None or len(ranked[rank]) >= self.limit:
+                    continue
+                if self.allows(name):
+                    ranked[rank].append(Found(name, origin=origin))
             yield
-        best = [name for _, some in sorted(self._ranked.items()) for name in some]
-        return FoundPage(tuple(map(self._found, best[: self.limit])), complete)
+        return [one for some in ranked.values() for one in some][: self.limit]
 
-    def _look_at(self, names: _Names, complete: bool) -> bool:
-        for name in names:
-            summary = self.summary(name)
-            rank = self.words.rank(name, summary)
-            if summary is None and complete and rank is None:
-                complete = not self.allows(name)
-            if rank is not None and self._room(rank) and self.allows(name):
-                self._ranked.setdefault(rank, []).append(name)
-        return complete
+    def listed(self, names: Iterable[Sequence[bytes]]) -> Steps[list[Found]]:
+        """Find names in lists of other indexes, the best first.
 
-    def _room(self, rank: int) -> bool:
-        return len(self._ranked.get(rank, ())) < self.limit
+        :param names: of each list its parts, see :func:`.packed.parts`.
+        """
+        found: dict[str, Found] = {}
+        in_vain = 0
+        for look, parts in product((_exactly, _beginning, _containing), names):
+            for part in parts:
+                for name in look(part, self.words):
+                    if name in found:
+                        continue
+                    if self.words.name(name) and self.allows(name):
+                        found[name] = Found(name, origin="upstream")
+                    else:
+                        in_vain += 1
+                    if len(found) == self.limit or in_vain == _MOST_IN_VAIN:
+                        return list(found.values())
+                yield
+        return list(found.values())
 
-    def _found(self, name: NormalizedName) -> Found:
-        known = self.summary(name)
-        return Found(name) if known is None else Found(name, known.version, known.text)
+    def _beginning(self, block: Block) -> Iterator[DerivedEntry]:
+        """Give the projects whose names begin so, but for the exact one."""
+        first, names = self.words.in_names[0], block.names
+        for at in range(bisect_left(names, first), len(names)):
+            name = names[at]
+            if not name.startswith(first):
+                return
+            if name != self.words.whole and self.words.name(name) and self.allows(name):
+                yield block.entries[at]
+
+    def _containing(self, block: Block) -> Iterator[DerivedEntry]:
+        """Give the others that have all words in their names."""
+        words = self.words
+        for at in block.spelled.having(words.rarest(block.spelled.joined)):
+            name = block.names[at]
+            if words.rank(name) == 2 and self.allows(name):
+                yield block.entries[at]
+
+    def _described(self, block: Block) -> Iterator[DerivedEntry]:
+        """Give the projects that have some of the words in their texts alone."""
+        words = self.words
+        pairs = [
+            (_bytes(name), _bytes(text))
+            for name, text in zip(words.in_names, words.in_texts, strict=True)
+        ]
+        for at in block.candidates(pairs):
+            name = block.names[at]
+            if self.allows(name) and block.is_found(at, pairs) and not words.name(name):
+                yield block.entries[at]
+
+
+@frozen
+class Others:
+    """Names of other indexes that are looked at.
+
+    :ivar kept: those of which the cache keeps files, sorted.
+    :ivar lists: see :meth:`Search.listed`.
+    :ivar hidden: tells of a name whether it is ours, and so not to be shown as theirs.
+    :ivar shows_kept: whether the first are shown.
+    """
+
+    kept: _Names
+    lists: Sequence[Sequence[bytes]]
+    hidden: Reads
+    shows_kept: bool = True
+
+    def found(self, search: Search) -> Steps[list[Found]]:
+        """Find them, those that are kept before the others."""
+        allows, kept = search.allows, frozenset(self.kept)
+
+        def is_shown(name: str) -> bool:
+            return allows(name) and not self.hidden(name)
+
+        found: list[Found] = []
+        if self.shows_kept:
+            found = yield from evolve(search, allows=is_shown).named(self.kept, "kept")
+        room = search.limit - len(found)
+        if room > 0:
+            others = Search(search.words, lambda n: n not in kept and is_shown(n), room)
+            found += yield from others.listed(self.lists)
+        return found
+
+
+def searching(
+    search: Search,
+    derived: DerivedProjects,
+    names: tuple[NormalizedName, ...] | None,
+    others: Others | None,
+) -> Steps[FoundPage]:
+    """Search among our projects, and those of others.
+
+    :param names: of all of ours; None: these are not asked for.
+    :param others: None: these are not.
+    """
+    found: list[Found] = []
+    complete = True
+    if names is not None:
+        unknown = yield from derived.unknown(names)
+        found = yield from search.ours(derived.table, unknown)
+        for batch in _batches(unknown, 0):
+            complete = complete and not any(map(search.allows, batch))
+            yield
+    if others is not None and len(found) < search.limit:
+        found += (yield from others.found(search))[: search.limit - len(found)]
+    return FoundPage(tuple(found), complete)
+
+
+def _bytes(word: str) -> bytes:
+    return word.encode("utf-8", "replace")
+
+
+def _found(entry: DerivedEntry) -> Found:
+    return Found(
+        entry.name, entry.version, entry.summary, "ours", entry.uploaded, entry.status
+    )
+
+
+def _exactly(part: bytes, words: Words) -> Iterator[str]:
+    return _having(part, f"\n{words.whole}\n".encode("utf-8", "replace"))
+
+
+def _beginning(part: bytes, words: Words) -> Iterator[str]:
+    return _having(part, f"\n{words.in_names[0]}".encode("utf-8", "replace"))
+
+
+def _containing(part: bytes, words: Words) -> Iterator[str]:
+    return _having(part, words.rarest(part))
+
+
+def _having(part: bytes, pattern: bytes) -> Iterator[str]:
+    """Give the names of a part of a list in whose lines a pattern is."""
+    at = part.find(pattern)
+    while at >= 0:
+        begin = part.rfind(b"\n", 0, at + 1) + 1
+        end = part.find(b"\n", begin)
+        yield part[begin:end].decode()
+        at = part.find(pattern, end)
 
 
 def page_of(

@@ -18,7 +18,7 @@ async def server_status(administered: AdministeredProjects) -> ServerStatus:
     index, started = administered.index, administered.started
     not_ready = await _why_not_ready(index)
     unchangeable = _why_unchangeable(index.standing)
-    advisories = administered.advisories()
+    advisories, derived = administered.advisories(), administered.derived
     return ServerStatus(
         version=__version__,
         python=platform.python_version(),
@@ -37,6 +37,7 @@ async def server_status(administered: AdministeredProjects) -> ServerStatus:
         advisories=None if advisories is None else advisories.records,
         advisories_age=None if advisories is None else advisories.age,
         advisories_trouble=None if advisories is None else advisories.trouble,
+        described=len(derived.table) if derived.loaded else None,
     )
 
 

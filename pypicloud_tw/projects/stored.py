@@ -24,7 +24,7 @@ from pypicloud_tw.index.names import NormalizedName, asked_project
 from pypicloud_tw.index.undo import is_undoable, to_undo
 from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.releases import find_version
-from pypicloud_tw.projects.search import Search, Words, page_of
+from pypicloud_tw.projects.search import Search, Words, page_of, searching
 from pypicloud_tw.projects.server_status import server_status
 from pypicloud_tw.projects.shown import (
     file_detail,
@@ -39,6 +39,8 @@ from pypicloud_tw.projects.values import (
     FileDetail,
     FoundPage,
     HistoryPage,
+    Origin,
+    OwnRight,
     ProjectDetail,
     ProjectsPage,
     ReleaseDetail,
@@ -78,20 +80,29 @@ class StoredProjects:
         page = page_of(names, cursor, limit, wanted)
         return await self.administered.look_through(page, self.actor.address)
 
-    async def search(self, query: str, limit: int = USUAL) -> FoundPage:
+    async def search(
+        self,
+        query: str,
+        limit: int = USUAL,
+        origin: Origin | None = None,
+        right: OwnRight | None = None,
+    ) -> FoundPage:
         """See :class:`.ProjectAdministration`."""
         _check_limit(limit)
         words = Words.parse(query)
         if not words.in_names:
             raise BadRequest("Give the words to search for.")
-        search = Search(
-            words, self.authority.reads(), self.administered.summaries.find, limit
-        )
-        names = await self.administered.catalog.names()
-        if self.administered.is_command:
-            await self.administered.summaries.learn(names)
-        found = search.over(names)
-        return await self.administered.look_through(found, self.actor.address)
+        administered = self.administered
+        if administered.is_command:
+            await administered.derived.catch_up()
+        names, others = None, None
+        if origin in (None, "ours"):
+            names = await administered.catalog.names()
+        if right is None:
+            others = await administered.elsewhere.to_search(administered.index, origin)
+        search = Search(words, self._shows(right), limit)
+        found = searching(search, administered.derived, names, others)
+        return await administered.look_through(found, self.actor.address)
 
     async def project(self, name: str) -> ProjectDetail:
         """See :class:`.ProjectAdministration`."""
@@ -255,6 +266,13 @@ class StoredProjects:
         except NotFound:
             await self.administered.index.unserved.refuse(name, asks=False)
             raise
+
+    def _shows(self, right: OwnRight | None) -> Callable[[str], bool]:
+        reads = self.authority.reads()
+        if right is None:
+            return reads
+        may = self.authority.may(Action(right))
+        return lambda name: reads(name) and may(name)
 
     def _manages(self, name: NormalizedName) -> bool:
         try:

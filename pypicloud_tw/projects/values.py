@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from attrs import field, frozen
 
@@ -168,23 +168,36 @@ class ProjectsPage:
     cursor: str | None = None
 
 
+#: Whose a project is: of this index, or of another, of which the cache keeps files or
+#: which is only known to have such a name.
+Origin: TypeAlias = Literal["ours", "kept", "upstream"]
+
+#: What whoever searches may do with what is found, beside reading it.
+OwnRight: TypeAlias = Literal["upload", "manage"]
+
+
 @frozen
 class Found:
     """A project that a search found.
 
-    :ivar version: of its newest release.
+    :ivar version: of its newest release; like what follows it is told of ours.
+    :ivar updated: when that was uploaded.
     """
 
     name: str
     version: str | None = None
     summary: str | None = None
+    origin: Origin = "ours"
+    updated: datetime | None = None
+    status: ProjectStatus | None = None
 
 
 @frozen
 class FoundPage:
     """What a search found, the best first.
 
-    :ivar complete: whether all projects were looked at.
+    :ivar complete: whether all projects of ours were looked at; else of some only the
+        names were.
     """
 
     items: tuple[Found, ...]
@@ -254,6 +267,8 @@ class ServerStatus:
     :ivar read_only: why nothing may be changed (``pypi.read_only``); None: it may.
     :ivar projects: how many there are; None: not known now.
     :ivar lost: how many of them have lost their manifest.
+    :ivar described: how many of them searches know by more than the name; None: not
+        known yet, or it is no server.
     :ivar fresh_for: seconds within which other servers' changes are seen.
     :ivar marker_age: seconds since the store was last asked what changed; None: never.
     :ivar uptime: seconds that it runs; None: it is no server.
@@ -279,3 +294,4 @@ class ServerStatus:
     advisories: int | None = None
     advisories_age: float | None = None
     advisories_trouble: str | None = None
+    described: int | None = None

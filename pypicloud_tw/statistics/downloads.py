@@ -1,17 +1,20 @@
 """Counts what this server hands out, and knows what all servers did.
 
-An increment is all that a download costs. What was counted is written every few minutes
+An increment is all that a download costs. What was counted is written from time to time
 to an object of this server's own, one for each day, so that no two servers write one;
 what others have written is read now and then. The objects of a day that is over are
 summed up, by one of the servers.
+
+Into a folder it is written each minute. Into a bucket, where each write costs money, a
+few times an hour, and each minute into a journal on this machine.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Coroutine, Mapping
-from datetime import UTC, date, datetime, time, timedelta
-from secrets import token_hex
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from datetime import datetime
+from functools import cache, lru_cache
 from typing import Any
 
 from attrs import define, field
@@ -20,30 +23,41 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from pypicloud_tw.errors import BadRequest, ObjectNotFound, PypicloudError
-from pypicloud_tw.index.names import Filename, NormalizedName
+from pypicloud_tw.concurrency.pieces import Pieces
+from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.service import IOffload
+from pypicloud_tw.statistics.agents import LONGEST, client_of
 from pypicloud_tw.statistics.counts import (
-    FOLDER,
-    MAX_DAY,
-    SUM,
+    OTHERS,
     DayCounts,
-    day_and_name,
-    key_of,
-    servers,
-    summed,
+    day_of,
+    days_before,
+    end_of,
+    start_of,
+    version_of,
 )
+from pypicloud_tw.statistics.journaling import Journaling
+from pypicloud_tw.statistics.own_day import OwnDay
+from pypicloud_tw.statistics.stored import StoredCounts
+from pypicloud_tw.statistics.summing import Summing
 from pypicloud_tw.store.interfaces import IObjectStore
 
-#: Seconds between two writings: 144 a day, whatever is fetched.
-FLUSH_EVERY = 600.0
-#: Seconds between two readings of what others have written.
-READ_EVERY = 3600.0
-#: Files of a day that are counted one by one; more are counted together.
-MOST_FILES = 200_000
-#: What is counted beyond that.
-OTHERS = "(others)"
+#: Seconds between two looks at what is to be written.
+LOOK_EVERY = 60.0
+#: Seconds between two writings to a folder, and to a bucket: 96 a day, whatever is
+#: fetched.
+FLUSH_FOLDER, FLUSH_BUCKET = 60.0, 900.0
+#: Seconds between two readings of what others have written, and so many more for each
+#: object that had changed: 48 reads a day at the most, of however many servers.
+READ_EVERY, READ_PER_OBJECT = 3600.0, 1800.0
+#: Kinds of clients that are remembered by what they send; each has a few hundred bytes.
+REMEMBERED = 2048
+
+
+def _remember() -> Callable[[bytes | None], str]:
+    """Make what tells the key of a client: 0.1 us where it is remembered, else 8."""
+    return lru_cache(REMEMBERED)(lambda agent: client_of(agent).key)
 
 
 @define(eq=False)
@@ -51,6 +65,9 @@ class CountedDownloads:
     """Counts downloads; see :class:`~.projects.affected.interface.IFetches`.
 
     :ivar keep: days that are remembered; older ones are removed from the store.
+    :ivar flush_every: seconds between two writings to the store.
+    :ivar journaling: keeps on this machine what the store does not have yet; None:
+        nothing does.
     :ivar counted: how many this server has counted.
     """
 
@@ -58,19 +75,22 @@ class CountedDownloads:
     offload: IOffload
     clock: IReactorTime
     keep: int = 90
+    flush_every: float = FLUSH_FOLDER
+    journaling: Journaling | None = None
     counted: int = field(default=0, init=False)
-    # Another name for each time that a day begins: where a clock is set back to a day
-    # that was written, its object must not be written over.
-    _names: dict[str, str] = field(factory=dict, init=False)
-    _own: dict[str, DayCounts] = field(factory=dict, init=False)
-    _dirty: set[str] = field(factory=set, init=False)
-    _sizes: Counter[str] = field(factory=Counter, init=False)
-    _others: dict[str, DayCounts] = field(factory=dict, init=False)
-    _etags: dict[str, str] = field(factory=dict, init=False)
-    _read_at: float = field(default=float("-inf"), init=False)
+    stored: StoredCounts = field(init=False)
+    _own: dict[str, OwnDay] = field(factory=dict, init=False)
+    _client: Callable[[bytes | None], str] = field(factory=_remember, init=False)
+    _flushed: float = field(default=float("-inf"), init=False)
+    _read: float = field(default=float("-inf"), init=False)
+    _read_every: float = field(default=READ_EVERY, init=False)
     _working: Deferred[None] | None = field(default=None, init=False)
     _loop: LoopingCall | None = field(default=None, init=False)
     _log = Logger()
+
+    @stored.default
+    def _make_stored(self) -> StoredCounts:
+        return StoredCounts(self.store, self.offload, Pieces(self.clock))
 
     def register(self, metrics: Metrics) -> None:
         """Have its counter shown."""
@@ -81,49 +101,49 @@ class CountedDownloads:
             counts=True,
         )
 
-    def count(self, project: str, filename: str) -> None:
-        """Count a file that is handed out; never fails."""
+    def count(self, project: str, filename: str, agent: bytes | None = None) -> None:
+        """Count a file that is handed out; never fails.
+
+        :param agent: the client's User-Agent.
+        """
         self.counted += 1
-        day = self._today()
+        day = self.today
         own = self._own.get(day) or self._begin(day)
-        files = own.files.get(project)
-        if files is None or filename not in files:
-            if self._sizes[day] >= MOST_FILES:
-                project = filename = OTHERS
-            self._sizes[day] += 1
-        own.add(project, filename)
-        self._dirty.add(day)
+        if agent is not None and len(agent) > LONGEST:
+            agent = agent[:LONGEST]
+        own.count(project, filename, self._client(agent))
 
     # See IFetches
 
     async def names(self, days: int) -> frozenset[str]:
         """Return the projects that were fetched within so many days."""
         found: set[str] = set()
-        for counts in self._within(days):
+        for _, counts in self.within(days):
             found.update(counts.files)
         return frozenset(found - {OTHERS})
 
     async def versions(self, name: str, days: int) -> Mapping[str, int]:
         """Return how often each version of a project was fetched within these days."""
         found: Counter[str] = Counter()
-        for counts in self._within(days):
+        version = cache(version_of)
+        for _, counts in self.within(days):
             for filename, count in counts.files.get(name, {}).items():
-                version = _version(filename, name)
-                if version is not None:
-                    found[version] += count
+                told = version(filename, name)
+                if told is not None:
+                    found[told] += count
         return found
 
     def last(self, name: str) -> Mapping[str, datetime]:
         """Return when each version of a project was fetched last, at the latest."""
         found: dict[str, datetime] = {}
-        for held in (self._others, self._own):
-            for day, counts in held.items():
-                for filename in counts.files.get(name, ()):
-                    version = _version(filename, name)
-                    if version is not None:
-                        end = _end_of(day)
-                        found[version] = max(end, found.get(version, end))
-        return found
+        version = cache(version_of)
+        for day, counts in self._days():
+            for filename in counts.files.get(name, ()):
+                told = version(filename, name)
+                if told is not None:
+                    end = end_of(day)
+                    found[told] = max(end, found.get(told, end))
+        return {**self.stored.last(name), **found}
 
     @property
     def since(self) -> datetime | None:
@@ -131,20 +151,49 @@ class CountedDownloads:
 
         Each server writes an object for each day, be it empty: of a day without one
         nobody has counted what was fetched. Of one that had too many files not all is
-        known.
+        known. What is known of days that are removed stands in their month.
         """
-        known = {*self._others, *self._own} - {
-            day
-            for held in (self._others, self._own)
-            for day, counts in held.items()
-            if OTHERS in counts.files
-        }
-        day = date.fromisoformat(self._today())
-        if day.isoformat() not in known or self._read_at == float("-inf"):
+        day = self.today
+        if not self.knows(day):
             return None
-        while (day - timedelta(days=1)).isoformat() in known:
-            day -= timedelta(days=1)
-        return datetime.combine(day, time(), UTC)
+        while self.knows(before := days_before(day, 1)):
+            day = before
+        return start_of(day)
+
+    def knows(self, day: str) -> bool:
+        """Whether all that was fetched on a day is known."""
+        if not self.stored.is_read or day in self.stored.gaps:
+            return False
+        at_hand = [counts for one, counts in self._of(day) if one == day]
+        if at_hand:
+            return all(counts.whole for counts in at_hand)
+        in_month = self.stored.months.days.get(day)
+        return in_month is not None and in_month.whole
+
+    def within(self, days: int) -> Iterator[tuple[str, DayCounts]]:
+        """Give what was counted within so many days; a day may come twice."""
+        first = self.first_day(days)
+        return ((day, counts) for day, counts in self._days() if day >= first)
+
+    @property
+    def today(self) -> str:
+        """The day that is counted now."""
+        return day_of(self.clock.seconds())
+
+    def first_day(self, days: int) -> str:
+        """Return the first of so many days, the last of which is today."""
+        return days_before(self.today, days - 1)
+
+    def _days(self) -> Iterator[tuple[str, DayCounts]]:
+        yield from self.stored.days.items()
+        for day, own in self._own.items():
+            yield day, own.counts
+
+    def _of(self, day: str) -> Iterator[tuple[str, DayCounts]]:
+        if day in self.stored.days:
+            yield day, self.stored.days[day]
+        if day in self._own:
+            yield day, self._own[day].counts
 
     # At work
 
@@ -152,8 +201,9 @@ class CountedDownloads:
         """Begin to write and to read from time to time."""
         self._loop = LoopingCall(self.work)
         self._loop.clock = self.clock
-        self._loop.start(FLUSH_EVERY, now=False)
-        self._run(self._read_due())
+        self._loop.start(LOOK_EVERY, now=False)
+        self._flushed = self.clock.seconds()
+        self._run(self._first())
 
     async def stop(self) -> None:
         """Write what is not yet written, and end."""
@@ -161,10 +211,14 @@ class CountedDownloads:
             self._loop.stop()
         if self._working is not None:
             self._working.cancel()
+        if self.journaling is not None:
+            await self.journaling.write(self._own.values())
         await self._flush()
+        if self.journaling is not None:
+            await self.journaling.stop(keep=self._is_dirty)
 
     def work(self) -> Deferred[None]:
-        """Write and read, if that is not under way."""
+        """Write and read what is due, if that is not under way."""
         if self._working is None:
             self._run(self._work())
         return self._working or succeed(None)
@@ -176,17 +230,30 @@ class CountedDownloads:
     def _worked(self, result: object) -> None:
         self._working = None
 
+    async def _first(self) -> None:
+        if self.journaling is not None:
+            await self.journaling.take_over()
+        await self._read_due()
+
     async def _work(self) -> None:
         """Write, and read if that is due; a day without downloads is written too."""
-        today = self._today()
+        today = self.today
         if today not in self._own:
             self._begin(today)
-        await self._flush()
+        if self.journaling is not None:
+            await self.journaling.take_over()
+            await self.journaling.write(self._own.values())
+        if self._is_over(self._flushed, self.flush_every):
+            await self._flush()
         await self._read_due()
 
     async def _read_due(self) -> None:
-        if self.clock.seconds() - self._read_at >= READ_EVERY:
+        if self._is_over(self._read, self._read_every):
             await self.read()
+
+    def _is_over(self, since: float, seconds: float) -> bool:
+        # Also where the clock was set back; looks come a little early or late.
+        return not 0 <= self.clock.seconds() - since < seconds - LOOK_EVERY / 2
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -199,161 +266,65 @@ class CountedDownloads:
             # Nobody's download fails for what is counted.
             self._log.failure("Counting downloads failed")
 
+    @property
+    def _is_dirty(self) -> bool:
+        return any(own.stored != own.changes for own in self._own.values())
+
     async def _flush(self) -> None:
         """Write the days of which more was counted."""
-        today = self._today()
-        for day in sorted(self._dirty):
+        now, today = self.clock.seconds(), self.today
+        for day, own in sorted(self._own.items()):
             try:
-                await self._write(day)
+                if own.stored != own.changes:
+                    await self._write(own)
             except PypicloudError as e:
                 self._log.warn(
                     "Counts of downloads were not written, and are kept: {error}",
                     error=e.message,
                 )
                 return
-        for day in [day for day in self._own if day < today]:
-            self._close(day)
+            if day < today and own.stored == own.changes:
+                await self._close(own)
+        self._flushed = now
 
-    def _begin(self, day: str) -> DayCounts:
+    def _begin(self, day: str) -> OwnDay:
         """Begin to count a day; that is written, be it zero."""
-        self._names[day] = token_hex(8)
-        self._dirty.add(day)
-        own = self._own[day] = DayCounts()
+        own = self._own[day] = OwnDay(day)
         return own
 
-    async def _write(self, day: str) -> None:
+    async def _write(self, own: OwnDay) -> None:
         """Write a day's object."""
         # First: what is counted meanwhile is to be written again.
-        self._dirty.discard(day)
-        try:
-            data = await self.offload.in_thread(self._own[day].encode)
-            await self.store.put(key_of(day, self._names[day]), data)
-        except BaseException:  # cancelled, too
-            self._dirty.add(day)
-            raise
+        changes = own.changes
+        data = await self.offload.in_thread(own.counts.encode)
+        if self.journaling is not None:
+            # First: what it has takes the place of what the store has.
+            await self.journaling.keep(own, data, changes)
+        own.etag = (await self.store.put(own.key, data)).etag
+        own.stored = changes
 
-    def _close(self, day: str) -> None:
-        """Let go of a day that is over and written: it is read as others' are."""
-        own = self._own.pop(day)
-        del self._names[day], self._sizes[day]
-        if day in self._others:
-            # Its object may have been listed already, and left out as one's own.
-            self._others[day].add_all(own)
-        self._read_at = float("-inf")
+    async def _close(self, own: OwnDay) -> None:
+        """Let go of a day that is over and written: it is kept as others' are."""
+        del self._own[own.day]
+        self.stored.note(own.day, own.name, own.etag, own.counts)
+        if self.journaling is not None:
+            await self.journaling.drop(own)
 
     async def read(self) -> None:
         """Read what all servers have written of the days that are remembered.
 
         :raises StoreError: the store is away.
         """
-        first = self._first_day(self.keep)
-        names: dict[str, list[str]] = {}
-        async for info in self.store.list(FOLDER):
-            found = day_and_name(info.key)
-            if found is not None and found[0] >= first:
-                names.setdefault(found[0], []).append(found[1])
-                if self._etags.get(info.key) != info.etag:
-                    self._others.pop(found[0], None)
-                    self._etags[info.key] = info.etag
-        for day in names:
-            if day not in self._others:
-                self._others[day] = await self._read_day(day, names[day])
-        self._others = {d: c for d, c in self._others.items() if d in names}
-        self._etags = {
-            key: etag
-            for key, etag in self._etags.items()
-            if (found := day_and_name(key)) is not None and found[0] in names
-        }
-        self._read_at = self.clock.seconds()
-
-    async def _read_day(self, day: str, names: list[str]) -> DayCounts:
-        """Sum a day's objects up, without this server's own of what it has at hand."""
-        objects = {}
-        for name in names:
-            if name == self._names.get(day):
-                continue
-            counts = await self._read_object(key_of(day, name))
-            if counts is not None:
-                objects[name] = counts
-        return summed(objects)
-
-    async def _read_object(self, key: str) -> DayCounts | None:
-        try:
-            stored = await self.store.get(key, limit=MAX_DAY)
-        except ObjectNotFound:
-            return None
-        assert stored is not None, "an unconditional read gives bytes"
-        try:
-            return await self.offload.in_thread(DayCounts.decode, stored.data)
-        except ValueError as e:
-            self._log.warn("{key} is left out: {error}", key=key, error=str(e))
-            return None
+        own = {one.key for one in self._own.values()}
+        changed = await self.stored.read(self.first_day(self.keep), own)
+        self._read_every = max(READ_EVERY, changed * READ_PER_OBJECT)
+        self._read = self.clock.seconds()
 
     async def sum_up(self) -> str:
-        """Sum up the days that are over, and remove those that are too old.
-
-        Ends at any point and done again it counts nothing twice: a sum says which
-        objects it covers before these are removed.
+        """Sum up the days that are over; see :class:`Summing`.
 
         :return: what came of it, the rest of a sentence.
         :raises StoreError: the store is away.
         """
-        names: dict[str, list[str]] = {}
-        async for info in self.store.list(FOLDER):
-            found = day_and_name(info.key)
-            if found is not None:
-                names.setdefault(found[0], []).append(found[1])
-        first, last = self._first_day(self.keep), self._first_day(2)
-        done = 0
-        for day, present in sorted(names.items()):
-            if day < first:
-                for name in present:
-                    await self.store.delete(key_of(day, name))
-            # Of yesterday a server may still have to write.
-            elif day < last and servers(present):
-                await self._sum_day(day, present)
-                done += 1
-        return f"downloads of {done} days are summed up"
-
-    async def _sum_day(self, day: str, present: list[str]) -> None:
-        objects = {}
-        for name in present:
-            counts = await self._read_object(key_of(day, name))
-            if counts is None:
-                return  # damaged, or of a newer version: nothing is lost of it
-            objects[name] = counts
-        result = summed(objects)
-        covered = frozenset(servers(present))
-        result.covers = result.covers | covered
-        data = await self.offload.in_thread(result.encode)
-        await self.store.put(key_of(day, SUM), data)
-        for name in sorted(covered):
-            await self.store.delete(key_of(day, name))
-
-    def _within(self, days: int) -> list[DayCounts]:
-        first = self._first_day(days)
-        kept = (self._others, self._own)
-        return [counts for held in kept for day, counts in held.items() if day >= first]
-
-    def _today(self) -> str:
-        return _day(self.clock.seconds())
-
-    def _first_day(self, days: int) -> str:
-        today = date.fromisoformat(self._today())
-        return (today - timedelta(days=days - 1)).isoformat()
-
-
-def _day(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
-
-
-def _end_of(day: str) -> datetime:
-    return datetime.combine(date.fromisoformat(day) + timedelta(days=1), time(), UTC)
-
-
-def _version(filename: str, name: str) -> str | None:
-    try:
-        parsed = Filename.parse(filename, legacy=True, project=NormalizedName(name))
-    except BadRequest:
-        return None
-    return None if parsed.version is None else str(parsed.version)
+        summing = Summing(self.store, self.offload, self.keep)
+        return await summing.sum_up(self.today)

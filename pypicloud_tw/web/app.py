@@ -16,9 +16,10 @@ from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
+from pypicloud_tw.access.sessions.browser import BrowserLogIn
 from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.config.rights import Action
-from pypicloud_tw.errors import Forbidden, PypicloudError
+from pypicloud_tw.errors import Forbidden, PypicloudError, Unauthorized
 from pypicloud_tw.index.admission import Screen, take_all
 from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.index import Index
@@ -27,10 +28,13 @@ from pypicloud_tw.metrics import CONTENT_TYPE, Metrics
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
+from pypicloud_tw.projects.derived.service import DerivedProjects
 from pypicloud_tw.projects.described.interface import Described
 from pypicloud_tw.projects.described.stored import StoredDescribed
+from pypicloud_tw.projects.elsewhere import Elsewhere as NamesElsewhere
 from pypicloud_tw.projects.explained.explainer import Explainer
 from pypicloud_tw.projects.own_names import OwnNames
+from pypicloud_tw.projects.statistics.stored import AdministeredStatistics
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.upstream.provenance.pins import Pins
@@ -62,7 +66,7 @@ from pypicloud_tw.web.authorization import (
     refuse_other_sites,
 )
 from pypicloud_tw.web.cors import Cors
-from pypicloud_tw.web.downloads import Downloads, FileSender
+from pypicloud_tw.web.downloads import Count, Downloads, FileSender
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.feeds import Feeds
 from pypicloud_tw.web.http.site import Request
@@ -72,6 +76,7 @@ from pypicloud_tw.web.pages.affected import AffectedReleasesPage
 from pypicloud_tw.web.pages.all_files import all_files
 from pypicloud_tw.web.pages.door import PageDoor
 from pypicloud_tw.web.pages.home import HomePage
+from pypicloud_tw.web.pages.login import LogInPages, log_in_address, see_other
 from pypicloud_tw.web.pages.pages import packages_frame
 from pypicloud_tw.web.pages.project.pages import ProjectPages
 from pypicloud_tw.web.pages.search import SearchPage
@@ -86,6 +91,9 @@ from pypicloud_tw.web.upload import FORM_MEMORY
 
 _READ = ["GET", "HEAD"]
 
+#: How the addresses of pages begin that only people ask for.
+_FOR_PEOPLE = (b"/project/", b"/search", b"/advisories", b"/account/", b"/admin/")
+
 
 @define(eq=False)
 class Application:
@@ -97,13 +105,18 @@ class Application:
     :ivar publishing: what CI jobs ask that have no secret.
     :ivar revealed: takes reports of tokens that leaked.
     :ivar witness: makes records of what is refused.
+    :ivar browser: logs people in, in a browser.
     :ivar fallback: what serves the projects that are not here; None: nothing does.
     :ivar metrics_read: judges who may read ``/metrics``, by principal and address;
         raises Unauthorized where a log-in would help.
     :ivar downloads: takes each file that was handed out; None: nothing does.
+    :ivar statistics: how often projects are fetched, as far as that is counted.
+    :ivar count: counts each file that is handed out; None: nothing does.
     :ivar pruning: what prunes the index, and the rules of the ini.
     :ivar advisories: what is asked of advisories, and the daily reports.
     :ivar pins: who publishes the projects of upstreams.
+    :ivar derived: what is known of all projects at once.
+    :ivar elsewhere: what is known here of other indexes.
     :ivar cors: what scripts of other sites may read; None: nothing.
     :ivar temp_dir: where files are put that are looked into; None is the system's
         folder for temporary files.
@@ -120,14 +133,16 @@ class Application:
     max_upload: int
     metrics_read: Callable[[Principal, str], bool]
     witness: Witness
+    browser: BrowserLogIn
     fallback: Fallback | None = field(default=None, on_setattr=setters.frozen)
     downloads: Downloads | None = field(default=None, on_setattr=setters.frozen)
     pruning: AdministeredPruning = field(on_setattr=setters.frozen)
     advisories: AdministeredAdvisories = field(on_setattr=setters.frozen)
     pins: Pins = field(on_setattr=setters.frozen)
-    count: Callable[[str, str], None] | None = field(
-        default=None, on_setattr=setters.frozen
-    )
+    statistics: AdministeredStatistics = field(on_setattr=setters.frozen)
+    count: Count | None = field(default=None, on_setattr=setters.frozen)
+    derived: DerivedProjects = field(on_setattr=setters.frozen)
+    elsewhere: NamesElsewhere = field(factory=NamesElsewhere, on_setattr=setters.frozen)
     screen: Screen = field(default=take_all, on_setattr=setters.frozen)
     cors: Cors | None = field(default=None, on_setattr=setters.frozen)
     temp_dir: Path | None = field(default=None, on_setattr=setters.frozen)
@@ -135,6 +150,7 @@ class Application:
     projects: Projects = field(init=False)
     _templates: Templates = field(factory=lambda: Templates(__version__), init=False)
     _door: PageDoor = field(init=False)
+    _log_in: LogInPages = field(init=False)
     _errors: ErrorAnswers = field(init=False)
     _list: ProjectList = field(init=False)
     _sender: PageSender = field(init=False)
@@ -163,9 +179,17 @@ class Application:
     def _without_advisories(self) -> AdministeredAdvisories:
         return AdministeredAdvisories.without(self.index)
 
+    @statistics.default
+    def _without_statistics(self) -> AdministeredStatistics:
+        return AdministeredStatistics(self.index)
+
     @pins.default
     def _make_pins(self) -> Pins:
         return Pins(self.index.store, self.index.clock, self.index.standing)
+
+    @derived.default
+    def _make_derived(self) -> DerivedProjects:
+        return DerivedProjects(self.index)
 
     @projects.default
     def _make_projects(self) -> Projects:
@@ -178,7 +202,11 @@ class Application:
 
     @_door.default
     def _make_door(self) -> PageDoor:
-        return PageDoor(self.access, self._templates)
+        return PageDoor(self.access, self._templates, self.browser)
+
+    @_log_in.default
+    def _make_log_in(self) -> LogInPages:
+        return LogInPages(self._door, self.browser, self.witness)
 
     @_list.default
     def _make_list(self) -> ProjectList:
@@ -220,6 +248,8 @@ class Application:
             lambda: self.access.read_only,
             self.index.clock.seconds(),
             self.advisories.standing,
+            self.derived,
+            self.elsewhere,
         )
 
     def _explainer(self) -> Explainer:
@@ -251,6 +281,7 @@ class Application:
             self.advisories,
             self.pins,
             self._explainer,
+            self.statistics,
             self.revealed,
             self.failed,
         )
@@ -324,6 +355,36 @@ class Application:
     def project_pages(self, request: Request) -> Resource:
         """Show projects."""
         return self._project_pages.resource()
+
+    @router.route("/login", methods=_READ)
+    async def show_login(self, request: Request) -> bytes:
+        """Show the form of the log-in."""
+        return await self._log_in.show(request)
+
+    @router.route("/login", methods=["POST"])
+    async def log_in(self, request: Request) -> bytes:
+        """Log somebody in."""
+        return await self._log_in.log_in(request)
+
+    @router.route("/logout", methods=_READ)
+    async def show_log_out(self, request: Request) -> bytes:
+        """Show the form of the log-out."""
+        return await self._log_in.show_log_out(request)
+
+    @router.route("/logout", methods=["POST"])
+    async def log_out(self, request: Request) -> bytes:
+        """Log somebody out."""
+        return await self._log_in.log_out(request)
+
+    @router.route("/login/oidc", methods=["GET"])
+    async def oidc_log_in(self, request: Request) -> bytes:
+        """Send somebody to the provider of log-ins."""
+        return await self._log_in.oidc_begin(request)
+
+    @router.route("/login/oidc/callback", methods=["GET"])
+    async def oidc_logged_in(self, request: Request) -> bytes:
+        """Take whom the provider sends back."""
+        return await self._log_in.oidc_callback(request)
 
     @router.route("/packages", methods=_READ)
     async def packages_without_slash(self, request: Request) -> None:
@@ -547,6 +608,11 @@ class Application:
         """Explain what is made of the other index."""
         return self._api.upstream.resource()
 
+    @router.route("/api/v1/stats/", branch=True)
+    def statistics_api(self, request: Request) -> Resource:
+        """Tell how often projects are fetched."""
+        return self._api.statistics.resource()
+
     @router.route("/api/v1/", branch=True)
     def projects_api(self, request: Request) -> Resource:
         """Show and change projects."""
@@ -596,7 +662,23 @@ class Application:
         if isinstance(error, PypicloudError):
             changes = request.method not in (b"GET", b"HEAD")
             self.witness.note(error, _asker(request), changes=changes)
+        if isinstance(error, Unauthorized) and self._leads_to_log_in(request):
+            return see_other(request, log_in_address(request))
         return self._errors.answer(request, failure)
+
+    def _leads_to_log_in(self, request: Request) -> bool:
+        """Return whether it is for people who can log in by a form.
+
+        All others are told to show a password, by which browsers ask for one in a box
+        of their own.
+        """
+        return (
+            request.method in (b"GET", b"HEAD")
+            and (request.path == b"/" or request.path.startswith(_FOR_PEOPLE))
+            and request.getHeader(b"Authorization") is None
+            and self.browser.can_log_in
+            and not request.startedWriting
+        )
 
     # -- parts ----------------------------------------------------------------------
 

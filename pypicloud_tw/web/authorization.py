@@ -12,12 +12,16 @@ from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import PypicloudError, Unauthorized, Unavailable
 from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.web.cookies import SESSION, read_cookie
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.last_login import LastLogin
 from pypicloud_tw.web.pages.visitor import Reading, Uploads
 
 # To look it up in the enumeration costs as much as the answer.
 _READ = Action.READ
+
+#: Methods by which nothing is changed, and pages are asked for.
+_READING = (b"GET", b"HEAD")
 
 #: Characters of a record's fields that clients choose; pip's user agent has some 600.
 _MAX_ADDRESS, _MAX_AGENT = 64, 1024
@@ -204,6 +208,19 @@ async def authenticate(request: Request, access: Access) -> Principal:
     return await _authenticate(request, access)
 
 
+async def authenticate_form(request: Request, access: Access) -> Principal:
+    """Find out who sends a form of our pages, where a session counts, too.
+
+    Whoever calls this asks for the form's token; see :class:`.forms.FormDoor`.
+
+    :raises PypicloudError: as of :func:`authorize`.
+    """
+    await access.learn(changing=True)
+    principal = await access.authenticate(form_credentials(request))
+    _name_in_log(request, principal)
+    return principal
+
+
 async def _authenticate(request: Request, access: Access) -> Principal:
     principal = await access.authenticate(credentials(request))
     _name_in_log(request, principal)
@@ -211,7 +228,26 @@ async def _authenticate(request: Request, access: Access) -> Principal:
 
 
 def credentials(request: Request) -> Credentials:
-    """Collect what a request brings along to say who makes it."""
+    """Collect what a request brings along to say who makes it.
+
+    The cookie of a session counts where nothing is changed: browsers send it with
+    whatever a page of another site asks for. See :func:`form_credentials`.
+    """
+    shown = _credentials(request)
+    if shown.authorization is None and request.method in _READING:
+        shown.session = read_cookie(request, SESSION)
+    return shown
+
+
+def form_credentials(request: Request) -> Credentials:
+    """Collect them for a form of our pages, which has its own token in it."""
+    shown = _credentials(request)
+    if shown.authorization is None:
+        shown.session = read_cookie(request, SESSION)
+    return shown
+
+
+def _credentials(request: Request) -> Credentials:
     identity = request.identity
     return Credentials(
         request.getHeader(b"Authorization"),

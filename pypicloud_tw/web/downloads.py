@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Protocol
 
 from attrs import frozen
 
@@ -21,6 +22,17 @@ from pypicloud_tw.web.http.site import Request
 #: Takes each download; must neither fail nor block.
 Downloads = Callable[[Download], None]
 
+
+class Count(Protocol):
+    """Counts files that are handed out; must neither fail nor block."""
+
+    def __call__(self, project: str, filename: str, agent: bytes | None) -> None:
+        """Count a file of a project.
+
+        :param agent: the client's User-Agent.
+        """
+
+
 _HANDED_OUT = frozenset({200, 206, 302})
 
 #: Characters of a Range field that are kept.
@@ -36,12 +48,12 @@ class FileSender:
     """Sends files, or the way to them in the store.
 
     :ivar downloads: takes each file that was handed out; None: nothing does.
-    :ivar count: counts a file of a project.
+    :ivar count: counts each file that was handed out; None: nothing does.
     """
 
     store: IObjectStore
     downloads: Downloads | None
-    count: Callable[[str, str], None] | None = None
+    count: Count | None = None
 
     async def send(
         self,
@@ -62,7 +74,8 @@ class FileSender:
                 if download is not None:
                     self.downloads(download)
             if self.count is not None and sent and _is_counted(request, blob):
-                self.count(project, blob.filename)
+                agent = request.getHeader(b"User-Agent")
+                self.count(project, blob.filename, agent)
 
 
 def _is_counted(request: Request, blob: Blob) -> bool:

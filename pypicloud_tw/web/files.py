@@ -13,12 +13,12 @@ from twisted.logger import Logger
 
 from pypicloud_tw.errors import (
     NotFound,
-    ObjectNotFound,
     StoreError,
     UpstreamError,
 )
 from pypicloud_tw.index.layout import METADATA_SUFFIX
 from pypicloud_tw.index.model import File
+from pypicloud_tw.projects.stored_files import open_named
 from pypicloud_tw.store.interfaces import ByteRange, IDownload, IObjectStore
 from pypicloud_tw.web.answers import measured
 from pypicloud_tw.web.http.conditions import check_required, is_known
@@ -103,25 +103,9 @@ def _stored(
     size: int | None,
 ) -> Blob:
     async def opened(part: ByteRange | None) -> IDownload:
-        try:
-            download = await store.open(key, byte_range=part)
-        except ObjectNotFound:
-            raise _lost(key) from None
-        if size is not None and download.info.size != size:
-            download.abandon()
-            raise _lost(key)
-        return download
+        return await open_named(store, key, size, part)
 
     return Blob(filename, digest, size, file.upload_time, opened, key)
-
-
-def _lost(key: str) -> StoreError:
-    _log.error(
-        "The object {key} is gone or not what the manifest says; 'pypicloud verify' "
-        "lists all such.",
-        key=key,
-    )
-    return StoreError("The store has lost this file; tell who runs this index.")
 
 
 def redirect_to_store(request: Request, blob: Blob, store: IObjectStore) -> bool:

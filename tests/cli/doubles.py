@@ -28,6 +28,8 @@ from pypicloud_tw.projects.explained.stored import StoredExplanations
 from pypicloud_tw.projects.interface import ProjectAdministration
 from pypicloud_tw.projects.pinning import PinAdministration, StoredPins
 from pypicloud_tw.projects.pruning import PruningAdministration
+from pypicloud_tw.projects.statistics.interface import Statistics
+from pypicloud_tw.projects.statistics.stored import StoredStatistics
 from pypicloud_tw.projects.stored import StoredProjects
 from pypicloud_tw.projects.stored_pruning import StoredPruning
 from tests.access.administration.doubles import AccessServer
@@ -47,6 +49,7 @@ class LocalIndex:
     records: RecordsInStore
     advisories: AdvisoryAdministration
     pins: PinAdministration
+    statistics: Statistics
 
 
 @define
@@ -85,6 +88,7 @@ class FakeRunner:
                     actor,
                     Operator(),
                 ),
+                StoredStatistics(self.web.application.statistics, Operator()),
             ),
             work,
         )

@@ -50,8 +50,8 @@ class FakeMaintenance:
     def prepare(self, config: Config) -> int:
         return self._do("prepare", config, False)
 
-    def run_refresh(self, config: Config, *, dry_run: bool) -> int:
-        return self._do("refresh", config, dry_run)
+    def run_refresh(self, config: Config, *, dry_run: bool, derived: bool) -> int:
+        return self._do("derived" if derived else "refresh", config, dry_run)
 
     def run_verify(self, config: Config, *, deep: bool) -> int:
         return self._do("verify", config, deep)
@@ -332,7 +332,13 @@ class StoreTests(CliTestCase):
     def test_refresh(self) -> None:
         self.succeed("refresh")
         self.succeed("refresh", "--dry-run")
-        self.assertEqual([call[2] for call in self.maintenance.calls], [False, True])
+        self.succeed("refresh", "--derived")
+        self.assertEqual(
+            [call[::2] for call in self.maintenance.calls],
+            [("refresh", False), ("refresh", True), ("derived", False)],
+        )
+        told = self.fail_with(2, "refresh", "--derived", "--dry-run")
+        self.assertIn("changes no project", told)
 
     def test_exit_code(self) -> None:
         self.maintenance.code = 3

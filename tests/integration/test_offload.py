@@ -15,7 +15,7 @@ from platform import libc_ver
 from typing import Any, cast
 
 from twisted.internet import reactor
-from twisted.internet.defer import CancelledError, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
@@ -25,6 +25,10 @@ from pypicloud_tw.errors import BadRequest, Unavailable, UpstreamError
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.offload.helper import frame
 from pypicloud_tw.offload.service import IOffloadReactor, Offload
+from pypicloud_tw.projects.described.descriptions import Descriptions
+from pypicloud_tw.projects.described.limits import DESCRIPTIONS
+from pypicloud_tw.projects.described.rendering import TOO_MUCH
+from pypicloud_tw.projects.described.values import ReleaseMetadata
 from pypicloud_tw.upstream.judgement.judge import ProjectJudge
 from pypicloud_tw.upstream.prepare import PageResponse, Recipe, prepare_elsewhere
 from pypicloud_tw.web.simple import render_upstream, reread_upstream
@@ -113,6 +117,11 @@ def gone_within(seconds: float, pid: int) -> bool:
     return False
 
 
+def described(text: str) -> ReleaseMetadata:
+    kind = "text/markdown"
+    return ReleaseMetadata("acme", "1.0", description=text, description_type=kind)
+
+
 class OffloadTests(TestCase):
     timeout = 60
 
@@ -195,6 +204,27 @@ class OffloadTests(TestCase):
         with self.assertRaises(UpstreamError) as caught:
             await self.offload.in_process(prepare_elsewhere, answer, recipe, 0.0)
         self.assertIn("The upstream's page needs more memory", str(caught.exception))
+
+    async def test_descriptions(self) -> None:
+        descriptions = Descriptions(self.offload, time.monotonic)
+        made = await descriptions.rendered(described("# Acme\n\n```python\nx\n```\n"))
+        self.assertEqual(made.how, "rendered")
+        self.assertIn("Acme</h3>", made.html)
+        made = await descriptions.rendered(described("word <b> " * 120_000))
+        self.assertEqual((made.how, made.partial), ("rendered", True))
+
+    async def test_a_description_that_takes_too_long(self) -> None:
+        """It is shown as text, and others are rendered meanwhile."""
+        descriptions = Descriptions(self.offload, time.monotonic)
+        slow = descriptions.rendered(described("<div>" * 100_000))
+        slow_one = Deferred.fromCoroutine(slow)
+        began = time.monotonic()
+        quick = await descriptions.rendered(described("# Acme\n"))
+        self.assertEqual(quick.how, "rendered")
+        self.assertFalse(slow_one.called)
+        made = await slow_one
+        self.assertEqual((made.how, made.note), ("failed", TOO_MUCH))
+        self.assertLess(time.monotonic() - began, DESCRIPTIONS.seconds + 5)
 
     async def test_a_helper_that_has_grown_is_not_kept(self) -> None:
         before = await self.pid()

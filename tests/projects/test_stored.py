@@ -94,6 +94,13 @@ class OperatorTests(StoredCase):
         self.assertIsNone(shown.uptime)
         self.assertEqual((shown.projects, shown.changeable), (1, True))
 
+    def test_how_many_are_described_is_told(self) -> None:
+        parts = AdministeredProjects(self.web.domain.index)
+        stored = StoredProjects(parts, COMMAND, Operator())
+        self.assertIsNone(self.do(stored.server()).described)
+        self.do(parts.derived.catch_up())
+        self.assertEqual(self.do(stored.server()).described, 1)
+
     def test_advisories_are_told(self) -> None:
         known = AdvisoriesStanding(7, 60.0, "They are old.")
         index = self.web.domain.index

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.statistics.counts import SUM, DayCounts, key_of, summed
 from pypicloud_tw.statistics.downloads import CountedDownloads
+from pypicloud_tw.statistics.months import month_key
 from pypicloud_tw.store.memory import MemoryStore
 from tests.doubles import InlineOffload
 
@@ -191,7 +192,9 @@ class DownloadTests(SynchronousTestCase):
             self.assertEqual(self.versions(self.read()), {"1.0": 3}, ends_after)
             self.done(self.server().sum_up())
             self.assertEqual(self.versions(self.read()), {"1.0": 3}, ends_after)
-            self.assertEqual(list(self.store.objects), [key_of("2026-01-10", SUM)])
+            keys = [key_of("2026-01-10", SUM), month_key("2026-01")]
+            self.assertEqual(list(self.store.objects), keys)
+            self.assertEqual(self.read().stored.months.of("acme"), {"2026-01": 3})
 
     def test_who_writes_late_is_added(self) -> None:
         late, server = self.server(), self.server()
@@ -210,6 +213,12 @@ class DownloadTests(SynchronousTestCase):
         server.count("acme", ONE)
         self.done(server.stop())
         self.clock.advance(60 * DAY)
+        self.done(self.server().sum_up())
+        self.assertEqual(list(self.store.objects), [month_key("2026-01")])
+        later = self.read()
+        self.assertEqual(later.stored.months.of("acme"), {"2026-01": 1})
+        self.assertEqual(later.last("acme"), {"1.0": datetime(2026, 1, 11, tzinfo=UTC)})
+        self.clock.advance(1200 * DAY)
         self.done(self.server().sum_up())
         self.assertEqual(list(self.store.objects), [])
 
@@ -236,7 +245,7 @@ class DownloadTests(SynchronousTestCase):
         self.assertEqual(later.since, datetime(2026, 1, 12, tzinfo=UTC))
 
     def test_bounded(self) -> None:
-        import pypicloud_tw.statistics.downloads as module
+        import pypicloud_tw.statistics.own_day as module
 
         self.patch(module, "MOST_FILES", 10)
         server = self.server()

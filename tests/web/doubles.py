@@ -24,8 +24,13 @@ from pypicloud_tw.access.audit.witness import Witness
 from pypicloud_tw.access.documents import AccessDocuments
 from pypicloud_tw.access.oidc.exchange import Exchange
 from pypicloud_tw.access.oidc.issuers import Issuers
+from pypicloud_tw.access.oidc.provider import ProviderLogIn
 from pypicloud_tw.access.patterns import match_any
 from pypicloud_tw.access.policy import Policy
+from pypicloud_tw.access.sessions.accounts import Accounts
+from pypicloud_tw.access.sessions.browser import BrowserLogIn
+from pypicloud_tw.access.sessions.login import SessionLogin
+from pypicloud_tw.access.sessions.sessions import Sessions
 from pypicloud_tw.access.throttle import Throttle
 from pypicloud_tw.access.tokens.documents import TokenDocuments
 from pypicloud_tw.access.tokens.last_use import LastUses
@@ -36,6 +41,7 @@ from pypicloud_tw.access.tokens.tokens import Tokens
 from pypicloud_tw.access.users import PasswordLogin, Users
 from pypicloud_tw.advisories.values import AdvisoriesStanding
 from pypicloud_tw.config.rights import TrustedPublisher
+from pypicloud_tw.config.sections.access import OidcLoginSection
 from pypicloud_tw.index.admission import Claims, UploadRules
 from pypicloud_tw.index.attestations.service import Attestations
 from pypicloud_tw.index.attestations.stored import is_about
@@ -60,6 +66,9 @@ from pypicloud_tw.projects.affected.interface import (
     NothingVisible,
 )
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
+from pypicloud_tw.projects.elsewhere import Elsewhere
+from pypicloud_tw.projects.statistics.stored import AdministeredStatistics
+from pypicloud_tw.statistics.downloads import CountedDownloads
 from pypicloud_tw.store.memory import MemoryStore
 from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.revealed import RevealedTokens
@@ -234,6 +243,16 @@ def token_login(tokens: Tokens) -> TokenLogin:
     return TokenLogin(
         tokens.documents, tokens.minted, tokens.owners, tokens.uses, tokens.clock
     )
+
+
+def session_parts(index: Index, tokens: Tokens, users: Users) -> SessionLogin:
+    """Make the authenticator of sessions."""
+    throttle = Throttle(index.clock.seconds)
+    sessions = Sessions(
+        index.store, index.standing, index.clock, throttle, index.watch.fresh_for
+    )
+    accounts = Accounts(tokens.owners, users.password_mark, tokens.people)
+    return SessionLogin(sessions, accounts, index.clock)
 
 
 def damage(store: MemoryStore) -> list[str]:
@@ -474,6 +493,8 @@ class Web:
     proxies: Proxies = field(factory=Proxies)
     publishers: Mapping[str, TrustedPublisher] = field(factory=dict)
     issuer: Issuer = field()
+    #: By whom people log in.
+    provider: OidcLoginSection | None = None
     records: list[Act] = field(factory=list)
     documents: AccessDocuments = field(init=False)
     tokens: Tokens = field(init=False)
@@ -486,7 +507,10 @@ class Web:
     known: IRecords = field(factory=NoRecords)
     kept: IKept = field(factory=NothingKept)
     fetches: IFetches | None = None
+    counted: CountedDownloads = field(init=False)
     advisories: AdvisoriesStanding | None = None
+    #: What is known of other indexes' names.
+    elsewhere: Elsewhere = field(factory=Elsewhere)
 
     @issuer.default
     def _make_issuer(self) -> Issuer:
@@ -508,20 +532,34 @@ class Web:
             self.default_read, has_users=bool(self.users)
         )
         settings = evolve(policy.settings, publishers=self.publishers)
+        session_login = session_parts(index, self.tokens, users)
         access = Access(
             policy.with_settings(settings),
-            (token_login(self.tokens), PasswordLogin(users)),
+            (token_login(self.tokens), session_login, PasswordLogin(users)),
             self.documents,
             metrics.observe_login,
         )
+        issuers = Issuers(lambda _: self.issuer, domain.clock.seconds)
+        provider = None
+        if self.provider is not None:
+            provider = ProviderLogIn(self.provider, issuers, domain.clock.seconds)
+        browser = BrowserLogIn(
+            access,
+            session_login.sessions,
+            session_login.accounts,
+            self.records.append,
+            lambda: users.exist,
+            provider,
+        )
         exchange = Exchange(
             access,
-            Issuers(lambda _: self.issuer, domain.clock.seconds),
+            issuers,
             self.tokens.minted,
             self.records.append,
             domain.clock.seconds,
             900,
         )
+        self.counted = CountedDownloads(domain.store, domain.offload, domain.clock)
         self.application = Application(
             domain.index,
             access=access,
@@ -539,8 +577,11 @@ class Web:
             max_upload=self.max_upload,
             metrics_read=lambda principal, client: True,
             witness=Witness(self._audit, metrics, self.users.__contains__),
+            browser=browser,
             downloads=self.download_log or self.downloads.append,
             cors=self.cors,
+            statistics=AdministeredStatistics(domain.index, self.counted),
+            count=self.counted.count,
             advisories=AdministeredAdvisories.of(
                 domain.index,
                 self.known,
@@ -550,6 +591,7 @@ class Web:
                 NothingVisible(),
                 lambda: self.advisories,
             ),
+            elsewhere=self.elsewhere,
         )
         self.site = Site(
             self.application.resource(),
@@ -597,6 +639,10 @@ class Web:
     ) -> Response:
         """Send a form, logged in unless *headers* say otherwise."""
         return self.request("POST", path, {**FORM_TYPE, **(headers or basic())}, body)
+
+    def describe(self) -> None:
+        """Have all projects described, as a server does in its own time."""
+        self.wait(self.application.derived.catch_up())
 
     def publish(self, filename: str, data: bytes) -> None:
         """Have a file, without HTTP."""

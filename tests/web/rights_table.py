@@ -134,6 +134,13 @@ class Row:
     changes: bool = False
 
     @property
+    def for_people(self) -> bool:
+        """Whether it is a page, which leads whoever is nobody yet to the log-in."""
+        pages = ("/project/", "/search", "/advisories", "/account/", "/admin/")
+        is_page = self.path == "/" or self.path.startswith(pages)
+        return self.method == "GET" and is_page
+
+    @property
     def about_a_project(self) -> bool:
         """Whether its answer depends on a project's name."""
         return "{name}" in self.path or self.body(_ONE) != self.body(_TWO)
@@ -199,6 +206,13 @@ def report(subject: Subject) -> bytes:
     """What a secret scanner sends."""
     return b'[{"token": "x"}]'
 
+
+def nobodys_form(subject: Subject) -> bytes:
+    """A form that no page of ours has made."""
+    return b"user=boss&password=secret&token=x"
+
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 AUDIT = "/api/v1/audit"
 DISCOVERY = "/.well-known/pytp"
@@ -321,6 +335,8 @@ def _project_rows() -> Iterator[Row]:
         yield _api_row("GET", path, READ)
     yield _api_row("GET", f"{project}/history", MANAGE)
     yield _api_row("GET", "/upstream/explain/{name}", READ)
+    for path in ("totals", "top", "projects/{name}"):
+        yield _api_row("GET", f"/stats/{path}", READ)
     yield _api_row("GET", "/status", ADMINISTER)
     yield Row("GET", f"{API}/openapi.json", f"{API}/openapi.json")
     for one in (release, file):
@@ -470,6 +486,14 @@ ROWS = (
     Row("GET", "/pypi/<name>/json", "/pypi/{name}/json", READ),
     Row("GET", "/pypi/<name>/<version>/json", "/pypi/{name}/1.0/json", READ),
     Row("GET", "/static/<filename>", f"/static/{STYLE}"),
+    # Who logs in, and out, is told by what they send.
+    Row("GET", "/login", "/login"),
+    Row("POST", "/login", "/login", None, 403, nobodys_form, FORM),
+    Row("GET", "/logout", "/logout"),
+    Row("POST", "/logout", "/logout", None, 403, nobodys_form, FORM),
+    # Nobody does here by a provider.
+    Row("GET", "/login/oidc", "/login/oidc", status=404),
+    Row("GET", "/login/oidc/callback", "/login/oidc/callback", status=404),
     Row("GET", "/health", "/health"),
     Row("GET", "/ready", "/ready"),
     # Asks for metrics.read, which the doubles let everybody have.
@@ -505,6 +529,8 @@ ROWS = (
 PAGES: tuple[tuple[str, Klein], ...] = (("/project", ProjectPages.router),)
 
 WHILE_READ_ONLY = {
+    "/login",
+    "/logout",
     f"{API}/prune/plan",
     f"{OSV}/v1/querybatch",
     f"{OSV}/v1/query",

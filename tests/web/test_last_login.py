@@ -45,7 +45,7 @@ class LastLoginTests(SynchronousTestCase):
         self.web = Web(users=users, default_read="authenticated", proxies=proxies)
         self.web.publish("acme-1.0-py3-none-any.whl", wheel())
         access = self.web.application.access
-        tokens, passwords = access.authenticators
+        tokens, _, passwords = access.authenticators
         assert isinstance(passwords, PasswordLogin)
         self.users = passwords.users
         counted = Counted(self.users)

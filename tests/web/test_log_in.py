@@ -181,7 +181,7 @@ class ProxyTests(LogInCase):
 
     def test_authorization_of_the_proxy_s_own_where_there_are_no_users(self) -> None:
         access = self.web.application.access
-        passwords: Any = access.authenticators[1]
+        passwords: Any = access.authenticators[2]
         passwords.users.reload({})
         response = self.ask({"X-Remote-User": "bob", **basic()})
         self.assertEqual(response.status, 200)

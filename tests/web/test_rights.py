@@ -25,6 +25,7 @@ from pypicloud_tw.web.api.osv import OsvApi
 from pypicloud_tw.web.api.pinning import PinsApi
 from pypicloud_tw.web.api.projects import ProjectsApi
 from pypicloud_tw.web.api.pruning import PruningApi
+from pypicloud_tw.web.api.statistics import StatisticsApi
 from pypicloud_tw.web.api.upstream import UpstreamApi
 from pypicloud_tw.web.app import Application
 from tests.access.doubles import policy_of
@@ -218,7 +219,7 @@ def refusal(row: Row, user: str | None, kind: str) -> int:
     if row.asks is Action.OVERWRITE and Action.UPLOAD in EXPECTED[user][kind]:
         return 409  # a file that is there stays as it is, for them
     if user is None:
-        return 401
+        return 303 if row.for_people else 401
     if row.asks is Action.READ and kind != "secret":
         return 404
     return 403
@@ -247,6 +248,7 @@ class TableTests(TableCase):
                 (OSV, OsvApi.router),
                 (f"{API}/upstream", UpstreamApi.router),
                 *PAGES,
+                (f"{API}/stats", StatisticsApi.router),
             )
             for rule in router.url_map.iter_rules()
             for method in set(rule.methods or ()) - {"HEAD", "OPTIONS"}

@@ -50,8 +50,12 @@ class Authority(Protocol):
     def reads(self) -> Callable[[str], bool]:
         """Return what tells of a project, by its normalized name, if they may read it.
 
-        It holds for now: a change of the rules makes another.
+        It holds for now: a change of the rules makes another. Those of readers with
+        equal rights are equal, and can be keys.
         """
+
+    def may(self, action: Action) -> Callable[[str], bool]:
+        """Return what tells the same of something else than reading."""
 
     def administers(self, *projects: str) -> bool:
         """Whether all of these names and patterns are theirs to administer.
@@ -99,7 +103,11 @@ class Operator:
 
     def reads(self) -> Callable[[str], bool]:
         """See :class:`Authority`."""
-        return lambda name: True
+        return _everything
+
+    def may(self, action: Action) -> Callable[[str], bool]:
+        """See :class:`Authority`."""
+        return _everything
 
     def administers(self, *projects: str) -> bool:
         """See :class:`Authority`."""
@@ -136,7 +144,12 @@ class PrincipalAuthority:
 
     def reads(self) -> Callable[[str], bool]:
         """See :class:`Authority`."""
-        return self.access.policy.readable(self.principal).allows
+        return self.access.policy.readable(self.principal)
+
+    def may(self, action: Action) -> Callable[[str], bool]:
+        """See :class:`Authority`."""
+        policy, principal = self.access.policy, self.principal
+        return lambda name: policy.may(principal, action, NormalizedName(name))
 
     def administers(self, *projects: str) -> bool:
         """See :class:`Authority`."""
@@ -179,6 +192,10 @@ class PrincipalAuthority:
         # Whoever may not even make what they show themselves.
         scope = self.principal.scope or Scope()
         self.check_tokens(self.principal.name or "", scope)
+
+
+def _everything(name: str) -> bool:
+    return True
 
 
 def may_whole(

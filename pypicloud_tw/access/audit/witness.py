@@ -56,11 +56,17 @@ def claimed(credentials: Credentials) -> tuple[str, str | None]:
         if authorization is None or not is_basic(authorization):
             return "proxy", None
     elif authorization is None:
-        return "none" if credentials.certificate is None else "certificate", None
+        return _without_authorization(credentials), None
     try:
         return "password", parse_basic(authorization).user
     except Unauthorized:
         return "password", None
+
+
+def _without_authorization(credentials: Credentials) -> str:
+    if credentials.certificate is not None:
+        return "certificate"
+    return "none" if credentials.session is None else "session"
 
 
 @frozen

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.cookiejar import DefaultCookiePolicy
 from typing import NoReturn
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
-from attrs import define, field
+from attrs import define, field, frozen
 from treq.client import HTTPClient
 from treq.cookies import IndexableCookieJar
 from twisted.internet.defer import Deferred
@@ -16,6 +16,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IResponse
 
 from pypicloud_tw.outbound.as_sent import CODING, AsSent
+from pypicloud_tw.outbound.request_body import SmallBody
 from pypicloud_tw.outbound.response_body import ResponseBody
 from pypicloud_tw.outbound.trouble import trouble
 
@@ -54,8 +55,30 @@ class Documents:
         :param limit: bytes that it may have.
         :raises FetchError: it cannot be had.
         """
-        host = urlsplit(url).hostname or "the issuer"
-        fetching = Deferred.fromCoroutine(self._fetch(url, host, limit))
+        status, data = await self._in_time(_Question("GET", url), limit)
+        if status != 200:
+            raise FetchError(f"{_host(url)} answers with {status}.")
+        return data
+
+    async def post(
+        self,
+        url: str,
+        form: Mapping[str, str],
+        authorization: str | None,
+        limit: int,
+    ) -> tuple[int, bytes]:
+        """Send a form, and return status and body of the answer.
+
+        :param authorization: the value of that field, if there is to be one.
+        :param limit: bytes that the answer may have.
+        :raises FetchError: there is none.
+        """
+        body = urlencode(form).encode()
+        return await self._in_time(_Question("POST", url, body, authorization), limit)
+
+    async def _in_time(self, question: _Question, limit: int) -> tuple[int, bytes]:
+        host = _host(question.url)
+        fetching = Deferred.fromCoroutine(self._fetch(question, host, limit))
         fetching.addTimeout(PATIENCE, self.clock, _timed_out(host))
         try:
             return await fetching
@@ -65,8 +88,10 @@ class Documents:
             found = trouble(e, "oidc.private_hosts")
             raise FetchError(f"{host} {found.sentence}") from None
 
-    async def _fetch(self, url: str, host: str, limit: int) -> bytes:
-        response = await self._ask(url, host)
+    async def _fetch(
+        self, question: _Question, host: str, limit: int
+    ) -> tuple[int, bytes]:
+        response = await self._ask(question, host)
         body = ResponseBody(
             self.clock,
             PATIENCE,
@@ -74,22 +99,19 @@ class Documents:
             lambda: _too_slow(host),
         )
         response.deliverBody(body)
-        if response.code != 200 or response.headers.getRawHeaders(CODING, []):
+        if response.headers.getRawHeaders(CODING, []):
             body.drain()
-            raise FetchError(f"{host} answers with {response.code}, or in a coding.")
-        return b"".join(await body.read_all(limit, lambda: _too_long(host, limit)))
+            raise FetchError(f"{host} answers in a coding.")
+        data = await body.read_all(limit, lambda: _too_long(host, limit))
+        return response.code, b"".join(data)
 
-    async def _ask(self, url: str, host: str) -> IResponse:
-        fields = {
-            "Accept": ["application/json"],
-            "Accept-Encoding": ["identity"],
-            "User-Agent": [self.user_agent],
-        }
+    async def _ask(self, question: _Question, host: str) -> IResponse:
         try:
             asking = self._http.request(
-                "GET",
-                url,
-                headers=Headers(fields),
+                question.method,
+                question.url,
+                headers=Headers(question.fields(self.user_agent)),
+                data=None if question.body is None else SmallBody(question.body),
                 allow_redirects=False,
                 unbuffered=True,
                 # treq's own timeout is not used; it would import the global reactor.
@@ -98,6 +120,32 @@ class Documents:
         except ValueError:
             raise FetchError(f"An address at {host} cannot be asked for.") from None
         return await asking
+
+
+@frozen
+class _Question:
+    """What is asked for."""
+
+    method: str
+    url: str
+    body: bytes | None = field(default=None, repr=False)
+    authorization: str | None = field(default=None, repr=False)
+
+    def fields(self, user_agent: str) -> Mapping[str, list[str]]:
+        fields = {
+            "Accept": ["application/json"],
+            "Accept-Encoding": ["identity"],
+            "User-Agent": [user_agent],
+        }
+        if self.body is not None:
+            fields["Content-Type"] = ["application/x-www-form-urlencoded"]
+        if self.authorization is not None:
+            fields["Authorization"] = [self.authorization]
+        return fields
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or "the issuer"
 
 
 def _timed_out(host: str) -> Callable[[object, float], NoReturn]:

@@ -6,8 +6,8 @@ address of its keys.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeGuard
 from urllib.parse import urlsplit
 
 from attrs import define, field
@@ -33,7 +33,7 @@ EVERY = 60.0
 RETRY = 5.0
 
 #: Bytes of a discovery document: those of the large ones have 1 to 3 kB.
-_LONGEST_DISCOVERY = 64 * 1024
+LONGEST_DISCOVERY = 64 * 1024
 #: Issuers whose keys are kept.
 _KEPT_ISSUERS = 1000
 
@@ -43,6 +43,15 @@ class Fetcher(Protocol):
 
     async def fetch(self, url: str, limit: int) -> bytes:
         """Return a document; see :class:`.documents.Documents`."""
+
+    async def post(
+        self,
+        url: str,
+        form: Mapping[str, str],
+        authorization: str | None,
+        limit: int,
+    ) -> tuple[int, bytes]:
+        """Send a form; see :class:`.documents.Documents`."""
 
 
 @define
@@ -127,13 +136,20 @@ class Issuers:
 
     async def _fetch(self, issuer: str) -> KeySet:
         fetcher = self.fetcher(issuer)
-        url = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
-        data = await fetcher.fetch(url, _LONGEST_DISCOVERY)
+        data = await fetcher.fetch(discovery_url(issuer), LONGEST_DISCOVERY)
         return read_keys(await fetcher.fetch(_keys_url(issuer, data), LONGEST_SET))
 
 
-def _keys_url(issuer: str, discovery: bytes) -> str:
-    """Find where an issuer's keys are."""
+def discovery_url(issuer: str) -> str:
+    """Return where an issuer's discovery document is."""
+    return f"{issuer.rstrip('/')}/.well-known/openid-configuration"
+
+
+def read_discovery(issuer: str, discovery: bytes) -> dict[str, Any]:
+    """Read an issuer's discovery document.
+
+    :raises KeysUnusable: it is none, or another's.
+    """
     try:
         document = read_object(discovery)
     except JsonError as e:
@@ -141,14 +157,19 @@ def _keys_url(issuer: str, discovery: bytes) -> str:
     if document.get("issuer") != issuer:
         # Section 4.3: they must be the same, or another's keys would be taken.
         raise KeysUnusable("Its discovery document is of another issuer.")
-    url = document.get("jwks_uri")
-    if not _is_address(url, issuer):
+    return document
+
+
+def _keys_url(issuer: str, discovery: bytes) -> str:
+    """Find where an issuer's keys are."""
+    url = read_discovery(issuer, discovery).get("jwks_uri")
+    if not is_address(url, issuer):
         raise KeysUnusable("Its discovery document has no https address for its keys.")
-    assert isinstance(url, str), "an address is text"
     return url
 
 
-def _is_address(url: Any, issuer: str) -> bool:
+def is_address(url: object, issuer: str) -> TypeGuard[str]:
+    """Return whether an issuer's document names an address that may be asked."""
     if not isinstance(url, str) or not url.isascii() or not url.isprintable():
         return False
     try:

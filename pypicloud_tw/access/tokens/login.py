@@ -169,7 +169,7 @@ class TokenLogin:
             proof=Proof("publisher", record.claims),
             last_known=stale,
         )
-        holds = partial(self.minted.holds, token.id, known)
+        holds = self.minted.holding(token, known)
         return _RememberedToken(principal, record.ends, holds)
 
     async def _judge_users(self, token: UserToken, client: str) -> _RememberedToken:

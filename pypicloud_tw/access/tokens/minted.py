@@ -9,8 +9,8 @@ swapped. Its key follows from the identity token alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
 from random import Random, SystemRandom
 from types import MappingProxyType
@@ -19,8 +19,12 @@ from attrs import define, evolve, field, frozen
 from twisted.internet.interfaces import IReactorTime
 
 from pypicloud_tw.access.throttle import Throttle
-from pypicloud_tw.access.tokens.documents import STALE_FOR
-from pypicloud_tw.access.tokens.lookups import Lookups
+from pypicloud_tw.access.tokens.objects import (
+    KnownObject,
+    SecretObjects,
+    hour_key,
+    sweep_hours,
+)
 from pypicloud_tw.access.tokens.records import FORMAT, check_format
 from pypicloud_tw.access.tokens.text import (
     HOUR,
@@ -33,13 +37,11 @@ from pypicloud_tw.concurrency.cache import Cache
 from pypicloud_tw.errors import (
     BadRequest,
     Conflict,
-    ObjectNotFound,
     PreconditionFailed,
     StoreError,
     Unauthorized,
 )
 from pypicloud_tw.index.standing import Standing
-from pypicloud_tw.index.watch import NEVER
 from pypicloud_tw.json_documents import DAMAGED, compact
 from pypicloud_tw.store.interfaces import IfAbsent, IObjectStore, StoredBytes
 
@@ -47,20 +49,6 @@ FOLDER = ".access/minted/"
 
 #: Seconds that a minted token may live for (PEP 807, draft).
 LONGEST = 6 * HOUR
-
-#: Seconds after the end of its hour for which an object stays. By then the identity
-#: token has ended by every server's clock, and so has the minted token.
-KEPT = 24 * HOUR
-
-#: Bytes of one object at most. Claims have 2 kB, and at most 16 KiB, of which JSON may
-#: make six times as much.
-MAX_OBJECT = 256 * 1024
-
-#: Bytes of objects that are remembered, and what one costs beside its own.
-CAPACITY, _OVERHEAD = 32 * 2**20, 1500
-
-#: Ids that are known not to be there.
-ABSENT = 10_000
 
 #: Identity tokens that are known to be used: who shows one again costs no request.
 USED = 10_000
@@ -105,18 +93,8 @@ class MintedRecord:
     burnt: int | None = None
 
 
-@define(eq=False)
-class KnownMinted:
-    """A minted token as it was read last.
-
-    :ivar weight: bytes of memory, roughly.
-    :ivar proved: when the store last said that it is so.
-    """
-
-    record: MintedRecord
-    etag: str
-    weight: int
-    proved: float = NEVER
+#: A minted token as it was read last.
+KnownMinted = KnownObject[MintedRecord]
 
 
 @define(eq=False)
@@ -139,21 +117,14 @@ class Minted:
     random: Random = field(factory=SystemRandom, repr=False)
     minted: int = field(default=0, init=False)
     burnt: int = field(default=0, init=False)
-    _failed: float = field(default=NEVER, init=False)
-    _known: Cache[str, KnownMinted] = field(
-        factory=lambda: Cache(CAPACITY, lambda known: known.weight), init=False
-    )
-    _absent: Cache[str, bool] = field(init=False)
     _used: Cache[str, bool] = field(factory=lambda: Cache(USED), init=False)
-    _lookups: Lookups[KnownMinted] = field(init=False)
+    _objects: SecretObjects[MintedRecord] = field(init=False)
 
-    @_absent.default
-    def _make_absent(self) -> Cache[str, bool]:
-        return Cache(ABSENT, seconds=self.clock.seconds, lifetime=self.fresh_for)
-
-    @_lookups.default
-    def _make_lookups(self) -> Lookups[KnownMinted]:
-        return Lookups(self.throttle, self.clock)
+    @_objects.default
+    def _make_objects(self) -> SecretObjects[MintedRecord]:
+        return SecretObjects(
+            self.store, self.clock, self.throttle, _decode, self.fresh_for
+        )
 
     async def mint(
         self,
@@ -211,18 +182,19 @@ class Minted:
             raise _already_used() from None
         except StoreError as e:
             # It may have been written: whose secret is there will tell.
-            found = await self._get(text)
+            found = await self._objects.read(key)
             if found is None:
                 raise e
             if not matches(text.secret, found.record.digest):
                 raise _already_used() from None
             etag = found.etag
         self._used.put(key, True)
-        self._keep(text.id, _known(record, etag, len(data), self.clock.seconds()))
+        now = self.clock.seconds()
+        self._objects.keep(key, KnownMinted.of(record, etag, len(data), now))
 
-    def holds(self, id: str, known: KnownMinted, now: float) -> bool:
-        """Return, asking nobody, whether this is how a token is still."""
-        return 0 <= now - known.proved < self.fresh_for and self._known.get(id) is known
+    def holding(self, text: MintedText, known: KnownMinted) -> Callable[[float], bool]:
+        """Return what tells, asking nobody, whether this is how a token is still."""
+        return partial(self._objects.holds, _key(text), known)
 
     async def find(self, text: MintedText, client: str) -> tuple[KnownMinted, bool]:
         """Find a token as it is now, and whether that is what was known before.
@@ -234,7 +206,7 @@ class Minted:
         :raises TooManyRequests: the client has shown too many that are not there.
         :raises StoreError: the store is away, and nothing is known.
         """
-        known, stale = await self._find(text, client)
+        known, stale = await self._objects.find(_key(text), client)
         if known is None or not matches(text.secret, known.record.digest):
             raise Unauthorized("This token is not known here.")
         if known.record.burnt is not None:
@@ -242,38 +214,6 @@ class Minted:
         if self.clock.seconds() >= known.record.ends:
             raise Unauthorized("This token has ended; a job gets a new one each time.")
         return known, stale
-
-    async def _find(
-        self, text: MintedText, client: str
-    ) -> tuple[KnownMinted | None, bool]:
-        known = self._known.get(text.id)
-        now = self.clock.seconds()
-        if known is not None and self.holds(text.id, known, now):
-            return known, False
-        question = partial(self._read, text)
-        if known is None:
-            if text.id in self._absent:
-                return None, False
-            known = await self._lookups.first(text.id, client, question, text.id)
-            if known is None or not self._is_old(known, now):
-                return known, False
-        good = 0 <= now - known.proved < STALE_FOR
-        if good and 0 <= now - self._failed < self.fresh_for:
-            return known, True  # others have waited for the store, a moment ago
-        try:
-            found = await self._lookups.again(text.id, client, question)
-            if found is not None and self._is_old(found, now):
-                found = await self._lookups.again(text.id, client, question)
-            return found, False
-        except StoreError:
-            self._failed = self.clock.seconds()
-            if not good:
-                raise
-            return known, True
-
-    def _is_old(self, known: KnownMinted, now: float) -> bool:
-        """Whether others asked for it too long before that time."""
-        return known.proved < now - self.fresh_for
 
     async def burn(self, shown: str, client: str) -> bool:
         """Make a token useless for good; return whether it was one that lived.
@@ -293,7 +233,7 @@ class Minted:
         if not isinstance(text, MintedText):
             return False
         self.standing.check()
-        found, _ = await self._find(text, client)
+        found, _ = await self._objects.find(_key(text), client)
         if found is None or not matches(text.secret, found.record.digest):
             return False
         if found.record.burnt is not None:
@@ -303,37 +243,10 @@ class Minted:
         data = _encode(burnt)
         # No condition: there is nothing else that it could become.
         info = await self.store.put(_key(text), data, content_type="application/json")
-        self._keep(text.id, _known(burnt, info.etag, len(data), now))
+        known = KnownMinted.of(burnt, info.etag, len(data), now)
+        self._objects.keep(_key(text), known)
         self.burnt += 1
         return True
-
-    async def _read(self, text: MintedText) -> KnownMinted | None:
-        known = await self._get(text)
-        if known is None:
-            self._known.drop(text.id)
-            self._absent.put(text.id, True)
-        else:
-            self._keep(text.id, known)
-        return known
-
-    async def _get(self, text: MintedText) -> KnownMinted | None:
-        began = self.clock.seconds()
-        known = self._known.get(text.id)
-        unless = None if known is None else known.etag
-        try:
-            stored = await self.store.get(_key(text), unless=unless, limit=MAX_OBJECT)
-        except ObjectNotFound:
-            return None
-        if stored is not None:
-            return _decode(stored, began)
-        assert known is not None, "a conditional read answers None to its ETag only"
-        known.proved = began
-        return known
-
-    def _keep(self, id: str, known: KnownMinted) -> None:
-        self._absent.drop(id)
-        if self._known.get(id) is not known:
-            self._known.put(id, known)
 
 
 async def sweep_minted(
@@ -343,35 +256,11 @@ async def sweep_minted(
 
     :param now: by the store's clock.
     """
-    due = []
-    async for info in store.list(FOLDER):
-        hour = _hour_of(info.key)
-        if hour is None:
-            continue
-        if hour + timedelta(seconds=HOUR + KEPT) >= now:
-            break  # hours are listed in their order
-        due.append(info.key)
-    if not dry_run:
-        for key in due:
-            await store.delete(key)
-    return due
+    return await sweep_hours(store, FOLDER, now, dry_run=dry_run)
 
 
 def _key(text: MintedText) -> str:
-    hour = datetime.fromtimestamp(0, UTC) + timedelta(hours=min(text.hour, _LAST))
-    return f"{FOLDER}{hour:%Y%m%dT%H}/{text.id}"
-
-
-#: Hours from 1970 to the end of what a date can say; later ones are never there.
-_LAST = int(datetime(9999, 12, 31, 23, tzinfo=UTC).timestamp()) // HOUR
-
-
-def _hour_of(key: str) -> datetime | None:
-    try:
-        text = key.removeprefix(FOLDER).partition("/")[0]
-        return datetime.strptime(text, "%Y%m%dT%H").replace(tzinfo=UTC)
-    except ValueError:
-        return None
+    return hour_key(FOLDER, text.hour, text.id)
 
 
 def _already_used() -> AlreadyUsed:
@@ -379,10 +268,6 @@ def _already_used() -> AlreadyUsed:
         "This identity token was exchanged before; each can be once. Ask the CI for a "
         "new one. A GitLab job has one only: publish everything in one step of it."
     )
-
-
-def _known(record: MintedRecord, etag: str, size: int, proved: float) -> KnownMinted:
-    return KnownMinted(record, etag, size + _OVERHEAD, proved)
 
 
 def _encode(record: MintedRecord) -> bytes:
@@ -398,12 +283,12 @@ def _encode(record: MintedRecord) -> bytes:
     return compact(document)
 
 
-def _decode(stored: StoredBytes, proved: float) -> KnownMinted:
+def _decode(stored: StoredBytes) -> MintedRecord:
     try:
         document = json.loads(stored.data)
         check_format(document, stored.info.key)
         burnt = document["burnt"]
-        record = MintedRecord(
+        return MintedRecord(
             bytes.fromhex(document["sha256"]),
             tuple(str(name) for name in document["publishers"]),
             MappingProxyType(
@@ -418,4 +303,3 @@ def _decode(stored: StoredBytes, proved: float) -> KnownMinted:
             f"The minted token in {stored.info.key} is damaged ({type(e).__name__}); "
             "delete nothing there: the job can be run again."
         ) from None
-    return _known(record, stored.info.etag, stored.info.size, proved)

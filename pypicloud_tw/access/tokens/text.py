@@ -72,7 +72,7 @@ class UserToken:
     @property
     def text(self) -> str:
         """What its owner is shown, once."""
-        return _write(USER_PREFIX, bytes.fromhex(self.id) + self.secret)
+        return write_secret(USER_PREFIX, bytes.fromhex(self.id) + self.secret)
 
 
 @frozen
@@ -103,7 +103,7 @@ class MintedText:
     def text(self) -> str:
         """What the job is shown, once."""
         hour = self.hour.to_bytes(_HOUR, "big")
-        return _write(MINTED_PREFIX, hour + bytes.fromhex(self.id) + self.secret)
+        return write_secret(MINTED_PREFIX, hour + bytes.fromhex(self.id) + self.secret)
 
 
 def owner_key(owner: str) -> str:
@@ -148,11 +148,9 @@ def read_token(text: str) -> UserToken | MintedText:
     """
     if _WHOLE.fullmatch(text) is None:
         raise Unauthorized(_DAMAGED)
-    prefix, _, body = text.partition("_")
-    prefix += "_"
-    data = b32decode(body.upper())
-    payload, checksum = data[:-_CHECKSUM], data[-_CHECKSUM:]
-    if _checksum(prefix, payload) != checksum:
+    prefix = text[: text.index("_") + 1]
+    payload = read_secret(prefix, text)
+    if payload is None:
         raise Unauthorized(_DAMAGED)
     ids, secret = payload[:-SECRET], payload[-SECRET:]
     if prefix == USER_PREFIX:
@@ -160,9 +158,23 @@ def read_token(text: str) -> UserToken | MintedText:
     return MintedText(int.from_bytes(ids[:_HOUR], "big"), ids[_HOUR:].hex(), secret)
 
 
-def _write(prefix: str, payload: bytes) -> str:
-    # Their lengths are multiples of five bytes, so that nothing is padded.
+def write_secret(prefix: str, payload: bytes) -> str:
+    """Write what an opaque text has in it.
+
+    :param payload: with four bytes more its length is a multiple of five, so that
+        nothing is padded.
+    """
     return prefix + b32encode(payload + _checksum(prefix, payload)).decode().lower()
+
+
+def read_secret(prefix: str, text: str) -> bytes | None:
+    """Return what a text has in it; None where its checksum is wrong.
+
+    :param text: its prefix, and base32 of a whole number of bytes.
+    """
+    data = b32decode(text[len(prefix) :].upper())
+    payload, checksum = data[:-_CHECKSUM], data[-_CHECKSUM:]
+    return payload if _checksum(prefix, payload) == checksum else None
 
 
 def _checksum(prefix: str, payload: bytes) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import click
 
 from pypicloud_tw.cli.administration import Administration
@@ -11,7 +13,7 @@ from pypicloud_tw.cli.projects.paging import items, takes_limit
 from pypicloud_tw.cli.projects.selection import Named
 from pypicloud_tw.cli.target import Target, takes_target
 from pypicloud_tw.projects.interface import ProjectAdministration
-from pypicloud_tw.projects.values import USUAL, Found, FoundPage
+from pypicloud_tw.projects.values import USUAL, Found, FoundPage, Origin, OwnRight
 
 
 @click.command("ls")
@@ -75,23 +77,42 @@ class _Names:
 @click.command()
 @click.argument("words", nargs=-1, required=True)
 @takes_limit(USUAL, "projects")
+@click.option(
+    "--origin",
+    type=click.Choice(get_args(Origin)),
+    help="Only projects of this index; those of others of which it keeps files; or "
+    "other names there, as far as their list was read.",
+)
+@click.option(
+    "--may",
+    type=click.Choice(get_args(OwnRight)),
+    help="Only projects of this index that you may upload to, or manage.",
+)
 @takes_target
 @json_option
-def search(words: tuple[str, ...], limit: int, target: Target, as_json: bool) -> None:
-    """Find projects by words in their names and summaries, the best first.
+def search(
+    words: tuple[str, ...],
+    limit: int,
+    origin: Origin | None,
+    may: OwnRight | None,
+    target: Target,
+    as_json: bool,
+) -> None:
+    """Find projects by words in names, summaries and keywords, the best first.
 
     Exits with 1 if nothing is found.
     """
     query = " ".join(words)
 
     async def work(index: Administration) -> FoundPage:
-        return await index.projects.search(query, limit)
+        return await index.projects.search(query, limit, origin, may)
 
     found = target.do(work)
     if as_json:
         show([*found.items], (), _row, as_json=True)
     elif found.items:
-        show(found.items, ("PROJECT", "VERSION", "SUMMARY"), _row, as_json=False)
+        titles = ("PROJECT", "VERSION", "FROM", "SUMMARY")
+        show(found.items, titles, _row, as_json=False)
     if not found.complete:
         click.echo("Of some projects only the names were looked at.", err=True)
     if not found.items:
@@ -100,4 +121,4 @@ def search(words: tuple[str, ...], limit: int, target: Target, as_json: bool) ->
 
 
 def _row(one: Found) -> tuple[str, ...]:
-    return one.name, one.version or "", one.summary or ""
+    return one.name, one.version or "", one.origin, one.summary or ""

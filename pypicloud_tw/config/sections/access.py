@@ -50,6 +50,11 @@ class AuthSection:
         "365d",
         "The longest that one may live; those that were made before keep their end.",
     )
+    session_life: float = key(
+        values.seconds(300, 30 * DAY),
+        "12h",
+        "How long somebody stays logged in, in a browser.",
+    )
 
 
 @frozen
@@ -73,6 +78,50 @@ class OidcSection:
         "Hosts and networks with private addresses where issuers of the access "
         "document, and any issuer's keys, may be: keys.corp, keys.corp:8443. An issuer "
         "that this file names need not be named again.",
+    )
+
+
+@frozen
+class OidcLoginSection:
+    """Logging in people in a browser by a provider (OpenID Connect)."""
+
+    issuer: str | None = key(
+        addresses.issuer_url,
+        None,
+        "The provider of log-ins for people in a browser, as its tokens name it: "
+        "https://login.corp.example/realms/staff",
+    )
+    client_id: str | None = key(values.token, None, "What this server is called there.")
+    client_secret: str | None = key(
+        values.token,
+        None,
+        "The secret that it has given this server. Not set: none, as for a public "
+        "client.",
+        secret=True,
+    )
+    name_claim: str = key(
+        values.token,
+        "preferred_username",
+        "The claim that names the user here. It must be one that users there cannot "
+        "choose freely, or they choose whose rights they have. Of email, addresses "
+        "count that are verified.",
+    )
+    groups_claim: str = key(
+        values.token, "groups", "The claim that lists the user's groups."
+    )
+    scopes: tuple[str, ...] = key(
+        values.words(values.token),
+        "openid profile email",
+        "What is asked of the provider; openid must be among them.",
+    )
+    title: str = key(
+        values.line, "your organisation", "What the button of the log-in calls it."
+    )
+    service_accounts: bool = key(
+        values.flag,
+        "false",
+        "Whether it may sign in users here who have no password (pypicloud user add "
+        "NAME --service), who then have tokens. Every other user here is never its.",
     )
 
 

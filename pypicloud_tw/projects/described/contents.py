@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar, TypeVarTuple
 
 from attrs import define, evolve, field
 
@@ -19,6 +20,7 @@ from pypicloud_tw.projects.described.listing import (
     HEAD,
     PACKED,
     TAIL,
+    TARS,
     Listing,
     Window,
     find_in_zip,
@@ -30,6 +32,8 @@ from pypicloud_tw.projects.described.listing import (
     read_in_tar,
     read_in_tar_file,
     read_in_zip,
+    read_pkg_info,
+    read_pkg_info_file,
 )
 from pypicloud_tw.projects.described.values import Contents, MemberText
 from pypicloud_tw.store.interfaces import ByteRange
@@ -38,10 +42,14 @@ from pypicloud_tw.store.spool_consumer import copy
 from pypicloud_tw.upstream.relay import LocatedFile
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 #: Bytes of a tar, which is fetched whole. The largest source archives known have
 #: 100 MB; what is larger is not looked into.
 LARGEST_TAR = 200 * 2**20
+
+#: Bytes of one that is fetched for its core metadata; nearly all have less than 1 MB.
+_QUICKLY_FETCHED = 16 * 2**20
 
 #: Bytes of lists that are kept: one of 20,000 members has some 200 kB.
 CAPACITY = 16 * 2**20
@@ -97,6 +105,22 @@ class FileContents:
         try:
             read = self._read_in_zip if zipped else self._read_in_tar
             return evolve(await read(file, path), filename=file.filename)
+        finally:
+            self._turns.leave()
+
+    async def pkg_info(self, file: LocatedFile) -> bytes | None:
+        """Read the core metadata in a source archive; None: it has none.
+
+        Also of one that is large, for a page waits for it, or that is no tar.
+
+        :raises BadRequest: it cannot be read.
+        """
+        small = file.size is not None and file.size <= _QUICKLY_FETCHED
+        if not small or not file.filename.endswith(TARS):
+            return None
+        await self._turns.enter(ANYBODY)
+        try:
+            return await self._with_tar(file, read_pkg_info, read_pkg_info_file)
         finally:
             self._turns.leave()
 
@@ -158,28 +182,31 @@ class FileContents:
     # -- tars: whole -------------------------------------------------------------------
 
     async def _list_tar(self, file: LocatedFile) -> Listing:
+        return await self._with_tar(file, list_tar, list_tar_file)
+
+    async def _read_in_tar(self, file: LocatedFile, path: str) -> MemberText:
+        return await self._with_tar(file, read_in_tar, read_in_tar_file, path)
+
+    async def _with_tar(
+        self,
+        file: LocatedFile,
+        read: Callable[[str, str, int, *Ts], T],
+        read_file: Callable[[BinaryIO, str, int, *Ts], T],
+        *more: *Ts,
+    ) -> T:
+        """Read something in a tar.
+
+        :param read: does it by a path, in a helper; *read_file* where that cannot be.
+        """
         spool = await self._fetch(file)
         try:
             if spool.path is not None:
                 return await self.offload.in_process(
-                    list_tar, str(spool.path), file.filename, spool.size
+                    read, str(spool.path), file.filename, spool.size, *more
                 )
             # As in Publisher.inspect: without /proc nobody else can open it.
             return await self.offload.in_thread(
-                list_tar_file, spool.file, file.filename, spool.size
-            )
-        finally:
-            await spool.close()
-
-    async def _read_in_tar(self, file: LocatedFile, path: str) -> MemberText:
-        spool = await self._fetch(file)
-        try:
-            if spool.path is not None:
-                return await self.offload.in_process(
-                    read_in_tar, str(spool.path), file.filename, spool.size, path
-                )
-            return await self.offload.in_thread(
-                read_in_tar_file, spool.file, file.filename, spool.size, path
+                read_file, spool.file, file.filename, spool.size, *more
             )
         finally:
             await spool.close()

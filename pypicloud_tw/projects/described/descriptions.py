@@ -57,7 +57,9 @@ class Descriptions:
 
     async def rendered(self, metadata: ReleaseMetadata) -> RenderedDescription:
         """Return a release's description as it is put into a page; never fails."""
-        text, content_type = metadata.description, metadata.description_type
+        # A character more than is rendered tells that there are more.
+        text = metadata.description[: LONGEST + 1]
+        content_type = metadata.description_type
         if not text.strip():
             return RenderedDescription("", "none")
         shown = plain_by_type(text, content_type)
@@ -68,7 +70,7 @@ class Descriptions:
         if known is not None:
             return known
         return await self._rendering.ask(
-            digest, lambda: self._render(digest, text[: LONGEST + 1], content_type)
+            digest, lambda: self._render(digest, text, content_type)
         )
 
     async def _render(

@@ -21,6 +21,8 @@ from attrs import define, field, frozen
 
 from pypicloud_tw.errors import BadRequest, NotFound
 from pypicloud_tw.index.archive import tar_format, zips
+from pypicloud_tw.index.archive.bounds import MAX_METADATA
+from pypicloud_tw.index.archive.paths import canonical_path, is_pkg_info
 from pypicloud_tw.index.archive.unpacked import unpack
 from pypicloud_tw.index.archive.unzip import unpack as unpack_member
 from pypicloud_tw.index.archive.zip_end import Directory, find_directory
@@ -47,7 +49,7 @@ HEAD = 30 + 2 * 0xFFFF
 PACKED = LONGEST_MEMBER + 32 * 1024
 
 _ZIPS = (".whl", ".zip", ".egg")
-_TARS = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar")
+TARS = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar")
 
 #: What reading an archive raises that is not one (as for :mod:`.inspection`).
 _DAMAGED = (
@@ -71,7 +73,7 @@ def is_zip(filename: str) -> bool:
     """
     if filename.endswith(_ZIPS):
         return True
-    if filename.endswith(_TARS):
+    if filename.endswith(TARS):
         return False
     raise BadRequest(
         "Only wheels, eggs and source archives (zip, or tar with gzip, bzip2 or xz) "
@@ -193,7 +195,9 @@ def list_tar_file(file: IO[bytes], filename: str, size: int) -> Listing:
     file.seek(0)
     with _whole():
         members = tar_format.members(unpack(file, filename, size))
-        return _packed((m.name, m.size, _tar_kind(m), m.target) for m in members)
+        return _packed(
+            (canonical_path(m.name), m.size, _tar_kind(m), m.target) for m in members
+        )
 
 
 @limited(CONTENTS)
@@ -217,10 +221,33 @@ def read_in_tar_file(
     with _whole():
         stream = unpack(file, filename, size)
         for one in tar_format.members(stream):
-            if one.name == member and one.is_file:
+            if one.is_file and canonical_path(one.name) == member:
                 data = stream.read(min(one.size, LONGEST_MEMBER))
                 return _text(member, one.size, data)
     raise _no_member()
+
+
+@limited(CONTENTS)
+def read_pkg_info(path: str, filename: str, size: int) -> bytes | None:
+    """Read the core metadata of a source archive; None: it has none.
+
+    :param path: where it is.
+    :raises BadRequest: it is unsafe, or no tar.
+    """
+    with open(path, "rb") as file:
+        return read_pkg_info_file(file, filename, size)
+
+
+@limited(CONTENTS)
+def read_pkg_info_file(file: IO[bytes], filename: str, size: int) -> bytes | None:
+    """Do what :func:`read_pkg_info` does with a file that is open already."""
+    file.seek(0)
+    with _whole():
+        stream = unpack(file, filename, size)
+        for one in tar_format.members(stream):
+            if one.is_file and is_pkg_info(canonical_path(one.name)):
+                return stream.read(one.size) if one.size <= MAX_METADATA else None
+    return None
 
 
 def part_of(listing: Listing, number: int) -> tuple[ArchiveMember, ...]:
@@ -259,7 +286,7 @@ def _tar_kind(member: tar_format.Member) -> str:
 
 def _packed(rows: Iterable[Row]) -> Listing:
     """Pack rows in the order of their paths; a file that stands there twice is one."""
-    found = sorted(set(rows), key=_order)
+    found = sorted({row for row in rows if row[0]}, key=_order)
     parts = tuple(
         zlib.compress(json.dumps(part, separators=(",", ":")).encode(), 1)
         for part in _parts(found)

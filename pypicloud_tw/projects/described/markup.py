@@ -26,6 +26,9 @@ _THEIR_PREFIX = "user-content-"
 #: The page's title is its only h1, and what describes has a heading of its own.
 _TOP_HEADING, _LOWEST_HEADING = 3, 6
 
+#: Characters that are read at once.
+_PIECE = 64 * 1024
+
 #: Elements below each other; what is deeper is its text alone.
 _DEEPEST = 64
 
@@ -79,8 +82,8 @@ def embed(html: str, classes: frozenset[str], most: int = MOST) -> tuple[str, bo
     """
     writer = _Writer(classes, most, _top_heading(html))
     # A piece at a time: what comes behind the end is not even read.
-    for begin in range(0, len(html), most):
-        writer.feed(html[begin : begin + most])
+    for begin in range(0, len(html), _PIECE):
+        writer.feed(html[begin : begin + _PIECE])
         if writer.full:
             break
     else:
@@ -150,12 +153,12 @@ class _Writer(HTMLParser):
         """Close an element, and those that were opened in it."""
         if self.full:
             return
-        if tag == "a" and self._link is not None:
+        if self._link is not None:
             # Nothing is in it, as in the links of headings to themselves.
-            self._anchor(self._link)
-            self._link = None
-        elif any(name == tag for name, _ in self._open):
-            self._write_link()
+            self._leave_anchor(self._link)
+            if tag == "a":
+                return
+        if any(name == tag for name, _ in self._open):
             while self._open and self._close() != tag:
                 pass
 
@@ -221,8 +224,9 @@ class _Writer(HTMLParser):
             begin = f'<a href="{escape(address)}"{rel}{identity}>'
             self._push("a", begin, "</a>")
 
-    def _anchor(self, given: Attributes) -> None:
+    def _leave_anchor(self, given: Attributes) -> None:
         """Leave of an empty link the place that others lead to."""
+        self._link = None
         if identity := "".join(self._id(given)):
             self._write(f"<span{identity}></span>")
 

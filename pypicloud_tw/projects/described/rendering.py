@@ -11,7 +11,7 @@ from attrs import frozen
 from pypicloud_tw.offload.limits import limited
 from pypicloud_tw.projects.described.limits import DESCRIPTIONS
 from pypicloud_tw.projects.described.markup import embed, embed_text
-from pypicloud_tw.projects.described.texts import clean_text
+from pypicloud_tw.projects.described.texts import clean_line, clean_text
 from pypicloud_tw.projects.described.values import RenderedDescription
 
 #: Characters of a description that are rendered, to show the first 60 kB of it. The
@@ -50,10 +50,11 @@ class ContentType:
     @classmethod
     def parse(cls, text: str) -> ContentType:
         """Read it; the charset does not matter, for metadata is UTF-8."""
-        if not text.strip() or text.strip() == "UNKNOWN":
+        line = clean_line(text, 200)
+        if line in ("", "UNKNOWN"):
             return cls(RST, told=False)
         message = Message()
-        message["Content-Type"] = text[:200]
+        message["Content-Type"] = line
         variant = message.get_param("variant", "GFM")
         known = isinstance(variant, str) and variant.lower() == "commonmark"
         return cls(message.get_content_type(), "CommonMark" if known else "GFM")

@@ -20,6 +20,7 @@ from pypicloud_tw.projects.described.contents import FileContents
 from pypicloud_tw.projects.described.core_metadata import core_metadata, described_by
 from pypicloud_tw.projects.described.dependencies import compare
 from pypicloud_tw.projects.described.descriptions import Descriptions
+from pypicloud_tw.projects.described.listing import TARS
 from pypicloud_tw.projects.described.release_metadata import (
     compare_apart,
     read_metadata,
@@ -35,7 +36,9 @@ from pypicloud_tw.projects.described.values import (
 )
 from pypicloud_tw.projects.explained.interface import AskedUpstream
 from pypicloud_tw.projects.releases import find_version, releases
+from pypicloud_tw.projects.stored_files import open_named
 from pypicloud_tw.store.interfaces import ByteRange, IDownload
+from pypicloud_tw.upstream.links import METADATA
 from pypicloud_tw.upstream.relay import IFiles, LocatedFile
 
 #: Bytes of core metadata that are kept as it is shown.
@@ -85,7 +88,8 @@ class StoredDescribed:
         """Make it for an index.
 
         :param asked: what serves the projects that are not here; None: nothing does.
-        :param files: gives the files of these; None where pages lead there.
+        :param files: gives the files of these; None where pages lead there, and only
+            the older JSON API tells of them.
         :param temp_dir: see :class:`.FileContents`.
         """
         offload = index.publisher.offload
@@ -149,7 +153,7 @@ class StoredDescribed:
 
     async def _told(self, name: NormalizedName, version: str) -> ReleaseMetadata:
         found = await self.metadata(name, version)
-        if found is None or found.source == "manifest":
+        if found is None or found.source in ("archive", "manifest"):
             raise NotFound(
                 f"What {name} {clean_line(version, 100)} needs is not known: no core "
                 "metadata is served beside its files."
@@ -157,17 +161,11 @@ class StoredDescribed:
         return found
 
     async def _of_ours(self, project: Project, version: str) -> ReleaseMetadata:
-        file = described_by(project, version)
         files = releases(project)[version]
-        if file is None:
-            return _by_manifest(project, version, files)
-        found = await self._read(
-            project.name,
-            version,
-            file.metadata_sha256,
-            partial(core_metadata, self.index.store, file),
-        )
         told = _by_manifest(project, version, files)
+        found = await self._beside(project, version)
+        if found is None:
+            found = await self._within(project, version, files)
         if found is None:
             return told
         return evolve(
@@ -176,12 +174,33 @@ class StoredDescribed:
             requires_python=found.requires_python or told.requires_python,
         )
 
+    async def _beside(self, project: Project, version: str) -> ReleaseMetadata | None:
+        """Read what lies beside a wheel."""
+        file = described_by(project, version)
+        if file is None:
+            return None
+        fetch = partial(core_metadata, self.index.store, file)
+        return await self._read(project.name, version, file.metadata_sha256, fetch)
+
+    async def _within(
+        self, project: Project, version: str, files: Sequence[File]
+    ) -> ReleaseMetadata | None:
+        """Read what lies in a source archive, of a release without wheels."""
+        for file in files:
+            if file.filename.endswith(TARS):
+                fetch = partial(self._contents.pkg_info, self._located(file))
+                found = await self._read(project.name, version, file.sha256, fetch)
+                return None if found is None else evolve(found, source="archive")
+        return None
+
     async def _of_theirs(
         self, upstream: DescribedUpstream, name: NormalizedName, version: str
     ) -> ReleaseMetadata | None:
         for link in await upstream.links(name, version):
             fetch = partial(upstream.metadata, name, link)
-            found = await self._read(name, version, link.metadata, fetch)
+            # Where its page tells none, the file's own tells what lies beside it.
+            digest = link.metadata or f"{link.sha256}{METADATA}"
+            found = await self._read(name, version, digest, fetch)
             if found is not None:
                 return found
         return await upstream.told(name, version)
@@ -198,10 +217,10 @@ class StoredDescribed:
         known = self._known.get(key) if digest else None
         if known is not None:
             return known
-        metadata = await fetch()
-        if metadata is None:
-            return None
         try:
+            metadata = await fetch()
+            if metadata is None:
+                return None
             found = await self._parse(metadata, name, version)
         except BadRequest as e:
             self._log.warn(
@@ -251,7 +270,7 @@ class StoredDescribed:
 
     def _located(self, file: File) -> LocatedFile:
         async def open_it(part: ByteRange | None) -> IDownload:
-            return await self.index.store.open(file.key, byte_range=part)
+            return await open_named(self.index.store, file.key, file.size, part)
 
         return LocatedFile(file.filename, file.sha256, file.size, open_it, file.key)
 

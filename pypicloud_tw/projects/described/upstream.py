@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from attrs import field, frozen
+from attrs import frozen
 
 from pypicloud_tw.errors import NotFound, RefusedByRule
 from pypicloud_tw.index.archive import MAX_METADATA
@@ -20,7 +20,7 @@ from pypicloud_tw.projects.explained.interface import AskedUpstream
 from pypicloud_tw.projects.explained.kept import KeptFiles
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.upstream.links import METADATA, Link, segment
-from pypicloud_tw.upstream.relay import IFiles, LocatedFile, Relay
+from pypicloud_tw.upstream.relay import IFiles, LocatedFile
 from pypicloud_tw.upstream.releases import UpstreamFile, WantedReleases
 
 #: Files of a release whose core metadata is asked for: all tell nearly the same.
@@ -45,19 +45,17 @@ class DescribedUpstream:
     store: IObjectStore
     offload: IOffload
     files: IFiles | None = None
-    _fetching: IFiles = field(init=False)
-
-    @_fetching.default
-    def _make_fetching(self) -> IFiles:
-        upstreams = self.asked.upstreams
-        return self.files or Relay(upstreams, upstreams.client)
 
     async def links(self, name: NormalizedName, version: str) -> list[Link]:
         """Return files of a release that have core metadata beside them.
 
+        None where pages lead to the other index: its addresses are not kept then.
+
         :raises NotFound: there is no such project or release.
         :raises RefusedByRule: all that was looked at may not be had.
         """
+        if self.files is None:
+            return []
         found, _ = await self.asked.upstreams.releases(name, WantedReleases((version,)))
         files = [file for release in found.releases for file in release.files]
         if not files:
@@ -77,10 +75,10 @@ class DescribedUpstream:
 
     async def metadata(self, name: NormalizedName, link: Link) -> bytes | None:
         """Fetch the core metadata beside a file; None: there is none after all."""
+        assert self.files is not None, "it gave the link"
+        beside = link.filename + METADATA
         try:
-            file = await self._fetching.locate(
-                name, link.segment, link.filename + METADATA
-            )
+            file = await self.files.locate(name, link.segment, beside)
         except NotFound:
             return None
         if file.size is not None and file.size > MAX_METADATA:

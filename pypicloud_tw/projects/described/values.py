@@ -10,6 +10,9 @@ from typing import Literal
 
 from attrs import field, frozen
 
+#: Where what is said of a release was read.
+Source = Literal["metadata", "upstream", "archive", "manifest"]
+
 #: Where a rendering came to its end.
 Rendering = Literal["rendered", "plain", "failed", "none"]
 
@@ -69,8 +72,9 @@ class ReleaseMetadata:
     :ivar licence: an SPDX expression, or what older fields and classifiers say.
     :ivar links: the well-known ones first.
     :ivar unlinked: labels and texts of what is no link to http or https.
-    :ivar source: ``metadata`` where core metadata was read, ``upstream`` where the
-        other index's JSON was, ``manifest`` where all that is known is what the index
+    :ivar source: ``metadata``: the core metadata that lies beside a file; ``upstream``:
+        the other index's JSON; ``archive``: the PKG-INFO in a source archive, which may
+        leave out what it needs (PEP 643); ``manifest``: no more than what the index
         keeps of every file.
     """
 
@@ -89,7 +93,7 @@ class ReleaseMetadata:
     classifiers: tuple[str, ...] = ()
     dependencies: tuple[Dependency, ...] = field(default=(), repr=False)
     extras: tuple[str, ...] = ()
-    source: Literal["metadata", "upstream", "manifest"] = "metadata"
+    source: Source = "metadata"
 
 
 @frozen

@@ -86,6 +86,30 @@ class Scratch:
         _remove(self.path)
         os.close(self._lock)
 
+    def leave(self) -> None:
+        """Let go of the lock alone: what is in it is for whoever comes next."""
+        os.close(self._lock)
+
+
+def left_by_the_dead(parent: Path) -> list[Scratch]:
+    """Claim what dead processes left in *parent*; whoever asks has to release it.
+
+    What may not be opened, as another user's, is left where it is.
+
+    :raises OSError: it cannot be done for another reason.
+    """
+    found = []
+    for identity in _identities(parent):
+        path = parent / identity
+        with suppress(FileNotFoundError, PermissionError):
+            lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_NOFOLLOW)
+            # Whoever was faster has removed it, and lets go of it then.
+            if _try_lock(lock) and os.fstat(lock).st_nlink:
+                found.append(Scratch(path, lock))
+            else:
+                os.close(lock)
+    return found
+
 
 def sweep(parent: Path) -> list[Path]:
     """Remove what dead processes left in *parent*, and nothing that a living one has.
@@ -95,12 +119,16 @@ def sweep(parent: Path) -> list[Path]:
     :raises OSError: it cannot be done for another reason.
     """
     left = []
-    for identity in {m[1] for n in os.listdir(parent) if (m := _ID.fullmatch(n))}:
+    for identity in _identities(parent):
         try:
             _sweep(parent / identity)
         except PermissionError:
             left.append(parent / identity)
     return left
+
+
+def _identities(parent: Path) -> set[str]:
+    return {m[1] for n in os.listdir(parent) if (m := _ID.fullmatch(n))}
 
 
 def _sweep(path: Path) -> None:

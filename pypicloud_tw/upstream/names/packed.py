@@ -35,6 +35,9 @@ NAMES = JobLimits(
 MAX_LIST, MAX_UNPACKED = 128 * 2**20, 512 * 2**20
 MAX_NAMES, MAX_CHARACTERS = 4_000_000, 128 * 2**20
 
+#: Bytes of a list that are looked through at once.
+PART = 32 * 1024
+
 #: Characters of what the list says of one project.
 _MAX_PROJECT = 64 * 1024
 #: Names of the upstream's that are told beside one of ours, and pairs in all.
@@ -122,6 +125,24 @@ def look_alikes(packed: bytes, ours: Collection[str]) -> tuple[LookAlikes, ...]:
             found.append(one)
         if len(found) == MOST_PAIRS:
             break
+    return tuple(found)
+
+
+@limited(NAMES)
+def parts(packed: bytes) -> tuple[bytes, ...]:
+    """Unpack a list for who looks through it, part by part.
+
+    :return: parts of some :data:`PART` bytes; each begins and ends with the end of a
+        line, so that every name stands between two.
+    :raises zlib.error: it is damaged.
+    """
+    names = _unpacked(packed)
+    found, at = [], 0
+    while at < len(names) - 1:
+        end = names.find(b"\n", at + PART)
+        end = len(names) - 1 if end < 0 else end
+        found.append(names[at : end + 1])
+        at = end
     return tuple(found)
 
 

@@ -164,7 +164,7 @@ class FormerApi:
         """Find projects by words: ``query``."""
         doer = self._doer(request, await authorize_list(request, self.access))
         query = parameter(request, "query") or parameter(request, "q") or ""
-        found = await doer.search(query, MOST)
+        found = await doer.search(query, MOST, "ours")
         packages = [
             {"name": one.name, "summary": one.summary or "", "version": one.version}
             for one in found.items

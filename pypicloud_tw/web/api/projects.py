@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar, get_args
 
 from attrs import define
 from klein import Klein
@@ -14,6 +14,7 @@ from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.administration.authority import PrincipalAuthority
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.config.rights import Action
+from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.acts import LONGEST_REASON
 from pypicloud_tw.index.model import Selection
 from pypicloud_tw.index.names import asked_project
@@ -34,6 +35,8 @@ from pypicloud_tw.projects.values import (
     FileDetail,
     FoundPage,
     HistoryPage,
+    Origin,
+    OwnRight,
     ProjectDetail,
     ProjectsPage,
     ReleaseDetail,
@@ -140,19 +143,30 @@ class ProjectsApi:
         query=(
             text_parameter(
                 "q",
-                "Words that all must be in the name or the summary.",
+                "Words that all must be in the name, the summary or the keywords.",
                 longest=LONGEST_QUERY,
                 pattern=r"\S",
                 required=True,
             ),
             limit_parameter(),
+            text_parameter("origin", "Only those.", enum=list(get_args(Origin))),
+            text_parameter(
+                "right",
+                "Only those of ours with which one may do that.",
+                enum=list(get_args(OwnRight)),
+            ),
         ),
     )
     async def search(self, request: Request) -> bytes:
         """Find projects by words, the best first."""
         doer = await self._lister(request)
-        query = parameter(request, "q") or ""
-        return send_value(request, await doer.search(query, _limit(request)))
+        found = await doer.search(
+            parameter(request, "q") or "",
+            _limit(request),
+            _word(request, "origin", Origin),
+            _word(request, "right", OwnRight),
+        )
+        return send_value(request, found)
 
     @routes.get(_PROJECT, ProjectDetail, asks=Action.READ)
     async def project(self, request: Request, name: str) -> bytes:
@@ -387,6 +401,17 @@ class ProjectsApi:
 
 def _limit(request: Request) -> int:
     return number(request, "limit", USUAL, MOST)
+
+
+def _word(request: Request, name: str, words: Any) -> Any:
+    """Understand a parameter that is one of some words; an empty one says nothing.
+
+    :raises BadRequest: it is none of them.
+    """
+    word = parameter(request, name) or None
+    if word is not None and word not in get_args(words):
+        raise BadRequest(f"The {name} is one of {', '.join(get_args(words))}.")
+    return word
 
 
 def _send(request: Request, done: Done) -> bytes:

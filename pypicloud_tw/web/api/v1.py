@@ -14,6 +14,7 @@ from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
 from pypicloud_tw.projects.explained.explainer import Explainer
+from pypicloud_tw.projects.statistics.stored import AdministeredStatistics
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.upstream.provenance.pins import Pins
 from pypicloud_tw.web.api.access import AccessApi
@@ -23,6 +24,7 @@ from pypicloud_tw.web.api.pinning import PinsApi
 from pypicloud_tw.web.api.projects import ProjectsApi
 from pypicloud_tw.web.api.pruning import PruningApi
 from pypicloud_tw.web.api.revealed import RevealedTokens
+from pypicloud_tw.web.api.statistics import StatisticsApi
 from pypicloud_tw.web.api.upstream import UpstreamApi
 from pypicloud_tw.web.http.site import Request
 
@@ -36,6 +38,7 @@ class ApiParts:
     pruning: PruningApi
     pins: PinsApi
     upstream: UpstreamApi
+    statistics: StatisticsApi
 
     #: Every declared route, by the part that has it.
     declared: ClassVar[tuple[Routes, ...]] = (
@@ -44,6 +47,7 @@ class ApiParts:
         PruningApi.routes,
         PinsApi.routes,
         UpstreamApi.routes,
+        StatisticsApi.routes,
     )
 
     @classmethod
@@ -56,6 +60,7 @@ class ApiParts:
         advisories: AdministeredAdvisories,
         pins: Pins,
         explainer: Callable[[], Explainer],
+        statistics: AdministeredStatistics,
         revealed: RevealedTokens,
         answer_failure: Callable[[Request, Failure], bytes],
     ) -> ApiParts:
@@ -67,6 +72,7 @@ class ApiParts:
         :param advisories: what is asked of advisories, and the daily reports.
         :param pins: who publishes the projects of upstreams.
         :param explainer: makes what explains what clients see.
+        :param statistics: how often projects are fetched.
         :param revealed: takes reports of tokens that leaked.
         :param answer_failure: answers what a route raised, or what no route takes.
         """
@@ -80,4 +86,5 @@ class ApiParts:
             PruningApi(access, pruning, answer_failure),
             PinsApi(access, pins, administered.audit, pieces, answer_failure),
             UpstreamApi(access, explainer, answer_failure),
+            StatisticsApi(access, statistics, answer_failure),
         )

@@ -8,6 +8,8 @@ from attrs import frozen
 
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.principal import Principal
+from pypicloud_tw.access.sessions.browser import BrowserLogIn
+from pypicloud_tw.access.sessions.login import KIND
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.web.answers import measured, set_html
@@ -20,23 +22,30 @@ from pypicloud_tw.web.authorization import (
 )
 from pypicloud_tw.web.http.conditions import is_known
 from pypicloud_tw.web.http.site import Request
+from pypicloud_tw.web.pages.sessions import renew_session
 from pypicloud_tw.web.pages.templating import Templates
 from pypicloud_tw.web.pages.visitor import Visitor
 
 
 @frozen(eq=False)
 class PageDoor:
-    """Lets visitors in, and sends pages to them."""
+    """Lets visitors in, and sends pages to them.
+
+    :ivar browser: logs people in; None: nobody can.
+    """
 
     access: Access
     templates: Templates
+    browser: BrowserLogIn | None = None
 
     async def admit(self, request: Request) -> Visitor:
         """Let somebody in who may read some of the index.
 
         :raises PypicloudError: as of :func:`.authorize_home`.
         """
-        return self.visitor(request, await authorize_home(request, self.access))
+        principal = await authorize_home(request, self.access)
+        await self._renew(request, principal)
+        return self.visitor(request, principal)
 
     async def admit_to(
         self, request: Request, project: NormalizedName, action: Action = Action.READ
@@ -51,7 +60,12 @@ class PageDoor:
             await self.access.learn()
             principal = await authenticate(request, self.access)
             self.access.check(principal, action, project)
+        await self._renew(request, principal)
         return self.visitor(request, principal)
+
+    async def _renew(self, request: Request, principal: Principal) -> None:
+        if self.browser is not None and principal.proof.kind == KIND:
+            await renew_session(request, self.browser.sessions)
 
     def visitor(self, request: Request, principal: Principal) -> Visitor:
         """Describe who looks at a page."""
@@ -65,6 +79,7 @@ class PageDoor:
             read_only=self.access.read_only,
             manages=policy.may_any(principal, Action.MANAGE),
             administers=policy.may_any(principal, Action.ADMINISTER),
+            can_log_in=self.browser is not None and self.browser.can_log_in,
         )
 
     def send(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -113,6 +113,12 @@ class Issuer:
     wrong: str | None = None
     waiting: Deferred[None] | None = None
     _jti: int = 0
+
+    async def post(
+        self, url: str, form: Mapping[str, str], authorization: str | None, limit: int
+    ) -> tuple[int, bytes]:
+        """Answer a form: this one takes none."""
+        raise FetchError(f"405 for {url}")
 
     async def fetch(self, url: str, limit: int) -> bytes:
         """Return a document."""

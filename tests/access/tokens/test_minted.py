@@ -13,12 +13,12 @@ from twisted.internet.defer import Deferred, gatherResults
 from pypicloud_tw.access.tokens.documents import STALE_FOR
 from pypicloud_tw.access.tokens.minted import (
     FOLDER,
-    KEPT,
     LONGEST,
     AlreadyUsed,
     MintedToken,
     sweep_minted,
 )
+from pypicloud_tw.access.tokens.objects import KEPT
 from pypicloud_tw.access.tokens.text import HOUR, MintedText, read_token
 from pypicloud_tw.errors import (
     AmbiguousWrite,

@@ -97,8 +97,11 @@ class ProjectSuite(SuiteCase):
     def test_search(self) -> None:
         self.publish()
         self.assertRegex(self.do("search acm"), r"PROJECT +VERSION.*\nacme")
-        self.do("show acme")  # now a server has it in memory
+        self.runner.web.describe()  # as a server does in its own time
         self.assertEqual(self.read("search acme")[0]["version"], "2.0")
+        self.assertRegex(self.do("search acme --may manage"), "acme +2.0 +ours +A tool")
+        for origin in ("kept", "upstream"):
+            self.fail_with(1, f"search acme --origin {origin}")
         said = self.fail_with(1, "search nothing like it")
         self.assertIn("Nothing was found.\n", said)
 

@@ -91,7 +91,7 @@ class ReadingTests(FormerCase):
         self.assertEqual(self.get("package/other/", "boss")["packages"], [])
 
     def test_search(self) -> None:
-        self.get("package/acme/")
+        self.web.describe()
         found = {"name": "acme", "summary": "A tool of Acme's", "version": "2.0"}
         for path in ("search?query=tool", "search/?query=tool", "search?q=acme"):
             self.assertEqual(self.get(path), {"packages": [found]})

@@ -10,6 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.errors import StoreError
+from pypicloud_tw.index.names import NormalizedName, project_name
+from pypicloud_tw.projects.elsewhere import Elsewhere
+from pypicloud_tw.upstream.names.packed import pack, parts
 from pypicloud_tw.web.http.proxies import Proxies
 from tests.access.doubles import policy_of
 from tests.builders import sdist, wheel
@@ -210,22 +213,65 @@ class ListTests(ApiCase):
             self.assertIn(word, self.refused(400, "GET", f"projects?{query}"), query)
 
     def test_search_ranks_names_before_summaries(self) -> None:
-        self.web.wait(self.web.domain.catalog.project("zebra"))  # type: ignore[arg-type]  # it is normalized
+        self.web.describe()
         self.assertEqual(self.names("search?q=bolt"), ["bolt", "bolt-kit"])
-        self.assertEqual(self.names("search?q=acme%27s+tool"), ["zebra"])
-        found = self.ask("GET", "search?q=zebra").json
+        found = self.names("search?q=acme%27s+tool")
+        self.assertEqual(found, ["acme", "bolt", "bolt-kit", "zebra"])
+        (zebra,) = self.ask("GET", "search?q=zebra").json["items"]
+        self.assertEqual(zebra.pop("updated")[:5], "2026-")
         self.assertEqual(
-            found["items"],
-            [{"name": "zebra", "version": "1.0", "summary": "A tool of Acme's"}],
+            zebra,
+            {
+                "name": "zebra",
+                "version": "1.0",
+                "summary": "A tool of Acme's",
+                "origin": "ours",
+                "status": "active",
+            },
         )
 
     def test_search_says_whether_it_looked_at_all(self) -> None:
         self.assertFalse(self.ask("GET", "search?q=tool").json["complete"])
-        for name in ("acme", "bolt", "bolt-kit", "zebra"):
-            self.ask("GET", f"projects/{name}")
+        self.web.describe()
         found = self.ask("GET", "search?q=tool").json
         self.assertTrue(found["complete"])
         self.assertEqual(len(found["items"]), 4)
+
+    def test_search_shows_what_others_have(self) -> None:
+        async def kept() -> frozenset[NormalizedName]:
+            return frozenset(map(project_name, ("bolt-kept", "bolt")))
+
+        async def listed() -> tuple[tuple[bytes, ...], ...]:
+            names = ("bolts", "bolt-kept", "bolt-own", "bolt-kit", "other")
+            return (parts(pack(names)),)
+
+        elsewhere = Elsewhere(kept, listed, lambda: ("bolt-own*",))
+        self.web = Web(self.web.domain, USERS, policy=policy(), elsewhere=elsewhere)
+        found = self.ask("GET", "search?q=bolt").json["items"]
+        self.assertEqual(
+            [(one["name"], one["origin"]) for one in found],
+            [
+                ("bolt", "ours"),
+                ("bolt-kit", "ours"),
+                ("bolt-kept", "kept"),
+                ("bolts", "upstream"),
+            ],
+        )
+        for origin, names in (
+            ("ours", ["bolt", "bolt-kit"]),
+            ("kept", ["bolt-kept"]),
+            ("upstream", ["bolts"]),
+        ):
+            self.assertEqual(self.names(f"search?q=bolt&origin={origin}"), names)
+        self.assertEqual(len(self.names("search?q=bolt&limit=3")), 3)
+        self.assertIn("ours, kept", self.refused(400, "GET", "search?q=x&origin=x"))
+
+    def test_search_for_what_one_may_do(self) -> None:
+        rules = policy(f"{RULES}\npackage.bolt.user.bob = rw")
+        self.web = Web(self.web.domain, USERS, policy=rules)
+        self.assertEqual(self.names("search?q=bolt&right=upload", user="bob"), ["bolt"])
+        self.assertEqual(self.names("search?q=zebra&right=manage", user="bob"), [])
+        self.assertIn("upload, manage", self.refused(400, "GET", "search?q=x&right=x"))
 
     def test_search_needs_words(self) -> None:
         for query, word in (("", "missing"), ("?q=+", "q"), ("?q=", "q")):

@@ -30,7 +30,7 @@ class SearchTests(SynchronousTestCase):
     def test_nothing_asked(self) -> None:
         page = self.page("")
         self.assertNotIn("Nothing was found", page.text)
-        self.assertEqual(page.count("li"), 1)  # Upload
+        self.assertEqual(page.count("li"), 2)  # Upload, and the log-in
 
     def test_too_much_is_a_sentence(self) -> None:
         self.assertIn("at most 16 words", self.page("a+" * 17).text)

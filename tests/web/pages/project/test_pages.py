@@ -73,7 +73,9 @@ class ProjectTests(PageCase):
         web = Web(self.web.domain, default_read="authenticated")
         answer = web.get("/project/acme/", basic("ann", "secret"))
         self.assertIn("USER:PASSWORD@pypi.example", Reader(answer.body).text)
-        self.assertEqual(web.get("/project/acme/").status, 401)
+        answer = web.get("/project/acme/")
+        self.assertEqual(answer.status, 303)
+        self.assertEqual(answer["Location"], "/login?next=/project/acme/")
 
     def test_all_releases_in_parts(self) -> None:
         for number in range(20):

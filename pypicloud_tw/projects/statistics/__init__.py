@@ -1,0 +1,1 @@
+"""How often projects are fetched, for whoever may know it."""

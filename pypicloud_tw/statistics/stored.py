@@ -1,0 +1,265 @@
+"""What all servers have counted, as it was last read from the store."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+from attrs import define, field
+from twisted.logger import Logger
+
+from pypicloud_tw.concurrency.pieces import Pieces
+from pypicloud_tw.concurrency.steps import Steps, batches
+from pypicloud_tw.errors import ObjectNotFound
+from pypicloud_tw.offload.service import IOffload
+from pypicloud_tw.statistics.counts import (
+    FOLDER,
+    MAX_DAY,
+    DayCounts,
+    day_and_name,
+    end_of,
+    key_of,
+    summed,
+)
+from pypicloud_tw.statistics.months import (
+    KEPT,
+    DayInMonth,
+    MonthCounts,
+    month_key,
+    month_of,
+    month_of_key,
+    months_before,
+)
+from pypicloud_tw.store.interfaces import IObjectStore
+
+#: Projects of a month that are taken in a piece.
+_BATCH = 250
+
+
+@define
+class Listing:
+    """The objects of the counts, with their ETags.
+
+    :ivar days: by name, by day.
+    :ivar months: by month.
+    """
+
+    days: dict[str, dict[str, str]] = field(factory=dict)
+    months: dict[str, str] = field(factory=dict)
+
+    @classmethod
+    async def of(cls, store: IObjectStore) -> Listing:
+        """List them.
+
+        :raises StoreError: the store is away.
+        """
+        found = cls()
+        async for info in store.list(FOLDER):
+            month = month_of_key(info.key)
+            if month is not None:
+                found.months[month] = info.etag
+            elif (parts := day_and_name(info.key)) is not None:
+                day, name = parts
+                found.days.setdefault(day, {})[name] = info.etag
+        return found
+
+
+@define(eq=False)
+class Months:
+    """What is held of months: of each project how often, of each version when last.
+
+    :ivar days: every day that is in one of them.
+    :ivar totals: fetches by month.
+    """
+
+    days: dict[str, DayInMonth] = field(factory=dict, init=False)
+    totals: dict[str, int] = field(factory=dict, init=False)
+    # Pairs of a month's number and a count: 16 bytes in place of a dictionary's 100.
+    _projects: dict[str, array[int]] = field(factory=dict, init=False)
+    _last: dict[str, dict[str, str]] = field(factory=dict, init=False)
+
+    def take(self, month: str, counts: MonthCounts) -> Steps[None]:
+        """Take a month, in place of what it was before."""
+        self.days = {d: one for d, one in self.days.items() if month_of(d) != month}
+        self.days |= counts.days
+        self.totals[month] = sum(day.fetches for day in counts.days.values())
+        number = _number(month)
+        for batch in batches(counts.versions.items(), _BATCH):
+            for project, versions in batch:
+                self._take(project, number, sum(versions.values()))
+                last = self._last.setdefault(project, {})
+                for version in versions:
+                    last[version] = max(month, last.get(version, month))
+            yield
+
+    def _take(self, project: str, number: int, fetches: int) -> None:
+        kept = self._projects.setdefault(project, array("Q"))
+        for at in range(0, len(kept), 2):
+            if kept[at] == number:
+                kept[at + 1] = fetches
+                return
+        kept.extend((number, fetches))
+
+    def of(self, project: str) -> Mapping[str, int]:
+        """Return how often a project was fetched, by month."""
+        kept = self._projects.get(project, ())
+        return {_month(kept[at]): kept[at + 1] for at in range(0, len(kept), 2)}
+
+    def projects(self) -> list[str]:
+        """Return those that were fetched in any of them."""
+        return list(self._projects)
+
+    def last(self, project: str) -> Mapping[str, str]:
+        """Return the month in which each version of a project was fetched last."""
+        return self._last.get(project, {})
+
+
+@define(eq=False)
+class StoredCounts:
+    """What all servers have written, but for what this one has at hand itself.
+
+    :ivar days: the sum of each day that is remembered.
+    :ivar gaps: days of which not all could be read.
+    :ivar is_read: whether it was ever read to its end.
+    """
+
+    store: IObjectStore
+    offload: IOffload
+    pieces: Pieces
+    days: dict[str, DayCounts] = field(factory=dict, init=False)
+    months: Months = field(factory=Months, init=False)
+    gaps: set[str] = field(factory=set, init=False)
+    is_read: bool = field(default=False, init=False)
+    _parts: dict[str, dict[str, DayCounts]] = field(factory=dict, init=False)
+    _etags: dict[str, str] = field(factory=dict, init=False)
+    _ends: dict[str, datetime] = field(factory=dict, init=False)
+    _log = Logger()
+
+    async def read(self, first: str, own: Collection[str]) -> int:
+        """Read what is new, and return of how many objects.
+
+        :param first: the first day that is remembered.
+        :param own: keys of objects that are known better than the store has them.
+        :raises StoreError: the store is away.
+        """
+        listing = await Listing.of(self.store)
+        known, count = len(self._etags), 0
+        for day, names in listing.days.items():
+            if day >= first:
+                count += await self._read_day(day, names, own)
+        last = max(listing.months, default="")
+        for month, etag in listing.months.items():
+            if last and month > months_before(last, KEPT):
+                count += await self._read_month(month, etag)
+        self._forget(listing, first)
+        self.is_read = True
+        return count if known else 0
+
+    def note(self, day: str, name: str, etag: str | None, counts: DayCounts) -> None:
+        """Take what this server has counted on a day that it lets go of."""
+        parts = {**self._parts.get(day, {}), name: counts}
+        self._parts[day], self.days[day] = parts, summed(parts)
+        if etag is not None:
+            self._etags[key_of(day, name)] = etag
+
+    async def _read_day(
+        self, day: str, names: Mapping[str, str], own: Collection[str]
+    ) -> int:
+        before, count = self._parts.get(day, {}), 0
+        parts: dict[str, DayCounts] = {}
+        for name, etag in names.items():
+            key = key_of(day, name)
+            if key in own:
+                continue
+            if name in before and self._etags.get(key) == etag:
+                parts[name] = before[name]
+                continue
+            if self._etags.get(key) == etag:
+                continue  # damaged when it was read
+            count += 1
+            counts = await read_day(self.store, self.offload, key, self._log)
+            if counts is not None:
+                parts[name] = counts
+            else:
+                self.gaps.add(day)
+            self._etags[key] = etag
+        if parts and (parts.keys() != before.keys() or count):
+            self._parts[day], self.days[day] = parts, summed(parts)
+        return count
+
+    async def _read_month(self, month: str, etag: str) -> int:
+        key = month_key(month)
+        if self._etags.get(key) == etag:
+            return 0
+        counts = await read_month(self.store, self.offload, month, self._log)
+        if counts is not None:
+            await self.pieces.finish(self.months.take(month, counts))
+        self._etags[key] = etag
+        return 1
+
+    def _forget(self, listing: Listing, first: str) -> None:
+        """Let go of what is not there any more, or too old."""
+        there = {day for day in listing.days if day >= first}
+        self.days = {d: c for d, c in self.days.items() if d in there}
+        self._parts = {d: p for d, p in self._parts.items() if d in there}
+        keys = {key_of(d, n) for d in there for n in listing.days.get(d, ())}
+        keys |= set(map(month_key, listing.months))
+        self._etags = {k: e for k, e in self._etags.items() if k in keys}
+        self.gaps &= there
+        self._ends = {month: self._end(month) for month in self.months.totals}
+
+    def _end(self, month: str) -> datetime:
+        """Return the end of a month, as far as its days are not at hand."""
+        days = [day for day in self.months.days if month_of(day) == month]
+        gone = [day for day in days if day not in self.days]
+        return end_of(max(gone or days, default=f"{month}-01"))
+
+    def last(self, project: str) -> Mapping[str, datetime]:
+        """Return by when at the latest each version was fetched, by the months alone.
+
+        What was fetched on the days that are at hand is told by these.
+        """
+        last = self.months.last(project)
+        return {version: self._ends[month] for version, month in last.items()}
+
+
+async def read_day(
+    store: IObjectStore, offload: IOffload, key: str, log: Logger
+) -> DayCounts | None:
+    """Read a day's object; None: it is gone, damaged, or of a newer version."""
+    try:
+        stored = await store.get(key, limit=MAX_DAY)
+    except ObjectNotFound:
+        return None
+    assert stored is not None, "an unconditional read gives bytes"
+    try:
+        return await offload.in_thread(DayCounts.decode, stored.data)
+    except ValueError as e:
+        log.warn("{key} is left out: {error}", key=key, error=str(e))
+        return None
+
+
+async def read_month(
+    store: IObjectStore, offload: IOffload, month: str, log: Logger
+) -> MonthCounts | None:
+    """Read a month; None: as of :func:`read_day`."""
+    key = month_key(month)
+    try:
+        stored = await store.get(key, limit=MAX_DAY)
+    except ObjectNotFound:
+        return None
+    assert stored is not None, "an unconditional read gives bytes"
+    try:
+        return await offload.in_thread(MonthCounts.decode, stored.data)
+    except ValueError as e:
+        log.warn("{key} is left out: {error}", key=key, error=str(e))
+        return None
+
+
+def _number(month: str) -> int:
+    return int(month[:4]) * 12 + int(month[5:]) - 1
+
+
+def _month(number: int) -> str:
+    return f"{number // 12:04d}-{number % 12 + 1:02d}"
