@@ -45,23 +45,25 @@ class Program:
 
 
 @cache
-def find(name: str, package: str) -> Program:
+def find(name: str, package: str, *beside: str) -> Program:
     """Find a program on this machine, or unpack the package that has it.
 
+    :param beside: packages that it does not depend on, and is of no use without.
     :raises SkipTest: it is not here, and cannot be had.
     """
     found = shutil.which(name, path=SEARCHED)
     if found is not None:
         return Program(Path(found), Path("/"))
-    root = _unpack(package)
-    for folder in ("usr/sbin", "usr/bin"):
+    root = _unpack(package, *beside)
+    # What is in bin may be a script that looks for the program below /usr/lib.
+    for folder in (f"usr/lib/{name}", "usr/sbin", "usr/bin"):
         if (root / folder / name).exists():
             return Program(root / folder / name, root)
     raise SkipTest(f"Debian's package {package} has no {name}.")
 
 
-def _unpack(package: str) -> Path:
-    """Unpack a package and those of its dependencies that are not installed."""
+def _unpack(package: str, *beside: str) -> Path:
+    """Unpack packages and those of their dependencies that are not installed."""
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         raise SkipTest(f"There is no {package} here, and no Debian to get it from.")
     folder = Path(mkdtemp(prefix="pypicloud-debian."))
@@ -78,7 +80,7 @@ def _unpack(package: str) -> Path:
     )
     apt = ["apt-get", "-q", "-y", *(f"-o{option}" for option in options)]
     _run(package, [*apt, "update"])
-    _run(package, [*apt, "install", "--reinstall", "--download-only", package])
+    _run(package, [*apt, "install", "--reinstall", "--download-only", package, *beside])
     for archive in (folder / "archives").glob("*.deb"):
         _run(package, ["dpkg-deb", "--extract", archive, folder / "root"])
     return folder / "root"
