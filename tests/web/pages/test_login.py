@@ -447,7 +447,6 @@ class NextTests(LogInCase):
     def test_below_a_prefix(self) -> None:
         proxies = Proxies(public_url="https://pypi.example/py/")
         browser = Browser(closed(self.web.domain.beside(), proxies=proxies))
-        self.web = browser.web
         own = {"Origin": "https://pypi.example"}
         for next, place in (
             ("/py/simple/", "/py/simple/"),
