@@ -197,8 +197,9 @@ def mint(web: Web) -> str:
 
 def comparable(response: Response, subject: Subject) -> tuple[object, ...]:
     """Give the whole answer, with another name for the project's."""
+    module = subject.name.replace("-", "_")
     fields = {
-        name: value.replace(subject.name, "NAME")
+        name: value.replace(subject.name, "NAME").replace(module, "NAME")
         for name, value in response.fields.items()
         if name != "date"
     }

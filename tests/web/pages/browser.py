@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 from urllib.parse import urlencode
 
 from attrs import define, field
 
-from tests.web.doubles import HOST_HEADER, Response, Web
+from tests.web.doubles import HOST_HEADER, Response
 from tests.web.pages.doubles import Reader
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 OWN_SITE = {"Origin": f"http://{HOST_HEADER}", "Sec-Fetch-Site": "same-origin"}
+
+
+class Server(Protocol):
+    """What answers it."""
+
+    def request(
+        self, method: str, path: str, headers: dict[str, str], body: bytes, /
+    ) -> Response:
+        """Ask, and wait for the answer."""
 
 
 @define(eq=False)
@@ -23,7 +33,7 @@ class Browser:
     :ivar headers: that it sends with every request.
     """
 
-    web: Web
+    web: Server
     headers: dict[str, str] = field(factory=dict)
     cookies: dict[str, str] = field(factory=dict)
     set: list[str] = field(factory=list)
