@@ -42,9 +42,8 @@ class ElsewhereTests(SynchronousTestCase):
             others = self.ask(origin)  # type: ignore[arg-type]  # one of them
             assert others is not None
             self.assertEqual(others.kept, ["a", "b"])
-            self.assertEqual(
-                (len(others.lists), others.shows_kept), (lists, shows_kept)
-            )
+            self.assertEqual(len(others.lists), lists)
+            self.assertEqual(others.shows_kept, shows_kept)
 
     def test_what_is_ours_is_nobody_else_s(self) -> None:
         self.web.publish("acme-1.0-py3-none-any.whl", wheel())

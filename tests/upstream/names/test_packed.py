@@ -37,15 +37,14 @@ class PartsTests(SynchronousTestCase):
         for count in (0, 1, 10_000):
             every = [f"name-{number:05}" for number in range(count)]
             found = parts(pack(every))
-            self.assertEqual(
-                [n for part in found for n in part.decode().split()], every
-            )
+            told = [name for part in found for name in part.decode().split()]
+            self.assertEqual(told, every)
             for part in found:
                 self.assertEqual((part[:1], part[-1:]), (b"\n", b"\n"))
                 self.assertLess(len(part), PART + 100)
 
     def test_what_is_damaged(self) -> None:
-        self.assertRaises(zlib.error, parts, b"x")
+        self.assertRaises(zlib.error, parts, b"damaged")
 
 
 class PackTests(SynchronousTestCase):
