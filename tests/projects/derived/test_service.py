@@ -125,7 +125,7 @@ class OwnChangeTests(ServiceCase):
 
     def test_no_upload_waits_or_fails_for_it(self) -> None:
         def away(operation: str, key: str) -> None:
-            if key.startswith(FOLDER):
+            if key.startswith(FOLDER) or operation == "ping":
                 raise StoreError("The store is away.")
 
         self.store.before = away
@@ -389,6 +389,23 @@ class StartTests(ServiceCase):
         self.assertIsNotNone(two.entry("zebra"))
         self.wait(COMPARE_EVERY + MINUTE)
         self.assertIsNone(self.one.entry("tool"))
+
+    def test_an_object_that_cannot_be_read(self) -> None:
+        """Be it a manifest or a shard, the others are known."""
+        names = self.three()
+        bad = {manifest_key(ACME), shard_key(shard_of("acme"))}
+
+        def unreadable(operation: str, key: str) -> None:
+            if operation == "get" and key in bad:
+                raise StoreError("It cannot be read.")
+
+        self.store.before = unreadable
+        two = self.serve()
+        known = [name for name in names if two.entry(name) is not None]
+        self.assertEqual(known, ["tool", "zebra"])
+        self.publish("other")
+        self.wait(MINUTE)
+        self.assertIsNotNone(two.entry("other"))
 
     def test_the_store_is_away(self) -> None:
         self.three()
