@@ -237,6 +237,14 @@ class OtherServerTests(ServiceCase):
         self.assertEqual(self.two.entry().version, "1.0")
         self.assertIn(shard_key(shard_of("acme")), self.store.objects)
 
+    def test_an_older_entry_does_not_pass_for_the_new_one(self) -> None:
+        self.publish()
+        self.wait(MINUTE)
+        self.kill(self.one)
+        self.publish(version="2.0")
+        self.wait(MINUTE)
+        self.assertEqual(self.two.entry().version, "2.0")
+
     def test_the_next_start_does_it_if_nobody_else_ran(self) -> None:
         self.publish()
         self.wait(WORK_EVERY)
