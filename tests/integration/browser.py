@@ -19,7 +19,6 @@ from playwright.sync_api import (
     Page,
     Playwright,
     Request,
-    Response,
     sync_playwright,
 )
 
@@ -64,6 +63,8 @@ _WIDER = """() => {
   return ["page", ...beyond.map(one => `${one.tagName}.${one.className}`)];
 }"""
 
+_SIZE = "performance.getEntriesByType('navigation')[0].decodedBodySize"
+
 # What has the focus: what it is, and whether somebody would see that it has it.
 _FOCUSED = """() => {
   const one = document.activeElement;
@@ -74,7 +75,6 @@ _FOCUSED = """() => {
     what: `${one.tagName.toLowerCase()} ${(one.ariaLabel || text || "").trim()}`,
     seen: box.width > 0 && box.height > 0 && box.right > 0 && box.bottom > 0
       && style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
-    first: !document.body.dataset.begun,
   };
 }"""
 
@@ -127,15 +127,12 @@ class Window:
     _expected: int = 200
 
     @classmethod
-    def open(
-        cls, browser: Chromium, look: Look, url: str, headers: Mapping[str, str]
-    ) -> Window:
+    def open(cls, browser: Chromium, look: Look, url: str) -> Window:
         """Open it."""
         context = browser.new_context(
             viewport={"width": look.width, "height": look.height},
             color_scheme="dark" if look.dark else "light",
             java_script_enabled=look.javascript,
-            extra_http_headers=dict(headers),
             permissions=["clipboard-read", "clipboard-write"],
         )
         context.set_default_timeout(PATIENCE)
@@ -144,7 +141,6 @@ class Window:
         window.page.on("console", window._heard)
         window.page.on("pageerror", lambda e: window.fault(f"raised {e}"))
         window.page.on("request", window._asked)
-        window.page.on("response", window._answered)
         window.page.on("dialog", lambda dialog: dialog.accept())
         return window
 
@@ -162,10 +158,23 @@ class Window:
             self.fault(f"answered {response.status}, not {status}")
         return self.page
 
+    def expect(self, status: int) -> None:
+        """Say what the server will answer with next; another answer is no fault."""
+        self._expected = status
+
+    @property
+    def focused(self) -> str | None:
+        """What has the focus: the element's name and what it is called."""
+        found = self.page.evaluate(_FOCUSED)
+        return None if found is None else str(found["what"])
+
     def inspect(self) -> None:
         """Look for what is wrong with the page that is shown."""
         for wide in self.page.evaluate(_WIDER):
             self.fault(f"is wider than the screen: {wide}")
+        size = self.page.evaluate(_SIZE)
+        if size > MOST_BYTES:
+            self.fault(f"has {size} bytes")
         if self.look.javascript:
             options = _ONLY_COLOURS if self.look.dark else DEFAULT_OPTIONS
             results = Axe().run(self.page, options=options)
@@ -220,16 +229,6 @@ class Window:
         if not request.url.startswith((f"{self.url}/", "data:")):
             self.fault(f"asks another host: {request.url}")
 
-    def _answered(self, response: Response) -> None:
-        if response.request.resource_type != "document" or response.status in _MOVED:
-            return
-        size = len(response.body())
-        if size > MOST_BYTES:
-            self.fault(f"has {size} bytes")
-
-
-_MOVED = (301, 302, 303, 304, 307, 308)
-
 
 @define(eq=False)
 class Browser:
@@ -259,11 +258,9 @@ class Browser:
             raise
         return cls(playwright, browser)
 
-    def window(
-        self, url: str, look: Look = LIGHT, headers: Mapping[str, str] | None = None
-    ) -> Window:
+    def window(self, url: str, look: Look = LIGHT) -> Window:
         """Open a window on a server."""
-        window = Window.open(self._chromium, look, url, headers or {})
+        window = Window.open(self._chromium, look, url)
         self._windows.append(window)
         return window
 
