@@ -12,7 +12,6 @@ from twisted.web.resource import Resource
 
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.administration.administered import Administered
-from pypicloud_tw.access.administration.authority import PrincipalAuthority
 from pypicloud_tw.access.administration.stored import StoredAdministration
 from pypicloud_tw.access.administration.values import (
     Changed,
@@ -36,7 +35,6 @@ from pypicloud_tw.access.administration.values import (
 )
 from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.config.rights import Action, Kind
-from pypicloud_tw.errors import Unauthorized
 from pypicloud_tw.web.api.declared import Listed, Routes, text_parameter
 from pypicloud_tw.web.api.json_api import (
     parameter,
@@ -48,12 +46,9 @@ from pypicloud_tw.web.api.json_api import (
     send_value,
 )
 from pypicloud_tw.web.api.revealed import RECEIPT, REPORT, RevealedTokens
-from pypicloud_tw.web.authorization import (
-    actor_of,
-    authenticate,
-    refuse_other_sites,
-)
+from pypicloud_tw.web.authorization import authenticate, refuse_other_sites
 from pypicloud_tw.web.http.site import Request
+from pypicloud_tw.web.requester import Requester
 
 T = TypeVar("T")
 
@@ -392,14 +387,9 @@ class AccessApi:
         """
         refuse_other_sites(request)
         principal = await authenticate(request, self.access)
-        if principal.anonymous:
-            raise Unauthorized("Log in with a user name and password, or with a token.")
-        if request.method.decode() not in _READ:
-            self.access.refuse_while_read_only()
-            self.access.policy.check_known(principal)
-        authority = PrincipalAuthority(self.access, principal)
-        actor = actor_of(request, principal)
-        return StoredAdministration(self.administered, actor, authority)
+        who = Requester.of(request, self.access, principal)
+        changes = request.method.decode() not in _READ
+        return who.administration(self.administered, changes=changes)
 
     async def _owner(self, request: Request) -> StoredAdministration:
         """Return the same for whoever may have tokens of their own.

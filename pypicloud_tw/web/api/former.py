@@ -16,7 +16,6 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 
 from pypicloud_tw.access.access import Access
-from pypicloud_tw.access.administration.authority import PrincipalAuthority
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.concurrency.steps import Steps
 from pypicloud_tw.config.rights import Action
@@ -42,7 +41,6 @@ from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.web.answers import measured, redirect
 from pypicloud_tw.web.api.json_api import parameter
 from pypicloud_tw.web.authorization import (
-    actor_of,
     authorize,
     authorize_list,
     authorize_reader,
@@ -52,6 +50,7 @@ from pypicloud_tw.web.downloads import FileSender
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.projects import Projects
 from pypicloud_tw.web.publishing import Addressed
+from pypicloud_tw.web.requester import Requester
 
 _READ = ["GET", "HEAD"]
 
@@ -185,11 +184,8 @@ class FormerApi:
         return principal
 
     def _doer(self, request: Request, principal: Principal) -> StoredProjects:
-        return StoredProjects(
-            self.administered,
-            actor_of(request, principal),
-            PrincipalAuthority(self.access, principal),
-        )
+        who = Requester.of(request, self.access, principal)
+        return StoredProjects(self.administered, who.actor, who.authority)
 
     async def _described(self, names: Iterable[NormalizedName]) -> AsyncIterator[bytes]:
         """Write the long list in pieces: it takes a look at every project."""

@@ -10,7 +10,6 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 
 from pypicloud_tw.access.access import Access
-from pypicloud_tw.access.administration.authority import PrincipalAuthority
 from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.index.audit import Audit
@@ -18,12 +17,8 @@ from pypicloud_tw.projects.pinning import NewPin, PinnedPublisher, StoredPins
 from pypicloud_tw.upstream.provenance.pins import Pins
 from pypicloud_tw.web.api.declared import Listed, Routes
 from pypicloud_tw.web.api.json_api import read_json, send_answer, send_list
-from pypicloud_tw.web.authorization import (
-    actor_of,
-    authenticate,
-    refuse_other_sites,
-)
 from pypicloud_tw.web.http.site import Request
+from pypicloud_tw.web.requester import Requester
 
 
 @define(eq=False)
@@ -93,10 +88,6 @@ class PinsApi:
         :raises Unauthorized: a log-in would help.
         :raises Forbidden: it would not; or another site's page asks.
         """
-        refuse_other_sites(request)
-        await self.access.learn(changing=True)
-        principal = await authenticate(request, self.access)
-        authority = PrincipalAuthority(self.access, principal)
-        authority.check(Action.ADMINISTER, None)
-        actor = actor_of(request, principal)
-        return StoredPins(self.pins, self.audit, actor, authority)
+        who = await Requester.find(request, self.access)
+        who.authority.check(Action.ADMINISTER, None)
+        return StoredPins(self.pins, self.audit, who.actor, who.authority)

@@ -11,7 +11,6 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 
 from pypicloud_tw.access.access import Access
-from pypicloud_tw.access.administration.authority import PrincipalAuthority
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import BadRequest
@@ -65,7 +64,6 @@ from pypicloud_tw.web.api.json_api import (
 )
 from pypicloud_tw.web.api.openapi import DOCUMENT, Described
 from pypicloud_tw.web.authorization import (
-    actor_of,
     authenticate,
     authorize,
     authorize_list,
@@ -73,6 +71,7 @@ from pypicloud_tw.web.authorization import (
     refuse_other_sites,
 )
 from pypicloud_tw.web.http.site import Request
+from pypicloud_tw.web.requester import Requester
 
 T = TypeVar("T")
 
@@ -388,15 +387,12 @@ class ProjectsApi:
 
     async def _advised(self, request: Request) -> StoredAdvisories:
         principal = await authenticate(request, self.access)
-        authority = PrincipalAuthority(self.access, principal)
-        return StoredAdvisories(self.advisories, authority)
+        who = Requester.of(request, self.access, principal)
+        return StoredAdvisories(self.advisories, who.authority)
 
     def _doer(self, request: Request, principal: Principal) -> StoredProjects:
-        return StoredProjects(
-            self.administered,
-            actor_of(request, principal),
-            PrincipalAuthority(self.access, principal),
-        )
+        who = Requester.of(request, self.access, principal)
+        return StoredProjects(self.administered, who.actor, who.authority)
 
 
 def _limit(request: Request) -> int:

@@ -10,7 +10,6 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 
 from pypicloud_tw.access.access import Access
-from pypicloud_tw.access.administration.authority import PrincipalAuthority
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.maintenance.retention.plan import PlanPage
 from pypicloud_tw.projects.pruning import (
@@ -21,12 +20,8 @@ from pypicloud_tw.projects.pruning import (
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning, StoredPruning
 from pypicloud_tw.web.api.declared import Routes
 from pypicloud_tw.web.api.json_api import read_json, send_answer
-from pypicloud_tw.web.authorization import (
-    actor_of,
-    authenticate,
-    refuse_other_sites,
-)
 from pypicloud_tw.web.http.site import Request
+from pypicloud_tw.web.requester import Requester
 
 #: Bytes of an order: the versions of 500 projects, or 40,000 of one.
 MAX_ORDER = 2**20
@@ -97,9 +92,6 @@ class PruningApi:
         :raises Unauthorized: a log-in would help.
         :raises Forbidden: it would not; or another site's page asks.
         """
-        refuse_other_sites(request)
-        await self.access.learn(changing=True)
-        principal = await authenticate(request, self.access)
-        authority = PrincipalAuthority(self.access, principal)
-        authority.check_some(Action.DELETE)
-        return StoredPruning(self.administered, actor_of(request, principal), authority)
+        who = await Requester.find(request, self.access)
+        who.authority.check_some(Action.DELETE)
+        return StoredPruning(self.administered, who.actor, who.authority)
