@@ -45,6 +45,14 @@ _OPTIONS = (
     "--no-first-run",
 )
 
+_FONTS = """\
+<!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
+<fontconfig>
+<dir>{root}/usr/share/fonts</dir>
+<cachedir>{root}/var/cache/fontconfig</cachedir>
+</fontconfig>
+"""
+
 # All that is different in the dark; the rest takes as long again.
 _ONLY_COLOURS = {"runOnly": ["color-contrast"]}
 
@@ -108,7 +116,7 @@ def chromium() -> Program:
 
     :raises SkipTest: it cannot be had.
     """
-    return find("chromium", "chromium", "fonts-dejavu-core")
+    return find("chromium", "chromium", "chromium-common", "fonts-dejavu-core")
 
 
 # Playwright sets attributes on whose methods hear of events.
@@ -230,6 +238,15 @@ class Window:
             self.fault(f"asks another host: {request.url}")
 
 
+def environment(program: Program) -> dict[str, str | float | bool]:
+    """Give the browser's variables; one that was unpacked has its own fonts."""
+    if program.root == Path("/"):
+        return dict(program.environment)
+    configuration = program.root / "fonts.conf"
+    configuration.write_text(_FONTS.format(root=program.root))
+    return {**program.environment, "FONTCONFIG_FILE": str(configuration)}
+
+
 @define(eq=False)
 class Browser:
     """Chromium, with windows that know nothing of one another."""
@@ -250,7 +267,7 @@ class Browser:
             browser = playwright.chromium.launch(
                 executable_path=program.path,
                 args=_OPTIONS,
-                env=dict(program.environment),
+                env=environment(program),
                 chromium_sandbox=False,
             )
         except BaseException:
