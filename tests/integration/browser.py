@@ -19,7 +19,6 @@ from playwright.sync_api import (
     Page,
     Playwright,
     Request,
-    Response,
     sync_playwright,
 )
 
@@ -46,6 +45,14 @@ _OPTIONS = (
     "--no-first-run",
 )
 
+_FONTS = """\
+<!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
+<fontconfig>
+<dir>{root}/usr/share/fonts</dir>
+<cachedir>{root}/var/cache/fontconfig</cachedir>
+</fontconfig>
+"""
+
 # All that is different in the dark; the rest takes as long again.
 _ONLY_COLOURS = {"runOnly": ["color-contrast"]}
 
@@ -64,23 +71,31 @@ _WIDER = """() => {
   return ["page", ...beyond.map(one => `${one.tagName}.${one.className}`)];
 }"""
 
+_SIZE = "performance.getEntriesByType('navigation')[0].decodedBodySize"
+
 # What has the focus: what it is, and whether somebody would see that it has it.
 _FOCUSED = """() => {
   const one = document.activeElement;
   if (!one || one === document.body) return null;
+  (window.reached ??= new Set()).add(one);
   const style = getComputedStyle(one), box = one.getBoundingClientRect();
   const text = one.labels?.length ? one.labels[0].textContent : one.textContent;
   return {
     what: `${one.tagName.toLowerCase()} ${(one.ariaLabel || text || "").trim()}`,
     seen: box.width > 0 && box.height > 0 && box.right > 0 && box.bottom > 0
       && style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
-    first: !document.body.dataset.begun,
   };
 }"""
 
-_FOCUSABLE = """() => [...document.querySelectorAll(
+# What should have had the focus, and has not. Of radio buttons one has it for all.
+_MISSED = """() => [...document.querySelectorAll(
   "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']"
-)].filter(one => !one.disabled && one.checkVisibility()).length"""
+)].filter(one => !one.disabled && one.tabIndex >= 0 && one.checkVisibility()
+  && (one.type !== "radio" || one.checked) && !window.reached?.has(one)
+).map(one => one.outerHTML.slice(0, 200))"""
+
+#: Places of a page that the focus may be at: more than any has.
+_MOST_PLACES = 2_000
 
 
 @frozen
@@ -108,7 +123,7 @@ def chromium() -> Program:
 
     :raises SkipTest: it cannot be had.
     """
-    return find("chromium", "chromium", "fonts-dejavu-core")
+    return find("chromium", "chromium", "chromium-common", "fonts-dejavu-core")
 
 
 # Playwright sets attributes on whose methods hear of events.
@@ -127,15 +142,12 @@ class Window:
     _expected: int = 200
 
     @classmethod
-    def open(
-        cls, browser: Chromium, look: Look, url: str, headers: Mapping[str, str]
-    ) -> Window:
+    def open(cls, browser: Chromium, look: Look, url: str) -> Window:
         """Open it."""
         context = browser.new_context(
             viewport={"width": look.width, "height": look.height},
             color_scheme="dark" if look.dark else "light",
             java_script_enabled=look.javascript,
-            extra_http_headers=dict(headers),
             permissions=["clipboard-read", "clipboard-write"],
         )
         context.set_default_timeout(PATIENCE)
@@ -144,7 +156,6 @@ class Window:
         window.page.on("console", window._heard)
         window.page.on("pageerror", lambda e: window.fault(f"raised {e}"))
         window.page.on("request", window._asked)
-        window.page.on("response", window._answered)
         window.page.on("dialog", lambda dialog: dialog.accept())
         return window
 
@@ -162,10 +173,23 @@ class Window:
             self.fault(f"answered {response.status}, not {status}")
         return self.page
 
+    def expect(self, status: int) -> None:
+        """Say what the server will answer with next; another answer is no fault."""
+        self._expected = status
+
+    @property
+    def focused(self) -> str | None:
+        """What has the focus: the element's name and what it is called."""
+        found = self.page.evaluate(_FOCUSED)
+        return None if found is None else str(found["what"])
+
     def inspect(self) -> None:
         """Look for what is wrong with the page that is shown."""
         for wide in self.page.evaluate(_WIDER):
             self.fault(f"is wider than the screen: {wide}")
+        size = self.page.evaluate(_SIZE)
+        if size > MOST_BYTES:
+            self.fault(f"has {size} bytes")
         if self.look.javascript:
             options = _ONLY_COLOURS if self.look.dark else DEFAULT_OPTIONS
             results = Axe().run(self.page, options=options)
@@ -182,9 +206,8 @@ class Window:
 
     def tab_through(self) -> list[str]:
         """Go through all of the page by the keyboard; tell what had the focus."""
-        count: int = self.page.evaluate(_FOCUSABLE)
-        passed = []
-        for _ in range(count):
+        passed: list[str] = []
+        while len(passed) < _MOST_PLACES:
             self.page.keyboard.press("Tab")
             focused = self.page.evaluate(_FOCUSED)
             if focused is None:
@@ -192,8 +215,8 @@ class Window:
             if not focused["seen"]:
                 self.fault(f"does not show the focus on {focused['what']}")
             passed.append(focused["what"])
-        if len(passed) != count:
-            self.fault(f"has {count} places for the focus; {len(passed)} were reached")
+        for missed in self.page.evaluate(_MISSED):
+            self.fault(f"does not give the focus to {missed}")
         return passed
 
     def picture(self, name: str) -> None:
@@ -220,15 +243,14 @@ class Window:
         if not request.url.startswith((f"{self.url}/", "data:")):
             self.fault(f"asks another host: {request.url}")
 
-    def _answered(self, response: Response) -> None:
-        if response.request.resource_type != "document" or response.status in _MOVED:
-            return
-        size = len(response.body())
-        if size > MOST_BYTES:
-            self.fault(f"has {size} bytes")
 
-
-_MOVED = (301, 302, 303, 304, 307, 308)
+def environment(program: Program) -> dict[str, str | float | bool]:
+    """Give the browser's variables; one that was unpacked has its own fonts."""
+    if program.root == Path("/"):
+        return dict(program.environment)
+    configuration = program.root / "fonts.conf"
+    configuration.write_text(_FONTS.format(root=program.root))
+    return {**program.environment, "FONTCONFIG_FILE": str(configuration)}
 
 
 @define(eq=False)
@@ -251,7 +273,7 @@ class Browser:
             browser = playwright.chromium.launch(
                 executable_path=program.path,
                 args=_OPTIONS,
-                env=dict(program.environment),
+                env=environment(program),
                 chromium_sandbox=False,
             )
         except BaseException:
@@ -259,11 +281,9 @@ class Browser:
             raise
         return cls(playwright, browser)
 
-    def window(
-        self, url: str, look: Look = LIGHT, headers: Mapping[str, str] | None = None
-    ) -> Window:
+    def window(self, url: str, look: Look = LIGHT) -> Window:
         """Open a window on a server."""
-        window = Window.open(self._chromium, look, url, headers or {})
+        window = Window.open(self._chromium, look, url)
         self._windows.append(window)
         return window
 

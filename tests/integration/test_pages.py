@@ -23,6 +23,7 @@ from tests.integration.browser import (
     Window,
     chromium,
 )
+from tests.integration.dists import make_wheel
 from tests.integration.page_corpus import write_corpus
 from tests.integration.rig import PASSWORD, IntegrationTestCase, Server, basic
 
@@ -58,6 +59,9 @@ ROWS = (
     Row("/", ("Upload to here", "twine upload"), PUBLISHER),
     Row("/nothing", ("404 Not Found", "To the home page"), status=404),
     Row("/project/nothing/", ("404 Not Found",), status=404),
+    Row("/login", ("Log in", "User name", "Password")),
+    Row("/logout", ("You are not logged in.",)),
+    Row("/logout", ("You are logged in as reader.",), READER),
     Row("/advisories", ("Advisories",), BOSS),
     Row("/search", ("Search",)),
     Row("/search?q=acme", ("acme",)),
@@ -68,11 +72,15 @@ ROWS = (
     Row("/project/acme/2.0rc1/", ("pre-release", "acme==2.0rc1")),
     Row("/project/acme/releases/", ("Releases of acme", "0.9", "2.0rc1")),
     Row("/project/acme/explain/", ("What clients see of acme",)),
+    Row("/project/acme/files/acme-1.2-py3-none-any.whl/", ("acme/__init__.py",)),
+    Row("/project/acme/compare/?from=1.0&to=1.2", ("acme",)),
     Row("/project/big/", ("big 1.299.0", "All 300 releases")),
     Row("/project/big/releases/", ("Older releases",)),
     Row("/project/big/explain/", ("What clients see of big",)),
     Row("/project/hostile/", ("Deprecated", "hostile 1.0")),
     Row("/project/hostile/0.9/", ("Yanked",)),
+    Row("/project/hostile/files/hostile-1.0-py3-none-any.whl/", ("unbroken",)),
+    Row("/project/hostile/compare/?from=0.9&to=1.0", ("hostile",)),
     Row("/project/hostile/releases/", ("Releases of hostile",)),
     Row("/project/hostile/explain/", ("What clients see of hostile",)),
     Row(f"/project/{_LONG}/", (_LONG,)),
@@ -109,8 +117,18 @@ class BrowserTestCase(IntegrationTestCase):
         return self.server(settings={**SETTINGS, **users, **settings})
 
     def window(self, look: Look = LIGHT, who: str | None = None) -> Window:
-        headers = {} if who is None else {"Authorization": basic(who, PASSWORD)}
-        return self.browser.window(self.index.url, look, headers)
+        """Open a window; somebody logs in there."""
+        window = self.browser.window(self.index.url, look)
+        if who is not None:
+            window.visit("/login")
+            self.log_in(window, who)
+        return window
+
+    def log_in(self, window: Window, who: str, password: str = PASSWORD) -> None:
+        """Fill in the form of the log-in that is shown, and send it."""
+        window.page.get_by_label("User name").fill(who)
+        window.page.get_by_label("Password").fill(password)
+        window.page.get_by_role("button", name="Log in").click()
 
     def check(self) -> None:
         """Fail if any page that was looked at had a fault."""
@@ -160,6 +178,109 @@ class WalkTests(BrowserTestCase):
             passed = window.tab_through()
             if passed[:1] != ["a Skip to content"]:
                 window.fault(f"begins with {passed[:1]}, not with a way to the content")
+        self.check()
+
+
+class LogInTests(BrowserTestCase):
+    """Of an index that is closed to all who are not logged in."""
+
+    def make_server(self, **settings: str) -> Server:
+        server = super().make_server(
+            **{"pypi.default_read": "authenticated"}, **settings
+        )
+        self.assertEqual(
+            server.upload(
+                make_wheel(self.folder, "acme", "1.0"),
+                authorization=basic(PUBLISHER, PASSWORD),
+            ).status,
+            200,
+        )
+        return server
+
+    def test_in_and_out(self) -> None:
+        for look in (LIGHT, PHONE, PLAIN):
+            window = self.window(look)
+            page = window.visit("/project/acme/")
+            self.assertEqual(page.url, f"{self.index.url}/login?next=/project/acme/")
+            window.shows(["Log in"])
+            window.inspect()
+            self.log_in(window, READER)
+            self.assertEqual(page.url, f"{self.index.url}/project/acme/")
+            window.shows(["acme 1.0", "pip install", READER])
+            window.visit("/logout")
+            page.get_by_role("button", name="Log out").click()
+            window.visit("/project/acme/")
+            window.shows(["Log in"])
+        self.check()
+
+    def test_wrong_password(self) -> None:
+        window = self.window()
+        window.visit("/login?next=/project/acme/")
+        window.expect(403)
+        self.log_in(window, READER, "not this")
+        alert = window.page.get_by_role("alert")
+        self.assertIn("password", alert.inner_text())
+        window.inspect()
+        window.picture("login refused")
+        name = window.page.get_by_label("User name")
+        self.assertEqual(name.input_value(), READER)
+        self.assertEqual(window.page.get_by_label("Password").input_value(), "")
+        window.expect(200)
+        self.log_in(window, READER)
+        self.assertEqual(window.page.url, f"{self.index.url}/project/acme/")
+        self.check()
+
+    def test_by_keyboard(self) -> None:
+        """From the log-in to a project, without a mouse."""
+        window = self.window()
+        page = window.visit("/login")
+        self.focus(window, "User name")
+        page.keyboard.type(READER)
+        page.keyboard.press("Tab")
+        page.keyboard.type(PASSWORD)
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"{self.index.url}/")
+        page.keyboard.press("/")
+        page.keyboard.type("acme")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/search?q=acme")
+        self.focus(window, "acme")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/project/acme/")
+        self.check()
+
+    def focus(self, window: Window, name: str) -> None:
+        """Press the tab key until something has the focus."""
+        for _ in range(50):
+            window.page.keyboard.press("Tab")
+            if name in (window.focused or "").split(" ", 1)[-1]:
+                return
+        window.fault(f"gives no focus to {name}")
+
+
+class ScriptTests(BrowserTestCase):
+    """What scripts add, where they run."""
+
+    def make_server(self, **settings: str) -> Server:
+        return super().make_server(**{"storage.dir": str(corpus())}, **settings)
+
+    def test_copy(self) -> None:
+        window = self.window()
+        page = window.visit("/project/acme/1.0/")
+        page.get_by_role("button", name="Copy the line for pip").click()
+        page.get_by_text("Copied", exact=True).wait_for()
+        line = page.evaluate("navigator.clipboard.readText()")
+        address = f"{self.index.url}/simple/"
+        self.assertEqual(line, f"pip install --index-url {address} acme==1.0")
+        self.check()
+
+    def test_search_as_typed(self) -> None:
+        window = self.window()
+        page = window.visit("/")
+        page.get_by_role("searchbox").press_sequentially("acm")
+        page.get_by_role("link", name="acme").click()
+        page.wait_for_url("**/project/acme/")
+        window.shows(["acme 1.2"])
         self.check()
 
 
