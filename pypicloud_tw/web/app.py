@@ -390,6 +390,11 @@ class Application:
         """Show projects."""
         return self._project_pages.resource()
 
+    @router.route("/project/<name>/manage", methods=_READ)
+    def manage_without_slash(self, request: Request, name: str) -> None:
+        """Show the way to the pages that change a project."""
+        redirect(request, "manage/")
+
     @router.route("/project/<name>/manage/", branch=True)
     def manage_pages(self, request: Request, name: str) -> Resource:
         """Let people change a project."""

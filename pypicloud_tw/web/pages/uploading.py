@@ -47,7 +47,8 @@ class UploadPage:
     async def take(self, request: Request) -> bytes:
         """Take files, and tell what came of each.
 
-        :raises PypicloudError: the form is not whoever sends it's, or may not be theirs.
+        :raises PypicloudError: whoever sends it may upload nothing, or it was not made
+            for them; or it cannot be read.
         """
         principal = await FormDoor(self.door.access).admit(request)
         self._judge(principal)
