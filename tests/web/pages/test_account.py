@@ -29,7 +29,9 @@ class AccountCase(SynchronousTestCase):
         self.browser = Browser(self.web)
         self.browser.log_in()
 
-    def make(self, *actions: str, browser: Browser | None = None, **typed: str) -> Response:
+    def make(
+        self, *actions: str, browser: Browser | None = None, **typed: str
+    ) -> Response:
         browser = browser or self.browser
         given = {"description": "CI of acme", "projects": "", "days": "30", **typed}
         fields = {**browser.fields(HERE, TOKENS), **given}
@@ -49,6 +51,10 @@ class AccountCase(SynchronousTestCase):
 
 
 class TokenTests(AccountCase):
+    def revocable(self, page: Response) -> list[str | None]:
+        buttons = Reader(page.body).named("button")
+        return [one["value"] for one in buttons if one.get("name") == "id"]
+
     def test_made_shown_once_and_good(self) -> None:
         answer = self.make("upload", projects="acme, acme-*")
         token = self.secret(answer)
@@ -72,7 +78,9 @@ class TokenTests(AccountCase):
     def test_for_reading(self) -> None:
         answer = self.make("read")
         token = self.secret(answer)
-        self.assertIn(f"PIP_INDEX_URL=http://__token__:{token}@pypi.example", answer.text)
+        self.assertIn(
+            f"PIP_INDEX_URL=http://__token__:{token}@pypi.example", answer.text
+        )
         self.assertNotIn("TWINE_PASSWORD", answer.text)
 
     def test_for_everything(self) -> None:
@@ -82,17 +90,23 @@ class TokenTests(AccountCase):
     def test_revoked(self) -> None:
         token = self.secret(self.make("read"))
         revoke = f"{TOKENS}/revoke"
-        self.assertEqual(self.web.get("/simple/", basic("__token__", token)).status, 200)
+        self.assertEqual(
+            self.web.get("/simple/", basic("__token__", token)).status, 200
+        )
         page = Reader(self.browser.get(HERE).body)
-        (id,) = (one["value"] for one in page.named("button") if one.get("name") == "id")
+        (id,) = (
+            one["value"] for one in page.named("button") if one.get("name") == "id"
+        )
         fields = self.browser.fields(HERE, revoke)
         answer = self.browser.post(revoke, **fields, id=id or "")
         self.assertEqual(answer.status, 303)
         page = Reader(self.browser.get(answer["Location"] or "").body)
         self.assertIn("The token is revoked", page.text)
-        self.assertFalse([one for one in page.named("button") if one.get("name") == "id"])
+        self.assertFalse(
+            [one for one in page.named("button") if one.get("name") == "id"]
+        )
         self.web.domain.clock.advance(5)
-        lost = self.web.get("/api/v1/access/whoami", basic("__token__", token))
+        lost = self.web.get("/api/v1/access/whoami", login)
         self.assertEqual(lost.status, 401)
 
     def test_only_ones_own(self) -> None:
@@ -146,8 +160,8 @@ class TokenTests(AccountCase):
 
 class IdentityTests(AccountCase):
     def test_who_and_what(self) -> None:
-        rights = "group.dev = ann\npackage.acme-*.group.dev = rw\npypi.default_read = everyone"
-        web = Web(policy=policy_of(rights))
+        rights = "group.dev = ann\npackage.acme-*.group.dev = rw"
+        web = Web(policy=policy_of(f"{rights}\npypi.default_read = everyone"))
         browser = Browser(web)
         browser.log_in()
         page = Reader(browser.get(HERE).body)

@@ -220,5 +220,3 @@ class RefusedTests(UploadCase):
         self.browser.log_in()
         self.upload(("other-1.0-py3-none-any.whl", wheel("other")))
         self.assertIn("refused", [getattr(act, "outcome", None) for act in acts])
-
-
