@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
@@ -32,6 +33,14 @@ class AccountCase(SynchronousTestCase):
     def make(
         self, *actions: str, browser: Browser | None = None, **typed: str
     ) -> Response:
+        return self.make_of(actions, typed, browser)
+
+    def make_of(
+        self,
+        actions: Iterable[str],
+        typed: Mapping[str, str],
+        browser: Browser | None = None,
+    ) -> Response:
         browser = browser or self.browser
         given = {"description": "CI of acme", "projects": "", "days": "30", **typed}
         fields = {**browser.fields(HERE, TOKENS), **given}
@@ -42,7 +51,8 @@ class AccountCase(SynchronousTestCase):
         self.assertEqual(answer.status, 200, answer.text)
         found = set(SHOWN.findall(answer.text))
         self.assertEqual(len(found), 1, found)
-        return found.pop()
+        token: str = found.pop()
+        return token
 
     def refused(self, answer: Response, status: int, sentence: str) -> None:
         self.assertEqual(answer.status, status, answer.text)
@@ -88,23 +98,16 @@ class TokenTests(AccountCase):
         self.assertIn("all that you may", self.browser.get(HERE).text)
 
     def test_revoked(self) -> None:
-        token = self.secret(self.make("read"))
+        login = basic("__token__", self.secret(self.make("read")))
+        self.assertEqual(self.web.get("/simple/", login).status, 200)
         revoke = f"{TOKENS}/revoke"
-        self.assertEqual(
-            self.web.get("/simple/", basic("__token__", token)).status, 200
-        )
-        page = Reader(self.browser.get(HERE).body)
-        (id,) = (
-            one["value"] for one in page.named("button") if one.get("name") == "id"
-        )
+        (id,) = self.revocable(self.browser.get(HERE))
         fields = self.browser.fields(HERE, revoke)
-        answer = self.browser.post(revoke, **fields, id=id or "")
+        answer = self.browser.fill(revoke, {**fields, "id": id or ""})
         self.assertEqual(answer.status, 303)
-        page = Reader(self.browser.get(answer["Location"] or "").body)
+        page = self.browser.get(answer["Location"] or "")
         self.assertIn("The token is revoked", page.text)
-        self.assertFalse(
-            [one for one in page.named("button") if one.get("name") == "id"]
-        )
+        self.assertEqual(self.revocable(page), [])
         self.web.domain.clock.advance(5)
         lost = self.web.get("/api/v1/access/whoami", login)
         self.assertEqual(lost.status, 401)
@@ -118,14 +121,14 @@ class TokenTests(AccountCase):
         self.secret(self.make("read"))
         revoke = f"{TOKENS}/revoke"
         fields = self.browser.fields(HERE, revoke)
-        answer = self.browser.post(revoke, **fields, id=token.record.id)
+        answer = self.browser.fill(revoke, {**fields, "id": token.record.id})
         self.refused(answer, 404, "no such token")
         (token,) = self.web.wait(self.web.tokens.list("ben"))
         self.assertIsNone(token.record.revoked)
 
     def test_what_cannot_be(self) -> None:
         kept = 'value="CI of acme"'
-        for actions, typed, sentence in (
+        cases: tuple[tuple[tuple[str, ...], dict[str, str], str], ...] = (
             ((), {}, "Tick what the token is for"),
             (("fly",), {}, "Tick what the token is for"),
             (("read",), {"days": "0"}, "how many days"),
@@ -133,8 +136,9 @@ class TokenTests(AccountCase):
             (("read",), {"days": "\N{DIGIT ONE}\N{SUPERSCRIPT TWO}"}, "how many days"),
             (("read",), {"days": "4000"}, "auth.token_max_life"),
             (("read",), {"projects": "a b/c"}, "list of projects"),
-        ):
-            answer = self.make(*actions, **typed)
+        )
+        for actions, typed, sentence in cases:
+            answer = self.make_of(actions, typed)
             self.refused(answer, 400, sentence)
             self.assertIn(kept, answer.text)
         self.assertEqual(self.web.wait(self.web.tokens.list("ann")), ())
@@ -212,7 +216,7 @@ class PasswordTests(AccountCase):
     def set(self, password: str, again: str) -> Response:
         place = f"{HERE}password"
         fields = self.eva.fields(HERE, place)
-        return self.eva.post(place, **fields, password=password, again=again)
+        return self.eva.fill(place, {**fields, "password": password, "again": again})
 
     def test_set(self) -> None:
         answer = self.set("new", "new")

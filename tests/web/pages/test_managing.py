@@ -31,7 +31,7 @@ class ManageCase(SynchronousTestCase):
     def do(self, page: str, act: str, /, **typed: str) -> Response:
         """Fill in the form of a page, and send it."""
         fields = self.browser.fields(page, BASE + act)
-        return self.browser.post(BASE + act, **{**fields, **typed})
+        return self.browser.fill(BASE + act, {**fields, **typed})
 
     def done(self, answer: Response) -> Response:
         """Follow to the page that tells what came of it."""
@@ -126,34 +126,33 @@ class ActTests(ManageCase):
     def test_a_change_meanwhile(self) -> None:
         before = self.browser.fields(RELEASE, f"{BASE}yank")
         self.web.wait(self.web.domain.yank("2.0", "meanwhile"))
-        answer = self.browser.post(f"{BASE}yank", **before, reason="mine")
+        answer = self.browser.fill(f"{BASE}yank", {**before, "reason": "mine"})
         self.refused(answer, 412, "was changed since")
         self.assertEqual(self.yanked, {"1.0": None, "2.0": "meanwhile"})
         self.assertIn('value="mine"', answer.text)
         # The page is of the project as it is now.
         again = hidden_fields(answer, f"{BASE}yank")
-        self.done(self.browser.post(f"{BASE}yank", **again, reason="mine"))
+        self.done(self.browser.fill(f"{BASE}yank", {**again, "reason": "mine"}))
 
     def test_what_is_gone_meanwhile(self) -> None:
         before = self.browser.fields(RELEASE, f"{BASE}yank")
         self.web.wait(self.web.domain.delete("1.0"))
-        answer = self.browser.post(f"{BASE}yank", **before)
+        answer = self.browser.fill(f"{BASE}yank", before)
         self.refused(answer, 412, "was changed since")
         self.assertIn("Set the status", answer.text)
 
     def test_forms_that_no_page_of_ours_made(self) -> None:
         fields = self.browser.fields(RELEASE, f"{BASE}yank")
         for wrong in ({"token": "x"}, {"token": ""}):
-            answer = self.browser.post(f"{BASE}yank", **{**fields, **wrong})
+            answer = self.browser.fill(f"{BASE}yank", {**fields, **wrong})
             self.assertEqual(answer.status, 403)
             self.assertIn("not made for you", answer.text)
-        answer = self.browser.post(
-            f"{BASE}yank", {"Origin": "https://evil.example"}, **fields
-        )
+        foreign = {"Origin": "https://evil.example"}
+        answer = self.browser.fill(f"{BASE}yank", fields, foreign)
         self.assertEqual(answer.status, 403)
         self.assertIn("another site", answer.text)
         for wrong in ({"state": ""}, {"version": ""}, {"file": ONE}):
-            answer = self.browser.post(f"{BASE}yank", **{**fields, **wrong})
+            answer = self.browser.fill(f"{BASE}yank", {**fields, **wrong})
             self.refused(answer, 400, "form")
         self.assertEqual(self.yanked, {"1.0": None, "2.0": None})
 
@@ -259,7 +258,7 @@ class UpstreamTests(SynchronousTestCase):
 
     def do(self, act: str, /, **typed: str) -> Response:
         fields = self.browser.fields(f"{BASE}upstream/", f"{BASE}upstream/{act}")
-        return self.browser.post(f"{BASE}upstream/{act}", **{**fields, **typed})
+        return self.browser.fill(f"{BASE}upstream/{act}", {**fields, **typed})
 
     def page(self, answer: Response) -> str:
         self.assertEqual(answer.status, 303, answer.text)
@@ -295,7 +294,7 @@ class ReadOnlyTests(ManageCase):
         access = self.web.application.access
         settings = evolve(access.policy.settings, read_only="We move until noon.")
         access.policy = access.policy.with_settings(settings)
-        answer = self.browser.post(f"{BASE}yank", **fields)
+        answer = self.browser.fill(f"{BASE}yank", fields)
         self.assertEqual(answer.status, 403)
         self.assertIn("We move until noon.", answer.text)
         self.assertEqual(self.yanked["1.0"], None)
@@ -304,7 +303,7 @@ class ReadOnlyTests(ManageCase):
         """Browsers that were asked for one by an installer's address."""
         browser = Browser(self.web, headers=basic())
         fields = browser.fields(RELEASE, f"{BASE}yank")
-        self.assertEqual(browser.post(f"{BASE}yank", **fields).status, 303)
+        self.assertEqual(browser.fill(f"{BASE}yank", fields).status, 303)
         fields = browser.fields(RELEASE, f"{BASE}yank")
         browser.cookies.clear()
-        self.assertEqual(browser.post(f"{BASE}yank", **fields).status, 403)
+        self.assertEqual(browser.fill(f"{BASE}yank", fields).status, 403)
