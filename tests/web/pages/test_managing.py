@@ -62,7 +62,7 @@ class ActTests(ManageCase):
     def test_yank_and_take_it_back(self) -> None:
         page = self.done(self.do(RELEASE, "yank", reason="broken <on> Windows"))
         self.assertEqual(self.yanked, {"1.0": "broken <on> Windows", "2.0": None})
-        self.assertIn("It is yanked: installers", page.text)
+        self.assertIn("It is yanked now.", page.text)
         self.assertIn("broken &lt;on&gt; Windows", page.text)
         self.done(self.do(RELEASE, "unyank"))
         self.assertEqual(self.yanked, {"1.0": None, "2.0": None})

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.store.interfaces import IUpload
+from pypicloud_tw.store.memory import MemoryStore, MemoryUpload
 from pypicloud_tw.web import batches
 from tests.access.doubles import policy_of
 from tests.builders import sdist, wheel
+from tests.doubles import InlineOffload
 from tests.web.doubles import (
     BOUNDARY,
     FORM_TYPE,
+    Domain,
     Fields,
     Response,
     Web,
     form_bytes,
+    new_clock,
     request_bytes,
     stored_project,
     stored_projects,
@@ -29,9 +35,23 @@ TAG = re.compile(r'<span class="tag[^"]*">([^<]*)</span>')
 File = tuple[str, bytes]
 
 
+class WatchedStore(MemoryStore):
+    """Keeps the uploads that were begun."""
+
+    begun: list[IUpload]
+
+    async def begin(self, key: str, **given: Any) -> IUpload:
+        upload = await super().begin(key, **given)
+        self.begun.append(upload)
+        return upload
+
+
 class UploadCase(SynchronousTestCase):
     def setUp(self) -> None:
-        self.web = Web()
+        clock = new_clock()
+        store = WatchedStore(InlineOffload(), clock=clock.seconds)
+        self.begun = store.begun = list[IUpload]()
+        self.web = Web(Domain(clock=clock, store=store))
         self.browser = Browser(self.web)
         self.browser.log_in()
 
@@ -45,6 +65,13 @@ class UploadCase(SynchronousTestCase):
     def tags(self, answer: Response) -> Sequence[str]:
         """What came of each file, in a word."""
         return TAG.findall(answer.text)
+
+    def nothing_left(self) -> None:
+        """Each upload that was begun was brought to its end, or forgotten."""
+        self.assertTrue(self.begun)
+        for upload in self.begun:
+            assert isinstance(upload, MemoryUpload)
+            self.assertTrue(upload.spool.file.closed, upload.key)
 
     @property
     def names(self) -> list[str]:
@@ -83,6 +110,7 @@ class UploadTests(UploadCase):
         tags = ["published", "refused", "refused", "published", "published"]
         self.assertEqual(self.tags(answer), tags)
         self.assertEqual(self.names, [ONE, TWO, "acme-2.0.tar.gz"])
+        self.nothing_left()
 
     def test_the_same_again(self) -> None:
         self.upload((ONE, wheel()))
@@ -108,13 +136,14 @@ class UploadTests(UploadCase):
         self.assertEqual(self.names, [])
 
     def test_too_large_and_the_next(self) -> None:
-        self.web = Web(max_upload=5000)
+        self.web = Web(self.web.domain, max_upload=5000)
         self.browser = Browser(self.web)
         self.browser.log_in()
         large = ("acme-3.0-py3-none-any.whl", b"x" * 20_000)
         answer = self.upload(large, (ONE, wheel()))
         self.assertEqual(self.tags(answer), ["refused", "published"])
         self.assertIn("pypi.max_upload", answer.text)
+        self.nothing_left()
 
     def test_too_many(self) -> None:
         files = [(f"{n}.txt", b"") for n in range(batches.MOST_FILES + 3)]
@@ -184,6 +213,7 @@ class RefusedTests(UploadCase):
         assert answer is not None
         self.assertEqual(answer.status, 401)
         self.assertEqual(self.names, [])
+        self.nothing_left()
 
     def test_who_goes_away(self) -> None:
         body = form_bytes(self.fields((ONE, wheel()), (TWO, wheel(version="2.0"))))
@@ -195,6 +225,7 @@ class RefusedTests(UploadCase):
         self.web.domain.clock.advance(5)
         # The first had come whole.
         self.assertEqual(self.names, [ONE])
+        self.nothing_left()
 
     def test_a_form_that_breaks_off(self) -> None:
         whole = form_bytes(self.fields((ONE, wheel()), (TWO, wheel(version="2.0"))))

@@ -186,9 +186,12 @@ class ManagePages:
 
     @property
     def _project(self) -> ManagedProject:
-        return ManagedProject(self.parts.door, self.parts.projects, self._name)
+        parts = self.parts
+        upstream = parts.has_upstream()
+        return ManagedProject(parts.door, parts.projects, self._name, upstream)
 
     @property
     def _upstream(self) -> ManagedUpstream:
-        parts = self.parts
-        return ManagedUpstream(parts.door, parts.administered, parts.pins, self._name)
+        parts, name = self.parts, self._name
+        ours = parts.projects.catalog.has(name)
+        return ManagedUpstream(parts.door, parts.administered, parts.pins, name, ours)

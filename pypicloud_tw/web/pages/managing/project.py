@@ -46,11 +46,13 @@ class ManagedProject:
     """Shows one project to whoever manages it, and takes their forms.
 
     :ivar name: normalized.
+    :ivar has_upstream: whether there is anything beside what is ours.
     """
 
     door: ActDoor
     administered: AdministeredProjects
     name: NormalizedName
+    has_upstream: bool
 
     async def show(self, request: Request, visitor: Visitor) -> bytes:
         """Show its status and its releases."""
@@ -186,7 +188,7 @@ class ManagedProject:
             pages=_Pages.of(page, len(newest_first)),
             statuses=get_args(ProjectStatus),
             deletes=self._may(visit, Action.DELETE),
-            administers=self._may(visit, Action.ADMINISTER),
+            upstream=self._shows_upstream(visit),
             longest=LONGEST_REASON,
             done=_done(visit),
         )
@@ -250,6 +252,7 @@ class ManagedProject:
             deleted=_cut(latest_first, page),
             pages=_Pages.of(page, len(latest_first)),
             deletes=self._may(visit, Action.DELETE),
+            upstream=self._shows_upstream(visit),
             done=_done(visit),
         )
 
@@ -264,12 +267,16 @@ class ManagedProject:
             name=self.name,
             state=state,
             history=page,
+            upstream=self._shows_upstream(visit),
             done=_done(visit),
         )
 
     def _doer(self, visit: Visit) -> StoredProjects:
         who = visit.who
         return StoredProjects(self.administered, who.actor, who.authority)
+
+    def _shows_upstream(self, visit: Visit) -> bool:
+        return self.has_upstream and self._may(visit, Action.ADMINISTER)
 
     def _may(self, visit: Visit, action: Action) -> bool:
         authority = visit.who.authority

@@ -25,12 +25,14 @@ class ManagedUpstream:
     """Shows what is exempted of a project and who publishes it, and takes the forms.
 
     :ivar name: normalized.
+    :ivar ours: whether there is a project of that name here, too.
     """
 
     door: ActDoor
     administered: Administered
     pins: Pins
     name: NormalizedName
+    ours: bool
 
     async def show(self, request: Request, visitor: Visitor) -> bytes:
         """Answer a GET."""
@@ -95,6 +97,7 @@ class ManagedUpstream:
             visit,
             "managing/upstream",
             name=self.name,
+            ours=self.ours,
             exemptions=exemptions,
             rules=sorted(LIFTABLE),
             usual_rule=Rule.MIN_AGE,
