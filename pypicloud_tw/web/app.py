@@ -96,7 +96,14 @@ from pypicloud_tw.web.upload import FORM_MEMORY
 _READ = ["GET", "HEAD"]
 
 #: How the addresses of pages begin that only people ask for.
-_FOR_PEOPLE = (b"/project/", b"/search", b"/advisories", b"/account/", b"/admin/")
+_FOR_PEOPLE = (
+    b"/project/",
+    b"/search",
+    b"/advisories",
+    b"/account/",
+    b"/upload",
+    b"/admin/",
+)
 
 
 @define(eq=False)
@@ -739,9 +746,10 @@ class Application:
         All others are told to show a password, by which browsers ask for one in a box
         of their own.
         """
+        reads = request.method in (b"GET", b"HEAD")
+        is_home = reads and request.path == b"/"  # uploads go there, too
         return (
-            request.method in (b"GET", b"HEAD")
-            and (request.path == b"/" or request.path.startswith(_FOR_PEOPLE))
+            (is_home or request.path.startswith(_FOR_PEOPLE))
             and request.getHeader(b"Authorization") is None
             and self.browser.can_log_in
             and not request.startedWriting

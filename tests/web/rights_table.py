@@ -141,9 +141,16 @@ class Row:
     @property
     def for_people(self) -> bool:
         """Whether it is a page, which leads whoever is nobody yet to the log-in."""
-        pages = ("/project/", "/search", "/advisories", "/account/", "/admin/")
+        pages = (
+            "/project/",
+            "/search",
+            "/advisories",
+            "/account/",
+            "/upload",
+            "/admin/",
+        )
         is_page = self.path == "/" or self.path.startswith(pages)
-        return self.method == "GET" and is_page
+        return self.form or (self.method == "GET" and is_page)
 
     @property
     def about_a_project(self) -> bool:

@@ -226,14 +226,14 @@ def sender(user: str | None) -> Principal:
 
 def comparable(response: Response, subject: Subject) -> tuple[object, ...]:
     """Give the whole answer, with another name for the project's."""
+    module = subject.name.replace("-", "_")
     fields = {
-        name: value.replace(subject.name, "NAME")
+        name: value.replace(subject.name, "NAME").replace(module, "NAME")
         for name, value in response.fields.items()
         if name != "date"
     }
     body = response.body.replace(subject.name.encode(), b"NAME")
-    body = body.replace(subject.name.replace("-", "_").encode(), b"NAME")
-    body = DRAWN.sub(b"", body)
+    body = DRAWN.sub(b"", body.replace(module.encode(), b"NAME"))
     return response.status, response.reason.replace(subject.name, "NAME"), fields, body
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from urllib.parse import parse_qs, urlsplit
 
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
@@ -15,7 +16,7 @@ from tests.access.doubles import policy_of
 from tests.builders import wheel
 from tests.doubles import quick_hash
 from tests.web.doubles import HASH, Response, Web, basic, upload_form
-from tests.web.pages.browser import Browser
+from tests.web.pages.browser import OWN_SITE, Browser
 from tests.web.pages.doubles import Reader
 from tests.web.test_rights import make_token
 
@@ -176,9 +177,30 @@ class IdentityTests(AccountCase):
         self.assertIn("/logout", [one.get("action") for one in page.named("form")])
 
     def test_nobody(self) -> None:
-        self.assertEqual(self.web.get(HERE).status, 401)
+        answer = self.web.get(HERE)
+        self.assertEqual(
+            (answer.status, answer["Location"]), (303, f"/login?next={HERE}")
+        )
         answer = self.web.get("/account")
         self.assertEqual((answer.status, answer["Location"]), (301, "account/"))
+
+    def test_a_form_after_the_session(self) -> None:
+        """Its page is led back to: going to the form's own address does nothing."""
+        fields = self.browser.fields(HERE, TOKENS)
+        self.browser.cookies.clear()
+        for page, next in (
+            ("http://pypi.example:6543/account/?for=ci", "/account/?for=ci"),
+            ("http://pypi.example:6543.evil.example/account/", "/"),
+            ("https://evil.example/account/", "/"),
+            ("http://pypi.example:6543//evil.example", "/"),
+            ("", "/"),
+        ):
+            given = {**OWN_SITE, "Referer": page}
+            answer = self.browser.fill(TOKENS, fields, given)
+            self.assertEqual(answer.status, 303, page)
+            login = urlsplit(answer["Location"] or "")
+            self.assertEqual(login.path, "/login")
+            self.assertEqual(parse_qs(login.query), {"next": [next]})
 
     def test_a_token_makes_no_tokens(self) -> None:
         token = make_token(self.web, "ann", Scope(frozenset({Action.READ})))
@@ -223,7 +245,7 @@ class PasswordTests(AccountCase):
         self.assertEqual(answer.status, 303)
         self.assertEqual(answer["Location"], "/login?next=/account/")
         self.web.domain.clock.advance(5)
-        self.assertEqual(self.eva.get(HERE).status, 401)
+        self.assertEqual(self.eva.get(HERE).status, 303)
         self.assertEqual(self.eva.log_in("eva", "old").status, 403)
         self.assertEqual(self.eva.log_in("eva", "new").status, 303)
 
