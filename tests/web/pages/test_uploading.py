@@ -178,7 +178,7 @@ class RefusedTests(UploadCase):
         begun = body.removesuffix(f"\r\n--{BOUNDARY}--\r\n".encode())
         length = {"Content-Length": "9000000"}
         cookies = "; ".join(f"{k}={v}" for k, v in self.browser.cookies.items())
-        for fields, status in (({}, 401), ({"Cookie": cookies}, 403)):
+        for fields, status in (({}, 303), ({"Cookie": cookies}, 403)):
             given = {**FORM_TYPE, **OWN_SITE, **length, **fields}
             connection = self.web.connect()
             connection.send(request_bytes("POST", "/upload", given, begun))
@@ -211,7 +211,7 @@ class RefusedTests(UploadCase):
         connection.send(whole[-50:])
         answer = connection.response()
         assert answer is not None
-        self.assertEqual(answer.status, 401)
+        self.assertEqual(answer.status, 303)
         self.assertEqual(self.names, [])
         self.nothing_left()
 
