@@ -28,7 +28,7 @@ from pypicloud_tw.web.publishing import (
 from pypicloud_tw.web.upload import FileField, FormMemory, receive_form
 
 #: Files in one form: a release of numpy has some 70.
-MOST_FILES = 200
+MOST_FILES = 100
 
 
 @frozen

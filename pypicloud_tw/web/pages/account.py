@@ -27,14 +27,12 @@ from pypicloud_tw.web.api.json_api import parameter
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.acting import ActDoor, Visit
 from pypicloud_tw.web.pages.home import Setup
+from pypicloud_tw.web.pages.paging import Listed
 from pypicloud_tw.web.requester import Requester
 
 _READ = ["GET", "HEAD"]
 
 _DAY = 86400
-
-#: Rows of each list on the page; with more it would have over 100 kB.
-MOST_SHOWN = 100
 
 #: Names and patterns that are shown of what somebody may do.
 MOST_NAMES = 100
@@ -161,8 +159,7 @@ class AccountPages:
             identity=identity,
             allowed=_allowed(rights.decisions),
             has_tokens=has_tokens,
-            tokens=tokens[:MOST_SHOWN],
-            more=max(0, len(tokens) - MOST_SHOWN),
+            tokens=Listed.of(visit, tokens),
             now=datetime.fromtimestamp(book.clock.seconds(), UTC),
             preset=_preset(visit),
             grantable=GRANTABLE,
@@ -171,7 +168,6 @@ class AccountPages:
             longest=LONGEST_DESCRIPTION,
             is_session=is_session,
             has_password=await self._has_password(visit, doer),
-            done=None if visit.problem else parameter(visit.request, "done"),
         )
 
     async def _has_password(self, visit: Visit, doer: StoredAdministration) -> bool:

@@ -14,6 +14,7 @@ from pypicloud_tw.errors import (
     NotFound,
     PypicloudError,
 )
+from pypicloud_tw.web.api.json_api import parameter
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.door import PageDoor
 from pypicloud_tw.web.pages.forms import (
@@ -50,6 +51,16 @@ class Visit:
     visitor: Visitor
     form: Form
     problem: str | None = None
+
+    @property
+    def sent(self) -> bool:
+        """Whether a form was sent, rather than a page asked for."""
+        return self.request.method == b"POST"
+
+    @property
+    def done(self) -> str | None:
+        """The word for what was done just now; templates have the sentences."""
+        return None if self.sent else parameter(self.request, "done")
 
     def typed(self, name: str) -> str:
         """Return a field of the form, without blanks around it.
@@ -93,6 +104,7 @@ class ActDoor:
             token=form_token(visit.request, principal),
             problem=visit.problem,
             typed=visit.typed,
+            done=visit.done,
             **values,
         )
 

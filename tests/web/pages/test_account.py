@@ -153,6 +153,14 @@ class TokenTests(AccountCase):
         self.assertEqual(self.browser.send(TOKENS, given).status, 403)
         self.assertEqual(self.web.wait(self.web.tokens.list("ann")), ())
 
+    def test_long_lists_have_pages(self) -> None:
+        for _ in range(52):
+            make_token(self.web, "ann", Scope(frozenset({Action.READ})))
+        first, second = (self.browser.get(f"{HERE}?page={n}") for n in (1, 2))
+        self.assertEqual(len(self.revocable(first)), 50)
+        self.assertEqual(len(self.revocable(second)), 2)
+        self.assertIn("?page=2", Reader(first.body).links)
+
     def test_the_links_that_fill_the_form(self) -> None:
         def ticked(path: str) -> list[str | None]:
             page = Reader(self.browser.get(path).body)

@@ -24,18 +24,16 @@ from pypicloud_tw.projects.values import (
     Undo,
     Yank,
 )
-from pypicloud_tw.web.api.json_api import number, parameter
+from pypicloud_tw.web.api.json_api import parameter
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.acting import ActDoor, Visit
+from pypicloud_tw.web.pages.paging import Listed
 from pypicloud_tw.web.pages.visitor import Visitor
 
 T = TypeVar("T")
 
-#: Rows of a page: each has up to 1 kB.
-ROWS = 50
-
-#: Of the longest list; to look further on is not worth a page.
-_MOST_PAGES = 100_000
+#: Acts on a page of the history, which have up to 3 kB each.
+ACTS = 25
 
 #: The value of the checkbox that says that somebody is sure.
 _YES = "yes"
@@ -178,19 +176,15 @@ class ManagedProject:
 
     async def _show(self, visit: Visit) -> bytes:
         detail = await self._doer(visit).project(self.name)
-        newest_first = detail.releases[::-1]
-        page = _page(visit)
         return self.door.send(
             visit,
             "managing/project",
             project=detail,
-            releases=_cut(newest_first, page),
-            pages=_Pages.of(page, len(newest_first)),
+            releases=Listed.of(visit, detail.releases[::-1]),
             statuses=get_args(ProjectStatus),
             deletes=self._may(visit, Action.DELETE),
             upstream=self._shows_upstream(visit),
             longest=LONGEST_REASON,
-            done=_done(visit),
         )
 
     async def _show_chosen(self, visit: Visit) -> bytes:
@@ -209,7 +203,6 @@ class ManagedProject:
             files = (await doer.file(self.name, what.file),)
         else:
             files = (await doer.release(self.name, what.version or "")).files
-        page = _page(visit)
         return self.door.send(
             visit,
             "managing/part",
@@ -217,13 +210,11 @@ class ManagedProject:
             state=state,
             release=files[0].version,
             file=what.file,
-            files=_cut(files, page),
-            pages=_Pages.of(page, len(files)),
+            files=Listed.of(visit, files),
             yanked=all(one.yanked is not None for one in files),
             reason=next(filter(None, (one.yanked for one in files)), ""),
             deletes=self._may(visit, Action.DELETE),
             longest=LONGEST_REASON,
-            done=_done(visit),
         )
 
     async def _ask_again(self, visit: Visit) -> bytes:
@@ -244,23 +235,20 @@ class ManagedProject:
     async def _show_deleted(self, visit: Visit) -> bytes:
         detail = await self._doer(visit).project(self.name)
         latest_first = sorted(detail.deleted, key=lambda one: one.deleted, reverse=True)
-        page = _page(visit)
         return self.door.send(
             visit,
             "managing/deleted",
             project=detail,
-            deleted=_cut(latest_first, page),
-            pages=_Pages.of(page, len(latest_first)),
+            deleted=Listed.of(visit, latest_first),
             deletes=self._may(visit, Action.DELETE),
             upstream=self._shows_upstream(visit),
-            done=_done(visit),
         )
 
     async def _show_history(self, visit: Visit) -> bytes:
         doer = self._doer(visit)
         state = await doer.state(self.name)
-        cursor = None if visit.problem else parameter(visit.request, "cursor")
-        page = await doer.history(self.name, cursor, ROWS)
+        cursor = None if visit.sent else parameter(visit.request, "cursor")
+        page = await doer.history(self.name, cursor, ACTS)
         return self.door.send(
             visit,
             "managing/history",
@@ -268,7 +256,6 @@ class ManagedProject:
             state=state,
             history=page,
             upstream=self._shows_upstream(visit),
-            done=_done(visit),
         )
 
     def _doer(self, visit: Visit) -> StoredProjects:
@@ -281,37 +268,6 @@ class ManagedProject:
     def _may(self, visit: Visit, action: Action) -> bool:
         authority = visit.who.authority
         return authority.access.policy.may(authority.principal, action, self.name)
-
-
-@frozen
-class _Pages:
-    """Where the other pages of a list are.
-
-    :ivar previous: the number of the page before; None: this is the first.
-    :ivar following: of the next; None: this is the last.
-    """
-
-    previous: int | None
-    following: int | None
-
-    @classmethod
-    def of(cls, page: int, total: int) -> _Pages:
-        last = max(1, -(-total // ROWS))
-        before = min(page - 1, last) if page > 1 else None
-        return cls(before, page + 1 if page < last else None)
-
-
-def _page(visit: Visit) -> int:
-    """Return the number of the page that the address asks for."""
-    return 1 if visit.problem else number(visit.request, "page", 1, _MOST_PAGES)
-
-
-def _cut(rows: Sequence[T], page: int) -> Sequence[T]:
-    return rows[(page - 1) * ROWS : page * ROWS]
-
-
-def _done(visit: Visit) -> str | None:
-    return None if visit.problem else parameter(visit.request, "done")
 
 
 def _part(what: Selection) -> str:

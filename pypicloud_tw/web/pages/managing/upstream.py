@@ -13,9 +13,9 @@ from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.projects.pinning import NewPin, StoredPins
 from pypicloud_tw.upstream.provenance.pins import Pins
-from pypicloud_tw.web.api.json_api import parameter
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.acting import ActDoor, Visit
+from pypicloud_tw.web.pages.paging import Listed
 from pypicloud_tw.web.pages.visitor import Visitor
 from pypicloud_tw.web.requester import Requester
 
@@ -98,12 +98,11 @@ class ManagedUpstream:
             "managing/upstream",
             name=self.name,
             ours=self.ours,
-            exemptions=exemptions,
+            exemptions=Listed.of(visit, exemptions),
             rules=sorted(LIFTABLE),
             usual_rule=Rule.MIN_AGE,
             pinned=pinned,
             longest=LONGEST_REASON,
-            done=None if visit.problem else parameter(visit.request, "done"),
         )
 
     def _pinner(self, visit: Visit) -> StoredPins:
