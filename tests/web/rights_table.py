@@ -16,7 +16,9 @@ from klein import Klein
 
 from pypicloud_tw.access.principal import Scope
 from pypicloud_tw.config.rights import Action
+from pypicloud_tw.web.pages.account import AccountPages
 from pypicloud_tw.web.pages.assets import Assets
+from pypicloud_tw.web.pages.managing.pages import ManagePages
 from pypicloud_tw.web.pages.project.pages import ProjectPages
 from tests.builders import wheel
 from tests.web.doubles import FORM_TYPE, form_bytes, upload_form
@@ -122,6 +124,8 @@ class Row:
     :ivar status: of the answer to whoever may.
     :ivar body: makes what is sent.
     :ivar changes: it is refused while the server is read-only.
+    :ivar form: it is sent by a form of our pages, which has :data:`TOKEN` in it and may
+        have :data:`STATE`; they stand for what is there when it is made.
     """
 
     method: str
@@ -132,13 +136,21 @@ class Row:
     body: Callable[[Subject], bytes] = field(default=lambda subject: b"")
     headers: dict[str, str] = field(factory=dict)
     changes: bool = False
+    form: bool = False
 
     @property
     def for_people(self) -> bool:
         """Whether it is a page, which leads whoever is nobody yet to the log-in."""
-        pages = ("/project/", "/search", "/advisories", "/account/", "/admin/")
+        pages = (
+            "/project/",
+            "/search",
+            "/advisories",
+            "/account/",
+            "/upload",
+            "/admin/",
+        )
         is_page = self.path == "/" or self.path.startswith(pages)
-        return self.method == "GET" and is_page
+        return self.form or (self.method == "GET" and is_page)
 
     @property
     def about_a_project(self) -> bool:
@@ -148,6 +160,9 @@ class Row:
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 
+
+#: In the body of a form: its token, and the state of the project.
+TOKEN, STATE = b"THE-TOKEN", b"THE-STATE"
 
 #: The name that the stylesheet has in addresses.
 STYLE = Assets.load().names["style"]
@@ -350,6 +365,68 @@ def _project_rows() -> Iterator[Row]:
     yield _api_row("POST", f"{project}/undo", MANAGE, unknown, 404)
 
 
+#: Below these are the pages by which a project is managed, and the account.
+MANAGING, ACCOUNT = "/project/<name>/manage", "/account"
+
+
+def _acting_rows() -> Iterator[Row]:
+    """Pages by which people change what is theirs."""
+    here, done = "/project/{name}/manage", 303
+    yield Row("GET", MANAGING, here, status=301)
+    for place, path, asks in (
+        ("/", "/", MANAGE),
+        ("/release/<version>/", "/release/1.0/", MANAGE),
+        ("/file/<filename>/", "/file/{file}/", MANAGE),
+        ("/delete", "/delete", DELETE),
+        ("/deleted", "/deleted", MANAGE),
+        ("/history", "/history", MANAGE),
+        ("/upstream/", "/upstream/", ADMINISTER),
+    ):
+        yield Row("GET", MANAGING + place, here + path, asks)
+    for act, asks, typed, status in (
+        ("/yank", MANAGE, b"version=1.0&reason=broken", done),
+        ("/unyank", MANAGE, b"version=1.0", done),
+        ("/status", MANAGE, b"status=active", done),
+        ("/undo", MANAGE, b"act=0123456789abcdef", 404),
+        ("/delete", DELETE, b"version=1.0&sure=yes", done),
+        ("/restore", DELETE, b"", done),
+        ("/upstream/exempt", ADMINISTER, _EXEMPTION_TYPED, done),
+        ("/upstream/end", ADMINISTER, b"id=0123456789abcdef", 404),
+        ("/upstream/pin", ADMINISTER, b"publisher=github:acme/tool:x.yml", done),
+        ("/upstream/unpin", ADMINISTER, b"", done),
+    ):
+        yield _form_row(MANAGING + act, here + act, asks, typed, status)
+    own: Asked = "log-in"
+    password: Asked = "password"
+    yield Row("GET", ACCOUNT, ACCOUNT, status=301)
+    yield Row("GET", f"{ACCOUNT}/", f"{ACCOUNT}/", own)
+    for place, asked, typed, status in (
+        ("/tokens", password, b"actions=read&days=3", 200),
+        ("/tokens/revoke", password, b"id=" + b"0" * 32, 404),
+        ("/password", ADMINISTER, b"password=one&again=two", 400),
+    ):
+        yield _form_row(ACCOUNT + place, ACCOUNT + place, asked, typed, status)
+    yield Row("GET", "/upload", "/upload", UPLOAD)
+    yield Row(
+        "POST", "/upload", "/upload", UPLOAD, 200, page_upload, FORM_TYPE, True, True
+    )
+
+
+_EXEMPTION_TYPED = b"rule=min-age&until=2026-12-31&reason=a+fix"
+
+
+def _form_row(route: str, path: str, asks: Asked, typed: bytes, status: int) -> Row:
+    body = b"&".join((b"token=" + TOKEN, b"state=" + STATE, typed))
+    return Row("POST", route, path, asks, status, lambda _: body, FORM, True, True)
+
+
+def page_upload(subject: Subject) -> bytes:
+    """A file that is new, by our page."""
+    module = subject.name.replace("-", "_")
+    file = (f"{module}-4.0-py3-none-any.whl", wheel(module, "4.0"))
+    return form_bytes([("token", TOKEN.decode()), ("content", file)])
+
+
 #: Below this are the routes of :class:`~pypicloud_tw.web.api.former.FormerApi`.
 FORMER = "/api"
 
@@ -521,12 +598,17 @@ ROWS = (
     *_prune_rows(),
     *_pin_rows(),
     *_advisory_rows(),
+    *_acting_rows(),
 )
 
 #: What goes on while the server is read-only: logging in, what ends a token, and what
 #: only looks.
 #: Where the parts of the pages for people are mounted, and their routers.
-PAGES: tuple[tuple[str, Klein], ...] = (("/project", ProjectPages.router),)
+PAGES: tuple[tuple[str, Klein], ...] = (
+    ("/project", ProjectPages.router),
+    (MANAGING, ManagePages.router),
+    (ACCOUNT, AccountPages.router),
+)
 
 WHILE_READ_ONLY = {
     "/login",
