@@ -12,7 +12,7 @@ from pypicloud_tw.access.administration.authority import Authority
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.config.signers import Signer
 from pypicloud_tw.config.values import BadValueError
-from pypicloud_tw.errors import BadRequest, Conflict
+from pypicloud_tw.errors import BadRequest, Conflict, NotFound
 from pypicloud_tw.index.audit import Act, Actor, Audit
 from pypicloud_tw.index.names import NormalizedName, project_name
 from pypicloud_tw.upstream.provenance.pins import Pin, Pins, RefusedPublisher
@@ -90,6 +90,20 @@ class StoredPins:
             refused = found[name].refused if name in found else None
             found[name] = _of_ini(name, signer, refused)
         return [found[name] for name in sorted(found)]
+
+    async def pin(self, project: str) -> PinnedPublisher:
+        """Return who publishes one project.
+
+        :raises NotFound: nothing is known of that.
+        """
+        self._check()
+        name = project_name(project)
+        pin, signer = await self.store.find(name), self.store.fixed.get(name)
+        if signer is not None:
+            return _of_ini(name, signer, pin.refused if pin else None)
+        if pin is None:
+            raise NotFound(f"Nothing is known of who publishes {name}.")
+        return _shown(pin)
 
     async def set_pin(self, project: str, new: NewPin) -> PinnedPublisher:
         """See the interface."""

@@ -72,6 +72,7 @@ from pypicloud_tw.web.feeds import Feeds
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.integrity import Integrity
 from pypicloud_tw.web.known_pages import page_asked
+from pypicloud_tw.web.pages.admin.area import AdminArea
 from pypicloud_tw.web.pages.affected import AffectedReleasesPage
 from pypicloud_tw.web.pages.all_files import all_files
 from pypicloud_tw.web.pages.door import PageDoor
@@ -166,6 +167,7 @@ class Application:
     _osv_api: OsvApi = field(init=False)
     _affected_page: AffectedReleasesPage = field(init=False)
     _project_pages: ProjectPages = field(init=False)
+    _admin: AdminArea = field(init=False)
     _described: Described | None = field(default=None, init=False)
     router = Klein()
     # A double slash is a wrong address, not a redirect that breaks uploads.
@@ -318,6 +320,20 @@ class Application:
             self.failed,
         )
 
+    @_admin.default
+    def _make_admin(self) -> AdminArea:
+        return AdminArea.of(
+            self._door,
+            self.administered,
+            self._administered_projects,
+            self.pruning,
+            self.pins,
+            self.fallback,
+            self.metrics,
+            self._note,
+            self.failed,
+        )
+
     def resource(self) -> Resource:
         """Make the root resource of a Site."""
         routes = self.router.resource()
@@ -408,6 +424,16 @@ class Application:
     async def affected(self, request: Request) -> bytes:
         """Show what this index has or gave out that advisories affect."""
         return await self._affected_page.send(request)
+
+    @router.route("/admin", methods=_READ)
+    def admin_without_slash(self, request: Request) -> None:
+        """Show the way to the administration."""
+        redirect(request, "admin/")
+
+    @router.route("/admin/", branch=True)
+    def admin(self, request: Request) -> Resource:
+        """Show and change what administrators and managers do."""
+        return self._admin.resource()
 
     # -- the simple API -------------------------------------------------------------
 
@@ -660,8 +686,7 @@ class Application:
         """Answer what a route raised, or what no route takes."""
         error = failure.value
         if isinstance(error, PypicloudError):
-            changes = request.method not in (b"GET", b"HEAD")
-            self.witness.note(error, _asker(request), changes=changes)
+            self._note(request, error)
         if isinstance(error, Unauthorized) and self._leads_to_log_in(request):
             return see_other(request, log_in_address(request))
         return self._errors.answer(request, failure)
@@ -679,6 +704,11 @@ class Application:
             and self.browser.can_log_in
             and not request.startedWriting
         )
+
+    def _note(self, request: Request, error: PypicloudError) -> None:
+        """Make a record of what was refused, if it matters."""
+        changes = request.method not in (b"GET", b"HEAD")
+        self.witness.note(error, _asker(request), changes=changes)
 
     # -- parts ----------------------------------------------------------------------
 
