@@ -13,7 +13,6 @@ from pypicloud_tw.projects.affected.stored import (
 )
 from pypicloud_tw.projects.affected.values import AffectedPage, AffectedQuestion
 from pypicloud_tw.web.api.advisories import question_of
-from pypicloud_tw.web.authorization import authenticate
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.door import PageDoor
 
@@ -34,7 +33,7 @@ class AffectedReleasesPage:
         :raises PypicloudError: as of :meth:`.StoredAdvisories.affected`.
         """
         access = self.door.access
-        principal = await authenticate(request, access)
+        principal = await self.door.find(request)
         authority = PrincipalAuthority(access, principal)
         question = question_of(request)
         question = evolve(question, limit=min(question.limit, MOST_ON_PAGE))

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from attrs import define, field
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.access.document import AccessDocument
 from tests.web.api.doubles import AccessWeb
 from tests.web.doubles import HASH, Response, Web
 from tests.web.pages.browser import OWN_SITE, Browser
@@ -61,6 +62,11 @@ class AdminCase(SynchronousTestCase):
         browser = Admin(self.web)
         self.assertEqual(browser.log_in(user).status, 303)
         return browser
+
+    @property
+    def document(self) -> AccessDocument:
+        """What administrators have set."""
+        return self.web.application.access.policy.document
 
     def read(self, path: str, browser: Admin | None = None) -> Reader:
         """Return a page, which must be there."""
