@@ -328,7 +328,7 @@ class Application:
             self._administered_projects,
             self.pruning,
             self.pins,
-            self.fallback,
+            self.projects,
             self.metrics,
             self._note,
             self.failed,

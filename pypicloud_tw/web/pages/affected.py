@@ -14,6 +14,7 @@ from pypicloud_tw.projects.affected.stored import (
 from pypicloud_tw.projects.affected.values import AffectedPage, AffectedQuestion
 from pypicloud_tw.web.api.advisories import question_of
 from pypicloud_tw.web.http.site import Request
+from pypicloud_tw.web.pages.admin.tabs import tabs_of
 from pypicloud_tw.web.pages.door import PageDoor
 
 #: Rows of a page: 10 ms of rendering.
@@ -42,7 +43,12 @@ class AffectedReleasesPage:
         visitor = self.door.visitor(request, principal)
         following = _next(question, page)
         return self.door.send_once(
-            request, "affected", visitor, page=page, following=following
+            request,
+            "affected",
+            visitor,
+            page=page,
+            following=following,
+            tabs=tabs_of(authority),
         )
 
 

@@ -16,7 +16,6 @@ from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
 from pypicloud_tw.upstream.provenance.pins import Pins
-from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.admin.audit import AuditPages
 from pypicloud_tw.web.pages.admin.exemptions import ExemptionPages
@@ -31,6 +30,7 @@ from pypicloud_tw.web.pages.admin.users import UserPages
 from pypicloud_tw.web.pages.admin.visits import AdminDoor
 from pypicloud_tw.web.pages.door import PageDoor
 from pypicloud_tw.web.pages.forms import FormDoor
+from pypicloud_tw.web.projects import Projects
 
 _READ, _SEND = ["GET", "HEAD"], ["POST"]
 
@@ -69,7 +69,7 @@ class AdminArea:
         projects: AdministeredProjects,
         pruning: AdministeredPruning,
         pins: Pins,
-        fallback: Fallback | None,
+        served: Projects,
         metrics: Metrics,
         refused: Callable[[Request, PypicloudError], None],
         answer_failure: Callable[[Request, Failure], bytes],
@@ -80,6 +80,7 @@ class AdminArea:
         :param projects: what projects are shown and changed in.
         :param pruning: what prunes the index, and the rules of the ini.
         :param pins: who publishes the projects of upstreams.
+        :param served: what serves projects, be they here or elsewhere.
         :param refused: makes a record of what is refused.
         """
         door = AdminDoor(page_door, FormDoor(page_door.access), refused)
@@ -95,7 +96,7 @@ class AdminArea:
             PinPages(door, pins, administered.audit),
             AuditPages(door, projects.index),
             PrunePages(door, pruning),
-            ServerPage(door, projects, fallback, metrics),
+            ServerPage(door, projects, served, metrics),
             answer_failure,
         )
 

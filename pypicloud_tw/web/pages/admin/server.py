@@ -14,9 +14,11 @@ from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.servers_seen import SeenServer, servers_seen
 from pypicloud_tw.projects.stored import StoredProjects
 from pypicloud_tw.upstream.breaker import BreakerStanding
-from pypicloud_tw.web.fallback import Fallback
+from pypicloud_tw.upstream.service import Upstreams
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.admin.visits import AdminDoor
+from pypicloud_tw.web.projects import Projects
+from pypicloud_tw.web.representation import Page
 
 #: Servers and origins that are listed; there are a handful.
 MOST = 50
@@ -32,14 +34,11 @@ class ShownOrigin:
 
 @frozen(eq=False)
 class ServerPage:
-    """Shows it to administrators.
-
-    :ivar fallback: what serves the projects that are not here; None: nothing does.
-    """
+    """Shows it to administrators."""
 
     door: AdminDoor
     administered: AdministeredProjects
-    fallback: Fallback | None
+    projects: Projects
     metrics: Metrics
 
     async def show(self, request: Request) -> bytes:
@@ -62,17 +61,22 @@ class ServerPage:
             return (await servers_seen(index.store, index.clock.seconds()))[:MOST]
         return None
 
+    @property
+    def _upstreams(self) -> Upstreams[Page] | None:
+        fallback = self.projects.fallback
+        return None if fallback is None else fallback.upstreams
+
     def _sources(self) -> list[str]:
         """Name the indexes that are asked, in order."""
-        if self.fallback is None:
-            return []
-        return [shown(one.base) for one in self.fallback.upstreams.sources]
+        upstreams = self._upstreams
+        return [shown(one.base) for one in upstreams.sources] if upstreams else []
 
     def _origins(self) -> list[ShownOrigin]:
-        if self.fallback is None:
+        upstreams = self._upstreams
+        if upstreams is None:
             return []
         now = self.administered.index.clock.seconds()
-        standings = self.fallback.upstreams.client.breakers.standings(now)
+        standings = upstreams.client.breakers.standings(now)
         return [ShownOrigin(_address(one), one) for one in standings[:MOST]]
 
 

@@ -160,7 +160,7 @@ class GroupTests(AdminCase):
         self.refused(400, "/admin/groups/dev", {"act": "remove"})
         self.done("/admin/groups/dev", {"act": "remove", "sure": "yes"})
         self.assertNotIn("dev", self.document.groups)
-        token = self.ann.token("/admin/prune?plan=1")
+        token = self.ann.token("/admin/groups/")
         self.refused(404, "/admin/groups/dev", {"act": "join"}, token=token)
 
     def test_of_the_ini(self) -> None:
