@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from urllib.parse import urlencode
 
 from attrs import evolve, frozen
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.access.document import AccessDocument, StoredUser
 from pypicloud_tw.access.policy import Policy
-from pypicloud_tw.access.principal import Scope
+from pypicloud_tw.access.principal import ANONYMOUS, Principal, Scope
+from pypicloud_tw.access.sessions.form_tokens import make_form_token
 from pypicloud_tw.access.tokens.tokens import NewToken
 from pypicloud_tw.config.rights import Action, RightLine
 from pypicloud_tw.index.audit import Actor
@@ -28,11 +30,13 @@ from pypicloud_tw.web.api.pruning import PruningApi
 from pypicloud_tw.web.api.statistics import StatisticsApi
 from pypicloud_tw.web.api.upstream import UpstreamApi
 from pypicloud_tw.web.app import Application
+from pypicloud_tw.web.cookies import FORM
 from tests.access.doubles import policy_of
 from tests.access.oidc.doubles import publisher
 from tests.builders import wheel
 from tests.projects.affected.doubles import Known, malware
 from tests.web.doubles import HASH, Response, Web, basic, started, stored_project
+from tests.web.pages.browser import FORM_TYPE
 from tests.web.rights_table import (
     ACCESS,
     ADMINISTRATORS,
@@ -57,6 +61,15 @@ from tests.web.test_app_fallback import Front
 #: Everybody who is known to the tests.
 USERS = dict.fromkeys(("bob", "dev1", "boss"), HASH)
 JSON = {"Accept": "application/vnd.pypi.simple.v1+json"}
+
+#: What a browser has that shows a form, and whose the form is.
+SECRET = "x" * 43
+FORMS_OF = {
+    None: ANONYMOUS,
+    **{name: Principal(name) for name in USERS},
+    **{label: Principal(owner) for label, (owner, _) in TOKENS.items()},
+    "a job": Principal(None, publishers=("job",)),
+}
 
 
 @frozen
@@ -160,8 +173,12 @@ class Server:
         self, row: Row, user: str | None, subject: Subject, method: str | None = None
     ) -> Response:
         fields = {**row.headers, **self.login(user)}
-        path = subject.fill(row.path)
-        return self.web.request(method or row.method, path, fields, row.body(subject))
+        body, path = row.body(subject), subject.fill(row.path)
+        if row.form is not None:
+            token = make_form_token(SECRET.encode(), FORMS_OF[user])
+            body = urlencode({**row.form(subject), "token": token}).encode()
+            fields |= {"Cookie": f"{FORM}={SECRET}", "Content-Type": FORM_TYPE}
+        return self.web.request(method or row.method, path, fields, body)
 
     def heard(self) -> tuple[object, ...]:
         """Tell what store and upstream were asked, and what was counted of it."""

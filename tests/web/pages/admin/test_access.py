@@ -112,10 +112,7 @@ class UserTests(AdminCase):
         self.assertIn(name, page.text)
 
     def test_a_filter_and_pages(self) -> None:
-        for number in range(60):
-            self.web.wait(
-                self.web.documents.change(lambda d, n=number: with_user(d, n))
-            )
+        self.web.wait(self.web.documents.change(with_users))
         page = self.read("/admin/users/?q=user")
         self.assertIn("60 users, page 1 of 2", page.text)
         (following,) = (one for one in page.links if "page=2" in one)
@@ -126,9 +123,10 @@ class UserTests(AdminCase):
         self.assertEqual(self.ann.get("/admin/users/?page=x").status, 400)
 
 
-def with_user(document: AccessDocument, number: int) -> AccessDocument:
-    users = {**document.users, f"user-{number:02}": StoredUser(None)}
-    return evolve(document, users=users)
+def with_users(document: AccessDocument) -> AccessDocument:
+    """Have sixty more."""
+    more = {f"user-{number:02}": StoredUser(None) for number in range(60)}
+    return evolve(document, users={**document.users, **more})
 
 
 class GroupTests(AdminCase):

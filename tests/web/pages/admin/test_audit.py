@@ -33,8 +33,14 @@ class AuditPageTests(AdminCase):
         self.trail = Trail(clock, Metrics(clock), stored=stored, tell=lambda act: None)
         self.trail.start(self.web.store)
 
-    def act(self, act: str = "published", project: str = "acme", **more: str) -> None:
-        self.trail(Act(Actor("ann"), act, project, **more))
+    def act(
+        self,
+        act: str = "published",
+        project: str = "acme",
+        reason: str | None = None,
+        file: str | None = None,
+    ) -> None:
+        self.trail(Act(Actor("ann"), act, project, reason=reason, file=file))
         self.web.domain.clock.advance(2)
 
     def test_filters(self) -> None:
