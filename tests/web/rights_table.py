@@ -460,8 +460,8 @@ def _admin_rows() -> Iterator[Row]:
 
     ``tests.web.pages.admin.test_area`` has those who administer single projects.
     """
-    user, group = "/users/<name>", "/groups/<name>"
-    publisher, pin = "/publishers/<name>", "/pins/<name>"
+    user, group = "/users/<user>", "/groups/<group>"
+    publisher, pin = "/publishers/<publisher>", "/pins/<name>"
     token = "/tokens/<string(length=32):id>"
     exemption = "/exemptions/<string(length=16):id>"
     line = "/rights/line?project=other&kind=user&name=thing"
@@ -532,6 +532,9 @@ def _admin_row(
 ) -> Row:
     route = ADMIN + path.partition("?")[0]
     for part, value in {
+        "<user>": "thing",
+        "<group>": "thing",
+        "<publisher>": "thing",
         "<name>": "thing",
         "<string(length=32):id>": "0" * 32,
         "<string(length=16):id>": "0" * 16,

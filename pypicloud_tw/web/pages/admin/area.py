@@ -123,15 +123,15 @@ class AdminArea:
         """Add a user."""
         return await self.users.add(request)
 
-    @router.route("/users/<name>", methods=_READ)
-    async def show_user(self, request: Request, name: str) -> bytes:
+    @router.route("/users/<user>", methods=_READ)
+    async def show_user(self, request: Request, user: str) -> bytes:
         """Show a user."""
-        return await self.users.show(request, name)
+        return await self.users.show(request, user)
 
-    @router.route("/users/<name>", methods=_SEND)
-    async def change_user(self, request: Request, name: str) -> bytes:
+    @router.route("/users/<user>", methods=_SEND)
+    async def change_user(self, request: Request, user: str) -> bytes:
         """Change a user, or remove one."""
-        return await self.users.change(request, name)
+        return await self.users.change(request, user)
 
     # -- groups -----------------------------------------------------------------------
     @router.route("/groups/", methods=_READ)
@@ -144,15 +144,15 @@ class AdminArea:
         """Add a group."""
         return await self.groups.add(request)
 
-    @router.route("/groups/<name>", methods=_READ)
-    async def show_group(self, request: Request, name: str) -> bytes:
+    @router.route("/groups/<group>", methods=_READ)
+    async def show_group(self, request: Request, group: str) -> bytes:
         """Show a group."""
-        return await self.groups.show(request, name)
+        return await self.groups.show(request, group)
 
-    @router.route("/groups/<name>", methods=_SEND)
-    async def change_group(self, request: Request, name: str) -> bytes:
+    @router.route("/groups/<group>", methods=_SEND)
+    async def change_group(self, request: Request, group: str) -> bytes:
         """Change who is in a group, or remove it."""
-        return await self.groups.change(request, name)
+        return await self.groups.change(request, group)
 
     # -- rights -----------------------------------------------------------------------
     @router.route("/rights/", methods=_READ)
@@ -191,15 +191,15 @@ class AdminArea:
         """Trust a publisher."""
         return await self.publishers.add(request)
 
-    @router.route("/publishers/<name>", methods=_READ)
-    async def show_publisher(self, request: Request, name: str) -> bytes:
+    @router.route("/publishers/<publisher>", methods=_READ)
+    async def show_publisher(self, request: Request, publisher: str) -> bytes:
         """Show a trusted publisher."""
-        return await self.publishers.show(request, name)
+        return await self.publishers.show(request, publisher)
 
-    @router.route("/publishers/<name>", methods=_SEND)
-    async def change_publisher(self, request: Request, name: str) -> bytes:
+    @router.route("/publishers/<publisher>", methods=_SEND)
+    async def change_publisher(self, request: Request, publisher: str) -> bytes:
         """Change a publisher's terms, or trust it no more."""
-        return await self.publishers.change(request, name)
+        return await self.publishers.change(request, publisher)
 
     # -- tokens -----------------------------------------------------------------------
     @router.route("/tokens/", methods=_READ)
