@@ -64,7 +64,7 @@ JSON = {"Accept": "application/vnd.pypi.simple.v1+json"}
 
 #: What a browser has that shows a form, and whose the form is.
 SECRET = "x" * 43
-FORMS_OF = {
+FORMS_OF: dict[str | None, Principal] = {
     None: ANONYMOUS,
     **{name: Principal(name) for name in USERS},
     **{label: Principal(owner) for label, (owner, _) in TOKENS.items()},

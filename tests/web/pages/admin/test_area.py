@@ -105,7 +105,9 @@ class PartsTests(AdminCase):
 
     def test_nobody_in_particular(self) -> None:
         for path in {*PARTS, "/admin/"}:
-            self.assertEqual(self.web.get(path).status, 401, path)
+            answer = self.web.get(path)
+            self.assertEqual(answer.status, 303, path)
+            self.assertEqual(answer["Location"], f"/login?next={path}")
 
 
 class ReadOnlyTests(AdminCase):
