@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from urllib.parse import urlencode
 
 from attrs import evolve, frozen
@@ -11,7 +13,8 @@ from pypicloud_tw.config.retention import Keeping, parse_keeping
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.config.values import BadValueError
 from pypicloud_tw.errors import BadRequest
-from pypicloud_tw.json_values import NotAsDeclared, from_bytes, to_bytes
+from pypicloud_tw.json_documents import compact
+from pypicloud_tw.json_values import NotAsDeclared, from_bytes
 from pypicloud_tw.maintenance.retention.plan import (
     PlannedProject,
     PlannedRelease,
@@ -22,9 +25,12 @@ from pypicloud_tw.projects.stored_pruning import AdministeredPruning, StoredPrun
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.admin.visits import AdminDoor, Visit
 
-#: Releases that a page plans, with one project more that may go beyond, of which it
-#: has as many: 80 kB with the form that carries them out.
-MOST = 150
+#: Releases that a page plans, and characters of the orders in its form, before it ends
+#: with the project that goes beyond; of one project it has as many at most. A page of
+#: the most has 80 kB, and its form 55 kB.
+MOST, LONGEST = 100, 24_000
+#: Characters of the versions of one project.
+LONGEST_OF_ONE = 6_000
 
 #: What is said of what is kept, by the parts of a :class:`.Keeping`.
 KEEPING = (
@@ -53,10 +59,16 @@ class OfferedProject:
     @classmethod
     def of(cls, planned: PlannedProject) -> OfferedProject:
         """Offer as much of it as fits."""
-        shown = evolve(planned, releases=planned.releases[:MOST])
-        bare = tuple(PlannedRelease(one.version) for one in shown.releases)
-        order = to_bytes(evolve(shown, releases=bare)).decode()
-        return cls(shown, order, len(planned.releases) - len(shown.releases))
+        shown = evolve(planned, releases=_fitting(planned.releases))
+        # What is only for people would be most of it.
+        order = {
+            "project": planned.project,
+            "state": planned.state,
+            "reason": planned.reason,
+            "releases": [{"version": one.version} for one in shown.releases],
+        }
+        left_out = len(planned.releases) - len(shown.releases)
+        return cls(shown, compact(order).decode(), left_out)
 
 
 @frozen
@@ -131,17 +143,25 @@ async def _planned(
         )
     )
     projects: list[OfferedProject] = []
-    cursor, planned = page.cursor, 0
+    cursor, releases, characters = page.cursor, 0, 0
     for one in page.items:
-        if planned >= MOST:
+        if releases >= MOST or characters >= LONGEST:
             cursor = projects[-1].planned.project
             break
         projects.append(OfferedProject.of(one))
-        planned += len(projects[-1].planned.releases)
+        releases += len(projects[-1].planned.releases)
+        characters += len(projects[-1].order)
     following = None
     if cursor is not None:
         following = f"?{_query(patterns, asked)}&{urlencode({'cursor': cursor})}"
     return Offer(page, tuple(projects), following)
+
+
+def _fitting(releases: Sequence[PlannedRelease]) -> tuple[PlannedRelease, ...]:
+    """Leave out what is too much of one project; the next plan has it."""
+    characters = accumulate(len(one.version) for one in releases)
+    most = bisect_right(list(characters), LONGEST_OF_ONE)
+    return tuple(releases[: min(most, MOST)])
 
 
 def _keeping(asked: Mapping[str, str]) -> Keeping | None:

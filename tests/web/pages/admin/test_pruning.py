@@ -8,7 +8,7 @@ from pypicloud_tw.access.policy import Policy
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.config.rights import Action, RightLine
 from pypicloud_tw.maintenance.retention.plan import PlannedProject, PlannedRelease
-from pypicloud_tw.web.pages.admin.pruning import MOST, OfferedProject
+from pypicloud_tw.web.pages.admin.pruning import LONGEST_OF_ONE, MOST, OfferedProject
 from tests.builders import wheel
 from tests.web.doubles import Web, stored_project
 from tests.web.pages.admin.doubles import USERS, AdminCase
@@ -93,6 +93,14 @@ class PrunePageTests(AdminCase):
         offered = OfferedProject.of(PlannedProject("acme", "s", "old", many))
         self.assertEqual(len(json.loads(offered.order)["releases"]), MOST)
         self.assertEqual(offered.left_out, 7)
+
+    def test_the_longest_versions(self) -> None:
+        long = tuple(PlannedRelease(f"1+{'x' * 200}{n:03}") for n in range(MOST))
+        offered = OfferedProject.of(PlannedProject("acme", "s", "old", long))
+        self.assertLess(len(offered.order), LONGEST_OF_ONE * 1.2)
+        self.assertEqual(
+            offered.left_out, MOST - len(json.loads(offered.order)["releases"])
+        )
 
     def test_page_by_page(self) -> None:
         for number in range(MOST):
