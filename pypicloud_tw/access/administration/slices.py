@@ -12,15 +12,16 @@ from pypicloud_tw.concurrency.steps import Steps, batches
 S = TypeVar("S")
 T = TypeVar("T")
 
-#: Of a list that are looked at in a piece: a millisecond.
-_BATCH = 250
+#: Of a list that are looked at in a piece, where a look is quick: a millisecond.
+BATCH = 250
 
 
 @frozen
 class Window:
     """Which part of a list is asked for.
 
-    :ivar containing: this stands in whatever is listed; empty: all is.
+    :ivar containing: this stands in whatever is listed, whatever its case; empty: all
+        is.
     :ivar begin: how many are left out before it.
     :ivar size: how many it has at most.
     """
@@ -29,16 +30,26 @@ class Window:
     begin: int = 0
     size: int = 50
 
+    def has(self, *texts: str) -> bool:
+        """Return whether what is looked for stands in one of some texts."""
+        wanted = self.containing.casefold()
+        return any(wanted in text.casefold() for text in texts)
+
     def cut(
         self,
         everything: Iterable[S],
         fits: Callable[[S], bool],
         show: Callable[[S], T],
+        *,
+        at_a_time: int = BATCH,
     ) -> Steps[Slice[T]]:
-        """Look through a list, and show what is within."""
+        """Look through a list, and show what is within.
+
+        :param at_a_time: how many are looked at in a piece.
+        """
         items: list[T] = []
         total = 0
-        for batch in batches(everything, _BATCH):
+        for batch in batches(everything, at_a_time):
             yield
             for one in batch:
                 if fits(one):

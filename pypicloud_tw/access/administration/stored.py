@@ -20,7 +20,7 @@ from pypicloud_tw.access.administration.shown import (
     show_right,
     show_user,
 )
-from pypicloud_tw.access.administration.slices import Slice, Window
+from pypicloud_tw.access.administration.slices import BATCH, Slice, Window
 from pypicloud_tw.access.administration.states import Part, document_state, state_of
 from pypicloud_tw.access.administration.tokens import TokenAdministration
 from pypicloud_tw.access.administration.values import (
@@ -101,7 +101,7 @@ class StoredAdministration:
         return await pieces.finish(
             window.cut(
                 names,
-                lambda name: window.containing in name,
+                window.has,
                 lambda name: show_user(policy, name),
             )
         )
@@ -176,7 +176,7 @@ class StoredAdministration:
         return await pieces.finish(
             window.cut(
                 names,
-                lambda name: window.containing in name,
+                window.has,
                 lambda name: show_group(policy, name),
             )
         )
@@ -255,12 +255,12 @@ class StoredAdministration:
 
         What is looked for may stand in the project's name or in the holder's.
         """
-        policy, wanted = await self.parts.policy(), window.containing
+        policy = await self.parts.policy()
         fixed = frozenset(policy.settings.rights)
         everything = self.authority.administers()
 
         def fits(line: RightLine) -> bool:
-            if wanted not in line.project and wanted not in line.name:
+            if not window.has(line.project, line.name):
                 return False
             return everything or self.authority.administers(line.project)
 
@@ -269,6 +269,8 @@ class StoredAdministration:
                 chain(policy.settings.rights, policy.document.rights),
                 fits,
                 lambda line: show_right(policy, line, fixed=line in fixed),
+                # Of a pattern it takes a look at all lines to know who administers it.
+                at_a_time=BATCH if everything else 1,
             )
         )
 

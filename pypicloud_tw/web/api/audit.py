@@ -157,6 +157,11 @@ async def find_records(
             if more := page.take(record):
                 break
     for place in page.skipped:
-        _log.warn("A record in the store is not understood: {place}", place=place)
+        tell_broken(place)
     cursor = None if page.last is None else str(page.last)
     return RecordsPage(tuple(page.records), cursor, more, len(page.skipped))
+
+
+def tell_broken(place: str) -> None:
+    """Tell the operator of what is not understood, and where it is."""
+    _log.warn("A record in the store is not understood: {place}", place=place)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from urllib.parse import urlencode
 
@@ -15,44 +15,37 @@ from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.store.delivery import deliver
-from pypicloud_tw.web.api.audit import PageQuestion, find_records
+from pypicloud_tw.web.api.audit import PageQuestion, find_records, tell_broken
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.admin.visits import AdminDoor, Visit
 
 #: Records of a page, and characters of a text in one: a page of the longest has 90 kB.
 MOST, LONGEST = 40, 200
 
+#: Fields of a record that a page shows; of its proof it shows the kind.
+_SHOWN = (
+    "time",
+    "principal",
+    "address",
+    "act",
+    "outcome",
+    "project",
+    "version",
+    "file",
+    "reason",
+)
+
 _FILTERS = ("project", "user", "act", "since", "until")
 
 
 @frozen
-class Row:
-    """A record as it is shown; what is too long is cut off."""
-
-    record: Record
-
-    def __getattr__(self, name: str) -> str:
-        """Return a field; empty if there is none."""
-        value = self.record.fields.get(name)
-        if not isinstance(value, str):
-            return ""
-        return value if len(value) <= LONGEST else f"{value[:LONGEST]}..."
-
-    @property
-    def proof(self) -> str:
-        """What was shown to prove who it was."""
-        proof = self.record.fields.get("proof")
-        return str(proof.get("kind", "")) if isinstance(proof, dict) else ""
-
-
-@frozen
 class Found:
-    """Records as a page shows them.
+    """Records as a page shows them, each by the names of :data:`_SHOWN`, and its proof.
 
     :ivar following: the query of the page of what comes after.
     """
 
-    rows: tuple[Row, ...] = ()
+    rows: tuple[Mapping[str, str], ...] = ()
     following: str | None = None
     skipped: int = 0
 
@@ -107,7 +100,7 @@ class AuditPages:
         if page.more and page.cursor is not None:
             given = {name: text for name, text in asked.items() if text}
             following = f"?{urlencode({**given, 'cursor': page.cursor})}"
-        return Found(tuple(map(Row, page.records)), following, page.skipped)
+        return Found(tuple(map(_row, page.records)), following, page.skipped)
 
     def _question(self, asked: dict[str, str], cursor: str) -> Question:
         texts = {name: text or None for name, text in asked.items()}
@@ -123,8 +116,22 @@ class AuditPages:
         visit.who.authority.check(action, project)
 
     async def _lines(self, wanted: Wanted) -> AsyncIterator[bytes]:
-        reader = Reader(self.index.store, lambda place: None)
+        reader = Reader(self.index.store, tell_broken)
         async with aclosing(reader.read(wanted)) as records:
             async for record in records:
                 if wanted.matches(record):
                     yield record.line + b"\n"
+
+
+def _row(record: Record) -> Mapping[str, str]:
+    """Return what is shown of a record; what is too long is cut off."""
+    row = {name: _short(record.fields.get(name)) for name in _SHOWN}
+    proof = record.fields.get("proof")
+    kind = proof.get("kind") if isinstance(proof, dict) else None
+    return {**row, "proof": _short(kind)}
+
+
+def _short(value: object) -> str:
+    if not isinstance(value, str):
+        return ""
+    return value if len(value) <= LONGEST else f"{value[:LONGEST]}..."

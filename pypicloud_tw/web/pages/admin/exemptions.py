@@ -42,11 +42,9 @@ class ExemptionPages:
         )
 
     async def _list(self, visit: Visit) -> bytes:
-        wanted = visit.asked("q")
+        window = visit.window()
         found = await self._doer(visit).exemptions()
-        exemptions = visit.cut(
-            one for one in found if wanted in one.what or wanted in one.reason
-        )
+        exemptions = visit.cut(one for one in found if window.has(one.what, one.reason))
         rules = sorted(rule.value for rule in LIFTABLE)
         return visit.send("exemptions", exemptions=exemptions, rules=rules)
 

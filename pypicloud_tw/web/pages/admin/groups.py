@@ -54,8 +54,8 @@ class GroupPages:
         return visit.send("groups", groups=visit.listing(found))
 
     async def _show(self, visit: Visit, name: str) -> bytes:
-        group, wanted = await self._doer(visit).group(name), visit.asked("q")
-        members = (one for one in group.members if wanted in one)
+        group = await self._doer(visit).group(name)
+        members = filter(visit.window().has, group.members)
         return visit.send("group", group=group, members=visit.cut(members))
 
     async def _add(self, visit: Visit) -> Done:

@@ -43,12 +43,10 @@ class PinPages:
         )
 
     async def _list(self, visit: Visit) -> bytes:
-        wanted, doer = visit.asked("q"), await self._doer(visit)
+        window, doer = visit.window(), await self._doer(visit)
         found = await doer.pins()
         pins = visit.cut(
-            one
-            for one in found
-            if wanted in one.project or wanted in (one.publisher or "")
+            one for one in found if window.has(one.project, one.publisher or "")
         )
         return visit.send("pins", pins=pins)
 

@@ -44,12 +44,10 @@ class PublisherPages:
         )
 
     async def _list(self, visit: Visit) -> bytes:
-        wanted = visit.asked("q")
+        window = visit.window()
         found = await self._doer(visit).publishers()
         publishers = visit.cut(
-            one
-            for one in found
-            if wanted in one.name or any(wanted in name for name in one.terms.projects)
+            one for one in found if window.has(one.name, *one.terms.projects)
         )
         return visit.send("publishers", publishers=publishers, audience=AUDIENCE)
 

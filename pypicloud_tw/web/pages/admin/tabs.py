@@ -34,7 +34,6 @@ def tabs_of(authority: PrincipalAuthority) -> frozenset[Tab]:
 
 def _tabs(authority: PrincipalAuthority) -> Iterator[Tab]:
     policy, principal = authority.access.policy, authority.principal
-    # A token is for no tokens, unless it was made to administer; see check_own_tokens.
     if authority.administers():
         yield from _FOR_ALL
     if not principal.anonymous:

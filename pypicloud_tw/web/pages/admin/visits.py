@@ -16,7 +16,7 @@ from pypicloud_tw.access.administration.stored import StoredAdministration
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.concurrency.steps import at_once
 from pypicloud_tw.config.rights import GRANTABLE, Action
-from pypicloud_tw.errors import BadRequest, PypicloudError
+from pypicloud_tw.errors import BadRequest, PypicloudError, Unavailable
 from pypicloud_tw.web.api.json_api import number, parameter
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.admin.tabs import tabs_of
@@ -205,7 +205,7 @@ class AdminDoor:
 
         :raises PypicloudError: as of :func:`.authenticate`.
         """
-        with suppress(PypicloudError):  # what needs to know them learns them again
+        with suppress(Unavailable):  # what must know the rules learns them again
             await self.door.access.learn()
         return self._visit(request, await self.door.find(request))
 

@@ -113,13 +113,13 @@ class UserTests(AdminCase):
 
     def test_a_filter_and_pages(self) -> None:
         self.web.wait(self.web.documents.change(with_users))
-        page = self.read("/admin/users/?q=user")
+        page = self.read("/admin/users/?q=USER")
         self.assertIn("60 users, page 1 of 2", page.text)
         (following,) = (one for one in page.links if "page=2" in one)
         page = self.read(following)
         self.assertIn("user-59", page.text)
         self.assertNotIn("user-00", page.text)
-        self.assertIn("/admin/users/?q=user&page=1", page.links)
+        self.assertIn("/admin/users/?q=USER&page=1", page.links)
         self.assertEqual(self.ann.get("/admin/users/?page=x").status, 400)
 
 
