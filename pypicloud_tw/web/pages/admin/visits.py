@@ -92,6 +92,7 @@ class Done:
 class Visit:
     """One request of the administration.
 
+    :ivar changes: whether a form was sent, which may change something.
     :ivar form: what was sent; nothing where a page is asked for.
     :ivar problem: why what was sent was refused.
     """
