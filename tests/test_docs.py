@@ -69,6 +69,11 @@ PARTS = {
     "<space>": "NAMESPACE",
     "<kind>": "KIND",
     "<first>": "LETTER",
+    "<user>": "USER",
+    "<group>": "GROUP",
+    "<publisher>": "PUBLISHER",
+    "<string(length=32):id>": "ID",
+    "<string(length=16):id>": "ID",
 }
 
 #: Each store has modules of its own; the walks are taken over the one in memory.

@@ -74,6 +74,7 @@ from pypicloud_tw.web.integrity import Integrity
 from pypicloud_tw.web.known_pages import page_asked
 from pypicloud_tw.web.pages.account import AccountPages
 from pypicloud_tw.web.pages.acting import ActDoor
+from pypicloud_tw.web.pages.admin.area import AdminArea
 from pypicloud_tw.web.pages.affected import AffectedReleasesPage
 from pypicloud_tw.web.pages.all_files import all_files
 from pypicloud_tw.web.pages.door import PageDoor
@@ -180,6 +181,7 @@ class Application:
     _managing: Managing = field(init=False)
     _account: AccountPages = field(init=False)
     _upload_page: UploadPage = field(init=False)
+    _admin: AdminArea = field(init=False)
     _described: Described | None = field(default=None, init=False)
     router = Klein()
     # A double slash is a wrong address, not a redirect that breaks uploads.
@@ -359,6 +361,20 @@ class Application:
             self._note_refusal,
         )
 
+    @_admin.default
+    def _make_admin(self) -> AdminArea:
+        return AdminArea.of(
+            self._door,
+            self.administered,
+            self._administered_projects,
+            self.pruning,
+            self.pins,
+            self.projects,
+            self.metrics,
+            self._note_refusal,
+            self.failed,
+        )
+
     def resource(self) -> Resource:
         """Make the root resource of a Site."""
         routes = self.router.resource()
@@ -479,6 +495,16 @@ class Application:
     async def affected(self, request: Request) -> bytes:
         """Show what this index has or gave out that advisories affect."""
         return await self._affected_page.send(request)
+
+    @router.route("/admin", methods=_READ)
+    def admin_without_slash(self, request: Request) -> None:
+        """Show the way to the administration."""
+        redirect(request, "admin/")
+
+    @router.route("/admin/", branch=True)
+    def admin(self, request: Request) -> Resource:
+        """Show and change what administrators and managers do."""
+        return self._admin.resource()
 
     # -- the simple API -------------------------------------------------------------
 

@@ -7,8 +7,9 @@ everybody and every kind of project.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
+from urllib.parse import urlencode
 from xmlrpc.client import dumps
 
 from attrs import field, frozen
@@ -17,6 +18,7 @@ from klein import Klein
 from pypicloud_tw.access.principal import Scope
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.web.pages.account import AccountPages
+from pypicloud_tw.web.pages.admin.area import AdminArea
 from pypicloud_tw.web.pages.assets import Assets
 from pypicloud_tw.web.pages.managing.pages import ManagePages
 from pypicloud_tw.web.pages.project.pages import ProjectPages
@@ -155,6 +157,8 @@ class Row:
     @property
     def about_a_project(self) -> bool:
         """Whether its answer depends on a project's name."""
+        if self.form is not None and self.form(_ONE) != self.form(_TWO):
+            return True
         return "{name}" in self.path or self.body(_ONE) != self.body(_TWO)
 
     def __str__(self) -> str:
@@ -523,6 +527,108 @@ def _advisory_rows() -> Iterator[Row]:
     yield Row("GET", vuln, f"{OSV}/v1/vulns/MAL-1", READ)
 
 
+#: Below this are the routes of :class:`~.admin.area.AdminArea`.
+ADMIN = "/admin"
+
+
+def _admin_rows() -> Iterator[Row]:
+    """The administration for people.
+
+    ``tests.web.pages.admin.test_area`` has those who administer single projects.
+    """
+    user, group = "/users/<user>", "/groups/<group>"
+    publisher, pin = "/publishers/<publisher>", "/pins/<name>"
+    token = "/tokens/<string(length=32):id>"
+    exemption = "/exemptions/<string(length=16):id>"
+    line = "/rights/line?project=other&kind=user&name=thing"
+    own: Asked = "log-in"
+    for path, asks, status in (
+        ("/", MANAGE, 200),
+        ("/users/", ADMINISTER, 200),
+        (user, ADMINISTER, 404),
+        ("/groups/", ADMINISTER, 200),
+        (group, ADMINISTER, 404),
+        ("/rights/", ADMINISTER, 200),
+        (line, ADMINISTER, 404),
+        ("/explain", own, 200),
+        ("/explain?project=other", own, 200),
+        ("/publishers/", ADMINISTER, 200),
+        (publisher, ADMINISTER, 404),
+        ("/tokens/", ADMINISTER, 200),
+        ("/tokens/?owner=bob", ADMINISTER, 200),
+        (token, ADMINISTER, 404),
+        ("/exemptions/", ADMINISTER, 200),
+        (exemption, ADMINISTER, 404),
+        ("/pins/", ADMINISTER, 200),
+        (pin, ADMINISTER, 404),
+        ("/audit", MANAGE, 200),
+        ("/audit?project={name}", MANAGE, 200),
+        ("/audit.jsonl", ADMINISTER, 200),
+        ("/audit.jsonl?project={name}", MANAGE, 200),
+        ("/prune", DELETE, 200),
+        ("/prune?plan=1&projects={name}&keep_releases=1", DELETE, 200),
+        ("/server", ADMINISTER, 200),
+    ):
+        yield _admin_row("GET", path, asks, status)
+    sure, six = {"sure": "yes"}, "github:acme/six:release.yml"
+    for path, status, fields in (
+        ("/users/", 303, {"name": "thing", "service": "yes"}),
+        (user, 303, {"act": "administrator", "administrator": "yes"}),
+        ("/groups/", 303, {"name": "thing"}),
+        (group, 303, {"act": "join", "members": "thing"}),
+        # With notices, which are told at once.
+        ("/rights/", 200, {"project": "other", "kind": "user", "name": "thing"}),
+        (line, 200, {"act": "remove", **sure}),
+        ("/publishers/", 400, {"name": "thing"}),
+        (publisher, 404, {"act": "remove", **sure}),
+        (token, 404, sure),
+        ("/exemptions/", 400, {"project": "other"}),
+        (exemption, 404, sure),
+        ("/pins/", 303, {"project": "thing", "publisher": six}),
+        (pin, 303, {"act": "remove", **sure}),
+    ):
+        yield _admin_row("POST", path, ADMINISTER, status, fields)
+    path = f"{ADMIN}/prune"
+    yield Row("POST", path, path, DELETE, 200, prune_form, FORM, True, True)
+
+
+def prune_form(subject: Subject) -> bytes:
+    """What is ticked of a plan."""
+    releases = [{"version": "0.1"}]
+    project = {"project": subject.name, "state": "x", "reason": "old"}
+    order = json.dumps({**project, "releases": releases})
+    return typed_form({"sure": "yes", "order": order})
+
+
+def typed_form(fields: Mapping[str, str]) -> bytes:
+    """A form of our pages, as somebody has filled it in."""
+    return urlencode({**fields, "token": TOKEN.decode()}).encode()
+
+
+def _admin_row(
+    method: str,
+    path: str,
+    asks: Asked,
+    status: int,
+    fields: Mapping[str, str] | None = None,
+) -> Row:
+    route = ADMIN + path.partition("?")[0]
+    for part, value in {
+        "<user>": "thing",
+        "<group>": "thing",
+        "<publisher>": "thing",
+        "<name>": "thing",
+        "<string(length=32):id>": "0" * 32,
+        "<string(length=16):id>": "0" * 16,
+    }.items():
+        path = path.replace(part, value)
+    path = ADMIN + path
+    if fields is None:
+        return Row(method, route, path, asks, status)
+    body = typed_form(fields)
+    return Row(method, route, path, asks, status, lambda _: body, FORM, True, True)
+
+
 #: Below this are the routes of :class:`~pypicloud_tw.web.api.osv.OsvApi`.
 OSV = "/osv"
 
@@ -599,6 +705,8 @@ ROWS = (
     *_pin_rows(),
     *_advisory_rows(),
     *_acting_rows(),
+    Row("GET", "/admin", "/admin", status=301),
+    *_admin_rows(),
 )
 
 #: What goes on while the server is read-only: logging in, what ends a token, and what
@@ -608,6 +716,7 @@ PAGES: tuple[tuple[str, Klein], ...] = (
     ("/project", ProjectPages.router),
     (MANAGING, ManagePages.router),
     (ACCOUNT, AccountPages.router),
+    (ADMIN, AdminArea.router),
 )
 
 WHILE_READ_ONLY = {

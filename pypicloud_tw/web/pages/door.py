@@ -80,6 +80,15 @@ class PageDoor:
         await self._renew(request, principal)
         return self.visitor(request, principal)
 
+    async def find(self, request: Request) -> Principal:
+        """Find out who asks for a page that judges by itself who may see it.
+
+        :raises PypicloudError: as of :func:`.authenticate`.
+        """
+        principal = await authenticate(request, self.access)
+        await self._renew(request, principal)
+        return principal
+
     async def _renew(self, request: Request, principal: Principal) -> None:
         if self.browser is not None and principal.proof.kind == KIND:
             await renew_session(request, self.browser.sessions)
