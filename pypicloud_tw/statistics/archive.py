@@ -48,10 +48,6 @@ class _Packed:
             names = map(self._names.__getitem__, kept[1::3])
             yield from zip(kept[0::3], names, kept[2::3], strict=True)
 
-    def has(self, project: str, days: Container[int]) -> bool:
-        kept = self._projects.get(project)
-        return kept is not None and any(day in days for day in kept[0::3])
-
     def projects(self) -> list[str]:
         return list(self._projects)
 
@@ -116,10 +112,9 @@ class Archive:
             self._clients = yield from self._clients.copy(self._numbers)
             self._files, self._dropped = files, 0
 
-    def projects(self, first: str) -> list[str]:
-        """Return the projects that were fetched since a day."""
-        days = {number for number, day in self._numbers.items() if day >= first}
-        return [one for one in self._files.projects() if self._files.has(one, days)]
+    def projects(self) -> list[str]:
+        """Return the projects that were fetched on any day."""
+        return self._files.projects()
 
     def files(self, project: str, first: str) -> Iterator[tuple[str, str, int]]:
         """Give day, filename and count of a project, since a day."""

@@ -24,6 +24,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from pypicloud_tw.concurrency.pieces import Pieces
+from pypicloud_tw.concurrency.steps import Steps, batches
 from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.service import IOffload
@@ -50,6 +51,8 @@ FLUSH_FOLDER, FLUSH_BUCKET = 60.0, 900.0
 #: Seconds between two readings of what others have written, and so many more for each
 #: object that had changed: 48 reads a day at the most, of however many servers.
 READ_EVERY, READ_PER_OBJECT = 3600.0, 1800.0
+#: Projects that are looked at in a piece. Each has a few hundred counts.
+_BATCH = 20
 #: Kinds of clients that are remembered by what they send; each has a few hundred bytes.
 REMEMBERED = 2048
 
@@ -116,7 +119,14 @@ class CountedDownloads:
 
     async def names(self, days: int) -> frozenset[str]:
         """Return the projects that were fetched within so many days."""
-        return frozenset(self.projects(days))
+        return await self.stored.pieces.finish(self._names(days))
+
+    def _names(self, days: int) -> Steps[frozenset[str]]:
+        found: set[str] = set()
+        for batch in batches(self.projects(), _BATCH):
+            found.update(name for name in batch if any(self.files(name, days)))
+            yield
+        return frozenset(found)
 
     async def versions(self, name: str, days: int) -> Mapping[str, int]:
         """Return how often each version of a project was fetched within these days."""
@@ -164,14 +174,10 @@ class CountedDownloads:
         in_month = stored.months.days.get(day)
         return own is not None or (in_month is not None and in_month.whole)
 
-    def projects(self, days: int) -> set[str]:
-        """Return the projects that were fetched within so many days."""
-        first = self._first_day(days)
-        found = self.stored.projects(first)
-        for day, own in self._own.items():
-            if day >= first:
-                found.update(own.counts.files)
-        return found - {OTHERS}
+    def projects(self) -> set[str]:
+        """Return the projects that were fetched on any day that is remembered."""
+        found = self.stored.projects()
+        return found.union(*(own.counts.files for own in self._own.values())) - {OTHERS}
 
     def files(self, project: str, days: int) -> Iterator[tuple[str, str, int]]:
         """Give day, filename and count of a project, within so many days."""

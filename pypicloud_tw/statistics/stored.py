@@ -247,13 +247,11 @@ class StoredCounts:
         loose = self.days.get(day)
         return self.archive.is_whole(day) if loose is None else loose.whole
 
-    def projects(self, first: str) -> set[str]:
-        """Return the projects that were fetched since a day."""
-        found = set(self.archive.projects(first))
-        for day, counts in self.days.items():
-            if day >= first:
-                found.update(counts.files)
-        return found
+    def projects(self) -> set[str]:
+        """Return the projects that were fetched on any day."""
+        return set(self.archive.projects()).union(
+            *(counts.files for counts in self.days.values())
+        )
 
     def files(self, project: str, first: str) -> Iterator[tuple[str, str, int]]:
         """Give day, filename and count of a project, since a day."""

@@ -122,7 +122,7 @@ class _Look:
     def over(self) -> Steps[_Overview]:
         """Look at the days, then at the months."""
         months = self.counted.stored.months
-        for batch in batches(self.counted.projects(self.days), _BATCH):
+        for batch in batches(self.counted.projects(), _BATCH):
             for project in filter(self.reads, batch):
                 self._look_at(project)
             yield
@@ -139,7 +139,8 @@ class _Look:
         for day, _, count in self.counted.files(project, self.days):
             by_day[day] += count
             fetches += count
-        self._projects[project] = fetches
+        if fetches:
+            self._projects[project] = fetches
         self._clients.add(self.counted.clients(project, self.days))
 
     def _totals(self) -> TotalFetches:
