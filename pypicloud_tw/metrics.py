@@ -5,10 +5,10 @@ One registry a server, none in the module: several servers can live in one proce
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import monotonic
 
-from attrs import define, field
+from attrs import define, field, frozen
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -21,6 +21,19 @@ PULSE, STALL = 0.25, 0.05
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
 _LATENCIES = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 300.0)
+
+
+@frozen
+class Reading:
+    """A number that is shown, as it is now.
+
+    :ivar label: tells it from others of its name; empty: it is the only one.
+    """
+
+    name: str
+    description: str
+    value: float
+    label: str = ""
 
 
 @define(eq=False)
@@ -145,6 +158,14 @@ class Metrics:
         :param reading: returns them by the label's value.
         """
         self._reader.counters.append((name, description, label, reading))
+
+    def readings(self) -> Iterator[Reading]:
+        """Return the numbers that others keep, as they are now."""
+        for name, description, _, read in self._reader.readings:
+            yield Reading(name, description, read())
+        for name, description, _, read_all in self._reader.counters:
+            for label, value in read_all().items():
+                yield Reading(name, description, value, label)
 
     def observe(self, method: bytes, status: int, seconds: float) -> None:
         """Count an answered request."""

@@ -38,6 +38,7 @@ from pypicloud_tw.assembly.daily import make_daily
 from pypicloud_tw.assembly.fallback import make_fallback, make_names_jobs, make_pins
 from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.assembly.logins import make_logins, make_throttle
+from pypicloud_tw.assembly.search import make_derived
 from pypicloud_tw.assembly.statistics import make_downloads, make_statistics_jobs
 from pypicloud_tw.config.keys import KEYS
 from pypicloud_tw.config.load import load
@@ -68,6 +69,11 @@ PARTS = {
     "<space>": "NAMESPACE",
     "<kind>": "KIND",
     "<first>": "LETTER",
+    "<user>": "USER",
+    "<group>": "GROUP",
+    "<publisher>": "PUBLISHER",
+    "<string(length=32):id>": "ID",
+    "<string(length=16):id>": "ID",
 }
 
 #: Each store has modules of its own; the walks are taken over the one in memory.
@@ -245,6 +251,7 @@ class MetricTests(SynchronousTestCase):
         counted = make_downloads(config, index, process)
         jobs = (*jobs, *make_statistics_jobs(counted), report)
         make_daily(index, access, pruning, process.metrics, *jobs)
+        make_derived(index, process)
         shown = process.metrics.render().decode()
         names = re.findall(r"^# TYPE (\w+)", shown, re.MULTILINE)
         # The library adds to each when it was made.

@@ -8,8 +8,10 @@ from twisted.trial.unittest import SkipTest
 
 from pypicloud_tw.errors import ConfigError
 from tests.certificates import Authority
+from tests.doubles import quick_hash
 from tests.test_tap import TapCase
 from tests.web.doubles import HASH, basic
+from tests.web.pages.browser import Browser
 
 CLOSED = "pypi.default_read = authenticated"
 
@@ -29,6 +31,44 @@ class LoginsTests(TapCase):
         self.hang_up()
         self.assertEqual(self.status("/simple/", basic("bob")), 401)
         self.assertEqual(self.status("/simple/", basic("cid")), 200)
+        self.stop()
+
+    def test_people_in_a_browser(self) -> None:
+        users = self.folder / "users"
+        users.write_text(f"bob:{HASH}\n")
+        lines = ("auth.htpasswd = users", CLOSED, "auth.session_life = 2h")
+        self.start(*lines, f"user.ann = {HASH}")
+        ann, bob = Browser(self), Browser(self)
+        for browser, user in ((ann, "ann"), (bob, "bob")):
+            self.assertEqual(browser.log_in(user).status, 303)
+            self.assertIn("Max-Age=7200", browser.set[0])
+            self.assertEqual(browser.get("/simple/").status, 200)
+        self.write(*lines)
+        users.write_text(f"bob:{quick_hash('another')}\n")
+        self.hang_up()
+        for browser in (ann, bob):
+            self.assertEqual(browser.get("/simple/").status, 401)
+        self.stop()
+
+    def test_file_of_users_that_changes(self) -> None:
+        """Nobody logs in by a password meanwhile."""
+        users = self.folder / "users"
+        users.write_text(f"bob:{HASH}\n")
+        self.start("auth.htpasswd = users", CLOSED)
+        bob = Browser(self)
+        bob.log_in("bob")
+        users.write_text(f"bobby:{HASH}\n")
+        self.reactor.advance(1)
+        self.assertEqual(bob.get("/simple/").status, 401)
+        self.stop()
+
+    def test_people_by_a_provider(self) -> None:
+        issuer = "oidc_login.issuer = https://login.corp.example"
+        self.start(issuer, "oidc_login.client_id = pypi", CLOSED)
+        self.assertNotIn("There is no user", self.made)
+        page = self.request("GET", "/login").text
+        self.assertIn("Log in by your organisation", page)
+        self.assertNotIn("password", page.partition("<main")[2].partition("</main")[0])
         self.stop()
 
     def test_file_without_users_may_have_some_soon(self) -> None:

@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw import metrics as module
-from pypicloud_tw.metrics import PULSE, Metrics
+from pypicloud_tw.metrics import PULSE, Metrics, Reading
 
 
 class MetricsCase(SynchronousTestCase):
@@ -84,6 +84,14 @@ class ReaderTests(MetricsCase):
         text = self.metrics.render()
         self.assertIn(b"# TYPE pages_bytes gauge", text)
         self.assertIn(b"# TYPE hits_total counter", text)
+
+    def test_given_as_they_are_now(self) -> None:
+        self.metrics.read("hits", "Hits", lambda: 7, counts=True)
+        self.metrics.read_by("refused", "Refused", "rule", lambda: {"age": 2})
+        self.assertEqual(
+            list(self.metrics.readings()),
+            [Reading("hits", "Hits", 7), Reading("refused", "Refused", 2, "age")],
+        )
 
 
 class PulseTests(MetricsCase):

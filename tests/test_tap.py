@@ -26,6 +26,7 @@ from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.survey import Survey
 from pypicloud_tw.maintenance.adopt import Adopter
 from pypicloud_tw.maintenance.progress import Progress, Skipped, Warned
+from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.server import Server
 from pypicloud_tw.startup import AdoptionLog
 from pypicloud_tw.tap import Options
@@ -46,6 +47,9 @@ WHEEL, SDIST = "acme-1.0-py3-none-any.whl", "acme-1.0.tar.gz"
 
 class OffloadService(InlineOffload):
     """Runs everything at once, and can be started and stopped."""
+
+    def register(self, metrics: Metrics) -> None:
+        """Have nothing to show."""
 
     def startService(self) -> None:
         """Do nothing."""

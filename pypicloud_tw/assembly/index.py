@@ -41,7 +41,9 @@ from pypicloud_tw.web.views import SignedViews, Views
 
 def make_process(reactor: Any, offload: Offload | None = None) -> Process:
     """Make what all parts share."""
-    return Process(reactor, offload or Offload(reactor), Metrics(reactor))
+    metrics, offload = Metrics(reactor), offload or Offload(reactor)
+    offload.register(metrics)
+    return Process(reactor, offload, metrics)
 
 
 def make_index(

@@ -45,6 +45,7 @@ class Publication:
     :ivar limit: bytes of the largest file that is taken; None: of any.
     :ivar begun: there is a file; before, there is no ``filename``.
     :ivar warnings: what its sender should know of it; known when it was judged.
+    :ivar was_there: these bytes were published before, so that nothing was changed.
     """
 
     publisher: Publisher
@@ -60,6 +61,7 @@ class Publication:
     _state: Versioned | None = field(default=None, init=False)
     _received: int = field(default=0, init=False)
     warnings: tuple[str, ...] = field(default=(), init=False)
+    was_there: bool = field(default=False, init=False)
     _given_up: bool = field(default=False, init=False)
     _inspecting: Deferred[Inspection] | None = field(default=None, init=False)
 
@@ -223,6 +225,7 @@ class Publication:
         if state is not None and change(state.project) is state.project:
             there = await self._find_there(change)
             if there is not None:
+                self.was_there = True
                 if provenance is not None:
                     self.warnings += (_HAS_PROVENANCE,)
                 return there
@@ -260,6 +263,7 @@ class Publication:
         # again has a tombstone, which is the sweep's.
         named = project.file(file.filename)
         if named is not None and named.key != file.key:
+            self.was_there = True
             if provenance is not None and named.provenance_key == file.provenance_key:
                 publisher.audit(_did("attested", self.actor, file, name))
                 file = evolve(file, provenance_key=None)

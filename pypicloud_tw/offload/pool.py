@@ -90,6 +90,16 @@ class HelperPool:
         self._all: set[_Helper] = set()
         self._ending: set[_Helper] = set()
 
+    @property
+    def running(self) -> int:
+        """How many helpers there are now."""
+        return len(self._all)
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for one."""
+        return len(self._waiting)
+
     def call(self, request: bytes) -> Deferred[Any]:
         """Send a request to a helper, or queue it."""
         if not self._room() and len(self._waiting) >= self._queue:

@@ -27,6 +27,7 @@ from twisted.python.threadpool import ThreadPool
 from zope.interface import Interface, implementer
 
 import pypicloud_tw
+from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.helper import address, frame
 from pypicloud_tw.offload.limits import OTHERS, JobLimits, limits_of
 from pypicloud_tw.offload.packing import PackedResult, unpacked
@@ -147,6 +148,19 @@ class Offload(Service):
         self._queue = queue
         self._pools: dict[JobLimits, ThreadPool] = {}
         self._helpers: dict[JobLimits, HelperPool] = {}
+
+    def register(self, metrics: Metrics) -> None:
+        """Have it shown how many helpers there are, and how many calls wait."""
+        metrics.read(
+            "pypicloud_helpers",
+            "Helper processes that run",
+            lambda: sum(pool.running for pool in self._helpers.values()),
+        )
+        metrics.read(
+            "pypicloud_helper_calls_waiting",
+            "Calls that wait for a helper process",
+            lambda: sum(pool.waiting for pool in self._helpers.values()),
+        )
 
     def in_thread(
         self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs

@@ -91,6 +91,16 @@ class StoredPins:
             found[name] = _of_ini(name, signer, refused)
         return [found[name] for name in sorted(found)]
 
+    async def pin(self, project: str) -> PinnedPublisher:
+        """Return who publishes one project; errors as of :meth:`pins`."""
+        self._check()
+        name = project_name(project)
+        found = await self.store.find(name)
+        signer = self.store.fixed.get(name)
+        if signer is not None:
+            return _of_ini(name, signer, None if found is None else found.refused)
+        return PinnedPublisher(name, None) if found is None else _shown(found)
+
     async def set_pin(self, project: str, new: NewPin) -> PinnedPublisher:
         """See the interface."""
         self._check()

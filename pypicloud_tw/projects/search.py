@@ -147,19 +147,29 @@ class Search:
         """
         found: dict[str, Found] = {}
         in_vain = 0
-        for look, parts in product((_exactly, _beginning, _containing), names):
-            for part in parts:
-                for name in look(part, self.words):
-                    if name in found:
-                        continue
-                    if self.words.name(name) and self.allows(name):
-                        found[name] = Found(name, origin="upstream")
-                    else:
-                        in_vain += 1
-                    if len(found) == self.limit or in_vain == _MOST_IN_VAIN:
-                        return list(found.values())
-                yield
+        hopeful = yield from self._hopeful(chain.from_iterable(names))
+        for look, part in product((_exactly, _beginning, _containing), hopeful):
+            for name in look(part, self.words):
+                if name in found:
+                    continue
+                if self.words.name(name) and self.allows(name):
+                    found[name] = Found(name, origin="upstream")
+                else:
+                    in_vain += 1
+                if len(found) == self.limit or in_vain == _MOST_IN_VAIN:
+                    return list(found.values())
+            yield
         return list(found.values())
+
+    def _hopeful(self, parts: Iterable[bytes]) -> Steps[list[bytes]]:
+        """Return the parts of lists that have all words."""
+        words = list(map(_bytes, self.words.in_names))
+        hopeful = []
+        for part in parts:
+            if all(word in part for word in words):
+                hopeful.append(part)
+            yield
+        return hopeful
 
     def _beginning(self, block: Block) -> Iterator[DerivedEntry]:
         """Give the projects whose names begin so, but for the exact one."""
@@ -169,7 +179,7 @@ class Search:
             if not name.startswith(first):
                 return
             if name != self.words.whole and self.words.name(name) and self.allows(name):
-                yield block.entries[at]
+                yield block.entry(at)
 
     def _containing(self, block: Block) -> Iterator[DerivedEntry]:
         """Give the others that have all words in their names."""
@@ -177,7 +187,7 @@ class Search:
         for at in block.spelled.having(words.rarest(block.spelled.joined)):
             name = block.names[at]
             if words.rank(name) == 2 and self.allows(name):
-                yield block.entries[at]
+                yield block.entry(at)
 
     def _described(self, block: Block) -> Iterator[DerivedEntry]:
         """Give the projects that have some of the words in their texts alone."""
@@ -189,7 +199,7 @@ class Search:
         for at in block.candidates(pairs):
             name = block.names[at]
             if self.allows(name) and block.is_found(at, pairs) and not words.name(name):
-                yield block.entries[at]
+                yield block.entry(at)
 
 
 @frozen

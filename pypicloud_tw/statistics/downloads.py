@@ -24,13 +24,13 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from pypicloud_tw.concurrency.pieces import Pieces
+from pypicloud_tw.concurrency.steps import Steps, batches
 from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.statistics.agents import LONGEST, client_of
 from pypicloud_tw.statistics.counts import (
     OTHERS,
-    DayCounts,
     day_of,
     days_before,
     end_of,
@@ -51,6 +51,8 @@ FLUSH_FOLDER, FLUSH_BUCKET = 60.0, 900.0
 #: Seconds between two readings of what others have written, and so many more for each
 #: object that had changed: 48 reads a day at the most, of however many servers.
 READ_EVERY, READ_PER_OBJECT = 3600.0, 1800.0
+#: Projects that are looked at in a piece. Each has a few hundred counts.
+_BATCH = 20
 #: Kinds of clients that are remembered by what they send; each has a few hundred bytes.
 REMEMBERED = 2048
 
@@ -117,32 +119,34 @@ class CountedDownloads:
 
     async def names(self, days: int) -> frozenset[str]:
         """Return the projects that were fetched within so many days."""
+        return await self.stored.pieces.finish(self._names(days))
+
+    def _names(self, days: int) -> Steps[frozenset[str]]:
         found: set[str] = set()
-        for _, counts in self.within(days):
-            found.update(counts.files)
-        return frozenset(found - {OTHERS})
+        for batch in batches(self.projects(), _BATCH):
+            found.update(name for name in batch if any(self.files(name, days)))
+            yield
+        return frozenset(found)
 
     async def versions(self, name: str, days: int) -> Mapping[str, int]:
         """Return how often each version of a project was fetched within these days."""
         found: Counter[str] = Counter()
         version = cache(version_of)
-        for _, counts in self.within(days):
-            for filename, count in counts.files.get(name, {}).items():
-                told = version(filename, name)
-                if told is not None:
-                    found[told] += count
+        for _, filename, count in self.files(name, days):
+            told = version(filename, name)
+            if told is not None:
+                found[told] += count
         return found
 
     def last(self, name: str) -> Mapping[str, datetime]:
         """Return when each version of a project was fetched last, at the latest."""
         found: dict[str, datetime] = {}
         version = cache(version_of)
-        for day, counts in self._days():
-            for filename in counts.files.get(name, ()):
-                told = version(filename, name)
-                if told is not None:
-                    end = end_of(day)
-                    found[told] = max(end, found.get(told, end))
+        for day, filename, _ in self.files(name, self.keep):
+            told = version(filename, name)
+            if told is not None:
+                end = end_of(day)
+                found[told] = max(end, found.get(told, end))
         return {**self.stored.last(name), **found}
 
     @property
@@ -162,38 +166,45 @@ class CountedDownloads:
 
     def knows(self, day: str) -> bool:
         """Whether all that was fetched on a day is known."""
-        if not self.stored.is_read or day in self.stored.gaps:
+        stored, own = self.stored, self._own.get(day)
+        if not stored.is_read or (own is not None and not own.counts.whole):
             return False
-        at_hand = [counts for one, counts in self._of(day) if one == day]
-        if at_hand:
-            return all(counts.whole for counts in at_hand)
-        in_month = self.stored.months.days.get(day)
-        return in_month is not None and in_month.whole
+        if stored.has(day) or day in stored.gaps:
+            return stored.is_whole(day)
+        in_month = stored.months.days.get(day)
+        return own is not None or (in_month is not None and in_month.whole)
 
-    def within(self, days: int) -> Iterator[tuple[str, DayCounts]]:
-        """Give what was counted within so many days; a day may come twice."""
-        first = self.first_day(days)
-        return ((day, counts) for day, counts in self._days() if day >= first)
+    def projects(self) -> set[str]:
+        """Return the projects that were fetched on any day that is remembered."""
+        found = self.stored.projects()
+        return found.union(*(own.counts.files for own in self._own.values())) - {OTHERS}
+
+    def files(self, project: str, days: int) -> Iterator[tuple[str, str, int]]:
+        """Give day, filename and count of a project, within so many days."""
+        first = self._first_day(days)
+        yield from self.stored.files(project, first)
+        for day, own in self._own.items():
+            if day >= first:
+                for name, count in own.counts.files.get(project, {}).items():
+                    yield day, name, count
+
+    def clients(self, project: str, days: int) -> Iterator[tuple[str, int]]:
+        """Give the keys of clients that fetched a project, and how often."""
+        first = self._first_day(days)
+        for _, key, count in self.stored.clients(project, first):
+            yield key, count
+        for day, own in self._own.items():
+            if day >= first:
+                yield from own.counts.clients.get(project, {}).items()
 
     @property
     def today(self) -> str:
         """The day that is counted now."""
         return day_of(self.clock.seconds())
 
-    def first_day(self, days: int) -> str:
+    def _first_day(self, days: int) -> str:
         """Return the first of so many days, the last of which is today."""
         return days_before(self.today, days - 1)
-
-    def _days(self) -> Iterator[tuple[str, DayCounts]]:
-        yield from self.stored.days.items()
-        for day, own in self._own.items():
-            yield day, own.counts
-
-    def _of(self, day: str) -> Iterator[tuple[str, DayCounts]]:
-        if day in self.stored.days:
-            yield day, self.stored.days[day]
-        if day in self._own:
-            yield day, self._own[day].counts
 
     # At work
 
@@ -316,7 +327,7 @@ class CountedDownloads:
         :raises StoreError: the store is away.
         """
         own = {one.key for one in self._own.values()}
-        changed = await self.stored.read(self.first_day(self.keep), own)
+        changed = await self.stored.read(self._first_day(self.keep), own)
         self._read_every = max(READ_EVERY, changed * READ_PER_OBJECT)
         self._read = self.clock.seconds()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 
 from attrs import define, field
@@ -13,9 +13,12 @@ from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.concurrency.steps import Steps, batches
 from pypicloud_tw.errors import ObjectNotFound
 from pypicloud_tw.offload.service import IOffload
+from pypicloud_tw.statistics.archive import Archive
 from pypicloud_tw.statistics.counts import (
     FOLDER,
     MAX_DAY,
+    OTHERS,
+    SUM,
     DayCounts,
     day_and_name,
     end_of,
@@ -108,7 +111,7 @@ class Months:
 
     def projects(self) -> list[str]:
         """Return those that were fetched in any of them."""
-        return list(self._projects)
+        return [project for project in self._projects if project != OTHERS]
 
     def last(self, project: str) -> Mapping[str, str]:
         """Return the month in which each version of a project was fetched last."""
@@ -119,7 +122,9 @@ class Months:
 class StoredCounts:
     """What all servers have written, but for what this one has at hand itself.
 
-    :ivar days: the sum of each day that is remembered.
+    Days that are summed up are in an archive; few are not.
+
+    :ivar days: the sum of each of those.
     :ivar gaps: days of which not all could be read.
     :ivar is_read: whether it was ever read to its end.
     """
@@ -128,6 +133,7 @@ class StoredCounts:
     offload: IOffload
     pieces: Pieces
     days: dict[str, DayCounts] = field(factory=dict, init=False)
+    archive: Archive = field(factory=Archive, init=False)
     months: Months = field(factory=Months, init=False)
     gaps: set[str] = field(factory=set, init=False)
     is_read: bool = field(default=False, init=False)
@@ -153,6 +159,7 @@ class StoredCounts:
             if last and month > months_before(last, KEPT):
                 count += await self._read_month(month, etag)
         self._forget(listing, first)
+        await self.pieces.finish(self.archive.tidy())
         self.is_read = True
         return count if known else 0
 
@@ -166,6 +173,14 @@ class StoredCounts:
     async def _read_day(
         self, day: str, names: Mapping[str, str], own: Collection[str]
     ) -> int:
+        if day in self.archive:
+            if (
+                names.keys() == {SUM}
+                and self._etags.get(key_of(day, SUM)) == names[SUM]
+            ):
+                return 0
+            self.archive.drop(day)
+            self._etags.pop(key_of(day, SUM), None)
         before, count = self._parts.get(day, {}), 0
         parts: dict[str, DayCounts] = {}
         for name, etag in names.items():
@@ -184,7 +199,11 @@ class StoredCounts:
             else:
                 self.gaps.add(day)
             self._etags[key] = etag
-        if parts and (parts.keys() != before.keys() or count):
+        if parts and names.keys() == {SUM}:
+            await self.pieces.finish(self.archive.take(day, parts[SUM]))
+            self._parts.pop(day, None)
+            self.days.pop(day, None)
+        elif parts and (parts.keys() != before.keys() or count):
             self._parts[day], self.days[day] = parts, summed(parts)
         return count
 
@@ -207,13 +226,48 @@ class StoredCounts:
         keys |= set(map(month_key, listing.months))
         self._etags = {k: e for k, e in self._etags.items() if k in keys}
         self.gaps &= there
+        for day in [day for day in self.archive if day not in there]:
+            self.archive.drop(day)
         self._ends = {month: self._end(month) for month in self.months.totals}
 
     def _end(self, month: str) -> datetime:
         """Return the end of a month, as far as its days are not at hand."""
         days = [day for day in self.months.days if month_of(day) == month]
-        gone = [day for day in days if day not in self.days]
+        gone = [day for day in days if not self.has(day)]
         return end_of(max(gone or days, default=f"{month}-01"))
+
+    def has(self, day: str) -> bool:
+        """Whether a day is at hand."""
+        return day in self.days or day in self.archive
+
+    def is_whole(self, day: str) -> bool:
+        """Whether all that was fetched on a day that is at hand is known."""
+        if day in self.gaps:
+            return False
+        loose = self.days.get(day)
+        return self.archive.is_whole(day) if loose is None else loose.whole
+
+    def projects(self) -> set[str]:
+        """Return the projects that were fetched on any day."""
+        return set(self.archive.projects()).union(
+            *(counts.files for counts in self.days.values())
+        )
+
+    def files(self, project: str, first: str) -> Iterator[tuple[str, str, int]]:
+        """Give day, filename and count of a project, since a day."""
+        yield from self.archive.files(project, first)
+        for day, counts in self.days.items():
+            if day >= first:
+                for name, count in counts.files.get(project, {}).items():
+                    yield day, name, count
+
+    def clients(self, project: str, first: str) -> Iterator[tuple[str, str, int]]:
+        """Give day, key of a client and count of a project, since a day."""
+        yield from self.archive.clients(project, first)
+        for day, counts in self.days.items():
+            if day >= first:
+                for key, count in counts.clients.get(project, {}).items():
+                    yield day, key, count
 
     def last(self, project: str) -> Mapping[str, datetime]:
         """Return by when at the latest each version was fetched, by the months alone.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import define, field
+from attrs import define, field, frozen
 from twisted.internet.interfaces import IReactorTime
 
 from pypicloud_tw.concurrency.cache import Cache
@@ -22,6 +22,19 @@ LONGEST_WAIT = 600.0
 _REMEMBERED = 256
 
 
+@frozen
+class BreakerStanding:
+    """Whether an origin is asked.
+
+    :ivar why: it failed; None: it did not, and everybody asks.
+    :ivar wait: seconds until one asks, as a probe.
+    """
+
+    origin: Origin
+    why: str | None = None
+    wait: float = 0.0
+
+
 @define
 class Breaker:
     """Closed: everybody asks. Open: nobody. Then one asks, as a probe, and decides.
@@ -35,6 +48,13 @@ class Breaker:
     _pause: float = field(default=FIRST_PAUSE, init=False)
     _open_until: float | None = field(default=None, init=False)
     _probing: bool = field(default=False, init=False)
+
+    def standing(self, now: float) -> BreakerStanding:
+        """Return whether it is asked now, and why not."""
+        until = self._open_until
+        if until is None:
+            return BreakerStanding(self.origin)
+        return BreakerStanding(self.origin, self._why, max(0.0, until - now))
 
     def enter(self, now: float) -> bool:
         """Begin an attempt; true if it is a probe, which must not take long.
@@ -91,6 +111,11 @@ class Breakers:
     def of(self, origin: Origin) -> Breaker:
         """Return an origin's breaker."""
         return self._breakers.get_or_put(origin, lambda: Breaker(origin))
+
+    def standings(self, now: float) -> list[BreakerStanding]:
+        """Return how each stands, in the order of the origins."""
+        known = sorted(self._breakers.items())
+        return [breaker.standing(now) for _, breaker in known]
 
 
 class Visit:

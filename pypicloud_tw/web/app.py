@@ -72,15 +72,20 @@ from pypicloud_tw.web.feeds import Feeds
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.integrity import Integrity
 from pypicloud_tw.web.known_pages import page_asked
+from pypicloud_tw.web.pages.account import AccountPages
+from pypicloud_tw.web.pages.acting import ActDoor
+from pypicloud_tw.web.pages.admin.area import AdminArea
 from pypicloud_tw.web.pages.affected import AffectedReleasesPage
 from pypicloud_tw.web.pages.all_files import all_files
 from pypicloud_tw.web.pages.door import PageDoor
 from pypicloud_tw.web.pages.home import HomePage
 from pypicloud_tw.web.pages.login import LogInPages, log_in_address, see_other
+from pypicloud_tw.web.pages.managing.pages import Managing
 from pypicloud_tw.web.pages.pages import packages_frame
 from pypicloud_tw.web.pages.project.pages import ProjectPages
 from pypicloud_tw.web.pages.search import SearchPage
 from pypicloud_tw.web.pages.templating import Templates
+from pypicloud_tw.web.pages.uploading import UploadPage
 from pypicloud_tw.web.project_list import ProjectList
 from pypicloud_tw.web.projects import Elsewhere, Found, Projects
 from pypicloud_tw.web.publishing import Addressed, Sender, receive, taken
@@ -92,7 +97,14 @@ from pypicloud_tw.web.upload import FORM_MEMORY
 _READ = ["GET", "HEAD"]
 
 #: How the addresses of pages begin that only people ask for.
-_FOR_PEOPLE = (b"/project/", b"/search", b"/advisories", b"/account/", b"/admin/")
+_FOR_PEOPLE = (
+    b"/project/",
+    b"/search",
+    b"/advisories",
+    b"/account/",
+    b"/upload",
+    b"/admin/",
+)
 
 
 @define(eq=False)
@@ -166,6 +178,10 @@ class Application:
     _osv_api: OsvApi = field(init=False)
     _affected_page: AffectedReleasesPage = field(init=False)
     _project_pages: ProjectPages = field(init=False)
+    _managing: Managing = field(init=False)
+    _account: AccountPages = field(init=False)
+    _upload_page: UploadPage = field(init=False)
+    _admin: AdminArea = field(init=False)
     _described: Described | None = field(default=None, init=False)
     router = Klein()
     # A double slash is a wrong address, not a redirect that breaks uploads.
@@ -318,6 +334,47 @@ class Application:
             self.failed,
         )
 
+    @_managing.default
+    def _make_managing(self) -> Managing:
+        return Managing(
+            ActDoor(self._door, self._note_refusal),
+            self._administered_projects,
+            self.administered,
+            self.pins,
+            lambda: self.projects.fallback is not None,
+            self.failed,
+        )
+
+    @_account.default
+    def _make_account(self) -> AccountPages:
+        door = ActDoor(self._door, self._note_refusal)
+        return AccountPages(door, self.administered, self.failed)
+
+    @_upload_page.default
+    def _make_upload_page(self) -> UploadPage:
+        return UploadPage(
+            self._door,
+            self.index.publisher,
+            self.max_upload,
+            self.screen,
+            self.forms,
+            self._note_refusal,
+        )
+
+    @_admin.default
+    def _make_admin(self) -> AdminArea:
+        return AdminArea.of(
+            self._door,
+            self.administered,
+            self._administered_projects,
+            self.pruning,
+            self.pins,
+            self.projects,
+            self.metrics,
+            self._note_refusal,
+            self.failed,
+        )
+
     def resource(self) -> Resource:
         """Make the root resource of a Site."""
         routes = self.router.resource()
@@ -355,6 +412,36 @@ class Application:
     def project_pages(self, request: Request) -> Resource:
         """Show projects."""
         return self._project_pages.resource()
+
+    @router.route("/project/<name>/manage", methods=_READ)
+    def manage_without_slash(self, request: Request, name: str) -> None:
+        """Show the way to the pages that change a project."""
+        redirect(request, "manage/")
+
+    @router.route("/project/<name>/manage/", branch=True)
+    def manage_pages(self, request: Request, name: str) -> Resource:
+        """Let people change a project."""
+        return self._managing.resource(name)
+
+    @router.route("/account", methods=_READ)
+    def account_without_slash(self, request: Request) -> None:
+        """Show the way to the account."""
+        redirect(request, "account/")
+
+    @router.route("/account/", branch=True)
+    def account_pages(self, request: Request) -> Resource:
+        """Show people who they are here, and what is theirs."""
+        return self._account.resource()
+
+    @router.route("/upload", methods=_READ)
+    async def show_upload(self, request: Request) -> bytes:
+        """Show the form of uploads."""
+        return await self._upload_page.show(request)
+
+    @router.route("/upload", methods=["POST"])
+    async def take_uploads(self, request: Request) -> bytes:
+        """Take files by that form."""
+        return await self._upload_page.take(request)
 
     @router.route("/login", methods=_READ)
     async def show_login(self, request: Request) -> bytes:
@@ -408,6 +495,16 @@ class Application:
     async def affected(self, request: Request) -> bytes:
         """Show what this index has or gave out that advisories affect."""
         return await self._affected_page.send(request)
+
+    @router.route("/admin", methods=_READ)
+    def admin_without_slash(self, request: Request) -> None:
+        """Show the way to the administration."""
+        redirect(request, "admin/")
+
+    @router.route("/admin/", branch=True)
+    def admin(self, request: Request) -> Resource:
+        """Show and change what administrators and managers do."""
+        return self._admin.resource()
 
     # -- the simple API -------------------------------------------------------------
 
@@ -660,11 +757,14 @@ class Application:
         """Answer what a route raised, or what no route takes."""
         error = failure.value
         if isinstance(error, PypicloudError):
-            changes = request.method not in (b"GET", b"HEAD")
-            self.witness.note(error, _asker(request), changes=changes)
+            self._note_refusal(request, error)
         if isinstance(error, Unauthorized) and self._leads_to_log_in(request):
             return see_other(request, log_in_address(request))
         return self._errors.answer(request, failure)
+
+    def _note_refusal(self, request: Request, error: PypicloudError) -> None:
+        changes = request.method not in (b"GET", b"HEAD")
+        self.witness.note(error, _asker(request), changes=changes)
 
     def _leads_to_log_in(self, request: Request) -> bool:
         """Return whether it is for people who can log in by a form.
@@ -672,9 +772,10 @@ class Application:
         All others are told to show a password, by which browsers ask for one in a box
         of their own.
         """
+        reads = request.method in (b"GET", b"HEAD")
+        is_home = reads and request.path == b"/"  # uploads go there, too
         return (
-            request.method in (b"GET", b"HEAD")
-            and (request.path == b"/" or request.path.startswith(_FOR_PEOPLE))
+            (is_home or request.path.startswith(_FOR_PEOPLE))
             and request.getHeader(b"Authorization") is None
             and self.browser.can_log_in
             and not request.startedWriting

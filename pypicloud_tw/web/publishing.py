@@ -55,12 +55,12 @@ _FORMER = {
 
 #: What a form may be longer than its file: fields, heads of parts, a signature. The
 #: largest known (boto3-stubs, mujoco) are 0.3 MB longer: a factor of 100.
-_FORM_ALLOWANCE = 32 * 2**20
+FORM_ALLOWANCE = 32 * 2**20
 
 _BLAKE2B_512_DIGITS = 128
 
 
-def _former_metadata(
+def former_metadata(
     filename: Filename, uploader: str | None, file: FileField
 ) -> dict[str, str]:
     """Return what pypicloud 1.x wrote beside an object, so that it can read it.
@@ -200,7 +200,7 @@ def taken(request: Request, warnings: Iterable[str]) -> bytes:
 
 def _limit(request: Request, max_upload: int) -> None:
     """Refuse a form that is too long, and what of it comes beyond that."""
-    body, most = request.body, max_upload + _FORM_ALLOWANCE
+    body, most = request.body, max_upload + FORM_ALLOWANCE
     if body.length is not None and body.length > most:
         raise too_large(max_upload)
     body.limit = most
@@ -252,18 +252,18 @@ async def _begin(
     filename = Filename.parse(
         file.filename, legacy=legacy, project=canonicalize_name(name)
     )
-    _check_upload(sender, filename.project, name)
+    check_upload(sender, filename.project, name)
     if any(file.before.get(ATTESTATIONS_FIELD, ())):
         # Where none can be verified it is said before the file's bytes have come.
         attestations = publication.publisher.attestations
         attestations.signers(filename.project, publication.actor)
     await publication.begin(
-        filename, _former_metadata(filename, publication.actor.name, file)
+        filename, former_metadata(filename, publication.actor.name, file)
     )
     return publication
 
 
-def _check_upload(sender: Sender, project: NormalizedName, name: str) -> None:
+def check_upload(sender: Sender, project: NormalizedName, name: str) -> None:
     """Return if a file may be uploaded to its project, and to what the form names.
 
     :param name: as the form has it; empty: it has none, or not yet.
@@ -305,7 +305,7 @@ async def _publish(
     # Once more: its bytes may have taken hours, and a name behind them is new.
     sender = await sender.again()
     project = publication.filename.project
-    _check_upload(sender, project, form.name)
+    check_upload(sender, project, form.name)
     await publication.finish(
         Claims(
             name=form.name,

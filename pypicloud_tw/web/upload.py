@@ -207,14 +207,17 @@ async def receive_form(
     *,
     on_file: OnFile,
     memory: FormMemory | None = None,
+    several: bool = False,
 ) -> UploadFields:
     """Read a form to its end.
 
     :param content_type: of the request; it names the boundary.
-    :param on_file: called when the file begins, at most once. What it raises ends the
-        reading, as does what its sink raises.
+    :param on_file: called when the file begins, at most once unless there may be
+        several. What it raises ends the reading, as does what its sink raises.
     :param memory: chooses and counts what is kept of the fields; to be released by the
         caller. None keeps every field.
+    :param several: there may be several files, one after the other; where a browser
+        has none, it sends one without a name, which is ignored.
     :raises BadRequest: it is not a form, or not a well-formed one; or its file has no
         usable name.
     :raises PayloadTooLarge: its fields are too long or too many.
@@ -232,7 +235,9 @@ async def receive_form(
             "boundary."
         )
     try:
-        form = _MultipartForm((boundary[1] or boundary[2].strip()), on_file, memory)
+        form = _MultipartForm(
+            (boundary[1] or boundary[2].strip()), on_file, memory, several
+        )
         while data := await body.read():
             await form.take(data)
         form.parser.close()
@@ -254,6 +259,7 @@ class _MultipartForm:
     boundary: str
     on_file: OnFile
     memory: FormMemory | None
+    several: bool = False
     parser: PushMultipartParser = field(init=False)
     _fields: dict[str, list[str]] = field(factory=dict, init=False)
     _size: int = field(default=0, init=False)
@@ -295,8 +301,10 @@ class _MultipartForm:
         self._name = part.name
         self._count(len(part.name))
         filename = _filename(part)
+        if part.name == FILE_FIELD and self.several and filename == "":
+            return
         if part.name == FILE_FIELD:
-            if self._has_file:
+            if self._has_file and not self.several:
                 raise BadRequest("The form has two files in the field 'content'.")
             self._has_file = True
             checked = _check_filename(filename)

@@ -87,6 +87,21 @@ class OrderTests(SourcesCase):
         self.assertTrue(self.users.exist)
 
 
+class MarkTests(SourcesCase):
+    """What tells a user's password from others, for sessions."""
+
+    def test_it_changes_with_the_password_alone(self) -> None:
+        mark = self.users.password_mark("ann")
+        assert mark is not None
+        self.assertNotIn(ONE, mark)
+        self.users.update(DOCUMENT, {"bob": ONE, "cid": None})
+        self.assertEqual(self.users.password_mark("ann"), mark)
+        self.assertIsNone(self.users.password_mark("cid"))
+        self.assertIsNone(self.users.password_mark("nobody"))
+        self.users.reload({"ann": OTHER})
+        self.assertNotEqual(self.users.password_mark("ann"), mark)
+
+
 class UpdateTests(SourcesCase):
     def setUp(self) -> None:
         super().setUp()

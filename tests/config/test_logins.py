@@ -34,6 +34,40 @@ class LoginsCase(SynchronousTestCase):
         return "\n".join(caught.exception.problems)
 
 
+class OidcLoginTests(LoginsCase):
+    ISSUER = "oidc_login.issuer = https://login.corp/x/\n"
+    CLIENT = "oidc_login.client_id = pypi\n"
+
+    def test_settings(self) -> None:
+        secret = "oidc_login.client_secret = hush-hush\n"
+        config = self.load(f"{self.ISSUER}{self.CLIENT}{secret}")
+        login = config.oidc_login
+        self.assertEqual(login.issuer, "https://login.corp/x/", "As it is.")
+        self.assertEqual(login.client_secret, "hush-hush")
+        self.assertNotIn("hush", repr(config))
+        self.assertEqual(login.scopes, ("openid", "profile", "email"))
+        self.assertFalse(login.service_accounts)
+
+    def test_mistakes(self) -> None:
+        scopes = "oidc_login.scopes = profile\n"
+        for text, sentence in (
+            (self.ISSUER, "needs oidc_login.client_id"),
+            (f"{self.ISSUER}{self.CLIENT}{scopes}", "must have openid in it"),
+            ("oidc_login.issuer = http://login.corp", "is not https"),
+            ("oidc_login.issuer = https://a:b@login.corp", "do not belong here"),
+            ("oidc_login.client_id = a b", "not one word"),
+            ("auth.session_life = 1m", "too short"),
+            ("auth.session_life = 31d", "too long"),
+        ):
+            self.assertIn(sentence, self.problem(text))
+
+    def test_notices(self) -> None:
+        self.assertEqual(
+            self.load(self.CLIENT).notices,
+            ("Not used, as oidc_login.issuer is not set: oidc_login.client_id.",),
+        )
+
+
 class LdapTests(LoginsCase):
     def test_keys_of_the_program_before(self) -> None:
         """As the documentation of pypicloud 1.3 has them, but for ignore_cert."""

@@ -26,6 +26,7 @@ from pypicloud_tw.errors import (
 )
 from pypicloud_tw.index.archive import inspect
 from pypicloud_tw.index.names import Filename, project_name
+from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.helper import HEADER, address, answer, frame, resolve
 from pypicloud_tw.offload.limits import (
     ARCHIVES,
@@ -186,6 +187,15 @@ class HelperTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(results[2]), "c")
         self.assertNoResult(results[0])
         self.assertNoResult(results[3])
+
+    def test_what_waits_is_shown(self) -> None:
+        metrics = Metrics(Clock())
+        self.offload.register(metrics)
+        for name in "abc":
+            self.offload.in_process(project_name, name).addErrback(lambda _: None)
+        values = {one.name: one.value for one in metrics.readings()}
+        self.assertEqual(values["pypicloud_helpers"], 2)
+        self.assertEqual(values["pypicloud_helper_calls_waiting"], 1)
 
     def test_death_fails_one_call_and_the_helper_is_replaced(self) -> None:
         results = [self.offload.in_process(project_name, n) for n in "abc"]

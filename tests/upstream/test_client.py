@@ -31,7 +31,7 @@ from pypicloud_tw.config.sections.upstream import UpstreamSection
 from pypicloud_tw.errors import NotFound, UpstreamError
 from pypicloud_tw.outbound.guard import GuardedEndpoints, GuardedResolver, Rule
 from pypicloud_tw.outbound.heads import MAX_HEAD, BoundedHeads
-from pypicloud_tw.upstream.breaker import Breaker
+from pypicloud_tw.upstream.breaker import Breaker, Breakers, BreakerStanding
 from pypicloud_tw.upstream.client import Client, NotModified, Validators
 from pypicloud_tw.upstream.failures import (
     AskingFailed,
@@ -509,6 +509,18 @@ class BreakerTests(SynchronousTestCase):
         breaker = Breaker(("https", HOST, 443))
         breaker.failed(Slow("x"), 10_000.0)
         self.assertTrue(breaker.enter(0.0))
+
+    def test_how_it_stands(self) -> None:
+        breakers = Breakers()
+        origin = "https", HOST, 443
+        breaker = breakers.of(origin)
+        self.assertEqual(breakers.standings(100.0), [BreakerStanding(origin)])
+        breaker.failed(Slow("x"), 100.0)
+        standing = BreakerStanding(origin, "x", 2.0)
+        self.assertEqual(breakers.standings(103.0), [standing])
+        self.assertEqual(breakers.standings(200.0)[0].wait, 0)
+        breaker.succeeded()
+        self.assertEqual(breakers.standings(200.0), [BreakerStanding(origin)])
 
     def test_failures_together_are_one_pause(self) -> None:
         breaker = Breaker(("https", HOST, 443))

@@ -7,8 +7,9 @@ everybody and every kind of project.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
+from urllib.parse import urlencode
 from xmlrpc.client import dumps
 
 from attrs import field, frozen
@@ -16,7 +17,10 @@ from klein import Klein
 
 from pypicloud_tw.access.principal import Scope
 from pypicloud_tw.config.rights import Action
+from pypicloud_tw.web.pages.account import AccountPages
+from pypicloud_tw.web.pages.admin.area import AdminArea
 from pypicloud_tw.web.pages.assets import Assets
+from pypicloud_tw.web.pages.managing.pages import ManagePages
 from pypicloud_tw.web.pages.project.pages import ProjectPages
 from tests.builders import wheel
 from tests.web.doubles import FORM_TYPE, form_bytes, upload_form
@@ -122,6 +126,8 @@ class Row:
     :ivar status: of the answer to whoever may.
     :ivar body: makes what is sent.
     :ivar changes: it is refused while the server is read-only.
+    :ivar form: it is sent by a form of our pages, which has :data:`TOKEN` in it and may
+        have :data:`STATE`; they stand for what is there when it is made.
     """
 
     method: str
@@ -132,22 +138,35 @@ class Row:
     body: Callable[[Subject], bytes] = field(default=lambda subject: b"")
     headers: dict[str, str] = field(factory=dict)
     changes: bool = False
+    form: bool = False
 
     @property
     def for_people(self) -> bool:
         """Whether it is a page, which leads whoever is nobody yet to the log-in."""
-        pages = ("/project/", "/search", "/advisories", "/account/", "/admin/")
+        pages = (
+            "/project/",
+            "/search",
+            "/advisories",
+            "/account/",
+            "/upload",
+            "/admin/",
+        )
         is_page = self.path == "/" or self.path.startswith(pages)
-        return self.method == "GET" and is_page
+        return self.form or (self.method == "GET" and is_page)
 
     @property
     def about_a_project(self) -> bool:
         """Whether its answer depends on a project's name."""
+        if self.form is not None and self.form(_ONE) != self.form(_TWO):
+            return True
         return "{name}" in self.path or self.body(_ONE) != self.body(_TWO)
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 
+
+#: In the body of a form: its token, and the state of the project.
+TOKEN, STATE = b"THE-TOKEN", b"THE-STATE"
 
 #: The name that the stylesheet has in addresses.
 STYLE = Assets.load().names["style"]
@@ -350,6 +369,68 @@ def _project_rows() -> Iterator[Row]:
     yield _api_row("POST", f"{project}/undo", MANAGE, unknown, 404)
 
 
+#: Below these are the pages by which a project is managed, and the account.
+MANAGING, ACCOUNT = "/project/<name>/manage", "/account"
+
+
+def _acting_rows() -> Iterator[Row]:
+    """Pages by which people change what is theirs."""
+    here, done = "/project/{name}/manage", 303
+    yield Row("GET", MANAGING, here, status=301)
+    for place, path, asks in (
+        ("/", "/", MANAGE),
+        ("/release/<version>/", "/release/1.0/", MANAGE),
+        ("/file/<filename>/", "/file/{file}/", MANAGE),
+        ("/delete", "/delete", DELETE),
+        ("/deleted", "/deleted", MANAGE),
+        ("/history", "/history", MANAGE),
+        ("/upstream/", "/upstream/", ADMINISTER),
+    ):
+        yield Row("GET", MANAGING + place, here + path, asks)
+    for act, asks, typed, status in (
+        ("/yank", MANAGE, b"version=1.0&reason=broken", done),
+        ("/unyank", MANAGE, b"version=1.0", done),
+        ("/status", MANAGE, b"status=active", done),
+        ("/undo", MANAGE, b"act=0123456789abcdef", 404),
+        ("/delete", DELETE, b"version=1.0&sure=yes", done),
+        ("/restore", DELETE, b"", done),
+        ("/upstream/exempt", ADMINISTER, _EXEMPTION_TYPED, done),
+        ("/upstream/end", ADMINISTER, b"id=0123456789abcdef", 404),
+        ("/upstream/pin", ADMINISTER, b"publisher=github:acme/tool:x.yml", done),
+        ("/upstream/unpin", ADMINISTER, b"", done),
+    ):
+        yield _form_row(MANAGING + act, here + act, asks, typed, status)
+    own: Asked = "log-in"
+    password: Asked = "password"
+    yield Row("GET", ACCOUNT, ACCOUNT, status=301)
+    yield Row("GET", f"{ACCOUNT}/", f"{ACCOUNT}/", own)
+    for place, asked, typed, status in (
+        ("/tokens", password, b"actions=read&days=3", 200),
+        ("/tokens/revoke", password, b"id=" + b"0" * 32, 404),
+        ("/password", ADMINISTER, b"password=one&again=two", 400),
+    ):
+        yield _form_row(ACCOUNT + place, ACCOUNT + place, asked, typed, status)
+    yield Row("GET", "/upload", "/upload", UPLOAD)
+    yield Row(
+        "POST", "/upload", "/upload", UPLOAD, 200, page_upload, FORM_TYPE, True, True
+    )
+
+
+_EXEMPTION_TYPED = b"rule=min-age&until=2026-12-31&reason=a+fix"
+
+
+def _form_row(route: str, path: str, asks: Asked, typed: bytes, status: int) -> Row:
+    body = b"&".join((b"token=" + TOKEN, b"state=" + STATE, typed))
+    return Row("POST", route, path, asks, status, lambda _: body, FORM, True, True)
+
+
+def page_upload(subject: Subject) -> bytes:
+    """A file that is new, by our page."""
+    module = subject.name.replace("-", "_")
+    file = (f"{module}-4.0-py3-none-any.whl", wheel(module, "4.0"))
+    return form_bytes([("token", TOKEN.decode()), ("content", file)])
+
+
 #: Below this are the routes of :class:`~pypicloud_tw.web.api.former.FormerApi`.
 FORMER = "/api"
 
@@ -446,6 +527,108 @@ def _advisory_rows() -> Iterator[Row]:
     yield Row("GET", vuln, f"{OSV}/v1/vulns/MAL-1", READ)
 
 
+#: Below this are the routes of :class:`~.admin.area.AdminArea`.
+ADMIN = "/admin"
+
+
+def _admin_rows() -> Iterator[Row]:
+    """The administration for people.
+
+    ``tests.web.pages.admin.test_area`` has those who administer single projects.
+    """
+    user, group = "/users/<user>", "/groups/<group>"
+    publisher, pin = "/publishers/<publisher>", "/pins/<name>"
+    token = "/tokens/<string(length=32):id>"
+    exemption = "/exemptions/<string(length=16):id>"
+    line = "/rights/line?project=other&kind=user&name=thing"
+    own: Asked = "log-in"
+    for path, asks, status in (
+        ("/", MANAGE, 200),
+        ("/users/", ADMINISTER, 200),
+        (user, ADMINISTER, 404),
+        ("/groups/", ADMINISTER, 200),
+        (group, ADMINISTER, 404),
+        ("/rights/", ADMINISTER, 200),
+        (line, ADMINISTER, 404),
+        ("/explain", own, 200),
+        ("/explain?project=other", own, 200),
+        ("/publishers/", ADMINISTER, 200),
+        (publisher, ADMINISTER, 404),
+        ("/tokens/", ADMINISTER, 200),
+        ("/tokens/?owner=bob", ADMINISTER, 200),
+        (token, ADMINISTER, 404),
+        ("/exemptions/", ADMINISTER, 200),
+        (exemption, ADMINISTER, 404),
+        ("/pins/", ADMINISTER, 200),
+        (pin, ADMINISTER, 404),
+        ("/audit", MANAGE, 200),
+        ("/audit?project={name}", MANAGE, 200),
+        ("/audit.jsonl", ADMINISTER, 200),
+        ("/audit.jsonl?project={name}", MANAGE, 200),
+        ("/prune", DELETE, 200),
+        ("/prune?plan=1&projects={name}&keep_releases=1", DELETE, 200),
+        ("/server", ADMINISTER, 200),
+    ):
+        yield _admin_row("GET", path, asks, status)
+    sure, six = {"sure": "yes"}, "github:acme/six:release.yml"
+    for path, status, fields in (
+        ("/users/", 303, {"name": "thing", "service": "yes"}),
+        (user, 303, {"act": "administrator", "administrator": "yes"}),
+        ("/groups/", 303, {"name": "thing"}),
+        (group, 303, {"act": "join", "members": "thing"}),
+        # With notices, which are told at once.
+        ("/rights/", 200, {"project": "other", "kind": "user", "name": "thing"}),
+        (line, 200, {"act": "remove", **sure}),
+        ("/publishers/", 400, {"name": "thing"}),
+        (publisher, 404, {"act": "remove", **sure}),
+        (token, 404, sure),
+        ("/exemptions/", 400, {"project": "other"}),
+        (exemption, 404, sure),
+        ("/pins/", 303, {"project": "thing", "publisher": six}),
+        (pin, 303, {"act": "remove", **sure}),
+    ):
+        yield _admin_row("POST", path, ADMINISTER, status, fields)
+    path = f"{ADMIN}/prune"
+    yield Row("POST", path, path, DELETE, 200, prune_form, FORM, True, True)
+
+
+def prune_form(subject: Subject) -> bytes:
+    """What is ticked of a plan."""
+    releases = [{"version": "0.1"}]
+    project = {"project": subject.name, "state": "x", "reason": "old"}
+    order = json.dumps({**project, "releases": releases})
+    return typed_form({"sure": "yes", "order": order})
+
+
+def typed_form(fields: Mapping[str, str]) -> bytes:
+    """A form of our pages, as somebody has filled it in."""
+    return urlencode({**fields, "token": TOKEN.decode()}).encode()
+
+
+def _admin_row(
+    method: str,
+    path: str,
+    asks: Asked,
+    status: int,
+    fields: Mapping[str, str] | None = None,
+) -> Row:
+    route = ADMIN + path.partition("?")[0]
+    for part, value in {
+        "<user>": "thing",
+        "<group>": "thing",
+        "<publisher>": "thing",
+        "<name>": "thing",
+        "<string(length=32):id>": "0" * 32,
+        "<string(length=16):id>": "0" * 16,
+    }.items():
+        path = path.replace(part, value)
+    path = ADMIN + path
+    if fields is None:
+        return Row(method, route, path, asks, status)
+    body = typed_form(fields)
+    return Row(method, route, path, asks, status, lambda _: body, FORM, True, True)
+
+
 #: Below this are the routes of :class:`~pypicloud_tw.web.api.osv.OsvApi`.
 OSV = "/osv"
 
@@ -521,12 +704,20 @@ ROWS = (
     *_prune_rows(),
     *_pin_rows(),
     *_advisory_rows(),
+    *_acting_rows(),
+    Row("GET", "/admin", "/admin", status=301),
+    *_admin_rows(),
 )
 
 #: What goes on while the server is read-only: logging in, what ends a token, and what
 #: only looks.
 #: Where the parts of the pages for people are mounted, and their routers.
-PAGES: tuple[tuple[str, Klein], ...] = (("/project", ProjectPages.router),)
+PAGES: tuple[tuple[str, Klein], ...] = (
+    ("/project", ProjectPages.router),
+    (MANAGING, ManagePages.router),
+    (ACCOUNT, AccountPages.router),
+    (ADMIN, AdminArea.router),
+)
 
 WHILE_READ_ONLY = {
     "/login",

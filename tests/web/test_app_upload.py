@@ -24,7 +24,7 @@ from pypicloud_tw.index.names import Filename, project_name
 from pypicloud_tw.index.publish import LOOKED_INTO, WAITING
 from pypicloud_tw.index.standing import PATIENCE
 from pypicloud_tw.store.spool import Spool
-from pypicloud_tw.web.publishing import _FORM_ALLOWANCE
+from pypicloud_tw.web.publishing import FORM_ALLOWANCE
 from pypicloud_tw.web.upload import FORM_MEMORY
 from tests.access.doubles import policy_of
 from tests.builders import bare_sdist, metadata, sdist, wheel, zip_of
@@ -744,7 +744,7 @@ class WhoTests(UploadCase):
         self.assertGreater(int(after), 0)
 
     def test_too_long(self) -> None:
-        length = self.web.max_upload + _FORM_ALLOWANCE + 1
+        length = self.web.max_upload + FORM_ALLOWANCE + 1
         self.judged(basic(), 413, length)
         self.judged({**basic(), "Expect": "100-continue"}, 413, length)
         # Who may not upload hears only that.

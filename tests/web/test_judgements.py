@@ -410,4 +410,11 @@ OWN = {
     "/static/<filename>",
     # It tells of what is hidden, and gives nothing of it.
     "/project/<name>/explain/",
+    # What administrators say, of access and of rules.
+    "/admin/users/<user>",
+    "/admin/groups/<group>",
+    "/admin/publishers/<publisher>",
+    "/admin/tokens/<string(length=32):id>",
+    "/admin/exemptions/<string(length=16):id>",
+    "/admin/pins/<name>",
 }

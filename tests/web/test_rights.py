@@ -7,6 +7,7 @@ is not the answers are equal, and neither store nor upstream hears of the questi
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 
 from attrs import evolve, frozen
@@ -14,9 +15,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.access.document import AccessDocument, StoredUser
 from pypicloud_tw.access.policy import Policy
-from pypicloud_tw.access.principal import Scope
+from pypicloud_tw.access.principal import Principal, Scope
+from pypicloud_tw.access.sessions.form_tokens import make_form_token
 from pypicloud_tw.access.tokens.tokens import NewToken
 from pypicloud_tw.config.rights import Action, RightLine
+from pypicloud_tw.index.acts import state_of
 from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.projects.addresses import DIGEST_DIGITS
 from pypicloud_tw.web.api.access import AccessApi
@@ -28,6 +31,7 @@ from pypicloud_tw.web.api.pruning import PruningApi
 from pypicloud_tw.web.api.statistics import StatisticsApi
 from pypicloud_tw.web.api.upstream import UpstreamApi
 from pypicloud_tw.web.app import Application
+from pypicloud_tw.web.cookies import FORM as FORM_COOKIE
 from tests.access.doubles import policy_of
 from tests.access.oidc.doubles import publisher
 from tests.builders import wheel
@@ -47,6 +51,8 @@ from tests.web.rights_table import (
     PUBLISHER,
     RIGHTS,
     ROWS,
+    STATE,
+    TOKEN,
     TOKENS,
     WHILE_READ_ONLY,
     Row,
@@ -95,6 +101,12 @@ def from_document() -> Source:
     settings = evolve(policy_of(DEFAULTS).settings, users=frozenset(others))
     return Source(Policy(settings), others, document)
 
+
+#: What the browser of whoever sends a form has for it.
+SECRET = b"s" * 43
+
+#: What each page draws anew.
+DRAWN = re.compile(rb'name="token" value="[^"]*"')
 
 #: How browsers say that another site's page asks.
 CROSS_SITE = (
@@ -160,8 +172,18 @@ class Server:
         self, row: Row, user: str | None, subject: Subject, method: str | None = None
     ) -> Response:
         fields = {**row.headers, **self.login(user)}
-        path = subject.fill(row.path)
-        return self.web.request(method or row.method, path, fields, row.body(subject))
+        path, body = subject.fill(row.path), row.body(subject)
+        if row.form:
+            fields["Cookie"] = f"{FORM_COOKIE}={SECRET.decode()}"
+            body = body.replace(TOKEN, make_form_token(SECRET, sender(user)).encode())
+            body = body.replace(STATE, self.state(subject).encode())
+        return self.web.request(method or row.method, path, fields, body)
+
+    def state(self, subject: Subject) -> str:
+        """Tell the state of a project, as a page of it has it."""
+        if subject not in self.subjects:
+            return "none"
+        return state_of(stored_project(self.web.store, subject.name))
 
     def heard(self) -> tuple[object, ...]:
         """Tell what store and upstream were asked, and what was counted of it."""
@@ -195,14 +217,23 @@ def mint(web: Web) -> str:
     return token
 
 
+def sender(user: str | None) -> Principal:
+    """Who sends a form, as its token knows them."""
+    if user == "a job":
+        return Principal(None, publishers=("job",))
+    return Principal(TOKENS[user][0] if user in TOKENS else user)
+
+
 def comparable(response: Response, subject: Subject) -> tuple[object, ...]:
     """Give the whole answer, with another name for the project's."""
+    module = subject.name.replace("-", "_")
     fields = {
-        name: value.replace(subject.name, "NAME")
+        name: value.replace(subject.name, "NAME").replace(module, "NAME")
         for name, value in response.fields.items()
         if name != "date"
     }
     body = response.body.replace(subject.name.encode(), b"NAME")
+    body = DRAWN.sub(b"", body.replace(module.encode(), b"NAME"))
     return response.status, response.reason.replace(subject.name, "NAME"), fields, body
 
 
@@ -327,6 +358,8 @@ class TableTests(TableCase):
             subject = server.subjects[0]
             for user in EXPECTED:
                 may = allowed(row, user, "open")
+                if row.asks is Action.UPLOAD:  # to whatever there is
+                    may = any(allowed(row, user, kind) for kind in KINDS)
                 if row.asks is Action.ADMINISTER:
                     may = user in ADMINISTRATORS
                 wanted = row.status if may else refusal(row, user, "secret")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 from attrs import frozen
 
@@ -19,6 +20,7 @@ from pypicloud_tw.access.administration.shown import (
     show_right,
     show_user,
 )
+from pypicloud_tw.access.administration.slices import BATCH, Slice, Window
 from pypicloud_tw.access.administration.states import Part, document_state, state_of
 from pypicloud_tw.access.administration.tokens import TokenAdministration
 from pypicloud_tw.access.administration.values import (
@@ -40,6 +42,7 @@ from pypicloud_tw.access.administration.values import (
     Right,
     RightsOf,
     Token,
+    TokensPage,
     User,
     UserChange,
 )
@@ -51,8 +54,9 @@ from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.access.rules import says_nothing
 from pypicloud_tw.access.settings import AccessSettings
 from pypicloud_tw.access.tokens.tokens import is_token_id
+from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.concurrency.shielded import shielded
-from pypicloud_tw.config.rights import GRANTABLE, Kind
+from pypicloud_tw.config.rights import GRANTABLE, Kind, RightLine
 from pypicloud_tw.errors import Forbidden, NotFound
 from pypicloud_tw.index.audit import Act, Actor
 from pypicloud_tw.index.names import NormalizedName
@@ -86,6 +90,21 @@ class StoredAdministration:
         policy = await self.parts.policy()
         names = policy.settings.users | policy.document.users.keys()
         return [show_user(policy, name) for name in sorted(names)]
+
+    async def find_users(self, window: Window, pieces: Pieces) -> Slice[User]:
+        """Return a part of the list of users.
+
+        :param pieces: looks through it with pauses.
+        """
+        policy = await self.parts.policy()
+        names = sorted(policy.settings.users | policy.document.users.keys())
+        return await pieces.finish(
+            window.cut(
+                names,
+                window.has,
+                lambda name: show_user(policy, name),
+            )
+        )
 
     async def user(self, name: str) -> User:
         """See the interface."""
@@ -149,6 +168,18 @@ class StoredAdministration:
         policy = await self.parts.policy()
         names = policy.settings.groups.keys() | policy.document.groups.keys()
         return [show_group(policy, name) for name in sorted(names)]
+
+    async def find_groups(self, window: Window, pieces: Pieces) -> Slice[Group]:
+        """Return a part of the list of groups; parameters as of :meth:`find_users`."""
+        policy = await self.parts.policy()
+        names = sorted(policy.settings.groups.keys() | policy.document.groups.keys())
+        return await pieces.finish(
+            window.cut(
+                names,
+                window.has,
+                lambda name: show_group(policy, name),
+            )
+        )
 
     async def group(self, name: str) -> Group:
         """See the interface."""
@@ -218,6 +249,45 @@ class StoredAdministration:
             for line in lines
             if self.authority.administers(line.project)
         ]
+
+    async def find_rights(self, window: Window, pieces: Pieces) -> Slice[Right]:
+        """Return a part of :meth:`rights`; parameters as of :meth:`find_users`.
+
+        What is looked for may stand in the project's name or in the holder's.
+        """
+        policy = await self.parts.policy()
+        fixed = frozenset(policy.settings.rights)
+        everything = self.authority.administers()
+
+        def fits(line: RightLine) -> bool:
+            if not window.has(line.project, line.name):
+                return False
+            return everything or self.authority.administers(line.project)
+
+        return await pieces.finish(
+            window.cut(
+                chain(policy.settings.rights, policy.document.rights),
+                fits,
+                lambda line: show_right(policy, line, fixed=line in fixed),
+                # Of a pattern it takes a look at all lines to know who administers it.
+                at_a_time=BATCH if everything else 1,
+            )
+        )
+
+    async def right(self, project: str, kind: Kind, name: str) -> Right:
+        """Return one line, the ini's first.
+
+        :raises NotFound: there is none that whoever asks administers.
+        """
+        policy = await self.parts.policy()
+        for lines in (policy.settings.rights, policy.document.rights):
+            for line in lines:
+                if (line.project, line.kind, line.name) == (project, kind, name):
+                    if not self.authority.administers(project):
+                        break
+                    fixed = lines is policy.settings.rights
+                    return show_right(policy, line, fixed=fixed)
+        raise NotFound("There is no such line of rights that you administer.")
 
     async def put_right(
         self,
@@ -333,6 +403,22 @@ class StoredAdministration:
         """See the interface."""
         await self.parts.documents.learn()
         return await self._tokens.list(owner, everybody)
+
+    async def find_tokens(self, after: str | None) -> TokensPage:
+        """Return a part of everybody's tokens, owner by owner.
+
+        :param after: the cursor of the page before.
+        :raises Forbidden: they are an administrator's to see.
+        """
+        await self.parts.documents.learn()
+        return await self._tokens.page(after)
+
+    async def token(self, id: str) -> Token:
+        """Return one of those that whoever asks may revoke.
+
+        :raises NotFound: there is none.
+        """
+        return await self._tokens.one(id)
 
     async def make_token(self, token: NewToken) -> MadeToken:
         """See the interface."""

@@ -13,11 +13,15 @@ from pypicloud_tw.access.administration.values import (
     MadeToken,
     NewToken,
     Token,
+    TokensPage,
 )
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.access.tokens.tokens import ListedToken, Tokens, checked_scope
 from pypicloud_tw.errors import BadRequest, NotFound
 from pypicloud_tw.index.audit import Actor
+
+#: Tokens of a page, before it ends with the owner whose go beyond.
+MOST_LISTED = 50
 
 
 @frozen
@@ -46,6 +50,21 @@ class TokenAdministration:
         if own is None or own.name != owner:
             self.authority.check_administers()
         return [_token(one) for one in await self.book.list(owner)]
+
+    async def page(self, after: str | None) -> TokensPage:
+        """Return a part of everybody's, owner by owner.
+
+        :param after: the cursor of the page before.
+        :raises Forbidden: they are an administrator's to see.
+        """
+        self.authority.check_own_tokens()
+        self.authority.check_administers()
+        found, cursor = await self.book.list_some(after, MOST_LISTED)
+        return TokensPage(tuple(map(_token, found)), cursor)
+
+    async def one(self, id: str) -> Token:
+        """Return one; errors as of :meth:`find`."""
+        return _token(await self.find(id))
 
     async def make(self, token: NewToken) -> MadeToken:
         """Make one; see the interface.

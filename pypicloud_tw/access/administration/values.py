@@ -201,6 +201,17 @@ class Token:
 
 
 @frozen
+class TokensPage:
+    """A part of everybody's tokens.
+
+    :ivar cursor: gives what follows; None: nothing does.
+    """
+
+    items: tuple[Token, ...]
+    cursor: str | None = None
+
+
+@frozen
 class MadeToken:
     """A new token, with what nobody can see again."""
 

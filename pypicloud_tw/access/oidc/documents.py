@@ -55,9 +55,7 @@ class Documents:
         :param limit: bytes that it may have.
         :raises FetchError: it cannot be had.
         """
-        status, data = await self._in_time(_Question("GET", url), limit)
-        if status != 200:
-            raise FetchError(f"{_host(url)} answers with {status}.")
+        _, data = await self._in_time(_Question("GET", url), limit)
         return data
 
     async def post(
@@ -99,9 +97,10 @@ class Documents:
             lambda: _too_slow(host),
         )
         response.deliverBody(body)
-        if response.headers.getRawHeaders(CODING, []):
+        is_wrong = question.body is None and response.code != 200
+        if is_wrong or response.headers.getRawHeaders(CODING, []):
             body.drain()
-            raise FetchError(f"{host} answers in a coding.")
+            raise FetchError(f"{host} answers with {response.code}, or in a coding.")
         data = await body.read_all(limit, lambda: _too_long(host, limit))
         return response.code, b"".join(data)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterable
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from random import Random, SystemRandom
@@ -12,7 +13,7 @@ from attrs import define, evolve, field, frozen
 from twisted.internet.interfaces import IReactorTime
 
 from pypicloud_tw.access.principal import Principal, Scope
-from pypicloud_tw.access.tokens.documents import TokenDocuments
+from pypicloud_tw.access.tokens.documents import TokenDocuments, document_keys
 from pypicloud_tw.access.tokens.last_use import LastUse, LastUses, Uses
 from pypicloud_tw.access.tokens.minted import Minted
 from pypicloud_tw.access.tokens.owners import ELSEWHERE, Owners, People
@@ -190,6 +191,27 @@ class Tokens:
         async for document in self.documents.read_all():
             for token in _listed(document, uses):
                 yield token
+
+    async def list_some(
+        self, after: str | None, enough: int
+    ) -> tuple[Sequence[ListedToken], str | None]:
+        """List tokens of some owners, in the order of what they are kept under.
+
+        :param after: the second of what was returned before; None: the first owners.
+        :param enough: tokens; the last owner's may be more.
+        :returns: them, and behind which owner others follow; None: none do.
+        :raises StoreError: the store is away.
+        """
+        uses = await self.uses.read_all()
+        found: list[ListedToken] = []
+        keys = await document_keys(self.documents.store)
+        left = keys if after is None else keys[bisect_right(keys, after) :]
+        for number, key in enumerate(left, 1):
+            document = await self.documents.read(key)
+            found += () if document is None else _listed(document, uses)
+            if len(found) >= enough:
+                return found, key if number < len(left) else None
+        return found, None
 
     async def find(self, id: str) -> ListedToken:
         """Find a token by its id.

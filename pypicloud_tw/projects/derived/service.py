@@ -128,13 +128,13 @@ class DerivedProjects:
     _describer: Describer = field(init=False)
     _shards: Shards = field(init=False)
     _outages: Outages = field(init=False)
-    _counts: Cache[Reads, int] = field(init=False)
+    _counts: Cache[Reads, int] = field(factory=lambda: Cache(_COUNTED), init=False)
+    _counted: float = field(default=NEVER, init=False)
     _waiting: Waiting = field(init=False)
     _lacking: (
         tuple[tuple[NormalizedName, ...], Table, int, list[NormalizedName]] | None
     ) = field(default=None, init=False)
     _unwritten: set[int] = field(factory=set, init=False)
-    _taken: set[NormalizedName] = field(factory=set, init=False)
     _compare_soon: bool = field(default=True, init=False)
     _compared: float = field(default=NEVER, init=False)
     _not_before: float = field(default=NEVER, init=False)
@@ -151,7 +151,6 @@ class DerivedProjects:
         self._describer = Describer(index.store, index.manifests, offload)
         self._shards = Shards(index.store, offload)
         self._outages = Outages("Keeping up", clock.seconds, self._log)
-        self._counts = Cache(_COUNTED, seconds=clock.seconds, lifetime=_COUNTED_FOR)
         index.watch.subscribe(self._hear)
         index.watch.subscribe_own(self._note)
 
@@ -194,6 +193,11 @@ class DerivedProjects:
 
     async def total(self, reads: Reads) -> int:
         """Return how many projects somebody may read; it may be a minute old."""
+        now = self.index.clock.seconds()
+        if not 0 <= now - self._counted < _COUNTED_FOR:
+            # All at once: the keys may be readers under rules of long ago.
+            self._counts.clear()
+            self._counted = now
         known = self._counts.get(reads)
         if known is None:
             known = await self.pieces.finish(self.table.count(reads))
@@ -344,7 +348,6 @@ class DerivedProjects:
         :raises StoreError: the store is away.
         """
         now = self.index.clock.seconds()
-        self._taken.clear()
         self._compare_soon, soon = False, True
         listed: set[str] = set()
         try:
@@ -359,8 +362,7 @@ class DerivedProjects:
             self._compare_soon = self._compare_soon or soon
         # Those that have lost their manifest cannot be shown.
         for name in await self.pieces.finish(self.table.lacking(listed)):
-            if name not in self._taken:
-                self.table.drop(name)
+            self.table.drop(name)
         self._compared = now
 
     # -- bringing up -----------------------------------------------------------------
@@ -370,32 +372,32 @@ class DerivedProjects:
     ) -> None:
         """Take what others have written of a shard, and make and write the rest."""
         shard = await self._shards.read(number)
-        left = dict(wanted)
-        for found in shard.entries(wanted):
-            name = found.entry.name
-            if wanted[name].is_met_by(found):
-                self._take(found)
-                left.pop(name, None)
-        missing = list(left)
+        met = await self.pieces.finish(self._taking(shard, wanted))
+        missing = [name for name in wanted if name not in met]
         if shard.state in ("absent", "damaged") and number not in self._unwritten:
             self._tell(shard)
             others = await self.pieces.finish(_of_shard(self.table, number))
             missing = list({*missing, *others})
-        described = await self._describe(missing)
-        for fresh in described:
-            self._take(fresh)
-        await self._write(shard, described)
+        await self._write(shard, await self._describe(missing))
 
-    def _take(self, described: Described) -> None:
-        self.table.put(described)
-        self._taken.add(described.entry.name)
+    def _taking(
+        self, shard: Shard, wanted: Mapping[NormalizedName, Wanted]
+    ) -> Steps[frozenset[str]]:
+        """Take what others have written as it is wanted; return whose that is."""
+        met = set()
+        for found in shard.entries(wanted):
+            if wanted[found.entry.name].is_met_by(found):
+                self.table.put(found)
+                met.add(found.entry.name)
+            yield
+        return frozenset(met)
 
     async def _describe(
         self,
         names: list[NormalizedName],
         unreadable: Callable[[NormalizedName, str], None] = _ignore,
     ) -> list[Described]:
-        """Describe projects, some at a time.
+        """Describe projects, some at a time, and know them.
 
         :param unreadable: told of those that cannot be, and why. What was known of one
             is kept; its page says what is wrong.
@@ -407,9 +409,16 @@ class DerivedProjects:
             while queue:
                 name = queue.popleft()
                 try:
-                    found.append(await self._describer.describe(name))
+                    described = await self._describer.describe(name)
                 except (NotFound, ManifestDamaged) as e:
                     unreadable(name, e.message)
+                except StoreError as e:
+                    # One object that cannot be read is no outage.
+                    await self.index.store.ping()
+                    unreadable(name, e.message)
+                else:
+                    self.table.put(described)
+                    found.append(described)
 
         await side_by_side(self.at_once, work, queue)
         return found

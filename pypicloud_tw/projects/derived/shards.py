@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 from attrs import field, frozen
 
 from pypicloud_tw.concurrency.steps import Steps, batches
-from pypicloud_tw.errors import ObjectNotFound
+from pypicloud_tw.errors import ObjectNotFound, StoreError
 from pypicloud_tw.index.model import ProjectStatus
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.json_documents import DAMAGED, compact
@@ -184,6 +184,10 @@ class Shards:
             stored = await self.store.get(shard_key(number), limit=_MAX_SHARD)
         except ObjectNotFound:
             return Shard(number, "absent")
+        except StoreError:
+            # One object that cannot be read is no outage.
+            await self.store.ping()
+            return Shard(number, "damaged")
         assert stored is not None, "an unconditional read gives bytes"
         head, _, packed = stored.data.partition(b"\n")
         state = _state(head, packed)

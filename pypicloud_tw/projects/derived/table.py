@@ -9,9 +9,11 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Container, Iterable, Iterator, Sequence
+from datetime import datetime
 from heapq import heappush, heapreplace
+from typing import Any
 
-from attrs import define, field, frozen
+from attrs import astuple, define, field, fields, frozen
 
 from pypicloud_tw.concurrency.steps import Steps
 from pypicloud_tw.index.names import NormalizedName
@@ -26,6 +28,9 @@ from pypicloud_tw.projects.derived.values import (
 #: Entries of a block when it is made. One of twice as many is split.
 BLOCK = 256
 
+_NAMES = [one.name for one in fields(DerivedEntry)]
+_NAME, _UPLOADED = _NAMES.index("name"), _NAMES.index("uploaded")
+
 #: Between the name and what else is searched.
 _BEHIND_NAME = b"\0"
 
@@ -34,12 +39,14 @@ _BEHIND_NAME = b"\0"
 class Row:
     """An entry as a block has it.
 
+    :ivar values: the entry's. Python's collector looks at every object of a class, and
+        at a plain tuple of texts once.
     :ivar state: stands for the ETag of the manifest that it is of, in this process.
     :ivar searched: the name, and summary and keywords in lower case.
     :ivar required: names, with a blank before and behind each.
     """
 
-    entry: DerivedEntry
+    values: tuple[Any, ...]
     state: int
     searched: bytes
     required: bytes
@@ -53,12 +60,14 @@ class Row:
         required = f" {' '.join(described.requires)} ".encode()
         if not described.requires:
             required = b""
-        return cls(entry, _state(described.etag), searched, required)
+        values = astuple(entry, recurse=False)
+        return cls(values, _state(described.etag), searched, required)
 
     @property
     def name(self) -> NormalizedName:
         """The project's."""
-        return self.entry.name
+        name: NormalizedName = self.values[_NAME]
+        return name
 
 
 @frozen(eq=False)
@@ -66,7 +75,7 @@ class Block:
     """Some entries whose names follow each other; never changed."""
 
     names: Sequence[NormalizedName]
-    entries: Sequence[DerivedEntry]
+    values: Sequence[tuple[Any, ...]]
     spelled: Lines
     searched: Lines
     required: Lines
@@ -79,12 +88,12 @@ class Block:
         names = tuple(row.name for row in rows)
         return cls(
             names,
-            tuple(row.entry for row in rows),
+            tuple(row.values for row in rows),
             Lines.of(name.encode() for name in names),
             Lines.of(row.searched for row in rows),
             Lines.of(row.required for row in rows),
             array("Q", (row.state for row in rows)),
-            array("d", (_seconds(row.entry) for row in rows)),
+            array("d", (_seconds(row.values[_UPLOADED]) for row in rows)),
         )
 
     def __len__(self) -> int:
@@ -94,11 +103,15 @@ class Block:
     def rows(self) -> list[Row]:
         """Take it apart."""
         return [
-            Row(entry, state, self.searched[number], self.required[number])
-            for number, (entry, state) in enumerate(
-                zip(self.entries, self.states, strict=True)
+            Row(values, state, self.searched[number], self.required[number])
+            for number, (values, state) in enumerate(
+                zip(self.values, self.states, strict=True)
             )
         ]
+
+    def entry(self, number: int) -> DerivedEntry:
+        """Return an entry."""
+        return DerivedEntry(*self.values[number])
 
     def place(self, name: str) -> int | None:
         """Find a project; None: it is not in here."""
@@ -169,7 +182,7 @@ class Table:
     def get(self, name: str) -> DerivedEntry | None:
         """Find a project."""
         block, place = self._find(name)
-        return None if block is None else block.entries[place]
+        return None if block is None else block.entry(place)
 
     def is_of(self, name: str, etag: str) -> bool:
         """Return whether a project's entry is of that state of its manifest."""
@@ -222,7 +235,7 @@ class Table:
             for at in range(bisect_left(block.names, prefix), len(block)):
                 if not block.names[at].startswith(prefix):
                     return
-                yield block.entries[at]
+                yield block.entry(at)
 
     def newest(self, limit: int, reads: Reads) -> Steps[tuple[NewestRelease, ...]]:
         """Find the newest releases of projects that somebody may read."""
@@ -231,10 +244,10 @@ class Table:
             for at, moment in enumerate(block.uploaded):
                 if moment <= (best[0][0] if len(best) == limit else 0.0):
                     continue
-                entry = block.entries[at]
-                if reads(entry.name):
+                name = block.names[at]
+                if reads(name):
                     add = heapreplace if len(best) == limit else heappush
-                    add(best, (moment, entry.name, entry))
+                    add(best, (moment, name, block.entry(at)))
             yield
         return tuple(_newest(entry) for _, _, entry in sorted(best, reverse=True))
 
@@ -247,7 +260,7 @@ class Table:
         for block in self.blocks:
             for at in block.required.having(word):
                 if reads(block.names[at]):
-                    found.append(block.entries[at])
+                    found.append(block.entry(at))
                 if len(found) == limit:
                     return tuple(found)
             yield
@@ -294,8 +307,8 @@ def _state(etag: str) -> int:
     return hash(etag) % 2**64
 
 
-def _seconds(entry: DerivedEntry) -> float:
-    return 0.0 if entry.uploaded is None else entry.uploaded.timestamp()
+def _seconds(moment: datetime | None) -> float:
+    return 0.0 if moment is None else moment.timestamp()
 
 
 def _newest(entry: DerivedEntry) -> NewestRelease:

@@ -12,10 +12,12 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from html import escape
 from io import SEEK_SET
 from lzma import LZMAError
 from stat import S_ISLNK
 from typing import IO, Any, cast
+from urllib.parse import quote
 
 from attrs import define, field, frozen
 
@@ -31,8 +33,9 @@ from pypicloud_tw.projects.described.limits import CONTENTS
 from pypicloud_tw.projects.described.texts import first_of, marked_path, marked_text
 from pypicloud_tw.projects.described.values import ArchiveMember, MemberText
 
-#: Members of a part of a list, and bytes of their paths: a page has at most 100 kB.
-MEMBERS, PATHS = 500, 24 * 1024
+#: Members of a part of a list, and bytes that their paths take in a page: as text and
+#: in an address. With some 200 bytes around each it has less than 100 kB.
+MEMBERS, PATHS = 200, 40 * 1024
 
 #: Bytes of a member that are looked at, and bytes of HTML that are shown of it.
 LONGEST_MEMBER, LONGEST_TEXT = 64 * 1024, 60_000
@@ -302,7 +305,7 @@ def _parts(rows: Iterable[Row]) -> Iterator[list[Row]]:
     part: list[Row] = []
     room = PATHS
     for row in rows:
-        length = len(row[0].encode()) + len(row[3].encode())
+        length = len(quote(row[0])) + len(escape(row[0] + row[3]).encode())
         if part and (len(part) == MEMBERS or length > room):
             yield part
             part, room = [], PATHS

@@ -10,7 +10,8 @@ from attrs import define, evolve, field
 from twisted.logger import Logger
 
 from pypicloud_tw.concurrency.cache import Cache
-from pypicloud_tw.errors import BadRequest, NotFound
+from pypicloud_tw.concurrency.coalesced import Coalesced
+from pypicloud_tw.errors import BadRequest, NotFound, StoreError, Unavailable
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import NormalizedName
@@ -51,6 +52,9 @@ _QUICK_HEADERS, _QUICK = 4 * 1024, 64 * 1024
 #: Dependencies up to which two releases are compared at once.
 _QUICK_DEPENDENCIES = 500
 
+#: Source archives of which it is remembered that they tell nothing.
+_SILENT = 20_000
+
 #: About how many bytes of memory a release takes, and each dependency.
 _RELEASE, _DEPENDENCY = 4_000, 1_000
 
@@ -75,6 +79,9 @@ class StoredDescribed:
     _contents: FileContents
     _descriptions: Descriptions = field(init=False)
     _known: Cache[tuple[str, str, str], ReleaseMetadata] = field(init=False)
+    _reading: Coalesced[ReleaseMetadata | None] = field(factory=Coalesced, init=False)
+    # Source archives that tell nothing, by their digests.
+    _silent: Cache[str, bool] = field(factory=lambda: Cache(_SILENT), init=False)
     _log = Logger()
 
     @classmethod
@@ -186,12 +193,20 @@ class StoredDescribed:
         self, project: Project, version: str, files: Sequence[File]
     ) -> ReleaseMetadata | None:
         """Read what lies in a source archive, of a release without wheels."""
-        for file in files:
-            if file.filename.endswith(TARS):
-                fetch = partial(self._contents.pkg_info, self._located(file))
-                found = await self._read(project.name, version, file.sha256, fetch)
-                return None if found is None else evolve(found, source="archive")
-        return None
+        file = next((one for one in files if one.filename.endswith(TARS)), None)
+        if file is None or file.sha256 in self._silent:
+            return None
+        fetch = partial(self._contents.pkg_info, self._located(file))
+        try:
+            found = await self._read(project.name, version, file.sha256, fetch)
+        except StoreError:
+            raise
+        except Unavailable:
+            return None  # too many look into files: a page is no less for that
+        if found is None:
+            self._silent.put(file.sha256, True)
+            return None
+        return evolve(found, source="archive")
 
     async def _of_theirs(
         self, upstream: DescribedUpstream, name: NormalizedName, version: str
@@ -217,11 +232,26 @@ class StoredDescribed:
         known = self._known.get(key) if digest else None
         if known is not None:
             return known
+
+        async def read() -> ReleaseMetadata | None:
+            found = await self._fetched(name, version, fetch)
+            if digest and found is not None:
+                self._known.put(key, found)
+            return found
+
+        return await self._reading.ask(key, read)
+
+    async def _fetched(
+        self,
+        name: NormalizedName,
+        version: str,
+        fetch: Callable[[], Awaitable[bytes | None]],
+    ) -> ReleaseMetadata | None:
         try:
             metadata = await fetch()
             if metadata is None:
                 return None
-            found = await self._parse(metadata, name, version)
+            return await self._parse(metadata, name, version)
         except BadRequest as e:
             self._log.warn(
                 "The core metadata of {name} {version} is not shown: {error}",
@@ -230,9 +260,6 @@ class StoredDescribed:
                 error=e.message,
             )
             return None
-        if digest:
-            self._known.put(key, found)
-        return found
 
     async def _parse(
         self, metadata: bytes, name: NormalizedName, version: str

@@ -32,7 +32,7 @@ from pypicloud_tw.projects.statistics.values import (
     TotalFetches,
     VersionFetches,
 )
-from pypicloud_tw.statistics.counts import OTHERS, version_of
+from pypicloud_tw.statistics.counts import version_of
 from pypicloud_tw.statistics.downloads import CountedDownloads
 
 #: Seconds for which it is told again what all projects together were fetched.
@@ -41,8 +41,8 @@ FRESH = 300.0
 #: Of so many questions: of days, and of readers who may read the same.
 OVERVIEWS = 8
 
-#: Projects that are looked at in a piece: two milliseconds at worst.
-_BATCH = 250
+#: Projects that are looked at in a piece. Each has a few hundred counts.
+_BATCH = 10
 
 
 @frozen
@@ -114,7 +114,6 @@ class _Look:
     counted: CountedDownloads
     days: int
     reads: Callable[[str], bool]
-    _may: dict[str, bool] = field(factory=dict, init=False)
     _projects: Counter[str] = field(factory=Counter, init=False)
     _by_day: Counter[str] = field(factory=Counter, init=False)
     _by_month: Counter[str] = field(factory=Counter, init=False)
@@ -122,29 +121,27 @@ class _Look:
 
     def over(self) -> Steps[_Overview]:
         """Look at the days, then at the months."""
-        counted = self.counted
-        for day, counts in list(counted.within(self.days)):
-            # Taken at once: while others have their turn, today's counts grow.
-            for batch in batches(list(counts.files), _BATCH):
-                for project in filter(self._allows, batch):
-                    fetches = sum(counts.files[project].values())
-                    self._projects[project] += fetches
-                    self._by_day[day] += fetches
-                    self._clients.add(counts.clients.get(project, {}))
-                yield
-        months = counted.stored.months
+        months = self.counted.stored.months
+        for batch in batches(self.counted.projects(), _BATCH):
+            for project in filter(self.reads, batch):
+                self._look_at(project)
+            yield
         for batch in batches(months.projects(), _BATCH):
-            for project in filter(self._allows, batch):
+            for project in filter(self.reads, batch):
                 self._by_month.update(months.of(project))
             yield
         ranking = sorted((-count, name) for name, count in self._projects.items())
         return _Overview(ranking, self._totals())
 
-    def _allows(self, project: str) -> bool:
-        may = self._may.get(project)
-        if may is None:
-            may = self._may[project] = project != OTHERS and self.reads(project)
-        return may
+    def _look_at(self, project: str) -> None:
+        by_day = self._by_day
+        fetches = 0
+        for day, _, count in self.counted.files(project, self.days):
+            by_day[day] += count
+            fetches += count
+        if fetches:
+            self._projects[project] = fetches
+        self._clients.add(self.counted.clients(project, self.days))
 
     def _totals(self) -> TotalFetches:
         counted = self.counted
@@ -176,11 +173,10 @@ class StoredStatistics:
         daily: Counter[str] = Counter()
         clients = Clients()
         version = cache(version_of)
-        for day, counts in counted.within(days):
-            for filename, count in counts.files.get(project, {}).items():
-                versions[version(filename, project)] += count
-                daily[day] += count
-            clients.add(counts.clients.get(project, {}))
+        for day, filename, count in counted.files(project, days):
+            versions[version(filename, project)] += count
+            daily[day] += count
+        clients.add(counted.clients(project, days))
         return ProjectFetches(
             project,
             days,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from typing import TypeVar
 
@@ -26,9 +26,11 @@ class Clients:
 
     _keys: Counter[str] = field(factory=Counter)
 
-    def add(self, counts: Mapping[str, int]) -> None:
-        """Add some, by the keys of clients."""
-        self._keys.update(counts)
+    def add(self, counts: Iterable[tuple[str, int]]) -> None:
+        """Add some: keys of clients, and how often each."""
+        keys = self._keys
+        for key, count in counts:
+            keys[key] += count
 
     def tell(
         self,

@@ -111,10 +111,40 @@ class _Page:
         return len(self.records) >= self.limit or self.looked_at >= LOOKED_AT
 
 
+@frozen
+class RecordsPage:
+    """A page of records, the oldest first.
+
+    :ivar cursor: the position of the last one that was looked at.
+    :ivar more: there may be others behind it.
+    :ivar skipped: how many places in the store are not understood.
+    """
+
+    records: tuple[Record, ...]
+    cursor: str | None
+    more: bool
+    skipped: int
+
+
 async def answer(
     asked: PageQuestion, store: IObjectStore, clock: IReactorTime
 ) -> bytes:
-    """Make a page: the oldest records first, and the cursor of what follows.
+    """Make a page, as a document; errors as of :func:`find_records`."""
+    page = await find_records(asked, store, clock)
+    return json.dumps(
+        {
+            "records": [dict(record.fields) for record in page.records],
+            "cursor": page.cursor,
+            "more": page.more,
+            "skipped": page.skipped,
+        }
+    ).encode()
+
+
+async def find_records(
+    asked: PageQuestion, store: IObjectStore, clock: IReactorTime
+) -> RecordsPage:
+    """Find a page of records.
 
     :raises BadRequest: as of :meth:`.Question.wanted`.
     :raises StoreError: the store is away.
@@ -127,12 +157,11 @@ async def answer(
             if more := page.take(record):
                 break
     for place in page.skipped:
-        _log.warn("A record in the store is not understood: {place}", place=place)
-    return json.dumps(
-        {
-            "records": [dict(record.fields) for record in page.records],
-            "cursor": None if page.last is None else str(page.last),
-            "more": more,
-            "skipped": len(page.skipped),
-        }
-    ).encode()
+        tell_broken(place)
+    cursor = None if page.last is None else str(page.last)
+    return RecordsPage(tuple(page.records), cursor, more, len(page.skipped))
+
+
+def tell_broken(place: str) -> None:
+    """Tell the operator of what is not understood, and where it is."""
+    _log.warn("A record in the store is not understood: {place}", place=place)

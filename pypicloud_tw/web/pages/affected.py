@@ -13,8 +13,8 @@ from pypicloud_tw.projects.affected.stored import (
 )
 from pypicloud_tw.projects.affected.values import AffectedPage, AffectedQuestion
 from pypicloud_tw.web.api.advisories import question_of
-from pypicloud_tw.web.authorization import authenticate
 from pypicloud_tw.web.http.site import Request
+from pypicloud_tw.web.pages.admin.tabs import tabs_of
 from pypicloud_tw.web.pages.door import PageDoor
 
 #: Rows of a page: 10 ms of rendering.
@@ -34,7 +34,7 @@ class AffectedReleasesPage:
         :raises PypicloudError: as of :meth:`.StoredAdvisories.affected`.
         """
         access = self.door.access
-        principal = await authenticate(request, access)
+        principal = await self.door.find(request)
         authority = PrincipalAuthority(access, principal)
         question = question_of(request)
         question = evolve(question, limit=min(question.limit, MOST_ON_PAGE))
@@ -43,7 +43,12 @@ class AffectedReleasesPage:
         visitor = self.door.visitor(request, principal)
         following = _next(question, page)
         return self.door.send_once(
-            request, "affected", visitor, page=page, following=following
+            request,
+            "affected",
+            visitor,
+            page=page,
+            following=following,
+            tabs=tabs_of(authority),
         )
 
 

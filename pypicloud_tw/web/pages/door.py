@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from hashlib import sha256
 
 from attrs import frozen
@@ -11,6 +13,7 @@ from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.access.sessions.browser import BrowserLogIn
 from pypicloud_tw.access.sessions.login import KIND
 from pypicloud_tw.config.rights import Action
+from pypicloud_tw.errors import Unavailable
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.web.answers import measured, set_html
 from pypicloud_tw.web.authorization import (
@@ -62,6 +65,29 @@ class PageDoor:
             self.access.check(principal, action, project)
         await self._renew(request, principal)
         return self.visitor(request, principal)
+
+    async def admit_by(
+        self, request: Request, judge: Callable[[Principal], None]
+    ) -> Visitor:
+        """Let somebody in by a rule that is the page's own.
+
+        :param judge: raises the error for whoever must not come in.
+        """
+        with suppress(Unavailable):  # what needs the rules learns them again
+            await self.access.learn()
+        principal = await authenticate(request, self.access)
+        judge(principal)
+        await self._renew(request, principal)
+        return self.visitor(request, principal)
+
+    async def find(self, request: Request) -> Principal:
+        """Find out who asks for a page that judges by itself who may see it.
+
+        :raises PypicloudError: as of :func:`.authenticate`.
+        """
+        principal = await authenticate(request, self.access)
+        await self._renew(request, principal)
+        return principal
 
     async def _renew(self, request: Request, principal: Principal) -> None:
         if self.browser is not None and principal.proof.kind == KIND:

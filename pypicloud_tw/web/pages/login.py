@@ -194,9 +194,21 @@ class LogInPages:
 
 def log_in_address(request: Request) -> str:
     """Return the log-in's address for whoever must log in to see what was asked for."""
-    asked = request.uri.decode("latin-1")
+    asked = _asked(request)
     next = safe_path(request, f"{request.origin.prefix}{asked}")
     return f"{request.origin.prefix}/login?next={quote(next, safe='/')}"
+
+
+def _asked(request: Request) -> str:
+    """Return the path of the page that somebody wants to see; with a form, that of it.
+
+    What a form asked for is not done by going to its address again.
+    """
+    if request.method in (b"GET", b"HEAD"):
+        return request.uri.decode("latin-1")
+    page = (request.getHeader(b"Referer") or b"").decode("latin-1")
+    base = request.origin.base_url.rstrip("/")
+    return page.removeprefix(base) if page.startswith(f"{base}/") else "/"
 
 
 def safe_path(request: Request, text: str) -> str:

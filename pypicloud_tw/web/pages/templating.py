@@ -56,7 +56,13 @@ class Templates:
             finalize=plain,
         )
         environment.filters.update(
-            bytes=in_bytes, day=day, moment=moment, number=number, counted=counted
+            bytes=in_bytes,
+            day=day,
+            moment=moment,
+            number=number,
+            counted=counted,
+            figure=figure,
+            duration=duration,
         )
         environment.globals["assets"] = self.assets.names
         return environment
@@ -98,6 +104,23 @@ def number(value: int) -> str:
 def counted(value: int, singular: str, plural: str | None = None) -> str:
     """Write how many of something there are: ``1 file``, ``2 files``."""
     return f"{number(value)} {singular if value == 1 else plural or singular + 's'}"
+
+
+def figure(value: float) -> str:
+    """Write a number that may have a fraction."""
+    value = float(value)
+    return number(int(value)) if value.is_integer() else f"{value:.3g}"
+
+
+_UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
+
+
+def duration(seconds: float) -> str:
+    """Write a duration in its largest unit: ``3 days``, ``0.5 seconds``."""
+    for unit, length in _UNITS:
+        if seconds >= length:
+            return counted(int(seconds // length), unit)
+    return "1 second" if seconds == 1 else f"{figure(round(seconds, 1))} seconds"
 
 
 def day(at: datetime) -> Markup:

@@ -170,11 +170,13 @@ class DocumentTests(SynchronousTestCase):
         traversal: Any = RequestTraversalAgent
         self.agent = traversal(self.app.resource())
         self.asked: list[Any] = []
+        self.sent: list[bytes] = []
 
     def serve(self, body: Any = b"{}", status: int = 200, **fields: str) -> None:
         @self.app.route("/", branch=True)
         def answer(request: Any) -> Any:
             self.asked.append(request)
+            self.sent.append(request.content.read())
             request.setResponseCode(status)
             for name, value in fields.items():
                 request.setHeader(name.replace("_", "-").encode(), value.encode())
@@ -197,6 +199,34 @@ class DocumentTests(SynchronousTestCase):
         fields = self.asked[0].requestHeaders
         self.assertEqual(fields.getRawHeaders("user-agent"), ["us/1.0"])
         self.assertEqual(fields.getRawHeaders("accept-encoding"), ["identity"])
+
+    def test_a_form(self) -> None:
+        """Any status is an answer; the secret is in no error."""
+        for status in (200, 400, 302):
+            self.setUp()
+            self.serve(b"{}", status)
+            documents = Documents(self.agent, self.clock, "us/1.0")
+            posting = documents.post(
+                "https://ci.example/token", {"code": "a b&c"}, "Basic x", 100
+            )
+            answer = self.successResultOf(Deferred.fromCoroutine(posting))
+            self.assertEqual(answer, (status, b"{}"))
+            (request,) = self.asked
+            self.assertEqual(request.method, b"POST")
+            self.assertEqual(self.sent, [b"code=a+b%26c"])
+            for name, value in (
+                ("content-type", "application/x-www-form-urlencoded"),
+                ("authorization", "Basic x"),
+                ("accept", "application/json"),
+            ):
+                self.assertEqual(request.requestHeaders.getRawHeaders(name), [value])
+
+    def test_a_form_is_answered_at_length(self) -> None:
+        self.serve(b"x" * 101)
+        documents = Documents(self.agent, self.clock, "us/1.0")
+        posting = documents.post("https://ci.example/token", {}, None, 100)
+        failure = self.failureResultOf(Deferred.fromCoroutine(posting), FetchError)
+        self.assertIn("more than 100 bytes", str(failure.value))
 
     def test_too_long(self) -> None:
         self.serve(b"x" * 101)

@@ -125,7 +125,7 @@ class OwnChangeTests(ServiceCase):
 
     def test_no_upload_waits_or_fails_for_it(self) -> None:
         def away(operation: str, key: str) -> None:
-            if key.startswith(FOLDER):
+            if key.startswith(FOLDER) or operation == "ping":
                 raise StoreError("The store is away.")
 
         self.store.before = away
@@ -236,6 +236,14 @@ class OtherServerTests(ServiceCase):
         self.wait(MINUTE)
         self.assertEqual(self.two.entry().version, "1.0")
         self.assertIn(shard_key(shard_of("acme")), self.store.objects)
+
+    def test_an_older_entry_does_not_pass_for_the_new_one(self) -> None:
+        self.publish()
+        self.wait(MINUTE)
+        self.kill(self.one)
+        self.publish(version="2.0")
+        self.wait(MINUTE)
+        self.assertEqual(self.two.entry().version, "2.0")
 
     def test_the_next_start_does_it_if_nobody_else_ran(self) -> None:
         self.publish()
@@ -389,6 +397,23 @@ class StartTests(ServiceCase):
         self.assertIsNotNone(two.entry("zebra"))
         self.wait(COMPARE_EVERY + MINUTE)
         self.assertIsNone(self.one.entry("tool"))
+
+    def test_an_object_that_cannot_be_read(self) -> None:
+        """Be it a manifest or a shard, the others are known."""
+        names = self.three()
+        bad = {manifest_key(ACME), shard_key(shard_of("acme"))}
+
+        def unreadable(operation: str, key: str) -> None:
+            if operation == "get" and key in bad:
+                raise StoreError("It cannot be read.")
+
+        self.store.before = unreadable
+        two = self.serve()
+        known = [name for name in names if two.entry(name) is not None]
+        self.assertEqual(known, ["tool", "zebra"])
+        self.publish("other")
+        self.wait(MINUTE)
+        self.assertIsNotNone(two.entry("other"))
 
     def test_the_store_is_away(self) -> None:
         self.three()

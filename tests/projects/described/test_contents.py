@@ -8,7 +8,9 @@ import tarfile
 import zipfile
 from bz2 import compress
 from hashlib import sha256
+from html import escape
 from typing import Any
+from urllib.parse import quote
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
@@ -19,7 +21,12 @@ from pypicloud_tw.projects.described.contents import (
     LARGEST_TAR,
     FileContents,
 )
-from pypicloud_tw.projects.described.listing import LONGEST_MEMBER, LONGEST_TEXT, PATHS
+from pypicloud_tw.projects.described.listing import (
+    LONGEST_MEMBER,
+    LONGEST_TEXT,
+    MEMBERS,
+    PATHS,
+)
 from pypicloud_tw.projects.described.values import Contents, MemberText
 from pypicloud_tw.store.interfaces import ByteRange, IDownload
 from pypicloud_tw.store.memory import MemoryStore
@@ -105,7 +112,7 @@ class ZipTests(ContentsCase):
     def test_in_parts(self) -> None:
         file = self.file(WHEEL, many(1_201))
         first = self.look(file)
-        self.assertEqual((len(first.members), first.total), (500, 1_201))
+        self.assertEqual((len(first.members), first.total), (MEMBERS, 1_201))
         paths, cursor = [one.path for one in first.members], first.cursor
         while cursor is not None:
             part = self.look(file, cursor)
@@ -117,7 +124,16 @@ class ZipTests(ContentsCase):
 
     def test_long_paths_make_small_parts(self) -> None:
         file = self.file(WHEEL, many(100, "x" * 900 + "{}"))
-        self.assertEqual(len(self.look(file).members), PATHS // 902)
+        self.assertEqual(len(self.look(file).members), PATHS // (2 * 901))
+
+    def test_a_part_fits_into_a_page(self) -> None:
+        """Whatever the paths are: each stands in it as text and in an address."""
+        for letter in ("'", "<", "\U0001f600", "x"):
+            file = self.file(WHEEL, many(300, letter * 200 + "{}"))
+            members = self.look(file).members
+            page = sum(200 + len(escape(one.shown).encode()) for one in members)
+            page += sum(len(quote(one.path)) for one in members)
+            self.assertLess(page, 90_000)
 
     def test_only_the_end_is_fetched(self) -> None:
         big = ("big.bin", bytes(3_000_000))
@@ -208,7 +224,7 @@ class ZipTests(ContentsCase):
 
     def test_a_hundred_thousand_members(self) -> None:
         found = self.look(self.file(WHEEL, many(100_000)))
-        self.assertEqual((found.total, len(found.members)), (100_000, 500))
+        self.assertEqual((found.total, len(found.members)), (100_000, MEMBERS))
         self.assertEqual(found.cursor, "1")
         # The second time with all of the directory.
         self.assertEqual(self.offload.processed, ["list_zip", "list_zip"])
@@ -295,7 +311,7 @@ class TarTests(ContentsCase):
                 self.assertIn("no such file", self.refused(NotFound, file, path))
 
     def test_fetched_once_for_all_parts(self) -> None:
-        members = [(member(f"a/{number}"), b"") for number in range(600)]
+        members = [(member(f"a/{number}"), b"") for number in range(300)]
         file = self.file(SDIST, tar_of(members))
         self.assertEqual(self.look(file).cursor, "1")
         self.assertEqual(len(self.look(file, "1").members), 100)

@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 from attrs import evolve
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import (
@@ -18,6 +19,7 @@ from pypicloud_tw.errors import (
     Unavailable,
     UpstreamError,
 )
+from pypicloud_tw.index.admission import UploadRules
 from pypicloud_tw.index.audit import SERVER
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.projects.described.interface import Described
@@ -26,8 +28,9 @@ from pypicloud_tw.projects.described.values import ReleaseMetadata
 from pypicloud_tw.upstream.judgement.entries import RuleEntry
 from pypicloud_tw.upstream.judgement.rules import UpstreamRules
 from tests.builders import METADATA, bare_sdist, member, sdist, tar_of, wheel
+from tests.projects.described.test_rendering import Failing
 from tests.upstream.doubles import BASE, file, page, project, ranged, status
-from tests.web.doubles import ACME, Web
+from tests.web.doubles import ACME, Web, started
 from tests.web.test_app_fallback import FRESH, Front
 
 T = TypeVar("T")
@@ -91,6 +94,46 @@ class OwnTests(SynchronousTestCase):
         self.domain.store.calls.clear()
         self.assertEqual(self.metadata(), found)
         self.assertNotIn("open", [call for call, _ in self.domain.store.calls])
+
+    def test_a_source_archive_that_tells_nothing_is_read_once(self) -> None:
+        self.domain.publisher.rules = UploadRules(legacy_formats=True)
+        self.web.publish(SOURCE, bare_sdist())
+        for _ in range(2):
+            self.assertEqual(self.metadata().source, "manifest")
+        opened = [call for call, _ in self.domain.store.calls if call == "open"]
+        self.assertEqual(len(opened), 1)
+
+    def test_many_who_read_a_source_archive(self) -> None:
+        """They wait together; nobody's page fails because too many files are read."""
+        self.web.publish(SOURCE, sdist())
+        waiting: list[Deferred[None]] = []
+
+        def wait(operation: str, key: str) -> Deferred[None] | None:
+            if operation != "open":
+                return None
+            waiting.append(Deferred())
+            return waiting[-1]
+
+        self.domain.store.before = wait
+        asked = [started(self.described.metadata(ACME, "1.0")) for _ in range(50)]
+        (one,) = waiting
+        one.callback(None)
+        found = [self.successResultOf(each) for each in asked]
+        self.assertEqual({told and told.source for told in found}, {"archive"})
+
+    def test_a_source_archive_when_helpers_are_busy(self) -> None:
+        self.web.publish(SOURCE, sdist())
+        offload = Failing(errors=[Unavailable("The server is busy.")])
+        described: Any = self.described
+        described._contents.offload = offload
+        self.assertEqual(self.metadata().source, "manifest")
+        self.assertEqual(self.metadata().source, "archive")
+
+    def test_a_source_archive_while_the_store_is_away(self) -> None:
+        self.web.publish(SOURCE, sdist())
+        self.domain.store.fail_next("open", StoreError("It is away."))
+        with self.assertRaises(StoreError):
+            self.metadata()
 
     def test_by_the_manifest(self) -> None:
         """Of what is no tar, and of a large one, nothing is fetched for a page."""
@@ -354,7 +397,7 @@ class BareTests(SynchronousTestCase):
     def test_a_source_archive_without_anything(self) -> None:
         """Nothing of it is known but its files."""
         web = Web()
-        web.domain.publisher.rules = type(web.domain.rules)(legacy_formats=True)
+        web.domain.publisher.rules = UploadRules(legacy_formats=True)
         web.publish(SOURCE, bare_sdist())
         described = StoredDescribed.of(web.domain.index)
         found = web.wait(described.metadata(ACME, "1.0"))

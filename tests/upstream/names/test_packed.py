@@ -13,11 +13,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from pypicloud_tw.errors import UpstreamError
 from pypicloud_tw.upstream.names import packed as module
 from pypicloud_tw.upstream.names.packed import (
+    PART,
     LookAlikes,
     has_name,
     look_alikes,
     pack,
     pack_list,
+    parts,
 )
 
 
@@ -28,6 +30,21 @@ def listing(*projects: Any, **more: Any) -> bytes:
 
 def names(data: bytes, coding: str = "") -> list[str]:
     return zlib.decompress(pack_list(BytesIO(data), coding)).decode().split()
+
+
+class PartsTests(SynchronousTestCase):
+    def test_every_name_stands_whole_in_one_part(self) -> None:
+        for count in (0, 1, 10_000):
+            every = [f"name-{number:05}" for number in range(count)]
+            found = parts(pack(every))
+            told = [name for part in found for name in part.decode().split()]
+            self.assertEqual(told, every)
+            for part in found:
+                self.assertEqual((part[:1], part[-1:]), (b"\n", b"\n"))
+                self.assertLess(len(part), PART + 100)
+
+    def test_what_is_damaged(self) -> None:
+        self.assertRaises(zlib.error, parts, b"damaged")
 
 
 class PackTests(SynchronousTestCase):

@@ -67,6 +67,31 @@ class RefreshTests(SynchronousTestCase):
         # The upstream was told no name.
         self.assertEqual(len(self.upstream.asked), 1)
 
+    def test_searched(self) -> None:
+        """As often as one likes: the upstream hears nothing, and the store once."""
+        names = self.bench.names
+        self.assertEqual(self.searched(names), ())
+        self.upstream.on(BASE, page(listing("Acme_Utils", "other"), JSON))
+        self.refresh()
+        self.bench.clock.advance(60)
+        for _ in range(2):
+            self.assertEqual(self.searched(names), (b"\nacme-utils\nother\n",))
+        self.assertEqual(len(self.upstream.asked), 1)
+        gets = [k for o, k in self.bench.store.calls if o == "get" and FOLDER in k]
+        self.bench.clock.advance(30)
+        self.searched(names)
+        again = [k for o, k in self.bench.store.calls if o == "get" and FOLDER in k]
+        self.assertEqual(gets, again)
+
+    def test_a_search_goes_on_without_a_list(self) -> None:
+        self.bench.store.fail_next("get", StoreError("The store is away."))
+        self.assertEqual(self.searched(self.bench.names), ())
+
+    def searched(self, names: NamesElsewhere) -> tuple[bytes, ...]:
+        """Return the only list's parts; none if there are none."""
+        (parts,) = self.successResultOf(started(names.to_search()))
+        return parts
+
     def test_compressed(self) -> None:
         body = gzip.compress(listing("acme-utils"))
         self.upstream.on(BASE, page(body, JSON, headers={"content-encoding": "gzip"}))

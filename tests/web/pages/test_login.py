@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.logger import capturedLogs, formatEvent
@@ -168,6 +170,22 @@ class LogInTests(LogInCase):
         token = self.browser.token()
         for secret in ("hunter2", self.browser.cookies["pypicloud"], token):
             self.assertNotIn(secret, told)
+
+
+class CountTests(LogInCase):
+    def counted(self, name: str) -> dict[str, str]:
+        text = self.browser.get("/metrics").text
+        return dict(re.findall(rf"^{name}_total(\{{.+\}}) (\S+)$", text, re.M))
+
+    def test_only_who_is_logged_in_has_logged_in(self) -> None:
+        self.browser.log_in()
+        self.status()
+        self.browser.cookies["pypicloud"] = "x"
+        self.status()
+        logins = self.counted("pypicloud_logins")
+        password = '{kind="password",outcome="done"}'
+        self.assertEqual(logins[password], "1.0")
+        self.assertEqual(logins['{kind="session",outcome="done"}'], "1.0")
 
 
 class LeadTests(LogInCase):
@@ -447,7 +465,6 @@ class NextTests(LogInCase):
     def test_below_a_prefix(self) -> None:
         proxies = Proxies(public_url="https://pypi.example/py/")
         browser = Browser(closed(self.web.domain.beside(), proxies=proxies))
-        self.web = browser.web
         own = {"Origin": "https://pypi.example"}
         for next, place in (
             ("/py/simple/", "/py/simple/"),

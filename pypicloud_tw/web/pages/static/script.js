@@ -77,14 +77,17 @@ function showProgress(form) {
     });
     sending.addEventListener("load", () => {
       const page = new DOMParser().parseFromString(sending.responseText, "text/html");
+      const main = page.getElementById("main");
+      if (!main) { location.assign(sending.responseURL || form.action); return; }
       document.title = page.title;
-      document.getElementById("main").replaceWith(page.getElementById("main"));
-      if (sending.responseURL) history.pushState(null, "", sending.responseURL);
+      document.getElementById("main").replaceWith(main);
+      if (sending.responseURL) history.replaceState(null, "", sending.responseURL);
       start();
-      document.getElementById("main").focus();
+      main.focus();
     });
     sending.addEventListener("error", () => {
       button.disabled = false;
+      bar.hidden = true;
       said.textContent = "The connection broke off: send it again. A file that came in whole is not taken twice.";
     });
     sending.open("POST", form.action);

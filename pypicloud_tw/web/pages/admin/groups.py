@@ -1,0 +1,103 @@
+"""Groups, shown and changed on pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from attrs import frozen
+
+from pypicloud_tw.access.administration.administered import Administered
+from pypicloud_tw.access.administration.stored import StoredAdministration
+from pypicloud_tw.access.administration.values import (
+    NEW,
+    Changed,
+    Members,
+    Required,
+)
+from pypicloud_tw.concurrency.pieces import Pieces
+from pypicloud_tw.errors import BadRequest
+from pypicloud_tw.web.http.site import Request
+from pypicloud_tw.web.pages.admin.users import PRESENT
+from pypicloud_tw.web.pages.admin.visits import AdminDoor, Done, Visit, segment
+
+
+@frozen(eq=False)
+class GroupPages:
+    """Shows administrators the groups, and takes their forms."""
+
+    door: AdminDoor
+    administered: Administered
+    pieces: Pieces
+
+    async def list(self, request: Request) -> bytes:
+        """Answer a GET of the list."""
+        return await self._list(await self.door.enter(request))
+
+    async def add(self, request: Request) -> bytes:
+        """Add a group."""
+        return await self.door.change(request, self._add, self._list)
+
+    async def show(self, request: Request, name: str) -> bytes:
+        """Answer a GET of one."""
+        return await self._show(await self.door.enter(request), name)
+
+    async def change(self, request: Request, name: str) -> bytes:
+        """Change who is in a group, or remove it."""
+        return await self.door.change(
+            request,
+            lambda visit: self._change(visit, name),
+            lambda visit: self._show(visit, name),
+        )
+
+    async def _list(self, visit: Visit) -> bytes:
+        found = await self._doer(visit).find_groups(visit.window(), self.pieces)
+        return visit.send("groups", groups=visit.listing(found))
+
+    async def _show(self, visit: Visit, name: str) -> bytes:
+        group = await self._doer(visit).group(name)
+        members = filter(visit.window().has, group.members)
+        return visit.send("group", group=group, members=visit.cut(members))
+
+    async def _add(self, visit: Visit) -> Done:
+        name, members = visit.typed("name"), Members(_names(visit))
+        changed = await self._doer(visit).put_group(name, members, NEW)
+        return Done(f"groups/{segment(name)}", "added", changed.notices)
+
+    async def _change(self, visit: Visit, name: str) -> Done:
+        doer, act = self._doer(visit), visit.form.one("act")
+        match act:
+            case "join":
+                changed = await self._set(doer, name, join=_names(visit))
+            case "leave":
+                changed = await self._set(doer, name, leave=visit.form.all("leaves"))
+            case "remove":
+                visit.check_sure()
+                changed = await doer.remove_group(name, PRESENT)
+                return Done("groups/", "removed", changed.notices)
+            case _:
+                raise BadRequest("The form does not say what to do with the group.")
+        return Done(f"groups/{segment(name)}", act, changed.notices)
+
+    async def _set(
+        self,
+        doer: StoredAdministration,
+        name: str,
+        join: Iterable[str] = (),
+        leave: Iterable[str] = (),
+    ) -> Changed:
+        """Change who is in a group, all at once, if nobody else did meanwhile."""
+        members = {*(await doer.group(name)).members, *join}.difference(leave)
+        state = doer.state("groups", name)
+        required = Required(states=frozenset({state} if state else ()))
+        return await doer.put_group(name, Members(tuple(sorted(members))), required)
+
+    def _doer(self, visit: Visit) -> StoredAdministration:
+        doer = visit.administration(self.administered)
+        doer.authority.check_administers()
+        return doer
+
+
+def _names(visit: Visit) -> tuple[str, ...]:
+    """Return the names that were typed, one a line: they may have blanks in them."""
+    lines = visit.form.one("members").splitlines()
+    return tuple(filter(None, (line.strip() for line in lines)))

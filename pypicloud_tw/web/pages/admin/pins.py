@@ -1,0 +1,83 @@
+"""Pins of the publishers of upstreams' projects, shown and changed on pages."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from pypicloud_tw.config.rights import Action
+from pypicloud_tw.errors import BadRequest, NotFound
+from pypicloud_tw.index.audit import Audit
+from pypicloud_tw.index.names import project_name
+from pypicloud_tw.projects.pinning import NewPin, StoredPins
+from pypicloud_tw.upstream.provenance.pins import Pins
+from pypicloud_tw.web.http.site import Request
+from pypicloud_tw.web.pages.admin.visits import AdminDoor, Done, Visit
+
+
+@frozen(eq=False)
+class PinPages:
+    """Shows administrators who publishes what, and takes their forms."""
+
+    door: AdminDoor
+    pins: Pins
+    audit: Audit
+
+    async def list(self, request: Request) -> bytes:
+        """Answer a GET of the list."""
+        return await self._list(await self.door.enter(request))
+
+    async def add(self, request: Request) -> bytes:
+        """Pin somebody."""
+        return await self.door.change(request, self._add, self._list)
+
+    async def show(self, request: Request, name: str) -> bytes:
+        """Answer a GET of one."""
+        return await self._show(await self.door.enter(request), name)
+
+    async def change(self, request: Request, name: str) -> bytes:
+        """Pin somebody else, or nobody."""
+        return await self.door.change(
+            request,
+            lambda visit: self._change(visit, name),
+            lambda visit: self._show(visit, name),
+        )
+
+    async def _list(self, visit: Visit) -> bytes:
+        window, doer = visit.window(), await self._doer(visit)
+        found = await doer.pins()
+        pins = visit.cut(
+            one for one in found if window.has(one.project, one.publisher or "")
+        )
+        return visit.send("pins", pins=pins)
+
+    async def _show(self, visit: Visit, name: str) -> bytes:
+        doer = await self._doer(visit)
+        pin = await doer.pin(name)
+        if pin.publisher is None and pin.refused is None:
+            raise NotFound(f"Nothing is known of who publishes {name}.")
+        return visit.send("pin", pin=pin)
+
+    async def _add(self, visit: Visit) -> Done:
+        project = project_name(visit.typed("project"))
+        doer, new = await self._doer(visit), NewPin(visit.typed("publisher"))
+        await doer.set_pin(project, new)
+        return Done(f"pins/{project}", "set")
+
+    async def _change(self, visit: Visit, name: str) -> Done:
+        project, doer = project_name(name), await self._doer(visit)
+        match visit.form.one("act"):
+            case "set":
+                await doer.set_pin(project, NewPin(visit.typed("publisher")))
+                return Done(f"pins/{project}", "set")
+            case "remove":
+                visit.check_sure()
+                await doer.remove_pin(project)
+                return Done("pins/", "removed")
+        raise BadRequest("The form does not say what to do with the pin.")
+
+    async def _doer(self, visit: Visit) -> StoredPins:
+        await visit.access.learn(changing=True)
+        visit.who.authority.check(Action.ADMINISTER, None)
+        if visit.changes:
+            visit.access.refuse_while_read_only()
+        return StoredPins(self.pins, self.audit, visit.who.actor, visit.who.authority)

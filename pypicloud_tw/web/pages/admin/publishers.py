@@ -1,0 +1,102 @@
+"""Trusted publishers, shown and changed on pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from pypicloud_tw.access.administration.administered import Administered
+from pypicloud_tw.access.administration.stored import StoredAdministration
+from pypicloud_tw.access.administration.values import NEW, PublisherTerms
+from pypicloud_tw.config.publishers import AUDIENCE
+from pypicloud_tw.errors import BadRequest
+from pypicloud_tw.web.http.site import Request
+from pypicloud_tw.web.pages.admin.users import PRESENT
+from pypicloud_tw.web.pages.admin.visits import AdminDoor, Done, Visit, segment
+
+
+@frozen(eq=False)
+class PublisherPages:
+    """Shows those that somebody may change, and takes their forms."""
+
+    door: AdminDoor
+    administered: Administered
+
+    async def list(self, request: Request) -> bytes:
+        """Answer a GET of the list."""
+        return await self._list(await self.door.enter(request))
+
+    async def add(self, request: Request) -> bytes:
+        """Trust a publisher."""
+        return await self.door.change(request, self._add, self._list)
+
+    async def show(self, request: Request, name: str) -> bytes:
+        """Answer a GET of one."""
+        return await self._show(await self.door.enter(request), name)
+
+    async def change(self, request: Request, name: str) -> bytes:
+        """Trust a publisher under other terms, or no more."""
+        return await self.door.change(
+            request,
+            lambda visit: self._change(visit, name),
+            lambda visit: self._show(visit, name),
+        )
+
+    async def _list(self, visit: Visit) -> bytes:
+        window = visit.window()
+        found = await self._doer(visit).publishers()
+        publishers = visit.cut(
+            one for one in found if window.has(one.name, *one.terms.projects)
+        )
+        return visit.send("publishers", publishers=publishers, audience=AUDIENCE)
+
+    async def _show(self, visit: Visit, name: str) -> bytes:
+        publisher = await self._doer(visit).publisher(name)
+        return visit.send("publisher", publisher=publisher)
+
+    async def _add(self, visit: Visit) -> Done:
+        name, terms = visit.typed("name"), _terms(visit)
+        changed = await self._doer(visit).put_publisher(name, terms, NEW)
+        return Done(f"publishers/{segment(name)}", "added", changed.notices)
+
+    async def _change(self, visit: Visit, name: str) -> Done:
+        doer = self._doer(visit)
+        match visit.form.one("act"):
+            case "set":
+                changed = await doer.put_publisher(name, _terms(visit), PRESENT)
+                return Done(f"publishers/{segment(name)}", "set", changed.notices)
+            case "remove":
+                visit.check_sure()
+                changed = await doer.remove_publisher(name, PRESENT)
+                return Done("publishers/", "removed", changed.notices)
+        raise BadRequest("The form does not say what to do with the publisher.")
+
+    def _doer(self, visit: Visit) -> StoredAdministration:
+        doer = visit.administration(self.administered)
+        doer.authority.check_administers_some()
+        return doer
+
+
+def _terms(visit: Visit) -> PublisherTerms:
+    """Return the terms that were typed."""
+    return PublisherTerms(
+        visit.typed("issuer"),
+        _claims(visit.form.one("claims")),
+        visit.words("projects"),
+        visit.typed("audience") or AUDIENCE,
+        visit.actions(),
+    )
+
+
+def _claims(text: str) -> Mapping[str, str]:
+    """Read claims, one a line: ``repository: acme/tool``."""
+    claims: dict[str, str] = {}
+    for line in filter(None, (line.strip() for line in text.splitlines())):
+        name, colon, pattern = (part.strip() for part in line.partition(":"))
+        if not colon or not name or not pattern or name in claims:
+            raise BadRequest(
+                "Write each claim once, on a line of its own, as repository: acme/tool."
+            )
+        claims[name] = pattern
+    return claims

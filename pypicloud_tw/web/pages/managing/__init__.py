@@ -1,0 +1,1 @@
+"""Pages by which people change projects, for those who may manage them."""
