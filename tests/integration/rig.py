@@ -19,6 +19,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from shutil import rmtree
@@ -38,6 +39,9 @@ CLIENT_PATIENCE = 120.0
 
 #: Below what Linux gives to connections by default (net.ipv4.ip_local_port_range).
 PORTS = (15_000, 32_000)
+
+#: How many ports are kept from other test runs at once.
+_CLAIMS = 100
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -74,13 +78,32 @@ def free_port() -> int:
     """Find a port that nobody listens on just now.
 
     It is none of those that the system gives to connections: a server that is killed
-    and started again would find it taken now and then.
+    and started again would find it taken now and then. Nor is it given to another test
+    run beside this one, as long as this process lives.
     """
     while True:
         port = random.randrange(*PORTS)
+        claim = socket.socket(type=socket.SOCK_DGRAM)
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
+            # What nobody here uses of the port says that it is taken.
+            claim.bind(("127.0.0.1", port))
+            _keep(claim)
             return port
+        claim.close()
+
+
+def _keep(claim: socket.socket) -> None:
+    claims = _claims()
+    claims.append(claim)
+    # By then a server listens there, or none will.
+    if len(claims) > _CLAIMS:
+        claims.pop(0).close()
+
+
+@cache
+def _claims() -> list[socket.socket]:
+    return []
 
 
 def clean_environment(home: Path, **more: str) -> dict[str, str]:
