@@ -113,7 +113,7 @@ class ErrorAnswers:
         request.set_status(status, message)
         for name, value in headers.items():
             request.setHeader(name.encode(), value.encode())
-        form = _form(request)
+        form = preferred_form(request)
         charset = "" if form == _PROBLEM else "; charset=utf-8"
         request.setHeader(b"Content-Type", f"{form}{charset}".encode())
         request.setHeader(b"Cache-Control", b"no-store")
@@ -186,7 +186,8 @@ def _way(request: Request) -> str:
     return f"the packages are at {request.origin.prefix}/simple/"
 
 
-def _form(request: Request) -> str:
+def preferred_form(request: Request) -> str:
+    """Return the media type in which a client reads errors best."""
     if request.path.startswith(_API):
         return _PROBLEM
     accepted = parse_accept(joined(request, b"Accept"))

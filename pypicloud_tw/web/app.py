@@ -328,6 +328,8 @@ class Application:
             self.projects,
             self._explainer,
             self._describe,
+            self.derived,
+            self.statistics,
             self.offload,
             self.advisories.affected.auditor.advisories,
             self._administered_projects.pieces,
@@ -393,7 +395,8 @@ class Application:
     @router.route("/", methods=_READ)
     async def home(self, request: Request) -> bytes:
         """Show what this is and how to use it."""
-        return await HomePage(self._door).send(request)
+        page = HomePage(self._door, self.derived, self.statistics)
+        return await page.send(request)
 
     @router.route("/static/<filename>", methods=_READ)
     def asset(self, request: Request, filename: str) -> bytes:

@@ -648,6 +648,7 @@ ROWS = (
     Row("GET", "/project/<name>/<version>/", "/project/{name}/1.0/", READ),
     Row("GET", "/project/<name>/releases/", "/project/{name}/releases/", READ),
     Row("GET", "/project/<name>/compare/", "/project/{name}/compare/", READ),
+    Row("GET", "/project/<name>/stats/", "/project/{name}/stats/", READ),
     Row(
         "GET",
         "/project/<name>/files/<filename>/",

@@ -410,6 +410,7 @@ OWN = {
     "/static/<filename>",
     # It tells of what is hidden, and gives nothing of it.
     "/project/<name>/explain/",
+    "/project/<name>/stats/",
     # What administrators say, of access and of rules.
     "/admin/users/<user>",
     "/admin/groups/<group>",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from hashlib import sha256
-from typing import TypeVar
+from typing import Any, TypeVar, get_args
 
 from pypicloud_tw.access.administration.values import Changed, Required
 from pypicloud_tw.concurrency.pieces import Pieces
@@ -167,6 +167,17 @@ def number(request: Request, name: str, usual: int, most: int) -> int:
     if _NUMBER.fullmatch(text) and 1 <= int(text) <= most:
         return int(text)
     raise BadRequest(f"The {name} is a number from 1 to {most}.")
+
+
+def word(request: Request, name: str, words: Any) -> Any:
+    """Understand a parameter that is one of some words; an empty one says nothing.
+
+    :raises BadRequest: it is none of them.
+    """
+    found = parameter(request, name)
+    if found is not None and found not in get_args(words):
+        raise BadRequest(f"The {name} is one of {', '.join(get_args(words))}.")
+    return found
 
 
 def _send(request: Request, body: bytes, state: str) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, get_args
+from typing import TypeVar, get_args
 
 from attrs import define
 from klein import Klein
@@ -13,7 +13,6 @@ from twisted.web.resource import Resource
 from pypicloud_tw.access.access import Access
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.config.rights import Action
-from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.acts import LONGEST_REASON
 from pypicloud_tw.index.model import Selection
 from pypicloud_tw.index.names import asked_project
@@ -61,6 +60,7 @@ from pypicloud_tw.web.api.json_api import (
     send_done,
     send_long,
     send_value,
+    word,
 )
 from pypicloud_tw.web.api.openapi import DOCUMENT, Described
 from pypicloud_tw.web.authorization import (
@@ -162,8 +162,8 @@ class ProjectsApi:
         found = await doer.search(
             parameter(request, "q") or "",
             _limit(request),
-            _word(request, "origin", Origin),
-            _word(request, "right", OwnRight),
+            word(request, "origin", Origin),
+            word(request, "right", OwnRight),
         )
         return send_value(request, found)
 
@@ -397,17 +397,6 @@ class ProjectsApi:
 
 def _limit(request: Request) -> int:
     return number(request, "limit", USUAL, MOST)
-
-
-def _word(request: Request, name: str, words: Any) -> Any:
-    """Understand a parameter that is one of some words; an empty one says nothing.
-
-    :raises BadRequest: it is none of them.
-    """
-    word = parameter(request, name) or None
-    if word is not None and word not in get_args(words):
-        raise BadRequest(f"The {name} is one of {', '.join(get_args(words))}.")
-    return word
 
 
 def _send(request: Request, done: Done) -> bytes:

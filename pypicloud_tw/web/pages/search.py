@@ -8,8 +8,8 @@ from pypicloud_tw.access.administration.authority import PrincipalAuthority
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.stored import StoredProjects
-from pypicloud_tw.projects.values import FoundPage
-from pypicloud_tw.web.api.json_api import parameter
+from pypicloud_tw.projects.values import FoundPage, Origin, OwnRight
+from pypicloud_tw.web.api.json_api import parameter, word
 from pypicloud_tw.web.authorization import actor_of
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.door import PageDoor
@@ -26,19 +26,21 @@ class SearchPage:
     administered: AdministeredProjects
 
     async def send(self, request: Request) -> bytes:
-        """Answer a GET; ``q`` has the words.
+        """Answer a GET; ``q`` has the words, ``origin`` and ``right`` narrow it.
 
         :raises PypicloudError: as of :meth:`.PageDoor.admit`.
         """
         visitor = await self.door.admit(request)
         query = (parameter(request, "q") or "").strip()
+        origin = word(request, "origin", Origin)
+        right = word(request, "right", OwnRight)
         found, complaint = FoundPage(()), None
         if query:
             authority = PrincipalAuthority(self.door.access, visitor.principal)
             actor = actor_of(request, visitor.principal)
             doer = StoredProjects(self.administered, actor, authority)
             try:
-                found = await doer.search(query, SHOWN)
+                found = await doer.search(query, SHOWN, origin, right)
             except BadRequest as e:
                 complaint = e.message
         return self.door.send(
@@ -46,6 +48,8 @@ class SearchPage:
             "search",
             visitor,
             query=query,
+            origin=origin,
+            right=right,
             found=found,
             complaint=complaint,
             most=SHOWN,

@@ -9,7 +9,7 @@ from pypicloud_tw.web.pages.templating import Templates
 from pypicloud_tw.web.pages.visitor import Visitor
 
 BASE = "https://index.example/py"
-VOID = {"meta", "br", "link", "input", "img", "hr", "path", "rect", "line"}
+VOID = {"meta", "br", "link", "input", "img", "hr"}
 
 TEMPLATES = Templates("1.2.3")
 

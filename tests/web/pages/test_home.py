@@ -10,7 +10,12 @@ from pypicloud_tw.web.pages.home import Setup
 from pypicloud_tw.web.pages.pages import error_page
 from pypicloud_tw.web.pages.templating import POLICY
 from pypicloud_tw.web.pages.visitor import Visitor
+from tests.access.doubles import policy_of
+from tests.builders import wheel
+from tests.web.doubles import Web, stored_project
 from tests.web.pages.doubles import BASE, NOBODY, TEMPLATES, Reader
+
+CLOSED = "pypi.default_read = everyone\npackage.acme.user.bob = r"
 
 
 def home(base: str = BASE, *, open_to_read: bool = True, **changes: Any) -> Reader:
@@ -18,7 +23,9 @@ def home(base: str = BASE, *, open_to_read: bool = True, **changes: Any) -> Read
     if not open_to_read:
         visitor = evolve(visitor, reading="log-in")
     visitor = evolve(visitor, **changes)
-    return Reader(TEMPLATES.render("home", visitor, setup=Setup.of(visitor)))
+    facts = {"newest": (), "projects": 0, "fetched": None}
+    page = TEMPLATES.render("home", visitor, setup=Setup.of(visitor), **facts)
+    return Reader(page)
 
 
 class HomeTests(SynchronousTestCase):
@@ -109,6 +116,30 @@ class HomeTests(SynchronousTestCase):
                 self.assertFalse({"style", "onclick"} & set(attributes))
         self.assertIn(b"default-src 'none'", POLICY)
         self.assertNotIn(b"unsafe", POLICY)
+
+
+class ListsTests(SynchronousTestCase):
+    """What is new and what is fetched, of what the reader may read."""
+
+    def test_lists(self) -> None:
+        web = Web()
+        name = "acme-1.0-py3-none-any.whl"
+        web.publish(name, wheel())
+        web.describe()
+        (found,) = stored_project(web.store, "acme").files
+        web.get(f"/packages/acme/{found.sha256[:16]}/{name}")
+        page = Reader(web.get("/").body)
+        for text in (
+            "New releases",
+            "Fetched most in 30 days",
+            "1 project of this index; 1 download in 30 days.",
+        ):
+            self.assertIn(text, page.text)
+        self.assertEqual(page.links.count("/project/acme/"), 2)
+        closed = Web(web.domain, policy=policy_of(CLOSED))
+        closed.describe()
+        page = Reader(closed.get("/").body)
+        self.assertNotIn("acme", page.text.replace("USER", ""))
 
 
 class ErrorTests(SynchronousTestCase):

@@ -24,6 +24,11 @@ class SearchTests(SynchronousTestCase):
         (field,) = (found for found in page.named("input") if found["name"] == "q")
         self.assertEqual(field["value"], "ACM")
 
+    def test_narrowed(self) -> None:
+        self.assertIn("/project/acme/", self.page("acme&origin=ours").links)
+        self.assertNotIn("/project/acme/", self.page("acme&origin=upstream").links)
+        self.assertEqual(self.web.get("/search?q=acme&origin=mars").status, 400)
+
     def test_nothing_found(self) -> None:
         self.assertIn("Nothing was found", self.page("zzz").text)
 

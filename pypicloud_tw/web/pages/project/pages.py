@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from attrs import define
+from attrs import define, frozen
 from klein import Klein
 from packaging.utils import is_normalized_name
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 
-from pypicloud_tw.access.administration.authority import PrincipalAuthority
+from pypicloud_tw.access.administration.authority import (
+    Authority,
+    PrincipalAuthority,
+)
 from pypicloud_tw.advisories.values import Advisory, IAdvisories
 from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.config.rights import Action
@@ -18,6 +21,7 @@ from pypicloud_tw.errors import BadRequest, NotFound, PypicloudError
 from pypicloud_tw.index.names import NormalizedName, asked_project
 from pypicloud_tw.offload.packing import pack
 from pypicloud_tw.offload.service import IOffload, unpack_apart
+from pypicloud_tw.projects.derived.service import DerivedProjects
 from pypicloud_tw.projects.described.interface import Described
 from pypicloud_tw.projects.described.values import (
     ReleaseMetadata,
@@ -25,9 +29,15 @@ from pypicloud_tw.projects.described.values import (
 )
 from pypicloud_tw.projects.explained.explainer import Explainer
 from pypicloud_tw.projects.explained.stored import StoredExplanations
-from pypicloud_tw.web.answers import redirect
+from pypicloud_tw.projects.statistics.stored import (
+    AdministeredStatistics,
+    StoredStatistics,
+)
+from pypicloud_tw.projects.statistics.values import USUAL_DAYS, ProjectFetches
+from pypicloud_tw.web.answers import preferred_form, redirect
 from pypicloud_tw.web.api.json_api import number, parameter
 from pypicloud_tw.web.http.site import Request
+from pypicloud_tw.web.pages.charts import Chart, bars
 from pypicloud_tw.web.pages.door import PageDoor
 from pypicloud_tw.web.pages.home import Setup
 from pypicloud_tw.web.pages.project.reading import (
@@ -50,6 +60,23 @@ LISTED, MOST_LISTED = 15, 200
 #: Files of one release that its page lists: with more it would have over 100 kB.
 MOST_FILES = 40
 
+#: Projects that require one, as its page lists them.
+MOST_DEPENDENTS = 20
+
+#: Names that are like one that is not here.
+MOST_NEAR = 5
+
+#: Days that a picture shows.
+MOST_DAYS = 366
+
+
+@frozen
+class Fetched:
+    """How often a project was fetched, and a picture of that day by day."""
+
+    told: ProjectFetches
+    picture: Chart
+
 
 @define(eq=False)
 class ProjectPages:
@@ -59,6 +86,8 @@ class ProjectPages:
 
     :ivar door: where visitors come in and pages go out.
     :ivar explainer: makes what explains what clients see.
+    :ivar derived: what is known of all projects at once.
+    :ivar statistics: how often projects are fetched.
     :ivar described: gives what tells what releases and files say of themselves.
     :ivar answer_failure: answers what a route raised, or what no route takes.
     """
@@ -67,6 +96,8 @@ class ProjectPages:
     projects: Projects
     explainer: Callable[[], Explainer]
     described: Callable[[], Described]
+    derived: DerivedProjects
+    statistics: AdministeredStatistics
     offload: IOffload
     advisories: IAdvisories
     pieces: Pieces
@@ -112,6 +143,20 @@ class ProjectPages:
             project=shown,
             listed=listed,
             following=following if following < len(shown.releases) else None,
+        )
+
+    @router.route("/<name>/stats/", methods=_READ)
+    async def stats(self, request: Request, name: str) -> bytes:
+        """Show how often a project was fetched."""
+        normalized = asked_project(name)
+        visitor = await self.door.admit_to(request, normalized)
+        authority = PrincipalAuthority(self.door.access, visitor.principal)
+        days = number(request, "days", USUAL_DAYS, MOST_DAYS)
+        fetched = await self._fetched(normalized, authority, days)
+        if fetched is None:
+            raise NotFound("Downloads are not counted here.")
+        return self.door.send(
+            request, "project/stats", visitor, name=normalized, fetched=fetched
         )
 
     @router.route("/<name>/explain/", methods=_READ)
@@ -184,9 +229,15 @@ class ProjectPages:
             down = f"{version}/" if version is not None else ""
             redirect(request, f"{up}{normalized}/{down}")
             return b""
-        shown = await self._find(visitor, normalized, version)
+        try:
+            shown = await self._find(visitor, normalized, version)
+        except NotFound as e:
+            return self._send_missing(request, visitor, normalized, e)
         policy = self.door.access.policy
+        authority = PrincipalAuthority(self.door.access, visitor.principal)
+        reads = authority.reads()
         told, description, trouble = await self._told(shown)
+        dependents = await self.derived.dependents(normalized, MOST_DEPENDENTS, reads)
         return self.door.send(
             request,
             "project/project",
@@ -201,8 +252,41 @@ class ProjectPages:
             description=description,
             trouble=trouble,
             linked=self._linked(visitor),
+            dependents=dependents,
+            fetched=await self._fetched(normalized, authority, USUAL_DAYS),
             can_manage=policy.may(visitor.principal, Action.MANAGE, normalized),
         )
+
+    def _send_missing(
+        self, request: Request, visitor: Visitor, name: NormalizedName, error: NotFound
+    ) -> bytes:
+        """Say that there is no such project or release, and what may be meant.
+
+        :raises NotFound: whoever asks reads no page.
+        """
+        if preferred_form(request) != "text/html":
+            raise error
+        reads = PrincipalAuthority(self.door.access, visitor.principal).reads()
+        request.setResponseCode(error.status)
+        return self.door.send_once(
+            request,
+            "project/missing",
+            visitor,
+            name=name,
+            message=error.message,
+            is_here=self._linked(visitor)(name),
+            near=self.derived.near(name, MOST_NEAR, reads),
+        )
+
+    async def _fetched(
+        self, name: NormalizedName, authority: Authority, days: int
+    ) -> Fetched | None:
+        """Tell how often a project was fetched; None: nothing is counted here."""
+        if self.statistics.counted is None:
+            return None
+        doer = StoredStatistics(self.statistics, authority)
+        told = await doer.project(name, days)
+        return Fetched(told, bars([day.fetches for day in told.by_day]))
 
     async def _told(
         self, shown: ShownProject
@@ -222,8 +306,10 @@ class ProjectPages:
     def _linked(self, visitor: Visitor) -> Callable[[str], bool]:
         """Return what tells of which projects there is a page for a visitor."""
         readable = self.door.access.policy.readable(visitor.principal)
-        has = self.projects.catalog.has
-        return lambda name: has(name) and readable.allows(name)
+        has, entry = self.projects.catalog.has, self.derived.entry
+        return lambda name: (
+            (has(name) or entry(name) is not None) and readable.allows(name)
+        )
 
     def _affecting(self, shown: ShownProject) -> Sequence[Advisory]:
         if shown.version is None:

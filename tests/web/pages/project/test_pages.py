@@ -5,12 +5,14 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.web.http.proxies import Proxies
+from tests.access.doubles import policy_of
 from tests.builders import wheel
 from tests.upstream.doubles import file
 from tests.web.doubles import Web, basic, stored_project
 from tests.web.pages.doubles import Reader
 from tests.web.test_app_fallback import NAME, Front
 
+CLOSED = "pypi.default_read = everyone\npackage.acme.user.bob = r"
 WHEEL = "acme-1.0-py3-none-any.whl"
 
 
@@ -92,6 +94,46 @@ class ProjectTests(PageCase):
         self.assertNotIn("/project/acme/2.1/", rest.links)
         answer = self.web.get("/project/acme/releases/?after=x")
         self.assertEqual(answer.status, 400)
+
+    def test_what_may_be_meant(self) -> None:
+        """Of what is like it, as far as the reader may read it."""
+        self.web.describe()
+        html = {"Accept": "text/html"}
+        answer = self.web.get("/project/acm/", html)
+        self.assertEqual(answer.status, 404)
+        self.assertIn("/project/acme/", Reader(answer.body).links)
+        answer = self.web.get("/project/acme/7/", html)
+        self.assertEqual(answer.status, 404)
+        self.assertIn("/project/acme/explain/", Reader(answer.body).links)
+        self.assertNotIn("<", self.web.get("/project/acm/").text)
+        closed = Web(self.web.domain, policy=policy_of(CLOSED))
+        closed.describe()
+        answer = closed.get("/project/acm/", html)
+        self.assertEqual(answer.status, 404)
+        self.assertNotIn("acme", answer.text)
+
+    def test_how_often_it_was_fetched(self) -> None:
+        (found,) = stored_project(self.web.store, "acme").files
+        agent = {"User-Agent": "uv/0.9.1"}
+        link = f"/packages/acme/{found.sha256[:16]}/{WHEEL}"
+        self.assertEqual(self.web.get(link, agent).status, 200)
+        self.assertIn("1 download in 30 days", self.page("/project/acme/").text)
+        page = self.page("/project/acme/stats/?days=7")
+        self.assertIn("1 download in 7 days", page.text)
+        self.assertIn("uv 0.9", page.text)
+        self.assertEqual(page.count("svg"), 1)
+        self.assertEqual(page.count("rect"), 7)
+        self.assertEqual(self.web.get("/project/acme/stats/?days=0").status, 400)
+
+    def test_what_needs_it(self) -> None:
+        text = b"Metadata-Version: 2.1\nName: tool\nVersion: 1.0\nRequires-Dist: acme\n"
+        data = wheel("tool", "1.0", core_metadata=text)
+        self.web.publish("tool-1.0-py3-none-any.whl", data)
+        self.web.describe()
+        page = self.page("/project/acme/")
+        self.assertIn("Needed here by", page.text)
+        self.assertIn("/project/tool/", page.links)
+        self.assertIn("/project/acme/", self.page("/project/tool/").links)
 
     def test_explained(self) -> None:
         page = self.page("/project/acme/explain/")
