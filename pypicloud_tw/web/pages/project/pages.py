@@ -58,7 +58,11 @@ QUICK = 256 * 1024
 LISTED, MOST_LISTED = 15, 200
 
 #: Files of one release that its page lists: with more it would have over 100 kB.
-MOST_FILES = 40
+MOST_FILES = 20
+
+#: Dependencies and the like of a release that its page lists; of what may be longer,
+#: half as many.
+MOST_TOLD = 40
 
 #: Projects that require one, as its page lists them.
 MOST_DEPENDENTS = 20
@@ -249,6 +253,7 @@ class ProjectPages:
             files=shown.files[:MOST_FILES],
             affecting=self._affecting(shown),
             told=told,
+            most=MOST_TOLD,
             description=description,
             trouble=trouble,
             linked=self._linked(visitor),
