@@ -157,8 +157,6 @@ class Row:
     @property
     def about_a_project(self) -> bool:
         """Whether its answer depends on a project's name."""
-        if self.form is not None and self.form(_ONE) != self.form(_TWO):
-            return True
         return "{name}" in self.path or self.body(_ONE) != self.body(_TWO)
 
     def __str__(self) -> str:

@@ -609,7 +609,7 @@ class ErrorFormTests(AppCase):
         """Uploads go elsewhere than pages come from; under a prefix both are there."""
         behind = Web(proxies=Proxies((), "https://x.example/python"))
         for web, prefix in ((self.web, ""), (behind, "/python")):
-            for path in ("/nothing", "/legacy/acme/", "/upload", "/python/legacy/"):
+            for path in ("/nothing", "/legacy/acme/", "/uploads", "/python/legacy/"):
                 response = web.request("POST", path)
                 self.assertEqual(response.status, 404)
                 self.assertIn(f"uploads go to {prefix}/legacy/.", response.text)

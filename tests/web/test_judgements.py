@@ -417,4 +417,8 @@ OWN = {
     "/admin/tokens/<string(length=32):id>",
     "/admin/exemptions/<string(length=16):id>",
     "/admin/pins/<name>",
+    # What changes a project of ours.
+    "/project/<name>/manage",
+    "/project/<name>/manage/file/<filename>/",
+    "/project/<name>/manage/release/<version>/",
 }
