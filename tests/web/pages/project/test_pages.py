@@ -57,6 +57,14 @@ class ProjectTests(PageCase):
             answer = self.web.get(f"/project/{path}")
             self.assertEqual(answer.status, 301, path)
 
+    def test_a_final_slash_that_is_missing(self) -> None:
+        for path in ("acme/releases", f"acme/files/{WHEEL}", "acme/explain?version=1"):
+            answer = self.web.get(f"/project/{path}")
+            self.assertEqual(answer.status, 301, path)
+            path, _, query = path.rpartition("/")[2].partition("?")
+            wanted = f"{path}/?{query}" if query else f"{path}/"
+            self.assertEqual(answer["Location"], wanted)
+
     def test_under_a_prefix(self) -> None:
         web = Web(self.web.domain, proxies=Proxies((), "https://x.example/python"))
         page = Reader(web.get("/project/acme/").body)
