@@ -12,9 +12,11 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import StoreError
+from pypicloud_tw.statistics.agents import OTHER
 from pypicloud_tw.statistics.counts import SUM, DayCounts, key_of, summed
 from pypicloud_tw.statistics.downloads import CountedDownloads
 from pypicloud_tw.statistics.months import month_key
+from pypicloud_tw.statistics.own_day import OwnDay
 from pypicloud_tw.store.memory import MemoryStore
 from tests.doubles import InlineOffload
 
@@ -276,6 +278,42 @@ class DownloadTests(SynchronousTestCase):
         later = self.server()
         later.work()
         self.assertEqual(later.since, datetime(2026, 1, 12, tzinfo=UTC))
+
+    def test_a_sum_that_cannot_be_read_anew_is_known_as_it_was(self) -> None:
+        """Else a prune would take a release for one that nobody fetched."""
+        key = key_of("2026-01-09", SUM)
+        counts = DayCounts({"acme": {ONE: 1}})
+        self.done(self.store.put(key, counts.encode()))
+        server = self.read()
+        before = server.since, server.last("acme")
+        self.assertEqual(list(before[1]), ["1.0"])
+        counts.add("acme", ONE)
+        self.done(self.store.put(key, counts.encode()))
+
+        def away(operation: str, key: str) -> None:
+            if operation == "get":
+                raise StoreError("The store is away.")
+
+        self.store.before = away
+        self.failureResultOf(Deferred.fromCoroutine(server.read()), StoreError)
+        self.assertEqual((server.since, server.last("acme")), before)
+        self.store.before = lambda operation, key: None
+        self.done(server.read())
+        self.assertEqual(self.versions(server), {"1.0": 2})
+
+    def test_many_kinds_of_clients_of_one_project_leave_room_for_others(self) -> None:
+        import pypicloud_tw.statistics.own_day as module
+
+        self.patch(module, "MOST_KINDS", 60)
+        own = OwnDay("2026-01-10")
+        for number in range(200):
+            own.count("acme", ONE, f"pip/{number}//")
+        own.count("beta", "beta-1.tar.gz", "pip/1//")
+        self.assertEqual(own.counts.clients["acme"][OTHER.key], 150)
+        self.assertEqual(own.counts.clients["beta"], {"pip/1//": 1})
+        for number in range(20):
+            own.count("corp", "corp-1.tar.gz", f"pip/{number}//")
+        self.assertEqual(own.counts.clients["corp"][OTHER.key], 12)
 
     def test_bounded(self) -> None:
         import pypicloud_tw.statistics.own_day as module
