@@ -37,7 +37,7 @@ def journal_folder(parent: Path, *store: str | None) -> Path:
     told = "\0".join("" if part is None else part for part in store)
     digest = sha256(told.encode()).hexdigest()[:16]
     # Of each user one: nobody writes into another's.
-    return parent / f"pypicloud-counts-{os.geteuid()}-{digest}"
+    return parent / f"pypicloud.counts-{os.geteuid()}-{digest}"
 
 
 @frozen

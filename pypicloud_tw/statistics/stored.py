@@ -183,6 +183,7 @@ class StoredCounts:
             self._etags.pop(key_of(day, SUM), None)
         before, count = self._parts.get(day, {}), 0
         parts: dict[str, DayCounts] = {}
+        self.gaps.discard(day)
         for name, etag in names.items():
             key = key_of(day, name)
             if key in own:
@@ -191,7 +192,8 @@ class StoredCounts:
                 parts[name] = before[name]
                 continue
             if self._etags.get(key) == etag:
-                continue  # damaged when it was read
+                self.gaps.add(day)  # damaged when it was read
+                continue
             count += 1
             counts = await read_day(self.store, self.offload, key, self._log)
             if counts is not None:

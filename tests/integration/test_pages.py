@@ -59,7 +59,7 @@ ROWS = (
     Row("/", ("Find a Python package", "pip install --index-url", "uv pip install")),
     Row("/", ("Upload to here", "twine upload"), PUBLISHER),
     Row("/nothing", ("404 Not Found", "To the home page"), status=404),
-    Row("/project/nothing/", ("404 Not Found",), status=404),
+    Row("/project/nothing/", ("nothing was not found", "Search for"), status=404),
     Row("/login", ("Log in", "User name", "Password")),
     Row("/logout", ("You are not logged in.",)),
     Row("/logout", ("You are logged in as reader.",), READER),
@@ -289,6 +289,43 @@ class LogInTests(BrowserTestCase):
             if name in (window.focused or "").split(" ", 1)[-1]:
                 return
         window.fault(f"gives no focus to {name}")
+
+
+class FaultTests(BrowserTestCase):
+    """What is wrong with a page is seen: none of the other tests passes for nothing."""
+
+    def test_each(self) -> None:
+        window = self.window(PHONE)
+        for wrong, fault in (
+            ("append(Object.assign(new Image(), {src: '//evil.example/'}))", "policy"),
+            ("append(Object.assign(new Image(), {src: '/nothing'}))", "404"),
+            ("insertAdjacentHTML('beforeend', '<p style=\"color: red\">')", "policy"),
+            ("append(document.createElement('select'))", "axe finds select-name"),
+            (
+                "append('x'.repeat(999)), document.body.style.whiteSpace = 'pre'",
+                "wider",
+            ),
+        ):
+            page = window.visit("/")
+            page.evaluate(f"document.querySelector('main').{wrong}")
+            page.wait_for_load_state("networkidle")
+            window.inspect()
+            heard = "\n".join(window.faults)
+            self.assertIn(fault, heard, wrong)
+            window.faults.clear()
+        window.visit("/")
+        window.shows(["what is not there"])
+        self.assertEqual(len(window.faults), 1)
+        window.visit("/nothing")
+        self.assertIn("answered 404, not 200", "\n".join(window.faults))
+
+    def test_focus(self) -> None:
+        window = self.window()
+        page = window.visit("/login")
+        page.evaluate("document.querySelector('#user').style.outline = 'none'")
+        window.tab_through()
+        (unseen,) = window.faults
+        self.assertIn("does not show the focus on input User name", unseen)
 
 
 class ScriptTests(BrowserTestCase):

@@ -168,6 +168,39 @@ class DownloadTests(SynchronousTestCase):
         self.done(self.store.put(key_of("2026-01-10", "other"), b"{"))
         self.assertEqual(self.versions(self.read()), {"1.0": 1})
 
+    def test_damaged_is_not_all_that_is_known(self) -> None:
+        server = self.server()
+        self.done(server.work())
+        self.done(self.store.put(key_of("2026-01-10", "other"), b"{"))
+        later = self.read()
+        for _ in range(2):
+            self.assertIsNone(later.since)
+            self.done(later.read())
+        told = DayCounts({"acme": {ONE: 4}}).encode()
+        self.done(self.store.put(key_of("2026-01-10", "other"), told))
+        self.done(later.read())
+        self.assertIsNotNone(later.since)
+
+    def test_summed_up_while_it_is_read(self) -> None:
+        for _ in range(2):
+            server = self.server()
+            server.count("acme", ONE)
+            self.done(server.stop())
+        self.clock.advance(3 * DAY)
+        later = self.server()
+
+        def before(operation: str, key: str) -> None:
+            if operation == "get":
+                self.store.before = lambda operation, key: None
+                self.done(self.server().sum_up())
+
+        self.store.before = before
+        self.done(later.read())
+        self.assertFalse(later.knows("2026-01-10"))
+        self.done(later.read())
+        self.assertTrue(later.knows("2026-01-10"))
+        self.assertEqual(self.versions(later), {"1.0": 2})
+
     def test_a_sum_counts_nothing_twice_wherever_it_ends(self) -> None:
         for ends_after in range(12):
             self.setUp()

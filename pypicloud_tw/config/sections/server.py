@@ -98,10 +98,14 @@ class StatisticsSection:
     downloads: bool = key(
         values.flag,
         "true",
-        "Whether it is counted how often each file is fetched; no addresses, no users.",
+        "Whether it is counted how often each file is fetched, and by which kinds of "
+        "installers; no addresses, no users.",
     )
     keep: int = key(
-        values.whole(30, 3660), "90", "The days of which the counts are kept."
+        values.whole(30, 3660),
+        "90",
+        "The days of which the counts are kept; their sums by month are kept for three "
+        "years.",
     )
 
 

@@ -16,7 +16,7 @@ from pypicloud_tw.projects.described.project_links import is_link
 from pypicloud_tw.projects.described.texts import clean_line, clean_text, first_of
 
 #: Bytes of HTML that are shown: a page has at most 100 kB, and other things in it.
-MOST = 60_000
+MOST = 44_000
 
 #: Begins each id, so that none is one of the page's.
 ID_PREFIX = "readme-"

@@ -14,7 +14,7 @@ from pypicloud_tw.projects.described.markup import embed, embed_text
 from pypicloud_tw.projects.described.texts import clean_line, clean_text
 from pypicloud_tw.projects.described.values import RenderedDescription
 
-#: Characters of a description that are rendered, to show the first 60 kB of it. The
+#: Characters of a description that are rendered, to show the first 44 kB of it. The
 #: longest known has 160,000.
 LONGEST = 512 * 1024
 

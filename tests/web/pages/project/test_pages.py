@@ -63,6 +63,14 @@ class ProjectTests(PageCase):
             answer = self.web.get(f"/project/{path}")
             self.assertEqual(answer.status, 301, path)
 
+    def test_a_final_slash_that_is_missing(self) -> None:
+        for path in ("acme/releases", f"acme/files/{WHEEL}", "acme/explain?version=1"):
+            answer = self.web.get(f"/project/{path}")
+            self.assertEqual(answer.status, 301, path)
+            path, _, query = path.rpartition("/")[2].partition("?")
+            wanted = f"{path}/?{query}" if query else f"{path}/"
+            self.assertEqual(answer["Location"], wanted)
+
     def test_under_a_prefix(self) -> None:
         web = Web(self.web.domain, proxies=Proxies((), "https://x.example/python"))
         page = Reader(web.get("/project/acme/").body)
@@ -127,8 +135,8 @@ class ProjectTests(PageCase):
         page = self.page("/project/acme/stats/?days=7")
         self.assertIn("1 download in 7 days", page.text)
         self.assertIn("uv 0.9", page.text)
-        self.assertEqual(page.count("svg"), 1)
-        self.assertEqual(page.count("rect"), 7)
+        self.assertEqual(page.count("svg"), 2)
+        self.assertEqual(page.count("rect"), 7 + 1)
         self.assertEqual(self.web.get("/project/acme/stats/?days=0").status, 400)
 
     def test_what_needs_it(self) -> None:
@@ -140,6 +148,22 @@ class ProjectTests(PageCase):
         self.assertIn("Needed here by", page.text)
         self.assertIn("/project/tool/", page.links)
         self.assertIn("/project/acme/", self.page("/project/tool/").links)
+
+    def test_pre_releases_are_folded(self) -> None:
+        for version in ("2.0rc1", "2.0rc2"):
+            name = f"acme-{version}-py3-none-any.whl"
+            self.web.publish(name, wheel("acme", version))
+        page = self.page("/project/acme/")
+        self.assertIn("2 pre-releases", page.text)
+        self.assertIn("/project/acme/2.0rc2/", page.links)
+        self.assertNotIn("pre-releases", self.page("/project/acme/releases/").text)
+
+    def test_pre_releases_alone_are_not(self) -> None:
+        web = Web()
+        web.publish("acme-2.0rc1-py3-none-any.whl", wheel("acme", "2.0rc1"))
+        text = Reader(web.get("/project/acme/").body).text
+        self.assertNotIn("1 pre-release", text)
+        self.assertIn("2.0rc1", text)
 
     def test_explained(self) -> None:
         page = self.page("/project/acme/explain/")
@@ -184,3 +208,67 @@ class UpstreamTests(SynchronousTestCase):
         page = Reader(hostile.web.get("/project/acme/").body)
         self.assertEqual(page.count("script"), 1)
         self.assertIn("<script>alert(1)</script>\ufffd\ufffd[0m", page.text)
+
+
+MARK = "<script>alert(1)</script>&\"'\u202e\x1b[0m"
+
+
+def hostile_metadata() -> bytes:
+    """Core metadata with markup in every field, and as much of it as is taken."""
+    fields = [
+        "Metadata-Version: 2.1",
+        "Name: acme",
+        "Version: 1.0",
+        f"Summary: {MARK * 12}",
+        f"Author: {MARK * 20}",
+        "Description-Content-Type: text/markdown",
+        f"Keywords: {','.join(f'{MARK}{number}' for number in range(100))}",
+        *(
+            f"Requires-Dist: dep-{number}[a,b] (>=1.0,!=1.5); python_version < '3.1'"
+            for number in range(200)
+        ),
+        *(f"Project-URL: {MARK}{n}, https://x.example/{'x' * 1500}" for n in range(60)),
+        f"Project-URL: {MARK}, javascript:alert(1)",
+        *(f"Classifier: Private :: {MARK * 3} {number}" for number in range(100)),
+    ]
+    item = f"* {MARK} [link](javascript:alert(1)) ![x](https://x.example/i.png)\n"
+    return "\n".join([*fields, "", item * 8000]).encode()
+
+
+class HostileTests(SynchronousTestCase):
+    """A project that writes markup everywhere, as much as is taken."""
+
+    def setUp(self) -> None:
+        self.web = Web()
+        data = wheel(core_metadata=hostile_metadata())
+        self.web.publish(WHEEL, data)
+        for number in range(30):
+            tags = f"cp3{number}-cp3{number}-manylinux_2_17_x86_64.manylinux2014_x86_64"
+            self.web.publish(f"acme-1.0-{tags}.whl", data)
+        self.web.describe()
+
+    def test_no_page_runs_or_loads_any_of_it_or_is_large(self) -> None:
+        for path in (
+            "/",
+            "/search?q=acme",
+            "/project/acme/",
+            "/project/acme/1.0/",
+            "/project/acme/releases/",
+            "/project/acme/explain/",
+            "/project/acme/stats/",
+            "/project/acme/compare/?from=1.0&to=1",
+            f"/project/acme/files/{WHEEL}/",
+            f"/project/acme/files/{WHEEL}/?path=acme-1.0.dist-info/METADATA",
+        ):
+            answer = self.web.get(path)
+            self.assertEqual(answer.status, 200, path)
+            self.assertLess(len(answer.body), 100_000, path)
+            page = Reader(answer.body)
+            self.assertEqual(page.count("script"), 1, path)
+            self.assertEqual(page.count("img"), 0, path)
+            for link in page.links:
+                self.assertFalse(link.lower().startswith("javascript:"), path)
+            for unseen in ("\u202e", "\x1b"):
+                self.assertNotIn(unseen, answer.text, path)
+            for _, attributes in page.elements:
+                self.assertFalse({"style", "onclick", "onerror"} & set(attributes))
