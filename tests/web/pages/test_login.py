@@ -479,6 +479,9 @@ class NextTests(LogInCase):
             ("/py/simple/", "/py/simple/"),
             ("/simple/", "/py/"),
             ("/pyx/", "/py/"),
+            ("/py/../other/", "/py/"),
+            ("/py/.%2E?x", "/py/"),
+            ("/py/search?q=/../", "/py/search?q=/../"),
         ):
             token = browser.token()
             answer = browser.post(
