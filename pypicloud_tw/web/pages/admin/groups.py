@@ -60,8 +60,9 @@ class GroupPages:
 
     async def _add(self, visit: Visit) -> Done:
         name, members = visit.typed("name"), Members(_names(visit))
-        changed = await self._doer(visit).put_group(name, members, NEW)
-        return Done(f"groups/{segment(name)}", "added", changed.notices)
+        doer, place = self._doer(visit), f"groups/{segment(name)}"
+        changed = await doer.put_group(name, members, NEW)
+        return Done(place, "added", changed.notices)
 
     async def _change(self, visit: Visit, name: str) -> Done:
         doer, act = self._doer(visit), visit.form.one("act")

@@ -60,9 +60,10 @@ class UserPages:
 
     async def _add(self, visit: Visit) -> Done:
         name = visit.typed("name")
+        doer, place = self._doer(visit), f"users/{segment(name)}"
         new = NewUser(_password(visit), visit.form.one("administrator") == "yes")
-        changed = await self._doer(visit).put_user(name, new, NEW)
-        return Done(f"users/{segment(name)}", "added", changed.notices)
+        changed = await doer.put_user(name, new, NEW)
+        return Done(place, "added", changed.notices)
 
     async def _change(self, visit: Visit, name: str) -> Done:
         doer, place = self._doer(visit), f"users/{segment(name)}"

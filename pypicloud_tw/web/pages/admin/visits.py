@@ -255,5 +255,14 @@ class AdminDoor:
 
 
 def segment(name: str) -> str:
-    """Write a name as a segment of an address."""
+    """Write a name as a segment of an address.
+
+    :raises BadRequest: none can have it (see :mod:`.http.paths`), so that there would
+        be no page of what is named so.
+    """
+    if name in (".", "..") or "/" in name or "\\" in name:
+        raise BadRequest(
+            "A name that has a slash or a backslash in it, or is '.' or '..', can have "
+            "no page here: choose another."
+        )
     return quote(name, safe="")

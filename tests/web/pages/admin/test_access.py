@@ -129,6 +129,14 @@ class UserTests(AdminCase):
         )
         self.assertIn(name, page.text)
 
+    def test_names_that_can_have_no_page(self) -> None:
+        for name in ("a/b", "a\\b", ".", ".."):
+            for place in ("users", "groups"):
+                form = {"name": name, "members": "bob", **PASSWORD}
+                page = self.refused(400, f"/admin/{place}/", form)
+                self.assertIn("can have no page here", page.text)
+        self.assertEqual(self.document, AccessDocument())
+
     def test_a_filter_and_pages(self) -> None:
         self.web.wait(self.web.documents.change(with_users))
         page = self.read("/admin/users/?q=USER")
