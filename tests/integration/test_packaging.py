@@ -100,8 +100,10 @@ class WheelTests(IntegrationTestCase):
             "pypicloud_tw/py.typed",
             "pypicloud_tw/tap.py",
         }
-        templates = CHECKOUT / "pypicloud_tw" / "web" / "pages" / "templates"
-        expected |= {str(t.relative_to(CHECKOUT)) for t in templates.iterdir()}
+        pages = CHECKOUT / "pypicloud_tw" / "web" / "pages"
+        for folder in ("templates", "static"):
+            files = filter(Path.is_file, (pages / folder).rglob("*"))
+            expected |= {str(file.relative_to(CHECKOUT)) for file in files}
         self.assertLessEqual(expected, members)
         modules = (CHECKOUT / "pypicloud_tw").rglob("*.py")
         ours = {str(module.relative_to(CHECKOUT)) for module in modules}
