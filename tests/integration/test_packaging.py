@@ -100,8 +100,9 @@ class WheelTests(IntegrationTestCase):
             "pypicloud_tw/py.typed",
             "pypicloud_tw/tap.py",
         }
-        templates = CHECKOUT / "pypicloud_tw" / "web" / "pages" / "templates"
-        expected |= {str(t.relative_to(CHECKOUT)) for t in templates.iterdir()}
+        pages = CHECKOUT / "pypicloud_tw" / "web" / "pages"
+        for kind in ("templates/**/*.html", "static/*"):
+            expected |= {str(found.relative_to(CHECKOUT)) for found in pages.glob(kind)}
         self.assertLessEqual(expected, members)
         modules = (CHECKOUT / "pypicloud_tw").rglob("*.py")
         ours = {str(module.relative_to(CHECKOUT)) for module in modules}
