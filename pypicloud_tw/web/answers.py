@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import ClassVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from attrs import frozen
 from twisted.internet.defer import CancelledError
@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import RequestRedirect
 
 from pypicloud_tw.errors import BadRequest, PypicloudError
 from pypicloud_tw.web.http.accept import media_quality, parse_accept
@@ -72,6 +73,10 @@ class ErrorAnswers:
                 return self._options(request, allowed["Allow"])
             sentence = f"This address does not take that method; {_way(request)}."
             return self.tell(request, 405, "method-not-allowed", sentence, allowed)
+        if isinstance(error, RequestRedirect) and _reads_a_page(request):
+            segment = request.path.rpartition(b"/")[2].decode()
+            redirect(request, f"{unquote(segment)}/")
+            return b""
         return self.nothing_there(request)
 
     def _options(self, request: Request, allowed: str) -> bytes:
@@ -175,6 +180,12 @@ def redirect(request: Request, relative: str, *, for_good: bool = True) -> None:
     request.setResponseCode(301 if for_good else 302)
     request.setHeader(b"Location", location)
     measured(request, b"")
+
+
+def _reads_a_page(request: Request) -> bool:
+    """Return whether somebody reads, and a final slash is all that is missing."""
+    reads = request.method in (b"GET", b"HEAD")
+    return reads and not request.path.startswith(_API)
 
 
 def _way(request: Request) -> str:

@@ -9,20 +9,18 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from attrs import define, field, frozen
-from axe_playwright_python.sync_playwright import DEFAULT_OPTIONS, Axe
-from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import (
-    ConsoleMessage,
-    Page,
-    Playwright,
-    Request,
-    sync_playwright,
-)
 
 from tests.integration.debian import Program, find
+
+if TYPE_CHECKING:
+    # Loaded where a browser is started: the unit tests' run, which has no playwright,
+    # loads this module, too.
+    from playwright.sync_api import Browser as Chromium
+    from playwright.sync_api import ConsoleMessage, Page, Playwright, Request
 
 #: Names the folder in which pictures of the pages are kept; none are, without it.
 PICTURES = "PYPICLOUD_PICTURES"
@@ -191,6 +189,8 @@ class Window:
         if size > MOST_BYTES:
             self.fault(f"has {size} bytes")
         if self.look.javascript:
+            from axe_playwright_python.sync_playwright import DEFAULT_OPTIONS, Axe
+
             options = _ONLY_COLOURS if self.look.dark else DEFAULT_OPTIONS
             results = Axe().run(self.page, options=options)
             for found in results.response["violations"]:
@@ -268,6 +268,8 @@ class Browser:
         :raises SkipTest: it cannot be had.
         """
         program = chromium()
+        from playwright.sync_api import sync_playwright
+
         playwright = sync_playwright().start()
         try:
             browser = playwright.chromium.launch(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-from playwright.sync_api import Page
+from typing import TYPE_CHECKING
 
 from tests.integration import apart
 from tests.integration.browser import LIGHT, PHONE, PLAIN, Look, Window
@@ -16,6 +15,9 @@ from tests.integration.test_pages import (
     READER,
     BrowserTestCase,
 )
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 
 class FlowTestCase(BrowserTestCase):

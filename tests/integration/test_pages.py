@@ -59,7 +59,7 @@ ROWS = (
     Row("/", ("Find a Python package", "pip install --index-url", "uv pip install")),
     Row("/", ("Upload to here", "twine upload"), PUBLISHER),
     Row("/nothing", ("404 Not Found", "To the home page"), status=404),
-    Row("/project/nothing/", ("404 Not Found",), status=404),
+    Row("/project/nothing/", ("nothing was not found", "Search for"), status=404),
     Row("/login", ("Log in", "User name", "Password")),
     Row("/logout", ("You are not logged in.",)),
     Row("/logout", ("You are logged in as reader.",), READER),

@@ -70,16 +70,33 @@ MOST_DEPENDENTS = 20
 #: Names that are like one that is not here.
 MOST_NEAR = 5
 
-#: Days that a picture shows.
+#: Versions that a picture shows, and days.
+MOST_BARS = 20
 MOST_DAYS = 366
+
+
+def _folded(shown: ShownProject) -> dict[str, object]:
+    """Return the releases that a project's page lists, and those that are folded.
+
+    Pre-releases are, but where there is nothing else.
+    """
+    final = [one for one in shown.releases if not one.prerelease]
+    early = [one for one in shown.releases if one.prerelease and final]
+    listed = final or shown.releases
+    return {
+        "listed": listed[:LISTED],
+        "folded": early[:LISTED],
+        "most_folded": LISTED,
+    }
 
 
 @frozen
 class Fetched:
-    """How often a project was fetched, and a picture of that day by day."""
+    """How often a project was fetched, in pictures by day and by version."""
 
     told: ProjectFetches
     picture: Chart
+    versions: Chart
 
 
 @define(eq=False)
@@ -146,6 +163,8 @@ class ProjectPages:
             visitor,
             project=shown,
             listed=listed,
+            folded=(),
+            most_folded=0,
             following=following if following < len(shown.releases) else None,
         )
 
@@ -249,7 +268,7 @@ class ProjectPages:
             project=shown,
             pinned=version is not None,
             setup=Setup.of(visitor, open_to_all=policy.anyone_reads(normalized)),
-            listed=shown.releases[:LISTED],
+            **_folded(shown),
             files=shown.files[:MOST_FILES],
             affecting=self._affecting(shown),
             told=told,
@@ -291,7 +310,11 @@ class ProjectPages:
             return None
         doer = StoredStatistics(self.statistics, authority)
         told = await doer.project(name, days)
-        return Fetched(told, bars([day.fetches for day in told.by_day]))
+        return Fetched(
+            told,
+            bars([day.fetches for day in told.by_day]),
+            bars([one.fetches for one in told.versions[:MOST_BARS]]),
+        )
 
     async def _told(
         self, shown: ShownProject

@@ -57,6 +57,14 @@ class ProjectTests(PageCase):
             answer = self.web.get(f"/project/{path}")
             self.assertEqual(answer.status, 301, path)
 
+    def test_a_final_slash_that_is_missing(self) -> None:
+        for path in ("acme/releases", f"acme/files/{WHEEL}", "acme/explain?version=1"):
+            answer = self.web.get(f"/project/{path}")
+            self.assertEqual(answer.status, 301, path)
+            path, _, query = path.rpartition("/")[2].partition("?")
+            wanted = f"{path}/?{query}" if query else f"{path}/"
+            self.assertEqual(answer["Location"], wanted)
+
     def test_under_a_prefix(self) -> None:
         web = Web(self.web.domain, proxies=Proxies((), "https://x.example/python"))
         page = Reader(web.get("/project/acme/").body)
@@ -121,8 +129,8 @@ class ProjectTests(PageCase):
         page = self.page("/project/acme/stats/?days=7")
         self.assertIn("1 download in 7 days", page.text)
         self.assertIn("uv 0.9", page.text)
-        self.assertEqual(page.count("svg"), 1)
-        self.assertEqual(page.count("rect"), 7)
+        self.assertEqual(page.count("svg"), 2)
+        self.assertEqual(page.count("rect"), 7 + 1)
         self.assertEqual(self.web.get("/project/acme/stats/?days=0").status, 400)
 
     def test_what_needs_it(self) -> None:
@@ -134,6 +142,22 @@ class ProjectTests(PageCase):
         self.assertIn("Needed here by", page.text)
         self.assertIn("/project/tool/", page.links)
         self.assertIn("/project/acme/", self.page("/project/tool/").links)
+
+    def test_pre_releases_are_folded(self) -> None:
+        for version in ("2.0rc1", "2.0rc2"):
+            name = f"acme-{version}-py3-none-any.whl"
+            self.web.publish(name, wheel("acme", version))
+        page = self.page("/project/acme/")
+        self.assertIn("2 pre-releases", page.text)
+        self.assertIn("/project/acme/2.0rc2/", page.links)
+        self.assertNotIn("pre-releases", self.page("/project/acme/releases/").text)
+
+    def test_pre_releases_alone_are_not(self) -> None:
+        web = Web()
+        web.publish("acme-2.0rc1-py3-none-any.whl", wheel("acme", "2.0rc1"))
+        text = Reader(web.get("/project/acme/").body).text
+        self.assertNotIn("1 pre-release", text)
+        self.assertIn("2.0rc1", text)
 
     def test_explained(self) -> None:
         page = self.page("/project/acme/explain/")
