@@ -86,7 +86,7 @@ class Archive:
         return self._whole[day]
 
     def take(self, day: str, counts: DayCounts) -> Steps[None]:
-        """Take a day that is not here."""
+        """Take a day, in place of what it was before as soon as all of it is here."""
         number, self._next = self._next, self._next + 1
         for packed, kind in (
             (self._files, counts.files),
@@ -96,6 +96,7 @@ class Archive:
                 for project, some in batch:
                     packed.add(project, number, some)
                 yield
+        self.drop(day)
         self._numbers[number] = day
         self._whole[day] = counts.whole
 

@@ -57,6 +57,11 @@ class DayCounts:
         """Whether every file was counted by itself."""
         return OTHERS not in self.files
 
+    @property
+    def fetches(self) -> int:
+        """All of them."""
+        return sum(sum(files.values()) for files in self.files.values())
+
     def add(self, project: str, filename: str, count: int = 1) -> None:
         """Count a file once more, or so many times."""
         files = self.files.setdefault(project, {})
@@ -104,19 +109,22 @@ class DayCounts:
             )
 
 
+def counting(objects: Mapping[str, DayCounts]) -> tuple[DayCounts, ...]:
+    """Leave out the objects of a day, by their names, that its sum covers."""
+    covered = objects[SUM].covers if SUM in objects else frozenset[str]()
+    return tuple(counts for name, counts in objects.items() if name not in covered)
+
+
 def summed(objects: Mapping[str, DayCounts]) -> DayCounts:
-    """Sum a day's objects up, by their names; what a sum covers counts once.
+    """Sum a day's objects up, by their names; for a thread.
 
     Of a single object the sum is that itself.
     """
     if len(objects) == 1:
         return next(iter(objects.values()))
-    whole = objects.get(SUM, DayCounts())
-    result = DayCounts(covers=whole.covers)
-    result.add_all(whole)
-    for name, counts in objects.items():
-        if name != SUM and name not in whole.covers:
-            result.add_all(counts)
+    result = DayCounts(covers=objects[SUM].covers if SUM in objects else frozenset())
+    for counts in counting(objects):
+        result.add_all(counts)
     return result
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from attrs import define, field
+from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
 from pypicloud_tw.errors import PypicloudError, StoreError
@@ -18,6 +19,7 @@ from pypicloud_tw.statistics.journal import (
     open_journal,
 )
 from pypicloud_tw.statistics.own_day import OwnDay
+from pypicloud_tw.statistics.stored import read_day
 from pypicloud_tw.store.interfaces import IObjectStore
 
 
@@ -37,6 +39,9 @@ class Journaling:
     _journal: Journal | None = field(default=None, init=False)
     _dead: list[DeadJournal] | None = field(default=None, init=False)
     _failed: bool = field(default=False, init=False)
+    # One after the other: what is newer stays.
+    _opening: DeferredLock = field(factory=DeferredLock, init=False)
+    _keeping: DeferredLock = field(factory=DeferredLock, init=False)
     _log = Logger()
 
     async def take_over(self) -> None:
@@ -70,20 +75,29 @@ class Journaling:
         await self._try(dead.end)
 
     async def _checked(self, left: Left) -> bytes | None:
-        """Return an object as it was left; None: it is damaged."""
+        """Return what was left; None: it is damaged, or the store has as much."""
         data, error = left.data, "it cannot be read"
         if data is not None:
             try:
-                await self.offload.in_thread(DayCounts.decode, data)
-                return data
+                counts = await self.offload.in_thread(DayCounts.decode, data)
             except ValueError as e:
                 error = str(e)
+            else:
+                return data if await self._is_more(left.key, counts) else None
         self._log.warn(
             "What a server that died had counted last is lost, {path}: {error}.",
             path=str(left.path),
             error=error,
         )
         return None
+
+    async def _is_more(self, key: str, counts: DayCounts | None) -> bool:
+        """Whether the store has less, as counts only grow.
+
+        A journal can fall behind: its disk was full.
+        """
+        stored = await read_day(self.store, self.offload, key, self._log)
+        return stored is None or counts is None or stored.fetches < counts.fetches
 
     async def write(self, days: Iterable[OwnDay]) -> None:
         """Keep what was counted since it was kept last."""
@@ -99,16 +113,21 @@ class Journaling:
         :param changes: those that are in it.
         """
         journal = await self._open()
-        if journal is None or own.journaled == changes:
+        if journal is None:
             return
-        if await self._try(lambda: journal.write(own.key, data)):
-            own.journaled = changes
+        async with self._keeping:
+            if own.journaled < changes and await self._try(
+                lambda: journal.write(own.key, data)
+            ):
+                own.journaled = changes
 
     async def drop(self, own: OwnDay) -> None:
         """Forget a day that the store has."""
         journal = self._journal
         if journal is not None:
-            await self._try(lambda: journal.drop(own.key))
+            async with self._keeping:
+                own.journaled = own.changes
+                await self._try(lambda: journal.drop(own.key))
 
     async def stop(self, *, keep: bool) -> None:
         """End it.
@@ -122,11 +141,14 @@ class Journaling:
             await self._try(lambda: journal.close(keep=keep))
 
     async def _open(self) -> Journal | None:
-        if self._journal is None and not self._failed:
-            try:
-                self._journal = await self.offload.in_thread(open_journal, self.folder)
-            except (OSError, StoreError) as e:
-                self._fail(e)
+        async with self._opening:
+            if self._journal is None and not self._failed:
+                try:
+                    self._journal = await self.offload.in_thread(
+                        open_journal, self.folder
+                    )
+                except (OSError, StoreError) as e:
+                    self._fail(e)
         return self._journal
 
     async def _try(self, work: Callable[[], None]) -> bool:

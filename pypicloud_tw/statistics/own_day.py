@@ -58,9 +58,9 @@ class OwnDay:
                 project = filename = OTHERS
             self._files += 1
         counts.add(project, filename)
-        kinds = counts.clients.get(project)
-        if kinds is None or client not in kinds:
-            if self._kinds >= MOST_KINDS:
-                client = OTHER.key
-            self._kinds += 1
+        kinds = counts.clients.get(project, {})
+        before = len(kinds)
+        if client not in kinds and self._kinds >= MOST_KINDS:
+            client = OTHER.key
         counts.add_client(project, client)
+        self._kinds += len(counts.clients[project]) - before

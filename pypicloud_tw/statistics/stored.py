@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 
 from attrs import define, field
@@ -20,10 +20,10 @@ from pypicloud_tw.statistics.counts import (
     OTHERS,
     SUM,
     DayCounts,
+    counting,
     day_and_name,
     end_of,
     key_of,
-    summed,
 )
 from pypicloud_tw.statistics.months import (
     KEPT,
@@ -124,36 +124,50 @@ class StoredCounts:
 
     Days that are summed up are in an archive; few are not.
 
-    :ivar days: the sum of each of those.
+    :ivar days: of each of those the counts that are to be added up.
     :ivar gaps: days of which not all could be read.
     :ivar is_read: whether it was ever read to its end.
+    :ivar is_changing: whether it is being read.
+    :ivar revision: another number after each change.
     """
 
     store: IObjectStore
     offload: IOffload
     pieces: Pieces
-    days: dict[str, DayCounts] = field(factory=dict, init=False)
+    days: dict[str, tuple[DayCounts, ...]] = field(factory=dict, init=False)
     archive: Archive = field(factory=Archive, init=False)
     months: Months = field(factory=Months, init=False)
     gaps: set[str] = field(factory=set, init=False)
     is_read: bool = field(default=False, init=False)
+    is_changing: bool = field(default=False, init=False)
+    revision: int = field(default=0, init=False)
     _parts: dict[str, dict[str, DayCounts]] = field(factory=dict, init=False)
     _etags: dict[str, str] = field(factory=dict, init=False)
     _ends: dict[str, datetime] = field(factory=dict, init=False)
     _log = Logger()
 
-    async def read(self, first: str, own: Collection[str]) -> int:
+    async def read(self, first: str, own: Callable[[], Collection[str]]) -> int:
         """Read what is new, and return of how many objects.
 
         :param first: the first day that is remembered.
-        :param own: keys of objects that are known better than the store has them.
+        :param own: tells the keys of objects that are known better than the store has
+            them; of those that are written meanwhile, too.
         :raises StoreError: the store is away.
         """
+        self.is_changing = True
+        try:
+            return await self._read(first, own)
+        finally:
+            self.is_changing = False
+            self.revision += 1
+
+    async def _read(self, first: str, own: Callable[[], Collection[str]]) -> int:
         listing = await Listing.of(self.store)
+        ours = own()  # now: none that is in the list has begun since
         known, count = len(self._etags), 0
         for day, names in listing.days.items():
             if day >= first:
-                count += await self._read_day(day, names, own)
+                count += await self._read_day(day, names, ours)
         last = max(listing.months, default="")
         for month, etag in listing.months.items():
             if last and month > months_before(last, KEPT):
@@ -166,7 +180,8 @@ class StoredCounts:
     def note(self, day: str, name: str, etag: str | None, counts: DayCounts) -> None:
         """Take what this server has counted on a day that it lets go of."""
         parts = {**self._parts.get(day, {}), name: counts}
-        self._parts[day], self.days[day] = parts, summed(parts)
+        self._parts[day], self.days[day] = parts, counting(parts)
+        self.revision += 1
         if etag is not None:
             self._etags[key_of(day, name)] = etag
 
@@ -179,7 +194,6 @@ class StoredCounts:
                 and self._etags.get(key_of(day, SUM)) == names[SUM]
             ):
                 return 0
-            self.archive.drop(day)
             self._etags.pop(key_of(day, SUM), None)
         before, count = self._parts.get(day, {}), 0
         parts: dict[str, DayCounts] = {}
@@ -206,7 +220,8 @@ class StoredCounts:
             self._parts.pop(day, None)
             self.days.pop(day, None)
         elif parts and (parts.keys() != before.keys() or count):
-            self._parts[day], self.days[day] = parts, summed(parts)
+            self._parts[day], self.days[day] = parts, counting(parts)
+            self.archive.drop(day)
         return count
 
     async def _read_month(self, month: str, etag: str) -> int:
@@ -247,29 +262,36 @@ class StoredCounts:
         if day in self.gaps:
             return False
         loose = self.days.get(day)
-        return self.archive.is_whole(day) if loose is None else loose.whole
+        if loose is None:
+            return self.archive.is_whole(day)
+        return all(counts.whole for counts in loose)
 
     def projects(self) -> set[str]:
         """Return the projects that were fetched on any day."""
         return set(self.archive.projects()).union(
-            *(counts.files for counts in self.days.values())
+            *(counts.files for loose in self.days.values() for counts in loose)
         )
 
     def files(self, project: str, first: str) -> Iterator[tuple[str, str, int]]:
         """Give day, filename and count of a project, since a day."""
         yield from self.archive.files(project, first)
-        for day, counts in self.days.items():
-            if day >= first:
-                for name, count in counts.files.get(project, {}).items():
-                    yield day, name, count
+        for day, counts in self._loose(first):
+            for name, count in counts.files.get(project, {}).items():
+                yield day, name, count
 
     def clients(self, project: str, first: str) -> Iterator[tuple[str, str, int]]:
         """Give day, key of a client and count of a project, since a day."""
         yield from self.archive.clients(project, first)
-        for day, counts in self.days.items():
+        for day, counts in self._loose(first):
+            for key, count in counts.clients.get(project, {}).items():
+                yield day, key, count
+
+    def _loose(self, first: str) -> Iterator[tuple[str, DayCounts]]:
+        """Give the counts of days that are not summed up."""
+        for day, loose in self.days.items():
             if day >= first:
-                for key, count in counts.clients.get(project, {}).items():
-                    yield day, key, count
+                for counts in loose:
+                    yield day, counts
 
     def last(self, project: str) -> Mapping[str, datetime]:
         """Return by when at the latest each version was fetched, by the months alone.

@@ -79,7 +79,7 @@ class Summing:
             if counts is None:
                 return False  # damaged, or of a newer version: nothing is lost of it
             objects[name] = counts
-        result = summed(objects)
+        result = await self.offload.in_thread(summed, objects)
         covered = frozenset(servers(names))
         result.covers = result.covers | covered
         data = await self.offload.in_thread(result.encode)

@@ -190,6 +190,12 @@ class UnitTests(ServeTestCase):
         path.write_text(self.unit)
         self.assertEqual(self.run_client(analyze, "verify", path), "")
 
+    def test_what_a_server_that_is_killed_leaves_stays(self) -> None:
+        """systemd removes PrivateTmp's folders before it starts the server again."""
+        [folder] = re.findall(r"^Environment=TMPDIR=(.*)$", self.unit, re.MULTILINE)
+        [cache] = re.findall(r"^CacheDirectory=(.*)$", self.unit, re.MULTILINE)
+        self.assertEqual(folder, f"/var/cache/{cache}")
+
     def test_commands(self) -> None:
         """Both ways to start it are, at a port and at a socket."""
         by_port, by_socket = re.findall(r"^#?ExecStart=(.*)$", self.unit, re.MULTILINE)

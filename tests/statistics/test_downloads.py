@@ -12,9 +12,11 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import StoreError
+from pypicloud_tw.statistics.agents import OTHER
 from pypicloud_tw.statistics.counts import SUM, DayCounts, key_of, summed
 from pypicloud_tw.statistics.downloads import CountedDownloads
 from pypicloud_tw.statistics.months import month_key
+from pypicloud_tw.statistics.own_day import OwnDay
 from pypicloud_tw.store.memory import MemoryStore
 from tests.doubles import InlineOffload
 
@@ -55,13 +57,13 @@ class DownloadTests(SynchronousTestCase):
             one.count("acme", filename)
         two.count("acme", ONE)
         two.count("beta", "beta-1.tar.gz")
-        self.done(one.work())
-        self.done(two.work())
+        one.work()
+        two.work()
         self.assertEqual(self.versions(two), {"1.0": 3, "2.0": 1})
         self.assertEqual(self.done(two.names(30)), {"acme", "beta"})
         self.assertEqual(self.versions(one), {"1.0": 2, "2.0": 1})
         self.clock.advance(3600)
-        self.done(one.work())
+        one.work()
         self.assertEqual(self.versions(one), {"1.0": 3, "2.0": 1})
 
     def test_days_end(self) -> None:
@@ -69,7 +71,7 @@ class DownloadTests(SynchronousTestCase):
         server.count("acme", ONE)
         self.clock.advance(DAY)
         server.count("acme", TWO)
-        self.done(server.work())
+        server.work()
         self.assertEqual(self.versions(server, 1), {"2.0": 1})
         self.assertEqual(self.versions(server, 2), {"1.0": 1, "2.0": 1})
 
@@ -79,7 +81,7 @@ class DownloadTests(SynchronousTestCase):
         self.done(server.stop())
         later = self.server()
         later.count("acme", ONE)
-        self.done(later.work())
+        later.work()
         self.assertEqual(self.versions(later), {"1.0": 2})
 
     def test_the_store_is_away(self) -> None:
@@ -90,16 +92,16 @@ class DownloadTests(SynchronousTestCase):
             raise StoreError("The store is away.")
 
         self.store.before = away
-        self.done(server.work())
+        server.work()
         self.flushLoggedErrors()
         self.store.before = lambda operation, key: None
         server.count("acme", ONE)
-        self.done(server.work())
+        server.work()
         self.assertEqual(self.versions(self.read()), {"1.0": 2})
 
     def test_a_writing_that_is_given_up_is_done_again(self) -> None:
         server = self.server()
-        self.done(server.work())
+        server.work()
         server.count("acme", ONE)
         server.offload = HangingOffload()
         server.work()
@@ -111,11 +113,11 @@ class DownloadTests(SynchronousTestCase):
         one, two = self.server(), self.server()
         one.count("acme", ONE)
         two.count("acme", ONE)
-        self.done(two.work())
-        self.done(one.work())
+        two.work()
+        one.work()
         self.assertEqual(self.versions(one), {"1.0": 2})
         self.clock.advance(DAY)
-        self.done(one.work())
+        one.work()
         self.assertEqual(self.versions(one), {"1.0": 2})
         self.assertEqual(self.versions(self.read()), {"1.0": 2})
 
@@ -124,24 +126,24 @@ class DownloadTests(SynchronousTestCase):
         for _ in range(3):
             server.count("acme", ONE)
         self.clock.advance(DAY)
-        self.done(server.work())
+        server.work()
         self.clock.rightNow -= DAY
         server.count("acme", ONE)
-        self.done(server.work())
+        server.work()
         self.assertEqual(self.versions(server), {"1.0": 4})
         self.clock.advance(DAY)
-        self.done(server.work())
+        server.work()
         self.assertEqual(self.versions(server), {"1.0": 4})
         self.assertEqual(self.versions(self.read()), {"1.0": 4})
 
     def test_what_was_written_late_is_counted_once(self) -> None:
         one, two = self.server(), self.server()
-        self.done(two.work())
+        two.work()
         one.count("acme", ONE)
-        self.done(one.work())
+        one.work()
         one.count("acme", ONE)
         self.clock.advance(DAY)
-        self.done(one.work())
+        one.work()
         self.assertEqual(self.versions(one), {"1.0": 2})
 
     def test_what_is_none_of_ours_lies_there(self) -> None:
@@ -150,7 +152,7 @@ class DownloadTests(SynchronousTestCase):
             self.done(self.store.put(f".stats/{day}/other", told))
         server = self.server()
         server.count("acme", ONE)
-        self.done(server.work())
+        server.work()
         self.done(server.sum_up())
         self.assertEqual(self.versions(server), {"1.0": 1})
         self.assertEqual(list(server.last("acme")), ["1.0"])
@@ -164,13 +166,13 @@ class DownloadTests(SynchronousTestCase):
     def test_damaged_is_left_out(self) -> None:
         server = self.server()
         server.count("acme", ONE)
-        self.done(server.work())
+        server.work()
         self.done(self.store.put(key_of("2026-01-10", "other"), b"{"))
         self.assertEqual(self.versions(self.read()), {"1.0": 1})
 
     def test_damaged_is_not_all_that_is_known(self) -> None:
         server = self.server()
-        self.done(server.work())
+        server.work()
         self.done(self.store.put(key_of("2026-01-10", "other"), b"{"))
         later = self.read()
         for _ in range(2):
@@ -259,10 +261,10 @@ class DownloadTests(SynchronousTestCase):
         server = self.server()
         self.assertIsNone(server.since)
         for _ in range(3):
-            self.done(server.work())
+            server.work()
             self.clock.advance(DAY)
         server.count("acme", ONE)
-        self.done(server.work())
+        server.work()
         later = self.read()
         self.assertEqual(later.since, datetime(2026, 1, 10, tzinfo=UTC))
         self.assertEqual(later.last("acme"), {"1.0": datetime(2026, 1, 14, tzinfo=UTC)})
@@ -274,8 +276,44 @@ class DownloadTests(SynchronousTestCase):
         self.done(server.stop())
         self.clock.advance(2 * DAY)
         later = self.server()
-        self.done(later.work())
+        later.work()
         self.assertEqual(later.since, datetime(2026, 1, 12, tzinfo=UTC))
+
+    def test_a_sum_that_cannot_be_read_anew_is_known_as_it_was(self) -> None:
+        """Else a prune would take a release for one that nobody fetched."""
+        key = key_of("2026-01-09", SUM)
+        counts = DayCounts({"acme": {ONE: 1}})
+        self.done(self.store.put(key, counts.encode()))
+        server = self.read()
+        before = server.since, server.last("acme")
+        self.assertEqual(list(before[1]), ["1.0"])
+        counts.add("acme", ONE)
+        self.done(self.store.put(key, counts.encode()))
+
+        def away(operation: str, key: str) -> None:
+            if operation == "get":
+                raise StoreError("The store is away.")
+
+        self.store.before = away
+        self.failureResultOf(Deferred.fromCoroutine(server.read()), StoreError)
+        self.assertEqual((server.since, server.last("acme")), before)
+        self.store.before = lambda operation, key: None
+        self.done(server.read())
+        self.assertEqual(self.versions(server), {"1.0": 2})
+
+    def test_many_kinds_of_clients_of_one_project_leave_room_for_others(self) -> None:
+        import pypicloud_tw.statistics.own_day as module
+
+        self.patch(module, "MOST_KINDS", 60)
+        own = OwnDay("2026-01-10")
+        for number in range(200):
+            own.count("acme", ONE, f"pip/{number}//")
+        own.count("beta", "beta-1.tar.gz", "pip/1//")
+        self.assertEqual(own.counts.clients["acme"][OTHER.key], 150)
+        self.assertEqual(own.counts.clients["beta"], {"pip/1//": 1})
+        for number in range(20):
+            own.count("corp", "corp-1.tar.gz", f"pip/{number}//")
+        self.assertEqual(own.counts.clients["corp"][OTHER.key], 12)
 
     def test_bounded(self) -> None:
         import pypicloud_tw.statistics.own_day as module
@@ -286,7 +324,7 @@ class DownloadTests(SynchronousTestCase):
             server.count("acme", f"acme-{number}.tar.gz")
         self.assertEqual(sum(self.versions(server).values()), 10)
         self.assertEqual(server.counted, 100)
-        self.done(server.work())
+        server.work()
         # What was fetched of the others nobody knows.
         self.assertIsNone(server.since)
 

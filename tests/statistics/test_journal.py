@@ -51,12 +51,26 @@ class KillableOffload(InlineOffload):
         return result
 
 
+class HangingStore(MemoryStore):
+    """Does not answer for a while.
+
+    :ivar hangs: operations that are not answered.
+    """
+
+    hangs: frozenset[str] = frozenset()
+
+    async def check(self, operation: str, key: str) -> None:
+        if operation in self.hangs:
+            await Deferred()
+        await super().check(operation, key)
+
+
 class JournalCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.clock.advance(START)
         self.offload = KillableOffload()
-        self.store = MemoryStore(InlineOffload(), kind="bucket")
+        self.store = HangingStore(InlineOffload(), kind="bucket")
         parent = Path(self.mktemp()).absolute()
         parent.mkdir()
         self.folder = journal_folder(parent, None, "bucket", "")
@@ -112,6 +126,62 @@ class JournalTests(JournalCase):
         self.kill()
         self.started()
         self.assertEqual(self.stored(), 5)
+
+    def test_it_is_kept_while_the_bucket_does_not_answer(self) -> None:
+        for hangs in ("put", "get", "list"):
+            self.setUp()
+            before = self.server()
+            before.count("acme", ONE)
+            self.done(before.stop())
+            self.store.hangs = frozenset({hangs})
+            server = self.started()
+            for _ in range(40):
+                server.count("acme", ONE)
+                self.minutes(1)
+            self.kill()
+            self.store.hangs = frozenset()
+            self.started()
+            self.assertEqual(self.stored(), 41, hangs)
+
+    def test_a_stop_while_the_bucket_does_not_answer(self) -> None:
+        server = self.started()
+        server.count("acme", ONE)
+        self.store.hangs = frozenset({"list", "put"})
+        self.minutes(70)
+        self.store.hangs = frozenset()
+        self.done(server.stop())
+        self.assertEqual(self.stored(), 1)
+        self.assertEqual(self.files(), [])
+
+    def test_a_day_ends_while_the_bucket_is_read(self) -> None:
+        server = self.started()
+        server.count("acme", ONE)
+        self.minutes(16)
+        self.store.hangs = frozenset({"list"})
+        self.minutes(60)
+        self.clock.advance(DAY)
+        server.count("acme", ONE)
+        self.minutes(16)
+        self.assertEqual(self.done(server.versions("acme", 9)), {"1.0": 2})
+        self.done(server.stop())
+        self.store.hangs = frozenset()
+        self.assertEqual(self.stored(), 2)
+
+    def test_a_journal_that_fell_behind(self) -> None:
+        """Its disk was full; the store has more, and is not written over."""
+        server = self.started()
+        server.count("acme", ONE)
+        self.minutes(1)
+        [path] = self.folder.glob("*/2026-*")
+        data = path.read_bytes()
+        server.count("acme", ONE)
+        self.minutes(15)
+        path.write_bytes(data)
+        self.kill()
+        last = self.started()
+        self.assertEqual(self.stored(), 2)
+        self.done(last.stop())
+        self.assertEqual(self.files(), [])
 
     def test_it_is_written_to_the_bucket_a_few_times_an_hour(self) -> None:
         server = self.started()

@@ -205,7 +205,6 @@ class ArchiveTests(SynchronousTestCase):
     def test_it_has_what_it_took_last(self, taken: list[tuple[str, DayCounts]]) -> None:
         archive, expected = Archive(), dict[str, DayCounts]()
         for day, one in taken:
-            archive.drop(day)
             at_once(archive.take(day, one))
             expected[day] = one
             at_once(archive.tidy())
@@ -234,6 +233,11 @@ class ArchiveTests(SynchronousTestCase):
         self.assertEqual(list(archive.files("a", "")), [])
         at_once(steps)
         self.assertEqual(list(archive.files("a", "")), [("1", "x", 1)])
+        steps = archive.take("1", DayCounts({"a": {"x": 2}}))
+        next(steps)
+        self.assertEqual(list(archive.files("a", "")), [("1", "x", 1)])
+        at_once(steps)
+        self.assertEqual(list(archive.files("a", "")), [("1", "x", 2)])
 
 
 class HelperTests(SynchronousTestCase):

@@ -48,6 +48,7 @@ class SessionRecord:
     :ivar ended: from then on this secret is of no use: there is a newer one, or the
         user has logged out. None: neither.
     :ivar successor: the id of the newer one.
+    :ivar predecessor: the id of the one before, which may be of use for a moment more.
     """
 
     digest: bytes = field(repr=False)
@@ -57,6 +58,7 @@ class SessionRecord:
     ends: int
     ended: int | None = None
     successor: str | None = None
+    predecessor: str | None = None
 
     @property
     def until(self) -> int:
@@ -81,6 +83,7 @@ def encode(record: SessionRecord) -> bytes:
         "ends": record.ends,
         "ended": record.ended,
         "successor": record.successor,
+        "predecessor": record.predecessor,
     }
     return compact(document)
 
@@ -101,6 +104,8 @@ def decode(stored: StoredBytes) -> SessionRecord:
             int(document["ends"]),
             _or_none(int, document["ended"]),
             _or_none(str, document["successor"]),
+            # Of sessions that began before this was kept, none is told.
+            _or_none(str, document.get("predecessor")),
         )
     except DAMAGED as e:
         raise StoreError(

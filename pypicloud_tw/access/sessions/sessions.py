@@ -160,7 +160,12 @@ class Sessions:
         now = int(self.clock.seconds())
         new = text.renewed(self.random.randbytes)
         former = evolve(known.record, ended=now + GRACE, successor=new.id)
-        renewed = evolve(known.record, digest=seal_secret(new.proof), created=now)
+        renewed = evolve(
+            known.record,
+            digest=seal_secret(new.proof),
+            created=now,
+            predecessor=text.id,
+        )
         await self._write(_key(new), renewed, IfAbsent())
         # Of several requests one wins; nobody ever hears of the others' secrets. Where
         # the answer is lost it may have won, and then the new one must be given out.
@@ -176,14 +181,16 @@ class Sessions:
         """
         self.standing.check()
         now = int(self.clock.seconds())
-        key, lived = _key(text), False
+        key, lived, former = _key(text), False, None
         for _ in range(_STEPS):
             known = await self._objects.read(key)
             if known is None:
                 break
             record = known.record
-            if key == _key(text) and not matches(text.proof, record.digest):
-                break
+            if key == _key(text):
+                if not matches(text.proof, record.digest):
+                    break
+                former = record.predecessor
             if now < record.until:
                 try:
                     ended = evolve(record, ended=now)
@@ -194,7 +201,24 @@ class Sessions:
             if record.successor is None:
                 break
             key = hour_key(FOLDER, text.hour, record.successor)
+        if former is not None:
+            await self._end_former(hour_key(FOLDER, text.hour, former))
         return lived
+
+    async def _end_former(self, key: str) -> None:
+        """End a secret that is good for a moment after there is a newer one.
+
+        Errors as of :meth:`end`.
+        """
+        now = int(self.clock.seconds())
+        for _ in range(_STEPS):
+            known = await self._objects.read(key)
+            if known is None or now >= known.record.until:
+                return
+            with suppress(PreconditionFailed):  # it changed at this moment
+                ended = evolve(known.record, ended=now)
+                await self._write(key, ended, IfMatch(known.etag))
+                return
 
     async def _write(
         self, key: str, record: SessionRecord, condition: Condition

@@ -27,8 +27,9 @@ class StorageSection:
     temp_dir: Path | None = key(  # noqa: RUF009  a field, and a Path is immutable
         values.path,
         None,
-        "The folder for uploads on their way, and for source archives that are looked "
-        "into; the system's by default.",
+        "The folder for uploads on their way, for source archives that are looked "
+        "into, and for counts of downloads that a bucket does not have yet; the "
+        "system's by default.",
     )
 
 

@@ -155,8 +155,10 @@ class FormDoor:
         :raises PypicloudError: as of :func:`read_form` and
             :func:`.authorization.authorize`.
         """
-        principal = await self.admit(request)
+        await self.admit(request)
         form = await read_form(request)
+        # Once more: it may have taken hours to come, and its session may be over.
+        principal = await self.admit(request)
         check_form(request, principal, form.one(TOKEN))
         return principal, form
 

@@ -47,6 +47,9 @@ _LONGEST = 32 * 1024
 _PATH = re.compile(r"/(?![/\\])[!-\[\]-~]*")
 _LONGEST_PATH = 2048
 
+#: Segments by which browsers leave a folder, and so our part of a host's addresses.
+_DOTS = re.compile(r"/(?:\.|%2e){1,2}(?=[/?#]|\Z)", re.IGNORECASE)
+
 #: Characters of a cookie that browsers certainly keep, but for its name.
 _LONGEST_COOKIE = 3500
 
@@ -217,7 +220,8 @@ def safe_path(request: Request, text: str) -> str:
     :param text: as it came; anybody may have written it.
     """
     prefix = request.origin.prefix
-    is_ours = text.startswith(f"{prefix}/")
+    path = re.split("[?#]", text, maxsplit=1)[0]
+    is_ours = text.startswith(f"{prefix}/") and _DOTS.search(path) is None
     if is_ours and len(text) <= _LONGEST_PATH and _PATH.fullmatch(text):
         return text
     return f"{prefix}/"

@@ -29,10 +29,17 @@ async def renew_session(request: Request, sessions: Sessions) -> None:
     """Give the browser a new secret where its session has had one for long.
 
     To be called for pages alone: a program that shows a cookie may not keep another.
+    What a script fetches is none: it breaks off while somebody types, and the new
+    secret would be lost with the answer.
     """
     text = shown_session(request)
-    if request.method != b"GET" or text is None:
+    if request.method != b"GET" or text is None or _is_fetched(request):
         return
     new = await sessions.renew(text, request.client_address)
     if new is not None:
         give_session(request, new)
+
+
+def _is_fetched(request: Request) -> bool:
+    """Return whether a script asks, as far as browsers tell (W3C Fetch Metadata)."""
+    return request.getHeader(b"Sec-Fetch-Dest") == b"empty"

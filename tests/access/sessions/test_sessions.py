@@ -203,6 +203,18 @@ class EndTests(SessionTestCase):
             for server in (self.server, self.other):
                 self.assertIsNone(self.name(new.text, server))
 
+    def test_the_former_secret_has_no_grace_after_a_log_out(self) -> None:
+        new = self.begin()
+        self.clock.advance(RENEWED_AFTER)
+        renewed = self.get(self.server.sessions.renew(new.text, CLIENT))
+        assert renewed is not None
+        self.assertEqual(self.name(new.text, self.other), "ann")
+        self.assertTrue(self.end(renewed.text))
+        self.clock.advance(1)
+        for server in (self.server, self.other):
+            for text in (new.text, renewed.text):
+                self.assertIsNone(self.name(text, server))
+
     def test_an_end_that_is_overtaken_by_a_renewal(self) -> None:
         new = self.begin()
         self.clock.advance(RENEWED_AFTER)

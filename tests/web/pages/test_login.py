@@ -343,6 +343,15 @@ class RenewTests(LogInCase):
             self.assertEqual(self.status(path=path), 200)
             self.assertEqual(self.browser.set, [])
 
+    def test_what_a_script_fetches_does_not(self) -> None:
+        """It may be broken off, and the new secret lost."""
+        self.browser.headers = {"Sec-Fetch-Dest": "empty"}
+        self.assertEqual(self.status(path="/search?q=acme"), 200)
+        self.assertEqual(self.browser.set, [])
+        self.browser.headers = {"Sec-Fetch-Dest": "document"}
+        self.assertEqual(self.status(path="/search?q=acme"), 200)
+        self.assertEqual(len(self.browser.set), 1)
+
     def test_an_error_page_does_not_lose_it(self) -> None:
         answer = self.browser.get("/project/nothing/")
         if self.browser.set:
@@ -470,6 +479,9 @@ class NextTests(LogInCase):
             ("/py/simple/", "/py/simple/"),
             ("/simple/", "/py/"),
             ("/pyx/", "/py/"),
+            ("/py/../other/", "/py/"),
+            ("/py/.%2E?x", "/py/"),
+            ("/py/search?q=/../", "/py/search?q=/../"),
         ):
             token = browser.token()
             answer = browser.post(

@@ -15,7 +15,7 @@ from packaging.version import Version
 from pypicloud_tw.concurrency.steps import Steps, at_once, batches
 from pypicloud_tw.errors import BadRequest, NotFound
 from pypicloud_tw.index.model import Document, File, Project
-from pypicloud_tw.index.names import FileKind, Filename
+from pypicloud_tw.index.names import MAX_VERSION, FileKind, Filename
 from pypicloud_tw.offload.limits import PAGES, limited
 from pypicloud_tw.offload.packing import PackedResult, pack, unpacked
 from pypicloud_tw.projects.addresses import file_path, provenance_path
@@ -261,7 +261,8 @@ def _latest(
 
 
 def _find(versions: Iterable[str], wanted: str) -> str:
-    spelled = canonicalize_version(wanted)
+    # What is longer than any version is not even read: that takes time, or fails.
+    spelled = canonicalize_version(wanted) if len(wanted) <= MAX_VERSION else wanted
     for known in versions:
         if known == wanted or (known and canonicalize_version(known) == spelled):
             return known

@@ -11,8 +11,9 @@ from pypicloud_tw.access.document import AccessDocument, StoredUser
 from pypicloud_tw.access.principal import Scope
 from pypicloud_tw.concurrency.steps import at_once
 from pypicloud_tw.config.rights import Action
-from tests.web.doubles import basic
+from tests.web.doubles import basic, request_bytes
 from tests.web.pages.admin.doubles import AdminCase
+from tests.web.pages.browser import FORM_TYPE, OWN_SITE
 from tests.web.pages.doubles import Reader
 from tests.web.test_rights import make_token
 
@@ -100,6 +101,23 @@ class UserTests(AdminCase):
         fields = {"name": "dave", **PASSWORD}
         response = self.ann.submit("/admin/users/", fields, "x")
         self.assertEqual(response.status, 403)
+        self.assertNotIn("dave", self.read("/admin/users/").text)
+
+    def test_of_a_session_that_ends_meanwhile(self) -> None:
+        token = self.ann.token("/admin/users/")
+        body = urlencode({"name": "dave", **PASSWORD, "token": token}).encode()
+        cookies = "; ".join(f"{k}={v}" for k, v in self.ann.cookies.items())
+        headers = {"Content-Type": FORM_TYPE, **OWN_SITE, "Cookie": cookies}
+        whole = request_bytes("POST", "/admin/users/", headers, body)
+        connection = self.web.connect()
+        connection.send(whole[:-5])
+        self.ann.post("/logout", token=token)
+        self.web.domain.clock.advance(5)
+        connection.send(whole[-5:])
+        answer = connection.response()
+        assert answer is not None
+        self.assertEqual(answer.status, 403)
+        self.ann.log_in()
         self.assertNotIn("dave", self.read("/admin/users/").text)
 
     def test_names_that_have_to_be_escaped(self) -> None:

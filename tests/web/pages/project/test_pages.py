@@ -52,6 +52,12 @@ class ProjectTests(PageCase):
         self.assertIn("/project/acme/", page.links)  # the newest
         self.assertEqual(self.web.get("/project/acme/3.0/").status, 404)
 
+    def test_what_is_longer_than_any_version(self) -> None:
+        digits = "9" * 5000  # more than int() reads
+        for path in (f"{digits}/", f"compare/?from=1.0&to={digits}"):
+            answer = self.web.get(f"/project/acme/{path}")
+            self.assertEqual(answer.status, 404, path[:20])
+
     def test_the_address_that_clients_print(self) -> None:
         for path in ("acme", "acme/1.0", "ACME/1.0/", "A.cme/"):
             answer = self.web.get(f"/project/{path}")
