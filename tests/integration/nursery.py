@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from tests.integration.rig import CHECKOUT, Server, clean_environment
+from tests.integration.rig import CHECKOUT, Server, clean_environment, wait_until
 
 
 @frozen
@@ -67,12 +67,18 @@ class Nursery:
         )
 
     def start(self, server: Server, point: str = "", nth: int = 1) -> None:
-        """Start a server that dies at *point*, and wait until it is ready."""
+        """Start a server that dies at *point*, and wait until it is ready.
+
+        It may die before: what it derives of the projects, it may write as it starts.
+        """
         arguments = [f"--config={server.config}"]
         server.process = self.fork(
             server, server.log_file, point, nth, arguments=arguments
         )
-        server.wait()
+        if point:
+            wait_until(lambda: server.is_ready(or_dead=True), lambda: server.log)
+        else:
+            server.wait()
 
     def fork(
         self, server: Server, log: Path, point: str = "", nth: int = 1, **more: Any

@@ -265,13 +265,16 @@ class Server:
         """Wait until it is ready, for a bounded time."""
         wait_until(self.is_ready, lambda: self.log)
 
-    def is_ready(self) -> bool:
+    def is_ready(self, *, or_dead: bool = False) -> bool:
         """Whether it says so.
 
+        :param or_dead: it may have ended as well.
         :raises AssertionError: it has ended instead.
         """
         assert self.process is not None, "not started"
         code = self.process.poll()
+        if or_dead and code is not None:
+            return True
         assert code is None, f"The server ended with {code}:\n{self.log}"
         try:
             return self.get("/ready").status == 200

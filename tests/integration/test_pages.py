@@ -60,6 +60,10 @@ ROWS = (
     Row("/", ("Upload to here", "twine upload"), PUBLISHER),
     Row("/nothing", ("404 Not Found", "To the home page"), status=404),
     Row("/project/nothing/", ("nothing was not found", "Search for"), status=404),
+    Row("/project/acmee/", ("Is one of these meant?", "acme"), status=404),
+    Row("/project/acme/9.9/", ("was not found", "is missing"), status=404),
+    Row("/project/acme/stats/", ("Downloads of acme", "Day by day")),
+    Row("/project/hostile/stats/", ("Downloads of hostile",)),
     Row("/login", ("Log in", "User name", "Password")),
     Row("/logout", ("You are not logged in.",)),
     Row("/logout", ("You are logged in as reader.",), READER),
@@ -173,7 +177,12 @@ class WalkTests(BrowserTestCase):
     """Every page, by everybody who sees it, in every way to look at it."""
 
     def make_server(self, **settings: str) -> Server:
-        return super().make_server(**{"storage.dir": str(corpus())}, **settings)
+        server = super().make_server(**{"storage.dir": str(corpus())}, **settings)
+        for file in server.document("acme")["files"]:
+            path = "/" + file["url"].removeprefix("../../")
+            answer = server.get(path, **{"User-Agent": "pip/25.0 {}"})
+            self.assertEqual(answer.status, 200, path)
+        return server
 
     def rows(self, look: Look) -> Iterator[tuple[Row, Window]]:
         """Go to every page, with a window for each person."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-#: The size of a picture in its own units, and what is left for its words.
-WIDTH, HEIGHT, MARGIN = 640, 160, 20
+#: The size of a picture in its own units; it is stretched to its place.
+WIDTH, HEIGHT = 640, 120
 
 #: Part of its place that a bar takes.
 _FULL = 0.8
@@ -27,31 +27,24 @@ class Bar:
 class Chart:
     """Bars side by side.
 
-    :ivar top: the number that the uppermost line stands for.
+    :ivar top: the number that the upper edge stands for.
     """
 
     bars: tuple[Bar, ...]
     top: int
     width: int = WIDTH
     height: int = HEIGHT
-    margin: int = MARGIN
-
-    @property
-    def floor(self) -> int:
-        """Where the bars stand."""
-        return self.height - self.margin
 
 
 def bars(numbers: Sequence[int]) -> Chart:
     """Draw numbers, none of which is negative, from left to right."""
     top = _round_up(max(numbers, default=0))
     place = WIDTH / max(1, len(numbers))
-    floor, room = HEIGHT - MARGIN, HEIGHT - 2 * MARGIN
     drawn = []
     for at, number in enumerate(numbers):
-        tall = round(room * number / top, 1)
+        tall = round(HEIGHT * number / top, 1)
         x = round(at * place + place * (1 - _FULL) / 2, 1)
-        y = round(floor - tall, 1)
+        y = round(HEIGHT - tall, 1)
         drawn.append(Bar(x, y, round(place * _FULL, 1), tall))
     return Chart(tuple(drawn), top)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from pypicloud_tw.web.pages.charts import HEIGHT, MARGIN, WIDTH, bars
+from pypicloud_tw.web.pages.charts import HEIGHT, WIDTH, bars
 
 
 class ChartTests(SynchronousTestCase):
@@ -11,7 +11,7 @@ class ChartTests(SynchronousTestCase):
         self.assertEqual(chart.top, 10)
         self.assertEqual([bar.height for bar in chart.bars], [0, 60, 120])
         for bar in chart.bars:
-            self.assertEqual(bar.y + bar.height, HEIGHT - MARGIN)
+            self.assertEqual(bar.y + bar.height, HEIGHT)
         ends = [bar.x + bar.width for bar in chart.bars]
         self.assertTrue(ends[0] < chart.bars[1].x and ends[-1] <= WIDTH)
 
