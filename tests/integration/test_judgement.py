@@ -170,7 +170,7 @@ class MalwareTests(JudgementTestCase):
         source = str(self.folder / "nothing-there")
         open_ = self.judging(**{"advisories.source": source})
         self.assertIsNone(self.refused(open_, self.path(open_, "acme-lib")))
-        self.assertIn("cannot be read", open_.log)
+        wait_until(lambda: "cannot be read" in open_.log, lambda: open_.log)
         closed = {"advisories.source": source, "advisories.when_away": "closed"}
         server = self.judging(**closed)
         self.assertEqual(server.document("acme-lib")["files"], [])
