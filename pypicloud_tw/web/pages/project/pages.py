@@ -255,7 +255,7 @@ class ProjectPages:
         try:
             shown = await self._find(visitor, normalized, version)
         except NotFound as e:
-            return self._send_missing(request, visitor, normalized, e)
+            return self._send_missing(request, visitor, normalized, version, e)
         policy = self.door.access.policy
         authority = PrincipalAuthority(self.door.access, visitor.principal)
         reads = authority.reads()
@@ -282,7 +282,12 @@ class ProjectPages:
         )
 
     def _send_missing(
-        self, request: Request, visitor: Visitor, name: NormalizedName, error: NotFound
+        self,
+        request: Request,
+        visitor: Visitor,
+        name: NormalizedName,
+        version: str | None,
+        error: NotFound,
     ) -> bytes:
         """Say that there is no such project or release, and what may be meant.
 
@@ -297,6 +302,7 @@ class ProjectPages:
             "project/missing",
             visitor,
             name=name,
+            release=version,
             message=error.message,
             is_here=self._linked(visitor)(name),
             near=self.derived.near(name, MOST_NEAR, reads),

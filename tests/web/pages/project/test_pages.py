@@ -116,15 +116,34 @@ class ProjectTests(PageCase):
         answer = self.web.get("/project/acm/", html)
         self.assertEqual(answer.status, 404)
         self.assertIn("/project/acme/", Reader(answer.body).links)
-        answer = self.web.get("/project/acme/7/", html)
-        self.assertEqual(answer.status, 404)
-        self.assertIn("/project/acme/explain/", Reader(answer.body).links)
+        self.assertIn("acm was not found", Reader(answer.body).text)
         self.assertNotIn("<", self.web.get("/project/acm/").text)
         closed = Web(self.web.domain, policy=policy_of(CLOSED))
         closed.describe()
         answer = closed.get("/project/acm/", html)
         self.assertEqual(answer.status, 404)
         self.assertNotIn("acme", answer.text)
+
+    def test_a_release_that_is_missing(self) -> None:
+        """The project is there: nothing else is meant."""
+        self.web.publish("acme_1-1.0-py3-none-any.whl", wheel("acme_1"))
+        self.web.describe()
+        answer = self.web.get("/project/acme/7/", {"Accept": "text/html"})
+        self.assertEqual(answer.status, 404)
+        page = Reader(answer.body)
+        self.assertIn("acme 7 was not found", page.text)
+        self.assertIn("/project/acme/explain/?version=7", page.links)
+        self.assertIn("/project/acme/releases/", page.links)
+        self.assertNotIn("/project/acme-1/", page.links)
+
+    def test_who_published_it(self) -> None:
+        facts = "".join(self.page("/project/acme/").text.split())
+        self.assertIn("2026-03-01ByannSize", facts)
+
+    def test_the_way_to_manage_it(self) -> None:
+        answer = self.web.get("/project/acme/", basic("ann", "secret"))
+        self.assertIn("/project/acme/manage/", Reader(answer.body).links)
+        self.assertNotIn("/project/acme/manage/", self.page("/project/acme/").links)
 
     def test_how_often_it_was_fetched(self) -> None:
         (found,) = stored_project(self.web.store, "acme").files
