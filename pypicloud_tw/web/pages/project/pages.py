@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 
 from attrs import define, frozen
 from klein import Klein
@@ -88,6 +89,16 @@ def _folded(shown: ShownProject) -> dict[str, object]:
         "folded": early[:LISTED],
         "most_folded": LISTED,
     }
+
+
+def _before(shown: ShownProject) -> str | None:
+    """Return the version before the one that is shown; None: there is none.
+
+    Pre-releases are left out.
+    """
+    later = takewhile(lambda one: one.version != shown.version, shown.releases)
+    older = shown.releases[len(list(later)) + 1 :]
+    return next((one.version or None for one in older if not one.prerelease), None)
 
 
 @frozen
@@ -199,7 +210,7 @@ class ProjectPages:
         normalized = asked_project(name)
         visitor = await self.door.admit_to(request, normalized)
         shown = await self._find(visitor, normalized, parameter(request, "to"))
-        old, new = parameter(request, "from"), shown.version
+        old, new = parameter(request, "from") or _before(shown), shown.version
         changes, trouble = None, None
         if old is not None and new is not None:
             try:

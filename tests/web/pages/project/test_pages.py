@@ -140,6 +140,15 @@ class ProjectTests(PageCase):
         facts = "".join(self.page("/project/acme/").text.split())
         self.assertIn("2026-03-01ByannSize", facts)
 
+    def test_a_release_is_compared_with_the_one_before(self) -> None:
+        page = self.page("/project/acme/compare/")
+        self.assertIn("Give two versions", page.text)
+        for version in ("2.0rc1", "2.0"):
+            name = f"acme-{version}-py3-none-any.whl"
+            self.web.publish(name, wheel("acme", version))
+        page = self.page("/project/acme/compare/?to=2.0")
+        self.assertIn("Nothing changes from 1.0 to 2.0.", page.text)
+
     def test_the_way_to_manage_it(self) -> None:
         answer = self.web.get("/project/acme/", basic("ann", "secret"))
         self.assertIn("/project/acme/manage/", Reader(answer.body).links)
