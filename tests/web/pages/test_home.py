@@ -44,7 +44,8 @@ class HomeTests(SynchronousTestCase):
             "Anyone may read this index; uploading takes a log-in.",
         ):
             self.assertIn(text, page.text)
-        links = ["#main", "/py/", "/py/upload", "/py/packages/"]
+        links = ["#main", "/py/", "/py/upload", "/py/upload"]
+        links += ["/py/account/?for=ci#new", "/py/packages/"]
         links += ["/py/feeds/releases.atom", "/py/simple/"]
         self.assertEqual(page.links, links)
 
