@@ -71,22 +71,38 @@ class Projects:
         :raises NotFound: there is no such project, here or upstream.
         :raises PypicloudError: see :meth:`entry` and :class:`Fallback`.
         """
-        # What is not here may be asked of others: they must not hear our names.
         fallback = self.fallback
-        asks = fallback is not None and not fallback.upstreams.knows(name)
         try:
-            entry = await self.entry(name, asks)
+            entry = await self.own(name)
         except NotFound:
             if fallback is None:
                 raise
-            if fallback.redirects:
-                return Elsewhere(fallback.upstreams.address(name))
-            known = await fallback.page(name)
-            return Found(known.page, known.warning)
+            return await self.elsewhere(name, fallback)
         quarantined = entry.project.status == "quarantined"
         if fallback is not None and name in fallback.merge and not quarantined:
             return Found(*await fallback.merged(name, entry.page.page))
         return Found(entry.page.page)
+
+    async def own(self, name: NormalizedName) -> CachedProject[ProjectView]:
+        """Find a project of ours, before others may be asked for its page.
+
+        They must not hear our names. Errors as of :meth:`entry`.
+        """
+        fallback = self.fallback
+        asks = fallback is not None and not fallback.upstreams.knows(name)
+        return await self.entry(name, asks)
+
+    async def elsewhere(
+        self, name: NormalizedName, fallback: Fallback
+    ) -> Found | Elsewhere:
+        """Find the page of a project that :meth:`own` has not found.
+
+        :raises PypicloudError: see :class:`Fallback`.
+        """
+        if fallback.redirects:
+            return Elsewhere(fallback.upstreams.address(name))
+        known = await fallback.page(name)
+        return Found(known.page, known.warning)
 
     async def blob(self, name: NormalizedName, digest: str, filename: str) -> Blob:
         """Find a file, or the core metadata beside it, by its address.

@@ -371,35 +371,34 @@ class ProjectPages:
         :raises NotFound: there is no such project or release.
         """
         fallback = self.projects.fallback
-        merges = fallback is not None and name in fallback.merge
-        if not merges:
-            try:
-                return await self._find_own(visitor, name, version)
-            except NotFound:
-                if fallback is None:
-                    raise
-        match await self.projects.page(name):
-            case Elsewhere(address):
-                raise NotFound(
-                    f"{name} is not here: installers are sent to {address} for it."
-                )
-            case Found(page):
-                origin: Origin = "both" if merges else "upstream"
-                return await self._read(page.json, name, version, origin)
-
-    async def _find_own(
-        self, visitor: Visitor, name: NormalizedName, version: str | None
-    ) -> ShownProject:
-        fallback = self.projects.fallback
-        asks = fallback is not None and not fallback.upstreams.knows(name)
-        project = (await self.projects.entry(name, asks)).project
+        if fallback is not None and name in fallback.merge:
+            return await self._read(
+                await self.projects.page(name), name, version, "both"
+            )
+        try:
+            entry = await self.projects.own(name)
+        except NotFound:
+            if fallback is None:
+                raise
+            served = await self.projects.elsewhere(name, fallback)
+            return await self._read(served, name, version, "upstream")
         policy = self.door.access.policy
         managed = policy.may(visitor.principal, Action.MANAGE, name)
-        return await self.pieces.finish(show_own(project, version, managed=managed))
+        shown = show_own(entry.project, version, managed=managed)
+        return await self.pieces.finish(shown)
 
     async def _read(
-        self, data: bytes, name: NormalizedName, version: str | None, origin: Origin
+        self,
+        served: Found | Elsewhere,
+        name: NormalizedName,
+        version: str | None,
+        origin: Origin,
     ) -> ShownProject:
+        if isinstance(served, Elsewhere):
+            raise NotFound(
+                f"{name} is not here: installers are sent to {served.address} for it."
+            )
+        data = served.page.json
         if len(data) <= QUICK:
             return show_document(data, name, version, origin)
         question = await self.offload.in_thread(pack, (data, name, version, origin))
