@@ -75,9 +75,7 @@ class DayCounts:
         """Add what another counted."""
         for project, filename, count in other:
             self.add(project, filename, count)
-        for project, clients in other.clients.items():
-            for key, count in clients.items():
-                self.add_client(project, key, count)
+        add_clients(self.clients, other.clients)
 
     def __iter__(self) -> Iterator[tuple[str, str, int]]:
         """Give project, filename and count."""
@@ -186,6 +184,13 @@ def add_client(counts: Counts, project: str, key: str, count: int) -> None:
     if key not in clients and len(clients) >= MOST_CLIENTS:
         key = OTHER.key
     clients[key] = clients.get(key, 0) + count
+
+
+def add_clients(counts: Counts, more: Counts) -> None:
+    """Add all counts of clients, likewise."""
+    for project, clients in more.items():
+        for key, count in clients.items():
+            add_client(counts, project, key, count)
 
 
 def pack(told: object) -> bytes:

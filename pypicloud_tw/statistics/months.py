@@ -15,7 +15,7 @@ from pypicloud_tw.statistics.counts import (
     SUM,
     Counts,
     DayCounts,
-    add_client,
+    add_clients,
     damaged,
     pack,
     read_counts,
@@ -76,9 +76,7 @@ class MonthCounts:
             versions = self.versions.setdefault(project, {})
             versions[version] = versions.get(version, 0) + count
             fetches += count
-        for project, clients in counts.clients.items():
-            for key, count in clients.items():
-                add_client(self.clients, project, key, count)
+        add_clients(self.clients, counts.clients)
         self.days[day] = DayInMonth(etag, fetches, counts.whole)
 
     def encode(self) -> bytes:
@@ -149,8 +147,17 @@ def month_of(day: str) -> str:
 
 def months_before(month: str, months: int) -> str:
     """Return the month that was so many months before one."""
-    years, number = divmod(int(month[:4]) * 12 + int(month[5:]) - 1 - months, 12)
-    return f"{years:04d}-{number + 1:02d}"
+    return numbered_month(month_number(month) - months)
+
+
+def month_number(month: str) -> int:
+    """Return a number that is one larger for each month."""
+    return int(month[:4]) * 12 + int(month[5:]) - 1
+
+
+def numbered_month(number: int) -> str:
+    """Return the month that has a number."""
+    return f"{number // 12:04d}-{number % 12 + 1:02d}"
 
 
 def _day(told: Any) -> DayInMonth:

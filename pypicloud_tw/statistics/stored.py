@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
+from typing import TypeVar
 
 from attrs import define, field
 from twisted.logger import Logger
@@ -30,11 +31,15 @@ from pypicloud_tw.statistics.months import (
     DayInMonth,
     MonthCounts,
     month_key,
+    month_number,
     month_of,
     month_of_key,
     months_before,
+    numbered_month,
 )
 from pypicloud_tw.store.interfaces import IObjectStore
+
+T = TypeVar("T")
 
 #: Projects of a month that are taken in a piece.
 _BATCH = 250
@@ -87,7 +92,7 @@ class Months:
         self.days = {d: one for d, one in self.days.items() if month_of(d) != month}
         self.days |= counts.days
         self.totals[month] = sum(day.fetches for day in counts.days.values())
-        number = _number(month)
+        number = month_number(month)
         for batch in batches(counts.versions.items(), _BATCH):
             for project, versions in batch:
                 self._take(project, number, sum(versions.values()))
@@ -107,7 +112,7 @@ class Months:
     def of(self, project: str) -> Mapping[str, int]:
         """Return how often a project was fetched, by month."""
         kept = self._projects.get(project, ())
-        return {_month(kept[at]): kept[at + 1] for at in range(0, len(kept), 2)}
+        return {numbered_month(kept[at]): kept[at + 1] for at in range(0, len(kept), 2)}
 
     def projects(self) -> list[str]:
         """Return those that were fetched in any of them."""
@@ -306,38 +311,30 @@ async def read_day(
     store: IObjectStore, offload: IOffload, key: str, log: Logger
 ) -> DayCounts | None:
     """Read a day's object; None: it is gone, damaged, or of a newer version."""
-    try:
-        stored = await store.get(key, limit=MAX_DAY)
-    except ObjectNotFound:
-        return None
-    assert stored is not None, "an unconditional read gives bytes"
-    try:
-        return await offload.in_thread(DayCounts.decode, stored.data)
-    except ValueError as e:
-        log.warn("{key} is left out: {error}", key=key, error=str(e))
-        return None
+    return await _read(store, offload, key, DayCounts.decode, log)
 
 
 async def read_month(
     store: IObjectStore, offload: IOffload, month: str, log: Logger
 ) -> MonthCounts | None:
     """Read a month; None: as of :func:`read_day`."""
-    key = month_key(month)
+    return await _read(store, offload, month_key(month), MonthCounts.decode, log)
+
+
+async def _read(
+    store: IObjectStore,
+    offload: IOffload,
+    key: str,
+    decode: Callable[[bytes], T | None],
+    log: Logger,
+) -> T | None:
     try:
         stored = await store.get(key, limit=MAX_DAY)
     except ObjectNotFound:
         return None
     assert stored is not None, "an unconditional read gives bytes"
     try:
-        return await offload.in_thread(MonthCounts.decode, stored.data)
+        return await offload.in_thread(decode, stored.data)
     except ValueError as e:
         log.warn("{key} is left out: {error}", key=key, error=str(e))
         return None
-
-
-def _number(month: str) -> int:
-    return int(month[:4]) * 12 + int(month[5:]) - 1
-
-
-def _month(number: int) -> str:
-    return f"{number // 12:04d}-{number % 12 + 1:02d}"

@@ -22,9 +22,6 @@ _WHOLE = re.compile(rf"{_PREFIX}[a-z2-7]{{96}}".encode())
 #: Bytes: of the hour, of the id, and of what forms are bound to.
 _HOUR, _ID, _SEED = 4, 16, 16
 
-#: The last hour that one can tell of.
-LAST_HOUR = 2**32 - 1
-
 
 @frozen
 class SessionText:
