@@ -27,7 +27,7 @@ from pypicloud_tw.web.api.json_api import parameter
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.acting import ActDoor, Visit
 from pypicloud_tw.web.pages.home import Setup
-from pypicloud_tw.web.pages.paging import Listed
+from pypicloud_tw.web.pages.paging import Listing
 from pypicloud_tw.web.requester import Requester
 
 _READ = ["GET", "HEAD"]
@@ -120,11 +120,10 @@ class AccountPages:
         )
 
     def _new_token(self, visit: Visit) -> NewToken:
-        projects = tuple(visit.form.one("projects").replace(",", " ").split())
         return NewToken(
             visit.typed("description"),
             None if visit.typed("all") else _actions(visit),
-            projects or None,
+            visit.words("projects") or None,
             _days(visit.typed("days")) * _DAY,
         )
 
@@ -159,7 +158,7 @@ class AccountPages:
             identity=identity,
             allowed=_allowed(rights.decisions),
             has_tokens=has_tokens,
-            tokens=Listed.of(visit, tokens),
+            tokens=Listing.of(visit, tokens),
             now=datetime.fromtimestamp(book.clock.seconds(), UTC),
             preset=_preset(visit),
             grantable=GRANTABLE,
@@ -233,11 +232,10 @@ def _actions(visit: Visit) -> frozenset[Action]:
 
     :raises BadRequest: there is none, or one that cannot be given.
     """
-    known = {action.value: action for action in GRANTABLE}
-    ticked = visit.form.all("actions")
-    if not ticked or not known.keys() >= set(ticked):
+    ticked = visit.ticked()
+    if not ticked:
         raise BadRequest("Tick what the token is for.")
-    return frozenset(known[one] for one in ticked)
+    return ticked
 
 
 def _days(text: str) -> int:

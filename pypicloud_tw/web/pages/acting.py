@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Self
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.principal import Principal
+from pypicloud_tw.config.rights import GRANTABLE, Action
 from pypicloud_tw.errors import (
     BadRequest,
     ConditionFailed,
@@ -17,14 +20,7 @@ from pypicloud_tw.errors import (
 from pypicloud_tw.web.api.json_api import parameter
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.door import PageDoor
-from pypicloud_tw.web.pages.forms import (
-    TOKEN,
-    Form,
-    FormDoor,
-    check_form,
-    form_token,
-    read_form,
-)
+from pypicloud_tw.web.pages.forms import Form, FormDoor, form_token
 from pypicloud_tw.web.pages.login import see_other
 from pypicloud_tw.web.pages.visitor import Visitor
 from pypicloud_tw.web.requester import Requester
@@ -68,6 +64,33 @@ class Visit:
         :raises BadRequest: it came more than once.
         """
         return self.form.one(name).strip()
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """Return the words of a field, apart by blanks, commas or line ends."""
+        return tuple(self.form.one(name).replace(",", " ").split())
+
+    def ticked(self) -> frozenset[Action] | None:
+        """Return the actions that were ticked; None: one is none that can be given."""
+        known = {action.value: action for action in GRANTABLE}
+        ticked = self.form.all("actions")
+        if not known.keys() >= set(ticked):
+            return None
+        return frozenset(known[one] for one in ticked)
+
+    def check_sure(self) -> None:
+        """Return if the form says that it is meant.
+
+        :raises BadRequest: it does not.
+        """
+        if self.form.one("sure") != "yes":
+            raise BadRequest("Tick the box that says that you are sure.")
+
+    def refused(self, error: PypicloudError) -> Self:
+        """Set up the answer to a form that was refused: its page with what is wrong."""
+        self.request.set_status(error.status, error.message)
+        for name, value in error.headers.items():
+            self.request.setHeader(name.encode(), value.encode())
+        return evolve(self, problem=error.message)
 
 
 @frozen(eq=False)
@@ -125,11 +148,13 @@ class ActDoor:
         :raises PypicloudError: as of :meth:`.FormDoor.open`; or *judge* or *do* raise
             it, and it is none of :data:`MENDABLE`.
         """
-        await self._admit(request, judge)
-        form = await read_form(request)
-        who = await self._admit(request, judge)
-        principal = who.authority.principal
-        check_form(request, principal, form.one(TOKEN))
+
+        def judge_sender(principal: Principal) -> None:
+            judge(Requester.of(request, self.access, principal))
+            self.access.refuse_while_read_only()
+
+        principal, form = await FormDoor(self.access).open(request, judge_sender)
+        who = Requester.of(request, self.access, principal)
         visit = Visit(request, who, self.door.visitor(request, principal), form)
         try:
             done = await do(visit)
@@ -142,12 +167,4 @@ class ActDoor:
     def refuse(self, visit: Visit, error: PypicloudError) -> Visit:
         """Set up the answer to a form that was refused."""
         self.refused(visit.request, error)
-        visit.request.set_status(error.status, error.message)
-        return Visit(visit.request, visit.who, visit.visitor, visit.form, error.message)
-
-    async def _admit(self, request: Request, judge: Judge) -> Requester:
-        principal = await FormDoor(self.access).admit(request)
-        who = Requester.of(request, self.access, principal)
-        judge(who)
-        self.access.refuse_while_read_only()
-        return who
+        return visit.refused(error)

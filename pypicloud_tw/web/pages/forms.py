@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import unquote_to_bytes
 
 from attrs import field, frozen
@@ -141,24 +141,33 @@ def _secret(request: Request, principal: Principal) -> bytes | None:
     return None if session is None else session.seed
 
 
+def _let_all_pass(principal: Principal) -> None:
+    """Judge later."""
+
+
 @frozen(eq=False)
 class FormDoor:
     """The way in for whatever a page asks to be changed."""
 
     access: Access
 
-    async def open(self, request: Request) -> tuple[Principal, Form]:
-        """Read a form, and find out who sends it; what that may do is judged later.
+    async def open(
+        self, request: Request, judge: Callable[[Principal], None] = _let_all_pass
+    ) -> tuple[Principal, Form]:
+        """Read a form, and find out who sends it.
 
+        :param judge: raises the error for whoever may not send it; asked before the
+            form is read, and again behind it.
         :raises Forbidden: another site's page had the browser send it, or it was not
             made for whoever sends it.
         :raises PypicloudError: as of :func:`read_form` and
             :func:`.authorization.authorize`.
         """
-        await self.admit(request)
+        judge(await self.admit(request))
         form = await read_form(request)
         # Once more: it may have taken hours to come, and its session may be over.
         principal = await self.admit(request)
+        judge(principal)
         check_form(request, principal, form.one(TOKEN))
         return principal, form
 

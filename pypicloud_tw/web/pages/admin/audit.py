@@ -17,7 +17,7 @@ from pypicloud_tw.index.index import Index
 from pypicloud_tw.store.delivery import deliver
 from pypicloud_tw.web.api.audit import PageQuestion, find_records, tell_broken
 from pypicloud_tw.web.http.site import Request
-from pypicloud_tw.web.pages.admin.visits import AdminDoor, Visit
+from pypicloud_tw.web.pages.admin.visits import AdminDoor, AdminVisit
 
 #: Records of a page, and characters of a text in one: a page of the longest has 90 kB.
 MOST, LONGEST = 40, 200
@@ -83,13 +83,13 @@ class AuditPages:
         if request.method == b"GET":
             await deliver(request, self._lines(wanted))
 
-    async def _enter(self, request: Request) -> Visit:
+    async def _enter(self, request: Request) -> AdminVisit:
         visit = await self.door.enter(request)
         await visit.access.learn()
         visit.who.authority.check_some(Action.MANAGE)
         return visit
 
-    async def _find(self, visit: Visit, asked: dict[str, str]) -> Found:
+    async def _find(self, visit: AdminVisit, asked: dict[str, str]) -> Found:
         question = self._question(asked, visit.asked("cursor"))
         self._check(visit, question)
         store, clock = self.index.store, self.index.clock
@@ -109,7 +109,7 @@ class AuditPages:
             return question
         return evolve(question, project=project_or_pattern(question.project))
 
-    def _check(self, visit: Visit, question: Question) -> None:
+    def _check(self, visit: AdminVisit, question: Question) -> None:
         """Return if they may see these records, judged as the API does."""
         project = PageQuestion(question, question.project, MOST).one_project
         action = Action.ADMINISTER if project is None else Action.MANAGE

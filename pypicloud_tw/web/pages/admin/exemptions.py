@@ -11,7 +11,7 @@ from pypicloud_tw.config.exemptions import LIFTABLE, Rule, parse_end
 from pypicloud_tw.config.values import BadValueError
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.web.http.site import Request
-from pypicloud_tw.web.pages.admin.visits import AdminDoor, Done, Visit
+from pypicloud_tw.web.pages.admin.visits import AdminDoor, AdminVisit, Done
 
 
 @frozen(eq=False)
@@ -41,17 +41,17 @@ class ExemptionPages:
             lambda visit: self._show(visit, id),
         )
 
-    async def _list(self, visit: Visit) -> bytes:
+    async def _list(self, visit: AdminVisit) -> bytes:
         window = visit.window()
         found = await self._doer(visit).exemptions()
         exemptions = visit.cut(one for one in found if window.has(one.what, one.reason))
         rules = sorted(rule.value for rule in LIFTABLE)
         return visit.send("exemptions", exemptions=exemptions, rules=rules)
 
-    async def _show(self, visit: Visit, id: str) -> bytes:
+    async def _show(self, visit: AdminVisit, id: str) -> bytes:
         return visit.send("exemption", exemption=await self._doer(visit).exemption(id))
 
-    async def _add(self, visit: Visit) -> Done:
+    async def _add(self, visit: AdminVisit) -> Done:
         doer, text = self._doer(visit), visit.typed("until")
         try:
             until = parse_end(text)
@@ -68,13 +68,13 @@ class ExemptionPages:
         await doer.add_exemption(new, NEW)
         return Done("exemptions/", "added")
 
-    async def _remove(self, visit: Visit, id: str) -> Done:
+    async def _remove(self, visit: AdminVisit, id: str) -> Done:
         doer = self._doer(visit)
         visit.check_sure()
         changed = await doer.remove_exemption(id)
         return Done("exemptions/", "removed", changed.notices)
 
-    def _doer(self, visit: Visit) -> StoredAdministration:
+    def _doer(self, visit: AdminVisit) -> StoredAdministration:
         doer = visit.administration(self.administered)
         doer.authority.check_administers_some()
         return doer

@@ -18,7 +18,7 @@ from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.admin.users import PRESENT
-from pypicloud_tw.web.pages.admin.visits import AdminDoor, Done, Visit, segment
+from pypicloud_tw.web.pages.admin.visits import AdminDoor, AdminVisit, Done, segment
 
 
 @frozen(eq=False)
@@ -49,22 +49,22 @@ class GroupPages:
             lambda visit: self._show(visit, name),
         )
 
-    async def _list(self, visit: Visit) -> bytes:
+    async def _list(self, visit: AdminVisit) -> bytes:
         found = await self._doer(visit).find_groups(visit.window(), self.pieces)
         return visit.send("groups", groups=visit.listing(found))
 
-    async def _show(self, visit: Visit, name: str) -> bytes:
+    async def _show(self, visit: AdminVisit, name: str) -> bytes:
         group = await self._doer(visit).group(name)
         members = filter(visit.window().has, group.members)
         return visit.send("group", group=group, members=visit.cut(members))
 
-    async def _add(self, visit: Visit) -> Done:
+    async def _add(self, visit: AdminVisit) -> Done:
         name, members = visit.typed("name"), Members(_names(visit))
         doer, place = self._doer(visit), f"groups/{segment(name)}"
         changed = await doer.put_group(name, members, NEW)
         return Done(place, "added", changed.notices)
 
-    async def _change(self, visit: Visit, name: str) -> Done:
+    async def _change(self, visit: AdminVisit, name: str) -> Done:
         doer, act = self._doer(visit), visit.form.one("act")
         match act:
             case "join":
@@ -92,13 +92,13 @@ class GroupPages:
         required = Required(states=frozenset({state} if state else ()))
         return await doer.put_group(name, Members(tuple(sorted(members))), required)
 
-    def _doer(self, visit: Visit) -> StoredAdministration:
+    def _doer(self, visit: AdminVisit) -> StoredAdministration:
         doer = visit.administration(self.administered)
         doer.authority.check_administers()
         return doer
 
 
-def _names(visit: Visit) -> tuple[str, ...]:
+def _names(visit: AdminVisit) -> tuple[str, ...]:
     """Return the names that were typed, one a line: they may have blanks in them."""
     lines = visit.form.one("members").splitlines()
     return tuple(filter(None, (line.strip() for line in lines)))

@@ -11,7 +11,7 @@ from pypicloud_tw.index.names import project_name
 from pypicloud_tw.projects.pinning import NewPin, StoredPins
 from pypicloud_tw.upstream.provenance.pins import Pins
 from pypicloud_tw.web.http.site import Request
-from pypicloud_tw.web.pages.admin.visits import AdminDoor, Done, Visit
+from pypicloud_tw.web.pages.admin.visits import AdminDoor, AdminVisit, Done
 
 
 @frozen(eq=False)
@@ -42,7 +42,7 @@ class PinPages:
             lambda visit: self._show(visit, name),
         )
 
-    async def _list(self, visit: Visit) -> bytes:
+    async def _list(self, visit: AdminVisit) -> bytes:
         window, doer = visit.window(), await self._doer(visit)
         found = await doer.pins()
         pins = visit.cut(
@@ -50,20 +50,20 @@ class PinPages:
         )
         return visit.send("pins", pins=pins)
 
-    async def _show(self, visit: Visit, name: str) -> bytes:
+    async def _show(self, visit: AdminVisit, name: str) -> bytes:
         doer = await self._doer(visit)
         pin = await doer.pin(name)
         if pin.publisher is None and pin.refused is None:
             raise NotFound(f"Nothing is known of who publishes {name}.")
         return visit.send("pin", pin=pin)
 
-    async def _add(self, visit: Visit) -> Done:
+    async def _add(self, visit: AdminVisit) -> Done:
         project = project_name(visit.typed("project"))
         doer, new = await self._doer(visit), NewPin(visit.typed("publisher"))
         await doer.set_pin(project, new)
         return Done(f"pins/{project}", "set")
 
-    async def _change(self, visit: Visit, name: str) -> Done:
+    async def _change(self, visit: AdminVisit, name: str) -> Done:
         project, doer = project_name(name), await self._doer(visit)
         match visit.form.one("act"):
             case "set":
@@ -75,9 +75,9 @@ class PinPages:
                 return Done("pins/", "removed")
         raise BadRequest("The form does not say what to do with the pin.")
 
-    async def _doer(self, visit: Visit) -> StoredPins:
+    async def _doer(self, visit: AdminVisit) -> StoredPins:
         await visit.access.learn(changing=True)
         visit.who.authority.check(Action.ADMINISTER, None)
-        if visit.changes:
+        if visit.sent:
             visit.access.refuse_while_read_only()
         return StoredPins(self.pins, self.audit, visit.who.actor, visit.who.authority)

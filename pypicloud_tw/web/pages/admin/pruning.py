@@ -23,7 +23,7 @@ from pypicloud_tw.maintenance.retention.plan import (
 from pypicloud_tw.projects.pruning import PlanQuestion, PruneOrder
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning, StoredPruning
 from pypicloud_tw.web.http.site import Request
-from pypicloud_tw.web.pages.admin.visits import AdminDoor, Visit
+from pypicloud_tw.web.pages.admin.visits import AdminDoor, AdminVisit
 
 #: Releases that a page plans, and characters of the orders in its form, before it ends
 #: with the project that goes beyond; of one project it has as many at most. A page of
@@ -105,7 +105,7 @@ class PrunePages:
             return await self._show(self.door.refuse(visit, e))
         return visit.send("pruned", applied=applied.items)
 
-    async def _show(self, visit: Visit) -> bytes:
+    async def _show(self, visit: AdminVisit) -> bytes:
         doer = await self._doer(visit)
         asked = {name: visit.asked(f"keep_{name}") for name in KEEPING}
         patterns, offer = visit.asked("projects"), None
@@ -123,16 +123,16 @@ class PrunePages:
             query=_query(patterns, asked),
         )
 
-    async def _doer(self, visit: Visit) -> StoredPruning:
+    async def _doer(self, visit: AdminVisit) -> StoredPruning:
         await visit.access.learn(changing=True)
         visit.who.authority.check_some(Action.DELETE)
-        if visit.changes:
+        if visit.sent:
             visit.access.refuse_while_read_only()
         return StoredPruning(self.administered, visit.who.actor, visit.who.authority)
 
 
 async def _planned(
-    visit: Visit, doer: StoredPruning, patterns: str, asked: Mapping[str, str]
+    visit: AdminVisit, doer: StoredPruning, patterns: str, asked: Mapping[str, str]
 ) -> Offer:
     """Plan what the address asks for."""
     page = await doer.plan(
@@ -181,7 +181,7 @@ def _query(patterns: str, asked: Mapping[str, str]) -> str:
     return urlencode({"plan": "1", **given, **keep})
 
 
-def _ordered(visit: Visit) -> tuple[PlannedProject, ...]:
+def _ordered(visit: AdminVisit) -> tuple[PlannedProject, ...]:
     """Return the projects that were ticked.
 
     :raises BadRequest: none were, or something else was sent.

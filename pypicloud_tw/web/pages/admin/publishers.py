@@ -13,7 +13,7 @@ from pypicloud_tw.config.publishers import AUDIENCE
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.admin.users import PRESENT
-from pypicloud_tw.web.pages.admin.visits import AdminDoor, Done, Visit, segment
+from pypicloud_tw.web.pages.admin.visits import AdminDoor, AdminVisit, Done, segment
 
 
 @frozen(eq=False)
@@ -43,7 +43,7 @@ class PublisherPages:
             lambda visit: self._show(visit, name),
         )
 
-    async def _list(self, visit: Visit) -> bytes:
+    async def _list(self, visit: AdminVisit) -> bytes:
         window = visit.window()
         found = await self._doer(visit).publishers()
         publishers = visit.cut(
@@ -51,16 +51,16 @@ class PublisherPages:
         )
         return visit.send("publishers", publishers=publishers, audience=AUDIENCE)
 
-    async def _show(self, visit: Visit, name: str) -> bytes:
+    async def _show(self, visit: AdminVisit, name: str) -> bytes:
         publisher = await self._doer(visit).publisher(name)
         return visit.send("publisher", publisher=publisher)
 
-    async def _add(self, visit: Visit) -> Done:
+    async def _add(self, visit: AdminVisit) -> Done:
         name, terms = visit.typed("name"), _terms(visit)
         changed = await self._doer(visit).put_publisher(name, terms, NEW)
         return Done(f"publishers/{segment(name)}", "added", changed.notices)
 
-    async def _change(self, visit: Visit, name: str) -> Done:
+    async def _change(self, visit: AdminVisit, name: str) -> Done:
         doer = self._doer(visit)
         match visit.form.one("act"):
             case "set":
@@ -72,13 +72,13 @@ class PublisherPages:
                 return Done("publishers/", "removed", changed.notices)
         raise BadRequest("The form does not say what to do with the publisher.")
 
-    def _doer(self, visit: Visit) -> StoredAdministration:
+    def _doer(self, visit: AdminVisit) -> StoredAdministration:
         doer = visit.administration(self.administered)
         doer.authority.check_administers_some()
         return doer
 
 
-def _terms(visit: Visit) -> PublisherTerms:
+def _terms(visit: AdminVisit) -> PublisherTerms:
     """Return the terms that were typed."""
     return PublisherTerms(
         visit.typed("issuer"),

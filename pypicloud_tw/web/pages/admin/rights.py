@@ -17,7 +17,7 @@ from pypicloud_tw.config.rights import Kind
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.admin.users import PRESENT
-from pypicloud_tw.web.pages.admin.visits import AdminDoor, Done, Visit
+from pypicloud_tw.web.pages.admin.visits import AdminDoor, AdminVisit, Done
 
 _KINDS: tuple[str, ...] = get_args(Kind)
 
@@ -92,7 +92,7 @@ class RightPages:
             "explain", user=user, project=project, found=found, others=whole
         )
 
-    async def _list(self, visit: Visit) -> bytes:
+    async def _list(self, visit: AdminVisit) -> bytes:
         doer = self._doer(visit)
         found = await doer.find_rights(visit.window(), self.pieces)
         return visit.send(
@@ -101,12 +101,12 @@ class RightPages:
             is_open=visit.access.policy.rules.open,
         )
 
-    async def _show(self, visit: Visit) -> bytes:
+    async def _show(self, visit: AdminVisit) -> bytes:
         line = self._asked(visit)
         right: Right = await self._doer(visit).right(line.project, line.kind, line.name)
         return visit.send("right", right=right, query=urlencode(line.query))
 
-    async def _add(self, visit: Visit) -> Done:
+    async def _add(self, visit: AdminVisit) -> Done:
         line = Line.of(
             visit.typed("project"), visit.form.one("kind"), visit.typed("name")
         )
@@ -115,7 +115,7 @@ class RightPages:
         changed = await doer.put_right(line.project, line.kind, line.name, grant, NEW)
         return Done(line.place, "added", changed.notices)
 
-    async def _change(self, visit: Visit) -> Done:
+    async def _change(self, visit: AdminVisit) -> Done:
         line = self._asked(visit)
         doer, what = self._doer(visit, line.project), (line.kind, line.name)
         match visit.form.one("act"):
@@ -129,10 +129,10 @@ class RightPages:
                 return Done("rights/", "removed", changed.notices)
         raise BadRequest("The form does not say what to do with the right.")
 
-    def _asked(self, visit: Visit) -> Line:
+    def _asked(self, visit: AdminVisit) -> Line:
         return Line.of(visit.asked("project"), visit.asked("kind"), visit.asked("name"))
 
-    def _doer(self, visit: Visit, *projects: str) -> StoredAdministration:
+    def _doer(self, visit: AdminVisit, *projects: str) -> StoredAdministration:
         doer = visit.administration(self.administered)
         if projects:
             doer.authority.check_administers(*projects)

@@ -10,7 +10,7 @@ from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.administration.stored import StoredAdministration
 from pypicloud_tw.access.administration.values import Token
 from pypicloud_tw.web.http.site import Request
-from pypicloud_tw.web.pages.admin.visits import AdminDoor, Done, Visit
+from pypicloud_tw.web.pages.admin.visits import AdminDoor, AdminVisit, Done
 
 #: Tokens of one owner that the list of all owners has.
 MOST_OF_ONE = 20
@@ -61,16 +61,16 @@ class TokenPages:
             lambda visit: self._show(visit, id),
         )
 
-    async def _show(self, visit: Visit, id: str) -> bytes:
+    async def _show(self, visit: AdminVisit, id: str) -> bytes:
         return visit.send("token", listed=await self._doer(visit).token(id))
 
-    async def _revoke(self, visit: Visit, id: str) -> Done:
+    async def _revoke(self, visit: AdminVisit, id: str) -> Done:
         doer = self._doer(visit)
         visit.check_sure()
         changed = await doer.revoke_token(id)
         return Done(f"tokens/{id}", "revoked", changed.notices)
 
-    def _doer(self, visit: Visit) -> StoredAdministration:
+    def _doer(self, visit: AdminVisit) -> StoredAdministration:
         doer = visit.administration(self.administered)
         doer.authority.check_own_tokens()
         doer.authority.check_administers()

@@ -16,7 +16,7 @@ from pypicloud_tw.access.administration.values import (
 from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.web.http.site import Request
-from pypicloud_tw.web.pages.admin.visits import AdminDoor, Done, Visit, segment
+from pypicloud_tw.web.pages.admin.visits import AdminDoor, AdminVisit, Done, segment
 
 #: What is changed must still be there.
 PRESENT = Required(present=True)
@@ -50,22 +50,22 @@ class UserPages:
             lambda visit: self._show(visit, name),
         )
 
-    async def _list(self, visit: Visit) -> bytes:
+    async def _list(self, visit: AdminVisit) -> bytes:
         found = await self._doer(visit).find_users(visit.window(), self.pieces)
         return visit.send("users", users=visit.listing(found))
 
-    async def _show(self, visit: Visit, name: str) -> bytes:
+    async def _show(self, visit: AdminVisit, name: str) -> bytes:
         user = await self._doer(visit).user(name)
         return visit.send("user", user=user)
 
-    async def _add(self, visit: Visit) -> Done:
+    async def _add(self, visit: AdminVisit) -> Done:
         name = visit.typed("name")
         doer, place = self._doer(visit), f"users/{segment(name)}"
         new = NewUser(_password(visit), visit.form.one("administrator") == "yes")
         changed = await doer.put_user(name, new, NEW)
         return Done(place, "added", changed.notices)
 
-    async def _change(self, visit: Visit, name: str) -> Done:
+    async def _change(self, visit: AdminVisit, name: str) -> Done:
         doer, place = self._doer(visit), f"users/{segment(name)}"
         match visit.form.one("act"):
             case "password":
@@ -82,20 +82,20 @@ class UserPages:
                 raise BadRequest("The form does not say what to do with the user.")
         return Done(place, visit.form.one("act"), changed.notices)
 
-    async def _set_password(self, visit: Visit, name: str) -> Changed:
+    async def _set_password(self, visit: AdminVisit, name: str) -> Changed:
         doer, password = self._doer(visit), _password(visit)
         if password is not None:
             return await doer.change_user(name, UserChange(password), PRESENT)
         administrator = (await doer.user(name)).administrator
         return await doer.put_user(name, NewUser(None, administrator), PRESENT)
 
-    def _doer(self, visit: Visit) -> StoredAdministration:
+    def _doer(self, visit: AdminVisit) -> StoredAdministration:
         doer = visit.administration(self.administered)
         doer.authority.check_administers()
         return doer
 
 
-def _password(visit: Visit) -> str | None:
+def _password(visit: AdminVisit) -> str | None:
     """Return the password that was typed; None: there shall be none."""
     password, again = visit.form.one("password"), visit.form.one("again")
     if visit.form.one("service") == "yes":

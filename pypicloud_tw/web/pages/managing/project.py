@@ -27,16 +27,13 @@ from pypicloud_tw.projects.values import (
 from pypicloud_tw.web.api.json_api import parameter
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.acting import ActDoor, Visit
-from pypicloud_tw.web.pages.paging import Listed
+from pypicloud_tw.web.pages.paging import Listing
 from pypicloud_tw.web.pages.visitor import Visitor
 
 T = TypeVar("T")
 
 #: Acts on a page of the history, which have up to 3 kB each.
 ACTS = 25
-
-#: The value of the checkbox that says that somebody is sure.
-_YES = "yes"
 
 
 @frozen(eq=False)
@@ -138,8 +135,8 @@ class ManagedProject:
         if what == Selection():
             if visit.typed("name") != self.name:
                 raise BadRequest(f"Type the project's name to delete it: {self.name}.")
-        elif visit.typed("sure") != _YES:
-            raise BadRequest("Tick the box that says that you are sure.")
+        else:
+            visit.check_sure()
         doer = self._doer(visit)
         done = await doer.delete(self.name, what, _required(visit), reason)
         return self._tell(visit, done, "deleted", "")
@@ -180,7 +177,7 @@ class ManagedProject:
             visit,
             "managing/project",
             project=detail,
-            releases=Listed.of(visit, detail.releases[::-1]),
+            releases=Listing.of(visit, detail.releases[::-1]),
             statuses=get_args(ProjectStatus),
             deletes=self._may(visit, Action.DELETE),
             upstream=self._shows_upstream(visit),
@@ -210,7 +207,7 @@ class ManagedProject:
             state=state,
             release=files[0].version,
             file=what.file,
-            files=Listed.of(visit, files),
+            files=Listing.of(visit, files),
             yanked=all(one.yanked is not None for one in files),
             reason=next(filter(None, (one.yanked for one in files)), ""),
             deletes=self._may(visit, Action.DELETE),
@@ -239,7 +236,7 @@ class ManagedProject:
             visit,
             "managing/deleted",
             project=detail,
-            deleted=Listed.of(visit, latest_first),
+            deleted=Listing.of(visit, latest_first),
             deletes=self._may(visit, Action.DELETE),
             upstream=self._shows_upstream(visit),
         )

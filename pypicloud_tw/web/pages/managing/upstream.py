@@ -15,7 +15,7 @@ from pypicloud_tw.projects.pinning import NewPin, StoredPins
 from pypicloud_tw.upstream.provenance.pins import Pins
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.acting import ActDoor, Visit
-from pypicloud_tw.web.pages.paging import Listed
+from pypicloud_tw.web.pages.paging import Listing
 from pypicloud_tw.web.pages.visitor import Visitor
 from pypicloud_tw.web.requester import Requester
 
@@ -98,7 +98,7 @@ class ManagedUpstream:
             "managing/upstream",
             name=self.name,
             ours=self.ours,
-            exemptions=Listed.of(visit, exemptions),
+            exemptions=Listing.of(visit, exemptions),
             rules=sorted(LIFTABLE),
             usual_rule=Rule.MIN_AGE,
             pinned=pinned,
