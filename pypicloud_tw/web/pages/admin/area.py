@@ -236,7 +236,7 @@ class AdminArea:
     @router.route(_EXEMPTION, methods=_SEND)
     async def remove_exemption(self, request: Request, id: str) -> bytes:
         """Remove an exemption."""
-        return await self.exemptions.remove(request, id)
+        return await self.exemptions.change(request, id)
 
     @router.route("/pins/", methods=_READ)
     async def list_pins(self, request: Request) -> bytes:

@@ -16,38 +16,17 @@ from pypicloud_tw.access.administration.values import (
 )
 from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.errors import BadRequest
-from pypicloud_tw.web.http.site import Request
+from pypicloud_tw.web.pages.admin.collection import Collection
 from pypicloud_tw.web.pages.admin.users import PRESENT
-from pypicloud_tw.web.pages.admin.visits import AdminDoor, AdminVisit, Done, segment
+from pypicloud_tw.web.pages.admin.visits import AdminVisit, Done, segment
 
 
 @frozen(eq=False)
-class GroupPages:
+class GroupPages(Collection):
     """Shows administrators the groups, and takes their forms."""
 
-    door: AdminDoor
     administered: Administered
     pieces: Pieces
-
-    async def list(self, request: Request) -> bytes:
-        """Answer a GET of the list."""
-        return await self._list(await self.door.enter(request))
-
-    async def add(self, request: Request) -> bytes:
-        """Add a group."""
-        return await self.door.change(request, self._add, self._list)
-
-    async def show(self, request: Request, name: str) -> bytes:
-        """Answer a GET of one."""
-        return await self._show(await self.door.enter(request), name)
-
-    async def change(self, request: Request, name: str) -> bytes:
-        """Change who is in a group, or remove it."""
-        return await self.door.change(
-            request,
-            lambda visit: self._change(visit, name),
-            lambda visit: self._show(visit, name),
-        )
 
     async def _list(self, visit: AdminVisit) -> bytes:
         found = await self._doer(visit).find_groups(visit.window(), self.pieces)

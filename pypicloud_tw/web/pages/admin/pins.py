@@ -10,37 +10,16 @@ from pypicloud_tw.index.audit import Audit
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.projects.pinning import NewPin, StoredPins
 from pypicloud_tw.upstream.provenance.pins import Pins
-from pypicloud_tw.web.http.site import Request
-from pypicloud_tw.web.pages.admin.visits import AdminDoor, AdminVisit, Done
+from pypicloud_tw.web.pages.admin.collection import Collection
+from pypicloud_tw.web.pages.admin.visits import AdminVisit, Done
 
 
 @frozen(eq=False)
-class PinPages:
+class PinPages(Collection):
     """Shows administrators who publishes what, and takes their forms."""
 
-    door: AdminDoor
     pins: Pins
     audit: Audit
-
-    async def list(self, request: Request) -> bytes:
-        """Answer a GET of the list."""
-        return await self._list(await self.door.enter(request))
-
-    async def add(self, request: Request) -> bytes:
-        """Pin somebody."""
-        return await self.door.change(request, self._add, self._list)
-
-    async def show(self, request: Request, name: str) -> bytes:
-        """Answer a GET of one."""
-        return await self._show(await self.door.enter(request), name)
-
-    async def change(self, request: Request, name: str) -> bytes:
-        """Pin somebody else, or nobody."""
-        return await self.door.change(
-            request,
-            lambda visit: self._change(visit, name),
-            lambda visit: self._show(visit, name),
-        )
 
     async def _list(self, visit: AdminVisit) -> bytes:
         window, doer = visit.window(), await self._doer(visit)

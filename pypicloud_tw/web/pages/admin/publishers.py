@@ -11,37 +11,16 @@ from pypicloud_tw.access.administration.stored import StoredAdministration
 from pypicloud_tw.access.administration.values import NEW, PublisherTerms
 from pypicloud_tw.config.publishers import AUDIENCE
 from pypicloud_tw.errors import BadRequest
-from pypicloud_tw.web.http.site import Request
+from pypicloud_tw.web.pages.admin.collection import Collection
 from pypicloud_tw.web.pages.admin.users import PRESENT
-from pypicloud_tw.web.pages.admin.visits import AdminDoor, AdminVisit, Done, segment
+from pypicloud_tw.web.pages.admin.visits import AdminVisit, Done, segment
 
 
 @frozen(eq=False)
-class PublisherPages:
+class PublisherPages(Collection):
     """Shows those that somebody may change, and takes their forms."""
 
-    door: AdminDoor
     administered: Administered
-
-    async def list(self, request: Request) -> bytes:
-        """Answer a GET of the list."""
-        return await self._list(await self.door.enter(request))
-
-    async def add(self, request: Request) -> bytes:
-        """Trust a publisher."""
-        return await self.door.change(request, self._add, self._list)
-
-    async def show(self, request: Request, name: str) -> bytes:
-        """Answer a GET of one."""
-        return await self._show(await self.door.enter(request), name)
-
-    async def change(self, request: Request, name: str) -> bytes:
-        """Trust a publisher under other terms, or no more."""
-        return await self.door.change(
-            request,
-            lambda visit: self._change(visit, name),
-            lambda visit: self._show(visit, name),
-        )
 
     async def _list(self, visit: AdminVisit) -> bytes:
         window = visit.window()

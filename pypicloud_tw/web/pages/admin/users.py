@@ -15,40 +15,19 @@ from pypicloud_tw.access.administration.values import (
 )
 from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.errors import BadRequest
-from pypicloud_tw.web.http.site import Request
-from pypicloud_tw.web.pages.admin.visits import AdminDoor, AdminVisit, Done, segment
+from pypicloud_tw.web.pages.admin.collection import Collection
+from pypicloud_tw.web.pages.admin.visits import AdminVisit, Done, segment
 
 #: What is changed must still be there.
 PRESENT = Required(present=True)
 
 
 @frozen(eq=False)
-class UserPages:
+class UserPages(Collection):
     """Shows administrators the users, and takes their forms."""
 
-    door: AdminDoor
     administered: Administered
     pieces: Pieces
-
-    async def list(self, request: Request) -> bytes:
-        """Answer a GET of the list."""
-        return await self._list(await self.door.enter(request))
-
-    async def add(self, request: Request) -> bytes:
-        """Add a user."""
-        return await self.door.change(request, self._add, self._list)
-
-    async def show(self, request: Request, name: str) -> bytes:
-        """Answer a GET of one."""
-        return await self._show(await self.door.enter(request), name)
-
-    async def change(self, request: Request, name: str) -> bytes:
-        """Change a user, or remove one."""
-        return await self.door.change(
-            request,
-            lambda visit: self._change(visit, name),
-            lambda visit: self._show(visit, name),
-        )
 
     async def _list(self, visit: AdminVisit) -> bytes:
         found = await self._doer(visit).find_users(visit.window(), self.pieces)
