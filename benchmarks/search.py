@@ -38,7 +38,7 @@ from pypicloud_tw.projects.derived.shards import (
     merging,
     shard_of,
 )
-from pypicloud_tw.projects.derived.values import DerivedEntry, Described, Reads
+from pypicloud_tw.projects.derived.values import DerivedEntry, DescribedProject, Reads
 from pypicloud_tw.projects.search import Others, Search, Words, searching
 from pypicloud_tw.store.memory import MemoryStore
 from pypicloud_tw.upstream.names.packed import pack, parts
@@ -60,7 +60,7 @@ QUERIES = ("web", "team7-some-library-7", "parser cloud", "e", "e q", "xyzzy", "
 TIMES = 20
 
 
-def describe(number: int, random: Random) -> Described:
+def describe(number: int, random: Random) -> DescribedProject:
     """Describe a project as most are: some words, some dependencies."""
     name = NormalizedName(f"team{number % 200}-some-library-{number}")
     summary = " ".join(random.choices(WORDS, k=random.randint(4, 12))).capitalize()
@@ -81,7 +81,7 @@ def describe(number: int, random: Random) -> Described:
     )
     etag, serial = f"{random.getrandbits(128):032x}", 200_000_000 + number
     keywords = ", ".join(random.sample(WORDS, 4))
-    return Described(entry, etag, serial, keywords, requires)
+    return DescribedProject(entry, etag, serial, keywords, requires)
 
 
 async def fill(store: MemoryStore, shards: Shards, projects: int) -> None:
@@ -90,7 +90,9 @@ async def fill(store: MemoryStore, shards: Shards, projects: int) -> None:
     file = File(
         "x-1.0.tar.gz", "1.0", "x/y/x-1.0.tar.gz", 7, "0" * 64, datetime.now(UTC)
     )
-    by_shard: dict[int, list[Described]] = {number: [] for number in range(SHARDS)}
+    by_shard: dict[int, list[DescribedProject]] = {
+        number: [] for number in range(SHARDS)
+    }
     for number in range(projects):
         one = describe(number, random)
         name = one.entry.name

@@ -18,7 +18,7 @@ from pypicloud_tw.projects.derived.requirements import (
     one_line,
     read_searched,
 )
-from pypicloud_tw.projects.derived.values import DerivedEntry, Described
+from pypicloud_tw.projects.derived.values import DerivedEntry, DescribedProject
 from pypicloud_tw.projects.releases import newest, releases
 from pypicloud_tw.store.interfaces import IObjectStore
 
@@ -35,7 +35,7 @@ class Describer:
     manifests: Manifests
     offload: IOffload
 
-    async def describe(self, name: NormalizedName) -> Described:
+    async def describe(self, name: NormalizedName) -> DescribedProject:
         """Describe a project as it is now.
 
         :raises NotFound: there is no such project.
@@ -46,12 +46,12 @@ class Describer:
         file = newest(state.project)
         made_of = (state.etag, state.project.serial)
         if file is None:
-            return Described(_entry(state.project, None, ()), *made_of)
+            return DescribedProject(_entry(state.project, None, ()), *made_of)
         offered = releases(state.project)
         release = offered[file.version]
         searched = await self._searched(file, release)
         entry = _entry(state.project, file, release, len(offered))
-        return Described(entry, *made_of, searched.keywords, searched.requires)
+        return DescribedProject(entry, *made_of, searched.keywords, searched.requires)
 
     async def _searched(self, file: File, release: Sequence[File]) -> Searched:
         """Read the core metadata of a release; what cannot be read says nothing."""

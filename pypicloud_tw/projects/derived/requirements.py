@@ -24,7 +24,7 @@ _END_OF_HEADERS = re.compile(rb"\r?\n\r?\n|\r\r")
 
 @frozen
 class Searched:
-    """See :class:`.values.Described`."""
+    """See :class:`.values.DescribedProject`."""
 
     keywords: str = ""
     requires: tuple[str, ...] = ()

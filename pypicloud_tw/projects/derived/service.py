@@ -55,7 +55,7 @@ from pypicloud_tw.projects.derived.shards import (
 from pypicloud_tw.projects.derived.table import Row, Table
 from pypicloud_tw.projects.derived.values import (
     DerivedEntry,
-    Described,
+    DescribedProject,
     NewestRelease,
     Reads,
 )
@@ -396,14 +396,14 @@ class DerivedProjects:
         self,
         names: list[NormalizedName],
         unreadable: Callable[[NormalizedName, str], None] = _ignore,
-    ) -> list[Described]:
+    ) -> list[DescribedProject]:
         """Describe projects, some at a time, and know them.
 
         :param unreadable: told of those that cannot be, and why. What was known of one
             is kept; its page says what is wrong.
         :raises StoreError: the store is away.
         """
-        queue, found = deque(names), list[Described]()
+        queue, found = deque(names), list[DescribedProject]()
 
         async def work() -> None:
             while queue:
@@ -423,7 +423,7 @@ class DerivedProjects:
         await side_by_side(self.at_once, work, queue)
         return found
 
-    async def _write(self, shard: Shard, described: list[Described]) -> None:
+    async def _write(self, shard: Shard, described: list[DescribedProject]) -> None:
         """Write what was described, unless another has the store for itself.
 
         What is not written is known here all the same; others, and the next start, find
@@ -444,7 +444,7 @@ class DerivedProjects:
         except Unavailable:
             return  # it is another's to write, who hears of the change
 
-    async def _merge(self, shard: Shard, described: list[Described]) -> None:
+    async def _merge(self, shard: Shard, described: list[DescribedProject]) -> None:
         for attempt in range(ATTEMPTS):
             if attempt:
                 ceiling = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)
@@ -494,7 +494,7 @@ class DerivedProjects:
             report(count)
         return Rebuilt(count, tuple(sorted(unreadable)), tuple(left))
 
-    async def _replace(self, shard: Shard, described: list[Described]) -> None:
+    async def _replace(self, shard: Shard, described: list[DescribedProject]) -> None:
         """Write a shard without what was in it, but for what others add meanwhile."""
         self.index.standing.check()
         written = await self.pieces.finish(

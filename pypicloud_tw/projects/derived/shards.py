@@ -23,7 +23,7 @@ from pypicloud_tw.index.model import ProjectStatus
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.json_documents import DAMAGED, compact
 from pypicloud_tw.offload.service import IOffload
-from pypicloud_tw.projects.derived.values import DerivedEntry, Described
+from pypicloud_tw.projects.derived.values import DerivedEntry, DescribedProject
 from pypicloud_tw.store.interfaces import (
     Condition,
     IfAbsent,
@@ -74,7 +74,7 @@ class Shard:
             name, _, entry = line.partition(b" ")
             yield name.decode("ascii", "replace"), entry
 
-    def entries(self, names: Container[str]) -> Iterator[Described]:
+    def entries(self, names: Container[str]) -> Iterator[DescribedProject]:
         """Give those of some projects; those that can be read."""
         for name, line in self.lines():
             if name in names:
@@ -93,7 +93,7 @@ def shard_key(number: int) -> str:
     return f"{FOLDER}{number:02}"
 
 
-def encode_entry(described: Described) -> bytes:
+def encode_entry(described: DescribedProject) -> bytes:
     """Write an entry, without the name."""
     entry = described.entry
     uploaded = None if entry.uploaded is None else entry.uploaded.astimezone(UTC)
@@ -113,7 +113,7 @@ def encode_entry(described: Described) -> bytes:
     return compact(document)
 
 
-def decode_entry(name: str, line: bytes) -> Described | None:
+def decode_entry(name: str, line: bytes) -> DescribedProject | None:
     """Read an entry; None: it is not as it was written."""
     try:
         document = json.loads(line)
@@ -134,7 +134,7 @@ def decode_entry(name: str, line: bytes) -> Described | None:
             _often(document["uploader"]),
             int(document["releases"]),
         )
-        return Described(
+        return DescribedProject(
             entry,
             _text(document["etag"]),
             int(document["serial"]),
@@ -145,7 +145,7 @@ def decode_entry(name: str, line: bytes) -> Described | None:
         return None
 
 
-def merging(shard: Shard, fresh: Iterable[Described]) -> Steps[dict[str, bytes]]:
+def merging(shard: Shard, fresh: Iterable[DescribedProject]) -> Steps[dict[str, bytes]]:
     """Add entries to a shard's; one of a later change that another wrote stays."""
     result = dict(shard.lines())
     for some in batches(fresh, _BATCH):

@@ -20,7 +20,7 @@ from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.projects.derived.lines import Lines
 from pypicloud_tw.projects.derived.values import (
     DerivedEntry,
-    Described,
+    DescribedProject,
     NewestRelease,
     Reads,
 )
@@ -52,7 +52,7 @@ class Row:
     required: bytes
 
     @classmethod
-    def of(cls, described: Described) -> Row:
+    def of(cls, described: DescribedProject) -> Row:
         """Make one."""
         entry = described.entry
         texts = f"{entry.summary or ''} {described.keywords}".lower()
@@ -197,7 +197,7 @@ class Table:
                 return block, place
         return None, 0
 
-    def put(self, described: Described) -> None:
+    def put(self, described: DescribedProject) -> None:
         """Add a project, or replace what was known of it."""
         self.edition += 1
         row = Row.of(described)

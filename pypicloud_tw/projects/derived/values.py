@@ -38,7 +38,7 @@ class DerivedEntry:
 
 
 @frozen
-class Described:
+class DescribedProject:
     """The same, what is only searched, and of which state of its manifest it is.
 
     :ivar etag: of the manifest, in that state.

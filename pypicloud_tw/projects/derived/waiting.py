@@ -8,7 +8,7 @@ from attrs import define, field, frozen
 
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.projects.derived.shards import SHARDS, shard_of
-from pypicloud_tw.projects.derived.values import Described
+from pypicloud_tw.projects.derived.values import DescribedProject
 
 
 @frozen
@@ -29,7 +29,7 @@ class Wanted:
         """Whether this server changed it, and nobody else makes its entry."""
         return self.serial is None and self.etag is None
 
-    def is_met_by(self, found: Described) -> bool:
+    def is_met_by(self, found: DescribedProject) -> bool:
         """Return whether an entry that another made is new enough."""
         if self.etag is not None:
             return found.etag == self.etag

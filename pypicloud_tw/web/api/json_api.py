@@ -21,7 +21,7 @@ from pypicloud_tw.json_values import (
 )
 from pypicloud_tw.web.answers import measured
 from pypicloud_tw.web.http.conditions import check_required, is_known
-from pypicloud_tw.web.http.fields import joined
+from pypicloud_tw.web.http.fields import joined, refuse_content_coding
 from pypicloud_tw.web.http.site import Request
 
 T = TypeVar("T")
@@ -52,11 +52,7 @@ async def read_json(request: Request, kind: type[T], most: int = MAX_BODY) -> T:
         raise UnsupportedMediaType(
             "Send JSON here, and say so: Content-Type: application/json."
         )
-    coding = joined(request, b"Content-Encoding") or b"identity"
-    if coding.strip().lower() != b"identity":
-        raise UnsupportedMediaType(
-            "Send it as it is: no Content-Encoding is read here."
-        )
+    refuse_content_coding(request)
     data = await request.body.whole(most)
     try:
         return from_bytes(kind, data)

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import TYPE_CHECKING
 
+from pypicloud_tw.errors import UnsupportedMediaType
+
 if TYPE_CHECKING:
     # Helper processes that render pages import this module, and no reactor.
     from twisted.web.iweb import IRequest
@@ -50,6 +52,18 @@ def single(request: IRequest, name: bytes) -> bytes | None:
     """
     values = request.requestHeaders.getRawHeaders(name)
     return values[0] if values is not None and len(values) == 1 else None
+
+
+def refuse_content_coding(request: IRequest) -> None:
+    """Return if a request's body comes as it is.
+
+    :raises UnsupportedMediaType: it is compressed, or coded otherwise.
+    """
+    coding = joined(request, b"Content-Encoding") or b"identity"
+    if coding.strip().lower() != b"identity":
+        raise UnsupportedMediaType(
+            "Send it as it is: no Content-Encoding is read here."
+        )
 
 
 def http_date(moment: datetime) -> bytes:

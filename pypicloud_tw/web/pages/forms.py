@@ -19,7 +19,7 @@ from pypicloud_tw.access.tokens.text import Draw
 from pypicloud_tw.errors import BadRequest, Forbidden, UnsupportedMediaType
 from pypicloud_tw.web.authorization import authenticate_form, refuse_other_sites
 from pypicloud_tw.web.cookies import FORM, SESSION, being_set, read_cookie, set_cookie
-from pypicloud_tw.web.http.fields import joined
+from pypicloud_tw.web.http.fields import refuse_content_coding
 from pypicloud_tw.web.http.site import Request
 
 #: Bytes of a form, and fields in one: a group of 1,000 members has 30 kB.
@@ -75,11 +75,7 @@ async def read_form(
         raise UnsupportedMediaType(
             "Send this form as a browser does: application/x-www-form-urlencoded."
         )
-    coding = joined(request, b"Content-Encoding") or b"identity"
-    if coding.strip().lower() != b"identity":
-        raise UnsupportedMediaType(
-            "Send it as it is: no Content-Encoding is read here."
-        )
+    refuse_content_coding(request)
     return Form(_read(await request.body.whole(longest), most_fields))
 
 

@@ -21,7 +21,7 @@ from pypicloud_tw.projects.derived.shards import (
     shard_key,
     shard_of,
 )
-from pypicloud_tw.projects.derived.values import Described
+from pypicloud_tw.projects.derived.values import DescribedProject
 from pypicloud_tw.store.memory import MemoryStore
 from tests.doubles import InlineOffload
 from tests.projects.derived.test_table import described
@@ -54,7 +54,7 @@ class EntryTests(SynchronousTestCase):
             self.assertIsNone(decode_entry("acme", line))
 
     def test_a_later_change_wins(self) -> None:
-        def after(there: bytes, one: Described) -> bytes:
+        def after(there: bytes, one: DescribedProject) -> bytes:
             shard = Shard(3, "sound", zlib.compress(b"acme " + there + b"\n"))
             return at_once(merging(shard, [one]))["acme"]
 
@@ -74,7 +74,7 @@ class ShardTests(SynchronousTestCase):
     def get(self, work: Any) -> Any:
         return self.successResultOf(started(work))
 
-    def write(self, *some: Described) -> None:
+    def write(self, *some: DescribedProject) -> None:
         shard = self.get(self.shards.read(3))
         self.get(self.shards.write(shard, at_once(merging(shard, some))))
 

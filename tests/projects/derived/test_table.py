@@ -13,7 +13,7 @@ from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.projects.derived.lines import Lines
 from pypicloud_tw.projects.derived.near import near_names
 from pypicloud_tw.projects.derived.table import BLOCK, Row, Table
-from pypicloud_tw.projects.derived.values import DerivedEntry, Described
+from pypicloud_tw.projects.derived.values import DerivedEntry, DescribedProject
 from tests.builders import MORNING
 
 
@@ -26,7 +26,7 @@ def described(
     minutes: int | None = 0,
     etag: str = "one",
     serial: int = 1,
-) -> Described:
+) -> DescribedProject:
     """A project; *minutes* after which it was uploaded, None: it offers nothing."""
     entry = DerivedEntry(
         NormalizedName(name),
@@ -38,10 +38,10 @@ def described(
         "ann",
         1,
     )
-    return Described(entry, etag, serial, keywords, requires)
+    return DescribedProject(entry, etag, serial, keywords, requires)
 
 
-def table_of(*all_described: Described) -> Table:
+def table_of(*all_described: DescribedProject) -> Table:
     table = Table()
     for one in all_described:
         table.put(one)

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from attrs import frozen
 
 from pypicloud_tw.web.http.site import Request
-from pypicloud_tw.web.pages.admin.visits import AdminDoor, AdminVisit, Done
+from pypicloud_tw.web.pages.admin.visits import AdminDoor, AdminVisit, FormResult
 
 
 @frozen(eq=False)
@@ -41,7 +41,7 @@ class Collection(ABC):
         """Show the list; raises what says that its visitor may not see it."""
 
     @abstractmethod
-    async def _add(self, visit: AdminVisit) -> Done:
+    async def _add(self, visit: AdminVisit) -> FormResult:
         """Add what the form says."""
 
     @abstractmethod
@@ -49,5 +49,5 @@ class Collection(ABC):
         """Show one; errors as of the list."""
 
     @abstractmethod
-    async def _change(self, visit: AdminVisit, name: str) -> Done:
+    async def _change(self, visit: AdminVisit, name: str) -> FormResult:
         """Do with one what the form says."""

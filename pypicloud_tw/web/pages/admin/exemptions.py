@@ -11,7 +11,7 @@ from pypicloud_tw.config.exemptions import LIFTABLE, Rule, parse_end
 from pypicloud_tw.config.values import BadValueError
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.web.pages.admin.collection import Collection
-from pypicloud_tw.web.pages.admin.visits import AdminVisit, Done
+from pypicloud_tw.web.pages.admin.visits import AdminVisit, FormResult
 
 
 @frozen(eq=False)
@@ -31,7 +31,7 @@ class ExemptionPages(Collection):
         exemption = await self._doer(visit).exemption(name)
         return visit.send("exemption", exemption=exemption)
 
-    async def _add(self, visit: AdminVisit) -> Done:
+    async def _add(self, visit: AdminVisit) -> FormResult:
         doer, text = self._doer(visit), visit.typed("until")
         try:
             until = parse_end(text)
@@ -46,13 +46,13 @@ class ExemptionPages(Collection):
             visit.typed("rule") or Rule.MIN_AGE.value,
         )
         await doer.add_exemption(new, NEW)
-        return Done("exemptions/", "added")
+        return FormResult("exemptions/", "added")
 
-    async def _change(self, visit: AdminVisit, name: str) -> Done:
+    async def _change(self, visit: AdminVisit, name: str) -> FormResult:
         doer = self._doer(visit)
         visit.check_sure()
         changed = await doer.remove_exemption(name)
-        return Done("exemptions/", "removed", changed.notices)
+        return FormResult("exemptions/", "removed", changed.notices)
 
     def _doer(self, visit: AdminVisit) -> StoredAdministration:
         doer = visit.administration(self.administered)

@@ -18,7 +18,7 @@ from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.web.pages.admin.collection import Collection
 from pypicloud_tw.web.pages.admin.users import PRESENT
-from pypicloud_tw.web.pages.admin.visits import AdminVisit, Done, segment
+from pypicloud_tw.web.pages.admin.visits import AdminVisit, FormResult, segment
 
 
 @frozen(eq=False)
@@ -37,13 +37,13 @@ class GroupPages(Collection):
         members = filter(visit.window().has, group.members)
         return visit.send("group", group=group, members=visit.cut(members))
 
-    async def _add(self, visit: AdminVisit) -> Done:
+    async def _add(self, visit: AdminVisit) -> FormResult:
         name, members = visit.typed("name"), Members(_names(visit))
         doer, place = self._doer(visit), f"groups/{segment(name)}"
         changed = await doer.put_group(name, members, NEW)
-        return Done(place, "added", changed.notices)
+        return FormResult(place, "added", changed.notices)
 
-    async def _change(self, visit: AdminVisit, name: str) -> Done:
+    async def _change(self, visit: AdminVisit, name: str) -> FormResult:
         doer, act = self._doer(visit), visit.form.one("act")
         match act:
             case "join":
@@ -53,10 +53,10 @@ class GroupPages(Collection):
             case "remove":
                 visit.check_sure()
                 changed = await doer.remove_group(name, PRESENT)
-                return Done("groups/", "removed", changed.notices)
+                return FormResult("groups/", "removed", changed.notices)
             case _:
                 raise BadRequest("The form does not say what to do with the group.")
-        return Done(f"groups/{segment(name)}", act, changed.notices)
+        return FormResult(f"groups/{segment(name)}", act, changed.notices)
 
     async def _set(
         self,

@@ -11,7 +11,7 @@ from pypicloud_tw.index.names import project_name
 from pypicloud_tw.projects.pinning import NewPin, StoredPins
 from pypicloud_tw.upstream.provenance.pins import Pins
 from pypicloud_tw.web.pages.admin.collection import Collection
-from pypicloud_tw.web.pages.admin.visits import AdminVisit, Done
+from pypicloud_tw.web.pages.admin.visits import AdminVisit, FormResult
 
 
 @frozen(eq=False)
@@ -36,22 +36,22 @@ class PinPages(Collection):
             raise NotFound(f"Nothing is known of who publishes {name}.")
         return visit.send("pin", pin=pin)
 
-    async def _add(self, visit: AdminVisit) -> Done:
+    async def _add(self, visit: AdminVisit) -> FormResult:
         project = project_name(visit.typed("project"))
         doer, new = await self._doer(visit), NewPin(visit.typed("publisher"))
         await doer.set_pin(project, new)
-        return Done(f"pins/{project}", "set")
+        return FormResult(f"pins/{project}", "set")
 
-    async def _change(self, visit: AdminVisit, name: str) -> Done:
+    async def _change(self, visit: AdminVisit, name: str) -> FormResult:
         project, doer = project_name(name), await self._doer(visit)
         match visit.form.one("act"):
             case "set":
                 await doer.set_pin(project, NewPin(visit.typed("publisher")))
-                return Done(f"pins/{project}", "set")
+                return FormResult(f"pins/{project}", "set")
             case "remove":
                 visit.check_sure()
                 await doer.remove_pin(project)
-                return Done("pins/", "removed")
+                return FormResult("pins/", "removed")
         raise BadRequest("The form does not say what to do with the pin.")
 
     async def _doer(self, visit: AdminVisit) -> StoredPins:

@@ -13,7 +13,7 @@ from pypicloud_tw.config.publishers import AUDIENCE
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.web.pages.admin.collection import Collection
 from pypicloud_tw.web.pages.admin.users import PRESENT
-from pypicloud_tw.web.pages.admin.visits import AdminVisit, Done, segment
+from pypicloud_tw.web.pages.admin.visits import AdminVisit, FormResult, segment
 
 
 @frozen(eq=False)
@@ -34,21 +34,21 @@ class PublisherPages(Collection):
         publisher = await self._doer(visit).publisher(name)
         return visit.send("publisher", publisher=publisher)
 
-    async def _add(self, visit: AdminVisit) -> Done:
+    async def _add(self, visit: AdminVisit) -> FormResult:
         name, terms = visit.typed("name"), _terms(visit)
         changed = await self._doer(visit).put_publisher(name, terms, NEW)
-        return Done(f"publishers/{segment(name)}", "added", changed.notices)
+        return FormResult(f"publishers/{segment(name)}", "added", changed.notices)
 
-    async def _change(self, visit: AdminVisit, name: str) -> Done:
+    async def _change(self, visit: AdminVisit, name: str) -> FormResult:
         doer = self._doer(visit)
         match visit.form.one("act"):
             case "set":
                 changed = await doer.put_publisher(name, _terms(visit), PRESENT)
-                return Done(f"publishers/{segment(name)}", "set", changed.notices)
+                return FormResult(f"publishers/{segment(name)}", "set", changed.notices)
             case "remove":
                 visit.check_sure()
                 changed = await doer.remove_publisher(name, PRESENT)
-                return Done("publishers/", "removed", changed.notices)
+                return FormResult("publishers/", "removed", changed.notices)
         raise BadRequest("The form does not say what to do with the publisher.")
 
     def _doer(self, visit: AdminVisit) -> StoredAdministration:

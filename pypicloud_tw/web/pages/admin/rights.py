@@ -17,7 +17,7 @@ from pypicloud_tw.config.rights import Kind
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.pages.admin.users import PRESENT
-from pypicloud_tw.web.pages.admin.visits import AdminDoor, AdminVisit, Done
+from pypicloud_tw.web.pages.admin.visits import AdminDoor, AdminVisit, FormResult
 
 _KINDS: tuple[str, ...] = get_args(Kind)
 
@@ -106,27 +106,27 @@ class RightPages:
         right: Right = await self._doer(visit).right(line.project, line.kind, line.name)
         return visit.send("right", right=right, query=urlencode(line.query))
 
-    async def _add(self, visit: AdminVisit) -> Done:
+    async def _add(self, visit: AdminVisit) -> FormResult:
         line = Line.of(
             visit.typed("project"), visit.form.one("kind"), visit.typed("name")
         )
         doer = self._doer(visit, line.project)
         grant = Grant(visit.actions())
         changed = await doer.put_right(line.project, line.kind, line.name, grant, NEW)
-        return Done(line.place, "added", changed.notices)
+        return FormResult(line.place, "added", changed.notices)
 
-    async def _change(self, visit: AdminVisit) -> Done:
+    async def _change(self, visit: AdminVisit) -> FormResult:
         line = self._asked(visit)
         doer, what = self._doer(visit, line.project), (line.kind, line.name)
         match visit.form.one("act"):
             case "set":
                 grant = Grant(visit.actions())
                 changed = await doer.put_right(line.project, *what, grant, PRESENT)
-                return Done(line.place, "set", changed.notices)
+                return FormResult(line.place, "set", changed.notices)
             case "remove":
                 visit.check_sure()
                 changed = await doer.remove_right(line.project, *what, PRESENT)
-                return Done("rights/", "removed", changed.notices)
+                return FormResult("rights/", "removed", changed.notices)
         raise BadRequest("The form does not say what to do with the right.")
 
     def _asked(self, visit: AdminVisit) -> Line:

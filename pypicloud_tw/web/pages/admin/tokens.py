@@ -10,7 +10,7 @@ from pypicloud_tw.access.administration.administered import Administered
 from pypicloud_tw.access.administration.stored import StoredAdministration
 from pypicloud_tw.access.administration.values import Token
 from pypicloud_tw.web.http.site import Request
-from pypicloud_tw.web.pages.admin.visits import AdminDoor, AdminVisit, Done
+from pypicloud_tw.web.pages.admin.visits import AdminDoor, AdminVisit, FormResult
 
 #: Tokens of one owner that the list of all owners has.
 MOST_OF_ONE = 20
@@ -64,11 +64,11 @@ class TokenPages:
     async def _show(self, visit: AdminVisit, id: str) -> bytes:
         return visit.send("token", listed=await self._doer(visit).token(id))
 
-    async def _revoke(self, visit: AdminVisit, id: str) -> Done:
+    async def _revoke(self, visit: AdminVisit, id: str) -> FormResult:
         doer = self._doer(visit)
         visit.check_sure()
         changed = await doer.revoke_token(id)
-        return Done(f"tokens/{id}", "revoked", changed.notices)
+        return FormResult(f"tokens/{id}", "revoked", changed.notices)
 
     def _doer(self, visit: AdminVisit) -> StoredAdministration:
         doer = visit.administration(self.administered)

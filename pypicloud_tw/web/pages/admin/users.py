@@ -16,7 +16,7 @@ from pypicloud_tw.access.administration.values import (
 from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.web.pages.admin.collection import Collection
-from pypicloud_tw.web.pages.admin.visits import AdminVisit, Done, segment
+from pypicloud_tw.web.pages.admin.visits import AdminVisit, FormResult, segment
 
 #: What is changed must still be there.
 PRESENT = Required(present=True)
@@ -37,14 +37,14 @@ class UserPages(Collection):
         user = await self._doer(visit).user(name)
         return visit.send("user", user=user)
 
-    async def _add(self, visit: AdminVisit) -> Done:
+    async def _add(self, visit: AdminVisit) -> FormResult:
         name = visit.typed("name")
         doer, place = self._doer(visit), f"users/{segment(name)}"
         new = NewUser(_password(visit), visit.form.one("administrator") == "yes")
         changed = await doer.put_user(name, new, NEW)
-        return Done(place, "added", changed.notices)
+        return FormResult(place, "added", changed.notices)
 
-    async def _change(self, visit: AdminVisit, name: str) -> Done:
+    async def _change(self, visit: AdminVisit, name: str) -> FormResult:
         doer, place = self._doer(visit), f"users/{segment(name)}"
         match visit.form.one("act"):
             case "password":
@@ -56,10 +56,10 @@ class UserPages(Collection):
             case "remove":
                 visit.check_sure()
                 changed = await doer.remove_user(name, PRESENT)
-                return Done("users/", "removed", changed.notices)
+                return FormResult("users/", "removed", changed.notices)
             case _:
                 raise BadRequest("The form does not say what to do with the user.")
-        return Done(place, visit.form.one("act"), changed.notices)
+        return FormResult(place, visit.form.one("act"), changed.notices)
 
     async def _set_password(self, visit: AdminVisit, name: str) -> Changed:
         doer, password = self._doer(visit), _password(visit)

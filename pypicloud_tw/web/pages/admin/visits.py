@@ -34,7 +34,7 @@ _NOT_ALLOWED = (401, 403)
 
 
 @frozen
-class Done:
+class FormResult:
     """What came of a form.
 
     :ivar place: the page that shows it, below ``/admin/``; a path that is quoted.
@@ -138,7 +138,10 @@ class AdminDoor:
         return self._visit(request, await self.door.find(request))
 
     async def change(
-        self, request: Request, act: Callable[[AdminVisit], Awaitable[Done]], show: Show
+        self,
+        request: Request,
+        act: Callable[[AdminVisit], Awaitable[FormResult]],
+        show: Show,
     ) -> bytes:
         """Do what a form asks for, and lead on to a page; or show the form again.
 

@@ -46,7 +46,7 @@ from pypicloud_tw.web.pages.project.reading import (
     show_document_elsewhere,
     show_own,
 )
-from pypicloud_tw.web.pages.project.values import Origin, ShownProject
+from pypicloud_tw.web.pages.project.values import ServedFrom, ShownProject
 from pypicloud_tw.web.pages.visitor import Visitor
 from pypicloud_tw.web.projects import Elsewhere, Found, Projects
 
@@ -392,7 +392,7 @@ class ProjectPages:
         served: Found | Elsewhere,
         name: NormalizedName,
         version: str | None,
-        origin: Origin,
+        origin: ServedFrom,
     ) -> ShownProject:
         if isinstance(served, Elsewhere):
             raise NotFound(

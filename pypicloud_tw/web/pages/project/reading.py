@@ -19,13 +19,14 @@ from pypicloud_tw.index.names import MAX_VERSION, FileKind, Filename
 from pypicloud_tw.offload.limits import PAGES, limited
 from pypicloud_tw.offload.packing import PackedResult, pack, unpacked
 from pypicloud_tw.projects.addresses import file_path, provenance_path
+from pypicloud_tw.projects.explained.shown import yanked_because
 from pypicloud_tw.projects.shown import visible_files
 from pypicloud_tw.upstream.judgement.hidden import HIDDEN
 from pypicloud_tw.upstream.parse import file_version
 from pypicloud_tw.upstream.releases import version_rank
 from pypicloud_tw.web.pages.project.values import (
     HiddenRelease,
-    Origin,
+    ServedFrom,
     ShownFile,
     ShownProject,
     ShownRelease,
@@ -101,7 +102,7 @@ def show_own(
 
 
 def show_document(
-    data: bytes, name: str, wanted: str | None, origin: Origin
+    data: bytes, name: str, wanted: str | None, origin: ServedFrom
 ) -> ShownProject:
     """Show what a page of the simple API says.
 
@@ -131,7 +132,7 @@ def show_document(
 
 @limited(PAGES)
 def show_document_elsewhere(
-    question: tuple[bytes, str, str | None, Origin] | PackedResult,
+    question: tuple[bytes, str, str | None, ServedFrom] | PackedResult,
 ) -> ShownProject | PackedResult:
     """Do :func:`show_document` in a helper process."""
     asked = unpacked(question) if isinstance(question, PackedResult) else question
@@ -236,14 +237,13 @@ def _chosen(
 
 
 def _release(version: str, files: Sequence[_Listed], prerelease: bool) -> ShownRelease:
-    yanked = [file.yanked for file in files]
     uploads = [file.uploaded for file in files if file.uploaded is not None]
     return ShownRelease(
         version,
         len(files),
         sum(file.size for file in files),
         min(uploads, default=None),
-        None if None in yanked else next(filter(None, yanked), ""),
+        yanked_because(file.yanked for file in files),
         prerelease,
     )
 

@@ -11,7 +11,7 @@ from attrs import frozen
 from pypicloud_tw.index.model import ProjectStatus
 
 #: Where a project's files come from.
-Origin = Literal["here", "upstream", "both"]
+ServedFrom = Literal["here", "upstream", "both"]
 
 
 @frozen
@@ -87,7 +87,7 @@ class ShownProject:
 
     name: str
     title: str
-    origin: Origin
+    origin: ServedFrom
     status: ProjectStatus
     status_reason: str | None
     version: str | None

@@ -156,7 +156,7 @@ class DocumentTests(SynchronousTestCase):
         data = json.dumps({"name": "x", "files": [told("acme-1.0.tar.gz")]}).encode()
         question = (data, "acme", None, "upstream")
         self.assertEqual(
-            show_document_elsewhere(question),  # type: ignore[arg-type]  # Origin
+            show_document_elsewhere(question),  # type: ignore[arg-type]  # ServedFrom
             show_document(data, "acme", None, "upstream"),
         )
 
