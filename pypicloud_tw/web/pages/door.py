@@ -9,6 +9,7 @@ from hashlib import sha256
 from attrs import frozen
 
 from pypicloud_tw.access.access import Access
+from pypicloud_tw.access.administration.authority import PrincipalAuthority
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.access.sessions.browser import BrowserLogIn
 from pypicloud_tw.access.sessions.login import KIND
@@ -107,6 +108,10 @@ class PageDoor:
             administers=policy.may_any(principal, Action.ADMINISTER),
             can_log_in=self.browser is not None and self.browser.can_log_in,
         )
+
+    def authority(self, visitor: Visitor) -> PrincipalAuthority:
+        """Return what says what a visitor may see and do."""
+        return PrincipalAuthority(self.access, visitor.principal)
 
     def send(
         self, request: Request, name: str, visitor: Visitor, /, **values: object

@@ -9,7 +9,6 @@ from attrs import frozen
 
 from pypicloud_tw.access.administration.authority import (
     Authority,
-    PrincipalAuthority,
 )
 from pypicloud_tw.projects.derived.service import DerivedProjects
 from pypicloud_tw.projects.statistics.stored import (
@@ -77,7 +76,7 @@ class HomePage:
         :raises PypicloudError: as of :meth:`.PageDoor.admit`.
         """
         visitor = await self.door.admit(request)
-        authority = PrincipalAuthority(self.door.access, visitor.principal)
+        authority = self.door.authority(visitor)
         reads = authority.reads()
         return self.door.send(
             request,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from pypicloud_tw.access.administration.authority import PrincipalAuthority
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.stored import StoredProjects
@@ -36,7 +35,7 @@ class SearchPage:
         right = word(request, "right", OwnRight)
         found, complaint = FoundPage(()), None
         if query:
-            authority = PrincipalAuthority(self.door.access, visitor.principal)
+            authority = self.door.authority(visitor)
             actor = actor_of(request, visitor.principal)
             doer = StoredProjects(self.administered, actor, authority)
             try:

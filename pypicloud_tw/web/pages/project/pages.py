@@ -13,7 +13,6 @@ from twisted.web.resource import Resource
 
 from pypicloud_tw.access.administration.authority import (
     Authority,
-    PrincipalAuthority,
 )
 from pypicloud_tw.advisories.values import Advisory, IAdvisories
 from pypicloud_tw.concurrency.pieces import Pieces
@@ -184,7 +183,7 @@ class ProjectPages:
         """Show how often a project was fetched."""
         normalized = asked_project(name)
         visitor = await self.door.admit_to(request, normalized)
-        authority = PrincipalAuthority(self.door.access, visitor.principal)
+        authority = self.door.authority(visitor)
         days = number(request, "days", USUAL_DAYS, MOST_DAYS)
         fetched = await self._fetched(normalized, authority, days)
         if fetched is None:
@@ -198,7 +197,7 @@ class ProjectPages:
         """Tell what a client sees of a project, or of a release, and why."""
         normalized = asked_project(name)
         visitor = await self.door.admit_to(request, normalized)
-        authority = PrincipalAuthority(self.door.access, visitor.principal)
+        authority = self.door.authority(visitor)
         version = parameter(request, "version")
         doer = StoredExplanations(self.explainer(), authority)
         told = await doer.explain(normalized, version)
@@ -268,7 +267,7 @@ class ProjectPages:
         except NotFound as e:
             return self._send_missing(request, visitor, normalized, version, e)
         policy = self.door.access.policy
-        authority = PrincipalAuthority(self.door.access, visitor.principal)
+        authority = self.door.authority(visitor)
         reads = authority.reads()
         told, description, trouble = await self._told(shown)
         dependents = await self.derived.dependents(normalized, MOST_DEPENDENTS, reads)
@@ -306,7 +305,7 @@ class ProjectPages:
         """
         if preferred_form(request) != "text/html":
             raise error
-        reads = PrincipalAuthority(self.door.access, visitor.principal).reads()
+        reads = self.door.authority(visitor).reads()
         request.setResponseCode(error.status)
         return self.door.send_once(
             request,
