@@ -201,7 +201,9 @@ class DerivedProjects:
         known = self._counts.get(reads)
         if known is None:
             known = await self.pieces.finish(self.table.count(reads))
-            self._counts.put(reads, known)
+            # Where nothing is known yet, as at the start, more will be in a moment.
+            if len(self.table):
+                self._counts.put(reads, known)
         return known
 
     def near(self, name: str, limit: int, reads: Reads) -> tuple[NormalizedName, ...]:

@@ -89,9 +89,11 @@ class AdministeredStatistics:
     async def _look(
         self, key: tuple[int, Hashable], reads: Callable[[str], bool]
     ) -> _Overview:
-        look = _Look(self.checked(), key[0], reads)
-        found = await self.pieces.finish(look.over())
-        self._overviews.put(key, found)
+        counted = self.checked()
+        found = await self.pieces.finish(_Look(counted, key[0], reads).over())
+        # Where nothing was counted yet, the first download is not to wait to be told.
+        if counted.projects():
+            self._overviews.put(key, found)
         return found
 
     def checked(self) -> CountedDownloads:

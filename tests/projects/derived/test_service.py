@@ -513,6 +513,14 @@ class AskedTests(ServiceCase):
         self.do(self.one.derived.total(reads))
         self.assertEqual(len(asked), 2)
 
+    def test_that_nothing_is_known_is_not_kept(self) -> None:
+        """As at a start, of which one might ask before anything is read."""
+        derived = self.one.derived
+        self.assertEqual(self.do(derived.total(anybody)), 0)
+        self.publish()
+        self.wait(WORK_EVERY)
+        self.assertEqual(self.do(derived.total(anybody)), 1)
+
     def test_what_is_not_described_yet(self) -> None:
         derived = self.one.derived
         self.publish()

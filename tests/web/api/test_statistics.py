@@ -147,6 +147,11 @@ class ToldTests(StatisticsCase):
         self.assertEqual(told["by_day"][-1]["fetches"], 2)
         self.assertEqual([one["installer"] for one in told["clients"]], ["pip", "uv"])
 
+    def test_the_first_download_is_told_at_once(self) -> None:
+        self.assertEqual(self.told("totals")["fetches"], 0)
+        self.download(WHEEL)
+        self.assertEqual(self.told("totals")["fetches"], 1)
+
     def test_all_of_them_are_looked_at_now_and_then(self) -> None:
         self.counted.count("a", "a-1.0.tar.gz")
         self.assertEqual(self.told("totals")["fetches"], 1)
