@@ -26,11 +26,13 @@ from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.cors import Cors
+from pypicloud_tw.web.express_lane import ExpressLane
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.http.proxies import IdentityFields
 from pypicloud_tw.web.http.site import ConnectionLimits, Proxies, Site
 from pypicloud_tw.web.http.standard_output import access_log_on_standard_output
 from pypicloud_tw.web.http.tls import ClientCertificates
+from pypicloud_tw.web.request_heads import RequestHeads
 
 
 def make_application(
@@ -118,17 +120,33 @@ def _client_certificates(config: Config) -> ClientCertificates | None:
 def _make_site(config: Config, application: Application, process: Process) -> Site:
     reactor, observe = process.reactor, process.metrics.observe
     logs = config.server.access_log
+    access_log = access_log_on_standard_output(reactor) if logs else None
+    proxies = Proxies(
+        config.pypi.trusted_proxies,
+        config.pypi.public_url,
+        IdentityFields.of(
+            config.logins.remote_user_header, config.logins.remote_groups_header
+        ),
+    )
+    lane = None
+    # What is added to answers for scripts of other sites differs by who asks.
+    if config.server.express_lane and application.cors is None:
+        lane = ExpressLane(
+            application.access,
+            application.projects,
+            RequestHeads.of(proxies),
+            proxies,
+            reactor.seconds,
+            observe,
+            access_log,
+        )
+        lane.register(process.metrics)
     return Site(
         application.resource(),
         reactor=reactor,
         limits=ConnectionLimits(body=config.server.body_timeout),
-        proxies=Proxies(
-            config.pypi.trusted_proxies,
-            config.pypi.public_url,
-            IdentityFields.of(
-                config.logins.remote_user_header, config.logins.remote_groups_header
-            ),
-        ),
-        access_log=access_log_on_standard_output(reactor) if logs else None,
+        proxies=proxies,
+        access_log=access_log,
         observe=lambda request, seconds: observe(request.method, request.code, seconds),
+        express=None if lane is None else lane.answers,
     )

@@ -146,8 +146,11 @@ class Catalog(Generic[P]):
         entry = self._entries.get(name)
         if entry is None or not entry.holds(now, self.verify_every):
             return None
-        self.hits += 1
         return entry
+
+    def count_hit(self) -> None:
+        """Count a page that was known, and served without asking for it."""
+        self.hits += 1
 
     def last_known(self, name: str) -> Versioned | None:
         """Return a project as it was when it was last read; None: it is not kept."""

@@ -805,7 +805,10 @@ class Application:
         page = self.projects.known_page(name)
         if page is None:
             return False
-        return self._sender.send_made(request, page, private=is_private(principal))
+        if not self._sender.send_made(request, page, private=is_private(principal)):
+            return False
+        self.projects.count_known()
+        return True
 
     async def _receive(
         self, request: Request, principal: Principal, addressed: Addressed | None = None

@@ -14,7 +14,7 @@ from pypicloud_tw.index.audit import Actor
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.web.cookies import SESSION, read_cookie
 from pypicloud_tw.web.http.site import Request
-from pypicloud_tw.web.last_login import LastLogin
+from pypicloud_tw.web.last_login import recall_login
 from pypicloud_tw.web.pages.visitor import Reading, Uploads
 
 # To look it up in the enumeration costs as much as the answer.
@@ -64,16 +64,13 @@ def _recall(request: Request, access: Access) -> Principal | None:
     connection = request.connection
     if authorization is None or connection is None:
         return access.recall(credentials(request))
-    last = connection.kept
-    if not isinstance(last, LastLogin):
-        last = connection.kept = LastLogin()
-    principal = last.find(authorization, request.client_address)
-    if principal is None:
-        shown = credentials(request)
-        principal = access.recall(shown)
-        if principal is not None:
-            last.note(shown, access)
-    return principal
+    return recall_login(
+        connection,
+        authorization,
+        request.client_address,
+        access,
+        lambda: credentials(request),
+    )
 
 
 async def authorize(

@@ -5,7 +5,9 @@ To find out anew who shows a password or a token takes a tenth of a warm page's 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hmac import compare_digest
+from typing import Protocol
 
 from attrs import define, field
 
@@ -46,3 +48,36 @@ class LastLogin:
         return client == self.client and compare_digest(
             authorization, self.authorization
         )
+
+
+class Connection(Protocol):
+    """What a request comes by.
+
+    :ivar kept: what is kept of one request for the next.
+    """
+
+    kept: object
+
+
+def recall_login(
+    connection: Connection,
+    authorization: bytes,
+    client: str,
+    access: Access,
+    shown: Callable[[], Credentials],
+) -> Principal | None:
+    """Return at once who shows an Authorization field; None if that takes a check.
+
+    :param shown: collects all that the request shows.
+    :raises Unauthorized: as of :meth:`Access.recall`.
+    """
+    last = connection.kept
+    if not isinstance(last, LastLogin):
+        last = connection.kept = LastLogin()
+    principal = last.find(authorization, client)
+    if principal is None:
+        credentials = shown()
+        principal = access.recall(credentials)
+        if principal is not None:
+            last.note(credentials, access)
+    return principal

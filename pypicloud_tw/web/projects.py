@@ -65,6 +65,10 @@ class Projects:
         known = fallback.upstreams.fresh(name)
         return None if known is None or known.stale else known.page
 
+    def count_known(self) -> None:
+        """Count a page that :meth:`known_page` gave and that was served."""
+        self.catalog.count_hit()
+
     async def page(self, name: NormalizedName) -> Found | Elsewhere:
         """Find a project's page.
 

@@ -91,6 +91,38 @@ class AccessLog:
         )
         self._lines.add(line)
 
+    def add(
+        self,
+        *,
+        client: bytes,
+        user: bytes | None,
+        request_line: bytes,
+        status: int,
+        length: int,
+        last: bytes,
+        seconds: float,
+    ) -> None:
+        """Write a line of parts that need no escaping; parameters as of :meth:`record`.
+
+        :param request_line: method, target and version.
+        :param last: what :func:`logged_fields` made.
+        """
+        now = self.clock.seconds()
+        if int(now) != self._second:
+            self._second = int(now)
+            self._date = _date(self._second)
+        line = b'%b - %b [%b] "%b" %d %b %b %.1f\n' % (
+            client or b"-",
+            _UNSAFE_WORD.sub(_escaped, user) if user else b"-",
+            self._date,
+            request_line,
+            status,
+            b"%d" % length if length else b"-",
+            last,
+            seconds * 1000,
+        )
+        self._lines.add(line)
+
     def _agent(self, agent: bytes) -> bytes:
         """Escape a user agent; pip's has twenty quotation marks, and few differ."""
         escaped = self._agents.get(agent)
@@ -122,6 +154,14 @@ class AccessLog:
     def flush(self) -> None:
         """Write what waits."""
         self._lines.flush()
+
+
+def logged_fields(referrer: bytes | None, agent: bytes | None) -> bytes:
+    """Return how a line ends that has these fields' values, the duration apart."""
+    return b'"%b" "%b"' % (
+        escape(without_secrets(referrer)) if referrer else b"-",
+        escape(agent) if agent else b"-",
+    )
 
 
 def escape(value: bytes) -> bytes:

@@ -24,6 +24,7 @@ methods that serve them. The timeouts and the strict head would still be missing
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
@@ -84,12 +85,15 @@ class ConnectionSite(RequestSite, Protocol):
 
     :ivar draining: no connection outlives the answer it waits for.
     :ivar channels: the open connections; each adds itself.
+    :ivar express: answers what came on an idle connection without making a request of
+        it, if it can, and says whether; None: every request is made.
     """
 
     limits: ConnectionLimits
     heads: HeadParser
     draining: bool
     channels: set[Channel]
+    express: Callable[[Channel, bytes], bool] | None
 
     def channel_lost(self, channel: Channel) -> None:
         """Forget a connection that has ended."""
@@ -142,6 +146,13 @@ class Channel(Outgoing):
         """Take bytes; what they are depends on what came before."""
         state = self._state
         if state is HEAD:
+            express = self.site.express
+            if (
+                express is not None
+                and not (self._buffer or self._serving or self.bridge.paused)
+                and express(self, data)
+            ):
+                return
             self._buffer += data
             self._serve()
         elif state is BODY:
@@ -282,6 +293,17 @@ class Channel(Outgoing):
                 self._adjust_reading()
         if body is not None:
             body.fail(AnsweredError("The request has been answered already."))
+
+    def answer_at_once(self, status: int, fields: bytes, body: bytes) -> None:
+        """Write a whole answer where no request was made, and wait for the next.
+
+        :param fields: lines ending in CR LF, Content-Length among them; without Server,
+            Date and Connection, and without the empty line.
+        """
+        site = self.site
+        self.write(b"".join((site.answer_head(status), fields, b"\r\n", body)))
+        limits = site.limits
+        self._deadline.set(limits.send if self.bridge.paused else limits.idle)
 
     def answer_begins(self) -> bool:
         """Return whether the answer must say that the connection ends with it.

@@ -34,10 +34,13 @@ _PORT = re.compile(r"[0-9]{1,5}")
 _WITH_PORT = re.compile(r"\[([^\]]+)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
+#: Where a client's address stands, with those of the proxies in between.
+FORWARDED_FOR = b"X-Forwarded-For"
+
 #: What proxies say of their clients.
 FORWARDED = frozenset(
     {
-        b"X-Forwarded-For",
+        FORWARDED_FOR,
         b"X-Forwarded-Proto",
         b"X-Forwarded-Host",
         b"X-Forwarded-Port",
@@ -203,7 +206,7 @@ class Proxies:
         What stands further left was written by a stranger, or on one's word.
         """
         client, hops = peer, 1
-        for hop in reversed(_values(lookup, b"X-Forwarded-For")):
+        for hop in reversed(_values(lookup, FORWARDED_FOR)):
             address = _address(hop)
             if address is None:
                 break
@@ -250,7 +253,7 @@ class Notices:
         """Look at a request's header fields, by names in canonical case."""
         identity = self.identity
         if peer.is_proxy:
-            if not peer.text and b"X-Forwarded-For" not in fields:
+            if not peer.text and FORWARDED_FOR not in fields:
                 self._tell(peer, _NAMELESS)
             for name in () if identity is None else identity.names:
                 if len(fields.get(name, ())) > 1:

@@ -38,6 +38,7 @@ class Site(server.Site):
 
     :ivar draining: the server stops: no connection outlives the answer it waits for.
     :ivar channels: the open connections.
+    :ivar express: see :class:`~pypicloud_tw.web.http.connection.ConnectionSite`.
     :ivar observe: called with each request at its end, and with its duration in
         seconds.
     """
@@ -51,6 +52,7 @@ class Site(server.Site):
         proxies: Proxies | None = None,
         access_log: AccessLog | None = None,
         observe: Callable[[Request, float], None] | None = None,
+        express: Callable[[Channel, bytes], bool] | None = None,
     ) -> None:
         super().__init__(  # type: ignore[no-untyped-call]  # Twisted's
             resource, reactor=reactor, parsePOSTFormSubmission=False
@@ -63,6 +65,7 @@ class Site(server.Site):
         self.draining = False
         self.channels: set[Channel] = set()
         self.heads = HeadParser()
+        self.express = express
         self._server = f"pypicloud-tw/{__version__}".encode()
         self._second = -1
         self._date = b""
@@ -175,6 +178,7 @@ class Site(server.Site):
         :returns: fires when no connection is open any more.
         """
         self.draining = True
+        self.express = None  # it knows no last answer of a connection
         done = self._drained.wait()
         for channel in tuple(self.channels):
             channel.drain()
