@@ -301,7 +301,7 @@ class Channel(Outgoing):
             Date and Connection, and without the empty line.
         """
         site = self.site
-        self.write(b"".join((site.answer_head(status), fields, b"\r\n", body)))
+        self.write_whole(b"".join((site.answer_head(status), fields, b"\r\n")), body)
         limits = site.limits
         self._deadline.set(limits.send if self.bridge.paused else limits.idle)
 

@@ -82,8 +82,8 @@ class RequestChannel(Sender, Protocol):
     def answer_begins(self) -> bool:
         """Return whether the answer must say that the connection ends with it."""
 
-    def write(self, data: bytes) -> None:
-        """Write bytes of an answer."""
+    def write_whole(self, head: bytes, body: bytes) -> None:
+        """Write head and body of an answer."""
 
     def abort(self) -> None:
         """Close now, whatever is still to be written."""
@@ -272,9 +272,8 @@ class Request(server.Request):
         self.sentLength = len(body)
         if self.added:
             header_block += lines(self.added)
-        channel.write(
-            b"".join((self.site.answer_head(status), header_block, end, body))
-        )
+        head = b"".join((self.site.answer_head(status), header_block, end))
+        channel.write_whole(head, body)
         # Not server.Request's: there is no encoder to be flushed.
         HTTPRequest.finish(self)
 
