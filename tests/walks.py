@@ -46,9 +46,16 @@ def modules_of(act: Callable[[], Response]) -> list[str]:
 
 
 def install() -> list[str]:
-    """Ask for a page that is in memory."""
+    """Ask for a page that is in memory, as has been done before."""
     web = _with_a_file()
+    web.get(_PAGE)  # from here on such heads are known
     return modules_of(lambda: web.get(_PAGE))
+
+
+def first_install() -> list[str]:
+    """Ask for a page that is in memory, by a head that was not seen before."""
+    web = _with_a_file()
+    return modules_of(lambda: web.get(_PAGE, {"Accept": "text/html"}))
 
 
 def download() -> list[str]:
@@ -85,6 +92,7 @@ def _with_a_file() -> Web:
 WALKS = MappingProxyType(
     {
         "Install: a page that is in memory": install,
+        "Install: the ordinary way": first_install,
         "Download: a file": download,
         "Upload": upload,
         "Cold fallback page": cold_fallback_page,

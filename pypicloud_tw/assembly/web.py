@@ -26,13 +26,11 @@ from pypicloud_tw.web.api.oidc import TrustedPublishing
 from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.cors import Cors
-from pypicloud_tw.web.express_lane import ExpressLane
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.http.proxies import IdentityFields
 from pypicloud_tw.web.http.site import ConnectionLimits, Proxies, Site
 from pypicloud_tw.web.http.standard_output import access_log_on_standard_output
 from pypicloud_tw.web.http.tls import ClientCertificates
-from pypicloud_tw.web.request_heads import RequestHeads
 
 
 def make_application(
@@ -129,17 +127,9 @@ def _make_site(config: Config, application: Application, process: Process) -> Si
         ),
     )
     lane = None
-    # What is added to answers for scripts of other sites differs by who asks.
-    if config.server.express_lane and application.cors is None:
-        lane = ExpressLane(
-            application.access,
-            application.projects,
-            RequestHeads.of(proxies),
-            proxies,
-            reactor.seconds,
-            observe,
-            access_log,
-        )
+    if config.server.express_lane:
+        lane = application.express_lane(proxies, observe, access_log)
+    if lane is not None:
         lane.register(process.metrics)
     return Site(
         application.resource(),

@@ -21,12 +21,17 @@ def check_takes_files(project: Project) -> None:
         )
 
 
+def is_offered(project: Project) -> bool:
+    """Return whether a project's files are handed out."""
+    return project.status != "quarantined"
+
+
 def check_offered(project: Project) -> None:
     """Return if a project's files are handed out.
 
     :raises Forbidden: they are not; the message says so.
     """
-    if project.status == "quarantined":
+    if not is_offered(project):
         reason = f" ({project.status_reason})" if project.status_reason else ""
         raise Forbidden(
             f"The project {project.name} is quarantined{reason} and none of its files "

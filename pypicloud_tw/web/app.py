@@ -67,8 +67,11 @@ from pypicloud_tw.web.authorization import (
 )
 from pypicloud_tw.web.cors import Cors
 from pypicloud_tw.web.downloads import Count, Downloads, FileSender
+from pypicloud_tw.web.express_lane import ExpressLane
 from pypicloud_tw.web.fallback import Fallback
 from pypicloud_tw.web.feeds import Feeds
+from pypicloud_tw.web.http.access_log import AccessLog
+from pypicloud_tw.web.http.proxies import Proxies
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.integrity import Integrity
 from pypicloud_tw.web.known_pages import page_asked
@@ -90,6 +93,7 @@ from pypicloud_tw.web.project_list import ProjectList
 from pypicloud_tw.web.projects import Elsewhere, Found, Projects
 from pypicloud_tw.web.publishing import Addressed, Sender, receive, taken
 from pypicloud_tw.web.readiness import Readiness
+from pypicloud_tw.web.request_heads import RequestHeads
 from pypicloud_tw.web.root import Root
 from pypicloud_tw.web.sending import PageSender, send_representation
 from pypicloud_tw.web.upload import FORM_MEMORY
@@ -166,7 +170,7 @@ class Application:
     _errors: ErrorAnswers = field(init=False)
     _list: ProjectList = field(init=False)
     _sender: PageSender = field(init=False)
-    _files: FileSender = field(init=False)
+    files: FileSender = field(init=False)
     _feeds: Feeds = field(init=False)
     _json: ProjectJson = field(init=False)
     _integrity: Integrity = field(init=False)
@@ -232,7 +236,7 @@ class Application:
     def _make_sender(self) -> PageSender:
         return PageSender(self.offload)
 
-    @_files.default
+    @files.default
     def _make_files(self) -> FileSender:
         return FileSender(self.index.store, self.downloads, self.count)
 
@@ -308,7 +312,7 @@ class Application:
             self.access,
             self._administered_projects,
             self.projects,
-            self._files,
+            self.files,
             self._receive,
             self.failed,
         )
@@ -381,6 +385,30 @@ class Application:
         """Make the root resource of a Site."""
         routes = self.router.resource()
         return Root(self.send_known, routes, self._errors, self.cors)
+
+    def express_lane(
+        self,
+        proxies: Proxies,
+        observe: Callable[[bytes, int, float], None],
+        access_log: AccessLog | None,
+    ) -> ExpressLane | None:
+        """Make what answers a Site's requests before any is made.
+
+        :param observe: counts an answered request.
+        :returns: None where answers differ by the site whose script asks.
+        """
+        if self.cors is not None:
+            return None
+        return ExpressLane(
+            self.access,
+            self.projects,
+            self.files,
+            RequestHeads.of(proxies),
+            proxies,
+            self.index.clock.seconds,
+            observe,
+            access_log,
+        )
 
     async def warm_up(self) -> None:
         """Be quick for the first visitor, too."""
@@ -576,7 +604,7 @@ class Application:
         normalized = asked_project(name)
         principal = await authorize(request, self.access, Action.READ, normalized)
         blob = await self.projects.blob(normalized, digest, filename)
-        await self._files.send(request, blob, normalized, principal)
+        await self.files.send(request, blob, normalized, principal)
 
     @router.route("/integrity/<name>/<version>/<filename>/provenance", methods=_READ)
     async def provenance(

@@ -12,10 +12,16 @@ from pypicloud_tw.access.audit.record import Download
 from pypicloud_tw.access.principal import Principal
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.layout import METADATA_SUFFIX
+from pypicloud_tw.index.model import File
 from pypicloud_tw.index.names import Filename, NormalizedName
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.web.authorization import actor_of, is_private
-from pypicloud_tw.web.files import Blob, redirect_to_store, send_blob
+from pypicloud_tw.web.files import (
+    Blob,
+    redirect_block,
+    redirect_to_store,
+    send_blob,
+)
 from pypicloud_tw.web.http.fields import joined
 from pypicloud_tw.web.http.site import Request
 
@@ -54,6 +60,20 @@ class FileSender:
     store: IObjectStore
     downloads: Downloads | None
     count: Count | None = None
+
+    def known_redirect(
+        self, project: NormalizedName, file: File, agent: bytes | None, now: float
+    ) -> bytes | None:
+        """Hand a file out by a redirect to the store, where nothing else is noted.
+
+        :returns: the header fields of the 302; None: it takes :meth:`send`.
+        """
+        if self.downloads is not None:
+            return None
+        block = redirect_block(self.store, file.key, file.filename, now)
+        if block is not None and self.count is not None:
+            self.count(project, file.filename, agent)
+        return block
 
     async def send(
         self,

@@ -1,13 +1,13 @@
-"""The express lane: warm pages answered out of the bytes of a connection.
+"""The express lane: what is known in memory, answered out of a connection's bytes.
 
-Exactly one well-formed GET or HEAD, on a connection that is idle, for a page that is
-known to be fresh and that the reader may read, is answered from bytes that are there
-already: no request, no resource and no header field is made for it. Whatever is out of
-the ordinary goes the ordinary way with not a byte changed.
+Exactly one well-formed request on a connection that is idle, for a page that is known
+to be fresh or a file that lies in a bucket, by somebody who may read it, is answered
+from bytes that are there already: no request, no resource and no header field is made
+for it. Whatever is out of the ordinary goes the ordinary way with not a byte changed.
 
-Two look-ups find an answer: the page by the request line, and what the client is and
-wants by the rest of the head. Of that rest the fields whose values differ from one
-request to the next are cut out first, and judged apart.
+Two look-ups find an answer: what is asked for by the request line, and what the client
+is and wants by the rest of the head. Of that rest the fields whose values differ from
+one request to the next are cut out first, and judged apart.
 """
 
 from __future__ import annotations
@@ -19,26 +19,27 @@ from typing import Protocol
 from attrs import define, field
 
 from pypicloud_tw.access.access import Access
-from pypicloud_tw.access.principal import Credentials, Principal
+from pypicloud_tw.access.principal import ANONYMOUS, Credentials, Principal
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.redaction import without_secrets
 from pypicloud_tw.web.authorization import is_private
+from pypicloud_tw.web.downloads import FileSender
 from pypicloud_tw.web.http.access_log import AccessLog
 from pypicloud_tw.web.http.conditions import is_not_modified
 from pypicloud_tw.web.http.proxies import FORWARDED_FOR, Peer, Proxies
 from pypicloud_tw.web.last_login import Connection, recall_login
 from pypicloud_tw.web.projects import Projects
-from pypicloud_tw.web.representation import Representation
 from pypicloud_tw.web.request_heads import HeadRest, RequestHeads
 
 # To look it up in the enumeration costs as much as the answer.
 _READ = Action.READ
 
-_GET, _HEAD, _LINE_END = b"GET /simple/", b"HEAD /simple/", b"/ HTTP/1.1"
-_GET_LENGTH, _HEAD_LENGTH, _END_LENGTH = len(_GET), len(_HEAD), len(_LINE_END)
+_GET_PAGE, _HEAD_PAGE = b"GET /simple/", b"HEAD /simple/"
+_GET_FILE = b"GET /packages/"
+_VERSION = b" HTTP/1.1"
 
 #: Values of X-Forwarded-For whose client is remembered.
 _MOST_CLIENTS = 4096
@@ -57,6 +58,29 @@ class Lane(Connection, Protocol):
         """Write a whole answer to a request that nothing else has seen."""
 
 
+# Not frozen, which would double what it costs to make one for each request.
+@define
+class _Asked:
+    """One request, as far as it is understood.
+
+    :ivar line: method, target and version.
+    :ivar client: its address.
+    :ivar reader: who was found to ask.
+    """
+
+    connection: Lane
+    line: bytes
+    rest: HeadRest
+    client: str
+    began: float
+    reader: Principal = ANONYMOUS
+
+
+#: Answers a request; returns the status and how many bytes of a body were sent, or None
+#: where it is to go the ordinary way.
+_Answer = Callable[[_Asked], "tuple[int, int] | None"]
+
+
 @define(eq=False)
 class ExpressLane:
     """Answers what needs neither waiting nor a request object.
@@ -64,11 +88,13 @@ class ExpressLane:
     :ivar seconds: the clock.
     :ivar observe: counts an answered request, as for those of the ordinary way.
     :ivar access_log: None: there is none.
-    :ivar answered: how many requests were, by who may read the page.
+    :ivar answered: how many requests were, by what was asked for and by who may read
+        it.
     """
 
     access: Access
     projects: Projects
+    files: FileSender
     heads: RequestHeads
     proxies: Proxies
     seconds: Callable[[], float]
@@ -81,8 +107,8 @@ class ExpressLane:
         """Have its counter shown."""
         metrics.read_by(
             "pypicloud_express_answers",
-            "Requests answered by the express lane, by who may read the page",
-            "page",
+            "Requests answered by the express lane, by what was asked for",
+            "kind",
             lambda: self.answered,
         )
 
@@ -92,14 +118,17 @@ class ExpressLane:
         :returns: whether it was answered; if not, nothing has happened.
         """
         end = data.find(b"\r\n")
-        if data.startswith(_GET):
-            begin = _GET_LENGTH
-        elif data.startswith(_HEAD):
-            begin = _HEAD_LENGTH
-        else:
-            return False
         line = data[:end]
-        if end < 0 or not line.endswith(_LINE_END):
+        if end < 0 or not line.endswith(_VERSION):
+            return False
+        answer: _Answer
+        if line.startswith(_GET_PAGE):
+            answer = self._get_page
+        elif line.startswith(_GET_FILE):
+            answer = self._get_file
+        elif line.startswith(_HEAD_PAGE):
+            answer = self._head_of_page
+        else:
             return False
         rest = self.heads.find(data[end:])
         if rest is None:
@@ -107,26 +136,11 @@ class ExpressLane:
         client = self._client(connection.peer, rest)
         if client is None or not self.access.fresh:
             return False
-        began = self.seconds()
-        # Not looked at but for a look-up: names of ours are normalized ones.
-        name = NormalizedName(line[begin:-_END_LENGTH].decode("latin-1"))
-        # First: who may not read a project must not find out here whether it exists.
-        private, user = False, None
-        if not self.access.policy.anyone_reads(name):
-            principal = self._reader(connection, name, rest, client)
-            if principal is None:
-                return False
-            private, user = is_private(principal), principal.label
-        page = self.projects.known_page(name)
-        if page is None or page.relative:
+        asked = _Asked(connection, line, rest, client, self.seconds())
+        answered = answer(asked)
+        if answered is None:
             return False
-        made = page.find(page.variant(rest.known.choice))
-        if made is None:
-            return False
-        self.projects.count_known()
-        status, length = self._send(connection, begin, rest, made, private)
-        self._note(line, rest, client, user, status, length, began)
-        self.answered["restricted" if private else "public"] += 1
+        self._note(asked, *answered)
         return True
 
     def _client(self, peer: Peer, rest: HeadRest) -> str | None:
@@ -146,10 +160,77 @@ class ExpressLane:
             client = self._clients[key] = self.proxies.client(fields.get, peer)
         return client
 
-    def _reader(
-        self, connection: Lane, name: NormalizedName, rest: HeadRest, client: str
-    ) -> Principal | None:
-        """Return who reads what not everyone may; None: that takes more than a look."""
+    def _get_page(self, asked: _Asked) -> tuple[int, int] | None:
+        return self._page(asked, asked.line[len(_GET_PAGE) : -len(_VERSION)], True)
+
+    def _head_of_page(self, asked: _Asked) -> tuple[int, int] | None:
+        return self._page(asked, asked.line[len(_HEAD_PAGE) : -len(_VERSION)], False)
+
+    def _page(
+        self, asked: _Asked, path: bytes, with_body: bool
+    ) -> tuple[int, int] | None:
+        if not path.endswith(b"/"):
+            return None
+        # Only to be looked up: the names that will be found are normalized ones.
+        name = NormalizedName(path[:-1].decode("latin-1"))
+        # First: who may not read a project must not find out here whether it exists.
+        if not self._may_read(asked, name):
+            return None
+        page = self.projects.known_page(name)
+        if page is None or page.relative:
+            return None
+        rest = asked.rest
+        made = page.find(page.variant(rest.known.choice))
+        if made is None:
+            return None
+        self.projects.count_known()
+        private = is_private(asked.reader)
+        self.answered["restricted page" if private else "page"] += 1
+        send, tags = asked.connection.answer_at_once, rest.if_none_match
+        if tags is not None and is_not_modified(tags, made.etag):
+            send(304, made.not_modified_block(private), b"")
+            return 304, 0
+        body = made.body if with_body else b""
+        send(200, made.header_block(private), body)
+        return 200, len(body)
+
+    def _get_file(self, asked: _Asked) -> tuple[int, int] | None:
+        path = asked.line[len(_GET_FILE) : -len(_VERSION)].decode("latin-1")
+        parts = path.split("/")
+        if len(parts) != 3:
+            return None
+        name, digest, filename = NormalizedName(parts[0]), parts[1], parts[2]
+        if not self._may_read(asked, name):
+            return None
+        file = self.projects.known_file(name, digest, filename)
+        if file is None:
+            return None
+        agent = asked.rest.known.agent
+        fields = self.files.known_redirect(name, file, agent, asked.began)
+        if fields is None:
+            return None
+        self.projects.count_known()
+        private = is_private(asked.reader)
+        self.answered["restricted file" if private else "file"] += 1
+        asked.connection.answer_at_once(302, fields, b"")
+        return 302, 0
+
+    def _may_read(self, asked: _Asked, name: NormalizedName) -> bool:
+        """Return whether a project may be read, as far as that takes only a look."""
+        if self.access.policy.anyone_reads(name):
+            return True
+        try:
+            principal = self._recall(asked)
+            if principal is None:
+                return False
+            self.access.check(principal, _READ, name)
+        except PypicloudError:
+            return False
+        asked.reader = principal
+        return True
+
+    def _recall(self, asked: _Asked) -> Principal | None:
+        rest, connection = asked.rest, asked.connection
         authorization = rest.authorization
         if authorization is None:
             return None
@@ -159,55 +240,23 @@ class ExpressLane:
                 rest.known.forwarded or rest.forwarded_for is not None
             )
             certificate = None if proxied else connection.certificate
-            return Credentials(authorization, client, certificate=certificate)
+            return Credentials(authorization, asked.client, certificate=certificate)
 
-        try:
-            principal = recall_login(
-                connection, authorization, client, self.access, shown
-            )
-        except PypicloudError:
-            return None
-        if principal is None or not self.access.policy.may(principal, _READ, name):
-            return None
-        return principal
+        return recall_login(connection, authorization, asked.client, self.access, shown)
 
-    @staticmethod
-    def _send(
-        connection: Lane,
-        begin: int,
-        rest: HeadRest,
-        made: Representation,
-        private: bool,
-    ) -> tuple[int, int]:
-        """Send a page; return the status, and how many bytes of a body."""
-        tags = rest.if_none_match
-        if tags is not None and is_not_modified(tags, made.etag):
-            connection.answer_at_once(304, made.not_modified_block(private), b"")
-            return 304, 0
-        body = made.body if begin == _GET_LENGTH else b""
-        connection.answer_at_once(200, made.header_block(private), body)
-        return 200, len(body)
-
-    def _note(
-        self,
-        line: bytes,
-        rest: HeadRest,
-        client: str,
-        user: str | None,
-        status: int,
-        length: int,
-        began: float,
-    ) -> None:
+    def _note(self, asked: _Asked, status: int, length: int) -> None:
         """Count it, and write it into the access log."""
-        seconds = max(0.0, self.seconds() - began)
+        line = asked.line
+        seconds = max(0.0, self.seconds() - asked.began)
         if self.access_log is not None:
+            user = None if asked.reader is ANONYMOUS else asked.reader.label
             self.access_log.add(
-                client=client.encode(),
+                client=asked.client.encode(),
                 user=None if user is None else user.encode(),
                 request_line=without_secrets(line),
                 status=status,
                 length=length,
-                last=rest.known.logged,
+                last=asked.rest.known.logged,
                 seconds=seconds,
             )
         self.observe(line[: line.index(b" ")], status, seconds)

@@ -20,9 +20,8 @@ from pypicloud_tw.index.layout import METADATA_SUFFIX
 from pypicloud_tw.index.model import File
 from pypicloud_tw.projects.stored_files import open_named
 from pypicloud_tw.store.interfaces import ByteRange, IDownload, IObjectStore
-from pypicloud_tw.web.answers import measured
 from pypicloud_tw.web.http.conditions import check_required, is_known
-from pypicloud_tw.web.http.fields import http_date, joined, single
+from pypicloud_tw.web.http.fields import GUARDS, http_date, joined, lines, single
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.media import content_type
 from pypicloud_tw.web.ranges import content_range, resolve
@@ -38,6 +37,15 @@ _ASKED_AGAIN = ", s-maxage=0, proxy-revalidate"
 
 #: Seconds by which a redirect is forgotten before the signature in it ends.
 _MARGIN = 60
+
+#: Says what an upstream has done with a file, for whoever looks.
+_MARK = b"X-Pypicloud-Upstream"
+
+_REDIRECT = (
+    b"Content-Length: 0\r\n"
+    + lines(GUARDS)
+    + (b"Location: %b\r\nCache-Control: %b\r\n")
+)
 
 
 @frozen
@@ -116,20 +124,32 @@ def redirect_to_store(request: Request, blob: Blob, store: IObjectStore) -> bool
     """
     if request.method != b"GET" or blob.key is None:
         return False
-    if blob.filename.endswith(METADATA_SUFFIX):
+    now = request.site.reactor.seconds()
+    block = redirect_block(store, blob.key, blob.filename, now)
+    if block is None:
         return False
-    signed = store.url(blob.key, filename=blob.filename)
-    if signed is None:
-        return False
-    left = int(signed.ends - request.site.reactor.seconds()) - _MARGIN
-    request.setResponseCode(302)
-    _set_mark(request, blob)
-    request.setHeader(b"Location", signed.url.encode())
-    # Private: whoever holds the address may read the file until it ends.
-    scope = f"private, max-age={left}" if left > 0 else "no-store"
-    request.setHeader(b"Cache-Control", scope.encode())
-    measured(request, b"")
+    if blob.mark is not None:
+        block += lines(((_MARK, _mark(blob.mark)),))
+    request.send_whole(302, block, b"")
     return True
+
+
+def redirect_block(
+    store: IObjectStore, key: str, filename: str, now: float
+) -> bytes | None:
+    """Write the header fields of a redirect to an object, if the store serves it.
+
+    :returns: None: it does not, or this is core metadata.
+    """
+    if filename.endswith(METADATA_SUFFIX):
+        return None
+    signed = store.url(key, filename=filename)
+    if signed is None:
+        return None
+    left = int(signed.ends - now) - _MARGIN
+    # Private: whoever holds the address may read the file until it ends.
+    scope = b"private, max-age=%d" % left if left > 0 else b"no-store"
+    return _REDIRECT % (signed.url.encode(), scope)
 
 
 async def send_blob(request: Request, blob: Blob, *, private: bool) -> None:
@@ -210,15 +230,13 @@ def _set_headers(request: Request, blob: Blob, private: bool) -> None:
         request.setHeader(b"Accept-Ranges", b"bytes")
     if blob.modified is not None:
         request.setHeader(b"Last-Modified", http_date(blob.modified))
-    _set_mark(request, blob)
+    if blob.mark is not None:
+        request.setHeader(_MARK, _mark(blob.mark))
     lifetime = _FOREVER if blob.permanent else "no-cache"
     if blob.permanent and blob.judged:
         lifetime += _ASKED_AGAIN
     request.setHeader(b"Cache-Control", f"{scope}, {lifetime}".encode())
 
 
-def _set_mark(request: Request, blob: Blob) -> None:
-    """Say what an upstream has done with a file, for whoever looks."""
-    if blob.mark is not None:
-        mark = blob.mark.encode("ascii", "backslashreplace")
-        request.setHeader(b"X-Pypicloud-Upstream", mark)
+def _mark(mark: str) -> bytes:
+    return mark.encode("ascii", "backslashreplace")

@@ -10,8 +10,9 @@ from attrs import define, frozen
 from pypicloud_tw.errors import NotFound
 from pypicloud_tw.index.catalog import CachedProject, Catalog
 from pypicloud_tw.index.layout import METADATA_SUFFIX
+from pypicloud_tw.index.model import File
 from pypicloud_tw.index.names import NormalizedName
-from pypicloud_tw.index.statuses import check_offered
+from pypicloud_tw.index.statuses import check_offered, is_offered
 from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.projects.addresses import DIGEST_DIGITS, file_path
 from pypicloud_tw.store.interfaces import IObjectStore
@@ -64,6 +65,15 @@ class Projects:
             return None
         known = fallback.upstreams.fresh(name)
         return None if known is None or known.stale else known.page
+
+    def known_file(
+        self, name: NormalizedName, digest: str, filename: str
+    ) -> File | None:
+        """Return a file of ours that is known to be handed out, asking nobody."""
+        entry = self.catalog.fresh(name)
+        if entry is None or not is_offered(entry.project):
+            return None
+        return entry.page.files.get((digest, filename))
 
     def count_known(self) -> None:
         """Count a page that :meth:`known_page` gave and that was served."""

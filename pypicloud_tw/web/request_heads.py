@@ -45,11 +45,13 @@ class KnownHead:
 
     :ivar choice: which format and coding of a page.
     :ivar logged: how the line of the access log ends, the duration apart.
+    :ivar agent: the User-Agent.
     :ivar forwarded: a proxy says something of its client.
     """
 
     choice: Choice
     logged: bytes
+    agent: bytes | None
     forwarded: bool
 
 
@@ -165,14 +167,18 @@ class RequestHeads:
             )
         except NotAcceptable:
             return None
-        referrer, agent = fields.get(b"Referer"), fields.get(b"User-Agent")
+        referrer, agent = _last(fields, b"Referer"), _last(fields, b"User-Agent")
         return KnownHead(
             choice,
-            logged_fields(
-                referrer[-1] if referrer else None, agent[-1] if agent else None
-            ),
+            logged_fields(referrer, agent),
+            agent,
             not FORWARDED.isdisjoint(fields.keys()),
         )
+
+
+def _last(fields: dict[bytes, list[bytes]], name: bytes) -> bytes | None:
+    values = fields.get(name)
+    return values[-1] if values else None
 
 
 def _joined(values: list[bytes] | None) -> bytes | None:

@@ -75,6 +75,7 @@ from pypicloud_tw.web.api.revealed import RevealedTokens
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.cors import Cors
 from pypicloud_tw.web.downloads import Downloads
+from pypicloud_tw.web.http.access_log import AccessLog
 from pypicloud_tw.web.http.proxies import Proxies
 from pypicloud_tw.web.http.site import ConnectionLimits, Site
 from pypicloud_tw.web.views import ProjectView, Views
@@ -511,6 +512,10 @@ class Web:
     advisories: AdvisoriesStanding | None = None
     #: What is known of other indexes' names.
     elsewhere: Elsewhere = field(factory=Elsewhere)
+    access_log: AccessLog | None = None
+    #: Whether what is known is answered without making requests.
+    express: bool = True
+    metrics: Metrics = field(init=False)
 
     @issuer.default
     def _make_issuer(self) -> Issuer:
@@ -518,7 +523,7 @@ class Web:
 
     def __attrs_post_init__(self) -> None:
         domain = self.domain
-        metrics = Metrics(domain.clock)
+        metrics = self.metrics = Metrics(domain.clock)
         users = Users(self.users, offload=InlineOffload(), clock=domain.clock)
         index = domain.index
         self.documents = AccessDocuments(
@@ -593,11 +598,19 @@ class Web:
             ),
             elsewhere=self.elsewhere,
         )
+        observe, lane = metrics.observe, None
+        if self.express:
+            lane = self.application.express_lane(self.proxies, observe, self.access_log)
         self.site = Site(
             self.application.resource(),
             reactor=domain.clock,
             limits=self.limits,
             proxies=self.proxies,
+            access_log=self.access_log,
+            observe=lambda request, seconds: observe(
+                request.method, request.code, seconds
+            ),
+            express=None if lane is None else lane.answers,
         )
 
     def _audit(self, act: Act) -> None:

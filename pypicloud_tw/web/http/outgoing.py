@@ -25,7 +25,6 @@ from zope.interface import implementer
 
 from pypicloud_tw.web.http.producing import ProducerBridge
 
-
 #: Bytes of a body from which on to copy it costs more than another system call.
 LARGE = 64 * 1024
 
