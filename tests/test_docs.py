@@ -51,8 +51,10 @@ from pypicloud_tw.upstream.judgement.judges import FixedExemptions
 from pypicloud_tw.web.api.former import FormerApi
 from pypicloud_tw.web.api.v1 import ApiParts
 from pypicloud_tw.web.app import Application
+from pypicloud_tw.web.http.proxies import Proxies
 from tests.readme_keys import REFERENCE, keys_text, replaced
 from tests.walks import WALKS
+from tests.web.doubles import Web
 from tests.web.rights_table import PAGES
 
 DOCS = Path(__file__).absolute().parents[1] / "docs"
@@ -252,6 +254,9 @@ class MetricTests(SynchronousTestCase):
         jobs = (*jobs, *make_statistics_jobs(counted), report)
         make_daily(index, access, pruning, process.metrics, *jobs)
         make_derived(index, process)
+        lane = Web().application.express_lane(Proxies(), process.metrics.observe, None)
+        assert lane is not None
+        lane.register(process.metrics)
         shown = process.metrics.render().decode()
         names = re.findall(r"^# TYPE (\w+)", shown, re.MULTILINE)
         # The library adds to each when it was made.

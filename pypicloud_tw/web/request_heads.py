@@ -90,6 +90,11 @@ class RequestHeads:
         identity = proxies.identity
         return cls(frozenset() if identity is None else identity.names)
 
+    @property
+    def remembered(self) -> int:
+        """How many heads are remembered, and how many were seen."""
+        return len(self._known) + len(self._seen)
+
     def find(self, rest: bytes) -> HeadRest | None:
         """Find what follows the request line.
 

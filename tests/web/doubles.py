@@ -503,6 +503,7 @@ class Web:
     site: Site = field(init=False)
     downloads: list[Download] = field(factory=list)
     download_log: Downloads | None = None
+    logs_downloads: bool = True
     cors: Cors | None = None
     #: What is known of advisories, which files are kept, and what was fetched.
     known: IRecords = field(factory=NoRecords)
@@ -583,7 +584,9 @@ class Web:
             metrics_read=lambda principal, client: True,
             witness=Witness(self._audit, metrics, self.users.__contains__),
             browser=browser,
-            downloads=self.download_log or self.downloads.append,
+            downloads=(self.download_log or self.downloads.append)
+            if self.logs_downloads
+            else None,
             cors=self.cors,
             statistics=AdministeredStatistics(domain.index, self.counted),
             count=self.counted.count,
