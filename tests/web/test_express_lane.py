@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
-from contextlib import suppress
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -508,7 +508,7 @@ def _happen(web: LoggedWeb, event: str, random: Random) -> None:
     match event:
         case "publish":
             version = f"2.{random.randrange(10**6)}"
-            with suppress(StoreError):  # it may be away
+            with contextlib.suppress(StoreError):  # it may be away
                 web.publish(f"acme-{version}-py3-none-any.whl", wheel("acme", version))
         case "away":
             web.domain.store.fail_next("get", StoreError("away"))
