@@ -44,12 +44,12 @@ from benchmarks.contestants import (
     Place,
     Setup,
     Target,
-    Variant,
     find_nginx,
     machine,
 )
 from benchmarks.figures import Cell, Kind, Sample, Table
 from benchmarks.rows import MEMORY, START, Row
+from benchmarks.variants import Variant
 
 HISTORY = Path(__file__).with_name("history.jsonl")
 

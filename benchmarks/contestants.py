@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +17,8 @@ from attrs import define, field, frozen
 
 from benchmarks import conditions, corpus, pages, redirects, servers
 from benchmarks.clients import Headers
-from benchmarks.figures import OURS, YARDSTICK
+from benchmarks.figures import YARDSTICK
+from benchmarks.variants import Variant
 from pypicloud_tw import __version__
 from pypicloud_tw.config.hashes import make_context
 
@@ -117,45 +117,6 @@ class Place:
         folder = self.folder / f"{name}-{next(self._numbers)}"
         folder.mkdir()
         return folder
-
-
-@frozen
-class Variant:
-    """Ours, perhaps with other options.
-
-    :ivar programs: the folder of another version's programs.
-    """
-
-    name: str = OURS
-    options: Sequence[str] = ()
-    settings: Mapping[str, str] = field(factory=dict)
-    programs: Path | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Variant:
-        """Read ``NAME=WORDS``.
-
-        ``programs=BIN`` is a folder of programs; other words are options, if they begin
-        with a hyphen, or ``KEY=VALUE`` of the ini; those with spaces are quoted.
-
-        :raises ValueError: with a sentence that says what is wrong.
-        """
-        name, found, rest = text.partition("=")
-        if not found or not name.strip():
-            raise ValueError(f"{text!r}: NAME=WORDS was expected")
-        options, settings = [], {}
-        for word in shlex.split(rest):
-            key, equals, value = word.partition("=")
-            if word.startswith("-"):
-                options.append(word)
-            elif equals:
-                settings[key.strip()] = value.strip()
-            else:
-                raise ValueError(f"{word!r}: neither an option nor KEY=VALUE")
-        programs = settings.pop("programs", None)
-        return cls(
-            name.strip(), options, settings, Path(programs) if programs else None
-        )
 
 
 @frozen

@@ -120,5 +120,6 @@ def understand(output: str) -> Result:
         for percent, number, unit in _LATENCY.findall(output)
     }
     if wrong or count is None or rate is None or not {"50", "99"} <= waited.keys():
-        raise RuntimeError(f"wrk did not get what it asked for:\n{output}")
+        said = f": {wrong[0]}" if wrong else f":\n{output}"
+        raise RuntimeError(f"wrk did not get what it asked for{said}")
     return Result(int(count[1]), float(rate[1]), waited["50"], waited["99"])

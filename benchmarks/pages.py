@@ -83,6 +83,11 @@ def _heeds(port: int, path: str, headers: Headers, tag: str) -> bool:
 
 def warm(port: int, extra: Headers = (), paths: Sequence[str] = ALL) -> None:
     """Have pages made in every form; what is large, with all sets of headers."""
-    for path in paths:
-        for headers in header_sets()[:: 7 if path in ORDINARY else 1]:
-            fetch(port, path, (*headers, *extra))
+    connection = HTTPConnection("127.0.0.1", port, timeout=120)
+    try:
+        for path in paths:
+            for headers in header_sets()[:: 7 if path in ORDINARY else 1]:
+                connection.request("GET", path, headers=dict((*headers, *extra)))
+                connection.getresponse().read()
+    finally:
+        connection.close()
