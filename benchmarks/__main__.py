@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -102,7 +103,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--json", type=Path, metavar="FILE")
     made.add_argument("--chart", type=Path, metavar="FILE.svg")
     made.add_argument(
-        "--history", type=Path, metavar="FILE", help="add this run to a history"
+        "--history",
+        type=Path,
+        nargs="?",
+        const=HISTORY,
+        metavar="FILE",
+        help=f"add this run to a history; to {HISTORY.name} beside the benchmarks",
     )
     return made
 
@@ -293,13 +299,15 @@ def document(run: Run, options: argparse.Namespace) -> dict[str, Any]:
         "versions": {one.name: one.version for one in run.contestants},
         "promises": {one.name: one.promises for one in run.contestants if one.promises},
         "missing": run.missing,
-        "rows": run.table.as_json(others),
+        "rows": run.table.as_json(names, others),
     }
 
 
 def main() -> None:
     """Measure, print, and write what is wanted."""
     options = parser().parse_args()
+    # Whoever ends this wants its servers ended, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended before it was done"))
     if shutil.which("wrk") is None:
         sys.exit("wrk is missing, which puts the load on: apt-get install wrk")
     if options.quick:

@@ -45,6 +45,7 @@ class Target:
     :ivar simple: where its pages are.
     :ivar projects: how many of the corpus's ordinary projects it has.
     :ivar slow: whether more connections would only wait, and one form is warmed.
+    :ivar warmed: of how many pages, if it is slow; those that it keeps.
     :ivar files: addresses that are answered by 302.
     """
 
@@ -54,6 +55,7 @@ class Target:
     projects: int = len(corpus.ORDINARY)
     upload: str = "/legacy/"
     slow: bool = False
+    warmed: int = len(corpus.ORDINARY)
     files: Sequence[str] = ()
     basic: Callable[[], Headers] = nobody
     token: Callable[[], Headers] = nobody

@@ -115,8 +115,13 @@ class Table:
         choose = min if kind.lower else max
         return choose(able, key=lambda name: cells[name].median)
 
-    def as_json(self, peers: Sequence[str]) -> list[dict[str, Any]]:
-        """Write all down, with the ratios."""
+    def as_json(
+        self, names: Sequence[str], peers: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        """Write all down, with the ratios.
+
+        :param names: of all servers, in the order of the table.
+        """
         return [
             {
                 "row": kind.key,
@@ -124,8 +129,9 @@ class Table:
                 "unit": kind.unit,
                 "lower_is_better": kind.lower,
                 "servers": {
-                    name: cell.as_json() | self._ratios(kind, name, peers)
-                    for name, cell in cells.items()
+                    name: cells[name].as_json() | self._ratios(kind, name, peers)
+                    for name in names
+                    if name in cells
                 },
             }
             for kind, cells in self.rows.items()

@@ -57,8 +57,7 @@ def conditional(port: int, paths: Sequence[str], extra: Headers = ()) -> list[by
     host = f"127.0.0.1:{port}"
     known: dict[tuple[str, str, str], str] = {}
     for headers, path in product(header_sets(), paths):
-        folded = {name.lower(): value for name, value in headers}
-        form = path, folded.get("accept", ""), folded.get("accept-encoding", "")
+        form = path, *_form(headers)
         if form not in known:
             tag = known[form] = fetch(port, path, (*headers, *extra))[1]
             if not tag or not _heeds(port, path, (*headers, *extra), tag):
@@ -82,12 +81,24 @@ def _heeds(port: int, path: str, headers: Headers, tag: str) -> bool:
 
 
 def warm(port: int, extra: Headers = (), paths: Sequence[str] = ALL) -> None:
-    """Have pages made in every form; what is large, with all sets of headers."""
+    """Have pages made in every form that is asked for."""
+    forms = {_form(headers): headers for headers in header_sets()}
+    for headers in forms.values():
+        once(port, paths, (*headers, *extra))
+
+
+def once(port: int, paths: Sequence[str], headers: Headers) -> None:
+    """Ask for each address, over one connection, whatever comes."""
     connection = HTTPConnection("127.0.0.1", port, timeout=120)
     try:
         for path in paths:
-            for headers in header_sets()[:: 7 if path in ORDINARY else 1]:
-                connection.request("GET", path, headers=dict((*headers, *extra)))
-                connection.getresponse().read()
+            connection.request("GET", path, headers=dict(headers))
+            connection.getresponse().read()
     finally:
         connection.close()
+
+
+def _form(headers: Headers) -> tuple[str, str]:
+    """Tell what a page's form and coding are chosen by."""
+    folded = {name.lower(): value for name, value in headers}
+    return folded.get("accept", ""), folded.get("accept-encoding", "")

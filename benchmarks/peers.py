@@ -192,7 +192,12 @@ class Pypiserver:
         ]
         with servers.running(command, port, "/", folder / "log") as process:
             yield Target(
-                port, process.pid, upload="/", slow=True, basic=lambda: LOGGED_IN
+                port,
+                process.pid,
+                upload="/",
+                slow=True,
+                warmed=1,
+                basic=lambda: LOGGED_IN,
             )
 
 

@@ -86,11 +86,18 @@ MEMORY = Kind("memory", "memory at the highest, pages", "MB", lower=True)
 
 def warm(target: Target, setup: Setup) -> None:
     """Have all made once that will be asked for."""
-    if setup in (Setup.EMPTY, Setup.SIGNED):
+    if setup is Setup.SIGNED:
+        pages.once(target.port, target.files, pages.PLAIN)
+        return
+    if setup is Setup.EMPTY:
+        # What only the first uploads wait for: helpers that start, a first folder.
+        first = uploads.filling({"warm": 8})
+        uploads.send(target.port, target.upload, first, at_once=4)
         return
     if target.slow:
-        for path in target.ordinary if setup is Setup.OPEN else ():
-            pages.fetch(target.port, path, pages.PLAIN)
+        if setup is Setup.OPEN:
+            kept = target.ordinary[: target.warmed]
+            pages.once(target.port, kept, pages.PLAIN)
         return
     extra: Headers = ()
     if setup is Setup.GUARDED:

@@ -116,7 +116,9 @@ class TableTests(SynchronousTestCase):
 
     def test_written(self) -> None:
         kind = Kind("row", "A row")
-        (row,) = self.table(kind).as_json(["slow", "fast", "unable"])
+        names = ["ours", "nginx", "fast", "unable"]
+        (row,) = self.table(kind).as_json(names, names[2:])
+        self.assertEqual(list(row["servers"]), names)
         ours = row["servers"]["ours"]
         self.assertEqual(
             (ours["median"], ours["lowest"], ours["highest"]), (20, 10, 30)

@@ -250,7 +250,7 @@ class CacheTests(NginxTestCase):
 
     def page(self, name: str, method: str = "GET", **headers: str) -> Answer:
         """Ask by the first site."""
-        return self.ask(_SITES[0][0], method, f"/simple/{name}/", **headers)
+        return self.ask(_SITES[0][0], method, f"/simple/{name}/", b"", **headers)
 
     def kept(self, name: str, method: str = "GET", **headers: str) -> Answer:
         """Ask until an answer comes out of the cache.
