@@ -97,7 +97,8 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         metavar="NAME=WORDS",
         help="measure ours once more: with options of twistd pypicloud (--workers=2), "
-        "keys of the ini (server.workers=2), or another version (programs=BIN)",
+        "keys of the ini (server.workers=2), or another version (programs=BIN or "
+        "checkout=FOLDER)",
     )
     made.add_argument("--quick", action="store_true", help="one round of one second")
     made.add_argument("--json", type=Path, metavar="FILE")

@@ -166,6 +166,10 @@ class Ours:
             files = redirects.addresses(target.port)
             yield Target(target.port, target.pid, files=files)
 
+    def _environment(self) -> Mapping[str, str]:
+        checkout = self.variant.checkout
+        return {} if checkout is None else {"PYTHONPATH": str(checkout)}
+
     @contextmanager
     def _serve(self, settings: Mapping[str, str]) -> Iterator[Target]:
         port = servers.free_port()
@@ -174,6 +178,7 @@ class Ours:
             {**settings, **self.variant.settings},
             port,
             programs=self.variant.programs,
+            environment=self._environment(),
             options=self.variant.options,
         ) as process:
             yield Target(

@@ -16,7 +16,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from benchmarks import corpus, redirects, servers, uploads
+from benchmarks import corpus, redirects, servers, small_wheels
 from benchmarks.clients import Headers
 from benchmarks.conditions import LOGGED_IN
 from benchmarks.contestants import Contestant, Ours, Place, Setup, Target
@@ -365,7 +365,9 @@ def run(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 def fill(target: Target, sizes: Mapping[str, int]) -> None:
     """Upload the corpus."""
-    uploads.send(target.port, target.upload, uploads.filling(dict(sizes)), at_once=4)
+    small_wheels.send(
+        target.port, target.upload, small_wheels.filling(dict(sizes)), at_once=4
+    )
 
 
 def filled_once(data: Path, fill_it: Callable[[Path], None]) -> Path:

@@ -11,7 +11,7 @@ from functools import partial
 
 from attrs import define, field, frozen
 
-from benchmarks import load, pages, processes, uploads
+from benchmarks import load, pages, processes, small_wheels
 from benchmarks.clients import Headers, header_sets
 from benchmarks.contestants import Setup, Target
 from benchmarks.figures import Kind, Sample
@@ -27,11 +27,11 @@ Requests = Callable[[Target], list[bytes]]
 class Wheels:
     """What has been made for uploads: no server is sent a file twice."""
 
-    _left: dict[str, Iterator[uploads.Upload]] = field(factory=dict)
+    _left: dict[str, Iterator[small_wheels.Upload]] = field(factory=dict)
 
-    def for_server(self, name: str) -> Iterator[uploads.Upload]:
+    def for_server(self, name: str) -> Iterator[small_wheels.Upload]:
         """Go on where this server's last row ended."""
-        return self._left.setdefault(name, uploads.small_wheels())
+        return self._left.setdefault(name, small_wheels.small_wheels())
 
 
 @frozen
@@ -91,8 +91,8 @@ def warm(target: Target, setup: Setup) -> None:
         return
     if setup is Setup.EMPTY:
         # What only the first uploads wait for: helpers that start, a first folder.
-        first = uploads.filling({"warm": 8})
-        uploads.send(target.port, target.upload, first, at_once=4)
+        first = small_wheels.filling({"warm": 8})
+        small_wheels.send(target.port, target.upload, first, at_once=4)
         return
     if target.slow:
         if setup is Setup.OPEN:
@@ -140,7 +140,7 @@ def _page_row(
 def _upload_row(wheels: Wheels, at_once: int) -> Row:
     def measure(target: Target, name: str, seconds: float) -> Sample:
         send = partial(
-            uploads.send,
+            small_wheels.send,
             target.port,
             target.upload,
             wheels.for_server(name),

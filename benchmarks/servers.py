@@ -86,12 +86,14 @@ def ours(
     port: int,
     ready: str = "/ready",
     programs: Path | None = None,
+    environment: Mapping[str, str] | None = None,
     options: Sequence[str] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run this program; *settings* are lines of its ini, *options* of the command.
 
     :param programs: the folder that twistd is in; another version's, perhaps;
         None: this one's.
+    :param environment: see :func:`running`.
     """
     ini = folder / f"ours-{port}.ini"
     lines = [f"{key} = {value}" for key, value in settings.items()]
@@ -105,7 +107,8 @@ def ours(
         f"--listen=tcp:{port}:interface=127.0.0.1",
         *options,
     ]
-    with running(command, port, ready, folder / f"ours-{port}.log") as process:
+    log = folder / f"ours-{port}.log"
+    with running(command, port, ready, log, environment) as process:
         yield process
 
 

@@ -16,19 +16,22 @@ class Variant:
     """Ours, perhaps with other options.
 
     :ivar programs: the folder of another version's programs.
+    :ivar checkout: where another version's source is.
     """
 
     name: str = OURS
     options: Sequence[str] = ()
     settings: Mapping[str, str] = field(factory=dict)
     programs: Path | None = None
+    checkout: Path | None = None
 
     @classmethod
     def parse(cls, text: str) -> Variant:
         """Read ``NAME=WORDS``.
 
-        ``programs=BIN`` is a folder of programs; other words are options, if they begin
-        with a hyphen, or ``KEY=VALUE`` of the ini; those with spaces are quoted.
+        ``programs=BIN`` is a folder of programs, ``checkout=FOLDER`` what goes before
+        this version on Python's path; other words are options, if they begin with a
+        hyphen, or ``KEY=VALUE`` of the ini. Those with spaces are quoted.
 
         :raises ValueError: with a sentence that says what is wrong.
         """
@@ -44,7 +47,8 @@ class Variant:
                 settings[key.strip()] = value.strip()
             else:
                 raise ValueError(f"{word!r}: neither an option nor KEY=VALUE")
-        programs = settings.pop("programs", None)
-        return cls(
-            name.strip(), options, settings, Path(programs) if programs else None
+        programs, checkout = (
+            Path(settings.pop(key)) if key in settings else None
+            for key in ("programs", "checkout")
         )
+        return cls(name.strip(), options, settings, programs, checkout)

@@ -138,6 +138,8 @@ class VariantTests(SynchronousTestCase):
         self.assertEqual(list(made.options), ["--workers=2"])
         self.assertEqual(made.settings, {"server.lane": "no", "a.b": "c d"})
         self.assertEqual(str(made.programs), "/x/bin")
+        self.assertIsNone(made.checkout)
+        self.assertEqual(str(Variant.parse("old=checkout=/y").checkout), "/y")
 
     def test_wrong(self) -> None:
         for text, cause in (("two", "NAME=WORDS"), ("two=lane", "'lane': neither")):
