@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -26,21 +27,27 @@ request = function()
 end
 """
 
+_COUNT = re.compile(r"(\d+) requests in ")
 _RATE = re.compile(r"Requests/sec:\s+([0-9.]+)")
-_P99 = re.compile(r"99%\s+([0-9.]+)(us|ms|s)")
+_LATENCY = re.compile(r"(50|99)%\s+([0-9.]+)(us|ms|s|m)\b")
 _ERRORS = re.compile(r"Non-2xx or 3xx responses: (\d+)")
 _SOCKET_ERRORS = re.compile(r"Socket errors: .*")
-_UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
+_UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 
 @frozen
 class Result:
-    """What wrk saw.
+    """What the clients saw.
 
-    :ivar p99: in milliseconds.
+    :ivar count: of answers.
+    :ivar rate: of answers a second.
+    :ivar p50: how long half of them took at most, in milliseconds.
+    :ivar p99: the same of 99 of a hundred.
     """
 
+    count: int
     rate: float
+    p50: float
     p99: float
 
 
@@ -92,18 +99,27 @@ def run(
                 f"-s{script}",
                 f"http://127.0.0.1:{port}/",
             ],
-            env={"REQUESTS": str(file)},
+            env={**os.environ, "REQUESTS": str(file)},
             capture_output=True,
             text=True,
             check=True,
             timeout=seconds + 60,
         )
-    return _understand(done.stdout)
+    return understand(done.stdout)
 
 
-def _understand(output: str) -> Result:
+def understand(output: str) -> Result:
+    """Read what wrk prints.
+
+    :raises RuntimeError: an answer was an error, there were none, or it is not wrk's.
+    """
     wrong = _ERRORS.search(output) or _SOCKET_ERRORS.search(output)
-    rate, p99 = _RATE.search(output), _P99.search(output)
-    if wrong or rate is None or p99 is None:
-        raise RuntimeError(f"wrk did not get what it asked for:\n{output}")
-    return Result(float(rate[1]), float(p99[1]) * _UNITS[p99[2]])
+    count, rate = _COUNT.search(output), _RATE.search(output)
+    waited = {
+        percent: float(number) * _UNITS[unit]
+        for percent, number, unit in _LATENCY.findall(output)
+    }
+    if wrong or count is None or rate is None or not {"50", "99"} <= waited.keys():
+        said = f": {wrong[0]}" if wrong else f":\n{output}"
+        raise RuntimeError(f"wrk did not get what it asked for{said}")
+    return Result(int(count[1]), float(rate[1]), waited["50"], waited["99"])

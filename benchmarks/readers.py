@@ -9,9 +9,6 @@ in the same rounds; it need not know of rights and tokens.
 from __future__ import annotations
 
 import argparse
-import base64
-import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -22,49 +19,13 @@ from attrs import field, frozen
 
 from benchmarks import corpus, servers
 from benchmarks.clients import Headers, header_sets
+from benchmarks.conditions import LOGGED_IN, keys_of, make_token, many_rights
+from benchmarks.contestants import Target
 from benchmarks.load import play
-from benchmarks.pages import LOGGED_IN, ORDINARY, warm
-from pypicloud_tw.access.hashes import hash_password
-from pypicloud_tw.access.tokens.records import (
-    OwnerTokens,
-    TokenRecord,
-    document_key,
-    encode,
-)
-from pypicloud_tw.access.tokens.text import UserToken, owner_key, seal_secret
-from pypicloud_tw.access.tokens.tokens import checked_scope
-from pypicloud_tw.config.rights import Action
+from benchmarks.pages import ORDINARY, warm
+from benchmarks.rows import accounted
 
-_TICKS = os.sysconf("SC_CLK_TCK")
 _SECONDS = 3
-
-
-def many_rights() -> dict[str, str]:
-    """Give 1,000 groups and 10,000 lines of other projects."""
-    groups = {f"group.team{n}": f"member{n} member{n + 1}" for n in range(1000)}
-    exact = {f"package.of-team-{n}.group.team{n % 1000}": "rw" for n in range(5000)}
-    patterns = {f"package.team{n}-*.group.team{n % 1000}": "rw" for n in range(5000)}
-    return groups | exact | patterns
-
-
-def make_token(store: Path) -> Headers:
-    """Put a token of the benchmark's user into a store; give the header that has it."""
-    token, now = UserToken.draw(servers.USER), int(time.time())
-    record = TokenRecord(
-        token.id,
-        seal_secret(token.secret),
-        "a benchmark",
-        checked_scope([Action.READ], ["project-*"]),
-        now,
-        now + 86400,
-        servers.USER,
-    )
-    document = OwnerTokens(servers.USER, {token.id: record})
-    place = store / document_key(owner_key(servers.USER))
-    place.parent.mkdir(parents=True)
-    place.write_bytes(encode(document))
-    shown = base64.b64encode(f"__token__:{token.text}".encode()).decode()
-    return (("Authorization", f"Basic {shown}"),)
 
 
 @frozen
@@ -79,19 +40,17 @@ class Runner:
 
     def measure(self) -> None:
         """Ask for pages, and note how many a second of processor gave."""
-        before = self._worked()
-        result = play(
-            self.port, ORDINARY, header_sets(), extra=self.extra, seconds=_SECONDS
+        sample = accounted(
+            Target(self.port, self.pid),
+            lambda: play(
+                self.port, ORDINARY, header_sets(), extra=self.extra, seconds=_SECONDS
+            ),
         )
-        self.rates.append(result.rate * _SECONDS / (self._worked() - before))
+        self.rates.append(sample.value)
 
     def share_of(self, other: Runner) -> float:
         """Give the median of what it did in each round, as a part of another's."""
         return median(a / b for a, b in zip(self.rates, other.rates, strict=True))
-
-    def _worked(self) -> float:
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 @frozen
@@ -127,13 +86,7 @@ def running(
 ) -> Iterator[Runner]:
     """Run a server of the corpus, with every page made."""
     port = servers.free_port()
-    base = {
-        "storage.dir": str(store),
-        "pypi.fallback": "none",
-        "metrics.read": "everyone",
-        f"user.{servers.USER}": hash_password(servers.PASSWORD),
-    }
-    settings = {**base, **variant.settings}
+    settings = {**keys_of(store), **variant.settings}
     with servers.ours(folder, settings, port, programs=programs) as process:
         warm(port, variant.extra)
         name = variant.name if programs is None else f"{variant.name}, other version"

@@ -17,6 +17,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+#: As long as what follows the question mark of a signed address.
+_SIGNATURE = "X-Amz-Signature=".ljust(400, "0")
+
 USER, PASSWORD = "reader", "correct horse"
 
 
@@ -62,9 +65,8 @@ def running(
 
 
 def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    for _ in range(600):
-        if process.poll() is not None:
-            break
+    until = time.monotonic() + 60
+    while time.monotonic() < until and process.poll() is None:
         try:
             with urllib.request.urlopen(url, timeout=60):
                 return
@@ -73,7 +75,7 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
                 return  # it answers, if only to ask for a password
         except OSError:
             pass
-        time.sleep(0.1)
+        time.sleep(0.02)
     raise RuntimeError(f"No answer from {url}:\n{log.read_text()[-2000:]}")
 
 
@@ -84,11 +86,14 @@ def ours(
     port: int,
     ready: str = "/ready",
     programs: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    options: Sequence[str] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run this program; *settings* are lines of its ini.
+    """Run this program; *settings* are lines of its ini, *options* of the command.
 
     :param programs: the folder that twistd is in; another version's, perhaps;
         None: this one's.
+    :param environment: see :func:`running`.
     """
     ini = folder / f"ours-{port}.ini"
     lines = [f"{key} = {value}" for key, value in settings.items()]
@@ -100,8 +105,10 @@ def ours(
         "pypicloud",
         f"--config={ini}",
         f"--listen=tcp:{port}:interface=127.0.0.1",
+        *options,
     ]
-    with running(command, port, ready, folder / f"ours-{port}.log") as process:
+    log = folder / f"ours-{port}.log"
+    with running(command, port, ready, log, environment) as process:
         yield process
 
 
@@ -147,6 +154,9 @@ http {{
         root {root};
         index index.$kind;
         {guard}
+        location /packages/ {{
+            return 302 "https://bucket.s3.example$uri?{_SIGNATURE}";
+        }}
     }}
 }}
 """
@@ -162,30 +172,6 @@ def install(folder: Path, *packages: str) -> Path:
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *packages]
     subprocess.run(pip, check=True, stdin=subprocess.DEVNULL)
     return folder / "bin"
-
-
-@contextmanager
-def pypiserver(
-    folder: Path, bin_folder: Path, flat: Path, port: int, *, log_in: bool
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run pypiserver over the same files."""
-    passwords = folder / "pypiserver-passwords"
-    sha = base64.b64encode(hashlib.sha1(PASSWORD.encode()).digest()).decode()
-    passwords.write_text(f"{USER}:{{SHA}}{sha}\n")
-    guard = ["-P", str(passwords), "-a", "list,download,update"]
-    command = [
-        str(bin_folder / "pypi-server"),
-        "run",
-        "-i",
-        "127.0.0.1",
-        "-p",
-        str(port),
-        *(guard if log_in else ["-P", ".", "-a", "."]),
-        str(flat),
-    ]
-    path, log = "/simple/project-000/", folder / f"pypiserver-{port}.log"
-    with running(command, port, path, log) as process:
-        yield process
 
 
 def load_average() -> str:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from ssl import _create_unverified_context as unverified
-from typing import IO
+from time import sleep
+from typing import IO, ClassVar
 from urllib.parse import urljoin
 
 from OpenSSL.crypto import FILETYPE_PEM
 
+from pypicloud_tw.access.hashes import hash_password
 from tests.certificates import certificate
 from tests.integration import apart
 from tests.integration.debian import find
@@ -19,6 +23,7 @@ from tests.integration.dists import make_wheel
 from tests.integration.rig import (
     CHECKOUT,
     PATIENCE,
+    USER,
     Answer,
     IntegrationTestCase,
     basic,
@@ -65,7 +70,12 @@ def run_nginx(folder: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
 
 
 class NginxTestCase(IntegrationTestCase):
-    """nginx with the example in front of ``self.upstream``."""
+    """nginx with the example in front of ``self.upstream``.
+
+    :cvar settings: more of the ini's keys.
+    """
+
+    settings: ClassVar[Mapping[str, str]] = {}
 
     def setUp(self) -> None:
         super().setUp()
@@ -78,11 +88,14 @@ class NginxTestCase(IntegrationTestCase):
                 "publisher.tool.issuer": "https://ci.example",
                 "publisher.tool.claims": "sub:tool",
                 "publisher.tool.projects": "acme",
+                **self.settings,
             },
             start=False,
         )
         place = self.start_upstream()
         folder = self.make_folder()
+        # nginx's workers are another user's, if root runs these tests.
+        folder.chmod(0o755)
         self.write_site(folder, place)
         (folder / "nginx.conf").write_text(MAIN.format(folder=folder))
         with (folder / "log").open("wb") as log:
@@ -106,6 +119,7 @@ class NginxTestCase(IntegrationTestCase):
             (r"listen 443 ssl;", f"listen 127.0.0.1:{self.port} ssl;", 2),
             (r"/etc/ssl/\S+\.(?:pem|key);", f"{folder}/both.pem;", 4),
             (r"server 127\.0\.0\.1:6543;", f"server {place};", 1),
+            (r"/run/pypicloud-nginx", f"{folder}/cache", 1),
         ):
             text, count = re.subn(pattern, instead, text)
             self.assertEqual(count, times, pattern)
@@ -212,6 +226,140 @@ class NginxTests(NginxTestCase):
             self.assertEqual(page.status, 404)
             self.assertIn(f"at {prefix}/simple/.", page.text)
             self.assertIn(f'href="{prefix}/"', page.text)
+
+
+class CacheTests(NginxTestCase):
+    """Pages that everyone may read, kept by nginx for a second."""
+
+    settings: ClassVar = {
+        "pypi.default_write": "authenticated",
+        "user.ann": hash_password("ann's"),
+        "user.bob": hash_password("bob's"),
+        "package.secret.group.everyone": "",
+        f"package.secret.user.{USER}": "rw",
+        "package.secret.user.ann": "r",
+        "package.secret.user.bob": "r",
+    }
+
+    def setUp(self) -> None:
+        super().setUp()
+        # As many files as make it worth while to compress a page.
+        for name, version in (("secret", 0), *(("acme", n) for n in range(6))):
+            wheel = make_wheel(self.folder, name, f"1.{version}")
+            self.assertEqual(self.upstream.upload(wheel).status, 200)
+
+    def page(self, name: str, method: str = "GET", **headers: str) -> Answer:
+        """Ask by the first site."""
+        return self.ask(_SITES[0][0], method, f"/simple/{name}/", b"", **headers)
+
+    def kept(self, name: str, method: str = "GET", **headers: str) -> Answer:
+        """Ask until an answer comes out of the cache.
+
+        A second passes quickly; the answer that fills the cache is checked to be equal.
+        """
+        for _ in range(100):
+            filling = self.page(name, method, **headers)
+            answer = self.page(name, method, **headers)
+            self.assertEqual(answer.body, filling.body)
+            self.assertEqual(answer.status, filling.status)
+            if answer.headers.get("x-cache-status") == "HIT":
+                return answer
+        raise AssertionError(f"never kept: {answer}")
+
+    def test_public_pages(self) -> None:
+        for host, prefix in _SITES:
+            path = f"{prefix}/simple/acme/"
+            wait_until(
+                lambda host=host, path=path: (  # type: ignore[misc]  # defaults
+                    self.ask(host, "GET", path).headers["x-cache-status"] == "HIT"
+                ),
+                lambda: self.upstream.log,
+            )
+        answer = self.kept("acme")
+        self.assertEqual(answer.headers["cache-control"], "no-cache, public")
+        self.assertEqual(answer.body, self.upstream.get("/simple/acme/").body)
+
+    def test_forms_and_codings_never_mix(self) -> None:
+        """Each is what the server itself gives for the same fields."""
+        json_form = "application/vnd.pypi.simple.v1+json"
+        fields = [
+            {"Accept": accept, "Accept-Encoding": coding}
+            for accept in ("text/html", json_form, f"{json_form}, text/html;q=0.1")
+            for coding in ("identity", "gzip", "zstd, br, gzip")
+        ]
+        for _ in range(2):  # filled by others, too
+            for one in fields:
+                named = {name.replace("-", "_"): v for name, v in one.items()}
+                answer = self.kept("acme", **named)
+                straight = self.upstream.get("/simple/acme/", **one)
+                self.assertEqual(answer.body, straight.body, one)
+                for name in ("content-type", "content-encoding", "etag", "vary"):
+                    self.assertEqual(
+                        answer.headers.get(name), straight.headers.get(name), one
+                    )
+        path = f"/simple/acme/?format={json_form}"
+        for _ in range(2):
+            asked = self.ask(_SITES[0][0], "GET", path, Accept="text/html")
+            self.assertEqual(asked.headers["content-type"], json_form)
+
+    def test_conditions_and_heads(self) -> None:
+        whole = self.kept("acme", Accept_Encoding="gzip")
+        known = self.kept(
+            "acme", Accept_Encoding="gzip", If_None_Match=whole.headers["etag"]
+        )
+        self.assertEqual((known.status, known.body), (304, b""))
+        self.assertEqual(known.headers["etag"], whole.headers["etag"])
+        plain = self.kept("acme", If_None_Match=whole.headers["etag"])
+        self.assertEqual(plain.status, 200)
+        head = self.kept("acme", "HEAD", Accept_Encoding="gzip")
+        self.assertEqual(head.body, b"")
+        for name in ("etag", "content-length", "content-type", "content-encoding"):
+            self.assertEqual(head.headers[name], whole.headers[name])
+
+    def test_private_pages_are_never_kept(self) -> None:
+        """Neither for whoever may read them, nor for others."""
+        for _ in range(3):
+            for user in ("ann", "bob"):
+                authorization = basic(user, f"{user}'s")
+                answer = self.page("secret", Authorization=authorization)
+                self.assertEqual(answer.status, 200)
+                self.assertEqual(answer.headers["cache-control"], "no-cache, private")
+                self.assertNotIn("x-cache-status", answer.headers)
+                again = self.page(
+                    "secret",
+                    Authorization=authorization,
+                    If_None_Match=answer.headers["etag"],
+                )
+                self.assertEqual(again.status, 304)
+            refused = self.page("secret")
+            self.assertEqual(refused.status, 401)
+            self.assertEqual(refused.headers["x-cache-status"], "MISS")
+            # What is listed depends on who asks.
+            listed = self.ask(_SITES[0][0], "GET", "/simple/")
+            self.assertEqual(listed.headers["x-cache-status"], "MISS")
+
+    def test_whoever_logs_in_or_has_a_cookie_is_not_answered_from_it(self) -> None:
+        self.kept("acme")
+        for fields in ({"Authorization": basic()}, {"Cookie": "a=b"}):
+            answer = self.page("acme", **fields)
+            self.assertEqual(answer.status, 200)
+            self.assertNotIn("x-cache-status", answer.headers)
+            straight = self.upstream.get("/simple/acme/", **fields)
+            self.assertEqual(answer.body, straight.body)
+
+    def test_changes_are_seen_when_the_second_is_over(self) -> None:
+        """By all who ask at once after a pause, too: nobody gets an older page.
+
+        nginx counts whole seconds: what it keeps for one is kept for two at most.
+        """
+        self.kept("acme")
+        wheel = make_wheel(self.folder, "acme", "2.0")
+        self.assertEqual(self.upstream.upload(wheel).status, 200)
+        sleep(2.1)
+        with ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(lambda _: self.page("acme"), range(64)))
+        for answer in answers:
+            self.assertIn(wheel.name, answer.text)
 
 
 class SocketTests(NginxTestCase):
