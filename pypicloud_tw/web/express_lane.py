@@ -27,7 +27,7 @@ from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.redaction import without_secrets
 from pypicloud_tw.web.authorization import is_private
 from pypicloud_tw.web.downloads import FileSender
-from pypicloud_tw.web.http.access_log import AccessLog
+from pypicloud_tw.web.http.access_log import AccessLog, logged_word
 from pypicloud_tw.web.http.conditions import is_not_modified
 from pypicloud_tw.web.http.proxies import FORWARDED_FOR, Peer, Proxies
 from pypicloud_tw.web.last_login import Connection, recall_login
@@ -41,14 +41,23 @@ _GET_PAGE, _HEAD_PAGE = b"GET /simple/", b"HEAD /simple/"
 _GET_FILE = b"GET /packages/"
 _VERSION = b" HTTP/1.1"
 
+# What stands between the beginning of each line and its version.
+_PAGE_PATH = slice(len(_GET_PAGE), -len(_VERSION))
+_HEAD_PATH = slice(len(_HEAD_PAGE), -len(_VERSION))
+_FILE_PATH = slice(len(_GET_FILE), -len(_VERSION))
+
 #: Values of X-Forwarded-For whose client is remembered.
 _MOST_CLIENTS = 4096
 
 
 class Lane(Connection, Protocol):
-    """What is asked of the connection that a request comes by."""
+    """What is asked of the connection that a request comes by.
+
+    :ivar kept_head: the head that came last, if it was understood.
+    """
 
     peer: Peer
+    kept_head: object
 
     @property
     def certificate(self) -> bytes | None:
@@ -56,6 +65,29 @@ class Lane(Connection, Protocol):
 
     def answer_at_once(self, status: int, fields: bytes, body: bytes) -> None:
         """Write a whole answer to a request that nothing else has seen."""
+
+
+@define(eq=False)
+class _KeptHead:
+    """What a client sends behind the request line, again and again.
+
+    :ivar data: the bytes, in which there may be a password.
+    :ivar reader: who was last found to ask.
+    :ivar user: how the access log names it.
+    """
+
+    data: bytes = field(repr=False)
+    rest: HeadRest
+    reader: Principal = ANONYMOUS
+    user: bytes | None = None
+
+    def name(self, reader: Principal) -> bytes | None:
+        """Return how the access log names who asks."""
+        if reader is not self.reader:
+            label = reader.label
+            self.user = None if label is None else logged_word(label.encode())
+            self.reader = reader
+        return self.user
 
 
 # Not frozen, which would double what it costs to make one for each request.
@@ -70,7 +102,7 @@ class _Asked:
 
     connection: Lane
     line: bytes
-    rest: HeadRest
+    head: _KeptHead
     client: str
     began: float
     reader: Principal = ANONYMOUS
@@ -130,18 +162,32 @@ class ExpressLane:
             answer = self._head_of_page
         else:
             return False
-        rest = self.heads.find(data[end:])
-        if rest is None:
+        head = self._head(connection, data[end:])
+        if head is None:
             return False
-        client = self._client(connection.peer, rest)
+        client = self._client(connection.peer, head.rest)
         if client is None or not self.access.fresh:
             return False
-        asked = _Asked(connection, line, rest, client, self.seconds())
+        asked = _Asked(connection, line, head, client, self.seconds())
         answered = answer(asked)
         if answered is None:
             return False
         self._note(asked, *answered)
         return True
+
+    def _head(self, connection: Lane, data: bytes) -> _KeptHead | None:
+        """Understand what follows the request line; None: it is not ordinary.
+
+        Mostly it is what came last: that saves 3 µs of what is cut out.
+        """
+        kept = connection.kept_head
+        if isinstance(kept, _KeptHead) and kept.data == data:
+            return kept
+        rest = self.heads.find(data)
+        if rest is None:
+            return None
+        kept = connection.kept_head = _KeptHead(data, rest)
+        return kept
 
     def _client(self, peer: Peer, rest: HeadRest) -> str | None:
         """Return the client's address; None: there is something to be told of it."""
@@ -161,10 +207,10 @@ class ExpressLane:
         return client
 
     def _get_page(self, asked: _Asked) -> tuple[int, int] | None:
-        return self._page(asked, asked.line[len(_GET_PAGE) : -len(_VERSION)], True)
+        return self._page(asked, asked.line[_PAGE_PATH], True)
 
     def _head_of_page(self, asked: _Asked) -> tuple[int, int] | None:
-        return self._page(asked, asked.line[len(_HEAD_PAGE) : -len(_VERSION)], False)
+        return self._page(asked, asked.line[_HEAD_PATH], False)
 
     def _page(
         self, asked: _Asked, path: bytes, with_body: bool
@@ -179,7 +225,7 @@ class ExpressLane:
         page = self.projects.known_page(name)
         if page is None or page.relative:
             return None
-        rest = asked.rest
+        rest = asked.head.rest
         made = page.find(page.variant(rest.known.choice))
         if made is None:
             return None
@@ -195,7 +241,7 @@ class ExpressLane:
         return 200, len(body)
 
     def _get_file(self, asked: _Asked) -> tuple[int, int] | None:
-        path = asked.line[len(_GET_FILE) : -len(_VERSION)].decode("latin-1")
+        path = asked.line[_FILE_PATH].decode("latin-1")
         parts = path.split("/")
         if len(parts) != 3:
             return None
@@ -205,7 +251,7 @@ class ExpressLane:
         file = self.projects.known_file(name, digest, filename)
         if file is None:
             return None
-        agent = asked.rest.known.agent
+        agent = asked.head.rest.known.agent
         fields = self.files.known_redirect(name, file, agent, asked.began)
         if fields is None:
             return None
@@ -230,7 +276,7 @@ class ExpressLane:
         return True
 
     def _recall(self, asked: _Asked) -> Principal | None:
-        rest, connection = asked.rest, asked.connection
+        rest, connection = asked.head.rest, asked.connection
         authorization = rest.authorization
         if authorization is None:
             return None
@@ -249,14 +295,13 @@ class ExpressLane:
         line = asked.line
         seconds = max(0.0, self.seconds() - asked.began)
         if self.access_log is not None:
-            user = None if asked.reader is ANONYMOUS else asked.reader.label
             self.access_log.add(
                 client=asked.client.encode(),
-                user=None if user is None else user.encode(),
+                user=asked.head.name(asked.reader),
                 request_line=without_secrets(line),
                 status=status,
                 length=length,
-                last=asked.rest.known.logged,
+                last=asked.head.rest.known.logged,
                 seconds=seconds,
             )
         self.observe(line[: line.index(b" ")], status, seconds)

@@ -78,7 +78,7 @@ class AccessLog:
             self._date = _date(self._second)
         line = b'%b - %b [%b] "%b %b %b" %d %b "%b" "%b" %.1f\n' % (
             client or b"-",
-            _UNSAFE_WORD.sub(_escaped, user) if user else b"-",
+            logged_word(user) if user else b"-",
             self._date,
             method,
             escape(without_secrets(target)),
@@ -104,6 +104,7 @@ class AccessLog:
     ) -> None:
         """Write a line of parts that need no escaping; parameters as of :meth:`record`.
 
+        :param user: as :func:`logged_word` made it.
         :param request_line: method, target and version.
         :param last: what :func:`logged_fields` made.
         """
@@ -113,7 +114,7 @@ class AccessLog:
             self._date = _date(self._second)
         line = b'%b - %b [%b] "%b" %d %b %b %.1f\n' % (
             client or b"-",
-            _UNSAFE_WORD.sub(_escaped, user) if user else b"-",
+            user or b"-",
             self._date,
             request_line,
             status,
@@ -162,6 +163,11 @@ def logged_fields(referrer: bytes | None, agent: bytes | None) -> bytes:
         escape(without_secrets(referrer)) if referrer else b"-",
         escape(agent) if agent else b"-",
     )
+
+
+def logged_word(word: bytes) -> bytes:
+    """Replace what would also end a word of a line."""
+    return _UNSAFE_WORD.sub(_escaped, word)
 
 
 def escape(value: bytes) -> bytes:

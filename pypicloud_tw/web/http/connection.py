@@ -108,12 +108,14 @@ class Channel(Outgoing):
 
     :ivar persistent: the connection may carry another request after the current one.
     :ivar kept: what the application keeps of one request for the next.
+    :ivar kept_head: what it keeps of one request's head.
     """
 
     _log = Logger()
 
     peer: Peer
     kept: object = None
+    kept_head: object = None
 
     def __init__(self, site: ConnectionSite) -> None:
         super().__init__(site.reactor)
