@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
-from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.errors import PypicloudError, Unavailable
 from pypicloud_tw.index.acts import Acts
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.lease import Lease
@@ -22,6 +22,11 @@ from pypicloud_tw.store.timeout import in_time
 
 #: Seconds for the store to show that it is there: whoever asks ``/ready`` is impatient.
 PING_PATIENCE = 5.0
+
+_ONE_PROCESS = (
+    "Only one process may write to this bucket, as its S3 server does not honour "
+    "conditional writes: set server.workers = 1."
+)
 
 
 class Backend(Protocol):
@@ -110,11 +115,17 @@ class Index:
         if self._secured:
             return
         if self.backend.one_writer:
+            self._check_alone()
             lease = Lease(self.store, self.clock, self.publisher.random)
             await lease.start()
             self._lease = lease
         self._secured = True
         self.standing.open(self._lease)
+
+    def _check_alone(self) -> None:
+        if self.watch.siblings.exist:
+            self.watch.siblings.refuse(_ONE_PROCESS)
+            raise Unavailable(_ONE_PROCESS)
 
     async def close(self) -> None:
         """Give up what it claims in the store, and close that."""
