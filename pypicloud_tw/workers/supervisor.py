@@ -66,12 +66,19 @@ class _Place:
     """One of the places of workers.
 
     :ivar worker: None: it died, and none has followed it yet.
+    :ivar due: another is started then, or this one must have begun to serve.
     """
 
     number: int
     restarts: Restarts = field(factory=Restarts)
     worker: Worker | None = None
     due: IDelayedCall | None = None
+
+    def cancel(self) -> None:
+        """Do not do what is due."""
+        due, self.due = self.due, None
+        if due is not None and due.active():
+            due.cancel()
 
 
 class Supervisor(Service):
@@ -128,8 +135,7 @@ class Supervisor(Service):
     async def _stop(self) -> None:
         await self._plan.socket.close()
         for place in self._places:
-            if place.due is not None:
-                place.due.cancel()
+            place.cancel()
         for worker in self._workers():
             worker.stop()
         patience = self._plan.config.server.grace + STOP_PATIENCE
@@ -201,9 +207,7 @@ class Supervisor(Service):
         """Have another take its place, soon."""
         place = self._places[worker.number - 1]
         place.worker = None
-        if place.due is not None:
-            place.due.cancel()
-            place.due = None
+        place.cancel()
         self._dead = merged([self._dead, lasting(worker.counts)])
         self._rounds.gone(worker)
         if self._stopping:
@@ -281,9 +285,7 @@ class Supervisor(Service):
 
     def _serves(self, worker: Worker) -> None:
         place = self._places[worker.number - 1]
-        if place.due is not None:
-            place.due.cancel()
-            place.due = None
+        place.cancel()
         worker.started = self._served = True
         self._log.info(
             "Worker {number} (process {pid}) serves.",
