@@ -128,8 +128,10 @@ def _client_certificates(config: Config) -> ClientCertificates | None:
 
 def _make_site(config: Config, application: Application, process: Process) -> Site:
     reactor, observe = process.reactor, process.metrics.observe
-    logs = config.server.access_log
-    access_log = access_log_on_standard_output(reactor) if logs else None
+    shared = process.number is not None
+    access_log = None
+    if config.server.access_log:
+        access_log = access_log_on_standard_output(reactor, shared=shared)
     proxies = Proxies(
         config.pypi.trusted_proxies,
         config.pypi.public_url,

@@ -313,9 +313,7 @@ class BeginningTests(WorkersTestCase):
         server = self.server(start=False, **SERVE)
         server.options = ["--workers", "many"]
         said = self.failing_start(server)
-        self.assertEqual(
-            said, "--workers 'many' is not a whole number from 1 to 64.\n"
-        )
+        self.assertEqual(said, "--workers 'many' is not a whole number from 1 to 64.\n")
 
 
 test_suite = apart(__name__)
