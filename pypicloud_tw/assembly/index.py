@@ -124,7 +124,7 @@ def make_index(
     for part in (manifests, catalog, publisher):
         part.register(metrics)
     acts = Acts(publisher, config.index.restore_for)
-    return Index(store, manifests, catalog, publisher, reactor, acts)
+    return Index(store, manifests, catalog, publisher, reactor, acts, process.siblings)
 
 
 def make_names_elsewhere(

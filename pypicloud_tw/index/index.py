@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
+from pypicloud_tw.concurrency.siblings import ALONE, Siblings
 from pypicloud_tw.errors import PypicloudError, Unavailable
 from pypicloud_tw.index.acts import Acts
 from pypicloud_tw.index.catalog import Catalog
@@ -50,6 +51,7 @@ class Index:
 
     :ivar acts: what is done with its projects.
     :ivar backend: what the store is made of, which is to be closed at the end.
+    :ivar siblings: the other processes of this server.
     """
 
     backend: Backend
@@ -58,6 +60,7 @@ class Index:
     publisher: Publisher
     clock: IReactorTime
     acts: Acts = field()
+    siblings: Siblings = ALONE
     _lease: Lease | None = field(default=None, init=False)
     _secured: bool = field(default=False, init=False)
 
@@ -123,8 +126,8 @@ class Index:
         self.standing.open(self._lease)
 
     def _check_alone(self) -> None:
-        if self.watch.siblings.exist:
-            self.watch.siblings.refuse(_ONE_PROCESS)
+        if self.siblings.exist:
+            self.siblings.refuse(_ONE_PROCESS)
             raise Unavailable(_ONE_PROCESS)
 
     async def close(self) -> None:

@@ -177,9 +177,10 @@ class Line(TwistedProtocol):
             return None
         id = next(self._ids)
         waiters = self._questions[id] = Waiters()
+        answer = waiters.wait_at_most(PARENT_PATIENCE, self.reactor)
         self._send({**message, "id": id})
         try:
-            return await waiters.wait_at_most(PARENT_PATIENCE, self.reactor)
+            return await answer
         finally:
             self._questions.pop(id, None)
 
