@@ -220,4 +220,4 @@ class InheritingReactor:
 
 def without_systemd(description: str) -> str:
     """Replace a socket that systemd gave to the parent alone; where it is, is known."""
-    return re.sub(r"(?<!\w)systemd:.*", "tcp:0", description, flags=re.DOTALL)
+    return re.sub(r"(?:^|(?<=:))systemd:.*", "tcp:0", description, flags=re.DOTALL)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from typing import Any
+from typing import Any, cast
 
 from attrs import define, field
+from twisted.internet.interfaces import IListeningPort, IReadDescriptor
 from twisted.internet.protocol import Factory
+from twisted.internet.ssl import CertificateOptions
 from twisted.internet.task import Clock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -17,9 +19,7 @@ from zope.interface.verify import verifyObject
 
 from pypicloud_tw.workers.shared_socket import (
     PAUSE,
-    IListeningPort,
     InheritingReactor,
-    IReadDescriptor,
     SharedPort,
     without_systemd,
 )
@@ -91,9 +91,9 @@ class Listening:
 class SharedPortTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = Reactor()
-        self.socket: Any = Listening()
+        self.socket = Listening()
         self.factory = Factory()
-        self.port = SharedPort(self.reactor, self.socket, self.factory)
+        self.port = SharedPort(self.reactor, cast(Any, self.socket), self.factory)
         self.port.startListening()
 
     def test_interfaces(self) -> None:
@@ -163,7 +163,9 @@ class InheritingTests(SynchronousTestCase):
         self.assertEqual(port.socket.family, socket.AF_UNIX)
 
     def test_tls(self) -> None:
-        port = self.adopt(self.inheriting.listenSSL(443, Factory(), object()))
+        port = self.adopt(
+            self.inheriting.listenSSL(443, Factory(), CertificateOptions())
+        )
         self.assertIsInstance(port.factory, TLSMemoryBIOFactory)
 
     def test_the_rest_is_the_reactor_s(self) -> None:
@@ -174,6 +176,6 @@ class InheritingTests(SynchronousTestCase):
             "systemd:domain=INET:index=0": "tcp:0",
             "haproxy:systemd:domain=INET:index=0": "haproxy:tcp:0",
             "tcp:80": "tcp:80",
-            "unix:/run/systemd:mode=660": "unix:/run/tcp:0",
+            "unix:/run/systemd:mode=660": "unix:/run/systemd:mode=660",
         }.items():
             self.assertEqual(without_systemd(given), left)
