@@ -17,6 +17,7 @@ import socket
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
@@ -86,8 +87,8 @@ class Runner:
         slowest = max(result.p99 for result in results)
         shares = ", ".join(f"{one:.2f}" for one in used)
         print(
-            f"{self.name:12} {rate:8,.0f} a second, {self.rates[-1]:8,.0f} a CPU second, "
-            f"p99 {slowest:6.1f} ms; processes worked {shares} s",
+            f"{self.name:12} {rate:8,.0f} a second, {self.rates[-1]:8,.0f} a CPU "
+            f"second, p99 {slowest:6.1f} ms; processes worked {shares} s",
             flush=True,
         )
 
@@ -135,7 +136,7 @@ def show_metrics(runner: Runner) -> None:
         with urllib.request.urlopen(url) as answer:
             answer.read()
     waited = (time.monotonic() - began) / times
-    cost = (sum(map(worked, tree(runner.pid))) - before) / times
+    cost = (sum(map(worked, tree(pid))) - before) / times
     print(
         f"{runner.name}: /metrics takes {waited * 1e3:.1f} ms, {cost * 1e3:.1f} of CPU"
     )
