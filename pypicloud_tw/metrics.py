@@ -129,7 +129,7 @@ class _Requests(Collector):
 
 
 @frozen
-class _Gathered(Collector):
+class Gathered(Collector):
     """What several processes count, as it was gathered."""
 
     snapshot: Snapshot
@@ -141,6 +141,10 @@ class _Gathered(Collector):
             for sample, labels, value in samples:
                 metric.add_sample(sample, labels, value)
             yield metric
+
+    def render(self) -> bytes:
+        """Write it in the text format."""
+        return generate_latest(cast(CollectorRegistry, self))
 
 
 class Metrics:
@@ -312,8 +316,7 @@ class Metrics:
         """Write what the whole server counts in the text format."""
         if self._gather is None:
             return self.render()
-        gathered = _Gathered(await self._gather(self.snapshot()))
-        return generate_latest(cast(CollectorRegistry, gathered))
+        return Gathered(await self._gather(self.snapshot())).render()
 
     def _beat(self) -> None:
         now = monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, cast
@@ -101,6 +102,8 @@ class ServingWorker:
         self._reactor.callLater(0, self.orphaned)
 
     def _stop(self) -> Deferred[None]:
+        # It may come from systemd, which sends it to all processes, and from the parent.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         return Deferred.fromCoroutine(self._stopping())
 
     async def _stopping(self) -> None:
@@ -117,6 +120,8 @@ class ServingWorker:
 def serve(reactor: Any) -> int:
     """Serve until the parent says so, or is gone; return the exit code."""
     Factory.noisy = False
+    for fd in (FROM_PARENT, TO_PARENT, LISTENING):
+        os.set_inheritable(fd, False)
     worker = ServingWorker(reactor, os.environ)
     # mypy knows that of Windows, which takes no descriptors.
     StandardIO(worker.line, FROM_PARENT, TO_PARENT, reactor)  # type: ignore[call-arg]

@@ -29,6 +29,27 @@ def merged(snapshots: Iterable[Snapshot]) -> Snapshot:
     return [(name, *heads[name], _samples(found)) for name, found in series.items()]
 
 
+def metrics_of_workers(serving: int, deaths: int) -> Snapshot:
+    """Return what the parent counts itself."""
+    workers, died = "pypicloud_workers", "pypicloud_worker_deaths"
+    about = "Workers that ended though nobody had stopped the server"
+    samples = [(f"{died}_total", _no_labels(), float(deaths))]
+    return [
+        (
+            workers,
+            "Workers that serve",
+            "gauge",
+            "sum",
+            [(workers, _no_labels(), float(serving))],
+        ),
+        (died, about, "counter", "sum", samples),
+    ]
+
+
+def _no_labels() -> dict[str, str]:
+    return {}
+
+
 def lasting(snapshot: Snapshot) -> Snapshot:
     """Keep of a dead worker's what only ever grows."""
     return [family for family in snapshot if family[2] in _LASTING]

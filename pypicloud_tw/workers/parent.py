@@ -92,7 +92,7 @@ def give_up(reactor: Any, problem: str) -> None:
     print(f"pypicloud: {problem}", file=sys.__stderr__, flush=True)
     # twistd ends with 0 whatever a service says.
     atexit.register(_exit_with_1)
-    reactor.stop()
+    reactor.callWhenRunning(reactor.stop)
 
 
 def _exit_with_1() -> None:

@@ -16,7 +16,7 @@ from pypicloud_tw.concurrency.waiters import Waiters
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.metrics import Snapshot
-from pypicloud_tw.workers.merging import lasting, merged
+from pypicloud_tw.workers.merging import lasting, merged, metrics_of_workers
 from pypicloud_tw.workers.messages import Message, pack
 from pypicloud_tw.workers.restarts import Restarts
 from pypicloud_tw.workers.rounds import Rounds
@@ -295,22 +295,10 @@ class Supervisor(Service):
 
     def _send_metrics(self, worker: Worker, id: int) -> None:
         counts = [one.counts for one in self._workers()]
-        all_counts = merged([self._dead, *counts, self._own()])
-        worker.send({"say": "metrics", "id": id, "counts": all_counts})
-
-    def _own(self) -> Snapshot:
         serving = sum(one.started for one in self._workers())
-        name, deaths = "pypicloud_workers", "pypicloud_worker_deaths"
-        return [
-            (name, "Workers that serve", "gauge", "sum", [(name, {}, float(serving))]),
-            (
-                deaths,
-                "Workers that ended though nobody had stopped the server",
-                "counter",
-                "sum",
-                [(f"{deaths}_total", {}, float(self._deaths))],
-            ),
-        ]
+        own = metrics_of_workers(serving, self._deaths)
+        all_counts = merged([self._dead, *counts, own])
+        worker.send({"say": "metrics", "id": id, "counts": all_counts})
 
     def _write_log(self, worker: Worker, message: Message) -> None:
         level, namespace = message["level"], message["namespace"]
