@@ -13,7 +13,6 @@ from twisted.internet.protocol import Factory
 from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
-from pypicloud_tw.assembly.server import assemble
 from pypicloud_tw.config.addresses import endpoint
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.keys import KEYS
@@ -27,6 +26,7 @@ class Options(UsageOptions):
     """What ``twistd pypicloud`` takes.
 
     :ivar environ: of the process; tests give their own.
+    :ivar workers: how many were asked for; None: as many as the ini says.
     """
 
     optParameters = [  # noqa: RUF012  # Twisted's way to declare options
@@ -41,6 +41,7 @@ class Options(UsageOptions):
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
         self.environ = os.environ if environ is None else environ
+        self.workers: int | None = None
 
     def read(self) -> Config:
         """Read the configuration as it is now.
@@ -51,8 +52,8 @@ class Options(UsageOptions):
         server = config.server
         if self["listen"]:
             server = evolve(server, listen=self["listen"])
-        if self["workers"]:
-            server = evolve(server, workers=_workers(self["workers"]))
+        if self.workers is not None:
+            server = evolve(server, workers=self.workers)
         return evolve(config, server=server)
 
     def postOptions(self) -> None:
@@ -67,11 +68,14 @@ class Options(UsageOptions):
         except BadValueError as e:
             problems.append(f"--listen {self['listen']!r} {e}")
         try:
+            if self["workers"]:
+                self.workers = _workers(self["workers"])
+        except BadValueError as e:
+            problems.append(f"--workers {self['workers']!r} {e}")
+        try:
             self.settings = self.read()
         except ConfigError as e:
             problems += e.problems
-        except BadValueError as e:
-            problems.append(f"--workers {self['workers']!r} {e}")
         if problems:
             raise UsageError("\n".join(problems))
 
@@ -98,6 +102,9 @@ def makeService(options: Options) -> IService:
     Factory.noisy = False
     if options.settings.server.workers > 1:
         return make_supervisor(options.settings, options.read, reactor, options.environ)
+    # Only here: a parent of workers has no need of it, and 20 MB less without.
+    from pypicloud_tw.assembly.server import assemble
+
     try:
         server = assemble(options.settings, reactor, options.environ, read=options.read)
     except ConfigError as e:

@@ -102,7 +102,7 @@ class ServingWorker:
         self._reactor.callLater(0, self.orphaned)
 
     def _stop(self) -> Deferred[None]:
-        # It may come from systemd, which sends it to all processes, and from the parent.
+        # It may come twice: from systemd, which sends it to all, and from the parent.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         return Deferred.fromCoroutine(self._stopping())
 

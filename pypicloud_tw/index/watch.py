@@ -28,8 +28,8 @@ NEVER = float("-inf")
 #: What this is called among the processes of one server.
 TOPIC = "changed"
 
-#: Names that siblings changed and that the marker has not told of yet, at the most.
-_HEARD = 1000
+#: Names that this server changed and that the marker has not told of yet, at the most.
+_OWN = 1000
 
 #: Is told which entries of the marker changed; None: anything may have changed.
 Subscriber = Callable[[set[str] | None], None]
@@ -62,7 +62,7 @@ class MarkerWatch:
     _question: Coalesced[None] = field(factory=Coalesced, init=False)
     _subscribers: list[Subscriber] = field(factory=list, init=False)
     _own: list[Callable[[str], None]] = field(factory=list, init=False)
-    _heard: set[str] = field(factory=set, init=False)
+    _own_changes: set[str] = field(factory=set, init=False)
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
@@ -127,6 +127,9 @@ class MarkerWatch:
         self._publish({entry})
         for subscriber in self._own:
             subscriber(entry)
+        if self.siblings.exist:
+            # Who writes the marker in turn with others hears of its own changes, too.
+            self._note_own(entry)
         told = Deferred.fromCoroutine(self.siblings.tell(TOPIC, entry))
         await self.marker.tell(entry, max(serial, serial_at(self.clock.seconds())))
         await told
@@ -136,8 +139,11 @@ class MarkerWatch:
     def _hear_sibling(self, entry: str) -> None:
         """Doubt what a sibling changed."""
         self._publish({entry})
-        if is_project(entry) and len(self._heard) < _HEARD:
-            self._heard.add(entry)
+        self._note_own(entry)
+
+    def _note_own(self, entry: str) -> None:
+        if len(self._own_changes) < _OWN:
+            self._own_changes.add(entry)
 
     def forget(self) -> None:
         """Have everything asked anew when it is next used; nothing is dropped."""
@@ -152,8 +158,8 @@ class MarkerWatch:
             self._failed, self._failure = self.clock.seconds(), e.message
             raise
         self._publish(news)
-        others = (news or set()) - self._heard
-        self._heard.clear()
+        others = (news or set()) - self._own_changes
+        self._own_changes.clear()
         if projects := sorted(filter(is_project, others)):
             self._log.info(
                 "Changed by another server or a command: {names}.",
