@@ -65,7 +65,8 @@ def worked(pid: int) -> float:
 class Runner:
     """Servers that run, and what they gave in each round.
 
-    :ivar servers: the port and the process of each; they are asked side by side.
+    :ivar servers: the port and the process of each. Two programs ask side by side, of
+        one server or of one each.
     """
 
     name: str
@@ -76,11 +77,9 @@ class Runner:
         """Ask for pages, and note how many a second of processor gave."""
         pids = [one for _, pid in self.servers for one in tree(pid)]
         before = {pid: worked(pid) for pid in pids}
-        each = connections // len(self.servers)
+        ports = [port for port, _ in (*self.servers, *self.servers)][:2]
         with ThreadPoolExecutor() as threads:
-            results = list(
-                threads.map(lambda server: ask(server[0], each), self.servers)
-            )
+            results = list(threads.map(ask, ports, [connections // 2] * 2))
         used = [worked(pid) - seconds for pid, seconds in before.items()]
         rate = sum(result.rate for result in results)
         self.rates.append(rate * _SECONDS / sum(used))

@@ -198,13 +198,13 @@ class InheritingReactor:
         self,
         port: int,
         factory: IProtocolFactory,
-        context: Any,
+        contextFactory: Any,  # endpoints give it by this name
         *_args: Any,
         **_options: Any,
     ) -> SharedPort:
         """Listen, wherever that is, for TLS."""
         return self.adopt(
-            TLSMemoryBIOFactory(context, False, factory, clock=self.reactor)
+            TLSMemoryBIOFactory(contextFactory, False, factory, clock=self.reactor)
         )
 
     def adopt(self, factory: IProtocolFactory) -> SharedPort:

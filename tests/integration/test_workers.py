@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from tests.certificates import Authority
 from tests.integration import apart
 from tests.integration.dists import make_wheel
 from tests.integration.rig import (
@@ -164,6 +165,23 @@ class ServingTests(WorkersTestCase):
             self.assertIn(b" 200 ", client.recv(4096))
         server.stop()
         self.assertFalse(path.exists())
+
+    def test_tls(self) -> None:
+        """The parent accepts nothing; workers have the key."""
+        (self.folder / "server.pem").write_bytes(Authority.make().pair("server"))
+        server = self.server(start=False, scheme="https", **SERVE)
+        server.configure(
+            **{
+                "server.workers": "2",
+                "server.listen": f"ssl:{server.port}:interface=127.0.0.1"
+                f":privateKey={self.folder}/server.pem",
+            }
+        )
+        self.addCleanup(self.end_workers, server)
+        server.start()
+        self.wait_for(server, 2)
+        for _ in range(10):
+            self.assertEqual(server.get("/simple/").status, 200)
 
     def test_a_socket_of_systemd(self) -> None:
         """The parent's alone, by its number; workers have it from the parent."""

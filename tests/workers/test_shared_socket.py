@@ -8,7 +8,12 @@ import socket
 from typing import Any, cast
 
 from attrs import define, field
-from twisted.internet.interfaces import IListeningPort, IReadDescriptor
+from twisted.internet.endpoints import SSL4ServerEndpoint, serverFromString
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IReadDescriptor,
+    IStreamServerEndpoint,
+)
 from twisted.internet.protocol import Factory
 from twisted.internet.ssl import CertificateOptions
 from twisted.internet.task import Clock
@@ -143,6 +148,7 @@ class SharedPortTests(SynchronousTestCase):
 
 class InheritingTests(SynchronousTestCase):
     def setUp(self) -> None:
+        self.factory = Factory()
         path = os.path.relpath(self.mktemp())
         self.socket = socket.socket(socket.AF_UNIX)
         self.addCleanup(self.socket.close)
@@ -154,18 +160,26 @@ class InheritingTests(SynchronousTestCase):
         self.addCleanup(port.stopListening)
         return port
 
-    def test_wherever_it_is(self) -> None:
-        factory = Factory()
-        port = self.adopt(
-            self.inheriting.listenTCP(80, factory, backlog=1, interface="192.0.2.1")
-        )
-        self.assertIs(port.factory, factory)
+    def listen(self, endpoint: IStreamServerEndpoint) -> SharedPort:
+        port: Any = self.successResultOf(endpoint.listen(self.factory))
+        self.addCleanup(port.stopListening)
+        self.assertIsInstance(port, SharedPort)
         self.assertEqual(port.socket.family, socket.AF_UNIX)
+        return cast(SharedPort, port)
+
+    def test_wherever_it_is(self) -> None:
+        for description in (
+            "tcp:80:interface=192.0.2.1",
+            "unix:/run/x:mode=660:lockfile=0",
+        ):
+            endpoint = serverFromString(self.inheriting, description)
+            self.assertIs(self.listen(endpoint).factory, self.factory)
+            self.inheriting.fileno = os.dup(self.socket.fileno())
+        os.close(self.inheriting.fileno)
 
     def test_tls(self) -> None:
-        port = self.adopt(
-            self.inheriting.listenSSL(443, Factory(), CertificateOptions())
-        )
+        endpoint = SSL4ServerEndpoint(self.inheriting, 443, CertificateOptions())
+        port = self.listen(endpoint)
         self.assertIsInstance(port.factory, TLSMemoryBIOFactory)
 
     def test_the_rest_is_the_reactor_s(self) -> None:
