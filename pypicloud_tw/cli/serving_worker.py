@@ -14,7 +14,7 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.internet.protocol import Factory
 from twisted.internet.stdio import StandardIO
 from twisted.internet.task import deferLater
-from twisted.logger import ILogObserver, globalLogBeginner
+from twisted.logger import ILogObserver, Logger, globalLogBeginner
 
 from pypicloud_tw.assembly.server import assemble
 from pypicloud_tw.config.configuration import Config
@@ -37,6 +37,8 @@ class ServingWorker:
     :ivar code: the exit code.
     """
 
+    _log = Logger()
+
     def __init__(self, reactor: Any, environ: Mapping[str, str]) -> None:
         self.code = 0
         self.line = Line(reactor, self)
@@ -55,7 +57,13 @@ class ServingWorker:
             self._fail(e.message)
         except SystemExit as e:
             self._fail(str(e.code).removeprefix("pypicloud: "))
+        except Exception:
+            # Nothing that an operator could mend: the same will be in the next one.
+            self._log.failure("A worker cannot begin")
+            self._fail("A worker cannot begin; the log has a traceback.")
         else:
+            # The server has taken it over. Here the parent passes it on.
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
             self._reactor.addSystemEventTrigger("before", "shutdown", self._stop)
             # As in a server that is alone.
             gc.freeze()
