@@ -1,6 +1,6 @@
 """Several workers beside one process, and how they share their socket.
 
-``python -m benchmarks.workers [--rounds N] [--connections N]``: warm pages for each
+``python -m benchmarks.workers [--rounds N] [--connections N] [--no-kills]``: warm pages for each
 second of the processor, of all processes of a server together: with one, with two
 workers, and of two servers that know nothing of each other, each asked for half, which
 tells what the machine itself loses when two work at once. Then what ``/metrics`` costs.
@@ -223,9 +223,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--no-kills", action="store_true", help="measure pages alone")
     options = parser.parse_args()
     # Before there are threads: processes are forked.
-    for name, shared in (("one socket", True), ("SO_REUSEPORT", False)):
+    ways = () if options.no_kills else (("one socket", True), ("SO_REUSEPORT", False))
+    for name, shared in ways:
         found = kill_under_load(shared=shared)
         print(
             f"{name}: {found.done:,} connections answered, {found.lost} lost, "

@@ -103,6 +103,7 @@ class SharedPort:
     factory: IProtocolFactory
     _resuming: IDelayedCall | None = field(default=None, init=False)
     _open: bool = field(default=True, init=False)
+    _told: bool = field(default=False, init=False)
     _log = Logger()
 
     def startListening(self) -> None:
@@ -151,6 +152,8 @@ class SharedPort:
             # It has ended already, or there is no room for a second descriptor.
             if e.errno in _NO_ROOM:
                 self._pause(e)
+        else:
+            self._told = False
         finally:
             accepted.close()
 
@@ -159,9 +162,11 @@ class SharedPort:
         self.stopListening()
 
     def _pause(self, error: OSError) -> None:
-        self._log.error(
-            "No connection can be accepted for now: {why}", why=error.strerror
-        )
+        if not self._told:
+            self._told = True
+            self._log.error(
+                "No connection can be accepted for now: {why}.", why=error.strerror
+            )
         self.reactor.removeReader(self)
         self._resuming = self.reactor.callLater(PAUSE, self._resume)
 
