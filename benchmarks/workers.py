@@ -1,11 +1,11 @@
 """Several workers beside one process, and how they share their socket.
 
-``python -m benchmarks.workers [--rounds N] [--connections N] [--no-kills]``: warm pages for each
-second of the processor, of all processes of a server together: with one, with two
-workers, and of two servers that know nothing of each other, each asked for half, which
-tells what the machine itself loses when two work at once. Then what ``/metrics`` costs.
-Before that, with small servers of its own, connections that are lost while a process is
-killed: of one socket that all inherit, and of one each (SO_REUSEPORT).
+``python -m benchmarks.workers [--rounds N] [--connections N] [--no-kills]``: warm pages
+for each second of the processor, of all processes of a server together: with one, with
+two workers, and of two servers that know nothing of each other, each asked for half,
+which tells what the machine itself loses when two work at once. Then what ``/metrics``
+costs. Before that, with small servers of its own, connections that are lost while a
+process is killed: of one socket that all inherit, and of one each (SO_REUSEPORT).
 """
 
 from __future__ import annotations
