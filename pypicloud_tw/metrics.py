@@ -6,9 +6,10 @@ One registry a server, none in the module: several servers can live in one proce
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
 from time import monotonic
+from typing import Literal, cast
 
 from attrs import define, field, frozen
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -16,6 +17,7 @@ from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
+    Metric,
 )
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
@@ -26,6 +28,19 @@ from twisted.internet.task import LoopingCall
 PULSE, STALL = 0.25, 0.05
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+
+#: How the numbers of several processes of one server become one: what each knows of the
+#: store is not added up.
+Together = Literal["sum", "max", "min"]
+
+#: A name, its labels and its value.
+Sample = tuple[str, dict[str, str], float]
+
+#: A metric: its name, description and type, how several become one, and its samples.
+Family = tuple[str, str, str, Together, list[Sample]]
+
+#: Everything that one process counts, as JSON can have it.
+Snapshot = list[Family]
 
 _LATENCIES = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 300.0)
 
@@ -113,10 +128,38 @@ class _Requests(Collector):
         yield latency
 
 
-class Metrics:
-    """The server's counters."""
+@frozen
+class Gathered(Collector):
+    """What several processes count, as it was gathered."""
 
-    def __init__(self, clock: IReactorTime) -> None:
+    snapshot: Snapshot
+
+    def collect(self) -> Iterator[Metric]:
+        """Give it in the library's own form."""
+        for name, description, kind, _, samples in self.snapshot:
+            metric = Metric(name, description, kind)
+            for sample, labels, value in samples:
+                metric.add_sample(sample, labels, value)
+            yield metric
+
+    def render(self) -> bytes:
+        """Write it in the text format."""
+        return generate_latest(cast(CollectorRegistry, self))
+
+
+class Metrics:
+    """The server's counters.
+
+    :param gather: adds up those of all processes of the server; None: there is one.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        gather: Callable[[Snapshot], Awaitable[Snapshot]] | None = None,
+    ) -> None:
+        self._gather = gather
+        self._together: dict[str, Together] = {}
         self._registry = CollectorRegistry()
         self._reader = _Reader()
         self._registry.register(self._reader)
@@ -180,11 +223,14 @@ class Metrics:
         reading: Callable[[], float],
         *,
         counts: bool = False,
+        together: Together = "sum",
     ) -> None:
         """Show a number that somebody else keeps.
 
         :param counts: it only ever grows.
+        :param together: how those of several processes become one.
         """
+        self._together[name] = together
         self._reader.readings.append((name, description, counts, reading))
 
     def read_by(
@@ -249,9 +295,28 @@ class Metrics:
         if self._pulse.running:
             self._pulse.stop()
 
+    def snapshot(self) -> Snapshot:
+        """Return what this process counts, as it is now."""
+        return [
+            (
+                metric.name,
+                metric.documentation,
+                metric.type,
+                self._together.get(metric.name, "sum"),
+                [(one.name, one.labels, one.value) for one in metric.samples],
+            )
+            for metric in self._registry.collect()
+        ]
+
     def render(self) -> bytes:
-        """Write everything in the text format."""
+        """Write what this process counts in the text format."""
         return generate_latest(self._registry)
+
+    async def text(self) -> bytes:
+        """Write what the whole server counts in the text format."""
+        if self._gather is None:
+            return self.render()
+        return Gathered(await self._gather(self.snapshot())).render()
 
     def _beat(self) -> None:
         now = monotonic()

@@ -14,7 +14,11 @@ from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocolFactory,
+    IStreamServerEndpoint,
+)
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -82,12 +86,7 @@ class Server(Service):
 
     def privilegedStartService(self) -> None:
         """Listen; before privileges are dropped, so that port 80 can be had."""
-        self._port = self._front.endpoint.listen(self.site)
-        failed: list[Any] = []
-        self._port.addErrback(failed.append)
-        if failed:
-            # Not a traceback: this is the operator's to mend.
-            raise SystemExit(f"pypicloud: {_reason(failed[0].value)}")
+        self._port = listen(self._front.endpoint, self.site)
 
     def startService(self) -> None:
         """Begin to get ready."""
@@ -99,7 +98,7 @@ class Server(Service):
             raise SystemExit(f"pypicloud: {e.message}") from None
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's is untyped
         self._process.start()
-        self._catch_hangup()
+        catch_hangup(self._process.reactor, self.hang_up)
         self._work = Deferred.fromCoroutine(self._run())
         self._work.addErrback(self._work_failed)
 
@@ -109,13 +108,9 @@ class Server(Service):
         self._standing.stop()
         return Deferred.fromCoroutine(self._stop())
 
-    def _catch_hangup(self) -> None:
-        def caught(number: int, frame: object) -> None:
-            # In the middle of whatever Python did: leave it to the reactor.
-            self._process.reactor.callLater(0, self._on_hangup)
-
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGHUP, caught)
+    def hang_up(self) -> None:
+        """Do what SIGHUP does."""
+        self._on_hangup()
 
     async def _run(self) -> None:
         await self._start()
@@ -135,6 +130,33 @@ class Server(Service):
             await self._work
         await self._close()
         await self._process.stop()
+
+
+def catch_hangup(reactor: Any, hang_up: Callable[[], None]) -> None:
+    """Have SIGHUP call something."""
+
+    def caught(number: int, frame: object) -> None:
+        # In the middle of whatever Python did: leave it to the reactor.
+        reactor.callLater(0, hang_up)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGHUP, caught)
+
+
+def listen(
+    endpoint: IStreamServerEndpoint, factory: IProtocolFactory
+) -> Deferred[IListeningPort]:
+    """Listen at an endpoint.
+
+    :raises SystemExit: it cannot be done; the message says why.
+    """
+    port = endpoint.listen(factory)
+    failed: list[Any] = []
+    port.addErrback(failed.append)
+    if failed:
+        # Not a traceback: this is the operator's to mend.
+        raise SystemExit(f"pypicloud: {_reason(failed[0].value)}")
+    return port
 
 
 def make_endpoint(

@@ -8,28 +8,31 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from attrs import evolve
+from twisted.application.service import IService
 from twisted.internet.protocol import Factory
 from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
-from pypicloud_tw.assembly.server import assemble
 from pypicloud_tw.config.addresses import endpoint
 from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.config.keys import KEYS
 from pypicloud_tw.config.load import load
 from pypicloud_tw.config.values import BadValueError
 from pypicloud_tw.errors import ConfigError
-from pypicloud_tw.server import Server
+from pypicloud_tw.workers.parent import make_supervisor
 
 
 class Options(UsageOptions):
     """What ``twistd pypicloud`` takes.
 
     :ivar environ: of the process; tests give their own.
+    :ivar workers: how many were asked for; None: as many as the ini says.
     """
 
     optParameters = [  # noqa: RUF012  # Twisted's way to declare options
         ["config", "c", None, "The ini file; without it everything has its default."],
         ["listen", "l", None, "A Twisted endpoint to listen at, instead of the ini's."],
+        ["workers", "w", None, "How many processes serve, instead of the ini's."],
     ]
 
     #: Set by :meth:`postOptions`.
@@ -38,6 +41,7 @@ class Options(UsageOptions):
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
         self.environ = os.environ if environ is None else environ
+        self.workers: int | None = None
 
     def read(self) -> Config:
         """Read the configuration as it is now.
@@ -45,9 +49,12 @@ class Options(UsageOptions):
         :raises ConfigError: with every mistake in it.
         """
         config = load(Path(self["config"]) if self["config"] else None, self.environ)
-        if not self["listen"]:
-            return config
-        return evolve(config, server=evolve(config.server, listen=self["listen"]))
+        server = config.server
+        if self["listen"]:
+            server = evolve(server, listen=self["listen"])
+        if self.workers is not None:
+            server = evolve(server, workers=self.workers)
+        return evolve(config, server=server)
 
     def postOptions(self) -> None:
         """Read the configuration; every mistake becomes one usage error."""
@@ -61,6 +68,11 @@ class Options(UsageOptions):
         except BadValueError as e:
             problems.append(f"--listen {self['listen']!r} {e}")
         try:
+            if self["workers"]:
+                self.workers = _workers(self["workers"])
+        except BadValueError as e:
+            problems.append(f"--workers {self['workers']!r} {e}")
+        try:
             self.settings = self.read()
         except ConfigError as e:
             problems += e.problems
@@ -68,8 +80,18 @@ class Options(UsageOptions):
             raise UsageError("\n".join(problems))
 
 
-def makeService(options: Options) -> Server:
-    """Assemble a server on the reactor that twistd has chosen.
+def _workers(text: str) -> int:
+    """Read a number of workers, by the rule of the ini's.
+
+    :raises BadValueError: it is none.
+    """
+    workers = KEYS["server.workers"].parse(text)
+    assert isinstance(workers, int), "that is what the key's kind makes"
+    return workers
+
+
+def makeService(options: Options) -> IService:
+    """Assemble a server on the reactor that twistd has chosen, or a parent of several.
 
     :raises SystemExit: it cannot be, as it is configured; the message says why.
     """
@@ -78,6 +100,11 @@ def makeService(options: Options) -> Server:
 
     # A line for each connection to S3 or an upstream tells nobody anything.
     Factory.noisy = False
+    if options.settings.server.workers > 1:
+        return make_supervisor(options.settings, options.read, reactor, options.environ)
+    # Only here: a parent of workers has no need of it, and 20 MB less without.
+    from pypicloud_tw.assembly.server import assemble
+
     try:
         server = assemble(options.settings, reactor, options.environ, read=options.read)
     except ConfigError as e:

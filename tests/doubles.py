@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar, TypeVarTuple
 
 from attrs import define, field
 from passlib.hash import pbkdf2_sha256
-from twisted.internet.defer import Deferred, execute
+from twisted.internet.defer import Deferred, execute, succeed
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
@@ -64,6 +64,42 @@ class QuickHashes(InlineOffload):
             return super().in_thread(function, *args, **kwargs)
         self.threaded.append(_name(function))
         return execute(pbkdf2_sha256.using(rounds=1).hash, *args)
+
+
+@define(eq=False)
+class Siblings:
+    """The processes of a server, all in this one: everybody hears everything.
+
+    :ivar heard: whoever tells something waits for it.
+    :ivar posted: what was told, with its topic.
+    :ivar refused: why several cannot serve.
+    """
+
+    exist: bool = True
+    heard: Deferred[None] = field(factory=lambda: succeed(None))
+    posted: list[tuple[str, Any]] = field(factory=list)
+    refused: list[str] = field(factory=list)
+    _listeners: list[tuple[str, Callable[[Any], None]]] = field(factory=list)
+
+    def subscribe(self, topic: str, hear: Callable[[Any], None]) -> None:
+        """Have it told what is said."""
+        self._listeners.append((topic, hear))
+
+    async def tell(self, topic: str, value: object) -> None:
+        """Tell everybody."""
+        self.post(topic, value)
+        await self.heard
+
+    def post(self, topic: str, value: object) -> None:
+        """Tell everybody."""
+        self.posted.append((topic, value))
+        for about, hear in self._listeners:
+            if about == topic:
+                hear(value)
+
+    def refuse(self, problem: str) -> None:
+        """Note it."""
+        self.refused.append(problem)
 
 
 def _name(function: Callable[..., object]) -> str:

@@ -19,7 +19,7 @@ from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.standing import Standing
 from pypicloud_tw.store.s3.probe import Abilities, Conditional
 from pypicloud_tw.store.s3.store import S3Store
-from tests.doubles import InlineOffload
+from tests.doubles import InlineOffload, Siblings
 from tests.store.s3.doubles import Drop, Harness
 
 T = TypeVar("T")
@@ -62,6 +62,16 @@ class SecuringTests(SynchronousTestCase):
         self.store.abilities = GOOD
         self.run_now(self.index.secure())
         self.index.manifests.check_open()
+
+    def test_several_workers_are_refused(self) -> None:
+        """They would take it from each other; it is told before anything is changed."""
+        siblings = Siblings()
+        self.index = evolve(self.index, siblings=siblings)
+        self.store.abilities = BAD
+        self.failureResultOf(self.harness.run(self.index.secure()), Unavailable)
+        [said] = siblings.refused
+        self.assertIn("set server.workers = 1", said)
+        self.assertNotIn(lease.KEY, self.harness.fake.objects)
 
     def test_the_lease_is_taken_at_the_second_try_too(self) -> None:
         self.store.abilities = BAD

@@ -44,6 +44,7 @@ from pypicloud_tw.config.keys import KEYS
 from pypicloud_tw.config.load import load
 from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.maintenance.retention.plan import Applied
+from pypicloud_tw.metrics import Gathered
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
 from pypicloud_tw.projects.pruning import PlanQuestion, PruneOrder
 from pypicloud_tw.projects.stored_pruning import AdministeredPruning
@@ -52,6 +53,7 @@ from pypicloud_tw.web.api.former import FormerApi
 from pypicloud_tw.web.api.v1 import ApiParts
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.http.proxies import Proxies
+from pypicloud_tw.workers.merging import metrics_of_workers
 from tests.readme_keys import REFERENCE, keys_text, replaced
 from tests.walks import WALKS
 from tests.web.doubles import Web
@@ -257,7 +259,8 @@ class MetricTests(SynchronousTestCase):
         lane = Web().application.express_lane(Proxies(), process.metrics.observe, None)
         assert lane is not None
         lane.register(process.metrics)
-        shown = process.metrics.render().decode()
+        gathered = Gathered(metrics_of_workers(2, 0))
+        shown = process.metrics.render().decode() + gathered.render().decode()
         names = re.findall(r"^# TYPE (\w+)", shown, re.MULTILINE)
         # The library adds to each when it was made.
         return {name for name in names if not name.endswith("_created")}

@@ -25,6 +25,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("config.migrate",),
     ("tap",),
     ("assembly",),
+    ("workers",),
     ("server", "startup", "reload"),
     ("process",),
     ("client",),

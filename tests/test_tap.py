@@ -151,6 +151,19 @@ def told(logs: Sequence[LogEvent]) -> str:
 
 
 class OptionsTests(TapCase):
+    def test_workers(self) -> None:
+        """Those of the command line come before those of the ini, also at a reload."""
+        self.write("server.workers = 3")
+        options = self.options(f"--config={self.ini}")
+        self.assertEqual(options.settings.server.workers, 3)
+        options = self.options(f"--config={self.ini}", "--workers=2")
+        self.assertEqual(options.settings.server.workers, 2)
+        self.assertEqual(options.read().server.workers, 2)
+        self.write("server.workers = 65")
+        text = self.wrong(f"--config={self.ini}", "--workers=some")
+        self.assertIn("--workers 'some' is not a whole number from 1 to 64.", text)
+        self.assertIn("server.workers = '65' is not a whole number", text)
+
     def wrong(self, *arguments: str) -> str:
         with self.assertRaises(UsageError) as caught:
             self.options(*arguments)

@@ -184,6 +184,7 @@ class AccessDocuments:
             "pypicloud_access_unreadable",
             "1 while the access document cannot be read, 0 else",
             lambda: self._failure is not None,
+            together="max",
         )
         metrics.read(
             "pypicloud_access_swaps",

@@ -20,7 +20,7 @@ at least. Everything is bounded; what was charged longest ago is forgotten first
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from math import ceil
 
@@ -28,7 +28,11 @@ from attrs import define, field
 
 from pypicloud_tw.concurrency.cache import Cache
 from pypicloud_tw.concurrency.fair_queue import Asker
+from pypicloud_tw.concurrency.siblings import ALONE, Siblings
 from pypicloud_tw.errors import TooManyRequests
+
+#: What attempts that failed are called among the processes of one server.
+TOPIC = "failed attempts"
 
 #: How many users, clients and pairs of them are remembered.
 _LIMIT = 10_000
@@ -116,12 +120,21 @@ class Throttle:
     :param seconds: the clock.
     :param failures: wrong passwords of one user from one client before it is slowed.
     :param every: seconds after which it has one more attempt.
+    :param siblings: the other processes of this server; what fails at one counts at
+        all.
     """
 
     def __init__(
-        self, seconds: Callable[[], float], *, failures: int = 10, every: float = 30.0
+        self,
+        seconds: Callable[[], float],
+        *,
+        failures: int = 10,
+        every: float = 30.0,
+        siblings: Siblings = ALONE,
     ) -> None:
         self._seconds = seconds
+        self._siblings = siblings
+        siblings.subscribe(TOPIC, self._hear)
         self._pairs = Buckets(failures, every)
         self._clients = Buckets(failures * 10, every / 10)
         self._users = Buckets(failures * 10, every / 10)
@@ -148,9 +161,20 @@ class Throttle:
             raise TooManyRequests(
                 f"Too many wrong passwords; try again in {seconds} seconds.", seconds
             )
+        self._charge(pair, now)
+        return Attempt(self, pair)
+
+    def _charge(self, pair: tuple[str, str], now: float) -> None:
         for buckets, key in self._held(pair):
             buckets.charge(key, now)
-        return Attempt(self, pair)
+
+    def failed(self, pair: tuple[str, str]) -> None:
+        """Have an attempt that failed count at the other processes, too."""
+        self._siblings.post(TOPIC, pair)
+
+    def _hear(self, pair: Sequence[str]) -> None:
+        user, client = pair
+        self._charge((user, client), self._seconds())
 
     def _wait(self, pair: tuple[str, str], now: float) -> float:
         user, client = pair
@@ -201,6 +225,7 @@ class Attempt:
             reason that is not the client's.
         """
         if right is False:
+            self._throttle.failed(self._pair)
             return
         self._throttle.give_back(self._pair)
         if right:

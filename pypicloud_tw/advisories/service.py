@@ -195,7 +195,11 @@ class Advisories:
             ("age_seconds", "Since the source was seen", self._told_age, False),
         ):
             metrics.read(
-                f"pypicloud_advisories_{name}", description, read, counts=counts
+                f"pypicloud_advisories_{name}",
+                description,
+                read,
+                counts=counts,
+                together="sum" if counts else "max",
             )
 
     def _told_age(self) -> float:

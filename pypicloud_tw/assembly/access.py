@@ -81,12 +81,19 @@ def make_tokens(
         throttle,
         verify_every=config.index.verify_every,
     )
-    minted = Minted(store, index.standing, clock, throttle, config.index.fresh_for)
+    minted = Minted(
+        store,
+        index.standing,
+        clock,
+        throttle,
+        config.index.fresh_for,
+        siblings=process.siblings,
+    )
     tokens = Tokens(
         token_documents,
         minted,
         owners.identify,
-        LastUses(store, clock, _server_name(config)),
+        LastUses(store, clock, _server_name(config, process)),
         clock,
         index.publisher.audit,
         people,
@@ -97,9 +104,11 @@ def make_tokens(
     return tokens
 
 
-def _server_name(config: Config) -> str:
-    """Tell this server from others of the store, the same after a restart."""
+def _server_name(config: Config, process: Process) -> str:
+    """Tell this process from others of the store, the same after a restart."""
     where = f"{gethostname()} {config.server.listen}"
+    if process.number is not None:
+        where += f" {process.number}"
     return sha256(where.encode()).hexdigest()[:16]
 
 
@@ -118,6 +127,7 @@ def make_session_login(
         documents.throttle,
         config.index.fresh_for,
         config.auth.session_life,
+        siblings=process.siblings,
     )
     accounts = Accounts(tokens.owners, logins.users.password_mark, logins.people)
     login = SessionLogin(sessions, accounts, index.clock, logins.htpasswd)

@@ -9,6 +9,7 @@ from typing import Literal
 from pypicloud_tw.access.audit.log_file import LogFile
 from pypicloud_tw.access.audit.stored import StoredRecords
 from pypicloud_tw.access.audit.trail import Trail
+from pypicloud_tw.concurrency.gathered_lines import UNMIXED
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.index.audit import Audit
 from pypicloud_tw.index.audit_log import log_act
@@ -41,4 +42,7 @@ def make_log_file(
 
     :param key: the key of the ini that says where.
     """
-    return None if place is None else LogFile(key, place, process.reactor)
+    if place is None:
+        return None
+    most = None if process.number is None else UNMIXED
+    return LogFile(key, place, process.reactor, most)

@@ -26,7 +26,7 @@ from pypicloud_tw.index.standing import Standing
 from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.index.watch import MarkerWatch
 from pypicloud_tw.metrics import Metrics
-from pypicloud_tw.offload.service import Offload
+from pypicloud_tw.offload.service import HELPERS, Offload
 from pypicloud_tw.process import Process
 from pypicloud_tw.store.checkpoints import Checkpoint, pass_by
 from pypicloud_tw.store.folder.store import DirectoryStore
@@ -37,13 +37,25 @@ from pypicloud_tw.store.s3.store import S3Store
 from pypicloud_tw.upstream.names.listed import NamesElsewhere
 from pypicloud_tw.upstream.source import UpstreamIndex
 from pypicloud_tw.web.views import SignedViews, Views
+from pypicloud_tw.workers.member import Member
 
 
-def make_process(reactor: Any, offload: Offload | None = None) -> Process:
-    """Make what all parts share."""
-    metrics, offload = Metrics(reactor), offload or Offload(reactor)
+def make_process(
+    reactor: Any, offload: Offload | None = None, member: Member | None = None
+) -> Process:
+    """Make what all parts share.
+
+    :param member: this process is one of several workers.
+    """
+    if member is None:
+        metrics, offload = Metrics(reactor), offload or Offload(reactor)
+        offload.register(metrics)
+        return Process(reactor, offload, metrics)
+    metrics = Metrics(reactor, member.line.gather)
+    member.line.count(metrics.snapshot)
+    offload = offload or Offload(reactor, processes=max(1, HELPERS // member.count))
     offload.register(metrics)
-    return Process(reactor, offload, metrics)
+    return Process(reactor, offload, metrics, member.line, member.number)
 
 
 def make_index(
@@ -78,7 +90,7 @@ def make_index(
     )
     catalog = Catalog(
         manifests,
-        MarkerWatch(marker, reactor, config.index.fresh_for),
+        MarkerWatch(marker, reactor, config.index.fresh_for, process.siblings),
         reactor,
         SignedViews(metered, namespaces) if signed else Views(namespaces),
         verify_every=config.index.verify_every,
@@ -112,7 +124,7 @@ def make_index(
     for part in (manifests, catalog, publisher):
         part.register(metrics)
     acts = Acts(publisher, config.index.restore_for)
-    return Index(store, manifests, catalog, publisher, reactor, acts)
+    return Index(store, manifests, catalog, publisher, reactor, acts, process.siblings)
 
 
 def make_names_elsewhere(

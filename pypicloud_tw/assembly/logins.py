@@ -27,6 +27,7 @@ def make_throttle(config: Config, process: Process) -> Throttle:
         process.reactor.seconds,
         failures=config.auth.max_failures,
         every=config.auth.retry_every,
+        siblings=process.siblings,
     )
 
 

@@ -66,6 +66,7 @@ from pypicloud_tw.statistics.downloads import CountedDownloads
 from pypicloud_tw.store.checkpoints import Checkpoint, pass_by
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.fallback import Fallback
+from pypicloud_tw.workers.member import Member
 
 _log = Logger()
 
@@ -78,6 +79,7 @@ def assemble(
     read: Callable[[], Config] | None = None,
     offload: Offload | None = None,
     checkpoint: Checkpoint = pass_by,
+    member: Member | None = None,
 ) -> Server:
     """Assemble a server; nothing has started.
 
@@ -85,10 +87,11 @@ def assemble(
     :param read: reads the configuration as it is now, at SIGHUP.
     :param offload: what does work in helper processes and threads.
     :param checkpoint: see :func:`~pypicloud_tw.assembly.index.make_index`.
+    :param member: this process is one of several workers; None: it is alone.
     :raises ConfigError: a rule, a CA file or a proxy cannot be understood.
     :raises SystemExit: it cannot listen as it is configured to.
     """
-    process = make_process(reactor, offload)
+    process = make_process(reactor, offload, member)
     audit_log = make_log_file("audit.log", config.audit.log, process)
     download_log = make_log_file("downloads.log", config.downloads.log, process)
     logs = tuple(filter(None, (audit_log, download_log)))
@@ -179,7 +182,7 @@ def assemble(
     )
     server = Server(
         process,
-        make_front(config, application, process),
+        make_front(config, application, process, member),
         index.standing,
         open_logs=partial(_open_logs, logs),
         start=partial(
@@ -213,9 +216,11 @@ def assemble(
         *config.notices,
         *_missing_extras(config, index),
         *ended_notices(config.upstream.exempt, reactor.seconds()),
+        *_greeting(config, access.policy, logins),
     )
-    for notice in (*notices, *_greeting(config, access.policy, logins)):
-        _log.info("{notice}", notice=notice)
+    if member is None or member.greets:
+        for notice in notices:
+            _log.info("{notice}", notice=notice)
     return server
 
 

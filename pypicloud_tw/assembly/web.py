@@ -31,6 +31,8 @@ from pypicloud_tw.web.http.proxies import IdentityFields
 from pypicloud_tw.web.http.site import ConnectionLimits, Proxies, Site
 from pypicloud_tw.web.http.standard_output import access_log_on_standard_output
 from pypicloud_tw.web.http.tls import ClientCertificates
+from pypicloud_tw.workers.member import Member
+from pypicloud_tw.workers.shared_socket import without_systemd
 
 
 def make_application(
@@ -92,15 +94,24 @@ def make_application(
     )
 
 
-def make_front(config: Config, application: Application, process: Process) -> Front:
+def make_front(
+    config: Config,
+    application: Application,
+    process: Process,
+    member: Member | None = None,
+) -> Front:
     """Make what listens.
 
+    :param member: this process is one of several workers, which share a socket.
     :raises ConfigError: there are no authorities in ``server.client_ca_file``.
     :raises SystemExit: it cannot listen as it is configured to.
     """
     server = config.server
+    reactor, listen = process.reactor, server.listen
+    if member is not None:
+        reactor, listen = member.listener, without_systemd(listen)
     return Front(
-        make_endpoint(process.reactor, server.listen, _client_certificates(config)),
+        make_endpoint(reactor, listen, _client_certificates(config)),
         _make_site(config, application, process),
         server.grace,
     )
@@ -117,8 +128,10 @@ def _client_certificates(config: Config) -> ClientCertificates | None:
 
 def _make_site(config: Config, application: Application, process: Process) -> Site:
     reactor, observe = process.reactor, process.metrics.observe
-    logs = config.server.access_log
-    access_log = access_log_on_standard_output(reactor) if logs else None
+    shared = process.number is not None
+    access_log = None
+    if config.server.access_log:
+        access_log = access_log_on_standard_output(reactor, shared=shared)
     proxies = Proxies(
         config.pypi.trusted_proxies,
         config.pypi.public_url,

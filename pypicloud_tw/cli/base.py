@@ -92,11 +92,11 @@ def _runner() -> Runner:
     return ReactorRunner()
 
 
-def _run_server(config: Path | None, listen: str | None) -> None:
+def _run_server(config: Path | None, listen: str | None, workers: str | None) -> None:
     # Only when needed, and only there: it brings the reactor.
     from pypicloud_tw.cli.runner import run_server
 
-    run_server(config, listen)
+    run_server(config, listen, workers)
 
 
 def _is_terminal() -> bool:
@@ -129,7 +129,7 @@ class Surroundings:
     runner: Callable[[], Runner] = _runner
     home: Callable[[], Path] = Path.home
     keyring: Callable[[], Keyring | None] = SystemKeyring.load
-    run_server: Callable[[Path | None, str | None], None] = _run_server
+    run_server: Callable[[Path | None, str | None, str | None], None] = _run_server
 
 
 def surroundings() -> Surroundings:

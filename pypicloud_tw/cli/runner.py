@@ -26,7 +26,7 @@ class _Twistd(ServerOptions):
     subCommands = ((pypicloud.tapname, None, pypicloud.options, pypicloud.description),)
 
 
-def run_server(config: Path | None, listen: str | None) -> None:
+def run_server(config: Path | None, listen: str | None, workers: str | None) -> None:
     """Serve in the foreground until a signal ends it; log to standard output.
 
     SIGTERM and SIGINT end it in good order, and the process then dies of that signal,
@@ -34,6 +34,7 @@ def run_server(config: Path | None, listen: str | None) -> None:
 
     :param config: the ini file; None: every setting has its default.
     :param listen: a Twisted endpoint in place of the ini's.
+    :param workers: how many processes serve, in place of the ini's.
     :raises ConfigError: with every mistake in the configuration.
     :raises SystemExit: it cannot listen there; the reason is its argument.
     """
@@ -42,6 +43,8 @@ def run_server(config: Path | None, listen: str | None) -> None:
         arguments.append(f"--config={config}")
     if listen is not None:
         arguments.append(f"--listen={listen}")
+    if workers is not None:
+        arguments.append(f"--workers={workers}")
     options = _Twistd()  # type: ignore[no-untyped-call]  # Twisted's
     try:
         options.parseOptions(arguments)  # type: ignore[no-untyped-call]  # Twisted's

@@ -20,7 +20,15 @@ from pypicloud_tw.cli.errors import exits_with_1
     help="Listen here instead of where the ini says: tcp:8080, "
     "unix:/run/pypicloud/socket, ...",
 )
-def serve(ini: Path | None, config: Path | None, listen: tuple[str, ...]) -> None:
+@click.option(
+    "-w",
+    "--workers",
+    metavar="NUMBER",
+    help="So many processes serve as one, instead of as many as the ini says.",
+)
+def serve(
+    ini: Path | None, config: Path | None, listen: tuple[str, ...], workers: str | None
+) -> None:
     """Run the server in the foreground.
 
     Without an ini it serves the folder ./packages at http://127.0.0.1:6543/, and hides
@@ -32,7 +40,7 @@ def serve(ini: Path | None, config: Path | None, listen: tuple[str, ...]) -> Non
         raise click.UsageError("A server listens at one endpoint; give --listen once.")
 
     def work() -> int:
-        surroundings().run_server(path, listen[0] if listen else None)
+        surroundings().run_server(path, listen[0] if listen else None, workers)
         return 0
 
     with exits_with_1():  # as twistd does

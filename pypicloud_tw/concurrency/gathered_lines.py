@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from select import PIPE_BUF
 
 from attrs import define, field
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -12,6 +13,9 @@ from twisted.logger import Logger
 PATIENCE = 1.0
 ENOUGH = 64 * 1024
 
+#: Bytes that a pipe takes without mixing them with those of other processes (pipe(7)).
+UNMIXED = PIPE_BUF
+
 
 @define(eq=False)
 class GatheredLines:
@@ -19,6 +23,7 @@ class GatheredLines:
 
     :ivar write: takes whole lines, several at a time; the ``write`` of a binary file
         or of a raw standard output is one. What it fails to write is lost.
+    :ivar most: bytes that are handed on at a time, as far as whole lines allow that.
     :ivar name: what a failure is told of: ``The access log``.
     :ivar lost: how many lines were.
     """
@@ -26,6 +31,7 @@ class GatheredLines:
     write: Callable[[bytes], object]
     clock: IReactorTime
     name: str
+    most: int | None = None
     lost: int = field(default=0, init=False)
     _lines: list[bytes] = field(factory=list, init=False, repr=False)
     _size: int = field(default=0, init=False)
@@ -59,8 +65,26 @@ class GatheredLines:
     def _flush(self) -> None:
         self._flushing = None
         lines, self._lines, self._size = self._lines, [], 0
-        if not lines:
+        for some in self._portions(lines):
+            self._write_some(some)
+
+    def _portions(self, lines: list[bytes]) -> Iterator[list[bytes]]:
+        if self.most is None:
+            if lines:
+                yield lines
             return
+        some: list[bytes] = []
+        size = 0
+        for line in lines:
+            if some and size + len(line) > self.most:
+                yield some
+                some, size = [], 0
+            some.append(line)
+            size += len(line)
+        if some:
+            yield some
+
+    def _write_some(self, lines: list[bytes]) -> None:
         try:
             self.write(b"".join(lines))
         except OSError as error:

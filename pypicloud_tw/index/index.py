@@ -8,7 +8,8 @@ from typing import Any, Protocol
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
-from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.concurrency.siblings import ALONE, Siblings
+from pypicloud_tw.errors import PypicloudError, Unavailable
 from pypicloud_tw.index.acts import Acts
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.lease import Lease
@@ -22,6 +23,11 @@ from pypicloud_tw.store.timeout import in_time
 
 #: Seconds for the store to show that it is there: whoever asks ``/ready`` is impatient.
 PING_PATIENCE = 5.0
+
+_ONE_PROCESS = (
+    "Only one process may write to this bucket, as its S3 server does not honour "
+    "conditional writes: set server.workers = 1."
+)
 
 
 class Backend(Protocol):
@@ -45,6 +51,7 @@ class Index:
 
     :ivar acts: what is done with its projects.
     :ivar backend: what the store is made of, which is to be closed at the end.
+    :ivar siblings: the other processes of this server.
     """
 
     backend: Backend
@@ -53,6 +60,7 @@ class Index:
     publisher: Publisher
     clock: IReactorTime
     acts: Acts = field()
+    siblings: Siblings = ALONE
     _lease: Lease | None = field(default=None, init=False)
     _secured: bool = field(default=False, init=False)
 
@@ -110,11 +118,17 @@ class Index:
         if self._secured:
             return
         if self.backend.one_writer:
+            self._check_alone()
             lease = Lease(self.store, self.clock, self.publisher.random)
             await lease.start()
             self._lease = lease
         self._secured = True
         self.standing.open(self._lease)
+
+    def _check_alone(self) -> None:
+        if self.siblings.exist:
+            self.siblings.refuse(_ONE_PROCESS)
+            raise Unavailable(_ONE_PROCESS)
 
     async def close(self) -> None:
         """Give up what it claims in the store, and close that."""

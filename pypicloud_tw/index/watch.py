@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from attrs import define, field
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from pypicloud_tw.concurrency.coalesced import Coalesced
+from pypicloud_tw.concurrency.siblings import ALONE, Siblings
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.index.changelog import Changelog, serial_at
 from pypicloud_tw.index.marker import Marker, is_project
@@ -22,6 +24,12 @@ from pypicloud_tw.store.timeout import in_time
 #: what is known is served: installers wait 15 s for a page.
 PATIENCE = 5.0
 NEVER = float("-inf")
+
+#: What this is called among the processes of one server.
+TOPIC = "changed"
+
+#: Names that this server changed and that the marker has not told of yet, at the most.
+_OWN = 1000
 
 #: Is told which entries of the marker changed; None: anything may have changed.
 Subscriber = Callable[[set[str] | None], None]
@@ -40,18 +48,25 @@ class MarkerWatch:
     at once. A negative age is a clock that was set back, and tells nothing.
 
     :ivar fresh_for: seconds for which the marker's answer holds; 0 asks every time.
+    :ivar siblings: the other processes of this server, which hear of a change before it
+        is acknowledged: whoever made it may come to any of them next.
     """
 
     marker: Marker
     clock: IReactorTime
     fresh_for: float = 1.0
+    siblings: Siblings = ALONE
     _asked: float = field(default=NEVER, init=False)
     _failed: float = field(default=NEVER, init=False)
     _failure: str = field(default="", init=False)
     _question: Coalesced[None] = field(factory=Coalesced, init=False)
     _subscribers: list[Subscriber] = field(factory=list, init=False)
     _own: list[Callable[[str], None]] = field(factory=list, init=False)
+    _own_changes: set[str] = field(factory=set, init=False)
     _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        self.siblings.subscribe(TOPIC, self._hear_sibling)
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Have what changed told to *subscriber*, before anybody relies on it again.
@@ -112,9 +127,23 @@ class MarkerWatch:
         self._publish({entry})
         for subscriber in self._own:
             subscriber(entry)
+        if self.siblings.exist:
+            # Who writes the marker in turn with others hears of its own changes, too.
+            self._note_own(entry)
+        told = Deferred.fromCoroutine(self.siblings.tell(TOPIC, entry))
         await self.marker.tell(entry, max(serial, serial_at(self.clock.seconds())))
+        await told
         # The store is back, and whoever was told of the change shall see it.
         self._failed = NEVER
+
+    def _hear_sibling(self, entry: str) -> None:
+        """Doubt what a sibling changed."""
+        self._publish({entry})
+        self._note_own(entry)
+
+    def _note_own(self, entry: str) -> None:
+        if len(self._own_changes) < _OWN:
+            self._own_changes.add(entry)
 
     def forget(self) -> None:
         """Have everything asked anew when it is next used; nothing is dropped."""
@@ -129,7 +158,9 @@ class MarkerWatch:
             self._failed, self._failure = self.clock.seconds(), e.message
             raise
         self._publish(news)
-        if projects := sorted(filter(is_project, news or ())):
+        others = (news or set()) - self._own_changes
+        self._own_changes.clear()
+        if projects := sorted(filter(is_project, others)):
             self._log.info(
                 "Changed by another server or a command: {names}.",
                 names=", ".join(projects),

@@ -147,6 +147,7 @@ class Daily:
                 f"pypicloud_daily_{job.name}_timestamp_seconds",
                 f"When this server finished its daily {job.name} last; 0: it has not",
                 partial(self._last_run, job.name),
+                together="max",
             )
         metrics.read(
             "pypicloud_daily_failures",

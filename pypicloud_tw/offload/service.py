@@ -111,9 +111,17 @@ def helper_environment(
         for name, value in environ.items()
         if name in _ENVIRONMENT or name.startswith(("PYTHON", "LC_"))
     }
+    return chosen | {"PYTHONPATH": search_path(path)}
+
+
+def search_path(path: Sequence[str]) -> str:
+    """Write where a process of ours finds the same modules, for ``PYTHONPATH``.
+
+    :param path: the server's ``sys.path``.
+    """
     # An empty entry means the working folder, which a helper is told by its name.
     absolute = [os.path.abspath(entry) for entry in path]
-    return chosen | {"PYTHONPATH": os.pathsep.join([*absolute, _HOME])}
+    return os.pathsep.join([*absolute, _HOME])
 
 
 @implementer(IOffload)

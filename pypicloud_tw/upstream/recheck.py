@@ -112,6 +112,7 @@ class Recheck:
             lambda: float(
                 sum(one.status == "quarantined" for one in self.standings.all.values())
             ),
+            together="max",
         )
 
     def start(self) -> None:

@@ -779,7 +779,7 @@ class Application:
                 "Only those whom metrics.read in the ini names may read this."
             )
         request.setHeader(b"Content-Type", CONTENT_TYPE)
-        return measured(request, self.metrics.render())
+        return measured(request, await self.metrics.text())
 
     # -- errors ---------------------------------------------------------------------
 

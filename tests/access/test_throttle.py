@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.access.throttle import Buckets, Throttle, network
 from pypicloud_tw.errors import TooManyRequests
+from tests.doubles import Siblings
 
 
 class NetworkTests(SynchronousTestCase):
@@ -164,3 +165,24 @@ class ThrottleTests(SynchronousTestCase):
         self.refused("ann", "192.0.2.1")
         self.throttle.adjust(failures=1, every=10)
         self.assertLessEqual(self.refused("ann", "192.0.2.1").retry_after, 10)
+
+
+class SiblingsTests(SynchronousTestCase):
+    def test_what_fails_at_one_process_counts_at_all(self) -> None:
+        """Else several would let through as many times as much."""
+        siblings, clock = Siblings(), Clock()
+        one, two = (
+            Throttle(clock.seconds, failures=4, siblings=siblings) for _ in range(2)
+        )
+        one.admit("ann", "192.0.2.1").end(right=False)
+        self.assertEqual(siblings.posted, [("failed attempts", ("ann", "192.0.2.1"))])
+        for _ in range(3):
+            two.admit("ann", "192.0.2.1")
+        self.assertRaises(TooManyRequests, two.admit, "ann", "192.0.2.1")
+
+    def test_what_is_right_is_told_to_nobody(self) -> None:
+        siblings = Siblings()
+        throttle = Throttle(Clock().seconds, siblings=siblings)
+        throttle.admit("ann", "192.0.2.1").end(right=True)
+        throttle.admit("ann", "192.0.2.1").end(right=None)
+        self.assertEqual(siblings.posted, [])

@@ -75,7 +75,7 @@ class CliTestCase(SynchronousTestCase):
         self.folder.mkdir()
         self.ini = self.folder / "x.ini"
         self.maintenance = FakeMaintenance()
-        self.served: list[tuple[Path | None, str | None]] = []
+        self.served: list[tuple[Path | None, str | None, str | None]] = []
         self.serving_fails: Exception | None = None
         self.environ: Mapping[str, str] = {}
         self.terminal = False
@@ -92,8 +92,10 @@ class CliTestCase(SynchronousTestCase):
             self.assertIsInstance(result.exception, SystemExit, result.exception)
         return result
 
-    def run_server(self, config: Path | None, listen: str | None) -> None:
-        self.served.append((config, listen))
+    def run_server(
+        self, config: Path | None, listen: str | None, workers: str | None
+    ) -> None:
+        self.served.append((config, listen, workers))
         if self.serving_fails is not None:
             raise self.serving_fails
 
@@ -204,9 +206,15 @@ class ServeTests(CliTestCase):
             self.succeed("serve", *args)
         self.succeed("serve")
         self.succeed("serve", "--config", self.ini, "--listen", "unix:/run/x")
+        self.succeed("serve", self.ini, "--workers", "4")
         self.assertEqual(
             self.served,
-            [(self.ini, None)] * 3 + [(None, None), (self.ini, "unix:/run/x")],
+            [
+                *[(self.ini, None, None)] * 3,
+                (None, None, None),
+                (self.ini, "unix:/run/x", None),
+                (self.ini, None, "4"),
+            ],
         )
 
     def test_every_mistake(self) -> None:
@@ -223,7 +231,9 @@ class ServeTests(CliTestCase):
     def test_cannot_listen(self) -> None:
         """The plugin's own sentence, and its exit code, go through."""
 
-        def run_server(config: Path | None, listen: str | None) -> None:
+        def run_server(
+            config: Path | None, listen: str | None, workers: str | None
+        ) -> None:
             raise SystemExit("pypicloud: cannot listen")
 
         world = Surroundings(run_server=run_server)

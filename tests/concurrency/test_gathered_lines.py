@@ -38,6 +38,14 @@ class GatheredLinesTests(SynchronousTestCase):
         self.assertEqual(len(self.written), 1)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_no_more_at_a_time_than_is_whole(self) -> None:
+        """A pipe that others write to, too, takes so much without mixing it."""
+        lines = GatheredLines(self.write, self.clock, "The log", 10)
+        for line in (b"123\n", b"456\n", b"7\n", b"8" * 20 + b"\n", b"9\n"):
+            lines.add(line)
+        lines.flush()
+        self.assertEqual(self.written, [b"123\n456\n7\n", b"8" * 20 + b"\n", b"9\n"])
+
     def test_lost(self) -> None:
         self.fails = True
         with capturedLogs() as logs:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.errors import StoreError
@@ -16,7 +17,7 @@ from pypicloud_tw.index.manifests import Manifests, Versioned
 from pypicloud_tw.index.marker import TOGETHER, Marker
 from pypicloud_tw.index.watch import MarkerWatch, concerns
 from pypicloud_tw.store.memory import MemoryStore
-from tests.doubles import InlineOffload
+from tests.doubles import InlineOffload, Siblings
 
 T = TypeVar("T")
 
@@ -45,6 +46,30 @@ class WatchTests(SynchronousTestCase):
 
     def get(self, work: Coroutine[Any, Any, T]) -> T:
         return self.successResultOf(Deferred.fromCoroutine(work))
+
+    def test_siblings_hear_before_it_is_acknowledged(self) -> None:
+        """They do not ask the marker for it, and do not take it for another's."""
+        siblings = Siblings()
+        one = MarkerWatch(Marker(self.store), self.clock, siblings=siblings)
+        two = MarkerWatch(Marker(self.store), self.clock, siblings=siblings)
+        two.subscribe(self.heard.append)
+        self.get(two.freshen())
+        self.heard.clear()
+        siblings.heard = Deferred()
+        told = Deferred.fromCoroutine(one.tell("acme"))
+        self.assertEqual(self.heard, [{"acme"}])
+        self.assertNoResult(told)
+        siblings.heard.callback(None)
+        self.successResultOf(told)
+        self.clock.advance(1)
+        with capturedLogs() as logs:
+            self.get(two.freshen())
+        self.assertEqual(list(logs), [])
+        self.get(self.one.tell("acme"))
+        self.clock.advance(1)
+        with capturedLogs() as logs:
+            self.get(two.freshen())
+        self.assertIn("Changed by another server", formatEvent(logs[0]))
 
     def asked(self) -> int:
         return self.store.calls.count(("get", marker.KEY))

@@ -29,18 +29,21 @@ class LogFile:
 
     :ivar key: what names it in the ini, for what is said of it.
     :ivar place: a path, or ``-`` for standard output.
+    :ivar most: bytes that are written at a time, as far as whole lines allow that.
     """
 
     key: str
     place: Path | Literal["-"]
     clock: IReactorTime
+    most: int | None = None
     _lines: GatheredLines = field(init=False)
     _descriptor: int | None = field(default=None, init=False)
     _log = Logger()
 
     @_lines.default
     def _make_lines(self) -> GatheredLines:
-        return GatheredLines(self._write, self.clock, f"{self.key}: {self.place}")
+        name = f"{self.key}: {self.place}"
+        return GatheredLines(self._write, self.clock, name, self.most)
 
     @property
     def lost(self) -> int:

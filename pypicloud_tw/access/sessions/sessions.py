@@ -32,6 +32,7 @@ from pypicloud_tw.access.tokens.objects import (
     sweep_hours,
 )
 from pypicloud_tw.access.tokens.text import HOUR, matches, seal_secret
+from pypicloud_tw.concurrency.siblings import ALONE, Siblings
 from pypicloud_tw.errors import PreconditionFailed, StoreError, Unavailable
 from pypicloud_tw.index.standing import Standing
 from pypicloud_tw.store.interfaces import Condition, IfAbsent, IfMatch, IObjectStore
@@ -70,6 +71,7 @@ class Sessions:
     :ivar fresh_for: seconds after which one in use is asked for again.
     :ivar life: seconds from a log-in to the end of its session.
     :ivar random: for their secrets.
+    :ivar siblings: the other processes of this server, which hear of a log-out.
     """
 
     store: IObjectStore
@@ -79,12 +81,18 @@ class Sessions:
     fresh_for: float = 1.0
     life: float = 12.0 * HOUR
     random: Random = field(factory=SystemRandom, repr=False)
+    siblings: Siblings = ALONE
     _objects: SecretObjects[SessionRecord] = field(init=False)
 
     @_objects.default
     def _make_objects(self) -> SecretObjects[SessionRecord]:
         return SecretObjects(
-            self.store, self.clock, self.throttle, decode, self.fresh_for
+            self.store,
+            self.clock,
+            self.throttle,
+            decode,
+            self.fresh_for,
+            self.siblings,
         )
 
     def adjust(self, *, life: float) -> None:
@@ -195,6 +203,7 @@ class Sessions:
                 try:
                     ended = evolve(record, ended=now)
                     await self._write(key, ended, IfMatch(known.etag))
+                    await self._objects.tell(key)
                 except PreconditionFailed:
                     continue  # it was renewed, or ended, at this moment
                 lived = True
@@ -218,6 +227,7 @@ class Sessions:
             with suppress(PreconditionFailed):  # it changed at this moment
                 ended = evolve(known.record, ended=now)
                 await self._write(key, ended, IfMatch(known.etag))
+                await self._objects.tell(key)
                 return
 
     async def _write(

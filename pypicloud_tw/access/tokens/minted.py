@@ -34,6 +34,7 @@ from pypicloud_tw.access.tokens.text import (
     seal_secret,
 )
 from pypicloud_tw.concurrency.cache import Cache
+from pypicloud_tw.concurrency.siblings import ALONE, Siblings
 from pypicloud_tw.errors import (
     BadRequest,
     Conflict,
@@ -105,6 +106,7 @@ class Minted:
     :ivar throttle: judges clients that show tokens that are not there.
     :ivar fresh_for: seconds after which one in use is asked for again.
     :ivar random: for their secrets.
+    :ivar siblings: the other processes of this server, which hear of one that is burnt.
     :ivar minted: how many were made here.
     :ivar burnt: how many were burnt here.
     """
@@ -115,6 +117,7 @@ class Minted:
     throttle: Throttle
     fresh_for: float = 1.0
     random: Random = field(factory=SystemRandom, repr=False)
+    siblings: Siblings = ALONE
     minted: int = field(default=0, init=False)
     burnt: int = field(default=0, init=False)
     _used: Cache[str, bool] = field(factory=lambda: Cache(USED), init=False)
@@ -123,7 +126,12 @@ class Minted:
     @_objects.default
     def _make_objects(self) -> SecretObjects[MintedRecord]:
         return SecretObjects(
-            self.store, self.clock, self.throttle, _decode, self.fresh_for
+            self.store,
+            self.clock,
+            self.throttle,
+            _decode,
+            self.fresh_for,
+            self.siblings,
         )
 
     async def mint(
@@ -245,6 +253,7 @@ class Minted:
         info = await self.store.put(_key(text), data, content_type="application/json")
         known = KnownMinted.of(burnt, info.etag, len(data), now)
         self._objects.keep(_key(text), known)
+        await self._objects.tell(_key(text))
         self.burnt += 1
         return True
 

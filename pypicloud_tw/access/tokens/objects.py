@@ -19,11 +19,15 @@ from pypicloud_tw.access.tokens.documents import STALE_FOR
 from pypicloud_tw.access.tokens.lookups import Lookups
 from pypicloud_tw.access.tokens.text import HOUR
 from pypicloud_tw.concurrency.cache import Cache
+from pypicloud_tw.concurrency.siblings import ALONE, Siblings
 from pypicloud_tw.errors import ObjectNotFound, StoreError
 from pypicloud_tw.index.watch import NEVER
 from pypicloud_tw.store.interfaces import IObjectStore, StoredBytes
 
 R = TypeVar("R")
+
+#: What these objects are called among the processes of one server.
+TOPIC = "secrets"
 
 #: Bytes of one object at most. Claims have 2 kB, and at most 16 KiB, of which JSON may
 #: make six times as much; a thousand long names of groups have 1.5 MB so.
@@ -38,6 +42,9 @@ CAPACITY, _OVERHEAD = 32 * 2**20, 1500
 
 #: Ids that are known not to be there.
 ABSENT = 10_000
+
+#: Objects that siblings changed, in case they are being read at that moment.
+_CHANGED = 1000
 
 
 @define(eq=False)
@@ -66,6 +73,7 @@ class SecretObjects(Generic[R]):
     :ivar throttle: judges clients that show what is not there.
     :ivar decode: understands an object; raises StoreError.
     :ivar fresh_for: seconds after which one in use is asked for again.
+    :ivar siblings: the other processes of this server.
     """
 
     store: IObjectStore
@@ -73,11 +81,13 @@ class SecretObjects(Generic[R]):
     throttle: Throttle
     decode: Callable[[StoredBytes], R]
     fresh_for: float = 1.0
+    siblings: Siblings = ALONE
     _failed: float = field(default=NEVER, init=False)
     _known: Cache[str, KnownObject[R]] = field(
         factory=lambda: Cache(CAPACITY, lambda known: known.weight), init=False
     )
     _absent: Cache[str, bool] = field(init=False)
+    _changed: Cache[str, float] = field(factory=lambda: Cache(_CHANGED), init=False)
     _lookups: Lookups[KnownObject[R]] = field(init=False)
 
     @_absent.default
@@ -87,6 +97,9 @@ class SecretObjects(Generic[R]):
     @_lookups.default
     def _make_lookups(self) -> Lookups[KnownObject[R]]:
         return Lookups(self.throttle, self.clock)
+
+    def __attrs_post_init__(self) -> None:
+        self.siblings.subscribe(TOPIC, self._hear)
 
     def holds(self, key: str, known: KnownObject[R], now: float) -> bool:
         """Return, asking nobody, whether this is how an object is still."""
@@ -144,11 +157,12 @@ class SecretObjects(Generic[R]):
             stored = await self.store.get(key, unless=unless, limit=MAX_OBJECT)
         except ObjectNotFound:
             return None
+        proved = NEVER if began <= (self._changed.get(key) or NEVER) else began
         if stored is not None:
             info = stored.info
-            return KnownObject.of(self.decode(stored), info.etag, info.size, began)
+            return KnownObject.of(self.decode(stored), info.etag, info.size, proved)
         assert known is not None, "a conditional read answers None to its ETag only"
-        known.proved = began
+        known.proved = proved
         return known
 
     async def _read(self, key: str) -> KnownObject[R] | None:
@@ -159,6 +173,17 @@ class SecretObjects(Generic[R]):
         else:
             self.keep(key, known)
         return known
+
+    async def tell(self, key: str) -> None:
+        """Have the other processes of this server ask for an object anew."""
+        await self.siblings.tell(TOPIC, key)
+
+    def _hear(self, key: str) -> None:
+        """Doubt what a sibling changed, and whatever is being read of it."""
+        self._changed.put(key, self.clock.seconds())
+        known = self._known.get(key)
+        if known is not None:
+            known.proved = NEVER
 
     def keep(self, key: str, known: KnownObject[R]) -> None:
         """Remember how an object is now."""

@@ -28,6 +28,12 @@ class ServerSection:
         "A Twisted endpoint to listen at instead of host and port: ssl:, unix: and "
         "systemd: work.",
     )
+    workers: int = key(
+        values.whole(1, 64),
+        "1",
+        "How many processes serve, as one: about as many as there are processors to be "
+        "used. Each has memory and helpers of its own.",
+    )
     client_ca_file: Path | None = key(  # noqa: RUF009  a field, and a Path is immutable
         values.path,
         None,

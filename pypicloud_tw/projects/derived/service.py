@@ -160,16 +160,19 @@ class DerivedProjects:
             "pypicloud_derived_projects",
             "Projects that searches and pages know",
             lambda: len(self.table),
+            together="max",
         )
         metrics.read(
             "pypicloud_derived_waiting",
             "Projects that changed, and are to be described anew",
             lambda: len(self._waiting),
+            together="max",
         )
         metrics.read(
             "pypicloud_derived_compared_timestamp_seconds",
             "When these were compared with the store last; 0: never",
             lambda: max(0.0, self._compared),
+            together="min",
         )
 
     # -- what is asked ---------------------------------------------------------------

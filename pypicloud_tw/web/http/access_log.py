@@ -38,10 +38,12 @@ class AccessLog:
 
     :ivar write: takes whole lines, several at a time; the ``write`` of a binary file
         or of a raw standard output is one.
+    :ivar most: bytes that it is given at a time, as far as whole lines allow that.
     """
 
     write: Callable[[bytes], object]
     clock: IReactorTime
+    most: int | None = None
     _lines: GatheredLines = field(init=False, repr=False)
     _agents: dict[bytes, bytes] = field(factory=dict, init=False, repr=False)
     _thread: int = field(factory=get_ident, init=False)
@@ -51,7 +53,7 @@ class AccessLog:
 
     @_lines.default
     def _make_lines(self) -> GatheredLines:
-        return GatheredLines(self.write, self.clock, "The access log")
+        return GatheredLines(self.write, self.clock, "The access log", self.most)
 
     def record(
         self,

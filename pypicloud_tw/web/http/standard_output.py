@@ -5,13 +5,19 @@ from __future__ import annotations
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger, globalLogPublisher
 
+from pypicloud_tw.concurrency.gathered_lines import UNMIXED
 from pypicloud_tw.web.http.access_log import AccessLog
 
 _log = Logger()
 
 
-def access_log_on_standard_output(clock: IReactorTime) -> AccessLog:
-    """Make a log that writes there, before what the program itself logs."""
+def access_log_on_standard_output(
+    clock: IReactorTime, *, shared: bool = False
+) -> AccessLog:
+    """Make a log that writes there, before what the program itself logs.
+
+    :param shared: other processes of this server write there, too.
+    """
     # By its number: twistd puts a log of its own in the place of sys.stdout.
     output = open(1, "wb", buffering=0, closefd=False)  # noqa: SIM115  # as long as we
     failed = False
@@ -29,7 +35,7 @@ def access_log_on_standard_output(clock: IReactorTime) -> AccessLog:
                     "The access log cannot be written: {error}", error=e.strerror
                 )
 
-    log = AccessLog(write, clock)
+    log = AccessLog(write, clock, UNMIXED if shared else None)
     # twistd begins to write its own log later, and often to the same place.
     log.go_before(globalLogPublisher)
     return log
