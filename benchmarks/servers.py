@@ -84,11 +84,13 @@ def ours(
     port: int,
     ready: str = "/ready",
     programs: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run this program; *settings* are lines of its ini.
 
     :param programs: the folder that twistd is in; another version's, perhaps;
         None: this one's.
+    :param environment: see :func:`running`.
     """
     ini = folder / f"ours-{port}.ini"
     lines = [f"{key} = {value}" for key, value in settings.items()]
@@ -101,7 +103,8 @@ def ours(
         f"--config={ini}",
         f"--listen=tcp:{port}:interface=127.0.0.1",
     ]
-    with running(command, port, ready, folder / f"ours-{port}.log") as process:
+    log = folder / f"ours-{port}.log"
+    with running(command, port, ready, log, environment) as process:
         yield process
 
 
