@@ -16,7 +16,9 @@ from pypicloud_tw.store.interfaces import (
     IDownload,
     IObjectStore,
     IUpload,
+    Notice,
     ObjectInfo,
+    Placer,
     SignedUrl,
     StoredBytes,
     Unlisted,
@@ -70,6 +72,7 @@ class MeteredStore:
         condition: Condition = None,
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
+        durable: bool = True,
     ) -> ObjectInfo:
         """See :class:`IObjectStore`."""
         call = self.store.put(
@@ -78,6 +81,7 @@ class MeteredStore:
             condition=condition,
             content_type=content_type,
             metadata=metadata,
+            durable=durable,
         )
         return await self.timed("put", call)
 
@@ -86,12 +90,17 @@ class MeteredStore:
         key: str,
         *,
         size_hint: int | None = None,
+        small: bool = False,
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
     ) -> IUpload:
         """See :class:`IObjectStore`."""
         call = self.store.begin(
-            key, size_hint=size_hint, content_type=content_type, metadata=metadata
+            key,
+            size_hint=size_hint,
+            small=small,
+            content_type=content_type,
+            metadata=metadata,
         )
         return _MeteredUpload(await self.timed("begin", call), self)
 
@@ -168,6 +177,14 @@ class _MeteredUpload:
     async def commit(self) -> ObjectInfo:
         """See :class:`IUpload`."""
         return await self.store.timed("commit", self.upload.commit())
+
+    def placer(self, notice: Notice | None) -> Placer | None:
+        """See :class:`IUpload`."""
+        return self.upload.placer(notice)
+
+    def placed(self, receipt: object) -> None:
+        """See :class:`IUpload`."""
+        self.upload.placed(receipt)
 
     async def abort(self) -> None:
         """See :class:`IUpload`."""
