@@ -131,23 +131,24 @@ class IDownload(Interface):
         """Let go of it unread. Harmless after :meth:`deliver`."""
 
 
-class Placer(Protocol):
-    """Makes the objects of a new folder exist, all of them or none, in any process."""
-
-    def place(self, objects: Mapping[str, bytes]) -> object:
-        """Place objects, by their names in the folder; durable when this returns.
-
-        :returns: what is to be told to :meth:`IUpload.placed`.
-        :raises StoreError: they may or may not exist.
-        """
-
-
 @frozen
 class Notice:
     """A small object that must be there before others are."""
 
     key: str
     data: bytes
+
+
+class Placer(Protocol):
+    """Makes the objects of a new folder exist, all of them or none, in any process."""
+
+    def place(self, objects: Mapping[str, bytes], notice: Notice | None) -> object:
+        """Place objects, by their names in the folder; durable when this returns.
+
+        :param notice: written before them, durably.
+        :returns: what is to be told to :meth:`IUpload.placed`.
+        :raises StoreError: they may or may not exist.
+        """
 
 
 class IUpload(Interface):
@@ -170,12 +171,12 @@ class IUpload(Interface):
         :raises StoreError: it may or may not exist; its key must not be used again.
         """
 
-    def placer(notice: Notice | None) -> Placer | None:
-        """Give what does instead of :meth:`commit`, in a helper process.
+    places: bool = Attribute("Whether there is a :meth:`placer`.")
 
-        It can be pickled. None: this store cannot, or the bytes are not in memory.
+    def placer() -> Placer:
+        """Give what does instead of :meth:`commit`, in a helper process; for one try.
 
-        :param notice: written before, durably.
+        It can be pickled.
         """
 
     def placed(receipt: object) -> None:

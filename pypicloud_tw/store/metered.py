@@ -16,7 +16,6 @@ from pypicloud_tw.store.interfaces import (
     IDownload,
     IObjectStore,
     IUpload,
-    Notice,
     ObjectInfo,
     Placer,
     SignedUrl,
@@ -178,9 +177,15 @@ class _MeteredUpload:
         """See :class:`IUpload`."""
         return await self.store.timed("commit", self.upload.commit())
 
-    def placer(self, notice: Notice | None) -> Placer | None:
+    @property
+    def places(self) -> bool:
         """See :class:`IUpload`."""
-        return self.upload.placer(notice)
+        places: bool = self.upload.places
+        return places
+
+    def placer(self) -> Placer:
+        """See :class:`IUpload`."""
+        return self.upload.placer()
 
     def placed(self, receipt: object) -> None:
         """See :class:`IUpload`."""

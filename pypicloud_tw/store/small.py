@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.offload.service import IOffload
-from pypicloud_tw.store.interfaces import Notice, Placer
+from pypicloud_tw.store.interfaces import Placer
 from pypicloud_tw.store.spool import GATHER, Spool
 
 P = ParamSpec("P")
@@ -47,9 +47,14 @@ class AtOnce:
 class OneByOne:
     """What :class:`.IUpload` says of a store that places no objects together."""
 
-    def placer(self, notice: Notice | None) -> Placer | None:
+    @property
+    def places(self) -> bool:
         """See :class:`.IUpload`."""
-        return None
+        return False
+
+    def placer(self) -> Placer:
+        """See :class:`.IUpload`."""
+        raise StoreError("This store places one object after the other.")
 
     def placed(self, receipt: object) -> None:
         """See :class:`.IUpload`."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from attrs import field, frozen
+from attrs import frozen
 
-from pypicloud_tw.errors import StoreError
 from pypicloud_tw.store.checkpoints import pass_by
 from pypicloud_tw.store.folder.explain import explained
 from pypicloud_tw.store.folder.scratch import Draft
@@ -24,7 +22,7 @@ class FolderPlacer:
     :ivar path: of the store's folder, and which that is.
     :ivar draft: a name in this server's scratch folder; so is that of the notice.
     :ivar key: of the objects' folder.
-    :ivar known: the inode of the folder that has it, if its name is known to be durable.
+    :ivar known: the inode of the folder above, if its name is known to be durable.
     """
 
     path: Path
@@ -32,26 +30,23 @@ class FolderPlacer:
     draft: Path
     key: str
     known: int | None
-    notice: Notice | None = None
-    notice_draft: Path | None = None
-    when: float = field(factory=time.time)
+    notice_draft: Path
+    when: float
 
-    def place(self, objects: Mapping[str, bytes]) -> object:
+    def place(self, objects: Mapping[str, bytes], notice: Notice | None) -> object:
         """See :class:`.interfaces.Placer`: gives what is to be known from now on."""
         folder = Folder(self.path, lambda: self.when, pass_by, identity=self.identity)
         *above, name = key_segments(self.key)
         if self.known is not None:
             folder.learn_durable(above, self.known)
         with explained(self.path):
-            if self.notice is not None:
-                self._tell(folder, self.notice)
+            if notice is not None:
+                self._tell(folder, notice)
             encoded = {name.encode(): data for name, data in objects.items()}
             folder.place_together(self.draft, (*above, name), encoded)
         return folder.known_durable(above)
 
     def _tell(self, folder: Folder, notice: Notice) -> None:
-        if self.notice_draft is None:
-            raise StoreError("A notice needs a place to be written at.")
         draft = Draft.begin(self.notice_draft)
         try:
             draft.file.write(notice.data)

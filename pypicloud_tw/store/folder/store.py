@@ -44,7 +44,6 @@ from pypicloud_tw.store.interfaces import (
     IDownload,
     IObjectStore,
     IUpload,
-    Notice,
     ObjectInfo,
     StoredBytes,
     StoreKind,
@@ -176,7 +175,7 @@ class DirectoryStore:
         queue = self._queue(key)
         return DirectoryUpload(key, spool, draft, self._folder, self.offload, queue)
 
-    def placer(self, key: str, notice: Notice | None) -> FolderPlacer:
+    def placer(self, key: str) -> FolderPlacer:
         """Make what places the folder of a key that nobody else uses.
 
         :raises StoreError: the store is closed.
@@ -188,7 +187,6 @@ class DirectoryStore:
             scratch.free_name(),
             key.rpartition("/")[0],
             self._folder.known_durable(above),
-            notice,
             scratch.free_name(),
             self._clock(),
         )

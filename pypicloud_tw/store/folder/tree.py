@@ -218,7 +218,13 @@ class Folder:
             raise
 
     def _move_to(self, draft: Path, parent: int, name: bytes) -> None:
-        os.rename(draft, name, dst_dir_fd=parent)
+        try:
+            os.rename(draft, name, dst_dir_fd=parent)
+        except OSError as e:
+            if e.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            # An earlier try did it, of which nobody heard.
+            shutil.rmtree(draft)
         self.make_sure(parent)
 
     def link(self, source: str, target: str) -> os.stat_result | None:

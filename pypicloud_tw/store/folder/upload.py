@@ -19,7 +19,6 @@ from pypicloud_tw.store.interfaces import (
     Condition,
     IfAbsent,
     IUpload,
-    Notice,
     ObjectInfo,
     Placer,
 )
@@ -35,7 +34,7 @@ class SmallUploads(Protocol):
     ) -> ObjectInfo:
         """See :class:`.IObjectStore`."""
 
-    def placer(self, key: str, notice: Notice | None) -> Placer:
+    def placer(self, key: str) -> Placer:
         """Make what places the folder of a key."""
 
     def placed(self, key: str, receipt: object) -> None:
@@ -67,9 +66,14 @@ class SmallUpload:
         except PreconditionFailed:
             raise _taken() from None
 
-    def placer(self, notice: Notice | None) -> Placer:
+    @property
+    def places(self) -> bool:
         """See :class:`IUpload`."""
-        return self._store.placer(self.key, notice)
+        return True
+
+    def placer(self) -> Placer:
+        """See :class:`IUpload`."""
+        return self._store.placer(self.key)
 
     def placed(self, receipt: object) -> None:
         """See :class:`IUpload`."""

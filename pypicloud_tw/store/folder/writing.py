@@ -29,7 +29,7 @@ T = TypeVar("T")
 #: Writes that go together at most, and bytes; what is larger goes alone.
 TOGETHER, BYTES = 32, 2**20
 
-#: Groups that are under way at a time: while one waits for the disk, the next is written.
+#: Groups that are under way: while one waits for the disk, the next is written.
 AT_ONCE = 2
 
 
@@ -138,9 +138,7 @@ class _Named:
     place: tuple[int, int]
 
 
-def _attempt(
-    step: Callable[P, T], *args: P.args, **kwargs: P.kwargs
-) -> T | Error:
+def _attempt(step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Error:
     try:
         return step(*args, **kwargs)
     except (PypicloudError, OSError) as e:
