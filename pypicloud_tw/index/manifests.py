@@ -127,6 +127,8 @@ class Manifests:
                 name, unless, had, partial(self._recall, name)
             )
         except ObjectNotFound:
+            # It was lost. What comes next shall not be made of it.
+            self._known.pop(name, None)
             raise _no_project(name) from None
         if found is None:
             assert known is not None, "a conditional read answers None to its ETag only"

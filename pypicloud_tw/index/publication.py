@@ -75,6 +75,7 @@ class Publication:
     _began: float = field(init=False, repr=False)
     _looked: bool = field(default=False, init=False)
     _found: bool = field(default=False, init=False)
+    _remembered: bool = field(default=False, init=False)
     _state: Versioned | None = field(default=None, init=False)
     _received: int = field(default=0, init=False)
     warnings: tuple[str, ...] = field(default=(), init=False)
@@ -129,8 +130,9 @@ class Publication:
         publisher, name = self.publisher, self.filename.project
         if not self._looked:
             self._looked = True
-            known = publisher.manifests.last_known(name)
-            self._state = known or await publisher.look(name)
+            self._state = publisher.manifests.last_known(name)
+            self._remembered = self._state is not None
+            self._state = self._state or await publisher.look(name)
         if not self._found:
             self._state = self._state or await publisher.find_again(name)
             self._found = True
@@ -296,6 +298,9 @@ class Publication:
         provenance = isinstance(stored, Contents) and stored.provenance is not None
         change = _written_down(admit(file), file, doing)
         state = await self._find()
+        if self._remembered and state and not _applies(change, state.project):
+            # What nobody has read just now may refuse nobody.
+            state = await publisher.find(name)
         idle = state is not None and change(state.project) is state.project
         if idle and isinstance(stored, Contents):
             there = await self._find_there(change)

@@ -13,7 +13,7 @@ from pypicloud_tw.index.archive import Inspection, inspect_file
 from pypicloud_tw.index.layout import METADATA_SUFFIX
 from pypicloud_tw.index.model import File
 from pypicloud_tw.index.names import Filename
-from pypicloud_tw.offload.limits import ARCHIVES, limited
+from pypicloud_tw.offload.limits import ARCHIVES, SMALL_FILES, limited
 from pypicloud_tw.store.interfaces import Notice, Placer
 
 
@@ -75,7 +75,7 @@ class SmallFile:
     notice: Notice | None
 
 
-@limited(ARCHIVES)
+@limited(SMALL_FILES)
 def take(file: SmallFile) -> Placed:
     """Judge a small file, and place it with its core metadata if it is fit.
 
@@ -91,7 +91,7 @@ def take(file: SmallFile) -> Placed:
     return Placed(evolve(inspection, metadata=None), digest, receipt)
 
 
-@limited(ARCHIVES)
+@limited(SMALL_FILES)
 def take_all(files: Sequence[SmallFile]) -> list[Placed | PypicloudError]:
     """Do so with several; each has an outcome of its own."""
     outcomes: list[Placed | PypicloudError] = []
