@@ -88,7 +88,7 @@ class Helper:
     def _start(self) -> Any:
         command = [sys.executable, "-m", "pypicloud_tw.offload.helper"]
         return subprocess.Popen(
-            [*command, str(self.limits.memory)],
+            [*command, str(self.limits.memory), str(self.limits.niceness)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

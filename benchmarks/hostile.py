@@ -53,7 +53,8 @@ Job = tuple[str, JobLimits, Callable[..., object], tuple[Any, ...]]
 def run(job: Job) -> None:
     """Do one job in a helper of its own, and tell what it took."""
     label, limits, function, args = job
-    command = [sys.executable, "-m", "pypicloud_tw.offload.helper", str(limits.memory)]
+    command = [sys.executable, "-m", "pypicloud_tw.offload.helper"]
+    command += [str(limits.memory), str(limits.niceness)]
     request = frame((*address(function), args))
     began = time.monotonic()
     with subprocess.Popen(

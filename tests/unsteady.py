@@ -39,6 +39,7 @@ from pypicloud_tw.store.interfaces import (
     enter,
 )
 from pypicloud_tw.store.memory import MemoryStore
+from pypicloud_tw.store.small import OneByOne
 from pypicloud_tw.store.spool import Spool
 
 T = TypeVar("T")
@@ -203,6 +204,7 @@ class Line:
         condition: Condition = None,
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
+        durable: bool = True,
     ) -> ObjectInfo:
         """See :class:`IObjectStore`."""
 
@@ -246,6 +248,7 @@ class Line:
         key: str,
         *,
         size_hint: int | None = None,
+        small: bool = False,
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
     ) -> IUpload:
@@ -363,7 +366,7 @@ class Line:
 
 @implementer(IUpload)
 @define(eq=False)
-class _UploadByLine:
+class _UploadByLine(OneByOne):
     """See :class:`IUpload`."""
 
     line: Line

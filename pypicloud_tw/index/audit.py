@@ -97,6 +97,8 @@ class Act:
 
 def one_line(text: str) -> str:
     """Escape what would end a line or steer a terminal."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Self
 
-from attrs import field, frozen
+from attrs import frozen
 
 #: Of an index that has told of no change. bandersnatch takes 0 for none.
 FIRST = 1
@@ -40,23 +40,21 @@ class Changelog:
     floor: int = FIRST
     changes: tuple[tuple[str, int], ...] = ()
     known: bool = False
-    _latest: dict[str, int] = field(init=False, repr=False)
-
-    @_latest.default
-    def _of_each(self) -> dict[str, int]:
-        return dict(self.changes)
 
     @classmethod
     def of_entries(
         cls, floor: int, entries: Iterable[tuple[str, int]], *, known: bool
     ) -> Self:
         """Make one of a marker's entries, of which those above the floor count."""
-        changes = tuple((name, serial) for name, serial in entries if serial > floor)
+        changes = tuple([change for change in entries if change[1] > floor])
         return cls(floor, changes, known)
 
     def of(self, name: str) -> int:
         """Return by which serial a project changed, or the floor if it is not known."""
-        return self._latest.get(name, self.floor)
+        for changed, serial in reversed(self.changes):
+            if changed == name:
+                return serial
+        return self.floor
 
     @property
     def last(self) -> int:
@@ -66,7 +64,7 @@ class Changelog:
     @property
     def latest(self) -> list[tuple[str, int]]:
         """Every project that is remembered with its last serial, oldest first."""
-        return sorted(self._latest.items(), key=lambda change: change[1])
+        return sorted(dict(self.changes).items(), key=lambda change: change[1])
 
     def since(self, serial: int) -> list[tuple[str, int]] | None:
         """Return what changed after a serial, oldest first; None: anything may have.

@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.index.layout import id_folder, id_folder_of, own_project
 from pypicloud_tw.index.names import NormalizedName
-from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo
+from pypicloud_tw.store.interfaces import IObjectStore, Notice, ObjectInfo
 
 #: {PUBLISHING}{project}/{id}: the id is that of the objects.
 PUBLISHING = ".publishing/"
@@ -53,12 +53,17 @@ class FirstUpload:
         """Make that of an object of ours."""
         return cls(store, id_folder(key))
 
+    def notice(self, stage: Stage) -> Notice:
+        """Give the object that says how far it has come."""
+        return Notice(f"{PUBLISHING}{self.folder}", stage.value)
+
     async def reach(self, stage: Stage) -> None:
         """Say how far it has come; durable when this returns.
 
         :raises StoreError: it may or may not be written.
         """
-        await self.store.put(f"{PUBLISHING}{self.folder}", stage.value)
+        notice = self.notice(stage)
+        await self.store.put(notice.key, notice.data)
 
     async def end(self) -> None:
         """Take it back: there is a manifest now, or none of its objects.

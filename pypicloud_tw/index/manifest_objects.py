@@ -89,11 +89,16 @@ class ManifestObjects:
     sweep_age: float = SWEEP_AGE
 
     async def read(
-        self, name: NormalizedName, unless: str | None, known: Held | None
-    ) -> tuple[Held, ObjectInfo] | None:
+        self,
+        name: NormalizedName,
+        unless: str | None,
+        known: Held | None,
+        recall: Callable[[str], T | None],
+    ) -> tuple[Held, ObjectInfo] | T | None:
         """Read a project as it is now; None if its root has the ETag *unless*.
 
         :param known: an earlier state, of which nothing is read again.
+        :param recall: gives the state of an ETag, if it is known by then.
         :raises ObjectNotFound: there is none.
         :raises ManifestDamaged: it cannot be read, or one of its parts.
         """
@@ -104,6 +109,8 @@ class ManifestObjects:
             )
             if stored is None:
                 return None
+            if (recalled := recall(stored.info.etag)) is not None:
+                return recalled
             try:
                 return await self._together(name, stored, known), stored.info
             except _PartMissing as e:

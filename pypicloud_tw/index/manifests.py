@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
+from functools import partial
 from random import Random, SystemRandom
 from weakref import WeakValueDictionary
 
@@ -80,7 +81,12 @@ class Manifests:
 
     @_swaps.default
     def _none_yet(self) -> Swaps[Versioned, Project]:
-        return Swaps(_ManifestShelf(self), self.clock, self.random)
+        return Swaps(
+            _ManifestShelf(self),
+            self.clock,
+            self.random,
+            recall=lambda name: self.last_known(NormalizedName(name)),
+        )
 
     @property
     def swaps(self) -> int:
@@ -117,13 +123,29 @@ class Manifests:
         had = None if known is None else Held(known.project, known.placement)
         unless = None if known is None else known.etag
         try:
-            found = await self._objects.read(name, unless, had)
+            found = await self._objects.read(
+                name, unless, had, partial(self._recall, name)
+            )
         except ObjectNotFound:
+            # It was lost. What comes next shall not be made of it.
+            self._known.pop(name, None)
             raise _no_project(name) from None
         if found is None:
             assert known is not None, "a conditional read answers None to its ETag only"
             return known
-        return self._learn(*found)
+        return found if isinstance(found, Versioned) else self._learn(*found)
+
+    def _recall(self, name: NormalizedName, etag: str) -> Versioned | None:
+        """Return a state that was written or read here while the store was asked."""
+        known = self._known.get(name)
+        return known if known is not None and known.etag == etag else None
+
+    def last_known(self, name: NormalizedName) -> Versioned | None:
+        """Return a project as it was when it was last read or written here, if at all.
+
+        It may have been changed since; a change that is made of it finds out.
+        """
+        return self._known.get(name)
 
     def _learn(self, held: Held, info: ObjectInfo) -> Versioned:
         state = Versioned(held.project, info.etag, info.modified, held.placement)
@@ -213,7 +235,7 @@ class Manifests:
                 raise _no_project(name)
             return change(project or Project(name, name))
 
-        return self._swaps.change(name, begin_or_change)
+        return self._swaps.change(name, begin_or_change, new=create)
 
 
 @frozen

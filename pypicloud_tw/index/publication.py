@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from hashlib import sha256
+from typing import Any, TypeVar
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 from twisted.internet.defer import CancelledError, Deferred
 
+from pypicloud_tw.concurrency.side_by_side import side_by_side
 from pypicloud_tw.errors import NotFound, PayloadTooLarge, PypicloudError, StoreError
 from pypicloud_tw.index.admission import (
     Claims,
@@ -28,12 +32,24 @@ from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import Filename, NormalizedName
 from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.statuses import check_takes_files
+from pypicloud_tw.index.taking import Placed, SmallFile, described, judged
 from pypicloud_tw.store.interfaces import IUpload
+from pypicloud_tw.store.small import SMALL
+
+T = TypeVar("T")
 
 _HAS_PROVENANCE = (
     "The file was here already and keeps the attestations that it has; those sent now "
     "hold, and are not kept."
 )
+
+
+@frozen
+class Contents:
+    """What is to be stored beside a file."""
+
+    metadata: bytes | None = field(repr=False)
+    provenance: bytes | None = field(repr=False)
 
 
 @define(eq=False)
@@ -58,12 +74,14 @@ class Publication:
     _upload: IUpload = field(init=False, repr=False)
     _began: float = field(init=False, repr=False)
     _looked: bool = field(default=False, init=False)
+    _found: bool = field(default=False, init=False)
+    _remembered: bool = field(default=False, init=False)
     _state: Versioned | None = field(default=None, init=False)
     _received: int = field(default=0, init=False)
     warnings: tuple[str, ...] = field(default=(), init=False)
     was_there: bool = field(default=False, init=False)
     _given_up: bool = field(default=False, init=False)
-    _inspecting: Deferred[Inspection] | None = field(default=None, init=False)
+    _working: Deferred[Any] | None = field(default=None, init=False)
 
     async def begin(
         self, filename: Filename, metadata: Mapping[str, str] | None = None
@@ -81,29 +99,44 @@ class Publication:
         self.filename = filename
         self._key = f"{publisher.new_folder(filename.project)}/{filename.text}"
         self._upload = await publisher.store.begin(
-            self._key, size_hint=self.size_hint, metadata=metadata
+            self._key,
+            size_hint=self.size_hint,
+            small=self._is_small,
+            metadata=metadata,
         )
         self._began = publisher.clock.seconds()
         self.begun = True
+
+    @property
+    def _is_small(self) -> bool:
+        """Whether so few bytes will come that they may be kept in memory."""
+        return self.size_hint is not None and self.size_hint <= SMALL
 
     async def _check_status(self, name: NormalizedName) -> None:
         """Spare the sender the bytes; the swap asks again, and decides."""
         publisher = self.publisher
         known = publisher.catalog.fresh(name)
-        if known is None:
+        if known is None and not self._is_small:
             self._looked = True
             self._state = await publisher.look(name)
         if (state := known or self._state) is not None:
             check_takes_files(state.project)
 
-    async def _find(self, name: NormalizedName) -> Versioned | None:
-        """Find the project; the store is not asked twice what it said at the beginning.
+    async def _find(self) -> Versioned | None:
+        """Find the project; the store is not asked what it has said already.
 
-        The swap reads it anew, and decides.
+        The swap decides, by what there is then.
         """
+        publisher, name = self.publisher, self.filename.project
         if not self._looked:
-            return await self.publisher.find(name)
-        return self._state or await self.publisher.find_again(name)
+            self._looked = True
+            self._state = publisher.manifests.last_known(name)
+            self._remembered = self._state is not None
+            self._state = self._state or await publisher.look(name)
+        if not self._found:
+            self._state = self._state or await publisher.find_again(name)
+            self._found = True
+        return self._state
 
     async def write(self, data: bytes) -> None:
         """Take more of the file's bytes; returns when the sender may go on.
@@ -147,11 +180,6 @@ class Publication:
         check_claims(claims, self.filename)
         check_digests(claims, digests)
         screen(self.filename.project, str(self.filename.version), digests.sha256)
-        inspection = await self._inspect()
-        if self.publisher.rules.legacy_formats:
-            inspection = inspection.lenient()
-        self.warnings = inspection.strict().warnings
-        provenance = await self._judge(attestations, digests.sha256)
         file = File(
             filename=self.filename.text,
             version=str(self.filename.version),
@@ -161,20 +189,29 @@ class Publication:
             md5=digests.md5,
             blake2b_256=digests.blake2b_256,
             upload_time=self.publisher.now(),
-            requires_python=inspection.requires_python,
-            summary=inspection.summary,
             uploader=self.actor.name,
             publisher=_job(self.actor),
+        )
+        admit = partial(admission, rules=self.publisher.rules, overwrite=overwrite)
+        placed = None
+        if attestations is None:
+            placed = await self._place(admit(file, self.filename.project))
+        inspection = await self._inspect() if placed is None else placed.inspection
+        self.warnings = inspection.warnings
+        provenance = await self._judge(attestations, digests.sha256)
+        file = evolve(
+            file,
+            upload_time=self.publisher.now(),
+            requires_python=inspection.requires_python,
+            summary=inspection.summary,
             provenance_key=self._key + PROVENANCE_SUFFIX if provenance else None,
         )
         display_name = inspection.name or claims.name or self.filename.project
-        admit = partial(
-            admission,
-            display_name=display_name,
-            rules=self.publisher.rules,
-            overwrite=overwrite,
+        project = await self._commit(
+            file,
+            partial(admit, display_name=display_name),
+            placed or Contents(inspection.metadata, provenance),
         )
-        project = await self._commit(file, admit, inspection.metadata, provenance)
         self.publisher.warn(file.filename, self.warnings)
         self.publisher.uploads += 1
         return project
@@ -185,17 +222,56 @@ class Publication:
         What was found fit goes on into the index all the same.
         """
         self._given_up = True
-        if self._inspecting is not None:
-            self._inspecting.cancel()
+        if self._working is not None:
+            self._working.cancel()
+
+    async def _place(self, change: Change) -> Placed | None:
+        """Have a small file judged and placed by one job, if it will be admitted.
+
+        :param change: adds it to its project, as far as it is known yet.
+        :returns: None: it is to be judged and stored, one after the other.
+        """
+        data = self._upload.spool.whole
+        if data is None or not self._upload.places:
+            return None
+        state, notice = await self._find(), None
+        if state is None:
+            # To store it takes no longer than to swap: it is told of both at once.
+            self._check_time()
+            notice = self._first_upload().notice(Stage.SWAPPING)
+        elif not _applies(change, state.project):
+            return None
+
+        def make() -> SmallFile:
+            legacy, placer = self.publisher.rules.legacy_formats, self._upload.placer()
+            return SmallFile(data, self.filename, legacy, placer, notice)
+
+        small_files = self.publisher.small_files
+        placed = await self._apart(
+            lambda: small_files.take(self.actor.name, len(data), make)
+        )
+        self._upload.placed(placed.receipt)
+        for step in ("file", "metadata"):
+            self.publisher.checkpoint(f"publish:{step}")
+        return placed
+
+    def _first_upload(self) -> FirstUpload:
+        return FirstUpload.of(self.publisher.store, self._key)
 
     async def _inspect(self) -> Inspection:
+        """Look into the file, and apply the rules of the index to what is found."""
+        spool, publisher = self._upload.spool, self.publisher
+        inspect = partial(publisher.inspect, spool, self.filename, self.actor.name)
+        found = await self._apart(lambda: Deferred.fromCoroutine(inspect()))
+        return judged(found, legacy=publisher.rules.legacy_formats)
+
+    async def _apart(self, begin: Callable[[], Deferred[T]]) -> T:
+        """Await work of a helper, which ends when this is given up."""
         if self._given_up:
             raise CancelledError
-        spool = self._upload.spool
-        self._inspecting = Deferred.fromCoroutine(
-            self.publisher.inspect(spool, self.filename, self.actor.name)
-        )
-        return await self._inspecting
+        working = begin()
+        self._working = working
+        return await working
 
     async def _judge(self, attestations: str | None, sha256: str) -> bytes | None:
         if attestations is None:
@@ -215,18 +291,22 @@ class Publication:
         self,
         file: File,
         admit: Callable[[File], Change],
-        metadata: bytes | None,
-        provenance: bytes | None,
+        stored: Placed | Contents,
     ) -> Project:
         publisher, name = self.publisher, self.filename.project
         doing = publisher.doing(self.actor)
+        provenance = isinstance(stored, Contents) and stored.provenance is not None
         change = _written_down(admit(file), file, doing)
-        state = await self._find(name)
-        if state is not None and change(state.project) is state.project:
+        state = await self._find()
+        if self._remembered and state and not _applies(change, state.project):
+            # What nobody has read just now may refuse nobody.
+            state = await publisher.find(name)
+        idle = state is not None and change(state.project) is state.project
+        if idle and isinstance(stored, Contents):
             there = await self._find_there(change)
             if there is not None:
                 self.was_there = True
-                if provenance is not None:
+                if provenance:
                     self.warnings += (_HAS_PROVENANCE,)
                 return there
         first = None
@@ -234,20 +314,12 @@ class Publication:
         if state is None:
             new = await publisher.warnings_of_new(name)
             self.warnings += new
-            first = FirstUpload.of(publisher.store, file.key)
-            await first.reach(Stage.STORING)
-        await self._upload.commit()
-        publisher.checkpoint("publish:file")
-        if metadata is not None:
-            file = await publisher.put_metadata(file, metadata)
-            change = _written_down(admit(file), file, doing)
-            publisher.checkpoint("publish:metadata")
-        if provenance is not None:
-            await publisher.put_provenance(file, provenance)
-            publisher.checkpoint("publish:provenance")
-        if first is not None:
-            self._check_time()
-            await first.reach(Stage.SWAPPING)
+            first = self._first_upload()
+        if isinstance(stored, Placed):
+            file = stored.describe(file)
+        else:
+            file = await self._store(file, stored, first)
+        change = _written_down(admit(file), file, doing)
         try:
             project = await publisher.change(
                 name, self._timely(change), create=first is not None
@@ -264,7 +336,7 @@ class Publication:
         named = project.file(file.filename)
         if named is not None and named.key != file.key:
             self.was_there = True
-            if provenance is not None and named.provenance_key == file.provenance_key:
+            if provenance and named.provenance_key == file.provenance_key:
                 publisher.audit(_did("attested", self.actor, file, name))
                 file = evolve(file, provenance_key=None)
             await publisher.discard(file, first)
@@ -273,6 +345,34 @@ class Publication:
             if first is not None:
                 await first.end()
         return project
+
+    async def _store(
+        self, file: File, contents: Contents, first: FirstUpload | None
+    ) -> File:
+        """Store the file and what belongs to it; return it with its metadata."""
+        publisher = self.publisher
+        if first is not None:
+            await first.reach(Stage.STORING)
+        steps: deque[tuple[str, Callable[[], Awaitable[object]]]] = deque()
+        steps.append(("file", self._upload.commit))
+        if (metadata := contents.metadata) is not None:
+            file = described(file, sha256(metadata).hexdigest())
+            steps.append(("metadata", partial(publisher.put_metadata, file, metadata)))
+        if (provenance := contents.provenance) is not None:
+            put = partial(publisher.put_provenance, file, provenance)
+            steps.append(("provenance", put))
+
+        async def work() -> None:
+            while steps:
+                name, step = steps.popleft()
+                await step()
+                publisher.checkpoint(f"publish:{name}")
+
+        await side_by_side(len(steps), work, steps)
+        if first is not None:
+            self._check_time()
+            await first.reach(Stage.SWAPPING)
+        return file
 
     async def _find_there(self, change: Change) -> Project | None:
         """Return the project if this very file is in it; None: it was deleted just now.
@@ -312,6 +412,14 @@ class Publication:
             return after
 
         return timely
+
+
+def _applies(change: Change, project: Project) -> bool:
+    """Return whether a change does something to a project, rather than be refused."""
+    try:
+        return change(project) is not project
+    except PypicloudError:
+        return False
 
 
 def _job(actor: Actor) -> Mapping[str, str] | None:

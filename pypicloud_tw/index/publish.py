@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
-from hashlib import sha256
 from random import Random, SystemRandom
 from typing import Any, TypeVar
 
-from attrs import define, evolve, field
+from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -33,14 +32,15 @@ from pypicloud_tw.index.audit_log import log_act
 from pypicloud_tw.index.catalog import Catalog
 from pypicloud_tw.index.first_uploads import FirstUpload, is_lost
 from pypicloud_tw.index.history import Doing
-from pypicloud_tw.index.layout import METADATA_SUFFIX
 from pypicloud_tw.index.manifests import Change, Manifests, Versioned
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import (
     Filename,
     NormalizedName,
 )
+from pypicloud_tw.index.small_files import SmallFiles
 from pypicloud_tw.index.survey import lost
+from pypicloud_tw.index.taking import look_into
 from pypicloud_tw.index.unserved import Unserved
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.service import IOffload
@@ -74,6 +74,7 @@ class Publisher:
     :ivar attestations: judges what is sent with a file (PEP 740).
     :ivar unserved: knows the names that are ours although they have no page.
     :ivar warnings_of_new: says what is to be known of the name of a new project.
+    :ivar small_files: has those judged and placed that can be.
     :ivar random: for the keys of objects, and the ids of acts.
     :ivar changes: how many were made since the start.
     :ivar uploads: how many of these were uploads, of files that were there already too.
@@ -93,11 +94,16 @@ class Publisher:
     random: Random = field(factory=SystemRandom, kw_only=True)
     changes: int = field(default=0, init=False)
     uploads: int = field(default=0, init=False)
+    small_files: SmallFiles = field(init=False)
     _turns: FairQueue = field(
         factory=lambda: FairQueue(LOOKED_INTO, WAITING, "uploads", LOOKED_INTO - 1),
         init=False,
     )
     _log = Logger()
+
+    @small_files.default
+    def _in_this_queue(self) -> SmallFiles:
+        return SmallFiles(self.offload, self.in_turn)
 
     @unserved.default
     def _nothing_unserved(self) -> Unserved:
@@ -222,6 +228,8 @@ class Publisher:
             self._turns.leave(asker)
 
     async def _look_into(self, spool: Spool, filename: Filename) -> Inspection:
+        if (data := spool.whole) is not None:
+            return await self.offload.in_process(look_into, data, filename)
         if spool.path is not None:
             path = str(spool.path)
             return await self.offload.in_process(inspect, path, filename, spool.size)
@@ -243,12 +251,10 @@ class Publisher:
         """Draw where objects of a project can lie that nobody else uses (D1)."""
         return f"{name}/{self.random.randbytes(16).hex()}"
 
-    async def put_metadata(self, file: File, metadata: bytes) -> File:
-        """Store a file's core metadata beside it (PEP 658)."""
-        key = file.key + METADATA_SUFFIX
-        await self.store.put(key, metadata)
-        digest = sha256(metadata).hexdigest()
-        return evolve(file, metadata_key=key, metadata_sha256=digest)
+    async def put_metadata(self, file: File, metadata: bytes) -> None:
+        """Store a file's core metadata where :attr:`File.metadata_key` says."""
+        assert file.metadata_key is not None, "it is told when it was read"
+        await self.store.put(file.metadata_key, metadata)
 
     async def put_provenance(self, file: File, provenance: bytes) -> None:
         """Store a file's provenance object where :attr:`File.provenance_key` says."""

@@ -76,6 +76,7 @@ class _QueuedChange(Generic[S, D]):
 
     change: Callable[[D | None], D]
     id: str
+    new: bool
     done: Deferred[S] = field(factory=Deferred)
 
 
@@ -84,6 +85,8 @@ class Swaps(Generic[S, D]):
     """This process's changes of the documents of one kind.
 
     :ivar random: for the pauses between tries, and for the ids.
+    :ivar recall: gives a document as it was when it was last read or written here, or
+        None; a change is tried on that first.
     :ivar tries: tries to write one.
     :ivar overtaken: those of them that found it changed by another writer.
     """
@@ -91,23 +94,27 @@ class Swaps(Generic[S, D]):
     shelf: Shelf[S, D]
     clock: IReactorTime
     random: Random = field(factory=SystemRandom)
+    recall: Callable[[str], S | None] = field(default=lambda name: None, kw_only=True)
     tries: int = field(default=0, init=False)
     overtaken: int = field(default=0, init=False)
     _queues: dict[str, list[_QueuedChange[S, D]]] = field(factory=dict, init=False)
     _log = Logger()
 
-    def change(self, name: str, change: Callable[[D | None], D]) -> Deferred[S]:
+    def change(
+        self, name: str, change: Callable[[D | None], D], *, new: bool = False
+    ) -> Deferred[S]:
         """Change a document durably; fires with the state in which the change is made.
 
         :param name: what it is called, in errors too.
         :param change: is given what it says, None if there is no such document. It
             returns what it was given where nothing is to do, and raises what its asker
             shall see. It may be called several times.
+        :param new: there was no such document a moment ago.
         :raises Unavailable: the store is away or lost too many races; the change may
             have been made.
         """
         waiting: _QueuedChange[S, D] = _QueuedChange(
-            change, self.random.randbytes(8).hex()
+            change, self.random.randbytes(8).hex(), new
         )
         queue = self._queues.get(name)
         if queue is not None:
@@ -140,6 +147,8 @@ class Swaps(Generic[S, D]):
 
         A change that does not apply to the state found fails for its asker alone.
         """
+        if await self._swap_unseen(name, batch):
+            return
         lost: list[StoreError] = []
         last: PypicloudError | None = None
         for attempt in range(ATTEMPTS):
@@ -178,6 +187,30 @@ class Swaps(Generic[S, D]):
         unknown = isinstance(last, AmbiguousWrite)
         failed = StoreError if unknown else Unavailable
         raise failed(f"Too many writers change {name} at once; try again.")
+
+    async def _swap_unseen(self, name: str, batch: list[_QueuedChange[S, D]]) -> bool:
+        """Make the changes of what is known here, if that is so: it spares a read.
+
+        Only a write proves that it is. Whoever is refused by it, or has nothing to do,
+        has it read.
+        """
+        found = self.recall(name)
+        if found is None and not all(waiting.new for waiting in batch):
+            return False
+        content = None if found is None else self.shelf.content(found)
+        outcome = _apply(batch, content)
+        if outcome.content is None or not outcome.changed or outcome.refused:
+            return False
+        try:
+            self.tries += 1
+            state = await self.shelf.put(name, outcome.content, found)
+        except (PreconditionFailed, AmbiguousWrite):
+            self.overtaken += 1
+            return False
+        except StoreError:
+            return False  # it may have been written: the ids will tell
+        outcome.settle(state)
+        return True
 
     async def _pause(self, attempt: int) -> None:
         ceiling = min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt)

@@ -1,10 +1,10 @@
 """A helper process: runs one function of this package at a time (decision D6).
 
-Started by :mod:`~.service` as ``python -m pypicloud_tw.offload.helper BYTES``: so much
-memory it may use. On standard input come frames, an eight-byte big-endian length
-and then a pickle of ``(module, name, arguments)``; on standard output go as many, of
-``(True, result)`` or ``(False, exception)``. Both ends are ours, which is why pickles
-are safe here.
+Started by :mod:`~.service` as ``python -m pypicloud_tw.offload.helper BYTES NICENESS``:
+so much memory it may use, and so much is added to the server's niceness. On standard
+input come frames, an eight-byte big-endian length and then a pickle of ``(module, name,
+arguments)``; on standard output go as many, of ``(True, result)`` or ``(False,
+exception)``. Both ends are ours, which is why pickles are safe here.
 
 Nothing outside the standard library is imported before it is asked for.
 """
@@ -27,9 +27,6 @@ from typing import BinaryIO
 
 PACKAGE = "pypicloud_tw"
 HEADER = struct.Struct(">Q")
-
-#: Added to the server's niceness, so that pages come before password hashes.
-NICENESS = 5
 
 
 def frame(value: object) -> bytes:
@@ -100,14 +97,14 @@ def _read_requests(source: BinaryIO, requests: queue.SimpleQueue[bytes]) -> None
     os._exit(0)
 
 
-def _be_polite() -> None:
+def _be_polite(niceness: int) -> None:
     """Leave signals to the server, which ends us by closing our standard input."""
     # Ctrl-C, a lost terminal and systemd's stop reach the whole group of processes,
     # and the server wants to finish what it has begun.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(OSError):
-        os.nice(NICENESS)
+        os.nice(niceness)
 
 
 def limit_memory(size: int) -> None:
@@ -137,7 +134,7 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 def main() -> None:
     """Answer requests until standard input ends."""
-    _be_polite()
+    _be_polite(int(sys.argv[2]))
     limit_memory(int(sys.argv[1]))
     source, sink = _take_pipes()
     requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()

@@ -27,6 +27,7 @@ class JobLimits:
     :ivar memory: bytes that a helper may use, those of Python itself (14 MiB) included.
     :ivar seconds: from when a helper begins; waiting in the queue is not counted.
     :ivar error: makes the error that the asker gets.
+    :ivar niceness: added to the server's, so that pages come first.
     """
 
     kind: str
@@ -34,6 +35,7 @@ class JobLimits:
     memory: int = 512 * 2**20
     seconds: float = 60.0
     error: Callable[[str], PypicloudError] = Unavailable
+    niceness: int = 5
 
     def too_large(self) -> PypicloudError:
         """Say that a job needs more memory than it may have."""
@@ -54,6 +56,12 @@ class JobLimits:
 #: 21,388) takes 45 MiB; one that unpacks to 1.27 GB (tensorflow-cpu, the largest known)
 #: takes 4.3 s, and twice that on a busy machine: factors of 11, and of 35.
 ARCHIVES = JobLimits("archives", "This archive", seconds=300.0, error=BadRequest)
+
+#: Small uploads, as many as go together, which are placed by the same job: a sender
+#: waits for each, and hardly longer than a page takes.
+SMALL_FILES = JobLimits(
+    "small files", "This archive", seconds=300.0, error=BadRequest, niceness=0
+)
 
 #: Pages of an upstream index, read and rendered. The largest known, 30 MB, takes
 #: 193 MiB and 2 s as JSON, 266 MiB and 10 s as HTML: factors of 4 and 3, 30 and 6.

@@ -265,7 +265,7 @@ class Offload(Service):
         self._reactor.spawnProcess(
             protocol,
             sys.executable,
-            [*command, str(limits.memory)],
+            [*command, str(limits.memory), str(limits.niceness)],
             env=helper_environment(self._environ, sys.path),
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from enum import Enum
-from typing import Literal
+from typing import Literal, Protocol
 
 from attrs import Factory, frozen
 from twisted.internet.interfaces import IConsumer
@@ -131,6 +131,26 @@ class IDownload(Interface):
         """Let go of it unread. Harmless after :meth:`deliver`."""
 
 
+@frozen
+class Notice:
+    """A small object that must be there before others are."""
+
+    key: str
+    data: bytes
+
+
+class Placer(Protocol):
+    """Makes the objects of a new folder exist, all of them or none, in any process."""
+
+    def place(self, objects: Mapping[str, bytes], notice: Notice | None) -> object:
+        """Place objects, by their names in the folder; durable when this returns.
+
+        :param notice: written before them, durably.
+        :returns: what is to be told to :meth:`IUpload.placed`.
+        :raises StoreError: they may or may not exist.
+        """
+
+
 class IUpload(Interface):
     """One object on its way in. Nothing is visible under its key before commit."""
 
@@ -150,6 +170,17 @@ class IUpload(Interface):
 
         :raises StoreError: it may or may not exist; its key must not be used again.
         """
+
+    places: bool = Attribute("Whether there is a :meth:`placer`.")
+
+    def placer() -> Placer:
+        """Give what does instead of :meth:`commit`, in a helper process; for one try.
+
+        It can be pickled.
+        """
+
+    def placed(receipt: object) -> None:
+        """Learn that it was done."""
 
     async def abort() -> None:
         """Forget it and free what it holds. Never fails; harmless after commit."""
@@ -192,9 +223,13 @@ class IObjectStore(Interface):
         condition: Condition = None,
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
+        durable: bool = True,
     ) -> ObjectInfo:
         """Write a small object whole; durable when this returns.
 
+        :param durable: without it, everybody sees it when this returns, and a loss of
+            power may bring back the one before, or leave one that is torn. A store for
+            which that costs no less makes it durable all the same.
         :raises PreconditionFailed: *condition* does not hold; nothing was written.
         :raises AmbiguousWrite: *condition* does not hold any more, perhaps because this
             very write was carried out and its answer lost; look before trying again.
@@ -205,6 +240,7 @@ class IObjectStore(Interface):
         key: str,
         *,
         size_hint: int | None = None,
+        small: bool = False,
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
     ) -> IUpload:
@@ -212,6 +248,8 @@ class IObjectStore(Interface):
 
         :param size_hint: the length in bytes, where the sender told one; checked
             against the free space before the first byte is taken.
+        :param small: no more than :data:`.small.SMALL` bytes will come, so that a store
+            may keep them in memory.
         :param metadata: user metadata, kept where the store can keep it.
         :raises InsufficientStorage: it would not fit.
         """

@@ -35,6 +35,7 @@ from pypicloud_tw.store.interfaces import (
     enter,
 )
 from pypicloud_tw.store.keys import key_order, key_segments
+from pypicloud_tw.store.small import OneByOne
 from pypicloud_tw.store.spool import Spool
 
 #: Bytes that a delivery writes at once.
@@ -126,6 +127,7 @@ class MemoryStore:
         condition: Condition = None,
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
+        durable: bool = True,
     ) -> ObjectInfo:
         """See :class:`IObjectStore`."""
         await self._enter("put", key)
@@ -145,6 +147,7 @@ class MemoryStore:
         key: str,
         *,
         size_hint: int | None = None,
+        small: bool = False,
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
     ) -> IUpload:
@@ -252,7 +255,7 @@ async def _heed(hook: Hook, operation: str, key: str) -> None:
 
 @implementer(IUpload)
 @define(eq=False)
-class MemoryUpload:
+class MemoryUpload(OneByOne):
     """See :class:`IUpload`."""
 
     store: MemoryStore

@@ -17,6 +17,7 @@ from pypicloud_tw.store.interfaces import (
     IObjectStore,
     IUpload,
     ObjectInfo,
+    Placer,
     SignedUrl,
     StoredBytes,
     Unlisted,
@@ -70,6 +71,7 @@ class MeteredStore:
         condition: Condition = None,
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
+        durable: bool = True,
     ) -> ObjectInfo:
         """See :class:`IObjectStore`."""
         call = self.store.put(
@@ -78,6 +80,7 @@ class MeteredStore:
             condition=condition,
             content_type=content_type,
             metadata=metadata,
+            durable=durable,
         )
         return await self.timed("put", call)
 
@@ -86,12 +89,17 @@ class MeteredStore:
         key: str,
         *,
         size_hint: int | None = None,
+        small: bool = False,
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
     ) -> IUpload:
         """See :class:`IObjectStore`."""
         call = self.store.begin(
-            key, size_hint=size_hint, content_type=content_type, metadata=metadata
+            key,
+            size_hint=size_hint,
+            small=small,
+            content_type=content_type,
+            metadata=metadata,
         )
         return _MeteredUpload(await self.timed("begin", call), self)
 
@@ -168,6 +176,20 @@ class _MeteredUpload:
     async def commit(self) -> ObjectInfo:
         """See :class:`IUpload`."""
         return await self.store.timed("commit", self.upload.commit())
+
+    @property
+    def places(self) -> bool:
+        """See :class:`IUpload`."""
+        places: bool = self.upload.places
+        return places
+
+    def placer(self) -> Placer:
+        """See :class:`IUpload`."""
+        return self.upload.placer()
+
+    def placed(self, receipt: object) -> None:
+        """See :class:`IUpload`."""
+        self.upload.placed(receipt)
 
     async def abort(self) -> None:
         """See :class:`IUpload`."""

@@ -134,6 +134,13 @@ class Spool:
         path = Path(f"/proc/{os.getpid()}/fd/{self.file.fileno()}")
         return path if path.exists() else None
 
+    @property
+    def whole(self) -> bytes | None:
+        """All bytes, once :meth:`finish` has returned, if they are in memory."""
+        if self._digests is None or not isinstance(self.file, BytesIO):
+            return None
+        return self.file.getvalue()
+
     async def write(self, data: bytes) -> None:
         """Take more bytes; returns when the sender may go on.
 

@@ -324,8 +324,9 @@ class HelperTests(SynchronousTestCase):
     def test_each_helper_is_told_how_much_memory_it_has(self) -> None:
         self.offload.in_process(project_name, "a").addErrback(lambda _: None)
         self.offload.in_process(verify, "x", "y").addErrback(lambda _: None)
-        told = [arguments[-1] for arguments in self.reactor.arguments]
-        self.assertEqual(told, [str(OTHERS.memory), str(LOG_INS.memory)])
+        told = [arguments[-2:] for arguments in self.reactor.arguments]
+        expected = [[str(one.memory), "5"] for one in (OTHERS, LOG_INS)]
+        self.assertEqual(told, expected)
 
     def test_what_takes_too_long_is_ended(self) -> None:
         results = [self.offload.in_process(project_name, n) for n in "abc"]

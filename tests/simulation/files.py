@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, execute
 
 from pypicloud_tw.index.archive import inspect, inspect_file
 from pypicloud_tw.index.names import Filename, NormalizedName, project_name
+from pypicloud_tw.index.taking import look_into
 from tests.builders import wheel
 from tests.doubles import InlineOffload
 
@@ -76,9 +77,11 @@ class RememberingOffload(InlineOffload):
     def in_process(self, function: Callable[[*Ts], T], *args: *Ts) -> Deferred[T]:
         """Run *function* now, or remember what came of it."""
         called: Any = function
+        arguments: Any = args
+        if called is look_into:
+            return execute(self._look, called, arguments[0], arguments)
         if called is not inspect:
             return execute(function, *args)
-        arguments: Any = args
         data = Path(arguments[0]).read_bytes()
         return execute(self._look, called, data, arguments)
 

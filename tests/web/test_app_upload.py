@@ -6,7 +6,7 @@ from collections.abc import Callable
 from hashlib import blake2b, md5, sha256
 from io import BytesIO
 from random import Random
-from typing import Any, ClassVar, ParamSpec, TypeVar
+from typing import Any, ClassVar, ParamSpec, TypeVar, TypeVarTuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,6 +23,7 @@ from pypicloud_tw.index.marker import KEY as MARKER
 from pypicloud_tw.index.names import Filename, project_name
 from pypicloud_tw.index.publish import LOOKED_INTO, WAITING
 from pypicloud_tw.index.standing import PATIENCE
+from pypicloud_tw.index.taking import look_into
 from pypicloud_tw.store.spool import Spool
 from pypicloud_tw.web.publishing import FORM_ALLOWANCE
 from pypicloud_tw.web.upload import FORM_MEMORY
@@ -65,6 +66,7 @@ AWAY = "The store is away."
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class UploadCase(SynchronousTestCase):
@@ -399,9 +401,18 @@ class SlowOffload(InlineOffload):
         """Look into an archive later, and do everything else now."""
         if function.__name__ != inspect_file.__name__:
             return super().in_thread(function, *args, **kwargs)
+        return self._later(lambda: function(*args, **kwargs))
+
+    def in_process(self, function: Callable[[*Ts], T], *args: *Ts) -> Deferred[T]:
+        """Look into a small archive later, too."""
+        if function.__name__ != look_into.__name__:
+            return super().in_process(function, *args)
+        return self._later(lambda: function(*args))
+
+    def _later(self, look: Callable[[], T]) -> Deferred[T]:
         looking: Deferred[T] = Deferred()
         self.looking.append(looking)
-        self.finish.append(lambda: looking.callback(function(*args, **kwargs)))
+        self.finish.append(lambda: looking.callback(look()))
         return looking
 
 

@@ -42,7 +42,11 @@ def open_lock(root: int, number: int) -> int:
 
 
 def _open_lock(locks: int, name: str, root: os.stat_result) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+    flags = os.O_RDWR | os.O_NOFOLLOW
+    try:
+        return os.open(name, flags, dir_fd=locks)
+    except FileNotFoundError:
+        flags |= os.O_CREAT  # once in the life of a store
     try:
         lock = os.open(name, flags | os.O_EXCL, 0o644, dir_fd=locks)
     except FileExistsError:

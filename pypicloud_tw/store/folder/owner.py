@@ -35,6 +35,10 @@ def make_folder(
     :raises FileNotFoundError: it was removed at this very moment.
     """
     try:
+        return os.open(name, FOLDER, dir_fd=parent)
+    except FileNotFoundError:
+        pass  # nearly always it is there
+    try:
         os.mkdir(name, mode, dir_fd=parent)
     except FileExistsError:
         return os.open(name, FOLDER, dir_fd=parent)

@@ -37,6 +37,11 @@ class Draft:
     path: Path
     file: BinaryIO
 
+    @classmethod
+    def begin(cls, path: Path) -> Draft:
+        """Make it; its mode is that of the object it becomes."""
+        return cls(path, os.fdopen(os.open(path, _CREATE, 0o644), "w+b"))
+
     @property
     def state(self) -> os.stat_result:
         """Size, inode and time, of the opened file itself."""
@@ -77,9 +82,12 @@ class Scratch:
             raise
 
     def draft(self) -> Draft:
-        """Begin a file; its mode is that of the object it becomes."""
-        path = self.path / f"{next(self._numbers):x}"
-        return Draft(path, os.fdopen(os.open(path, _CREATE, 0o644), "w+b"))
+        """Begin a file."""
+        return Draft.begin(self.free_name())
+
+    def free_name(self) -> Path:
+        """Name a file or folder that is to be made in it."""
+        return self.path / f"{next(self._numbers):x}"
 
     def release(self) -> None:
         """Remove the folder with all that is in it, and then let go of the lock."""

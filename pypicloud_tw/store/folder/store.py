@@ -32,10 +32,12 @@ from pypicloud_tw.store.checkpoints import Checkpoint, pass_by
 from pypicloud_tw.store.folder.download import SMALL, DirectoryDownload
 from pypicloud_tw.store.folder.explain import explained
 from pypicloud_tw.store.folder.locks import stripe
+from pypicloud_tw.store.folder.placing import FolderPlacer
 from pypicloud_tw.store.folder.scratch import Draft, Scratch, sweep
 from pypicloud_tw.store.folder.tree import Folder, etag
-from pypicloud_tw.store.folder.upload import DirectoryUpload
+from pypicloud_tw.store.folder.upload import DirectoryUpload, SmallUpload
 from pypicloud_tw.store.folder.walk import object_info, walk
+from pypicloud_tw.store.folder.writing import BYTES, GroupWriter, Write
 from pypicloud_tw.store.interfaces import (
     ByteRange,
     Condition,
@@ -94,12 +96,14 @@ class DirectoryStore:
     _clock: Callable[[], float] = field(default=time.time, kw_only=True)
     _checkpoint: Checkpoint = field(default=pass_by, kw_only=True, repr=False)
     _folder: Folder = field(init=False, repr=False)
+    _writer: GroupWriter = field(init=False, repr=False)
     _scratch: Scratch | None = field(default=None, init=False, repr=False)
     _queues: dict[int, SerialQueue] = field(factory=dict, init=False, repr=False)
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
         self._folder = Folder(self.path, self._clock, self._checkpoint)
+        self._writer = GroupWriter(self._folder, self._draft, self.offload)
 
     @property
     def kind(self) -> StoreKind:
@@ -144,25 +148,53 @@ class DirectoryStore:
         condition: Condition = None,
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
+        durable: bool = True,
     ) -> ObjectInfo:
         """See :class:`IObjectStore`."""
         key_segments(key)
-        return await self._in_line(key, self._put, key, data, condition)
+        with explained(self.path):
+            if len(data) > BYTES:
+                return await self._in_line(key, self._put, key, data, condition)
+            return await self._writer.write(Write(key, data, condition, durable))
 
     async def begin(
         self,
         key: str,
         *,
         size_hint: int | None = None,
+        small: bool = False,
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
     ) -> IUpload:
         """See :class:`IObjectStore`."""
         key_segments(key)
+        if small:
+            return SmallUpload(key, self)
         draft = await self._thread(self._draft, size_hint)
         spool = Spool(draft.file, self.offload, path=draft.path)
         queue = self._queue(key)
         return DirectoryUpload(key, spool, draft, self._folder, self.offload, queue)
+
+    def placer(self, key: str) -> FolderPlacer:
+        """Make what places the folder of a key that nobody else uses.
+
+        :raises StoreError: the store is closed.
+        """
+        scratch, above = self._open_scratch(), key_segments(key)[:-2]
+        return FolderPlacer(
+            self.path,
+            self._folder.identity,
+            scratch.free_name(),
+            key.rpartition("/")[0],
+            self._folder.known_durable(above),
+            scratch.free_name(),
+            self._clock(),
+        )
+
+    def placed(self, key: str, receipt: object) -> None:
+        """Learn what a placer of that key has told."""
+        if isinstance(receipt, int):
+            self._folder.learn_durable(key_segments(key)[:-2], receipt)
 
     async def abandon_uploads(self, before: datetime, *, dry_run: bool = False) -> int:
         """See :class:`IObjectStore`; the start removes what broke off."""
@@ -232,10 +264,14 @@ class DirectoryStore:
         return Scratch.claim(self.path / ".tmp")
 
     def _draft(self, size_hint: int | None = None) -> Draft:
+        scratch = self._open_scratch()
+        check_room(scratch.path, size_hint)
+        return scratch.draft()
+
+    def _open_scratch(self) -> Scratch:
         if self._scratch is None:
             raise StoreError("The store is closed: the server starts or stops.")
-        check_room(self._scratch.path, size_hint)
-        return self._scratch.draft()
+        return self._scratch
 
     def _get(self, key: str, unless: str | None, limit: int) -> StoredBytes | None:
         for _ in range(READS):

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import SystemRandom
@@ -39,6 +40,8 @@ Segments = Sequence[bytes]
 
 # O_NONBLOCK: opening a pipe that lies there must not wait for its writer.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 #: Times that a folder may be removed by a delete just when a file is put there.
 TRIES = 100
@@ -75,7 +78,7 @@ class Folder:
     path: Path
     clock: Callable[[], float]
     checkpoint: Checkpoint
-    _identity: tuple[int, int] | None = field(default=None, init=False)
+    _identity: tuple[int, int] | None = field(default=None, kw_only=True)
     _durable: dict[tuple[bytes, ...], int] = field(factory=dict, init=False, repr=False)
     _random: SystemRandom = field(factory=SystemRandom, init=False)
 
@@ -102,6 +105,21 @@ class Folder:
             yield fd
         finally:
             os.close(fd)
+
+    @property
+    def identity(self) -> tuple[int, int] | None:
+        """Which folder it is, once :meth:`prepare` has returned."""
+        return self._identity
+
+    def known_durable(self, folders: Segments) -> int | None:
+        """Return the inode of a folder whose name is known to be durable."""
+        return self._durable.get(tuple(folders))
+
+    def learn_durable(self, folders: Segments, inode: int) -> None:
+        """Remember that a folder's name is durable."""
+        if len(self._durable) >= REMEMBERED:
+            self._durable.clear()
+        self._durable[tuple(folders)] = inode
 
     def open(self, key: str) -> tuple[BinaryIO, os.stat_result]:
         """Open an object; what the state tells is of the very bytes opened.
@@ -132,18 +150,82 @@ class Folder:
         :raises PreconditionFailed: it does not hold.
         :raises StoreError: it may or may not have its name.
         """
+        self.make_ready(draft, key)
         *folders, name = key_segments(key)
+
+        def place(parent: int) -> os.stat_result:
+            self._place(draft, parent, name, condition)
+            self.make_sure(parent)
+            return draft.state
+
+        with self._locked(key):
+            return self._retrying(folders, place)
+
+    def make_ready(self, draft: Draft, key: str, *, durable: bool = True) -> None:
+        """Prepare a written draft for its name: all of it but the name is durable then.
+
+        :param durable: without it, nothing is.
+        """
         self.checkpoint("object:written")
         _stamp(draft, self._now())
-        if _is_private(folders):
+        if _is_private(key_segments(key)[:-1]):
             os.fchmod(draft.file.fileno(), draft.state.st_mode & 0o777 & ~_OTHERS)
         entrust(draft.file.fileno(), os.stat(self.path))
-        os.fsync(draft.file.fileno())
+        if durable:
+            os.fsync(draft.file.fileno())
         self.checkpoint("object:synced")
+
+    def give_name(
+        self, draft: Draft, key: str, condition: Condition, *, durable: bool = True
+    ) -> int:
+        """Give a prepared draft its name, if *condition* holds; not durably yet.
+
+        :returns: its folder, opened, for :meth:`make_sure`; to be closed.
+        :raises PreconditionFailed: it does not hold.
+        :raises StoreError: it may or may not have its name.
+        """
+        *folders, name = key_segments(key)
+
+        def place(parent: int) -> int:
+            self._place(draft, parent, name, condition, durable=durable)
+            return os.dup(parent)
+
         with self._locked(key):
-            return self._retrying(
-                folders, lambda parent: self._place(draft, parent, name, condition)
+            return self._retrying(folders, place)
+
+    def place_together(
+        self, draft: Path, folders: Segments, objects: Mapping[bytes, bytes]
+    ) -> None:
+        """Have a new folder of objects exist, all of them or none, durably.
+
+        :param draft: where the folder is made first, beside nobody else's.
+        :param folders: its names, of which the last is nobody else's.
+        :raises StoreError: it may or may not be there.
+        """
+        root, when = os.stat(self.path), self._now()
+        os.mkdir(draft)
+        try:
+            with _opened(draft) as fd:
+                entrust(fd, root)
+                for name, data in objects.items():
+                    _write_new(fd, name, data, when, root)
+                os.fsync(fd)
+            self._retrying(
+                folders[:-1], lambda parent: self._move_to(draft, parent, folders[-1])
             )
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+
+    def _move_to(self, draft: Path, parent: int, name: bytes) -> None:
+        try:
+            os.rename(draft, name, dst_dir_fd=parent)
+        except OSError as e:
+            if e.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            # An earlier try did it, of which nobody heard.
+            shutil.rmtree(draft)
+        self.make_sure(parent)
 
     def link(self, source: str, target: str) -> os.stat_result | None:
         """Give an object a second name, durably; None where that cannot be.
@@ -230,8 +312,14 @@ class Folder:
         return int(self.clock() * 1e9) + self._random.randrange(10**6)
 
     def _place(
-        self, draft: Draft, parent: int, name: bytes, condition: Condition
-    ) -> os.stat_result:
+        self,
+        draft: Draft,
+        parent: int,
+        name: bytes,
+        condition: Condition,
+        *,
+        durable: bool = True,
+    ) -> None:
         before = _state(parent, name)
         _hold(condition, before)
         if before is None:
@@ -239,14 +327,16 @@ class Folder:
         else:
             if draft.state.st_mtime_ns <= before.st_mtime_ns:
                 _stamp(draft, before.st_mtime_ns + 1, above=before.st_mtime_ns)
-                os.fsync(draft.file.fileno())
+                if durable:
+                    os.fsync(draft.file.fileno())
             os.rename(draft.path, name, dst_dir_fd=parent)
-        self._make_sure(parent)
-        return draft.state
-
-    def _make_sure(self, parent: int) -> None:
-        """Make a name durable that an object has just got."""
         self.checkpoint("object:linked")
+
+    def make_sure(self, parent: int) -> None:
+        """Make the names durable that objects have just got in a folder.
+
+        :raises StoreError: they can be seen, and may be lost.
+        """
         try:
             os.fsync(parent)
         except OSError as e:
@@ -299,7 +389,8 @@ class Folder:
             state.st_dev,
         ):
             return False
-        self._make_sure(parent)
+        self.checkpoint("object:linked")
+        self.make_sure(parent)
         return True
 
     def _retrying(self, folders: Segments, act: Callable[[int], T]) -> T:
@@ -340,9 +431,7 @@ class Folder:
             return
         os.fsync(parent)
         self.checkpoint("folder:made")
-        if len(self._durable) >= REMEMBERED:
-            self._durable.clear()
-        self._durable[path] = inode
+        self.learn_durable(path, inode)
 
     def _prune(self, folders: Segments) -> None:
         for depth in range(len(folders), 0, -1):
@@ -370,6 +459,27 @@ def _step_down(fd: int, name: bytes) -> int:
     below = os.open(name, FOLDER, dir_fd=fd)
     os.close(fd)
     return below
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    fd = os.open(folder, FOLDER)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _write_new(
+    parent: int, name: bytes, data: bytes, when: int, root: os.stat_result
+) -> None:
+    """Write a file durably into a folder that is not seen yet; its name is not yet."""
+    with os.fdopen(os.open(name, _NEW, 0o644, dir_fd=parent), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.utime(file.fileno(), ns=(when, when))
+        entrust(file.fileno(), root)
+        os.fsync(file.fileno())
 
 
 def _is_private(folders: Segments) -> bool:

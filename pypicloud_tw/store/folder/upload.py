@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from attrs import define, field
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -13,13 +15,82 @@ from pypicloud_tw.store.folder.explain import explained
 from pypicloud_tw.store.folder.scratch import Draft
 from pypicloud_tw.store.folder.tree import Folder
 from pypicloud_tw.store.folder.walk import object_info
-from pypicloud_tw.store.interfaces import IfAbsent, IUpload, ObjectInfo
+from pypicloud_tw.store.interfaces import (
+    Condition,
+    IfAbsent,
+    IUpload,
+    ObjectInfo,
+    Placer,
+)
+from pypicloud_tw.store.small import OneByOne, SmallSpool
 from pypicloud_tw.store.spool import Spool
+
+
+class SmallUploads(Protocol):
+    """What a small upload asks of its store."""
+
+    async def put(
+        self, key: str, data: bytes, *, condition: Condition = None
+    ) -> ObjectInfo:
+        """See :class:`.IObjectStore`."""
+
+    def placer(self, key: str) -> Placer:
+        """Make what places the folder of a key."""
+
+    def placed(self, key: str, receipt: object) -> None:
+        """Learn that it was done."""
 
 
 @implementer(IUpload)
 @define(eq=False)
-class DirectoryUpload:
+class SmallUpload:
+    """See :class:`IUpload`: bytes that are in memory until they are placed."""
+
+    key: str
+    _store: SmallUploads = field(repr=False)
+    spool: SmallSpool = field(factory=SmallSpool.make, init=False)
+
+    async def write(self, data: bytes) -> None:
+        """See :class:`IUpload`."""
+        await self.spool.write(data)
+
+    async def commit(self) -> ObjectInfo:
+        """See :class:`IUpload`.
+
+        :raises StoreError: also if there is an object of that key; it is left alone.
+        """
+        await self.spool.finish()
+        data = await self.spool.read_at(0, self.spool.size)
+        try:
+            return await self._store.put(self.key, data, condition=IfAbsent())
+        except PreconditionFailed:
+            raise _taken() from None
+
+    @property
+    def places(self) -> bool:
+        """See :class:`IUpload`."""
+        return True
+
+    def placer(self) -> Placer:
+        """See :class:`IUpload`."""
+        return self._store.placer(self.key)
+
+    def placed(self, receipt: object) -> None:
+        """See :class:`IUpload`."""
+        self._store.placed(self.key, receipt)
+
+    async def abort(self) -> None:
+        """See :class:`IUpload`."""
+        await self.spool.close()
+
+
+def _taken() -> StoreError:
+    return StoreError("There is an object of that key already.")
+
+
+@implementer(IUpload)
+@define(eq=False)
+class DirectoryUpload(OneByOne):
     """See :class:`IUpload`.
 
     :ivar queue: for changes under the lock of this key.
@@ -62,7 +133,7 @@ class DirectoryUpload:
         try:
             state = self._folder.place(self._draft, self.key, IfAbsent())
         except PreconditionFailed:
-            raise StoreError("There is an object of that key already.") from None
+            raise _taken() from None
         finally:
             self._end()
         return object_info(self.key, state)

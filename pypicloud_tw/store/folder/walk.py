@@ -61,24 +61,26 @@ async def walk(
     walker = _Walker(folder, key_order(prefix), key_order(after), unlisted, skip)
     # Never closed by hand: a listing may be given up while a thread is at work in it.
     steps = walker.below(segments)
-    while (piece := await offload.in_thread(_turn, folder, steps)) is not None:
+    over = False
+    while not over:
+        piece, over = await offload.in_thread(_turn, folder, steps)
         for info in piece:
             yield info
 
 
 def _turn(
     folder: Folder, steps: Iterator[ObjectInfo | None]
-) -> list[ObjectInfo] | None:
-    """Walk on for a short while; None at the end."""
-    found = []
+) -> tuple[list[ObjectInfo], bool]:
+    """Walk on for a short while; tell what was found, and whether that is the end."""
+    found: list[ObjectInfo] = []
     until = time.monotonic() + TURN
     with explained(folder.path):
         for step in steps:
             if step is not None:
                 found.append(step)
             if time.monotonic() > until:
-                return found
-    return found or None
+                return found, False
+    return found, True
 
 
 @frozen

@@ -51,6 +51,7 @@ from pypicloud_tw.store.s3.probe import Abilities, Conditional, probe
 from pypicloud_tw.store.s3.signed_urls import SignedUrls
 from pypicloud_tw.store.s3.upload import S3Upload, Sizes
 from pypicloud_tw.store.s3.xml import ListedObject, MultipartUpload
+from pypicloud_tw.store.small import SmallSpool
 from pypicloud_tw.store.spool import Spool
 from pypicloud_tw.store.streamed_copy import streamed_copy
 
@@ -198,6 +199,7 @@ class S3Store:
         condition: Condition = None,
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
+        durable: bool = True,
     ) -> ObjectInfo:
         """See :class:`IObjectStore`."""
         key_segments(key)
@@ -236,6 +238,7 @@ class S3Store:
         key: str,
         *,
         size_hint: int | None = None,
+        small: bool = False,
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
     ) -> IUpload:
@@ -244,9 +247,11 @@ class S3Store:
         path = self._path(key)
         filename = key.rpartition("/")[2]
         headers = self.headers.file(filename, content_type, metadata)
-        spool = await Spool.temporary(
-            self.offload, folder=self.temp_dir, size_hint=size_hint
-        )
+        spool: Spool = SmallSpool.make()
+        if not small:
+            spool = await Spool.temporary(
+                self.offload, folder=self.temp_dir, size_hint=size_hint
+            )
         sizes = self.sizes.reaching(size_hint)
         return S3Upload(key, path, spool, self.client, self.budget, headers, sizes)
 

@@ -24,6 +24,7 @@ from pypicloud_tw.store.s3.faults import S3Error, S3Fault
 from pypicloud_tw.store.s3.objects import object_info
 from pypicloud_tw.store.s3.sending import CHUNK
 from pypicloud_tw.store.s3.xml import Part
+from pypicloud_tw.store.small import OneByOne
 from pypicloud_tw.store.spool import Spool
 
 #: "Amazon S3 multipart upload limits".
@@ -84,7 +85,7 @@ async def digest_of(spool: Spool, offset: int, length: int) -> bytes:
 
 @implementer(IUpload)
 @define(eq=False)
-class S3Upload:
+class S3Upload(OneByOne):
     """See :class:`IUpload`.
 
     :ivar key: what the store calls the object; *path* is its key in the bucket.
