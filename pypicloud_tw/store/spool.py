@@ -29,6 +29,9 @@ T = TypeVar("T")
 #: against 0.1 ms of going there and back, and what each upload may hold in memory.
 GATHER = 256 * 1024
 
+#: What is told of bytes; they may be changed when it has returned.
+TakesBytes = Callable[[bytes | bytearray], None]
+
 #: No room: the disk, a quota, or the longest file that the process may write.
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -70,6 +73,7 @@ class Spool:
         :meth:`finish`, and only in a thread or another process.
     :ivar size: bytes taken so far.
     :ivar stored: bytes of these that are in the file; the rest is gathered.
+    :ivar _also: told all bytes in their order, in a thread, when they are in the file.
     """
 
     file: BinaryIO
@@ -77,6 +81,7 @@ class Spool:
     size: int = field(default=0, init=False)
     stored: int = field(default=0, init=False)
     _path: Path | None = field(default=None, kw_only=True)
+    _also: TakesBytes | None = field(default=None, kw_only=True, repr=False)
     _gathered: bytearray = field(factory=bytearray, init=False, repr=False)
     _sha256: _Hash = field(factory=sha256, init=False, repr=False)
     _digests: Digests | None = field(default=None, init=False)
@@ -90,15 +95,18 @@ class Spool:
         *,
         folder: Path | None = None,
         size_hint: int | None = None,
+        also: TakesBytes | None = None,
     ) -> Spool:
         """Begin in an unlinked temporary file, which vanishes with the process.
 
         :param folder: where; None is the system's folder for temporary files.
         :param size_hint: bytes that are to come, if that is known.
+        :param also: told all bytes in their order, in a thread.
         :raises InsufficientStorage: they would not fit.
         :raises StoreError: no temporary file can be made there.
         """
-        return cls(await offload.in_thread(_open_temporary, folder, size_hint), offload)
+        file = await offload.in_thread(_open_temporary, folder, size_hint)
+        return cls(file, offload, also=also)
 
     @property
     def digests(self) -> Digests:
@@ -163,9 +171,13 @@ class Spool:
 
     async def read_at(self, offset: int, size: int) -> bytes:
         """Read again what was taken: fewer bytes than *size* only at its end."""
-        if offset + size > self.stored:
-            await self._flush()
+        await self.reach(offset + size)
         return await self._hop(_read_at, self.file, offset, size)
+
+    async def reach(self, offset: int) -> None:
+        """Return when the bytes up to there are in the file, if they have come."""
+        if offset > self.stored:
+            await self._flush()
 
     async def close(self) -> None:
         """Let go of the file, after what is at work in it. Harmless when repeated."""
@@ -199,6 +211,8 @@ class Spool:
             self._error = spool_error(e)
             raise self._error from e
         self._sha256.update(data)
+        if self._also is not None:
+            self._also(data)
         self.stored += len(data)
 
 
