@@ -229,7 +229,7 @@ def wait_behind_others(folder: Path) -> None:
 
 def hang_up(port: int, path: Path) -> None:
     """Upload a file, and wait for no answer."""
-    head, tail = form(path, _NAME)
+    head, tail, _ = form(path, _NAME)
     body = head + path.read_bytes() + tail
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         request = (

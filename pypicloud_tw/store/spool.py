@@ -25,9 +25,10 @@ from pypicloud_tw.offload.service import IOffload
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Bytes that are gathered before a thread is asked to write them: about 1 ms of hashing
-#: against 0.1 ms of going there and back, and what each upload may hold in memory.
-GATHER = 256 * 1024
+#: Bytes that are gathered before a thread is asked to write them, and what each upload
+#: may hold in memory: at first, and at most, a 64th of it, where it is large. To go there
+#: and back takes as long as hashing 256 KiB.
+GATHER, MOST_GATHERED = 256 * 1024, 1024 * 1024
 
 #: What is told of bytes; they may be changed when it has returned.
 TakesBytes = Callable[[bytes | bytearray], None]
@@ -137,11 +138,12 @@ class Spool:
         if self._error is not None:
             raise self._error
         self.size += len(data)
-        if not self._gathered and len(data) >= GATHER:
+        enough = min(max(GATHER, self.size // 64), MOST_GATHERED)
+        if not self._gathered and len(data) >= enough:
             await self._hop(self._append, data)
             return
         self._gathered += data
-        if len(self._gathered) >= GATHER:
+        if len(self._gathered) >= enough:
             await self._flush()
 
     async def finish(self) -> Digests:

@@ -445,8 +445,8 @@ class FakeS3:
             number = int(values["PartNumber"])
             etags[number] = values["ETag"].strip('"')
             for algorithm in CHECKSUMS:
-                if (text := values.get(f"Checksum{algorithm}")) is not None:
-                    checksums[number] = algorithm, b64decode(text)
+                if (value := values.get(f"Checksum{algorithm}")) is not None:
+                    checksums[number] = algorithm, b64decode(value)
         if checksums and not self.checksums:
             raise Problem(400, "MalformedXML")
         wanted = {n: md5(data).hexdigest() for n, data in upload.parts.items()}
