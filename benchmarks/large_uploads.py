@@ -5,8 +5,8 @@ the same machine, over plain HTTP and over TLS. Both ways take turns, round by r
 
 What is given is wall time, and seconds of processor: of the server, of its helper that
 judges the archive, and of the process that calls ``upload_file``. Who sends to the
-server is not counted, nor is SeaweedFS; so on two cores the wall time of ours is that of
-four busy processes, and of boto3's of two.
+server is not counted, nor is SeaweedFS; so on two cores the wall time of ours is that
+of four busy processes, and of boto3's of two.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 #: Bytes that are gathered before a thread is asked to write them, and what each upload
-#: may hold in memory: at first, and at most, a 64th of it, where it is large. To go there
-#: and back takes as long as hashing 256 KiB.
+#: may hold in memory: at first, and at most, where that is a 64th of what has come. To
+#: go there and back takes as long as hashing 256 KiB.
 GATHER, MOST_GATHERED = 256 * 1024, 1024 * 1024
 
 #: What is told of bytes; they may be changed when it has returned.
