@@ -1,8 +1,8 @@
 """What an upload to a project of 5,000 files costs, beside one to a new project.
 
-``python -m benchmarks.nth_upload [--files N] [--rounds N]``: small wheels by HTTP to one
-server on a folder, one at a time, both kinds in turn; once as they are, and once with
-the project's page read after each. Medians of wall time, means of the processor's.
+``python -m benchmarks.nth_upload [--files N] [--rounds N]``: small wheels by HTTP to
+one server on a folder, one at a time, both kinds in turn; once as they are, and once
+with the project's page read after each. Medians of wall time, means of the processor's.
 """
 
 from __future__ import annotations
