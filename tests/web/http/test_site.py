@@ -24,7 +24,12 @@ from twisted.web.resource import Resource
 from zope.interface import implementer
 
 from pypicloud_tw.errors import BadRequest, PayloadTooLarge, RequestTimeout
-from pypicloud_tw.web.http.connection import LARGE, LEAVE, MOST_AT_ONCE, AnsweredError
+from pypicloud_tw.web.http.connection import (
+    LARGE_BODY,
+    LEAVE,
+    MOST_AT_ONCE,
+    AnsweredError,
+)
 from pypicloud_tw.web.http.head import HeadParser
 from pypicloud_tw.web.http.outgoing import LARGE_READ, SMALL_READ
 from pypicloud_tw.web.http.request import Request
@@ -1196,7 +1201,7 @@ class Sockets(SynchronousTestCase):
             answer(request, b"")
 
         self.client.resource.handler = wait
-        for length, size in ((LARGE - 1, SMALL_READ), (LARGE, LARGE_READ)):
+        for length, size in ((LARGE_BODY - 1, SMALL_READ), (LARGE_BODY, LARGE_READ)):
             head = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
             self.channel.dataReceived(head % length)
             self.assertEqual(self.connection.bufferSize, size)
