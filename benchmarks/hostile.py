@@ -230,13 +230,13 @@ def wait_behind_others(folder: Path) -> None:
 
 def hang_up(port: int, path: Path) -> None:
     """Upload a file, and wait for no answer."""
-    head, tail = form(path, _NAME)
+    head, tail, kind = form(path, _NAME)
     body = head + path.read_bytes() + tail
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         request = (
             "POST /legacy/ HTTP/1.1\r\nHost: localhost\r\n"
             f"Authorization: {servers.authorization()}\r\n"
-            "Content-Type: multipart/form-data; boundary=benchmark\r\n"
+            f"Content-Type: {kind}\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         )
         connection.sendall(request.encode() + body)

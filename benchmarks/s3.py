@@ -32,7 +32,6 @@ from benchmarks import corpus, servers
 from benchmarks.bucket import REGION, Filler, boto_client, settings
 from benchmarks.clients import header_sets
 from benchmarks.load import play
-from benchmarks.memory import big_wheel, resident, upload
 from pypicloud_tw.access.hashes import hash_password
 from pypicloud_tw.index.manifest import encode, manifest_key
 from pypicloud_tw.index.model import Project
@@ -45,8 +44,6 @@ from tests.integration.seaweedfs import CREDENTIALS, find_weed, shared
 JSON = "application/vnd.pypi.simple.v1+json"
 SMALL, LARGE, LARGEST = "project-small", corpus.LARGE, corpus.LARGEST
 
-#: What upload_file may be exceeded by, and the resident set, in MB.
-RATIO, RESIDENT = 1.3, 120
 #: Milliseconds for the signatures of a page of 1,000 files.
 SIGNING = 5.0
 
@@ -126,53 +123,6 @@ class Fetch:
         if answer.status != 200:
             raise RuntimeError(f"{path}: {answer.status} {answer.reason}")
         return took
-
-
-# -- a large wheel --
-
-
-def measure_upload(folder: Path, size: int, rounds: int) -> None:
-    """Upload a wheel through the server, and the same bytes by boto3 straight to S3."""
-    bucket, client = Bucket.make(), boto_client()
-    with serving(folder, bucket) as (server, port):
-
-        def through(number: int) -> float:
-            name = f"large{number}"
-            path = folder / f"{name}-1.0-py3-none-any.whl"
-            big_wheel(path, name, size)
-            began = time.perf_counter()
-            status = upload(port, path, name)
-            took = time.perf_counter() - began
-            path.unlink()
-            if status != 200:
-                raise RuntimeError(f"the upload was answered {status}")
-            return took
-
-        def straight(number: int) -> float:
-            path = folder / f"straight{number}-1.0-py3-none-any.whl"
-            big_wheel(path, f"straight{number}", size)
-            began = time.perf_counter()
-            client.upload_file(str(path), bucket.name, f"straight/{path.name}")
-            took = time.perf_counter() - began
-            path.unlink()
-            return took
-
-        for way in (through, straight):  # whatever is only done once
-            way(rounds)
-        ours, theirs = in_turn(rounds, through, straight)
-        highest = resident(server.pid) / 1e6
-    ratio = median(ours) / median(theirs)
-    row(
-        f"wheel of {size / 1e6:.0f} MB, by HTTP",
-        told(ours),
-        f"upload_file {told(theirs)}",
-        judged(ratio <= RATIO, f"{ratio:.2f} times, at most {RATIO}"),
-    )
-    row(
-        "  resident at the highest",
-        f"{highest:.0f} MB",
-        aim=judged(highest < RESIDENT, f"under {RESIDENT} MB"),
-    )
 
 
 # -- pages and redirects --
@@ -408,7 +358,6 @@ def main() -> None:
     row("", "median (lowest-highest)", "beside it", "aim")
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        measure_upload(folder, 300_000_000 // part, options.rounds)
         bucket = fill_projects(folder)
         measure_cold(folder, bucket, options.rounds)
         measure_signed(folder, bucket, options.rounds)

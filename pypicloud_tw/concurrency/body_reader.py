@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from pypicloud_tw.concurrency.deadline import Deadline
 
 #: Bytes that may wait to be read before the sender is paused. What was under way then
-#: (one read of the socket, 64 KiB) still comes.
+#: (one read of the socket: 64 KiB, or a MiB of a large request) still comes.
 HIGH_WATER = 256 * 1024
 
 

@@ -89,7 +89,7 @@ class Catalog(Generic[P]):
     A negative age is a clock that was set back, and tells nothing.
 
     :ivar watch: tells which projects changed.
-    :ivar render: makes a project's page.
+    :ivar render: makes a project's page; is given an earlier state's, if it is known.
     :ivar verify_every: seconds after which a page is asked again whatever happened.
     :ivar capacity: bytes of pages and projects to keep.
     """
@@ -97,7 +97,7 @@ class Catalog(Generic[P]):
     manifests: Manifests
     watch: MarkerWatch
     clock: IReactorTime
-    render: Callable[[Versioned], Awaitable[Rendered[P]]]
+    render: Callable[[Versioned, P | None], Awaitable[Rendered[P]]]
     verify_every: float = 60.0
     capacity: int = 512 * 2**20
     weight: int = field(default=0, init=False)
@@ -336,7 +336,7 @@ class Catalog(Generic[P]):
         ):
             known.proved = self._proved(name, began)
             return self._keep(name, known)
-        rendered = await self.render(state)
+        rendered = await self.render(state, None if known is None else known.page)
         proved = self._proved(name, began)
         return self._keep(name, CachedProject(state, rendered, proved))
 

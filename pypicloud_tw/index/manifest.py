@@ -223,13 +223,18 @@ def public_document(
 
     :param address: a file's URL, absolute or relative to the project's page.
     """
-    files = [{**_served_file(file), "url": address(file)} for file in project.offered]
+    files = [{**public_file(file), "url": address(file)} for file in project.offered]
+    return {**public_head(project, namespaces), "files": files}
+
+
+def public_head(project: Project, namespaces: Namespaces = NO_NAMESPACES) -> Document:
+    """Make the document that is served, but for its files."""
     return {
         **{k: v for k, v in project.extra.items() if not k.startswith("_")},
         "meta": _meta(project),
         "name": project.name,
         "versions": versions_of(project.files),
-        "files": files,
+        "files": [],
         "project-status": _encode_status(project),
         "namespaces": namespaces.told(project.name),
     }
@@ -318,7 +323,8 @@ def encode_file(file: File) -> Document:
     return document
 
 
-def _served_file(file: File) -> Document:
+def public_file(file: File) -> Document:
+    """Make what is served of a file, but for its address."""
     extra = file.extra
     if extra:
         extra = {k: v for k, v in extra.items() if not k.startswith("_")}

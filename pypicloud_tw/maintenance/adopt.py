@@ -386,8 +386,6 @@ class Adopter:
             requires_python=inspection.requires_python,
             summary=inspection.summary,
             sha256=digests.sha256,
-            md5=digests.md5,
-            blake2b_256=digests.blake2b_256,
         )
         display_name = inspection.name or candidate.filename.project
         return Described(file, display_name, inspection)

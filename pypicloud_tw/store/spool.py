@@ -1,15 +1,15 @@
-"""The bytes of one upload in a seekable file, with their digests.
+"""The bytes of one upload in a seekable file, with their digest.
 
 The sender's pace is the disk's: :meth:`Spool.write` returns when more is welcome. Small
 writes are gathered, so that a sender of one byte a packet costs no thread hop each, and
-a hop does all that the bytes need: writing and three digests, all without the GIL.
+a hop does all that the bytes need: writing and hashing, both without the GIL.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b, md5, sha256
 from io import BytesIO
 from pathlib import Path
@@ -25,21 +25,33 @@ from pypicloud_tw.offload.service import IOffload
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Bytes that are gathered before a thread is asked to write them: about 1 ms of hashing
-#: against 0.1 ms of going there and back, and what each upload may hold in memory.
-GATHER = 256 * 1024
+#: Bytes that are gathered before a thread is asked to write them, and what each upload
+#: may hold in memory: at first, and at most, where that is a 64th of what has come. To
+#: go there and back takes as long as hashing 256 KiB.
+GATHER, MOST_GATHERED = 256 * 1024, 1024 * 1024
+
+#: What is told of bytes; they may be changed when it has returned.
+TakesBytes = Callable[[bytes | bytearray], None]
 
 #: No room: the disk, a quota, or the longest file that the process may write.
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
+#: Bytes that one hop reads and hashes where a file is read again.
+_READ_AGAIN = 2**20
+
+
 @frozen
 class Digests:
-    """What the bytes hash to; lower-case hexadecimal."""
+    """What the bytes hash to; lower-case hexadecimal.
+
+    :ivar md5: None where nobody asked for it, as is BLAKE2b: see
+        :meth:`Spool.more_digests`.
+    """
 
     sha256: str
-    md5: str
-    blake2b_256: str
+    md5: str | None = None
+    blake2b_256: str | None = None
 
 
 class _Hash(Protocol):
@@ -52,33 +64,9 @@ class _Hash(Protocol):
         """Return the digest of the bytes so far."""
 
 
-@define
-class _Hashes:
-    """The three running digests that the upload form and the manifest speak of."""
-
-    sha256: _Hash = field(factory=sha256)
-    # A sender's checksum to compare with, not a defence: hence allowed under FIPS too.
-    md5: _Hash = field(factory=lambda: md5(usedforsecurity=False))
-    blake2b_256: _Hash = field(factory=lambda: blake2b(digest_size=32))
-
-    def update(self, data: bytes | bytearray) -> None:
-        """Take more bytes."""
-        self.sha256.update(data)
-        self.md5.update(data)
-        self.blake2b_256.update(data)
-
-    def digests(self) -> Digests:
-        """Return the digests of the bytes so far."""
-        return Digests(
-            self.sha256.hexdigest(),
-            self.md5.hexdigest(),
-            self.blake2b_256.hexdigest(),
-        )
-
-
 @define(eq=False)
 class Spool:
-    """A seekable file that grows, its size, and its digests.
+    """A seekable file that grows, its size, and its SHA-256.
 
     One write at a time is at work; those that are not awaited are queued.
 
@@ -86,6 +74,7 @@ class Spool:
         :meth:`finish`, and only in a thread or another process.
     :ivar size: bytes taken so far.
     :ivar stored: bytes of these that are in the file; the rest is gathered.
+    :ivar _also: told all bytes in their order, in a thread, when they are in the file.
     """
 
     file: BinaryIO
@@ -93,8 +82,9 @@ class Spool:
     size: int = field(default=0, init=False)
     stored: int = field(default=0, init=False)
     _path: Path | None = field(default=None, kw_only=True)
+    _also: TakesBytes | None = field(default=None, kw_only=True, repr=False)
     _gathered: bytearray = field(factory=bytearray, init=False, repr=False)
-    _hashes: _Hashes = field(factory=_Hashes, init=False, repr=False)
+    _sha256: _Hash = field(factory=sha256, init=False, repr=False)
     _digests: Digests | None = field(default=None, init=False)
     _error: PypicloudError | None = field(default=None, init=False)
     _line: SerialQueue = field(factory=SerialQueue, init=False, repr=False)
@@ -106,19 +96,22 @@ class Spool:
         *,
         folder: Path | None = None,
         size_hint: int | None = None,
+        also: TakesBytes | None = None,
     ) -> Spool:
         """Begin in an unlinked temporary file, which vanishes with the process.
 
         :param folder: where; None is the system's folder for temporary files.
         :param size_hint: bytes that are to come, if that is known.
+        :param also: told all bytes in their order, in a thread.
         :raises InsufficientStorage: they would not fit.
         :raises StoreError: no temporary file can be made there.
         """
-        return cls(await offload.in_thread(_open_temporary, folder, size_hint), offload)
+        file = await offload.in_thread(_open_temporary, folder, size_hint)
+        return cls(file, offload, also=also)
 
     @property
     def digests(self) -> Digests:
-        """The digests of all bytes, once :meth:`finish` has returned."""
+        """What is known of all bytes, once :meth:`finish` has returned."""
         if self._digests is None:
             raise RuntimeError("A spool has digests after finish().")
         return self._digests
@@ -152,28 +145,48 @@ class Spool:
         if self._error is not None:
             raise self._error
         self.size += len(data)
-        if not self._gathered and len(data) >= GATHER:
+        enough = min(max(GATHER, self.size // 64), MOST_GATHERED)
+        if not self._gathered and len(data) >= enough:
             await self._hop(self._append, data)
             return
         self._gathered += data
-        if len(self._gathered) >= GATHER:
+        if len(self._gathered) >= enough:
             await self._flush()
 
     async def finish(self) -> Digests:
-        """Bring every byte into the file and fix the digests.
+        """Bring every byte into the file and fix its SHA-256.
 
         It is not made durable: that belongs to whoever gives the file a name.
         """
         if self._digests is None:
             await self._flush()
-            self._digests = self._hashes.digests()
+            self._digests = Digests(self._sha256.hexdigest())
+        return self._digests
+
+    async def more_digests(self) -> Digests:
+        """Work out MD5 and BLAKE2b, too, once :meth:`finish` has returned.
+
+        They take four times as long as SHA-256 where the processor knows that, and
+        few need them: so the bytes are read again.
+        """
+        # A sender's checksum to compare with, not a defence: hence allowed under FIPS.
+        hashes = md5(usedforsecurity=False), blake2b(digest_size=32)
+        for offset in range(0, self.size, _READ_AGAIN):
+            await self._hop(_hash_at, self.file, offset, hashes)
+        self._digests = Digests(
+            self.digests.sha256, hashes[0].hexdigest(), hashes[1].hexdigest()
+        )
         return self._digests
 
     async def read_at(self, offset: int, size: int) -> bytes:
         """Read again what was taken: fewer bytes than *size* only at its end."""
-        if offset + size > self.stored:
-            await self._flush()
+        await self.reach(offset + size)
         return await self._hop(_read_at, self.file, offset, size)
+
+    async def reach(self, offset: int) -> None:
+        """Return when the bytes up to there are in the file, if they have come."""
+        if offset > self.stored:
+            await self._flush()
 
     async def close(self) -> None:
         """Let go of the file, after what is at work in it. Harmless when repeated."""
@@ -206,7 +219,9 @@ class Spool:
         except OSError as e:
             self._error = spool_error(e)
             raise self._error from e
-        self._hashes.update(data)
+        self._sha256.update(data)
+        if self._also is not None:
+            self._also(data)
         self.stored += len(data)
 
 
@@ -265,3 +280,9 @@ def _read_at(file: BinaryIO, offset: int, size: int) -> bytes:
         offset += len(piece)
         size -= len(piece)
     return b"".join(pieces)
+
+
+def _hash_at(file: BinaryIO, offset: int, hashes: Iterable[_Hash]) -> None:
+    data = _read_at(file, offset, _READ_AGAIN)
+    for one in hashes:
+        one.update(data)

@@ -50,7 +50,6 @@ _FORMER = {
     "summary": "summary",
     "requires_python": "requires-python",
     "sha256_digest": "hash-sha256",
-    "md5_digest": "hash-md5",
 }
 
 #: What a form may be longer than its file: fields, heads of parts, a signature. The

@@ -53,6 +53,36 @@ def render_project(
     return Page.of(data, project_html, modified, serial, relative=relative)
 
 
+def file_json(file: Document) -> bytes:
+    """Write the JSON of a file of ours, for :func:`render_around`."""
+    return to_json(_served_file(file))
+
+
+def render_around(
+    document: Document,
+    files: Iterable[bytes],
+    modified: datetime | None = None,
+    *,
+    relative: bool = False,
+) -> Page:
+    """Make the page of a project of ours whose files have been written already.
+
+    It is, byte for byte, what :func:`render_project` makes of the whole document.
+
+    :param document: as it is served, with no files where they belong.
+    :param files: what :func:`file_json` made of each that is offered.
+    :param modified: see :func:`render_project`, as of *relative*.
+    """
+    # Copied as little as can be: of 5,000 files they are 2.4 MB.
+    members = [b"%b:%b" % (to_json(n), to_json(v)) for n, v in document.items()]
+    at = list(document).index("files")
+    members[at] = b'"files":['
+    begin, end = b",".join(members[: at + 1]), b",".join((b"]", *members[at + 1 :]))
+    data = b"".join((b"{", begin, b",".join(files), end, b"}"))
+    serial = document["meta"].get("_last-serial")
+    return Page.of(data, project_html, modified, serial, relative=relative)
+
+
 def render_upstream(document: Document) -> tuple[Page, int]:
     """Render an upstream's document, and tell the page's weight.
 
@@ -175,7 +205,7 @@ def _hidden_section(hidden: object, texts: list[str]) -> str:
     return f"{heading}<dl>\n{rows}</dl>\n</section>\n"
 
 
-def to_json(document: Document) -> bytes:
+def to_json(document: object) -> bytes:
     """Write JSON in UTF-8.
 
     :raises ValueError: there is a number in it that JSON has not (NaN, Infinity).

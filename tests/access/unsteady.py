@@ -30,7 +30,9 @@ from tests.unsteady import Line
 FRESH_FOR = 1.0
 
 
-async def render(state: Versioned) -> Rendered[frozenset[str]]:
+async def render(
+    state: Versioned, before: frozenset[str] | None = None
+) -> Rendered[frozenset[str]]:
     """Render a project as the names of its files."""
     return Rendered(frozenset(file.filename for file in state.project.files), 1000)
 

@@ -31,7 +31,7 @@ ACME, OTHER = project_name("acme"), project_name("other")
 T = TypeVar("T")
 
 
-async def render(state: Versioned) -> Rendered[str]:
+async def render(state: Versioned, before: str | None = None) -> Rendered[str]:
     return Rendered(",".join(f.filename for f in state.project.files), 1000)
 
 
@@ -493,7 +493,7 @@ class EndingTests(CatalogCase):
         self.publish(self.one, ACME, "a")
         made: list[float] = []
 
-        async def signing(state: Versioned) -> Rendered[str]:
+        async def signing(state: Versioned, before: str | None = None) -> Rendered[str]:
             made.append(self.clock.seconds())
             return Rendered("signed", 1, self.clock.seconds() + 30)
 

@@ -126,8 +126,6 @@ class RecordTests(PublishCase):
                 key=file.key,
                 size=len(data),
                 sha256=sha256(data).hexdigest(),
-                md5=md5(data).hexdigest(),
-                blake2b_256=blake2b(data, digest_size=32).hexdigest(),
                 upload_time=datetime.fromtimestamp(BEGINNING, UTC),
                 requires_python=">=3.8",
                 metadata_key=f"{file.key}.metadata",
@@ -376,10 +374,21 @@ class ClaimsTests(PublishCase):
     def test_one_right_digest_does_not_excuse_a_wrong_one(self) -> None:
         self.nothing_kept(
             BadRequest,
-            "The MD5 digest",
-            sha256=sha256(wheel()).hexdigest(),
-            md5="0" * 32,
+            "The BLAKE2b-256 digest",
+            md5=md5(wheel()).hexdigest(),
+            blake2b_256="0" * 64,
         )
+
+    def test_a_right_sha256_is_enough(self) -> None:
+        # Others prove nothing that it does not: they are neither checked nor kept.
+        file = self.publish(sha256=sha256(wheel()).hexdigest(), md5="0" * 32)
+        self.assertIsNone(file.md5)
+        self.assertIsNone(file.blake2b_256)
+
+    def test_other_digests_are_kept_where_they_had_to_be_checked(self) -> None:
+        file = self.publish(md5=md5(wheel()).hexdigest())
+        self.assertEqual(file.md5, md5(wheel()).hexdigest())
+        self.assertEqual(file.blake2b_256, blake2b(wheel(), digest_size=32).hexdigest())
 
     def test_other_spellings_are_the_same(self) -> None:
         self.publish(

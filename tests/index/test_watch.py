@@ -22,7 +22,7 @@ from tests.doubles import InlineOffload, Siblings
 T = TypeVar("T")
 
 
-async def render(state: Versioned) -> Rendered[str]:
+async def render(state: Versioned, before: str | None = None) -> Rendered[str]:
     return Rendered("", 1)
 
 

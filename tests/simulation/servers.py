@@ -69,7 +69,7 @@ class Parts:
     watch: type[MarkerWatch] = MarkerWatch
     document_watch: Callable[[MarkerWatch], MarkerWatch] = lambda watch: watch
     token_watch: Callable[[MarkerWatch], MarkerWatch] = lambda watch: watch
-    view: Callable[[Any], Awaitable[Any]] = field(factory=Views)
+    view: Callable[..., Awaitable[Any]] = field(factory=Views)
 
 
 def _upstream_page(name: str) -> Page:

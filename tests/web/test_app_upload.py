@@ -326,8 +326,14 @@ class RefusedTests(UploadCase):
             (upload_form(WHEEL, wheel(), name="other"), "form's name is not"),
             (upload_form(WHEEL, wheel(), version="2.0"), "form's version is not"),
             (upload_form(WHEEL, wheel(), sha256_digest=wrong), "SHA-256 digest"),
-            (upload_form(WHEEL, wheel(), md5_digest=wrong[:32]), "MD5 digest"),
-            (upload_form(WHEEL, wheel(), blake2_256_digest=wrong), "BLAKE2b-256"),
+            (
+                upload_form(WHEEL, wheel(), sha256_digest="", md5_digest=wrong[:32]),
+                "MD5 digest",
+            ),
+            (
+                upload_form(WHEEL, wheel(), sha256_digest="", blake2_256_digest=wrong),
+                "BLAKE2b-256",
+            ),
             (upload_form(WHEEL, wheel("other")), "dist-info folder names another"),
             (
                 upload_form(WHEEL, wheel(core_metadata=metadata("other"))),

@@ -138,7 +138,8 @@ class AwsSection:
     checksums: bool = key(
         values.flag,
         "true",
-        "Send SHA-256 checksums with what is stored; off for servers that refuse them.",
+        "Send checksums with what is stored, SHA-256 or, of parts over TLS, CRC-32; "
+        "off for servers that refuse them.",
     )
     write_metadata: bool = key(
         values.flag,

@@ -15,6 +15,7 @@ from hashlib import md5
 from attrs import define, field, frozen
 
 from pypicloud_tw.store.interfaces import ByteRange, Condition, IfAbsent
+from pypicloud_tw.store.s3.checksums import Algorithm
 from pypicloud_tw.store.s3.endpoint import DEFAULT_REGION, Endpoint
 from pypicloud_tw.store.s3.faults import ErrorDocument, S3Error, S3Unreachable
 from pypicloud_tw.store.s3.request import MAX_LISTING, Call, S3Reply, S3Requester
@@ -42,6 +43,8 @@ from pypicloud_tw.store.s3.xml import (
     write_location,
 )
 
+_CHECKSUM = "x-amz-checksum-"
+
 
 @frozen
 class Written:
@@ -60,7 +63,7 @@ class S3Client:
     """Speaks to one bucket.
 
     :ivar common: header fields that every object is written with.
-    :ivar checksums: send ``x-amz-checksum-sha256``.
+    :ivar checksums: send ``x-amz-checksum-sha256``, or ``-crc32`` of parts over TLS.
     :ivar quoted: whether ``If-Match`` bears the ETag's quotes, as RFC 9110 has it.
     """
 
@@ -68,6 +71,11 @@ class S3Client:
     common: Mapping[str, str] = field(factory=dict)
     checksums: bool = True
     quoted: bool = True
+
+    @property
+    def part_algorithm(self) -> Algorithm:
+        """What parts have as their checksum; without TLS SHA-256 is signed, too."""
+        return "CRC32" if self.endpoint.secure else "SHA256"
 
     @property
     def endpoint(self) -> Endpoint:
@@ -143,7 +151,7 @@ class S3Client:
                     **self.common,
                     **(headers or {}),
                     **self._condition(condition),
-                    **self._checksum(body),
+                    **_checksum_headers(self._checksums(body)),
                 },
                 body=body,
             )
@@ -242,7 +250,7 @@ class S3Client:
         """
         algorithm = {}
         if checksums and self.checksums:
-            algorithm = {"x-amz-checksum-algorithm": "SHA256"}
+            algorithm = {"x-amz-checksum-algorithm": self.part_algorithm}
         reply = await self._perform(
             Call(
                 "init_multipart_upload",
@@ -258,20 +266,25 @@ class S3Client:
         self, key: str, upload_id: str, number: int, body: RepeatableBody
     ) -> Part:
         """Send one part; numbers begin at 1."""
+        checksums = self._checksums(body)
         reply = await self._perform(
             Call(
                 "upload_part",
                 "PUT",
                 key,
                 query=[("partNumber", str(number)), ("uploadId", upload_id)],
-                headers=self._checksum(body),
+                headers=_checksum_headers(checksums),
                 body=body,
             )
         )
         # Who knows of checksums tells it again ("UploadPart"), and wants it at the
         # end; OpenStack Swift does not, and takes an end that has it for malformed.
-        checksum = reply.answer.header("x-amz-checksum-sha256")
-        return Part(number, _written(reply).etag, checksum)
+        told = {
+            algorithm: value
+            for algorithm in checksums
+            if (value := reply.answer.header(f"{_CHECKSUM}{algorithm.lower()}"))
+        }
+        return Part(number, _written(reply).etag, told)
 
     async def upload_part_copy(
         self, source: str, key: str, upload_id: str, number: int, part: ByteRange
@@ -384,14 +397,23 @@ class S3Client:
     def _etag(self, etag: str) -> str:
         return f'"{etag}"' if self.quoted else etag
 
-    def _checksum(self, body: RepeatableBody) -> dict[str, str]:
-        digest = body.sha256 if self.checksums else None
-        if digest is None:
+    def _checksums(self, body: RepeatableBody) -> dict[Algorithm, bytes]:
+        """Choose what S3 shall compare the bytes with: one of them at most."""
+        if not self.checksums:
             return {}
-        return {"x-amz-checksum-sha256": base64.b64encode(digest).decode()}
+        if (digest := body.sha256) is not None:
+            return {"SHA256": digest}
+        return {} if body.crc32 is None else {"CRC32": body.crc32}
 
     async def _perform(self, call: Call) -> S3Reply:
         return await self.requester.perform(call)
+
+
+def _checksum_headers(checksums: Mapping[Algorithm, bytes]) -> dict[str, str]:
+    return {
+        f"{_CHECKSUM}{algorithm.lower()}": base64.b64encode(value).decode()
+        for algorithm, value in checksums.items()
+    }
 
 
 def _written(reply: S3Reply) -> Written:

@@ -31,6 +31,10 @@ class RepeatableBody(Protocol):
     def sha256(self) -> bytes | None:
         """Their digest, where it is known."""
 
+    @property
+    def crc32(self) -> bytes | None:
+        """Their CRC-32, where it is known and SHA-256 is not."""
+
     async def read(self, offset: int, size: int) -> bytes:
         """Return up to *size* bytes; none only at the end."""
 
@@ -50,6 +54,10 @@ class BytesBody:
     def sha256(self) -> bytes:
         """Their digest."""
         return sha256(self.data).digest()
+
+    @property
+    def crc32(self) -> None:
+        """Not known."""
 
     async def read(self, offset: int, size: int) -> bytes:
         """Return a piece."""

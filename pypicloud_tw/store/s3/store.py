@@ -40,6 +40,7 @@ from pypicloud_tw.store.interfaces import (
     enter,
 )
 from pypicloud_tw.store.keys import key_order, key_segments
+from pypicloud_tw.store.s3.checksums import PartChecksums
 from pypicloud_tw.store.s3.client import S3Client
 from pypicloud_tw.store.s3.copying import BucketCopy, lacks_copying
 from pypicloud_tw.store.s3.download import S3Download
@@ -247,13 +248,30 @@ class S3Store:
         path = self._path(key)
         filename = key.rpartition("/")[2]
         headers = self.headers.file(filename, content_type, metadata)
+        sizes = self.sizes.reaching(size_hint)
+        checksums = None if small else self._part_checksums(sizes, size_hint)
         spool: Spool = SmallSpool.make()
         if not small:
             spool = await Spool.temporary(
-                self.offload, folder=self.temp_dir, size_hint=size_hint
+                self.offload,
+                folder=self.temp_dir,
+                size_hint=size_hint,
+                also=None if checksums is None else checksums.take,
             )
-        sizes = self.sizes.reaching(size_hint)
-        return S3Upload(key, path, spool, self.client, self.budget, headers, sizes)
+        return S3Upload(
+            key, path, spool, self.client, self.budget, headers, sizes, checksums
+        )
+
+    def _part_checksums(
+        self, sizes: Sizes, size_hint: int | None
+    ) -> PartChecksums | None:
+        """Begin those of an upload that may have parts, if they are wanted."""
+        algorithm = self.client.part_algorithm
+        if size_hint is not None and size_hint <= sizes.single:
+            return None
+        if algorithm == "CRC32" and not self.client.checksums:
+            return None
+        return PartChecksums(algorithm, sizes.part)
 
     async def abandon_uploads(
         self, before: datetime, *, dry_run: bool = False

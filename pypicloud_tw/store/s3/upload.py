@@ -8,7 +8,6 @@ back from the spool whenever it is sent, so a retry needs no memory.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import sha256
 
 from attrs import define, evolve, field, frozen
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
@@ -18,6 +17,11 @@ from zope.interface import implementer
 from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.errors import PypicloudError, StoreError
 from pypicloud_tw.store.interfaces import IUpload, ObjectInfo
+from pypicloud_tw.store.s3.checksums import (
+    Algorithm,
+    PartChecksums,
+    running_checksum,
+)
 from pypicloud_tw.store.s3.client import S3Client, Written
 from pypicloud_tw.store.s3.explain import explained
 from pypicloud_tw.store.s3.faults import S3Error, S3Fault
@@ -63,24 +67,27 @@ class SpoolBody:
     spool: Spool
     offset: int
     length: int
-    sha256: bytes | None
+    sha256: bytes | None = None
+    crc32: bytes | None = None
 
     async def read(self, offset: int, size: int) -> bytes:
         """Return a part of the piece."""
         return await self.spool.read_at(self.offset + offset, size)
 
 
-async def digest_of(spool: Spool, offset: int, length: int) -> bytes:
-    """Work out the SHA-256 of a piece of a spool, in threads."""
-    digest = sha256()
+async def checksum_of(
+    algorithm: Algorithm, spool: Spool, offset: int, length: int
+) -> bytes:
+    """Work out the checksum of a piece of a spool, in threads."""
+    checksum = running_checksum(algorithm)
     end = offset + length
     while offset < end:
         data = await spool.read_at(offset, min(CHUNK, end - offset))
         if not data:
             raise StoreError("The temporary file of an upload has lost bytes.")
-        await spool.offload.in_thread(digest.update, data)
+        await spool.offload.in_thread(checksum.update, memoryview(data))
         offset += len(data)
-    return digest.digest()
+    return checksum.digest()
 
 
 @implementer(IUpload)
@@ -90,6 +97,8 @@ class S3Upload(OneByOne):
 
     :ivar key: what the store calls the object; *path* is its key in the bucket.
     :ivar headers: of the object.
+    :ivar _part_checksums: of what the spool has taken; None where few bytes were to
+        come, so that a part's is worked out if there is one after all.
     """
 
     key: str
@@ -99,6 +108,7 @@ class S3Upload(OneByOne):
     _budget: BufferBudget = field(repr=False)
     _headers: Mapping[str, str]
     _sizes: Sizes = Sizes()
+    _part_checksums: PartChecksums | None = None
     _upload_id: str | None = field(default=None, init=False)
     _scheduled: int = field(default=0, init=False)
     _parts: dict[int, Part] = field(factory=dict, init=False)
@@ -191,7 +201,7 @@ class S3Upload(OneByOne):
             with explained(self._client.endpoint):
                 taken = await self._budget.acquire(size)
                 try:
-                    body = await self._body(offset, size)
+                    body = await self._body(number, offset, size)
                     self._parts[number] = await self._client.upload_part(
                         self.path, self._upload_id, number, body
                     )
@@ -203,11 +213,18 @@ class S3Upload(OneByOne):
         except PypicloudError as error:
             self._error = self._error or error
 
-    async def _body(self, offset: int, size: int) -> SpoolBody:
-        digest = None
-        if self._client.checksums or not self._client.endpoint.secure:
-            digest = await digest_of(self.spool, offset, size)
-        return SpoolBody(self.spool, offset, size, digest)
+    async def _body(self, number: int, offset: int, size: int) -> SpoolBody:
+        algorithm, known = self._client.part_algorithm, self._part_checksums
+        if algorithm == "CRC32" and not self._client.checksums:
+            return SpoolBody(self.spool, offset, size)
+        if known is not None:
+            await self.spool.reach(offset + size)
+            checksum = known.of(number)
+        else:
+            checksum = await checksum_of(algorithm, self.spool, offset, size)
+        if algorithm == "CRC32":
+            return SpoolBody(self.spool, offset, size, crc32=checksum)
+        return SpoolBody(self.spool, offset, size, sha256=checksum)
 
     async def _finish(self) -> ObjectInfo:
         size = self.spool.size

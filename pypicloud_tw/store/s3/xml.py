@@ -6,15 +6,16 @@ on expat by entities, internal or external, begins with one, and S3 never sends 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NoReturn
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from attrs import frozen
+from attrs import Factory, frozen
 
+from pypicloud_tw.store.s3.checksums import Algorithm
 from pypicloud_tw.store.s3.faults import ErrorDocument, S3Unreachable
 
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -65,12 +66,12 @@ class UploadListing:
 class Part:
     """A part that S3 has: what completing the upload must repeat.
 
-    :ivar sha256: in base 64; None where the server has not told it.
+    :ivar checksums: in base 64, by algorithm; none that the server has not told.
     """
 
     number: int
     etag: str
-    sha256: str | None = None
+    checksums: Mapping[Algorithm, str] = Factory(dict)
 
 
 class _Guarded(ElementTree.TreeBuilder):
@@ -265,8 +266,9 @@ def write_completion(parts: Iterable[Part]) -> bytes:
 
 def _parts(parts: Iterable[Part]) -> Iterator[str]:
     for part in parts:
-        checksum = (
-            f"<ChecksumSHA256>{part.sha256}</ChecksumSHA256>" if part.sha256 else ""
+        checksum = "".join(
+            f"<Checksum{algorithm}>{escape(told)}</Checksum{algorithm}>"
+            for algorithm, told in part.checksums.items()
         )
         etag = escape(f'"{part.etag}"')
         yield (

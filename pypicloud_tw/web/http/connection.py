@@ -45,12 +45,15 @@ from pypicloud_tw.web.http.head import (
     check_beginning,
 )
 from pypicloud_tw.web.http.limits import ConnectionLimits
-from pypicloud_tw.web.http.outgoing import Outgoing
+from pypicloud_tw.web.http.outgoing import LARGE_READ, SMALL_READ, Outgoing
 from pypicloud_tw.web.http.proxies import Peer
 from pypicloud_tw.web.http.request import Request, RequestSite, plain_text
 
 #: Requests that came together and are served before others get their turn.
 MOST_AT_ONCE = 16
+
+#: Bytes of a body that is read in larger pieces: 64 of them at least.
+LARGE_BODY = 64 * LARGE_READ
 
 #: Seconds for an idle client to take leave of when the server stops.
 LEAVE = 1.0
@@ -267,6 +270,8 @@ class Channel(Outgoing):
         self._expects_continue = head.expects_continue
         self._framing = ByChunks() if head.length is None else ByLength(head.length)
         self._state = BODY
+        if (head.length or 0) >= LARGE_BODY:
+            self.read_by(LARGE_READ)
         data, self._buffer = self._buffer, b""
         # First the bytes that came along: if they are all, the answer may know it.
         if data:
@@ -278,6 +283,8 @@ class Channel(Outgoing):
         assert self._request is request, "one request is handled at a time"
         self._request = None
         body, self._body = self._body, None
+        if body is not None and (body.length or 0) >= LARGE_BODY:
+            self.read_by(SMALL_READ)
         if self._state in (BODY, NOISE):
             self._linger()
         elif self._state is CLOSING:

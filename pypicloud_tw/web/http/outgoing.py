@@ -28,6 +28,10 @@ from pypicloud_tw.web.http.producing import ProducerBridge
 #: Bytes of a body from which on to copy it costs more than another system call.
 LARGE = 64 * 1024
 
+#: Bytes that are read from a socket at once: Twisted's own, and of a large body. By the
+#: first a GiB comes in 16,000 pieces, each of which takes its way through the server.
+SMALL_READ, LARGE_READ = 64 * 1024, 1024 * 1024
+
 
 class ClientTransport(ITransport, IPushProducer, IConsumer):
     """What we use of a transport: TCP, UNIX sockets, TLS and their wrappers have it."""
@@ -63,6 +67,11 @@ class Outgoing(Protocol):
     def stopProducing(self) -> None:
         """The transport is closed; :meth:`connectionLost` follows."""
         self.bridge.stop()
+
+    def read_by(self, size: int) -> None:
+        """Take up to so many bytes at once from now on, where it is a plain socket."""
+        if self._socket is not None:
+            self._socket.bufferSize = size
 
     # --- what requests ask
 

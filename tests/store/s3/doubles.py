@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
+from zlib import crc32
 
 from attrs import define, field, frozen
 from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
@@ -48,6 +49,12 @@ T = TypeVar("T")
 Request = Any
 
 CREDENTIALS = AWSCredentials("AKIDEXAMPLE", "s3cr3t/key+", None)
+
+#: What S3 can compare bytes with, by the names of ``x-amz-checksum-algorithm``.
+CHECKSUMS: dict[str, Callable[[bytes], bytes]] = {
+    "SHA256": lambda data: sha256(data).digest(),
+    "CRC32": lambda data: crc32(data).to_bytes(4, "big"),
+}
 EPOCH = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).timestamp()
 
 
@@ -120,8 +127,8 @@ class FakeS3:
         ``refused`` (501) and ``racy`` (simultaneous writers all win) are broken.
         ``ceph`` is ``unquoted``, and tells those who lost a race for If-Match only
         that something went wrong, as RGW 16 does; whoever reads ends the race.
-    :ivar checksums: know of SHA-256 checksums as Amazon's S3 does; False ignores their
-        header fields and refuses a completion that has any, as Swift does.
+    :ivar checksums: know of checksums as Amazon's S3 does; False ignores their header
+        fields and refuses a completion that has any, as Swift does.
     :ivar ordered: list by bytes; False puts ``a/b`` before ``a-``, as SeaweedFS does.
     :ivar forbidden: operations that end in 403.
     """
@@ -222,9 +229,10 @@ class FakeS3:
         payload = headers.get("x-amz-content-sha256", "UNSIGNED-PAYLOAD")
         if payload not in ("UNSIGNED-PAYLOAD", sha256(body).hexdigest()):
             raise Problem(400, "XAmzContentSHA256Mismatch")
-        checksum = headers.get("x-amz-checksum-sha256")
-        if checksum and b64decode(checksum) != sha256(body).digest():
-            raise Problem(400, "BadDigest")
+        for algorithm, checksum in CHECKSUMS.items():
+            told = headers.get(f"x-amz-checksum-{algorithm.lower()}")
+            if told and b64decode(told) != checksum(body):
+                raise Problem(400, "BadDigest")
 
     def HeadBucket(self, *_: object) -> tuple[int, dict[str, str], bytes]:
         return 200, {}, b""
@@ -411,9 +419,9 @@ class FakeS3:
     ) -> tuple[int, dict[str, str], bytes]:
         self.upload(query).parts[int(query["partNumber"])] = body
         told = {"etag": f'"{md5(body).hexdigest()}"'}
-        checksum = headers.get("x-amz-checksum-sha256")
-        if self.checksums and checksum:
-            told["x-amz-checksum-sha256"] = checksum
+        names = [f"x-amz-checksum-{algorithm.lower()}" for algorithm in CHECKSUMS]
+        if self.checksums:
+            told |= {name: headers[name] for name in names if name in headers}
         return 200, told, b""
 
     def UploadPartCopy(
@@ -431,18 +439,22 @@ class FakeS3:
     ) -> tuple[int, dict[str, str], bytes]:
         upload = self.upload(query)
         etags, checksums = {}, {}
+        due = self.checksums and upload.headers.get("x-amz-checksum-algorithm")
         for part in ElementTree.fromstring(body):
             values = {found.tag.rpartition("}")[2]: found.text or "" for found in part}
             number = int(values["PartNumber"])
             etags[number] = values["ETag"].strip('"')
-            if "ChecksumSHA256" in values:
-                checksums[number] = b64decode(values["ChecksumSHA256"])
+            for algorithm in CHECKSUMS:
+                if (value := values.get(f"Checksum{algorithm}")) is not None:
+                    checksums[number] = algorithm, b64decode(value)
         if checksums and not self.checksums:
             raise Problem(400, "MalformedXML")
         wanted = {n: md5(data).hexdigest() for n, data in upload.parts.items()}
-        digests = {n: sha256(data).digest() for n, data in upload.parts.items()}
-        due = self.checksums and "x-amz-checksum-algorithm" in upload.headers
-        if etags != wanted or (due and checksums != digests):
+        if etags != wanted:
+            raise Problem(400, "InvalidPart")
+        if due and checksums != {
+            n: (due, CHECKSUMS[due](data)) for n, data in upload.parts.items()
+        }:
             raise Problem(400, "InvalidPart")
         data = b"".join(data for _, data in sorted(upload.parts.items()))
         etag = f"{md5(data).hexdigest()}-{len(upload.parts)}"

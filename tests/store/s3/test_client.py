@@ -382,6 +382,7 @@ class SlowBody:
 
     length: int = 10 * CHUNK
     sha256: bytes | None = bytes(32)
+    crc32: bytes | None = None
     waiting: Deferred[bytes] = field(factory=Deferred)
 
     async def read(self, offset: int, size: int) -> bytes:

@@ -31,6 +31,7 @@ from pypicloud_tw.store.interfaces import (
     SignedUrl,
     Unlisted,
 )
+from pypicloud_tw.store.s3.client import S3Client
 from pypicloud_tw.store.s3.endpoint import Endpoint
 from pypicloud_tw.store.s3.explain import iam_policy
 from pypicloud_tw.store.s3.listing import ListingPages
@@ -51,6 +52,12 @@ SINGLE, PART = 640 * 1024, 320 * 1024
 STEP = 64 * 1024
 BIG = bytes(range(256)) * ((SINGLE + 3 * PART) // 256) + b"the end"
 
+
+#: Where the bytes of a request are signed, and where TLS vouches for them.
+PLAIN, SECURE = (
+    Endpoint("bucket", "us-east-1", f"{scheme}://s3.example", False)
+    for scheme in ("http", "https")
+)
 
 #: What :meth:`S3Store.prepare` finds out about a server that is right.
 GOOD = Abilities(Conditional.QUOTED, ordered=True)
@@ -121,8 +128,10 @@ class StoreTestCase(SynchronousTestCase):
     def error(self, work: Coroutine[Any, Any, Any], kind: type[Exception]) -> Any:
         return self.failureResultOf(self.harness.run(work), kind).value
 
-    async def upload(self, data: bytes, step: int = STEP) -> Any:
-        upload = await self.store.begin("p/id/a-1.0.zip", size_hint=len(data))
+    async def upload(
+        self, data: bytes, step: int = STEP, size_hint: int | None = None
+    ) -> Any:
+        upload = await self.store.begin("p/id/a-1.0.zip", size_hint=size_hint)
         try:
             for at in range(0, len(data), step):
                 await upload.write(data[at : at + step])
@@ -648,9 +657,47 @@ class UploadTests(StoreTestCase):
         self.assertEqual(self.stored, BIG)
 
     def test_checksums_turned_off(self) -> None:
-        self.store.client.checksums = False
-        self.result(self.upload(BIG))
-        self.assertEqual(self.stored, BIG)
+        for self.store.client.requester.endpoint in (PLAIN, SECURE):
+            self.store.client.checksums = False
+            self.result(self.upload(BIG))
+            self.assertEqual(self.stored, BIG)
+            self.assertNotIn("x-amz-checksum", repr(self.fake.sent))
+
+    def test_checksums_of_parts(self) -> None:
+        """Without TLS they are signed, with it S3 looks for damage."""
+        for endpoint, algorithm, payload in (
+            (PLAIN, "sha256", None),
+            (SECURE, "crc32", "UNSIGNED-PAYLOAD"),
+        ):
+            self.store.client.requester.endpoint = endpoint
+            # Known while the bytes come, unless so few were told of.
+            for size_hint in (None, len(BIG), SINGLE):
+                self.fake.sent.clear()
+                self.fake.seen.clear()
+                self.result(self.upload(BIG, size_hint=size_hint))
+                self.assertEqual(self.stored, BIG)
+                sent = zip(self.fake.seen, self.fake.sent, strict=True)
+                parts = [fields for name, fields in sent if name == "UploadPart"]
+                self.assertEqual(len(parts), -(-len(BIG) // PART))
+                for fields in parts:
+                    names = [n for n in fields if n.startswith("x-amz-checksum")]
+                    self.assertEqual(names, [f"x-amz-checksum-{algorithm}"])
+                    signed = fields["x-amz-content-sha256"]
+                    self.assertEqual(signed == "UNSIGNED-PAYLOAD", payload == signed)
+
+    def test_a_part_that_was_damaged_on_its_way(self) -> None:
+        self.store.client.requester.endpoint = SECURE
+        damaged = self.store.client.upload_part
+        self.patch(
+            S3Client,
+            "upload_part",
+            lambda client, key, upload_id, number, body: damaged(
+                key, upload_id, number, evolve(body, crc32=b"\0\0\0\0")
+            ),
+        )
+        error = self.error(self.upload(BIG), StoreError)
+        self.assertIn("BadDigest", error.message)
+        self.assertEqual((self.fake.uploads, self.fake.objects), ({}, {}))
 
     def test_sender_waits_for_s3(self) -> None:
         self.fake.fail("UploadPart", *[Stall()] * 4)

@@ -24,8 +24,14 @@ from twisted.web.resource import Resource
 from zope.interface import implementer
 
 from pypicloud_tw.errors import BadRequest, PayloadTooLarge, RequestTimeout
-from pypicloud_tw.web.http.connection import LEAVE, MOST_AT_ONCE, AnsweredError
+from pypicloud_tw.web.http.connection import (
+    LARGE_BODY,
+    LEAVE,
+    MOST_AT_ONCE,
+    AnsweredError,
+)
 from pypicloud_tw.web.http.head import HeadParser
+from pypicloud_tw.web.http.outgoing import LARGE_READ, SMALL_READ
 from pypicloud_tw.web.http.request import Request
 from pypicloud_tw.web.http.site import Site
 from tests.certificates import certificate
@@ -1186,6 +1192,23 @@ class Sockets(SynchronousTestCase):
         data = self.received()
         self.assertTrue(data.startswith(b"first,HTTP/1.1 200 OK\r\n"))
         self.assertTrue(data.endswith(b"/next"))
+
+    def test_a_large_body_is_read_in_larger_pieces(self) -> None:
+        done: Deferred[None] = Deferred()
+
+        async def wait(request: Request) -> None:
+            await done
+            answer(request, b"")
+
+        self.client.resource.handler = wait
+        for length, size in ((LARGE_BODY - 1, SMALL_READ), (LARGE_BODY, LARGE_READ)):
+            head = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
+            self.channel.dataReceived(head % length)
+            self.assertEqual(self.connection.bufferSize, size)
+            self.channel.dataReceived(bytes(length))
+            done.callback(None)
+            self.assertEqual(self.connection.bufferSize, SMALL_READ)
+            done = Deferred()
 
     def test_in_part(self) -> None:
         """What the socket does not take is written later."""
