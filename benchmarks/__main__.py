@@ -32,12 +32,12 @@ from benchmarks import (
     history,
     pages,
     peers,
-    processes,
     redirects,
     rows,
     servers,
     table,
 )
+from benchmarks.cached import Cached
 from benchmarks.contestants import (
     Contestant,
     Nginx,
@@ -169,9 +169,8 @@ class Run:
                         self._once(row, contestant, target)
             if memory:
                 for contestant, target in running:
-                    megabytes = processes.highest(target.pid) / 1e6
                     cell = self.table.cell(MEMORY, contestant.name)
-                    cell.samples.append(Sample(megabytes))
+                    cell.samples.append(Sample(target.highest / 1e6))
 
     def _started(
         self, stack: ExitStack, setup: Setup, chosen: Sequence[Row]
@@ -256,7 +255,7 @@ def gather(
     if program is None:
         missing.append("nginx, the yardstick: apt-get install nginx")
     else:
-        found.append(Nginx(place, program))
+        found += [Cached(place, program), Nginx(place, program)]
     for name in options.peers:
         folder = peers.programs(options.cache, name)
         if folder is None and options.install:
@@ -296,7 +295,7 @@ def document(run: Run, options: argparse.Namespace) -> dict[str, Any]:
         "quick": options.quick,
         "rounds": run.rounds,
         "seconds": run.seconds,
-        "ours": [one.name for one in run.contestants if isinstance(one, Ours)],
+        "ours": [one.name for one in run.contestants if isinstance(one, Ours | Cached)],
         "versions": {one.name: one.version for one in run.contestants},
         "promises": {one.name: one.promises for one in run.contestants if one.promises},
         "missing": run.missing,
@@ -316,8 +315,6 @@ def main() -> None:
     wanted = options.rows or row_keys()
     with TemporaryDirectory(dir=options.folder) as temporary:
         folder = Path(temporary)
-        # nginx's worker, who is another user, has to enter it.
-        folder.chmod(0o755)
         made = corpus.make(folder)
         token = conditions.make_token(made.store)
         place = Place(folder, options.cache, made, token)

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from attrs import define, field, frozen
 
-from benchmarks import conditions, corpus, pages, redirects, servers
+from benchmarks import conditions, corpus, pages, processes, redirects, servers
 from benchmarks.clients import Headers
 from benchmarks.figures import YARDSTICK
 from benchmarks.variants import Variant
@@ -47,6 +47,7 @@ class Target:
     :ivar slow: whether more connections would only wait, and one form is warmed.
     :ivar warmed: of how many pages, if it is slow; those that it keeps.
     :ivar files: addresses that are answered by 302.
+    :ivar behind: processes beside its own that count as it, too.
     """
 
     port: int
@@ -59,6 +60,17 @@ class Target:
     files: Sequence[str] = ()
     basic: Callable[[], Headers] = nobody
     token: Callable[[], Headers] = nobody
+    behind: Sequence[int] = ()
+
+    @property
+    def worked(self) -> float:
+        """The processor's seconds that it took since it began."""
+        return sum(map(processes.worked, (self.pid, *self.behind)))
+
+    @property
+    def highest(self) -> int:
+        """The bytes that it had resident at most."""
+        return sum(map(processes.highest, (self.pid, *self.behind)))
 
     @property
     def connections(self) -> int:
@@ -123,10 +135,14 @@ class Place:
 
 @frozen
 class Ours:
-    """This server, with access log and metrics, and rights in force."""
+    """This server, with access log and metrics, and rights in force.
+
+    :ivar proxied: whether a proxy on this machine asks it.
+    """
 
     place: Place
     variant: Variant = field(factory=Variant)
+    proxied: bool = False
     version: str = __version__
     promises: str = "the file, its metadata and the index are synced to the disk"
     cannot: Mapping[str, str] = field(factory=dict)
@@ -144,6 +160,8 @@ class Ours:
                 yield target
             return
         store, settings = self.place.made.store, conditions.many_rights()
+        if self.proxied:
+            settings["pypi.trusted_proxies"] = "127.0.0.1"
         if setup is Setup.GUARDED:
             settings["pypi.default_read"] = "authenticated"
         elif setup is Setup.SLOW_PASSWORDS:

@@ -11,7 +11,7 @@ from functools import partial
 
 from attrs import define, field, frozen
 
-from benchmarks import load, pages, processes, small_wheels
+from benchmarks import load, pages, small_wheels
 from benchmarks.clients import Headers, header_sets
 from benchmarks.contestants import Setup, Target
 from benchmarks.figures import Kind, Sample
@@ -122,9 +122,9 @@ def ask(target: Target, requests: list[bytes], seconds: float) -> Sample:
 
 def accounted(target: Target, work: Callable[[], Result]) -> Sample:
     """Do something; tell what was done for each second of the server's processor."""
-    before = processes.worked(target.pid)
+    before = target.worked
     result = work()
-    took = max(processes.worked(target.pid) - before, 0.01)
+    took = max(target.worked - before, 0.01)
     return Sample(result.count / took, result.rate, result.p50, result.p99)
 
 

@@ -112,6 +112,11 @@ def ours(
         yield process
 
 
+def worker_user() -> str:
+    """Write the line by which nginx's worker may enter a folder that is only ours."""
+    return "user root;" if os.geteuid() == 0 else ""
+
+
 @contextmanager
 def nginx(
     folder: Path, root: Path, port: int, *, log_in: bool
@@ -125,8 +130,7 @@ def nginx(
     passwords = folder / "nginx-passwords"
     passwords.write_text(f"{USER}:{{SHA}}{sha}\n")
     guard = f"auth_basic 'x'; auth_basic_user_file {passwords};" if log_in else ""
-    # Its worker must enter a folder that is only ours.
-    user = "user root;" if os.geteuid() == 0 else ""
+    user = worker_user()
     config = folder / f"nginx-{port}.conf"
     config.write_text(
         f"""
