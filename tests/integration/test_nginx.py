@@ -233,6 +233,7 @@ class CacheTests(NginxTestCase):
 
     settings: ClassVar = {
         "pypi.default_write": "authenticated",
+        "server.cors_origins": "https://app.example.com",
         "user.ann": hash_password("ann's"),
         "user.bob": hash_password("bob's"),
         "package.secret.group.everyone": "",
@@ -301,6 +302,45 @@ class CacheTests(NginxTestCase):
         for _ in range(2):
             asked = self.ask(_SITES[0][0], "GET", path, Accept="text/html")
             self.assertEqual(asked.headers["content-type"], json_form)
+
+    def test_a_field_that_comes_twice(self) -> None:
+        """The key may have the first alone: it must not bring another's form in.
+
+        It has both from nginx 1.23 on.
+        """
+        json_form = "application/vnd.pypi.simple.v1+json"
+        for _ in range(8):
+            both = self.twice("/simple/acme/", "text/html;q=0.5", json_form)
+            self.assertIn(both, ("text/html; charset=utf-8", json_form))
+            first = self.page("acme", Accept="text/html;q=0.5")
+            self.assertEqual(first.headers["content-type"], "text/html; charset=utf-8")
+
+    def twice(self, path: str, *accept: str) -> str:
+        """Send a field for each of *accept*; tell what is answered."""
+        connection = HTTPSConnection(
+            "127.0.0.1", self.port, timeout=PATIENCE, context=unverified()
+        )
+        self.addCleanup(connection.close)
+        connection.putrequest("GET", path, skip_host=True)
+        for name, value in (
+            ("Host", _SITES[0][0]),
+            *(("Accept", one) for one in accept),
+        ):
+            connection.putheader(name, value)
+        connection.endheaders()
+        response = connection.getresponse()
+        response.read()
+        return response.headers["Content-Type"]
+
+    def test_scripts_of_other_sites(self) -> None:
+        """What is said to one site's script is not said to another's."""
+        mine = "https://app.example.com"
+        for origin in (mine, "https://other.example", None, mine) * 2:
+            fields = {"Origin": origin} if origin else {}
+            answer = self.page("acme", **fields)
+            self.assertEqual(answer.status, 200)
+            allowed = answer.headers.get("access-control-allow-origin")
+            self.assertEqual(allowed, mine if origin == mine else None)
 
     def test_conditions_and_heads(self) -> None:
         whole = self.kept("acme", Accept_Encoding="gzip")
