@@ -13,7 +13,7 @@ CHARTED = frozenset(
     {"page-20", "gzip-1000", "304", "basic", "token", "302", "upload-1", "upload-8"}
 )
 
-_WIDTH, _LEFT, _RIGHT = 760, 130, 150
+_WIDTH, _LEFT, _RIGHT = 760, 120, 90
 _BAR, _GAP, _HEAD = 16, 4, 26
 
 #: Readable on white and on near-black alike; the text takes the reader's scheme.

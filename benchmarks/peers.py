@@ -57,7 +57,9 @@ class Pypiron:
     place: Place
     programs: Path
     name: str = "pypiron"
-    promises: str = "the file is synced to the disk, its index is written later"
+    promises: str = (
+        "the bytes of the file are synced; its name, metadata and index are not"
+    )
     cannot: Mapping[str, str] = field(
         factory=lambda: {
             **_LOG_INS,

@@ -51,9 +51,9 @@ def all_rows() -> list[Row]:
     wheels = Wheels()
     return [
         _page_row("page-20", "page of 20 files", lambda t: _each(t, header_sets())),
-        _page_row("plain-20", "the same, plain HTML", _plain),
+        _page_row("plain-20", "page of 20 files, plain", _plain),
         _page_row("page-1000", "page of 1,000 files, plain", _large(pages.PLAIN)),
-        _page_row("gzip-1000", "the same, gzip", _large(pages.GZIP)),
+        _page_row("gzip-1000", "page of 1,000 files, gzip", _large(pages.GZIP)),
         _page_row("page-5000", "page of 5,000 files, gzip", _largest),
         _page_row("list", "/simple/", _list),
         _page_row("304", "304", lambda t: pages.conditional(t.port, t.ordinary[:60])),
