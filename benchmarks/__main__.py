@@ -333,12 +333,13 @@ def main() -> None:
             missing,
         )
         run.measure()
-    finish(document(run, options), options)
+        # Before all is removed, which takes a while where the disk is busy.
+        finish(document(run, options), options)
 
 
 def finish(made: dict[str, Any], options: argparse.Namespace) -> None:
     """Print a run, and write it where it is wanted."""
-    print(table.write(made))
+    print(table.write(made), flush=True)
     new = history.entry(made)
     titles = {row["row"]: row["title"] for row in made["rows"]}
     earlier = history.read(options.history or HISTORY)
