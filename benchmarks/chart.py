@@ -17,7 +17,10 @@ _WIDTH, _LEFT, _RIGHT = 760, 120, 90
 _BAR, _GAP, _HEAD = 16, 4, 26
 
 #: Readable on white and on near-black alike; the text takes the reader's scheme.
-_COLOURS = ("#2f7ed8", "#8a8f98", "#d9722e", "#4b9a5b", "#a05fc4", "#b8902b", "#c2496b")
+_COLOURS = (
+    *("#2f7ed8", "#8a8f98", "#d9722e", "#4b9a5b", "#a05fc4"),
+    *("#b8902b", "#c2496b", "#2a9d9d", "#7a6a5a", "#6f7be0"),
+)
 
 _STYLE = """\
 text { font: 13px system-ui, sans-serif; fill: #1f2328; }

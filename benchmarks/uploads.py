@@ -10,7 +10,6 @@ runs of their own.
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import signal
 import socket
@@ -27,7 +26,7 @@ from tempfile import TemporaryDirectory
 
 from attrs import field, frozen
 
-from benchmarks import corpus, servers
+from benchmarks import corpus, processes, servers
 from benchmarks.bucket import settings
 from pypicloud_tw.access.hashes import hash_password
 from tests.integration.s3_rig import Bucket
@@ -35,7 +34,6 @@ from tests.integration.seaweedfs import find_weed
 
 AT_ONCE = (1, 8, 32)
 
-_TICKS = os.sysconf("SC_CLK_TCK")
 _BOUNDARY = "benchmark-4e1f0a7c"
 _SYNCS = frozenset({"fsync", "fdatasync", "sync_file_range", "syncfs"})
 _COUNTED = re.compile(r"^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)(?:\s+\d+)?\s+(\w+)$", re.M)
@@ -200,32 +198,13 @@ class _Connection:
         return more
 
 
-def tree(pid: int) -> list[int]:
-    """Give a process and all that it started, as far as they run."""
-    found = [pid]
-    for parent in found:
-        for task in Path(f"/proc/{parent}/task").glob("*/children"):
-            found += map(int, task.read_text().split())
-    return found
-
-
-def processor(pid: int) -> float:
-    """Give the seconds of processor of a process and of all that it started."""
-    ticks = 0
-    for number, process in enumerate(tree(pid)):
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        # utime and stime; of the first also those of its children that have ended.
-        ticks += sum(map(int, fields[11 : 15 if number == 0 else 13]))
-    return ticks / _TICKS
-
-
 @contextmanager
 def counted(pid: int) -> Iterator[dict[str, int]]:
     """Count the system calls of a process and of all that it started."""
     counts: dict[str, int] = {}
     with TemporaryDirectory() as folder:
         output = Path(folder, "strace")
-        pids = [f"-p{process}" for process in tree(pid)]
+        pids = [f"-p{process}" for process in processes.tree(pid)]
         command = ["strace", "-f", "-c", "-U", "time,total-time,avg-time,calls,name"]
         tracer = subprocess.Popen(
             [*command, "-o", str(output), *pids], stderr=subprocess.DEVNULL
@@ -295,9 +274,9 @@ KINDS = {"new projects": distinct, "one project": of_one}
 
 def measure(port: int, pid: int, wheels: Sequence[Wheel], at_once: int) -> Row:
     """Upload, and see what that takes of the server's processor."""
-    before = processor(pid)
+    before = processes.worked(pid)
     load = upload_load(port, servers.authorization(), wheels, at_once)
-    return Row(load, processor(pid) - before)
+    return Row(load, processes.worked(pid) - before)
 
 
 def compare(versions: Sequence[Version], count: int, rounds: int) -> None:
