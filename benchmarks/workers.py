@@ -5,7 +5,7 @@ for each second of the processor, of all processes of a server together: with on
 two workers, with two of which one is stopped, so that the other has it all, and of two
 servers that know nothing of each other, which tells what the machine itself loses when
 two work at once. Then what ``/metrics`` costs. Before that, with small servers of its
-own, connections that are lost while a process is killed: of one socket that all inherit,
+own, connections that are lost while a process is killed: of one socket that all have,
 and of one each (SO_REUSEPORT).
 """
 
