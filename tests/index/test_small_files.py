@@ -31,8 +31,8 @@ class Jobs(InlineOffload):
     def in_process(self, function: Callable[[*Ts], T], *args: *Ts) -> Deferred[T]:
         """Note it."""
         done: Deferred[T] = Deferred()
-        (files,) = args
-        self.jobs.append((function, files, done))
+        given: Any = args
+        self.jobs.append((function, given[0], done))
         return done
 
 
