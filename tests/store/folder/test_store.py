@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import pickle
 import shutil
 import socket
 import stat
@@ -34,13 +35,18 @@ from pypicloud_tw.errors import (
 from pypicloud_tw.offload.service import IOffload, Offload
 from pypicloud_tw.store.folder import locks as locks_module
 from pypicloud_tw.store.folder.store import DirectoryStore
+from pypicloud_tw.store.folder.writing import Write, write_all
 from pypicloud_tw.store.interfaces import (
     IfAbsent,
     IfMatch,
     IObjectStore,
+    Notice,
+    ObjectInfo,
+    Placer,
     Unlistable,
     Unlisted,
 )
+from pypicloud_tw.store.small import SMALL
 from tests.doubles import InlineOffload
 from tests.store_suite import (
     LARGE,
@@ -1114,3 +1120,75 @@ class DownloadTests(FolderCase):
 
         self.assertEqual(self.wait(first()), "large")
         self.assertEqual(self.open_files(), before)
+
+
+class TogetherTests(FolderCase):
+    """Objects of a new folder that come at once, and writes that share a thread."""
+
+    KEY = "acme/0123456789abcdef0123456789abcdef/acme-1.0.whl"
+
+    def placer(self) -> Placer:
+        upload = self.wait(self.store.begin(self.KEY, small=True))
+        self.assertTrue(upload.places)
+        return upload.placer()
+
+    def test_placed(self) -> None:
+        objects = {"acme-1.0.whl": b"1", "acme-1.0.whl.metadata": b"2"}
+        notice = Notice(".publishing/acme/x", b"swapping")
+        receipt = pickle.loads(pickle.dumps(self.placer())).place(objects, notice)
+        self.assertEqual(
+            [info.key for info in self.listed()],
+            [notice.key, self.KEY, f"{self.KEY}.metadata"],
+        )
+        self.assertEqual(self.scratch_files(), [])
+        place = self.path / "acme"
+        self.assertEqual(receipt, place.stat().st_ino)
+
+    def test_again_as_nobody_heard_of_it(self) -> None:
+        for _ in range(2):
+            self.placer().place({"acme-1.0.whl": b"1"}, None)
+        self.assertEqual([info.key for info in self.listed()], [self.KEY])
+        self.assertEqual(os.listdir(self.path / ".tmp" / self.scratch), [])
+
+    def test_no_room(self) -> None:
+        def full(fd: int) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        placer = self.placer()
+        self.patch(os, "fsync", full)
+        with self.assertRaisesRegex(InsufficientStorage, "no room"):
+            placer.place({"acme-1.0.whl": b"1"}, None)
+        self.assertEqual(os.listdir(self.path / ".tmp" / self.scratch), [])
+        self.assertFalse((self.path / "acme").exists())
+
+    def test_more_than_is_small(self) -> None:
+        upload = self.wait(self.store.begin(self.KEY, small=True))
+        message = self.error(StoreError, upload.write(b"x" * (SMALL + 1)))
+        self.assertIn("More bytes came", message)
+
+    def test_one_sync_for_a_folder(self) -> None:
+        folder, points = self.store._folder, self.points
+        writes = [
+            Write("a/1", b"1", IfAbsent()),
+            Write("a/2", b"2", IfMatch("none")),
+            Write("a/3", b"3"),
+            Write("b/4", b"4", durable=False),
+        ]
+        outcomes = write_all(folder, self.store._draft, writes)
+        self.assertIsInstance(outcomes[1], PreconditionFailed)
+        keys = [one.key for one in outcomes if isinstance(one, ObjectInfo)]
+        self.assertEqual(keys, ["a/1", "a/3", "b/4"])
+        self.assertEqual(points.count("folder:synced"), 1)
+        self.assertEqual(points.count("object:linked"), 3)
+        self.assertEqual(self.scratch_files(), [])
+
+    @property
+    def scratch(self) -> str:
+        (name,) = (n for n in os.listdir(self.path / ".tmp") if "." not in n)
+        return name
+
+    def listed(self) -> list[ObjectInfo]:
+        async def read() -> list[ObjectInfo]:
+            return [info async for info in self.store.list("")]
+
+        return self.wait(read())
