@@ -29,6 +29,7 @@ PROJECT = "poetry"
 #: Seconds that one client may take.
 PATIENCE = 900
 
+
 @frozen
 class Running:
     """A server that runs: its index's address, and its process."""

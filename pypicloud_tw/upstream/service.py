@@ -138,11 +138,18 @@ class Upstreams(Generic[T]):
         return sum(float(getattr(pages, counter)) for pages in kinds)
 
     async def warm_up(self) -> None:
-        """Have a helper stand by, so that the first large page need not wait for it."""
-        try:
-            await self.offload.in_process(stand_by, self.render)
-        except Unavailable as e:
-            self._log.warn("No helper process is ready yet: {error}", error=e.message)
+        """Have helpers stand by, so that the first large pages need not wait for them.
+
+        All that there may be: who resolves asks for many pages at once.
+        """
+        begun = [self.offload.in_process(stand_by, self.render) for _ in range(HELPERS)]
+        for helper in begun:
+            try:
+                await helper
+            except Unavailable as e:
+                self._log.warn(
+                    "No helper process is ready yet: {error}", error=e.message
+                )
 
     def fresh(self, name: NormalizedName) -> UpstreamPage[T] | None:
         """Look a project's page up without asking anybody; None means: ask."""
