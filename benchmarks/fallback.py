@@ -29,6 +29,10 @@ PROJECT = "poetry"
 #: Seconds that one client may take.
 PATIENCE = 900
 
+#: Seconds between two looks at whether a server still does something, and its
+#: processor's seconds between them when it does nothing.
+LOOK, NOTHING = 0.5, 0.02
+
 
 @frozen
 class Running:
@@ -110,6 +114,7 @@ class Resolving:
             row.cold.seconds.append(self.timed(command(self.index.url)))
             return
         with row.start() as server:
+            come_to_rest(server.pid)
             for taken in (row.cold, row.warm):
                 before = worked(server.pid)
                 taken.seconds.append(self.timed(command(server.address)))
@@ -181,6 +186,14 @@ class Resolving:
         log = self.folder / f"proxpi-{number}.log"
         with servers.running(command, port, "/", log, environment) as process:
             yield Running(f"http://127.0.0.1:{port}/index/", process.pid)
+
+
+def come_to_rest(pid: int) -> None:
+    """Wait until a server has done what it does at its start, as to start helpers."""
+    before, now = float("-inf"), worked(pid)
+    while now - before > NOTHING:
+        time.sleep(LOOK)
+        before, now = now, worked(pid)
 
 
 def uv_compile(index: str) -> list[str]:
