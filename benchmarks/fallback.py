@@ -16,9 +16,10 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from benchmarks import largest, servers
+from benchmarks.processes import worked
 from tests.integration.live_index import LiveIndex, find
 from tests.integration.rig import clean_environment, script
 
@@ -28,22 +29,51 @@ PROJECT = "poetry"
 #: Seconds that one client may take.
 PATIENCE = 900
 
-#: Starts a server with nothing in memory and gives the address of its index.
-Start = Callable[[], AbstractContextManager[str]]
+#: Seconds between two looks at whether a server still does something, and its
+#: processor's seconds between them when it does nothing.
+LOOK, NOTHING = 0.5, 0.02
+
+
+@frozen
+class Running:
+    """A server that runs: its index's address, and its process."""
+
+    address: str
+    pid: int
+
+
+#: Starts a server with nothing in memory.
+Start = Callable[[], AbstractContextManager[Running]]
+
+
+@define
+class Taken:
+    """What one way took, by round: seconds, and of these the server's processors."""
+
+    seconds: list[float] = field(factory=list)
+    processor: list[float] = field(factory=list)
+
+    def told(self, straight: float) -> str:
+        """Give the medians, the first also as a multiple."""
+        seconds = median(self.seconds)
+        return (
+            f"{seconds:6.2f} s ({seconds / straight:.2f} times), "
+            f"processor {median(self.processor):.2f} s"
+        )
 
 
 @define
 class Row:
     """One way to resolve; *start* is None for asking the index itself.
 
-    :ivar cold: seconds of the first client of a server, by round.
-    :ivar warm: of the second.
+    :ivar cold: the first client of a server.
+    :ivar warm: the second.
     """
 
     name: str
     start: Start | None
-    cold: list[float] = field(factory=list)
-    warm: list[float] = field(factory=list)
+    cold: Taken = field(factory=Taken)
+    warm: Taken = field(factory=Taken)
 
 
 @define
@@ -72,24 +102,24 @@ class Resolving:
         for _ in range(self.rounds):
             for row in rows:
                 self.once(row, command)
-        straight = median(rows[0].cold)
+        straight = median(rows[0].cold.seconds)
         print(f"{client}: straight {straight:.2f} s")
         for row in rows[1:]:
-            cold, warm = median(row.cold), median(row.warm)
-            print(
-                f"  {row.name:12} cold {cold:6.2f} s ({cold / straight:.2f} times), "
-                f"warm {warm:6.2f} s ({warm / straight:.2f} times)",
-                flush=True,
-            )
+            cold, warm = row.cold.told(straight), row.warm.told(straight)
+            print(f"  {row.name:12} cold {cold}; warm {warm}", flush=True)
 
     def once(self, row: Row, command: Callable[[str], list[str]]) -> None:
         """Run the client cold and warm."""
         if row.start is None:
-            row.cold.append(self.timed(command(self.index.url)))
+            row.cold.seconds.append(self.timed(command(self.index.url)))
             return
-        with row.start() as address:
-            row.cold.append(self.timed(command(address)))
-            row.warm.append(self.timed(command(address)))
+        with row.start() as server:
+            come_to_rest(server.pid)
+            for taken in (row.cold, row.warm):
+                before = worked(server.pid)
+                taken.seconds.append(self.timed(command(server.address)))
+                after = worked(server.pid)
+                taken.processor.append(after - before)
 
     def timed(self, command: list[str]) -> float:
         """Run a client to its end, and tell the seconds.
@@ -119,7 +149,7 @@ class Resolving:
         """Run this program."""
 
         @contextmanager
-        def start() -> Iterator[str]:
+        def start() -> Iterator[Running]:
             place = self.folder / f"ours-{next(self._numbers)}"
             place.mkdir()
             port = servers.free_port()
@@ -128,13 +158,13 @@ class Resolving:
                 "pypi.fallback": mode,
                 "storage.dir": str(place / "store"),
             }
-            with servers.ours(place, settings, port):
-                yield f"http://127.0.0.1:{port}/simple/"
+            with servers.ours(place, settings, port) as process:
+                yield Running(f"http://127.0.0.1:{port}/simple/", process.pid)
 
         return start
 
     @contextmanager
-    def run_proxpi(self) -> Iterator[str]:
+    def run_proxpi(self) -> Iterator[Running]:
         """Run proxpi as its own container does: gunicorn, one process, two threads."""
         assert self.proxpi is not None, "asked for only if it is installed"
         port, number = servers.free_port(), next(self._numbers)
@@ -154,8 +184,16 @@ class Resolving:
             **self.index.trust,
         }
         log = self.folder / f"proxpi-{number}.log"
-        with servers.running(command, port, "/", log, environment):
-            yield f"http://127.0.0.1:{port}/index/"
+        with servers.running(command, port, "/", log, environment) as process:
+            yield Running(f"http://127.0.0.1:{port}/index/", process.pid)
+
+
+def come_to_rest(pid: int) -> None:
+    """Wait until a server has done what it does at its start, as to start helpers."""
+    before, now = float("-inf"), worked(pid)
+    while now - before > NOTHING:
+        time.sleep(LOOK)
+        before, now = now, worked(pid)
 
 
 def uv_compile(index: str) -> list[str]:
@@ -180,8 +218,9 @@ def resolving(folder: Path, index: LiveIndex, rounds: int, pip_rounds: int) -> N
     work = Resolving(folder, index, proxpi, rounds=rounds)
     print(f"load average: {servers.load_average()}", flush=True)
     work.measure(f"uv pip compile {PROJECT}", uv_compile)
-    work.rounds = pip_rounds
-    work.measure(f"pip install --dry-run {PROJECT}", pip_install)
+    if pip_rounds:
+        work.rounds = pip_rounds
+        work.measure(f"pip install --dry-run {PROJECT}", pip_install)
 
 
 def main() -> None:

@@ -1,5 +1,15 @@
 """pypicloud-tw: a private Python package index whose only database is the bucket."""
 
-from importlib.metadata import version
+from typing import TYPE_CHECKING
 
-__version__ = version("pypicloud-tw")
+__version__: str
+
+if not TYPE_CHECKING:  # to a type checker, every name would seem to be here
+
+    def __getattr__(name: str) -> str:
+        if name != "__version__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        # Takes 50 ms, which no helper process needs to spend.
+        from importlib.metadata import version
+
+        return version("pypicloud-tw")

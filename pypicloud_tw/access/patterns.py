@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 
 from pypicloud_tw.concurrency.steps import Steps, at_once, batches
-from pypicloud_tw.config.grants import parse_project
+from pypicloud_tw.config.names import parse_project
 from pypicloud_tw.config.values import BadValueError
 from pypicloud_tw.errors import BadRequest
 

@@ -19,6 +19,7 @@ from pypicloud_tw.assembly.fallback import make_client
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.index.admission import Screen
 from pypicloud_tw.outbound.origins import shown, without_userinfo
+from pypicloud_tw.outbound.trust import trust_of_system
 from pypicloud_tw.process import Process
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.upstream.advisory_source import FetchedSource
@@ -76,7 +77,10 @@ def _make_source(
         return str(source), LocalSource(str(source), process.offload)
     index = UpstreamIndex.parse(source)
     pool = HTTPConnectionPool(process.reactor, persistent=False)
-    client = make_client(config, (index,), pool, process.reactor, environ, tells=False)
+    tls = trust_of_system()
+    client = make_client(
+        config, (index,), pool, process.reactor, environ, tls, tells=False
+    )
     fetched = FetchedSource(
         client,
         index,

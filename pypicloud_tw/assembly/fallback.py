@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from random import random
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.web.client import HTTPConnectionPool
+from twisted.web.client import HostnameCachingHTTPSPolicy, HTTPConnectionPool
 
 from pypicloud_tw import __version__
 from pypicloud_tw.advisories.values import NO_ADVISORIES, IAdvisories
@@ -25,6 +25,7 @@ from pypicloud_tw.index.index import Index
 from pypicloud_tw.maintenance.daily import DailyJob
 from pypicloud_tw.maintenance.reports.upstream import ChangedPublishers, NamesLikeOurs
 from pypicloud_tw.maintenance.reports.values import IReportSource
+from pypicloud_tw.outbound.trust import trust_ahead, trust_of_system
 from pypicloud_tw.process import Process
 from pypicloud_tw.projects.own_names import OwnNames
 from pypicloud_tw.upstream.agent import make_agent
@@ -75,7 +76,8 @@ def make_fallback(
     sources = tuple(UpstreamIndex.parse(url) for url in config.pypi.fallback_url)
     pool = HTTPConnectionPool(process.reactor)
     pool.maxPersistentPerHost = _POOLED
-    client = make_client(config, sources, pool, process.reactor, environ)
+    tls = trust_of_system()
+    client = make_client(config, sources, pool, process.reactor, environ, tls)
     caches = mode == "cache"
     relays = config.pypi.fallback_files == "relay"
     standings, keeper = None, None
@@ -101,6 +103,7 @@ def make_fallback(
         own_links=caches or relays,
         keeper=keeper,
         provenance=_make_provenance(config, client, index, process, pins),
+        connect_ahead=partial(_trust_ahead, tls, sources),
     )
     upstreams.register(process.metrics)
     merge = frozenset(config.upstream.merge)
@@ -227,6 +230,14 @@ async def _close_cache(
     await _close_pool(pool)
 
 
+def _trust_ahead(
+    tls: HostnameCachingHTTPSPolicy, sources: Sequence[UpstreamIndex]
+) -> None:
+    for scheme, host, port in [source.origin for source in sources]:
+        if scheme == "https" and host.isascii():
+            trust_ahead(tls, host, port)
+
+
 async def _close_pool(pool: HTTPConnectionPool) -> None:
     await pool.closeCachedConnections()
 
@@ -237,12 +248,14 @@ def make_client(
     pool: HTTPConnectionPool,
     reactor: Any,
     environ: Mapping[str, str],
+    tls: HostnameCachingHTTPSPolicy,
     *,
     tells: bool = True,
 ) -> Client:
     """Make what asks other servers, by the settings for the other index.
 
     :param sources: those that the operator has named.
+    :param tls: whose certificates are believed.
     :param tells: see :class:`.Client`.
     :raises ConfigError: a proxy cannot be used.
     """
@@ -251,6 +264,7 @@ def make_client(
         reactor,
         pool,
         sources,
+        tls=tls,
         private_hosts=config.upstream.allow_private_hosts,
         connect_timeout=limits.connect,
         environ=environ,

@@ -120,23 +120,12 @@ def _read_right(short: str, given: Given) -> RightLine:
     elif (problem := user_name_problem(name)) is not None:
         raise BadValueError(f"names no user: {problem}")
     return RightLine(
-        parse_project(match["project"]),
+        names.parse_project(match["project"]),
         kind,
         name,
         parse_actions(given.text),
         given.origin,
     )
-
-
-def parse_project(text: str) -> str:
-    """Parse whom a right is for: a project's name, or a pattern; normalized.
-
-    :raises BadValueError: it is neither.
-    """
-    normal = names.pattern(text.strip())
-    if normal.endswith("-"):
-        raise BadValueError("has a name that ends with a dash; no project has one.")
-    return normal
 
 
 def parse_actions(text: str) -> frozenset[Action]:

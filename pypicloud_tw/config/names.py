@@ -48,6 +48,17 @@ def pattern(text: str) -> str:
     return normal
 
 
+def parse_project(text: str) -> str:
+    """Parse whom a right is for: a project's name, or a pattern; normalized.
+
+    :raises BadValueError: it is neither.
+    """
+    normal = pattern(text.strip())
+    if normal.endswith("-"):
+        raise BadValueError("has a name that ends with a dash; no project has one.")
+    return normal
+
+
 def _check_length(text: str) -> None:
     if len(text) > _LONGEST:
         raise BadValueError(

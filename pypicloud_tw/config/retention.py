@@ -14,12 +14,13 @@ from typing import Literal, cast
 import attrs
 from attrs import frozen
 
-from pypicloud_tw.config.grants import parse_project
 from pypicloud_tw.config.key import show_value
+from pypicloud_tw.config.names import parse_project
 from pypicloud_tw.config.sources import Given, Problem
 from pypicloud_tw.config.values import (
     BadValueError,
     one_of,
+    show_age,
     whole,
     whole_seconds,
     words,
@@ -32,17 +33,6 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 
 #: Whether the servers do it by themselves, once a day.
 Apply = Literal["daily", "never"]
-
-
-_UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
-
-
-def show_age(seconds: int) -> str:
-    """Write a duration as it may stand in an ini: ``30d``."""
-    for length, unit in _UNITS:
-        if seconds % length == 0:
-            return f"{seconds // length}{unit}"
-    return f"{seconds}s"
 
 
 @frozen

@@ -21,6 +21,7 @@ _FALSE = frozenset({"false", "no", "off", "f", "n", "0"})
 
 
 _UNITS = {"ms": "0.001", "s": "1", "m": "60", "h": "3600", "d": "86400", "w": "604800"}
+_SHOWN_UNITS = ((86400, "d"), (3600, "h"), (60, "m"))
 _NUMBER = r"[0-9]{1,12}(?:\.[0-9]{1,9})?"
 _DURATION = re.compile(rf"(?:{_NUMBER}(?:ms|[smhdw]))+")
 _DURATION_PART = re.compile(rf"({_NUMBER})(ms|[smhdw])")
@@ -281,6 +282,14 @@ def moment(text: str) -> datetime:
     if re.fullmatch(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}", text):
         value = datetime.combine(value, time.max)
     return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def show_age(seconds: int) -> str:
+    """Write a duration as it may stand in an ini: ``30d``."""
+    for length, unit in _SHOWN_UNITS:
+        if seconds % length == 0:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
 
 
 def _alternatives(words: tuple[str, ...]) -> str:

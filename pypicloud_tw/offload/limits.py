@@ -64,7 +64,7 @@ SMALL_FILES = JobLimits(
 )
 
 #: Pages of an upstream index, read and rendered. The largest known, 30 MB, takes
-#: 193 MiB and 2 s as JSON, 266 MiB and 10 s as HTML: factors of 4 and 3, 30 and 6.
+#: 156 MiB and 1 s as JSON, 266 MiB and 10 s as HTML: factors of 5 and 3, 60 and 6.
 PAGES = JobLimits(
     "pages", "The upstream's page", memory=768 * 2**20, error=UpstreamError
 )

@@ -7,10 +7,12 @@ addresses are kept as one compressed block, not as objects.
 
 from __future__ import annotations
 
-import zlib
+import re
 from hashlib import sha256
+from typing import NamedTuple
 from urllib.parse import quote
 
+import zstandard
 from attrs import frozen
 
 from pypicloud_tw.index.model import Document
@@ -23,6 +25,8 @@ METADATA = ".metadata"
 _LONGEST_MARK = 200
 #: Begins what stands there where no digest is known.
 _UNTOLD = "u"
+#: What nearly all filenames are: nothing in them to be quoted.
+_UNQUOTED = re.compile(r"[A-Za-z0-9_.~-]+")
 
 
 @frozen
@@ -73,12 +77,23 @@ def tells_bytes(part: str) -> bool:
     return not part.startswith(_UNTOLD)
 
 
-def link_of(project: str, file: Document) -> Link:
-    """Make the link of one of a document's files."""
+class _Row(NamedTuple):
+    """What the table has of a file; see :class:`Link`."""
+
+    filename: str
+    url: str
+    sha256: str | None
+    size: int | None
+    metadata: str | None
+    uploaded: str
+    provenance: str
+    yanked: str | None
+
+
+def _row_of(file: Document) -> _Row:
     metadata = file.get("core-metadata")
     digest = metadata.get("sha256", "") if isinstance(metadata, dict) else ""
-    return Link(
-        project,
+    return _Row(
         file["filename"],
         file["url"].partition("#")[0],
         _sha256(file),
@@ -90,23 +105,29 @@ def link_of(project: str, file: Document) -> Link:
     )
 
 
+def link_of(project: str, file: Document) -> Link:
+    """Make the link of one of a document's files."""
+    return Link(project, *_row_of(file))
+
+
 def _field(text: object) -> str:
     """Return what fits into a field of the table."""
     return text if isinstance(text, str) and text.isprintable() else ""
 
 
 def table(document: Document) -> bytes:
-    """Pack every file's link: a line each, fields separated by tabs, deflated."""
-    lines = [""]
-    for file in document["files"]:
-        link = link_of("", file)
-        size = "" if link.size is None else str(link.size)
-        metadata = "-" if link.metadata is None else link.metadata
-        told = link.sha256 or "", size, metadata, link.uploaded, link.provenance
-        yanked = "-" if link.yanked is None else f"+{link.yanked}"
-        lines.append("\t".join((link.filename, link.url, *told, yanked)))
-    lines.append("")
-    return zlib.compress("\n".join(lines).encode(), 1)
+    """Pack every file's link: a line each, fields separated by tabs, compressed."""
+    lines = ["", *map(_line, document["files"]), ""]
+    return zstandard.ZstdCompressor(level=1).compress("\n".join(lines).encode())
+
+
+def _line(file: Document) -> str:
+    filename, url, digest, size, metadata, uploaded, provenance, yanked = _row_of(file)
+    return (
+        f"{filename}\t{url}\t{digest or ''}\t{'' if size is None else size}\t"
+        f"{'-' if metadata is None else metadata}\t{uploaded}\t{provenance}\t"
+        f"{'-' if yanked is None else f'+{yanked}'}"
+    )
 
 
 def find(packed: bytes, project: str, wanted: str, filename: str) -> Link | None:
@@ -116,7 +137,7 @@ def find(packed: bytes, project: str, wanted: str, filename: str) -> Link | None
     """
     if not packed or not filename.isprintable():
         return None  # pages that lead to the other index have no table
-    lines = zlib.decompress(packed)
+    lines = zstandard.ZstdDecompressor().decompress(packed)
     needle = b"\n" + filename.encode() + b"\t"
     at = lines.find(needle)
     while at >= 0:
@@ -166,7 +187,8 @@ def relinked(document: Document) -> Document:
 
 
 def _relinked(project: str, file: Document) -> Document:
-    own = {key: value for key, value in file.items() if key != "gpg-sig"}
+    own = file.copy()
+    own.pop("gpg-sig", None)
     address = segment(_sha256(file), file["url"].partition("#")[0])
     own["url"] = f"../../{path(project, address, file['filename'])}"
     return own
@@ -174,7 +196,9 @@ def _relinked(project: str, file: Document) -> Document:
 
 def path(project: str, part: str, filename: str) -> str:
     """Return the address of a file here, below the server's root."""
-    return f"packages/{project}/{part}/{quote(filename)}"
+    if not _UNQUOTED.fullmatch(filename):
+        filename = quote(filename)
+    return f"packages/{project}/{part}/{filename}"
 
 
 def _sha256(file: Document) -> str | None:

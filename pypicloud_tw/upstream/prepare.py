@@ -1,7 +1,8 @@
 """Making what is served of an upstream's response, in a helper if it is large.
 
 What crosses the pipe is as small as it can be: the answer as it came over the network,
-still compressed, one way, and the result, compressed if it is large, the other.
+still compressed, one way, and the result, compressed as clients will have it, the
+other.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from attrs import evolve, field, frozen
 from pypicloud_tw.errors import UpstreamError
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.offload.limits import PAGES, limited
-from pypicloud_tw.offload.packing import PackedResult, pack
 from pypicloud_tw.outbound.origins import shown
 from pypicloud_tw.upstream.judgement.judge import ProjectJudge
 from pypicloud_tw.upstream.judgement.values import Standing
@@ -182,9 +182,9 @@ def read(answer: PageResponse, name: str, limit: int) -> Document:
 @limited(PAGES)
 def prepare_elsewhere(
     answer: PageResponse, recipe: Recipe[Any], now: float
-) -> PreparedPage[Any] | PackedResult:
+) -> PreparedPage[Any]:
     """Do :func:`prepare` in a helper process."""
-    return pack(prepare(answer, recipe, now))
+    return prepare(answer, recipe, now)
 
 
 def narrow(page: T, recipe: Recipe[T], now: float) -> PreparedPage[T]:
@@ -200,11 +200,9 @@ def narrow(page: T, recipe: Recipe[T], now: float) -> PreparedPage[T]:
 
 
 @limited(PAGES)
-def narrow_elsewhere(
-    page: Any, recipe: Recipe[Any], now: float
-) -> PreparedPage[Any] | PackedResult:
+def narrow_elsewhere(page: Any, recipe: Recipe[Any], now: float) -> PreparedPage[Any]:
     """Do :func:`narrow` in a helper process."""
-    return pack(narrow(page, recipe, now))
+    return narrow(page, recipe, now)
 
 
 @limited(PAGES)

@@ -62,6 +62,10 @@ T = TypeVar("T")
 AT_ONCE = 48
 
 
+def _nothing() -> None:
+    """Find out nothing."""
+
+
 @define
 class Upstreams(Generic[T]):
     """The configured upstream indexes, in order, behind the operator's rules.
@@ -75,6 +79,8 @@ class Upstreams(Generic[T]):
     :param own_links: files are linked to this server (``relay`` and ``cache``).
     :ivar refusals: how much was refused since the start, by the rule's name.
     :param keeper: where pages are kept beyond this process (``cache``).
+    :param connect_ahead: finds out what the first connection to them needs; for a
+        thread.
     :param provenance: tells who attests files, where the rules ask for that.
     """
 
@@ -89,6 +95,7 @@ class Upstreams(Generic[T]):
     own_links: bool = False
     keeper: IKeeper | None = None
     provenance: IProvenance = field(factory=NoProvenance)
+    connect_ahead: Callable[[], None] = _nothing
     refusals: Counter[str] = field(factory=Counter, init=False)
     pages: UpstreamPages[T] = field(init=False)
     legacy: UpstreamPages[LegacyPage] = field(init=False)
@@ -138,11 +145,19 @@ class Upstreams(Generic[T]):
         return sum(float(getattr(pages, counter)) for pages in kinds)
 
     async def warm_up(self) -> None:
-        """Have a helper stand by, so that the first large page need not wait for it."""
-        try:
-            await self.offload.in_process(stand_by, self.render)
-        except Unavailable as e:
-            self._log.warn("No helper process is ready yet: {error}", error=e.message)
+        """Have at hand what the first pages need, that they need not wait for it.
+
+        These are all the helpers: who resolves asks for many pages at once.
+        """
+        begun = [self.offload.in_process(stand_by, self.render) for _ in range(HELPERS)]
+        begun.append(self.offload.in_thread(self.connect_ahead))
+        for work in begun:
+            try:
+                await work
+            except Unavailable as e:
+                self._log.warn(
+                    "No helper process is ready yet: {error}", error=e.message
+                )
 
     def fresh(self, name: NormalizedName) -> UpstreamPage[T] | None:
         """Look a project's page up without asking anybody; None means: ask."""

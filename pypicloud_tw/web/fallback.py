@@ -14,7 +14,7 @@ from pypicloud_tw.concurrency.coalesced import Coalesced
 from pypicloud_tw.errors import Forbidden, NotFound
 from pypicloud_tw.index.model import Project
 from pypicloud_tw.index.names import NormalizedName, file_identity
-from pypicloud_tw.offload.packing import pack
+from pypicloud_tw.offload.packing import PackedResult, pack
 from pypicloud_tw.offload.service import unpack_apart
 from pypicloud_tw.projects.explained.interface import AskedUpstream
 from pypicloud_tw.upstream.caching import CachingFiles
@@ -33,6 +33,11 @@ async def _nothing() -> None:
 
 def _begin_nothing() -> None:
     """Do nothing."""
+
+
+def _pack_pages(own: Page, theirs: Page) -> tuple[bytes, bytes, bool] | PackedResult:
+    """Pack what is merged, in a thread: theirs may have to be unpacked before."""
+    return pack((own.json, theirs.json, own.relative))
 
 
 async def _no_names() -> frozenset[NormalizedName]:
@@ -108,16 +113,16 @@ class Fallback:
         if known is None or known[0] is not own or known[1] is not theirs.page:
             page = await self._merging.ask(
                 f"{name} {id(own)} {id(theirs.page)}",
-                lambda: self._merge(own.json, theirs.page.json, own.relative),
+                lambda: self._merge(own, theirs.page),
             )
             known = self._merged[name] = own, theirs.page, page
         return known[2], theirs.warning
 
-    async def _merge(self, own: bytes, theirs: bytes, relative: bool) -> Page:
-        if len(own) + len(theirs) <= INLINE:
-            return merge_projects(own, theirs, relative)
+    async def _merge(self, own: Page, theirs: Page) -> Page:
+        if own.size + theirs.size <= INLINE:
+            return merge_projects(own.json, theirs.json, own.relative)
         offload = self.upstreams.offload
-        packed = await offload.in_thread(pack, (own, theirs, relative))
+        packed = await offload.in_thread(_pack_pages, own, theirs)
         merged = await offload.in_process(merge_elsewhere, packed)
         return await unpack_apart(offload, merged)
 

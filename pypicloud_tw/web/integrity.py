@@ -26,7 +26,7 @@ from pypicloud_tw.web.http.accept import media_quality, parse_accept
 from pypicloud_tw.web.http.fields import joined
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.projects import Projects
-from pypicloud_tw.web.representation import Representation
+from pypicloud_tw.web.representation import Page, Representation
 from pypicloud_tw.web.sending import send_representation
 
 #: In order of preference where the client has none.
@@ -103,8 +103,8 @@ class Integrity:
         self, fallback: Fallback, name: NormalizedName, filename: str
     ) -> Elsewhere:
         """Find the address that the other index gives on the project's page."""
-        page = (await fallback.page(name)).page.json
-        if len(page) <= INLINE:
+        page = (await fallback.page(name)).page
+        if page.size <= INLINE:
             address = provenance_link(page, filename)
         else:
             address = await self._offload.in_process(provenance_link, page, filename)
@@ -143,12 +143,9 @@ def choose_type(accept: bytes | None) -> str:
 
 
 @limited(PAGES)
-def provenance_link(page: bytes, filename: str) -> str | None:
-    """Find the address of a file's provenance on a page, if it has a usable one.
-
-    :param page: JSON, as :func:`.simple.render_project` wrote it.
-    """
-    files = json.loads(page)["files"]
+def provenance_link(page: Page, filename: str) -> str | None:
+    """Find the address of a file's provenance on a page, if it has a usable one."""
+    files = json.loads(page.json)["files"]
     links = (f.get("provenance") for f in files if f["filename"] == filename)
     link = next(links, None)
     if not isinstance(link, str) or not link.isascii() or not link.isprintable():

@@ -55,6 +55,10 @@ _VARY = b"Vary: Accept, Accept-Encoding\r\n"
 _GUARDS = lines((*GUARDS, (b"Content-Security-Policy", PAGE_POLICY)))
 
 
+#: The key of the body that everything else can be made of, where there is no other.
+_PACKED = True, Encoding.ZSTD
+
+
 def compress(data: bytes, encoding: Encoding) -> bytes:
     """Encode *data*; slow for large pages, and without the GIL, so fit for a thread."""
     match encoding:
@@ -155,12 +159,14 @@ def _etag(body: bytes, content_type: bytes, encoding: Encoding) -> bytes:
 class Page:
     """A page of the simple API: its JSON, and what is made of that when asked for.
 
+    :ivar size: bytes of its JSON, uncompressed.
     :ivar small: it is not worth compressing.
     :ivar relative: it has addresses of ours that clients need whole; see :meth:`at`.
     """
 
     modified: datetime | None
     serial: int | None
+    size: int
     small: bool
     _to_html: Callable[[bytes], bytes] = field(repr=False)
     _bodies: dict[tuple[bool, Encoding], bytes] = field(repr=False)
@@ -186,8 +192,23 @@ class Page:
         :param serial: of that change.
         :param relative: provenance has addresses that are relative to the page.
         """
-        bodies = {(True, Encoding.IDENTITY): json}
-        return cls(modified, serial, len(json) < SMALL, to_html, bodies, relative)
+        size, bodies = len(json), {(True, Encoding.IDENTITY): json}
+        return cls(modified, serial, size, size < SMALL, to_html, bodies, relative)
+
+    @classmethod
+    def packed(cls, json: bytes, to_html: Callable[[bytes], bytes]) -> Page:
+        """Make a page of which only what zstd makes of its JSON is kept.
+
+        So it is small on its way out of a helper, and goes out to clients as it is:
+        all of that is made here.
+        """
+        size = len(json)
+        if size < SMALL:
+            return cls.of(json, to_html)
+        bodies = {_PACKED: compress(json, Encoding.ZSTD)}
+        page = cls(None, None, size, False, to_html, bodies)
+        page.make(Variant(Format.JSON, Encoding.ZSTD))
+        return page
 
     def at(self, base_url: str) -> Page:
         """Return the page with whole addresses.
@@ -217,7 +238,7 @@ class Page:
     def weight(self) -> int:
         """Bytes of memory that it may come to hold: caches weigh a page only once."""
         variants = len(Format) * len(Encoding)
-        own = int(TIMES * len(self._plain(True))) + OVERHEAD * (1 + variants)
+        own = int(TIMES * self.size) + OVERHEAD * (1 + variants)
         return own * (1 + MOST_ORIGINS) if self.relative else own
 
     def variant(self, choice: Choice) -> Variant:
@@ -230,7 +251,7 @@ class Page:
 
     def quick(self, variant: Variant) -> bool:
         """Return whether :meth:`make` may run in the reactor thread."""
-        return _key(variant) in self._bodies or len(self._plain(True)) <= QUICK
+        return _key(variant) in self._bodies or self.size <= QUICK
 
     def make(self, variant: Variant) -> Representation:
         """Make a representation, or find it; may run in a thread.
@@ -261,10 +282,11 @@ class Page:
     def _plain(self, is_json: bool) -> bytes:
         key = is_json, Encoding.IDENTITY
         body = self._bodies.get(key)
-        if body is None:
-            html = self._to_html(self._plain(True))
-            body = self._bodies.setdefault(key, html)
-        return body
+        if body is not None:
+            return body
+        if is_json:
+            return zstandard.ZstdDecompressor().decompress(self._bodies[_PACKED])
+        return self._bodies.setdefault(key, self._to_html(self._plain(True)))
 
 
 def _key(variant: Variant) -> tuple[bool, Encoding]:

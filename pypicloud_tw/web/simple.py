@@ -15,6 +15,8 @@ from itertools import chain
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
+
 from pypicloud_tw.index.manifest import API_VERSION, in_version_order
 from pypicloud_tw.index.model import Document
 from pypicloud_tw.index.names import NormalizedName, file_identity
@@ -90,14 +92,24 @@ def render_upstream(document: Document) -> tuple[Page, int]:
     other, in a quarter of the time that those take which know a reactor.
     """
     # PEP 752: what is not ours is in no namespace of ours.
-    page = render_project({**document, "namespaces": None})
+    served = _served({**document, "namespaces": None})
+    page = Page.packed(_encoded(served), project_html)
     return page, page.weight
 
 
 def reread_upstream(page: Page) -> Document:
     """Make the document again that :func:`render_upstream` has rendered."""
-    document: Document = json.loads(page.json)
+    document: Document = msgspec.json.decode(page.json)
     return document
+
+
+def _encoded(document: Document) -> bytes:
+    """Write JSON of what was JSON before, so that there is no NaN in it."""
+    try:
+        return msgspec.json.encode(document)
+    except (ValueError, OverflowError):
+        # Half a surrogate pair, or a number of more than 64 bits.
+        return to_json(document)
 
 
 def merge_projects(own: bytes, theirs: bytes, relative: bool = False) -> Page:

@@ -18,7 +18,8 @@ from pypicloud_tw.access.patterns import ProjectIndex, specificity
 from pypicloud_tw.access.policy import Policy, needed
 from pypicloud_tw.access.principal import ANONYMOUS, Principal, Scope
 from pypicloud_tw.access.settings import AccessSettings
-from pypicloud_tw.config.grants import parse_actions, parse_project
+from pypicloud_tw.config.grants import parse_actions
+from pypicloud_tw.config.names import parse_project
 from pypicloud_tw.config.rights import (
     AUTHENTICATED,
     EVERYONE,

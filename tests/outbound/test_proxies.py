@@ -26,6 +26,7 @@ from pypicloud_tw.outbound.agent import ProxiedAgent
 from pypicloud_tw.outbound.guard import GuardedAgent, Rule
 from pypicloud_tw.outbound.heads import BoundedHeads
 from pypicloud_tw.outbound.proxies import Proxy, ProxySettings
+from pypicloud_tw.outbound.trust import trust_of_system
 from pypicloud_tw.outbound.tunnel import MAX_HEAD, TunnelEndpoint
 from pypicloud_tw.upstream.agent import make_agent
 from pypicloud_tw.upstream.source import sources
@@ -204,6 +205,7 @@ class AgentTests(SynchronousTestCase):
             self.reactor,
             HTTPConnectionPool(self.reactor),
             sources(["https://up.example/simple/", "https://10.0.0.1/simple/"]),
+            tls=trust_of_system(),
             private_hosts=(),
             connect_timeout=5.0,
             environ=environ,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from OpenSSL import crypto
+from twisted.internet.ssl import OpenSSLDefaultPaths
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.client import BrowserLikePolicyForHTTPS, HostnameCachingHTTPSPolicy
 
 from pypicloud_tw.errors import ConfigError
-from pypicloud_tw.outbound.trust import load_policy
+from pypicloud_tw.outbound.trust import load_policy, trust_ahead
 
 KEY = "aws.ca_file"
 
@@ -44,3 +46,24 @@ class AuthorityTests(SynchronousTestCase):
     def test_missing(self) -> None:
         error = self.assertRaises(ConfigError, load_policy, Path(self.mktemp()), KEY)
         self.assertIn("FileNotFoundError", str(error))
+
+
+class AheadTests(SynchronousTestCase):
+    def test_the_first_connection_finds_it_made(self) -> None:
+        """The authorities of a system take 40 ms to be read."""
+        read: list[object] = []
+        policy = HostnameCachingHTTPSPolicy(BrowserLikePolicyForHTTPS(_Noted(read)))
+        trust_ahead(policy, "up.example", 443)
+        self.assertEqual(len(read), 1)
+        trust_ahead(policy, "up.example", 443)
+        self.assertEqual(len(read), 1)
+
+
+class _Noted(OpenSSLDefaultPaths):
+    """Notes when its authorities are read."""
+
+    def __init__(self, read: list[object]) -> None:
+        self._read = read
+
+    def _addCACertsToContext(self, context: object) -> None:
+        self._read.append(context)

@@ -308,7 +308,7 @@ class PageTests(SynchronousTestCase):
         self.upstream.on(ACME, page(project("acme", huge)))
         got = self.successResultOf(self.bench.ask())
         self.assertEqual(got.page["files"][0]["note"], huge["note"])
-        self.assertEqual(self.bench.offload.threaded, ["squeezed", "unpacked"])
+        self.assertEqual(self.bench.offload.threaded, ["squeezed"])
 
     def test_so_many_at_once(self) -> None:
         names = [project_name(f"p{number}") for number in range(AT_ONCE + 3)]

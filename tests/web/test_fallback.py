@@ -133,7 +133,7 @@ class MergeTests(SynchronousTestCase):
         self.assertEqual(
             self.offload.processed, ["prepare_elsewhere", "merge_elsewhere"]
         )
-        self.assertEqual(self.offload.threaded[-2:], ["pack", "unpacked"])
+        self.assertEqual(self.offload.threaded[-2:], ["_pack_pages", "unpacked"])
 
     def test_an_upstream_that_fails(self) -> None:
         """With the upstream's last known page there is a warning; without, nothing."""

@@ -25,6 +25,7 @@ from pypicloud_tw.web.representation import Page, compress
 from pypicloud_tw.web.simple import (
     index_html,
     index_json,
+    project_html,
     render_project,
     render_upstream,
 )
@@ -361,6 +362,12 @@ def large_page() -> Page:
     return render_project(a_document(*files), MODIFIED)
 
 
+def large_upstream_page() -> Page:
+    files = [a_file(filename=f"a-{n}.whl", url=f"a-{n}.whl") for n in range(400)]
+    page, _ = render_upstream(a_document(*files))
+    return page
+
+
 def fields(block: bytes) -> dict[str, str]:
     """Read a block of header fields, failing where a line or a name is doubled."""
     assert block.endswith(b"\r\n")
@@ -485,6 +492,45 @@ class PageTests(SynchronousTestCase):
         self.assertEqual(there.find(variant), made)
         html = Variant(Format.HTML, Encoding.IDENTITY)
         self.assertEqual(there.make(html), page.make(html))
+
+    def test_an_upstreams_page_is_ready_as_zstd(self) -> None:
+        """So it crosses the pipe as it goes out, and is small on both ways."""
+        page = large_upstream_page()
+        for there in (page, pickle.loads(pickle.dumps(page))):
+            made = there.find(Variant(Format.JSON, Encoding.ZSTD))
+            assert made is not None
+            self.assertEqual(
+                json.loads(DECODERS[Encoding.ZSTD](made.body)), json.loads(there.json)
+            )
+        self.assertLess(len(pickle.dumps(page)), page.size / 2)
+
+    def test_an_upstreams_page_in_every_variant(self) -> None:
+        page = large_upstream_page()
+        plain = Page.of(page.json, project_html)
+        self.assertEqual(page.size, plain.size)
+        variants = [Variant(form, encoding) for form in Format for encoding in Encoding]
+        for variant in variants:
+            self.assertEqual(page.make(variant), plain.make(variant))
+        self.assertGreater(
+            page.weight,
+            sum(
+                len(page.make(v).body) for v in variants if v.format is not Format.TEXT
+            ),
+        )
+
+    def test_what_must_be_unpacked_is_not_quick(self) -> None:
+        page, plain = large_upstream_page(), Variant(Format.JSON, Encoding.IDENTITY)
+        self.assertFalse(page.quick(plain))
+        self.assertTrue(page.quick(Variant(Format.JSON, Encoding.ZSTD)))
+        small, _ = render_upstream(a_document())
+        self.assertTrue(small.small)
+        self.assertTrue(small.quick(plain))
+
+    def test_what_an_upstreams_page_may_have(self) -> None:
+        document = a_document(a_file(yanked="\ud800"), more=2**70)
+        page, _ = render_upstream(document)
+        read = json.loads(page.json)
+        self.assertEqual((read["files"][0]["yanked"], read["more"]), ("?", 2**70))
 
     def test_compress_leaves_identity_alone(self) -> None:
         self.assertEqual(compress(b"abc", Encoding.IDENTITY), b"abc")

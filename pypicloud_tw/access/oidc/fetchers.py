@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from attrs import field, frozen
-from twisted.web.client import HTTPConnectionPool
+from twisted.web.client import HostnameCachingHTTPSPolicy, HTTPConnectionPool
 
 from pypicloud_tw.access.oidc.documents import Documents, FetchError
 from pypicloud_tw.config.sections.access import OidcSection
@@ -56,8 +56,10 @@ class IssuerFetchers:
                 HTTPConnectionPool(self.reactor, persistent=False),
                 Rule.for_upstreams(named, self.settings.private_hosts),
                 {"https", origin_of(issuer)[0]},
-                trust=load_policy(
-                    self.settings.ca_file, "oidc.ca_file", beside_system=True
+                tls=HostnameCachingHTTPSPolicy(
+                    load_policy(
+                        self.settings.ca_file, "oidc.ca_file", beside_system=True
+                    )
                 ),
                 connect_timeout=_CONNECT,
                 environ=self.environ,

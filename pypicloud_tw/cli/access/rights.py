@@ -20,7 +20,8 @@ from pypicloud_tw.cli.access.token_ids import id_of
 from pypicloud_tw.cli.output import json_option, show, show_json, told, where
 from pypicloud_tw.cli.questions import asks_first, confirm
 from pypicloud_tw.cli.target import Target, takes_target
-from pypicloud_tw.config.grants import parse_actions, parse_project
+from pypicloud_tw.config.grants import parse_actions
+from pypicloud_tw.config.names import parse_project
 from pypicloud_tw.config.publishers import AUDIENCE
 from pypicloud_tw.config.rights import Action, Kind, show_actions
 from pypicloud_tw.config.values import BadValueError

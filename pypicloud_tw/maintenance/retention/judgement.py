@@ -16,7 +16,8 @@ from attrs import frozen
 from packaging.version import InvalidVersion, Version
 
 from pypicloud_tw.concurrency.steps import Steps, batches
-from pypicloud_tw.config.retention import Keeping, show_age
+from pypicloud_tw.config.retention import Keeping
+from pypicloud_tw.config.values import show_age
 from pypicloud_tw.index.model import File, Project
 from pypicloud_tw.index.names import parse_version
 from pypicloud_tw.maintenance.retention.plan import PlannedFile, PlannedRelease

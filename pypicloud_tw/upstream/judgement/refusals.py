@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from pypicloud_tw.advisories.values import Advisory, Severity
 from pypicloud_tw.config.exemptions import Rule
-from pypicloud_tw.config.retention import show_age
+from pypicloud_tw.config.values import show_age
 from pypicloud_tw.upstream.judgement.values import Refusal, Standing
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from pypicloud_tw.advisories.values import Severity
 from pypicloud_tw.config.exemptions import Rule
-from pypicloud_tw.config.sections.index import PypiSection
-from pypicloud_tw.config.sections.upstream import UpstreamSection
 from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.upstream.judgement.entries import RuleEntry
 from pypicloud_tw.upstream.judgement.values import Refusal
+
+if TYPE_CHECKING:
+    # Helper processes that judge files import this module, and read no ini.
+    from pypicloud_tw.config.sections.index import PypiSection
+    from pypicloud_tw.config.sections.upstream import UpstreamSection
 
 _OPERATOR_LIFTS = "Who runs this index can change that in its ini."
 
