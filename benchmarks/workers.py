@@ -2,11 +2,10 @@
 
 ``python -m benchmarks.workers [--rounds N] [--connections N] [--no-kills]``: warm pages
 for each second of the processor, of all processes of a server together: with one, with
-two workers, with two of which one is stopped, so that the other has it all, and of two
-servers that know nothing of each other, which tells what the machine itself loses when
-two work at once. Then what ``/metrics`` costs. Before that, with small servers of its
-own, connections that are lost while a process is killed: of one socket that all have,
-and of one each (SO_REUSEPORT).
+two workers, and of two servers that know nothing of each other, which tells what the
+machine itself loses when two work at once. Then what ``/metrics`` costs. Before that,
+with small servers of its own, connections that are lost while a process is killed: of
+one socket that all have, and of one each (SO_REUSEPORT).
 """
 
 from __future__ import annotations
@@ -68,12 +67,10 @@ class Runner:
 
     :ivar servers: the port and the process of each. Two programs ask side by side, of
         one server or of one each.
-    :ivar stopped: processes that are stopped meanwhile: all comes to the others.
     """
 
     name: str
     servers: list[tuple[int, int]]
-    stopped: tuple[int, ...] = ()
     rates: list[float] = field(factory=list)
 
     def measure(self, connections: int) -> None:
@@ -81,14 +78,8 @@ class Runner:
         pids = [one for _, pid in self.servers for one in tree(pid)]
         before = {pid: worked(pid) for pid in pids}
         ports = [port for port, _ in (*self.servers, *self.servers)][:2]
-        for pid in self.stopped:
-            os.kill(pid, signal.SIGSTOP)
-        try:
-            with ThreadPoolExecutor() as threads:
-                results = list(threads.map(ask, ports, [connections // 2] * 2))
-        finally:
-            for pid in self.stopped:
-                os.kill(pid, signal.SIGCONT)
+        with ThreadPoolExecutor() as threads:
+            results = list(threads.map(ask, ports, [connections // 2] * 2))
         used = [worked(pid) - seconds for pid, seconds in before.items()]
         rate = sum(result.rate for result in results)
         self.rates.append(rate * _SECONDS / sum(used))
@@ -253,15 +244,12 @@ def main() -> None:
 
         one = Runner("one process", [run(1)])
         two = Runner("two workers", [run(2)])
-        # The parent, then its workers: one of them has to do with all of it.
-        [(_, parent)] = two.servers
-        alone = Runner("one worker", two.servers, (tree(parent)[2],))
         apart = Runner("two servers", [*one.servers, run(1)])
         for _ in range(options.rounds):
-            for runner in (one, alone, two, apart):
+            for runner in (one, two, apart):
                 runner.measure(options.connections)
         print("for each CPU second, as a part of one process:")
-        for runner in (alone, two, apart):
+        for runner in (two, apart):
             print(f"  {runner.name}: {runner.share_of(one):.2f}")
         print(f"two workers as a part of two servers: {two.share_of(apart):.2f}")
         for runner in (one, two):
