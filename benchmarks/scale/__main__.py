@@ -32,6 +32,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--files", type=int, default=1_000_000, help="in all")
     parser.add_argument("--servers", type=int, default=10, help="0: only one")
     parser.add_argument("--adding", type=int, default=30, help="projects to add")
+    parser.add_argument("--pages", type=int, nargs="*", help="to touch; 20,000 and all")
     parser.add_argument("--folder", type=Path, help="a corpus to use, or to make there")
     parser.add_argument("--only", choices=("start", "one", "servers"))
     parser.add_argument("--first", choices=("/ready", "/simple/"), default="/ready")

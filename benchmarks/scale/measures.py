@@ -89,8 +89,8 @@ def measure_start(server: Served, corpus: Corpus, first: str) -> None:
     row("first /simple/, since the start", f"{took:.2f} s", "3 s")
     text = gzip.decompress(server.ask("/simple/", headers={**JSON, **GZIP}).body)
     listed = len(json.loads(text)["projects"])
-    if listed != corpus.projects:
-        raise RuntimeError(f"{listed} projects are listed, not {corpus.projects}")
+    if listed < corpus.projects:
+        raise RuntimeError(f"only {listed} projects are listed")
     counters = server.counters()
     row("  until then", f"{server.worked:.2f} s of the processor; {calls(counters)}")
     row("  ", f"{server.resident:.0f} MB; {stalls(counters)}")
@@ -207,7 +207,7 @@ def measure_adding(server: Served, count: int, when: str) -> None:
     :param when: names them.
     """
     lister, searcher, pager = (another(server) for _ in range(3))
-    took = []
+    took, run = [], int(time.time())
     with watched(server, f"{count} added, beside lists and searches"):
         ends = (
             repeating(lambda: lister.ask("/simple/", headers={**JSON, **GZIP}), 0.05),
@@ -216,7 +216,7 @@ def measure_adding(server: Served, count: int, when: str) -> None:
         )
         try:
             for number in range(count):
-                name = f"added-{when}-{number}"
+                name = f"added-{when}-{run}-{number}"
                 began = time.monotonic()
                 upload(server, name)
                 took.append(time.monotonic() - began)
@@ -279,11 +279,11 @@ class Several:
 
     def upload_for(self, seconds: float) -> list[float]:
         """Upload to one after the other; return how long another was behind."""
-        delays, began, number = [], time.monotonic(), 0
+        delays, began, number, run = [], time.monotonic(), 0, int(time.time())
         while time.monotonic() < began + seconds:
             to = self.servers[number % len(self.servers)]
             other = self.servers[(number + 1) % len(self.servers)]
-            name = f"shared-{number}-project"
+            name = f"shared-{run}-{number}"
             upload(to, name)
             done = time.monotonic()
             while not is_listed(other, name):
@@ -334,5 +334,6 @@ def measure_one(
             return
         measure_lists(server)
         measure_adding(server, asked.adding, "first")
-        measure_pages(server, corpus, (corpus.projects // 5, corpus.projects))
+        counts = asked.pages or (corpus.projects // 5, corpus.projects)
+        measure_pages(server, corpus, counts)
         measure_adding(server, asked.adding, "last")
