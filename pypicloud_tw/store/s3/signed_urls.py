@@ -76,7 +76,7 @@ class SignedUrls:
     _window: int = field(init=False)
     _signer: Presigner | None = field(init=False, default=None)
     _entries: dict[str, bytes] = field(init=False, factory=dict, repr=False)
-    # The names of all entries, by when they are to be forgotten; these times, as a heap.
+    # The names of all entries by when they are to be forgotten, and a heap of that.
     _queue: dict[int, list[str]] = field(init=False, factory=dict, repr=False)
     _order: list[int] = field(init=False, factory=list, repr=False)
     _call: IDelayedCall | None = field(init=False, default=None)
