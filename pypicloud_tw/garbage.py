@@ -18,7 +18,12 @@ from attrs import define, field
 
 #: Seconds of the processor that a full collection may take before what it left is put
 #: aside, and between two that look at everything.
-LONGEST, EVERYTHING_EVERY = 0.01, 24 * 3600.0
+LONGEST, EVERYTHING_EVERY = 0.005, 24 * 3600.0
+
+#: Collections of the middle generation between two full ones, for Python's 10: these
+#: come sooner, and are as much shorter. 7 to 18 ms with this, on a busy machine; 20 to
+#: 41 without.
+_BETWEEN = 4
 
 
 @define(eq=False)
@@ -40,6 +45,7 @@ class ShortCollections:
 
     def start(self) -> None:
         """Begin; all that is there now is put aside."""
+        gc.set_threshold(*gc.get_threshold()[:2], _BETWEEN)
         gc.freeze()
         gc.callbacks.append(self._hear)
 

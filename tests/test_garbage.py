@@ -24,6 +24,7 @@ class ShortCollectionsTests(SynchronousTestCase):
         self.work = 0.0
         self.worked = 0.0
         collections = ShortCollections(lambda: self.now, self.take)
+        self.addCleanup(gc.set_threshold, *gc.get_threshold())
         collections.start()
         self.addCleanup(gc.unfreeze)
         self.addCleanup(collections.stop)

@@ -20,6 +20,9 @@ from pypicloud_tw.access.hashes import hash_password
 #: Seconds between two tries while a server starts.
 _PAUSE = 0.01
 
+#: Seconds after which the server may have closed a connection.
+_KEPT = 5.0
+
 _SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -91,6 +94,7 @@ class Served:
     port: int
     began: float
     _connection: HTTPConnection | None = field(default=None, init=False)
+    _used: float = field(default=0.0, init=False)
 
     def ask(
         self,
@@ -104,8 +108,9 @@ class Served:
         :raises OSError: it does not listen.
         """
         began = time.monotonic()
-        if self._connection is None:
+        if self._connection is None or began - self._used > _KEPT:
             self._connection = HTTPConnection("127.0.0.1", self.port, timeout=600)
+        self._used = began
         try:
             self._connection.request(method, path, body, dict(headers or {}))
             answer = self._connection.getresponse()
