@@ -186,7 +186,7 @@ class BucketPlace:
 
         def manifests() -> Iterable[tuple[str, bytes]]:
             for name, data in corpus.manifests():
-                described.add(name, f'"{md5(data, usedforsecurity=False).hexdigest()}"')
+                described.add(name, md5(data, usedforsecurity=False).hexdigest())
                 yield manifest_key(name), data
 
         filler = Filler(self.bucket)

@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
-from attrs import define, field
+from attrs import frozen
 
 from benchmarks import corpus as wheels
 from benchmarks import servers
@@ -242,16 +242,27 @@ def _spread(seconds: Sequence[float]) -> str:
     )
 
 
-@define
+def told(grown: Sequence[Counters], seconds: float) -> str:
+    """Tell what was asked of the store for each server and second."""
+    found: dict[str, int] = {}
+    for one in grown:
+        names = one.by("pypicloud_s3_requests_total", "operation")
+        names = names or one.by("pypicloud_store_calls_total", "operation")
+        for name, number in names.items():
+            found[name] = found.get(name, 0) + number
+    each = len(grown) * seconds
+    kinds = ", ".join(f"{n} {c / each:.3f}" for n, c in sorted(found.items()))
+    return f"{sum(found.values()) / each:.3f} calls a server and second ({kinds})"
+
+
+@frozen
 class Several:
     """Servers on one store.
 
-    :ivar idle: calls of the store for each server and second, by operation, when
-        nobody asks anything; likewise the others.
+    :ivar servers: the last is never uploaded to: it only hears.
     """
 
     servers: Sequence[Served]
-    idle: dict[str, float] = field(factory=dict)
 
     def count(self, what: str, seconds: float, work: Callable[[], object]) -> None:
         """Tell how many calls of the store each server makes in a second."""
@@ -261,28 +272,25 @@ class Several:
         work()
         time.sleep(max(0.0, began + seconds - time.monotonic()))
         took = time.monotonic() - began
-        found: dict[str, int] = {}
-        for server, former in zip(self.servers, before, strict=True):
-            grown = server.counters().since(former)
-            names = grown.by("pypicloud_s3_requests_total", "operation")
-            names = names or grown.by("pypicloud_store_calls_total", "operation")
-            for name, number in names.items():
-                found[name] = found.get(name, 0) + number
-        each = len(self.servers) * took
-        told = ", ".join(f"{n} {c / each:.3f}" for n, c in sorted(found.items()))
         worked = sum(server.worked for server in self.servers) - worked
-        row(
-            what,
-            f"{sum(found.values()) / each:.3f} calls a server and second ({told}); "
-            f"{100 * worked / each:.2f} % of a processor each",
-        )
+        grown = [
+            server.counters().since(former)
+            for server, former in zip(self.servers, before, strict=True)
+        ]
+        share = 100 * worked / took / len(self.servers)
+        row(what, f"{told(grown, took)}; {share:.2f} % of a processor each")
+        row("  the last of them", told(grown[-1:], took))
+
+    def _pair(self, number: int) -> tuple[Served, Served]:
+        """Choose a server to upload to, and another that is to show it."""
+        some = self.servers[:-1] or self.servers
+        return some[number % len(some)], some[(number + 1) % len(some)]
 
     def upload_for(self, seconds: float) -> list[float]:
         """Upload to one after the other; return how long another was behind."""
         delays, began, number, run = [], time.monotonic(), 0, int(time.time())
         while time.monotonic() < began + seconds:
-            to = self.servers[number % len(self.servers)]
-            other = self.servers[(number + 1) % len(self.servers)]
+            to, other = self._pair(number)
             name = f"shared-{run}-{number}"
             upload(to, name)
             done = time.monotonic()
