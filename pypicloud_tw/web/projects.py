@@ -73,7 +73,7 @@ class Projects:
         entry = self.catalog.fresh(name)
         if entry is None or not is_offered(entry.project):
             return None
-        return entry.page.files.get((digest, filename))
+        return entry.page.file(digest, filename)
 
     def count_known(self) -> None:
         """Count a page that :meth:`known_page` gave and that was served."""
