@@ -43,12 +43,12 @@ class Counted:
     :ivar install_reads: the file, by its client, and its core metadata.
     """
 
-    idle_reads: float = 0.06
-    idle_writes: float = 0.002
+    idle_reads: float = 0.1
+    idle_writes: float = 0.02
     marker: float = 1.0
-    upload_reads: float = 8.0
-    upload_writes: float = 8.0
-    heard_reads: float = 2.0
+    upload_reads: float = 6.0
+    upload_writes: float = 9.5
+    heard_reads: float = 0.7
     install_reads: float = 2.0
 
 
