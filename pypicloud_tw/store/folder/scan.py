@@ -16,7 +16,7 @@ from pypicloud_tw.store.folder.walker import Walker
 from pypicloud_tw.store.interfaces import ObjectInfo, Unlisted
 
 #: Seconds and objects of a part: 10 MB on their way. To go on costs reading the names
-#: of the folders again that it is in, 0.1 s for 100,000 of them, and much more where the
+#: of the folders again that it is in, 0.1 s for 100,000 of them, and more where the
 #: machine is busy.
 LONGEST, MOST = 30.0, 100_000
 

@@ -730,7 +730,7 @@ class AdoptedTests(FolderCase):
             (self.path / f"{n}-1.0.whl").touch()
             (self.path / f"p{n}").mkdir()
             (self.path / f"p{n}" / "x-1.0.whl").touch()
-        here = self.wait(keys(self.store))
+        here = self.wait(keys(DirectoryStore(self.path, self.offload, short=10**6)))
         self.assertEqual(self.offload.processed, [])
         for most in (1, 2, 333, 10_000):
             self.patch(scan_module, "MOST", most)
