@@ -14,8 +14,8 @@ from attrs import define, field
 
 from pypicloud_tw.index.model import Project
 
-#: Files, tombstones and acts of the projects that are at hand: some 30 MB.
-CAPACITY = 20_000
+#: Files, tombstones and acts of the projects that are at hand: some 15 MB.
+CAPACITY = 10_000
 
 #: Those of a project that is never packed: to unpack it would take a millisecond.
 LARGE = 200
