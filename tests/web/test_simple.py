@@ -26,8 +26,8 @@ from pypicloud_tw.web.simple import (
     html_entries,
     index_html,
     index_json,
-    project_html,
     json_entries,
+    project_html,
     render_project,
     render_upstream,
 )
