@@ -41,11 +41,11 @@ def free_port() -> int:
 def running(
     command: Sequence[str],
     port: int,
-    path: str,
+    path: str | None,
     log: Path,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server until the block ends; begin when it answers *path*.
+    """Run a server until the block ends; begin when it answers *path*; None: at once.
 
     :param environment: more variables than this process has.
     """
@@ -53,7 +53,8 @@ def running(
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=variables)
     try:
-        _wait(process, f"http://127.0.0.1:{port}{path}", log)
+        if path is not None:
+            _wait(process, f"http://127.0.0.1:{port}{path}", log)
         yield process
     finally:
         process.terminate()
@@ -84,7 +85,7 @@ def ours(
     folder: Path,
     settings: Mapping[str, str],
     port: int,
-    ready: str = "/ready",
+    ready: str | None = "/ready",
     programs: Path | None = None,
     environment: Mapping[str, str] | None = None,
     options: Sequence[str] = (),

@@ -56,11 +56,13 @@ async def start(
     :param begin: begins what goes on beside, as soon as the store is ready.
     """
     await get_ready(index)
-    begin()
-    survey = await _survey(index)
     with suppress(PypicloudError):
         await access.learn()
+    # The first list of projects waits for these names. What follows takes longer, and
+    # would take its time from them.
     await _list_projects(index)
+    begin()
+    survey = await _survey(index)
     await warm_up()
     await _finish_moves(index)
     await _adopt(index, survey)

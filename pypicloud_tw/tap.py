@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from pypicloud_tw.config.keys import KEYS
 from pypicloud_tw.config.load import load
 from pypicloud_tw.config.values import BadValueError
 from pypicloud_tw.errors import ConfigError
+from pypicloud_tw.garbage import ShortCollections
 from pypicloud_tw.workers.parent import make_supervisor
 
 
@@ -110,7 +110,6 @@ def makeService(options: Options) -> IService:
     except ConfigError as e:
         # What only shows when it is used: a file of certificates, a missing module.
         raise SystemExit(f"pypicloud: {e}") from None
-    # What is here now stays: modules above all. A full collection of garbage would look
-    # at all of it each time, for which everybody waits 20 ms.
-    gc.freeze()
+    # What is here now stays, modules above all: it would be looked at each time.
+    ShortCollections().start()
     return server

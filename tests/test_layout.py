@@ -45,7 +45,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("outbound",),
     ("metrics",),
     ("concurrency",),
-    ("errors", "json_documents", "json_values", "redaction", ""),
+    ("errors", "garbage", "json_documents", "json_values", "redaction", ""),
 )
 
 #: All that ``web.http`` may import: it could serve any Twisted application.

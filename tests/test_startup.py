@@ -59,6 +59,20 @@ class MovesTests(SynchronousTestCase):
         domain.settle(work)
         self.assertEqual(begun, [True])
 
+    def test_names_are_known_before_anything_long_begins(self) -> None:
+        """The first list of projects waits for them alone."""
+        domain = self.domain.beside()
+        access: Any = self.web.application.access
+        known: list[bool] = []
+
+        def begin() -> None:
+            known.append(domain.catalog.has(ACME))
+            self.assertNotIn(("list", ""), domain.store.calls)
+
+        work = started(start(domain.index, access, no_warm_up, begin))
+        domain.settle(work)
+        self.assertEqual(known, [True])
+
     def test_where_it_fails_the_server_starts(self) -> None:
         self.web.store.fail_next("copy", StoreError("It is away."))
         said = self.start()

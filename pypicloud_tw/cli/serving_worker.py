@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from twisted.logger import ILogObserver, Logger, globalLogBeginner
 from pypicloud_tw.assembly.server import assemble
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.errors import ConfigError
+from pypicloud_tw.garbage import ShortCollections
 from pypicloud_tw.server import Server
 from pypicloud_tw.workers.line import Line
 from pypicloud_tw.workers.member import Member
@@ -66,7 +66,7 @@ class ServingWorker:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
             self._reactor.addSystemEventTrigger("before", "shutdown", self._stop)
             # As in a server that is alone.
-            gc.freeze()
+            ShortCollections().start()
             self.line.serving()
             if message["latest"] is not None:
                 self.hang_up(message["latest"])

@@ -282,12 +282,12 @@ class Catalog(Generic[P]):
 
     def _add_name(self, name: NormalizedName) -> None:
         """Take up a project that was changed, and so exists: none ever ends."""
-        if _LISTING in self._overtaken:
-            self._overtaken[_LISTING] = True
         if self._names is not None:
             names = list(self._names)
             insort(names, name)
             self._names, self._name_set = tuple(names), self._name_set | {name}
+        elif _LISTING in self._overtaken:
+            self._overtaken[_LISTING] = True
 
     async def _undisturbed(self, what: str, read: Callable[[], Awaitable[T]]) -> T:
         """Read until no change overtook the reading; give up proving it in the end."""
@@ -377,11 +377,14 @@ class Catalog(Generic[P]):
         return await self._undisturbed(_LISTING, self._list_once)
 
     async def _list_once(self) -> tuple[NormalizedName, ...]:
-        began = self.clock.seconds()
-        listed = {name async for name, _ in self.manifests.names()}
-        # What is not there any more is lost, and ours all the same.
-        self._lost = set(self._names or ()) - listed
-        names = tuple(sorted(listed.union(self._names or ())))
+        began, before = self.clock.seconds(), set(self._names or ())
+        # In the order of their keys, which is nearly theirs: sorting takes little.
+        names = tuple(sorted([name async for name, _ in self.manifests.names()]))
+        # What is not there any more is lost, and ours all the same. What was told
+        # meanwhile may have come behind the listing, and need not be listed again.
+        self._lost = before.difference(names)
+        if not self._name_set.issubset(names):
+            names = tuple(sorted({*names, *(self._names or ())}))
         if names != self._names:
             self._names, self._name_set = names, frozenset(names)
         self._names_proved = self._proved(_LISTING, began)

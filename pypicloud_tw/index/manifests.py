@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 
 from pypicloud_tw.errors import NotFound, ObjectNotFound, Unavailable
+from pypicloud_tw.index.at_hand import AtHand, KeptProject
 from pypicloud_tw.index.changelog import FIRST, serial_at
 from pypicloud_tw.index.layout import SWEEP_AGE
 from pypicloud_tw.index.manifest import INDEX, project_of
@@ -43,10 +44,15 @@ class Versioned:
     :ivar placement: in which objects its entries lie; None: in one.
     """
 
-    project: Project
+    kept: KeptProject
     etag: str
     modified: datetime
     placement: Placement | None = field(default=None, repr=False, eq=False)
+
+    @property
+    def project(self) -> Project:
+        """The project."""
+        return self.kept.project
 
 
 @define
@@ -73,6 +79,7 @@ class Manifests:
     _known: WeakValueDictionary[NormalizedName, Versioned] = field(
         factory=WeakValueDictionary, init=False
     )
+    _at_hand: AtHand = field(factory=AtHand, init=False)
     _recent: deque[Versioned] = field(factory=lambda: deque(maxlen=RECENT), init=False)
 
     @_objects.default
@@ -120,7 +127,9 @@ class Manifests:
         :raises StoreError: the store is away or the manifest damaged.
         """
         known = self._known.get(name)
-        had = None if known is None else Held(known.project, known.placement)
+        had = None
+        if known is not None and known.placement is not None:
+            had = Held(known.project, known.placement)
         unless = None if known is None else known.etag
         try:
             found = await self._objects.read(
@@ -148,7 +157,8 @@ class Manifests:
         return self._known.get(name)
 
     def _learn(self, held: Held, info: ObjectInfo) -> Versioned:
-        state = Versioned(held.project, info.etag, info.modified, held.placement)
+        kept = self._at_hand.keep(held.project)
+        state = Versioned(kept, info.etag, info.modified, held.placement)
         self._known[held.project.name] = state
         self._recent.append(state)
         return state

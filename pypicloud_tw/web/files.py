@@ -5,7 +5,7 @@ Addresses carry the digest, so what lies under one never changes (decision D4).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from attrs import field, frozen
@@ -82,19 +82,20 @@ class Blob:
 
 
 def find_blob(
-    files: Mapping[tuple[str, str], File],
+    find: Callable[[str, str], File | None],
     digest: str,
     filename: str,
     store: IObjectStore,
 ) -> Blob:
     """Find what lies under an address.
 
+    :param find: finds a file by the digest in its address and its name.
     :raises NotFound: nothing does.
     """
-    file = files.get((digest, filename))
+    file = find(digest, filename)
     if file is not None:
         return _stored(store, file, filename, file.key, file.sha256, file.size)
-    file = files.get((digest, filename.removesuffix(METADATA_SUFFIX)))
+    file = find(digest, filename.removesuffix(METADATA_SUFFIX))
     if file is None or not filename.endswith(METADATA_SUFFIX):
         raise NotFound("There is no such file here; it may have been removed.")
     if file.metadata_key is None or file.metadata_sha256 is None:

@@ -73,7 +73,7 @@ class Projects:
         entry = self.catalog.fresh(name)
         if entry is None or not is_offered(entry.project):
             return None
-        return entry.page.files.get((digest, filename))
+        return entry.page.file(digest, filename)
 
     def count_known(self) -> None:
         """Count a page that :meth:`known_page` gave and that was served."""
@@ -135,7 +135,7 @@ class Projects:
             return await fallback.blob(name, digest, filename)
         check_offered(entry.project)
         try:
-            return find_blob(entry.page.files, digest, filename, self.store)
+            return find_blob(entry.page.file, digest, filename, self.store)
         except NotFound:
             if fallback is None or name not in fallback.merge:
                 raise
@@ -156,7 +156,7 @@ class Projects:
         if file is None:
             raise NotFound("There is no such file here; it may have been removed.")
         digest = file.sha256[:DIGEST_DIGITS]
-        return find_blob(entry.page.files, digest, filename, self.store)
+        return find_blob(entry.page.file, digest, filename, self.store)
 
     async def own_path(self, name: NormalizedName, filename: str) -> str:
         """Return the address below the root of a file of ours, by its name alone.

@@ -8,7 +8,13 @@ be a file is left out, everything else that is known or unknown goes into the JS
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Container,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from datetime import datetime
 from html import escape
 from itertools import chain
@@ -141,48 +147,78 @@ def merge_elsewhere(
     return pack(merge_projects(*question))
 
 
-def index_json(
-    batches: Iterable[Sequence[NormalizedName]],
-    last_serial: int | None = None,
-    serial_of: Callable[[NormalizedName], int | None] = lambda name: None,
-) -> Iterator[bytes]:
-    """Write the JSON list of projects, a piece for each batch of names.
+def json_entries(
+    names: Iterable[NormalizedName], strangers: Container[NormalizedName] = ()
+) -> bytes:
+    """Write entries of the JSON list of projects, for :func:`with_serials`.
 
     Nothing in a normalized name needs escaping.
 
-    :param serial_of: returns the last serial of a project; None for what is not ours.
+    :param strangers: those that have no serial.
     """
 
-    def project(name: NormalizedName) -> str:
-        serial = serial_of(name)
-        if serial is None:
+    def entry(name: NormalizedName) -> str:
+        if name in strangers:
             return f'{{"name":"{name}"}}'
-        return f'{{"name":"{name}","_last-serial":{serial}}}'
+        return f'{{"name":"{name}","_last-serial":{SLOT}}}'
 
+    return ",".join(map(entry, names)).encode()
+
+
+def with_serials(
+    entries: bytes, floor: int, others: Iterable[tuple[str, int]] = ()
+) -> bytes:
+    """Put the projects' last serials into their entries.
+
+    :param floor: that of most.
+    :param others: names, and their own serials.
+    """
+    entries = entries.replace(SLOT.encode(), b"%d" % floor)
+    for name, serial in others:
+        entry = b'"%b","_last-serial":%d}'
+        text = name.encode()
+        entries = entries.replace(entry % (text, floor), entry % (text, serial), 1)
+    return entries
+
+
+def index_json(
+    batches: Iterable[bytes], last_serial: int | None = None
+) -> Iterator[bytes]:
+    """Write the JSON list of projects.
+
+    :param batches: of entries; some may be empty.
+    """
     meta: Document = {"api-version": API_VERSION}
     if last_serial is not None:
         meta["_last-serial"] = last_serial
     yield b'{"meta":%b,"projects":[' % to_json(meta)
-    between = ""
-    for names in batches:
-        if names:
-            yield (between + ",".join(map(project, names))).encode()
-            between = ","
+    between = b""
+    for entries in batches:
+        if entries:
+            yield between + entries
+            between = b","
         else:
             yield b""
     yield b"]}"
 
 
-def index_html(batches: Iterable[Sequence[NormalizedName]]) -> Iterator[bytes]:
-    """Write the HTML list of projects, a piece for each batch of names.
+def html_entries(names: Iterable[NormalizedName]) -> bytes:
+    """Write entries of the HTML list of projects.
 
     A normalized name is its own address (PEP 503): nothing in it needs quoting.
+    """
+    return "".join([f'<a href="{n}/">{n}</a><br>\n' for n in names]).encode()
+
+
+def index_html(batches: Iterable[bytes]) -> Iterator[bytes]:
+    """Write the HTML list of projects.
+
+    :param batches: of entries.
     """
     page = _html("Simple index", (), "", ())
     end = page.index(b"</body>")
     yield page[:end]
-    for names in batches:
-        yield "".join([f'<a href="{n}/">{n}</a><br>\n' for n in names]).encode()
+    yield from batches
     yield page[end:]
 
 

@@ -313,6 +313,24 @@ class RaceTests(CatalogCase):
         waiting.callback(None)
         self.assertEqual(self.successResultOf(names), (ACME, OTHER))
 
+    def test_a_name_that_is_told_meanwhile_needs_no_other_listing(self) -> None:
+        """Of many projects one takes long, and more are added all the time."""
+        self.publish(self.one, ACME, "a")
+        self.get(self.one.catalog.names())
+        waiting: Deferred[None] = Deferred()
+        self.store.after = lambda operation, key: (
+            waiting if operation == "list" else None
+        )
+        self.clock.advance(self.one.catalog.verify_every)
+        self.get(self.one.catalog.names())
+        self.store.after = lambda operation, key: None
+        self.publish(self.one, OTHER, "o")
+        waiting.callback(None)
+        self.assertEqual(self.get(self.one.catalog.names()), (ACME, OTHER))
+        self.assertEqual(self.one.catalog.lost, frozenset())
+        self.assertTrue(self.one.catalog.has(OTHER))
+        self.assertEqual(self.count("list", ".index/"), 2)
+
     def test_nor_is_what_it_found_listed_meanwhile(self) -> None:
         """When anything may have changed, also names that nobody has told of."""
         self.publish(self.one, ACME, "a")

@@ -12,6 +12,7 @@ from typing import Any, cast
 from attrs import define, evolve, frozen
 
 from pypicloud_tw.errors import AmbiguousWrite, NotFound, StoreError
+from pypicloud_tw.index.at_hand import AtHand
 from pypicloud_tw.index.catalog import CachedProject, Catalog
 from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifest import decode, encode, project_of
@@ -187,7 +188,8 @@ class _Quiet:
 
 async def _view_all(state: Versioned, before: object = None) -> Any:
     """Show what is in quarantine."""
-    return await Views()(evolve(state, project=evolve(state.project, status="active")))
+    shown = AtHand().keep(evolve(state.project, status="active"))
+    return await Views()(evolve(state, kept=shown))
 
 
 def _quiet(watch: MarkerWatch) -> MarkerWatch:

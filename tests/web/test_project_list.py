@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from itertools import pairwise
 
 from attrs import define
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -14,10 +17,13 @@ from pypicloud_tw.access.principal import ANONYMOUS, Principal, Scope
 from pypicloud_tw.concurrency.pieces import SLICE
 from pypicloud_tw.index.changelog import Changelog
 from pypicloud_tw.index.names import NormalizedName
+from pypicloud_tw.web import list_entries, project_list
+from pypicloud_tw.web.list_entries import BATCH, regrouped
 from pypicloud_tw.web.media import Encoding, Format, Variant
 from pypicloud_tw.web.negotiation import Choice
-from pypicloud_tw.web.project_list import BATCH, QUICK_INDEX, ProjectList
+from pypicloud_tw.web.project_list import QUICK_INDEX, ProjectList
 from pypicloud_tw.web.representation import Representation
+from pypicloud_tw.web.simple import html_entries
 from tests.access.doubles import policy_of
 from tests.doubles import InlineOffload
 from tests.web.doubles import started
@@ -133,6 +139,68 @@ class WhoseTests(ListCase):
         page = self.find(BOB, HTML).body.decode()
         self.assertIn('<a href="team-a-x/">team-a-x</a>', page)
         self.assertNotIn("team-b-x", page)
+
+
+class NextTests(ListCase):
+    """What is made of the list before is what would be made without it."""
+
+    def fresh(self, who: Principal, choice: Choice) -> bytes:
+        former, self.list = self.list, ProjectList(self.offload, self.clock)
+        made = self.find(who, choice).body
+        self.list = former
+        return made
+
+    @settings(max_examples=40)
+    @given(st.data())
+    def test_any_changes(self, data: st.DataObject) -> None:
+        self.own, self.kept, self.changelog = (), frozenset(), Changelog()
+        self.list = ProjectList(self.offload, self.clock)
+        self.patch(list_entries, "BATCH", 3)
+        self.patch(project_list, "BATCH", 3)
+        some = st.sampled_from([f"{x}-{n}" for n in range(9) for x in ("a", "team-a")])
+        for serial in range(12, 12 + data.draw(st.integers(1, 8))):
+            name = data.draw(some)
+            match data.draw(st.sampled_from(["own", "kept", "given up", "rules"])):
+                case "own":
+                    self.own = names(*{*self.own, name})
+                    changes = (*self.changelog.changes, (name, serial))[-2:]
+                    self.changelog = Changelog(serial - 2, changes, known=True)
+                case "kept":
+                    self.kept = self.kept.union(names(name))
+                case "given up":
+                    self.kept = self.kept.difference(names(name))
+                case _:
+                    self.policy = policy_of(RULES)
+            for who in (ANONYMOUS, BOB):
+                for choice in (JSON, HTML):
+                    made = self.find(who, choice).body
+                    self.assertEqual(made, self.fresh(who, choice))
+
+    def test_one_project_more_is_one_batch(self) -> None:
+        self.own = names(*(f"open-{n}" for n in range(10 * BATCH)))
+        written: list[int] = []
+        write = html_entries
+
+        def counted(given: Iterable[NormalizedName]) -> bytes:
+            written.append(len(list(given)))
+            return write(given)
+
+        self.patch(list_entries, "html_entries", counted)
+        self.find(ANONYMOUS, HTML)
+        self.assertEqual(sum(written), 10 * BATCH)
+        written.clear()
+        self.own = names(*self.own, "open-7-more")
+        self.assertIn(b"open-7-more", self.find(ANONYMOUS, HTML).body)
+        self.assertEqual(written, [BATCH + 1])
+
+    def test_no_batch_grows_for_ever(self) -> None:
+        for n in range(3 * BATCH):
+            self.own = names(*self.own, f"open-{n}")
+            if n % 50 == 0:
+                self.find(ANONYMOUS, HTML)
+        self.find(ANONYMOUS, HTML)
+        grouped = list(regrouped(self.own, (), []))
+        self.assertLess(max(map(len, grouped)), 2 * BATCH)
 
 
 class ManyTests(ListCase):

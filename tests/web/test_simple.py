@@ -23,8 +23,10 @@ from pypicloud_tw.web.media import Encoding, Format, Variant
 from pypicloud_tw.web.negotiation import Negotiator
 from pypicloud_tw.web.representation import Page, compress
 from pypicloud_tw.web.simple import (
+    html_entries,
     index_html,
     index_json,
+    json_entries,
     project_html,
     render_project,
     render_upstream,
@@ -327,14 +329,17 @@ NAMES = [NormalizedName("acme-tool"), NormalizedName("b"), NormalizedName("c0")]
 
 class IndexTests(SynchronousTestCase):
     def test_html(self) -> None:
-        reader = Reader(b"".join(index_html([NAMES[:1], [], NAMES[1:]])))
+        reader = Reader(
+            b"".join(index_html(map(html_entries, [NAMES[:1], [], NAMES[1:]])))
+        )
         hrefs = ["acme-tool/", "b/", "c0/"]
         self.assertEqual([a["href"] for a in reader.anchors], hrefs)
         self.assertEqual(reader.texts, NAMES)
         self.assertEqual(reader.metas, [("pypi:repository-version", "1.4")])
 
     def test_json(self) -> None:
-        batches = iter([[], NAMES[:1], [], NAMES[1:]])
+        parts: list[list[NormalizedName]] = [[], NAMES[:1], [], NAMES[1:]]
+        batches = [json_entries(part, NAMES) for part in parts]
         self.assertEqual(
             json.loads(b"".join(index_json(batches, last_serial=7))),
             {
@@ -346,7 +351,7 @@ class IndexTests(SynchronousTestCase):
     def test_empty(self) -> None:
         reader = Reader(b"".join(index_html([])))
         self.assertEqual(reader.anchors, [])
-        self.assertEqual(json.loads(b"".join(index_json([[]])))["projects"], [])
+        self.assertEqual(json.loads(b"".join(index_json([b""])))["projects"], [])
 
 
 DECODERS: dict[Encoding, Callable[[bytes], bytes]] = {

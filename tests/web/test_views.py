@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.index.at_hand import AtHand
 from pypicloud_tw.index.catalog import Rendered
 from pypicloud_tw.index.manifest import public_document
 from pypicloud_tw.index.manifests import Versioned
@@ -55,7 +56,7 @@ class LargeProjectTests(SynchronousTestCase):
     def render(
         self, project: Project, before: ProjectView | None = None
     ) -> Rendered[ProjectView]:
-        work = started(Views()(Versioned(project, "etag", WHEN), before))
+        work = started(Views()(Versioned(AtHand().keep(project), "etag", WHEN), before))
         return self.successResultOf(work)
 
     def whole(self, project: Project) -> bytes:
@@ -73,7 +74,7 @@ class LargeProjectTests(SynchronousTestCase):
         self.assertTrue(view.page.relative)
         self.assertIn(b"http://a/integrity/", view.page.at("http://a").json)
         for file in self.project.files:
-            self.assertIs(view.files[file.sha256[:16], file.filename], file)
+            self.assertIs(view.file(file.sha256[:16], file.filename), file)
 
     def test_what_stayed_is_not_rendered_again(self) -> None:
         before = self.render(self.project).page
@@ -110,4 +111,6 @@ class LargeProjectTests(SynchronousTestCase):
         hidden = evolve(self.project, status="quarantined")
         view = self.render(hidden, self.render(self.project).page).page
         self.assertEqual(json.loads(view.page.json)["files"], [])
-        self.assertEqual((view.files, view.fragments), ({}, {}))
+        self.assertEqual(view.fragments, {})
+        first = self.project.files[0]
+        self.assertIsNone(view.file(first.sha256[:16], first.filename))

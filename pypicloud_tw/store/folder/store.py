@@ -36,7 +36,8 @@ from pypicloud_tw.store.folder.placing import FolderPlacer
 from pypicloud_tw.store.folder.scratch import Draft, Scratch, sweep
 from pypicloud_tw.store.folder.tree import Folder, etag
 from pypicloud_tw.store.folder.upload import DirectoryUpload, SmallUpload
-from pypicloud_tw.store.folder.walk import object_info, walk
+from pypicloud_tw.store.folder.walk import SHORT, walk
+from pypicloud_tw.store.folder.walker import object_info
 from pypicloud_tw.store.folder.writing import BYTES, GroupWriter, Write
 from pypicloud_tw.store.interfaces import (
     ByteRange,
@@ -74,6 +75,7 @@ class DirectoryStore:
     Call :meth:`prepare` before anything else and :meth:`close` after everything.
 
     :param clock: seconds since 1970.
+    :param short: see :func:`.walk.walk`.
     :param checkpoint: for tests that end a process between two steps; called in the
         working thread with the name of the step that was just done:
 
@@ -95,6 +97,7 @@ class DirectoryStore:
     offload: IOffload = field(repr=False)
     _clock: Callable[[], float] = field(default=time.time, kw_only=True)
     _checkpoint: Checkpoint = field(default=pass_by, kw_only=True, repr=False)
+    _short: int = field(default=SHORT, kw_only=True, repr=False)
     _folder: Folder = field(init=False, repr=False)
     _writer: GroupWriter = field(init=False, repr=False)
     _scratch: Scratch | None = field(default=None, init=False, repr=False)
@@ -229,7 +232,9 @@ class DirectoryStore:
         skip: Callable[[str], bool] = enter,
     ) -> AsyncIterator[ObjectInfo]:
         """See :class:`IObjectStore`."""
-        return walk(self._folder, self.offload, prefix, after, unlisted, skip)
+        return walk(
+            self._folder, self.offload, prefix, after, unlisted, skip, self._short
+        )
 
     def url(self, key: str, *, filename: str) -> None:
         """Return None: only this server serves the object."""

@@ -12,6 +12,7 @@ import errno
 import os
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,7 +27,7 @@ from pypicloud_tw.errors import (
     PreconditionFailed,
     StoreError,
 )
-from pypicloud_tw.store.checkpoints import Checkpoint
+from pypicloud_tw.store.checkpoints import Checkpoint, pass_by
 from pypicloud_tw.store.folder.explain import ABSENT, folder_error, unreadable
 from pypicloud_tw.store.folder.locks import open_lock, stripe, wait_for_lock
 from pypicloud_tw.store.folder.owner import FOLDER, entrust, make_folder
@@ -37,6 +38,9 @@ from pypicloud_tw.store.keys import PRIVATE, key_segments
 T = TypeVar("T")
 
 Segments = Sequence[bytes]
+
+#: A folder's path, and the device and inode that it must be.
+Identified = tuple[Path, tuple[int, int] | None]
 
 # O_NONBLOCK: opening a pipe that lies there must not wait for its writer.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -81,6 +85,18 @@ class Folder:
     _identity: tuple[int, int] | None = field(default=None, kw_only=True)
     _durable: dict[tuple[bytes, ...], int] = field(factory=dict, init=False, repr=False)
     _random: SystemRandom = field(factory=SystemRandom, init=False)
+
+    @property
+    def beside(self) -> Identified:
+        """What another process opens the same folder by."""
+        return self.path, self._identity
+
+    @classmethod
+    def again(cls, place: Identified) -> Folder:
+        """Open another process's folder, to read there."""
+        folder = cls(place[0], time.time, pass_by)
+        folder._identity = place[1]
+        return folder
 
     def prepare(self) -> None:
         """Create the folder durably where it is missing, and remember which it is."""

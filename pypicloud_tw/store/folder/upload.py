@@ -14,7 +14,7 @@ from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.folder.explain import explained
 from pypicloud_tw.store.folder.scratch import Draft
 from pypicloud_tw.store.folder.tree import Folder
-from pypicloud_tw.store.folder.walk import object_info
+from pypicloud_tw.store.folder.walker import object_info
 from pypicloud_tw.store.interfaces import (
     Condition,
     IfAbsent,

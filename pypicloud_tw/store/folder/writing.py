@@ -20,7 +20,7 @@ from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.store.folder.scratch import Draft
 from pypicloud_tw.store.folder.tree import Folder
-from pypicloud_tw.store.folder.walk import object_info
+from pypicloud_tw.store.folder.walker import object_info
 from pypicloud_tw.store.interfaces import Condition, ObjectInfo
 
 P = ParamSpec("P")

@@ -35,7 +35,8 @@ from pypicloud_tw.web.authorization import (
     refuse_other_sites,
 )
 from pypicloud_tw.web.http.site import Request
-from pypicloud_tw.web.project_list import BATCH, last_serial
+from pypicloud_tw.web.list_entries import BATCH
+from pypicloud_tw.web.project_list import last_serial
 
 #: Projects that a search finds; each may take a question of the store.
 MOST_HITS = 100

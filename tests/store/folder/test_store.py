@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, TypeVar, TypeVarTuple
 
 from attrs import define, field
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -31,9 +31,12 @@ from pypicloud_tw.errors import (
     PreconditionFailed,
     PypicloudError,
     StoreError,
+    Unavailable,
 )
 from pypicloud_tw.offload.service import IOffload, Offload
 from pypicloud_tw.store.folder import locks as locks_module
+from pypicloud_tw.store.folder import scan as scan_module
+from pypicloud_tw.store.folder import walk as walk_module
 from pypicloud_tw.store.folder.store import DirectoryStore
 from pypicloud_tw.store.folder.writing import Write, write_all
 from pypicloud_tw.store.interfaces import (
@@ -101,6 +104,26 @@ class DirectoryStoreTests(StoreSuite, TestCase):
         path = quick_folder()
         self.addCleanup(shutil.rmtree, path)
         store = DirectoryStore(path, InlineOffload())
+        self.addCleanup(lambda: Deferred.fromCoroutine(store.close()))
+        return store
+
+    async def progress(self) -> None:
+        """Everything happens at once."""
+
+
+class ListedApartTests(StoreSuite, TestCase):
+    """Every listing counts as long, and takes many parts."""
+
+    rapid_puts = 10
+
+    def setUp(self) -> Any:
+        self.patch(scan_module, "MOST", 2)
+        return super().setUp()
+
+    async def make_store(self) -> IObjectStore:
+        path = quick_folder()
+        self.addCleanup(shutil.rmtree, path)
+        store = DirectoryStore(path, InlineOffload(), short=0)
         self.addCleanup(lambda: Deferred.fromCoroutine(store.close()))
         return store
 
@@ -701,6 +724,57 @@ class AdoptedTests(FolderCase):
         found = self.wait(keys(self.store, "many/"))
         self.assertEqual(found, sorted(f"many/{n}.whl" for n in range(2000)))
         self.assertGreater(len(self.offload.threaded), 2)
+
+    def test_a_long_listing_goes_on_in_a_helper(self) -> None:
+        for n in range(700):
+            (self.path / f"{n}-1.0.whl").touch()
+            (self.path / f"p{n}").mkdir()
+            (self.path / f"p{n}" / "x-1.0.whl").touch()
+        here = self.wait(keys(DirectoryStore(self.path, self.offload, short=10**6)))
+        self.assertEqual(self.offload.processed, [])
+        for most in (1, 2, 333, 10_000):
+            self.patch(scan_module, "MOST", most)
+            store = DirectoryStore(self.path, self.offload, short=1)
+            self.patch(walk_module, "TURN", 0.0)
+            self.assertEqual(self.wait(keys(store)), here)
+        self.assertEqual(set(self.offload.processed), {"scan"})
+
+    def test_what_is_no_object_is_told_once(self) -> None:
+        self.patch(scan_module, "MOST", 1)
+        for n in range(4):
+            (self.path / f"{n}-1.0.whl").touch()
+            (self.path / f"link{n}").symlink_to("elsewhere")
+        told: list[Unlisted] = []
+
+        async def listing() -> list[str]:
+            store = DirectoryStore(self.path, self.offload, short=0)
+            return [info.key async for info in store.list("", unlisted=told.append)]
+
+        self.assertEqual(len(self.wait(listing())), 4)
+        keys = [what.key for what in told]
+        self.assertEqual(sorted(keys), [f"link{n}/" for n in range(4)])
+
+    def test_a_helper_lists_only_the_very_folder(self) -> None:
+        """Not the empty mount point that is there in its place by now."""
+        store = DirectoryStore(self.path, self.offload, short=0)
+        self.wait(store.prepare())
+        aside = self.path.with_name(f"{self.path.name}-aside")
+        self.path.rename(aside)
+        self.addCleanup(shutil.rmtree, aside)
+        self.path.mkdir()
+        self.assertIn("is not the one it was", self.error(StoreError, keys(store)))
+
+    def test_no_helper_is_an_error_of_the_store(self) -> None:
+        """What is in the folder is not absent for it."""
+
+        class NoHelpers(InlineOffload):
+            def in_process(
+                self, function: Callable[[*Ts], T], *args: *Ts
+            ) -> Deferred[T]:
+                return fail(Unavailable("Too many calls wait."))
+
+        store = DirectoryStore(self.path, NoHelpers(), short=0)
+        self.assertEqual(self.error(StoreError, keys(store)), "Too many calls wait.")
 
     def test_vanishing_while_listed(self) -> None:
         for n in range(5):
