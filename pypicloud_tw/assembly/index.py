@@ -51,11 +51,11 @@ def make_process(
         metrics, offload = Metrics(reactor), offload or Offload(reactor)
         offload.register(metrics)
         return Process(reactor, offload, metrics)
-    metrics = Metrics(reactor, member.line.gather)
-    member.line.count(metrics.snapshot)
+    metrics = Metrics(reactor, member.link.gather)
+    member.link.count(metrics.snapshot)
     offload = offload or Offload(reactor, processes=max(1, HELPERS // member.count))
     offload.register(metrics)
-    return Process(reactor, offload, metrics, member.line, member.number)
+    return Process(reactor, offload, metrics, member.link, member.number)
 
 
 def make_index(

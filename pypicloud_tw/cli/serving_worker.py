@@ -20,7 +20,7 @@ from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.errors import ConfigError
 from pypicloud_tw.garbage import ShortCollections
 from pypicloud_tw.server import Server
-from pypicloud_tw.workers.line import Line
+from pypicloud_tw.workers.link import Link
 from pypicloud_tw.workers.member import Member
 from pypicloud_tw.workers.messages import (
     FROM_PARENT,
@@ -41,14 +41,14 @@ class ServingWorker:
 
     def __init__(self, reactor: Any, environ: Mapping[str, str]) -> None:
         self.code = 0
-        self.line = Line(reactor, self)
+        self.link = Link(reactor, self)
         self._reactor = reactor
         self._environ = environ
         self._server: Server | None = None
         self._latest: Config | None = None
 
     def start(self, message: Message) -> None:
-        """Begin to serve; see :class:`~pypicloud_tw.workers.line.Side`."""
+        """Begin to serve; see :class:`~pypicloud_tw.workers.link.Side`."""
         try:
             self._server = self._make(message)
             self._server.privilegedStartService()
@@ -67,18 +67,18 @@ class ServingWorker:
             self._reactor.addSystemEventTrigger("before", "shutdown", self._stop)
             # As in a server that is alone.
             ShortCollections().start()
-            self.line.serving()
+            self.link.serving()
             if message["latest"] is not None:
                 self.hang_up(message["latest"])
 
     def hang_up(self, config: str | None) -> None:
-        """See :class:`~pypicloud_tw.workers.line.Side`."""
+        """See :class:`~pypicloud_tw.workers.link.Side`."""
         self._latest = None if config is None else unpack(config)
         if self._server is not None:
             self._server.hang_up()
 
     def orphaned(self) -> None:
-        """See :class:`~pypicloud_tw.workers.line.Side`."""
+        """See :class:`~pypicloud_tw.workers.link.Side`."""
         with suppress(ReactorNotRunning):
             self._reactor.stop()
 
@@ -87,7 +87,7 @@ class ServingWorker:
         count = config.server.workers
         member = Member.of(
             self._reactor,
-            self.line,
+            self.link,
             message["number"],
             count,
             greets=message["greets"],
@@ -105,7 +105,7 @@ class ServingWorker:
 
     def _fail(self, problem: str) -> None:
         self.code = 1
-        self.line.failed(problem)
+        self.link.failed(problem)
         self._reactor.addSystemEventTrigger("before", "shutdown", self._flush)
         self._reactor.callLater(0, self.orphaned)
 
@@ -117,7 +117,7 @@ class ServingWorker:
     async def _stopping(self) -> None:
         assert self._server is not None, "it was started"
         await self._server.stopService()
-        self.line.stopped()
+        self.link.stopped()
         await self._flush()
 
     def _flush(self) -> Deferred[None]:
@@ -132,8 +132,8 @@ def serve(reactor: Any) -> int:
         os.set_inheritable(fd, False)
     worker = ServingWorker(reactor, os.environ)
     # mypy knows that of Windows, which takes no descriptors.
-    StandardIO(worker.line, FROM_PARENT, TO_PARENT, reactor)  # type: ignore[call-arg]
-    observer = cast(ILogObserver, worker.line.write_log)
+    StandardIO(worker.link, FROM_PARENT, TO_PARENT, reactor)  # type: ignore[call-arg]
+    observer = cast(ILogObserver, worker.link.write_log)
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
     reactor.run()
     return worker.code

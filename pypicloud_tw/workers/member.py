@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import frozen
 
-from pypicloud_tw.workers.line import Line
+from pypicloud_tw.workers.link import Link
 from pypicloud_tw.workers.shared_socket import InheritingReactor
 
 
@@ -17,19 +17,19 @@ class Member:
     :ivar number: of its place, from 1.
     :ivar count: how many workers there are.
     :ivar greets: it says in the log what is served; once is enough.
-    :ivar line: to its siblings.
+    :ivar link: to its siblings.
     :ivar listener: the reactor, as endpoints shall see it.
     """
 
     number: int
     count: int
     greets: bool
-    line: Line
+    link: Link
     listener: Any
 
     @classmethod
     def of(
-        cls, reactor: Any, line: Line, number: int, count: int, *, greets: bool, fd: int
+        cls, reactor: Any, link: Link, number: int, count: int, *, greets: bool, fd: int
     ) -> Member:
         """Make one; *fd* is the listening socket."""
-        return cls(number, count, greets, line, InheritingReactor(reactor, fd))
+        return cls(number, count, greets, link, InheritingReactor(reactor, fd))

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.metrics import Snapshot
-from pypicloud_tw.workers.line import Line
+from pypicloud_tw.workers.link import Link
 from pypicloud_tw.workers.messages import FROM_PARENT, TO_PARENT, Message
 from pypicloud_tw.workers.supervisor import Plan, Supervisor
 from pypicloud_tw.workers.worker import Worker
@@ -62,7 +62,7 @@ class Child:
     worker: Worker
     clock: ReactorClock
     pid: int
-    line: Line = field(init=False)
+    link: Link = field(init=False)
     started: Message | None = field(default=None, init=False)
     hung_up: list[str | None] = field(factory=list, init=False)
     is_orphaned: bool = field(default=False, init=False)
@@ -72,10 +72,10 @@ class Child:
     counts: Snapshot = field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.line = Line(self.clock, self)
+        self.link = Link(self.clock, self)
         pipe: Any = _Pipe(self)
         process: Any = self
-        self.line.makeConnection(pipe)  # type: ignore[no-untyped-call]  # Twisted's
+        self.link.makeConnection(pipe)  # type: ignore[no-untyped-call]  # Twisted's
         self.worker.makeConnection(process)  # type: ignore[no-untyped-call]  # likewise
 
     # What the parent does to it.
@@ -84,8 +84,8 @@ class Child:
         """Have it read, in two pieces."""
         assert fd == FROM_PARENT, fd
         if not self.deaf and not self.ended:
-            self.line.dataReceived(data[:7])
-            self.line.dataReceived(data[7:])
+            self.link.dataReceived(data[:7])
+            self.link.dataReceived(data[7:])
 
     def signalProcess(self, name: str) -> None:
         """Note a signal; one that is deaf ends by KILL alone."""
@@ -111,13 +111,13 @@ class Child:
 
     def serve(self) -> None:
         """Begin to serve."""
-        self.line.count(lambda: self.counts)
-        self.line.serving()
+        self.link.count(lambda: self.counts)
+        self.link.serving()
 
     def end(self, *, code: int = 0, signal: int | None = None) -> None:
         """End the process."""
         self.ended = True
-        self.line.stopped()
+        self.link.stopped()
         error: Exception = ProcessDone(0)
         if code or signal:
             error = ProcessTerminated(code or None, signal)

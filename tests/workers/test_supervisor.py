@@ -53,7 +53,7 @@ class BeginningTests(SupervisorCase):
     def test_what_a_worker_cannot_do_ends_all_once(self) -> None:
         self.house.parent.startService()
         for child in self.house.children:
-            child.line.failed("audit.log cannot be opened.")
+            child.link.failed("audit.log cannot be opened.")
         for child in self.house.children:
             child.end(code=1)
         self.assertEqual(self.house.gave_up, ["audit.log cannot be opened."])
@@ -100,7 +100,7 @@ class BeginningTests(SupervisorCase):
         """It may show long after they have begun."""
         children = self.house.serve()
         for child in children:
-            child.line.refuse("Only one process may write to this bucket.")
+            child.link.refuse("Only one process may write to this bucket.")
         self.assertEqual(
             self.house.gave_up, ["Only one process may write to this bucket."]
         )
@@ -127,7 +127,7 @@ class DyingTests(SupervisorCase):
         children = self.house.serve()
         children[0].end()
         self.clock.advance(FIRST)
-        children[3].line.failed("audit.log cannot be opened.")
+        children[3].link.failed("audit.log cannot be opened.")
         children[3].end(code=1)
         self.assertIn(
             "ended with exit code 1; another begins in 0.2 s. audit.log cannot be "
@@ -229,7 +229,7 @@ class LogTests(SupervisorCase):
             # As the observer of a worker's own log has it.
             self.house.parent._log.warn("{what} is slow.", what="S3")
         with capturedLogs() as written:
-            children[1].line.write_log(said[0])
+            children[1].link.write_log(said[0])
         [event] = written
         text = formatEventAsClassicLogText(event) or ""
         self.assertIn("Supervisor#warn worker 2] S3 is slow.", text)

@@ -1,4 +1,4 @@
-"""A worker's line to its parent, and by that to its siblings."""
+"""A worker's link to its parent, and by that to its siblings."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Side(Protocol):
 
 
 @define(eq=False)
-class Line(TwistedProtocol):
+class Link(TwistedProtocol):
     """The worker's end of both pipes.
 
     :ivar side: the worker.

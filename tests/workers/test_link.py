@@ -10,7 +10,7 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.metrics import Metrics, Snapshot
-from pypicloud_tw.workers.line import COUNTS_EVERY
+from pypicloud_tw.workers.link import COUNTS_EVERY
 from pypicloud_tw.workers.messages import PARENT_PATIENCE, SIBLINGS_PATIENCE
 from tests.workers.doubles import Child, Household, config_of
 
@@ -31,14 +31,14 @@ class LineCase(SynchronousTestCase):
             self.listen(number, child)
 
     def listen(self, number: int, child: Child) -> None:
-        child.line.subscribe(
+        child.link.subscribe(
             "changed", lambda value: self.heard.append((number, value))
         )
 
 
 class TellTests(LineCase):
     def tell(self, child: Child, value: object = "acme") -> Deferred[None]:
-        return Deferred.fromCoroutine(child.line.tell("changed", value))
+        return Deferred.fromCoroutine(child.link.tell("changed", value))
 
     def test_all_others_have_heard_it(self) -> None:
         self.successResultOf(self.tell(self.two))
@@ -79,15 +79,15 @@ class TellTests(LineCase):
 
     def test_post_is_not_waited_for(self) -> None:
         self.three.deaf = True
-        self.one.line.post("changed", ["ann", "192.0.2.1"])
+        self.one.link.post("changed", ["ann", "192.0.2.1"])
         self.assertEqual(self.heard, [(2, ["ann", "192.0.2.1"])])
 
     def test_what_nobody_listens_to(self) -> None:
-        self.successResultOf(Deferred.fromCoroutine(self.one.line.tell("something", 1)))
+        self.successResultOf(Deferred.fromCoroutine(self.one.link.tell("something", 1)))
         self.assertEqual(self.heard, [])
 
     def test_an_orphan_tells_nobody_and_ends(self) -> None:
-        self.one.line.connectionLost()
+        self.one.link.connectionLost()
         self.assertTrue(self.one.is_orphaned)
         self.successResultOf(self.tell(self.one))
         self.assertEqual(self.heard, [])
@@ -95,7 +95,7 @@ class TellTests(LineCase):
 
 class MetricsTests(LineCase):
     def gather(self, child: Child) -> dict[str, Any]:
-        found = Deferred.fromCoroutine(child.line.gather(child.counts))
+        found = Deferred.fromCoroutine(child.link.gather(child.counts))
         snapshot = self.successResultOf(found)
         return {name: samples[0][2] for name, _, _, _, samples in snapshot}
 
@@ -113,7 +113,7 @@ class MetricsTests(LineCase):
         self.three.counts = counted("hits", 7)
         with capturedLogs():
             self.three.deaf = True  # it says nothing more
-            self.three.line.transport = None
+            self.three.link.transport = None
             self.three.end(signal=9)
         gathered = self.gather(self.one)
         self.assertEqual(gathered["hits"], 5)
@@ -137,7 +137,7 @@ class MetricsTests(LineCase):
         self.assertEqual(self.gather(self.one)["hits"], 8)
 
     def test_without_a_parent_they_are_ones_own(self) -> None:
-        self.one.line.connectionLost()
+        self.one.link.connectionLost()
         self.one.counts = counted("hits", 2)
         self.assertEqual(self.gather(self.one), {"hits": 2})
 
@@ -145,8 +145,8 @@ class MetricsTests(LineCase):
         """Counters and histograms are summed; labels keep them apart."""
         all_metrics = []
         for child in self.house.children:
-            metrics = Metrics(self.clock, child.line.gather)
-            child.line.count(metrics.snapshot)
+            metrics = Metrics(self.clock, child.link.gather)
+            child.link.count(metrics.snapshot)
             metrics.read("known", "Known of the store", lambda: 4, together="max")
             metrics.read("kept", "Kept in memory", lambda: 4)
             metrics.observe(b"GET", 200, 0.003)
@@ -172,11 +172,11 @@ class LogTests(LineCase):
         """Lines are left out then, rather than kept."""
         with capturedLogs() as logs:
             self.house.parent._log.info("It is.")
-        self.one.line.pauseProducing()
+        self.one.link.pauseProducing()
         with capturedLogs() as written:
-            self.one.line.write_log(logs[0])
+            self.one.link.write_log(logs[0])
         self.assertEqual(list(written), [])
-        self.one.line.resumeProducing()
+        self.one.link.resumeProducing()
         with capturedLogs() as written:
-            self.one.line.write_log(logs[0])
+            self.one.link.write_log(logs[0])
         self.assertEqual(len(written), 1)
