@@ -40,6 +40,7 @@ class Lookups(Generic[T]):
         factory=lambda: FairQueue(AT_ONCE, QUEUE, "token checks"), init=False
     )
     _questions: Coalesced[T | None] = field(factory=Coalesced, init=False)
+    _attempts: Coalesced[T | None] = field(factory=Coalesced, init=False)
 
     async def again(self, key: str, client: str, question: Question[T]) -> T | None:
         """Ask for what was found before.
@@ -60,12 +61,28 @@ class Lookups(Generic[T]):
     ) -> T | None:
         """Ask for a token that was never found; None: there is none.
 
+        A client that shows it many times at once, as the jobs of one CI run do, has
+        tried it once.
+
         :param token: its id, which the client has shown.
         :param has_it: tells whether what was found has that token in it.
         :raises TooManyRequests: the client has shown too many that there are not.
         :raises StoreError: the store is away.
         :raises QueueFullError: too many ask.
         """
+        return await self._attempts.ask(
+            (token, network(client)),
+            lambda: self._first(key, client, question, token, has_it),
+        )
+
+    async def _first(
+        self,
+        key: str,
+        client: str,
+        question: Question[T],
+        token: str,
+        has_it: Callable[[T], bool],
+    ) -> T | None:
         attempt = self.throttle.admit(f"token {token}", client)
         ask = partial(
             self._questions.ask, key, partial(self._ask, attempt.asker, question)
