@@ -122,7 +122,7 @@ class SmallFilesTests(SynchronousTestCase):
             self.take(f"{n}")
         self.end(0, placed("0"))
         self.assertEqual(len(self.versions(1)), TOGETHER)
-        self.take("large", size=BYTES)
+        self.take("99", size=BYTES)
         self.end(1, [placed("")] * TOGETHER)
         self.assertEqual(self.versions(2), [f"{TOGETHER + 1}"])
 
