@@ -1,4 +1,8 @@
-"""An upstream of one page, in a process of its own: ``one_page.py PORT FILE``."""
+"""An upstream of one page, in a process of its own: ``one_page.py PORT FILE``.
+
+It is compressed once, for the project ``largest``; asked for ``largest-1`` and the like, it
+gives the same page with that name.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +14,30 @@ from typing import Any
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Gives the page for every project's name, compressed once."""
+    """Gives the page for every project's name."""
 
     protocol_version = "HTTP/1.1"
+    plain: bytes
     page: bytes
 
     def do_GET(self) -> None:
         """See :class:`BaseHTTPRequestHandler`."""
+        page = self._page_of(self.path.strip("/").rpartition("/")[2])
         self.send_response(200)
         self.send_header("Content-Type", "application/vnd.pypi.simple.v1+json")
         self.send_header("Content-Encoding", "gzip")
-        self.send_header("Content-Length", str(len(self.page)))
+        self.send_header("Content-Length", str(len(page)))
         self.send_header("Cache-Control", "max-age=600")
         self.end_headers()
-        self.wfile.write(self.page)
+        self.wfile.write(page)
+
+    def _page_of(self, name: str) -> bytes:
+        if not name.startswith("largest-"):
+            return self.page
+        # As in the page: first its name, then those of its files.
+        renamed = self.plain.replace(b'"largest"', f'"{name}"'.encode())
+        escaped = name.replace("-", "_").encode()
+        return gzip.compress(renamed.replace(b"largest-", escaped + b"-"), 1)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""
@@ -32,7 +46,8 @@ class Handler(BaseHTTPRequestHandler):
 def main() -> None:
     """Serve until it is ended."""
     port, file = int(sys.argv[1]), Path(sys.argv[2])
-    Handler.page = gzip.compress(file.read_bytes(), 6)
+    Handler.plain = file.read_bytes()
+    Handler.page = gzip.compress(Handler.plain, 6)
     ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 
 

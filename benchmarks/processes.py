@@ -9,6 +9,9 @@ from pathlib import Path
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PROC = Path("/proc")
 
+#: The ``stat`` of a process that has ended.
+_NONE = ") " + "0 " * 20
+
 
 def worked(pid: int) -> float:
     """Tell the processor's seconds, user's and system's, of a process and its children.
@@ -16,6 +19,11 @@ def worked(pid: int) -> float:
     Those of children that have ended are in their parents' sums.
     """
     return sum(_ticks(one) for one in tree(pid)) / _TICKS
+
+
+def worked_alone(pid: int) -> float:
+    """Tell the same of a process without its children."""
+    return alone_of(_read(_PROC / str(pid) / "stat") or _NONE) / _TICKS
 
 
 def highest(pid: int) -> int:
@@ -36,9 +44,18 @@ def tree(pid: int) -> Iterator[int]:
 
 def ticks_of(stat: str) -> int:
     """Read utime, stime, cutime and cstime of a ``/proc/PID/stat``, proc(5)."""
+    return sum(_times(stat))
+
+
+def alone_of(stat: str) -> int:
+    """Read utime and stime alone."""
+    return sum(_times(stat)[:2])
+
+
+def _times(stat: str) -> list[int]:
     # The name, which is in brackets, may have spaces and brackets in it.
     fields = stat.rpartition(")")[2].split()
-    return sum(int(field) for field in fields[11:15])
+    return [int(field) for field in fields[11:15]]
 
 
 def highest_of(status: str) -> int:
@@ -50,7 +67,7 @@ def highest_of(status: str) -> int:
 
 
 def _ticks(pid: int) -> int:
-    return ticks_of(_read(_PROC / str(pid) / "stat") or ") " + "0 " * 20)
+    return ticks_of(_read(_PROC / str(pid) / "stat") or _NONE)
 
 
 def _highest(pid: int) -> int:

@@ -89,18 +89,21 @@ def ours(
     programs: Path | None = None,
     environment: Mapping[str, str] | None = None,
     options: Sequence[str] = (),
+    twistd: Sequence[str] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run this program; *settings* are lines of its ini, *options* of the command.
 
     :param programs: the folder that twistd is in; another version's, perhaps;
         None: this one's.
     :param environment: see :func:`running`.
+    :param twistd: what is run instead of it.
     """
     ini = folder / f"ours-{port}.ini"
     lines = [f"{key} = {value}" for key, value in settings.items()]
     ini.write_text("\n".join(["[app:main]", *lines, ""]))
+    found = str((programs or Path(sys.executable).parent) / "twistd")
     command = [
-        str((programs or Path(sys.executable).parent) / "twistd"),
+        *(twistd or [found]),
         "-n",
         "--pidfile=",
         "pypicloud",
