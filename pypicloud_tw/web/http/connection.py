@@ -28,12 +28,13 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
-from twisted.internet.interfaces import IDelayedCall, IPushProducer
+from twisted.internet.interfaces import IPushProducer
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from pypicloud_tw.concurrency.deadline import Deadline
+from pypicloud_tw.concurrency.slices import Place, Slices
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.web.http.body import RequestBody
 from pypicloud_tw.web.http.framing import ByChunks, ByLength, Framing
@@ -88,6 +89,8 @@ class ConnectionSite(RequestSite, Protocol):
 
     :ivar draining: no connection outlives the answer it waits for.
     :ivar channels: the open connections; each adds itself.
+    :ivar slices: in which requests begin, but for those that ``express`` answers: these
+        need not wait for all others that have come.
     :ivar express: answers what came on an idle connection without making a request of
         it, if it can, and says whether; None: every request is made.
     """
@@ -96,6 +99,7 @@ class ConnectionSite(RequestSite, Protocol):
     heads: HeadParser
     draining: bool
     channels: set[Channel]
+    slices: Slices
     express: Callable[[Channel, bytes], bool] | None
 
     def channel_lost(self, channel: Channel) -> None:
@@ -134,7 +138,7 @@ class Channel(Outgoing):
         self._framing: Framing | None = None
         self._discarded = 0
         self._body: RequestBody | None = None
-        self._resumption: IDelayedCall | None = None
+        self._place: Place | None = None
 
     # --- the transport's side
 
@@ -172,9 +176,9 @@ class Channel(Outgoing):
         """End whatever was under way."""
         self._state = CLOSING
         self._deadline.cancel()
-        if self._resumption is not None:
-            self._resumption.cancel()
-            self._resumption = None
+        if self._place is not None:
+            self._place.cancel()
+            self._place = None
         self._buffer = b""
         request, self._request = self._request, None
         if request is not None:
@@ -206,8 +210,17 @@ class Channel(Outgoing):
         client may send thousands at once. None begins while an answer waits for the
         client to read, lest unread answers pile up.
         """
-        if self._serving:
+        if self._serving or self._place is not None:
             return
+        slices = self.site.slices
+        if slices.over:
+            self._serve_later()
+        else:
+            self._serve_now(slices)
+        self._adjust_reading()
+
+    def _serve_now(self, slices: Slices) -> None:
+        began = slices.clock.seconds()
         self._serving = True
         try:
             for _ in range(MOST_AT_ONCE):
@@ -216,10 +229,10 @@ class Channel(Outgoing):
                 if not self._buffer or not self._serve_next():
                     break
             else:
-                self._continue_later()
+                self._serve_later()
         finally:
             self._serving = False
-        self._adjust_reading()
+            slices.spend(began)
 
     def _serve_next(self) -> bool:
         """Serve the first request in the buffer; false if it is not there yet."""
@@ -245,13 +258,13 @@ class Channel(Outgoing):
             self._deadline.set(self.site.limits.head)
         return False
 
-    def _continue_later(self) -> None:
-        if self._resumption is None:
-            self._resumption = self.site.reactor.callLater(0, self._resume_serving)
+    def _serve_later(self) -> None:
+        self._place = self.site.slices.wait(self._resume_serving)
 
     def _resume_serving(self) -> None:
-        self._resumption = None
-        self._serve()
+        self._place = None
+        self._serve_now(self.site.slices)
+        self._adjust_reading()
 
     def _begin(self, head: Head) -> None:
         """Let a request be handled, whose body may still be on its way."""

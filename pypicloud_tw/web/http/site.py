@@ -12,6 +12,7 @@ from twisted.web import server
 from twisted.web.resource import IResource, getChildForRequest
 
 from pypicloud_tw import __version__
+from pypicloud_tw.concurrency.slices import Slices
 from pypicloud_tw.concurrency.waiters import Waiters
 from pypicloud_tw.web.http.access_log import AccessLog
 from pypicloud_tw.web.http.body import RequestBody
@@ -38,6 +39,7 @@ class Site(server.Site):
 
     :ivar draining: the server stops: no connection outlives the answer it waits for.
     :ivar channels: the open connections.
+    :ivar slices: in which requests begin.
     :ivar express: see :class:`~pypicloud_tw.web.http.connection.ConnectionSite`.
     :ivar observe: called with each request at its end, and with its duration in
         seconds.
@@ -64,6 +66,7 @@ class Site(server.Site):
         self.observe = observe
         self.draining = False
         self.channels: set[Channel] = set()
+        self.slices = Slices(reactor)
         self.heads = HeadParser()
         self.express = express
         self._server = f"pypicloud-tw/{__version__}".encode()
