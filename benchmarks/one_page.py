@@ -1,7 +1,7 @@
 """An upstream of one page, in a process of its own: ``one_page.py PORT FILE``.
 
-It is compressed once, for the project ``largest``; asked for ``largest-1`` and the like, it
-gives the same page with that name.
+It is compressed once, for the project ``largest``; asked for ``largest-1`` and the
+like, it gives the same page with that name.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Handler(BaseHTTPRequestHandler):
     def _page_of(self, name: str) -> bytes:
         if not name.startswith("largest-"):
             return self.page
-        # As in the page: first its name, then those of its files.
-        renamed = self.plain.replace(b'"largest"', f'"{name}"'.encode())
+        # Names of files first: they have a hyphen behind the project's name.
         escaped = name.replace("-", "_").encode()
-        return gzip.compress(renamed.replace(b"largest-", escaped + b"-"), 1)
+        renamed = self.plain.replace(b"largest-", escaped + b"-")
+        return gzip.compress(renamed.replace(b'"largest"', f'"{name}"'.encode()), 1)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""

@@ -1,13 +1,13 @@
 """Requests at a fixed rate over kept connections, whatever becomes of the answers.
 
 ``python -m benchmarks.open_loop PORT CONNECTIONS RATE FILE``, a process of its own that
-:func:`asking` starts; FILE has the requests, each with a NUL behind it. When standard input
-ends, it writes what the answers took, in milliseconds, as JSON.
+:func:`asking` starts; FILE has the requests, each with a NUL behind it. When standard
+input ends, it writes what the answers took, in milliseconds, as JSON.
 
 A client that waits for an answer before it asks again asks less while the server stands
 still, and so hardly notices it. This one does not wait. A request's time ends when the
-kernel has its answer's last piece (SO_TIMESTAMPNS, socket(7)), so that it does not matter
-how late this process comes to read it.
+kernel has its answer's last piece (SO_TIMESTAMPNS, socket(7)): how late this process
+comes to read it does not matter.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class Asked:
 
     def part(self, of_thousand: int) -> float:
         """Tell how long so many of a thousand took at most."""
-        return self.waits[min(len(self.waits) * of_thousand // 1000, -1 % len(self.waits))]
+        return self.waits[
+            min(len(self.waits) * of_thousand // 1000, -1 % len(self.waits))
+        ]
 
 
 @contextmanager
@@ -136,7 +138,7 @@ def _arrived(marks: list[tuple[int, int, bytes]]) -> float:
     for level, kind, data in marks:
         if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS):
             seconds, nanoseconds = _TIMESPEC.unpack(data)
-            return float(seconds) + nanoseconds / 1e9
+            return int(seconds) + int(nanoseconds) / 1e9
     return time.time()
 
 

@@ -1,20 +1,28 @@
 """The slowest of a hundred warm pages, at rest and while the server does other things.
 
 ``python -m benchmarks.tail [--quick] [--only PHASE ...]``: pages of 20 files over 256
-connections that are kept, at a fixed rate, by a client that never waits; then as many as
-the server can, by wrk. The first tells what a client sees of the server; of the second
-both cores are full, and what it tells is mostly how long the system lets a process wait.
+connections that are kept, at a fixed rate, by a client that never waits; then as many
+as the server can, by wrk. Both cores are full then: that tells how long a page waits
+for those of the other 255 clients, and for wrk itself.
+
+Of each phase: pages, what they took at the median, of 99 in 100, of 999 in 1,000 and at
+the most, in milliseconds; times that the server says that its reactor came more than 50
+ms late, and by how much in all; the longest turn of the reactor, in which nobody is
+answered; for how long its thread worked in one at most, and for how long it waited for
+the GIL or a disk; seconds of a processor that the server took, of each second, and its
+helpers.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from itertools import count, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -43,9 +51,6 @@ CONNECTIONS = 256
 
 #: Users with a password of sha256_crypt, each of whom logs in once.
 _SLOW_USERS = 400
-
-#: A page of an upstream, a log-in: at most so long before the next phase begins.
-_RETRY = 0.2
 
 
 @frozen
@@ -116,13 +121,13 @@ class Works:
 
     def refresh(self) -> None:
         """Put files into the folder, and have them adopted."""
-        for number in islice(self._numbers, 200):
-            name = f"adopted-{number % 20}"
-            data, _ = corpus.wheel(name, f"1.{number}")
-            filename = f"{name.replace('-', '_')}-1.{number}-py3-none-any.whl"
-            place = self.store / name / f"{number:032x}" / filename
-            place.parent.mkdir(parents=True)
-            place.write_bytes(data)
+        for number in islice(self._numbers, 20):
+            name = f"adopted-{number}"
+            (self.store / name).mkdir()
+            for version in range(10):
+                data, _ = corpus.wheel(name, f"1.{version}")
+                filename = f"adopted_{number}-1.{version}-py3-none-any.whl"
+                (self.store / name / filename).write_bytes(data)
         self._command("refresh")
 
     def search(self) -> None:
@@ -152,7 +157,7 @@ class Works:
 class Seen:
     """What was seen in a phase.
 
-    :ivar reactor: seconds of a processor that the reactor's process took, of each second.
+    :ivar reactor: what the reactor's process took of each second of a processor.
     :ivar helpers: the same of its helpers.
     """
 
@@ -181,7 +186,8 @@ class Seen:
 
 _HEADING = (
     f"{'meanwhile':28} {'pages':>7} {'p50':>7} {'p99':>7} {'p99.9':>7} {'longest':>7} "
-    f"{'stalls':>11} {'turn':>7} {'worked':>7} {'waited':>7} {'reactor':>7} {'helpers':>7}"
+    f"{'stalls, ms':>11} {'turn':>7} {'worked':>7} {'waited':>7} "
+    f"{'reactor':>7} {'helpers':>7}"
 )
 
 
@@ -253,16 +259,19 @@ def settings(store: Path, upstream: str) -> Mapping[str, str]:
 
 
 @contextmanager
-def running(
-    folder: Path, options: argparse.Namespace
-) -> Iterator[tuple[Tail, Works]]:
+def running(folder: Path, options: argparse.Namespace) -> Iterator[tuple[Tail, Works]]:
     """Run a server on the corpus, with all pages in memory."""
-    made = corpus.make(folder)
+    made = corpus.make(folder, corpus.ORDINARY)
     with ExitStack() as stack:
         address = stack.enter_context(largest.upstream(folder))
         port, turns = servers.free_port(), folder / "turns"
         turns.touch()
-        command = [sys.executable, "-m", "benchmarks.watched", str(turns)]
+        command = [
+            sys.executable,
+            "-m",
+            os.environ.get("WATCHED", "benchmarks.watched"),
+            str(turns),
+        ]
         keys = settings(made.store, address)
         server = stack.enter_context(servers.ours(folder, keys, port, twistd=command))
         pages.warm(port, paths=pages.ORDINARY)
@@ -283,11 +292,9 @@ def before_others() -> None:
     """Have what this benchmark starts come before the machine's other work.
 
     It becomes a session of its own, and Linux prefers sessions by their niceness
-    (sched(7), autogroup); among themselves its processes are as always. So a busy machine
-    measures about as an idle one. It takes root's rights.
+    (sched(7), autogroup); among themselves its processes are as always. So a busy
+    machine measures about as an idle one. It takes root's rights.
     """
-    import os
-
     os.setsid()
     Path("/proc/self/autogroup").write_text("-15")
 
@@ -296,7 +303,9 @@ def main() -> None:
     """Measure every phase."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rate", type=float, default=500, help="pages a second")
-    parser.add_argument("--seconds", type=float, default=8, help="of each phase, at least")
+    parser.add_argument(
+        "--seconds", type=float, default=8, help="of each phase, at least"
+    )
     parser.add_argument("--bytes", type=int, help="of the large upload; 5 GiB")
     parser.add_argument("--quick", action="store_true", help="an upload of 512 MiB")
     parser.add_argument("--only", nargs="+", metavar="PHASE")

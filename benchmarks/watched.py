@@ -1,16 +1,12 @@
-"""This program with a watch over its reactor: ``python -m benchmarks.watched FILE ...``.
+"""This program with a watch over its reactor: ``-m benchmarks.watched FILE ...``.
 
-What follows FILE is what twistd takes. For each turn of the reactor that takes longer than
-:data:`LONG`, a line of JSON is added to FILE: see :class:`Turn`. That tells apart what this
-program does from what the machine does, which a clock alone cannot.
-
-With ``TRACES=SECONDS`` in the environment, the stacks of all threads are written to standard
-error whenever a turn takes longer than that.
+What follows FILE is what twistd takes. For each turn of the reactor that takes longer
+than :data:`LONG`, a line of JSON is added to FILE: see :class:`Turn`. That tells apart
+what this program does from what the machine does, which a clock alone cannot.
 """
 
 from __future__ import annotations
 
-import faulthandler
 import json
 import os
 import select
@@ -63,7 +59,6 @@ class _Poll:
 
     poller: Any
     output: int
-    traces: float
     _scheduled: int = field(init=False)
     _left: tuple[float, int, int] | None = field(init=False, default=None)
 
@@ -84,12 +79,8 @@ class _Poll:
 
     def _leave(self) -> None:
         self._left = time.monotonic(), *self._schedule()
-        if self.traces:
-            faulthandler.dump_traceback_later(self.traces)
 
     def _arrive(self) -> None:
-        if self.traces:
-            faulthandler.cancel_dump_traceback_later()
         if self._left is None:
             return
         began, worked, queued = self._left
@@ -97,7 +88,10 @@ class _Poll:
         if took > LONG:
             worked_since, queued_since = self._schedule()
             turn = Turn(
-                began, took, (worked_since - worked) / 1e9, (queued_since - queued) / 1e9
+                began,
+                took,
+                (worked_since - worked) / 1e9,
+                (queued_since - queued) / 1e9,
             )
             os.write(self.output, json.dumps(asdict(turn)).encode() + b"\n")
 
@@ -117,8 +111,7 @@ def main() -> None:
     output = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     poller = reactor._poller  # type: ignore[attr-defined]  # the epoll reactor's own
     assert isinstance(poller, select.epoll)
-    traces = float(os.environ.get("TRACES", 0))
-    reactor._poller = _Poll(poller, output, traces)  # type: ignore[attr-defined]
+    reactor._poller = _Poll(poller, output)  # type: ignore[attr-defined]
     run()
 
 

@@ -152,4 +152,5 @@ def _make_site(config: Config, application: Application, process: Process) -> Si
         access_log=access_log,
         observe=lambda request, seconds: observe(request.method, request.code, seconds),
         express=None if lane is None else lane.answers,
+        slices=process.offload.slices,
     )

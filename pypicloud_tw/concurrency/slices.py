@@ -7,8 +7,12 @@ from collections.abc import Callable
 
 from attrs import define, field
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 
 from pypicloud_tw.concurrency.pieces import SLICE
+
+#: Seconds of a slice where others take much time between two.
+LONGEST = 2 * SLICE
 
 #: Seconds without any of the works, after which a new slice begins.
 _PAUSE = 0.001
@@ -33,30 +37,38 @@ class Slices:
     by :meth:`spend` when it began; else waits for the next slice. So it costs the works
     nothing but a look at the clock while there are few.
 
-    :ivar longest: seconds of a slice; it ends with the work that goes beyond.
+    A slice is :data:`.SLICE`, or as long as others had before it, but at most
+    :data:`LONGEST`; it ends with the work that goes beyond.
     """
 
     clock: IReactorTime
-    longest: float = SLICE
     _spent: float = field(default=0.0, init=False)
     _last: float = field(default=0.0, init=False)
     _waiting: deque[Place] = field(factory=deque, init=False)
     _next: IDelayedCall | None = field(default=None, init=False)
+    _log = Logger()
 
     @property
     def over(self) -> bool:
         """Whether what comes now has to wait."""
-        return self._next is not None
+        if self._next is None:
+            return False
+        now = self.clock.seconds()
+        if now < self._last:
+            # It was set back, and so what is to be called now would be called late.
+            self._last = now
+            self._next.reset(0)
+        return True
 
     def spend(self, began: float) -> None:
         """Count work that began then and has ended now."""
         now = self.clock.seconds()
         # The reactor has waited for something, and so looked at everybody.
-        self._spent = now - began + (
-            self._spent if began - self._last < _PAUSE else 0.0
+        self._spent = (
+            now - began + (self._spent if began - self._last < _PAUSE else 0.0)
         )
         self._last = now
-        if self._spent > self.longest and self._next is None:
+        if self._spent > SLICE and self._next is None:
             self._next = self.clock.callLater(0, self._begin_next)
 
     def wait(self, begin: Callable[[], None]) -> Place:
@@ -72,10 +84,19 @@ class Slices:
 
     def _begin_next(self) -> None:
         # Over until all that waits has begun: nobody comes before those who wait.
-        self._spent = 0.0
-        while self._waiting and self._spent <= self.longest:
-            place = self._waiting.popleft()
-            if place.begin is not None:
-                place.begin()
-        again = self._waiting or self._spent > self.longest
+        began = self.clock.seconds()
+        end = began + min(max(began - self._last, SLICE), LONGEST)
+        while self._waiting and self.clock.seconds() < end:
+            self._begin_one(self._waiting.popleft())
+        again = self._waiting or self.clock.seconds() >= end
+        self._spent, self._last = 0.0, self.clock.seconds()
         self._next = self.clock.callLater(0, self._begin_next) if again else None
+
+    def _begin_one(self, place: Place) -> None:
+        if place.begin is None:
+            return
+        try:
+            place.begin()
+        except Exception:
+            # The others that wait have no part in it.
+            self._log.failure("What had waited for its turn failed")

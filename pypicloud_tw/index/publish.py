@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from pypicloud_tw.concurrency.fair_queue import Asker, FairQueue
+from pypicloud_tw.concurrency.pieces import Pieces
 from pypicloud_tw.concurrency.shielded import shielded
 from pypicloud_tw.errors import (
     ManifestLost,
@@ -103,7 +104,7 @@ class Publisher:
 
     @small_files.default
     def _in_this_queue(self) -> SmallFiles:
-        return SmallFiles(self.offload, self.in_turn)
+        return SmallFiles(self.offload, self.in_turn, Pieces(self.clock))
 
     @unserved.default
     def _nothing_unserved(self) -> Unserved:

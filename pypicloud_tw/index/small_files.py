@@ -9,6 +9,8 @@ from typing import Protocol
 from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
 
+from pypicloud_tw.concurrency.pieces import Pieces
+from pypicloud_tw.concurrency.steps import Steps
 from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.index.taking import Placed, SmallFile, take, take_all
 from pypicloud_tw.offload.service import IOffload
@@ -73,6 +75,15 @@ class _Group:
         return len(self.files) < TOGETHER and self.size + size <= BYTES
 
 
+def _answers(
+    files: Sequence[_Waiting], outcomes: Sequence[Placed | Exception]
+) -> Steps[None]:
+    """Answer each, one by one: 16 that go on with their uploads take 10 to 20 ms."""
+    for waiting, outcome in zip(files, outcomes, strict=True):
+        waiting.answer(outcome)
+        yield
+
+
 @define(eq=False)
 class SmallFiles:
     """Has small files judged and placed.
@@ -84,6 +95,7 @@ class SmallFiles:
 
     offload: IOffload
     in_turn: InTurn
+    pieces: Pieces
     _groups: dict[str | None, _Group] = field(factory=dict, init=False)
 
     def take(self, uploader: str | None, size: int, make: Make) -> Deferred[Placed]:
@@ -131,8 +143,7 @@ class SmallFiles:
         except PypicloudError:
             # One of them took too much, or the helper died over it: which?
             return False
-        for waiting, outcome in zip(files, outcomes, strict=True):
-            waiting.answer(outcome)
+        await self.pieces.finish(_answers(files, outcomes))
         return True
 
     async def _send_alone(self, waiting: _Waiting) -> None:

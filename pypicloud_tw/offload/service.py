@@ -27,6 +27,7 @@ from twisted.python.threadpool import ThreadPool
 from zope.interface import Interface, implementer
 
 import pypicloud_tw
+from pypicloud_tw.concurrency.slices import Slices
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.offload.helper import address, frame
 from pypicloud_tw.offload.limits import OTHERS, JobLimits, limits_of
@@ -136,6 +137,7 @@ class Offload(Service):
         for the next call, for a while.
     :param queue: at most so many calls of a kind wait for a helper; more are refused.
     :param environ: the server's environment; :func:`helper_environment` chooses.
+    :ivar slices: in which goes on whoever waited for a thread: many may end at once.
     """
 
     name = "offload"
@@ -154,6 +156,7 @@ class Offload(Service):
         self._environ = environ
         self._processes = processes
         self._queue = queue
+        self.slices = Slices(reactor)
         self._pools: dict[JobLimits, ThreadPool] = {}
         self._helpers: dict[JobLimits, HelperPool] = {}
 
@@ -192,8 +195,23 @@ class Offload(Service):
             else:
                 result.errback(value)
 
+        def deliver_in_slice(success: bool, value: Any) -> None:
+            if result.called:
+                return
+            if self.slices.over:
+                self.slices.wait(partial(deliver_now, success, value))
+            else:
+                deliver_now(success, value)
+
+        def deliver_now(success: bool, value: Any) -> None:
+            began = self._reactor.seconds()
+            try:
+                deliver(success, value)
+            finally:
+                self.slices.spend(began)
+
         def finished(success: bool, value: Any) -> None:
-            self._reactor.callFromThread(deliver, success, value)
+            self._reactor.callFromThread(deliver_in_slice, success, value)
 
         pool = self._thread_pool(limits_of(function))
         pool.callInThreadWithCallback(finished, run)

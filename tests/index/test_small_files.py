@@ -7,9 +7,11 @@ from typing import Any, TypeVar, TypeVarTuple
 
 from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw.concurrency.fair_queue import Asker, FairQueue
+from pypicloud_tw.concurrency.pieces import SLICE, Pieces
 from pypicloud_tw.errors import BadRequest, PypicloudError, Unavailable
 from pypicloud_tw.index.archive import Inspection
 from pypicloud_tw.index.names import Filename
@@ -62,7 +64,8 @@ class SmallFilesTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.jobs = Jobs()
         self.queue = FairQueue(2, 4, "uploads", 1)
-        self.files = SmallFiles(self.jobs, self.in_turn)
+        self.clock = Clock()
+        self.files = SmallFiles(self.jobs, self.in_turn, Pieces(self.clock))
         self.made: list[str] = []
 
     async def in_turn(self, uploader: str | None, work: Any) -> None:
@@ -109,6 +112,22 @@ class SmallFilesTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(works[3]).receipt, "3")
         failure = self.failureResultOf(works[2], BadRequest)
         self.assertIn("no wheel", str(failure.value))
+
+    def test_those_who_go_on_slowly_let_others_have_their_turns(self) -> None:
+        works = [self.take(f"{n}") for n in range(5)]
+        self.end(0, placed("0"))
+
+        def go_on(_: Placed) -> None:
+            self.clock.rightNow += SLICE * 0.6
+
+        for work in works[1:]:
+            work.addCallback(go_on)
+        self.end(1, [placed("")] * 4)
+        self.assertEqual(
+            [work.called for work in works[1:]], [True, True, False, False]
+        )
+        self.clock.advance(0)
+        self.assertTrue(all(work.called for work in works))
 
     def test_not_with_another_s(self) -> None:
         self.take("0")

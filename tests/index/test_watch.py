@@ -15,7 +15,7 @@ from pypicloud_tw.index import marker
 from pypicloud_tw.index.catalog import Catalog, Rendered
 from pypicloud_tw.index.manifests import Manifests, Versioned
 from pypicloud_tw.index.marker import TOGETHER, Marker
-from pypicloud_tw.index.watch import MarkerWatch, concerns
+from pypicloud_tw.index.watch import AHEAD, MarkerWatch, concerns
 from pypicloud_tw.store.memory import MemoryStore
 from tests.doubles import InlineOffload, Siblings
 
@@ -82,6 +82,32 @@ class WatchTests(SynchronousTestCase):
         self.assertEqual(self.asked(), 1)
         self.clock.advance(1)
         self.assertFalse(self.one.fresh)
+
+    def test_asked_ahead_where_it_is_relied_on_still(self) -> None:
+        self.get(self.one.freshen())
+        self.clock.advance(AHEAD)
+        self.assertEqual(self.asked(), 1)
+        self.assertTrue(self.one.fresh)
+        self.assertTrue(self.one.fresh)
+        self.clock.advance(0)
+        self.assertEqual(self.asked(), 2)
+        self.clock.advance(AHEAD / 2)
+        self.assertTrue(self.one.fresh)
+        self.clock.advance(1)
+        self.assertFalse(self.one.fresh)
+        self.assertEqual(self.asked(), 2)
+
+    def test_what_is_asked_ahead_may_fail(self) -> None:
+        self.get(self.one.freshen())
+        self.store.before = away
+        self.clock.advance(AHEAD)
+        self.assertTrue(self.one.fresh)
+        self.clock.advance(0)
+        self.assertTrue(self.one.fresh)
+        self.clock.advance(1 - AHEAD)
+        asked = Deferred.fromCoroutine(self.one.freshen())
+        self.failureResultOf(asked, StoreError)
+        self.assertEqual(self.asked(), 2)
 
     def test_a_clock_that_was_set_back_tells_nothing(self) -> None:
         self.get(self.one.freshen())

@@ -55,6 +55,7 @@ class Site(server.Site):
         access_log: AccessLog | None = None,
         observe: Callable[[Request, float], None] | None = None,
         express: Callable[[Channel, bytes], bool] | None = None,
+        slices: Slices | None = None,
     ) -> None:
         super().__init__(  # type: ignore[no-untyped-call]  # Twisted's
             resource, reactor=reactor, parsePOSTFormSubmission=False
@@ -66,7 +67,7 @@ class Site(server.Site):
         self.observe = observe
         self.draining = False
         self.channels: set[Channel] = set()
-        self.slices = Slices(reactor)
+        self.slices = slices or Slices(reactor)
         self.heads = HeadParser()
         self.express = express
         self._server = f"pypicloud-tw/{__version__}".encode()

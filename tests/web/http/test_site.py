@@ -19,16 +19,19 @@ from twisted.internet.tcp import Connection
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import capturedLogs, formatEvent
 from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from zope.interface import implementer
 
+from pypicloud_tw.concurrency.pieces import SLICE
 from pypicloud_tw.errors import BadRequest, PayloadTooLarge, RequestTimeout
 from pypicloud_tw.web.http.connection import (
     LARGE_BODY,
     LEAVE,
     MOST_AT_ONCE,
     AnsweredError,
+    Channel,
 )
 from pypicloud_tw.web.http.head import HeadParser
 from pypicloud_tw.web.http.outgoing import LARGE_READ, SMALL_READ
@@ -171,6 +174,49 @@ class Dispatch(SynchronousTestCase):
             for body in bodies
         )
         self.assertEqual(answers, expected)
+
+    def test_many_that_come_at_once_let_others_have_their_turns(self) -> None:
+        """What is in memory by then is answered as such, and who left is not."""
+
+        async def slow(request: Request) -> None:
+            client.clock.rightNow += SLICE * 0.6
+            answer(request, request.path)
+
+        client, known = Client(slow), set[bytes]()
+
+        def express(channel: Channel, data: bytes) -> bool:
+            path = data.split()[1]
+            if path in known:
+                channel.answer_at_once(200, b"Content-Length: 4\r\n", b"fast")
+            return path in known
+
+        client.site.express = express
+        others = [client.connect() for _ in range(5)]
+        for number, (_, channel) in enumerate(others):
+            channel.dataReceived(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number)
+        self.assertEqual(len(client.resource.requests), 2)
+        self.assertEqual(others[2][0].value(), b"")
+        known |= {b"/2", b"/now"}
+        client.send(b"GET /now HTTP/1.1\r\nHost: a\r\n\r\n")
+        self.assertTrue(client.received().endswith(b"fast"))
+        others[3][1].connectionLost(Failure(main.CONNECTION_DONE))
+        client.clock.advance(0)
+        self.assertTrue(others[2][0].value().endswith(b"fast"))
+        self.assertTrue(others[4][0].value().endswith(b"/4"))
+        paths = [request.path for request in client.resource.requests]
+        self.assertEqual(paths, [b"/0", b"/1", b"/4"])
+
+    def test_what_waits_is_served_in_order(self) -> None:
+        """The rest of a head, and more requests, may come meanwhile."""
+        client = Client(sized)
+        client.site.slices.spend(client.clock.seconds() - 1)
+        one, two = (b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % n for n in (1, 2))
+        client.send(one[:10])
+        client.send(one[10:] + two)
+        self.assertEqual(client.received(), b"")
+        client.clock.advance(0)
+        paths = [request.path for request in client.resource.requests]
+        self.assertEqual(paths, [b"/1", b"/2"])
 
     def test_pipelined(self) -> None:
         """Many at once are served in order, a few in a turn."""
