@@ -35,7 +35,8 @@ class Counted:
 
     :ivar idle_reads: of a server that nobody asks anything, a second.
     :ivar idle_writes: likewise, and listings.
-    :ivar marker: reads of the marker a second by a server that is asked for pages.
+    :ivar marker: reads of the marker a second by a server that is asked for pages all
+        the time.
     :ivar upload_reads: of all servers together for an upload, but those of
         *heard_reads*.
     :ivar upload_writes: likewise.
@@ -45,7 +46,7 @@ class Counted:
 
     idle_reads: float = 0.1
     idle_writes: float = 0.02
-    marker: float = 1.0
+    marker: float = 1.1
     upload_reads: float = 6.0
     upload_writes: float = 9.5
     heard_reads: float = 0.7

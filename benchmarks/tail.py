@@ -58,11 +58,13 @@ class Phase:
     """Something that the server does beside pages.
 
     :ivar work: does it once.
+    :ivar prepare: is called before anything is measured.
     """
 
     key: str
     title: str
     work: Callable[[], None]
+    prepare: Callable[[], None] = lambda: None
 
 
 @define
@@ -86,7 +88,12 @@ class Works:
         """Give them in order."""
         return [
             Phase("rest", "nothing", lambda: time.sleep(1)),
-            Phase("upload", f"an upload of {self.size / 2**30:.3g} GiB", self.upload),
+            Phase(
+                "upload",
+                f"an upload of {self.size / 2**30:.3g} GiB",
+                self.upload,
+                self.make_wheel,
+            ),
             Phase("small", "64 small uploads at once", self.small),
             Phase("upstream", "an upstream page of 30 MB", self.upstream),
             Phase("refresh", "pypicloud refresh", self.refresh),
@@ -94,19 +101,17 @@ class Works:
             Phase("log-ins", "sha256_crypt log-ins", self.log_in),
         ]
 
-    def upload(self) -> None:
-        """Upload a large wheel, and forget it."""
-        name = f"large{next(self._numbers)}"
-        path = self.folder / f"{name}-1.0-py3-none-any.whl"
-        path.write_bytes(b"")
-        try:
-            self._large(path, name)
-        finally:
-            path.unlink()
+    @property
+    def _wheel(self) -> Path:
+        return self.folder / "large-1.0-py3-none-any.whl"
 
-    def _large(self, path: Path, name: str) -> None:
-        memory.big_wheel(path, name, self.size)
-        status = memory.upload(self.port, path, name)
+    def make_wheel(self) -> None:
+        """Make what is uploaded."""
+        memory.big_wheel(self._wheel, "large", self.size)
+
+    def upload(self) -> None:
+        """Upload a large wheel."""
+        status = memory.upload(self.port, self._wheel, "large")
         if status != 200:
             raise RuntimeError(f"The large upload was not taken: {status}")
 
@@ -208,6 +213,7 @@ class Tail:
 
     def measure(self, phase: Phase) -> Seen:
         """Ask for pages while a phase's work is done, over and over."""
+        phase.prepare()
         stalls, worked = Stalls.read(self.port), self._worked()
         with open_loop.asking(
             self.folder,

@@ -33,9 +33,9 @@ class Place:
 class Slices:
     """Tells when enough was done for one turn of the reactor.
 
-    Whoever has something to do asks :attr:`over` first; if it is not, does it and tells
-    by :meth:`spend` when it began; else waits for the next slice. So it costs the works
-    nothing but a look at the clock while there are few.
+    Whoever has something to do calls :meth:`do`; or asks :attr:`over`, does it if it is
+    not, tells by :meth:`spend` when it began, and else waits for the next slice. While
+    there are few works this costs them nothing but a look at the clock.
 
     A slice is :data:`.SLICE`, or as long as others had before it, but at most
     :data:`LONGEST`; it ends with the work that goes beyond.
@@ -70,6 +70,21 @@ class Slices:
         self._last = now
         if self._spent > SLICE and self._next is None:
             self._next = self.clock.callLater(0, self._begin_next)
+
+    def do(self, work: Callable[[], None]) -> None:
+        """Do something, now or in a later slice."""
+
+        def begin() -> None:
+            began = self.clock.seconds()
+            try:
+                work()
+            finally:
+                self.spend(began)
+
+        if self.over:
+            self.wait(begin)
+        else:
+            begin()
 
     def wait(self, begin: Callable[[], None]) -> Place:
         """Begin something in a later slice, in order.

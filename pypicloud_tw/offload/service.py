@@ -195,23 +195,9 @@ class Offload(Service):
             else:
                 result.errback(value)
 
-        def deliver_in_slice(success: bool, value: Any) -> None:
-            if result.called:
-                return
-            if self.slices.over:
-                self.slices.wait(partial(deliver_now, success, value))
-            else:
-                deliver_now(success, value)
-
-        def deliver_now(success: bool, value: Any) -> None:
-            began = self._reactor.seconds()
-            try:
-                deliver(success, value)
-            finally:
-                self.slices.spend(began)
-
         def finished(success: bool, value: Any) -> None:
-            self._reactor.callFromThread(deliver_in_slice, success, value)
+            work = partial(deliver, success, value)
+            self._reactor.callFromThread(self.slices.do, work)
 
         pool = self._thread_pool(limits_of(function))
         pool.callInThreadWithCallback(finished, run)

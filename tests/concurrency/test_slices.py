@@ -70,6 +70,19 @@ class SlicesTests(SynchronousTestCase):
             self.come(number, SLICE * 0.45)
         self.assertEqual(self.turns(others=1.0), [6, 11, 16, 20])
 
+    def test_do(self) -> None:
+        def work(number: int) -> None:
+            self.done.append(number)
+            self.clock.rightNow += SLICE * 0.6
+
+        for number in range(5):
+            self.slices.do(partial(work, number))
+        self.assertEqual(self.done, [0, 1])
+        self.assertEqual(self.turns(), [4, 5])
+        with self.assertRaises(self.failureException):
+            self.slices.do(self.fail)
+        self.assertFalse(self.slices.over)
+
     def test_given_up(self) -> None:
         self.come(0, SLICE * 2)
         place = self.come(1, 0)
@@ -81,11 +94,11 @@ class SlicesTests(SynchronousTestCase):
 
     def test_what_fails_keeps_nobody_waiting(self) -> None:
         self.come(0, SLICE * 2)
-        self.slices.wait(partial(int, "no such work"))
+        self.slices.wait(partial(self.fail, "as it is meant to"))
         self.come(2, 0)
         self.clock.advance(0)
         self.assertEqual(self.done, [0, 2])
-        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        self.assertEqual(len(self.flushLoggedErrors(self.failureException)), 1)
 
     def test_a_clock_that_is_set_back(self) -> None:
         self.come(0, SLICE * 2)
