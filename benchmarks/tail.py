@@ -141,7 +141,7 @@ class Works:
 
     def _command(self, *words: str) -> None:
         command = [sys.executable, "-m", "pypicloud_tw", *words, str(self.ini)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(command, check=True, capture_output=True)
 
     def log_in(self) -> None:
         """Log in as users whom the server has not seen, two at a time."""

@@ -37,6 +37,6 @@ class CostTests(SynchronousTestCase):
 
     def test_each_server_asks_no_oftener_than_it_is_asked(self) -> None:
         counted = Counted(idle_reads=0.0)
-        for installs, servers, each in ((1, 10, 0.2), (10, 10, 2.0), (1000, 10, 3.0)):
+        for installs, servers, each in ((1, 10, 0.2), (10, 10, 2.0), (1000, 10, 3.1)):
             made = bill(Load(installs, servers, uploads=0, pages=120), counted)
             self.assertAlmostEqual(made.reads, servers * each)

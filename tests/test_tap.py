@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import LogEvent, capturedLogs, formatEvent
 from twisted.python.usage import UsageError
@@ -17,6 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from pypicloud_tw.access.metrics_readers import metrics_reader
 from pypicloud_tw.access.principal import ANONYMOUS, Principal
 from pypicloud_tw.assembly.server import assemble
+from pypicloud_tw.concurrency.slices import Slices
 from pypicloud_tw.config.addresses import readers
 from pypicloud_tw.errors import StoreError, Unauthorized
 from pypicloud_tw.index.catalog import Catalog
@@ -47,6 +49,10 @@ WHEEL, SDIST = "acme-1.0-py3-none-any.whl", "acme-1.0.tar.gz"
 
 class OffloadService(InlineOffload):
     """Runs everything at once, and can be started and stopped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slices = Slices(Clock())
 
     def register(self, metrics: Metrics) -> None:
         """Have nothing to show."""
