@@ -15,6 +15,7 @@ from twisted.logger import Logger
 
 from pypicloud_tw.concurrency.cache import Cache
 from pypicloud_tw.concurrency.coalesced import Coalesced
+from pypicloud_tw.concurrency.waiters import Waiters
 from pypicloud_tw.errors import (
     ObjectNotFound,
     PreconditionFailed,
@@ -43,6 +44,10 @@ REMEMBERED = 20_000
 #: Seconds after which another try makes sense: at the start, and where an operator has
 #: to do something first.
 _SOON, _LATER = 2, 60
+
+#: Seconds that a request waits at a start until it is known what is in the store: mostly
+#: a moment. Installers wait 15 s for a page.
+PATIENCE = 3.0
 
 _DAMAGED = (
     f"The object {KEY} in the store is damaged, so that nothing is taken for absent: "
@@ -75,6 +80,7 @@ class Unserved:
     _read_at: float = field(default=float("-inf"), init=False)
     _writes: int = field(default=0, init=False)
     _reading: Coalesced[None] = field(factory=Coalesced, init=False)
+    _waiting: Waiters[None] = field(factory=Waiters, init=False)
     # What made a name ours in the project's own folder; empty: nothing did.
     _below: Cache[str, str] = field(init=False, repr=False)
     _log = Logger()
@@ -98,10 +104,14 @@ class Unserved:
     async def refuse(self, name: NormalizedName, *, asks: bool) -> None:
         """Return if a project without a manifest is absent.
 
+        At a start this waits for a while until that is known.
+
         :param asks: others will be asked for it.
         :raises Unavailable: it is ours, or it is not known yet whether it is.
         :raises StoreError: the store is away.
         """
+        if self._found is None:
+            await self._waiting.wait_at_most(PATIENCE, self.clock)
         if self._found is not None:
             await self._refresh(self.fresh_for if asks else self.verify_every)
         if self._found is None:
@@ -134,6 +144,7 @@ class Unserved:
     def find(self, reasons: Reasons) -> None:
         """Hold these names from now on, and no others that were found here before."""
         self._found = dict(reasons)
+        self._waiting.answer(None)
 
     async def tell(self, reasons: Reasons) -> None:
         """Hold these names from now on, here and on every server.

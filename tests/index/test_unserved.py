@@ -24,7 +24,7 @@ from pypicloud_tw.index.survey import (
     Survey,
     survey,
 )
-from pypicloud_tw.index.unserved import KEY, Unserved
+from pypicloud_tw.index.unserved import KEY, PATIENCE, Unserved
 from pypicloud_tw.maintenance.adopt import Adopter
 from pypicloud_tw.store.interfaces import Unlistable, Unlisted
 from pypicloud_tw.store.memory import Hook, MemoryStore
@@ -262,12 +262,22 @@ class UnservedCase(SurveyCase):
 
 class UnservedTests(UnservedCase):
     def test_nothing_is_absent_before_anybody_has_looked(self) -> None:
-        self.assertEqual(self.refusal(self.one, "acme"), WAITING)
+        work = started(self.one.refuse(ACME, asks=True))
+        self.assertNoResult(work)
+        self.domain.clock.advance(PATIENCE)
+        self.assertEqual(self.failureResultOf(work, Unavailable).value.message, WAITING)
         self.assertIsNone(self.one.reasons())
         self.assertTrue(self.one.holds("acme"))
         self.one.find({})
         self.absent(self.one, "acme")
         self.assertFalse(self.one.holds("acme"))
+
+    def test_who_asks_at_a_start_waits_for_a_moment(self) -> None:
+        works = [started(self.one.refuse(ACME, asks=asks)) for asks in (True, False)]
+        self.domain.clock.advance(PATIENCE / 2)
+        self.one.find({})
+        for work in works:
+            self.successResultOf(work)
 
     def test_while_files_are_read_and_after(self) -> None:
         self.store.add(WHEEL, wheel())
