@@ -57,12 +57,17 @@ def in_scratch(server: Server) -> list[Path]:
     return [path for path in server.store.glob(".tmp/*/*") if path.is_file()]
 
 
+def large_wheel(folder: Path, version: str = "1.0") -> Path:
+    """Make a wheel that is not kept in memory on its way in."""
+    big = {"acme/data": os.urandom(300_000)}
+    return make_wheel(folder, "acme", version, files=big)
+
+
 class StoppingTests(IntegrationTestCase):
     """What was begun is finished, nothing new is, and nothing stays behind."""
 
     def wheel(self, version: str = "1.0") -> Path:
-        big = {"acme/data": os.urandom(300_000)}
-        return make_wheel(self.folder, "acme", version, files=big)
+        return large_wheel(self.folder, version)
 
     def test_signals(self) -> None:
         server = self.server()
@@ -188,7 +193,7 @@ class ReloadingTests(IntegrationTestCase):
 
     def test_users(self) -> None:
         server = self.server()
-        upload = HalfUpload(server, make_wheel(self.folder, "acme", "1.0"))
+        upload = HalfUpload(server, large_wheel(self.folder))
         bob = basic("bob", "bob's own")
         wheel = make_wheel(self.folder, "acme", "1.1")
         self.assertEqual(server.upload(wheel, authorization=bob).status, 401)
