@@ -45,8 +45,8 @@ REMEMBERED = 20_000
 #: to do something first.
 _SOON, _LATER = 2, 60
 
-#: Seconds that a request waits at a start until it is known what is in the store, mostly
-#: for a moment. Installers wait 15 s for a page.
+#: Seconds that a request waits at a start until it is known what lies in the store,
+#: mostly for a moment. Installers wait 15 s for a page.
 PATIENCE = 3.0
 
 _DAMAGED = (
