@@ -20,7 +20,7 @@ from pypicloud_tw.workers.merging import lasting, merged, metrics_of_workers
 from pypicloud_tw.workers.messages import Message, pack
 from pypicloud_tw.workers.restarts import Restarts
 from pypicloud_tw.workers.rounds import Rounds
-from pypicloud_tw.workers.worker import Worker
+from pypicloud_tw.workers.worker import FINISHED, Worker
 
 #: Seconds in which a worker must have begun to serve, and those that it has to end
 #: beyond ``server.grace``.
@@ -226,7 +226,10 @@ class Supervisor(Service):
 
     def _follow(self, place: _Place, worker: Worker, how: str) -> None:
         pause = place.restarts.after(self._reactor.seconds() - worker.born)
-        self._log.error(
+        # Who was asked to end by a signal of its own has done what it was told.
+        level = LogLevel.info if how == FINISHED else LogLevel.error
+        self._log.emit(
+            level,
             "Worker {number} (process {pid}) ended {how}; another begins in "
             "{pause:g} s.{problem}",
             number=worker.number,

@@ -21,6 +21,9 @@ from pypicloud_tw.workers.messages import (
     encode,
 )
 
+#: How a worker ends that has done all that it had begun.
+FINISHED = "with exit code 0"
+
 
 class Parent(Protocol):
     """Who is told of a worker."""

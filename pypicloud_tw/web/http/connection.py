@@ -56,7 +56,8 @@ MOST_AT_ONCE = 16
 #: Bytes of a body that is read in larger pieces: 64 of them at least.
 LARGE_BODY = 64 * LARGE_READ
 
-#: Seconds for an idle client to take leave of when the server stops.
+#: Seconds for an idle client to take leave of when the server stops, or to send the
+#: request for which it has just connected.
 LEAVE = 1.0
 
 _EMPTY_LINES = re.compile(rb"(?:\r\n)+")
@@ -133,6 +134,8 @@ class Channel(Outgoing):
         self._state = HEAD
         self._buffer = b""
         self._serving = False
+        # It has had a request.
+        self._asked = False
         self._paused = False
         self._expects_continue = False
         self._framing: Framing | None = None
@@ -240,6 +243,9 @@ class Channel(Outgoing):
         if buffer.startswith(b"\r\n"):
             # Before a request they are to be ignored (RFC 9112, section 2.2).
             buffer = self._buffer = _EMPTY_LINES.sub(b"", buffer, count=1)
+            if not buffer and self._in_head:
+                self._in_head = False
+                self._deadline.set(self.site.limits.idle)
         end = buffer.find(b"\r\n\r\n", 0, MAX_HEAD + 4)
         try:
             if end >= 0:
@@ -288,7 +294,7 @@ class Channel(Outgoing):
         """Let a request be handled, whose body may still be on its way."""
         site = self.site
         self._deadline.clear()
-        self._in_head = False
+        self._asked, self._in_head = True, False
         self.persistent = head.persistent and not site.draining
         self._request = request = Request(self)
         if head.length == 0:
@@ -341,6 +347,7 @@ class Channel(Outgoing):
             Date and Connection, and without the empty line.
         """
         site = self.site
+        self._asked, self._in_head = True, False
         self.write_whole(b"".join((site.answer_head(status), fields, b"\r\n")), body)
         limits = site.limits
         self._deadline.set(limits.send if self.bridge.paused else limits.idle)
@@ -452,10 +459,15 @@ class Channel(Outgoing):
 
     def drain(self) -> None:
         """Close if nothing is under way, else after what is."""
-        if self._state is HEAD and not self._buffer:
-            self.loseConnection()
-            # Over TLS a client that is idle does not even hear that we take leave.
+        if self._state is not HEAD or self._buffer:
+            return
+        if not self._asked:
+            # Its first request is on the way, and not every client sends that again.
             self._deadline.set(LEAVE)
+            return
+        self.loseConnection()
+        # Over TLS a client that is idle does not even hear that we take leave.
+        self._deadline.set(LEAVE)
 
     def loseConnection(self) -> None:
         """Close when everything has been written."""

@@ -1035,6 +1035,17 @@ class Heads(SynchronousTestCase):
             client.send(b"\r\n\r\n" + GET, at_once=at_once)
             self.assertEqual(statuses(client.received()), [200])
 
+    def test_an_empty_line_in_two_pieces_is_no_head(self) -> None:
+        """Nothing is owed to who sends nothing more."""
+        client = Client(sized)
+        client.send(b"\r")
+        client.send(b"\n")
+        client.clock.advance(LIMITS.head)
+        self.assertFalse(client.wire.disconnecting)
+        client.clock.advance(LIMITS.idle)
+        self.assertTrue(client.wire.disconnecting)
+        self.assertEqual(client.received(), b"")
+
     def test_names_in_any_case(self) -> None:
         client = Client(sized)
         client.send(b"GET / HTTP/1.1\r\nhOST:h\r\nx-a: 1\r\nX-A:\t2 \r\n\r\n")
@@ -1120,6 +1131,21 @@ class Drain(SynchronousTestCase):
         client.site.drain(5)
         client.send(GET[5:])
         self.assertIn(b"Connection: close\r\n", client.received())
+
+    def test_who_has_just_connected_is_served(self) -> None:
+        """Its request may be on the way, and not every client sends it again."""
+        client = Client(sized)
+        client.site.drain(5)
+        self.assertFalse(client.wire.disconnecting)
+        client.send(GET)
+        self.assertIn(b"Connection: close\r\n", client.received())
+        self.assertTrue(client.wire.disconnecting)
+
+    def test_who_connected_and_asks_nothing(self) -> None:
+        client = Client(sized)
+        client.site.drain(5)
+        client.clock.advance(LEAVE)
+        self.assertTrue(client.wire.disconnecting)
 
     def test_nothing_open(self) -> None:
         site = Site(Resource(), reactor=Clock())
