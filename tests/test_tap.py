@@ -26,6 +26,7 @@ from pypicloud_tw.index.index import Index
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.publish import Publisher
 from pypicloud_tw.index.survey import Survey
+from pypicloud_tw.index.unserved import PATIENCE
 from pypicloud_tw.maintenance.adopt import Adopter
 from pypicloud_tw.maintenance.progress import Progress, Skipped, Warned
 from pypicloud_tw.metrics import Metrics
@@ -127,6 +128,10 @@ class TapCase(SynchronousTestCase):
         connection = Connection(self.server.site)
         connection.send(request_bytes(method, path, headers, body))
         response = connection.response(method)
+        if response is None:
+            # It waits until it is known what lies in the store.
+            self.reactor.advance(PATIENCE)
+            response = connection.response(method)
         connection.leave()
         assert response is not None
         return response
