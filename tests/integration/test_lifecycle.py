@@ -297,9 +297,9 @@ class ListeningTests(IntegrationTestCase):
         path = server.folder / "socket"
         server.options = [f"--listen=unix:{path}"]
         server.start(ready=False)
-        wait_until(path.exists, lambda: server.log)
         with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(path))
+            # It is there a moment before anybody listens at it.
+            wait_until(lambda: client.connect_ex(str(path)) == 0, lambda: server.log)
             client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
             self.assertIn(b" 200 ", client.recv(4096))
         server.stop()
