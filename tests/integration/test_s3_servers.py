@@ -60,7 +60,8 @@ class RaceTests(S3TestCase):
         changes = sum(metric(server, "pypicloud_changes_total") for server in servers)
         print(f"{count} uploads through 2 servers: {took:.1f} s, {swaps:.0f} swaps")
         self.assertEqual(changes, count)
-        self.assertLess(swaps, count / 2)
+        # Those that the other server overtook are among them.
+        self.assertLess(swaps, count)
         self.verify(count)
 
     def test_eight_writers(self) -> None:

@@ -20,6 +20,7 @@ from tests.integration.rig import (
     IntegrationTestCase,
     Server,
     basic,
+    clean_environment,
     form,
     script,
     wait_until,
@@ -204,6 +205,7 @@ class ServingTests(WorkersTestCase):
                 stdout=server.log_file.open("ab"),
                 stderr=subprocess.STDOUT,
                 cwd=server.folder,
+                env=clean_environment(server.folder),
             )
         server.process = process
         self.addCleanup(server.kill)
