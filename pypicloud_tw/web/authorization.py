@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 from pypicloud_tw.access.access import Access
@@ -48,12 +49,31 @@ def _decide(
     action: Action,
     project: NormalizedName | None,
 ) -> Principal | None:
+    def recall() -> Principal | None:
+        principal = _recall(request, access)
+        if principal is not None:
+            _name_in_log(request, principal)
+        return principal
+
+    return decide(access, action, project, recall)
+
+
+def decide(
+    access: Access,
+    action: Action,
+    project: NormalizedName | None,
+    recall: Callable[[], Principal | None],
+) -> Principal | None:
+    """Decide by what is known; parameters and errors as of :func:`authorize_at_once`.
+
+    :param recall: returns at once who asks; None: that takes a check.
+    :returns: None: it does.
+    """
     # What everyone may read is not refused to a client with a stale password.
     if action is _READ and access.policy.anyone_reads(project):
         return ANONYMOUS
-    principal = _recall(request, access)
+    principal = recall()
     if principal is not None:
-        _name_in_log(request, principal)
         access.check(principal, action, project)
     return principal
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from attrs import define, field
@@ -25,7 +26,7 @@ from pypicloud_tw.errors import PypicloudError
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.metrics import Metrics
 from pypicloud_tw.redaction import without_secrets
-from pypicloud_tw.web.authorization import is_private
+from pypicloud_tw.web.authorization import decide, is_private
 from pypicloud_tw.web.downloads import FileSender
 from pypicloud_tw.web.http.access_log import AccessLog, logged_word
 from pypicloud_tw.web.http.conditions import is_not_modified
@@ -232,13 +233,13 @@ class ExpressLane:
         self.projects.count_known()
         private = is_private(asked.reader)
         self.answered["restricted page" if private else "page"] += 1
-        send, tags = asked.connection.answer_at_once, rest.if_none_match
-        if tags is not None and is_not_modified(tags, made.etag):
-            send(304, made.not_modified_block(private), b"")
-            return 304, 0
-        body = made.body if with_body else b""
-        send(200, made.header_block(private), body)
-        return 200, len(body)
+        tags = rest.if_none_match
+        known = tags is not None and is_not_modified(tags, made.etag)
+        status, block, body = made.answer(private, known=known)
+        if not with_body:
+            body = b""
+        asked.connection.answer_at_once(status, block, body)
+        return status, len(body)
 
     def _get_file(self, asked: _Asked) -> tuple[int, int] | None:
         path = asked.line[_FILE_PATH].decode("latin-1")
@@ -263,16 +264,13 @@ class ExpressLane:
 
     def _may_read(self, asked: _Asked, name: NormalizedName) -> bool:
         """Return whether a project may be read, as far as that takes only a look."""
-        if self.access.policy.anyone_reads(name):
-            return True
         try:
-            principal = self._recall(asked)
-            if principal is None:
-                return False
-            self.access.check(principal, _READ, name)
+            reader = decide(self.access, _READ, name, partial(self._recall, asked))
         except PypicloudError:
             return False
-        asked.reader = principal
+        if reader is None:
+            return False
+        asked.reader = reader
         return True
 
     def _recall(self, asked: _Asked) -> Principal | None:

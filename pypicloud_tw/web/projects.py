@@ -92,8 +92,8 @@ class Projects:
             if fallback is None:
                 raise
             return await self.elsewhere(name, fallback)
-        quarantined = entry.project.status == "quarantined"
-        if fallback is not None and name in fallback.merge and not quarantined:
+        offered = is_offered(entry.project)
+        if fallback is not None and name in fallback.merge and offered:
             return Found(*await fallback.merged(name, entry.page.page))
         return Found(entry.page.page)
 
@@ -166,7 +166,7 @@ class Projects:
         """
         project = (await self.entry(name, asks=False)).project
         file = project.file(filename.removesuffix(METADATA_SUFFIX))
-        if file is None or project.status == "quarantined":
+        if file is None or not is_offered(project):
             raise NotFound("There is no such file here; it may have been removed.")
         suffix = filename[len(file.filename) :]
         return file_path(project.name, file) + suffix

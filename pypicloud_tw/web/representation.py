@@ -123,6 +123,16 @@ class Representation:
             fields += b"Content-Encoding: " + encoding.encode() + b"\r\n"
         return cls(body, etag, modified, fields + _GUARDS + validators, validators)
 
+    def answer(self, private: bool, *, known: bool) -> tuple[int, bytes, bytes]:
+        """Return the status, the header fields and the body that are sent of it.
+
+        :param private: as of :meth:`header_block`.
+        :param known: the client has it already.
+        """
+        if known:
+            return 304, self.not_modified_block(private), b""
+        return 200, self.header_block(private), self.body
+
     def header_block(self, private: bool) -> bytes:
         """Return the header fields of a 200, each line with its CRLF.
 

@@ -10,6 +10,7 @@ from attrs import define, field, frozen
 
 from pypicloud_tw.errors import NotAcceptable
 from pypicloud_tw.web.http.access_log import logged_fields
+from pypicloud_tw.web.http.fields import one_value
 from pypicloud_tw.web.http.head import MAX_FIELDS, BadHeadError, Head, HeadParser
 from pypicloud_tw.web.http.proxies import FORWARDED, FORWARDED_FOR, Proxies
 from pypicloud_tw.web.negotiation import Choice, Negotiator
@@ -168,7 +169,8 @@ class RequestHeads:
         fields = head.fields
         try:
             choice = self._negotiator.choose(
-                _joined(fields.get(b"Accept")), _joined(fields.get(b"Accept-Encoding"))
+                one_value(fields.get(b"Accept")),
+                one_value(fields.get(b"Accept-Encoding")),
             )
         except NotAcceptable:
             return None
@@ -184,7 +186,3 @@ class RequestHeads:
 def _last(fields: dict[bytes, list[bytes]], name: bytes) -> bytes | None:
     values = fields.get(name)
     return values[-1] if values else None
-
-
-def _joined(values: list[bytes] | None) -> bytes | None:
-    return None if values is None else b", ".join(values)

@@ -92,7 +92,6 @@ def _write(
     request: Request, made: Representation, private: bool, warning: str | None
 ) -> None:
     more = b"" if warning is None else f"Warning: {warning}\r\n".encode()
-    if is_known(request, made.etag, made.modified):
-        request.send_whole(304, made.not_modified_block(private) + more, b"")
-    else:
-        request.send_whole(200, made.header_block(private) + more, made.body)
+    known = is_known(request, made.etag, made.modified)
+    status, block, body = made.answer(private, known=known)
+    request.send_whole(status, block + more, body)

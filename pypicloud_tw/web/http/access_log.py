@@ -74,24 +74,16 @@ class AccessLog:
         :param length: bytes of the answer's body that were sent.
         :param seconds: from the end of the head to the end of the answer.
         """
-        now = self.clock.seconds()
-        if int(now) != self._second:
-            self._second = int(now)
-            self._date = _date(self._second)
-        line = b'%b - %b [%b] "%b %b %b" %d %b "%b" "%b" %.1f\n' % (
-            client or b"-",
-            logged_word(user) if user else b"-",
-            self._date,
-            method,
-            escape(without_secrets(target)),
-            version,
-            status,
-            b"%d" % length if length else b"-",
-            escape(without_secrets(referrer)) if referrer else b"-",
-            self._agent(agent) if agent else b"-",
-            seconds * 1000,
+        self.add(
+            client=client,
+            user=logged_word(user) if user else None,
+            request_line=b"%b %b %b"
+            % (method, escape(without_secrets(target)), version),
+            status=status,
+            length=length,
+            last=_last(referrer, self._agent(agent) if agent else None),
+            seconds=seconds,
         )
-        self._lines.add(line)
 
     def add(
         self,
@@ -161,9 +153,13 @@ class AccessLog:
 
 def logged_fields(referrer: bytes | None, agent: bytes | None) -> bytes:
     """Return how a line ends that has these fields' values, the duration apart."""
+    return _last(referrer, escape(agent) if agent else None)
+
+
+def _last(referrer: bytes | None, escaped_agent: bytes | None) -> bytes:
     return b'"%b" "%b"' % (
         escape(without_secrets(referrer)) if referrer else b"-",
-        escape(agent) if agent else b"-",
+        escaped_agent or b"-",
     )
 
 

@@ -158,12 +158,7 @@ class Channel(Outgoing):
         """Take bytes; what they are depends on what came before."""
         state = self._state
         if state is HEAD:
-            express = self.site.express
-            if (
-                express is not None
-                and not (self._buffer or self._serving or self.bridge.paused)
-                and express(self, data)
-            ):
+            if not self._buffer and self._expressed(data):
                 return
             self._buffer += data
             self._serve()
@@ -279,16 +274,19 @@ class Channel(Outgoing):
 
     def _answered_meanwhile(self) -> bool:
         """Try the fast way once more: what was not in memory may be there by now."""
-        express, data = self.site.express, self._buffer
-        if express is None or self._state is not HEAD or self._in_head:
+        if self._state is not HEAD:
             return False
-        if self.bridge.paused or not data:
-            return False
-        self._buffer = b""
-        if express(self, data):
+        data, self._buffer = self._buffer, b""
+        if self._expressed(data):
             return True
         self._buffer = data
         return False
+
+    def _expressed(self, data: bytes) -> bool:
+        """Have what has come answered the fast way, if it can be."""
+        express = self.site.express
+        waits = self._serving or self._in_head or self.bridge.paused
+        return express is not None and not waits and express(self, data)
 
     def _begin(self, head: Head) -> None:
         """Let a request be handled, whose body may still be on its way."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -39,7 +40,11 @@ def lines(fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
 
 def joined(request: IRequest, name: bytes) -> bytes | None:
     """Return a header field's value; those of several by one name are joined."""
-    values = request.requestHeaders.getRawHeaders(name)
+    return one_value(request.requestHeaders.getRawHeaders(name))
+
+
+def one_value(values: Sequence[bytes] | None) -> bytes | None:
+    """Join the values of a field that may have come several times."""
     if not values:
         return None
     return values[0] if len(values) == 1 else b", ".join(values)
