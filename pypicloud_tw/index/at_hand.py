@@ -6,21 +6,18 @@ them; a download unpacks them, in 0.1 ms.
 
 from __future__ import annotations
 
-import pickle
 from collections import deque
 
-import zstandard
 from attrs import define, field
 
 from pypicloud_tw.index.model import Project
+from pypicloud_tw.offload.packing import PackedResult, pack_small, unpacked
 
 #: Files, tombstones and acts of the projects that are at hand: some 15 MB.
 CAPACITY = 10_000
 
 #: Those of a project that is never packed: to unpack it would take a millisecond.
 LARGE = 200
-
-_LEVEL = 1
 
 
 @define(eq=False)
@@ -29,7 +26,7 @@ class KeptProject:
 
     _at_hand: AtHand = field(repr=False)
     _project: Project | None
-    _packed: bytes | None = field(default=None, init=False, repr=False)
+    _packed: PackedResult | None = field(default=None, init=False, repr=False)
 
     @property
     def project(self) -> Project:
@@ -37,16 +34,14 @@ class KeptProject:
         project = self._project
         if project is None:
             assert self._packed is not None, "it is here or packed"
-            data = zstandard.ZstdDecompressor().decompress(self._packed)
-            project = self._project = pickle.loads(data)  # noqa: S301  our own
+            project = self._project = unpacked(self._packed)
             self._at_hand.add(self, weight(project))
         return project
 
     def rest(self) -> None:
         """Keep it packed until it is asked for again."""
         if self._packed is None:
-            data = pickle.dumps(self._project, pickle.HIGHEST_PROTOCOL)
-            self._packed = zstandard.ZstdCompressor(level=_LEVEL).compress(data)
+            self._packed = pack_small(self._project)
         self._project = None
 
 

@@ -28,13 +28,23 @@ class PackedResult:
 def pack(result: T) -> T | PackedResult:
     """Compress a result that is large when pickled."""
     data = pickle.dumps(result, pickle.HIGHEST_PROTOCOL)
-    if len(data) < _PACKED_FROM:
-        return result
+    return result if len(data) < _PACKED_FROM else _compressed(data)
+
+
+def pack_small(value: object) -> PackedResult:
+    """Compress a value whatever its size, to keep it in less memory."""
+    return _compressed(pickle.dumps(value, pickle.HIGHEST_PROTOCOL))
+
+
+def _compressed(data: bytes) -> PackedResult:
     return PackedResult(zstandard.ZstdCompressor(level=1).compress(data), len(data))
 
 
 @limited(PAGES)
 def unpacked(packed: PackedResult) -> Any:
-    """Undo :func:`pack`; for a thread: decompression is without the GIL."""
+    """Undo :func:`pack` and :func:`pack_small`.
+
+    What is large is for a thread: decompression is without the GIL.
+    """
     data = zstandard.ZstdDecompressor().decompress(packed.data)
     return pickle.loads(data)  # noqa: S301  made by our own helper process

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from attrs import frozen
 
-from pypicloud_tw.store.checkpoints import pass_by
 from pypicloud_tw.store.folder.explain import explained
 from pypicloud_tw.store.folder.scratch import Draft
-from pypicloud_tw.store.folder.tree import Folder
+from pypicloud_tw.store.folder.tree import Folder, Identified
 from pypicloud_tw.store.interfaces import Notice
 from pypicloud_tw.store.keys import key_segments
 
@@ -19,14 +18,13 @@ from pypicloud_tw.store.keys import key_segments
 class FolderPlacer:
     """See :class:`.interfaces.Placer`.
 
-    :ivar path: of the store's folder, and which that is.
+    :ivar store: the store's folder; see :attr:`.Folder.beside`.
     :ivar draft: a name in this server's scratch folder; so is that of the notice.
     :ivar key: of the objects' folder.
     :ivar known: the inode of the folder above, if its name is known to be durable.
     """
 
-    path: Path
-    identity: tuple[int, int] | None
+    store: Identified
     draft: Path
     key: str
     known: int | None
@@ -35,22 +33,14 @@ class FolderPlacer:
 
     def place(self, objects: Mapping[str, bytes], notice: Notice | None) -> object:
         """See :class:`.interfaces.Placer`: gives what is to be known from now on."""
-        folder = Folder(self.path, lambda: self.when, pass_by, identity=self.identity)
+        folder = Folder.again(self.store, lambda: self.when)
         *above, name = key_segments(self.key)
         if self.known is not None:
             folder.learn_durable(above, self.known)
-        with explained(self.path):
+        with explained(folder.path):
             if notice is not None:
-                self._tell(folder, notice)
+                told = Draft.begin(self.notice_draft)
+                folder.put(told, notice.key, notice.data, None)
             encoded = {name.encode(): data for name, data in objects.items()}
             folder.place_together(self.draft, (*above, name), encoded)
         return folder.known_durable(above)
-
-    def _tell(self, folder: Folder, notice: Notice) -> None:
-        draft = Draft.begin(self.notice_draft)
-        try:
-            draft.file.write(notice.data)
-            draft.file.flush()
-            folder.place(draft, notice.key, None)
-        finally:
-            draft.discard()

@@ -185,8 +185,7 @@ class DirectoryStore:
         """
         scratch, above = self._open_scratch(), key_segments(key)[:-2]
         return FolderPlacer(
-            self.path,
-            self._folder.identity,
+            self._folder.beside,
             scratch.free_name(),
             key.rpartition("/")[0],
             self._folder.known_durable(above),
@@ -303,13 +302,7 @@ class DirectoryStore:
     def _put(self, key: str, data: bytes, condition: Condition) -> ObjectInfo:
         if condition is not None:
             self._folder.check(key, condition)
-        draft = self._draft()
-        try:
-            draft.file.write(data)
-            draft.file.flush()
-            return object_info(key, self._folder.place(draft, key, condition))
-        finally:
-            draft.discard()
+        return object_info(key, self._folder.put(self._draft(), key, data, condition))
 
     def _open(self, key: str, byte_range: ByteRange | None) -> DirectoryDownload:
         file, state = self._folder.open(key)

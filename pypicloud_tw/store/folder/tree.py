@@ -92,11 +92,10 @@ class Folder:
         return self.path, self._identity
 
     @classmethod
-    def again(cls, place: Identified) -> Folder:
-        """Open another process's folder, to read there."""
-        folder = cls(place[0], time.time, pass_by)
-        folder._identity = place[1]
-        return folder
+    def again(cls, place: Identified, now: Callable[[], float] = time.time) -> Folder:
+        """Open another process's folder."""
+        path, identity = place
+        return cls(path, now, pass_by, identity=identity)
 
     def prepare(self) -> None:
         """Create the folder durably where it is missing, and remember which it is."""
@@ -121,11 +120,6 @@ class Folder:
             yield fd
         finally:
             os.close(fd)
-
-    @property
-    def identity(self) -> tuple[int, int] | None:
-        """Which folder it is, once :meth:`prepare` has returned."""
-        return self._identity
 
     def known_durable(self, folders: Segments) -> int | None:
         """Return the inode of a folder whose name is known to be durable."""
@@ -176,6 +170,17 @@ class Folder:
 
         with self._locked(key):
             return self._retrying(folders, place)
+
+    def put(
+        self, draft: Draft, key: str, data: bytes, condition: Condition
+    ) -> os.stat_result:
+        """Write an object's bytes into a draft, and do :meth:`place` with it."""
+        try:
+            draft.file.write(data)
+            draft.file.flush()
+            return self.place(draft, key, condition)
+        finally:
+            draft.discard()
 
     def make_ready(self, draft: Draft, key: str, *, durable: bool = True) -> None:
         """Prepare a written draft for its name: all of it but the name is durable then.
