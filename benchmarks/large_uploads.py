@@ -14,14 +14,12 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -34,7 +32,8 @@ from botocore.config import Config as BotoConfig
 
 from benchmarks import servers
 from benchmarks.bucket import REGION
-from benchmarks.memory import big_wheel, forget_highest, form, resident
+from benchmarks.memory import big_wheel, forget_highest, resident, send
+from benchmarks.processes import worked
 from pypicloud_tw.access.hashes import hash_password
 from tests.certificates import make_certificates
 from tests.integration.seaweedfs import CREDENTIALS, find_weed, running
@@ -42,7 +41,6 @@ from tests.integration.seaweedfs import CREDENTIALS, find_weed, running
 #: What upload_file may be exceeded by, by either measure.
 RATIO = 1.3
 
-_TICKS = os.sysconf("SC_CLK_TCK")
 _PIECE = 2**20
 
 
@@ -100,15 +98,6 @@ class Place:
                     client.delete_object(Bucket=self.bucket, Key=found["Key"])
 
 
-def processor(pid: int) -> float:
-    """Tell what a process and its children have taken, ended ones too, in seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    own = sum(int(ticks) for ticks in fields[11:15]) / _TICKS
-    listed = Path(f"/proc/{pid}/task").glob("*/children")
-    children = {int(child) for file in listed for child in file.read_text().split()}
-    return own + sum(processor(child) for child in children)
-
-
 def described(path: Path) -> dict[str, str]:
     """Write the fields of a wheel's form as twine does, with its three digests."""
     hashes: dict[str, Any] = {
@@ -123,34 +112,14 @@ def described(path: Path) -> dict[str, str]:
     return {name: one.hexdigest() for name, one in hashes.items()}
 
 
-def send(port: int, path: Path, name: str, fields: dict[str, str]) -> None:
-    """Upload a file.
+def take(port: int, path: Path, name: str, fields: dict[str, str]) -> None:
+    """Have a file uploaded.
 
     :raises RuntimeError: it was not taken.
     """
-    head, tail, content_type = form(path, name, fields)
-    length = len(head) + path.stat().st_size + len(tail)
-
-    def body() -> Iterator[bytes]:
-        yield head
-        with path.open("rb") as file:
-            while piece := file.read(_PIECE):
-                yield piece
-        yield tail
-
-    connection = HTTPConnection("127.0.0.1", port, timeout=600)
-    headers = {
-        "Authorization": servers.authorization(),
-        "Content-Type": content_type,
-        "Content-Length": str(length),
-    }
-    connection.request("POST", "/legacy/", body(), headers)
-    answer = connection.getresponse()
-    if answer.status != 200:
-        raise RuntimeError(
-            f"the upload was answered {answer.status}: {answer.read()!r}"
-        )
-    connection.close()
+    status, told = send(port, path, name, fields)
+    if status != 200:
+        raise RuntimeError(f"the upload was answered {status}: {told!r}")
 
 
 def straight(place: Place, path: Path) -> None:
@@ -207,10 +176,10 @@ class Contest:
 
     def _through(self, path: Path, name: str) -> None:
         fields = described(path)
-        before, began = processor(self.pid), time.perf_counter()
-        send(self.port, path, name, fields)
+        before, began = worked(self.pid), time.perf_counter()
+        take(self.port, path, name, fields)
         self.ours.wall.append(time.perf_counter() - began)
-        self.ours.processor.append(processor(self.pid) - before)
+        self.ours.processor.append(worked(self.pid) - before)
 
 
 def measure(folder: Path, place: Place, size: int, rounds: int) -> None:

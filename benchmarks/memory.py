@@ -97,7 +97,17 @@ def form(
 
 def upload(port: int, path: Path, name: str) -> int:
     """Upload a file and give the status."""
-    head, tail, content_type = form(path, name)
+    return send(port, path, name)[0]
+
+
+def send(
+    port: int, path: Path, name: str, more: Mapping[str, str] | None = None
+) -> tuple[int, bytes]:
+    """Upload a file; give the status of the answer, and its body.
+
+    :param more: as of :func:`form`.
+    """
+    head, tail, content_type = form(path, name, more)
 
     def body() -> Iterator[bytes]:
         yield head
@@ -114,9 +124,10 @@ def upload(port: int, path: Path, name: str) -> int:
         "Content-Length": str(length),
     }
     connection.request("POST", "/legacy/", body(), headers)
-    status = connection.getresponse().status
+    answer = connection.getresponse()
+    told = answer.status, answer.read()
     connection.close()
-    return status
+    return told
 
 
 def upload_all(port: int, wheels: dict[str, Path]) -> None:

@@ -24,9 +24,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
 from benchmarks import corpus, servers
-from benchmarks.large_uploads import Costs, processor
+from benchmarks.large_uploads import Costs
 from benchmarks.manifests import NAME, fill, manifests_of
 from benchmarks.memory import form
+from benchmarks.processes import worked
 from pypicloud_tw.access.hashes import hash_password
 from pypicloud_tw.offload.service import Offload
 from pypicloud_tw.store.folder.store import DirectoryStore
@@ -67,13 +68,13 @@ class Client:
         """Upload a small wheel, and note what that cost the server."""
         body, kind = self._form(name, version)
         headers = {"Authorization": servers.authorization(), "Content-Type": kind}
-        worked, began = processor(self.pid), time.perf_counter()
+        before, began = worked(self.pid), time.perf_counter()
         self._ask("POST", "/legacy/", body, headers)
         if self.reads:
             self._ask("GET", f"/simple/{name}/", b"", {"Accept": JSON})
         if costs is not None:
             costs.wall.append(time.perf_counter() - began)
-            costs.processor.append(processor(self.pid) - worked)
+            costs.processor.append(worked(self.pid) - before)
 
     def _form(self, name: str, version: str) -> tuple[bytes, str]:
         data = corpus.wheel(name, version)[0]

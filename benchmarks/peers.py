@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import re
 import subprocess
@@ -174,8 +173,7 @@ class Pypiserver:
         """See :class:`Contestant`."""
         folder = self.place.new_folder("pypiserver")
         passwords = folder / "passwords"
-        sha = base64.b64encode(hashlib.sha1(servers.PASSWORD.encode()).digest())
-        passwords.write_text(f"{servers.USER}:{{SHA}}{sha.decode()}\n")
+        servers.write_passwords(passwords)
         guards = {
             Setup.GUARDED: "list,download,update",
             Setup.EMPTY: "update",

@@ -29,6 +29,12 @@ def authorization() -> str:
     return f"Basic {token}"
 
 
+def write_passwords(file: Path) -> None:
+    """Write a file as htpasswd does, for servers that check it as cheaply as can be."""
+    sha = base64.b64encode(hashlib.sha1(PASSWORD.encode()).digest()).decode()
+    file.write_text(f"{USER}:{{SHA}}{sha}\n")
+
+
 def free_port() -> int:
     """Find a port that nobody uses at the moment."""
     with socket.socket() as probe:
@@ -130,9 +136,8 @@ def nginx(
     It chooses between HTML and JSON, plain and compressed, as cheaply as it can.
     """
     binary = shutil.which("nginx") or "/usr/sbin/nginx"
-    sha = base64.b64encode(hashlib.sha1(PASSWORD.encode()).digest()).decode()
     passwords = folder / "nginx-passwords"
-    passwords.write_text(f"{USER}:{{SHA}}{sha}\n")
+    write_passwords(passwords)
     guard = f"auth_basic 'x'; auth_basic_user_file {passwords};" if log_in else ""
     user = worker_user()
     config = folder / f"nginx-{port}.conf"

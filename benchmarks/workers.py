@@ -30,35 +30,11 @@ from benchmarks import corpus, servers
 from benchmarks.clients import header_sets
 from benchmarks.load import Result, play
 from benchmarks.pages import ORDINARY, warm
+from benchmarks.processes import tree, worked, worked_alone
 
-_TICKS = os.sysconf("SC_CLK_TCK")
 _SECONDS = 3
 #: Seconds that a connection takes in the small servers, and for which they are asked.
 _WORK, _ASKED_FOR = 0.004, 6.0
-
-
-def tree(pid: int) -> list[int]:
-    """Find a process and all that come from it."""
-    children: dict[int, list[int]] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        children.setdefault(int(fields[1]), []).append(int(path.parent.name))
-    found = [pid]
-    for one in found:
-        found += children.get(one, [])
-    return found
-
-
-def worked(pid: int) -> float:
-    """Tell the seconds of the processor that a process has used."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 @frozen
@@ -76,11 +52,11 @@ class Runner:
     def measure(self, connections: int) -> None:
         """Ask for pages, and note how many a second of processor gave."""
         pids = [one for _, pid in self.servers for one in tree(pid)]
-        before = {pid: worked(pid) for pid in pids}
+        before = {pid: worked_alone(pid) for pid in pids}
         ports = [port for port, _ in (*self.servers, *self.servers)][:2]
         with ThreadPoolExecutor() as threads:
             results = list(threads.map(ask, ports, [connections // 2] * 2))
-        used = [worked(pid) - seconds for pid, seconds in before.items()]
+        used = [worked_alone(pid) - seconds for pid, seconds in before.items()]
         rate = sum(result.rate for result in results)
         self.rates.append(rate * _SECONDS / sum(used))
         slowest = max(result.p99 for result in results)
@@ -130,12 +106,12 @@ def show_metrics(runner: Runner) -> None:
     """Tell what a question for the metrics costs all processes."""
     [(port, pid)] = runner.servers
     url, times = f"http://127.0.0.1:{port}/metrics", 50
-    before, began = sum(map(worked, tree(pid))), time.monotonic()
+    before, began = worked(pid), time.monotonic()
     for _ in range(times):
         with urllib.request.urlopen(url) as answer:
             answer.read()
     waited = (time.monotonic() - began) / times
-    cost = (sum(map(worked, tree(pid))) - before) / times
+    cost = (worked(pid) - before) / times
     print(
         f"{runner.name}: /metrics takes {waited * 1e3:.1f} ms, {cost * 1e3:.1f} of CPU"
     )

@@ -173,6 +173,18 @@ def wait_until(
         time.sleep(0.02)
 
 
+def health_by_socket(path: Path, log: Callable[[], str]) -> bytes:
+    """Ask for ``/health`` at a Unix socket, once somebody listens; give the answer.
+
+    :param log: tells what is known, if nobody does for long.
+    """
+    with socket.socket(socket.AF_UNIX) as client:
+        # It is there a moment before anybody listens at it.
+        wait_until(lambda: client.connect_ex(str(path)) == 0, log)
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        return client.recv(4096)
+
+
 class Process(Protocol):
     """What is asked of a server's process; a :class:`subprocess.Popen` has it."""
 

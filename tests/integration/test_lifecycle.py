@@ -23,6 +23,7 @@ from tests.integration.rig import (
     Server,
     basic,
     form,
+    health_by_socket,
     script,
     wait_until,
 )
@@ -297,11 +298,7 @@ class ListeningTests(IntegrationTestCase):
         path = server.folder / "socket"
         server.options = [f"--listen=unix:{path}"]
         server.start(ready=False)
-        with socket.socket(socket.AF_UNIX) as client:
-            # It is there a moment before anybody listens at it.
-            wait_until(lambda: client.connect_ex(str(path)) == 0, lambda: server.log)
-            client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-            self.assertIn(b" 200 ", client.recv(4096))
+        self.assertIn(b" 200 ", health_by_socket(path, lambda: server.log))
         server.stop()
         self.assertFalse(path.exists())
 

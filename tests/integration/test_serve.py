@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from tests.integration.rig import (
     IntegrationTestCase,
     Server,
     basic,
+    health_by_socket,
     run,
     script,
     wait_until,
@@ -99,11 +99,7 @@ class ServingTests(ServeTestCase):
         path = server.folder / "socket"
         server.options = ["--listen", f"unix:{path}"]
         server.start(ready=False)
-        wait_until(path.exists, lambda: server.log)
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(path))
-            client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-            self.assertIn(b" 200 ", client.recv(4096))
+        self.assertIn(b" 200 ", health_by_socket(path, lambda: server.log))
         server.stop()
         self.assertFalse(path.exists())
 

@@ -22,6 +22,7 @@ from tests.integration.rig import (
     basic,
     clean_environment,
     form,
+    health_by_socket,
     script,
     wait_until,
 )
@@ -160,10 +161,7 @@ class ServingTests(WorkersTestCase):
         kill(pid, signal.SIGTERM)
         wait_until(lambda: len(self.all(server)) == 3, lambda: server.log)
         self.assertEqual(path.stat().st_mode & 0o777, 0o660)
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(path))
-            client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-            self.assertIn(b" 200 ", client.recv(4096))
+        self.assertIn(b" 200 ", health_by_socket(path, lambda: server.log))
         server.stop()
         self.assertFalse(path.exists())
 
