@@ -1,0 +1,11 @@
+terraform {
+  # OpenTofu takes the same files.
+  required_version = ">= 1.5"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.31"
+    }
+  }
+}
