@@ -38,7 +38,7 @@ VERSIONS = ("1.30", "1.37")
 FOREIGN = {"ServiceMonitor"}
 
 #: What the guide has people make by hand.
-SECRETS = {"pypicloud", "pypi-tls"}
+SECRETS = {"pypicloud", "pypi-tls", "metrics-reader"}
 
 #: The user of the image.
 UID = 6543
@@ -317,6 +317,14 @@ class ProbeTests(SynchronousTestCase):
         self.assertEqual(
             monitor["metadata"]["namespace"], service["metadata"]["namespace"]
         )
+        secrets = {one["name"] for one in endpoint["basicAuth"].values()}
+        self.assertLessEqual(secrets, SECRETS)
+        self.assertEqual(objects.environment["PYPICLOUD_METRICS_READ"], "authenticated")
+
+    def test_metrics_are_nobodys_otherwise(self) -> None:
+        """Addresses tell little behind an ingress: all may come from a node."""
+        for _, objects in every():
+            self.assertNotIn("PYPICLOUD_METRICS_READ", objects.environment)
 
 
 class SecurityTests(SynchronousTestCase):
@@ -447,6 +455,7 @@ class GuideTests(IntegrationTestCase):
         self.assertEqual(config.notices, ())
         self.assertEqual(config.pypi.public_url, "https://pypi.example.com")
         self.assertNotEqual(config.aws.bucket, "acme-pypi")
+        self.assertEqual(config.metrics.read, "authenticated")
         # What is not changed is still there.
         self.assertEqual(config.advisories.source, OSV_OF_PYPI)
 
