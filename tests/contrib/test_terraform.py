@@ -45,7 +45,7 @@ TRUST = {
 
 @cache
 def blocks() -> Blocks:
-    """Read the files; the parser takes two seconds to get ready."""
+    """Read the files; where the parser was never used it takes two seconds to begin."""
     unset = Blocks.read(FOLDER, {})
     defaults = {
         f"var.{name}": variable["default"]

@@ -34,8 +34,25 @@ OF_OBJECT = {
 }
 OF_SOURCE = "s3:GetObject"
 
-#: Fields that need more, of whichever operation.
-OF_FIELDS = {"x-amz-acl": "s3:PutObjectAcl", "x-amz-tagging": "s3:PutObjectTagging"}
+#: Fields that need more, of whichever operation writes. Who may not read what is there
+#: may not ask for it to be the same ("Enforce conditional writes").
+OF_FIELDS = {
+    "x-amz-acl": "s3:PutObjectAcl",
+    "x-amz-tagging": "s3:PutObjectTagging",
+    "if-match": "s3:GetObject",
+}
+
+#: What operations need of the key that encrypts the bucket ("Multipart upload API and
+#: permissions": S3 decrypts the parts to put them together).
+OF_KEY = {
+    "GetObject": {"kms:Decrypt"},
+    "PutObject": {"kms:GenerateDataKey"},
+    "CopyObject": {"kms:GenerateDataKey", "kms:Decrypt"},
+    "CreateMultipartUpload": {"kms:GenerateDataKey"},
+    "UploadPart": {"kms:GenerateDataKey", "kms:Decrypt"},
+    "UploadPartCopy": {"kms:GenerateDataKey", "kms:Decrypt"},
+    "CompleteMultipartUpload": {"kms:Decrypt"},
+}
 
 
 @frozen
@@ -101,11 +118,13 @@ class PolicedS3(FakeS3):
     """A bucket whose owner has given us a policy.
 
     :ivar policy: the policy; None: everything is allowed.
+    :ivar kms_key: the ARN of the key that encrypts whatever is written.
     :ivar used: the permissions that were needed and there.
     :ivar denied: those that were needed and not there.
     """
 
     policy: Mapping[str, Any] | None = None
+    kms_key: str | None = None
     used: set[Need] = field(factory=set)
     denied: list[Need] = field(factory=list)
 
@@ -120,6 +139,9 @@ class PolicedS3(FakeS3):
         request.content.seek(0)
         for need in needs(self.bucket or "bucket", operation, key, headers, body):
             self.demand(need)
+        if self.kms_key is not None:
+            for action in sorted(OF_KEY.get(operation, ())):
+                self.demand(Need(action, self.kms_key))
         return super().answer(request)
 
     def demand(self, need: Need) -> None:

@@ -18,6 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from pypicloud_tw.errors import ObjectNotFound, StoreError
 from pypicloud_tw.store.interfaces import IObjectStore
 from pypicloud_tw.store.s3.explain import PERMISSIONS, iam_policy
+from pypicloud_tw.store.s3.objects import KMS_KEY
 from pypicloud_tw.store.s3.store import S3Store
 from tests.store.s3 import test_store
 from tests.store.s3.doubles import FakeS3Resource, Harness, MemoryAgent
@@ -137,6 +138,21 @@ class PolicyTests(SynchronousTestCase):
             with self.subTest(action):
                 self.assertIn(action, self.refusal())
                 self.assertEqual({n.action for n in self.policed.denied}, {action})
+
+    def test_key_of_the_bucket(self) -> None:
+        """Where one of KMS encrypts it, two more permissions are needed."""
+        self.policed.kms_key = key = "arn:aws:kms:us-east-1:111122223333:key/1"
+        self.policed.policy = self.policy
+        self.refusal()
+        text = iam_policy(self.store.client.endpoint, "pre/fix/", {KMS_KEY: key})
+        policy = json.loads(text)
+        for action in sorted(actions(policy) - actions(self.policy)):
+            self.policed.denied = []
+            self.policed.policy = without(policy, action)
+            self.refusal()
+            self.assertEqual({n.action for n in self.policed.denied}, {action})
+        self.policed.policy = policy
+        self.successResultOf(self.harness.run(all_that_is_done(self.store)))
 
     def test_nothing_else_of_the_bucket(self) -> None:
         """What lies beside the prefix is nobody's business here."""
