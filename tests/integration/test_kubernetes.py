@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from shutil import copytree
+from textwrap import dedent
 from typing import Any
 
+from OpenSSL.crypto import FILETYPE_PEM
 from packaging.version import Version
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.cli.main import main
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.load import load
 from pypicloud_tw.config.sections.upstream import COOLDOWN, OSV_OF_PYPI
@@ -21,8 +25,9 @@ from pypicloud_tw.errors import StoreError
 from pypicloud_tw.index.index import PING_PATIENCE
 from pypicloud_tw.offload import limits
 from pypicloud_tw.workers.supervisor import STOP_PATIENCE
+from tests.certificates import certificate
 from tests.integration import apart
-from tests.integration.kustomize import Objects, size
+from tests.integration.kustomize import Objects, kubectl, size
 from tests.integration.rig import CHECKOUT, IntegrationTestCase
 from tests.web.doubles import Web
 
@@ -165,14 +170,10 @@ class ReferenceTests(SynchronousTestCase):
                 target = scaler["spec"]["scaleTargetRef"]
                 self.assertIn(target["name"], objects.names(target["kind"]))
 
-    def test_secrets_are_told_of(self) -> None:
-        for name in SECRETS:
-            pattern = rf"kubectl -n pypicloud create secret \w+ {name} "
-            self.assertRegex(GUIDE, pattern)
-
     def test_the_ini_is_where_the_server_looks(self) -> None:
         for _, objects in every():
-            [argument] = objects.container["args"]
+            *command, argument = objects.container["command"]
+            self.assertEqual(command, ["pypicloud", "serve"])
             ini = Path(argument.removeprefix("--config="))
             self.assertIn("secret", objects.volumes[str(ini.parent)])
             self.assertIn(f"--from-file={ini.name}", GUIDE)
@@ -393,6 +394,24 @@ class SecurityTests(SynchronousTestCase):
             self.assertIn("169.254.0.0/16", kept)
 
 
+class IngressTests(SynchronousTestCase):
+    """What ingress-nginx is told."""
+
+    def test_as_nginx_is_told(self) -> None:
+        """``contrib/nginx.conf`` has the same, and is tried with a real nginx."""
+        text = (CHECKOUT / "contrib" / "nginx.conf").read_text("utf-8")
+        for _, objects in every():
+            annotations = objects.one("Ingress")["metadata"]["annotations"]
+            told = {name.partition("/")[2]: of for name, of in annotations.items()}
+            self.assertEqual(told.pop("proxy-body-size"), "0")
+            self.assertIn("client_max_body_size 0;", text)
+            self.assertGreaterEqual(len(told), 4)
+            for name, value in told.items():
+                # Times are seconds here, which nginx is told.
+                unit = "s" if name.endswith("-timeout") else ""
+                self.assertIn(f"{name.replace('-', '_')} {value}{unit};", text)
+
+
 class ScaleTests(SynchronousTestCase):
     """One server, or several."""
 
@@ -458,6 +477,47 @@ class GuideTests(IntegrationTestCase):
         self.assertEqual(config.metrics.read, "authenticated")
         # What is not changed is still there.
         self.assertEqual(config.advisories.source, OSV_OF_PYPI)
+
+    def test_secrets(self) -> None:
+        """Its commands make those that the objects name."""
+        for name in ("pypicloud.ini", "aws_secret_key"):
+            (self.folder / name).write_text("secret")
+        made = certificate()
+        (self.folder / "chain.pem").write_bytes(made.dumpPEM())
+        (self.folder / "key.pem").write_bytes(made.privateKey.dump(FILETYPE_PEM))
+        keys: dict[str, set[str]] = {}
+        pattern = r"^ +(kubectl -n pypicloud create secret [^\\\n]*(?:\\\n[^\\\n]*)*)"
+        for command in re.findall(pattern, GUIDE, re.MULTILINE):
+            line = command.replace("\\\n", " ").partition("--dry-run")[0]
+            words = shlex.split(line)[1:]
+            secret = kubectl(self.folder, *words, "--dry-run=client")
+            keys.setdefault(secret["metadata"]["name"], set()).update(secret["data"])
+        self.assertEqual(
+            keys,
+            {
+                "pypicloud": {"pypicloud.ini", "aws_secret_key"},
+                "pypi-tls": {"tls.crt", "tls.key"},
+                "metrics-reader": {"username", "password"},
+            },
+        )
+        self.assertEqual(set(keys), SECRETS)
+
+    def test_keys_in_place_of_a_role(self) -> None:
+        """The ini of a secret has them; the rest are variables."""
+        [lines] = re.findall(r"the ini has::\n\n((?: {4}.*\n)+)", GUIDE)
+        ini = self.folder / "pypicloud.ini"
+        ini.write_text(f"[pypicloud]\n{dedent(lines)}")
+        (self.folder / "aws_secret_key").write_text("secret")
+        config = load(ini, rendered("several").environment)
+        self.assertEqual(config.notices, ())
+        self.assertEqual(config.aws.secret_key, "secret")
+        self.assertEqual(config.aws.endpoint_url, "https://s3.example.com")
+
+    def test_commands(self) -> None:
+        """What is run in a pod is a command of ours."""
+        names = re.findall(r" -- pypicloud ([a-z-]+)", GUIDE)
+        self.assertIn("user", names)
+        self.assertLessEqual(set(names), set(main.commands))
 
     def test_overlays_and_components(self) -> None:
         for kind in ("overlays", "components"):
