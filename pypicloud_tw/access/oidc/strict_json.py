@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any, NoReturn
+
+#: Levels of lists and objects; claims have three. How many Python can read differs from
+#: one version to another.
+DEEPEST = 32
 
 #: How surrogates are escaped, alone or in pairs.
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
@@ -33,16 +38,33 @@ def read_object(data: bytes) -> dict[str, Any]:
         raise JsonError("is not JSON") from None
     if not isinstance(found, dict):
         raise JsonError("is not a JSON object")
+    _check_depth(found)
     if _HALF.search(text):
         _check_whole(found)
     return found
+
+
+def _check_depth(found: dict[str, Any]) -> None:
+    """Return if it has few levels: whoever uses it may go into each."""
+    level: list[Any] = [found]
+    for _ in range(DEEPEST):
+        level = [inner for one in level for inner in _within(one)]
+        if not level:
+            return
+    raise JsonError("is nested too deep")
+
+
+def _within(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _check_whole(found: dict[str, Any]) -> None:
     """Return if all its texts are whole; no UTF-8 has half a pair of surrogates."""
     try:
         json.dumps(found, ensure_ascii=False).encode()
-    except (UnicodeEncodeError, RecursionError):
+    except UnicodeEncodeError:
         # RFC 7493, section 2.1; whatever wrote such a text down would fail.
         raise JsonError("has half a character in it") from None
 
