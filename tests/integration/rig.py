@@ -310,8 +310,11 @@ class Server:
         assert self.process is not None, "not started"
         code = self.process.wait(PATIENCE)
         # When all is done twistd sends the signal to itself again, as it should be
-        # (https://www.cons.org/cracauer/sigint.html).
-        assert code in (0, -number), f"The server ended with {code}:\n{self.log}"
+        # (https://www.cons.org/cracauer/sigint.html). What has started it says the same
+        # in its own words: uvx does as shells do.
+        assert code in (0, -number, 128 + number), (
+            f"The server ended with {code}:\n{self.log}"
+        )
         assert "Main loop terminated." in self.log, self.log
 
     def kill(self) -> None:

@@ -6,84 +6,49 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
+import tomllib
 import zipfile
-from functools import cache
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from twisted.trial.unittest import SkipTest
 
 import pypicloud_tw
 from tests.integration import apart
-from tests.integration.clients.environments import (
-    environment,
-    find_python,
-    once,
-    run_here,
+from tests.integration.clients.environments import find_python, run_here
+from tests.integration.release import (
+    MADE,
+    archives,
+    build,
+    copy_checkout,
+    installed,
+    installed_for,
+    released,
+    released_files,
+    wheelhouse,
 )
 from tests.integration.rig import (
     CHECKOUT,
     IntegrationTestCase,
+    Server,
     clean_environment,
     run,
     script,
     wait_until,
 )
 
-#: The Pythons after the oldest that is supported, as far as they may exist by now.
-NEWER = ("3.12", "3.13", "3.14", "3.15")
+#: The Pythons after the oldest that is supported, newest first. Here the newest that
+#: there is will do; those between are in .github/workflows/tests.yml.
+NEWER = ("3.15", "3.14", "3.13", "3.12")
 
-#: What is not part of a checkout.
-NOT_OURS = shutil.ignore_patterns(
-    ".*", "__pycache__", "*.egg-info", "_trial_temp*", "build", "dist", "packages",
-    "dropin.cache", "venv",
-)  # fmt: skip
+#: What is in the repository and not released: how it is worked on.
+NOT_RELEASED = {".ci", ".github", ".pre-commit-config.yaml"}
 
 #: How ``twistd --help`` shows that it has found us.
 PLUGIN = r"\n +pypicloud +\S"
-
-
-@cache
-def state() -> str:
-    """Name the state of the checkout, so that what is made of it is made again."""
-    digest = sha256()
-    for pattern in (
-        "pyproject.toml",
-        "README.rst",
-        "pypicloud_tw/**/*",
-        "twisted/**/*",
-    ):
-        for path in sorted(CHECKOUT.glob(pattern)):
-            if path.is_file() and "__pycache__" not in path.parts:
-                digest.update(f"{path.relative_to(CHECKOUT)}\0".encode())
-                digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
-
-
-def checkout() -> Path:
-    """Copy the checkout, so that building leaves nothing in it."""
-
-    def make(path: Path) -> None:
-        shutil.copytree(CHECKOUT, path, ignore=NOT_OURS, dirs_exist_ok=True)
-
-    return once(f"checkout-{state()}", make)
-
-
-def wheel() -> Path:
-    """Build the wheel as a release does, isolated."""
-
-    def make(path: Path) -> None:
-        command = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps")
-        run_here(*command, "--wheel-dir", str(path), str(checkout()))
-
-    (built,) = once(f"wheel-{state()}", make).glob("*.whl")
-    return built
-
-
-def installed(python: str = sys.executable) -> str:
-    """Install the wheel and all it needs into a new environment."""
-    # Byte code is made when it is needed: most is not.
-    return environment("--no-compile", "pip", str(wheel()), python=python)
 
 
 def site_packages(python: str) -> Path:
@@ -91,9 +56,68 @@ def site_packages(python: str) -> Path:
     return found
 
 
+class ArchiveTests(IntegrationTestCase):
+    """What a release uploads."""
+
+    def test_reproducible(self) -> None:
+        """Anybody who has the sources can make the same bytes of them."""
+        source = self.folder / "another place" / "of a longer name"
+        source.mkdir(parents=True)
+        copy_checkout(source)
+        for path in (source, *source.rglob("*")):
+            os.utime(path, (1.6e9, 1.6e9))
+            path.chmod(path.stat().st_mode & ~0o077)
+        again = build(source, self.folder / "dist", umask=0o077, TZ="Asia/Tokyo")
+        first = archives()
+        for one, other in ((first.wheel, again.wheel), (first.sdist, again.sdist)):
+            self.assertEqual(one.name, other.name)
+            self.assertEqual(_digest(one), _digest(other), one.name)
+
+    def test_dated(self) -> None:
+        """What is in them is as old as SOURCE_DATE_EPOCH says."""
+        with tarfile.open(archives().sdist) as sdist:
+            self.assertEqual({member.mtime for member in sdist}, {MADE})
+            self.assertEqual({member.uname for member in sdist}, {""})
+        made = datetime.fromtimestamp(MADE, UTC)
+        with zipfile.ZipFile(archives().wheel) as wheel:
+            dates = {member.date_time for member in wheel.infolist()}
+        self.assertEqual(dates, {made.timetuple()[:6]})
+
+    def test_version(self) -> None:
+        """It stands in one place, and is nobody's development version."""
+        project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))
+        version = project["project"]["version"]
+        self.assertRegex(version, r"^\d+\.\d+\.\d+((a|b|rc)\d+)?$")
+        self.assertIn(f"-{version}-", archives().wheel.name)
+
+    def test_source_is_complete(self) -> None:
+        with tarfile.open(archives().sdist) as sdist:
+            names = {name.partition("/")[2] for name in sdist.getnames()}
+        files = {str(path.relative_to(CHECKOUT)) for path in released_files()}
+        self.assertEqual(names, {*files, "PKG-INFO"} - {""})
+
+    def test_all_is_released(self) -> None:
+        """What a commit adds at the top is released, too."""
+        git = ("git", "-C", str(CHECKOUT), "ls-files")
+        if not (CHECKOUT / ".git").exists() or shutil.which("git") is None:
+            raise SkipTest("This is no clone, so it does not know what is in it.")
+        done = subprocess.run(git, capture_output=True, text=True, check=True)
+        there = {line.partition("/")[0] for line in done.stdout.splitlines()}
+        self.assertEqual(there - NOT_RELEASED - {*released()}, set())
+
+    def test_twine(self) -> None:
+        both = archives()
+        self.run_client(script("twine"), "check", "--strict", both.wheel, both.sdist)
+
+    def test_check_wheel_contents(self) -> None:
+        config = CHECKOUT / "pyproject.toml"
+        checker = script("check-wheel-contents")
+        self.run_client(checker, "--config", config, archives().wheel)
+
+
 class WheelTests(IntegrationTestCase):
     def test_members(self) -> None:
-        with zipfile.ZipFile(wheel()) as archive:
+        with zipfile.ZipFile(archives().wheel) as archive:
             members = set(archive.namelist())
         expected = {
             "twisted/plugins/pypicloud_plugin.py",
@@ -113,6 +137,7 @@ class WheelTests(IntegrationTestCase):
             self.assertNotIn(foreign, members)
         top = {name.split("/")[0] for name in members if ".dist-info/" not in name}
         self.assertEqual(top, {"pypicloud_tw", "twisted"})
+        self.assertTrue(any(name.endswith("/licenses/LICENSE") for name in members))
         self.assertFalse([name for name in members if "dropin.cache" in name])
 
     def test_commands(self) -> None:
@@ -128,7 +153,7 @@ class WheelTests(IntegrationTestCase):
     def test_consistent(self) -> None:
         """What it needs is what it says that it needs."""
         python = installed()
-        self.run_client(python, "-m", "pip", "check")
+        self.run_client(sys.executable, "-m", "pip", "--python", python, "check")
         self.run_client(python, "-c", "import twisted.web, pypicloud_tw.tap")
 
 
@@ -137,18 +162,11 @@ class ServingTests(IntegrationTestCase):
 
     def test_twistd(self) -> None:
         elsewhere = self.make_folder()
-        launcher = (script("twistd", installed()), "-n", "--pidfile=")
-        server = self.server(launcher=launcher, cwd=elsewhere)
-        self.assertEqual(server.get("/simple/").status, 200)
-        server.stop()
+        self.serves(script("twistd", installed()), "-n", "--pidfile=", cwd=elsewhere)
         self.assertEqual(list(elsewhere.iterdir()), [])
 
     def test_twist(self) -> None:
-        elsewhere = self.make_folder()
-        launcher = (script("twist", installed()),)
-        server = self.server(launcher=launcher, cwd=elsewhere)
-        self.assertEqual(server.get("/simple/").status, 200)
-        server.stop()
+        self.serves(script("twist", installed()), cwd=self.make_folder())
 
     def test_without_a_config(self) -> None:
         """It serves ./packages, to readers, and tells how to get a writer."""
@@ -180,28 +198,29 @@ class ServingTests(IntegrationTestCase):
         server.stop()
 
     def test_read_only_site_packages(self) -> None:
-        """dropin.cache cannot be written there, nor can byte code."""
+        """dropin.cache cannot be written there, nor can byte code.
+
+        ``serve`` does not look for plugins, so there is nothing to complain about.
+        """
         unprivileged, python, site = self.read_only_installation()
         twistd = "from twisted.scripts.twistd import run; run()"
-        server = self.server(
-            launcher=(*unprivileged, python, "-c", twistd, "-n", "--pidfile=")
+        twistd_log = self.serves(
+            *unprivileged, python, "-c", twistd, "-n", "--pidfile="
         )
-        self.assertEqual(server.get("/simple/").status, 200)
-        server.stop()
         self.assertFalse((site / "twisted/plugins/dropin.cache").exists())
         self.assertEqual(list(site.rglob("__pycache__")), [])
-        self.assertNotIn("Traceback", server.log)
+        self.assertNotIn("Traceback", twistd_log)
+        serve = (*unprivileged, python, "-m", "pypicloud_tw")
+        serve_log = self.serves(*serve, command=("serve",))
+        self.assertIn("Serving ", serve_log.splitlines()[0])
+        self.assertNotIn("dropin.cache", serve_log)
 
-    def test_serve_from_read_only_site_packages(self) -> None:
-        """It does not look for plugins, so there is nothing to complain about."""
-        unprivileged, python, _ = self.read_only_installation()
-        server = self.server(
-            launcher=(*unprivileged, python, "-m", "pypicloud_tw"), command=("serve",)
-        )
+    def serves(self, *launcher: str, **options: Any) -> str:
+        """See that a server starts and serves; give its log."""
+        server: Server = self.server(launcher=launcher, **options)
         self.assertEqual(server.get("/simple/").status, 200)
         server.stop()
-        self.assertIn("Serving ", server.log.splitlines()[0])
-        self.assertNotIn("dropin.cache", server.log)
+        return server.log
 
     def read_only_installation(self) -> tuple[tuple[str, ...], str, Path]:
         """Make one; give what makes a command heed that, its Python, its folder."""
@@ -259,21 +278,68 @@ class EditableTests(IntegrationTestCase):
 
 
 class NewerPythonTests(IntegrationTestCase):
-    """The plugin on every newer Python that this machine has."""
+    """The plugin on the newest Python that this machine has."""
 
-    def test_newer_pythons(self) -> None:
-        found = [python for version in NEWER if (python := find_python(version))]
-        if not found:
+    def test_newest_python(self) -> None:
+        python = next(filter(None, map(find_python, NEWER)), None)
+        if python is None:
             raise SkipTest(f"This machine has no Python of {', '.join(NEWER)}.")
-        for python in found:
-            made = installed(python)
-            strict = ("-W", "error::SyntaxWarning")
-            self.run_client(made, *strict, "-c", "import pypicloud_tw.tap")
-            output = self.run_client(script("twistd", made), "--help")
-            self.assertRegex(output, PLUGIN)
-            server = self.server(launcher=(script("twistd", made), "-n", "--pidfile="))
-            self.assertEqual(server.get("/simple/").status, 200)
-            server.stop()
+        made = installed_for(python)
+        strict = ("-W", "error::SyntaxWarning")
+        self.run_client(made, *strict, "-c", "import pypicloud_tw.tap")
+        output = self.run_client(script("twistd", made), "--help")
+        self.assertRegex(output, PLUGIN)
+        server = self.server(launcher=(script("twistd", made), "-n", "--pidfile="))
+        self.assertEqual(server.get("/simple/").status, 200)
+        server.stop()
+
+
+class WithoutInstallingTests(IntegrationTestCase):
+    """One line, by those who keep programs apart: uv and pipx.
+
+    What they take of an index comes from a folder here, so that they ask no other.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.wheel = archives().wheel
+        house = str(wheelhouse(self.wheel))
+        self.offline = ("--no-index", "--find-links", house)
+        self.uv = (*self.offline, "--offline", "--python", sys.executable)
+        tools = self.folder / "tools"
+        self.variables = {
+            "UV_CACHE_DIR": str(tools / "cache"),
+            "UV_TOOL_DIR": str(tools / "uv"),
+            "UV_TOOL_BIN_DIR": str(tools / "bin"),
+            "PIPX_HOME": str(tools / "pipx"),
+            "PIPX_DEFAULT_PYTHON": sys.executable,
+        }
+
+    def serves(self, *launcher: str) -> None:
+        """See that a server starts so, serves, and ends when it is told to."""
+        server: Server = self.server(
+            launcher=launcher, command=("serve",), environment=self.variables
+        )
+        self.assertEqual(server.get("/simple/").status, 200)
+        said = server.get("/health").headers["server"]
+        self.assertEqual(said.split("/")[1], self.wheel.name.split("-")[1])
+        server.stop()
+
+    def test_uvx(self) -> None:
+        self.serves(script("uvx"), *self.uv, "--from", str(self.wheel), "pypicloud")
+
+    def test_uv_tool_install(self) -> None:
+        uv = (script("uv"), "tool", "install", *self.uv, str(self.wheel))
+        self.run_client(*uv, **self.variables)
+        self.serves(str(self.folder / "tools" / "bin" / "pypicloud"))
+
+    def test_pipx_run(self) -> None:
+        spec = ("--spec", str(self.wheel), "--pip-args", " ".join(self.offline))
+        self.serves(script("pipx"), "run", *spec, "pypicloud")
+
+
+def _digest(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
 
 
 def _without_override() -> tuple[str, ...]:
