@@ -12,7 +12,13 @@ from time import monotonic, thread_time
 from typing import Literal, cast
 
 from attrs import define, field, frozen
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -231,6 +237,13 @@ class Metrics:
         self._clock = clock
         self._pulse: IDelayedCall | None = None
         self._due = self._worked = 0.0
+
+    def tell_version(self, version: str) -> None:
+        """Show which version serves: as a label, as Prometheus's own programs do."""
+        name = "pypicloud_build_info"
+        self._together[name] = "max"
+        info = Gauge(name, "The version", ["version"], registry=self._registry)
+        info.labels(version).set(1)
 
     def read(
         self,

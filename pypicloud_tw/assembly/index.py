@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from pypicloud_tw import __version__
 from pypicloud_tw.access.signers import TrustedSigners
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.namespaces import Namespaces
@@ -47,11 +48,12 @@ def make_process(
 
     :param member: this process is one of several workers.
     """
+    metrics = Metrics(reactor, member.link.gather if member else None)
+    metrics.tell_version(__version__)
     if member is None:
-        metrics, offload = Metrics(reactor), offload or Offload(reactor)
+        offload = offload or Offload(reactor)
         offload.register(metrics)
         return Process(reactor, offload, metrics)
-    metrics = Metrics(reactor, member.link.gather)
     member.link.count(metrics.snapshot)
     offload = offload or Offload(reactor, processes=max(1, HELPERS // member.count))
     offload.register(metrics)

@@ -112,6 +112,15 @@ _HISTORY_KEYS = frozenset(
     }
 )
 
+#: What is known within the values of some keys; a later PEP may add to it.
+_WITHIN: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "hashes": frozenset({"sha256"}),
+        "core-metadata": frozenset({"sha256"}),
+        "project-status": frozenset({"status", "reason"}),
+    }
+)
+
 T = TypeVar("T")
 
 
@@ -295,7 +304,7 @@ def _encode_status(project: Project) -> Document:
     status: Document = {"status": project.status}
     if project.status_reason is not None:
         status["reason"] = project.status_reason
-    return status
+    return _with_unknown(project.extra, "project-status", status)
 
 
 def _encode_moving(moving: Moving | None) -> Document:
@@ -336,14 +345,15 @@ def _standard_keys(file: File, extra: Mapping[str, Any]) -> Document:
     document: Document = {
         **extra,
         "filename": file.filename,
-        "hashes": {"sha256": file.sha256},
+        "hashes": _with_unknown(extra, "hashes", {"sha256": file.sha256}),
         "size": file.size,
         "upload-time": format_time(file.upload_time),
     }
     if file.requires_python is not None:
         document["requires-python"] = file.requires_python
     if file.metadata_sha256 is not None:
-        document["core-metadata"] = {"sha256": file.metadata_sha256}
+        known = {"sha256": file.metadata_sha256}
+        document["core-metadata"] = _with_unknown(extra, "core-metadata", known)
     if file.yanked is not None:
         # PEP 691: a reason, or true; an empty reason would read as not yanked.
         document["yanked"] = file.yanked or True
@@ -506,9 +516,19 @@ def _publisher(value: object) -> Mapping[str, str] | None:
 
 
 def _unknown(document: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
-    if document.keys() <= known:
-        return {}
-    return {key: value for key, value in document.items() if key not in known}
+    """Keep what this version does not know, also within what it does."""
+    unknown = {}
+    if not document.keys() <= known:
+        unknown = {key: value for key, value in document.items() if key not in known}
+    for key, inner in _WITHIN.items():
+        found = document.get(key)
+        if found and isinstance(found, dict) and not found.keys() <= inner:
+            unknown[key] = {k: v for k, v in found.items() if k not in inner}
+    return unknown
+
+
+def _with_unknown(extra: Mapping[str, Any], key: str, known: Document) -> Document:
+    return {**extra[key], **known} if key in extra else known
 
 
 def _list(document: Mapping[str, Any], key: str) -> list[Any]:

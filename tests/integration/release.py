@@ -51,7 +51,7 @@ def released_files() -> Iterator[Path]:
         found = sorted(path.rglob("*")) if path.is_dir() else [path]
         for file in found:
             parts = file.relative_to(CHECKOUT).parts
-            if file.is_file() and not NOT_OURS("", parts):
+            if file.is_file() and not NOT_OURS("", list(parts)):
                 yield file
 
 
@@ -98,8 +98,8 @@ def archives() -> Archives:
 def wheelhouse(wheel: Path) -> Path:
     """Give a folder with a wheel and all that it needs, for the Python that runs this.
 
-    It comes from this machine's index, as pip is set up here; what installs from it asks
-    for nothing else.
+    It comes from this machine's index, as pip is set up here; whoever installs from it
+    asks for nothing else.
     """
 
     def make(path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import define, field
 
+from pypicloud_tw import __version__
 from pypicloud_tw.concurrency.budget import BufferBudget
 from pypicloud_tw.config.sections.storage import AwsSection
 from pypicloud_tw.offload.service import IOffload
@@ -83,7 +84,12 @@ def make_s3_store(
         aws, environ, offload, reactor, now, jitter, endpoint.region
     )
     requester = S3Requester(
-        S3Sender(agent, reactor, timeouts), endpoint, credentials, now, jitter
+        S3Sender(agent, reactor, timeouts),
+        endpoint,
+        credentials,
+        now,
+        jitter,
+        user_agent=f"pypicloud-tw/{__version__}",
     )
     if observe is not None:
         requester.observe = observe
