@@ -53,7 +53,10 @@ RUN = "python3 -m venv venv && venv/bin/pip install . && venv/bin/pypicloud serv
 #: How the addresses begin that are no addresses of the server, but paths.
 FOLDERS = ("/var", "/etc", "/run")
 
-TEST = "python3 -m venv venv && venv/bin/pip install -e '.[test]' && venv/bin/trial -j2 tests"
+TEST = (
+    "python3 -m venv venv && venv/bin/pip install -e '.[test]'"
+    " && venv/bin/trial -j2 tests"
+)
 
 
 def _without_stop(text: str) -> str:

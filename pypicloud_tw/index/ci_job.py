@@ -7,7 +7,6 @@ documentation has them; of others, the subject is all there is.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from urllib.parse import quote
 
 #: What can be known of a job, in the order in which they are shown.
@@ -71,9 +70,7 @@ def describe_job(publisher: str, claims: Mapping[str, str]) -> Mapping[str, str]
         found["run"] = run
     if "repository" not in found:
         found["subject"] = claims.get("sub", "")
-    return MappingProxyType(
-        {part: found[part][:LONGEST_PART] for part in PARTS if found.get(part)}
-    )
+    return {part: found[part][:LONGEST_PART] for part in PARTS if found.get(part)}
 
 
 def _names(claims: Mapping[str, str]) -> Mapping[str, tuple[str, ...]]:

@@ -492,7 +492,7 @@ def decode_entry(item: Any) -> HistoryEntry:
         count=_number(item.get("count", 0), "count"),
         reason=_maybe_text(item, "reason"),
         undoes=_maybe_text(item, "undoes"),
-        before=None if before is None else MappingProxyType(before),
+        before=before,
         extra=_unknown(item, _HISTORY_KEYS),
     )
 
@@ -512,7 +512,7 @@ def _publisher(value: object) -> Mapping[str, str] | None:
     for name, text in value.items():
         if len(name) > LONGEST_PART or len(_text(text, "_publisher")) > LONGEST_PART:
             _damaged("_publisher")
-    return MappingProxyType(value)
+    return value
 
 
 def _unknown(document: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from datetime import UTC, datetime
 from typing import Any
 
@@ -117,6 +118,12 @@ class CodecTests(SynchronousTestCase):
         self.assertEqual(decode(ACME, encode(project)), project)
 
     @given(projects())
+    def test_can_be_packed(self, project: Project) -> None:
+        """As one is that was read and that nobody asks for, and by a helper process."""
+        read = decode(ACME, encode(project))
+        self.assertEqual(pickle.loads(pickle.dumps(read)), project)
+
+    @given(projects())
     def test_what_is_served_has_no_private_keys(self, project: Project) -> None:
         document = public_document(project, lambda file: "u")
         text = json.dumps(document)
@@ -132,6 +139,26 @@ class CodecTests(SynchronousTestCase):
         served = public_document(decode(ACME, json.dumps(document).encode()), str)
         self.assertNotIn("_later", served)
         self.assertNotIn("_later", served["files"][0])
+
+    def test_what_is_not_known_within_a_value_is_kept_and_served(self) -> None:
+        """As a PEP may have it that adds a digest or says more of a status."""
+        one = file(metadata_sha256="cd" * 32)
+        document = json.loads(encode(Project(ACME, "Acme", (one,))))
+        document["project-status"]["until"] = "2030"
+        [told] = document["files"]
+        told["hashes"]["sha512"] = "ab" * 64
+        told["core-metadata"]["sha512"] = "cd" * 64
+        read = decode(ACME, json.dumps(document).encode())
+        self.assertEqual(json.loads(encode(read)), document)
+        served = public_document(read, str)
+        self.assertEqual(served["project-status"], document["project-status"])
+        self.assertEqual(served["files"][0]["hashes"], told["hashes"])
+        # What is known is this version's to say.
+        changed = evolve(read, status="archived", status_reason="old")
+        self.assertEqual(
+            json.loads(encode(changed))["project-status"],
+            {"status": "archived", "reason": "old", "until": "2030"},
+        )
 
     def test_there_is_room_for_the_most_files(self) -> None:
         """ddtrace has 46,724 of them, with names of 78 characters at most."""
