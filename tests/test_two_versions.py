@@ -17,6 +17,7 @@ from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.marker import KEY as MARKER
 from pypicloud_tw.index.model import FORMAT
 from pypicloud_tw.index.names import project_name
+from pypicloud_tw.maintenance.sweep import Sweeper
 from pypicloud_tw.store.interfaces import IfMatch
 from tests.builders import wheel
 from tests.web.api.doubles import AccessWeb
@@ -39,10 +40,12 @@ class TwoVersionsCase(SynchronousTestCase):
         data = wheel(name, version)
         return self.web.post(upload_form(filename, data, name=name, version=version))
 
-    def act(self, act: str, **more: object) -> Response:
-        body = json.dumps({"version": "1.0", **more}).encode()
+    def act(
+        self, method: str, path: str = "releases/1.0/yanked", body: object = None
+    ) -> Response:
         headers = basic() | {"Content-Type": "application/json"}
-        return self.web.request("POST", f"/api/v1/projects/acme/{act}", headers, body)
+        data = b"" if body is None else json.dumps(body).encode()
+        return self.web.request(method, f"/api/v1/projects/acme/{path}", headers, data)
 
     def read(self, key: str) -> Any:
         return json.loads(self.web.store.objects[key].data)
@@ -55,7 +58,7 @@ class TwoVersionsCase(SynchronousTestCase):
         data = json.dumps(document).encode()
         self.web.wait(self.web.store.put(key, data, condition=IfMatch(found)))
         told = ACME if key == manifest_key(ACME) else ".access"
-        self.web.wait(self.web.domain.beside().catalog.watch.told_of(told))
+        self.web.wait(self.web.domain.beside().catalog.watch.tell(told))
         self.web.domain.clock.advance(5)
         return document
 
@@ -80,7 +83,11 @@ class NewerFormatTests(TwoVersionsCase):
             self.assertEqual(self.web.get(address).status, 200)
 
     def test_not_changed(self) -> None:
-        for answer in (self.upload("2.0"), self.act("yank"), self.act("delete")):
+        for answer in (
+            self.upload("2.0"),
+            self.act("PUT", body={"reason": "broken"}),
+            self.act("DELETE", "releases/1.0"),
+        ):
             self.assertEqual(answer.status, 503, answer.text)
             self.assertIn("was written by a newer server", answer.text)
             self.assertIn("upgrade this one", answer.text)
@@ -94,8 +101,8 @@ class SameFormatTests(TwoVersionsCase):
     """More in it than this version knows: it is kept whatever this one changes."""
 
     def test_manifest(self) -> None:
-        self.act("yank", reason="broken")
-        self.act("delete", version="1.1")
+        self.act("PUT", body={"reason": "broken"})
+        self.act("DELETE", "releases/1.1")
 
         def later(document: Any) -> None:
             document |= LATER
@@ -108,8 +115,8 @@ class SameFormatTests(TwoVersionsCase):
         self.rewrite(manifest_key(ACME), later)
         for answer in (
             self.upload("2.0"),
-            self.act("unyank"),
-            self.act("restore", version="1.1"),
+            self.act("DELETE"),
+            self.act("POST", "restore", {"version": "1.1"}),
         ):
             self.assertEqual(answer.status, 200, answer.text)
         after = self.read(manifest_key(ACME))
@@ -127,7 +134,7 @@ class SameFormatTests(TwoVersionsCase):
         self.assertNotIn("_later", json.dumps(page))
 
     def test_tombstone(self) -> None:
-        self.act("delete")
+        self.act("DELETE", "releases/1.0")
 
         def later(document: Any) -> None:
             document["_tombstones"][0] |= LATER
@@ -138,7 +145,7 @@ class SameFormatTests(TwoVersionsCase):
         [tombstone] = self.read(manifest_key(ACME))["_tombstones"]
         self.assertLessEqual(LATER.items(), tombstone.items())
         self.assertLessEqual(LATER.items(), tombstone["file"].items())
-        self.assertEqual(self.act("restore").status, 200)
+        self.assertEqual(self.act("POST", "restore", {}).status, 200)
         restored = self.read(manifest_key(ACME))["files"][0]
         self.assertLessEqual(LATER.items(), restored.items())
 
@@ -207,7 +214,9 @@ class OtherProjectTests(TwoVersionsCase):
         store = self.web.store
         self.web.wait(store.put(".later/acme/1", b"{}"))
         self.web.domain.clock.advance(400 * 86_400)
-        self.web.wait(self.web.domain.index.sweep())
+        manifests = self.web.domain.manifests
+        swept = self.web.wait(Sweeper(store, manifests, 86_400, False).run())
+        self.assertEqual(swept.removed, [])
         self.assertIn(".later/acme/1", store.objects)
         name = project_name("later")
         self.assertEqual(self.web.get(f"/simple/{name}/").status, 404)
