@@ -28,7 +28,8 @@ def notes(tag: str, version: str, changes: str) -> str:
         if found == version:
             if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", date):
                 raise ValueError(f"CHANGES.rst has no date for {version}: {date}.")
-            return str(text).strip() + "\n"
+            # The forge reads Markdown, in which only headings look otherwise.
+            return re.sub(r"^(.+)\n~+$", r"### \1", text.strip(), flags=re.M) + "\n"
     raise ValueError(f"CHANGES.rst has no section for {version}.")
 
 

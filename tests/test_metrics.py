@@ -10,7 +10,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from pypicloud_tw import metrics as module
-from pypicloud_tw.metrics import PULSE, Metrics, Reading
+from pypicloud_tw.metrics import PULSE, Gathered, Metrics, Reading
+from pypicloud_tw.workers.merging import merged
 
 
 class MetricsCase(SynchronousTestCase):
@@ -59,6 +60,15 @@ class RequestTests(MetricsCase):
         other = Metrics(self.clock)
         self.metrics.observe(b"GET", 200, 0.0)
         self.assertNotIn(b'status="200"', other.render())
+
+
+class VersionTests(MetricsCase):
+    def test_shown_once_by_several_processes(self) -> None:
+        self.metrics.tell_version("1.0.0")
+        name = 'pypicloud_build_info{version="1.0.0"}'
+        self.assertEqual(self.value(name), 1)
+        both = Gathered(merged([self.metrics.snapshot(), self.metrics.snapshot()]))
+        self.assertIn(f"{name} 1.0\n", both.render().decode())
 
 
 class StoreTests(MetricsCase):

@@ -61,7 +61,7 @@ class NotesTests(ReleaseCase):
         return str(module.notes(tag, version, CHANGES))
 
     def test_section(self) -> None:
-        self.assertEqual(self.notes("v1.0.0", "1.0.0"), "Added\n~~~~~\n\n- All.\n")
+        self.assertEqual(self.notes("v1.0.0", "1.0.0"), "### Added\n\n- All.\n")
         self.assertEqual(self.notes("v0.9.0", "0.9.0"), "- Some.\n")
 
     def test_refused(self) -> None:

@@ -326,7 +326,7 @@ class WithoutInstallingTests(IntegrationTestCase):
         server.stop()
 
     def test_uvx(self) -> None:
-        self.serves(script("uvx"), *self.uv, "--from", str(self.wheel), "pypicloud")
+        self.serves(script("uvx"), *self.uv, "pypicloud-tw")
 
     def test_uv_tool_install(self) -> None:
         uv = (script("uv"), "tool", "install", *self.uv, str(self.wheel))
@@ -334,8 +334,8 @@ class WithoutInstallingTests(IntegrationTestCase):
         self.serves(str(self.folder / "tools" / "bin" / "pypicloud"))
 
     def test_pipx_run(self) -> None:
-        spec = ("--spec", str(self.wheel), "--pip-args", " ".join(self.offline))
-        self.serves(script("pipx"), "run", *spec, "pypicloud")
+        options = ("--pip-args", " ".join(self.offline))
+        self.serves(script("pipx"), "run", *options, "pypicloud-tw")
 
 
 def _digest(path: Path) -> str:
