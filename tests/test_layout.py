@@ -23,6 +23,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
     ("config.migrate",),
+    ("diagnosis",),
     ("tap",),
     ("assembly",),
     ("workers",),

@@ -44,6 +44,13 @@ from pypicloud_tw.store.interfaces import IObjectStore
 #: Where the last table lies that any server has read.
 TABLE = ".advisories/table"
 
+#: What is wrong with what is known.
+NOT_READ = "What is known of malware has not been read yet."
+TOO_OLD = (
+    "What is known of malware is {hours:.0f} hours old, for its source is away "
+    "(advisories.max_age)."
+)
+
 #: Seconds between two looks at the time and at the store's table.
 LOOK_EVERY = 60.0
 
@@ -309,12 +316,9 @@ class Advisories:
         age = self.age
         if self.settings.when_away == "closed":
             if age is None:
-                trouble = "What is known of malware has not been read yet."
+                trouble = NOT_READ
             elif age > self.settings.max_age:
-                trouble = (
-                    f"What is known of malware is {age / 3600:.0f} hours old, for its "
-                    "source is away (advisories.max_age)."
-                )
+                trouble = TOO_OLD.format(hours=age / 3600)
         if (trouble is None) != (self.trouble is None):
             self.edition += 1
         self.trouble = trouble
@@ -344,7 +348,7 @@ class Advisories:
             return
         self._stored = stored.info.etag
         try:
-            told, data = _told(stored.data)
+            told, data = read_stored(stored.data)
         except DAMAGED:
             self._log.warn("The object {key} is damaged, and not used.", key=TABLE)
             return
@@ -398,20 +402,28 @@ class Advisories:
 
 
 @frozen
-class _Told:
-    """What an object says of the table in it."""
+class StoredTable:
+    """What an object says of the table in it.
+
+    :ivar checked: when the source was last seen to be so; seconds since the epoch.
+    """
 
     source: str
     state: str
     checked: float
 
 
-def _told(data: bytes) -> tuple[_Told | None, bytes]:
+def read_stored(data: bytes) -> tuple[StoredTable | None, bytes]:
+    """Read what the object :data:`TABLE` says, and give the table.
+
+    :return: None, where a newer version wrote it.
+    :raises Exception: one of :data:`.DAMAGED`.
+    """
     head, _, table = data.partition(b"\n")
     told = json.loads(head)
     if told["_format"] > _FORMAT:
         return None, b""
     return (
-        _Told(str(told["source"]), str(told["state"]), float(told["checked"])),
+        StoredTable(str(told["source"]), str(told["state"]), float(told["checked"])),
         table,
     )

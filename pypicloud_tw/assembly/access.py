@@ -224,7 +224,7 @@ def make_exchange(
     return exchange
 
 
-def _issuers(config: Config) -> Iterator[str]:
+def issuers_of(config: Config) -> Iterator[str]:
     """Name the issuers that the ini names."""
     for publisher in config.publishers.values():
         yield publisher.issuer
@@ -243,7 +243,7 @@ def make_fetchers(
         read_authorities(config.oidc.ca_file, "oidc.ca_file")
     return IssuerFetchers(
         config.oidc,
-        frozenset(_issuers(config)),
+        frozenset(issuers_of(config)),
         process.reactor,
         environ,
         f"pypicloud-tw/{__version__}",

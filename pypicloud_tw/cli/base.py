@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 import click
 from attrs import field, frozen
 
+from pypicloud_tw.access.basic import Login
 from pypicloud_tw.access.hashes import MAX_PASSWORD, hash_password
 from pypicloud_tw.cli.administration import Work
 from pypicloud_tw.cli.errors import CouldNotDo, PlainError, failed, sentence_of
@@ -21,6 +22,7 @@ from pypicloud_tw.client.keyring import SystemKeyring
 from pypicloud_tw.client.logins import Credentials, Keyring
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.load import load
+from pypicloud_tw.diagnosis.values import Diagnosis
 from pypicloud_tw.errors import PypicloudError
 
 #: No password is longer, in bytes of a line: 4 for each character, and its end.
@@ -78,6 +80,36 @@ class Runner(Protocol):
         """
 
 
+class Examiner(Protocol):
+    """Finds out what is wrong."""
+
+    def unusable(self, of: str, problems: Sequence[str]) -> Diagnosis:
+        """Tell what is wrong with settings that cannot be used.
+
+        :param of: what they are.
+        :param problems: a sentence each.
+        """
+
+    def settings(
+        self, of: str, config: Config, environ: Mapping[str, str], *, deep: bool
+    ) -> Diagnosis:
+        """Look at settings, and at all that they name."""
+
+    def server(
+        self,
+        address: IndexAddress,
+        login: Login | None,
+        environ: Mapping[str, str],
+        *,
+        deep: bool,
+    ) -> Diagnosis:
+        """Look at a server as its clients see it.
+
+        :param login: None: nobody logs in.
+        :raises ConfigError: a proxy of ours, or a file of authorities, is not usable.
+        """
+
+
 def _maintenance() -> Maintenance:
     # Only when needed: it brings the reactor and the whole server with it.
     from pypicloud_tw.cli import offline
@@ -90,6 +122,13 @@ def _runner() -> Runner:
     from pypicloud_tw.cli.run import ReactorRunner
 
     return ReactorRunner()
+
+
+def _examiner() -> Examiner:
+    # Only when needed, for the same reason.
+    from pypicloud_tw.cli.examining import ReactorExaminer
+
+    return ReactorExaminer()
 
 
 def _run_server(config: Path | None, listen: str | None, workers: str | None) -> None:
@@ -127,6 +166,7 @@ class Surroundings:
     now: Callable[[], float] = time.time
     maintenance: Callable[[], Maintenance] = _maintenance
     runner: Callable[[], Runner] = _runner
+    examiner: Callable[[], Examiner] = _examiner
     home: Callable[[], Path] = Path.home
     keyring: Callable[[], Keyring | None] = SystemKeyring.load
     run_server: Callable[[Path | None, str | None, str | None], None] = _run_server

@@ -28,6 +28,7 @@ from pypicloud_tw.cli.base import (
     takes_config,
 )
 from pypicloud_tw.cli.completion import completion
+from pypicloud_tw.cli.doctor import doctor
 from pypicloud_tw.cli.errors import exits_with_1
 from pypicloud_tw.cli.explain import explain
 from pypicloud_tw.cli.index import rebuild, sweep, verify
@@ -213,7 +214,7 @@ for command in (
     *(list_names, show, search, stats, yank, unyank, delete, restore),
     *(status, history, undo, prune),
     *(user, group, right, publisher, token, rights, audit, exempt, explain, report),
-    pin,
+    *(pin, doctor),
 ):
     main.add_command(command)
 # What delete was called before.

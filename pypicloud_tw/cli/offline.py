@@ -20,6 +20,7 @@ from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.cli.errors import failed
 from pypicloud_tw.cli.running import run
 from pypicloud_tw.config.configuration import Config
+from pypicloud_tw.diagnosis.store import missing_folder
 from pypicloud_tw.errors import ConfigError, Conflict, PypicloudError
 from pypicloud_tw.index.audit import Act, Actor, Audit, Proof
 from pypicloud_tw.index.audit_log import log_act
@@ -141,14 +142,9 @@ def check_folder(config: Config) -> None:
 
     :raises ConfigError: it is not; it may be misspelt, or its disk not mounted.
     """
-    folder = config.storage.dir
-    if config.aws.bucket is None and not folder.is_dir():
-        raise ConfigError(
-            [
-                f"There is no folder {folder} (storage.dir); see whether its disk is "
-                f"mounted, or make it: pypicloud create-schema {config.ini or ''}"
-            ]
-        )
+    problem = missing_folder(config)
+    if problem is not None:
+        raise ConfigError([problem])
 
 
 def command_actor() -> Actor:

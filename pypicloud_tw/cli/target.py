@@ -14,7 +14,7 @@ from pypicloud_tw.cli.administration import Work
 from pypicloud_tw.cli.base import Surroundings, load_config, surroundings
 from pypicloud_tw.cli.errors import CouldNotDo, failed, sentence_of
 from pypicloud_tw.client.address import IndexAddress
-from pypicloud_tw.client.logins import LoginSources
+from pypicloud_tw.client.logins import Credentials, LoginSources
 from pypicloud_tw.client.pypirc import OWN_SECTION, Pypirc
 from pypicloud_tw.config.sources import INDEX_VARIABLE
 from pypicloud_tw.errors import PypicloudError
@@ -112,6 +112,17 @@ def takes_target(command: Callable[..., T]) -> Callable[..., T]:
         f"{INDEX_VARIABLE}, or the section [{OWN_SECTION}] of .pypirc.",
     )
     return config(index(chosen))
+
+
+def server_of(index: str) -> tuple[IndexAddress, Credentials]:
+    """Find where an index is, and who logs in there.
+
+    :raises ConfigError: it is no address; or somebody must be asked, and nobody can.
+    """
+    world = surroundings()
+    address = IndexAddress.parse(index, "--index")
+    pypirc = Pypirc.read(world.home() / ".pypirc")
+    return address, _sources(world, pypirc).credentials(address)
 
 
 def _address(given: str | None, world: Surroundings, pypirc: Pypirc) -> IndexAddress:

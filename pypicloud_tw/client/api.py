@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -73,6 +73,12 @@ class Answer:
 
     status: int
     body: bytes = field(repr=False)
+    headers: Headers = field(factory=Headers, repr=False)
+
+    def header(self, name: str) -> str:
+        """Return a header field's last value; empty if there is none."""
+        values = self.headers.getRawHeaders(name.encode()) or [b""]
+        return values[-1].decode("latin-1")
 
     def read(self, kind: type[T]) -> T:
         """Understand it.
@@ -104,6 +110,61 @@ class Answer:
             return json.loads(self.body)
         except (ValueError, RecursionError):
             raise _not_ours() from None
+
+
+@frozen
+class Asker:
+    """Sends requests, and reads answers whole.
+
+    :ivar unanswered: makes the error for why there was none.
+    :ivar patience: see :class:`ApiClient`.
+    """
+
+    agent: IAgent
+    clock: IReactorTime
+    unanswered: Callable[[str], PypicloudError]
+    patience: float = PATIENCE
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        headers: Headers,
+        body: bytes | None = None,
+        limit: int = MAX_ANSWER,
+    ) -> Answer:
+        """Send one; redirects are not followed.
+
+        :param limit: bytes that the answer may have.
+        :raises PypicloudError: what :attr:`unanswered` made.
+        """
+        # Not by treq, which cannot ask an address such as http://[::1]/.
+        asking = self.agent.request(
+            method.encode(),
+            url.encode(),
+            headers,
+            None if body is None else SmallBody(body),
+        )
+        asking.addTimeout(self.patience, self.clock)
+        try:
+            response = await asking
+        except (TimeoutError, CancelledError):
+            raise self.unanswered(
+                f"nothing came for {self.patience:g} seconds"
+            ) from None
+        except Exception as error:
+            raise self.unanswered(_why(error)) from None
+        reader = ResponseBody(
+            self.clock,
+            self.patience,
+            lambda how: self.unanswered(f"the answer {how}"),
+            lambda: self.unanswered("it fell silent amid the answer"),
+        )
+        response.deliverBody(reader)
+        pieces = await reader.read_all(
+            limit, lambda: self.unanswered("the answer is too long")
+        )
+        return Answer(response.code, b"".join(pieces), response.headers)
 
 
 @frozen
@@ -170,33 +231,8 @@ class ApiClient:
     async def _send(
         self, method: str, url: str, headers: Headers, body: bytes | None
     ) -> Answer:
-        # Not by treq, which cannot ask an address such as http://[::1]/.
-        asking = self.agent.request(
-            method.encode(),
-            url.encode(),
-            headers,
-            None if body is None else SmallBody(body),
-        )
-        asking.addTimeout(self.patience, self.clock)
-        try:
-            response = await asking
-        except (TimeoutError, CancelledError):
-            raise self._unanswered(
-                f"nothing came for {self.patience:g} seconds"
-            ) from None
-        except Exception as error:
-            raise self._unanswered(_why(error)) from None
-        reader = ResponseBody(
-            self.clock,
-            self.patience,
-            lambda how: self._unanswered(f"the answer {how}"),
-            lambda: self._unanswered("it fell silent amid the answer"),
-        )
-        response.deliverBody(reader)
-        pieces = await reader.read_all(
-            MAX_ANSWER, lambda: self._unanswered("the answer is too long")
-        )
-        return Answer(response.code, b"".join(pieces))
+        asker = Asker(self.agent, self.clock, self._unanswered, self.patience)
+        return await asker.send(method, url, headers, body)
 
     def _refusal(self, answer: Answer) -> PypicloudError:
         message = _detail(answer.body)

@@ -32,8 +32,8 @@ from pypicloud_tw.store.interfaces import IObjectStore, ObjectInfo, Unlisted
 #: An object that is written only to learn the store's time from it.
 CLOCK = ".clock"
 
-#: Where a server tries at its start what the store can do; one that is killed
-#: meanwhile leaves something there.
+#: Where a server tries at its start what the store can do, and ``pypicloud doctor``
+#: what it is allowed; one that is killed meanwhile leaves something there.
 PROBE = ".probe/"
 
 

@@ -28,6 +28,7 @@ from pypicloud_tw.index.attestations.stored import is_about
 from pypicloud_tw.index.manifest import manifest_key
 from pypicloud_tw.index.manifests import Manifests
 from pypicloud_tw.index.model import File, Project
+from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.index.older_history import HISTORY
 from pypicloud_tw.index.survey import UNREADABLE, survey
 from pypicloud_tw.offload.service import IOffload
@@ -92,22 +93,38 @@ class Verifier:
         :raises StoreError: the store is away.
         """
         async for name, _ in self.manifests.names():
-            try:
-                state = await self.manifests.read(name)
-            except StoreError as e:
-                await self.store.ping()
-                damaged = isinstance(e, ManifestDamaged)
-                kind = Kind.WRONG if damaged else Kind.UNSEEN
-                yield Fault(name, "", manifest_key(name), e.message, kind)
-                continue
-            for file in state.project.files:
-                yield await self._check(state.project, file)
-            if (fault := await self._history_fault(state.project)) is not None:
+            async for fault in self.of_project(name):
                 yield fault
         found = await survey(self.store, self.manifests)
         for name, why in sorted(found.reasons(lambda key: _NOT_ADOPTED).items()):
             kind = Kind.WRONG if name in found.lost else _KINDS.get(why, Kind.UNSERVED)
             yield Fault(name, "", manifest_key(name), why, kind)
+        async for fault in self.of_access():
+            yield fault
+
+    async def of_project(self, name: NormalizedName) -> AsyncIterator[Fault | None]:
+        """Look at each file of a project, and at its history.
+
+        :raises StoreError: the store is away.
+        """
+        try:
+            state = await self.manifests.read(name)
+        except StoreError as e:
+            await self.store.ping()
+            damaged = isinstance(e, ManifestDamaged)
+            kind = Kind.WRONG if damaged else Kind.UNSEEN
+            yield Fault(name, "", manifest_key(name), e.message, kind)
+            return
+        for file in state.project.files:
+            yield await self._check(state.project, file)
+        if (fault := await self._history_fault(state.project)) is not None:
+            yield fault
+
+    async def of_access(self) -> AsyncIterator[Fault]:
+        """Look at who may do what, and at tokens.
+
+        :raises StoreError: the store is away.
+        """
         if (fault := await self._access_fault()) is not None:
             yield fault
         for key in await document_keys(self.store):

@@ -275,6 +275,9 @@ class ServerStatus:
     :ivar advisories: how many are known; None: no source is set, or it is no server.
     :ivar advisories_age: seconds since their source was last seen; None: never.
     :ivar advisories_trouble: what is wrong with that; None: nothing.
+    :ivar asked_from: the address of who asks, as the server takes it; None: nobody
+        asks a server, or a Unix socket has none.
+    :ivar asked_as: the address that it takes for its own there; None likewise.
     """
 
     version: str
@@ -295,3 +298,5 @@ class ServerStatus:
     advisories_age: float | None = None
     advisories_trouble: str | None = None
     described: int | None = None
+    asked_from: str | None = None
+    asked_as: str | None = None

@@ -46,11 +46,13 @@ class DayCounts:
     :ivar files: counts by filename, by project.
     :ivar clients: counts by the key of a :class:`~.agents.Client`, by project.
     :ivar covers: the servers whose objects are part of it, where it is a sum.
+    :ivar version: of the server that counted; empty: a sum, or it does not say.
     """
 
     files: Counts = field(factory=dict)
     clients: Counts = field(factory=dict)
     covers: frozenset[str] = frozenset()
+    version: str = field(default="", eq=False)
 
     @property
     def whole(self) -> bool:
@@ -88,6 +90,8 @@ class DayCounts:
         told: dict[str, Any] = {"files": self.files, "clients": self.clients}
         if self.covers:
             told["covers"] = sorted(self.covers)
+        if self.version:
+            told["version"] = self.version
         return pack({"_format": _FORMAT, **told})
 
     @classmethod
@@ -104,6 +108,7 @@ class DayCounts:
                 read_counts(told["files"]),
                 read_counts(told.get("clients", {})),
                 frozenset(map(str, told.get("covers", ()))),
+                str(told.get("version", "")),
             )
 
 

@@ -6,6 +6,7 @@ from secrets import token_hex
 
 from attrs import define, field
 
+from pypicloud_tw import __version__
 from pypicloud_tw.statistics.agents import OTHER
 from pypicloud_tw.statistics.counts import OTHERS, DayCounts, key_of
 
@@ -32,7 +33,7 @@ class OwnDay:
 
     day: str
     name: str = field(factory=lambda: token_hex(8))
-    counts: DayCounts = field(factory=DayCounts)
+    counts: DayCounts = field(factory=lambda: DayCounts(version=__version__))
     changes: int = 1
     journaled: int = 0
     stored: int = 0

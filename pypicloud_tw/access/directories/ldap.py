@@ -57,6 +57,9 @@ _AWAY = 5
 #: again: a client that goes on sending an old password would lock its user.
 _REFUSED, _REFUSED_FOR = 10_000, 60.0
 
+#: What is said where the directory refuses our own entry.
+WRONG_SERVICE = "auth.ldap.service_dn or auth.ldap.service_password is wrong."
+
 _FindOut = Callable[[], Awaitable[Principal | None]]
 
 _AWAY_SENTENCE = (
@@ -96,19 +99,12 @@ class LdapDirectory:
 
         :raises ConfigError: a filter, or the file of authorities, is not one.
         """
-        connector = LdapConnector(
-            clock,
-            make_endpoint,
-            settings.start_tls,
-            _trusted(settings),
-            settings.connect_timeout,
-            settings.answer_timeout,
-        )
+        connector = connector_of(settings, clock, make_endpoint)
         servers = LdapServers(connector, [LdapServer.parse(u) for u in settings.url])
         return cls(
             settings,
             clock,
-            LdapPool(clock, partial(_connect_as_service, servers, settings)),
+            LdapPool(clock, partial(connect_as_service, servers, settings)),
             LdapPool(clock, servers.connect),
             FairQueue(settings.connections, _QUEUE),
             Outages("The directory at", clock.seconds),
@@ -288,10 +284,13 @@ def _all(entries: Iterable[Entry], attribute: str) -> list[str]:
     return [value for entry in entries for value in entry.values(attribute)]
 
 
-async def _connect_as_service(
+async def connect_as_service(
     servers: LdapServers, settings: LdapSection
 ) -> LdapConnection:
-    """Open a connection that may search."""
+    """Open a connection that may search.
+
+    :raises LdapError: no server answers, or our own entry is refused.
+    """
     connection = await servers.connect()
     if settings.service_dn is None:
         return connection
@@ -299,8 +298,25 @@ async def _connect_as_service(
     if not await closed_unless_done(connection, binding):
         connection.close()
         # Nor is it asked again soon: the account would be locked.
-        raise LdapAway("auth.ldap.service_dn or auth.ldap.service_password is wrong.")
+        raise LdapAway(WRONG_SERVICE)
     return connection
+
+
+def connector_of(
+    settings: LdapSection, clock: IReactorTime, make_endpoint: MakeEndpoint
+) -> LdapConnector:
+    """Make what opens connections.
+
+    :raises ConfigError: the file of authorities is none.
+    """
+    return LdapConnector(
+        clock,
+        make_endpoint,
+        settings.start_tls,
+        _trusted(settings),
+        settings.connect_timeout,
+        settings.answer_timeout,
+    )
 
 
 def _trusted(settings: LdapSection) -> Any:

@@ -27,6 +27,7 @@ from pypicloud_tw.store.s3.sigv4 import (
     quote_path,
 )
 from pypicloud_tw.store.s3.xml import (
+    LifecycleRule,
     Listing,
     Part,
     UploadListing,
@@ -34,9 +35,11 @@ from pypicloud_tw.store.s3.xml import (
     parse_copied,
     parse_deleted,
     parse_error,
+    parse_lifecycle,
     parse_listing,
     parse_upload_id,
     parse_uploads,
+    parse_versioning,
     unquote_etag,
     write_completion,
     write_deletion,
@@ -125,6 +128,42 @@ class S3Client:
             Call("get_bucket", "GET", query=pairs, limit=MAX_LISTING)
         )
         return parse_listing(reply.data)
+
+    async def get_lifecycle(self) -> list[LifecycleRule]:
+        """Read what the bucket does to objects by itself; nothing else asks this."""
+        try:
+            data = await self._setting("get_lifecycle", "lifecycle")
+        except S3Error as error:
+            if error.code != "NoSuchLifecycleConfiguration":
+                raise
+            return []
+        return parse_lifecycle(data)
+
+    async def get_versioning(self) -> str:
+        """Read whether old versions are kept: see :func:`.xml.parse_versioning`."""
+        return parse_versioning(await self._setting("get_versioning", "versioning"))
+
+    async def _setting(self, operation: str, name: str) -> bytes:
+        call = Call(operation, "GET", query=[(name, "")], limit=MAX_LISTING)
+        return (await self._perform(call)).data
+
+    async def status_for_anybody(
+        self, method: str, key: str | None, data: bytes | None = None
+    ) -> int:
+        """Ask without a signature, as anybody may; return the status.
+
+        :raises S3Unreachable: there was no answer.
+        """
+        endpoint = self.endpoint
+        headers = {"user-agent": self.requester.user_agent}
+        reply = await self.requester.wire.send(
+            method,
+            f"{endpoint.origin}{endpoint.path(key)}",
+            headers,
+            None if data is None else BytesBody(data),
+        )
+        reply.discard()
+        return reply.status
 
     # -- objects --
 

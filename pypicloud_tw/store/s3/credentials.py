@@ -298,7 +298,12 @@ class BotocoreChain:
 def _frozen(found: Any) -> AWSCredentials:
     frozen = found.get_frozen_credentials()
     return AWSCredentials(
-        frozen.access_key, frozen.secret_key, frozen.token, _end(found)
+        frozen.access_key,
+        frozen.secret_key,
+        frozen.token,
+        _end(found),
+        # "iam-role", "assume-role", "shared-credentials-file", "sso", ...
+        f"botocore's chain ({getattr(found, 'method', None) or 'unknown'})",
     )
 
 
@@ -313,12 +318,16 @@ def written_credentials(
 ) -> AWSCredentials | None:
     """Find the credentials that the ini, or else the environment, spells out."""
     if aws.access_key and aws.secret_key:
-        return AWSCredentials(aws.access_key, aws.secret_key, aws.session_token)
+        return AWSCredentials(
+            aws.access_key, aws.secret_key, aws.session_token, origin="the ini"
+        )
     access_key = environ.get("AWS_ACCESS_KEY_ID")
     secret_key = environ.get("AWS_SECRET_ACCESS_KEY")
     if access_key and secret_key:
         token = environ.get("AWS_SESSION_TOKEN") or environ.get("AWS_SECURITY_TOKEN")
-        return AWSCredentials(access_key, secret_key, token or None)
+        return AWSCredentials(
+            access_key, secret_key, token or None, origin="the environment (AWS_*)"
+        )
     return None
 
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from pypicloud_tw.errors import StoreError
 from pypicloud_tw.store.s3.endpoint import Endpoint
@@ -31,6 +32,9 @@ PERMISSIONS = {
     "complete_multipart_upload": "s3:PutObject",
     "abort_multipart_upload": "s3:AbortMultipartUpload",
     "list_multipart_uploads": "s3:ListBucketMultipartUploads",
+    # For pypicloud doctor alone.
+    "get_lifecycle": "s3:GetLifecycleConfiguration",
+    "get_versioning": "s3:GetBucketVersioning",
 }
 
 _WRONG_KEY = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch"})
@@ -55,13 +59,38 @@ def iam_policy(
     :param headers: what every object is written with; some need a permission.
     """
     headers = headers or {}
-    partition = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
-    arn = "arn:aws"
-    for beginning, name in partition.items():
-        if endpoint.region.startswith(beginning):
-            arn = f"arn:{name}"
-    bucket = f"{arn}:s3:::{endpoint.bucket}"
-    statements = [
+    statements = _statements(endpoint, prefix, headers, create_bucket)
+    return json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2)
+
+
+def policy_line(
+    action: str, endpoint: Endpoint, prefix: str, headers: Mapping[str, str]
+) -> str:
+    """Name what of :func:`iam_policy` allows an action: ``ACTION on RESOURCE``.
+
+    Of an action that is not in there, on the bucket.
+    """
+    for statement in _statements(endpoint, prefix, headers, create_bucket=True):
+        if action in statement["Action"]:
+            return f"{action} on {statement['Resource']}"
+    return f"{action} on {_bucket_arn(endpoint)}"
+
+
+def _bucket_arn(endpoint: Endpoint) -> str:
+    return f"{_partition(endpoint)}:s3:::{endpoint.bucket}"
+
+
+def _partition(endpoint: Endpoint) -> str:
+    partitions = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
+    names = (n for start, n in partitions.items() if endpoint.region.startswith(start))
+    return f"arn:{next(names, 'aws')}"
+
+
+def _statements(
+    endpoint: Endpoint, prefix: str, headers: Mapping[str, str], create_bucket: bool
+) -> list[dict[str, Any]]:
+    arn, bucket = _partition(endpoint), _bucket_arn(endpoint)
+    statements: list[dict[str, Any]] = [
         {
             "Effect": "Allow",
             "Action": [
@@ -92,7 +121,7 @@ def iam_policy(
                 "Resource": _key_arn(f"{arn}:kms:{endpoint.region}", headers[KMS_KEY]),
             }
         )
-    return json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2)
+    return statements
 
 
 def _key_arn(service: str, key: str) -> str:
@@ -110,6 +139,12 @@ def explained(endpoint: Endpoint) -> Iterator[None]:
         yield
     except S3Fault as fault:
         raise explain(fault, endpoint) from fault
+
+
+def named_permission(error: S3Error) -> str | None:
+    """Return the permission that S3 itself names as missing; None: it names none."""
+    found = _needed(error.message)
+    return None if found is None else found[1]
 
 
 def explain(fault: S3Fault, endpoint: Endpoint) -> StoreError:
@@ -142,8 +177,8 @@ def explain(fault: S3Fault, endpoint: Endpoint) -> StoreError:
             "read it: restore it, and copy it to another storage class."
         )
     elif fault.status == 403:
-        named = _needed(fault.message)
-        needed = named[1] if named else PERMISSIONS.get(fault.operation, "more")
+        named = named_permission(fault)
+        needed = named or PERMISSIONS.get(fault.operation, "more")
         text = (
             f"S3 refuses access to bucket {bucket} ({fault.code or 403}): the "
             f"credentials need the permission {needed}."

@@ -46,6 +46,10 @@ SLOWEST = 50_000
 #: A clock that is off by more seconds may be why S3 refuses; it tolerates 900.
 SKEW = 600.0
 
+#: What is said of a clock, and of a region, that had to be put right.
+CLOCK_OFF = "This machine's clock is off by {seconds:.0f} s; S3's is used instead."
+MOVED = "The bucket is in region {region}, not {old}: set aws.region = {region}."
+
 #: Told every operation, its result and its duration in seconds.
 Observe = Callable[[str, str, float], None]
 
@@ -245,10 +249,7 @@ class S3Requester:
             return False
         mended.add("clock")
         self.offset = error.date.timestamp() - self.now()
-        self._log.warn(
-            "This machine's clock is off by {seconds:.0f} s; S3's is used instead.",
-            seconds=self.offset,
-        )
+        self._log.warn(CLOCK_OFF, seconds=self.offset)
         return True
 
     def _mend_region(self, error: S3Error, asked: str, mended: set[str]) -> bool:
@@ -260,12 +261,7 @@ class S3Requester:
         mended.add("region")
         if region != self.endpoint.region:
             self.endpoint = self.endpoint.moved(region)
-            self._log.info(
-                "The bucket is in region {region}, not {old}: set aws.region = "
-                "{region}.",
-                region=region,
-                old=asked,
-            )
+            self._log.info(MOVED, region=region, old=asked)
         return True
 
 

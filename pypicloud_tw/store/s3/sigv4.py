@@ -36,12 +36,14 @@ class AWSCredentials:
 
     :ivar session_token: sent along with temporary credentials.
     :ivar expires: the instant after which they are refused, or None.
+    :ivar origin: where they came from, in words.
     """
 
     access_key: str
     secret_key: str = field(repr=False)
     session_token: str | None = field(default=None, repr=False)
     expires: float | None = None
+    origin: str = field(default="", eq=False)
 
 
 #: RFC 3986, section 2.3, and the slash.

@@ -59,8 +59,15 @@ from pypicloud_tw.store.streamed_copy import streamed_copy
 #: "Creating object key names", Amazon S3 User Guide; in bytes.
 MAX_KEY = 1024
 
+#: What is said of how the S3 server honours conditions.
+ONE_WRITER = (
+    "The S3 server does not honour conditional writes ({reason}): only ONE process may "
+    "use this bucket, or uploads will be lost."
+)
+HONOURED = "The S3 server honours conditional writes (If-Match {style})."
+
 #: What this program uploads by parts; others may use the bucket too.
-_OUR_UPLOADS = re.compile(r"[a-z0-9-]+/[0-9a-f]{32}/[^/]+|\.cache/.+")
+_OUR_UPLOADS = re.compile(r"[a-z0-9-]+/[0-9a-f]{32}/[^/]+|\.(?:cache|probe)/.+")
 
 
 @implementer(IObjectStore)
@@ -121,9 +128,16 @@ class S3Store:
         if self.abilities is not None:
             return
         await self._reach()
+        self._tell(await self.try_conditions())
+
+    async def try_conditions(self) -> Abilities:
+        """Find out what the server can be trusted with, and mind it from now on.
+
+        :raises StoreError: it is away, or refuses.
+        """
         with self._explained():
             self.abilities = await probe(self.client, self.prefix)
-        self._tell(self.abilities)
+        return self.abilities
 
     async def close(self) -> None:
         """Stop what goes on in the background."""
@@ -153,16 +167,9 @@ class S3Store:
 
     def _tell(self, abilities: Abilities) -> None:
         if abilities.conditional is Conditional.NONE:
-            self._log.critical(
-                "The S3 server does not honour conditional writes ({reason}): only ONE "
-                "process may use this bucket, or uploads will be lost.",
-                reason=abilities.reason,
-            )
+            self._log.critical(ONE_WRITER, reason=abilities.reason)
         else:
-            self._log.info(
-                "The S3 server honours conditional writes (If-Match {style}).",
-                style=abilities.conditional.value,
-            )
+            self._log.info(HONOURED, style=abilities.conditional.value)
 
     # -- small objects --
 

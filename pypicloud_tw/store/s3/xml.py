@@ -74,6 +74,29 @@ class Part:
     checksums: Mapping[Algorithm, str] = Factory(dict)
 
 
+@frozen
+class LifecycleRule:
+    """What a bucket does to objects by itself ("LifecycleRule").
+
+    :ivar enabled: whether it does.
+    :ivar prefix: of the keys that it is about.
+    :ivar narrowed: it is about those with certain tags or sizes alone.
+    :ivar expires: after how many days, or when, it deletes objects; empty: never.
+    :ivar archived: the storage classes that it moves objects to.
+    :ivar noncurrent: whether it deletes old versions.
+    :ivar aborts: whether it aborts unfinished uploads.
+    """
+
+    name: str
+    enabled: bool
+    prefix: str
+    narrowed: bool = False
+    expires: str = ""
+    archived: Sequence[str] = ()
+    noncurrent: bool = False
+    aborts: bool = False
+
+
 class _Guarded(ElementTree.TreeBuilder):
     def doctype(self, name: str, pubid: str | None, system: str | None) -> NoReturn:
         raise S3Unreachable("S3 sent a document type, which it never does.")
@@ -250,6 +273,34 @@ def parse_deleted(data: bytes) -> dict[str, ErrorDocument]:
         )
         for found in root.iter("Error")
     }
+
+
+def parse_lifecycle(data: bytes) -> list[LifecycleRule]:
+    """Read the rules of a bucket (GetBucketLifecycleConfiguration)."""
+    rules = _expect(data, "LifecycleConfiguration").findall("Rule")
+    return [_lifecycle_rule(rule) for rule in rules]
+
+
+def _lifecycle_rule(rule: ElementTree.Element) -> LifecycleRule:
+    within = [rule, *rule.findall("Filter"), *rule.findall("Filter/And")]
+    prefixes = [text for one in within if (text := one.findtext("Prefix"))]
+    conditions = {"Tag", "ObjectSizeGreaterThan", "ObjectSizeLessThan"}
+    days, date = (rule.findtext(f"Expiration/{name}") for name in ("Days", "Date"))
+    return LifecycleRule(
+        _text(rule, "ID"),
+        _text(rule, "Status") == "Enabled",
+        "".join(prefixes[:1]),
+        narrowed=any(child.tag in conditions for one in within for child in one),
+        expires=f"after {days} days" if days else f"on {date}" if date else "",
+        archived=[_text(one, "StorageClass") for one in rule.findall("Transition")],
+        noncurrent=rule.find("NoncurrentVersionExpiration") is not None,
+        aborts=rule.find("AbortIncompleteMultipartUpload") is not None,
+    )
+
+
+def parse_versioning(data: bytes) -> str:
+    """Read ``Enabled`` or ``Suspended``; empty: it never was (GetBucketVersioning)."""
+    return _text(_expect(data, "VersioningConfiguration"), "Status")
 
 
 def _expect(data: bytes, tag: str) -> ElementTree.Element:

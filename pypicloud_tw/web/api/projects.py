@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar, get_args
 
-from attrs import define
+from attrs import define, evolve
 from klein import Klein
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
@@ -324,7 +324,13 @@ class ProjectsApi:
         """Show how the server stands."""
         # Not as one who changes something: it is of use while the store is away.
         principal = await authenticate(request, self.access)
-        return send_value(request, await self._doer(request, principal).server())
+        status = await self._doer(request, principal).server()
+        seen = evolve(
+            status,
+            asked_from=request.client_address or None,
+            asked_as=request.origin.base_url,
+        )
+        return send_value(request, seen)
 
     @routes.get("/openapi.json", DOCUMENT, asks=None, conditional=False)
     async def openapi(self, request: Request) -> bytes:

@@ -58,7 +58,7 @@ def tls_endpoint(
     :raises ValueError: it is described otherwise.
     :raises OSError: a file cannot be read.
     """
-    options = _options(description)
+    options = options_of(description)
     own = _own_certificate(options)
     chain = _certificates(Path(options["certKey"] or options["privateKey"]))[1:]
     if options["extraCertChain"]:
@@ -100,7 +100,11 @@ def _certificates(path: Path) -> list[Any]:
     return [load_certificate(FILETYPE_PEM, pem) for pem in found]
 
 
-def _options(description: str) -> dict[str, str]:
+def options_of(description: str) -> dict[str, str]:
+    """Read the options of an ``ssl:`` endpoint's description.
+
+    :raises ValueError: it is described otherwise.
+    """
     kind, *parts = _split(description)
     if kind != "ssl":
         raise ValueError("client certificates need an endpoint that begins with ssl:")

@@ -131,6 +131,8 @@ class FakeS3:
         fields and refuses a completion that has any, as Swift does.
     :ivar ordered: list by bytes; False puts ``a/b`` before ``a-``, as SeaweedFS does.
     :ivar forbidden: operations that end in 403.
+    :ivar lifecycle: the rules of the bucket, as XML; None: it has none.
+    :ivar public: operations that anybody may do, without a signature.
     """
 
     now: Callable[[], float]
@@ -149,6 +151,9 @@ class FakeS3:
     checksums: bool = True
     ordered: bool = True
     forbidden: set[str] = field(factory=set)
+    lifecycle: str | None = None
+    versioning: str = ""
+    public: set[str] = field(factory=set)
     page: int = 1000
     empty_errors: bool = False
     keep_alive: bytes = b""
@@ -206,6 +211,9 @@ class FakeS3:
                 return "ListMultipartUploads", ""
             if "delete" in query:
                 return "DeleteObjects", ""
+            for setting in ("lifecycle", "versioning"):
+                if setting in query:
+                    return f"GetBucket{setting.title()}", ""
             names = {"HEAD": "HeadBucket", "PUT": "CreateBucket", "GET": "ListObjects"}
             return names[method], ""
         if "uploads" in query:
@@ -234,6 +242,15 @@ class FakeS3:
             if told and b64decode(told) != checksum(body):
                 raise Problem(400, "BadDigest")
 
+    def GetBucketLifecycle(self, *_: object) -> tuple[int, dict[str, str], bytes]:
+        if self.lifecycle is None:
+            raise Problem(404, "NoSuchLifecycleConfiguration")
+        return self.document("LifecycleConfiguration", self.lifecycle)
+
+    def GetBucketVersioning(self, *_: object) -> tuple[int, dict[str, str], bytes]:
+        status = f"<Status>{self.versioning}</Status>" if self.versioning else ""
+        return self.document("VersioningConfiguration", status)
+
     def HeadBucket(self, *_: object) -> tuple[int, dict[str, str], bytes]:
         return 200, {}, b""
 
@@ -246,7 +263,8 @@ class FakeS3:
     def ListObjects(
         self, key: str, query: dict[str, str], *_: object
     ) -> tuple[int, dict[str, str], bytes]:
-        assert query["list-type"] == "2" and query["encoding-type"] == "url"
+        if "ListObjects" not in self.public:
+            assert query["list-type"] == "2" and query["encoding-type"] == "url"
         prefix, after = query.get("prefix", ""), query.get("start-after", "")
         after = unquote(query.get("continuation-token", after))
         order = self.order
@@ -506,7 +524,11 @@ class FakeS3:
     def verify(self, request: Request) -> None:
         """Refuse what botocore would have signed otherwise."""
         query = urlsplit(request.uri.decode()).query
-        if "X-Amz-Signature=" in query:
+        authorization = request.getHeader("authorization")
+        if authorization is None and "X-Amz-Signature=" not in query:
+            if self.operation(request, dict(parse_qsl(query)))[0] not in self.public:
+                raise Problem(403, "AccessDenied")
+        elif "X-Amz-Signature=" in query:
             self.verify_query(request, dict(parse_qsl(query)))
         else:
             self.verify_header(request)

@@ -19,6 +19,9 @@ OF_BUCKET = {
     "ListObjects": "s3:ListBucket",
     "CreateBucket": "s3:CreateBucket",
     "ListMultipartUploads": "s3:ListBucketMultipartUploads",
+    # Those that nothing but pypicloud doctor asks for.
+    "GetBucketLifecycle": "s3:GetLifecycleConfiguration",
+    "GetBucketVersioning": "s3:GetBucketVersioning",
 }
 OF_OBJECT = {
     "GetObject": "s3:GetObject",

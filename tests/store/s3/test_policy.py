@@ -41,6 +41,8 @@ OPERATIONS = {
     "upload_part_copy": "UploadPartCopy",
     "complete_multipart_upload": "CompleteMultipartUpload",
     "abort_multipart_upload": "AbortMultipartUpload",
+    "get_lifecycle": "GetBucketLifecycle",
+    "get_versioning": "GetBucketVersioning",
 }
 
 

@@ -731,12 +731,13 @@ class UploadTests(StoreTestCase):
         self.fake.page = 2
         own = [f"pre/fix/p/{'0' * 32}/a+b-{n}.zip" for n in range(5)]
         others = ["pre/fix/backup/a.tar", "pre/fixed/a.zip", "pre/fix/a.zip"]
-        for key in [*own, *others, own[0], "pre/fix/.cache/files/x"]:
+        hidden = ["pre/fix/.cache/files/x", "pre/fix/.probe/0123/doctor"]
+        for key in [*own, *others, own[0], *hidden]:
             self.result(self.store.client.init_multipart_upload(key))
         self.assertEqual(self.abandon(year=2026), 0)
-        self.assertEqual(self.abandon(dry_run=True), 7)
-        self.assertEqual(len(self.fake.uploads), 10)
-        self.assertEqual(self.abandon(), 7)
+        self.assertEqual(self.abandon(dry_run=True), 8)
+        self.assertEqual(len(self.fake.uploads), 11)
+        self.assertEqual(self.abandon(), 8)
         left = sorted(upload.key for upload in self.fake.uploads.values())
         self.assertEqual(left, sorted(others))
 

@@ -1,0 +1,92 @@
+"""Asking a server as its clients do, one question at a time."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from attrs import frozen
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent
+
+from pypicloud_tw import __version__
+from pypicloud_tw.access.basic import Login
+from pypicloud_tw.client.address import IndexAddress
+from pypicloud_tw.client.api import Answer, Asker, Unanswered
+from pypicloud_tw.outbound.origins import origin_of
+
+#: Seconds for an answer, for whoever looks at many.
+PATIENCE = 20.0
+
+#: Bytes of an answer: a list of 100,000 projects has some 10 MB.
+_MOST = 64 * 2**20
+
+JSON_PAGE = "application/vnd.pypi.simple.v1+json"
+HTML_PAGE = "text/html"
+
+
+@frozen
+class Visitor:
+    """Asks one server.
+
+    :ivar login: sent to that server alone; None: nobody logs in.
+    """
+
+    address: IndexAddress
+    login: Login | None
+    agent: IAgent
+    clock: IReactorTime
+
+    def url(self, path: str) -> str:
+        """Return the address of a path of the index, as ``/simple/``."""
+        return f"{self.address.base}{path}"
+
+    async def ask(
+        self,
+        path: str,
+        *,
+        method: str = "GET",
+        fields: Mapping[str, str] | None = None,
+        as_nobody: bool = False,
+    ) -> Answer:
+        """Ask for a path of the index, or for a whole address.
+
+        :raises Unanswered: nothing came.
+        """
+        url = self.url(path) if path.startswith("/") else path
+        sent = {"User-Agent": f"pypicloud/{__version__}", "Accept": "*/*"}
+        if self.login is not None and not as_nobody and self._is_its(url):
+            login = f"{self.login.user}:{self.login.password}".encode(
+                "utf-8", "surrogateescape"
+            )
+            sent["Authorization"] = f"Basic {b64encode(login).decode()}"
+        sent |= fields or {}
+        asker = Asker(self.agent, self.clock, _unanswered(url), PATIENCE)
+        headers = Headers({name: [text] for name, text in sent.items()})
+        return await asker.send(method, url, headers, None, _MOST)
+
+    def joined(self, base: str, reference: str) -> str:
+        """Resolve an address that a page has."""
+        return urljoin(self.url(base) if base.startswith("/") else base, reference)
+
+    def _is_its(self, url: str) -> bool:
+        return origin_of(url) == origin_of(self.address.base)
+
+
+def _unanswered(url: str) -> Callable[[str], Unanswered]:
+    # A query may have a signature in it.
+    parts = urlsplit(url)
+    where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return lambda why: Unanswered(f"{where} could not be asked: {why}.")
+
+
+def document(answer: Answer) -> Any:
+    """Read an answer's JSON; None: it is none."""
+    try:
+        return json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
