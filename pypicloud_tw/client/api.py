@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -18,6 +17,7 @@ from twisted.web.iweb import IAgent
 
 from pypicloud_tw import __version__
 from pypicloud_tw.access.administration.values import WHATEVER, Required
+from pypicloud_tw.access.basic import Login
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.logins import Credentials
 from pypicloud_tw.errors import (
@@ -161,8 +161,7 @@ class ApiClient:
         }
         login = self.credentials.login
         if login is not None:
-            sent = b64encode(_utf8(f"{login.user}:{login.password}")).decode()
-            headers["Authorization"] = f"Basic {sent}"
+            headers["Authorization"] = authorization(login)
         if body is not None:
             headers["Content-Type"] = "application/json"
         return Headers({name: [text] for name, text in headers.items()})
@@ -247,13 +246,13 @@ def _has_surrogates(text: str) -> bool:
     return any("\ud800" <= c <= "\udfff" for c in text)
 
 
-def _utf8(login: str) -> bytes:
+def authorization(login: Login) -> str:
     """Write a log-in as servers read it (RFC 7617, section 2.1).
 
     :raises ConfigError: the environment has bytes in it that are no text.
     """
     try:
-        return login.encode()
+        return login.authorization
     except UnicodeEncodeError:
         raise ConfigError(
             ["The user name or the password is not UTF-8 text."]
