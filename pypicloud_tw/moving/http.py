@@ -168,6 +168,21 @@ class SourceHttp:
             return await self.offload.in_process(function, answer, *more)
         return function(answer, *more)
 
+    async def look(self, url: str, accept: str = "*/*") -> bytes | None:
+        """Return a page if the server has one for us, to find out what it is.
+
+        :raises Unauthorized: it wants a log-in, or does not take ours.
+        :raises AskingFailed: it cannot be reached.
+        """
+        try:
+            return await self.body(url, accept)
+        except (NotFound, Forbidden, Refused, Failing):
+            return None
+        except AskingFailed:
+            raise
+        except UpstreamError:
+            return None  # it is too long, or damaged
+
     async def open(self, url: str) -> HttpBody:
         """Ask for a file; errors as of :meth:`page`."""
         response = await self._persist(lambda: self._client.open(self._index, url))

@@ -7,11 +7,19 @@ from collections.abc import Sequence
 from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.moving.kinds import Kind, Tools
 from pypicloud_tw.moving.source import Source
+from pypicloud_tw.moving.sources.devpi import DevpiKind
+from pypicloud_tw.moving.sources.pypiserver import PypiserverKind
+from pypicloud_tw.moving.sources.same import SameKind
 from pypicloud_tw.moving.sources.simple import SimpleKind
 
 #: Every kind, in the order in which they look at a place; the one that takes any web
 #: server comes last.
-KINDS: tuple[Kind, ...] = (SimpleKind(),)
+KINDS: tuple[Kind, ...] = (
+    SameKind(),
+    DevpiKind(),
+    PypiserverKind(),
+    SimpleKind(),
+)
 
 
 async def find(

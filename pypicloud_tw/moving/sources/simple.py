@@ -1,24 +1,26 @@
-"""Any index that speaks the simple repository API (PEP 503, 691, 592, 700, 740, 792)."""
+"""Any index that speaks the simple repository API.
+
+PEP 503, 592, 691, 700, 740, 792.
+"""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from io import BytesIO
 from typing import get_args
 
 from attrs import frozen
 
 from pypicloud_tw.errors import NotFound, UpstreamError
+from pypicloud_tw.index.imported import parse_moment
 from pypicloud_tw.index.model import Document, ProjectStatus
 from pypicloud_tw.index.names import project_name
 from pypicloud_tw.moving.http import HttpBody, SourceHttp
 from pypicloud_tw.moving.kinds import Tools
 from pypicloud_tw.moving.source import Source, SourceFile, SourceProject
 from pypicloud_tw.offload.limits import PAGES, limited
-from pypicloud_tw.outbound.origins import without_userinfo
-from pypicloud_tw.upstream.addresses import resolve
+from pypicloud_tw.outbound.origins import origin_of, shown, without_userinfo
 from pypicloud_tw.upstream.names.packed import MAX_LIST, NAMES, pack_list, parts
 from pypicloud_tw.upstream.parse import ACCEPT
 from pypicloud_tw.upstream.prepare import PageResponse, read
@@ -44,11 +46,13 @@ class SimpleSource:
 
     :ivar base: the address of its list of projects, with its final slash.
     :ivar title: what it is called in the report.
+    :ivar only_own: a page that another server has is not this index's.
     """
 
     http: SourceHttp
     base: str
     title: str = "a simple index"
+    only_own: bool = False
 
     @property
     def description(self) -> str:
@@ -79,6 +83,11 @@ class SimpleSource:
         """Return a project's page, read and checked; errors as of :meth:`project`."""
         normal = project_name(name)
         answer = await self.http.page(f"{self.base}{normal}/", ACCEPT)
+        if self.only_own and origin_of(answer.url) != origin_of(self.base):
+            raise NotFound(
+                f"{self.description} has no project {normal}: it sends to "
+                f"{shown(answer.url)} whoever asks for it."
+            )
         return await self.http.read(read_page, answer, normal)
 
     async def open(self, file: SourceFile) -> HttpBody:
@@ -175,29 +184,18 @@ def source_file(file: Document) -> SourceFile:
         url,
         file["hashes"],
         file.get("size"),
-        instant(file.get("upload-time")),
+        parse_moment(file.get("upload-time")),
         reason_of(yanked),
         provenance=file.get("provenance"),
-        signature=resolve(url, f"{url}.asc") if file.get("gpg-sig") else None,
+        signature=f"{url}.asc" if file.get("gpg-sig") else None,
     )
 
 
 def reason_of(yanked: object) -> str | None:
     """Read ``yanked`` as PEP 691 has it: a reason, or whether it is."""
-    if isinstance(yanked, str):
-        return yanked
-    return "" if yanked else None
-
-
-def instant(text: object) -> datetime | None:
-    """Read a moment as JSON has it (ISO 8601); one without a zone is in UTC."""
-    if not isinstance(text, str):
+    if not yanked:
         return None
-    try:
-        at = datetime.fromisoformat(text)
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
+    return yanked if isinstance(yanked, str) else ""
 
 
 def _status(
