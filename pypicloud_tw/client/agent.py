@@ -20,16 +20,23 @@ CA_VARIABLE = "REQUESTS_CA_BUNDLE"
 _CONNECT = 10.0
 
 
-def make_agent(reactor: Any, scheme: str, environ: Mapping[str, str]) -> IAgent:
+def make_agent(
+    reactor: Any,
+    scheme: str,
+    environ: Mapping[str, str],
+    *,
+    persistent: bool = False,
+) -> IAgent:
     """Make an Agent that trusts what the environment says, or what the system does.
 
     :data:`CA_VARIABLE` names a file of authorities, as for twine and pip;
     ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` are read by OpenSSL itself.
 
     :param scheme: of the index's address.
+    :param persistent: connections are kept for the next question.
     :raises ConfigError: a proxy or the file is not usable.
     """
-    pool = HTTPConnectionPool(reactor, persistent=False)
+    pool = HTTPConnectionPool(reactor, persistent)
     ca_file = environ.get(CA_VARIABLE)
     policy = load_policy(Path(ca_file) if ca_file else None, CA_VARIABLE)
     direct = Agent(reactor, policy, connectTimeout=_CONNECT, pool=pool)

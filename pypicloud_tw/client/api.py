@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.web._newclient import ParseError
 from twisted.web.client import ResponseFailed
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent
+from twisted.web.iweb import IAgent, IBodyProducer
 
 from pypicloud_tw import __version__
 from pypicloud_tw.access.administration.values import WHATEVER, Required
@@ -69,10 +69,14 @@ class Refused(PypicloudError):
 
 @frozen
 class Answer:
-    """What came back."""
+    """What came back.
+
+    :ivar warnings: of an upload that was taken, a sentence each.
+    """
 
     status: int
     body: bytes = field(repr=False)
+    warnings: tuple[str, ...] = ()
 
     def read(self, kind: type[T]) -> T:
         """Understand it.
@@ -146,12 +150,42 @@ class ApiClient:
             url += f"?{urlencode(given)}"
         body = None if value is None else to_bytes(value)
         fields = _conditions(required)
-        answer = await self._send(method, url, self._headers(body, fields), body)
+        answer = await self._send_small(method, url, fields, body)
         if answer.status == Unauthorized.status and self.credentials.wanted():
-            answer = await self._send(method, url, self._headers(body, fields), body)
+            answer = await self._send_small(method, url, fields, body)
         if answer.status >= 300:
             raise self._refusal(answer)
         return answer
+
+    async def _send_small(
+        self, method: str, url: str, fields: Mapping[str, str], body: bytes | None
+    ) -> Answer:
+        headers = self._headers(body, fields)
+        sent = None if body is None else SmallBody(body)
+        return await self._send(method, url, headers, sent, self.patience)
+
+    async def upload(
+        self, content_type: str, form: Callable[[], IBodyProducer], patience: float
+    ) -> tuple[str, ...]:
+        """Send an upload's form, and return what the index warns of.
+
+        :param form: makes what sends it, for each try.
+        :param patience: seconds until the index must have answered.
+        :raises PypicloudError: as :meth:`ask` does.
+        """
+        url = f"{self.address.base}/legacy/"
+        answer = await self._send_form(url, content_type, form(), patience)
+        if answer.status == Unauthorized.status and self.credentials.wanted():
+            answer = await self._send_form(url, content_type, form(), patience)
+        if answer.status >= 300:
+            raise self._refusal(answer)
+        return answer.warnings
+
+    async def _send_form(
+        self, url: str, content_type: str, form: IBodyProducer, patience: float
+    ) -> Answer:
+        headers = self._headers(None, {"Content-Type": content_type})
+        return await self._send("POST", url, headers, form, patience)
 
     def _headers(self, body: bytes | None, fields: Mapping[str, str]) -> Headers:
         headers = {
@@ -167,22 +201,20 @@ class ApiClient:
         return Headers({name: [text] for name, text in headers.items()})
 
     async def _send(
-        self, method: str, url: str, headers: Headers, body: bytes | None
+        self,
+        method: str,
+        url: str,
+        headers: Headers,
+        body: IBodyProducer | None,
+        patience: float,
     ) -> Answer:
         # Not by treq, which cannot ask an address such as http://[::1]/.
-        asking = self.agent.request(
-            method.encode(),
-            url.encode(),
-            headers,
-            None if body is None else SmallBody(body),
-        )
-        asking.addTimeout(self.patience, self.clock)
+        asking = self.agent.request(method.encode(), url.encode(), headers, body)
+        asking.addTimeout(patience, self.clock)
         try:
             response = await asking
         except (TimeoutError, CancelledError):
-            raise self._unanswered(
-                f"nothing came for {self.patience:g} seconds"
-            ) from None
+            raise self._unanswered(f"nothing came for {patience:g} seconds") from None
         except Exception as error:
             raise self._unanswered(_why(error)) from None
         reader = ResponseBody(
@@ -195,7 +227,7 @@ class ApiClient:
         pieces = await reader.read_all(
             MAX_ANSWER, lambda: self._unanswered("the answer is too long")
         )
-        return Answer(response.code, b"".join(pieces))
+        return Answer(response.code, b"".join(pieces), _warnings(response.headers))
 
     def _refusal(self, answer: Answer) -> PypicloudError:
         message = _detail(answer.body)
@@ -269,6 +301,11 @@ def _detail(body: bytes) -> str | None:
     if not isinstance(detail, str) or not detail:
         return None
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in detail)
+
+
+def _warnings(headers: Headers) -> tuple[str, ...]:
+    lines = headers.getRawHeaders(b"x-pypicloud-warning", [])
+    return tuple(line.decode("ascii", "replace") for line in lines)
 
 
 def _understood(kind: type[T], document: object) -> T:

@@ -58,8 +58,9 @@ class Act:
     :ivar act: of a change, in the past tense: ``published``, ``imported``,
         ``attested``, ``removed``, ``restored``, ``pruned``, ``yanked``, ``un-yanked``,
         ``status``, ``undone``, ``adopted``, ``rebuilt``, ``swept``, ``pinned``,
-        ``publisher-changed``, ``logged-in``, ``logged-out``. Of a refusal, what was asked for: ``log-in``, ``mint``, ``fetch`` of what a rule
-        keeps back, or a right as ``upload``.
+        ``publisher-changed``, ``logged-in``, ``logged-out``. Of a refusal, what was
+        asked for: ``log-in``, ``mint``, ``fetch`` of what a rule keeps back, or a right
+        as ``upload``.
     :ivar project: its normalized name; None where it is about several, or none.
     :ivar version: of the release, where it is about one.
     :ivar file: its filename, where it is about one.

@@ -27,11 +27,6 @@ from pypicloud_tw.upstream.source import ClientLimits, UpstreamIndex
 
 T = TypeVar("T")
 
-#: What the environment calls who logs in at a source: who logs in at the index that
-#: packages are taken into is another.
-USER_VARIABLE = "PYPICLOUD_SOURCE_USERNAME"
-PASSWORD_VARIABLE = "PYPICLOUD_SOURCE_PASSWORD"  # noqa: S105  the name, not the word
-
 #: Times that something is asked for, and seconds before the second; then twice as long
 #: each time. Together a minute: as long as a server takes to be started again.
 ATTEMPTS, FIRST_WAIT = 6, 2.0
@@ -240,8 +235,8 @@ def _explain(
         return Unauthorized(f"{host} does not take this log-in (status 401).")
     if code == 401:
         return Unauthorized(
-            f"{host} wants a log-in: give --username, or set {USER_VARIABLE} and "
-            f"{PASSWORD_VARIABLE}."
+            f"{host} wants a log-in: give --username, or set "
+            "PYPICLOUD_SOURCE_USERNAME and PYPICLOUD_SOURCE_PASSWORD."
         )
     if code == 403:
         return Forbidden(f"{host} does not let us have it (status 403).")

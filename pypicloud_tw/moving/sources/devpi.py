@@ -21,8 +21,8 @@ from pypicloud_tw.json_documents import DAMAGED
 from pypicloud_tw.moving.http import HttpBody, SourceHttp
 from pypicloud_tw.moving.kinds import Tools
 from pypicloud_tw.moving.source import Note, Source, SourceFile, SourceProject
-from pypicloud_tw.moving.sources.simple import folder, is_web
-from pypicloud_tw.outbound.origins import shown
+from pypicloud_tw.moving.sources.simple import folder
+from pypicloud_tw.outbound.origins import is_web, shown
 
 _SIMPLE = "/+simple/"
 

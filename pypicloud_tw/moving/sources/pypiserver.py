@@ -7,7 +7,8 @@ from attrs import frozen
 from pypicloud_tw.moving.http import SourceHttp
 from pypicloud_tw.moving.kinds import Tools
 from pypicloud_tw.moving.source import Source
-from pypicloud_tw.moving.sources.simple import SimpleSource, folder, is_web
+from pypicloud_tw.moving.sources.simple import SimpleSource, folder
+from pypicloud_tw.outbound.origins import is_web
 
 #: What its first page says; its operator may have written another one.
 _WELCOME = b"pypiserver"

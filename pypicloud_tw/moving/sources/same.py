@@ -14,8 +14,8 @@ from pypicloud_tw.json_values import NotAsDeclared, decode
 from pypicloud_tw.moving.http import HttpBody, SourceHttp
 from pypicloud_tw.moving.kinds import Tools
 from pypicloud_tw.moving.source import Note, Source, SourceFile, SourceProject
-from pypicloud_tw.moving.sources.simple import SimpleSource, folder, is_web
-from pypicloud_tw.outbound.origins import shown
+from pypicloud_tw.moving.sources.simple import SimpleSource, folder
+from pypicloud_tw.outbound.origins import is_web, shown
 from pypicloud_tw.projects.values import FileDetail, ProjectFiles
 
 _API = "api/v1/"

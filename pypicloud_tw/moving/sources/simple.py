@@ -20,7 +20,7 @@ from pypicloud_tw.moving.http import HttpBody, SourceHttp
 from pypicloud_tw.moving.kinds import Tools
 from pypicloud_tw.moving.source import Source, SourceFile, SourceProject
 from pypicloud_tw.offload.limits import PAGES, limited
-from pypicloud_tw.outbound.origins import origin_of, shown, without_userinfo
+from pypicloud_tw.outbound.origins import is_web, origin_of, shown, without_userinfo
 from pypicloud_tw.upstream.names.packed import MAX_LIST, NAMES, pack_list, parts
 from pypicloud_tw.upstream.parse import ACCEPT
 from pypicloud_tw.upstream.prepare import PageResponse, read
@@ -31,13 +31,7 @@ MAX_PAGE = 128 * 2**20
 #: Bytes of a provenance object; those of the public index have some 10 kB.
 MAX_PROVENANCE = 2**20
 
-_WEB = ("http://", "https://")
 _SIMPLE = "simple"
-
-
-def is_web(place: str) -> bool:
-    """Return whether a place is an address of a web server."""
-    return place.lower().startswith(_WEB)
 
 
 @frozen
