@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=8)
     parser.add_argument("--cache", type=Path, default=Path(".benchmarks"))
     given = parser.parse_args()
-    sizes = {name: given.files for name in list(corpus.ORDINARY)[: given.projects]}
+    sizes = dict.fromkeys(list(corpus.ORDINARY)[: given.projects], given.files)
     with tempfile.TemporaryDirectory() as folder:
         made = corpus.make(Path(folder) / "corpus", sizes)
         place = Place(Path(folder), given.cache.resolve(), made, ())
@@ -113,15 +113,19 @@ def _run(way: str, arguments: list[str], jobs: int) -> Moved:
     }
     began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "pypicloud_tw", "import", *arguments, "--json"]
-        + ["--jobs", str(jobs)],
+        [
+            *(sys.executable, "-m", "pypicloud_tw", "import", *arguments),
+            *("--json", "--jobs", str(jobs)),
+        ],
         capture_output=True,
         text=True,
         env=environ,
     )
     seconds = time.monotonic() - began
     if done.returncode == 2:
-        raise RuntimeError(f"{way}: {done.stderr.strip()[-1000:]}\n{done.stdout[-2000:]}")
+        raise RuntimeError(
+            f"{way}: {done.stderr.strip()[-1000:]}\n{done.stdout[-2000:]}"
+        )
     report: dict[str, Any] = json.loads(done.stdout)
 
     def total(what: str) -> int:

@@ -292,12 +292,17 @@ def authorization(login: Login) -> str:
 
 
 def _detail(body: bytes) -> str | None:
-    """Return the sentence of a problem (RFC 9457), if it is one."""
+    """Return the sentence of a problem (RFC 9457), if it is one.
+
+    Other addresses than those of the API answer with a ``message``.
+    """
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    detail = document.get("detail") if isinstance(document, dict) else None
+    if not isinstance(document, dict):
+        return None
+    detail = document.get("detail", document.get("message"))
     if not isinstance(detail, str) or not detail:
         return None
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in detail)

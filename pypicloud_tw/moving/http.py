@@ -19,6 +19,7 @@ from pypicloud_tw.client.logins import Credentials
 from pypicloud_tw.errors import Forbidden, NotFound, Unauthorized, UpstreamError
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.outbound.origins import shown
+from pypicloud_tw.upstream.breaker import LONGEST_WAIT
 from pypicloud_tw.upstream.client import Client, NotModified, UpstreamResponse
 from pypicloud_tw.upstream.failures import AskingFailed, Busy, Failing, Refused
 from pypicloud_tw.upstream.parse import load_json
@@ -30,9 +31,6 @@ T = TypeVar("T")
 #: Times that something is asked for, and seconds before the second; then twice as long
 #: each time. Together a minute: as long as a server takes to be started again.
 ATTEMPTS, FIRST_WAIT = 6, 2.0
-
-#: Seconds that a server may ask us to wait.
-LONGEST_WAIT = 300.0
 
 #: Bytes of a page above which a helper reads it: it takes some 5 ms.
 _LARGE = 256 * 1024
