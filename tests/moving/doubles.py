@@ -94,6 +94,7 @@ class Site:
         name: str = "acme",
         data: bytes | None = None,
         filename: str | None = None,
+        uploaded: str | None = None,
         **more: Any,
     ) -> bytes:
         """Have the index have a file; return its bytes."""
@@ -104,6 +105,7 @@ class Site:
             "url": f"{FILES}/{filename}",
             "hashes": {"sha256": sha256(data).hexdigest()},
             "size": len(data),
+            **({} if uploaded is None else {"upload-time": uploaded}),
             **more,
         }
         self.files.setdefault(name, []).append(told)

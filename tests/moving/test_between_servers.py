@@ -74,7 +74,7 @@ class IntoServerTests(SynchronousTestCase):
         self.server = Server()
 
     def test_what_is_kept(self) -> None:
-        data = self.site.has(**{"upload-time": THEN.isoformat(), "yanked": "why"})
+        data = self.site.has(uploaded=THEN.isoformat(), yanked="why")
         report = self.bench.take(into=self.server.destination())
         self.assertEqual((report.total("taken"), report.remarks), (1, []))
         project = self.server.project(self.bench)

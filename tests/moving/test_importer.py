@@ -41,7 +41,7 @@ class TakingTests(SynchronousTestCase):
         self.site = self.bench.site
 
     def test_what_is_kept_of_a_file(self) -> None:
-        data = self.site.has(**{"upload-time": LAST_YEAR, "yanked": "broken"})
+        data = self.site.has(uploaded=LAST_YEAR, yanked="broken")
         report = self.bench.take()
         (file,) = self.bench.project().files
         self.assertEqual(file.size, len(data))
@@ -81,7 +81,7 @@ class TakingTests(SynchronousTestCase):
             def __getattr__(self, name: str) -> Any:
                 return getattr(bench.site.source(), name)
 
-        bench.take(source=Told())  # type: ignore[arg-type]  # the rest is the other's
+        bench.take(source=Told())
         self.assertEqual(bench.project().files[0].uploader, "ann")
         self.assertIn("uploaded there by ann", bench.acts[0].sentence)
 
@@ -96,7 +96,7 @@ class TakingTests(SynchronousTestCase):
         self.assertEqual(file.upload_time, datetime(2022, 5, 1, 12, tzinfo=UTC))
 
     def test_nothing_is_uploaded_in_the_future(self) -> None:
-        self.site.has(**{"upload-time": "2999-01-01T00:00:00Z"})
+        self.site.has(uploaded="2999-01-01T00:00:00Z")
         self.bench.take()
         (file,) = self.bench.project().files
         now = datetime.fromtimestamp(self.site.clock.seconds(), UTC)
@@ -242,7 +242,7 @@ class AgainTests(SynchronousTestCase):
 
         into = type(destination)(
             "",
-            Projects(),  # type: ignore[arg-type]  # the rest is the other's
+            Projects(),
             destination.publisher,
             ACTOR,
             destination.screen,

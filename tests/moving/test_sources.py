@@ -243,7 +243,7 @@ class DevpiTests(SourceTestCase):
         self.assertEqual(found.notes[0].filename, "acme-1.0.tar.gz")
 
     def test_all_indexes_of_a_user(self) -> None:
-        indexes = {"dev": {}, "base": {}}
+        indexes: dict[str, object] = {"dev": {}, "base": {}}
         self.upstream.on(
             f"{ROOT}alice",
             page({"type": "userconfig", "result": {"indexes": indexes}}),
