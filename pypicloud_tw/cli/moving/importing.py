@@ -49,7 +49,7 @@ _PLANNED = ("PROJECT", "NEW", "SIZE", "THERE", "REFUSED")
     "projects",
     multiple=True,
     metavar="PATTERN",
-    help="Take only these: a name, or a pattern as in acme-*. May be repeated.",
+    help="Take only these: a name, or a pattern as in `acme-*`. May be repeated.",
 )
 @click.option(
     "--exclude",
@@ -60,8 +60,8 @@ _PLANNED = ("PROJECT", "NEW", "SIZE", "THERE", "REFUSED")
 @click.option(
     "--into",
     metavar="INI",
-    help="Take them into the store of this ini file itself; '-': of PYPICLOUD_* in the "
-    "environment alone.",
+    help="Take them into the store of this ini file itself; '-': of the one that the "
+    "environment alone describes.",
 )
 @click.option(
     "--index",
