@@ -29,6 +29,7 @@ from pypicloud_tw.index.admission import (
     take_all,
 )
 from pypicloud_tw.index.archive import Inspection
+from pypicloud_tw.index.attestations.question import LEAVE_OUT
 from pypicloud_tw.index.audit import SERVER, Act, Actor
 from pypicloud_tw.index.ci_job import describe_job
 from pypicloud_tw.index.first_uploads import FirstUpload, Stage
@@ -313,7 +314,8 @@ class Publication:
             # Nobody can send it again without them.
             if self._imported is None:
                 raise
-            self.warnings += (f"What is attested of it is not kept: {e.message}",)
+            why = e.message.partition(LEAVE_OUT)[0].rstrip()
+            self.warnings += (f"What is attested of it is not kept: {why}",)
             return None
 
     async def abort(self) -> None:

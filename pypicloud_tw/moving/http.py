@@ -16,7 +16,13 @@ from pypicloud_tw import __version__
 from pypicloud_tw.access.basic import Login
 from pypicloud_tw.client.api import authorization
 from pypicloud_tw.client.logins import Credentials
-from pypicloud_tw.errors import Forbidden, NotFound, Unauthorized, UpstreamError
+from pypicloud_tw.errors import (
+    ConfigError,
+    Forbidden,
+    NotFound,
+    Unauthorized,
+    UpstreamError,
+)
 from pypicloud_tw.offload.service import IOffload
 from pypicloud_tw.outbound.origins import shown
 from pypicloud_tw.upstream.breaker import LONGEST_WAIT
@@ -41,10 +47,9 @@ _LIMITS = ClientLimits(retries=0, first_byte=60.0, silence=60.0)
 
 @define(eq=False)
 class HttpBody:
-    """See :class:`.source.Body`: a response of which every byte must come."""
+    """See :class:`.source.Body`: the body of a response."""
 
     _response: UpstreamResponse
-    _received: int = field(default=0, init=False)
 
     @property
     def length(self) -> int | None:
@@ -58,15 +63,7 @@ class HttpBody:
 
     async def read(self) -> bytes:
         """See :class:`.source.Body`."""
-        data = await self._response.body.read()
-        self._received += len(data)
-        length = self.length
-        if not data and length is not None and self._received != length:
-            raise UpstreamError(
-                f"{shown(self._response.url)} sent {self._received} bytes of a file, "
-                f"and had said {length}."
-            )
-        return data
+        return await self._response.body.read()
 
     def close(self) -> None:
         """See :class:`.source.Body`."""
@@ -164,12 +161,12 @@ class SourceHttp:
     async def look(self, url: str, accept: str = "*/*") -> bytes | None:
         """Return a page if the server has one for us, to find out what it is.
 
-        :raises Unauthorized: it wants a log-in, or does not take ours.
         :raises AskingFailed: it cannot be reached.
         """
         try:
             return await self.body(url, accept)
-        except (NotFound, Forbidden, Refused, Failing):
+        except (NotFound, Forbidden, Unauthorized, ConfigError, Refused, Failing):
+            # Who has no log-in for all of a server may need none for what is wanted.
             return None
         except AskingFailed:
             raise

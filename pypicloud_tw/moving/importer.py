@@ -223,7 +223,7 @@ class _Project:
     async def take(self, project: SourceProject) -> None:
         """Take its files, then what has become of them and of it."""
         for note in project.notes:
-            self._remark(note.filename, "noted", note.why)
+            self._remark(note.filename, note.why)
         there = await self._there()
         queue = deque(self._plan(project, there))
         if queue and there is None:
@@ -301,9 +301,9 @@ class _Project:
     def _warn(self, filename: str | None, warning: str) -> None:
         if warning not in self._warned:
             self._warned.add(warning)
-            self._remark(filename, "noted", warning)
+            self._remark(filename, warning)
 
-    def _remark(self, filename: str | None, trouble: str, why: str) -> None:
+    def _remark(self, filename: str | None, why: str) -> None:
         self.importer.report.remark(self.name, filename, "noted", why)
 
     def _refuse_all(self, files: deque[SourceFile], status: Status) -> None:

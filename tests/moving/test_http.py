@@ -127,7 +127,7 @@ class AskingTests(SynchronousTestCase):
 
     def test_to_look_is_no_error(self) -> None:
         http = self.site.http()
-        for code in (403, 404, 418, 500):
+        for code in (401, 403, 404, 418, 500):
             self.upstream.on(BASE, status(code))
             self.assertIsNone(self.bench.finish(http.look(BASE)))
         self.upstream.on(BASE, page(b"hello"))

@@ -24,7 +24,7 @@ class Origin:
     :ivar bases: see :class:`.kinds.Tools`.
     """
 
-    place: str
+    place: str = field(repr=False)  # it may have a password in it
     kind: str | None
     credentials: Credentials = field(repr=False)
     bases: bool = False

@@ -35,6 +35,10 @@ from pypicloud_tw.process import Process
 from pypicloud_tw.projects.administered import AdministeredProjects
 from pypicloud_tw.projects.stored import StoredProjects
 
+#: Connections to a server that are kept for the next question: as many as there are
+#: jobs, usually.
+_KEPT = 8
+
 #: Does its work with a place to take packages into.
 _Work = Callable[[Process, Destination], Awaitable[Report]]
 
@@ -142,7 +146,7 @@ def make_tools(order: Order, process: Process, environ: Mapping[str, str]) -> To
 class _Servers:
     """The servers that are asked; who logs in is told to that of the place alone."""
 
-    place: str
+    place: str = field(repr=False)  # it may have a password in it
     credentials: Credentials = field(repr=False)
     process: Process
     environ: Mapping[str, str] = field(repr=False)
@@ -157,7 +161,9 @@ class _Servers:
             self._known[origin] = SourceHttp.at(
                 url,
                 self.credentials if is_own else Credentials(None),
-                make_agent(reactor, origin[0], self.environ, persistent=True),
+                make_agent(
+                    reactor, origin[0], self.environ, kept=_KEPT, also=("https",)
+                ),
                 reactor,
                 self.process.offload,
                 SystemRandom().random,

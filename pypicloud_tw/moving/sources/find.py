@@ -11,6 +11,7 @@ from pypicloud_tw.moving.sources.devpi import DevpiKind
 from pypicloud_tw.moving.sources.pypiserver import PypiserverKind
 from pypicloud_tw.moving.sources.same import SameKind
 from pypicloud_tw.moving.sources.simple import SimpleKind
+from pypicloud_tw.outbound.origins import is_web, without_userinfo
 
 #: Every kind, in the order in which they look at a place; the one that takes any web
 #: server comes last.
@@ -37,8 +38,9 @@ async def find(
     for one in kinds:
         if await one.recognise(place, tools):
             return await one.make(place, tools)
+    said = without_userinfo(place) if is_web(place) else place
     raise BadRequest(
-        f"{place} is no address of an index, no folder and no archive that packages "
+        f"{said} is no address of an index, no folder and no archive that packages "
         f"could be taken from. If it is one, say of which kind: --kind {_names(kinds)}."
     )
 
