@@ -70,6 +70,12 @@ class Destination(Protocol):
     def legacy_formats(self) -> bool:
         """Whether files of older formats may be taken, as far as it is known."""
 
+    async def prepare(self) -> None:
+        """Return if files may be taken into it by whoever asks.
+
+        :raises PypicloudError: they may not, or it cannot be asked.
+        """
+
     def screen(self, name: NormalizedName, version: str, sha256: str) -> None:
         """Return if nothing is known against a file.
 
@@ -120,6 +126,10 @@ class StoreDestination:
     def legacy_formats(self) -> bool:
         """See :class:`Destination`."""
         return self.publisher.rules.legacy_formats
+
+    async def prepare(self) -> None:
+        """See :class:`Destination`."""
+        self.publisher.manifests.check_open()
 
     async def warnings_of_new(self, name: NormalizedName) -> tuple[str, ...]:
         """See :class:`Destination`."""

@@ -97,9 +97,12 @@ class Importer:
     async def run(self) -> Report:
         """Take all that is wanted.
 
-        :raises PypicloudError: the source does not tell what it has.
+        :raises PypicloudError: the source does not tell what it has, or the destination
+            takes nothing.
         """
         began = self.clock.seconds()
+        if not self.dry_run:
+            await self.destination.prepare()
         names = self.wanted.named
         if names is None:
             names = self.wanted.choose(await self.source.names())

@@ -44,6 +44,10 @@ class ServerDestination:
         """See :class:`~.destination.Destination`: the server decides."""
         return True
 
+    async def prepare(self) -> None:
+        """See :class:`~.destination.Destination`: before anything is fetched."""
+        await self.projects.server()
+
     def screen(self, name: NormalizedName, version: str, sha256: str) -> None:
         """See :class:`~.destination.Destination`: the server decides."""
 

@@ -14,6 +14,7 @@ from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.api import ApiClient
 from pypicloud_tw.client.logins import Credentials
 from pypicloud_tw.client.projects import RemoteProjects
+from pypicloud_tw.errors import Unauthorized
 from pypicloud_tw.index.acts import Acts
 from pypicloud_tw.index.admission import Claims
 from pypicloud_tw.index.imported import Imported
@@ -118,11 +119,14 @@ class IntoServerTests(SynchronousTestCase):
         self.assertIn("File already exists", whys(report)[whl("1.0")])
         self.assertEqual(report.exit_code, 1)
 
-    def test_nobody_who_is_not_logged_in(self) -> None:
+    def test_only_administrators_and_before_anything_is_fetched(self) -> None:
         self.site.has()
-        report = self.bench.take(into=self.server.destination(None))
-        self.assertIn("Log in with a user name", report.stopped or "")
-        self.assertIsNone(self.server.project(self.bench))
+        with self.assertRaisesRegex(Unauthorized, "Log in"):
+            self.bench.take(into=self.server.destination(None))
+        self.assertEqual(self.site.upstream.asked, [])
+        # To see what would be taken, nobody need be one.
+        report = self.bench.take(into=self.server.destination(None), dry_run=True)
+        self.assertEqual(report.total("taken"), 1)
 
     def test_a_refusal_of_the_server(self) -> None:
         self.site.has(data=b"PK no wheel")
