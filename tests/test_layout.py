@@ -29,6 +29,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("workers",),
     ("server", "startup", "reload"),
     ("process",),
+    ("moving",),
     ("client",),
     ("web",),
     ("web.http",),

@@ -27,6 +27,15 @@ class Login:
     user: str
     password: str = field(repr=False)
 
+    @property
+    def authorization(self) -> str:
+        """The value of the header field.
+
+        :raises UnicodeEncodeError: it is no text.
+        """
+        text = f"{self.user}:{self.password}"
+        return f"Basic {base64.b64encode(text.encode()).decode()}"
+
 
 def is_basic(authorization: bytes) -> bool:
     """Return whether an Authorization header is of this scheme."""

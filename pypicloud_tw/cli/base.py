@@ -17,6 +17,7 @@ from pypicloud_tw.access.basic import Login
 from pypicloud_tw.access.hashes import MAX_PASSWORD, hash_password
 from pypicloud_tw.cli.administration import Work
 from pypicloud_tw.cli.errors import CouldNotDo, PlainError, failed, sentence_of
+from pypicloud_tw.cli.moving.mover import Mover
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.keyring import SystemKeyring
 from pypicloud_tw.client.logins import Credentials, Keyring
@@ -131,6 +132,13 @@ def _examiner() -> Examiner:
     return ReactorExaminer()
 
 
+def _mover() -> Mover:
+    # Only when needed, for the same reason.
+    from pypicloud_tw.cli.moving.run import ReactorMover
+
+    return ReactorMover()
+
+
 def _run_server(config: Path | None, listen: str | None, workers: str | None) -> None:
     # Only when needed, and only there: it brings the reactor.
     from pypicloud_tw.cli.runner import run_server
@@ -167,6 +175,7 @@ class Surroundings:
     maintenance: Callable[[], Maintenance] = _maintenance
     runner: Callable[[], Runner] = _runner
     examiner: Callable[[], Examiner] = _examiner
+    mover: Callable[[], Mover] = _mover
     home: Callable[[], Path] = Path.home
     keyring: Callable[[], Keyring | None] = SystemKeyring.load
     run_server: Callable[[Path | None, str | None, str | None], None] = _run_server

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from attrs import frozen
+from attrs import evolve, frozen
 
 from pypicloud_tw.cli.administration import Work
 from pypicloud_tw.cli.base import Surroundings, load_config, surroundings
@@ -18,8 +18,14 @@ from pypicloud_tw.client.logins import Credentials, LoginSources
 from pypicloud_tw.client.pypirc import OWN_SECTION, Pypirc
 from pypicloud_tw.config.sources import INDEX_VARIABLE
 from pypicloud_tw.errors import PypicloudError
+from pypicloud_tw.outbound.origins import is_web
 
 T = TypeVar("T")
+
+#: Who logs in where packages are taken from: who does where they are taken into is
+#: another.
+USER_VARIABLE = "PYPICLOUD_SOURCE_USERNAME"
+PASSWORD_VARIABLE = "PYPICLOUD_SOURCE_PASSWORD"  # noqa: S105  the name, not the word
 
 
 @frozen
@@ -81,10 +87,42 @@ class Target:
         if self.config is not None:
             config = load_config(None, self.config)
             return world.runner().over_store(config, work, changes=changes)
-        pypirc = Pypirc.read(world.home() / ".pypirc")
-        address = _address(self.index, world, pypirc)
-        credentials = _sources(world, pypirc).credentials(address)
+        address, credentials = into_server(self.index)
         return world.runner().over_server(address, credentials, world.environ, work)
+
+
+def into_server(index: str | None) -> tuple[IndexAddress, Credentials]:
+    """Return the server that a command works through, and who logs in there.
+
+    :param index: its address, as given; None: it is found.
+    :raises ConfigError: it is none; or nobody tells a password.
+    """
+    world = surroundings()
+    pypirc = Pypirc.read(world.home() / ".pypirc")
+    address = _address(index, world, pypirc)
+    return address, _sources(world, pypirc).credentials(address)
+
+
+def source_credentials(place: str, user: str | None) -> Credentials:
+    """Return who logs in where packages are taken from.
+
+    :param place: nobody does where this is no address.
+    :param user: as given; None: it is looked for.
+    :raises ConfigError: the address is none; or nobody tells a password.
+    """
+    if not is_web(place):
+        return Credentials(None)
+    world = surroundings()
+    pypirc = Pypirc.read(world.home() / ".pypirc")
+    address = IndexAddress.parse(place, "SOURCE")
+    if user is not None:
+        address = evolve(address, user=user, password=None)
+    sources = evolve(
+        _sources(world, pypirc),
+        user_variable=USER_VARIABLE,
+        password_variable=PASSWORD_VARIABLE,
+    )
+    return sources.credentials(address)
 
 
 def takes_target(command: Callable[..., T]) -> Callable[..., T]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +20,30 @@ CA_VARIABLE = "REQUESTS_CA_BUNDLE"
 _CONNECT = 10.0
 
 
-def make_agent(reactor: Any, scheme: str, environ: Mapping[str, str]) -> IAgent:
+def make_agent(
+    reactor: Any,
+    scheme: str,
+    environ: Mapping[str, str],
+    *,
+    kept: int = 0,
+    also: Sequence[str] = (),
+) -> IAgent:
     """Make an Agent that trusts what the environment says, or what the system does.
 
     :data:`CA_VARIABLE` names a file of authorities, as for twine and pip;
     ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` are read by OpenSSL itself.
 
     :param scheme: of the index's address.
+    :param kept: connections to each server that are kept for the next question.
+    :param also: schemes of other addresses that it names.
     :raises ConfigError: a proxy or the file is not usable.
     """
-    pool = HTTPConnectionPool(reactor, persistent=False)
+    pool = HTTPConnectionPool(reactor, persistent=kept > 0)
+    pool.maxPersistentPerHost = kept
     ca_file = environ.get(CA_VARIABLE)
     policy = load_policy(Path(ca_file) if ca_file else None, CA_VARIABLE)
     direct = Agent(reactor, policy, connectTimeout=_CONNECT, pool=pool)
-    proxies = ProxySettings.of(environ, scheme)
+    proxies = ProxySettings.of(environ, scheme, *also)
     if not proxies.by_scheme:
         return direct
     return ProxiedAgent.over(direct, proxies, reactor, pool, policy, _CONNECT)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -14,10 +13,11 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.web._newclient import ParseError
 from twisted.web.client import ResponseFailed
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent
+from twisted.web.iweb import IAgent, IBodyProducer
 
 from pypicloud_tw import __version__
 from pypicloud_tw.access.administration.values import WHATEVER, Required
+from pypicloud_tw.access.basic import Login
 from pypicloud_tw.client.address import IndexAddress
 from pypicloud_tw.client.logins import Credentials
 from pypicloud_tw.errors import (
@@ -80,6 +80,11 @@ class Answer:
         values = self.headers.getRawHeaders(name.encode()) or [b""]
         return values[-1].decode("latin-1")
 
+    def warnings(self) -> tuple[str, ...]:
+        """Return what is said of an upload that was taken, a sentence each."""
+        lines = self.headers.getRawHeaders(b"x-pypicloud-warning", [])
+        return tuple(line.decode("ascii", "replace") for line in lines)
+
     def read(self, kind: type[T]) -> T:
         """Understand it.
 
@@ -130,28 +135,25 @@ class Asker:
         method: str,
         url: str,
         headers: Headers,
-        body: bytes | None = None,
+        body: IBodyProducer | None = None,
         limit: int = MAX_ANSWER,
+        patience: float | None = None,
     ) -> Answer:
         """Send one; redirects are not followed.
 
         :param limit: bytes that the answer may have.
+        :param patience: seconds until it must begin, in place of the usual.
         :raises PypicloudError: what :attr:`unanswered` made.
         """
         # Not by treq, which cannot ask an address such as http://[::1]/.
-        asking = self.agent.request(
-            method.encode(),
-            url.encode(),
-            headers,
-            None if body is None else SmallBody(body),
-        )
-        asking.addTimeout(self.patience, self.clock)
+        if patience is None:
+            patience = self.patience
+        asking = self.agent.request(method.encode(), url.encode(), headers, body)
+        asking.addTimeout(patience, self.clock)
         try:
             response = await asking
         except (TimeoutError, CancelledError):
-            raise self.unanswered(
-                f"nothing came for {self.patience:g} seconds"
-            ) from None
+            raise self.unanswered(f"nothing came for {patience:g} seconds") from None
         except Exception as error:
             raise self.unanswered(_why(error)) from None
         reader = ResponseBody(
@@ -207,12 +209,42 @@ class ApiClient:
             url += f"?{urlencode(given)}"
         body = None if value is None else to_bytes(value)
         fields = _conditions(required)
-        answer = await self._send(method, url, self._headers(body, fields), body)
+        answer = await self._send_small(method, url, fields, body)
         if answer.status == Unauthorized.status and self.credentials.wanted():
-            answer = await self._send(method, url, self._headers(body, fields), body)
+            answer = await self._send_small(method, url, fields, body)
         if answer.status >= 300:
             raise self._refusal(answer)
         return answer
+
+    async def _send_small(
+        self, method: str, url: str, fields: Mapping[str, str], body: bytes | None
+    ) -> Answer:
+        headers = self._headers(body, fields)
+        sent = None if body is None else SmallBody(body)
+        return await self._send(method, url, headers, sent, self.patience)
+
+    async def upload(
+        self, content_type: str, form: Callable[[], IBodyProducer], patience: float
+    ) -> tuple[str, ...]:
+        """Send an upload's form, and return what the index warns of.
+
+        :param form: makes what sends it, for each try.
+        :param patience: seconds until the index must have answered.
+        :raises PypicloudError: as :meth:`ask` does.
+        """
+        url = f"{self.address.base}/legacy/"
+        answer = await self._send_form(url, content_type, form(), patience)
+        if answer.status == Unauthorized.status and self.credentials.wanted():
+            answer = await self._send_form(url, content_type, form(), patience)
+        if answer.status >= 300:
+            raise self._refusal(answer)
+        return answer.warnings()
+
+    async def _send_form(
+        self, url: str, content_type: str, form: IBodyProducer, patience: float
+    ) -> Answer:
+        headers = self._headers(None, {"Content-Type": content_type})
+        return await self._send("POST", url, headers, form, patience)
 
     def _headers(self, body: bytes | None, fields: Mapping[str, str]) -> Headers:
         headers = {
@@ -222,17 +254,21 @@ class ApiClient:
         }
         login = self.credentials.login
         if login is not None:
-            sent = b64encode(_utf8(f"{login.user}:{login.password}")).decode()
-            headers["Authorization"] = f"Basic {sent}"
+            headers["Authorization"] = authorization(login)
         if body is not None:
             headers["Content-Type"] = "application/json"
         return Headers({name: [text] for name, text in headers.items()})
 
     async def _send(
-        self, method: str, url: str, headers: Headers, body: bytes | None
+        self,
+        method: str,
+        url: str,
+        headers: Headers,
+        body: IBodyProducer | None,
+        patience: float,
     ) -> Answer:
         asker = Asker(self.agent, self.clock, self._unanswered, self.patience)
-        return await asker.send(method, url, headers, body)
+        return await asker.send(method, url, headers, body, patience=patience)
 
     def _refusal(self, answer: Answer) -> PypicloudError:
         message = _detail(answer.body)
@@ -283,13 +319,13 @@ def _has_surrogates(text: str) -> bool:
     return any("\ud800" <= c <= "\udfff" for c in text)
 
 
-def _utf8(login: str) -> bytes:
+def authorization(login: Login) -> str:
     """Write a log-in as servers read it (RFC 7617, section 2.1).
 
     :raises ConfigError: the environment has bytes in it that are no text.
     """
     try:
-        return login.encode()
+        return login.authorization
     except UnicodeEncodeError:
         raise ConfigError(
             ["The user name or the password is not UTF-8 text."]
@@ -297,12 +333,17 @@ def _utf8(login: str) -> bytes:
 
 
 def _detail(body: bytes) -> str | None:
-    """Return the sentence of a problem (RFC 9457), if it is one."""
+    """Return the sentence of a problem (RFC 9457), if it is one.
+
+    Other addresses than those of the API answer with a ``message``.
+    """
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    detail = document.get("detail") if isinstance(document, dict) else None
+    if not isinstance(document, dict):
+        return None
+    detail = document.get("detail", document.get("message"))
     if not isinstance(detail, str) or not detail:
         return None
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in detail)

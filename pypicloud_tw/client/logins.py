@@ -61,6 +61,8 @@ class LoginSources:
     :ivar keyring: None: there is none.
     :ivar ask: asks a person, for a user name or for the password of one; None: nobody
         is there to be asked.
+    :ivar user_variable: what the environment calls the user, and *password_variable*
+        the password.
     """
 
     environ: Mapping[str, str] = field(repr=False)
@@ -68,6 +70,8 @@ class LoginSources:
     netrc: Path | None = None
     keyring: Keyring | None = None
     ask: Callable[[str | None], str] | None = None
+    user_variable: str = USER_VARIABLE
+    password_variable: str = PASSWORD_VARIABLE
 
     def credentials(self, address: IndexAddress) -> Credentials:
         """Return what is known of who asks an index.
@@ -94,8 +98,8 @@ class LoginSources:
         """Go through what is written somewhere; what costs most comes last."""
         yield address.user, address.password
         user, password = (
-            self._variable(USER_VARIABLE),
-            self._variable(PASSWORD_VARIABLE),
+            self._variable(self.user_variable),
+            self._variable(self.password_variable),
         )
         # A password alone belongs to the user that the address has.
         yield user or (address.user if password else None), password
@@ -140,8 +144,8 @@ class LoginSources:
             raise ConfigError(
                 [
                     f"Nothing says who logs in at {address.base}: set "
-                    f"{USER_VARIABLE} and {PASSWORD_VARIABLE} (a token's user is "
-                    "__token__), or write them into .pypirc or a netrc file."
+                    f"{self.user_variable} and {self.password_variable} (a token's "
+                    "user is __token__), or write them into .pypirc or a netrc file."
                 ]
             )
         user = user or self.ask(None)

@@ -20,6 +20,7 @@ from pypicloud_tw.projects.values import (
     Origin,
     OwnRight,
     ProjectDetail,
+    ProjectFiles,
     ProjectsPage,
     ReleaseDetail,
     ServerStatus,
@@ -60,6 +61,10 @@ class RemoteProjects:
     async def project(self, name: str) -> ProjectDetail:
         """See the interface."""
         return await self._get(ProjectDetail, _PROJECTS, name)
+
+    async def files(self, name: str) -> ProjectFiles:
+        """See the interface."""
+        return await self._get(ProjectFiles, _PROJECTS, name, "files")
 
     async def release(self, name: str, version: str) -> ReleaseDetail:
         """See the interface."""

@@ -81,7 +81,13 @@ INDEX_VARIABLE = "PYPICLOUD_INDEX_URL"
 
 #: What clients read, and no setting of a server.
 CLIENT_VARIABLES = frozenset(
-    {INDEX_VARIABLE, "PYPICLOUD_USERNAME", "PYPICLOUD_PASSWORD"}
+    {
+        INDEX_VARIABLE,
+        "PYPICLOUD_USERNAME",
+        "PYPICLOUD_PASSWORD",
+        "PYPICLOUD_SOURCE_USERNAME",
+        "PYPICLOUD_SOURCE_PASSWORD",
+    }
 )
 
 

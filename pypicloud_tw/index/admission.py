@@ -77,11 +77,18 @@ class Claims:
 
 
 def admission(
-    file: File, display_name: str, rules: UploadRules, *, overwrite: bool
+    file: File,
+    display_name: str,
+    rules: UploadRules,
+    *,
+    overwrite: bool,
+    imported: bool = False,
 ) -> Change:
     """Make the change that adds a file to its project, by the rules of the index.
 
     :param overwrite: whoever publishes it may replace a file of that name.
+    :param imported: it is taken from another index, which replaces nothing, and brings
+        nothing back that was deleted here.
     """
 
     def admit(project: Project) -> Project:
@@ -90,8 +97,12 @@ def admission(
         existing = next((f for f in there if f.filename == file.filename), None)
         if existing is not None and existing.sha256 == file.sha256:
             return _attested(project, existing, file.provenance_key)
+        if imported and any(t.filename == file.filename for t in dead):
+            raise Conflict(
+                "This file was deleted here, and is not brought back by an import."
+            )
         replaced = _rivals(file, there)
-        if replaced and not overwrite:
+        if replaced and (imported or not overwrite):
             raise Conflict(
                 "File already exists, with other bytes. A published file never "
                 "changes: give the release a new version."

@@ -55,12 +55,12 @@ SERVER = Actor(None)
 class Act:
     """A change that is durable, or something that was refused.
 
-    :ivar act: of a change, in the past tense: ``published``, ``attested``, ``removed``,
-        ``restored``, ``pruned``, ``yanked``, ``un-yanked``, ``status``, ``undone``,
-        ``adopted``, ``rebuilt``, ``swept``, ``pinned``, ``publisher-changed``,
-        ``logged-in``, ``logged-out``. Of a
-        refusal, what was asked for: ``log-in``, ``mint``, ``fetch`` of what a rule
-        keeps back, or a right as ``upload``.
+    :ivar act: of a change, in the past tense: ``published``, ``imported``,
+        ``attested``, ``removed``, ``restored``, ``pruned``, ``yanked``, ``un-yanked``,
+        ``status``, ``undone``, ``adopted``, ``rebuilt``, ``swept``, ``pinned``,
+        ``publisher-changed``, ``logged-in``, ``logged-out``. Of a refusal, what was
+        asked for: ``log-in``, ``mint``, ``fetch`` of what a rule keeps back, or a right
+        as ``upload``.
     :ivar project: its normalized name; None where it is about several, or none.
     :ivar version: of the release, where it is about one.
     :ivar file: its filename, where it is about one.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime
 from functools import partial
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -12,7 +13,13 @@ from attrs import define, evolve, field, frozen
 from twisted.internet.defer import CancelledError, Deferred
 
 from pypicloud_tw.concurrency.side_by_side import side_by_side
-from pypicloud_tw.errors import NotFound, PayloadTooLarge, PypicloudError, StoreError
+from pypicloud_tw.errors import (
+    BadRequest,
+    NotFound,
+    PayloadTooLarge,
+    PypicloudError,
+    StoreError,
+)
 from pypicloud_tw.index.admission import (
     Claims,
     Screen,
@@ -22,10 +29,12 @@ from pypicloud_tw.index.admission import (
     take_all,
 )
 from pypicloud_tw.index.archive import Inspection
+from pypicloud_tw.index.attestations.question import LEAVE_OUT
 from pypicloud_tw.index.audit import SERVER, Act, Actor
 from pypicloud_tw.index.ci_job import describe_job
 from pypicloud_tw.index.first_uploads import FirstUpload, Stage
-from pypicloud_tw.index.history import Doing, recorded
+from pypicloud_tw.index.history import Doing, gathered, recorded
+from pypicloud_tw.index.imported import Imported
 from pypicloud_tw.index.layout import PROVENANCE_SUFFIX
 from pypicloud_tw.index.manifests import Change, Versioned
 from pypicloud_tw.index.model import File, Project
@@ -80,6 +89,7 @@ class Publication:
     _received: int = field(default=0, init=False)
     warnings: tuple[str, ...] = field(default=(), init=False)
     was_there: bool = field(default=False, init=False)
+    _imported: Imported | None = field(default=None, init=False)
     _given_up: bool = field(default=False, init=False)
     _working: Deferred[Any] | None = field(default=None, init=False)
 
@@ -157,6 +167,7 @@ class Publication:
         overwrite: bool = False,
         attestations: str | None = None,
         screen: Screen = take_all,
+        imported: Imported | None = None,
     ) -> Project:
         """Check everything, then publish: durable and visible when this returns.
 
@@ -167,6 +178,7 @@ class Publication:
         :param overwrite: whoever publishes it may replace a file of that name.
         :param attestations: of the file, as they were sent (PEP 740), if any were.
         :param screen: raises the error for a file that must not be taken in.
+        :param imported: what another index says of it; None: it is uploaded.
         :raises BadRequest: the file is not what it says it is, or what is attested of
             it does not hold; nothing is kept.
         :raises Conflict: the filename, or another spelling of it, is taken by other
@@ -175,6 +187,7 @@ class Publication:
             long that it was not.
         :raises CancelledError: it was given up before it was looked into.
         """
+        self._imported = imported
         spool = self._upload.spool
         digests = await spool.finish()
         check_claims(claims, self.filename)
@@ -190,20 +203,29 @@ class Publication:
             sha256=digests.sha256,
             md5=digests.md5,
             blake2b_256=digests.blake2b_256,
-            upload_time=self.publisher.now(),
+            upload_time=self._uploaded(),
             uploader=self.actor.name,
             publisher=_job(self.actor),
         )
-        admit = partial(admission, rules=self.publisher.rules, overwrite=overwrite)
+        if imported is not None:
+            file = evolve(
+                file, uploader=imported.uploader, yanked=imported.yanked, publisher=None
+            )
+        admit = partial(
+            admission,
+            rules=self.publisher.rules,
+            overwrite=overwrite,
+            imported=imported is not None,
+        )
         placed = None
         if attestations is None:
             placed = await self._place(admit(file, self.filename.project))
         inspection = await self._inspect() if placed is None else placed.inspection
-        self.warnings = inspection.warnings
+        self.warnings += inspection.warnings
         provenance = await self._judge(attestations, digests.sha256)
         file = evolve(
             file,
-            upload_time=self.publisher.now(),
+            upload_time=self._uploaded(),
             requires_python=inspection.requires_python,
             summary=inspection.summary,
             provenance_key=self._key + PROVENANCE_SUFFIX if provenance else None,
@@ -217,6 +239,10 @@ class Publication:
         self.publisher.warn(file.filename, self.warnings)
         self.publisher.uploads += 1
         return project
+
+    def _uploaded(self) -> datetime:
+        now = self.publisher.now()
+        return now if self._imported is None else self._imported.uploaded_by(now)
 
     def give_up(self) -> None:
         """Look no further into it: nobody waits for it any more.
@@ -279,10 +305,18 @@ class Publication:
         if attestations is None:
             return None
         judge = self.publisher.attestations.provenance
-        return await self.publisher.in_turn(
-            self.actor.name,
-            partial(judge, attestations, self.filename, sha256, self.actor),
-        )
+        try:
+            return await self.publisher.in_turn(
+                self.actor.name,
+                partial(judge, attestations, self.filename, sha256, self.actor),
+            )
+        except BadRequest as e:
+            # Nobody can send it again without them.
+            if self._imported is None:
+                raise
+            why = e.message.partition(LEAVE_OUT)[0].rstrip()
+            self.warnings += (f"What is attested of it is not kept: {why}",)
+            return None
 
     async def abort(self) -> None:
         """Forget it; harmless after :meth:`finish`, and if it never began."""
@@ -296,9 +330,10 @@ class Publication:
         stored: Placed | Contents,
     ) -> Project:
         publisher, name = self.publisher, self.filename.project
-        doing = publisher.doing(self.actor)
+        imported = self._imported
+        doing = publisher.doing(self.actor, imported.began if imported else None)
         provenance = isinstance(stored, Contents) and stored.provenance is not None
-        change = _written_down(admit(file), file, doing)
+        change = _written_down(admit(file), file, doing, self._imported)
         state = await self._find()
         if self._remembered and state and not _applies(change, state.project):
             # What nobody has read just now may refuse nobody.
@@ -321,7 +356,7 @@ class Publication:
             file = stored.describe(file)
         else:
             file = await self._store(file, stored, first)
-        change = _written_down(admit(file), file, doing)
+        change = _written_down(admit(file), file, doing, self._imported)
         try:
             project = await publisher.change(
                 name, self._timely(change), create=first is not None
@@ -343,10 +378,16 @@ class Publication:
                 file = evolve(file, provenance_key=None)
             await publisher.discard(file, first)
         else:
-            publisher.audit(_did("published", self.actor, file, name, " ".join(new)))
+            publisher.audit(self._published(file, name, new))
             if first is not None:
                 await first.end()
         return project
+
+    def _published(self, file: File, name: NormalizedName, new: Iterable[str]) -> Act:
+        if self._imported is None:
+            return _did("published", self.actor, file, name, " ".join(new))
+        reason = " ".join((_origin(self._imported), *new))
+        return _did("imported", self.actor, file, name, reason)
 
     async def _store(
         self, file: File, contents: Contents, first: FirstUpload | None
@@ -432,7 +473,15 @@ def _job(actor: Actor) -> Mapping[str, str] | None:
     return describe_job(publisher, actor.proof.details)
 
 
-def _written_down(change: Change, file: File, doing: Doing) -> Change:
+def _origin(imported: Imported) -> str:
+    """Say where a file comes from."""
+    by = f", uploaded there by {imported.uploader}" if imported.uploader else ""
+    return f"from {imported.source}{by}"
+
+
+def _written_down(
+    change: Change, file: File, doing: Doing, imported: Imported | None
+) -> Change:
     """Have a change that publishes a file write so into the history."""
 
     def written_down(project: Project) -> Project:
@@ -440,9 +489,19 @@ def _written_down(change: Change, file: File, doing: Doing) -> Change:
         if after is project:
             return after
         named = after.file(file.filename)
-        act = "published" if named is None or named.key == file.key else "attested"
-        entry = doing.entry(act, [file.filename], version=file.version)
-        return recorded(after, entry)
+        if named is not None and named.key != file.key:
+            entry = doing.entry("attested", [file.filename], version=file.version)
+            return recorded(after, entry)
+        if imported is None:
+            entry = doing.entry("published", [file.filename], version=file.version)
+            return recorded(after, entry)
+        reason = f"from {imported.source}"
+        return gathered(
+            after,
+            doing.entry(
+                "imported", [file.filename], version=file.version, reason=reason
+            ),
+        )
 
     return written_down
 

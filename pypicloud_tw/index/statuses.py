@@ -6,7 +6,7 @@ from pypicloud_tw.errors import Forbidden
 from pypicloud_tw.index.model import Project
 
 #: Of neither "the index MUST NOT allow uploads of new distributions".
-_CLOSED = ("archived", "quarantined")
+CLOSED = ("archived", "quarantined")
 
 
 def check_takes_files(project: Project) -> None:
@@ -14,7 +14,7 @@ def check_takes_files(project: Project) -> None:
 
     :raises Forbidden: they may not; the message says what would let them.
     """
-    if project.status in _CLOSED:
+    if project.status in CLOSED:
         raise Forbidden(
             f"The project {project.name} is {project.status} and takes no uploads; "
             "whoever manages it can set its status to active."

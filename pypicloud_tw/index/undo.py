@@ -57,7 +57,7 @@ def is_undoable(project: Project, entry: HistoryEntry) -> bool:
 
 def why_not(project: Project, entry: HistoryEntry) -> str | None:
     """Tell in a sentence why an act cannot be undone; None: it can, or it was."""
-    if entry.act == "published":
+    if entry.act in ("published", "imported"):
         return "An upload is not undone; delete the file."
     if entry.before is None:
         return f"This cannot be undone: {entry.act}."

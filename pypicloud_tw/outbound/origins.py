@@ -10,6 +10,11 @@ Origin = tuple[str, str, int]
 PORTS = {"http": 80, "https": 443}
 
 
+def is_web(text: str) -> bool:
+    """Return whether a text is meant as an address of a web server."""
+    return text.lower().startswith(("http://", "https://"))
+
+
 def origin_of(url: str) -> Origin:
     """Return an address's scheme, host and port.
 

@@ -16,6 +16,7 @@ from pypicloud_tw.projects.values import (
     Origin,
     OwnRight,
     ProjectDetail,
+    ProjectFiles,
     ProjectsPage,
     ReleaseDetail,
     ServerStatus,
@@ -72,6 +73,9 @@ class ProjectAdministration(Protocol):
 
     async def project(self, name: str) -> ProjectDetail:
         """Show a project."""
+
+    async def files(self, name: str) -> ProjectFiles:
+        """Show all files of a project, whatever release they are of."""
 
     async def release(self, name: str, version: str) -> ReleaseDetail:
         """Show a release."""

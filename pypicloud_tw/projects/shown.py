@@ -15,6 +15,7 @@ from pypicloud_tw.projects.values import (
     FileDetail,
     PastAct,
     ProjectDetail,
+    ProjectFiles,
     ReleaseSummary,
     Status,
 )
@@ -42,12 +43,32 @@ def project_detail(
         Status(project.status, project.status_reason),
         state,
         tuple(releases),
-        tuple(
-            deleted_file(stone, stone.file, restorable)
-            for stone in project.tombstones
-            if managed and stone.file is not None and not stone.purged
-        ),
+        _deleted_files(project, restorable) if managed else (),
         int(restorable.total_seconds()),
+    )
+
+
+def project_files(
+    project: Project, *, managed: bool, restorable: timedelta
+) -> Steps[ProjectFiles]:
+    """Show all files of a project; the parameters are those of its page."""
+    files: list[FileDetail] = []
+    for some in batches(visible_files(project, managed=managed), _BATCH):
+        files += (file_detail(project.name, file) for file in some)
+        yield
+    return ProjectFiles(
+        project.name,
+        Status(project.status, project.status_reason),
+        tuple(files),
+        _deleted_files(project, restorable) if managed else (),
+    )
+
+
+def _deleted_files(project: Project, restorable: timedelta) -> tuple[DeletedFile, ...]:
+    return tuple(
+        deleted_file(stone, stone.file, restorable)
+        for stone in project.tombstones
+        if stone.file is not None and not stone.purged
     )
 
 

@@ -30,6 +30,7 @@ from pypicloud_tw.projects.shown import (
     file_detail,
     past_act,
     project_detail,
+    project_files,
     visible_files,
 )
 from pypicloud_tw.projects.values import (
@@ -42,6 +43,7 @@ from pypicloud_tw.projects.values import (
     Origin,
     OwnRight,
     ProjectDetail,
+    ProjectFiles,
     ProjectsPage,
     ReleaseDetail,
     ServerStatus,
@@ -114,6 +116,16 @@ class StoredProjects:
             restorable=timedelta(seconds=self._acts.restore_for),
         )
         return await self.administered.pieces.finish(detail)
+
+    async def files(self, name: str) -> ProjectFiles:
+        """See :class:`.ProjectAdministration`."""
+        project = await self._read(name)
+        found = project_files(
+            project,
+            managed=self._manages(project.name),
+            restorable=timedelta(seconds=self._acts.restore_for),
+        )
+        return await self.administered.pieces.finish(found)
 
     async def release(self, name: str, version: str) -> ReleaseDetail:
         """See :class:`.ProjectAdministration`."""

@@ -151,6 +151,19 @@ class ReleaseDetail:
 
 
 @frozen
+class ProjectFiles:
+    """A project's files, of all its releases.
+
+    :ivar deleted: see :attr:`ProjectDetail.deleted`.
+    """
+
+    name: str
+    status: Status
+    files: tuple[FileDetail, ...]
+    deleted: tuple[DeletedFile, ...] = ()
+
+
+@frozen
 class ProjectName:
     """A project in a list."""
 

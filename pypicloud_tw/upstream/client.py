@@ -36,7 +36,7 @@ from pypicloud_tw.upstream.source import (
     ClientLimits,
     UpstreamIndex,
 )
-from pypicloud_tw.upstream.statuses import ABSENT, explain, retry_after
+from pypicloud_tw.upstream.statuses import ABSENT, Explain, explain, retry_after
 
 T = TypeVar("T")
 
@@ -105,6 +105,7 @@ class Client:
     :param user_agent: whom we say we are.
     :param random: for jitter, from 0 to 1.
     :param tells: the log tells of outages; else whoever asks does.
+    :param explain: makes the error for a status that there is no use for.
     """
 
     agent: IAgent = field(repr=False)
@@ -113,6 +114,7 @@ class Client:
     user_agent: str
     random: Callable[[], float]
     tells: bool = True
+    explain: Explain = explain
     breakers: Breakers = field(factory=Breakers, init=False)
     _http: HTTPClient = field(init=False, repr=False)
     _moved: dict[str, str] = field(factory=dict, init=False)
@@ -386,7 +388,7 @@ class Client:
     ) -> Exception:
         """Say what a status that we have no use for means."""
         response.body.drain()
-        return explain(
+        return self.explain(
             response.code,
             _host(response.url),
             retry_after(response.header(b"retry-after"), self.clock.seconds()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Protocol
 
 from pypicloud_tw.errors import NotFound
 from pypicloud_tw.upstream.failures import Busy, Failing, Refused
@@ -15,6 +16,23 @@ ABSENT = frozenset({404, 410})
 #: Seconds that an upstream is left alone that asks us to wait and does not say how
 #: long.
 _UNTOLD_WAIT = 5.0
+
+
+class Explain(Protocol):
+    """What :func:`explain` is, for other servers than upstreams too."""
+
+    def __call__(
+        self,
+        code: int,
+        host: str,
+        wait: float | None,
+        /,
+        *,
+        absent: Collection[int],
+        page: bool,
+        logged_in: bool,
+    ) -> Exception:
+        """Return the error to raise."""
 
 
 def explain(

@@ -22,6 +22,7 @@ from pypicloud_tw.errors import BadRequest
 from pypicloud_tw.index.acts import Acts
 from pypicloud_tw.index.admission import Claims, Screen, take_all
 from pypicloud_tw.index.audit import Actor
+from pypicloud_tw.index.imported import Imported, parse_moment
 from pypicloud_tw.index.model import Selection
 from pypicloud_tw.index.names import (
     Filename,
@@ -34,6 +35,7 @@ from pypicloud_tw.web.answers import measured
 from pypicloud_tw.web.http.site import Request
 from pypicloud_tw.web.upload import (
     ATTESTATIONS_FIELD,
+    IMPORTED_FIELD,
     FileField,
     FormMemory,
     UploadFields,
@@ -252,7 +254,10 @@ async def _begin(
         file.filename, legacy=legacy, project=canonicalize_name(name)
     )
     check_upload(sender, filename.project, name)
-    if any(file.before.get(ATTESTATIONS_FIELD, ())):
+    imported = any(file.before.get(IMPORTED_FIELD, ()))
+    if imported:
+        sender.access.check(sender.principal, Action.ADMINISTER, None)
+    if not imported and any(file.before.get(ATTESTATIONS_FIELD, ())):
         # Where none can be verified it is said before the file's bytes have come.
         attestations = publication.publisher.attestations
         attestations.signers(filename.project, publication.actor)
@@ -305,6 +310,9 @@ async def _publish(
     sender = await sender.again()
     project = publication.filename.project
     check_upload(sender, project, form.name)
+    imported = _imported(form)
+    if imported is not None:
+        sender.access.check(sender.principal, Action.ADMINISTER, None)
     await publication.finish(
         Claims(
             name=form.name,
@@ -316,6 +324,29 @@ async def _publish(
         overwrite=sender.may(Action.OVERWRITE, project),
         attestations=form.attestations,
         screen=sender.screen,
+        imported=imported,
+    )
+
+
+def _imported(form: UploadFields) -> Imported | None:
+    """Read what another index said of the file; None: it is not from one.
+
+    :raises BadRequest: it cannot be when it was uploaded.
+    """
+    if form.imported_from is None:
+        return None
+    uploaded = None
+    if form.imported_uploaded is not None:
+        uploaded = parse_moment(form.imported_uploaded)
+        if uploaded is None:
+            raise BadRequest(
+                "The field 'imported_uploaded' is a moment, as 2024-05-31T12:00:00Z."
+            )
+    return Imported.of(
+        form.imported_from,
+        uploaded,
+        form.imported_uploader,
+        form.imported_yanked,
     )
 
 

@@ -57,6 +57,9 @@ _EXTENDED_FILENAME = re.compile(
 )
 _NO_FILENAME = re.compile(r"[\x00-\x1f\x7f/\\]")
 
+#: Says from which index a file is imported; only then the others count that begin so.
+IMPORTED_FIELD = "imported_from"
+
 #: The fields of :class:`UploadFields`.
 KNOWN_FIELDS = frozenset(
     {
@@ -72,6 +75,10 @@ KNOWN_FIELDS = frozenset(
         "requires_python",
         "summary",
         "attestations",
+        IMPORTED_FIELD,
+        "imported_uploaded",
+        "imported_uploader",
+        "imported_yanked",
     }
 )
 
@@ -118,6 +125,8 @@ class UploadFields:
     :ivar action: the field ``:action``.
     :ivar sha256_digest: lower-case hexadecimal, as are the other digests.
     :ivar attestations: what is attested of the file: JSON (PEP 740).
+    :ivar imported_from: the index that it is imported from; what follows is said there.
+    :ivar imported_yanked: may be empty.
     :ivar fields: every field that was kept, with all its values in order.
     """
 
@@ -133,6 +142,10 @@ class UploadFields:
     requires_python: str | None = None
     summary: str | None = None
     attestations: str | None = None
+    imported_from: str | None = None
+    imported_uploaded: str | None = None
+    imported_uploader: str | None = None
+    imported_yanked: str | None = None
     fields: Mapping[str, tuple[str, ...]] = Factory(dict)
 
     @classmethod
@@ -154,6 +167,10 @@ class UploadFields:
             requires_python=_known(_one(fields, "requires_python")),
             summary=_known(_one(fields, "summary")),
             attestations=_one(fields, ATTESTATIONS_FIELD),
+            imported_from=_one(fields, IMPORTED_FIELD),
+            imported_uploaded=_one(fields, "imported_uploaded"),
+            imported_uploader=_one(fields, "imported_uploader"),
+            imported_yanked=next(iter(fields.get("imported_yanked", ())), None),
             fields=fields,
         )
 

@@ -33,6 +33,15 @@ class AgentTests(SynchronousTestCase):
         without = self.connected(**proxy, no_proxy=".example")
         self.assertEqual(without, ("pypi.example", 443))
 
+    def test_an_address_of_another_scheme(self) -> None:
+        reactor = ResolvingReactor()
+        environ = {"https_proxy": "http://proxy.example:8080"}
+        agent = make_agent(reactor, "http", environ, kept=2, also=("https",))
+        asking = agent.request(b"GET", URL)
+        asking.addErrback(lambda _: None)
+        self.assertEqual(reactor.tcpClients[0][:2], ("proxy.example", 8080))
+        asking.cancel()
+
     def test_a_file_without_authorities(self) -> None:
         path = Path(self.mktemp())
         path.write_text("nothing")

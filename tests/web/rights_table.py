@@ -348,7 +348,8 @@ def _project_rows() -> Iterator[Row]:
     """Projects, shown and changed."""
     project, release = "/projects/{name}", "/projects/{name}/releases/1.0"
     file = "/projects/{name}/files/{file}"
-    for path in ("/projects", "/search?q=one", project, release, file):
+    files = f"{project}/files"
+    for path in ("/projects", "/search?q=one", project, release, files, file):
         yield _api_row("GET", path, READ)
     yield _api_row("GET", f"{project}/history", MANAGE)
     yield _api_row("GET", "/upstream/explain/{name}", READ)

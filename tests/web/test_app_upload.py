@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from hashlib import blake2b, md5, sha256
 from io import BytesIO
 from random import Random
@@ -32,6 +33,7 @@ from tests.builders import bare_sdist, metadata, sdist, wheel, zip_of
 from tests.doubles import InlineOffload
 from tests.web.doubles import (
     FORM_TYPE,
+    HASH,
     Connection,
     Domain,
     Response,
@@ -1059,3 +1061,64 @@ class StartTests(UploadCase):
         self.refused(response, 503, "The store is being got ready")
         # Whoever may not upload need not wait for that.
         self.assertEqual(self.web.request("POST", "/", {}).status, 401)
+
+
+class ImportedTests(SynchronousTestCase):
+    """A form that says what another index said of the file."""
+
+    TOLD: ClassVar[dict[str, str]] = {
+        "imported_from": "devpi at https://devpi.example/",
+        "imported_uploaded": "2022-05-01T12:00:00+02:00",
+        "imported_uploader": "alice",
+        "imported_yanked": "",
+    }
+
+    def setUp(self) -> None:
+        self.web = Web(
+            users=dict.fromkeys(("boss", "bob"), HASH),
+            policy=policy_of("auth.admins = boss\npypi.default_write = authenticated"),
+        )
+
+    def upload(self, user: str = "boss", **told: str) -> Response:
+        form = upload_form(WHEEL, wheel(), **told)
+        return self.web.request("POST", "/legacy/", {**FORM_TYPE, **basic(user)}, form)
+
+    def test_an_administrator_says_it(self) -> None:
+        self.assertEqual(self.upload(**self.TOLD).status, 200)
+        project = stored_project(self.web.store)
+        (file,) = project.files
+        self.assertEqual(file.upload_time, datetime(2022, 5, 1, 10, tzinfo=UTC))
+        self.assertEqual((file.uploader, file.yanked), ("alice", ""))
+        (entry,) = project.history
+        self.assertEqual((entry.act, entry.who), ("imported", "boss"))
+
+    def test_nobody_else_does(self) -> None:
+        response = self.upload("bob", **self.TOLD)
+        self.assertEqual(response.status, 403)
+        self.assertEqual(data_keys(self.web.store), set())
+
+    def test_nor_behind_the_file(self) -> None:
+        form = form_bytes(
+            [
+                (":action", "file_upload"),
+                ("name", "acme"),
+                ("version", "1.0"),
+                ("content", (WHEEL, wheel())),
+                *self.TOLD.items(),
+            ]
+        )
+        headers = {**FORM_TYPE, **basic("bob")}
+        response = self.web.request("POST", "/legacy/", headers, form)
+        self.assertEqual(response.status, 403)
+        self.assertEqual(data_keys(self.web.store), set())
+
+    def test_the_others_alone_say_nothing(self) -> None:
+        told = {**self.TOLD, "imported_from": ""}
+        self.assertEqual(self.upload("bob", **told).status, 200)
+        (file,) = stored_project(self.web.store).files
+        self.assertEqual((file.uploader, file.yanked), ("bob", None))
+
+    def test_a_moment_that_is_none(self) -> None:
+        response = self.upload(**{**self.TOLD, "imported_uploaded": "yesterday"})
+        self.assertEqual(response.status, 400)
+        self.assertIn(b"imported_uploaded", response.body)

@@ -36,6 +36,7 @@ from pypicloud_tw.projects.values import (
     Origin,
     OwnRight,
     ProjectDetail,
+    ProjectFiles,
     ProjectsPage,
     ReleaseDetail,
     ServerStatus,
@@ -173,6 +174,13 @@ class ProjectsApi:
         doer = await self._reader(request, name)
         found = await doer.project(name)
         return await self._send_long(request, found, found.state)
+
+    @routes.get(f"{_PROJECT}/files", ProjectFiles, asks=Action.READ)
+    async def files(self, request: Request, name: str) -> bytes:
+        """Show all files of a project, whatever release they are of."""
+        doer = await self._reader(request, name)
+        state = await doer.state(name)
+        return await self._send_long(request, await doer.files(name), state)
 
     @routes.get(_RELEASE, ReleaseDetail, asks=Action.READ)
     async def release(self, request: Request, name: str, version: str) -> bytes:

@@ -1,0 +1,1 @@
+"""Moving in and out: packages from other indexes, and between machines."""

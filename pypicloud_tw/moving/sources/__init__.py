@@ -1,0 +1,1 @@
+"""Where packages are taken from: one module for each kind of index."""
