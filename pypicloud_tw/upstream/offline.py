@@ -94,9 +94,26 @@ class OfflineClient(Client):
 
         :raises NotFound: always: whoever asks has looked in the store.
         """
-        raise NotFound(
-            "It is not kept here, and no other index is asked (pypi.fallback = kept)."
-        )
+        raise _nobody()
+
+    async def open_unless(
+        self,
+        source: UpstreamIndex,
+        url: str,
+        unless: Validators,
+        headers: dict[str, str] | None = None,
+    ) -> UpstreamResponse | NotModified:
+        """See :class:`.Client`.
+
+        :raises NotFound: always.
+        """
+        raise _nobody()
+
+
+def _nobody() -> NotFound:
+    return NotFound(
+        "It is not kept here, and no other index is asked (pypi.fallback = kept)."
+    )
 
 
 def _project_at(source: UpstreamIndex, url: str) -> NormalizedName:

@@ -7,6 +7,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from pypicloud_tw.errors import NotFound
+from pypicloud_tw.upstream.client import Validators
 from pypicloud_tw.upstream.judgement.entries import RuleEntry
 from pypicloud_tw.upstream.judgement.rules import UpstreamRules
 from pypicloud_tw.upstream.judgement.values import Standing
@@ -118,6 +120,16 @@ class KeptAloneTests(SynchronousTestCase):
         self.assertEqual(self.offline(rules=deny).document()["files"], [])
         private = UpstreamRules(private=(RuleEntry.parse("acme"),))
         self.assertEqual(self.offline(rules=private).get("/simple/acme/").status, 404)
+
+    def test_nobody_is_asked(self) -> None:
+        upstreams = self.offline().fallback.upstreams
+        client, (source,) = upstreams.client, upstreams.sources
+        for asked in (
+            client.open(source, f"{FILES}/{OLD}"),
+            client.open_unless(source, BASE, Validators()),
+        ):
+            error = self.failureResultOf(started(asked), NotFound).value
+            self.assertIn("no other index is asked", error.message)
 
     def test_names(self) -> None:
         front = self.offline()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import define, evolve, field, frozen
 
+from pypicloud_tw.concurrency.side_by_side import side_by_side
 from pypicloud_tw.errors import Conflict, NotFound, StoreError
 from pypicloud_tw.index.index import Index
-from pypicloud_tw.index.model import File, Project
+from pypicloud_tw.index.model import File
 from pypicloud_tw.index.names import NormalizedName
 from pypicloud_tw.moving.bundle.tar import MAX_MEMBER, Draft, save_list
 from pypicloud_tw.moving.bundle.values import (
@@ -32,6 +34,11 @@ from pypicloud_tw.store.spool_consumer import copy
 from pypicloud_tw.upstream.keeper import StoredPages, file_key, stored_names
 from pypicloud_tw.upstream.links import METADATA
 from pypicloud_tw.upstream.offline import KeptFile, kept_files, kept_page
+
+T = TypeVar("T")
+
+#: Projects that are looked at at once.
+AT_ONCE = 8
 
 #: Bytes of core metadata, or of provenance, as they are bounded where they come in.
 _MAX_SMALL = 64 * 2**20
@@ -103,8 +110,7 @@ class Packer:
 
     async def _survey(self, since: BundleIndex | None) -> BundleIndex:
         """Find all there is, and choose what goes in."""
-        own = tuple([one async for one in self._own()])
-        kept = tuple([one async for one in self._kept()])
+        own, kept = await self._own(), await self._kept()
         index = BundleIndex(
             made=datetime.fromtimestamp(int(self.index.clock.seconds()), UTC),
             serial=max((one.serial for one in own), default=0),
@@ -131,18 +137,16 @@ class Packer:
 
     # -- projects of the index --------------------------------------------------------
 
-    async def _own(self) -> AsyncIterator[OwnProject]:
+    async def _own(self) -> tuple[OwnProject, ...]:
         if "own" not in self.contents:
-            return
-        names = self.wanted.choose(await self.index.catalog.names())
-        for name in sorted(names):
-            try:
-                found = await self.index.catalog.project(NormalizedName(name))
-            except NotFound:
-                continue  # it was only listed
-            yield await self._described(found.project)
+            return ()
+        return await self._each(await self.index.catalog.names(), self._own_project)
 
-    async def _described(self, project: Project) -> OwnProject:
+    async def _own_project(self, name: NormalizedName) -> OwnProject | None:
+        try:
+            project = (await self.index.catalog.project(name)).project
+        except NotFound:
+            return None  # it was only listed
         return OwnProject(
             project.name,
             project.display_name,
@@ -171,13 +175,11 @@ class Packer:
 
     # -- what is kept of the other index ----------------------------------------------
 
-    async def _kept(self) -> AsyncIterator[KeptProject]:
+    async def _kept(self) -> tuple[KeptProject, ...]:
         if "kept" not in self.contents:
-            return
-        for name in sorted(self.wanted.choose(await _names(self.pages))):
-            project = await self._kept_project(NormalizedName(name))
-            if project is not None:
-                yield project
+            return ()
+        names = await stored_names(self.pages.store)
+        return await self._each(names, self._kept_project)
 
     async def _kept_project(self, name: NormalizedName) -> KeptProject | None:
         files = await kept_files(self.pages, name)
@@ -201,6 +203,27 @@ class Packer:
         if file.metadata:
             beside = await self._add_small(key + METADATA)
         return KeptBundled(file.filename, file.sha256, file.size, beside)
+
+    # -- several at once --------------------------------------------------------------
+
+    async def _each(
+        self,
+        names: Iterable[NormalizedName],
+        describe: Callable[[NormalizedName], Awaitable[T | None]],
+    ) -> tuple[T, ...]:
+        """Describe the projects that are wanted, in the order of their names."""
+        wanted = sorted(map(NormalizedName, self.wanted.choose(sorted(names))))
+        described: dict[NormalizedName, T | None] = {}
+        queue = deque(wanted)
+
+        async def worker() -> None:
+            while queue:
+                name = queue.popleft()
+                described[name] = await describe(name)
+
+        await side_by_side(AT_ONCE, worker, queue)
+        found = (described[name] for name in wanted)
+        return tuple(one for one in found if one is not None)
 
     # -- objects ----------------------------------------------------------------------
 
@@ -261,10 +284,6 @@ class _MemberWriter:
     def is_right(self) -> bool:
         found = self._written, self._digest.hexdigest()
         return found == (self.member.size, self.member.sha256)
-
-
-async def _names(pages: StoredPages) -> Sequence[str]:
-    return sorted(await stored_names(pages.store))
 
 
 def _check_follows(index: BundleIndex, since: BundleIndex) -> None:
