@@ -9,6 +9,7 @@ from pypicloud_tw.moving.kinds import Kind, Tools
 from pypicloud_tw.moving.source import Source
 from pypicloud_tw.moving.sources.artifactory import ArtifactoryKind
 from pypicloud_tw.moving.sources.bandersnatch import BandersnatchKind
+from pypicloud_tw.moving.sources.bundle import BundleKind
 from pypicloud_tw.moving.sources.devpi import DevpiKind
 from pypicloud_tw.moving.sources.folder import FolderKind
 from pypicloud_tw.moving.sources.gitlab import GitlabKind
@@ -23,6 +24,7 @@ from pypicloud_tw.outbound.origins import is_web, without_userinfo
 #: Every kind, in the order in which they look at a place: those that know their own
 #: addresses, those that ask, those that take any folder and any web server.
 KINDS: tuple[Kind, ...] = (
+    BundleKind(),
     GitlabKind(),
     ArtifactoryKind(),
     NexusKind(),
