@@ -44,6 +44,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("offload",),
     ("outbound",),
     ("metrics",),
+    ("listening",),
     ("concurrency",),
     ("errors", "garbage", "json_documents", "json_values", "redaction", ""),
 )

@@ -53,6 +53,7 @@ from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.load import load
 from pypicloud_tw.config.rights import Action
 from pypicloud_tw.index.index import Index
+from pypicloud_tw.listening.service_manager import ServiceManager
 from pypicloud_tw.maintenance.daily import Daily
 from pypicloud_tw.offload.service import Offload
 from pypicloud_tw.projects.affected.stored import AdministeredAdvisories
@@ -184,6 +185,8 @@ def assemble(
         process,
         make_front(config, application, process, member),
         index.standing,
+        # Of workers, it knows their parent.
+        ServiceManager.of(environ if member is None else {}, reactor),
         open_logs=partial(_open_logs, logs),
         start=partial(
             _start,
