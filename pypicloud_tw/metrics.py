@@ -12,7 +12,14 @@ from time import monotonic, thread_time
 from typing import Literal, cast
 
 from attrs import define, field, frozen
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -226,6 +233,10 @@ class Metrics:
             ["action", "reason"],
             registry=self._registry,
         )
+        # Memory, processor and descriptors, by the names that all programs use; of
+        # Linux alone.
+        ProcessCollector(pid=lambda: "self", registry=self._registry)
+        self._together["process_start_time_seconds"] = "max"
         # labels() takes a lock and builds a tuple: a dictionary is 5 times faster.
         self._stores: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         self._clock = clock
@@ -262,6 +273,13 @@ class Metrics:
         :param reading: returns them by the label's value.
         """
         self._reader.counters.append((name, description, label, reading))
+
+    def tell_version(self, version: str) -> None:
+        """Show which program this is."""
+        name = "pypicloud_info"
+        about = "1, by the version of the program"
+        Gauge(name, about, ["version"], registry=self._registry).labels(version).set(1)
+        self._together[name] = "max"
 
     def readings(self) -> Iterator[Reading]:
         """Return the numbers that others keep, as they are now."""

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from attrs import fields_dict
 from klein import Klein
+from OpenSSL.crypto import FILETYPE_PEM
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -40,6 +41,7 @@ from pypicloud_tw.assembly.index import make_index, make_process
 from pypicloud_tw.assembly.logins import make_logins, make_throttle
 from pypicloud_tw.assembly.search import make_derived
 from pypicloud_tw.assembly.statistics import make_downloads, make_statistics_jobs
+from pypicloud_tw.assembly.watched import register_standing
 from pypicloud_tw.config.keys import KEYS
 from pypicloud_tw.config.load import load
 from pypicloud_tw.errors import PypicloudError
@@ -54,6 +56,7 @@ from pypicloud_tw.web.api.v1 import ApiParts
 from pypicloud_tw.web.app import Application
 from pypicloud_tw.web.http.proxies import Proxies
 from pypicloud_tw.workers.merging import metrics_of_workers
+from tests.certificates import certificate
 from tests.readme_keys import REFERENCE, keys_text, replaced
 from tests.walks import WALKS
 from tests.web.doubles import Web
@@ -226,7 +229,7 @@ class MetricTests(SynchronousTestCase):
     def test_every_metric(self) -> None:
         """Each by its name, and no other."""
         text = page("reference/metrics.rst")
-        told = re.findall(r"``(pypicloud_\w+)``", text)
+        told = re.findall(r"``((?:pypicloud|process)_\w+)``", text)
         self.assertEqual(len(told), len(set(told)), "Each is told once.")
         self.assertEqual(set(told), self.names())
 
@@ -256,14 +259,26 @@ class MetricTests(SynchronousTestCase):
         jobs = (*jobs, *make_statistics_jobs(counted), report)
         make_daily(index, access, pruning, process.metrics, *jobs)
         make_derived(index, process)
+        register_standing(config, process, index, access)
+        folder = load(None, {"PYPICLOUD_SERVER_LISTEN": self.listen()})
+        in_folder = make_process(MemoryReactorClock())
+        register_standing(folder, in_folder, index, access)
         lane = Web().application.express_lane(Proxies(), process.metrics.observe, None)
         assert lane is not None
         lane.register(process.metrics)
         gathered = Gathered(metrics_of_workers(2, 0))
-        shown = process.metrics.render().decode() + gathered.render().decode()
+        metrics = (process.metrics, in_folder.metrics, gathered)
+        shown = "\n".join(one.render().decode() for one in metrics)
         names = re.findall(r"^# TYPE (\w+)", shown, re.MULTILINE)
         # The library adds to each when it was made.
         return {name for name in names if not name.endswith("_created")}
+
+    def listen(self) -> str:
+        """Describe an endpoint with TLS."""
+        path = Path(self.mktemp())
+        made = certificate()
+        path.write_bytes(made.dumpPEM() + made.privateKey.dump(FILETYPE_PEM))
+        return f"ssl:443:privateKey={path}"
 
 
 class WalkTests(SynchronousTestCase):

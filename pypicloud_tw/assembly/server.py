@@ -48,6 +48,7 @@ from pypicloud_tw.assembly.statistics import (
     make_last_fetched,
     make_statistics_jobs,
 )
+from pypicloud_tw.assembly.watched import register_standing
 from pypicloud_tw.assembly.web import make_application, make_front
 from pypicloud_tw.config.configuration import Config
 from pypicloud_tw.config.load import load
@@ -154,6 +155,7 @@ def assemble(
             config, index, fallback, lambda: access.policy.settings.private, process
         ),
     )
+    register_standing(config, process, index, access)
     reporter = make_reporter(
         index,
         advised,
