@@ -30,7 +30,6 @@ from pypicloud_tw.process import Process
 from pypicloud_tw.web.http.site import Site
 from pypicloud_tw.web.http.tls import ClientCertificates, tls_endpoint
 
-
 #: What is said of a server whose store is not ready yet.
 _NOT_YET = "Listening; the store is being got ready."
 

@@ -54,7 +54,9 @@ class UnitTests(IntegrationTestCase):
         """Each line that is offered is one that systemd takes."""
         socket = re.sub(r"(?m)^#(?=\w+=)", "", self.socket.read_text())
         self.assertIn("\nListenStream=/run/pypicloud.socket\n", socket)
-        self.socket.write_text(socket.replace("pypicloud\nSocketGroup=www-data", "root"))
+        self.socket.write_text(
+            socket.replace("pypicloud\nSocketGroup=www-data", "root")
+        )
         service = re.sub(r"(?m)^#(?=(?!ExecStart)\w+=)", "", self.unit)
         self.assertIn("\nCapabilityBoundingSet=CAP_NET_BIND_SERVICE\n", service)
         self.service.write_text(service)

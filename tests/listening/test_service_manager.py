@@ -19,9 +19,9 @@ class FindingTests(SynchronousTestCase):
 
     def test_nobody(self) -> None:
         self.assertIsNone(self.of().address)
-        manager = self.of(WATCHDOG_USEC="1000000")
-        manager.ready("Serving.")
-        self.assertEqual(manager.clock.getDelayedCalls(), [])  # type: ignore[attr-defined]  # a Clock
+        clock = Clock()
+        ServiceManager.of({"WATCHDOG_USEC": "1000000"}, clock).ready("Serving.")
+        self.assertEqual(clock.getDelayedCalls(), [])
 
     def test_a_path(self) -> None:
         manager = self.of(NOTIFY_SOCKET="/run/systemd/notify")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import Clock
@@ -25,18 +25,21 @@ class SlowThreads:
         self.calls.append((result, function, arguments))
         return result
 
-    def go_on(self) -> None:
+    def go_on(self, problem: OSError | None = None) -> None:
         calls, self.calls = self.calls, []
         for result, function, arguments in calls:
-            execute(function, *arguments).chainDeferred(result)
+            if problem is not None:
+                result.errback(problem)
+            else:
+                execute(function, *arguments).chainDeferred(result)
 
 
 class DiskSpaceTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.threads: Any = SlowThreads()
+        self.threads = SlowThreads()
         self.folder = Path(self.mktemp())
         self.folder.mkdir()
-        self.space = DiskSpace("storage", self.folder, self.threads)
+        self.space = DiskSpace("storage", self.folder, cast(Any, self.threads))
         self.metrics = Metrics(Clock())
         self.space.register(self.metrics)
 
@@ -66,8 +69,8 @@ class DiskSpaceTests(SynchronousTestCase):
         """What is not known any more is not shown as if it were."""
         self.read()
         self.threads.go_on()
-        self.threads.in_thread = lambda *_: execute(Path("/nowhere/at/all").stat)
         self.read()
+        self.threads.go_on(OSError("The share is gone"))
         value = self.read()["pypicloud_storage_free_bytes"]
         self.assertTrue(math.isnan(value))
 
