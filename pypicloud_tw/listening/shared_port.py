@@ -1,8 +1,9 @@
 """A port of a socket that somebody else has opened, and that stays open without us.
 
-Twisted's own way to adopt a socket would remove the path of a Unix socket when one process
-ends, make it anybody's to write to, shorten its backlog to 50, and take all that waits at
-once, so that one of several workers has all connections of a client that opens many.
+Twisted's own way to adopt a socket would remove the path of a Unix socket when one
+process ends, make it anybody's to write to, shorten its backlog to 50, and take all that
+waits at once, so that one of several workers has all connections of a client that opens
+many.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class _Elsewhere:
 class SharedPort:
     """Accepts one connection whenever there is one.
 
-    One at a time, so that whoever of several processes has nothing else to do is faster.
+    One at a time, so that of several processes one that has nothing to do is faster.
     """
 
     reactor: Any

@@ -20,7 +20,7 @@ class AdoptingReactor:
     """Has Twisted's ``systemd:`` endpoint leave the socket as systemd has made it.
 
     Its path, mode and backlog stay, and it goes on listening while this process is
-    replaced by the next. What its address is (IPv4, IPv6, Unix), the socket tells itself.
+    replaced by the next. Whether it is of IPv4, IPv6 or Unix, the socket tells itself.
     """
 
     reactor: Any

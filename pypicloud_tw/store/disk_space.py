@@ -40,8 +40,8 @@ def look(folder: Path) -> Room:
 class DiskSpace:
     """The room of one folder, as it was seen last.
 
-    Whoever reads it has it looked at anew, by a thread: a file system on another machine
-    may take its time. So it is as old as the reading before.
+    Whoever reads it has it looked at anew, by a thread: a file system on another
+    machine may take its time. So it is as old as the reading before.
 
     :ivar name: what the metrics call it.
     """

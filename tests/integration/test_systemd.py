@@ -6,6 +6,8 @@ import re
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from threading import Thread
 
@@ -92,6 +94,11 @@ class UnitTests(IntegrationTestCase):
             server.log_file.unlink()
 
 
+def has(some: Sequence[object], count: int) -> bool:
+    """Whether there are so many."""
+    return len(some) >= count
+
+
 class ActivationTests(IntegrationTestCase):
     """The socket is systemd's."""
 
@@ -113,8 +120,8 @@ class ActivationTests(IntegrationTestCase):
             uploads = Thread(target=upload)
             uploads.start()
             for _ in range(2):
-                count = len(answered)
-                wait_until(lambda n=count: len(answered) > n + 2, lambda: server.log)
+                enough = len(answered) + 3
+                wait_until(partial(has, answered, enough), lambda: server.log)
                 server.stop()
                 server.start(ready=False)
             uploads.join(PATIENCE)
