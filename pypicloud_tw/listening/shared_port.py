@@ -1,9 +1,9 @@
 """A port of a socket that somebody else has opened, and that stays open without us.
 
 Twisted's own way to adopt a socket would remove the path of a Unix socket when one
-process ends, make it anybody's to write to, shorten its backlog to 50, and take all that
-waits at once, so that one of several workers has all connections of a client that opens
-many.
+process ends, make it anybody's to write to, shorten its backlog to 50, and take all
+that waits at once, so that one of several workers has all connections of a client that
+opens many.
 """
 
 from __future__ import annotations
