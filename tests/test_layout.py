@@ -44,7 +44,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("offload",),
     ("outbound",),
     ("metrics",),
-    ("listening",),
+    ("listening", "installers"),
     ("concurrency",),
     ("errors", "garbage", "json_documents", "json_values", "redaction", ""),
 )
