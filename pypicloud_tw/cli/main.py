@@ -27,6 +27,7 @@ from pypicloud_tw.cli.base import (
     surroundings,
     takes_config,
 )
+from pypicloud_tw.cli.client_config import client_config
 from pypicloud_tw.cli.completion import completion
 from pypicloud_tw.cli.errors import exits_with_1
 from pypicloud_tw.cli.explain import explain
@@ -214,6 +215,7 @@ for command in (
     *(status, history, undo, prune),
     *(user, group, right, publisher, token, rights, audit, exempt, explain, report),
     pin,
+    client_config,
 ):
     main.add_command(command)
 # What delete was called before.

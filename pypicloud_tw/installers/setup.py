@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import quote, urlsplit
 
@@ -154,12 +156,12 @@ class Setup:
         return {"repository": self.uploads, **more}
 
 
-def ini_section(name: str, settings: dict[str, str]) -> str:
+def ini_section(name: str, settings: Mapping[str, str]) -> str:
     """Write a section of an ini file."""
     return "\n".join([f"[{name}]", *(f"{k} = {v}" for k, v in settings.items())])
 
 
-def toml_table(head: str, settings: dict[str, object]) -> str:
+def toml_table(head: str, settings: Mapping[str, object]) -> str:
     """Write a table of a TOML file.
 
     :param head: its header: ``[pypi]``, ``[[index]]``.
@@ -167,13 +169,9 @@ def toml_table(head: str, settings: dict[str, object]) -> str:
     return "\n".join([head, *toml_lines(settings)])
 
 
-def toml_lines(settings: dict[str, object]) -> list[str]:
-    """Write the keys of a table."""
-    return [f"{name} = {_toml_value(value)}" for name, value in settings.items()]
-
-
-def _toml_value(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{text}"'
+def toml_lines(settings: Mapping[str, object]) -> list[str]:
+    """Write the keys of a table; a text or a truth is written as JSON has it."""
+    return [
+        f"{name} = {json.dumps(value, ensure_ascii=False)}"
+        for name, value in settings.items()
+    ]
